@@ -1,1 +1,14 @@
-//! Placeholder.
+//! What every EoS-Fed program must agree on, byte for byte: identifiers, time, plans, models,
+//! weights, cards, the trainer's task and events and, behind the feature `net`, the wire and TLS.
+//!
+//! A thing is admitted here only when at least two programs need it to mean the same.
+
+pub mod card;
+pub mod clock;
+pub mod ids;
+pub mod model;
+pub mod plan;
+pub mod settings;
+pub mod task;
+pub mod telemetry;
+pub mod weights;

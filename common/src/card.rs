@@ -1,0 +1,147 @@
+//! Cards and release manifests: what a specialist is, where it came from, and which specialists
+//! an ensemble release is made of. Plain data; whoever creates them fills in every field.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
+use crate::model::ModelSpec;
+use crate::plan::Mode;
+use crate::weights::Digest;
+
+/// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandNormalisation {
+    /// The band's name.
+    pub band: String,
+    /// What is subtracted.
+    pub mean: f64,
+    /// What is divided by; positive.
+    pub std: f64,
+}
+
+/// How much to believe an energy figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergySource {
+    /// Read from a counter of the hardware.
+    Measured,
+    /// Computed from processor time and an assumed power.
+    Estimated,
+    /// Not known; the figure is zero and means nothing.
+    #[default]
+    Unavailable,
+}
+
+/// Energy spent on training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Energy {
+    /// Kilowatt-hours.
+    pub kwh: f64,
+    /// Where the figure is from.
+    pub source: EnergySource,
+}
+
+impl Energy {
+    /// The sum, only as trustworthy as the less trustworthy part.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        use EnergySource::{Estimated, Measured, Unavailable};
+        let source = match (self.source, other.source) {
+            (Unavailable, _) | (_, Unavailable) => Unavailable,
+            (Estimated, _) | (_, Estimated) => Estimated,
+            (Measured, Measured) => Measured,
+        };
+        Self { kwh: self.kwh + other.kwh, source }
+    }
+}
+
+/// Where a specialist came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// The job that made it.
+    pub job: JobId,
+    /// One-shot or rounds.
+    pub mode: Mode,
+    /// Whose imagery it has learned from.
+    pub institutions: Vec<InstitutionName>,
+    /// Rounds of aggregation; 0 for one-shot.
+    pub rounds: u32,
+    /// Training samples, summed over institutions.
+    pub samples: u64,
+    /// The job's seed.
+    pub seed: u64,
+    /// When it was frozen.
+    pub frozen_at: Timestamp,
+}
+
+/// All that is known of a specialist besides its weights. Immutable once frozen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// Its name in the registry.
+    pub name: SpecialistName,
+    /// 1 for the first of its name, then counted up.
+    pub version: u32,
+    /// Digest of the weights file.
+    pub weights: Digest,
+    /// Size of the weights file in bytes.
+    pub weights_bytes: u64,
+    /// The network.
+    pub model: ModelSpec,
+    /// Normalisation of each input band, in the order of `model.bands`; the same in training and use.
+    pub normalisation: Vec<BandNormalisation>,
+    /// Width and height in pixels that tiles were resized to in training, if they were.
+    pub input_size: Option<u32>,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// Metrics on the institutions' own validation parts (for rounds: means weighted by samples).
+    pub metrics: BTreeMap<String, f64>,
+    /// Energy spent on its training.
+    pub energy: Energy,
+    /// Licence of the weights, as an SPDX expression or words.
+    pub licence: String,
+}
+
+/// One ensemble release: immutable and numbered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseManifest {
+    /// Its number.
+    pub number: ReleaseNumber,
+    /// When it was cut.
+    pub created_at: Timestamp,
+    /// What changed, in words.
+    pub note: String,
+    /// Its specialists with their cards, ordered by name.
+    pub specialists: Vec<Card>,
+}
+
+impl ReleaseManifest {
+    /// File name of the manifest in a pulled release's folder; each specialist lies beside it in
+    /// `NAME/weights.safetensors` and `NAME/card.json`.
+    pub const FILE: &'static str = "release.json";
+}
+
+/// File name of a specialist's weights inside its folder of a pulled release.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// File name of a specialist's card inside its folder of a pulled release.
+pub const CARD_FILE: &str = "card.json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_of_energies_is_as_weak_as_its_weakest_part() {
+        let measured = Energy { kwh: 1.0, source: EnergySource::Measured };
+        let estimated = Energy { kwh: 0.5, source: EnergySource::Estimated };
+        assert_eq!(measured.plus(estimated), Energy { kwh: 1.5, source: EnergySource::Estimated });
+        assert_eq!(estimated.plus(Energy::default()).source, EnergySource::Unavailable);
+    }
+}

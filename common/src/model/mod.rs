@@ -1,0 +1,128 @@
+//! What a specialist's network is: backbone, bands, task and head, and from these the names,
+//! shapes and starting values of its weights.
+//!
+//! The coordinator has no libtorch, yet it must know exactly which tensors an update may hold and
+//! must hand out the first global weights; so the signature and the initialisation live here, in
+//! plain Rust, and the trainer is tested against them. No arithmetic of the network itself lives here.
+
+mod init;
+mod signature;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use init::initial_weights;
+pub use signature::{backbone_signature, signature};
+
+/// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
+pub const DECODER_CHANNELS: usize = 128;
+/// Most bands that a model may take.
+pub const MAX_BANDS: usize = 64;
+/// Most classes that a model may tell apart.
+pub const MAX_CLASSES: usize = 254;
+
+/// A ConvNeXtV2 variant, under timm's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Backbone {
+    /// 3.4 million parameters.
+    #[serde(rename = "convnextv2_atto")]
+    Atto,
+    /// 4.8 million parameters.
+    #[serde(rename = "convnextv2_femto")]
+    Femto,
+    /// 8.6 million parameters.
+    #[serde(rename = "convnextv2_pico")]
+    Pico,
+    /// 15 million parameters.
+    #[serde(rename = "convnextv2_nano")]
+    Nano,
+    /// 28 million parameters.
+    #[serde(rename = "convnextv2_tiny")]
+    Tiny,
+    /// 88 million parameters.
+    #[serde(rename = "convnextv2_base")]
+    Base,
+}
+
+/// The sizes that make one ConvNeXtV2 variant (Woo et al. 2023, appendix A; timm `convnext.py`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackboneShape {
+    /// Blocks in each of the four stages.
+    pub depths: [usize; 4],
+    /// Channels of each of the four stages.
+    pub dims: [usize; 4],
+    /// Whether the block's two linear layers are stored as 1x1 convolutions (`[out, in, 1, 1]`).
+    pub conv_mlp: bool,
+}
+
+impl Backbone {
+    /// Every variant, smallest first.
+    pub const ALL: [Self; 6] = [Self::Atto, Self::Femto, Self::Pico, Self::Nano, Self::Tiny, Self::Base];
+
+    /// timm's name of the variant.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Atto => "convnextv2_atto",
+            Self::Femto => "convnextv2_femto",
+            Self::Pico => "convnextv2_pico",
+            Self::Nano => "convnextv2_nano",
+            Self::Tiny => "convnextv2_tiny",
+            Self::Base => "convnextv2_base",
+        }
+    }
+
+    /// The variant's sizes.
+    #[must_use]
+    pub const fn shape(self) -> BackboneShape {
+        let (depths, dims, conv_mlp) = match self {
+            Self::Atto => ([2, 2, 6, 2], [40, 80, 160, 320], true),
+            Self::Femto => ([2, 2, 6, 2], [48, 96, 192, 384], true),
+            Self::Pico => ([2, 2, 6, 2], [64, 128, 256, 512], true),
+            Self::Nano => ([2, 2, 8, 2], [80, 160, 320, 640], true),
+            Self::Tiny => ([3, 3, 9, 3], [96, 192, 384, 768], false),
+            Self::Base => ([3, 3, 27, 3], [128, 256, 512, 1024], false),
+        };
+        BackboneShape { depths, dims, conv_mlp }
+    }
+}
+
+impl fmt::Display for Backbone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What a specialist is trained to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One class for each image.
+    Classification,
+    /// One class for each pixel.
+    Segmentation,
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Classification => "classification",
+            Self::Segmentation => "segmentation",
+        })
+    }
+}
+
+/// A network: from this alone follow the names and shapes of all its tensors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// The encoder.
+    pub backbone: Backbone,
+    /// What the head predicts.
+    pub task: Task,
+    /// Names of the input channels, in order.
+    pub bands: Vec<String>,
+    /// Names of the classes, in the order of their indices.
+    pub classes: Vec<String>,
+}

@@ -1,0 +1,287 @@
+//! The rules of a plan, each reported with its key and the value found; never stops at the first.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{Mode, Normalisation, PLAN_VERSION, Plan, Problem, Strategy, duration};
+use crate::model::{MAX_BANDS, MAX_CLASSES};
+
+const MAX_NAME: usize = 80;
+const MAX_WORD: usize = 64;
+
+/// Every rule that `plan` breaks, in the order of the file.
+pub(super) fn problems(plan: &Plan) -> Vec<Problem> {
+    let mut report = Report::default();
+    head(plan, &mut report);
+    words("model.classes", &plan.model.classes, 2..=MAX_CLASSES, &mut report);
+    specialists(plan, &mut report);
+    participation(plan, &mut report);
+    rounds(plan, &mut report);
+    normalisation(plan, &mut report);
+    training(plan, &mut report);
+    report.0
+}
+
+#[derive(Default)]
+struct Report(Vec<Problem>);
+
+impl Report {
+    fn rule(&mut self, holds: bool, key: impl Display, rule: impl Display, found: impl Display) {
+        if !holds {
+            let found = found.to_string().chars().take(200).collect();
+            self.0.push(Problem { key: key.to_string(), rule: rule.to_string(), found });
+        }
+    }
+
+    fn range<T: PartialOrd + Display>(&mut self, key: impl Display, range: RangeInclusive<T>, found: T) {
+        let rule = format!("between {} and {}", range.start(), range.end());
+        self.rule(range.contains(&found), key, rule, found);
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=MAX_WORD).contains(&text.len()) && text.chars().all(|c| !c.is_control())
+}
+
+/// A list of distinct, printable words.
+fn words(key: &str, list: &[String], length: RangeInclusive<usize>, report: &mut Report) {
+    let rule = format!("a list of {} to {} names", length.start(), length.end());
+    report.rule(length.contains(&list.len()), key, rule, format!("{} names", list.len()));
+    let mut seen = BTreeSet::new();
+    for (index, word) in list.iter().enumerate() {
+        let key = format!("{key}[{index}]");
+        report.rule(is_word(word), &key, format!("1 to {MAX_WORD} printable characters"), word.escape_debug());
+        report.rule(seen.insert(word), &key, "listed once", word.escape_debug());
+    }
+}
+
+fn head(plan: &Plan, report: &mut Report) {
+    report.rule(plan.version == PLAN_VERSION, "version", PLAN_VERSION, plan.version);
+    for (key, text) in [("name", &plan.name), ("licence", &plan.licence)] {
+        let holds = (1..=MAX_NAME).contains(&text.len()) && text.chars().all(|c| !c.is_control());
+        report.rule(holds, key, format!("1 to {MAX_NAME} printable characters"), text.escape_debug());
+    }
+}
+
+fn specialists(plan: &Plan, report: &mut Report) {
+    let count = plan.specialists.len();
+    match plan.mode {
+        Mode::OneShot => report.range("specialist (number of entries)", 1..=1000, count),
+        Mode::Rounds => report.rule(count == 1, "specialist (number of entries)", "1 in a job of rounds", count),
+    }
+    let (mut names, mut institutions) = (BTreeSet::new(), BTreeSet::new());
+    for (index, specialist) in plan.specialists.iter().enumerate() {
+        let key = |field: &str| format!("specialist[{index}].{field}");
+        report.rule(names.insert(&specialist.name), key("name"), "used once", &specialist.name);
+        words(&key("bands"), &specialist.bands, 1..=MAX_BANDS, report);
+        match (plan.mode, &specialist.institution) {
+            (Mode::OneShot, None) => {
+                report.rule(false, key("institution"), "given in a one-shot job", "nothing");
+            }
+            (Mode::OneShot, Some(name)) => {
+                report.rule(institutions.insert(name), key("institution"), "used once", name);
+            }
+            (Mode::Rounds, Some(name)) => {
+                let rule = "absent in a job of rounds; list who takes part in `participation.institutions`";
+                report.rule(false, key("institution"), rule, name);
+            }
+            (Mode::Rounds, None) => {}
+        }
+    }
+}
+
+fn participation(plan: &Plan, report: &mut Report) {
+    let part = &plan.participation;
+    report.range("participation.min", 1..=100_000, part.min);
+    report.rule(part.max >= part.min, "participation.max", "at least `participation.min`", part.max);
+    let asked = match plan.mode {
+        Mode::OneShot => Some((plan.specialists.len(), "the number of specialists")),
+        Mode::Rounds if part.institutions.is_empty() => None,
+        Mode::Rounds => Some((part.institutions.len(), "the number of `participation.institutions`")),
+    };
+    if let Some((asked, what)) = asked {
+        let rule = format!("at most {what}, {asked}");
+        report.rule(part.max as usize <= asked, "participation.max", rule, part.max);
+    }
+    if plan.mode == Mode::OneShot {
+        let rule = "absent in a one-shot job, where each specialist names its institution";
+        report.rule(part.institutions.is_empty(), "participation.institutions", rule, part.institutions.len());
+    }
+    let distinct: BTreeSet<_> = part.institutions.iter().collect();
+    let repeated = part.institutions.len() - distinct.len();
+    report.rule(repeated == 0, "participation.institutions", "without repetition", format!("{repeated} repeated"));
+    let limits = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+    let found = duration::format(part.deadline);
+    report.rule(limits.contains(&part.deadline), "participation.deadline", "between 1s and 30d", found);
+    report.range("participation.attempts", 1..=20, part.attempts);
+}
+
+fn rounds(plan: &Plan, report: &mut Report) {
+    match (plan.mode, &plan.rounds) {
+        (Mode::Rounds, None) => report.rule(false, "rounds", "given in a job of rounds", "nothing"),
+        (Mode::OneShot, Some(_)) => report.rule(false, "rounds", "absent in a one-shot job", "a table"),
+        (Mode::Rounds, Some(rounds)) => {
+            report.range("rounds.count", 1..=10_000, rounds.count);
+            if let Strategy::FedProx { mu } = rounds.strategy {
+                report.range("rounds.strategy.mu", 0.0..=1000.0, mu);
+            }
+        }
+        (Mode::OneShot, None) => {}
+    }
+}
+
+fn normalisation(plan: &Plan, report: &mut Report) {
+    match (plan.mode, &plan.normalisation) {
+        (Mode::Rounds, Normalisation::Local) => {
+            let rule = "`federated` or `given` in a job of rounds, where all must normalise alike";
+            report.rule(false, "normalisation.from", rule, "local");
+        }
+        (Mode::OneShot, Normalisation::Federated) => {
+            let rule = "`local` or `given` in a one-shot job";
+            report.rule(false, "normalisation.from", rule, "federated");
+        }
+        (_, Normalisation::Given { bands }) => {
+            let given: BTreeSet<_> = bands.iter().map(|entry| &entry.band).collect();
+            report.rule(given.len() == bands.len(), "normalisation.bands", "one entry a band", bands.len());
+            for (index, entry) in bands.iter().enumerate() {
+                let key = |field: &str| format!("normalisation.bands[{index}].{field}");
+                report.rule(entry.mean.is_finite(), key("mean"), "a finite number", entry.mean);
+                report.rule(entry.std.is_finite() && entry.std > 0.0, key("std"), "above 0", entry.std);
+            }
+            let needed: BTreeSet<_> = plan.specialists.iter().flat_map(|s| &s.bands).collect();
+            for band in needed.difference(&given) {
+                report.rule(false, "normalisation.bands", format!("complete: `{band}` is used"), "no such entry");
+            }
+        }
+        (Mode::OneShot, Normalisation::Local) | (Mode::Rounds, Normalisation::Federated) => {}
+    }
+}
+
+fn training(plan: &Plan, report: &mut Report) {
+    let training = &plan.training;
+    report.range("training.epochs", 1..=10_000, training.epochs);
+    report.range("training.batch_size", 1..=4096, training.batch_size);
+    let rate = training.learning_rate;
+    report.rule(rate > 0.0 && rate <= 1.0, "training.learning_rate", "above 0 and at most 1", rate);
+    report.range("training.weight_decay", 0.0..=1.0, training.weight_decay);
+    report.range("training.warmup", 0.0..=1.0, training.warmup);
+    report.range("training.drop_path", 0.0..=0.9, training.drop_path);
+    report.range("training.label_smoothing", 0.0..=0.9, training.label_smoothing);
+    if let Some(size) = training.input_size {
+        let holds = (32..=1024).contains(&size) && size % 32 == 0;
+        report.rule(holds, "training.input_size", "a multiple of 32 between 32 and 1024", size);
+    }
+    let mu = training.proximal_mu;
+    report.rule(mu == 0.0, "training.proximal_mu", "absent; use `rounds.strategy.mu`", mu);
+    let distinct: BTreeSet<_> = training.augment.iter().map(|a| format!("{a:?}")).collect();
+    let repeated = training.augment.len() - distinct.len();
+    report.rule(repeated == 0, "training.augment", "without repetition", format!("{repeated} repeated"));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Plan, PlanError};
+
+    const ROUNDS: &str = r#"
+        version = 1
+        name = "shared six bands"
+        kind = "specialist"
+        mode = "rounds"
+        [model]
+        backbone = "convnextv2_atto"
+        task = "segmentation"
+        classes = ["forest", "water"]
+        [[specialist]]
+        name = "shared"
+        bands = ["red", "nir"]
+        [participation]
+        min = 2
+        max = 3
+        deadline = "30m"
+        [rounds]
+        count = 3
+        strategy = { name = "fed-prox", mu = 0.01 }
+        [normalisation]
+        from = "federated"
+        [training]
+        epochs = 2
+        batch_size = 8
+        learning_rate = 1e-3
+    "#;
+
+    fn problems_after(changes: &[(&str, &str)]) -> Vec<String> {
+        let mut text = ROUNDS.to_owned();
+        for (from, to) in changes {
+            assert!(text.contains(from), "{from}");
+            text = text.replace(from, to);
+        }
+        match Plan::parse(&text) {
+            Ok(_) => Vec::new(),
+            Err(PlanError::Rules(problems)) => problems.iter().map(ToString::to_string).collect(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_good_plan_is_accepted_and_survives_toml() {
+        let plan = Plan::parse(ROUNDS).unwrap();
+        assert_eq!(Plan::parse(&toml::to_string(&plan).unwrap()).unwrap(), plan);
+    }
+
+    #[test]
+    fn five_mistakes_are_reported_at_once_with_key_rule_and_value() {
+        let found = problems_after(&[
+            ("version = 1", "version = 7"),
+            ("max = 3", "max = 1"),
+            ("epochs = 2", "epochs = 0"),
+            ("learning_rate = 1e-3", "learning_rate = -1.0"),
+            ("from = \"federated\"", "from = \"local\""),
+        ]);
+        assert_eq!(found.len(), 5, "{found:#?}");
+        assert_eq!(found[0], "`version` must be 1, found `7`");
+        for (key, value) in [("participation.max", "1"), ("training.epochs", "0"), ("learning_rate", "-1")] {
+            assert!(found.iter().any(|p| p.contains(key) && p.contains(&format!("`{value}`"))), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn each_rule_can_fail() {
+        for change in [
+            ("classes = [\"forest\", \"water\"]", "classes = [\"forest\"]"),
+            ("classes = [\"forest\", \"water\"]", "classes = [\"forest\", \"forest\"]"),
+            ("bands = [\"red\", \"nir\"]", "bands = []"),
+            ("bands = [\"red\", \"nir\"]", "bands = [\"red\"]\ninstitution = \"west\""),
+            ("min = 2", "min = 0"),
+            ("max = 3", "max = 3\ninstitutions = [\"west\", \"east\"]"),
+            ("deadline = \"30m\"", "deadline = \"31d\""),
+            ("count = 3", "count = 0"),
+            ("mu = 0.01", "mu = -1.0"),
+            ("mu = 0.01", "mu = nan"),
+            ("batch_size = 8", "batch_size = 0"),
+            ("batch_size = 8", "batch_size = 8\ninput_size = 50"),
+            ("batch_size = 8", "batch_size = 8\nproximal_mu = 0.5"),
+            ("batch_size = 8", "batch_size = 8\naugment = [\"flip\", \"flip\"]"),
+            ("name = \"shared six bands\"", "name = \"\""),
+            ("from = \"federated\"", "from = \"given\"\nbands = [{ band = \"red\", mean = 0.0, std = 1.0 }]"),
+        ] {
+            assert_eq!(problems_after(&[change]).len(), 1, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_types_are_refused_with_their_place() {
+        let error = Plan::parse(&ROUNDS.replace("count = 3", "cuont = 3")).unwrap_err().to_string();
+        assert!(error.contains("cuont"), "{error}");
+        assert!(Plan::parse("version = [").is_err());
+        assert!(matches!(Plan::parse(&"#".repeat(70_000)), Err(PlanError::TooLong(70_000))));
+    }
+
+    #[test]
+    fn one_shot_plans_name_an_institution_for_each_specialist() {
+        let found = problems_after(&[("mode = \"rounds\"", "mode = \"one-shot\"")]);
+        assert!(found.iter().any(|p| p.contains("specialist[0].institution")), "{found:#?}");
+        assert!(found.iter().any(|p| p.starts_with("`rounds` must be absent")), "{found:#?}");
+    }
+}

@@ -1,0 +1,333 @@
+//! The plan: the TOML file that an operator submits as a job.
+//!
+//! [`Plan::parse`] either returns a plan that keeps every rule of [`check`], or all problems at
+//! once, each with the key, the rule and the value found. What runs a job never checks the plan
+//! again.
+
+mod check;
+mod duration;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::BandNormalisation;
+use crate::ids::{InstitutionName, SpecialistName};
+use crate::model::{Backbone, ModelSpec, Task};
+
+/// The version of the plan format that this release reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What kind of work a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Train specialists, in one shot or in rounds.
+    Specialist,
+}
+
+/// How specialists are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Each institution trains its own specialist to the end and sends its frozen weights.
+    OneShot,
+    /// Institutions train one specialist together; each sends updates that are aggregated.
+    Rounds,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::OneShot => "one-shot",
+            Self::Rounds => "rounds",
+        })
+    }
+}
+
+/// How updates become one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Strategy {
+    /// Mean weighted by samples (McMahan et al. 2017).
+    FedAvg,
+    /// FedAvg with a proximal term in each client's loss (Li et al. 2020).
+    FedProx {
+        /// Weight of half the squared distance to the global weights.
+        mu: f64,
+    },
+}
+
+impl Strategy {
+    /// Its name in plans and policies.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::FedAvg => "fed-avg",
+            Self::FedProx { .. } => "fed-prox",
+        }
+    }
+}
+
+/// A specialist that the job makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpecialistPlan {
+    /// The name it gets in the registry.
+    pub name: SpecialistName,
+    /// Who trains it; required in one-shot jobs, absent in rounds.
+    pub institution: Option<InstitutionName>,
+    /// Its input bands, by the names of the institution's data set.
+    pub bands: Vec<String>,
+}
+
+/// What all specialists of the job share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPlan {
+    /// The encoder.
+    pub backbone: Backbone,
+    /// What the head predicts.
+    pub task: Task,
+    /// Names of the classes in the order of their indices; the data sets must use the same.
+    pub classes: Vec<String>,
+}
+
+/// Who takes part in each round, and how long it may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Participation {
+    /// Who is asked; empty: every enrolled institution. In one-shot jobs it follows from the specialists.
+    #[serde(default)]
+    pub institutions: Vec<InstitutionName>,
+    /// Fewest updates with which a round may close.
+    pub min: u32,
+    /// Updates at which it closes at once.
+    pub max: u32,
+    /// Longest duration of one attempt at a round, such as `30m`.
+    #[serde(with = "duration")]
+    pub deadline: Duration,
+    /// Attempts at a round before the job pauses.
+    #[serde(default = "default_attempts")]
+    pub attempts: u32,
+}
+
+const fn default_attempts() -> u32 {
+    3
+}
+
+/// Rounds of aggregation; only in jobs of mode `rounds`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundsPlan {
+    /// How many.
+    pub count: u32,
+    /// How updates become one.
+    pub strategy: Strategy,
+}
+
+/// Where per-band mean and standard deviation come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Normalisation {
+    /// Each institution's own training part. The default; not for rounds.
+    #[default]
+    Local,
+    /// A statistics round before the first training round; only for rounds.
+    Federated,
+    /// These values.
+    Given {
+        /// One entry for each band of every specialist.
+        bands: Vec<BandNormalisation>,
+    },
+}
+
+/// Weights of classes in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// All equal.
+    #[default]
+    None,
+    /// Inverse square root of the class's frequency in the training part, scaled to mean 1.
+    Balanced,
+}
+
+/// Random changes to training samples, the same for image and mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Augmentation {
+    /// Mirror left-right and up-down, each with probability one half.
+    Flip,
+    /// Turn by a random multiple of 90 degrees.
+    Rotate90,
+    /// Per band: multiply by U(0.9, 1.1) and add U(-0.1, 0.1), in normalised units.
+    Jitter,
+}
+
+/// How a network is trained at an institution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training part: in all (one-shot) or in each round (rounds).
+    pub epochs: u32,
+    /// Samples in an optimiser step.
+    pub batch_size: u32,
+    /// AdamW's learning rate at the top of the schedule.
+    pub learning_rate: f64,
+    /// AdamW's weight decay, on tensors of two and more dimensions.
+    #[serde(default = "default_weight_decay")]
+    pub weight_decay: f64,
+    /// Fraction of all steps over which the learning rate rises linearly before the cosine.
+    #[serde(default = "default_warmup")]
+    pub warmup: f64,
+    /// Drop-path rate of the last block; rises linearly from 0 at the first.
+    #[serde(default)]
+    pub drop_path: f64,
+    /// Label smoothing of the cross-entropy.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Weights of classes in the loss.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
+    /// Random changes to training samples.
+    #[serde(default)]
+    pub augment: Vec<Augmentation>,
+    /// Side in pixels to which square tiles are resized (bilinear; masks nearest); a multiple of 32.
+    pub input_size: Option<u32>,
+    /// FedProx's mu; set by the coordinator from the strategy, 0 in plans.
+    #[serde(default)]
+    pub proximal_mu: f64,
+}
+
+const fn default_weight_decay() -> f64 {
+    0.05
+}
+
+const fn default_warmup() -> f64 {
+    0.05
+}
+
+/// When a release is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasePolicy {
+    /// By the operator.
+    #[default]
+    Manual,
+    /// When the job ends: the latest release's specialists and the new ones.
+    Auto,
+}
+
+/// A job, as submitted. Keeps every rule of the format; made only by [`Plan::parse`] or by
+/// deserialising a stored one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of the format: 1.
+    pub version: u32,
+    /// A name for people.
+    pub name: String,
+    /// What kind of work.
+    pub kind: JobKind,
+    /// How specialists are trained.
+    pub mode: Mode,
+    /// Seed of all randomness in the job.
+    #[serde(default)]
+    pub seed: u64,
+    /// Licence of the weights that the job makes.
+    #[serde(default = "default_licence")]
+    pub licence: String,
+    /// When a release is cut.
+    #[serde(default)]
+    pub release: ReleasePolicy,
+    /// What all specialists share.
+    pub model: ModelPlan,
+    /// The specialists: one for each institution (one-shot) or exactly one (rounds).
+    #[serde(rename = "specialist")]
+    pub specialists: Vec<SpecialistPlan>,
+    /// Who takes part.
+    pub participation: Participation,
+    /// Rounds of aggregation.
+    pub rounds: Option<RoundsPlan>,
+    /// Where normalisation comes from.
+    #[serde(default)]
+    pub normalisation: Normalisation,
+    /// How to train.
+    pub training: Training,
+}
+
+fn default_licence() -> String {
+    "unspecified".to_owned()
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the file, such as `training.epochs` or `specialist[1].bands`.
+    pub key: String,
+    /// The rule.
+    pub rule: String,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` must be {}, found `{}`", self.key, self.rule, self.found)
+    }
+}
+
+/// Why a text is not a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Not TOML, an unknown key, or a value of the wrong type. Says where.
+    #[error("{0}")]
+    Syntax(String),
+    /// Rules are broken: all of them.
+    #[error("{} problem(s) in the plan:{}", .0.len(), listing(.0))]
+    Rules(Vec<Problem>),
+    /// The text is longer than any plan needs to be.
+    #[error("a plan may have at most {MAX_PLAN_BYTES} bytes, found `{0}`")]
+    TooLong(usize),
+}
+
+fn listing(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  - {problem}")).collect()
+}
+
+/// Longest plan accepted, in bytes.
+pub const MAX_PLAN_BYTES: usize = 64 * 1024;
+
+impl Plan {
+    /// Reads and checks a plan.
+    ///
+    /// # Errors
+    /// A syntax error with its place, or every broken rule.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        if text.len() > MAX_PLAN_BYTES {
+            return Err(PlanError::TooLong(text.len()));
+        }
+        let plan: Self = toml::from_str(text).map_err(|error| PlanError::Syntax(error.to_string()))?;
+        let problems = check::problems(&plan);
+        if problems.is_empty() { Ok(plan) } else { Err(PlanError::Rules(problems)) }
+    }
+
+    /// The network of one of the plan's specialists.
+    #[must_use]
+    pub fn model_of(&self, specialist: &SpecialistPlan) -> ModelSpec {
+        ModelSpec {
+            backbone: self.model.backbone,
+            task: self.model.task,
+            bands: specialist.bands.clone(),
+            classes: self.model.classes.clone(),
+        }
+    }
+
+    /// Number of training rounds: the plan's for rounds, 1 for one-shot.
+    #[must_use]
+    pub fn training_rounds(&self) -> u32 {
+        self.rounds.as_ref().map_or(1, |rounds| rounds.count)
+    }
+}

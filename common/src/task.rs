@@ -1,0 +1,175 @@
+//! What the client daemon and its child process, the trainer, say to each other: a task as a JSON
+//! file, events as JSON lines on the trainer's standard output.
+//!
+//! The trainer is a separate program because libtorch can end the process it lives in; a site may
+//! also start it elsewhere through a launcher prefix. So nothing here needs more than files and a pipe.
+//! To cancel, the daemon sends SIGTERM; the trainer leaves its last checkpoint and ends with
+//! [`exit_code::CANCELLED`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::{BandNormalisation, Energy};
+use crate::model::ModelSpec;
+use crate::plan::Training;
+
+/// Exit codes of `eosfed-trainer`.
+pub mod exit_code {
+    /// The task is done.
+    pub const DONE: i32 = 0;
+    /// The task failed; the last event says why.
+    pub const FAILED: i32 = 1;
+    /// The command line or the task file is wrong.
+    pub const USAGE: i32 = 64;
+    /// The task was cancelled by SIGTERM or SIGINT.
+    pub const CANCELLED: i32 = 143;
+}
+
+/// Where training starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitialWeights {
+    /// [`crate::model::initial_weights`] of this seed.
+    Seed(u64),
+    /// A safetensors file that holds exactly the model's signature.
+    File(PathBuf),
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// CUDA when libtorch finds it, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA device; an error if there is none.
+    Cuda,
+}
+
+/// Which weights training ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the epoch with the best validation metric (one-shot).
+    Best,
+    /// Those of the last epoch (rounds: the aggregate needs every institution's full step).
+    Last,
+}
+
+/// One training task, as the daemon writes it to `task.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainTask {
+    /// The network.
+    pub model: ModelSpec,
+    /// How to train it.
+    pub training: Training,
+    /// The institution's `dataset.toml`.
+    pub dataset: PathBuf,
+    /// Where training starts from.
+    pub initial: InitialWeights,
+    /// Per-band normalisation in the order of `model.bands`; `None`: computed from the training part.
+    pub normalisation: Option<Vec<BandNormalisation>>,
+    /// Seed of shuffling, augmentation and drop path.
+    pub seed: u64,
+    /// The stretch of the learning-rate schedule that this task covers, as fractions of the whole:
+    /// `[0.0, 1.0]` for one-shot, `[r / n, (r + 1) / n]` for round `r` of `n`.
+    pub schedule: [f64; 2],
+    /// Which weights to keep.
+    pub keep: Keep,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Threads for computing and decoding; `None`: all processors.
+    pub threads: Option<u32>,
+    /// Folder for checkpoints, `weights.safetensors` and `history.json`; exists. A checkpoint found
+    /// in it is resumed from when it belongs to this very task, else ignored.
+    pub output: PathBuf,
+}
+
+impl TrainTask {
+    /// File name of the finished weights in the output folder.
+    pub const WEIGHTS: &'static str = "weights.safetensors";
+}
+
+/// A line that the trainer prints. Unknown events are an error: both programs are of one release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TrainerEvent {
+    /// Data are open, the model is built.
+    Started {
+        /// `cpu` or `cuda:0`.
+        device: String,
+        /// Optimiser steps that the task takes in all.
+        steps: u64,
+        /// The first step to do, above 0 after resuming.
+        resumed_at: u64,
+        /// Samples to train on.
+        training_samples: u64,
+        /// Samples to validate on.
+        validation_samples: u64,
+        /// Things a person should know (skipped files, classes without samples).
+        warnings: Vec<String>,
+    },
+    /// At least every second while training.
+    Progress {
+        /// Steps done.
+        step: u64,
+        /// Mean training loss since the last such line.
+        loss: f64,
+    },
+    /// An epoch is over, validated and checkpointed.
+    Epoch {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// Steps done.
+        step: u64,
+        /// Mean training loss over the epoch.
+        loss: f64,
+        /// Learning rate at its end.
+        learning_rate: f64,
+        /// Validation metrics by name; empty without validation samples.
+        metrics: BTreeMap<String, f64>,
+    },
+    /// The task is done and the weights are on disk.
+    Finished {
+        /// Training samples that the weights have learned from (the weight in an average).
+        samples: u64,
+        /// Steps done.
+        steps: u64,
+        /// The normalisation used.
+        normalisation: Vec<BandNormalisation>,
+        /// Validation metrics of the kept weights.
+        metrics: BTreeMap<String, f64>,
+        /// Energy spent by this process.
+        energy: Energy,
+    },
+    /// The task cannot be done; trying again with the same input will not help.
+    Failed {
+        /// Why, as a sentence.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_one_line_each_and_survive_it() {
+        let event = TrainerEvent::Epoch {
+            epoch: 3,
+            step: 30,
+            loss: 0.5,
+            learning_rate: 1e-3,
+            metrics: [("miou".to_owned(), 0.34)].into(),
+        };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(line.starts_with(r#"{"event":"epoch","#) && !line.contains('\n'), "{line}");
+        assert_eq!(serde_json::from_str::<TrainerEvent>(&line).unwrap(), event);
+        assert!(serde_json::from_str::<TrainerEvent>(r#"{"event":"lunch"}"#).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! Logging, set up once at the start of a program: text for people or JSON for machines, always on
+//! standard error so that standard output stays free for results.
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One readable line for each event.
+    #[default]
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// Starts logging. `EOSFED_LOG` (as `tracing` filters are written) overrides `default_filter`;
+/// a filter that does not parse is reported and the default used.
+pub fn init(format: LogFormat, default_filter: &str) {
+    let asked = std::env::var("EOSFED_LOG").unwrap_or_else(|_| default_filter.to_owned());
+    let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+        eprintln!("EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`");
+        EnvFilter::new(default_filter)
+    });
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, as tests make, keeps the first subscriber.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
