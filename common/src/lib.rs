@@ -8,6 +8,7 @@ pub mod clock;
 pub mod ids;
 pub mod model;
 pub mod plan;
+pub mod refusal;
 pub mod settings;
 pub mod task;
 pub mod telemetry;
