@@ -3,6 +3,7 @@
 //!
 //! A thing is admitted here only when at least two programs need it to mean the same.
 
+pub mod assignment;
 pub mod card;
 pub mod clock;
 pub mod ids;
@@ -13,3 +14,8 @@ pub mod settings;
 pub mod task;
 pub mod telemetry;
 pub mod weights;
+
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "net")]
+pub mod wire;

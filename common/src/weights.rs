@@ -248,10 +248,9 @@ impl WeightsFile {
         }
         let mut tensors = BTreeMap::new();
         for (name, shape) in &expected.0 {
-            let view = parsed.tensor(name).map_err(|_| WeightsError::Missing {
-                path: self.path.clone(),
-                tensor: name.clone(),
-            })?;
+            let view = parsed
+                .tensor(name)
+                .map_err(|_| WeightsError::Missing { path: self.path.clone(), tensor: name.clone() })?;
             self.check_tensor(name, shape, &view)?;
             tensors.insert(name.clone(), Values(view.data()));
         }

@@ -52,7 +52,12 @@ fn words(key: &str, list: &[String], length: RangeInclusive<usize>, report: &mut
     let mut seen = BTreeSet::new();
     for (index, word) in list.iter().enumerate() {
         let key = format!("{key}[{index}]");
-        report.rule(is_word(word), &key, format!("1 to {MAX_WORD} printable characters"), word.escape_debug());
+        report.rule(
+            is_word(word),
+            &key,
+            format!("1 to {MAX_WORD} printable characters"),
+            word.escape_debug(),
+        );
         report.rule(seen.insert(word), &key, "listed once", word.escape_debug());
     }
 }
@@ -69,7 +74,9 @@ fn specialists(plan: &Plan, report: &mut Report) {
     let count = plan.specialists.len();
     match plan.mode {
         Mode::OneShot => report.range("specialist (number of entries)", 1..=1000, count),
-        Mode::Rounds => report.rule(count == 1, "specialist (number of entries)", "1 in a job of rounds", count),
+        Mode::Rounds => {
+            report.rule(count == 1, "specialist (number of entries)", "1 in a job of rounds", count)
+        }
     }
     let (mut names, mut institutions) = (BTreeSet::new(), BTreeSet::new());
     for (index, specialist) in plan.specialists.iter().enumerate() {
@@ -107,11 +114,21 @@ fn participation(plan: &Plan, report: &mut Report) {
     }
     if plan.mode == Mode::OneShot {
         let rule = "absent in a one-shot job, where each specialist names its institution";
-        report.rule(part.institutions.is_empty(), "participation.institutions", rule, part.institutions.len());
+        report.rule(
+            part.institutions.is_empty(),
+            "participation.institutions",
+            rule,
+            part.institutions.len(),
+        );
     }
     let distinct: BTreeSet<_> = part.institutions.iter().collect();
     let repeated = part.institutions.len() - distinct.len();
-    report.rule(repeated == 0, "participation.institutions", "without repetition", format!("{repeated} repeated"));
+    report.rule(
+        repeated == 0,
+        "participation.institutions",
+        "without repetition",
+        format!("{repeated} repeated"),
+    );
     let limits = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
     let found = duration::format(part.deadline);
     report.rule(limits.contains(&part.deadline), "participation.deadline", "between 1s and 30d", found);
@@ -152,7 +169,12 @@ fn normalisation(plan: &Plan, report: &mut Report) {
             }
             let needed: BTreeSet<_> = plan.specialists.iter().flat_map(|s| &s.bands).collect();
             for band in needed.difference(&given) {
-                report.rule(false, "normalisation.bands", format!("complete: `{band}` is used"), "no such entry");
+                report.rule(
+                    false,
+                    "normalisation.bands",
+                    format!("complete: `{band}` is used"),
+                    "no such entry",
+                );
             }
         }
         (Mode::OneShot, Normalisation::Local) | (Mode::Rounds, Normalisation::Federated) => {}

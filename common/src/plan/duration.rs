@@ -13,14 +13,19 @@ pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Re
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| {
-        serde::de::Error::custom(format!("expected a duration such as `90s`, `30m`, `2h` or `1d`, found `{text}`"))
+        serde::de::Error::custom(format!(
+            "expected a duration such as `90s`, `30m`, `2h` or `1d`, found `{text}`"
+        ))
     })
 }
 
 pub(super) fn format(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let fits = |(_, size): &&(char, u64)| seconds > 0 && seconds.is_multiple_of(*size);
-    UNITS.iter().find(fits).map_or_else(|| format!("{seconds}s"), |(unit, size)| format!("{}{unit}", seconds / size))
+    UNITS
+        .iter()
+        .find(fits)
+        .map_or_else(|| format!("{seconds}s"), |(unit, size)| format!("{}{unit}", seconds / size))
 }
 
 fn parse(text: &str) -> Option<Duration> {
@@ -40,7 +45,8 @@ mod tests {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)));
             assert_eq!(format(Duration::from_secs(seconds)), text);
         }
-        for bad in ["", "m", "5", "-5m", "5 m", "5ms", "99999999999999999999d", "18446744073709551615d", "5é"] {
+        for bad in ["", "m", "5", "-5m", "5 m", "5ms", "99999999999999999999d", "18446744073709551615d", "5é"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -1,0 +1,173 @@
+//! What the coordinator lends to an institution and what comes back, as both programs see it once
+//! the wire is behind them. Plain data with limits in its documentation; [`crate::wire`] enforces them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::{BandNormalisation, Energy};
+use crate::clock::Timestamp;
+use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use crate::model::ModelSpec;
+use crate::plan::{Mode, Training};
+use crate::refusal::Refusal;
+use crate::task::Keep;
+use crate::weights::Digest;
+
+/// How long a lease lasts from its grant or its last heartbeat.
+pub const LEASE: Duration = Duration::from_secs(120);
+/// Most metrics in a message.
+pub const MAX_METRICS: usize = 64;
+/// Longest metric name, message or other free text in a message from an institution, in bytes.
+pub const MAX_TEXT: usize = 1024;
+/// Most curve points in one heartbeat.
+pub const MAX_POINTS: usize = 32;
+
+/// Weights stored by the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRef {
+    /// Digest of the bytes.
+    pub digest: Digest,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// Work offered or lent to one institution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Which job, round, attempt and institution.
+    pub id: AssignmentId,
+    /// The job's name for people.
+    pub job_name: String,
+    /// The network; for statistics only its bands matter.
+    pub model: ModelSpec,
+    /// Until when the round can use an answer.
+    pub deadline: Timestamp,
+    /// Fewest institutions whose contributions may be combined in the result; 1 in one-shot.
+    pub min_institutions: u32,
+    /// Whether the institution holds the lease.
+    pub accepted: bool,
+    /// What is to be done.
+    pub work: Work,
+}
+
+/// What an assignment asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Per-band moments of the training part.
+    Statistics,
+    /// Training.
+    Training(Box<TrainingWork>),
+}
+
+/// A training assignment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingWork {
+    /// One-shot or one round of several.
+    pub mode: Mode,
+    /// Name of the strategy in rounds; absent in one-shot.
+    pub strategy: Option<String>,
+    /// Starting weights; absent: those of `initial_seed`.
+    pub base: Option<BlobRef>,
+    /// Seed of the starting weights when there is no base.
+    pub initial_seed: u64,
+    /// Normalisation in the order of the model's bands; absent: the institution computes its own.
+    pub normalisation: Option<Vec<BandNormalisation>>,
+    /// Seed of shuffling, augmentation and drop path.
+    pub seed: u64,
+    /// Stretch of the learning-rate schedule, as fractions of the whole.
+    pub schedule: [f64; 2],
+    /// Which weights come back.
+    pub keep: Keep,
+    /// How to train; holds FedProx's mu.
+    pub settings: Training,
+}
+
+/// The lease of an accepted assignment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Proof of holding it.
+    pub token: LeaseToken,
+    /// When it ends unless a heartbeat renews it.
+    pub expires_at: Timestamp,
+}
+
+/// One epoch of a training curve.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps done.
+    pub step: u64,
+    /// Mean training loss over the epoch.
+    pub loss: f64,
+    /// Validation metrics.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// How far an institution is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all; 0 while unknown.
+    pub steps: u64,
+    /// Curve points since the last report, at most [`MAX_POINTS`].
+    pub points: Vec<CurvePoint>,
+}
+
+/// The coordinator's answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directive {
+    /// Go on; the lease now ends at this time.
+    Continue(Timestamp),
+    /// Stop and forget the assignment.
+    Stop(Refusal),
+}
+
+/// The result of training at one institution. The weights have been uploaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdateSubmission {
+    /// Whose work this is.
+    pub assignment: AssignmentId,
+    /// Proof of holding the lease.
+    pub token: LeaseToken,
+    /// Makes repeating the call harmless.
+    pub key: IdempotencyKey,
+    /// The uploaded weights.
+    pub weights: BlobRef,
+    /// Training samples that they have learned from.
+    pub samples: u64,
+    /// Validation metrics, at most [`MAX_METRICS`].
+    pub metrics: BTreeMap<String, f64>,
+    /// The normalisation used, in the order of the model's bands.
+    pub normalisation: Vec<BandNormalisation>,
+    /// Energy spent.
+    pub energy: Energy,
+}
+
+/// Streaming moments of one band (Chan, Golub & LeVeque 1979).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BandMoments {
+    /// The band's name.
+    pub band: String,
+    /// Valid pixels.
+    pub count: u64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of squared deviations from the mean.
+    pub m2: f64,
+}
+
+/// The result of a statistics round at one institution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatisticsSubmission {
+    /// Whose work this is.
+    pub assignment: AssignmentId,
+    /// Proof of holding the lease.
+    pub token: LeaseToken,
+    /// Makes repeating the call harmless.
+    pub key: IdempotencyKey,
+    /// One entry for each band of the model, in order.
+    pub bands: Vec<BandMoments>,
+}

@@ -1,0 +1,17 @@
+//! The network shell that programs share: certificates, TLS on both ends, the meter of what is
+//! sent, refusals as gRPC status, and blob transfer. What messages mean is in [`crate::wire`].
+
+pub mod acceptor;
+pub mod authority;
+pub mod channel;
+pub mod identity;
+pub mod join;
+pub mod meter;
+pub mod status;
+pub mod transfer;
+
+/// Installs the process's one cryptography provider; call once at the start of a program.
+pub fn install_crypto_provider() {
+    // An error means that one is installed already, which is all that is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

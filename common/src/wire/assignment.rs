@@ -1,0 +1,222 @@
+//! Assignments and training settings: from the coordinator to an institution.
+
+use eosfed_proto::v1;
+
+use super::model::bands;
+use super::{WireError, at_most, finite, limited, parse, required, specified, wrong};
+use crate::assignment::{Assignment, BlobRef, TrainingWork, Work};
+use crate::clock::Timestamp;
+use crate::model::ModelSpec;
+use crate::plan::{Augmentation, ClassWeights, Mode, Training};
+use crate::task::Keep;
+
+impl TryFrom<v1::Assignment> for Assignment {
+    type Error = WireError;
+
+    fn try_from(message: v1::Assignment) -> Result<Self, WireError> {
+        let v1::Assignment { id, job_name, model, deadline, min_institutions, accepted, work } = message;
+        let work = match required("work", work)? {
+            v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
+            v1::assignment::Work::Training(training) => Work::Training(Box::new(training.try_into()?)),
+        };
+        Ok(Self {
+            id: parse("id", &id)?,
+            job_name: limited("job_name", &job_name)?.to_owned(),
+            model: ModelSpec::try_from(required("model", model)?)?,
+            deadline: Timestamp(deadline),
+            min_institutions,
+            accepted,
+            work,
+        })
+    }
+}
+
+impl From<Assignment> for v1::Assignment {
+    fn from(assignment: Assignment) -> Self {
+        let Assignment { id, job_name, model, deadline, min_institutions, accepted, work } = assignment;
+        let work = match work {
+            Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
+            Work::Training(training) => v1::assignment::Work::Training((*training).into()),
+        };
+        Self {
+            id: id.to_string(),
+            job_name,
+            model: Some(model.into()),
+            deadline: deadline.0,
+            min_institutions,
+            accepted,
+            work: Some(work),
+        }
+    }
+}
+
+impl TryFrom<v1::TrainingWork> for TrainingWork {
+    type Error = WireError;
+
+    fn try_from(message: v1::TrainingWork) -> Result<Self, WireError> {
+        let v1::TrainingWork {
+            mode,
+            strategy,
+            base,
+            initial_seed,
+            normalisation,
+            seed,
+            schedule_start,
+            schedule_end,
+            keep,
+            settings,
+        } = message;
+        let mode = match specified("mode", mode)? {
+            v1::Mode::Unspecified => return Err(wrong("mode", "a specified value")),
+            v1::Mode::OneShot => Mode::OneShot,
+            v1::Mode::Rounds => Mode::Rounds,
+        };
+        let keep = match specified("keep", keep)? {
+            v1::Keep::Unspecified => return Err(wrong("keep", "a specified value")),
+            v1::Keep::Best => Keep::Best,
+            v1::Keep::Last => Keep::Last,
+        };
+        let strategy = limited("strategy", &strategy)?.to_owned();
+        let normalisation = bands("normalisation", normalisation)?;
+        let schedule = [finite("schedule_start", schedule_start)?, finite("schedule_end", schedule_end)?];
+        if !(0.0 <= schedule[0] && schedule[0] < schedule[1] && schedule[1] <= 1.0) {
+            return Err(wrong("schedule", format!("0 <= start < end <= 1, found `{schedule:?}`")));
+        }
+        Ok(Self {
+            mode,
+            strategy: Some(strategy).filter(|name| !name.is_empty()),
+            base: base.map(BlobRef::try_from).transpose()?,
+            initial_seed,
+            normalisation: Some(normalisation).filter(|list| !list.is_empty()),
+            seed,
+            schedule,
+            keep,
+            settings: required("settings", settings)?.try_into()?,
+        })
+    }
+}
+
+impl From<TrainingWork> for v1::TrainingWork {
+    fn from(work: TrainingWork) -> Self {
+        let TrainingWork {
+            mode,
+            strategy,
+            base,
+            initial_seed,
+            normalisation,
+            seed,
+            schedule,
+            keep,
+            settings,
+        } = work;
+        let mode = match mode {
+            Mode::OneShot => v1::Mode::OneShot,
+            Mode::Rounds => v1::Mode::Rounds,
+        };
+        let keep = match keep {
+            Keep::Best => v1::Keep::Best,
+            Keep::Last => v1::Keep::Last,
+        };
+        Self {
+            mode: mode.into(),
+            strategy: strategy.unwrap_or_default(),
+            base: base.map(Into::into),
+            initial_seed,
+            normalisation: normalisation.unwrap_or_default().into_iter().map(Into::into).collect(),
+            seed,
+            schedule_start: schedule[0],
+            schedule_end: schedule[1],
+            keep: keep.into(),
+            settings: Some(settings.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::TrainingSettings> for Training {
+    type Error = WireError;
+
+    fn try_from(message: v1::TrainingSettings) -> Result<Self, WireError> {
+        let v1::TrainingSettings {
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            warmup,
+            drop_path,
+            label_smoothing,
+            class_weights,
+            augment,
+            input_size,
+            proximal_mu,
+        } = message;
+        let class_weights = match specified("class_weights", class_weights)? {
+            v1::ClassWeights::Unspecified => return Err(wrong("class_weights", "a specified value")),
+            v1::ClassWeights::None => ClassWeights::None,
+            v1::ClassWeights::Balanced => ClassWeights::Balanced,
+        };
+        let augment =
+            at_most("augment", 16, augment)?.into_iter().map(augmentation).collect::<Result<_, _>>()?;
+        Ok(Self {
+            epochs,
+            batch_size,
+            learning_rate: finite("learning_rate", learning_rate)?,
+            weight_decay: finite("weight_decay", weight_decay)?,
+            warmup: finite("warmup", warmup)?,
+            drop_path: finite("drop_path", drop_path)?,
+            label_smoothing: finite("label_smoothing", label_smoothing)?,
+            class_weights,
+            augment,
+            input_size: Some(input_size).filter(|size| *size > 0),
+            proximal_mu: finite("proximal_mu", proximal_mu)?,
+        })
+    }
+}
+
+fn augmentation(value: i32) -> Result<Augmentation, WireError> {
+    match specified("augment", value)? {
+        v1::Augmentation::Unspecified => Err(wrong("augment", "a specified value")),
+        v1::Augmentation::Flip => Ok(Augmentation::Flip),
+        v1::Augmentation::Rotate90 => Ok(Augmentation::Rotate90),
+        v1::Augmentation::Jitter => Ok(Augmentation::Jitter),
+    }
+}
+
+impl From<Training> for v1::TrainingSettings {
+    fn from(training: Training) -> Self {
+        let Training {
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            warmup,
+            drop_path,
+            label_smoothing,
+            class_weights,
+            augment,
+            input_size,
+            proximal_mu,
+        } = training;
+        let class_weights = match class_weights {
+            ClassWeights::None => v1::ClassWeights::None,
+            ClassWeights::Balanced => v1::ClassWeights::Balanced,
+        };
+        let augment = augment.into_iter().map(|kind| match kind {
+            Augmentation::Flip => v1::Augmentation::Flip,
+            Augmentation::Rotate90 => v1::Augmentation::Rotate90,
+            Augmentation::Jitter => v1::Augmentation::Jitter,
+        });
+        Self {
+            epochs,
+            batch_size,
+            learning_rate,
+            weight_decay,
+            warmup,
+            drop_path,
+            label_smoothing,
+            class_weights: class_weights.into(),
+            augment: augment.map(Into::into).collect(),
+            input_size: input_size.unwrap_or_default(),
+            proximal_mu,
+        }
+    }
+}

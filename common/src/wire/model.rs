@@ -1,0 +1,162 @@
+//! Models, normalisation, moments, metrics and energy.
+
+use std::collections::BTreeMap;
+
+use eosfed_proto::v1;
+
+use super::{WireError, at_most, finite, limited, specified, wrong};
+use crate::assignment::{BandMoments, CurvePoint, MAX_METRICS};
+use crate::card::{BandNormalisation, Energy, EnergySource};
+use crate::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, Task};
+
+impl TryFrom<v1::Model> for ModelSpec {
+    type Error = WireError;
+
+    fn try_from(message: v1::Model) -> Result<Self, WireError> {
+        let v1::Model { backbone, task, bands, classes } = message;
+        let known = Backbone::ALL.into_iter().find(|known| known.name() == backbone);
+        let backbone = known.ok_or_else(|| {
+            wrong(
+                "backbone",
+                format!(
+                    "one of this release, found `{}`",
+                    backbone.escape_debug().take(80).collect::<String>()
+                ),
+            )
+        })?;
+        let task = match specified("task", task)? {
+            v1::Task::Unspecified => return Err(wrong("task", "a specified value")),
+            v1::Task::Classification => Task::Classification,
+            v1::Task::Segmentation => Task::Segmentation,
+        };
+        for word in bands.iter().chain(&classes) {
+            limited("bands, classes", word)?;
+        }
+        let (bands, classes) =
+            (at_most("bands", MAX_BANDS, bands)?, at_most("classes", MAX_CLASSES, classes)?);
+        Ok(Self { backbone, task, bands, classes })
+    }
+}
+
+impl From<ModelSpec> for v1::Model {
+    fn from(model: ModelSpec) -> Self {
+        let ModelSpec { backbone, task, bands, classes } = model;
+        let task = match task {
+            Task::Classification => v1::Task::Classification,
+            Task::Segmentation => v1::Task::Segmentation,
+        };
+        Self { backbone: backbone.name().to_owned(), task: task.into(), bands, classes }
+    }
+}
+
+impl TryFrom<v1::BandNormalisation> for BandNormalisation {
+    type Error = WireError;
+
+    fn try_from(message: v1::BandNormalisation) -> Result<Self, WireError> {
+        let v1::BandNormalisation { band, mean, std } = message;
+        let std = finite("std", std)?;
+        if std <= 0.0 {
+            return Err(wrong("std", format!("above 0, found `{std}`")));
+        }
+        Ok(Self { band: limited("band", &band)?.to_owned(), mean: finite("mean", mean)?, std })
+    }
+}
+
+impl From<BandNormalisation> for v1::BandNormalisation {
+    fn from(entry: BandNormalisation) -> Self {
+        let BandNormalisation { band, mean, std } = entry;
+        Self { band, mean, std }
+    }
+}
+
+impl TryFrom<v1::BandMoments> for BandMoments {
+    type Error = WireError;
+
+    fn try_from(message: v1::BandMoments) -> Result<Self, WireError> {
+        let v1::BandMoments { band, count, mean, m2 } = message;
+        let m2 = finite("m2", m2)?;
+        if m2 < 0.0 {
+            return Err(wrong("m2", format!("at least 0, found `{m2}`")));
+        }
+        Ok(Self { band: limited("band", &band)?.to_owned(), count, mean: finite("mean", mean)?, m2 })
+    }
+}
+
+impl From<BandMoments> for v1::BandMoments {
+    fn from(moments: BandMoments) -> Self {
+        let BandMoments { band, count, mean, m2 } = moments;
+        Self { band, count, mean, m2 }
+    }
+}
+
+/// A list of per-band values, no longer than a model may have bands.
+pub(super) fn bands<M, T: TryFrom<M, Error = WireError>>(
+    field: &'static str,
+    list: Vec<M>,
+) -> Result<Vec<T>, WireError> {
+    at_most(field, MAX_BANDS, list)?.into_iter().map(T::try_from).collect()
+}
+
+/// Metrics by name, finite and without repetition.
+pub(super) fn metrics(list: Vec<v1::Metric>) -> Result<BTreeMap<String, f64>, WireError> {
+    let mut metrics = BTreeMap::new();
+    for v1::Metric { name, value } in at_most("metrics", MAX_METRICS, list)? {
+        let value = finite("metrics.value", value)?;
+        if metrics.insert(limited("metrics.name", &name)?.to_owned(), value).is_some() {
+            return Err(wrong("metrics", "each name once"));
+        }
+    }
+    Ok(metrics)
+}
+
+/// Metrics as messages.
+pub(super) fn metric_messages(metrics: BTreeMap<String, f64>) -> Vec<v1::Metric> {
+    metrics.into_iter().map(|(name, value)| v1::Metric { name, value }).collect()
+}
+
+impl TryFrom<v1::CurvePoint> for CurvePoint {
+    type Error = WireError;
+
+    fn try_from(message: v1::CurvePoint) -> Result<Self, WireError> {
+        let v1::CurvePoint { step, loss, metrics: list } = message;
+        Ok(Self { step, loss: finite("loss", loss)?, metrics: metrics(list)? })
+    }
+}
+
+impl From<CurvePoint> for v1::CurvePoint {
+    fn from(point: CurvePoint) -> Self {
+        let CurvePoint { step, loss, metrics } = point;
+        Self { step, loss, metrics: metric_messages(metrics) }
+    }
+}
+
+impl TryFrom<v1::Energy> for Energy {
+    type Error = WireError;
+
+    fn try_from(message: v1::Energy) -> Result<Self, WireError> {
+        let v1::Energy { kwh, source } = message;
+        let source = match specified("energy.source", source)? {
+            v1::EnergySource::Unspecified => return Err(wrong("energy.source", "a specified value")),
+            v1::EnergySource::Measured => EnergySource::Measured,
+            v1::EnergySource::Estimated => EnergySource::Estimated,
+            v1::EnergySource::Unavailable => EnergySource::Unavailable,
+        };
+        let kwh = finite("energy.kwh", kwh)?;
+        if kwh < 0.0 {
+            return Err(wrong("energy.kwh", format!("at least 0, found `{kwh}`")));
+        }
+        Ok(Self { kwh, source })
+    }
+}
+
+impl From<Energy> for v1::Energy {
+    fn from(energy: Energy) -> Self {
+        let Energy { kwh, source } = energy;
+        let source = match source {
+            EnergySource::Measured => v1::EnergySource::Measured,
+            EnergySource::Estimated => v1::EnergySource::Estimated,
+            EnergySource::Unavailable => v1::EnergySource::Unavailable,
+        };
+        Self { kwh, source: source.into() }
+    }
+}

@@ -1,0 +1,108 @@
+use eosfed_proto::v1;
+
+use super::*;
+use crate::assignment::*;
+use crate::card::{BandNormalisation, Energy, EnergySource};
+use crate::clock::Timestamp;
+use crate::model::{Backbone, ModelSpec, Task};
+use crate::plan::{Augmentation, ClassWeights, Mode, Training};
+use crate::task::Keep;
+use crate::weights::Digest;
+
+fn normalisation() -> Vec<BandNormalisation> {
+    vec![BandNormalisation { band: "red".to_owned(), mean: 0.1, std: 0.02 }]
+}
+
+fn assignment() -> Assignment {
+    let settings = Training {
+        epochs: 2,
+        batch_size: 8,
+        learning_rate: 1e-3,
+        weight_decay: 0.05,
+        warmup: 0.1,
+        drop_path: 0.1,
+        label_smoothing: 0.0,
+        class_weights: ClassWeights::Balanced,
+        augment: vec![Augmentation::Flip, Augmentation::Jitter],
+        input_size: Some(64),
+        proximal_mu: 0.01,
+    };
+    let work = TrainingWork {
+        mode: Mode::Rounds,
+        strategy: Some("fed-prox".to_owned()),
+        base: Some(BlobRef { digest: Digest::of(b"w"), size: 1 }),
+        initial_seed: 3,
+        normalisation: Some(normalisation()),
+        seed: u64::MAX,
+        schedule: [0.25, 0.5],
+        keep: Keep::Last,
+        settings,
+    };
+    Assignment {
+        id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
+        job_name: "shared".to_owned(),
+        model: ModelSpec {
+            backbone: Backbone::Atto,
+            task: Task::Segmentation,
+            bands: vec!["red".to_owned()],
+            classes: vec!["a".to_owned(), "b".to_owned()],
+        },
+        deadline: Timestamp(9),
+        min_institutions: 2,
+        accepted: true,
+        work: Work::Training(Box::new(work)),
+    }
+}
+
+fn update() -> UpdateSubmission {
+    UpdateSubmission {
+        assignment: "j-0a1b2c3d.1.1.west".parse().unwrap(),
+        token: "0".repeat(32).parse().unwrap(),
+        key: "1".repeat(32).parse().unwrap(),
+        weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
+        samples: 48,
+        metrics: [("miou".to_owned(), 0.3)].into(),
+        normalisation: normalisation(),
+        energy: Energy { kwh: 0.001, source: EnergySource::Estimated },
+    }
+}
+
+#[test]
+fn assignments_and_updates_survive_the_wire() {
+    assert_eq!(Assignment::try_from(v1::Assignment::from(assignment())), Ok(assignment()));
+    let statistics = Assignment { work: Work::Statistics, ..assignment() };
+    assert_eq!(Assignment::try_from(v1::Assignment::from(statistics.clone())), Ok(statistics));
+    assert_eq!(UpdateSubmission::try_from(v1::SubmitUpdateRequest::from(update())), Ok(update()));
+}
+
+/// Changes one thing in a good message and gives the field that the error names.
+fn refused(change: impl FnOnce(&mut v1::SubmitUpdateRequest)) -> &'static str {
+    let mut message = v1::SubmitUpdateRequest::from(update());
+    change(&mut message);
+    UpdateSubmission::try_from(message).unwrap_err().field
+}
+
+#[test]
+fn each_bad_field_is_named() {
+    assert_eq!(refused(|m| m.assignment = "../../etc".to_owned()), "assignment");
+    assert_eq!(refused(|m| m.lease_token = "x".repeat(5_000_000)), "lease_token");
+    assert_eq!(refused(|m| m.weights = None), "weights");
+    assert_eq!(refused(|m| m.weights.as_mut().unwrap().digest = "md5:0".to_owned()), "digest");
+    assert_eq!(refused(|m| m.metrics[0].value = f64::NAN), "metrics.value");
+    assert_eq!(refused(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
+    assert_eq!(refused(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");
+    assert_eq!(refused(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
+    assert_eq!(refused(|m| m.normalisation[0].std = 0.0), "std");
+    assert_eq!(refused(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");
+}
+
+#[test]
+fn long_refusals_are_cut_at_a_character() {
+    let long = Refusal::new(Reason::Policy, "é".repeat(MAX_TEXT));
+    let message = v1::Refusal::from(long);
+    assert!(message.message.len() <= MAX_TEXT && message.message.chars().all(|c| c == 'é'));
+    assert!(Refusal::try_from(message).is_ok());
+}
