@@ -331,11 +331,11 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
     }
     let mut views = Vec::with_capacity(raw.len());
     for (name, shape, bytes) in &raw {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|_| WeightsError::Shape {
+        let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(|_| WeightsError::Shape {
             path: path.to_owned(),
-            tensor: name.to_string(),
+            tensor: (*name).clone(),
             found: vec![bytes.len() / 4],
-            expected: shape.to_vec(),
+            expected: (*shape).clone(),
         })?;
         views.push((name.as_str(), view));
     }

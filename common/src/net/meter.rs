@@ -133,6 +133,8 @@ impl http_body::Body for Counted {
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+
     use super::*;
 
     #[test]

@@ -75,7 +75,7 @@ fn specialists(plan: &Plan, report: &mut Report) {
     match plan.mode {
         Mode::OneShot => report.range("specialist (number of entries)", 1..=1000, count),
         Mode::Rounds => {
-            report.rule(count == 1, "specialist (number of entries)", "1 in a job of rounds", count)
+            report.rule(count == 1, "specialist (number of entries)", "1 in a job of rounds", count);
         }
     }
     let (mut names, mut institutions) = (BTreeSet::new(), BTreeSet::new());
