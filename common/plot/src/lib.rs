@@ -1,1 +1,98 @@
-//! Placeholder.
+//! The charts that EoS-Fed programs write: training curves, bars, and image | truth | prediction
+//! sheets. PNG only, with an embedded font, so that nothing needs to be installed to draw or to look.
+
+mod chart;
+mod sheet;
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+pub use chart::{Series, bar_chart, line_chart};
+pub use sheet::{Legend, Picture, sheet};
+
+const FONT: &str = "eosfed";
+
+/// Why a picture cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// There is nothing to draw, or a value is NaN or infinite.
+    #[error("cannot draw {path}: {reason}", path = path.display())]
+    Input {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong with the input.
+        reason: String,
+    },
+    /// The drawing library failed.
+    #[error("cannot draw {path}: {reason}", path = path.display())]
+    Draw {
+        /// The picture.
+        path: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {path}: {reason}", path = path.display())]
+    Write {
+        /// The picture.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Colours for `n` classes that stay apart for most colour-blind readers: Okabe and Ito's eight,
+/// then the same darkened and lightened.
+#[must_use]
+pub fn palette(n: usize) -> Vec<[u8; 3]> {
+    const BASE: [[u8; 3]; 8] = [
+        [213, 94, 0],
+        [240, 228, 66],
+        [0, 158, 115],
+        [204, 121, 167],
+        [0, 114, 178],
+        [86, 180, 233],
+        [230, 159, 0],
+        [90, 90, 90],
+    ];
+    let shade = |colour: [u8; 3], cycle: usize| match cycle % 3 {
+        0 => colour,
+        1 => colour.map(|c| (f64::from(c) * 0.6) as u8),
+        _ => colour.map(|c| 255 - ((255.0 - f64::from(c)) * 0.5) as u8),
+    };
+    (0..n).map(|index| shade(BASE[index % BASE.len()], index / BASE.len())).collect()
+}
+
+fn register_font() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let style = plotters::style::FontStyle::Normal;
+        let registered = plotters::style::register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT);
+        assert!(registered.is_ok(), "the embedded font is a font");
+    });
+}
+
+/// Draws into a temporary file beside `path` and renames it, so that a half-drawn picture is never seen.
+fn save(path: &Path, size: (u32, u32), pixels: &[u8]) -> Result<(), PlotError> {
+    let write = |reason: String| PlotError::Write { path: path.to_owned(), reason };
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let file =
+        tempfile::Builder::new().suffix(".png").tempfile_in(folder).map_err(|e| write(e.to_string()))?;
+    image::save_buffer(file.path(), pixels, size.0, size.1, image::ExtendedColorType::Rgb8)
+        .map_err(|e| write(e.to_string()))?;
+    file.persist(path).map_err(|e| write(e.to_string()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_distinct() {
+        let colours = palette(24);
+        for (i, a) in colours.iter().enumerate() {
+            assert!(colours[..i].iter().all(|b| a != b), "{i}");
+        }
+    }
+}
