@@ -1,1 +1,27 @@
-//! Placeholder.
+//! An institution's imagery, read, checked and cut into samples.
+//!
+//! Plain Rust without network and without libtorch, so that a partner can audit and test on its own
+//! what is done to its data. Nothing here sends anything anywhere.
+
+mod config;
+mod crop;
+mod dataset;
+mod error;
+mod files;
+mod geotiff;
+mod quicklook;
+mod raster;
+mod split;
+mod statistics;
+mod summary;
+
+pub use config::{DatasetConfig, Layout, SplitBy, SplitConfig, Task, Where};
+pub use crop::{CropReport, Window, crop};
+pub use dataset::{Dataset, IGNORE, Loaded, Sample, Target};
+pub use error::DataError;
+pub use geotiff::{GeoReference, write_geotiff};
+pub use quicklook::quicklook;
+pub use raster::{Limits, Raster, read_raster};
+pub use split::Split;
+pub use statistics::{BandStatistics, band_statistics};
+pub use summary::{Summary, summarise};

@@ -1,0 +1,61 @@
+//! What can be wrong with imagery: always the file, the rule and the value found.
+
+use std::path::{Path, PathBuf};
+
+/// Why a data set or one of its files cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DataError {
+    /// `dataset.toml` breaks rules: all of them.
+    #[error("{path}: {} problem(s) in the data set:{}", .problems.len(), listing(.problems), path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Key, rule and value of each.
+        problems: Vec<String>,
+    },
+    /// A file cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Which rule it breaks, with the value found.
+        reason: String,
+    },
+    /// More files are corrupt than the data set allows.
+    #[error("{} of {total} files cannot be read, more than `max_corrupt_share` = {share} allows:{}", .files.len(), listing(.files))]
+    TooManyCorrupt {
+        /// What is wrong with each.
+        files: Vec<String>,
+        /// Files looked at.
+        total: usize,
+        /// The share allowed.
+        share: String,
+    },
+    /// The data set cannot serve what is asked of it.
+    #[error("{path}: {reason}", path = path.display())]
+    Unfit {
+        /// The data set.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn listing(lines: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: String = lines.iter().take(SHOWN).map(|line| format!("\n  - {line}")).collect();
+    if lines.len() > SHOWN {
+        text.push_str(&format!("\n  - and {} more", lines.len() - SHOWN));
+    }
+    text
+}
+
+impl DataError {
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn unfit(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::Unfit { path: path.to_owned(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,115 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+use tiff::encoder::{Compression, TiffEncoder, colortype};
+
+use super::*;
+use crate::raster::read_raster;
+
+fn raster(bands: usize) -> Raster {
+    let data = (0..bands * 12).map(|v| v as f32).collect();
+    let reference = GeoReference {
+        pixel_scale: vec![28.5, 28.5, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, 630_000.0, 228_500.0, 0.0],
+        keys: vec![1, 1, 0, 1, 3072, 0, 1, 32119],
+        ..GeoReference::default()
+    };
+    Raster { width: 4, height: 3, bands, data, reference: Some(reference) }
+}
+
+fn written(raster: &Raster) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.tif");
+    write_geotiff(&path, raster).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn many_bands_and_the_reference_survive_the_file() {
+    for bands in [1, 2, 3, 6, 13] {
+        let (_folder, path) = written(&raster(bands));
+        assert_eq!(read_raster(&path, &Limits::default()).unwrap(), raster(bands), "{bands} bands");
+    }
+}
+
+#[test]
+fn nodata_becomes_nan() {
+    let mut holes = raster(1);
+    holes.data[5] = f32::NAN;
+    let (_folder, path) = written(&holes);
+    let read = read_raster(&path, &Limits::default()).unwrap();
+    assert!(read.data[5].is_nan() && read.data[4] == 4.0);
+}
+
+#[test]
+fn integer_types_interleaving_and_compression_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.tif");
+    for compression in [Compression::Uncompressed, Compression::Lzw, Compression::Deflate(Default::default())]
+    {
+        let file = File::create(&path).unwrap();
+        let mut encoder = TiffEncoder::new(file).unwrap().with_compression(compression);
+        let pixels: Vec<u16> = (0..36).map(|v| v * 1000).collect();
+        encoder.write_image::<colortype::RGB16>(4, 3, &pixels).unwrap();
+        let read = read_raster(&path, &Limits::default()).unwrap();
+        assert_eq!((read.bands, read.band(1)[0], read.band(1)[1]), (3, 1000.0, 4000.0));
+    }
+    let file = File::create(&path).unwrap();
+    TiffEncoder::new(file).unwrap().write_image::<colortype::GrayI16>(2, 1, &[-5_i16, 7]).unwrap();
+    assert_eq!(read_raster(&path, &Limits::default()).unwrap().data, [-5.0, 7.0]);
+}
+
+#[test]
+fn truncated_files_are_errors_that_name_the_file() {
+    let (folder, path) = written(&raster(6));
+    let whole = std::fs::read(&path).unwrap();
+    let cut = folder.path().join("cut.tif");
+    for length in [9, whole.len() / 2, whole.len() - 4] {
+        std::fs::write(&cut, &whole[..length]).unwrap();
+        let error = read_raster(&cut, &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("cut.tif"), "{error}");
+    }
+}
+
+#[test]
+fn declared_sizes_are_checked_before_anything_is_allocated() {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    let mut directory = encoder.image_directory().unwrap();
+    directory.write_tag(Tag::ImageWidth, u32::MAX).unwrap();
+    directory.write_tag(Tag::ImageLength, 100_000_u32).unwrap();
+    directory.write_tag(Tag::BitsPerSample, 8_u16).unwrap();
+    directory.write_tag(Tag::Compression, 1_u16).unwrap();
+    directory.write_tag(Tag::PhotometricInterpretation, 1_u16).unwrap();
+    directory.write_tag(Tag::RowsPerStrip, 100_000_u32).unwrap();
+    directory.write_tag(Tag::StripOffsets, 8_u32).unwrap();
+    directory.write_tag(Tag::StripByteCounts, 8_u32).unwrap();
+    directory.finish().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.tif");
+    std::fs::write(&path, bytes.into_inner()).unwrap();
+    let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("bomb.tif") && error.contains("4294967295x100000"), "{error}");
+    let (_folder, path) = written(&raster(6));
+    let few = Limits { bytes: 100, ..Limits::default() };
+    assert!(read_raster(&path, &few).unwrap_err().to_string().contains("100 bytes in memory"));
+    let few = Limits { bands: 5, ..Limits::default() };
+    assert!(read_raster(&path, &few).unwrap_err().to_string().contains("found `6`"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_files_never_panic(at in 0..400_usize, value: u8, more in proptest::collection::vec(any::<(u16, u8)>(), 0..4)) {
+        let (_folder, path) = written(&raster(2));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = bytes.len();
+        bytes[at % length] = value;
+        for (at, value) in more {
+            bytes[usize::from(at) % length] = value;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let _ = read_raster(&path, &Limits { bytes: 1 << 20, ..Limits::default() });
+    }
+}

@@ -1,0 +1,170 @@
+//! Rasters in memory and the one door through which image files are read: GeoTIFF, PNG and JPEG,
+//! with limits that hold before anything is allocated.
+
+use std::path::Path;
+
+use image::{DynamicImage, ImageReader};
+
+use crate::error::DataError;
+use crate::geotiff::{GeoReference, read_geotiff};
+
+/// What a file may at most ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Width and height in pixels.
+    pub side: u32,
+    /// Bands.
+    pub bands: u32,
+    /// Decoded size: 4 bytes for each value.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    /// A whole Sentinel-2 tile of ten metres with 13 bands is 6.3 GB; one with four bands fits.
+    fn default() -> Self {
+        Self { side: 32_768, bands: 64, bytes: 2 << 30 }
+    }
+}
+
+impl Limits {
+    /// Checks declared dimensions before they are believed.
+    pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
+        let Self { side, bands: most, bytes } = *self;
+        if width == 0 || height == 0 || width > side || height > side {
+            let found = format!("an image may be 1 to {side} pixels wide and high, found `{width}x{height}`");
+            return Err(DataError::file(path, found));
+        }
+        if bands == 0 || bands > most {
+            return Err(DataError::file(
+                path,
+                format!("an image may have 1 to {most} bands, found `{bands}`"),
+            ));
+        }
+        let needed = u64::from(width) * u64::from(height) * u64::from(bands) * 4;
+        if needed > bytes {
+            let found =
+                format!("an image may take {bytes} bytes in memory, found `{needed}`; cut it into parts");
+            return Err(DataError::file(path, found));
+        }
+        Ok(())
+    }
+}
+
+/// Pixel values of all bands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Number of bands.
+    pub bands: usize,
+    /// Values in the order band, row, column; NaN where the file has no data.
+    pub data: Vec<f32>,
+    /// Where on Earth it lies, when the file says so.
+    pub reference: Option<GeoReference>,
+}
+
+impl Raster {
+    /// One band, row-major.
+    #[must_use]
+    pub fn band(&self, index: usize) -> &[f32] {
+        let size = self.width * self.height;
+        &self.data[index * size..(index + 1) * size]
+    }
+
+    /// The values inside a window, in the order band, row, column. The window must lie inside.
+    #[must_use]
+    pub fn window(&self, left: usize, top: usize, width: usize, height: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.bands * width * height);
+        for band in 0..self.bands {
+            for row in self.band(band).chunks_exact(self.width).skip(top).take(height) {
+                values.extend_from_slice(&row[left..left + width]);
+            }
+        }
+        values
+    }
+}
+
+/// Reads an image file of any supported kind, told by its first bytes.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
+pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let mut reader = reader.map_err(|error| DataError::file(path, error))?;
+    match reader.format() {
+        Some(image::ImageFormat::Tiff) => read_geotiff(path, limits),
+        Some(image::ImageFormat::Png | image::ImageFormat::Jpeg) => {
+            let mut allowed = image::Limits::default();
+            (allowed.max_image_width, allowed.max_image_height) = (Some(limits.side), Some(limits.side));
+            allowed.max_alloc = Some(limits.bytes);
+            reader.limits(allowed);
+            let decoded = reader.decode().map_err(|error| DataError::file(path, error))?;
+            limits.check(
+                path,
+                decoded.width(),
+                decoded.height(),
+                u32::from(decoded.color().channel_count()),
+            )?;
+            Ok(from_image(&decoded))
+        }
+        _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
+    }
+}
+
+/// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.
+fn from_image(decoded: &DynamicImage) -> Raster {
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let bands = usize::from(decoded.color().channel_count());
+    let interleaved: Vec<f32> = match decoded {
+        DynamicImage::ImageLuma8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageLumaA8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageRgb8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageRgba8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageLuma16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageLumaA16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageRgb16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        DynamicImage::ImageRgba16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
+        other => other.to_rgb32f().into_raw(),
+    };
+    Raster { width, height, bands, data: sequential(&interleaved, bands), reference: None }
+}
+
+/// Reorders pixel-interleaved values by band.
+pub(crate) fn sequential(interleaved: &[f32], bands: usize) -> Vec<f32> {
+    (0..bands).flat_map(|band| interleaved.iter().skip(band).step_by(bands).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn png_and_jpeg_are_read_by_content_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rgb.dat");
+        let picture = image::RgbImage::from_fn(4, 3, |x, y| image::Rgb([x as u8, y as u8, 9]));
+        picture.save_with_format(&path, image::ImageFormat::Png).unwrap();
+        let raster = read_raster(&path, &Limits::default()).unwrap();
+        assert_eq!((raster.width, raster.height, raster.bands), (4, 3, 3));
+        assert_eq!(raster.band(0)[..4], [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(raster.band(2), [9.0; 12]);
+        assert_eq!(raster.window(1, 1, 2, 1), [1.0, 2.0, 1.0, 1.0, 9.0, 9.0]);
+        let small = Limits { side: 3, ..Limits::default() };
+        assert!(read_raster(&path, &small).is_err());
+        let jpeg = folder.path().join("x.jpg");
+        picture.save_with_format(&jpeg, image::ImageFormat::Jpeg).unwrap();
+        assert_eq!(read_raster(&jpeg, &Limits::default()).unwrap().bands, 3);
+    }
+
+    #[test]
+    fn other_files_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.dat");
+        std::fs::write(&path, "hello").unwrap();
+        let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("notes.dat") && error.contains("not a GeoTIFF"), "{error}");
+        assert!(read_raster(&folder.path().join("none.tif"), &Limits::default()).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! What a person wants to know of a data set before training on it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::dataset::{Dataset, IGNORE, Sample, Target};
+use crate::error::DataError;
+use crate::split::Split;
+use crate::statistics::{BandStatistics, band_statistics};
+
+/// Counts, statistics and warnings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Samples in each part.
+    pub samples: BTreeMap<String, usize>,
+    /// For each part and class: images (classification) or labelled pixels (segmentation).
+    pub classes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Moments of each band over the training part.
+    pub bands: Vec<BandStatistics>,
+    /// Smallest and largest sample, width by height.
+    pub sizes: [[usize; 2]; 2],
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the whole data set and sums it up.
+///
+/// # Errors
+/// As loading it.
+pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
+    let config = dataset.config();
+    let mut summary = Summary {
+        samples: BTreeMap::new(),
+        classes: BTreeMap::new(),
+        bands: Vec::new(),
+        sizes: [[usize::MAX; 2], [0; 2]],
+        warnings: Vec::new(),
+    };
+    for split in Split::ALL {
+        summary.samples.insert(split.name().to_owned(), dataset.len(split));
+        if dataset.is_empty(split) {
+            continue;
+        }
+        let loaded = dataset.load(split, &config.bands)?;
+        summary.warnings.extend(loaded.skipped.iter().map(|reason| format!("skipped: {reason}")));
+        for Sample { width, height, .. } in &loaded.samples {
+            let [low, high] = &mut summary.sizes;
+            (low[0], low[1]) = (low[0].min(*width), low[1].min(*height));
+            (high[0], high[1]) = (high[0].max(*width), high[1].max(*height));
+        }
+        let counts = class_counts(config.classes.len(), &loaded.samples);
+        let named = config.classes.iter().cloned().zip(counts.iter().copied()).collect();
+        summary.classes.insert(split.name().to_owned(), named);
+        if split == Split::Train {
+            summary.bands = band_statistics(&config.bands, loaded.samples.iter());
+            warn(&mut summary, &config.classes, &counts);
+        }
+    }
+    for split in [Split::Train, Split::Validation] {
+        if dataset.is_empty(split) {
+            summary.warnings.push(format!("the {} part has no samples", split.name()));
+        }
+    }
+    Ok(summary)
+}
+
+fn class_counts(classes: usize, samples: &[Sample]) -> Vec<u64> {
+    let mut counts = vec![0; classes];
+    for sample in samples {
+        match &sample.target {
+            Target::Class(class) => counts[*class] += 1,
+            Target::Mask(mask) => {
+                mask.iter()
+                    .filter(|class| **class != IGNORE)
+                    .for_each(|class| counts[usize::from(*class)] += 1);
+            }
+        }
+    }
+    counts
+}
+
+fn warn(summary: &mut Summary, classes: &[String], counts: &[u64]) {
+    let absent: Vec<_> =
+        classes.iter().zip(counts).filter(|(_, n)| **n == 0).map(|(c, _)| c.as_str()).collect();
+    if absent.len() + 1 == classes.len() {
+        summary.warnings.push("the training part has one class only".to_owned());
+    } else if !absent.is_empty() {
+        summary.warnings.push(format!("the training part has no sample of {}", absent.join(", ")));
+    }
+    for band in summary.bands.iter().filter(|band| band.std() == 0.0) {
+        summary.warnings.push(format!("band `{}` is constant", band.band));
+    }
+}
