@@ -12,8 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use init::initial_weights;
-pub use signature::{backbone_signature, signature};
+pub use init::{initial_tensors, initial_weights};
+pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
 
 /// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
 pub const DECODER_CHANNELS: usize = 128;
