@@ -137,7 +137,8 @@ fn reference<R: std::io::Read + Seek>(decoder: &mut Decoder<R>) -> Option<GeoRef
         keys: decoder.get_tag_u16_vec(Tag::GeoKeyDirectoryTag).unwrap_or_default(),
         text: decoder.get_tag_ascii_string(Tag::GeoAsciiParamsTag).unwrap_or_default(),
     };
-    (found.keys != [] || found.pixel_scale != [] || found.transformation != []).then_some(found)
+    let known = !(found.keys.is_empty() && found.pixel_scale.is_empty() && found.transformation.is_empty());
+    known.then_some(found)
 }
 
 /// Writes 32-bit float bands as an uncompressed planar GeoTIFF. NaN is declared as nodata. The file

@@ -77,8 +77,8 @@ pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize) -> Signatur
                 tensors.conv_norm(&format!("decoder.ppm.{index}"), dims[3], 1);
             }
             tensors.conv_norm("decoder.bottleneck", dims[3] + POOL_SCALES.len() * DECODER_CHANNELS, 3);
-            for level in 0..3 {
-                tensors.conv_norm(&format!("decoder.lateral.{level}"), dims[level], 1);
+            for (level, dim) in dims.iter().take(3).enumerate() {
+                tensors.conv_norm(&format!("decoder.lateral.{level}"), *dim, 1);
                 tensors.conv_norm(&format!("decoder.fpn.{level}"), DECODER_CHANNELS, 3);
             }
             tensors.conv_norm("decoder.fuse", 4 * DECODER_CHANNELS, 3);

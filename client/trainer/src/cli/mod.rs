@@ -1,0 +1,106 @@
+//! The command line: reads arguments, calls the library, prints.
+
+mod ensemble;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use eosfed_common::task::{DeviceChoice, exit_code};
+use eosfed_common::telemetry::{self, LogFormat};
+
+/// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
+///
+/// Researchers use `fit` and `score` on a release that `eosfed release pull` has fetched. The client
+/// daemon uses `train`.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a specialist as a task file says (used by the client daemon).
+    ///
+    /// Prints one JSON event a line on standard output. SIGTERM stops after the current step; the
+    /// same command then goes on from the last epoch.
+    Train {
+        /// The task, as the daemon writes it.
+        task: PathBuf,
+        /// Show a progress bar instead of JSON events.
+        #[arg(long)]
+        pretty: bool,
+    },
+    Fit(ensemble::FitArguments),
+    Score(ensemble::ScoreArguments),
+    /// Say which device would be used, and why.
+    Device {
+        /// Where to compute.
+        #[arg(long, value_enum, default_value_t)]
+        device: DeviceArgument,
+    },
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum DeviceArgument {
+    /// CUDA when there is a device, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA device.
+    Cuda,
+}
+
+impl From<DeviceArgument> for DeviceChoice {
+    fn from(argument: DeviceArgument) -> Self {
+        match argument {
+            DeviceArgument::Auto => Self::Auto,
+            DeviceArgument::Cpu => Self::Cpu,
+            DeviceArgument::Cuda => Self::Cuda,
+        }
+    }
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    telemetry::init(LogFormat::Text, "info");
+    let result = match Cli::parse().command {
+        Command::Train { task, pretty } => train::train(&task, pretty),
+        Command::Fit(arguments) => ensemble::fit(&arguments),
+        Command::Score(arguments) => ensemble::score(&arguments),
+        Command::Device { device } => explain_device(device.into()),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit_code::FAILED as u8)
+        }
+    }
+}
+
+fn explain_device(choice: DeviceChoice) -> anyhow::Result<ExitCode> {
+    let cuda = tch::Cuda::is_available();
+    let (device, why) = eosfed_trainer::device::choose(choice, cuda)?;
+    println!("{}: {why}", eosfed_trainer::device::name(device));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A flag that SIGTERM and SIGINT raise.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
+
+fn raised(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Relaxed)
+}

@@ -1,0 +1,70 @@
+//! `eosfed-trainer train`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use eosfed_common::task::{TrainTask, TrainerEvent, exit_code};
+use eosfed_trainer::train::{TrainError, run};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{raised, stop_flag};
+
+pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
+    let json = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let task: TrainTask = match serde_json::from_slice(&json) {
+        Ok(task) => task,
+        Err(error) => {
+            eprintln!("error: {}: not a training task: {error}", path.display());
+            return Ok(ExitCode::from(exit_code::USAGE as u8));
+        }
+    };
+    let flag = stop_flag()?;
+    let bar = ProgressBar::hidden();
+    let mut emit = |event: TrainerEvent| if pretty { draw(&bar, &event) } else { print(&event) };
+    let result = run(&task, &mut emit, &|| raised(&flag));
+    let code = match result {
+        Ok(()) => exit_code::DONE,
+        Err(TrainError::Cancelled(_)) => exit_code::CANCELLED,
+        Err(error) => {
+            tracing::error!(%error, "training failed");
+            emit(TrainerEvent::Failed { reason: error.to_string() });
+            exit_code::FAILED
+        }
+    };
+    Ok(ExitCode::from(code as u8))
+}
+
+fn print(event: &TrainerEvent) {
+    let line = serde_json::to_string(event).expect("events are plain data");
+    // A closed pipe means that the daemon is gone; its successor resumes from the checkpoint.
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(exit_code::CANCELLED);
+    }
+}
+
+fn draw(bar: &ProgressBar, event: &TrainerEvent) {
+    match event {
+        TrainerEvent::Started { device, steps, resumed_at, training_samples, warnings, .. } => {
+            let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {pos}/{len} steps  {msg}");
+            bar.set_style(style.expect("the template is well formed"));
+            bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            bar.set_length(*steps);
+            bar.set_position(*resumed_at);
+            bar.println(format!("training on {training_samples} samples, {device}"));
+            warnings.iter().for_each(|warning| bar.println(format!("warning: {warning}")));
+        }
+        TrainerEvent::Progress { step, loss } => {
+            bar.set_position(*step);
+            bar.set_message(format!("loss {loss:.4}"));
+        }
+        TrainerEvent::Epoch { step, metrics, .. } => {
+            bar.set_position(*step);
+            let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+            bar.set_message(metrics.join(", "));
+        }
+        TrainerEvent::Finished { .. } => bar.finish(),
+        TrainerEvent::Failed { reason } => bar.abandon_with_message(reason.clone()),
+    }
+}

@@ -1,0 +1,71 @@
+//! Energy of a training run: the processor's own counter where it may be read, else an estimate from
+//! processor time. GPU energy is not counted yet.
+
+use std::path::Path;
+
+use eosfed_common::card::{Energy, EnergySource};
+use nix::sys::resource::{UsageWho, getrusage};
+
+const COUNTER: &str = "/sys/class/powercap/intel-rapl:0/energy_uj";
+/// Assumed power of one busy core with its share of memory, in watts.
+const WATTS_PER_CORE: f64 = 10.0;
+const JOULES_PER_KWH: f64 = 3.6e6;
+
+/// A running measurement.
+#[derive(Debug)]
+pub struct Meter {
+    counter: Option<u64>,
+    processor_seconds: f64,
+}
+
+impl Meter {
+    /// Starts measuring.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { counter: counter(), processor_seconds: processor_seconds() }
+    }
+
+    /// What was spent since the start.
+    #[must_use]
+    pub fn spent(&self) -> Energy {
+        between(self.counter, counter(), processor_seconds() - self.processor_seconds)
+    }
+}
+
+/// A counter that is missing or has wrapped around is not believed.
+fn between(start: Option<u64>, end: Option<u64>, processor_seconds: f64) -> Energy {
+    match (start, end) {
+        (Some(start), Some(end)) if end > start => {
+            Energy { kwh: (end - start) as f64 / 1e6 / JOULES_PER_KWH, source: EnergySource::Measured }
+        }
+        _ => {
+            let joules = processor_seconds.max(0.0) * WATTS_PER_CORE;
+            Energy { kwh: joules / JOULES_PER_KWH, source: EnergySource::Estimated }
+        }
+    }
+}
+
+fn counter() -> Option<u64> {
+    std::fs::read_to_string(Path::new(COUNTER)).ok()?.trim().parse().ok()
+}
+
+fn processor_seconds() -> f64 {
+    getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |usage| {
+        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+        seconds(usage.user_time()) + seconds(usage.system_time())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counter_wins_unless_it_has_wrapped() {
+        let measured = between(Some(1_000_000), Some(3_601_000_000), 5.0);
+        assert_eq!(measured, Energy { kwh: 0.001, source: EnergySource::Measured });
+        let estimated = between(Some(9), Some(3), 360.0);
+        assert_eq!(estimated, Energy { kwh: 0.001, source: EnergySource::Estimated });
+        assert_eq!(between(None, None, -1.0).kwh, 0.0);
+    }
+}

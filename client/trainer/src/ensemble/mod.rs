@@ -1,0 +1,50 @@
+//! Using a release: its frozen encoders as feature extractors, a new head on top, and its score.
+
+mod features;
+mod fit;
+mod head_file;
+mod release;
+mod score;
+
+pub use features::FeatureBank;
+pub use fit::{FitOptions, FitReport, fit};
+pub use head_file::{HeadEncoder, HeadFile};
+pub use release::{Choice, Release};
+pub use score::{ScoreRow, report, score, table};
+
+use eosfed_common::weights::WeightsError;
+use eosfed_data::DataError;
+use eosfed_plot::PlotError;
+
+use crate::train::FitError;
+
+/// Why a head cannot be trained or scored.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsembleError {
+    /// The data set.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file of weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Training.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// A picture.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// A file of the release or of a head is missing, damaged or not what it should be.
+    #[error("{file}: {reason}")]
+    File {
+        /// The file.
+        file: String,
+        /// The rule and the value found.
+        reason: String,
+    },
+}
+
+impl EnsembleError {
+    fn file(path: &std::path::Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { file: path.display().to_string(), reason: reason.to_string() }
+    }
+}

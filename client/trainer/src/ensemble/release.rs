@@ -1,0 +1,174 @@
+//! A pulled release: its manifest, and its encoders checked against it before they are used.
+
+use std::path::{Path, PathBuf};
+
+use eosfed_common::card::{BandNormalisation, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::ids::SpecialistName;
+use eosfed_common::model::{Backbone, backbone_signature, initial_tensors, signature};
+use eosfed_common::weights::Digest;
+use tch::Device;
+
+use super::EnsembleError;
+use super::head_file::HeadEncoder;
+use crate::net::ConvNeXt;
+use crate::parameters::{Parameters, read};
+
+/// Which encoders a head is built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// All of the release.
+    All,
+    /// These.
+    Named(Vec<SpecialistName>),
+    /// One that has learned nothing, from this seed: the baseline.
+    Random(u64),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            _ if text == "all" => Ok(Self::All),
+            None if text == "random" => Ok(Self::Random(0)),
+            Some(("random", seed)) => seed
+                .parse()
+                .map(Self::Random)
+                .map_err(|_| format!("`{seed}` is not a seed: use a whole number")),
+            _ => {
+                let names: Result<Vec<_>, _> = text.split(',').map(|name| name.trim().parse()).collect();
+                names.map(Self::Named).map_err(|error| format!("{error}; or use `all` or `random[:SEED]`"))
+            }
+        }
+    }
+}
+
+/// A release in a folder.
+#[derive(Debug)]
+pub struct Release {
+    folder: PathBuf,
+    manifest: ReleaseManifest,
+}
+
+impl Release {
+    /// Opens the folder that `eosfed release pull` made.
+    ///
+    /// # Errors
+    /// If the manifest is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self, EnsembleError> {
+        let path = folder.join(ReleaseManifest::FILE);
+        let json = std::fs::read(&path).map_err(|error| {
+            EnsembleError::file(
+                &path,
+                format!("{error}; get a release with `eosfed release pull --output DIR`"),
+            )
+        })?;
+        let manifest = serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))?;
+        Ok(Self { folder: folder.to_owned(), manifest })
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub const fn manifest(&self) -> &ReleaseManifest {
+        &self.manifest
+    }
+
+    /// What the head file says of each chosen encoder. A random one takes all `bands` of the data
+    /// set, normalised by it, and the backbone of the release's first specialist.
+    ///
+    /// # Errors
+    /// If a name is not in the release, or the release is empty.
+    pub fn choose(
+        &self,
+        choice: &Choice,
+        normalisation: &[BandNormalisation],
+    ) -> Result<Vec<HeadEncoder>, EnsembleError> {
+        let manifest = self.folder.join(ReleaseManifest::FILE);
+        let cards = &self.manifest.specialists;
+        match choice {
+            Choice::All if cards.is_empty() => {
+                Err(EnsembleError::file(&manifest, "the release has no specialists"))
+            }
+            Choice::All => Ok(cards.iter().map(HeadEncoder::of_card).collect()),
+            Choice::Named(names) => {
+                let find = |name: &SpecialistName| {
+                    cards.iter().find(|card| card.name == *name).map(HeadEncoder::of_card).ok_or_else(|| {
+                        let there: Vec<_> = cards.iter().map(|card| card.name.as_str()).collect();
+                        let reason =
+                            format!("there is no specialist `{name}`; there are {}", there.join(", "));
+                        EnsembleError::file(&manifest, reason)
+                    })
+                };
+                names.iter().map(find).collect()
+            }
+            Choice::Random(seed) => {
+                let backbone = cards.first().map_or(Backbone::Atto, |card| card.model.backbone);
+                Ok(vec![HeadEncoder::random(backbone, *seed, normalisation)])
+            }
+        }
+    }
+
+    /// Loads an encoder, frozen, after checking its file against the manifest's digest and the
+    /// model's signature.
+    ///
+    /// # Errors
+    /// If the file is missing, has another digest, or does not hold the model's tensors.
+    pub fn encoder(&self, entry: &HeadEncoder, device: Device) -> Result<ConvNeXt, EnsembleError> {
+        let HeadEncoder { name, backbone, weights, random_seed, normalisation } = entry;
+        let shape = backbone.shape();
+        let encoder = backbone_signature(&shape, normalisation.len());
+        let values = match (random_seed, weights) {
+            (Some(seed), _) => initial_tensors(&encoder, *seed),
+            (None, Some(digest)) => {
+                let card = self.card(name, *digest)?;
+                let path = self.folder.join(name).join(WEIGHTS_FILE);
+                let found = Digest::of_file(&path).map_err(|error| EnsembleError::file(&path, error))?;
+                if found != *digest {
+                    let reason =
+                        format!("the release says {digest}, found `{found}`; pull the release again");
+                    return Err(EnsembleError::file(&path, reason));
+                }
+                read(&path, &signature(&card.model))?
+            }
+            (None, None) => {
+                return Err(EnsembleError::file(
+                    &self.folder,
+                    format!("`{name}` has neither digest nor seed"),
+                ));
+            }
+        };
+        let parameters = Parameters::new(encoder, &values, device);
+        Ok(ConvNeXt::new(&shape, &parameters, 0.0))
+    }
+
+    fn card(&self, name: &str, digest: Digest) -> Result<&Card, EnsembleError> {
+        let found = self
+            .manifest
+            .specialists
+            .iter()
+            .find(|card| card.name.as_str() == name && card.weights == digest);
+        found.ok_or_else(|| {
+            let path = self.folder.join(ReleaseManifest::FILE);
+            EnsembleError::file(
+                &path,
+                format!("the head needs `{name}` with {digest}, which this release does not have"),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_read_from_the_command_line() {
+        assert_eq!("all".parse(), Ok(Choice::All));
+        assert_eq!("random:7".parse(), Ok(Choice::Random(7)));
+        let names = ["west-rgb", "shared"].map(|name| name.parse().unwrap()).to_vec();
+        assert_eq!("west-rgb, shared".parse(), Ok(Choice::Named(names)));
+        for bad in ["random:x", "West", "", "a,,b"] {
+            assert!(bad.parse::<Choice>().is_err(), "{bad}");
+        }
+    }
+}

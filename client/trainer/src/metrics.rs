@@ -1,0 +1,108 @@
+//! Scores from a confusion matrix, as torchmetrics defines them: overall accuracy, and the means
+//! over classes of IoU and F1, taken over the classes that occur in truth or prediction.
+
+use std::collections::BTreeMap;
+
+use tch::{Kind, Tensor};
+
+/// Counts of truth (row) against prediction (column).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+impl Confusion {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// Counts labels against predictions; labels outside the classes (255) are left out.
+    pub fn add(&mut self, labels: &Tensor, predictions: &Tensor) {
+        let classes = self.classes as i64;
+        let (labels, predictions) = (labels.view([-1]), predictions.view([-1]));
+        let known = labels.lt(classes);
+        let pairs = labels.masked_select(&known) * classes + predictions.masked_select(&known);
+        let counts = pairs.to_device(tch::Device::Cpu).bincount(None::<Tensor>, classes * classes);
+        let counts: Vec<i64> = Vec::try_from(counts.to_kind(Kind::Int64)).expect("counts are a flat tensor");
+        self.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count as u64);
+    }
+
+    fn true_positives(&self, class: usize) -> f64 {
+        self.counts[class * self.classes + class] as f64
+    }
+
+    fn truth(&self, class: usize) -> f64 {
+        self.counts[class * self.classes..(class + 1) * self.classes].iter().sum::<u64>() as f64
+    }
+
+    fn predicted(&self, class: usize) -> f64 {
+        self.counts.iter().skip(class).step_by(self.classes).sum::<u64>() as f64
+    }
+
+    /// Share of correct labels; 0 without labels.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let total = self.counts.iter().sum::<u64>() as f64;
+        (0..self.classes).map(|class| self.true_positives(class)).sum::<f64>() / total.max(1.0)
+    }
+
+    /// Intersection over union of each class; `None` for classes that do not occur.
+    #[must_use]
+    pub fn iou(&self) -> Vec<Option<f64>> {
+        self.each(|tp, truth, predicted| tp / (truth + predicted - tp))
+    }
+
+    /// F1 of each class; `None` for classes that do not occur.
+    #[must_use]
+    pub fn f1(&self) -> Vec<Option<f64>> {
+        self.each(|tp, truth, predicted| 2.0 * tp / (truth + predicted))
+    }
+
+    fn each(&self, score: impl Fn(f64, f64, f64) -> f64) -> Vec<Option<f64>> {
+        let of = |class| {
+            let (tp, truth, predicted) =
+                (self.true_positives(class), self.truth(class), self.predicted(class));
+            (truth + predicted > 0.0).then(|| score(tp, truth, predicted))
+        };
+        (0..self.classes).map(of).collect()
+    }
+
+    /// Accuracy, mIoU and macro F1 by name.
+    #[must_use]
+    pub fn summary(&self) -> BTreeMap<String, f64> {
+        [("accuracy", self.accuracy()), ("miou", mean(&self.iou())), ("macro_f1", mean(&self.f1()))]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+}
+
+fn mean(scores: &[Option<f64>]) -> f64 {
+    let known: Vec<f64> = scores.iter().flatten().copied().collect();
+    known.iter().sum::<f64>() / (known.len() as f64).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_are_those_computed_by_hand() {
+        let mut confusion = Confusion::new(4);
+        let labels = Tensor::from_slice(&[0_i64, 0, 0, 1, 1, 255, 2]);
+        let predictions = Tensor::from_slice(&[0_i64, 0, 1, 1, 1, 0, 1]);
+        confusion.add(&labels, &predictions);
+        assert_eq!(confusion.accuracy(), 4.0 / 6.0);
+        assert_eq!(confusion.iou(), [Some(2.0 / 3.0), Some(0.5), Some(0.0), None]);
+        assert_eq!(confusion.f1(), [Some(0.8), Some(2.0 * 2.0 / 6.0), Some(0.0), None]);
+        let summary = confusion.summary();
+        assert!((summary["miou"] - (2.0 / 3.0 + 0.5) / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_counted_is_zero_not_nan() {
+        assert_eq!(Confusion::new(3).summary().values().copied().collect::<Vec<_>>(), [0.0; 3]);
+    }
+}

@@ -1,0 +1,34 @@
+//! timm's `NormMlpClassifierHead` without hidden layer: pool, normalise, classify.
+
+use tch::{Kind, Tensor};
+
+use super::Maps;
+use super::convnext::LayerNorm;
+use crate::parameters::Parameters;
+
+/// One class for each image, from the last feature map.
+#[derive(Debug)]
+pub struct Classifier {
+    norm: LayerNorm,
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Classifier {
+    /// The classifier over `parameters`.
+    #[must_use]
+    pub fn new(parameters: &Parameters) -> Self {
+        let get = |name: &str| parameters.get(name);
+        Self {
+            norm: LayerNorm::new(parameters, "head.norm"),
+            weight: get("head.fc.weight"),
+            bias: get("head.fc.bias"),
+        }
+    }
+
+    /// Logits `[N, classes]`.
+    pub fn forward(&self, maps: &Maps) -> Tensor {
+        let pooled = maps[3].mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
+        self.norm.forward(&pooled).linear(&self.weight, Some(&self.bias))
+    }
+}

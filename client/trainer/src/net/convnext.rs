@@ -1,0 +1,159 @@
+//! ConvNeXtV2 (Woo et al. 2023), computed as timm's `convnext.py` does, so that weights move to and
+//! from timm unchanged.
+
+use eosfed_common::model::BackboneShape;
+use tch::{Kind, Tensor};
+
+use super::Maps;
+use crate::parameters::Parameters;
+
+/// timm's epsilon of every layer normalisation and of GRN.
+const EPS: f64 = 1e-6;
+
+/// Layer normalisation over channels.
+#[derive(Debug)]
+pub(super) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl LayerNorm {
+    pub(super) fn new(parameters: &Parameters, name: &str) -> Self {
+        Self {
+            weight: parameters.get(&format!("{name}.weight")),
+            bias: parameters.get(&format!("{name}.bias")),
+        }
+    }
+
+    /// Over the last dimension.
+    pub(super) fn forward(&self, x: &Tensor) -> Tensor {
+        x.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), EPS, false)
+    }
+
+    /// `[N, C, H, W]`, over C.
+    fn forward_maps(&self, x: &Tensor) -> Tensor {
+        self.forward(&x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    conv_dw: (Tensor, Tensor),
+    norm: LayerNorm,
+    fc1: (Tensor, Tensor),
+    grn: (Tensor, Tensor),
+    fc2: (Tensor, Tensor),
+    drop_path: f64,
+}
+
+impl Block {
+    fn new(parameters: &Parameters, name: &str, drop_path: f64) -> Self {
+        let pair = |part: &str| {
+            let get = |kind: &str| parameters.get(&format!("{name}.{part}.{kind}"));
+            (get("weight"), get("bias"))
+        };
+        Self {
+            conv_dw: pair("conv_dw"),
+            norm: LayerNorm::new(parameters, &format!("{name}.norm")),
+            fc1: pair("mlp.fc1"),
+            grn: pair("mlp.grn"),
+            fc2: pair("mlp.fc2"),
+            drop_path,
+        }
+    }
+
+    /// `[N, C, H, W]` to the same.
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let channels = x.size()[1];
+        let y = x.conv2d(&self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, 1, channels);
+        let y = self.norm.forward(&y.permute([0, 2, 3, 1])); // [N, H, W, C] from here
+        let y = linear(&y, &self.fc1).gelu("none");
+        let y = linear(&self.response_norm(&y), &self.fc2);
+        let y = y.permute([0, 3, 1, 2]);
+        x + if train { drop_path(&y, self.drop_path) } else { y }
+    }
+
+    /// Global response normalisation (paper, equation 4), over the spatial dimensions of `[N, H, W, C]`.
+    fn response_norm(&self, x: &Tensor) -> Tensor {
+        let global = x.norm_scalaropt_dim(2, [1, 2], true);
+        let relative = &global / (global.mean_dim(-1, true, Kind::Float) + EPS);
+        x + (&self.grn.1 + &self.grn.0 * (x * relative))
+    }
+}
+
+/// A linear layer whose weight is stored as `[out, in]` or as the 1x1 convolution `[out, in, 1, 1]`.
+fn linear(x: &Tensor, (weight, bias): &(Tensor, Tensor)) -> Tensor {
+    let size = weight.size();
+    x.linear(&weight.view([size[0], size[1]]), Some(bias))
+}
+
+/// Stochastic depth (Huang et al. 2016): drops whole samples of a residual branch and scales the rest.
+fn drop_path(x: &Tensor, rate: f64) -> Tensor {
+    if rate == 0.0 {
+        return x.shallow_clone();
+    }
+    let keep = 1.0 - rate;
+    let mask = Tensor::rand([x.size()[0], 1, 1, 1], (Kind::Float, x.device())).lt(keep).to_kind(Kind::Float);
+    x * mask / keep
+}
+
+#[derive(Debug)]
+struct Stage {
+    /// Absent in the first stage, which the stem precedes.
+    downsample: Option<(LayerNorm, Tensor, Tensor)>,
+    blocks: Vec<Block>,
+}
+
+/// The encoder.
+#[derive(Debug)]
+pub struct ConvNeXt {
+    stem: (Tensor, Tensor, LayerNorm),
+    stages: Vec<Stage>,
+}
+
+impl ConvNeXt {
+    /// The encoder over `parameters`; drop path rises linearly from 0 at the first block to
+    /// `drop_path` at the last.
+    #[must_use]
+    pub fn new(shape: &BackboneShape, parameters: &Parameters, drop_path: f64) -> Self {
+        let total: usize = shape.depths.iter().sum();
+        let mut done = 0;
+        let stage = |(index, depth): (usize, &usize)| {
+            let name = format!("stages.{index}");
+            let downsample = (index > 0).then(|| {
+                let norm = LayerNorm::new(parameters, &format!("{name}.downsample.0"));
+                let get = |kind: &str| parameters.get(&format!("{name}.downsample.1.{kind}"));
+                (norm, get("weight"), get("bias"))
+            });
+            let blocks = (0..*depth).map(|block| {
+                let rate = drop_path * f64::from(done) / (total - 1).max(1) as f64;
+                done += 1;
+                Block::new(parameters, &format!("{name}.blocks.{block}"), rate)
+            });
+            Stage { downsample, blocks: blocks.collect() }
+        };
+        let stages = shape.depths.iter().enumerate().map(stage).collect();
+        let norm = LayerNorm::new(parameters, "stem.1");
+        Self { stem: (parameters.get("stem.0.weight"), parameters.get("stem.0.bias"), norm), stages }
+    }
+
+    /// The four feature maps of `[N, bands, H, W]`; H and W are multiples of 32.
+    pub fn forward(&self, images: &Tensor, train: bool) -> Maps {
+        let (weight, bias, norm) = &self.stem;
+        let mut x = norm.forward_maps(&images.conv2d(weight, Some(bias), 4, 0, 1, 1));
+        let maps: Vec<Tensor> = self
+            .stages
+            .iter()
+            .map(|Stage { downsample, blocks }| {
+                if let Some((norm, weight, bias)) = downsample {
+                    x = norm.forward_maps(&x).conv2d(weight, Some(bias), 2, 0, 1, 1);
+                }
+                for block in blocks {
+                    x = block.forward(&x, train);
+                }
+                x.shallow_clone()
+            })
+            .collect();
+        maps.try_into().expect("every variant has four stages")
+    }
+}

@@ -1,0 +1,94 @@
+//! UPerNet (Xiao et al. 2018): pyramid pooling over the last map, a feature pyramid over all four,
+//! fused at stride 4. Layout as in mmsegmentation, with group normalisation.
+
+use eosfed_common::model::POOL_SCALES;
+use tch::Tensor;
+
+use super::Maps;
+use crate::parameters::Parameters;
+
+const GROUPS: i64 = 32;
+const EPS: f64 = 1e-5;
+
+/// Convolution without bias, group normalisation, ReLU.
+#[derive(Debug)]
+struct ConvNorm {
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl ConvNorm {
+    fn new(parameters: &Parameters, name: &str) -> Self {
+        let get = |part: &str| parameters.get(&format!("decoder.{name}.{part}"));
+        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias") }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let padding = self.weight.size()[2] / 2;
+        let y = x.conv2d(&self.weight, None::<Tensor>, 1, padding, 1, 1);
+        y.group_norm(GROUPS, Some(&self.scale), Some(&self.shift), EPS, false).relu()
+    }
+}
+
+/// One class for each pixel, from all four feature maps.
+#[derive(Debug)]
+pub struct UperNet {
+    pools: Vec<ConvNorm>,
+    bottleneck: ConvNorm,
+    laterals: Vec<ConvNorm>,
+    pyramid: Vec<ConvNorm>,
+    fuse: ConvNorm,
+    classify: (Tensor, Tensor),
+}
+
+impl UperNet {
+    /// The decoder over `parameters`.
+    #[must_use]
+    pub fn new(parameters: &Parameters) -> Self {
+        let part = |name: &str| ConvNorm::new(parameters, name);
+        let parts = |name: &str, count| (0..count).map(|i| part(&format!("{name}.{i}"))).collect();
+        Self {
+            pools: parts("ppm", POOL_SCALES.len()),
+            bottleneck: part("bottleneck"),
+            laterals: parts("lateral", 3),
+            pyramid: parts("fpn", 3),
+            fuse: part("fuse"),
+            classify: (parameters.get("decoder.classify.weight"), parameters.get("decoder.classify.bias")),
+        }
+    }
+
+    /// Logits at stride 4, `[N, classes, H/4, W/4]`.
+    pub fn forward(&self, maps: &Maps) -> Tensor {
+        let mut levels: Vec<Tensor> =
+            self.laterals.iter().zip(maps).map(|(conv, map)| conv.forward(map)).collect();
+        levels.push(self.pool(&maps[3]));
+        for level in (0..3).rev() {
+            levels[level] = &levels[level] + resize(&levels[level + 1], &levels[level]);
+        }
+        for (level, conv) in self.pyramid.iter().enumerate() {
+            levels[level] = conv.forward(&levels[level]);
+        }
+        let all: Vec<Tensor> = levels.iter().map(|level| resize(level, &levels[0])).collect();
+        let fused = self.fuse.forward(&Tensor::cat(&all, 1));
+        fused.conv2d(&self.classify.0, Some(&self.classify.1), 1, 0, 1, 1)
+    }
+
+    fn pool(&self, map: &Tensor) -> Tensor {
+        let mut parts = vec![map.shallow_clone()];
+        for (conv, scale) in self.pools.iter().zip(POOL_SCALES) {
+            let pooled = map.adaptive_avg_pool2d([scale as i64; 2]);
+            parts.push(resize(&conv.forward(&pooled), map));
+        }
+        self.bottleneck.forward(&Tensor::cat(&parts, 1))
+    }
+}
+
+/// Bilinear, to the height and width of `like`.
+fn resize(x: &Tensor, like: &Tensor) -> Tensor {
+    let size = like.size();
+    if x.size()[2..] == size[2..] {
+        return x.shallow_clone();
+    }
+    x.upsample_bilinear2d(&size[2..], false, None, None)
+}

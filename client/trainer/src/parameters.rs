@@ -1,0 +1,109 @@
+//! The one place where named values become libtorch tensors and back.
+//!
+//! `tch`'s own variable store renames duplicates, forgets order and ignores missing names when it
+//! loads; here a model's tensors are exactly those of its signature, in order of name, from the
+//! moment they are checked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eosfed_common::weights::{self, Digest, Signature, Tensors, WeightsError, WeightsFile};
+use tch::{Device, Kind, Tensor};
+
+/// A model's tensors by name.
+#[derive(Debug)]
+pub struct Parameters {
+    signature: Signature,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    /// Values in memory, which must be those of `signature`, as tensors on `device`.
+    #[must_use]
+    pub fn new(signature: Signature, values: &Tensors, device: Device) -> Self {
+        let tensor = |(name, shape): (&String, &Vec<usize>)| {
+            let shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
+            (name.clone(), Tensor::from_slice(&values[name]).reshape(shape).to_device(device))
+        };
+        let tensors = signature.0.iter().map(tensor).collect();
+        Self { signature, tensors }
+    }
+
+    /// Reads a file that must hold exactly `signature`.
+    ///
+    /// # Errors
+    /// If the file cannot be read or a tensor is missing, unexpected, misshapen or not finite.
+    pub fn load(path: &Path, signature: Signature, device: Device) -> Result<Self, WeightsError> {
+        let values = read(path, &signature)?;
+        Ok(Self::new(signature, &values, device))
+    }
+
+    /// The tensor called `name`.
+    ///
+    /// # Panics
+    /// If the signature has none of this name: a defect of the network's code.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Tensor {
+        let tensor = self.tensors.get(name);
+        tensor.unwrap_or_else(|| panic!("the signature has no tensor `{name}`")).shallow_clone()
+    }
+
+    /// All tensors in order of name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.tensors.iter()
+    }
+
+    /// Asks libtorch to record gradients for all tensors.
+    #[must_use]
+    pub fn trainable(self) -> Self {
+        for tensor in self.tensors.values() {
+            let _ = tensor.set_requires_grad(true);
+        }
+        self
+    }
+
+    /// A copy of the values in memory.
+    #[must_use]
+    pub fn values(&self) -> Tensors {
+        self.tensors.iter().map(|(name, tensor)| (name.clone(), to_vec(tensor))).collect()
+    }
+
+    /// Replaces the values in place.
+    pub fn assign(&self, values: &Tensors) {
+        let _guard = tch::no_grad_guard();
+        for (name, tensor) in &self.tensors {
+            tensor.shallow_clone().copy_(&Tensor::from_slice(&values[name]).reshape(tensor.size()));
+        }
+    }
+
+    /// Writes all tensors as safetensors and gives the digest of the file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<Digest, WeightsError> {
+        weights::write(path, &self.signature, &self.values())
+    }
+
+    /// Names and shapes.
+    #[must_use]
+    pub const fn signature(&self) -> &Signature {
+        &self.signature
+    }
+}
+
+/// Reads values that must be exactly those of `signature`.
+///
+/// # Errors
+/// As [`Parameters::load`].
+pub fn read(path: &Path, signature: &Signature) -> Result<Tensors, WeightsError> {
+    let file = WeightsFile::open(path)?;
+    let checked = file.check(signature)?;
+    Ok(signature.0.keys().map(|name| (name.clone(), checked.values(name).iter().collect())).collect())
+}
+
+/// A tensor's values, row-major.
+#[must_use]
+pub fn to_vec(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    Vec::try_from(&flat).expect("a flat float tensor on the processor becomes a vector")
+}

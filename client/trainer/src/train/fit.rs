@@ -1,0 +1,211 @@
+//! The loop itself: epochs of optimiser steps over a forward function, validated after each.
+//!
+//! Knows neither files nor tasks: specialists are trained through it, and so are the heads of
+//! ensembles. Randomness comes from the seed and the epoch alone, so that training can stop after
+//! any epoch and go on with the same bytes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use eosfed_common::plan::Augmentation;
+use tch::Tensor;
+
+use super::batches::{Batches, Prepared};
+use super::loss::{LossSettings, at_label_size};
+use super::optimizer::{AdamW, learning_rate};
+use crate::metrics::Confusion;
+use crate::parameters::Parameters;
+
+/// Training was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("training was cancelled")]
+pub struct Cancelled;
+
+/// Why training ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// On request.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The loss is NaN or infinite.
+    #[error(
+        "the loss became `{loss}` at step {step}; lower `training.learning_rate` (now `{rate}`) or look for outliers in the data"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// The step.
+        step: u64,
+        /// The learning rate at that step.
+        rate: f64,
+    },
+}
+
+/// How long and how fast to train.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Epochs.
+    pub epochs: u32,
+    /// Samples in a step.
+    pub batch_size: usize,
+    /// Top of the schedule.
+    pub learning_rate: f64,
+    /// Share of the schedule that is warm-up.
+    pub warmup: f64,
+    /// The stretch of the schedule to cover.
+    pub schedule: [f64; 2],
+    /// Random changes to samples.
+    pub augment: Vec<Augmentation>,
+    /// Seed of all randomness.
+    pub seed: u64,
+}
+
+/// What an epoch gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Steps done.
+    pub step: u64,
+    /// Mean training loss.
+    pub loss: f64,
+    /// Learning rate at the end.
+    pub learning_rate: f64,
+    /// Validation metrics; empty without validation samples.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// Everything that one training needs.
+pub struct Fitting<'a> {
+    /// What is learned.
+    pub parameters: &'a Parameters,
+    /// Logits of a batch; the flag says whether it is for training.
+    pub forward: &'a dyn Fn(&Tensor, bool) -> Tensor,
+    /// Samples to learn from.
+    pub training: &'a Prepared,
+    /// Samples to validate on, if any.
+    pub validation: Option<&'a Prepared>,
+    /// Number of classes.
+    pub classes: usize,
+    /// The loss.
+    pub loss: LossSettings,
+    /// FedProx's term, if any: mu and the weights to stay near (Li et al. 2020, equation 2).
+    pub proximal: Option<(f64, BTreeMap<String, Tensor>)>,
+    /// How long and how fast.
+    pub plan: Plan,
+}
+
+impl Fitting<'_> {
+    /// Optimiser steps in an epoch.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> u64 {
+        Batches::count(self.training.len(), self.plan.batch_size) as u64
+    }
+
+    /// Trains one epoch (from 1). Calls `progress` with the step and the mean loss at least every
+    /// second, and `stopped` before each step.
+    ///
+    /// # Errors
+    /// If told to stop, or the loss is not finite.
+    pub fn epoch(
+        &self,
+        epoch: u32,
+        optimizer: &mut AdamW,
+        progress: &mut dyn FnMut(u64, f64),
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<EpochReport, FitError> {
+        const REPORT: Duration = Duration::from_millis(900);
+        let Plan { batch_size, augment, learning_rate: top, warmup, schedule, epochs, seed } = &self.plan;
+        let seed = mix(*seed, u64::from(epoch));
+        tch::manual_seed(seed as i64);
+        let total = (u64::from(*epochs) * self.steps_per_epoch()) as f64;
+        let (mut sum, mut count, mut since, mut since_count) = (0.0, 0_u64, 0.0, 0_u64);
+        let (mut reported, mut rate) = (Instant::now(), 0.0);
+        for (images, labels) in Batches::new(self.training, *batch_size, augment, seed) {
+            if stopped() {
+                return Err(Cancelled.into());
+            }
+            let done = optimizer.steps() as f64 + 1.0;
+            let at = schedule[0] + (schedule[1] - schedule[0]) * done / total;
+            rate = learning_rate(*top, *warmup, at);
+            let loss = self.step(&images, &labels, optimizer, rate)?;
+            (sum, count, since, since_count) = (sum + loss, count + 1, since + loss, since_count + 1);
+            if reported.elapsed() >= REPORT {
+                progress(optimizer.steps(), since / since_count as f64);
+                (since, since_count, reported) = (0.0, 0, Instant::now());
+            }
+        }
+        let metrics = self.validation.map(|data| self.evaluate(data).summary()).unwrap_or_default();
+        let loss = sum / count.max(1) as f64;
+        Ok(EpochReport { epoch, step: optimizer.steps(), loss, learning_rate: rate, metrics })
+    }
+
+    fn step(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        optimizer: &mut AdamW,
+        rate: f64,
+    ) -> Result<f64, FitError> {
+        let logits = (self.forward)(images, true);
+        let Some(loss) = self.loss.loss(&logits, labels) else {
+            // A batch without a single label still counts as a step of the schedule.
+            optimizer.step(self.parameters, 0.0);
+            return Ok(0.0);
+        };
+        let value = loss.double_value(&[]);
+        if !value.is_finite() {
+            return Err(FitError::Diverged { loss: value, step: optimizer.steps() + 1, rate });
+        }
+        let total = match &self.proximal {
+            Some((mu, anchor)) => loss + self.distance(anchor) * (mu / 2.0),
+            None => loss,
+        };
+        total.backward();
+        optimizer.step(self.parameters, rate);
+        Ok(value)
+    }
+
+    /// Squared distance of the parameters from `anchor`.
+    fn distance(&self, anchor: &BTreeMap<String, Tensor>) -> Tensor {
+        let each = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (tensor - &anchor[name]).square().sum(tch::Kind::Float));
+        Tensor::stack(&each.collect::<Vec<_>>(), 0).sum(tch::Kind::Float)
+    }
+
+    /// Predicts all of `data` and counts.
+    #[must_use]
+    pub fn evaluate(&self, data: &Prepared) -> Confusion {
+        let mut confusion = Confusion::new(self.classes);
+        predict(self.forward, data, self.plan.batch_size, |labels, classes| confusion.add(labels, classes));
+        confusion
+    }
+}
+
+/// Predicted classes of `data` in order, a batch at a time, at the size of its labels.
+pub fn predict(
+    forward: &dyn Fn(&Tensor, bool) -> Tensor,
+    data: &Prepared,
+    batch_size: usize,
+    mut each: impl FnMut(&Tensor, &Tensor),
+) {
+    let _guard = tch::no_grad_guard();
+    let total = data.len() as i64;
+    let size = batch_size as i64;
+    for start in (0..total).step_by(batch_size) {
+        let take = |tensor: &Tensor| tensor.narrow(0, start, size.min(total - start));
+        let labels = take(&data.labels);
+        let logits = at_label_size(&forward(&take(&data.images), false), &labels);
+        each(&labels, &logits.argmax(1, false));
+    }
+}
+
+/// A seed that differs for each epoch (splitmix64's finaliser).
+fn mix(seed: u64, epoch: u64) -> u64 {
+    let mut z = seed.wrapping_add(epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
