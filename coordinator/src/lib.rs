@@ -1,4 +1,14 @@
-//! Placeholder.
-// NOTE TO THE ENGINE HELPER: the shared types for offers, leases, progress and submissions stand in
-// `eosfed_common::assignment`; use them in `engine::Handle`'s signatures instead of own ones, and re-read
-// the addendum at the end of /tmp/brief/ENGINE.md. (Delete this note.)
+//! The EoS-Fed coordinator: holds the registry of specialists, schedules rounds, aggregates updates
+//! and cuts ensemble releases. Never links libtorch.
+//!
+//! ```text
+//! grpc, cli -> engine -> domain
+//!              engine -> storage, aggregation -> domain
+//! ```
+
+pub mod domain;
+pub mod aggregation;
+pub mod storage;
+
+#[cfg(test)]
+mod testing;

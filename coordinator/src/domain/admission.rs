@@ -1,0 +1,109 @@
+//! Admission: the checks that a submission passes before it may count. Passing them gives a proof
+//! type, and the job takes nothing else; so no update can be counted unchecked.
+
+use eosfed_common::assignment::{BlobRef, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::model::{ModelSpec, signature};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::{WeightsError, WeightsFile};
+
+/// Most training samples that an institution can claim; beyond it the claim is absurd.
+pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
+
+/// An update whose weights were checked. Made only by [`ScreenedUpdate::screen`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScreenedUpdate(UpdateSubmission);
+
+impl ScreenedUpdate {
+    /// Checks an update against the model it should be of. `weights` is the uploaded file, whose
+    /// digest and size the blob store has verified to be those of the submission.
+    ///
+    /// # Errors
+    /// The first rule broken: samples out of range, normalisation of other bands, or anything that
+    /// [`WeightsFile::check`] finds.
+    pub fn screen(
+        submission: UpdateSubmission,
+        model: &ModelSpec,
+        weights: &WeightsFile,
+    ) -> Result<Self, Refusal> {
+        let samples = submission.samples;
+        if !(1..=MAX_SAMPLES).contains(&samples) {
+            let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
+            return Err(Refusal::new(Reason::Malformed, message));
+        }
+        same_bands("normalisation", submission.normalisation.iter().map(|entry| &entry.band), model)?;
+        weights.check(&signature(model)).map_err(|error| weights_refusal(&error, &submission.weights))?;
+        Ok(Self(submission))
+    }
+
+    /// The update.
+    #[must_use]
+    pub fn into_inner(self) -> UpdateSubmission {
+        self.0
+    }
+}
+
+/// Statistics of the right bands. Made only by [`ScreenedStatistics::screen`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScreenedStatistics(StatisticsSubmission);
+
+impl ScreenedStatistics {
+    /// Checks statistics: exactly the model's bands in order, each with pixels, finite moments.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn screen(submission: StatisticsSubmission, model: &ModelSpec) -> Result<Self, Refusal> {
+        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), model)?;
+        for moments in &submission.bands {
+            let sound = moments.count > 0 && moments.mean.is_finite() && moments.m2.is_finite();
+            if !sound || moments.m2 < 0.0 {
+                let message = format!("band `{}` has no valid pixels or no finite moments", moments.band);
+                return Err(Refusal::new(Reason::NotFinite, message));
+            }
+        }
+        Ok(Self(submission))
+    }
+
+    /// The statistics.
+    #[must_use]
+    pub fn into_inner(self) -> StatisticsSubmission {
+        self.0
+    }
+}
+
+fn same_bands<'a>(
+    field: &str,
+    found: impl Iterator<Item = &'a String>,
+    model: &ModelSpec,
+) -> Result<(), Refusal> {
+    let found: Vec<_> = found.collect();
+    if found.iter().copied().eq(&model.bands) {
+        return Ok(());
+    }
+    let message = format!("`{field}` must name the bands {:?} in this order, found {found:?}", model.bands);
+    Err(Refusal::new(Reason::Malformed, message))
+}
+
+/// The refusal that a broken rule of weights means. The file's place in the coordinator's folder is
+/// nobody's business: the digest stands in for it.
+fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
+    let (reason, what) = match error {
+        WeightsError::Io { source, .. } => (Reason::Internal, source.to_string()),
+        WeightsError::Malformed { reason, .. } => {
+            (Reason::WeightsMalformed, format!("not a safetensors file: {reason}"))
+        }
+        WeightsError::Missing { tensor, .. } => (Reason::TensorSet, format!("tensor `{tensor}` is missing")),
+        WeightsError::Unexpected { tensor, .. } => {
+            (Reason::TensorSet, format!("tensor `{tensor}` is not part of this model"))
+        }
+        WeightsError::Shape { tensor, found, expected, .. } => {
+            (Reason::ShapeMismatch, format!("tensor `{tensor}` has shape {found:?}, expected {expected:?}"))
+        }
+        WeightsError::Dtype { tensor, found, .. } => {
+            (Reason::DtypeMismatch, format!("tensor `{tensor}` has dtype {found}, expected F32"))
+        }
+        WeightsError::NotFinite { tensor, position, value, .. } => {
+            (Reason::NotFinite, format!("tensor `{tensor}` holds {value} at position {position}"))
+        }
+    };
+    Refusal::new(reason, format!("the update {} is refused: {what}", blob.digest))
+}

@@ -1,0 +1,124 @@
+//! Turning what a round has brought into specialists with complete cards.
+
+use std::collections::BTreeMap;
+
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::plan::SpecialistPlan;
+
+use super::Job;
+use crate::domain::round::{Contribution, Purpose, Round};
+
+/// The parts of a card that differ between the modes.
+struct Frozen {
+    weights: BlobRef,
+    normalisation: Vec<BandNormalisation>,
+    institutions: Vec<InstitutionName>,
+    rounds: u32,
+    samples: u64,
+    metrics: BTreeMap<String, f64>,
+    energy: Energy,
+}
+
+impl Job {
+    /// A specialist for each update of a one-shot round.
+    pub(super) fn freeze_each(&self, round: &Round, now: Timestamp) -> Vec<Card> {
+        let freeze = |(name, contribution): (&InstitutionName, &Contribution)| {
+            let plan = self.specialist_of(name)?;
+            let Contribution::Update { weights, samples, metrics, normalisation, energy } = contribution else {
+                return None;
+            };
+            let frozen = Frozen {
+                weights: *weights,
+                normalisation: normalisation.clone(),
+                institutions: vec![name.clone()],
+                rounds: 0,
+                samples: *samples,
+                metrics: metrics.clone(),
+                energy: *energy,
+            };
+            Some(self.card(plan, frozen, now))
+        };
+        round.contributions().filter_map(freeze).collect()
+    }
+
+    /// The specialist that all have trained together, of the last round's aggregate.
+    pub(super) fn freeze_shared(&self, last: &Round, weights: BlobRef, now: Timestamp) -> Card {
+        let mut institutions = Vec::new();
+        let mut energy: Option<Energy> = None;
+        // The last round is in the history already.
+        for closed in self.history.iter().filter(|closed| is_training(&closed.round) && closed.complete) {
+            for (name, contribution) in closed.round.contributions() {
+                let Contribution::Update { energy: spent, .. } = contribution else { continue };
+                institutions.push(name.clone());
+                energy = Some(energy.map_or(*spent, |sum| sum.plus(*spent)));
+            }
+        }
+        institutions.sort();
+        institutions.dedup();
+        let (samples, metrics) = weighted_metrics(last);
+        let frozen = Frozen {
+            weights,
+            normalisation: self.normalisation.clone().unwrap_or_default(),
+            institutions,
+            rounds: self.plan.training_rounds(),
+            samples,
+            metrics,
+            energy: energy.unwrap_or_default(),
+        };
+        self.card(&self.plan.specialists[0], frozen, now)
+    }
+
+    fn card(&self, plan: &SpecialistPlan, frozen: Frozen, now: Timestamp) -> Card {
+        let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy } = frozen;
+        Card {
+            name: plan.name.clone(),
+            version: 0,
+            weights: weights.digest,
+            weights_bytes: weights.size,
+            model: self.plan.model_of(plan),
+            normalisation,
+            input_size: self.plan.training.input_size,
+            provenance: Provenance {
+                job: self.id.clone(),
+                mode: self.plan.mode,
+                institutions,
+                rounds,
+                samples,
+                seed: self.plan.seed,
+                frozen_at: now,
+            },
+            metrics,
+            energy,
+            licence: self.plan.licence.clone(),
+        }
+    }
+}
+
+const fn is_training(round: &Round) -> bool {
+    match round.purpose {
+        Purpose::Train(_) => true,
+        Purpose::Statistics | Purpose::OneShot => false,
+    }
+}
+
+/// The samples of a round, and the means of the metrics that all its institutions report, each
+/// weighted by its samples.
+fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, f64>) {
+    let updates: Vec<_> = round
+        .contributions()
+        .filter_map(|(_, contribution)| match contribution {
+            Contribution::Update { samples, metrics, .. } => Some((*samples, metrics)),
+            Contribution::Statistics(_) => None,
+        })
+        .collect();
+    let total: u64 = updates.iter().map(|(samples, _)| samples).sum();
+    let mean = |name: &String| {
+        let terms = updates.iter().map(|(samples, metrics)| Some(*samples as f64 * metrics.get(name)?));
+        Some(terms.sum::<Option<f64>>()? / total as f64)
+    };
+    let names = updates.first().map(|(_, metrics)| metrics.keys()).into_iter().flatten();
+    (total, names.filter_map(|name| Some((name.clone(), mean(name)?))).collect())
+}

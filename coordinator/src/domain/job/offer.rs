@@ -1,0 +1,113 @@
+//! What a job asks of one institution now.
+
+use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::card::BandNormalisation;
+use eosfed_common::ids::{AssignmentId, InstitutionName};
+use eosfed_common::model::ModelSpec;
+use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Strategy, Training};
+use eosfed_common::task::Keep;
+use eosfed_common::weights::Digest;
+
+use super::Job;
+use crate::domain::round::{Purpose, Round, Slot};
+
+impl Job {
+    /// The assignment that is offered or lent to `institution` now.
+    #[must_use]
+    pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment> {
+        let round = self.collecting()?;
+        let accepted = match round.participants.get(institution)?.slot {
+            Slot::Offered => false,
+            Slot::Leased { .. } => true,
+            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. } => return None,
+        };
+        let specialist = self.specialist_of(institution)?;
+        Some(Assignment {
+            id: AssignmentId {
+                job: self.id.clone(),
+                round: round.index,
+                attempt: round.attempt,
+                institution: institution.clone(),
+            },
+            job_name: self.plan.name.clone(),
+            model: self.plan.model_of(specialist),
+            deadline: round.deadline,
+            min_institutions: match self.plan.mode {
+                Mode::OneShot => 1,
+                Mode::Rounds => self.plan.participation.min,
+            },
+            accepted,
+            work: match round.purpose {
+                Purpose::Statistics => Work::Statistics,
+                Purpose::OneShot => Work::Training(Box::new(self.one_shot(specialist, institution))),
+                Purpose::Train(index) => Work::Training(Box::new(self.training(round, index, institution))),
+            },
+        })
+    }
+
+    /// The model that an institution works on.
+    #[must_use]
+    pub fn model_for(&self, institution: &InstitutionName) -> Option<ModelSpec> {
+        self.specialist_of(institution).map(|specialist| self.plan.model_of(specialist))
+    }
+
+    /// The plan's specialist that an institution works on.
+    pub(super) fn specialist_of(&self, institution: &InstitutionName) -> Option<&SpecialistPlan> {
+        match self.plan.mode {
+            Mode::OneShot => {
+                self.plan.specialists.iter().find(|plan| plan.institution.as_ref() == Some(institution))
+            }
+            Mode::Rounds => self.plan.specialists.first(),
+        }
+    }
+
+    fn one_shot(&self, specialist: &SpecialistPlan, institution: &InstitutionName) -> TrainingWork {
+        let normalisation = match &self.plan.normalisation {
+            Normalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
+            Normalisation::Local | Normalisation::Federated => None,
+        };
+        TrainingWork {
+            mode: Mode::OneShot,
+            strategy: None,
+            base: None,
+            initial_seed: self.plan.seed,
+            normalisation,
+            seed: derived_seed(self.plan.seed, 0, institution),
+            schedule: [0.0, 1.0],
+            keep: Keep::Best,
+            settings: self.plan.training.clone(),
+        }
+    }
+
+    fn training(&self, round: &Round, index: u32, institution: &InstitutionName) -> TrainingWork {
+        let rounds = f64::from(self.plan.training_rounds());
+        let strategy = self.plan.rounds.as_ref().map(|rounds| rounds.strategy);
+        let proximal_mu = match strategy {
+            Some(Strategy::FedProx { mu }) => mu,
+            Some(Strategy::FedAvg) | None => 0.0,
+        };
+        TrainingWork {
+            mode: Mode::Rounds,
+            strategy: strategy.map(|strategy| strategy.name().to_owned()),
+            base: self.global,
+            initial_seed: self.plan.seed,
+            normalisation: self.normalisation.clone(),
+            seed: derived_seed(self.plan.seed, round.index, institution),
+            schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
+            keep: Keep::Last,
+            settings: Training { proximal_mu, ..self.plan.training.clone() },
+        }
+    }
+}
+
+/// The entries of `given` for `bands`, in their order.
+pub(super) fn in_order(given: &[BandNormalisation], bands: &[String]) -> Vec<BandNormalisation> {
+    bands.iter().filter_map(|band| given.iter().find(|entry| entry.band == *band)).cloned().collect()
+}
+
+/// A seed of its own for each round and institution: shuffles must not move in step. The first
+/// 52 bits of SHA-256, which every JSON reader keeps exactly.
+fn derived_seed(seed: u64, round: u32, institution: &InstitutionName) -> u64 {
+    let digest = Digest::of(format!("eosfed training seed {seed} {round} {institution}").as_bytes());
+    u64::from_str_radix(&digest.to_hex()[..13], 16).unwrap_or(seed)
+}

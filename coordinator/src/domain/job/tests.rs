@@ -1,0 +1,261 @@
+use std::time::Duration;
+
+use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Work};
+use eosfed_common::weights::Digest;
+
+use super::*;
+use crate::domain::Federation;
+use crate::testing::{
+    NOW, ONE_SHOT, ROUNDS, enrolled, key, name, screened, statistics, submit, token, update, weights,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+fn federation() -> Federation {
+    let mut federation = Federation::default();
+    federation.merge(enrolled(&["east", "west"]));
+    federation
+}
+
+fn job(plan: &str) -> Job {
+    submit(&federation(), plan).1.jobs.remove(0)
+}
+
+fn blob(text: &str) -> BlobRef {
+    BlobRef { digest: Digest::of(text.as_bytes()), size: 9 }
+}
+
+/// A job of rounds whose first weights are there.
+fn rounds() -> Job {
+    job(ROUNDS).apply(Event::Prepared(blob("initial")), NOW).unwrap().job
+}
+
+/// The job with its statistics round done.
+fn training() -> Job {
+    let mut job = rounds();
+    for (seed, institution) in (1..).zip(["west", "east"]) {
+        let assignment = offered(&job, institution);
+        let (after, lease) = job.accept(&assignment.id, token(seed), NOW).unwrap();
+        job = after.job.submit_statistics(statistics(&assignment, &lease.token), NOW).unwrap().0.job;
+    }
+    job
+}
+
+fn offered(job: &Job, institution: &str) -> Assignment {
+    job.assignment(&name(institution)).unwrap()
+}
+
+fn accepted(job: &Job, institution: &str, seed: u64) -> (Job, Assignment) {
+    let assignment = offered(job, institution);
+    let (outcome, _) = job.accept(&assignment.id, token(seed), NOW).unwrap();
+    (outcome.job, assignment)
+}
+
+fn submitted(job: &Job, institution: &str, seed: u64) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let (job, assignment) = accepted(job, institution, seed);
+    let (path, blob) = weights(folder.path(), &assignment, seed);
+    let update = update(&assignment, &token(seed), blob);
+    job.submit_update(screened(update, &assignment, &path), NOW).unwrap().0
+}
+
+fn state(job: &Job) -> &'static str {
+    job.state.name()
+}
+
+#[test]
+fn one_shot_freezes_each_specialist_with_a_complete_card() {
+    let west = submitted(&job(ONE_SHOT), "west", 1);
+    assert_eq!((state(&west.job), west.frozen.len()), ("running", 0));
+    let both = submitted(&west.job, "east", 2);
+    assert_eq!(state(&both.job), "finished");
+    let names: Vec<_> = both.frozen.iter().map(|card| card.name.as_str()).collect();
+    assert_eq!(names, ["east-nir", "west-rgb"]);
+    let card = &both.frozen[0];
+    assert_eq!(card.model.bands, ["nir", "swir"]);
+    assert_eq!(card.provenance.institutions, [name("east")]);
+    assert_eq!((card.provenance.samples, card.metrics["accuracy"]), (14, 0.5));
+    let change = federation().settle(both, NOW).unwrap();
+    assert_eq!(change.releases[0].manifest.specialists, change.specialists);
+    assert_eq!(change.specialists[0].version, 1);
+}
+
+#[test]
+fn rounds_pool_statistics_then_train_then_freeze() {
+    let job = job(ROUNDS);
+    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.bands == ["red", "nir"]));
+    assert_eq!(job.assignment(&name("west")), None);
+    assert_eq!(offered(&rounds(), "west").work, Work::Statistics);
+
+    let first = training();
+    let normalisation = first.normalisation.clone().unwrap();
+    assert_eq!((normalisation[1].mean, normalisation[1].std), (2.0, 2.0));
+    let Work::Training(work) = offered(&first, "west").work else { panic!() };
+    assert_eq!((work.base, work.schedule), (Some(blob("initial")), [0.0, 0.5]));
+    assert_eq!(work.settings.proximal_mu, 0.01);
+    let Work::Training(other) = offered(&first, "east").work else { panic!() };
+    assert_ne!(work.seed, other.seed, "institutions must not shuffle in step");
+
+    let full = submitted(&submitted(&first, "west", 1).job, "east", 2).job;
+    let Some(Task::Aggregate { updates, round: 1, .. }) = full.task() else { panic!("{:?}", full.task()) };
+    assert_eq!(updates.iter().map(|(_, samples)| *samples).collect::<Vec<_>>(), [14, 14]);
+    let second = full.apply(Event::Aggregated(1, blob("mean")), NOW).unwrap().job;
+    let Work::Training(work) = offered(&second, "west").work else { panic!() };
+    assert_eq!((work.base, work.schedule), (Some(blob("mean")), [0.5, 1.0]));
+    let full = submitted(&submitted(&second, "west", 3).job, "east", 4).job;
+    assert_eq!(full.apply(Event::Aggregated(1, blob("stale")), NOW).unwrap_err().reason, Reason::WrongState);
+    let done = full.apply(Event::Aggregated(2, blob("final")), NOW).unwrap();
+    assert_eq!((state(&done.job), done.frozen.len()), ("finished", 1));
+    let card = &done.frozen[0];
+    assert_eq!((card.weights, card.provenance.rounds, card.provenance.samples), (blob("final").digest, 2, 28));
+    assert_eq!(card.provenance.institutions, [name("east"), name("west")]);
+    assert_eq!(card.normalisation, normalisation);
+}
+
+#[test]
+fn only_the_leases_holder_is_heard() {
+    let (job, assignment) = accepted(&training(), "west", 1);
+    let beat = |by: u64| job.heartbeat(&assignment.id, &token(by), Progress::default(), NOW);
+    assert_eq!(beat(2).unwrap_err().reason, Reason::LeaseMismatch);
+    assert_eq!(beat(1).unwrap().1, NOW.plus(LEASE));
+    let (_, again) = job.accept(&assignment.id, token(9), NOW).unwrap();
+    assert_eq!(again.token, token(1), "accepting again gives the same lease");
+    let other = AssignmentId { institution: name("south"), ..assignment.id };
+    assert_eq!(job.accept(&other, token(3), NOW).unwrap_err().reason, Reason::NotFound);
+}
+
+#[test]
+fn a_lease_that_lapses_is_offered_again_and_given_up_in_the_end() {
+    let late = NOW.plus(LEASE);
+    let (mut job, assignment) = accepted(&training(), "west", 1);
+    job = job.apply(Event::Tick, late).unwrap().job;
+    let beat = job.heartbeat(&assignment.id, &token(1), Progress::default(), late);
+    assert_eq!(beat.unwrap_err().reason, Reason::LeaseExpired);
+    job = accepted(&job, "west", 2).0;
+    job = job.apply(Event::Tick, late).unwrap().job;
+    // The second lapse is the last of two; without west the round cannot succeed, so it starts over.
+    assert_eq!((job.current().unwrap().attempt, state(&job)), (2, "running"));
+}
+
+#[test]
+fn the_time_that_the_coordinator_was_away_is_given_back() {
+    let (job, _) = accepted(&training(), "west", 1);
+    let back = NOW.plus(DEADLINE * 3);
+    let job = job.apply(Event::Restart, back).unwrap().job;
+    let job = job.apply(Event::Tick, back).unwrap().job;
+    assert_eq!((job.current().unwrap().attempt, job.current().unwrap().engaged()), (1, 1));
+}
+
+#[test]
+fn late_and_repeated_updates_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (job, west) = accepted(&training(), "west", 1);
+    let (job, east) = accepted(&job, "east", 2);
+    let (path, bytes) = weights(folder.path(), &west, 1);
+    let update_of = |assignment: &Assignment, seed| update(assignment, &token(seed), bytes);
+    let submit = |job: &Job, submission: &eosfed_common::assignment::UpdateSubmission, at| {
+        job.submit_update(screened(submission.clone(), &west, &path), at)
+    };
+    let first = update_of(&west, 1);
+    let (outcome, at) = submit(&job, &first, NOW).unwrap();
+    let (same, receipt) = submit(&outcome.job, &first, NOW.plus(LEASE)).unwrap();
+    assert_eq!((receipt, &same.job), (at, &outcome.job), "counted once, answered twice");
+    let other = eosfed_common::assignment::UpdateSubmission { key: key(5), ..first.clone() };
+    assert_eq!(submit(&outcome.job, &other, NOW).unwrap_err().reason, Reason::WrongState);
+    assert_eq!(submit(&outcome.job, &update_of(&east, 2), NOW).unwrap_err().reason, Reason::Replayed);
+
+    let full = submitted(&outcome.job, "east", 2).job;
+    assert_eq!(state(&full), "aggregating");
+    assert_eq!(submit(&full, &first, NOW.plus(LEASE)).unwrap().1, at, "the receipt outlives the round");
+    let late = eosfed_common::assignment::UpdateSubmission { key: key(6), ..first };
+    assert_eq!(submit(&full, &late, NOW).unwrap_err().reason, Reason::RoundClosed);
+}
+
+#[test]
+fn statistics_do_not_pass_for_updates() {
+    let (job, assignment) = accepted(&training(), "west", 1);
+    let refusal = job.submit_statistics(statistics(&assignment, &token(1)), NOW).unwrap_err();
+    assert_eq!(refusal.reason, Reason::WrongState);
+}
+
+#[test]
+fn the_deadline_closes_with_enough_and_retries_with_too_few() {
+    let enough = submitted(&job(ONE_SHOT), "west", 1).job.apply(Event::Tick, NOW.plus(DEADLINE)).unwrap();
+    assert_eq!((state(&enough.job), enough.frozen.len()), ("finished", 1));
+
+    let one = submitted(&training(), "west", 1).job;
+    let again = one.apply(Event::Tick, NOW.plus(DEADLINE)).unwrap().job;
+    let round = again.current().unwrap();
+    assert_eq!((round.attempt, round.submitted()), (2, 1), "what was acknowledged still counts");
+    let paused = again.apply(Event::Tick, NOW.plus(DEADLINE * 2)).unwrap().job;
+    let JobState::Paused { why, .. } = &paused.state else { panic!("{}", state(&paused)) };
+    assert!(why.contains("got 1 of at least 2") && why.contains("eosfed job resume"), "{why}");
+    let west = AssignmentId { job: paused.id.clone(), round: 1, attempt: 2, institution: name("west") };
+    assert_eq!(paused.accept(&west, token(1), NOW).unwrap_err().reason, Reason::JobEnded);
+    let resumed = paused.apply(Event::Resume, NOW).unwrap().job;
+    assert_eq!((state(&resumed), resumed.current().unwrap().last_attempt), ("running", 4));
+    assert_eq!(state(&submitted(&resumed, "east", 2).job), "aggregating");
+}
+
+#[test]
+fn a_round_that_cannot_succeed_does_not_wait_for_its_deadline() {
+    let job = training();
+    let refusal = Refusal::new(Reason::Policy, "not at night");
+    let (outcome, ()) = job.refuse(&offered(&job, "west").id, refusal.clone(), NOW).unwrap();
+    assert_eq!(outcome.job.current().unwrap().attempt, 2);
+    let slot = &outcome.job.history[1].round.participants[&name("west")].slot;
+    assert_eq!(*slot, Slot::Refused { at: NOW, refusal });
+}
+
+#[test]
+fn failures_are_recorded_and_a_lost_answer_does_no_harm() {
+    let (job, assignment) = accepted(&job(ONE_SHOT), "west", 1);
+    let report = |job: &Job| job.report_failure(&assignment.id, &token(1), "no GPU memory".to_owned(), NOW);
+    let failed = report(&job).unwrap().0.job;
+    assert_eq!(report(&failed).unwrap().0.job, failed);
+}
+
+#[test]
+fn a_failing_coordinator_pauses_and_goes_on_where_it_was() {
+    let full = submitted(&submitted(&training(), "west", 1).job, "east", 2).job;
+    let paused = full.apply(Event::TaskFailed("no space left".to_owned()), NOW).unwrap().job;
+    assert_eq!((state(&paused), paused.task()), ("paused", None));
+    let resumed = paused.apply(Event::Resume, NOW).unwrap().job;
+    assert_eq!(resumed.task(), full.task());
+}
+
+#[test]
+fn cancelled_jobs_take_nothing_more() {
+    let (job, assignment) = accepted(&training(), "west", 1);
+    let cancelled = job.apply(Event::Cancel(name("admin")), NOW).unwrap().job;
+    let beat = cancelled.heartbeat(&assignment.id, &token(1), Progress::default(), NOW).unwrap_err();
+    assert_eq!(beat.reason, Reason::JobEnded);
+    for event in [Event::Cancel(name("admin")), Event::Resume, Event::Prepared(blob("x"))] {
+        assert_eq!(cancelled.apply(event, NOW).unwrap_err().reason, Reason::WrongState);
+    }
+}
+
+#[test]
+fn curves_are_thinned_keep_their_end_and_ignore_repetition() {
+    let (mut job, assignment) = accepted(&training(), "west", 1);
+    let point = |step| CurvePoint { step, loss: 1.0 / step as f64, metrics: Default::default() };
+    for start in (1..2000).step_by(20) {
+        let points: Vec<_> = (start..start + 20).map(point).collect();
+        for _ in 0..2 {
+            let progress = Progress { step: start, steps: 2000, points: points.clone() };
+            job = job.heartbeat(&assignment.id, &token(1), progress, NOW).unwrap().0.job;
+        }
+    }
+    let curve = &job.current().unwrap().participants[&name("west")].curve;
+    assert!(curve.len() <= crate::domain::round::MAX_CURVE && curve.len() > 150, "{}", curve.len());
+    assert_eq!(curve.last().unwrap().step, 2000);
+    assert!(curve.is_sorted_by(|a, b| a.step < b.step));
+}
+
+#[test]
+fn jobs_survive_json() {
+    for job in [job(ONE_SHOT), training(), submitted(&training(), "west", 1).job] {
+        let text = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+    }
+}

@@ -1,0 +1,21 @@
+//! What the coordinator decides, without doing any of it: jobs and their rounds, leases, admission,
+//! the registry and enrolment.
+//!
+//! Everything here is synchronous and pure: time and randomness are arguments, and each decision
+//! gives a new value or a [`Refusal`](eosfed_common::refusal::Refusal). Storing, sending and
+//! computing on weights happen elsewhere, after the decision is on disk.
+
+pub mod admission;
+pub mod federation;
+pub mod institution;
+pub mod job;
+pub mod registry;
+pub mod round;
+pub mod statistics;
+
+pub use admission::{ScreenedStatistics, ScreenedUpdate};
+pub use federation::{Change, Federation};
+pub use institution::{Enrolment, Institution, Invitation};
+pub use job::{Event, Job, JobState, Outcome};
+pub use registry::{Registry, Release, SpecialistRef};
+pub use round::{Participant, Purpose, Round, Slot};

@@ -1,0 +1,183 @@
+//! The registry: specialists and ensemble releases, both immutable once there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{IdempotencyKey, ReleaseNumber, SpecialistName};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+use serde::{Deserialize, Serialize};
+
+/// How a specialist is named in commands: `NAME` (its latest version), `NAME@VERSION` or a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpecialistRef {
+    /// The latest version of a name.
+    Latest(SpecialistName),
+    /// One version.
+    Version(SpecialistName, u32),
+    /// By the digest of its weights.
+    Weights(Digest),
+}
+
+impl FromStr for SpecialistRef {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let bad = || {
+            let shown: String = text.chars().take(80).flat_map(char::escape_default).collect();
+            let rule = "a specialist is named by NAME, NAME@VERSION or `sha256:` and 64 hexadecimal digits";
+            Refusal::new(Reason::Malformed, format!("{rule}, found `{shown}`"))
+        };
+        if let Ok(digest) = text.parse() {
+            return Ok(Self::Weights(digest));
+        }
+        match text.split_once('@') {
+            None => text.parse().map(Self::Latest).map_err(|_| bad()),
+            Some((name, version)) => {
+                let name = name.parse().map_err(|_| bad())?;
+                Ok(Self::Version(name, version.parse().map_err(|_| bad())?))
+            }
+        }
+    }
+}
+
+impl fmt::Display for SpecialistRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest(name) => name.fmt(f),
+            Self::Version(name, version) => write!(f, "{name}@{version}"),
+            Self::Weights(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// A release as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// What users get.
+    pub manifest: ReleaseManifest,
+    /// The key of the call that cut it; absent when a job did.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// All specialists and releases.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Registry {
+    /// By name and version.
+    pub specialists: BTreeMap<(SpecialistName, u32), Card>,
+    /// By number.
+    pub releases: BTreeMap<ReleaseNumber, Release>,
+}
+
+impl Registry {
+    /// The version that the next specialist of this name gets.
+    #[must_use]
+    pub fn next_version(&self, name: &SpecialistName) -> u32 {
+        self.latest(name).map_or(1, |card| card.version + 1)
+    }
+
+    fn latest(&self, name: &SpecialistName) -> Option<&Card> {
+        let versions = self.specialists.range((name.clone(), 0)..=(name.clone(), u32::MAX));
+        versions.last().map(|(_, card)| card)
+    }
+
+    /// The specialist that a reference names.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`].
+    pub fn specialist(&self, reference: &SpecialistRef) -> Result<&Card, Refusal> {
+        let found = match reference {
+            SpecialistRef::Latest(name) => self.latest(name),
+            SpecialistRef::Version(name, version) => self.specialists.get(&(name.clone(), *version)),
+            SpecialistRef::Weights(digest) => self.specialists.values().find(|card| card.weights == *digest),
+        };
+        found.ok_or_else(|| {
+            let message = format!("no specialist `{reference}`; see `eosfed specialist list`");
+            Refusal::new(Reason::NotFound, message)
+        })
+    }
+
+    /// A release by number; the latest without one.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`].
+    pub fn release(&self, number: Option<ReleaseNumber>) -> Result<&Release, Refusal> {
+        let found = match number {
+            Some(number) => self.releases.get(&number),
+            None => self.releases.last_key_value().map(|(_, release)| release),
+        };
+        found.ok_or_else(|| {
+            let message = match number {
+                Some(number) => format!("no release {number}; see `eosfed release list`"),
+                None => "there is no release yet; cut one with `eosfed release create`".to_owned(),
+            };
+            Refusal::new(Reason::NotFound, message)
+        })
+    }
+
+    /// A release of the latest version of every specialist.
+    ///
+    /// # Errors
+    /// [`Reason::WrongState`] without specialists.
+    pub fn release_of_latest(&self, note: String, now: Timestamp) -> Result<ReleaseManifest, Refusal> {
+        let mut latest = BTreeMap::new();
+        for card in self.specialists.values() {
+            latest.insert(card.name.clone(), card.clone());
+        }
+        self.cut(latest, note, now)
+    }
+
+    /// A release of exactly these specialists.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`], or [`Reason::Malformed`] when a name comes twice.
+    pub fn release_of(
+        &self,
+        references: &[SpecialistRef],
+        note: String,
+        now: Timestamp,
+    ) -> Result<ReleaseManifest, Refusal> {
+        let mut chosen = BTreeMap::new();
+        for reference in references {
+            let card = self.specialist(reference)?;
+            if chosen.insert(card.name.clone(), card.clone()).is_some() {
+                let message = format!("specialist `{}` is named twice", card.name);
+                return Err(Refusal::new(Reason::Malformed, message));
+            }
+        }
+        self.cut(chosen, note, now)
+    }
+
+    /// The latest release with these specialists added, each replacing one of its name.
+    ///
+    /// # Errors
+    /// [`Reason::WrongState`] if nothing would be in it.
+    pub fn release_with(
+        &self,
+        fresh: &[Card],
+        note: String,
+        now: Timestamp,
+    ) -> Result<ReleaseManifest, Refusal> {
+        let before = self.releases.last_key_value().map(|(_, release)| &release.manifest.specialists);
+        let cards = before.into_iter().flatten().chain(fresh);
+        self.cut(cards.map(|card| (card.name.clone(), card.clone())).collect(), note, now)
+    }
+
+    fn cut(
+        &self,
+        specialists: BTreeMap<SpecialistName, Card>,
+        note: String,
+        now: Timestamp,
+    ) -> Result<ReleaseManifest, Refusal> {
+        if specialists.is_empty() {
+            let message = "there are no specialists to release; submit a job first";
+            return Err(Refusal::new(Reason::WrongState, message));
+        }
+        let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0);
+        let specialists = specialists.into_values().collect();
+        Ok(ReleaseManifest { number: ReleaseNumber(last + 1), created_at: now, note, specialists })
+    }
+}

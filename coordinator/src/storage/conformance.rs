@@ -1,0 +1,163 @@
+//! What every store and every blob store must do, run on each of ours.
+
+use std::path::Path;
+use std::time::Duration;
+
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::weights::Digest;
+
+use super::{BlobError, Blobs, FileBlobs, MemoryStore, Presence, SledStore, Store};
+use crate::domain::job::Event;
+use crate::domain::{Change, Federation};
+use crate::testing::{self, NOW};
+
+/// A federation in the making: each commit merged into the expectation beside the store.
+struct Beside<'a> {
+    store: &'a dyn Store,
+    expected: Federation,
+}
+
+impl Beside<'_> {
+    fn commit(&mut self, change: Change) {
+        self.store.commit(&change).unwrap();
+        self.expected.merge(change);
+        assert_eq!(self.store.load().unwrap(), self.expected);
+    }
+}
+
+/// Every kind of record is written, replaced and read back; gives what must be there in the end.
+fn fill(store: &dyn Store) -> Federation {
+    let mut beside = Beside { store, expected: store.load().unwrap() };
+    assert_eq!(beside.expected, Federation::default());
+    beside.commit(testing::enrolled(&["east", "west"]));
+    let (_, invited) =
+        beside.expected.invite(&testing::name("west"), "again", Duration::from_secs(60), NOW).unwrap();
+    beside.commit(invited);
+    let job = testing::finished_one_shot(&beside.expected);
+    let change = beside.expected.settle(job, NOW).unwrap();
+    assert_eq!((change.specialists.len(), change.releases.len()), (2, 1));
+    beside.commit(change);
+    let (_, change) = testing::submit(&beside.expected, testing::ROUNDS);
+    let job = change.jobs[0].apply(Event::Cancel(testing::name("admin")), Timestamp(NOW.0 + 5)).unwrap();
+    beside.commit(change);
+    let change = beside.expected.settle(job, NOW).unwrap();
+    beside.commit(change);
+    beside.commit(Change::default());
+    beside.expected
+}
+
+#[test]
+fn the_memory_store_conforms() {
+    let store = MemoryStore::default();
+    let expected = fill(&store);
+    assert_eq!(store.clone().load().unwrap(), expected);
+}
+
+#[test]
+fn the_sled_store_conforms_also_when_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    let expected = fill(&store);
+    drop(store);
+    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), expected);
+}
+
+fn blob(bytes: &[u8]) -> BlobRef {
+    BlobRef { digest: Digest::of(bytes), size: bytes.len() as u64 }
+}
+
+fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
+    let blobs = open();
+    let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    let whole = blob(&bytes);
+    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(0));
+    assert!(matches!(blobs.read(whole.digest, 0, 10), Err(BlobError::Missing(_))));
+    assert_eq!(blobs.append("west", whole, 0, &bytes[..4000]).unwrap(), 4000);
+
+    // It goes on after a restart, for its owner only, and only where it stands.
+    let blobs = open();
+    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(4000));
+    assert_eq!(blobs.stat("east", whole.digest).unwrap(), Presence::Partial(0));
+    assert!(matches!(
+        blobs.append("west", whole, 3000, &bytes[3000..]),
+        Err(BlobError::Offset { stands: 4000, found: 3000 })
+    ));
+    assert!(matches!(blobs.finish("west", whole), Err(BlobError::Offset { .. })));
+    assert!(matches!(blobs.append("west", whole, 4000, &[0; 7000]), Err(BlobError::TooLong(10_000))));
+    blobs.append("west", whole, 4000, &bytes[4000..]).unwrap();
+    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(10_000));
+    blobs.finish("west", whole).unwrap();
+    for owner in ["west", "east"] {
+        assert_eq!(blobs.stat(owner, whole.digest).unwrap(), Presence::Complete(10_000));
+    }
+    assert_eq!(blobs.read(whole.digest, 9_990, 100).unwrap(), bytes[9_990..]);
+    assert!(blobs.read(whole.digest, 10_000, 100).unwrap().is_empty());
+    assert_eq!(std::fs::read(blobs.file(whole.digest).unwrap()).unwrap(), bytes);
+
+    // Wrong bytes are thrown away, and another upload replaces an unfinished one.
+    let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
+    blobs.append("west", lie, 0, b"wrong").unwrap();
+    assert!(matches!(blobs.finish("west", lie), Err(BlobError::Digest { .. })));
+    assert_eq!(blobs.stat("west", lie.digest).unwrap(), Presence::Partial(0));
+    blobs.append("west", lie, 0, b"oth").unwrap();
+    blobs.append("west", blob(b"third"), 0, b"th").unwrap();
+    assert_eq!(blobs.stat("west", lie.digest).unwrap(), Presence::Partial(0));
+
+    let made = blobs.workshop().join("made");
+    std::fs::write(&made, b"made here").unwrap();
+    assert_eq!(blobs.adopt(&made).unwrap(), blob(b"made here"));
+    assert!(!made.exists());
+    blobs.remove(whole.digest).unwrap();
+    blobs.remove(whole.digest).unwrap();
+    assert!(matches!(blobs.file(whole.digest), Err(BlobError::Missing(_))));
+}
+
+#[test]
+fn file_blobs_conform() {
+    let folder = tempfile::tempdir().unwrap();
+    blobs_conform(|| Box::new(FileBlobs::open(folder.path()).unwrap()));
+}
+
+/// Mounts a file system of 1 MiB and fills it with an upload. Needs root; skipped by name without.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_mount) = Mount::small(folder.path()) else {
+        println!("skipped: a_full_disk_loses_nothing: mounting a small file system is not allowed here");
+        return;
+    };
+    let blobs = FileBlobs::open(folder.path()).unwrap();
+    let bytes = vec![7; 3 << 20];
+    let whole = blob(&bytes);
+    let mut stands = 0;
+    let error = loop {
+        let end = (stands as usize + 100_000).min(bytes.len());
+        match blobs.append("west", whole, stands, &bytes[stands as usize..end]) {
+            Ok(now) => stands = now,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, BlobError::Full), "{error}");
+    let Presence::Partial(kept) = blobs.stat("west", whole.digest).unwrap() else { panic!("complete?") };
+    assert!(kept >= stands && kept > 0, "{kept} of {stands}");
+}
+
+struct Mount(std::path::PathBuf);
+
+impl Mount {
+    fn small(path: &Path) -> Option<Self> {
+        let done = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(path)
+            .stderr(std::process::Stdio::null())
+            .status();
+        done.is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}

@@ -1,0 +1,67 @@
+//! Where the federation is kept: metadata behind [`Store`], weights behind [`Blobs`]. Knows the
+//! domain's types and nothing of their rules.
+
+mod blobs;
+mod memory;
+mod sled_store;
+
+#[cfg(test)]
+mod conformance;
+
+use std::fmt;
+
+pub use blobs::{BlobError, Blobs, FileBlobs, Presence};
+pub use memory::MemoryStore;
+pub use sled_store::SledStore;
+
+use crate::domain::{Change, Federation};
+
+/// Why the store cannot do what it is for.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. Nothing was changed.
+    #[error("the disk of the coordinator is full")]
+    Full,
+    /// Anything else that the backend reports. Nothing was changed.
+    #[error("store: {0}")]
+    Backend(String),
+    /// What is stored was written by another release.
+    #[error("the store has schema version `{found}`, this release reads `{expected}`; {advice}")]
+    Schema {
+        /// The version found.
+        found: String,
+        /// The version that this release reads.
+        expected: u32,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A record does not read back.
+    #[error("record `{key}` of the store is damaged: {reason}; restore the state folder from a backup")]
+    Damaged {
+        /// Its tree and key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Keeps the federation.
+///
+/// # Behavior
+/// - [`commit`](Store::commit) is atomic and durable: when it has returned, a crash loses nothing of
+///   the change; when it has failed, or was interrupted, nothing of it is there.
+/// - A record replaces the one of the same key; nothing is ever removed.
+/// - [`load`](Store::load) gives all that was ever committed, in a store that was opened again too.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// If a record does not read back or the backend fails.
+    fn load(&self) -> Result<Federation, StoreError>;
+
+    /// Stores a change, or nothing of it.
+    ///
+    /// # Errors
+    /// If the disk is full or the backend fails.
+    fn commit(&self, change: &Change) -> Result<(), StoreError>;
+}

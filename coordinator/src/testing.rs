@@ -1,0 +1,162 @@
+//! Plans, institutions and submissions for tests of this crate.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::model::{initial_weights, signature};
+use eosfed_common::plan::Plan;
+use eosfed_common::weights::{WeightsFile, write};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha12Rng;
+
+use crate::domain::institution::{Enrolment, Institution};
+use crate::domain::{Change, Federation, Outcome, ScreenedStatistics, ScreenedUpdate};
+
+pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+pub(crate) const ONE_SHOT: &str = r#"
+    version = 1
+    name = "each its own"
+    kind = "specialist"
+    mode = "one-shot"
+    seed = 7
+    release = "auto"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["forest", "water"]
+    [[specialist]]
+    name = "west-rgb"
+    institution = "west"
+    bands = ["red"]
+    [[specialist]]
+    name = "east-nir"
+    institution = "east"
+    bands = ["nir", "swir"]
+    [participation]
+    min = 1
+    max = 2
+    deadline = "30m"
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+pub(crate) const ROUNDS: &str = r#"
+    version = 1
+    name = "shared"
+    kind = "specialist"
+    mode = "rounds"
+    seed = 7
+    release = "auto"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["forest", "water"]
+    [[specialist]]
+    name = "shared"
+    bands = ["red", "nir"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "30m"
+    attempts = 2
+    [rounds]
+    count = 2
+    strategy = { name = "fed-prox", mu = 0.01 }
+    [normalisation]
+    from = "federated"
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+pub(crate) fn name(text: &str) -> InstitutionName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn rng(seed: u64) -> ChaCha12Rng {
+    ChaCha12Rng::seed_from_u64(seed)
+}
+
+pub(crate) fn token(seed: u64) -> LeaseToken {
+    LeaseToken::random(&mut rng(seed))
+}
+
+pub(crate) fn key(seed: u64) -> IdempotencyKey {
+    IdempotencyKey::random(&mut rng(seed))
+}
+
+/// Institutions that have joined.
+pub(crate) fn enrolled(names: &[&str]) -> Change {
+    let digest = eosfed_common::weights::Digest::of(b"");
+    let enrolment = Some(Enrolment { secret: digest, request: digest, at: NOW });
+    let one = |text: &&str| Institution { name: name(text), invitation: None, enrolment: enrolment.clone() };
+    Change { institutions: names.iter().map(one).collect(), ..Change::default() }
+}
+
+pub(crate) fn submit(federation: &Federation, plan: &str) -> (JobId, Change) {
+    let plan = Plan::parse(plan).unwrap();
+    let id = JobId::random(&mut rng(federation.jobs.len() as u64));
+    let key = key(1000 + federation.jobs.len() as u64);
+    federation.submit_job(id, key, plan, &name("admin"), NOW).unwrap()
+}
+
+/// Weights of an assignment's model that follow from `seed`, written into `folder`.
+pub(crate) fn weights(folder: &Path, assignment: &Assignment, seed: u64) -> (std::path::PathBuf, BlobRef) {
+    let path = folder.join(format!("{seed}.safetensors"));
+    let tensors = initial_weights(&assignment.model, seed);
+    let digest = write(&path, &signature(&assignment.model), &tensors).unwrap();
+    let size = std::fs::metadata(&path).unwrap().len();
+    (path, BlobRef { digest, size })
+}
+
+pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobRef) -> UpdateSubmission {
+    let normal = |band: &String| BandNormalisation { band: band.clone(), mean: 1.0, std: 2.0 };
+    UpdateSubmission {
+        assignment: assignment.id.clone(),
+        token: token.clone(),
+        key: key(weights.size ^ u64::from(assignment.id.round)),
+        weights,
+        samples: 10 + assignment.id.institution.as_str().len() as u64,
+        metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
+        normalisation: assignment.model.bands.iter().map(normal).collect(),
+        energy: Energy::default(),
+    }
+}
+
+pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
+    ScreenedUpdate::screen(submission, &assignment.model, &WeightsFile::open(path).unwrap()).unwrap()
+}
+
+pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {
+    let moments = |band: &String| BandMoments { band: band.clone(), count: 4, mean: 2.0, m2: 16.0 };
+    let submission = StatisticsSubmission {
+        assignment: assignment.id.clone(),
+        token: token.clone(),
+        key: key(99),
+        bands: assignment.model.bands.iter().map(moments).collect(),
+    };
+    ScreenedStatistics::screen(submission, &assignment.model).unwrap()
+}
+
+/// A one-shot job to which west and east have submitted; its last step is not settled yet.
+pub(crate) fn finished_one_shot(federation: &Federation) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, change) = submit(federation, ONE_SHOT);
+    let mut outcome = Outcome { job: change.jobs[0].clone(), frozen: Vec::new() };
+    for (seed, institution) in (1..).zip(["west", "east"]) {
+        let assignment = outcome.job.assignment(&name(institution)).unwrap();
+        let (after, lease) = outcome.job.accept(&assignment.id, token(seed), NOW).unwrap();
+        let (path, blob) = weights(folder.path(), &assignment, seed);
+        let update = update(&assignment, &lease.token, blob);
+        (outcome, _) = after.job.submit_update(screened(update, &assignment, &path), NOW).unwrap();
+    }
+    outcome
+}
