@@ -6,8 +6,10 @@
 //!              engine -> storage, aggregation -> domain
 //! ```
 
-pub mod domain;
 pub mod aggregation;
+pub mod domain;
+pub mod engine;
+pub mod grpc;
 pub mod storage;
 
 #[cfg(test)]

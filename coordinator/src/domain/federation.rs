@@ -17,7 +17,7 @@ use eosfed_common::weights::Digest;
 use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Job, JobState, Outcome};
 use super::registry::{Registry, Release, SpecialistRef};
-use super::round::{Contribution, Slot};
+use super::round::{Contribution, Round, Slot};
 
 /// What is to become true. Everything in it replaces what has the same key.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -77,8 +77,10 @@ impl Federation {
         now: Timestamp,
     ) -> Result<(bool, Change), Refusal> {
         if valid_for.is_zero() || valid_for > MAX_VALIDITY {
-            let message =
-                format!("an invitation may be open for 1 second to 30 days, found `{}s`", valid_for.as_secs());
+            let message = format!(
+                "an invitation may be open for 1 second to 30 days, found `{}s`",
+                valid_for.as_secs()
+            );
             return Err(Refusal::new(Reason::Malformed, message));
         }
         let institution = self.institutions.get(name).cloned();
@@ -163,9 +165,9 @@ impl Federation {
     /// # Errors
     /// [`Reason::NotFound`].
     pub fn job(&self, id: &JobId) -> Result<&Job, Refusal> {
-        self.jobs.get(id).ok_or_else(|| {
-            Refusal::new(Reason::NotFound, format!("no job `{id}`; see `eosfed job list`"))
-        })
+        self.jobs
+            .get(id)
+            .ok_or_else(|| Refusal::new(Reason::NotFound, format!("no job `{id}`; see `eosfed job list`")))
     }
 
     /// The change that a job's transition means for everything: its specialists get their version,
@@ -258,25 +260,33 @@ impl Federation {
         cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
     }
 
-    /// Updates and intermediate weights that nothing needs any more: those of closed rounds of this
-    /// job that no specialist, no open round and no next round is made of.
+    /// Updates and intermediate weights of this job's closed rounds that nothing needs any more.
     #[must_use]
     pub fn spent_blobs(&self, job: &Job) -> Vec<Digest> {
-        let updates = |contribution: &Contribution| match contribution {
-            Contribution::Update { weights, .. } => Some(weights.digest),
-            Contribution::Statistics(_) => None,
-        };
-        let closed = job.history.iter().flat_map(|closed| closed.round.contributions());
-        let bases = job.history.iter().filter_map(|closed| closed.base.map(|blob| blob.digest));
-        let mut spent: Vec<_> =
-            closed.filter_map(|(_, contribution)| updates(contribution)).chain(bases).collect();
-        let open = self.jobs.values().filter_map(Job::current).flat_map(|round| {
-            round.contributions().filter_map(|(_, contribution)| updates(contribution)).collect::<Vec<_>>()
-        });
-        let globals = self.jobs.values().filter_map(|job| job.global.map(|blob| blob.digest));
-        let needed: Vec<_> =
-            open.chain(globals).chain(self.released_blobs().map(|blob| blob.digest)).collect();
-        spent.retain(|digest| !needed.contains(digest));
+        let closed = job.history.iter();
+        let mut spent: Vec<_> = closed
+            .flat_map(|closed| updates(&closed.round).chain(closed.base.map(|blob| blob.digest)))
+            .collect();
+        spent.retain(|digest| !self.needs_blob(digest));
         spent
     }
+
+    /// Whether a specialist, a round that has not closed or a round to come is made of a blob.
+    #[must_use]
+    pub fn needs_blob(&self, digest: &Digest) -> bool {
+        let in_job = |job: &Job| {
+            let global = job.global.is_some_and(|blob| blob.digest == *digest);
+            global || job.current().is_some_and(|round| updates(round).any(|one| one == *digest))
+        };
+        self.jobs.values().filter(|job| !job.has_ended()).any(in_job)
+            || self.released_blobs().any(|blob| blob.digest == *digest)
+    }
+}
+
+/// The digests of a round's updates.
+fn updates(round: &Round) -> impl Iterator<Item = Digest> {
+    round.contributions().filter_map(|(_, contribution)| match contribution {
+        Contribution::Update { weights, .. } => Some(weights.digest),
+        Contribution::Statistics(_) => None,
+    })
 }

@@ -97,7 +97,8 @@ fn expired(at: Timestamp) -> Refusal {
 }
 
 fn used(at: Timestamp) -> Refusal {
-    let message = format!("the join token was used at {at}, with another key; ask the operator for a new one");
+    let message =
+        format!("the join token was used at {at}, with another key; ask the operator for a new one");
     Refusal::new(Reason::TokenUsed, message)
 }
 

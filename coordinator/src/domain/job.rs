@@ -409,7 +409,9 @@ impl Job {
         };
         let ended = |how: &str| Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id));
         match &self.state {
-            JobState::Collecting(round) if (round.index, round.attempt) == (id.round, id.attempt) => Ok(round),
+            JobState::Collecting(round) if (round.index, round.attempt) == (id.round, id.attempt) => {
+                Ok(round)
+            }
             JobState::Collecting(_) | JobState::Preparing | JobState::Aggregating(_) => Err(closed()),
             JobState::Paused { .. } => Err(ended("is paused")),
             JobState::Finished { .. } => Err(ended("has finished")),

@@ -12,6 +12,7 @@ pub mod job;
 pub mod registry;
 pub mod round;
 pub mod statistics;
+pub mod view;
 
 pub use admission::{ScreenedStatistics, ScreenedUpdate};
 pub use federation::{Change, Federation};

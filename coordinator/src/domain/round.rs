@@ -253,7 +253,9 @@ impl Round {
                 lease.expires_at = expires_at;
                 Ok(lease.clone())
             }
-            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => Err(answered(slot)),
+            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => {
+                Err(answered(slot))
+            }
         }
     }
 
@@ -292,7 +294,9 @@ impl Round {
             Slot::Offered => {
                 Err(Refusal::new(Reason::LeaseExpired, "the lease has run out; accept the assignment again"))
             }
-            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => Err(answered(slot)),
+            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => {
+                Err(answered(slot))
+            }
         }
     }
 
@@ -427,4 +431,3 @@ fn thin(curve: &mut Vec<CurvePoint>, most: usize) {
         });
     }
 }
-

@@ -105,7 +105,10 @@ impl Store for SledStore {
         let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
         // Encoded first: the transaction may run more than once.
         let encoded = [
-            institutions.iter().map(|one| record(one.name.to_string(), one)).collect::<Result<Vec<_>, _>>()?,
+            institutions
+                .iter()
+                .map(|one| record(one.name.to_string(), one))
+                .collect::<Result<Vec<_>, _>>()?,
             jobs.iter().map(|job| record(job.id.to_string(), job)).collect::<Result<_, _>>()?,
             specialists
                 .iter()

@@ -107,7 +107,10 @@ fn rounds_pool_statistics_then_train_then_freeze() {
     let done = full.apply(Event::Aggregated(2, blob("final")), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 1));
     let card = &done.frozen[0];
-    assert_eq!((card.weights, card.provenance.rounds, card.provenance.samples), (blob("final").digest, 2, 28));
+    assert_eq!(
+        (card.weights, card.provenance.rounds, card.provenance.samples),
+        (blob("final").digest, 2, 28)
+    );
     assert_eq!(card.provenance.institutions, [name("east"), name("west")]);
     assert_eq!(card.normalisation, normalisation);
 }

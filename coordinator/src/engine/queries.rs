@@ -1,0 +1,104 @@
+//! Questions to the federation: copies of what is there, never of what is being decided.
+
+use eosfed_common::assignment::Assignment;
+use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
+use eosfed_common::refusal::Refusal;
+use eosfed_common::weights::Digest;
+
+use super::Handle;
+use crate::domain::registry::SpecialistRef;
+use crate::domain::{Institution, Job};
+
+impl Handle {
+    /// The engine's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Institutions by name.
+    #[must_use]
+    pub fn institutions(&self) -> Vec<Institution> {
+        self.read(|state| state.institutions.values().cloned().collect())
+    }
+
+    /// Checks that an institution is enrolled.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn must_be_enrolled(&self, name: &InstitutionName) -> Result<(), Refusal> {
+        self.read(|state| state.must_be_enrolled(name))
+    }
+
+    /// Jobs, oldest first.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<Job> {
+        let mut jobs: Vec<_> = self.read(|state| state.jobs.values().cloned().collect());
+        jobs.sort_by(|a: &Job, b| (a.submitted_at, &a.id).cmp(&(b.submitted_at, &b.id)));
+        jobs
+    }
+
+    /// A job.
+    ///
+    /// # Errors
+    /// If there is none of this id.
+    pub fn job(&self, id: &JobId) -> Result<Job, Refusal> {
+        self.read(|state| state.job(id).cloned())
+    }
+
+    /// What is asked of an institution now.
+    #[must_use]
+    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment> {
+        self.read(|state| state.assignments(institution))
+    }
+
+    /// Checks that an institution may upload a blob of this size.
+    ///
+    /// # Errors
+    /// Without a lease, or if the blob is larger than the lease's model.
+    pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
+        self.read(|state| state.may_upload(institution, size))
+    }
+
+    /// Whether an institution may download a blob.
+    #[must_use]
+    pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
+        self.read(|state| state.may_download(institution, digest))
+    }
+
+    /// Whether a blob is the weights of a specialist.
+    #[must_use]
+    pub fn is_released(&self, digest: &Digest) -> bool {
+        self.read(|state| state.released_blobs().any(|blob| blob.digest == *digest))
+    }
+
+    /// Specialists by name and version.
+    #[must_use]
+    pub fn specialists(&self) -> Vec<Card> {
+        self.read(|state| state.registry.specialists.values().cloned().collect())
+    }
+
+    /// A specialist.
+    ///
+    /// # Errors
+    /// If the reference names none.
+    pub fn specialist(&self, reference: &SpecialistRef) -> Result<Card, Refusal> {
+        self.read(|state| state.registry.specialist(reference).cloned())
+    }
+
+    /// Releases by number.
+    #[must_use]
+    pub fn releases(&self) -> Vec<ReleaseManifest> {
+        self.read(|state| state.registry.releases.values().map(|release| release.manifest.clone()).collect())
+    }
+
+    /// A release; the latest without a number.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn release(&self, number: Option<ReleaseNumber>) -> Result<ReleaseManifest, Refusal> {
+        self.read(|state| state.registry.release(number).map(|release| release.manifest.clone()))
+    }
+}

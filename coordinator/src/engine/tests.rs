@@ -1,0 +1,272 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
+use eosfed_common::clock::ManualClock;
+use eosfed_common::model::{initial_tensors, signature};
+use eosfed_common::weights::{Digest, write};
+
+use super::*;
+use crate::storage::{FileBlobs, MemoryStore};
+use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
+
+/// A coordinator that can be stopped and started on the same store, blobs and clock.
+pub(super) struct Bench {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) store: MemoryStore,
+    pub(super) clock: ManualClock,
+    blobs: Arc<FileBlobs>,
+    starts: Arc<AtomicU64>,
+}
+
+/// A store that the coordinator of an earlier start can no longer write to, as if it had been killed.
+#[derive(Debug)]
+struct Fenced {
+    store: MemoryStore,
+    starts: Arc<AtomicU64>,
+    mine: u64,
+}
+
+impl Store for Fenced {
+    fn load(&self) -> Result<Federation, StoreError> {
+        self.store.load()
+    }
+
+    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        if self.starts.load(Ordering::SeqCst) == self.mine {
+            return self.store.commit(change);
+        }
+        Err(StoreError::Backend("this coordinator is dead".to_owned()))
+    }
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let store = MemoryStore::default();
+        store.commit(&testing::enrolled(&["east", "west"])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(FileBlobs::open(folder.path()).unwrap());
+        Self { folder, store, clock: ManualClock::new(NOW), blobs, starts: Arc::default() }
+    }
+
+    pub(super) async fn start(&self, seed: u64) -> Handle {
+        let blobs = Arc::clone(&self.blobs);
+        let mine = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
+        let store = Fenced { store: self.store.clone(), starts: Arc::clone(&self.starts), mine };
+        let clock = Arc::new(self.clock.clone());
+        Handle::start(Box::new(store), blobs, clock, rng(seed), Options::default()).await.unwrap()
+    }
+}
+
+pub(super) async fn submit(handle: &Handle, plan: &str) -> JobId {
+    handle.submit_job(Plan::parse(plan).unwrap(), name("admin"), key(1)).await.unwrap()
+}
+
+/// The institution's next assignment, once there is one; nothing when its job has ended.
+pub(super) async fn next(handle: &Handle, job: &JobId, institution: &str) -> Option<Assignment> {
+    let mut changes = handle.changes();
+    loop {
+        changes.mark_unchanged();
+        if handle.job(job).unwrap().has_ended() {
+            return None;
+        }
+        if let Some(first) = handle.assignments(&name(institution)).into_iter().next() {
+            return Some(first);
+        }
+        tokio::time::timeout(Duration::from_secs(60), changes.changed()).await.unwrap().unwrap();
+    }
+}
+
+pub(super) fn upload(handle: &Handle, institution: &str, path: &Path, blob: BlobRef) {
+    let bytes = std::fs::read(path).unwrap();
+    let blobs = handle.blobs();
+    if blobs.stat(institution, blob.digest).unwrap() == Presence::Complete(blob.size) {
+        return;
+    }
+    blobs.append(institution, blob, 0, &bytes).unwrap();
+    blobs.finish(institution, blob).unwrap();
+}
+
+/// Accepts, uploads and submits whatever is asked, until the job has ended.
+async fn take_part(handle: &Handle, job: &JobId, institution: &str, seed: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    while let Some(assignment) = next(handle, job, institution).await {
+        let lease = handle.accept(assignment.id.clone()).await.unwrap();
+        match &assignment.work {
+            Work::Statistics => {
+                let statistics = testing::statistics(&assignment, &lease.token).into_inner();
+                handle.submit_statistics(statistics).await.unwrap();
+            }
+            Work::Training(_) => {
+                let seed = seed + u64::from(assignment.id.round);
+                let (path, blob) = testing::weights(folder.path(), &assignment, seed);
+                upload(handle, institution, &path, blob);
+                handle.submit_update(update(&assignment, &lease.token, blob)).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rounds_end_in_a_release_and_leave_no_updates_behind() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ROUNDS).await;
+    assert_eq!(submit(&handle, ROUNDS).await, id, "the same key is the same job");
+    tokio::join!(take_part(&handle, &id, "west", 10), take_part(&handle, &id, "east", 20));
+    let release = handle.release(None).unwrap();
+    assert_eq!((release.number.0, release.specialists.len()), (1, 1));
+    let blob = release.specialists[0].weights;
+    let expected = signature(&release.specialists[0].model);
+    let path = handle.blobs().file(blob).unwrap();
+    WeightsFile::open(&path).unwrap().check(&expected).unwrap();
+    handle.sweep();
+    let left: Vec<_> = walk(&bench.folder.path().join("sha256"));
+    assert_eq!(left, [blob.to_hex()], "updates are removed once their round has closed");
+}
+
+fn walk(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            names.extend(walk(&path));
+        } else {
+            names.push(path.file_name().unwrap().to_string_lossy().into_owned());
+        }
+    }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_job_adds_to_the_release_without_touching_the_others() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let first = submit(&handle, ONE_SHOT).await;
+    tokio::join!(take_part(&handle, &first, "west", 10), take_part(&handle, &first, "east", 20));
+    let plan = Plan::parse(ROUNDS).unwrap();
+    let second = handle.submit_job(plan, name("admin"), key(2)).await.unwrap();
+    tokio::join!(take_part(&handle, &second, "west", 30), take_part(&handle, &second, "east", 40));
+    let (one, two) =
+        (handle.release(Some(eosfed_common::ids::ReleaseNumber(1))).unwrap(), handle.release(None).unwrap());
+    let names = |release: &ReleaseManifest| -> Vec<String> {
+        release.specialists.iter().map(|card| card.name.to_string()).collect()
+    };
+    assert_eq!(names(&one), ["east-nir", "west-rgb"]);
+    assert_eq!(names(&two), ["east-nir", "shared", "west-rgb"]);
+    assert!(one.specialists.iter().all(|card| two.specialists.contains(card)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
+    type Spoil = fn(&mut eosfed_common::weights::Signature, &mut eosfed_common::weights::Tensors);
+    let cases: [(Spoil, Reason); 4] = [
+        (|_, tensors| tensors.get_mut("stem.0.bias").unwrap()[3] = f32::NAN, Reason::NotFinite),
+        (|signature, _| signature.0.get_mut("stem.0.bias").unwrap().insert(0, 1), Reason::ShapeMismatch),
+        (|signature, _| drop(signature.0.remove("stem.0.bias")), Reason::TensorSet),
+        (
+            |signature, tensors| {
+                signature.0.insert("payload".to_owned(), vec![1]);
+                tensors.insert("payload".to_owned(), vec![1.0]);
+            },
+            Reason::TensorSet,
+        ),
+    ];
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    for (index, (spoil, reason)) in cases.into_iter().enumerate() {
+        let plan = Plan::parse(ONE_SHOT).unwrap();
+        let id = handle.submit_job(plan, name("admin"), key(index as u64)).await.unwrap();
+        let assignment = handle.job(&id).unwrap().assignment(&name("west")).unwrap();
+        let lease = handle.accept(assignment.id.clone()).await.unwrap();
+        let mut signature = signature(&assignment.model);
+        let mut tensors = initial_tensors(&signature, 3);
+        spoil(&mut signature, &mut tensors);
+        let path = bench.folder.path().join("spoilt");
+        let digest = write(&path, &signature, &tensors).unwrap();
+        let blob = BlobRef { digest, size: std::fs::metadata(&path).unwrap().len() };
+        upload(&handle, "west", &path, blob);
+        let refusal = handle.submit_update(update(&assignment, &lease.token, blob)).await.unwrap_err();
+        assert_eq!(refusal.reason, reason, "{refusal}");
+        assert!(!refusal.message.contains(&*bench.folder.path().to_string_lossy()), "{refusal}");
+        let west = handle.job(&id).unwrap().current().unwrap().participants[&name("west")].slot.clone();
+        assert!(
+            matches!(west, crate::domain::Slot::Failed { message, .. } if message.contains(reason.code()))
+        );
+        assert!(handle.blobs().file(digest).is_err(), "what was refused is not kept");
+        handle.cancel_job(id, name("admin")).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_was_never_uploaded_can_still_be() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ONE_SHOT).await;
+    let assignment = next(&handle, &id, "west").await.unwrap();
+    let lease = handle.accept(assignment.id.clone()).await.unwrap();
+    let (path, blob) = testing::weights(bench.folder.path(), &assignment, 1);
+    let submission = update(&assignment, &lease.token, blob);
+    let refusal = handle.submit_update(submission.clone()).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::BlobMissing);
+    upload(&handle, "west", &path, blob);
+    handle.submit_update(submission).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_need_a_lease_and_fit_its_model() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ONE_SHOT).await;
+    let west = name("west");
+    assert_eq!(handle.may_upload(&west, 1).unwrap_err().reason, Reason::LeaseExpired);
+    let assignment = next(&handle, &id, "west").await.unwrap();
+    handle.accept(assignment.id.clone()).await.unwrap();
+    let limit = signature(&assignment.model).max_file_bytes();
+    handle.may_upload(&west, limit).unwrap();
+    assert_eq!(handle.may_upload(&west, limit + 1).unwrap_err().reason, Reason::TooLarge);
+    assert_eq!(handle.may_upload(&name("east"), 1).unwrap_err().reason, Reason::LeaseExpired);
+    assert!(!handle.may_download(&west, &Digest::of(b"somebody's update")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_passes_without_anybody_calling() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ONE_SHOT).await;
+    bench.clock.advance(Duration::from_secs(2 * 3600));
+    assert!(handle.tick().await);
+    assert_eq!(handle.job(&id).unwrap().current().unwrap().attempt, 2);
+}
+
+/// A store whose disk can be full.
+#[derive(Debug, Clone, Default)]
+struct FullStore(MemoryStore, Arc<AtomicBool>);
+
+impl Store for FullStore {
+    fn load(&self) -> Result<Federation, StoreError> {
+        self.0.load()
+    }
+
+    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        if self.1.load(Ordering::Relaxed) { Err(StoreError::Full) } else { self.0.commit(change) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_does_not_happen() {
+    let bench = Bench::new();
+    let store = FullStore(bench.store.clone(), Arc::default());
+    let blobs = Arc::new(FileBlobs::open(bench.folder.path()).unwrap());
+    let clock = Arc::new(bench.clock.clone());
+    let handle =
+        Handle::start(Box::new(store.clone()), blobs, clock, rng(1), Options::default()).await.unwrap();
+    let id = submit(&handle, ONE_SHOT).await;
+    let assignment = next(&handle, &id, "west").await.unwrap();
+    store.1.store(true, Ordering::Relaxed);
+    let before = handle.job(&id).unwrap();
+    let refusal = handle.accept(assignment.id.clone()).await.unwrap_err();
+    assert_eq!((refusal.reason, handle.job(&id).unwrap()), (Reason::StorageFull, before));
+    store.1.store(false, Ordering::Relaxed);
+    handle.accept(assignment.id).await.unwrap();
+}

@@ -1,0 +1,171 @@
+//! Weights up and down, in chunks.
+
+use bytes::Bytes;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::net::identity::{Identity, Role};
+use eosfed_common::net::status::to_status;
+use eosfed_common::net::transfer::CHUNK;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+use eosfed_common::wire::parse;
+use eosfed_proto::v1;
+use eosfed_proto::v1::blobs_server::Blobs;
+use eosfed_proto::v1::upload_request::Part;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Context, access, reply};
+use crate::storage::Presence;
+
+pub(super) struct Service(pub(super) Context);
+
+/// Runs disk work on a thread of its own.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, crate::storage::BlobError> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(Refusal::new(Reason::Internal, format!("disk work has panicked: {error}"))),
+    }
+}
+
+fn missing(digest: &Digest) -> Refusal {
+    Refusal::new(Reason::NotFound, format!("blob {digest} is not here, or not for this caller"))
+}
+
+impl Service {
+    fn may_download(&self, caller: &Identity, digest: &Digest) -> Result<(), Refusal> {
+        let engine = &self.0.engine;
+        let allowed = match caller.role {
+            Role::Operator | Role::Reader => engine.is_released(digest),
+            Role::Institution => engine.may_download(&caller.name, digest),
+        };
+        if allowed { Ok(()) } else { Err(missing(digest)) }
+    }
+
+    async fn stat(&self, request: Request<v1::StatRequest>) -> Result<v1::StatResponse, Refusal> {
+        let caller = access::anybody(&request, &self.0.engine)?;
+        let digest: Digest = parse("digest", &request.into_inner().digest)?;
+        let blobs = self.0.engine.blobs();
+        let owner = caller.name.clone();
+        let (complete, bytes) = match on_disk(move || blobs.stat(owner.as_str(), digest)).await? {
+            Presence::Complete(bytes) => (true, bytes),
+            Presence::Partial(bytes) => (false, bytes),
+        };
+        Ok(v1::StatResponse { complete, bytes })
+    }
+
+    async fn download(
+        &self,
+        request: Request<v1::DownloadRequest>,
+    ) -> Result<ReceiverStream<Result<v1::DownloadResponse, Status>>, Refusal> {
+        let caller = access::anybody(&request, &self.0.engine)?;
+        let v1::DownloadRequest { digest, mut offset } = request.into_inner();
+        let digest: Digest = parse("digest", &digest)?;
+        self.may_download(&caller, &digest)?;
+        let blobs = self.0.engine.blobs();
+        blobs.file(digest)?;
+        let (sender, receiver) = mpsc::channel(2);
+        tokio::spawn(async move {
+            loop {
+                let blobs = std::sync::Arc::clone(&blobs);
+                let read = on_disk(move || blobs.read(digest, offset, CHUNK)).await;
+                let message = match read {
+                    Ok(chunk) if chunk.is_empty() => return,
+                    Ok(chunk) => {
+                        offset += chunk.len() as u64;
+                        Ok(v1::DownloadResponse { chunk: Bytes::from(chunk) })
+                    }
+                    Err(refusal) => Err(to_status(&refusal)),
+                };
+                let last = message.is_err();
+                if sender.send(message).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    async fn upload(&self, request: Request<Streaming<v1::UploadRequest>>) -> Result<u64, Refusal> {
+        let caller = access::institution(&request, &self.0.engine)?;
+        let mut parts = request.into_inner();
+        let Some(Part::Header(header)) = next(&mut parts).await? else {
+            return Err(Refusal::new(Reason::Malformed, "an upload begins with its header"));
+        };
+        let v1::UploadHeader { digest, size, offset } = header;
+        let blob = BlobRef { digest: parse("digest", &digest)?, size };
+        self.0.engine.may_upload(&caller, size)?;
+        let (blobs, owner) = (self.0.engine.blobs(), caller.clone());
+        if let Presence::Complete(bytes) = on_disk(move || blobs.stat(owner.as_str(), blob.digest)).await? {
+            return Ok(bytes);
+        }
+        let stands = self.receive(&caller, blob, offset, &mut parts).await?;
+        if stands == size {
+            let blobs = self.0.engine.blobs();
+            on_disk(move || blobs.finish(caller.as_str(), blob)).await?;
+        }
+        Ok(stands)
+    }
+
+    async fn receive(
+        &self,
+        caller: &InstitutionName,
+        blob: BlobRef,
+        mut stands: u64,
+        parts: &mut Streaming<v1::UploadRequest>,
+    ) -> Result<u64, Refusal> {
+        // An upload of nothing still asks whether it may go on from there.
+        while stands < blob.size {
+            let Some(part) = next(parts).await? else { break };
+            let Part::Chunk(chunk) = part else {
+                return Err(Refusal::new(Reason::Malformed, "only one header an upload"));
+            };
+            let (blobs, owner, at) = (self.0.engine.blobs(), caller.clone(), stands);
+            stands = on_disk(move || blobs.append(owner.as_str(), blob, at, &chunk)).await?;
+        }
+        Ok(stands)
+    }
+}
+
+async fn next(parts: &mut Streaming<v1::UploadRequest>) -> Result<Option<Part>, Refusal> {
+    let message = parts.message().await.map_err(|status| {
+        let reason = match status.code() {
+            tonic::Code::OutOfRange => Reason::TooLarge,
+            _ => Reason::Unavailable,
+        };
+        Refusal::new(reason, format!("the upload broke off: {}", status.message()))
+    })?;
+    match message {
+        None => Ok(None),
+        Some(v1::UploadRequest { part: Some(part) }) => Ok(Some(part)),
+        Some(v1::UploadRequest { part: None }) => {
+            Err(Refusal::new(Reason::Malformed, "a part of an upload is a header or a chunk"))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Blobs for Service {
+    type DownloadStream = ReceiverStream<Result<v1::DownloadResponse, Status>>;
+
+    async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::StatResponse>, Status> {
+        reply(Self::stat(self, request).await)
+    }
+
+    async fn download(
+        &self,
+        request: Request<v1::DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        reply(Self::download(self, request).await)
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<v1::UploadRequest>>,
+    ) -> Result<Response<v1::UploadResponse>, Status> {
+        reply(Self::upload(self, request).await.map(|bytes| v1::UploadResponse { bytes }))
+    }
+}

@@ -1,0 +1,100 @@
+//! The wire's end of the coordinator: who is calling, may they, what do they say, one call on the
+//! engine, the answer. No decision is made here.
+
+mod access;
+mod blobs;
+mod enrollment;
+mod operator;
+mod participant;
+mod traffic;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::net::acceptor::ServerTls;
+use eosfed_common::net::authority::Authority;
+use eosfed_common::net::status::to_status;
+use eosfed_common::refusal::Refusal;
+use eosfed_proto::v1;
+use eosfed_proto::v1::blobs_server::BlobsServer;
+use eosfed_proto::v1::enrollment_server::EnrollmentServer;
+use eosfed_proto::v1::operator_server::OperatorServer;
+use eosfed_proto::v1::participant_server::ParticipantServer;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::{Response, Status};
+
+use crate::engine::Handle;
+pub use traffic::Traffic;
+
+/// Longest message of institutions, in bytes: none of them has much to say.
+const MAX_PARTICIPANT: usize = 64 * 1024;
+/// Longest message of operators; a plan is the longest.
+const MAX_OPERATOR: usize = 256 * 1024;
+/// Longest message of uploads; chunks are half of it.
+const MAX_CHUNK: usize = 2 * 1024 * 1024;
+/// Calls under way on one connection.
+const MAX_CALLS: usize = 64;
+/// How long a certificate of an institution is valid; its client renews it in time.
+pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
+
+/// What all services share.
+#[derive(Clone)]
+pub struct Context {
+    /// The engine.
+    pub engine: Handle,
+    /// Signs certificates.
+    pub authority: Arc<Authority>,
+    /// The address that institutions connect to.
+    pub public_url: Arc<str>,
+    /// What has been heard from whom.
+    pub traffic: Traffic,
+}
+
+/// Serves until `stop` resolves, then finishes calls under way.
+///
+/// # Errors
+/// If the transport fails.
+pub async fn serve(
+    context: Context,
+    tls: &ServerTls,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let participant = ParticipantServer::new(participant::Service(context.clone()));
+    let operator = OperatorServer::new(operator::Service(context.clone()));
+    let enrollment = EnrollmentServer::new(enrollment::Service(context.clone()));
+    let blobs = BlobsServer::new(blobs::Service(context.clone()));
+    Server::builder()
+        .layer(context.traffic.layer())
+        .concurrency_limit_per_connection(MAX_CALLS)
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .add_service(enrollment.max_decoding_message_size(MAX_PARTICIPANT))
+        .add_service(participant.max_decoding_message_size(MAX_PARTICIPANT))
+        .add_service(operator.max_decoding_message_size(MAX_OPERATOR))
+        .add_service(blobs.max_decoding_message_size(MAX_CHUNK))
+        .serve_with_incoming_shutdown(tls.incoming(listener), stop)
+        .await
+}
+
+/// An answer, or a refusal as it goes onto the wire.
+fn reply<T>(answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
+    answer.map(Response::new).map_err(|refusal| to_status(&refusal))
+}
+
+/// The protocol that this release speaks, when the peer speaks it too.
+fn agree(protocol: i32, release: &str) -> Result<v1::ProtocolVersion, Refusal> {
+    use eosfed_common::refusal::Reason;
+    if protocol == i32::from(v1::ProtocolVersion::ProtocolVersion1) {
+        return Ok(v1::ProtocolVersion::ProtocolVersion1);
+    }
+    let release: String = release.chars().take(40).flat_map(char::escape_default).collect();
+    let message = format!(
+        "this coordinator (release {}) speaks protocol 1; the caller (release {release}) speaks `{protocol}`; \
+         install fitting releases",
+        env!("CARGO_PKG_VERSION")
+    );
+    Err(Refusal::new(Reason::Incompatible, message))
+}

@@ -1,0 +1,176 @@
+//! What daemons of institutions say.
+
+use std::time::Duration;
+
+use eosfed_common::assignment::{Assignment, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::ids::{AssignmentId, InstitutionName};
+use eosfed_common::refusal::Refusal;
+use eosfed_common::weights::Digest;
+use eosfed_common::wire::{Heartbeat, limited, parse};
+use eosfed_proto::v1;
+use eosfed_proto::v1::participant_server::Participant;
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use super::{Context, access, agree, reply};
+
+/// Longest wait for a change, whatever the caller asks for.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+pub(super) struct Service(pub(super) Context);
+
+impl Service {
+    /// The caller's name and message.
+    fn open<T>(&self, request: Request<T>) -> Result<(InstitutionName, T), Refusal> {
+        let caller = access::institution(&request, &self.0.engine)?;
+        Ok((caller, request.into_inner()))
+    }
+
+    async fn poll(&self, request: Request<v1::PollRequest>) -> Result<v1::PollResponse, Refusal> {
+        let (caller, v1::PollRequest { seen_revision, wait_ms }) = self.open(request)?;
+        let wait = Duration::from_millis(u64::from(wait_ms)).min(MAX_WAIT);
+        let mut changes = self.0.engine.changes();
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            changes.mark_unchanged();
+            let response = poll_response(self.0.engine.assignments(&caller));
+            if response.revision != seen_revision {
+                return Ok(response);
+            }
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(response),
+            }
+        }
+    }
+
+    async fn accept(&self, request: Request<v1::AcceptRequest>) -> Result<v1::AcceptResponse, Refusal> {
+        let (caller, v1::AcceptRequest { assignment }) = self.open(request)?;
+        let id: AssignmentId = parse("assignment", &assignment)?;
+        access::own(&id, &caller)?;
+        Ok(self.0.engine.accept(id).await?.into())
+    }
+
+    async fn refuse(&self, request: Request<v1::RefuseRequest>) -> Result<v1::RefuseResponse, Refusal> {
+        let (caller, v1::RefuseRequest { assignment, refusal }) = self.open(request)?;
+        let id: AssignmentId = parse("assignment", &assignment)?;
+        access::own(&id, &caller)?;
+        let refusal = Refusal::try_from(refusal.unwrap_or_default())?;
+        tracing::info!(assignment = %id, %refusal, "refused by the institution");
+        self.0.engine.refuse(id, refusal).await?;
+        Ok(v1::RefuseResponse {})
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<v1::HeartbeatResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let Heartbeat { assignment, token, progress } = message.try_into()?;
+        access::own(&assignment, &caller)?;
+        Ok(self.0.engine.heartbeat(assignment, token, progress).await?.into())
+    }
+
+    async fn submit_update(
+        &self,
+        request: Request<v1::SubmitUpdateRequest>,
+    ) -> Result<v1::SubmitResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let submission = UpdateSubmission::try_from(message)?;
+        access::own(&submission.assignment, &caller)?;
+        let recorded_at = self.0.engine.submit_update(submission).await?.0;
+        Ok(v1::SubmitResponse { recorded_at })
+    }
+
+    async fn submit_statistics(
+        &self,
+        request: Request<v1::SubmitStatisticsRequest>,
+    ) -> Result<v1::SubmitResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let submission = StatisticsSubmission::try_from(message)?;
+        access::own(&submission.assignment, &caller)?;
+        let recorded_at = self.0.engine.submit_statistics(submission).await?.0;
+        Ok(v1::SubmitResponse { recorded_at })
+    }
+
+    async fn report_failure(
+        &self,
+        request: Request<v1::ReportFailureRequest>,
+    ) -> Result<v1::ReportFailureResponse, Refusal> {
+        let (caller, v1::ReportFailureRequest { assignment, lease_token, message }) = self.open(request)?;
+        let id: AssignmentId = parse("assignment", &assignment)?;
+        access::own(&id, &caller)?;
+        let token = parse("lease_token", &lease_token)?;
+        let message = limited("message", &message)?.to_owned();
+        tracing::warn!(assignment = %id, message, "failed at the institution");
+        self.0.engine.report_failure(id, token, message).await?;
+        Ok(v1::ReportFailureResponse {})
+    }
+}
+
+/// Assignments with a revision that follows from them alone: it is the same after a restart, and
+/// differs when they do.
+fn poll_response(assignments: Vec<Assignment>) -> v1::PollResponse {
+    let assignments = assignments.into_iter().map(Into::into).collect();
+    let mut response = v1::PollResponse { revision: 0, assignments };
+    let digest = Digest::of(&response.encode_to_vec()).to_hex();
+    response.revision = u64::from_str_radix(&digest[..16], 16).unwrap_or(1).max(1);
+    response
+}
+
+#[tonic::async_trait]
+impl Participant for Service {
+    async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
+        reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, release })| {
+            let protocol = agree(protocol, &release)?.into();
+            let release = env!("CARGO_PKG_VERSION").to_owned();
+            Ok(v1::HelloResponse { protocol, release, institution: caller.to_string() })
+        }))
+    }
+
+    async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
+        reply(Self::poll(self, request).await)
+    }
+
+    async fn accept(
+        &self,
+        request: Request<v1::AcceptRequest>,
+    ) -> Result<Response<v1::AcceptResponse>, Status> {
+        reply(Self::accept(self, request).await)
+    }
+
+    async fn refuse(
+        &self,
+        request: Request<v1::RefuseRequest>,
+    ) -> Result<Response<v1::RefuseResponse>, Status> {
+        reply(Self::refuse(self, request).await)
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        reply(Self::heartbeat(self, request).await)
+    }
+
+    async fn submit_update(
+        &self,
+        request: Request<v1::SubmitUpdateRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        reply(Self::submit_update(self, request).await)
+    }
+
+    async fn submit_statistics(
+        &self,
+        request: Request<v1::SubmitStatisticsRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        reply(Self::submit_statistics(self, request).await)
+    }
+
+    async fn report_failure(
+        &self,
+        request: Request<v1::ReportFailureRequest>,
+    ) -> Result<Response<v1::ReportFailureResponse>, Status> {
+        reply(Self::report_failure(self, request).await)
+    }
+}
