@@ -10,6 +10,10 @@ pub mod aggregation;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
+pub mod identity;
+pub mod init;
+pub mod serve;
+pub mod settings;
 pub mod storage;
 
 #[cfg(test)]

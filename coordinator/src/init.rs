@@ -1,0 +1,72 @@
+//! `eosfed-coordinator init`: makes a state folder with everything that `serve` needs.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::net::authority::{Authority, KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::identity::{Identity, Role};
+use eosfed_common::weights::write_atomically;
+
+use crate::identity::IdentityFolder;
+use crate::settings::{StateFolder, filled_in};
+
+/// How long the operator's certificate is valid.
+const OPERATOR_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
+
+/// What the operator chooses.
+#[derive(Debug, Clone)]
+pub struct Choices {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The address that institutions connect to.
+    pub public_url: Option<String>,
+    /// What the server's certificate is for.
+    pub names: Vec<String>,
+}
+
+/// Makes a state folder.
+///
+/// # Errors
+/// If there is one already, or a file cannot be written.
+pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<StateFolder> {
+    let state = StateFolder(folder.to_owned());
+    if state.settings().exists() {
+        bail!(
+            "{} is a coordinator's state folder already; nothing was changed. Start it with `eosfed-coordinator \
+             serve --state {0}`, or name another folder",
+            folder.display()
+        );
+    }
+    let [key, certificate] = state.authority();
+    for made in [key.parent().unwrap_or(folder), &state.operator()] {
+        fs::create_dir_all(made).with_context(|| format!("cannot make {}", made.display()))?;
+    }
+    let pair = Authority::create(now)?;
+    write(&key, &pair.key_pem)?;
+    write(&certificate, &pair.certificate_pem)?;
+    let authority = Authority::open(&pair)?;
+    let operator = certified(&authority, now)?;
+    let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
+    IdentityFolder(state.operator()).write(&operator, &pair.certificate_pem, &url)?;
+    // Last: the settings make the folder a state folder.
+    let settings = filled_in(choices.listen, choices.public_url.as_deref(), &choices.names);
+    write(&state.settings(), &settings)?;
+    Ok(state)
+}
+
+fn certified(authority: &Authority, now: Timestamp) -> anyhow::Result<KeyAndCertificate> {
+    let name = "admin".parse()?;
+    let request = KeyAndRequest::generate("admin")?;
+    let identity = Identity { role: Role::Operator, name };
+    let certificate_pem = authority.certify(&request.request_pem, &identity, now, OPERATOR_VALIDITY)?;
+    Ok(KeyAndCertificate { key_pem: request.key_pem, certificate_pem })
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    // Temporary files are readable by their owner only, and keep that when they are renamed.
+    write_atomically(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}

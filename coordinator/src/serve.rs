@@ -1,0 +1,140 @@
+//! `eosfed-coordinator serve`: the daemon, from its state folder to its last call.
+
+use std::fs::{self, File, TryLockError};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::clock::{Clock, SystemClock};
+use eosfed_common::net::acceptor::ServerTls;
+use eosfed_common::net::authority::{Authority, KeyAndCertificate};
+use eosfed_common::weights::write_atomically;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha12Rng;
+use tokio::net::TcpListener;
+
+use crate::engine::{Handle, Options};
+use crate::grpc::{Context, Traffic, serve as serve_calls};
+use crate::identity::IdentityFolder;
+use crate::settings::{Settings, StateFolder};
+use crate::storage::{FileBlobs, SledStore};
+
+/// The server's certificate lives shortly and is made anew while serving.
+const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
+const RENEWAL: Duration = Duration::from_secs(10 * 86_400);
+/// How long calls under way may take to end once the coordinator was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Everything that serving needs, opened and checked.
+pub struct Coordinator {
+    state: StateFolder,
+    settings: Settings,
+    authority: Arc<Authority>,
+    ca_pem: String,
+    engine: Handle,
+    _lock: File,
+}
+
+impl Coordinator {
+    /// Takes the state folder, opens the store and takes up what was under way.
+    ///
+    /// # Errors
+    /// If another coordinator has the folder, or anything in it cannot be used.
+    pub async fn open(state: StateFolder, settings: Settings) -> anyhow::Result<Self> {
+        let lock = take(&state)?;
+        let [key, certificate] = state.authority();
+        let pair = KeyAndCertificate { key_pem: read(&key)?, certificate_pem: read(&certificate)? };
+        let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
+        let store = SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
+        let blobs = FileBlobs::open(&state.blobs())
+            .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
+        let rng = ChaCha12Rng::from_rng(&mut rand::rng());
+        let options = Options { keep_updates: settings.keep_updates };
+        let engine =
+            Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
+        let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);
+        Ok(Self { state, settings, authority, ca_pem, engine, _lock: lock })
+    }
+
+    /// Listens and serves until `stop` resolves. `ready` is told the address.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on or the transport fails.
+    pub async fn serve(
+        self,
+        ready: impl FnOnce(&str),
+        stop: impl Future<Output = ()> + Send,
+    ) -> anyhow::Result<()> {
+        let Self { state, settings, authority, ca_pem, engine, _lock } = &self;
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display()))?;
+        let url = format!("https://{}", listener.local_addr()?);
+        let tls = ServerTls::new(&self.server_certificate()?, ca_pem)?;
+        write_atomically(&state.address(), url.as_bytes())
+            .with_context(|| format!("cannot write {}", state.address().display()))?;
+        // The operator's tools on this machine find the coordinator also on a port of its own choice.
+        if settings.public_url.is_none() && state.operator().exists() {
+            IdentityFolder(state.operator()).point(&url)?;
+        }
+        let context = Context {
+            engine: engine.clone(),
+            authority: Arc::clone(authority),
+            public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
+            traffic: Traffic::new(Arc::new(SystemClock)),
+        };
+        tracing::info!(url, public_url = %context.public_url, "ready");
+        ready(&url);
+        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+        let serving = serve_calls(context, &tls, listener, async move {
+            stop.await;
+            tracing::info!("stopping");
+            let _ = stopping.send(true);
+        });
+        let drained = async move {
+            // The sender is dropped only with the server itself, which the select then sees first.
+            let _ = stopped.wait_for(|stop| *stop).await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            served = serving => served?,
+            () = drained => tracing::info!("calls that were still under way are cut off"),
+            renewal = self.renew(&tls) => renewal?,
+        }
+        let _ = fs::remove_file(state.address());
+        Ok(())
+    }
+
+    fn server_certificate(&self) -> anyhow::Result<KeyAndCertificate> {
+        let names = &self.settings.names;
+        let made = self.authority.server(names, SystemClock.now(), SERVER_VALIDITY);
+        made.with_context(|| format!("`names` {names:?} of {}", self.state.settings().display()))
+    }
+
+    /// Replaces the server's certificate in time, for ever.
+    async fn renew(&self, tls: &ServerTls) -> anyhow::Result<()> {
+        loop {
+            tokio::time::sleep(SERVER_VALIDITY - RENEWAL).await;
+            tls.replace(&self.server_certificate()?, &self.ca_pem)?;
+            tracing::info!("the server's certificate was renewed");
+        }
+    }
+}
+
+fn take(state: &StateFolder) -> anyhow::Result<File> {
+    let path = state.lock();
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another coordinator runs on {}; stop it first", state.0.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

@@ -1,0 +1,123 @@
+//! `coordinator.toml`, and where everything lies in the state folder.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use eosfed_common::telemetry::LogFormat;
+use serde::Deserialize;
+
+/// The commented file that `init` writes.
+pub const SAMPLE: &str = include_str!("../samples/coordinator.toml");
+
+/// The contents of `coordinator.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The address that institutions connect to; absent: `https://` and the address listened on.
+    pub public_url: Option<String>,
+    /// Host names and addresses that the server's certificate is for.
+    pub names: Vec<String>,
+    /// Keep updates after their round, for audits.
+    #[serde(default)]
+    pub keep_updates: bool,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+}
+
+/// A state folder.
+#[derive(Debug, Clone)]
+pub struct StateFolder(pub PathBuf);
+
+impl StateFolder {
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.0.join("coordinator.toml")
+    }
+
+    /// The authority's key and certificate.
+    #[must_use]
+    pub fn authority(&self) -> [PathBuf; 2] {
+        ["key.pem", "certificate.pem"].map(|name| self.0.join("ca").join(name))
+    }
+
+    /// The operator's identity, for the `eosfed` command.
+    #[must_use]
+    pub fn operator(&self) -> PathBuf {
+        self.0.join("operator")
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// The blobs.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
+    /// Where the running coordinator writes the address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> PathBuf {
+        self.0.join("address")
+    }
+
+    /// What one running coordinator holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+}
+
+/// The sample with these values filled in.
+#[must_use]
+pub fn filled_in(listen: SocketAddr, public_url: Option<&str>, names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("{name:?}")).collect();
+    let url = public_url.map_or_else(
+        || "# public_url = \"https://eo.example.org:7443\"".to_owned(),
+        |url| format!("public_url = {url:?}"),
+    );
+    SAMPLE
+        .replace("listen = \"127.0.0.1:7443\"", &format!("listen = \"{listen}\""))
+        .replace("# public_url = \"https://eo.example.org:7443\"", &url)
+        .replace("names = [\"localhost\", \"127.0.0.1\"]", &format!("names = [{}]", names.join(", ")))
+}
+
+/// Reads the settings of a state folder.
+///
+/// # Errors
+/// If there are none, or they are not what they should be.
+pub fn load(folder: &Path) -> anyhow::Result<(StateFolder, Settings)> {
+    let state = StateFolder(folder.to_owned());
+    if !state.settings().exists() {
+        anyhow::bail!(
+            "{} is not a coordinator's state folder: it has no `coordinator.toml`; make one with \
+             `eosfed-coordinator init --state {0}`",
+            folder.display()
+        );
+    }
+    let settings = eosfed_common::settings::load(&state.settings())?;
+    Ok((state, settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_valid_also_when_filled_in() {
+        let sample: Settings = toml::from_str(SAMPLE).unwrap();
+        assert_eq!((sample.public_url, sample.keep_updates), (None, false));
+        let names = ["eo.example.org".to_owned()];
+        let text = filled_in("0.0.0.0:1".parse().unwrap(), Some("https://eo.example.org:1"), &names);
+        let filled: Settings = toml::from_str(&text).unwrap();
+        assert_eq!((filled.names, filled.listen.port()), (names.to_vec(), 1));
+        assert_eq!(filled.public_url.as_deref(), Some("https://eo.example.org:1"));
+    }
+}
