@@ -1,0 +1,87 @@
+//! `eosfed-client check`: one line for each thing that `run` needs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
+use eosfed_client::policy::Policy;
+use eosfed_client::settings::Settings;
+use eosfed_client::site::Site;
+use eosfed_common::net::meter::Meter;
+use eosfed_data::{Dataset, Limits, Split};
+
+use super::{runtime, settings, site, trainer_program};
+
+/// Check settings, policy, data set, training program and coordinator. Changes nothing.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+}
+
+type Finding = Result<String, String>;
+
+impl Check {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let site = site(&self.state)?;
+        let settings = settings(&site, None).map_err(|error| format!("{error:#}"));
+        let mut findings = vec![
+            ("identity", identity(&site)),
+            ("settings", settings.clone().map(|_| site.settings().display().to_string())),
+            ("policy", policy(&site)),
+        ];
+        if let Ok(settings) = &settings {
+            findings.push(("data set", dataset(settings)));
+            findings.push(("trainer", trainer_program(settings).map(|path| path.display().to_string())));
+            findings.push(("coordinator", runtime()?.block_on(coordinator(&site, settings))));
+        }
+        let good = findings.iter().all(|(_, finding)| finding.is_ok());
+        for (what, finding) in findings {
+            match finding {
+                Ok(found) => println!("ok       {what}: {found}"),
+                Err(problem) => println!("problem  {what}: {problem}"),
+            }
+        }
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn identity(site: &Site) -> Finding {
+    let credentials = site.credentials().map_err(|error| error.to_string())?;
+    Ok(format!("`{}` until {}", credentials.institution, credentials.not_after))
+}
+
+fn policy(site: &Site) -> Finding {
+    let policy = Policy::load(&site.policy()).map_err(|error| error.to_string())?;
+    if policy.may_leave.is_empty() || policy.allow.modes.is_empty() {
+        return Err(format!("it allows nothing; edit {}", site.policy().display()));
+    }
+    Ok(format!(
+        "may leave: {}",
+        policy.may_leave.iter().map(|what| what.name()).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+fn dataset(settings: &Settings) -> Finding {
+    let dataset = Dataset::open(&settings.dataset, &Limits::default()).map_err(|error| error.to_string())?;
+    let counts = Split::ALL.map(|split| format!("{} {}", dataset.len(split), split.name())).join(", ");
+    if dataset.is_empty(Split::Train) {
+        return Err(format!("{}: the training part has no samples", dataset.path().display()));
+    }
+    Ok(format!("{}: {counts}", dataset.path().display()))
+}
+
+async fn coordinator(site: &Site, settings: &Settings) -> Finding {
+    let credentials = site.credentials().map_err(|error| error.to_string())?;
+    let coordinator = GrpcCoordinator::new(&settings.coordinator, &credentials, Meter::default())
+        .map_err(|error| error.to_string())?;
+    let institution = coordinator.hello().await.map_err(|refusal| {
+        format!(
+            "{}: {refusal}; check the address, the network and this machine's clock",
+            settings.coordinator
+        )
+    })?;
+    Ok(format!("{} greets `{institution}`", settings.coordinator))
+}

@@ -1,0 +1,153 @@
+//! `eosfed-client data`: looking at imagery and cutting a part out of it. Works offline.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use eosfed_data::{Dataset, Limits, Summary, Window, crop, quicklook, summarise};
+use indicatif::ProgressBar;
+
+use super::Output;
+
+/// Look at imagery, or cut a part out of it.
+#[derive(Debug, Subcommand)]
+pub(super) enum Data {
+    /// Count samples and classes, compute band statistics, list what deserves attention.
+    Inspect(Inspect),
+    /// Cut a window out of co-registered rasters: bands stacked in the order given, georeference kept.
+    Crop(Crop),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// A dataset.toml, or the folder it lies in.
+    dataset: PathBuf,
+    /// Also write a PNG with some samples beside their labels.
+    #[arg(long, value_name = "PNG")]
+    quicklook: Option<PathBuf>,
+    /// How the answer looks.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Crop {
+    /// A raster; may be given more than once, all on one grid.
+    #[arg(long, required = true)]
+    image: Vec<PathBuf>,
+    /// The mask on the same grid.
+    #[arg(long)]
+    mask: Option<PathBuf>,
+    /// LEFT,TOP,WIDTH,HEIGHT in pixels.
+    #[arg(long, value_name = "X,Y,W,H")]
+    window: Window,
+    /// Folder for image.tif and mask.tif; made if need be.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+impl Data {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Inspect(inspect) => inspect.execute(),
+            Self::Crop(crop) => crop.execute(),
+        }
+    }
+}
+
+impl Inspect {
+    fn execute(self) -> anyhow::Result<ExitCode> {
+        let spinner = spinner("reading the data set");
+        let dataset = Dataset::open(&self.dataset, &Limits::default())?;
+        let summary = summarise(&dataset)?;
+        if let Some(path) = &self.quicklook {
+            spinner.set_message("drawing the picture");
+            quicklook(&dataset, path)?;
+        }
+        spinner.finish_and_clear();
+        match self.output {
+            Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
+            Output::Text => print_summary(&dataset, &summary),
+        }
+        if let (Some(path), Output::Text) = (&self.quicklook, self.output) {
+            println!("\nquick-look: {}", path.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Turns while something takes time, for a person only.
+fn spinner(message: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+fn print_summary(dataset: &Dataset, summary: &Summary) {
+    let [low, high] = summary.sizes;
+    println!("{}", dataset.path().display());
+    println!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
+    println!("{}\n\n{}", classes(dataset, summary), bands(summary));
+    for warning in &summary.warnings {
+        println!("\nwarning: {warning}");
+    }
+}
+
+fn classes(dataset: &Dataset, summary: &Summary) -> Table {
+    let mut table = table();
+    let parts: Vec<&String> = summary.samples.keys().collect();
+    table.set_header([""].into_iter().chain(parts.iter().map(|part| part.as_str())));
+    let samples = parts.iter().map(|part| summary.samples[*part].to_string());
+    table.add_row(["samples".to_owned()].into_iter().chain(samples));
+    for class in &dataset.config().classes {
+        let count = |part: &&String| {
+            let found = summary.classes.get(*part).and_then(|classes| classes.get(class));
+            found.copied().unwrap_or_default().to_string()
+        };
+        table.add_row([class.clone()].into_iter().chain(parts.iter().map(count)));
+    }
+    table
+}
+
+fn bands(summary: &Summary) -> Table {
+    let mut table = table();
+    table.set_header(["band (training part)", "pixels", "mean", "std", "min", "max"]);
+    for band in &summary.bands {
+        let numbers = [band.mean, band.std(), f64::from(band.min), f64::from(band.max)];
+        let cells = [band.band.clone(), band.count.to_string()];
+        table.add_row(cells.into_iter().chain(numbers.map(|number| format!("{number:.4}"))));
+    }
+    table
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table
+}
+
+impl Crop {
+    fn execute(self) -> anyhow::Result<ExitCode> {
+        let folder = &self.output;
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        cut(&self.image, self.window, &folder.join("image.tif"))?;
+        if let Some(mask) = self.mask {
+            cut(&[mask], self.window, &folder.join("mask.tif"))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn cut(inputs: &[PathBuf], window: Window, output: &Path) -> anyhow::Result<()> {
+    let report = crop(inputs, window, output, &Limits::default())?;
+    let Window { width, height, .. } = report.window;
+    println!("{}: {} bands, {width}x{height} pixels", report.output.display(), report.bands);
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! `eosfed-client join`.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use eosfed_client::join::enroll;
+use eosfed_client::policy::{self, Policy};
+use eosfed_client::settings::Settings;
+use eosfed_common::net::join::JoinToken;
+
+use super::{runtime, site};
+
+/// Get an identity with a join token and make the state folder. The private key is made here and
+/// stays here.
+#[derive(Debug, Args)]
+pub(super) struct Join {
+    /// The token, or `-` to read it from standard input.
+    #[arg(long, env = "EOSFED_JOIN_TOKEN", hide_env_values = true, required_unless_present = "token_file")]
+    token: Option<String>,
+    /// A file that holds the token; keeps it out of the process list.
+    #[arg(long, conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// The state folder; made if need be.
+    #[arg(long)]
+    state: PathBuf,
+    /// The private imagery: a dataset.toml, or the folder it lies in.
+    #[arg(long)]
+    dataset: Option<PathBuf>,
+    /// A site policy to copy; without it, one that allows nothing is written, with comments.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Replace an identity that is there already.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Join {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let site = site(&self.state)?;
+        if site.is_joined() && !self.force {
+            bail!("{} holds an identity already; `--force` replaces it", site.path().display());
+        }
+        let token: JoinToken = self.read_token()?.parse()?;
+        let policy = self.read_policy()?;
+        let dataset = match &self.dataset {
+            Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
+            None => None,
+        };
+        std::fs::create_dir_all(site.path()).with_context(|| site.path().display().to_string())?;
+        let _lock = site.lock()?;
+        let enrolled = runtime()?.block_on(enroll(&token))?;
+        site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
+        if site.settings().exists() {
+            println!("{} is kept as it is", site.settings().display());
+        } else {
+            site.write("client.toml", Settings::commented(&token.url, dataset.as_deref()).as_bytes())?;
+        }
+        if site.policy().exists() && self.policy.is_none() {
+            println!("{} is kept as it is", site.policy().display());
+        } else {
+            site.write("policy.toml", policy.as_bytes())?;
+        }
+        let until = site.credentials()?.not_after;
+        println!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
+        let state = site.path().display();
+        println!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn read_token(&self) -> anyhow::Result<String> {
+        match (&self.token_file, self.token.as_deref()) {
+            (Some(path), _) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+            }
+            (None, Some("-")) => {
+                let mut token = String::new();
+                std::io::stdin().read_to_string(&mut token).context("cannot read standard input")?;
+                Ok(token)
+            }
+            (None, token) => Ok(token.unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// The policy's text, held against its rules before anything is changed.
+    fn read_policy(&self) -> anyhow::Result<String> {
+        let Some(path) = &self.policy else { return Ok(policy::SAMPLE.to_owned()) };
+        Policy::load(path)?;
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+}

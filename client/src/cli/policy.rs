@@ -1,0 +1,76 @@
+//! `eosfed-client policy explain` and `eosfed-client approve`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use eosfed_client::policy::{Policy, explain, explain_plan};
+use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::plan::Plan;
+
+use super::site;
+
+/// Explain a site policy.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Say in words what a policy allows and, for a plan, what it would refuse and why.
+    Explain {
+        /// The policy's file.
+        #[arg(long)]
+        policy: PathBuf,
+        /// A plan's file. Exit code 1 when something in it would be refused.
+        #[arg(long)]
+        plan: Option<PathBuf>,
+    },
+}
+
+impl PolicyCommand {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let Self::Explain { policy, plan } = self;
+        let policy = Policy::load(&policy)?;
+        for line in explain(&policy) {
+            println!("{line}");
+        }
+        let Some(path) = plan else { return Ok(ExitCode::SUCCESS) };
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let plan = Plan::parse(&text).with_context(|| path.display().to_string())?;
+        let mut refused = false;
+        println!();
+        for (what, objections) in explain_plan(&policy, &plan)? {
+            refused |= !objections.is_empty();
+            println!("{what}: {}", if objections.is_empty() { "allowed" } else { "refused" });
+            for objection in objections {
+                println!("  - {objection}");
+            }
+        }
+        Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// Approve a job where the policy says `approval = "manual"`.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The job, such as `j-0a1b2c3d`, or one of its assignments.
+    job: String,
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+}
+
+impl Approve {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let job = match self.job.parse::<AssignmentId>() {
+            Ok(assignment) => assignment.job,
+            Err(_) => self.job.parse::<JobId>()?,
+        };
+        let site = site(&self.state)?;
+        if !site.is_joined() {
+            bail!("{} is no state folder; `eosfed-client join` makes one", site.path().display());
+        }
+        site.approve(&job)?;
+        println!("approved {job}; a running daemon sees it within seconds");
+        Ok(ExitCode::SUCCESS)
+    }
+}

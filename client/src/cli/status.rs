@@ -1,0 +1,69 @@
+//! `eosfed-client status`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use eosfed_client::daemon::{JOURNAL, State};
+use eosfed_client::site::Site;
+use serde_json::{Value, json};
+
+use super::{Output, site};
+
+/// Say who this is, what it is doing and how much it has sent. Reads the state folder only.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+    /// How the answer looks.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+impl Status {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let report = report(&site(&self.state)?)?;
+        match self.output {
+            Output::Json => println!("{report:#}"),
+            Output::Text => println!("{}", table(&report)),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report(site: &Site) -> anyhow::Result<Value> {
+    let credentials = site.credentials()?;
+    let state: State = site.read_json(JOURNAL)?.unwrap_or_default();
+    let sent = site.sent()?;
+    let running = site.lock().is_err();
+    Ok(json!({
+        "institution": credentials.institution,
+        "certificate_ends": credentials.not_after.to_string(),
+        "daemon": if running { "running" } else { "not running" },
+        "phase": state.name(),
+        "assignment": state.held().map(|held| held.assignment.id.to_string()),
+        "job": state.held().map(|held| held.assignment.job_name.clone()),
+        "since": state.held().map(|held| held.since.to_string()),
+        "sent_bytes": { "weights": sent.weights, "metrics": sent.metrics, "control": sent.control },
+    }))
+}
+
+fn table(report: &Value) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let mut row = |key: &str, value: &Value| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if value != "null" {
+            table.add_row([key.replace('_', " "), value]);
+        }
+    };
+    for key in ["institution", "certificate_ends", "daemon", "phase", "assignment", "job", "since"] {
+        row(key, &report[key]);
+    }
+    for kind in ["weights", "metrics", "control"] {
+        row(&format!("sent_bytes, {kind}"), &report["sent_bytes"][kind]);
+    }
+    table
+}

@@ -1,0 +1,223 @@
+//! What the daemon needs of a coordinator, and the one that speaks gRPC. One call is one try: when to
+//! try again is the caller's decision.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use eosfed_common::assignment::{
+    Assignment, BlobRef, Directive, Lease, StatisticsSubmission, UpdateSubmission,
+};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::net::channel::{ChannelError, Transport, open};
+use eosfed_common::net::meter::Meter;
+use eosfed_common::net::status::from_status;
+use eosfed_common::net::transfer;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::wire::{Heartbeat, WireError};
+use eosfed_proto::v1;
+use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+use eosfed_proto::v1::participant_client::ParticipantClient;
+
+use crate::site::Credentials;
+
+/// The assignments that the coordinator has for this client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offers {
+    /// Which state of affairs this is.
+    pub revision: u64,
+    /// The assignments.
+    pub assignments: Vec<Assignment>,
+}
+
+/// A certificate fresh from the authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The authority's.
+    pub ca_pem: String,
+}
+
+/// What the daemon asks of a coordinator. Each call is tried once.
+pub trait Coordinator: Clone + Send + Sync + 'static {
+    /// Exchanges versions and gives the institution's name as the coordinator sees it.
+    fn hello(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
+    /// Waits up to `wait` for assignments other than those of revision `seen`.
+    fn poll(&self, seen: u64, wait: Duration) -> impl Future<Output = Result<Offers, Refusal>> + Send;
+    /// Takes an assignment, or takes it again.
+    fn accept(&self, id: &AssignmentId) -> impl Future<Output = Result<Lease, Refusal>> + Send;
+    /// Declines an assignment.
+    fn decline(&self, id: &AssignmentId, why: Refusal) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Reports progress and renews the lease.
+    fn heartbeat(&self, beat: Heartbeat) -> impl Future<Output = Result<Directive, Refusal>> + Send;
+    /// Fetches a blob into a file, going on where an earlier try ended.
+    fn download(&self, blob: BlobRef, path: &Path) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Sends a file, going on where an earlier try ended.
+    fn upload(&self, path: &Path, blob: BlobRef) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Hands in an update; gives when it was first recorded.
+    fn submit_update(
+        &self,
+        update: UpdateSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Hands in statistics; gives when they were first recorded.
+    fn submit_statistics(
+        &self,
+        statistics: StatisticsSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Reports that an assignment failed here for good.
+    fn report_failure(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        why: &str,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Asks for a fresh certificate.
+    fn renew(&self, request_pem: String) -> impl Future<Output = Result<Issued, Refusal>> + Send;
+    /// Uses other credentials for calls from now on; calls under way go on.
+    ///
+    /// # Errors
+    /// If they cannot be used; the old ones then stay.
+    fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError>;
+}
+
+/// A coordinator over gRPC.
+#[derive(Debug, Clone)]
+pub struct GrpcCoordinator {
+    url: String,
+    transport: Arc<RwLock<Transport>>,
+    meter: Meter,
+}
+
+impl GrpcCoordinator {
+    /// Connects lazily as the holder of these credentials.
+    ///
+    /// # Errors
+    /// If address or certificates cannot be used.
+    pub fn new(url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
+        let transport = open(url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
+        Ok(Self { url: url.to_owned(), transport: Arc::new(RwLock::new(transport)), meter })
+    }
+
+    fn transport(&self) -> Transport {
+        self.transport.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn participant(&self) -> ParticipantClient<Transport> {
+        ParticipantClient::new(self.transport())
+    }
+}
+
+/// How long to wait for an answer that takes the coordinator no time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The answer to a call, or the refusal that it, or its absence, means.
+async fn answer<T>(
+    patience: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, Refusal> {
+    match tokio::time::timeout(patience, call).await {
+        Ok(answered) => answered.map(tonic::Response::into_inner).map_err(|status| from_status(&status)),
+        Err(_) => {
+            let message = format!("no answer within {} s", patience.as_secs());
+            Err(Refusal::new(Reason::Unavailable, message))
+        }
+    }
+}
+
+/// An answer that this release cannot read.
+fn unreadable(error: &WireError) -> Refusal {
+    Refusal::new(Reason::Incompatible, format!("the coordinator's answer cannot be read: {error}"))
+}
+
+impl Coordinator for GrpcCoordinator {
+    async fn hello(&self) -> Result<String, Refusal> {
+        let request = v1::HelloRequest {
+            protocol: v1::ProtocolVersion::ProtocolVersion1.into(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let v1::HelloResponse { protocol, release, institution } =
+            answer(PATIENCE, self.participant().hello(request)).await?;
+        if protocol == i32::from(v1::ProtocolVersion::ProtocolVersion1) {
+            return Ok(institution);
+        }
+        let own = env!("CARGO_PKG_VERSION");
+        let message =
+            format!("coordinator release {release} speaks another protocol than client release {own}");
+        Err(Refusal::new(Reason::Incompatible, message))
+    }
+
+    async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let request = v1::PollRequest { seen_revision: seen, wait_ms };
+        let v1::PollResponse { revision, assignments } =
+            answer(wait + PATIENCE, self.participant().poll(request)).await?;
+        let assignments = assignments.into_iter().map(Assignment::try_from).collect::<Result<_, _>>();
+        Ok(Offers { revision, assignments: assignments.map_err(|error| unreadable(&error))? })
+    }
+
+    async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {
+        let request = v1::AcceptRequest { assignment: id.to_string() };
+        let lease = answer(PATIENCE, self.participant().accept(request)).await?;
+        Lease::try_from(lease).map_err(|error| unreadable(&error))
+    }
+
+    async fn decline(&self, id: &AssignmentId, why: Refusal) -> Result<(), Refusal> {
+        let request = v1::RefuseRequest { assignment: id.to_string(), refusal: Some(why.into()) };
+        let v1::RefuseResponse {} = answer(PATIENCE, self.participant().refuse(request)).await?;
+        Ok(())
+    }
+
+    async fn heartbeat(&self, beat: Heartbeat) -> Result<Directive, Refusal> {
+        let request = v1::HeartbeatRequest::from(beat);
+        let response = answer(PATIENCE, self.participant().heartbeat(request)).await?;
+        Directive::try_from(response).map_err(|error| unreadable(&error))
+    }
+
+    async fn download(&self, blob: BlobRef, path: &Path) -> Result<(), Refusal> {
+        transfer::download(self.transport(), blob, path).await
+    }
+
+    async fn upload(&self, path: &Path, blob: BlobRef) -> Result<(), Refusal> {
+        transfer::upload(self.transport(), path, blob).await
+    }
+
+    async fn submit_update(&self, update: UpdateSubmission) -> Result<Timestamp, Refusal> {
+        let request = v1::SubmitUpdateRequest::from(update);
+        let v1::SubmitResponse { recorded_at } =
+            answer(PATIENCE, self.participant().submit_update(request)).await?;
+        Ok(Timestamp(recorded_at))
+    }
+
+    async fn submit_statistics(&self, statistics: StatisticsSubmission) -> Result<Timestamp, Refusal> {
+        let request = v1::SubmitStatisticsRequest::from(statistics);
+        let v1::SubmitResponse { recorded_at } =
+            answer(PATIENCE, self.participant().submit_statistics(request)).await?;
+        Ok(Timestamp(recorded_at))
+    }
+
+    async fn report_failure(&self, id: &AssignmentId, token: &LeaseToken, why: &str) -> Result<(), Refusal> {
+        // The refusal's conversion is where a text is cut to the length that the wire allows.
+        let v1::Refusal { reason: _, message } = Refusal::new(Reason::Internal, why).into();
+        let (assignment, lease_token) = (id.to_string(), token.to_string());
+        let request = v1::ReportFailureRequest { assignment, lease_token, message };
+        let v1::ReportFailureResponse {} =
+            answer(PATIENCE, self.participant().report_failure(request)).await?;
+        Ok(())
+    }
+
+    async fn renew(&self, signing_request_pem: String) -> Result<Issued, Refusal> {
+        let mut client = EnrollmentClient::new(self.transport());
+        let request = v1::RenewRequest { signing_request_pem };
+        let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } =
+            answer(PATIENCE, client.renew(request)).await?;
+        Ok(Issued { certificate_pem, ca_pem })
+    }
+
+    fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError> {
+        let fresh = open(&self.url, &credentials.ca_pem, Some(&credentials.pair), self.meter.clone())?;
+        *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}

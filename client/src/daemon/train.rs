@@ -1,0 +1,167 @@
+//! Training: the task's file, the trainer beside the heartbeat, and what its end means.
+
+use std::path::Path;
+
+use eosfed_common::assignment::{CurvePoint, MAX_METRICS, Work};
+use eosfed_common::model::ModelSpec;
+use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::weights::write_atomically;
+
+use super::heart::Heart;
+use super::step::{Event, Held, Update};
+use super::work::{BASE, Beside};
+use super::{Daemon, DaemonError, Flow, io_error};
+use crate::coordinator::Coordinator;
+use crate::outbound;
+use crate::policy::Leaving;
+use crate::trainer::{Trainer, describe};
+
+impl<C: Coordinator> Daemon<C> {
+    pub(super) async fn train(&mut self, deaths: u32) -> Result<Flow, DaemonError> {
+        if deaths > 0 && !self.pause(deaths).await {
+            return Ok(Flow::End);
+        }
+        let held = self.held();
+        let folder = self.folder(&held)?;
+        let Some(task) = self.task(&held, &folder) else {
+            return Ok(Flow::Event(Event::Failed("this is no training".to_owned())));
+        };
+        let file = folder.join("task.json");
+        let json = serde_json::to_vec_pretty(&task).expect("a task is plain data");
+        write_atomically(&file, &json).map_err(io_error(&file))?;
+        let mut trainer = match self.parts.trainer.start(&file, &folder) {
+            Ok(trainer) => trainer,
+            Err(error) => {
+                let program = self.parts.trainer.program.display();
+                return Ok(Flow::Event(Event::TrainerDied(format!("cannot start `{program}`: {error}"))));
+            }
+        };
+        drop(self.apply(Event::TrainerStarted(trainer.process()))?);
+        let mut heart = self.heart(&held);
+        match self.attend(&mut trainer, &mut heart).await? {
+            Attended::Closed(last) => self.conclude(trainer, last, &task, &folder).await,
+            Attended::Ended(flow) => {
+                trainer.stop().await;
+                Ok(flow)
+            }
+        }
+    }
+
+    fn task(&self, held: &Held, folder: &Path) -> Option<TrainTask> {
+        let Work::Training(work) = &held.assignment.work else { return None };
+        let initial = match work.base {
+            Some(_) => InitialWeights::File(folder.join(BASE)),
+            None => InitialWeights::Seed(work.initial_seed),
+        };
+        Some(TrainTask {
+            model: held.assignment.model.clone(),
+            training: work.settings.clone(),
+            dataset: self.parts.dataset.clone(),
+            initial,
+            normalisation: work.normalisation.clone(),
+            seed: work.seed,
+            schedule: work.schedule,
+            keep: work.keep,
+            device: self.parts.device,
+            threads: self.parts.threads,
+            output: folder.to_owned(),
+        })
+    }
+
+    /// Listens to the trainer until it closes its output, or something else ends the work.
+    async fn attend(&mut self, trainer: &mut Trainer, heart: &mut Heart) -> Result<Attended, DaemonError> {
+        let metrics = self.policy()?.lets_out(Leaving::Metrics);
+        let mut last = None;
+        loop {
+            match self.beside(heart, trainer.next()).await {
+                Beside::End => return Ok(Attended::Ended(Flow::End)),
+                Beside::Event(Event::Leased(lease)) => {
+                    drop(self.apply(Event::Leased(lease))?);
+                    self.renew_when_due().await?;
+                }
+                Beside::Event(event) => return Ok(Attended::Ended(Flow::Event(event))),
+                Beside::Done(None) => return Ok(Attended::Closed(last)),
+                Beside::Done(Some(Err(why))) => {
+                    return Ok(Attended::Ended(Flow::Event(Event::TrainerDied(why))));
+                }
+                Beside::Done(Some(Ok(event))) => {
+                    if matches!(event, TrainerEvent::Epoch { .. }) {
+                        self.renew_when_due().await?;
+                    }
+                    last = self.note(event, metrics).or(last);
+                }
+            }
+        }
+    }
+
+    /// Takes in an event of the trainer; gives back one that decides about its end.
+    fn note(&self, event: TrainerEvent, metrics_leave: bool) -> Option<TrainerEvent> {
+        match event {
+            TrainerEvent::Started { device, steps, resumed_at, training_samples, warnings, .. } => {
+                tracing::info!(%device, steps, resumed_at, training_samples, "the trainer has started");
+                warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                self.tracker.begin(resumed_at, steps);
+                None
+            }
+            TrainerEvent::Progress { step, loss } => {
+                tracing::debug!(step, loss, "training");
+                self.tracker.advance(step);
+                None
+            }
+            TrainerEvent::Epoch { epoch, step, loss, metrics, .. } => {
+                tracing::info!(epoch, step, loss, ?metrics, "epoch done");
+                self.tracker.advance(step);
+                if metrics_leave {
+                    self.tracker.add(CurvePoint { step, loss, metrics });
+                }
+                None
+            }
+            end @ (TrainerEvent::Finished { .. } | TrainerEvent::Failed { .. }) => Some(end),
+        }
+    }
+
+    /// What the end of the trainer means.
+    async fn conclude(
+        &self,
+        mut trainer: Trainer,
+        last: Option<TrainerEvent>,
+        task: &TrainTask,
+        folder: &Path,
+    ) -> Result<Flow, DaemonError> {
+        let status = trainer.end().await.map_err(io_error(folder))?;
+        let event = match last {
+            Some(TrainerEvent::Failed { reason }) => Event::Failed(reason),
+            Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy })
+                if status.success() =>
+            {
+                self.tracker.advance(steps);
+                let leave = self.policy()?.lets_out(Leaving::Metrics);
+                let finite = metrics.into_iter().filter(|(_, value)| leave && value.is_finite());
+                let metrics = finite.take(MAX_METRICS).collect();
+                let file = folder.join(TrainTask::WEIGHTS);
+                let update =
+                    |weights| Update { file: file.clone(), weights, samples, metrics, normalisation, energy };
+                match check(&file, &task.model).await {
+                    Ok(weights) => Event::Finished(Box::new(update(weights))),
+                    Err(why) => Event::Failed(why),
+                }
+            }
+            _ => Event::TrainerDied(describe(status, folder)),
+        };
+        Ok(Flow::Event(event))
+    }
+}
+
+enum Attended {
+    /// The trainer has closed its output, after this last word.
+    Closed(Option<TrainerEvent>),
+    /// Something else has ended the work.
+    Ended(Flow),
+}
+
+async fn check(file: &Path, model: &ModelSpec) -> Result<eosfed_common::assignment::BlobRef, String> {
+    let (file, model) = (file.to_owned(), model.clone());
+    let checked = tokio::task::spawn_blocking(move || outbound::check(&file, &model)).await;
+    let refused = |why: String| format!("the trained weights may not leave: {why}");
+    checked.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))
+}

@@ -1,0 +1,72 @@
+//! The daemon's own look at the private imagery: whether it can serve an assignment, and the moments
+//! of its bands. Only counts and moments come out of here.
+
+use std::path::Path;
+
+use eosfed_common::assignment::{Assignment, BandMoments, Work};
+use eosfed_common::model::{ModelSpec, Task};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
+
+/// Whether the data set can serve the assignment.
+///
+/// # Errors
+/// [`Reason::DataUnfit`] with everything that stands against it.
+pub fn fits(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
+    let problems = match Dataset::open(dataset, &Limits::default()) {
+        Ok(dataset) => problems(&dataset, assignment),
+        Err(error) => vec![error.to_string()],
+    };
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the data set cannot serve this: {}", problems.join("; "));
+    Err(Refusal::new(Reason::DataUnfit, message))
+}
+
+fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
+    let model = &assignment.model;
+    let mut problems = Vec::new();
+    if let Err(error) = dataset.positions(&model.bands) {
+        problems.push(error.to_string());
+    }
+    if dataset.is_empty(Split::Train) {
+        problems.push("its training part has no samples".to_owned());
+    }
+    if assignment.work != Work::Statistics {
+        labels(dataset, model, &mut problems);
+    }
+    problems
+}
+
+fn labels(dataset: &Dataset, model: &ModelSpec, problems: &mut Vec<String>) {
+    let config = dataset.config();
+    let found = match config.task {
+        eosfed_data::Task::Classification => Task::Classification,
+        eosfed_data::Task::Segmentation => Task::Segmentation,
+    };
+    if found != model.task {
+        problems.push(format!("its task must be `{}`, found `{found}`", model.task));
+    }
+    if config.classes != model.classes {
+        let (wanted, found) = (model.classes.join(", "), config.classes.join(", "));
+        problems.push(format!("its classes must be `{wanted}` in this order, found `{found}`"));
+    }
+}
+
+/// Moments of each of these bands over the training part.
+///
+/// # Errors
+/// As loading the data set.
+pub fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
+    let dataset = Dataset::open(dataset, &Limits::default())?;
+    let loaded = dataset.load(Split::Train, bands)?;
+    let statistics = band_statistics(bands, loaded.samples.iter());
+    let moments = statistics.into_iter().map(|entry| BandMoments {
+        band: entry.band,
+        count: entry.count,
+        mean: entry.mean,
+        m2: entry.m2,
+    });
+    Ok(moments.collect())
+}

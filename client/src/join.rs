@@ -1,0 +1,92 @@
+//! Joining a federation: a key made here, a one-time token, a certificate back. The private key
+//! never leaves; the only authority trusted is the one in the token.
+
+use std::time::Duration;
+
+use eosfed_common::net::authority::{AuthorityError, KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::channel::{ChannelError, open};
+use eosfed_common::net::join::JoinToken;
+use eosfed_common::net::meter::Meter;
+use eosfed_common::net::status::from_status;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_proto::v1;
+use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why joining did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// No key could be made.
+    #[error(transparent)]
+    Key(#[from] AuthorityError),
+    /// The address or the authority in the token cannot be used.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The coordinator said no, or nothing.
+    #[error("{refusal}; {advice}")]
+    Refused {
+        /// What it said.
+        refusal: Refusal,
+        /// What to do.
+        advice: &'static str,
+    },
+}
+
+/// An identity fresh from the coordinator.
+#[derive(Clone)]
+pub struct Enrolled {
+    /// Key and certificate.
+    pub pair: KeyAndCertificate,
+    /// The authority's certificate, PEM.
+    pub ca_pem: String,
+}
+
+/// Exchanges a token for an identity.
+///
+/// # Errors
+/// If the coordinator cannot be reached or refuses; says what to do then.
+pub async fn enroll(token: &JoinToken) -> Result<Enrolled, JoinError> {
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(token.institution.as_str())?;
+    let transport = open(&token.url, &token.ca_pem, None, Meter::default())?;
+    let request = v1::EnrollRequest {
+        institution: token.institution.to_string(),
+        secret: token.secret.clone(),
+        signing_request_pem: request_pem,
+    };
+    let mut client = EnrollmentClient::new(transport);
+    let answer = match tokio::time::timeout(PATIENCE, client.enroll(request)).await {
+        Ok(answer) => answer.map_err(|status| from_status(&status)),
+        Err(_) => Err(Refusal::new(Reason::Unavailable, "no answer within 30 s")),
+    };
+    let answer = answer.map_err(|refusal| JoinError::Refused { advice: advice(&refusal), refusal })?;
+    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } = answer.into_inner();
+    Ok(Enrolled { pair: KeyAndCertificate { key_pem, certificate_pem }, ca_pem })
+}
+
+fn advice(refusal: &Refusal) -> &'static str {
+    match refusal.reason {
+        Reason::TokenInvalid => "check that the whole token was copied, or ask the operator for a new one",
+        Reason::TokenExpired => "ask the operator for a new token",
+        Reason::TokenUsed => "a token works once; ask the operator for a new one",
+        Reason::Incompatible => "install the release that the coordinator runs",
+        Reason::Unavailable if refusal.message.contains("ertificate") => {
+            "the coordinator's certificate is not accepted: check this machine's clock, then the token"
+        }
+        Reason::Unavailable => "check the address in the token, the network and that the coordinator runs",
+        _ => "ask the operator",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        let advice = |reason, message: &str| advice(&Refusal::new(reason, message));
+        assert!(advice(Reason::TokenUsed, "used").contains("once"));
+        assert!(advice(Reason::Unavailable, "invalid peer certificate: Expired").contains("clock"));
+        assert!(advice(Reason::Unavailable, "connection refused").contains("network"));
+    }
+}

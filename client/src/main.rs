@@ -1,0 +1,29 @@
+//! `eosfed-client`: an institution's end of a federation. See `eosfed-client --help`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Exit code for a wrong command line, as sysexits(3) has it.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wrong = error.use_stderr();
+            // Nothing is left to say when even that cannot be printed.
+            let _ = error.print();
+            return if wrong { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.execute() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The site policy: what the institution lets its daemon do. Pure: [`decide`] sees a policy, an
+//! assignment and the time, and lists every objection at once. What is not allowed is refused.
+
+mod explain;
+mod hours;
+
+use std::path::Path;
+
+use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::model::{Backbone, Task};
+use eosfed_common::plan::{JobKind, Mode};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::settings::{SettingsError, load};
+use serde::{Deserialize, Serialize};
+
+pub use explain::{explain, explain_plan};
+pub use hours::Hours;
+
+/// The commented file that `join` writes; it allows nothing.
+pub const SAMPLE: &str = include_str!("../samples/policy.toml");
+
+/// What may leave the institution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaving {
+    /// Weights of a specialist trained here to the end.
+    FrozenWeights,
+    /// Weights after a round of joint training.
+    Updates,
+    /// Losses and validation scores.
+    Metrics,
+    /// Moments of each band.
+    Statistics,
+}
+
+impl Leaving {
+    /// Its word in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FrozenWeights => "frozen_weights",
+            Self::Updates => "updates",
+            Self::Metrics => "metrics",
+            Self::Statistics => "statistics",
+        }
+    }
+}
+
+/// Whether a person is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Nobody is asked.
+    Automatic,
+    /// Each job waits for `eosfed-client approve`.
+    #[default]
+    Manual,
+}
+
+/// Which work is allowed; an empty list allows none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Allow {
+    /// Kinds of job.
+    pub job_kinds: Vec<JobKind>,
+    /// One-shot, rounds.
+    pub modes: Vec<Mode>,
+    /// Tasks.
+    pub tasks: Vec<Task>,
+    /// Encoders.
+    pub backbones: Vec<Backbone>,
+    /// Strategies by name, in rounds.
+    pub strategies: Vec<String>,
+}
+
+/// The contents of `policy.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Which work is allowed.
+    #[serde(default)]
+    pub allow: Allow,
+    /// What may leave.
+    #[serde(default)]
+    pub may_leave: Vec<Leaving>,
+    /// Fewest institutions in an aggregate.
+    #[serde(default = "default_min_institutions")]
+    pub min_institutions: u32,
+    /// Most epochs in one assignment.
+    #[serde(default = "default_max_epochs")]
+    pub max_epochs: u32,
+    /// When work may start; absent: at any time.
+    pub hours: Option<Hours>,
+    /// Whether a person is asked.
+    #[serde(default)]
+    pub approval: Approval,
+}
+
+const fn default_min_institutions() -> u32 {
+    2
+}
+
+const fn default_max_epochs() -> u32 {
+    100
+}
+
+/// What the policy says to an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Do it.
+    Accept,
+    /// Not now, for this reason.
+    Wait(String),
+    /// Never, for all these reasons.
+    Refuse(Refusal),
+}
+
+impl Policy {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// If it cannot be read, holds an unknown key or word.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        load(path)
+    }
+
+    /// Whether something may leave.
+    #[must_use]
+    pub fn lets_out(&self, what: Leaving) -> bool {
+        self.may_leave.contains(&what)
+    }
+}
+
+/// Decides about an assignment. `approved` says whether a person has approved its job.
+#[must_use]
+pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Timestamp) -> Decision {
+    let objections = objections(policy, assignment);
+    if !objections.is_empty() {
+        return Decision::Refuse(Refusal::new(
+            Reason::Policy,
+            format!("the site policy does not allow this: {}", objections.join("; ")),
+        ));
+    }
+    if policy.approval == Approval::Manual && !approved {
+        let job = &assignment.id.job;
+        return Decision::Wait(format!("job {job} waits for `eosfed-client approve {job} --state DIR`"));
+    }
+    match policy.hours {
+        Some(hours) if !hours.contain(now) => {
+            Decision::Wait(format!("work may start in the hours {hours} UTC"))
+        }
+        _ => Decision::Accept,
+    }
+}
+
+/// Everything that the policy has against an assignment, whatever the time.
+#[must_use]
+pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
+    let allow = &policy.allow;
+    let mut list = Listing::default();
+    // This release has one kind of job; its assignments do not name it.
+    list.unless(allow.job_kinds.contains(&JobKind::Specialist), "`allow.job_kinds` lacks `specialist`");
+    let mode = match &assignment.work {
+        Work::Statistics => Mode::Rounds,
+        Work::Training(work) => work.mode,
+    };
+    list.unless(allow.modes.contains(&mode), format!("`allow.modes` lacks `{mode}`"));
+    let (task, backbone) = (assignment.model.task, assignment.model.backbone);
+    list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
+    list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
+    let (least, found) = (policy.min_institutions, assignment.min_institutions);
+    list.unless(
+        mode == Mode::OneShot || found >= least,
+        format!("`min_institutions` is {least}, found `{found}`"),
+    );
+    match &assignment.work {
+        Work::Statistics => list.leaves(policy, Leaving::Statistics),
+        Work::Training(work) => training(policy, work, &mut list),
+    }
+    list.0
+}
+
+fn training(policy: &Policy, work: &TrainingWork, list: &mut Listing) {
+    let leaving = match work.mode {
+        Mode::OneShot => Leaving::FrozenWeights,
+        Mode::Rounds => Leaving::Updates,
+    };
+    list.leaves(policy, leaving);
+    if let Some(strategy) = &work.strategy {
+        let allowed = policy.allow.strategies.contains(strategy);
+        list.unless(allowed, format!("`allow.strategies` lacks `{strategy}`"));
+    }
+    let (most, found) = (policy.max_epochs, work.settings.epochs);
+    list.unless(found <= most, format!("`max_epochs` is {most}, found `{found}`"));
+}
+
+#[derive(Default)]
+struct Listing(Vec<String>);
+
+impl Listing {
+    fn unless(&mut self, fine: bool, objection: impl Into<String>) {
+        if !fine {
+            self.0.push(objection.into());
+        }
+    }
+
+    fn leaves(&mut self, policy: &Policy, what: Leaving) {
+        self.unless(policy.lets_out(what), format!("`may_leave` lacks `{}`", what.name()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+use super::*;
+use crate::testing::{permissive, statistics, training};
+
+#[test]
+fn the_sample_allows_nothing_and_says_all_of_it() {
+    let policy: Policy = toml::from_str(SAMPLE).unwrap();
+    assert_eq!(policy, toml::from_str("").unwrap(), "the sample spells out the defaults");
+    let Decision::Refuse(refusal) = decide(&policy, &training(Mode::Rounds), true, Timestamp(0)) else {
+        panic!("the sample must refuse")
+    };
+    assert_eq!(refusal.reason, Reason::Policy);
+    for key in ["job_kinds", "modes", "tasks", "backbones", "strategies", "may_leave"] {
+        assert!(refusal.message.contains(key), "{key}: {}", refusal.message);
+    }
+}
+
+#[test]
+fn unknown_words_are_refused() {
+    for bad in ["may_leave = [\"imagery\"]", "may_live = []", "hours = \"late\"", "[allow]\nmode = []"] {
+        assert!(toml::from_str::<Policy>(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn each_rule_alone_refuses() {
+    let cases: [(&str, fn(&mut Policy)); 9] = [
+        ("job_kinds", |p| p.allow.job_kinds.clear()),
+        ("modes", |p| p.allow.modes = vec![Mode::OneShot]),
+        ("tasks", |p| p.allow.tasks = vec![Task::Segmentation]),
+        ("backbones", |p| p.allow.backbones = vec![Backbone::Base]),
+        ("strategies", |p| p.allow.strategies = vec!["fed-prox".to_owned()]),
+        ("may_leave", |p| p.may_leave = vec![Leaving::FrozenWeights, Leaving::Statistics]),
+        ("min_institutions", |p| p.min_institutions = 3),
+        ("max_epochs", |p| p.max_epochs = 0),
+        ("may_leave", |p| p.may_leave.clear()),
+    ];
+    assert_eq!(decide(&permissive(), &training(Mode::Rounds), false, Timestamp(0)), Decision::Accept);
+    for (key, change) in cases {
+        let mut policy = permissive();
+        change(&mut policy);
+        let found = objections(&policy, &training(Mode::Rounds));
+        assert!(found.len() == 1 && found[0].contains(key), "{key}: {found:?}");
+    }
+}
+
+#[test]
+fn one_shot_and_statistics_need_their_own_words() {
+    let mut policy = permissive();
+    policy.min_institutions = 2;
+    policy.may_leave = vec![Leaving::Updates];
+    assert!(objections(&policy, &training(Mode::OneShot))[0].contains("frozen_weights"));
+    assert!(objections(&policy, &statistics())[0].contains("statistics"));
+    policy.may_leave = vec![Leaving::FrozenWeights];
+    assert_eq!(
+        objections(&policy, &training(Mode::OneShot)),
+        Vec::<String>::new(),
+        "one-shot combines nothing"
+    );
+}
+
+#[test]
+fn persons_and_hours_make_it_wait() {
+    let mut policy = permissive();
+    policy.approval = Approval::Manual;
+    let work = training(Mode::OneShot);
+    let Decision::Wait(why) = decide(&policy, &work, false, Timestamp(0)) else { panic!("must wait") };
+    assert!(why.contains("eosfed-client approve j-0a1b2c3d"), "{why}");
+    assert_eq!(decide(&policy, &work, true, Timestamp(0)), Decision::Accept);
+    policy.hours = Some("01:00-02:00".parse().unwrap());
+    assert!(matches!(decide(&policy, &work, true, Timestamp(0)), Decision::Wait(_)));
+    assert_eq!(decide(&policy, &work, true, Timestamp(3_600_000)), Decision::Accept);
+}
+
+#[test]
+fn a_policy_is_put_in_words() {
+    let text = explain(&toml::from_str(SAMPLE).unwrap()).join("\n");
+    assert!(text.contains("never leave") && text.contains("backbones: none"), "{text}");
+    assert!(text.contains("losses and scores are dropped"), "{text}");
+    assert!(explain(&permissive()).join("\n").contains("convnextv2_atto"));
+}

@@ -1,0 +1,84 @@
+//! What to do about a refusal, and how long to wait before trying again: the one table, keyed on
+//! the reason and never on its text.
+
+use std::time::Duration;
+
+use eosfed_common::refusal::Reason;
+use rand::RngExt as _;
+
+/// What a refusal means for the work at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// Try the same again, later.
+    Retry,
+    /// The lease has run out, but the work may still be wanted: accept the assignment again.
+    Reaccept,
+    /// Nobody wants this work any more, or it will never be good: drop it and go on with the next.
+    Abandon,
+    /// The coordinator does not want this client; a person must act.
+    Halt,
+}
+
+/// The course for each reason.
+#[must_use]
+pub const fn course(reason: Reason) -> Course {
+    use Reason as R;
+    match reason {
+        // A missing blob is uploaded again; a mismatching digest makes either side start afresh.
+        R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch => Course::Retry,
+        R::BlobMissing | R::DigestMismatch => Course::Retry,
+        R::LeaseExpired | R::LeaseMismatch => Course::Reaccept,
+        R::RoundClosed | R::JobEnded | R::NotFound | R::WrongState | R::AlreadyExists => Course::Abandon,
+        R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Course::Abandon,
+        R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Course::Abandon,
+        R::NotFinite | R::Replayed => Course::Abandon,
+        R::Unauthenticated | R::Forbidden | R::Incompatible => Course::Halt,
+        R::TokenInvalid | R::TokenExpired | R::TokenUsed => Course::Halt,
+    }
+}
+
+/// Waiting times that double up to a limit, each drawn from the upper half so that clients which
+/// lost the coordinator together do not come back together.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// Longest first wait.
+    pub first: Duration,
+    /// Longest wait of all.
+    pub limit: Duration,
+}
+
+impl Backoff {
+    /// The wait before try `attempt`, which counts from 1.
+    pub fn delay(&self, attempt: u32, rng: &mut impl rand::Rng) -> Duration {
+        let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        doubled.min(self.limit).mul_f64(rng.random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn what_time_alone_can_heal_is_tried_again() {
+        for reason in Reason::ALL.iter().filter(|reason| reason.is_transient()) {
+            assert_eq!(course(*reason), Course::Retry, "{reason}");
+        }
+        assert_eq!(course(Reason::RoundClosed), Course::Abandon);
+        assert_eq!(course(Reason::LeaseExpired), Course::Reaccept);
+        assert_eq!(course(Reason::Unauthenticated), Course::Halt);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_limit_and_never_vanish() {
+        let backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(20) };
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for attempt in 1..100 {
+            let delay = backoff.delay(attempt, &mut rng);
+            let most = Duration::from_secs(1 << (attempt - 1).min(5)).min(backoff.limit);
+            assert!(most / 2 <= delay && delay <= most, "{attempt}: {delay:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `client.toml`: how the daemon runs. What it may do is the site policy's affair, and who it is
+//! stands in its certificate.
+
+use std::path::{Path, PathBuf};
+
+use eosfed_common::settings::{SettingsError, load};
+use eosfed_common::task::DeviceChoice;
+use eosfed_common::telemetry::LogFormat;
+use serde::{Deserialize, Serialize};
+
+/// The commented file that `join` starts from.
+pub const SAMPLE: &str = include_str!("../samples/client.toml");
+
+const SAMPLE_COORDINATOR: &str = "\"https://coordinator.example.org:7443\"";
+const SAMPLE_DATASET: &str = "\"/srv/imagery/dataset.toml\"";
+/// The coordinator takes work back after 120 seconds of silence; two lost heartbeats must not do that.
+const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u64> = 1..=40;
+
+/// How the training program is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainerSettings {
+    /// Its name, or a path.
+    #[serde(default = "default_program")]
+    pub program: PathBuf,
+    /// Words put before it.
+    #[serde(default)]
+    pub launcher: Vec<String>,
+    /// Where to compute.
+    #[serde(default)]
+    pub device: DeviceChoice,
+    /// Threads; absent: all processors.
+    pub threads: Option<u32>,
+}
+
+fn default_program() -> PathBuf {
+    PathBuf::from("eosfed-trainer")
+}
+
+impl Default for TrainerSettings {
+    fn default() -> Self {
+        Self { program: default_program(), launcher: Vec::new(), device: DeviceChoice::Auto, threads: None }
+    }
+}
+
+/// The contents of `client.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The coordinator's address, `https://HOST:PORT`.
+    pub coordinator: String,
+    /// `dataset.toml`, or the folder it lies in.
+    pub dataset: PathBuf,
+    /// How log lines look.
+    #[serde(default)]
+    pub log: LogFormat,
+    /// Seconds between two heartbeats.
+    #[serde(default = "default_heartbeat")]
+    pub heartbeat_seconds: u64,
+    /// How the training program is started.
+    #[serde(default)]
+    pub trainer: TrainerSettings,
+}
+
+const fn default_heartbeat() -> u64 {
+    10
+}
+
+impl Settings {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// If it cannot be read, holds an unknown key, or a value breaks its rule.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let settings: Self = load(path)?;
+        let invalid = |reason| Err(SettingsError::Invalid { path: path.to_owned(), reason });
+        if !HEARTBEAT_SECONDS.contains(&settings.heartbeat_seconds) {
+            let found = settings.heartbeat_seconds;
+            return invalid(format!("`heartbeat_seconds` must be between 1 and 40, found `{found}`"));
+        }
+        if !settings.coordinator.starts_with("https://") {
+            let found = &settings.coordinator;
+            return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
+        }
+        Ok(settings)
+    }
+
+    /// The commented file for a coordinator and, when known already, a data set.
+    #[must_use]
+    pub fn commented(coordinator: &str, dataset: Option<&Path>) -> String {
+        let quoted = |text: &str| toml::Value::from(text).to_string();
+        let file = SAMPLE.replace(SAMPLE_COORDINATOR, &quoted(coordinator));
+        match dataset {
+            Some(path) => file.replace(SAMPLE_DATASET, &quoted(&path.to_string_lossy())),
+            None => file,
+        }
+    }
+}
+
+/// The training program as a path: beside this program if it lies there, else as `PATH` finds it.
+///
+/// # Errors
+/// A sentence that says where it was looked for.
+pub fn find_program(program: &Path, beside: Option<&Path>, path: &str) -> Result<PathBuf, String> {
+    if program.components().count() > 1 {
+        let missing = || format!("`trainer.program` must be an existing file, found `{}`", program.display());
+        return if program.is_file() { Ok(program.to_owned()) } else { Err(missing()) };
+    }
+    let folders = beside.map(Path::to_owned).into_iter().chain(std::env::split_paths(path));
+    folders.map(|folder| folder.join(program)).find(|found| found.is_file()).ok_or_else(|| {
+        let name = program.display();
+        format!("cannot find `{name}` beside this program or in PATH; set `trainer.program` in client.toml")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::load(&path)
+    }
+
+    #[test]
+    fn the_sample_says_what_the_defaults_are() {
+        let sample = parsed(SAMPLE).unwrap();
+        let least =
+            parsed(&format!("coordinator = {SAMPLE_COORDINATOR}\ndataset = {SAMPLE_DATASET}")).unwrap();
+        assert_eq!(sample, least);
+    }
+
+    #[test]
+    fn the_sample_takes_any_path_in() {
+        let path = Path::new("/srv/a \"b\"\\c");
+        let settings = parsed(&Settings::commented("https://[::1]:1", Some(path))).unwrap();
+        assert_eq!((settings.coordinator.as_str(), settings.dataset.as_path()), ("https://[::1]:1", path));
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        for (line, named) in [
+            ("heartbeat_seconds = 90", "`90`"),
+            ("hartbeat = 1", "hartbeat"),
+            ("[trainer]\ndevice = \"tpu\"", "tpu"),
+        ] {
+            let text = format!("coordinator = \"https://a:1\"\ndataset = \"d\"\n{line}");
+            let error = parsed(&text).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains("client.toml"), "{error}");
+        }
+        let error = parsed("coordinator = \"http://a:1\"\ndataset = \"d\"").unwrap_err().to_string();
+        assert!(error.contains("`http://a:1`"), "{error}");
+    }
+
+    #[test]
+    fn the_program_beside_this_one_comes_first() {
+        let (beside, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = elsewhere.path().to_str().unwrap();
+        let find = |name: &str| find_program(Path::new(name), Some(beside.path()), path);
+        assert!(find("t").unwrap_err().contains("`t`"));
+        std::fs::write(elsewhere.path().join("t"), "").unwrap();
+        assert_eq!(find("t").unwrap(), elsewhere.path().join("t"));
+        std::fs::write(beside.path().join("t"), "").unwrap();
+        assert_eq!(find("t").unwrap(), beside.path().join("t"));
+        assert!(find("./no/such").unwrap_err().contains("no/such"));
+    }
+}

@@ -1,0 +1,276 @@
+//! The state folder: which file lies where, the identity kept in it, and the lock that keeps two
+//! daemons apart.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
+use eosfed_common::net::authority::KeyAndCertificate;
+use eosfed_common::net::identity::Identity;
+use eosfed_common::net::meter::Sent;
+use eosfed_common::weights::write_atomically;
+use serde::{Deserialize, Serialize};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Why the state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// A file of it cannot be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of it does not hold what it should.
+    #[error("{path}: {reason}", path = path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The rule, what was found, what to do.
+        reason: String,
+    },
+    /// Another daemon has it.
+    #[error("{path}: another `eosfed-client run` uses this state folder; stop it first", path = path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// There is no identity in it.
+    #[error("{path} holds no identity; run `eosfed-client join --state {path} --token TOKEN` first", path = path.display())]
+    NotJoined {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// Who this client is, and until when.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Key and certificate.
+    pub pair: KeyAndCertificate,
+    /// Certificate of the authority to trust, PEM.
+    pub ca_pem: String,
+    /// The institution that the certificate names.
+    pub institution: InstitutionName,
+    /// Start of the certificate's validity.
+    pub not_before: Timestamp,
+    /// End of the certificate's validity.
+    pub not_after: Timestamp,
+}
+
+impl Credentials {
+    /// Whether less than a third of the certificate's lifetime is left.
+    #[must_use]
+    pub fn due_for_renewal(&self, now: Timestamp) -> bool {
+        self.not_after.since(now) < self.not_after.since(self.not_before) / 3
+    }
+}
+
+/// A key and a certificate on their way into their files: two files cannot be replaced at once, so
+/// the pair is written whole first, and reading completes what a crash has interrupted.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pending {
+    key_pem: String,
+    certificate_pem: String,
+}
+
+/// A state folder.
+#[derive(Debug, Clone)]
+pub struct Site(PathBuf);
+
+impl Site {
+    /// The folder at `path`; nothing is read yet.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The settings file.
+    #[must_use]
+    pub fn settings(&self) -> PathBuf {
+        self.0.join("client.toml")
+    }
+
+    /// The site policy.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.0.join("policy.toml")
+    }
+
+    /// The daemon's journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.json")
+    }
+
+    /// Where assignments are worked on.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        self.0.join("work")
+    }
+
+    /// Where one assignment is worked on.
+    #[must_use]
+    pub fn folder(&self, assignment: &AssignmentId) -> PathBuf {
+        self.work().join(assignment.to_string())
+    }
+
+    /// Whether an identity lies here.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        self.0.join("certificate.pem").exists() || self.0.join("identity.new").exists()
+    }
+
+    /// Takes the folder for one daemon, until the lock is dropped or its process ends.
+    ///
+    /// # Errors
+    /// If another daemon has it or the lock file cannot be made.
+    pub fn lock(&self) -> Result<File, SiteError> {
+        let path = self.0.join("lock");
+        let file = File::create(&path).map_err(|source| SiteError::Io { path: path.clone(), source })?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(SiteError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(SiteError::Io { path, source }),
+        }
+    }
+
+    /// Reads the identity.
+    ///
+    /// # Errors
+    /// If there is none, or its files do not hold what they should.
+    pub fn credentials(&self) -> Result<Credentials, SiteError> {
+        self.complete_replacement()?;
+        if !self.is_joined() {
+            return Err(SiteError::NotJoined { path: self.0.clone() });
+        }
+        let pair = KeyAndCertificate {
+            key_pem: self.read("key.pem")?,
+            certificate_pem: self.read("certificate.pem")?,
+        };
+        let ca_pem = self.read("ca.pem")?;
+        let path = self.0.join("certificate.pem");
+        let (identity, not_before, not_after) = inspect(&pair.certificate_pem)
+            .map_err(|reason| SiteError::Invalid { path, reason: reason.to_owned() })?;
+        Ok(Credentials { pair, ca_pem, institution: identity.name, not_before, not_after })
+    }
+
+    /// Replaces the identity; a crash leaves the old one or the new one, never a mixture.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn replace_identity(&self, pair: &KeyAndCertificate, ca_pem: &str) -> Result<(), SiteError> {
+        let KeyAndCertificate { key_pem, certificate_pem } = pair.clone();
+        self.write("ca.pem", ca_pem.as_bytes())?;
+        self.write_json("identity.new", &Pending { key_pem, certificate_pem })?;
+        self.complete_replacement()
+    }
+
+    fn complete_replacement(&self) -> Result<(), SiteError> {
+        let Some(Pending { key_pem, certificate_pem }) = self.read_json("identity.new")? else {
+            return Ok(());
+        };
+        self.write("key.pem", key_pem.as_bytes())?;
+        self.write("certificate.pem", certificate_pem.as_bytes())?;
+        let path = self.0.join("identity.new");
+        std::fs::remove_file(&path).map_err(|source| SiteError::Io { path, source })
+    }
+
+    /// Bytes sent since the folder was made.
+    ///
+    /// # Errors
+    /// If the file holds something else.
+    pub fn sent(&self) -> Result<Sent, SiteError> {
+        Ok(self.read_json("sent.json")?.unwrap_or_default())
+    }
+
+    /// Records bytes sent.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record_sent(&self, sent: &Sent) -> Result<(), SiteError> {
+        self.write_json("sent.json", sent)
+    }
+
+    /// Records that a person approves a job.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn approve(&self, job: &JobId) -> Result<(), SiteError> {
+        let path = self.0.join("approved");
+        std::fs::create_dir_all(&path).map_err(|source| SiteError::Io { path, source })?;
+        self.write(&format!("approved/{job}"), b"")
+    }
+
+    /// Whether a person has approved a job.
+    #[must_use]
+    pub fn is_approved(&self, job: &JobId) -> bool {
+        self.0.join("approved").join(job.as_str()).exists()
+    }
+
+    fn read(&self, name: &str) -> Result<String, SiteError> {
+        let path = self.0.join(name);
+        std::fs::read_to_string(&path).map_err(|source| SiteError::Io { path, source })
+    }
+
+    /// Writes a file that only its owner may read; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// Whatever the file system gives.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SiteError> {
+        let path = self.0.join(name);
+        write_atomically(&path, bytes).map_err(|source| SiteError::Io { path, source })
+    }
+
+    /// Reads a JSON file, if it is there.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not what it should be.
+    pub fn read_json<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, SiteError> {
+        let path = self.0.join(name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(SiteError::Io { path, source }),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|error| SiteError::Invalid {
+            path,
+            reason: format!("not what this release writes ({error}); move it away to start afresh"),
+        })
+    }
+
+    /// Writes a JSON file; it appears whole or not at all.
+    ///
+    /// # Errors
+    /// Whatever the file system gives.
+    pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), SiteError> {
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| SiteError::Invalid { path: self.0.join(name), reason: error.to_string() })?;
+        self.write(name, &bytes)
+    }
+}
+
+/// Identity and validity of a certificate that the coordinator has issued.
+fn inspect(pem: &str) -> Result<(Identity, Timestamp, Timestamp), &'static str> {
+    const DAMAGED: &str = "not a certificate of this system; join again with `--force` and a new token";
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| DAMAGED)?;
+    let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| DAMAGED)?;
+    let identity = Identity::of_certificate(&pem.contents).map_err(|_| DAMAGED)?;
+    let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default() * 1000);
+    let validity = certificate.validity();
+    Ok((identity, at(validity.not_before.timestamp()), at(validity.not_after.timestamp())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use eosfed_common::net::authority::{Authority, KeyAndRequest};
+use eosfed_common::net::identity::Role;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+fn identity(valid_for: Duration) -> (KeyAndCertificate, String) {
+    let authority = Authority::open(&Authority::create(NOW).unwrap()).unwrap();
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
+    let identity = Identity { role: Role::Institution, name: "west".parse().unwrap() };
+    let certificate_pem = authority.certify(&request_pem, &identity, NOW, valid_for).unwrap();
+    (KeyAndCertificate { key_pem, certificate_pem }, authority.certificate_pem().to_owned())
+}
+
+#[test]
+fn an_identity_is_kept_and_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    assert!(matches!(site.credentials(), Err(SiteError::NotJoined { .. })));
+    let (pair, ca) = identity(Duration::from_secs(3000));
+    site.replace_identity(&pair, &ca).unwrap();
+    let kept = site.credentials().unwrap();
+    assert_eq!((kept.institution.as_str(), kept.ca_pem), ("west", ca));
+    assert_eq!(kept.not_after, NOW.plus(Duration::from_secs(3000)));
+    let mode = std::fs::metadata(folder.path().join("key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn renewal_is_due_in_the_last_third() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    let (pair, ca) = identity(Duration::from_secs(3000));
+    site.replace_identity(&pair, &ca).unwrap();
+    let kept = site.credentials().unwrap();
+    assert!(!kept.due_for_renewal(NOW.plus(Duration::from_secs(1800))));
+    assert!(kept.due_for_renewal(NOW.plus(Duration::from_secs(2100))));
+    assert!(kept.due_for_renewal(NOW.plus(Duration::from_secs(4000))));
+}
+
+#[test]
+fn an_interrupted_replacement_is_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    let ((old, ca), (new, _)) = (identity(Duration::from_secs(10)), identity(Duration::from_secs(20)));
+    site.replace_identity(&old, &ca).unwrap();
+    let pending = Pending { key_pem: new.key_pem.clone(), certificate_pem: new.certificate_pem.clone() };
+    site.write_json("identity.new", &pending).unwrap();
+    // The crash came after the key and before the certificate.
+    site.write("key.pem", new.key_pem.as_bytes()).unwrap();
+    let kept = site.credentials().unwrap().pair;
+    assert_eq!((kept.key_pem, kept.certificate_pem), (new.key_pem, new.certificate_pem));
+    assert!(!folder.path().join("identity.new").exists());
+}
+
+#[test]
+fn two_daemons_do_not_share_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    let lock = site.lock().unwrap();
+    assert!(matches!(site.lock(), Err(SiteError::Locked { .. })));
+    drop(lock);
+    assert!(site.lock().is_ok());
+}
+
+#[test]
+fn damaged_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    site.write("sent.json", b"{\"weights\": 1").unwrap();
+    let error = site.sent().unwrap_err().to_string();
+    assert!(error.contains("sent.json") && error.contains("move it away"), "{error}");
+    for name in ["key.pem", "certificate.pem", "ca.pem"] {
+        site.write(name, b"nonsense").unwrap();
+    }
+    let error = site.credentials().err().unwrap().to_string();
+    assert!(error.contains("certificate.pem") && error.contains("--force"), "{error}");
+}

@@ -1,0 +1,59 @@
+//! Values that several unit tests start from.
+
+use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::model::{Backbone, ModelSpec, Task};
+use eosfed_common::plan::{JobKind, Mode, Training};
+use eosfed_common::task::Keep;
+
+use crate::policy::{Allow, Approval, Leaving, Policy};
+
+pub(crate) fn permissive() -> Policy {
+    Policy {
+        allow: Allow {
+            job_kinds: vec![JobKind::Specialist],
+            modes: vec![Mode::OneShot, Mode::Rounds],
+            tasks: vec![Task::Classification, Task::Segmentation],
+            backbones: Backbone::ALL.to_vec(),
+            strategies: vec!["fed-avg".to_owned()],
+        },
+        may_leave: vec![Leaving::FrozenWeights, Leaving::Updates, Leaving::Metrics, Leaving::Statistics],
+        min_institutions: 2,
+        max_epochs: 10,
+        hours: None,
+        approval: Approval::Automatic,
+    }
+}
+
+pub(crate) fn training(mode: Mode) -> Assignment {
+    let settings: Training = toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap();
+    let work = TrainingWork {
+        mode,
+        strategy: (mode == Mode::Rounds).then(|| "fed-avg".to_owned()),
+        base: None,
+        initial_seed: 1,
+        normalisation: None,
+        seed: 2,
+        schedule: [0.0, 1.0],
+        keep: Keep::Best,
+        settings,
+    };
+    Assignment { work: Work::Training(Box::new(work)), ..statistics() }
+}
+
+pub(crate) fn statistics() -> Assignment {
+    Assignment {
+        id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
+        job_name: "shared".to_owned(),
+        model: ModelSpec {
+            backbone: Backbone::Atto,
+            task: Task::Classification,
+            bands: vec!["red".to_owned()],
+            classes: vec!["a".to_owned(), "b".to_owned()],
+        },
+        deadline: Timestamp(u64::MAX),
+        min_institutions: 2,
+        accepted: false,
+        work: Work::Statistics,
+    }
+}
