@@ -7,6 +7,7 @@
 //! ```
 
 pub mod aggregation;
+pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod grpc;

@@ -1,0 +1,209 @@
+//! The command line of `eosfed`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+/// Operate a federation, and use what it makes.
+///
+/// Invite institutions, submit jobs and watch them, look at specialists, cut and pull ensemble
+/// releases. Needs an identity: the folder `operator` that `eosfed-coordinator init` has made.
+#[derive(Debug, Parser)]
+#[command(name = "eosfed", version, after_help = "\
+Examples:
+  export EOSFED_IDENTITY=/var/lib/eosfed/operator
+  eosfed institution invite univ-ghent --token-file ghent.token
+  eosfed job submit plan.toml --watch
+  eosfed release pull --to ensemble
+
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 the coordinator does not answer.")]
+pub struct Arguments {
+    /// Folder with key, certificate and address [default: ~/.config/eosfed]
+    #[arg(long, global = true, env = "EOSFED_IDENTITY", value_name = "DIR")]
+    pub identity: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub output: Output,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Invite and list partner institutions
+    #[command(subcommand)]
+    Institution(Institution),
+    /// Submit, watch and control jobs
+    #[command(subcommand)]
+    Job(Job),
+    /// Look at specialists of the registry
+    #[command(subcommand)]
+    Specialist(Specialist),
+    /// Cut, list and pull ensemble releases
+    #[command(subcommand)]
+    Release(Release),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Commands about institutions.
+#[derive(Debug, Subcommand)]
+pub enum Institution {
+    /// Make a join token for an institution
+    ///
+    /// The token works once, until it expires, and is not kept: hand it over in private. An
+    /// institution that is enrolled already can be invited again, to join with a new key.
+    Invite {
+        /// 1 to 40 lower-case letters, digits and hyphens
+        name: String,
+        /// How long the token can be used, such as 90s, 30m, 24h or 7d
+        #[arg(long, default_value = "24h", value_parser = duration)]
+        valid_for: Duration,
+        /// Write the token to this file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+    },
+    /// List institutions: since when, last seen, bytes received
+    List,
+}
+
+/// Commands about jobs.
+#[derive(Debug, Subcommand)]
+pub enum Job {
+    /// Check a plan without a coordinator: every broken rule at once
+    Check {
+        /// The plan, TOML
+        plan: PathBuf,
+    },
+    /// Submit a plan as a job
+    Submit {
+        /// The plan, TOML
+        plan: PathBuf,
+        /// Stay and show progress until the job rests
+        #[arg(long)]
+        watch: bool,
+    },
+    /// List jobs
+    List,
+    /// Show everything about a job
+    Show(JobId),
+    /// Show a job's progress until it rests; exit code 0 only if it has finished
+    Watch(JobId),
+    /// Stop a job for good
+    Cancel(JobId),
+    /// Let a paused job go on
+    Resume(JobId),
+    /// Draw a job's training curves as a PNG
+    Plot {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// The picture to write
+        #[arg(long, short, value_name = "FILE", default_value = "curves.png")]
+        file: PathBuf,
+    },
+}
+
+/// Which job.
+#[derive(Debug, Clone, Args)]
+pub struct JobId {
+    /// Its id, such as j-0a1b2c3d, or `latest`
+    pub job: String,
+}
+
+/// Commands about specialists.
+#[derive(Debug, Subcommand)]
+pub enum Specialist {
+    /// List all specialists
+    List,
+    /// Show a specialist's card
+    Show {
+        /// NAME (the latest version), NAME@VERSION or a digest
+        reference: String,
+    },
+}
+
+/// Commands about releases.
+#[derive(Debug, Subcommand)]
+pub enum Release {
+    /// Cut a release
+    Create {
+        /// NAME, NAME@VERSION or digest of a specialist; may be repeated [default: the latest of all]
+        #[arg(long = "specialist", value_name = "REF")]
+        specialists: Vec<String>,
+        /// What changed, in words
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// List releases
+    List,
+    /// Show a release
+    Show {
+        /// Its number [default: the latest]
+        number: Option<u32>,
+    },
+    /// Download a release: manifest, cards and weights
+    ///
+    /// Every file is checked against its digest. A pull that was interrupted goes on where it was; a
+    /// complete one costs one question.
+    Pull {
+        /// Its number [default: the latest]
+        number: Option<u32>,
+        /// The folder to write
+        #[arg(long = "to", short = 'o', visible_alias = "dir", value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+/// A duration such as `90s`, `30m`, `24h` or `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let rule = || format!("use a number and one of s, m, h, d, such as `24h`; found `{text}`");
+    let unit = text.chars().last().ok_or_else(rule)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(rule()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| rule())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(rule)
+}
+
+/// Prints the completion script of a shell.
+pub(super) fn completions(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Arguments::command(), "eosfed", &mut std::io::stdout());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+        for bad in ["", "24", "h", "-1h", "1w", "99999999999999999999d", "1ä"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `eosfed job`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use eosfed_common::plan::Plan;
+use eosfed_proto::v1;
+use serde_json::json;
+
+use super::arguments::{Job, Output};
+use super::connection::{Connection, decode, key};
+use super::{plot, print, watch};
+use crate::domain::round::Purpose;
+use crate::domain::view::{JobView, ParticipantView, RoundView};
+
+/// Checks a plan on this machine.
+pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let (_, plan) = read(path)?;
+    match output {
+        Output::Json => print::json(&plan)?,
+        Output::Table => println!("{} keeps every rule of a plan", path.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<(String, Plan)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let plan = Plan::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    Ok((text, plan))
+}
+
+pub(super) async fn run(connection: &mut Connection, command: &Job, output: Output) -> anyhow::Result<ExitCode> {
+    match command {
+        Job::Check { plan } => return check(plan, output),
+        Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
+        Job::List => list(connection, output).await?,
+        Job::Show(id) => {
+            let job = get(connection, &id.job).await?;
+            match output {
+                Output::Json => print::json(&job)?,
+                Output::Table => show(&job),
+            }
+        }
+        Job::Watch(id) => {
+            let id = get(connection, &id.job).await?.id.to_string();
+            return watch::watch(connection, &id, output).await;
+        }
+        Job::Cancel(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.cancel_job(v1::CancelJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "cancelled", output)?;
+        }
+        Job::Resume(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.resume_job(v1::ResumeJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "resumed", output)?;
+        }
+        Job::Plot { job, file } => {
+            let job = get(connection, &job.job).await?;
+            plot::plot(&job, file)?;
+            match output {
+                Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
+                Output::Table => println!("the curves of job {} are in {}", job.id, file.display()),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn submit(
+    connection: &mut Connection,
+    path: &Path,
+    watch: bool,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let (plan_toml, _) = read(path)?;
+    let request = v1::SubmitJobRequest { plan_toml, idempotency_key: key() };
+    let answer = connection.operator.submit_job(request).await;
+    let job = connection.answer(answer)?.job;
+    if watch {
+        eprintln!("submitted as job {job}");
+        return watch::watch(connection, &job, output).await;
+    }
+    match output {
+        Output::Json => print::json(&json!({ "job": job }))?,
+        Output::Table => println!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(&json!({ "job": job, "done": what })),
+        Output::Table => {
+            println!("job {job} is {what}");
+            Ok(())
+        }
+    }
+}
+
+async fn all(connection: &mut Connection) -> anyhow::Result<Vec<JobView>> {
+    let answer = connection.operator.list_jobs(v1::ListJobsRequest {}).await;
+    connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
+}
+
+async fn get(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
+    if id == "latest" {
+        let last = all(connection).await?.pop();
+        return last.context("there is no job yet; submit one with `eosfed job submit PLAN.toml`");
+    }
+    let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;
+    decode(&connection.answer(answer)?.job_json)
+}
+
+async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()> {
+    let jobs = all(connection).await?;
+    if output == Output::Json {
+        return print::json(&jobs);
+    }
+    let mut table = print::table(&["job", "name", "mode", "state", "round", "submitted", "made"]);
+    for job in &jobs {
+        let round = job.current.as_ref().map_or_else(
+            || "–".to_owned(),
+            |round| format!("{} of {}, {}", round.index + 1, job.rounds, round.phase),
+        );
+        table.add_row([
+            job.id.to_string(),
+            job.plan.name.clone(),
+            job.plan.mode.to_string(),
+            job.state.clone(),
+            round,
+            print::when(job.submitted_at),
+            job.produced.join(" "),
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn show(job: &JobView) {
+    println!("job {}: {} ({})", job.id, job.plan.name, job.plan.mode);
+    println!("  state      {}", job.state);
+    if let Some(why) = &job.why {
+        println!("  because    {why}");
+    }
+    println!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
+    if let Some(at) = job.ended_at {
+        println!("  ended      {} ({} after it was submitted)", print::when(at), print::span(at.since(job.submitted_at).as_secs()));
+    }
+    if !job.produced.is_empty() {
+        println!("  made       {}", job.produced.join(", "));
+    }
+    if let Some(number) = job.release {
+        println!("  release    {number}");
+    }
+    for entry in job.normalisation.iter().flatten() {
+        println!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
+    }
+    for round in job.history.iter().chain(&job.current) {
+        println!("\n{}", heading(round, job.rounds));
+        println!("{}", table(round));
+    }
+}
+
+/// What a round is, in a line.
+pub(super) fn heading(round: &RoundView, rounds: u32) -> String {
+    let what = match round.purpose {
+        Purpose::Statistics => "statistics".to_owned(),
+        Purpose::OneShot => "one-shot training".to_owned(),
+        Purpose::Train(index) => format!("training round {}", index + 1),
+    };
+    let mut line = format!("round {} of {rounds}: {what}, {}", round.index + 1, round.phase);
+    if round.attempt > 1 {
+        let _ = write!(line, ", attempt {}", round.attempt);
+    }
+    line
+}
+
+fn table(round: &RoundView) -> comfy_table::Table {
+    let mut table = print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
+    for (name, one) in &round.participants {
+        table.add_row([
+            name.to_string(),
+            one.state.clone(),
+            steps(one),
+            one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
+            print::metrics(&one.metrics),
+            one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
+            one.message.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn steps(one: &ParticipantView) -> String {
+    match (one.step, one.steps) {
+        (0, 0) => "–".to_owned(),
+        (step, 0) => step.to_string(),
+        (step, steps) => format!("{step}/{steps}"),
+    }
+}

@@ -1,0 +1,74 @@
+//! Tables, times and numbers for people, JSON for programs.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use eosfed_common::card::{Energy, EnergySource};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use serde::Serialize;
+
+/// Prints a JSON document.
+pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// A table with these column titles.
+pub(super) fn table(titles: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_header(titles);
+    table
+}
+
+/// How long ago, or in how long.
+pub(super) fn when(at: Timestamp) -> String {
+    let now = SystemClock.now();
+    if at > now { format!("in {}", span(at.since(now).as_secs())) } else { format!("{} ago", span(now.since(at).as_secs())) }
+}
+
+/// [`when`], or a dash.
+pub(super) fn when_if(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "–".to_owned(), when)
+}
+
+/// A number of seconds, coarsely.
+pub(super) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A number of bytes.
+pub(super) fn bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+/// Metrics, the few that tell most.
+pub(super) fn metrics(metrics: &std::collections::BTreeMap<String, f64>) -> String {
+    let told = ["miou", "accuracy", "loss"];
+    let shown = told.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
+    let shown: Vec<_> = shown.collect();
+    if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
+}
+
+/// Energy with where the figure is from.
+pub(super) fn energy(energy: &Energy) -> String {
+    match energy.source {
+        EnergySource::Measured => format!("{:.4} kWh (measured)", energy.kwh),
+        EnergySource::Estimated => format!("{:.4} kWh (estimated)", energy.kwh),
+        EnergySource::Unavailable => "–".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_coarse() {
+        let spans = [5, 65, 7200, 300_000].map(span);
+        assert_eq!(spans, ["5 s", "1 min", "2 h", "3 days"]);
+    }
+}

@@ -1,0 +1,135 @@
+//! `eosfed release`.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::net::transfer::download;
+use eosfed_common::weights::write_atomically;
+use eosfed_proto::v1;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+
+use super::arguments::{Output, Release};
+use super::connection::{Connection, decode, key};
+use super::{print, specialist};
+
+/// Tries at one file; each goes on where the last ended.
+const TRIES: u32 = 5;
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Release,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Release::Create { specialists, note } => {
+            let request = v1::CreateReleaseRequest {
+                specialists: specialists.clone(),
+                note: note.clone(),
+                idempotency_key: key(),
+            };
+            let answer = connection.operator.create_release(request).await;
+            show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
+        }
+        Release::List => {
+            let answer = connection.operator.list_releases(v1::ListReleasesRequest {}).await;
+            let list = connection.answer(answer)?.manifests_json;
+            let list = list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
+            match output {
+                Output::Json => print::json(&list)?,
+                Output::Table => println!("{}", table(&list)),
+            }
+        }
+        Release::Show { number } => show(&get(connection, *number).await?, output)?,
+        Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {
+    let request = v1::GetReleaseRequest { number: number.unwrap_or_default() };
+    let answer = connection.operator.get_release(request).await;
+    decode(&connection.answer(answer)?.manifest_json)
+}
+
+fn table(list: &[ReleaseManifest]) -> comfy_table::Table {
+    let mut table = print::table(&["release", "cut", "specialists", "note"]);
+    for release in list {
+        let names: Vec<_> = release.specialists.iter().map(|c| format!("{}@{}", c.name, c.version)).collect();
+        table.add_row([
+            release.number.to_string(),
+            print::when(release.created_at),
+            names.join(" "),
+            release.note.clone(),
+        ]);
+    }
+    table
+}
+
+fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(release),
+        Output::Table => {
+            println!("release {}, cut {} ({})", release.number, release.created_at, release.note);
+            println!("{}", specialist::table(&release.specialists));
+            Ok(())
+        }
+    }
+}
+
+async fn pull(
+    connection: &mut Connection,
+    number: Option<u32>,
+    folder: &Path,
+    output: Output,
+) -> anyhow::Result<()> {
+    let release = get(connection, number).await?;
+    let total = release.specialists.iter().map(|card| card.weights_bytes).sum();
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")?;
+    let bar = ProgressBar::new(total).with_style(style);
+    for card in &release.specialists {
+        bar.set_message(card.name.to_string());
+        fetch(connection, card, &folder.join(card.name.as_str())).await?;
+        bar.inc(card.weights_bytes);
+    }
+    bar.finish_and_clear();
+    // Last: a folder with a manifest is complete.
+    write(&folder.join(ReleaseManifest::FILE), &release)?;
+    match output {
+        Output::Json => print::json(&json!({ "folder": folder, "release": release.number, "bytes": total })),
+        Output::Table => {
+            println!(
+                "release {} is in {}: {} specialists, {}",
+                release.number,
+                folder.display(),
+                release.specialists.len(),
+                print::bytes(total)
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (path, blob) = (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
+    let mut tries = 1;
+    while let Err(refusal) = download(connection.transport.clone(), blob, &path).await {
+        if !refusal.reason.is_transient() || tries == TRIES {
+            return Err(refusal.into());
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(tries.into())).await;
+        tries += 1;
+    }
+    write(&folder.join(CARD_FILE), card)
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(value)?;
+    write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))
+}
