@@ -1,0 +1,126 @@
+"""Tests of the scripts that fetch things: against a server of their own, on loopback."""
+
+import contextlib
+import hashlib
+import http.server
+import io
+import sys
+import tempfile
+import threading
+import unittest
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "lib"), str(HERE / "libtorch")]
+import bootstrap  # noqa: E402
+import fetch  # noqa: E402
+
+BODY = bytes(range(256)) * 20_000
+DIGEST = hashlib.sha256(BODY).hexdigest()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves BODY; honours ranges; can end early."""
+
+    asked = []
+    cut_after = None
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        Server.asked.append(wanted)
+        start = int(wanted[len("bytes="):-1]) if wanted else 0
+        if start >= len(BODY):
+            self.send_error(416)
+            return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(BODY) - start))
+        self.end_headers()
+        body = BODY[start:]
+        if Server.cut_after is not None:
+            body, Server.cut_after = body[:Server.cut_after], None
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Download(unittest.TestCase):
+    def setUp(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/x"
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.path = self.folder / "file"
+        self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+        Server.asked, Server.cut_after = [], None
+
+    def tearDown(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def test_an_interrupted_download_goes_on_where_it_was(self):
+        Server.cut_after = 1_500_000
+        fetch.download(self.url, self.path, DIGEST, "file")
+        self.assertEqual(self.path.read_bytes(), BODY)
+        self.assertEqual(len(Server.asked), 2)
+        self.assertTrue(Server.asked[1].startswith("bytes="), Server.asked)
+
+    def test_what_an_earlier_run_has_left_is_used(self):
+        (self.folder / "file.part").write_bytes(BODY[:1000])
+        fetch.download(self.url, self.path, DIGEST, "file")
+        self.assertEqual(Server.asked, ["bytes=1000-"])
+        (self.folder / "again.part").write_bytes(BODY)
+        fetch.download(self.url, self.folder / "again", DIGEST, "file")
+        self.assertEqual((self.folder / "again").read_bytes(), BODY)
+
+    def test_other_bytes_are_thrown_away_and_named(self):
+        with self.assertRaisesRegex(fetch.FetchError, f"SHA-256 {DIGEST}, expected 00"):
+            fetch.download(self.url, self.path, "00", "file")
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_server_that_is_gone_is_a_sentence(self):
+        self.server.server_close()
+        fetch.time.sleep, sleep = lambda _: None, fetch.time.sleep
+        self.addCleanup(setattr, fetch.time, "sleep", sleep)
+        with self.assertRaisesRegex(fetch.FetchError, "run the same command again"):
+            fetch.download("http://127.0.0.1:9/x", self.path, DIGEST, "file")
+
+
+class Bootstrap(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def libtorch(self, version):
+        (self.folder / "lib").mkdir()
+        (self.folder / "include").mkdir()
+        (self.folder / "lib" / "libtorch_cpu.so").touch()
+        (self.folder / "build-version").write_text(version)
+
+    def test_an_existing_libtorch_is_respected(self):
+        self.libtorch(bootstrap.VERSION + "+cpu\n")
+        given = {"LIBTORCH": str(self.folder)}
+        self.assertEqual(bootstrap.provide(Path("/nowhere"), given, []), self.folder)
+
+    def test_another_version_is_refused_with_both_named(self):
+        self.libtorch("1.2.3")
+        with self.assertRaisesRegex(bootstrap.FetchError, "`1.2.3`.*`2.13.0`.*unset"):
+            bootstrap.provide(Path("/nowhere"), {"LIBTORCH": str(self.folder)}, [])
+
+    def test_a_check_installs_nothing(self):
+        with self.assertRaisesRegex(bootstrap.FetchError, "make libtorch"):
+            bootstrap.provide(self.folder / "none", {}, [], check=True)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_only_what_is_named_leaves_a_wheel(self):
+        wheel = self.folder / "w.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for name in ("torch/include/a/b.h", "torch/lib/libc10.so", "torch/lib/libbig.so", "torch/x.py"):
+                archive.writestr(name, name)
+        bootstrap.extract({"take": ["torch/include/", "torch/lib/libc10.so"]}, wheel, self.folder / "out")
+        made = sorted(str(path.relative_to(self.folder / "out")) for path in (self.folder / "out").rglob("*.*"))
+        self.assertEqual(made, ["include/a/b.h", "lib/libc10.so"])
+
+
+if __name__ == "__main__":
+    unittest.main()
