@@ -1,0 +1,71 @@
+# EoS-Fed. `make help` lists what can be made.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CARGO ?= cargo
+SEED ?= 0
+RESULTS ?= demo-results
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The folder of libtorch; installs it when it is not there. Evaluated where it is used only.
+WITH_LIBTORCH = export LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"
+WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
+PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
+
+.PHONY: help demo test libtorch build release fmt lint doc deny goldens clean-demo tools
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  make demo SEED=1            another seed"
+	@echo "  make demo DATA=DIR          the same story on a EuroSAT folder (multispectral GeoTIFFs, one folder a class)"
+	@echo "  make demo RESULTS=DIR       where the results go (demo-results)"
+
+demo: release ## Watch three institutions build an ensemble from a real satellite scene
+	BIN_DIR="$(TARGET)/release" RESULTS="$(RESULTS)" SEED="$(SEED)" DATA="$(DATA)" PYTHON="$(PYTHON)" bash deploy/demo/demo.sh
+
+test: tools ## Run every test, with and without libtorch
+	@stage() { echo "== $$1"; shift; local start=$$SECONDS; "$$@"; echo "== took $$((SECONDS - start)) s"; }; \
+	stage "scripts" $(PYTHON) deploy/test_deploy.py; \
+	stage "without libtorch" env -u LIBTORCH $(CARGO) test --quiet $(WITHOUT_LIBTORCH); \
+	$(WITH_LIBTORCH); \
+	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \
+	stage "programs" $(CARGO) build --quiet $(PROGRAMS); \
+	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
+
+libtorch: tools ## Install libtorch into the user's cache and print its folder
+	@$(PYTHON) deploy/libtorch/bootstrap.py
+
+build: tools ## Build the programs for development
+	@$(WITH_LIBTORCH); $(CARGO) build $(PROGRAMS)
+
+release: tools ## Build the programs for use
+	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS)
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+lint: ## Look for mistakes; warnings count
+	@$(WITH_LIBTORCH); $(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: ## Write the library documentation; warnings count
+	@$(WITH_LIBTORCH); RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+deny: ## Check licences, sources and bans of the dependencies
+	$(CARGO) deny check bans licenses sources
+
+goldens: ## Make the network's golden tests again with timm, in a throw-away environment
+	$(PYTHON) -m venv $(TARGET)/goldens
+	$(TARGET)/goldens/bin/pip install --quiet torch==2.13.0 timm==1.0.31 safetensors
+	$(TARGET)/goldens/bin/python client/trainer/goldens/generate.py
+
+clean-demo: ## Remove the demo's results
+	rm -rf "$(RESULTS)"
+
+tools:
+	@need() { command -v "$$1" > /dev/null || { echo "error: $$1 is missing; install it with: $$2" >&2; exit 1; }; }; \
+	need $(CARGO) "curl https://sh.rustup.rs | sh"; \
+	need $(PYTHON) "apt-get install python3"; \
+	need c++ "apt-get install g++"
