@@ -129,7 +129,7 @@ fn bands(summary: &Summary) -> Table {
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table
 }
 

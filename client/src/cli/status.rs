@@ -52,7 +52,7 @@ fn report(site: &Site) -> anyhow::Result<Value> {
 
 fn table(report: &Value) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let mut row = |key: &str, value: &Value| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if value != "null" {

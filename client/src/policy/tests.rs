@@ -23,7 +23,8 @@ fn unknown_words_are_refused() {
 
 #[test]
 fn each_rule_alone_refuses() {
-    let cases: [(&str, fn(&mut Policy)); 9] = [
+    type Change = fn(&mut Policy);
+    let cases: [(&str, Change); 9] = [
         ("job_kinds", |p| p.allow.job_kinds.clear()),
         ("modes", |p| p.allow.modes = vec![Mode::OneShot]),
         ("tasks", |p| p.allow.tasks = vec![Task::Segmentation]),

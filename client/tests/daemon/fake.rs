@@ -1,0 +1,212 @@
+//! A coordinator of a few lines: one assignment, real TLS, and switches for what can go wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use eosfed_common::assignment::{Assignment, Directive};
+use eosfed_common::net::status::to_status;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+use eosfed_proto::v1;
+use eosfed_proto::v1::blobs_server::Blobs;
+use eosfed_proto::v1::participant_server::Participant;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What the coordinator knows, and its switches.
+#[derive(Debug, Default)]
+pub(crate) struct Inner {
+    pub(crate) assignment: Option<Assignment>,
+    pub(crate) updates: BTreeMap<String, v1::SubmitUpdateRequest>,
+    pub(crate) statistics: Vec<v1::SubmitStatisticsRequest>,
+    pub(crate) failures: Vec<String>,
+    pub(crate) refusals: Vec<v1::Refusal>,
+    pub(crate) points: Vec<v1::CurvePoint>,
+    pub(crate) beats: usize,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+    pub(crate) tokens: BTreeSet<String>,
+    /// Nothing is answered.
+    pub(crate) down: bool,
+    /// Downloads end in the middle.
+    pub(crate) hold_downloads: bool,
+    /// Submissions are recorded, but the answer is lost.
+    pub(crate) lose_answers: bool,
+    /// Heartbeats are told to stop.
+    pub(crate) stop: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fake(Arc<Mutex<Inner>>);
+
+impl Fake {
+    pub(crate) fn offering(assignment: Assignment) -> Self {
+        let fake = Self::default();
+        fake.get().assignment = Some(assignment);
+        fake
+    }
+
+    pub(crate) fn get(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    fn up(&self) -> Result<MutexGuard<'_, Inner>, Status> {
+        let inner = self.get();
+        if inner.down { Err(Status::unavailable("switched off")) } else { Ok(inner) }
+    }
+
+    fn holder(&self, token: &str) -> Result<MutexGuard<'_, Inner>, Status> {
+        let inner = self.up()?;
+        if inner.tokens.contains(token) {
+            return Ok(inner);
+        }
+        Err(to_status(&Refusal::new(Reason::LeaseMismatch, "not the lease")))
+    }
+}
+
+#[tonic::async_trait]
+impl Participant for Fake {
+    async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
+        drop(self.up()?);
+        let protocol = v1::ProtocolVersion::ProtocolVersion1.into();
+        let (release, institution) = ("0".to_owned(), "west".to_owned());
+        Ok(Response::new(v1::HelloResponse { protocol, release, institution }))
+    }
+
+    async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {
+        if request.get_ref().seen_revision == 1 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        let assignments = self.up()?.assignment.iter().cloned().map(Into::into).collect();
+        Ok(Response::new(v1::PollResponse { revision: 1, assignments }))
+    }
+
+    async fn accept(
+        &self,
+        request: Request<v1::AcceptRequest>,
+    ) -> Result<Response<v1::AcceptResponse>, Status> {
+        let mut inner = self.up()?;
+        let wanted = inner.assignment.as_ref().map(|offer| offer.id.to_string());
+        if wanted != Some(request.into_inner().assignment) {
+            return Err(to_status(&Refusal::new(Reason::RoundClosed, "closed")));
+        }
+        let lease_token = format!("{:032x}", inner.tokens.len());
+        inner.tokens.insert(lease_token.clone());
+        Ok(Response::new(v1::AcceptResponse { lease_token, expires_at: u64::MAX }))
+    }
+
+    async fn refuse(
+        &self,
+        request: Request<v1::RefuseRequest>,
+    ) -> Result<Response<v1::RefuseResponse>, Status> {
+        let mut inner = self.up()?;
+        inner.refusals.extend(request.into_inner().refusal);
+        Ok(Response::new(v1::RefuseResponse {}))
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
+        let request = request.into_inner();
+        let mut inner = self.holder(&request.lease_token)?;
+        inner.beats += 1;
+        inner.points.extend(request.points);
+        let directive = if inner.stop {
+            inner.assignment = None;
+            Directive::Stop(Refusal::new(Reason::JobEnded, "cancelled"))
+        } else {
+            Directive::Continue(eosfed_common::clock::Timestamp(u64::MAX))
+        };
+        Ok(Response::new(directive.into()))
+    }
+
+    async fn submit_update(
+        &self,
+        request: Request<v1::SubmitUpdateRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let request = request.into_inner();
+        let mut inner = self.holder(&request.lease_token)?;
+        let digest = request.weights.clone().unwrap_or_default().digest;
+        if !inner.blobs.contains_key(&digest) {
+            return Err(to_status(&Refusal::new(Reason::BlobMissing, "upload first")));
+        }
+        inner.updates.insert(request.idempotency_key.clone(), request);
+        if inner.lose_answers {
+            return Err(Status::unavailable("lost"));
+        }
+        inner.assignment = None;
+        Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))
+    }
+
+    async fn submit_statistics(
+        &self,
+        request: Request<v1::SubmitStatisticsRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let request = request.into_inner();
+        let mut inner = self.holder(&request.lease_token)?;
+        inner.statistics.push(request);
+        inner.assignment = None;
+        Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))
+    }
+
+    async fn report_failure(
+        &self,
+        request: Request<v1::ReportFailureRequest>,
+    ) -> Result<Response<v1::ReportFailureResponse>, Status> {
+        let request = request.into_inner();
+        let mut inner = self.holder(&request.lease_token)?;
+        inner.failures.push(request.message);
+        inner.assignment = None;
+        Ok(Response::new(v1::ReportFailureResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl Blobs for Fake {
+    type DownloadStream = Pin<Box<dyn Stream<Item = Result<v1::DownloadResponse, Status>> + Send>>;
+
+    async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::StatResponse>, Status> {
+        let inner = self.up()?;
+        let found = inner.blobs.get(&request.get_ref().digest);
+        let bytes = found.map_or(0, |blob| blob.len() as u64);
+        Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes }))
+    }
+
+    async fn download(
+        &self,
+        request: Request<v1::DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        let v1::DownloadRequest { digest, offset } = request.into_inner();
+        let inner = self.up()?;
+        let blob = inner.blobs.get(&digest).ok_or_else(|| Status::not_found(digest))?;
+        let rest = &blob[usize::try_from(offset).unwrap()..];
+        let mut parts: Vec<Result<v1::DownloadResponse, Status>> = rest
+            .chunks(1 << 20)
+            .map(|chunk| Ok(v1::DownloadResponse { chunk: chunk.to_vec().into() }))
+            .collect();
+        if inner.hold_downloads {
+            parts.truncate(1);
+            parts.push(Err(Status::unavailable("cut")));
+        }
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<v1::UploadRequest>>,
+    ) -> Result<Response<v1::UploadResponse>, Status> {
+        drop(self.up()?);
+        let mut stream = request.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(v1::UploadRequest { part }) = stream.message().await? {
+            if let Some(v1::upload_request::Part::Chunk(chunk)) = part {
+                bytes.extend_from_slice(&chunk);
+            }
+        }
+        let size = bytes.len() as u64;
+        self.up()?.blobs.insert(Digest::of(&bytes).to_string(), bytes);
+        Ok(Response::new(v1::UploadResponse { bytes: size }))
+    }
+}

@@ -1,0 +1,205 @@
+//! The daemon against a coordinator behind TLS and a training program of a few lines of shell.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod fake;
+mod world;
+
+use eosfed_client::daemon::State;
+use eosfed_common::assignment::{BlobRef, Work};
+use eosfed_common::weights::Digest;
+use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
+
+fn good() -> String {
+    format!("{STARTED}{FINISHED}")
+}
+
+/// A trainer that waits for a file `go` beside it before it finishes.
+fn patient() -> String {
+    format!("{STARTED}\nuntil [ -e \"$(dirname \"$0\")/go\" ]; do sleep 0.05; done\n{FINISHED}")
+}
+
+#[tokio::test]
+async fn one_shot_training_is_handed_in() {
+    let world = World::new(training(), &good()).await;
+    world.run().await;
+    let inner = world.fake.get();
+    let update = inner.updates.values().next().unwrap();
+    assert_eq!((inner.updates.len(), update.samples, update.metrics.len()), (1, 9, 1));
+    let digest = Digest::of_file(&WEIGHTS.1).unwrap().to_string();
+    assert_eq!(update.weights.as_ref().unwrap().digest, digest);
+    assert!(inner.beats > 0);
+    assert_eq!(inner.points.iter().map(|point| point.step).collect::<Vec<_>>(), [2, 4]);
+    let sent = world.site().sent().unwrap();
+    assert!(sent.weights > 13_000_000 && sent.metrics > 0 && sent.control > 0, "{sent:?}");
+}
+
+#[tokio::test]
+async fn metrics_stay_when_the_policy_says_so() {
+    let world = World::new(training(), &good()).await;
+    let policy = POLICY.replace("\"metrics\", ", "");
+    world.site().write("policy.toml", policy.as_bytes()).unwrap();
+    world.run().await;
+    let inner = world.fake.get();
+    assert!(inner.updates.values().all(|update| update.metrics.is_empty()) && inner.updates.len() == 1);
+    assert_eq!(inner.points, []);
+}
+
+#[tokio::test]
+async fn statistics_are_those_of_the_training_part() {
+    let world = World::new(statistics(), "exit 1").await;
+    world.run().await;
+    let inner = world.fake.get();
+    let bands = &inner.statistics[0].bands;
+    assert_eq!((inner.statistics.len(), bands.len(), bands[0].band.as_str()), (1, 1, "red"));
+    assert!(bands[0].count % 64 == 0 && bands[0].count < 24 * 64, "{bands:?}");
+    assert!(bands[0].mean > 5.0 && bands[0].m2 > 0.0, "{bands:?}");
+}
+
+#[tokio::test]
+async fn what_the_policy_forbids_is_declined() {
+    let world = World::new(training(), &good()).await;
+    world.site().write("policy.toml", eosfed_client::policy::SAMPLE.as_bytes()).unwrap();
+    let (sender, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    sender.raise();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert_eq!((inner.refusals.len(), inner.refusals[0].reason.as_str()), (1, "POLICY"));
+    assert!(inner.tokens.is_empty(), "nothing was accepted");
+}
+
+#[tokio::test]
+async fn imagery_of_other_classes_is_declined() {
+    let mut assignment = training();
+    assignment.model.classes = vec!["b".to_owned(), "a".to_owned()];
+    let world = World::new(assignment, &good()).await;
+    let (sender, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    sender.raise();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert_eq!(inner.refusals[0].reason, "DATA_UNFIT");
+    assert!(inner.refusals[0].message.contains("in this order"), "{:?}", inner.refusals);
+}
+
+#[tokio::test]
+async fn a_crash_in_any_phase_leads_to_one_update() {
+    let mut assignment = training();
+    let base = std::fs::read(&WEIGHTS.1).unwrap();
+    let blob = BlobRef { digest: Digest::of(&base), size: base.len() as u64 };
+    let Work::Training(work) = &mut assignment.work else { unreachable!() };
+    work.base = Some(blob);
+    let world = World::new(assignment, &patient()).await;
+    {
+        let mut inner = world.fake.get();
+        inner.blobs.insert(blob.digest.to_string(), base);
+        (inner.hold_downloads, inner.lose_answers) = (true, true);
+    }
+    world.crash_in("fetching").await;
+    world.fake.get().hold_downloads = false;
+    world.crash_in("training").await;
+    let State::Training { process: Some(process), .. } = world.state() else { panic!("a trainer runs") };
+    std::fs::write(world.path("go"), "").unwrap();
+    world.crash_in("submitting").await;
+    assert!(!std::path::Path::new(&format!("/proc/{}/fd/1", process.pid)).exists(), "the old one is gone");
+    assert_eq!(world.fake.get().updates.len(), 1, "recorded, though the answer was lost");
+    world.fake.get().lose_answers = false;
+    world.run().await;
+    assert_eq!(world.fake.get().updates.len(), 1);
+    assert_eq!(world.fake.get().tokens.len(), 1, "one lease was enough");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_given_up_is_taken_again() {
+    let world = World::new(training(), &patient()).await;
+    let (_sender, task) = world.start();
+    until(|| world.fake.get().beats > 0).await;
+    world.fake.get().tokens = ["none".to_owned()].into();
+    until(|| world.fake.get().tokens.len() == 2).await;
+    std::fs::write(world.path("go"), "").unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(world.fake.get().updates.len(), 1);
+}
+
+#[tokio::test]
+async fn training_goes_on_while_the_coordinator_is_down() {
+    let world = World::new(training(), &patient()).await;
+    let (_sender, task) = world.start();
+    until(|| world.state().name() == "training").await;
+    world.fake.get().down = true;
+    std::fs::write(world.path("go"), "").unwrap();
+    until(|| world.state().name() == "submitting").await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    world.fake.get().down = false;
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert_eq!(inner.updates.len(), 1);
+    assert_eq!(inner.points.len(), 2, "points wait too");
+}
+
+#[tokio::test]
+async fn stop_ends_the_trainer_and_drops_the_work() {
+    let script = format!(
+        "{STARTED}\ntrap 'echo x > \"$(dirname \"$0\")/stopped\"; exit 143' TERM\nwhile :; do sleep 0.05; done"
+    );
+    let world = World::new(training(), &script).await;
+    let (_sender, task) = world.start();
+    until(|| world.fake.get().points.len() == 1).await;
+    world.fake.get().stop = true;
+    task.await.unwrap().unwrap();
+    assert!(world.path("stopped").exists(), "the trainer was asked to end");
+    assert_eq!(world.state(), State::Idle);
+    assert!(world.fake.get().updates.is_empty());
+}
+
+#[tokio::test]
+async fn asked_to_end_the_daemon_keeps_its_work() {
+    let world = World::new(training(), &patient()).await;
+    let (sender, task) = world.start();
+    until(|| world.fake.get().points.len() == 1).await;
+    sender.raise();
+    task.await.unwrap().unwrap();
+    assert_eq!(world.state().name(), "training");
+    std::fs::write(world.path("go"), "").unwrap();
+    world.run().await;
+    assert_eq!(world.fake.get().updates.len(), 1);
+}
+
+#[tokio::test]
+async fn a_trainer_may_die_twice() {
+    let dying =
+        "n=\"$(dirname \"$0\")/deaths\"\necho x >> \"$n\"\n[ $(wc -l < \"$n\") -le 2 ] && kill -9 $$\n";
+    let world = World::new(training(), &format!("{dying}{}", good())).await;
+    world.run().await;
+    assert_eq!((world.fake.get().updates.len(), world.fake.get().failures.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_trainer_that_always_dies_is_reported() {
+    let world = World::new(training(), "echo no room >&2; exit 9").await;
+    world.run().await;
+    let inner = world.fake.get();
+    assert!(inner.updates.is_empty());
+    assert!(
+        inner.failures[0].contains("3 times") && inner.failures[0].contains("no room"),
+        "{:?}",
+        inner.failures
+    );
+}
+
+#[tokio::test]
+async fn weights_that_are_no_numbers_are_reported_and_do_not_leave() {
+    let script = format!("WEIGHTS={}\n{}", WEIGHTS.2.display(), good());
+    let world = World::new(training(), &script).await;
+    world.run().await;
+    let inner = world.fake.get();
+    assert!(inner.blobs.is_empty() && inner.updates.is_empty());
+    assert!(
+        inner.failures[0].contains("may not leave") && inner.failures[0].contains("NaN"),
+        "{:?}",
+        inner.failures
+    );
+    assert_eq!(world.site().sent().unwrap().weights, 0);
+}

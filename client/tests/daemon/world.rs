@@ -1,0 +1,239 @@
+//! A whole small world in a temporary folder: imagery, a joined state folder, a training program of
+//! a few lines of shell, and the fake coordinator behind TLS.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use eosfed_client::coordinator::GrpcCoordinator;
+use eosfed_client::daemon::{Daemon, DaemonError, JOURNAL, Pace, Parts, State, Stop, StopSender, stop};
+use eosfed_client::retry::Backoff;
+use eosfed_client::site::Site;
+use eosfed_client::trainer::TrainerCommand;
+use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
+use eosfed_common::net::acceptor::ServerTls;
+use eosfed_common::net::authority::{Authority, KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::identity::{Identity, Role};
+use eosfed_common::net::meter::Meter;
+use eosfed_common::plan::Mode;
+use eosfed_common::task::{DeviceChoice, Keep};
+use eosfed_common::weights::write;
+use eosfed_data::{Raster, write_geotiff};
+use eosfed_proto::v1::blobs_server::BlobsServer;
+use eosfed_proto::v1::participant_server::ParticipantServer;
+use rand::SeedableRng as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::fake::Fake;
+
+pub(crate) const POLICY: &str = r#"
+may_leave = ["frozen_weights", "updates", "metrics", "statistics"]
+approval = "automatic"
+[allow]
+job_kinds = ["specialist"]
+modes = ["one-shot", "rounds"]
+tasks = ["classification"]
+backbones = ["convnextv2_atto"]
+strategies = ["fed-avg"]
+"#;
+
+/// Says that it has started; what follows is each test's.
+pub(crate) const STARTED: &str = r#"
+out=$(dirname "$2")
+echo '{"event":"started","device":"cpu","steps":4,"resumed_at":0,"training_samples":9,"validation_samples":3,"warnings":[]}'
+echo '{"event":"epoch","epoch":1,"step":2,"loss":0.7,"learning_rate":0.1,"metrics":{"accuracy":0.5}}'
+"#;
+
+/// Finishes with the weights in `$WEIGHTS`, which the script's head sets.
+pub(crate) const FINISHED: &str = r#"
+cp "$WEIGHTS" "$out/weights.safetensors"
+echo '{"event":"epoch","epoch":2,"step":4,"loss":0.4,"learning_rate":0.0,"metrics":{"accuracy":0.8}}'
+echo '{"event":"finished","samples":9,"steps":4,"normalisation":[{"band":"red","mean":1.0,"std":2.0}],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'
+"#;
+
+pub(crate) fn model() -> ModelSpec {
+    ModelSpec {
+        backbone: Backbone::Atto,
+        task: Task::Classification,
+        bands: vec!["red".to_owned()],
+        classes: vec!["a".to_owned(), "b".to_owned()],
+    }
+}
+
+pub(crate) fn statistics() -> Assignment {
+    Assignment {
+        id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
+        job_name: "shared".to_owned(),
+        model: model(),
+        deadline: Timestamp(u64::MAX),
+        min_institutions: 2,
+        accepted: false,
+        work: Work::Statistics,
+    }
+}
+
+pub(crate) fn training() -> Assignment {
+    let work = TrainingWork {
+        mode: Mode::OneShot,
+        strategy: None,
+        base: None,
+        initial_seed: 1,
+        normalisation: None,
+        seed: 2,
+        schedule: [0.0, 1.0],
+        keep: Keep::Best,
+        settings: toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap(),
+    };
+    Assignment { work: Work::Training(Box::new(work)), ..statistics() }
+}
+
+/// Weights of the model, good and with one value that is no number.
+pub(crate) static WEIGHTS: LazyLock<(tempfile::TempDir, PathBuf, PathBuf)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
+    let mut tensors = initial_weights(&model(), 1);
+    write(&good, &signature(&model()), &tensors).unwrap();
+    tensors.values_mut().next().unwrap()[0] = f32::NAN;
+    write(&bad, &signature(&model()), &tensors).unwrap();
+    (folder, good, bad)
+});
+
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    pub(crate) fake: Fake,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl World {
+    /// A world whose trainer runs this script.
+    pub(crate) async fn new(assignment: Assignment, script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        imagery(folder.path());
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        std::fs::write(state.join("policy.toml"), POLICY).unwrap();
+        let weights = WEIGHTS.1.display();
+        std::fs::write(folder.path().join("trainer"), format!("WEIGHTS={weights}\n{script}")).unwrap();
+        let now = SystemClock.now();
+        let authority = Authority::open(&Authority::create(now).unwrap()).unwrap();
+        let day = Duration::from_secs(86_400);
+        let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
+        let identity = Identity { role: Role::Institution, name: "west".parse().unwrap() };
+        let certificate_pem = authority.certify(&request_pem, &identity, now, day).unwrap();
+        let pair = KeyAndCertificate { key_pem, certificate_pem };
+        Site::at(&state).replace_identity(&pair, authority.certificate_pem()).unwrap();
+        let tls = authority.server(&["localhost".to_owned()], now, day).unwrap();
+        let tls = ServerTls::new(&tls, authority.certificate_pem()).unwrap();
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let fake = Fake::offering(assignment);
+        let served = tonic::transport::Server::builder()
+            .add_service(ParticipantServer::new(fake.clone()))
+            .add_service(BlobsServer::new(fake.clone()))
+            .serve_with_incoming(tls.incoming(listener));
+        let server = tokio::spawn(async move { served.await.unwrap() });
+        Self { folder, fake, url, server }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn site(&self) -> Site {
+        Site::at(&self.path("state"))
+    }
+
+    pub(crate) fn daemon(&self, stop: Stop) -> Daemon<GrpcCoordinator> {
+        let (site, meter) = (self.site(), Meter::default());
+        let credentials = site.credentials().unwrap();
+        let fast = Duration::from_millis(40);
+        let parts = Parts {
+            coordinator: GrpcCoordinator::new(&self.url, &credentials, meter.clone()).unwrap(),
+            site,
+            credentials,
+            meter,
+            dataset: self.path("imagery"),
+            trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
+            device: DeviceChoice::Cpu,
+            threads: None,
+            pace: Pace {
+                heartbeat: fast,
+                poll: fast,
+                waiting: fast,
+                backoff: Backoff { first: fast, limit: fast },
+            },
+            clock: Arc::new(SystemClock),
+            rng: rand_chacha::ChaCha12Rng::seed_from_u64(3),
+            once: true,
+        };
+        Daemon::new(parts, stop).unwrap()
+    }
+
+    /// Runs the daemon until its one assignment has come to its end.
+    pub(crate) async fn run(&self) {
+        let (_sender, wish) = stop();
+        tokio::time::timeout(Duration::from_secs(60), self.daemon(wish).run())
+            .await
+            .expect("in time")
+            .unwrap();
+        assert_eq!(self.state(), State::Idle);
+        let left = std::fs::read_dir(self.site().work()).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "folders of assignments are removed");
+    }
+
+    /// Starts the daemon beside the test.
+    pub(crate) fn start(&self) -> (StopSender, JoinHandle<Result<(), DaemonError>>) {
+        let (sender, wish) = stop();
+        (sender, tokio::spawn(self.daemon(wish).run()))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.site().read_json(JOURNAL).unwrap().unwrap_or_default()
+    }
+
+    /// Starts the daemon, lets it come into a phase and ends it as a crash would.
+    pub(crate) async fn crash_in(&self, phase: &str) {
+        let (_sender, task) = self.start();
+        until(|| self.state().name() == phase).await;
+        // Into the phase, not just to its door.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(self.state().name(), phase);
+    }
+}
+
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain");
+}
+
+fn imagery(folder: &Path) {
+    for class in ["a", "b"] {
+        let images = folder.join("imagery/images").join(class);
+        std::fs::create_dir_all(&images).unwrap();
+        for image in 0..12_u8 {
+            let value = f32::from(image) + if class == "a" { 0.0 } else { 100.0 };
+            let raster = Raster { width: 8, height: 8, bands: 1, data: vec![value; 64], reference: None };
+            write_geotiff(&images.join(format!("{class}{image}.tif")), &raster).unwrap();
+        }
+    }
+    let config = "task = \"classification\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\n\
+                  [layout]\nkind = \"folders\"\nroot = \"images\"\n[split]\nvalidation = 0.25\n";
+    std::fs::write(folder.join("imagery/dataset.toml"), config).unwrap();
+}
