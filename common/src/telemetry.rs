@@ -1,6 +1,8 @@
 //! Logging, set up once at the start of a program: text for people or JSON for machines, always on
 //! standard error so that standard output stays free for results.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +25,9 @@ pub fn init(format: LogFormat, default_filter: &str) {
         eprintln!("EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`");
         EnvFilter::new(default_filter)
     });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second call, as tests make, keeps the first subscriber.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
