@@ -24,13 +24,18 @@ struct Unsent {
     points: VecDeque<CurvePoint>,
 }
 
-/// How far the work is and which curve points have not been reported; clones share it.
+/// How far the work is and which curve points have not been reported; clones share it. Points go out
+/// at least once: again when an answer was lost, and a step then tells that it is the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tracker(Arc<Mutex<Unsent>>);
+pub(super) struct Tracker {
+    unsent: Arc<Mutex<Unsent>>,
+    /// One report at a time, so that none carries what another is carrying.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl Tracker {
     fn lock(&self) -> MutexGuard<'_, Unsent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets how many steps there are.
@@ -85,6 +90,7 @@ pub(super) async fn beat<C: Coordinator>(
     token: &LeaseToken,
     tracker: &Tracker,
 ) -> Result<Directive, Refusal> {
+    let _turn = tracker.turn.lock().await;
     let progress = tracker.report();
     let points = progress.points.len();
     let beat = Heartbeat { assignment: id.clone(), token: token.clone(), progress };

@@ -5,6 +5,8 @@
 mod fake;
 mod world;
 
+use std::collections::BTreeSet;
+
 use eosfed_client::daemon::State;
 use eosfed_common::assignment::{BlobRef, Work};
 use eosfed_common::weights::Digest;
@@ -29,7 +31,9 @@ async fn one_shot_training_is_handed_in() {
     let digest = Digest::of_file(&WEIGHTS.1).unwrap().to_string();
     assert_eq!(update.weights.as_ref().unwrap().digest, digest);
     assert!(inner.beats > 0);
-    assert_eq!(inner.points.iter().map(|point| point.step).collect::<Vec<_>>(), [2, 4]);
+    // A point whose answer was lost comes again; its step tells.
+    let steps: BTreeSet<u64> = inner.points.iter().map(|point| point.step).collect();
+    assert_eq!(steps, [2, 4].into());
     let sent = world.site().sent().unwrap();
     assert!(sent.weights > 13_000_000 && sent.metrics > 0 && sent.control > 0, "{sent:?}");
 }
@@ -136,7 +140,8 @@ async fn training_goes_on_while_the_coordinator_is_down() {
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
     assert_eq!(inner.updates.len(), 1);
-    assert_eq!(inner.points.len(), 2, "points wait too");
+    let steps: BTreeSet<u64> = inner.points.iter().map(|point| point.step).collect();
+    assert_eq!(steps, [2, 4].into(), "points wait too");
 }
 
 #[tokio::test]
@@ -173,7 +178,8 @@ async fn a_trainer_may_die_twice() {
         "n=\"$(dirname \"$0\")/deaths\"\necho x >> \"$n\"\n[ $(wc -l < \"$n\") -le 2 ] && kill -9 $$\n";
     let world = World::new(training(), &format!("{dying}{}", good())).await;
     world.run().await;
-    assert_eq!((world.fake.get().updates.len(), world.fake.get().failures.len()), (1, 0));
+    let inner = world.fake.get();
+    assert_eq!((inner.updates.len(), inner.failures.len()), (1, 0));
 }
 
 #[tokio::test]
