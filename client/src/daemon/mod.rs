@@ -1,5 +1,5 @@
-//! The daemon: decisions come from [`step`], what it decides is done here, one thing after another,
-//! and each change of state is in the journal before it is acted on.
+//! The daemon: decisions come from the pure module `step`, what it decides is done here, one thing
+//! after another, and each change of state is in the journal before it is acted on.
 //!
 //! Killed at any instant, it goes on from the journal: a training from the trainer's checkpoint, a
 //! finished update with the same idempotency key.
