@@ -1,1 +1,216 @@
-//! Placeholder.
+//! Starts the real programs as processes, in folders and on ports of their own, and ends exactly those.
+//! Knows the programs by their command lines and files only.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a harness for tests")]
+
+mod imagery;
+mod process;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use imagery::{classes, truncate};
+pub use process::Process;
+
+/// Longest wait for anything; a test that waits longer has found a defect.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The root of the project.
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The folder of the programs: `EOSFED_BIN_DIR`, or where a build puts them.
+pub fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("EOSFED_BIN_DIR") {
+        return folder.into();
+    }
+    let packages = ["eosfed-coordinator", "eosfed-client", "eosfed-trainer"];
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(project()).args(["build", "--message-format=json"]);
+    build.args(packages.iter().flat_map(|package| ["-p", package]));
+    let output = build.output().unwrap();
+    assert!(output.status.success(), "the programs do not build; see `make build`");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let programs = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let program = programs.filter_map(|line| line["executable"].as_str().map(PathBuf::from)).next().unwrap();
+    program.parent().unwrap().to_owned()
+}
+
+/// A federation of its own.
+pub struct Federation {
+    folder: TempDir,
+    bin: PathBuf,
+    port: u16,
+}
+
+impl Federation {
+    /// Makes a coordinator's state folder that keeps updates.
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        // Freed at once for the coordinator, which must come back on the same port after a crash.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let federation = Self { folder, bin: programs(), port };
+        federation.init("coordinator", port);
+        let settings = federation.path("coordinator/coordinator.toml");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(settings, text.replace("keep_updates = false", "keep_updates = true")).unwrap();
+        federation
+    }
+
+    /// Makes the state folder of a coordinator.
+    pub fn init(&self, name: &str, port: u16) {
+        let listen = format!("127.0.0.1:{port}");
+        succeed(self.program("eosfed-coordinator").args(["init", "--listen", &listen, "--state"]).arg(self.path(name)));
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.bin.join(name));
+        command.current_dir(self.folder.path()).env_remove("EOSFED_LOG");
+        command
+    }
+
+    /// The operator's command.
+    pub fn eosfed(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program("eosfed");
+        command.env("EOSFED_IDENTITY", self.path("coordinator/operator")).args(arguments);
+        command
+    }
+
+    /// What the operator's command prints as JSON.
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        let output = succeed(self.eosfed(arguments).args(["--output", "json"]));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Starts the coordinator and waits until it can be called.
+    pub fn coordinator(&self) -> Process {
+        let mut command = self.program("eosfed-coordinator");
+        command.args(["serve", "--state"]).arg(self.path("coordinator"));
+        let process = Process::start(command, &self.path("coordinator.log"));
+        let started = Instant::now();
+        while !self.eosfed(&["job", "list"]).output().unwrap().status.success() {
+            assert!(started.elapsed() < PATIENCE, "the coordinator does not answer:\n{}", process.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        process
+    }
+
+    /// A join token for an institution, as a file.
+    pub fn invite(&self, name: &str, valid_for: &str) -> PathBuf {
+        let token = self.path(&format!("{name}.token"));
+        let invite = ["institution", "invite", name, "--valid-for", valid_for, "--token-file"];
+        succeed(self.eosfed(&invite).arg(&token));
+        token
+    }
+
+    /// The command with which an institution joins.
+    pub fn join(&self, name: &str, token: &Path) -> Command {
+        let mut command = self.program("eosfed-client");
+        command.arg("join").arg("--token-file").arg(token);
+        command.arg("--state").arg(self.path(name)).arg("--dataset").arg(self.path(&format!("{name}-data")));
+        command.arg("--policy").arg(project().join("deploy/demo/policies/west.toml"));
+        command
+    }
+
+    /// An institution with imagery of its own that has joined.
+    pub fn institution(&self, name: &str, seed: u8) {
+        classes(&self.path(&format!("{name}-data")), seed);
+        let token = self.invite(name, "1h");
+        succeed(&mut self.join(name, &token));
+        self.set(name, "# threads = 4", "threads = 1");
+    }
+
+    /// Changes a line of an institution's settings.
+    pub fn set(&self, name: &str, line: &str, to: &str) {
+        let path = self.path(&format!("{name}/client.toml"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(line), "`{line}` is not in\n{text}");
+        std::fs::write(path, text.replace(line, to)).unwrap();
+    }
+
+    /// Starts an institution's daemon.
+    pub fn daemon(&self, name: &str) -> Process {
+        let mut command = self.program("eosfed-client");
+        command.args(["run", "--state"]).arg(self.path(name));
+        Process::start(command, &self.path(&format!("{name}.log")))
+    }
+
+    /// Submits a plan and gives the job's id.
+    pub fn submit(&self, plan: &str) -> String {
+        let path = self.path("plan.toml");
+        std::fs::write(&path, plan).unwrap();
+        self.ask(&["job", "submit", &path.to_string_lossy()])["job"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the job is as wanted, and gives it.
+    pub fn wait(&self, job: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            let output = self.eosfed(&["job", "show", job, "--output", "json"]).output().unwrap();
+            let view = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default();
+            if wanted(&view) {
+                return view;
+            }
+            assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}\n{view:#}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn logs(&self) -> String {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        let shown = logs.map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let from = text.len().saturating_sub(3000);
+            let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            format!("---- {}\n{}", path.display(), &text[from..])
+        });
+        shown.collect::<Vec<_>>().join("\n")
+    }
+
+    /// A stored blob's file.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        self.path("coordinator/blobs/sha256").join(&hex[..2]).join(hex)
+    }
+}
+
+impl Default for Federation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}\n{}\n{}", text(&output.stdout), text(&output.stderr));
+    output
+}
+
+/// Runs a command that must fail with this exit code, and gives what it says.
+pub fn fail(command: &mut Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{command:?}\n{}\n{said}", text(&output.stdout));
+    said
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,124 @@
+//! A federation of three that is killed twice, and averages to the bit.
+
+use std::collections::BTreeSet;
+
+use eosfed_e2e::{Federation, succeed};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+const NAMES: [&str; 3] = ["centre", "east", "west"];
+
+const PLAN: &str = r#"
+    version = 1
+    name = "shared"
+    kind = "specialist"
+    mode = "rounds"
+    seed = 3
+    release = "auto"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["dark", "bright"]
+    [[specialist]]
+    name = "shared"
+    bands = ["red", "green", "blue"]
+    [participation]
+    min = 3
+    max = 3
+    deadline = "10m"
+    [rounds]
+    count = 2
+    strategy = { name = "fed-avg" }
+    [normalisation]
+    from = "federated"
+    [training]
+    epochs = 8
+    batch_size = 4
+    learning_rate = 1e-3
+"#;
+
+/// A training round in which this institution has done some steps.
+fn at_work(job: &Value, round: u64, institution: &str) -> bool {
+    let current = &job["current"];
+    let one = &current["participants"][institution];
+    current["index"] == round && one["state"] == "working" && one["step"].as_u64() > Some(0)
+}
+
+#[test]
+fn killed_twice_it_finishes_and_counts_each_update_once() {
+    let federation = Federation::new();
+    let coordinator = federation.coordinator();
+    for (seed, name) in (1..).zip(NAMES) {
+        federation.institution(name, seed);
+    }
+    let mut daemons = NAMES.map(|name| Some(federation.daemon(name)));
+    let job = federation.submit(PLAN);
+
+    federation.wait(&job, "west to train in the first round", |job| at_work(job, 1, "west"));
+    daemons[2].take().unwrap().kill();
+    daemons[2] = Some(federation.daemon("west"));
+
+    federation.wait(&job, "somebody to train in the second round", |job| {
+        NAMES.iter().any(|name| at_work(job, 2, name))
+    });
+    coordinator.kill();
+    let coordinator = federation.coordinator();
+
+    let done = federation.wait(&job, "the end", |job| job["state"] == "finished");
+    let rounds = done["history"].as_array().unwrap();
+    assert_eq!(rounds.len(), 3, "statistics and two rounds, one attempt each: {done:#}");
+    for round in rounds {
+        let participants = round["participants"].as_object().unwrap();
+        assert_eq!(participants.keys().collect::<Vec<_>>(), NAMES);
+        assert!(participants.values().all(|one| one["state"] == "submitted"), "{round:#}");
+    }
+    for round in &rounds[1..] {
+        let participants = round["participants"].as_object().unwrap();
+        let digests: BTreeSet<_> = participants.values().map(|one| one["weights"].as_str().unwrap()).collect();
+        assert_eq!(digests.len(), 3, "three updates, each counted once");
+    }
+
+    let pulled = federation.path("release");
+    succeed(&mut federation.eosfed(&["release", "pull", "--to", &pulled.to_string_lossy()]));
+    let specialist = std::fs::read(pulled.join("shared/weights.safetensors")).unwrap();
+    assert_average(&federation, &rounds[2], &specialist);
+
+    for daemon in daemons.into_iter().flatten() {
+        assert!(daemon.terminate().success());
+    }
+    assert!(coordinator.terminate().success());
+}
+
+/// The specialist equals the average of the round's uploads by the documented order of arithmetic,
+/// bit for bit.
+fn assert_average(federation: &Federation, round: &Value, specialist: &[u8]) {
+    // The order of a JSON object's keys is that of the names, as the order of the sums is.
+    let participants = round["participants"].as_object().unwrap();
+    let uploads: Vec<_> = participants
+        .values()
+        .map(|one| {
+            let bytes = std::fs::read(federation.blob(one["weights"].as_str().unwrap())).unwrap();
+            (bytes, one["samples"].as_u64().unwrap())
+        })
+        .collect();
+    let parsed: Vec<_> =
+        uploads.iter().map(|(bytes, samples)| (SafeTensors::deserialize(bytes).unwrap(), *samples)).collect();
+    let total: u64 = parsed.iter().map(|(_, samples)| samples).sum();
+    let expected = SafeTensors::deserialize(specialist).unwrap();
+    let mut compared = 0;
+    for (name, tensor) in expected.tensors() {
+        let values: Vec<_> =
+            parsed.iter().map(|(file, samples)| (file.tensor(&name).unwrap().data().to_vec(), *samples)).collect();
+        for (index, found) in tensor.data().as_chunks::<4>().0.iter().enumerate() {
+            let mut sum = 0.0_f64;
+            for (bytes, samples) in &values {
+                let value = f32::from_le_bytes(bytes.as_chunks::<4>().0[index]);
+                sum += *samples as f64 * f64::from(value);
+            }
+            let mean = (sum / total as f64) as f32;
+            assert_eq!(mean.to_bits(), f32::from_le_bytes(*found).to_bits(), "{name}[{index}]");
+            compared += 1;
+        }
+    }
+    assert!(compared > 3_000_000, "{compared}");
+}
