@@ -42,8 +42,10 @@ impl IdentityFolder {
                 self.0.display()
             );
         }
-        let pair =
-            KeyAndCertificate { key_pem: self.text("key.pem")?, certificate_pem: self.text("certificate.pem")? };
+        let pair = KeyAndCertificate {
+            key_pem: self.text("key.pem")?,
+            certificate_pem: self.text("certificate.pem")?,
+        };
         let settings: Where = eosfed_common::settings::load(&self.0.join("coordinator.toml"))?;
         Ok(PersonalIdentity { pair, ca_pem: self.text("ca.pem")?, url: settings.url })
     }

@@ -47,7 +47,8 @@ impl Coordinator {
         let [key, certificate] = state.authority();
         let pair = KeyAndCertificate { key_pem: read(&key)?, certificate_pem: read(&certificate)? };
         let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
-        let store = SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
+        let store =
+            SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
         let blobs = FileBlobs::open(&state.blobs())
             .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
@@ -68,9 +69,9 @@ impl Coordinator {
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
         let Self { state, settings, authority, ca_pem, engine, _lock } = &self;
-        let listener = TcpListener::bind(settings.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display()))?;
+        let listener = TcpListener::bind(settings.listen).await.with_context(|| {
+            format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
+        })?;
         let url = format!("https://{}", listener.local_addr()?);
         let tls = ServerTls::new(&self.server_certificate()?, ca_pem)?;
         write_atomically(&state.address(), url.as_bytes())
@@ -131,7 +132,9 @@ fn take(state: &StateFolder) -> anyhow::Result<File> {
         Err(TryLockError::WouldBlock) => {
             bail!("another coordinator runs on {}; stop it first", state.0.display())
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 

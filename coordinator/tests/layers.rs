@@ -1,5 +1,7 @@
 //! The layer rule, held by reading the sources: which module may import which.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::fs;
 use std::path::Path;
 

@@ -67,7 +67,11 @@ impl Federation {
     /// Makes the state folder of a coordinator.
     pub fn init(&self, name: &str, port: u16) {
         let listen = format!("127.0.0.1:{port}");
-        succeed(self.program("eosfed-coordinator").args(["init", "--listen", &listen, "--state"]).arg(self.path(name)));
+        succeed(
+            self.program("eosfed-coordinator")
+                .args(["init", "--listen", &listen, "--state"])
+                .arg(self.path(name)),
+        );
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,5 +1,7 @@
 //! What people and broken programs do: each gets a clear error, and nothing is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -37,7 +39,8 @@ const ONE_SHOT: &str = r#"
 fn forged(token: &Path) -> String {
     let text = fs::read_to_string(token).unwrap();
     let encoded = text.trim().strip_prefix("eosfed-join-v1.").unwrap();
-    let mut json: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap();
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap();
     json["secret"] = "00".repeat(32).into();
     format!("eosfed-join-v1.{}", URL_SAFE_NO_PAD.encode(json.to_string()))
 }
@@ -113,7 +116,8 @@ fn five_mistakes_in_a_plan_are_five_lines() {
     let said = fail(&mut federation.eosfed(&["job", "submit", "plan.toml"]), 1);
     let problems = said.lines().filter(|line| line.trim_start().starts_with("- `")).count();
     assert!(said.contains("plan.toml") && problems >= 5, "{said}");
-    for key in ["version", "participation.max", "training.epochs", "training.learning_rate", "model.classes"] {
+    for key in ["version", "participation.max", "training.epochs", "training.learning_rate", "model.classes"]
+    {
         assert!(said.contains(&format!("`{key}`")), "{key}: {said}");
     }
     assert_eq!(federation.ask(&["job", "list"]), serde_json::json!([]));
@@ -152,7 +156,10 @@ fn weights_with_nan_do_not_leave_and_the_operator_reads_why() {
     assert!(message.contains("NaN") && message.contains("tensor `"), "{message}");
     assert!(daemon.terminate().success());
     let status = succeed(
-        federation.program("eosfed-client").args(["status", "--output", "json", "--state"]).arg(federation.path("west")),
+        federation
+            .program("eosfed-client")
+            .args(["status", "--output", "json", "--state"])
+            .arg(federation.path("west")),
     );
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["sent_bytes"]["weights"], 0, "{status:#}");

@@ -1,5 +1,7 @@
 //! A federation of three that is killed twice, and averages to the bit.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::collections::BTreeSet;
 
 use eosfed_e2e::{Federation, succeed};
@@ -74,7 +76,8 @@ fn killed_twice_it_finishes_and_counts_each_update_once() {
     }
     for round in &rounds[1..] {
         let participants = round["participants"].as_object().unwrap();
-        let digests: BTreeSet<_> = participants.values().map(|one| one["weights"].as_str().unwrap()).collect();
+        let digests: BTreeSet<_> =
+            participants.values().map(|one| one["weights"].as_str().unwrap()).collect();
         assert_eq!(digests.len(), 3, "three updates, each counted once");
     }
 
@@ -107,8 +110,10 @@ fn assert_average(federation: &Federation, round: &Value, specialist: &[u8]) {
     let expected = SafeTensors::deserialize(specialist).unwrap();
     let mut compared = 0;
     for (name, tensor) in expected.tensors() {
-        let values: Vec<_> =
-            parsed.iter().map(|(file, samples)| (file.tensor(&name).unwrap().data().to_vec(), *samples)).collect();
+        let values: Vec<_> = parsed
+            .iter()
+            .map(|(file, samples)| (file.tensor(&name).unwrap().data().to_vec(), *samples))
+            .collect();
         for (index, found) in tensor.data().as_chunks::<4>().0.iter().enumerate() {
             let mut sum = 0.0_f64;
             for (bytes, samples) in &values {

@@ -1,5 +1,7 @@
 //! The README's commands work as they stand there.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
@@ -34,9 +36,12 @@ fn the_tour_can_be_taken() {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}");
-    for made in ["imagery.png", "curves.png", "release/release.json", "scores/results.md", "scores/predictions.png"] {
+    for made in
+        ["imagery.png", "curves.png", "release/release.json", "scores/results.md", "scores/predictions.png"]
+    {
         assert!(folder.path().join("tour").join(made).exists(), "{made} is missing\n{said}");
     }
 }

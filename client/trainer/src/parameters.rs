@@ -42,7 +42,6 @@ impl Parameters {
     ///
     /// # Panics
     /// If the signature has none of this name: a defect of the network's code.
-    #[must_use]
     pub fn get(&self, name: &str) -> Tensor {
         let tensor = self.tensors.get(name);
         tensor.unwrap_or_else(|| panic!("the signature has no tensor `{name}`")).shallow_clone()

@@ -1,6 +1,6 @@
 //! The plan: the TOML file that an operator submits as a job.
 //!
-//! [`Plan::parse`] either returns a plan that keeps every rule of [`check`], or all problems at
+//! [`Plan::parse`] either returns a plan that keeps every rule of the format, or all problems at
 //! once, each with the key, the rule and the value found. What runs a job never checks the plan
 //! again.
 

@@ -16,14 +16,18 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Holds the registry of specialists, schedules rounds of training at partner institutions and cuts
 /// ensemble releases.
 #[derive(Parser)]
-#[command(name = "eosfed-coordinator", version, after_help = "\
+#[command(
+    name = "eosfed-coordinator",
+    version,
+    after_help = "\
 Examples:
   eosfed-coordinator init --state /var/lib/eosfed --name eo.example.org --listen 0.0.0.0:7443 \\
                           --public-url https://eo.example.org:7443
   eosfed-coordinator serve --state /var/lib/eosfed
   eosfed --identity /var/lib/eosfed/operator institution invite univ-ghent
 
-Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage.")]
+Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -19,14 +19,18 @@ pub enum Output {
 /// Invite institutions, submit jobs and watch them, look at specialists, cut and pull ensemble
 /// releases. Needs an identity: the folder `operator` that `eosfed-coordinator init` has made.
 #[derive(Debug, Parser)]
-#[command(name = "eosfed", version, after_help = "\
+#[command(
+    name = "eosfed",
+    version,
+    after_help = "\
 Examples:
   export EOSFED_IDENTITY=/var/lib/eosfed/operator
   eosfed institution invite univ-ghent --token-file ghent.token
   eosfed job submit plan.toml --watch
   eosfed release pull --to ensemble
 
-Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 the coordinator does not answer.")]
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 the coordinator does not answer."
+)]
 pub struct Arguments {
     /// Folder with key, certificate and address [default: ~/.config/eosfed]
     #[arg(long, global = true, env = "EOSFED_IDENTITY", value_name = "DIR")]

@@ -50,13 +50,15 @@ impl Connection {
 }
 
 fn default_folder() -> anyhow::Result<PathBuf> {
-    let home = std::env::var_os("HOME").context("name an identity with `--identity DIR` or EOSFED_IDENTITY")?;
+    let home =
+        std::env::var_os("HOME").context("name an identity with `--identity DIR` or EOSFED_IDENTITY")?;
     Ok(Path::new(&home).join(".config/eosfed"))
 }
 
 /// A record of the coordinator's.
 pub(super) fn decode<T: DeserializeOwned>(json: &str) -> anyhow::Result<T> {
-    serde_json::from_str(json).context("the coordinator speaks another release's language; install fitting releases")
+    serde_json::from_str(json)
+        .context("the coordinator speaks another release's language; install fitting releases")
 }
 
 /// A key that makes one call of this program harmless to repeat.

@@ -22,10 +22,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Institution::Invite { name, valid_for, token_file } => {
-            let request = v1::InviteInstitutionRequest {
-                name: name.clone(),
-                valid_for_seconds: valid_for.as_secs(),
-            };
+            let request =
+                v1::InviteInstitutionRequest { name: name.clone(), valid_for_seconds: valid_for.as_secs() };
             let institution: InstitutionName = name.parse()?;
             let answer = connection.operator.invite_institution(request).await;
             let invited = connection.answer(answer)?;
@@ -62,7 +60,8 @@ pub(super) async fn run(
         Institution::List => {
             let answer = connection.operator.list_institutions(v1::ListInstitutionsRequest {}).await;
             let list = connection.answer(answer)?.institutions_json;
-            let list = list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<InstitutionView>>>()?;
+            let list =
+                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<InstitutionView>>>()?;
             match output {
                 Output::Json => print::json(&list)?,
                 Output::Table => show(&list),

@@ -31,7 +31,11 @@ fn read(path: &Path) -> anyhow::Result<(String, Plan)> {
     Ok((text, plan))
 }
 
-pub(super) async fn run(connection: &mut Connection, command: &Job, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Job,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     match command {
         Job::Check { plan } => return check(plan, output),
         Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
@@ -149,7 +153,11 @@ fn show(job: &JobView) {
     }
     println!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
     if let Some(at) = job.ended_at {
-        println!("  ended      {} ({} after it was submitted)", print::when(at), print::span(at.since(job.submitted_at).as_secs()));
+        println!(
+            "  ended      {} ({} after it was submitted)",
+            print::when(at),
+            print::span(at.since(job.submitted_at).as_secs())
+        );
     }
     if !job.produced.is_empty() {
         println!("  made       {}", job.produced.join(", "));
@@ -181,7 +189,8 @@ pub(super) fn heading(round: &RoundView, rounds: u32) -> String {
 }
 
 fn table(round: &RoundView) -> comfy_table::Table {
-    let mut table = print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
+    let mut table =
+        print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
     for (name, one) in &round.participants {
         table.add_row([
             name.to_string(),

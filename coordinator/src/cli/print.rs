@@ -22,7 +22,11 @@ pub(super) fn table(titles: &[&str]) -> Table {
 /// How long ago, or in how long.
 pub(super) fn when(at: Timestamp) -> String {
     let now = SystemClock.now();
-    if at > now { format!("in {}", span(at.since(now).as_secs())) } else { format!("{} ago", span(now.since(at).as_secs())) }
+    if at > now {
+        format!("in {}", span(at.since(now).as_secs()))
+    } else {
+        format!("{} ago", span(now.since(at).as_secs()))
+    }
 }
 
 /// [`when`], or a dash.

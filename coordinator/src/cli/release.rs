@@ -39,7 +39,8 @@ pub(super) async fn run(
         Release::List => {
             let answer = connection.operator.list_releases(v1::ListReleasesRequest {}).await;
             let list = connection.answer(answer)?.manifests_json;
-            let list = list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
+            let list =
+                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
             match output {
                 Output::Json => print::json(&list)?,
                 Output::Table => println!("{}", table(&list)),
@@ -117,7 +118,8 @@ async fn pull(
 
 async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let (path, blob) = (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
+    let (path, blob) =
+        (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
     let mut tries = 1;
     while let Err(refusal) = download(connection.transport.clone(), blob, &path).await {
         if !refusal.reason.is_transient() || tries == TRIES {

@@ -50,11 +50,13 @@ async fn follow(
     let answer = connection.operator.watch_job(v1::WatchJobRequest { job: id.to_owned() }).await;
     let mut stream = connection.answer(answer).map_err(Interrupted::Refused)?;
     loop {
-        let message = stream.message().await.map_err(|status| {
-            Interrupted::Refused(eosfed_common::net::status::from_status(&status))
-        })?;
+        let message = stream
+            .message()
+            .await
+            .map_err(|status| Interrupted::Refused(eosfed_common::net::status::from_status(&status)))?;
         let Some(v1::WatchJobResponse { job_json }) = message else {
-            let gone = Refusal::new(eosfed_common::refusal::Reason::Unavailable, "the coordinator has stopped");
+            let gone =
+                Refusal::new(eosfed_common::refusal::Reason::Unavailable, "the coordinator has stopped");
             return Err(Interrupted::Refused(gone));
         };
         *tries = 0;
@@ -95,7 +97,8 @@ impl Screen {
         let wants_bars = output == Output::Table && std::io::stderr().is_terminal();
         let bars = wants_bars.then(|| {
             let all = MultiProgress::new();
-            let style = ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("{spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             let title = all.add(ProgressBar::new_spinner().with_style(style));
             title.enable_steady_tick(Duration::from_millis(120));
             (all, title, BTreeMap::new())
@@ -118,7 +121,9 @@ impl Screen {
 
     fn show(&mut self, job: &JobView) {
         let title = match &job.current {
-            Some(round) => format!("{}, deadline {}", heading(round, job.rounds), print::when(round.deadline)),
+            Some(round) => {
+                format!("{}, deadline {}", heading(round, job.rounds), print::when(round.deadline))
+            }
             None => format!("job {} is {}", job.id, job.state),
         };
         match &mut self.bars {
@@ -138,7 +143,9 @@ impl Screen {
             lines.push(("round".to_owned(), heading(round, job.rounds)));
             let participants = round.participants.iter();
             // One line a change of state or of tenths, not one a step.
-            lines.extend(participants.map(|(name, one)| (name.to_string(), format!("  {name}: {}", line(one)))));
+            lines.extend(
+                participants.map(|(name, one)| (name.to_string(), format!("  {name}: {}", line(one)))),
+            );
         }
         for (key, line) in lines {
             if self.said.get(&key) != Some(&line) {

@@ -178,7 +178,7 @@ fn verify(job: &Job, clients: &[(&'static str, Client); 2]) {
             Contribution::Update { weights, .. } => Some(weights.digest),
             Contribution::Statistics(_) => None,
         });
-        let mut digests: Vec<_> = digests.map(|digest| digest.to_hex()).collect();
+        let mut digests: Vec<_> = digests.map(Digest::to_hex).collect();
         let all = digests.len();
         digests.sort();
         digests.dedup();

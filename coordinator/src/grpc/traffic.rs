@@ -37,7 +37,7 @@ impl Traffic {
     #[must_use]
     pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, Sent) {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.get(name).map_or((None, Sent::default()), |heard| (heard.last_seen, heard.meter.sent()))
+        heard.get(name).map_or_else(|| (None, Sent::default()), |heard| (heard.last_seen, heard.meter.sent()))
     }
 
     fn note(&self, name: &InstitutionName) -> Meter {

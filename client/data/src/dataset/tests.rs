@@ -127,7 +127,7 @@ fn folders(corrupt: usize) -> (tempfile::TempDir, Dataset) {
     for index in 0..corrupt {
         std::fs::write(folder.path().join("sea").join(format!("{index:02}.tif")), b"II*\0broken").unwrap();
     }
-    let rows: String = (0..20).map(|i| format!("crop/{i:02}.tif,{},50\n", i)).collect();
+    let rows: String = (0..20).map(|i| format!("crop/{i:02}.tif,{i},50\n")).collect();
     std::fs::write(folder.path().join("index.csv"), format!("file,lon,lat\n{rows}")).unwrap();
     let config = "task = \"classification\"\nbands = [\"B04\", \"B03\", \"B02\"]\nclasses = [\"crop\", \"sea\"]\n\
                   max_corrupt_share = 0.1\n[layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";

@@ -14,7 +14,7 @@ use crate::net::Maps;
 use crate::train::Prepared;
 
 /// Loads the samples with the bands named.
-pub type Load<'a> = &'a dyn Fn(&[String]) -> Result<Vec<Sample>, EnsembleError>;
+pub(super) type Load<'a> = &'a dyn Fn(&[String]) -> Result<Vec<Sample>, EnsembleError>;
 
 const EPS: f64 = 1e-6;
 /// Samples that go through an encoder at once.
@@ -74,10 +74,10 @@ impl FeatureBank {
 }
 
 /// All eight orientations of a square, the first as it is.
-pub const ALL_ORIENTATIONS: [(i64, bool); 8] =
+pub(super) const ALL_ORIENTATIONS: [(i64, bool); 8] =
     [(0, false), (1, false), (2, false), (3, false), (0, true), (1, true), (2, true), (3, true)];
 /// As it is.
-pub const UPRIGHT: [(i64, bool); 1] = [(0, false)];
+pub(super) const UPRIGHT: [(i64, bool); 1] = [(0, false)];
 
 fn oriented(tensor: &Tensor, (turns, mirrored): (i64, bool)) -> Tensor {
     if tensor.dim() < 3 {

@@ -33,7 +33,11 @@ impl Prepared {
         let first = sizes().next().unwrap_or_default();
         let alike = sizes().all(|size| size == first);
         let target = input_size.map_or(first, |size| (size as usize, size as usize));
-        if (!alike && input_size.is_none()) || target.0 % 32 != 0 || target.1 % 32 != 0 || target.0 == 0 {
+        if (!alike && input_size.is_none())
+            || !target.0.is_multiple_of(32)
+            || !target.1.is_multiple_of(32)
+            || target.0 == 0
+        {
             let reason =
                 "images must all have one size that is a multiple of 32, or the plan must give `input_size`";
             let other = sizes().find(|size| *size != first).unwrap_or(first);

@@ -28,7 +28,6 @@ impl LossSettings {
 }
 
 /// Dense logits brought to the height and width of the labels (bilinear); others as they are.
-#[must_use]
 pub(crate) fn at_label_size(logits: &Tensor, labels: &Tensor) -> Tensor {
     let size = labels.size();
     if size.len() == 1 || logits.size()[2..] == size[1..] {
