@@ -1,0 +1,152 @@
+//! Heads over a release: trained, scored, repeated to the byte, and refused when the release is not
+//! what it says.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{model, scene};
+use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::ReleaseNumber;
+use eosfed_common::model::{initial_weights, signature};
+use eosfed_common::plan::{ClassWeights, Mode};
+use eosfed_common::weights::write;
+use eosfed_data::Split;
+use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, fit, report, score};
+use tch::Device;
+
+/// A release of two specialists: one for each band.
+fn release(folder: &Path) -> PathBuf {
+    let mut specialists = Vec::new();
+    for (seed, band) in (1..).zip(["nir", "red"]) {
+        let mut model = model();
+        model.bands = vec![band.to_owned()];
+        let place = folder.join(format!("only-{band}"));
+        fs::create_dir_all(&place).unwrap();
+        let path = place.join("weights.safetensors");
+        let weights = write(&path, &signature(&model), &initial_weights(&model, seed)).unwrap();
+        let card = Card {
+            name: format!("only-{band}").parse().unwrap(),
+            version: 1,
+            weights,
+            weights_bytes: fs::metadata(&path).unwrap().len(),
+            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: 1.0, std: 1.0 }],
+            model,
+            input_size: None,
+            provenance: Provenance {
+                job: "j-00000000".parse().unwrap(),
+                mode: Mode::OneShot,
+                institutions: Vec::new(),
+                rounds: 0,
+                samples: 1,
+                seed,
+                frozen_at: Timestamp(0),
+            },
+            metrics: BTreeMap::new(),
+            energy: Energy::default(),
+            licence: "none".to_owned(),
+        };
+        fs::write(place.join("card.json"), serde_json::to_vec(&card).unwrap()).unwrap();
+        specialists.push(card);
+    }
+    let manifest = ReleaseManifest {
+        number: ReleaseNumber(1),
+        created_at: Timestamp(0),
+        note: String::new(),
+        specialists,
+    };
+    fs::write(folder.join(ReleaseManifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    folder.to_owned()
+}
+
+fn options(release: &Path, data: &Path, encoders: &str, output: &Path) -> FitOptions {
+    FitOptions {
+        name: output.file_name().unwrap().to_string_lossy().into_owned(),
+        release: release.to_owned(),
+        data: data.to_owned(),
+        encoders: encoders.parse::<Choice>().unwrap(),
+        output: output.to_owned(),
+        epochs: 1,
+        batch_size: 4,
+        learning_rate: 1e-3,
+        weight_decay: 0.05,
+        class_weights: ClassWeights::None,
+        input_size: None,
+        seed: 3,
+    }
+}
+
+fn fitted(options: &FitOptions) -> Result<(), EnsembleError> {
+    fit(options, Device::Cpu, &mut |_, _| {}, &|| false).map(|_| ())
+}
+
+#[test]
+fn heads_are_trained_scored_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let heads: Vec<_> = ["all", "only-red", "random:7"]
+        .iter()
+        .map(|encoders| {
+            let head = folder.path().join(encoders.replace(':', "-"));
+            fitted(&options(&release, &data, encoders, &head)).unwrap();
+            head
+        })
+        .collect();
+    let rows: Vec<_> =
+        heads.iter().map(|head| score(head, &data, Split::Test, Device::Cpu).unwrap()).collect();
+    assert_eq!(rows[0].encoders, ["only-nir", "only-red"]);
+    assert!(rows.iter().all(|row| row.metrics["miou"] > 0.45), "{rows:?}");
+    assert!(rows[0].head_parameters > rows[1].head_parameters);
+
+    let results = folder.path().join("results");
+    report(&rows, &data, Split::Test, &results).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(results.join("results.json")).unwrap()).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 3);
+    let markdown = fs::read_to_string(results.join("results.md")).unwrap();
+    assert!(markdown.contains("| only-red |") && markdown.contains("mIoU"), "{markdown}");
+    assert_eq!(&fs::read(results.join("predictions.png")).unwrap()[1..4], b"PNG");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0");
+    tch::set_num_threads(1);
+    let head = |name: &str| {
+        let output = folder.path().join(name).join("head");
+        fitted(&options(&release, &data, "only-nir", &output)).unwrap();
+        let files = fs::read_dir(&output).unwrap().map(|entry| entry.unwrap().path());
+        let weights = files.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
+        weights.map(|path| fs::read(path).unwrap()).collect::<Vec<_>>()
+    };
+    let first = head("a");
+    assert!(!first.is_empty() && first == head("b"));
+}
+
+#[test]
+fn a_damaged_release_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0");
+    let head = folder.path().join("head");
+    let unknown = fitted(&options(&release, &data, "only-blue", &head)).unwrap_err().to_string();
+    assert!(unknown.contains("only-blue") && unknown.contains("only-red"), "{unknown}");
+
+    let weights = release.join("only-red/weights.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    fs::write(&weights, &bytes[..bytes.len() - 1]).unwrap();
+    let cut = fitted(&options(&release, &data, "all", &head)).unwrap_err().to_string();
+    assert!(cut.contains("only-red"), "{cut}");
+    fs::remove_file(release.join(ReleaseManifest::FILE)).unwrap();
+    let gone = fitted(&options(&release, &data, "all", &head)).unwrap_err().to_string();
+    assert!(gone.contains("release.json"), "{gone}");
+}

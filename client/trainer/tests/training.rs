@@ -1,0 +1,174 @@
+//! Training learns, repeats itself to the byte, goes on where it was stopped, and stays near its
+//! start when FedProx asks for it.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::cell::Cell;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{events, metric, model, scene, task, weights};
+use eosfed_common::model::signature;
+use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::weights::WeightsFile;
+use eosfed_trainer::train::run;
+
+const SPLIT: &str = "validation = 0.25\nseed = 1";
+
+#[test]
+fn segmentation_is_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let task = task(&data, &folder.path().join("out"), 12);
+    let events = events(&task).unwrap();
+    let miou = metric(&events, "miou");
+    assert!(miou > 0.75, "{miou}; guessing gives about 0.33");
+    let losses: Vec<f64> = events
+        .iter()
+        .filter_map(|event| match event {
+            TrainerEvent::Epoch { loss, .. } => Some(*loss),
+            _ => None,
+        })
+        .collect();
+    assert!(losses.len() == 12 && losses[11] < losses[0] / 2.0, "{losses:?}");
+    WeightsFile::open(&task.output.join("weights.safetensors")).unwrap().check(&signature(&model())).unwrap();
+}
+
+// The next two run the program: libtorch's generator, which drop path draws from, is one for the
+// whole process, so only a process of its own repeats itself.
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let trained = |name: &str, seed| {
+        let mut task = task(&data, &folder.path().join(name), 1);
+        task.seed = seed;
+        let (code, last, said) = program(&json(&task), folder.path());
+        assert_eq!(code, Some(0), "{last} {said}");
+        weights(&task)
+    };
+    let first = trained("a", 1);
+    assert!(first == trained("b", 1), "the same seed gave other weights");
+    assert!(first != trained("c", 2), "another seed gave the same weights");
+}
+
+#[test]
+fn a_training_stopped_by_sigterm_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let whole = task(&data, &folder.path().join("whole"), 4);
+    assert_eq!(program(&json(&whole), folder.path()).0, Some(0));
+
+    let parts = task(&data, &folder.path().join("parts"), 4);
+    stop_after_an_epoch(&parts, folder.path());
+    assert!(!parts.output.join("weights.safetensors").exists());
+    let mut resumed = None;
+    run(&parts, &mut |event| note_start(&event, &mut resumed), &|| true).unwrap_err();
+    assert!(resumed > Some(0), "it would start from the beginning");
+    assert_eq!(program(&json(&parts), folder.path()).0, Some(0));
+    assert!(weights(&whole) == weights(&parts), "the stop has changed the weights");
+}
+
+fn note_start(event: &TrainerEvent, resumed: &mut Option<u64>) {
+    if let TrainerEvent::Started { resumed_at, .. } = event {
+        *resumed = Some(*resumed_at);
+    }
+}
+
+/// Starts the program on a task and ends it with SIGTERM once an epoch is over.
+fn stop_after_an_epoch(task: &TrainTask, folder: &Path) {
+    let path = folder.join("task.json");
+    std::fs::write(&path, json(task)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
+    let mut child = command.arg("train").arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("\"event\":\"epoch\"")));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    drop(lines.by_ref().map_while(Result::ok).last());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_checkpoint_of_another_task_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let mut first = task(&data, &folder.path().join("out"), 2);
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() > 5
+    };
+    assert!(run(&first, &mut |_| {}, &stop).is_err());
+    first.seed += 1;
+    let after = events(&first).unwrap();
+    assert!(matches!(after[0], TrainerEvent::Started { resumed_at: 0, .. }), "{:?}", after[0]);
+}
+
+#[test]
+fn fedprox_holds_weights_near_their_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let distance = |name: &str, mu| {
+        let mut task = task(&data, &folder.path().join(name), 2);
+        task.training.proximal_mu = mu;
+        task.training.weight_decay = 0.0;
+        events(&task).unwrap();
+        let start = eosfed_common::model::initial_weights(&task.model, 5);
+        let file = WeightsFile::open(&task.output.join("weights.safetensors")).unwrap();
+        let checked = file.check(&signature(&task.model)).unwrap();
+        let squares = start.iter().flat_map(|(name, values)| {
+            checked.values(name).iter().zip(values).map(|(a, b)| f64::from(a - b).powi(2)).collect::<Vec<_>>()
+        });
+        squares.sum::<f64>().sqrt()
+    };
+    let (free, held) = (distance("free", 0.0), distance("held", 10.0));
+    assert!(held < 0.8 * free, "without the term {free}, with it {held}");
+}
+
+fn json(task: &TrainTask) -> String {
+    serde_json::to_string(task).unwrap()
+}
+
+/// The program on a task file, with its exit code and its last line.
+fn program(task: &str, folder: &Path) -> (Option<i32>, String, String) {
+    let path = folder.join("task.json");
+    std::fs::write(&path, task).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
+    let output = command.arg("train").arg(&path).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), lines.lines().last().unwrap_or_default().to_owned(), said)
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_has_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let good = task(&data, &folder.path().join("out"), 1);
+
+    let (code, _, said) = program("{", folder.path());
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("task.json"), "{said}");
+
+    let mut missing = good.clone();
+    missing.dataset = folder.path().join("nowhere.toml");
+    let mut bands = good.clone();
+    bands.model.bands = vec!["swir".to_owned()];
+    let mut classes = good.clone();
+    classes.model.classes = vec!["a".to_owned(), "b".to_owned()];
+    let mut base = good;
+    base.initial = InitialWeights::File(folder.path().join("image.tif"));
+    for (task, word) in [(missing, "nowhere.toml"), (bands, "swir"), (classes, "dark"), (base, "image.tif")] {
+        let (code, last, said) = program(&json(&task), folder.path());
+        assert_eq!(code, Some(1), "{last} {said}");
+        let event: TrainerEvent = serde_json::from_str(&last).unwrap();
+        assert!(
+            matches!(&event, TrainerEvent::Failed { reason } if reason.contains(word)),
+            "{word}: {event:?}"
+        );
+    }
+}
