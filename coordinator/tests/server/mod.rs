@@ -1,0 +1,110 @@
+//! A coordinator in this process, on a port of its own, with real TLS and real certificates.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::net::authority::{KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::channel::{Transport, open};
+use eosfed_common::net::meter::Meter;
+use eosfed_coordinator::identity::{IdentityFolder, PersonalIdentity};
+use eosfed_coordinator::init::{Choices, init};
+use eosfed_coordinator::serve::Coordinator;
+use eosfed_coordinator::settings;
+use eosfed_proto::v1;
+use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use tokio::sync::oneshot;
+
+/// A job for one institution, `west`.
+pub(crate) const PLAN: &str = r#"
+    version = 1
+    name = "one"
+    kind = "specialist"
+    mode = "one-shot"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["forest", "water"]
+    [[specialist]]
+    name = "west-red"
+    institution = "west"
+    bands = ["red"]
+    [participation]
+    min = 1
+    max = 1
+    deadline = "30m"
+    [training]
+    epochs = 1
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+/// An idempotency key.
+pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+pub(crate) struct Server {
+    _folder: tempfile::TempDir,
+    _stop: oneshot::Sender<()>,
+    operator: PersonalIdentity,
+    url: String,
+    clients: Mutex<BTreeMap<String, KeyAndCertificate>>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        eosfed_common::net::install_crypto_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let names = vec!["127.0.0.1".to_owned()];
+        let choices = Choices { listen: "127.0.0.1:0".parse().unwrap(), public_url: None, names };
+        std::fs::create_dir(&state).unwrap();
+        init(&state, &choices, SystemClock.now()).unwrap();
+        let (state, settings) = settings::load(&state).unwrap();
+        let operator = IdentityFolder(state.operator());
+        let coordinator = Coordinator::open(state, settings).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let ready = |url: &str| tell.send(url.to_owned()).unwrap();
+            let stop = async { drop(stopped.await) };
+            coordinator.serve(ready, stop).await.unwrap();
+        });
+        let url = told.await.unwrap();
+        let operator = operator.read().unwrap();
+        Self { _folder: folder, _stop: stop, operator, url, clients: Mutex::default() }
+    }
+
+    fn connect(&self, pair: Option<&KeyAndCertificate>) -> Transport {
+        open(&self.url, &self.operator.ca_pem, pair, Meter::default()).unwrap()
+    }
+
+    pub(crate) fn operator(&self) -> Transport {
+        self.connect(Some(&self.operator.pair))
+    }
+
+    /// Somebody without a certificate.
+    pub(crate) fn stranger(&self) -> Transport {
+        self.connect(None)
+    }
+
+    /// An institution that has enrolled.
+    pub(crate) fn client(&self, name: &str) -> Transport {
+        self.connect(Some(&self.clients.lock().unwrap()[name]))
+    }
+
+    pub(crate) async fn enrol(&self, name: &str) -> Transport {
+        let invite = v1::InviteInstitutionRequest { name: name.to_owned(), valid_for_seconds: 60 };
+        let invited = OperatorClient::new(self.operator()).invite_institution(invite).await.unwrap();
+        let fresh = KeyAndRequest::generate(name).unwrap();
+        let request = v1::EnrollRequest {
+            institution: name.to_owned(),
+            secret: invited.into_inner().secret,
+            signing_request_pem: fresh.request_pem,
+        };
+        let answer = EnrollmentClient::new(self.stranger()).enroll(request).await.unwrap().into_inner();
+        let pair = KeyAndCertificate { key_pem: fresh.key_pem, certificate_pem: answer.certificate_pem };
+        self.clients.lock().unwrap().insert(name.to_owned(), pair);
+        self.client(name)
+    }
+}
