@@ -6,12 +6,8 @@ use std::fs;
 use std::path::Path;
 
 /// Modules that decide, and the modules of this crate that they may name.
-const RULE: [(&str, &[&str]); 4] = [
-    ("retry.rs", &[]),
-    ("policy.rs", &[]),
-    ("policy/explain.rs", &[]),
-    ("daemon/step.rs", &[]),
-];
+const RULE: [(&str, &[&str]); 4] =
+    [("retry.rs", &[]), ("policy.rs", &[]), ("policy/explain.rs", &[]), ("daemon/step.rs", &[])];
 
 /// What only a shell may name: those that decide are given time, randomness and values.
 const IMPURE: [&str; 6] = ["tokio", "tonic", "std::fs", "SystemTime", "Instant::now", "rand::rng"];

@@ -9,6 +9,7 @@ use clap::Args;
 use eosfed_client::join::enroll;
 use eosfed_client::policy::{self, Policy};
 use eosfed_client::settings::Settings;
+use eosfed_client::site::Site;
 use eosfed_common::net::join::JoinToken;
 
 use super::{runtime, site};
@@ -54,7 +55,7 @@ impl Join {
         let enrolled = runtime()?.block_on(enroll(&token))?;
         site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
         if site.settings().exists() {
-            println!("{} is kept as it is", site.settings().display());
+            point(&site, &token.url)?;
         } else {
             site.write("client.toml", Settings::commented(&token.url, dataset.as_deref()).as_bytes())?;
         }
@@ -90,4 +91,18 @@ impl Join {
         Policy::load(path)?;
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     }
+}
+
+/// Keeps the settings that are there, but for the coordinator's address, which is the token's.
+fn point(site: &Site, url: &str) -> anyhow::Result<()> {
+    let path = site.settings();
+    let old = Settings::load(&path)?.coordinator;
+    if old == url {
+        println!("{} is kept as it is", path.display());
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    site.write("client.toml", text.replace(&format!("{old:?}"), &format!("{url:?}")).as_bytes())?;
+    println!("{} now names {url}, before it named {old}", path.display());
+    Ok(())
 }

@@ -86,6 +86,7 @@ impl<C: Coordinator> Daemon<C> {
                 }
                 Beside::Done(Some(Ok(event))) => {
                     if matches!(event, TrainerEvent::Epoch { .. }) {
+                        self.record_sent()?;
                         self.renew_when_due().await?;
                     }
                     last = self.note(event, metrics).or(last);
