@@ -18,6 +18,11 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
+/// A number on an axis, without the digits that only binary fractions have.
+fn tick(value: &f64) -> String {
+    ((value * 1e6).round() / 1e6).to_string()
+}
+
 /// Writes a line chart.
 ///
 /// # Errors
@@ -35,6 +40,7 @@ pub fn line_chart(path: &Path, title: &str, x: &str, y: &str, series: &[Series])
             .build_cartesian_2d(x_range, y_range)?;
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(x).y_desc(y).label_style((FONT, 15)).axis_desc_style((FONT, 16));
+        mesh.x_label_formatter(&tick).y_label_formatter(&tick);
         mesh.light_line_style(WHITE.mix(0.0)).bold_line_style(BLACK.mix(0.08)).draw()?;
         for (line, [r, g, b]) in series.iter().zip(distinct(series.len())) {
             let style = RGBColor(r, g, b).stroke_width(2);
