@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use eosfed_common::assignment::{Assignment, BlobRef, LEASE, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, LEASE, Lease, Progress, Work};
 use eosfed_common::weights::Digest;
 use rand::seq::IndexedRandom as _;
 

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::ManualClock;
 use eosfed_common::model::{initial_tensors, signature};
-use eosfed_common::weights::{Digest, write};
+use eosfed_common::weights::{Digest, WeightsFile, write};
 
 use super::*;
-use crate::storage::{FileBlobs, MemoryStore};
+use crate::storage::{FileBlobs, MemoryStore, Presence};
 use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
 
 /// A coordinator that can be stopped and started on the same store, blobs and clock.

@@ -1,10 +1,13 @@
 use std::time::Duration;
 
-use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Work};
+use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
+use eosfed_common::ids::AssignmentId;
+use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
 use super::*;
 use crate::domain::Federation;
+use crate::domain::round::Slot;
 use crate::testing::{
     NOW, ONE_SHOT, ROUNDS, enrolled, key, name, screened, statistics, submit, token, update, weights,
 };

@@ -1,0 +1,194 @@
+//! What time, operators and the coordinator's own computations do to a job, and what follows from a
+//! round that is over.
+
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::plan::{Mode, Normalisation};
+use eosfed_common::refusal::{Reason, Refusal};
+
+use super::{ClosedRound, Event, Job, JobState, Next, Outcome};
+use crate::domain::round::{Contribution, Purpose, Round, Verdict};
+use crate::domain::statistics::pool;
+
+impl Job {
+    /// The job after an event.
+    ///
+    /// # Errors
+    /// [`Reason::WrongState`] if the event means nothing in this state.
+    pub fn apply(&self, event: Event, now: Timestamp) -> Result<Outcome, Refusal> {
+        let mut job = self.clone();
+        match event {
+            Event::Tick => {
+                if let JobState::Collecting(round) = &mut job.state {
+                    round.lapse(&self.plan.participation, now);
+                }
+            }
+            Event::Restart => {
+                if let JobState::Collecting(round) = &mut job.state {
+                    round.extend(now);
+                }
+            }
+            Event::Prepared(weights) => job.prepared(weights, now)?,
+            Event::Aggregated(index, weights) => return job.aggregated(index, weights, now),
+            Event::TaskFailed(why) => job.task_failed(why, now)?,
+            Event::Cancel(by) => job.cancel(by, now)?,
+            Event::Resume => job.resume(now)?,
+        }
+        Ok(job.settle(now))
+    }
+
+    fn wrong_state(&self, what: &str) -> Refusal {
+        let state = self.state.name();
+        Refusal::new(Reason::WrongState, format!("job {} is {state}; it cannot be {what}", self.id))
+    }
+
+    fn prepared(&mut self, weights: BlobRef, now: Timestamp) -> Result<(), Refusal> {
+        if self.state != JobState::Preparing {
+            return Err(self.wrong_state("prepared"));
+        }
+        self.global = Some(weights);
+        self.open(0, now);
+        Ok(())
+    }
+
+    fn aggregated(mut self, index: u32, weights: BlobRef, now: Timestamp) -> Result<Outcome, Refusal> {
+        let round = match &self.state {
+            JobState::Aggregating(round) if round.index == index => round.clone(),
+            JobState::Aggregating(_)
+            | JobState::Preparing
+            | JobState::Collecting(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => return Err(self.wrong_state("aggregated")),
+        };
+        self.close(round.clone(), true, now);
+        self.global = Some(weights);
+        if round.purpose != Purpose::Train(self.plan.training_rounds() - 1) {
+            self.open(index + 1, now);
+            return Ok(Outcome { job: self, frozen: Vec::new() });
+        }
+        let frozen = vec![self.freeze_shared(&round, weights, now)];
+        self.state = JobState::Finished { at: now };
+        Ok(Outcome { job: self, frozen })
+    }
+
+    fn task_failed(&mut self, why: String, now: Timestamp) -> Result<(), Refusal> {
+        let next = match &self.state {
+            JobState::Preparing => Next::Prepare,
+            JobState::Aggregating(round) => Next::Aggregate(round.clone()),
+            JobState::Collecting(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => return Err(self.wrong_state("paused")),
+        };
+        self.state = JobState::Paused { at: now, why, next };
+        Ok(())
+    }
+
+    fn cancel(&mut self, by: InstitutionName, now: Timestamp) -> Result<(), Refusal> {
+        if self.has_ended() {
+            return Err(self.wrong_state("cancelled"));
+        }
+        if let Some(round) = self.current().cloned() {
+            self.close(round, false, now);
+        }
+        self.state = JobState::Cancelled { at: now, by };
+        Ok(())
+    }
+
+    fn resume(&mut self, now: Timestamp) -> Result<(), Refusal> {
+        let JobState::Paused { next, .. } = &self.state else { return Err(self.wrong_state("resumed")) };
+        let rules = &self.plan.participation;
+        self.state = match next {
+            Next::Prepare => JobState::Preparing,
+            Next::Aggregate(round) => JobState::Aggregating(round.clone()),
+            Next::Collect(round) => {
+                let mut round = round.again(rules, now);
+                round.last_attempt = round.attempt + rules.attempts - 1;
+                JobState::Collecting(round)
+            }
+        };
+        Ok(())
+    }
+
+    /// What a round of this index is for.
+    fn purpose(&self, index: u32) -> Purpose {
+        match (self.plan.mode, &self.plan.normalisation) {
+            (Mode::OneShot, _) => Purpose::OneShot,
+            (Mode::Rounds, Normalisation::Federated) if index == 0 => Purpose::Statistics,
+            (Mode::Rounds, Normalisation::Federated) => Purpose::Train(index - 1),
+            (Mode::Rounds, Normalisation::Local | Normalisation::Given { .. }) => Purpose::Train(index),
+        }
+    }
+
+    pub(super) fn open(&mut self, index: u32, now: Timestamp) {
+        let (purpose, rules) = (self.purpose(index), &self.plan.participation);
+        self.state = JobState::Collecting(Round::open(index, purpose, &self.roster, rules, now));
+    }
+
+    fn close(&mut self, mut round: Round, complete: bool, now: Timestamp) {
+        round.thin_curves();
+        self.history.push(ClosedRound { round, at: now, complete, base: self.global });
+    }
+
+    /// Draws the consequences of the open round's verdict.
+    pub(super) fn settle(mut self, now: Timestamp) -> Outcome {
+        let JobState::Collecting(round) = &self.state else {
+            return Outcome { job: self, frozen: Vec::new() };
+        };
+        let round = round.clone();
+        match round.verdict(&self.plan.participation, now) {
+            Verdict::Open => Outcome { job: self, frozen: Vec::new() },
+            Verdict::Complete => self.complete(round, now),
+            Verdict::TooFew => {
+                self.retry(round, now);
+                Outcome { job: self, frozen: Vec::new() }
+            }
+        }
+    }
+
+    fn complete(mut self, round: Round, now: Timestamp) -> Outcome {
+        match round.purpose {
+            Purpose::Train(_) => {
+                self.state = JobState::Aggregating(round);
+                Outcome { job: self, frozen: Vec::new() }
+            }
+            Purpose::Statistics => {
+                let sites = round.contributions().filter_map(|(_, contribution)| match contribution {
+                    Contribution::Statistics(bands) => Some(bands),
+                    Contribution::Update { .. } => None,
+                });
+                self.normalisation = Some(pool(sites));
+                let next = round.index + 1;
+                self.close(round, true, now);
+                self.open(next, now);
+                Outcome { job: self, frozen: Vec::new() }
+            }
+            Purpose::OneShot => {
+                let frozen = self.freeze_each(&round, now);
+                self.close(round, true, now);
+                self.state = JobState::Finished { at: now };
+                Outcome { job: self, frozen }
+            }
+        }
+    }
+
+    /// Tries a round again that got too few answers, or pauses.
+    fn retry(&mut self, round: Round, now: Timestamp) {
+        let rules = &self.plan.participation;
+        self.state = if round.attempt < round.last_attempt {
+            JobState::Collecting(round.again(rules, now))
+        } else {
+            let (got, min, attempts) = (round.submitted(), rules.min, round.attempt);
+            let why = format!(
+                "round {} got {got} of at least {min} results in {attempts} attempts; see why with `eosfed job \
+                 show {id}`, then `eosfed job resume {id}` or `eosfed job cancel {id}`",
+                round.index,
+                id = self.id
+            );
+            JobState::Paused { at: now, why, next: Next::Collect(round.clone()) }
+        };
+        self.close(round, false, now);
+    }
+}

@@ -1,0 +1,188 @@
+//! What institutions do to a job: take work, report, hand in. Each is answered in its own type, and
+//! each draws its consequences at once.
+
+use eosfed_common::assignment::{Lease, Progress};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use eosfed_common::refusal::{Reason, Refusal};
+
+use super::{Job, JobState, Outcome};
+use crate::domain::admission::{ScreenedStatistics, ScreenedUpdate};
+use crate::domain::round::{Contribution, Purpose, Round, Slot};
+
+impl Job {
+    /// Lends an assignment.
+    ///
+    /// # Errors
+    /// If the round is over, or the institution has answered already.
+    pub fn accept(
+        &self,
+        id: &AssignmentId,
+        token: LeaseToken,
+        now: Timestamp,
+    ) -> Result<(Outcome, Lease), Refusal> {
+        self.in_round(id, now, |round| round.accept(&id.institution, token, now))
+    }
+
+    /// Notes that an institution does not want an assignment.
+    ///
+    /// # Errors
+    /// If the round is over, or the institution has answered already.
+    pub fn refuse(
+        &self,
+        id: &AssignmentId,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Result<(Outcome, ()), Refusal> {
+        self.in_round(id, now, |round| round.refuse(&id.institution, refusal, now))
+    }
+
+    /// Renews a lease and notes progress; gives the lease's new end.
+    ///
+    /// # Errors
+    /// If the round is over or the token not the lease's.
+    pub fn heartbeat(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        progress: Progress,
+        now: Timestamp,
+    ) -> Result<(Outcome, Timestamp), Refusal> {
+        self.in_round(id, now, |round| round.heartbeat(&id.institution, token, progress, now))
+    }
+
+    /// Counts an update; gives when it was recorded. Repeating the call gives the first answer.
+    ///
+    /// # Errors
+    /// If the round is over, the token not the lease's, or the bytes are not new.
+    pub fn submit_update(
+        &self,
+        update: ScreenedUpdate,
+        now: Timestamp,
+    ) -> Result<(Outcome, Timestamp), Refusal> {
+        let update = update.into_inner();
+        if self.global.is_some_and(|base| base.digest == update.weights.digest) {
+            let message = "the update has the bytes of the weights it started from";
+            return Err(Refusal::new(Reason::Replayed, message));
+        }
+        let contribution = Contribution::Update {
+            weights: update.weights,
+            samples: update.samples,
+            metrics: update.metrics,
+            normalisation: update.normalisation,
+            energy: update.energy,
+        };
+        self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
+    }
+
+    /// Counts statistics; gives when they were recorded. Repeating the call gives the first answer.
+    ///
+    /// # Errors
+    /// If the round is over or the token not the lease's.
+    pub fn submit_statistics(
+        &self,
+        statistics: ScreenedStatistics,
+        now: Timestamp,
+    ) -> Result<(Outcome, Timestamp), Refusal> {
+        let statistics = statistics.into_inner();
+        let contribution = Contribution::Statistics(statistics.bands);
+        self.submit_contribution(&statistics.assignment, &statistics.token, statistics.key, contribution, now)
+    }
+
+    fn submit_contribution(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        key: IdempotencyKey,
+        contribution: Contribution,
+        now: Timestamp,
+    ) -> Result<(Outcome, Timestamp), Refusal> {
+        if let Some(at) = self.receipt(id, &key) {
+            return Ok((Outcome { job: self.clone(), frozen: Vec::new() }, at));
+        }
+        let fits = match (self.collecting().map(|round| round.purpose), &contribution) {
+            (Some(Purpose::Statistics), Contribution::Update { .. })
+            | (Some(Purpose::OneShot | Purpose::Train(_)), Contribution::Statistics(_)) => false,
+            (Some(Purpose::Statistics), Contribution::Statistics(_))
+            | (Some(Purpose::OneShot | Purpose::Train(_)), Contribution::Update { .. })
+            | (None, _) => true,
+        };
+        if !fits {
+            let message = format!("assignment {id} asks for something else");
+            return Err(Refusal::new(Reason::WrongState, message));
+        }
+        self.in_round(id, now, |round| {
+            round.submit(&id.institution, token, key, contribution, now).map(|()| now)
+        })
+    }
+
+    /// When a submission with this key was recorded, if it was: also after its round has closed, so
+    /// that an answer that got lost can be asked for again.
+    #[must_use]
+    pub fn receipt(&self, id: &AssignmentId, key: &IdempotencyKey) -> Option<Timestamp> {
+        let rounds = self.history.iter().map(|closed| &closed.round).chain(self.current());
+        let rounds = rounds.filter(|round| round.index == id.round);
+        rounds.filter_map(|round| round.participants.get(&id.institution)).find_map(|participant| {
+            match &participant.slot {
+                Slot::Submitted { at, key: known, .. } if known == key => Some(*at),
+                Slot::Submitted { .. }
+                | Slot::Offered
+                | Slot::Leased { .. }
+                | Slot::Refused { .. }
+                | Slot::Failed { .. } => None,
+            }
+        })
+    }
+
+    /// Notes that the work failed at an institution for good.
+    ///
+    /// # Errors
+    /// If the round is over or the token not the lease's.
+    pub fn report_failure(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        message: String,
+        now: Timestamp,
+    ) -> Result<(Outcome, ()), Refusal> {
+        self.in_round(id, now, |round| round.fail(&id.institution, token, message, now))
+    }
+
+    /// Checks that the caller holds the lease of an assignment that is still wanted.
+    ///
+    /// # Errors
+    /// As the calls that need it.
+    pub fn check_lease(&self, id: &AssignmentId, token: &LeaseToken) -> Result<(), Refusal> {
+        self.round_of(id)?.clone().holder(&id.institution, token).map(|_| ())
+    }
+
+    /// The open round of an assignment.
+    fn round_of(&self, id: &AssignmentId) -> Result<&Round, Refusal> {
+        let closed = || {
+            let message = format!("round {} (attempt {}) of job {} has closed", id.round, id.attempt, id.job);
+            Refusal::new(Reason::RoundClosed, message)
+        };
+        let ended = |how: &str| Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id));
+        match &self.state {
+            JobState::Collecting(round) if (round.index, round.attempt) == (id.round, id.attempt) => {
+                Ok(round)
+            }
+            JobState::Collecting(_) | JobState::Preparing | JobState::Aggregating(_) => Err(closed()),
+            JobState::Paused { .. } => Err(ended("is paused")),
+            JobState::Finished { .. } => Err(ended("has finished")),
+            JobState::Cancelled { .. } => Err(ended("was cancelled")),
+        }
+    }
+
+    /// A transition inside the open round, and what follows from it.
+    fn in_round<T>(
+        &self,
+        id: &AssignmentId,
+        now: Timestamp,
+        change: impl FnOnce(&mut Round) -> Result<T, Refusal>,
+    ) -> Result<(Outcome, T), Refusal> {
+        let mut round = self.round_of(id)?.clone();
+        let answer = change(&mut round)?;
+        Ok((Self { state: JobState::Collecting(round), ..self.clone() }.settle(now), answer))
+    }
+}
