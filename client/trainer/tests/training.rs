@@ -150,6 +150,9 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let good = task(&data, &folder.path().join("out"), 1);
 
+    let wrong = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer")).arg("trian").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(64));
+
     let (code, _, said) = program("{", folder.path());
     assert_eq!(code, Some(64), "{said}");
     assert!(said.contains("task.json"), "{said}");

@@ -70,7 +70,16 @@ impl From<DeviceArgument> for DeviceChoice {
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     telemetry::init(LogFormat::Text, "info");
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; they are no mistakes.
+            let _ = error.print();
+            let code = if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE };
+            return ExitCode::from(code as u8);
+        }
+    };
+    let result = match cli.command {
         Command::Train { task, pretty } => train::train(&task, pretty),
         Command::Fit(arguments) => ensemble::fit(&arguments),
         Command::Score(arguments) => ensemble::score(&arguments),

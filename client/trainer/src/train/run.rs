@@ -105,7 +105,7 @@ pub fn run(
         emit(TrainerEvent::Epoch { epoch, step, loss, learning_rate, metrics });
     }
     let best = task.output.join(BEST);
-    if task.keep == Keep::Best && best.exists() {
+    if task.keep == Keep::Best && progress.best.is_some() {
         parameters.assign(&read(&best, &signature)?);
     }
     parameters.save(&task.output.join(TrainTask::WEIGHTS))?;
