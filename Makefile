@@ -10,7 +10,7 @@ SEED ?= 0
 RESULTS ?= demo-results
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The folder of libtorch; installs it when it is not there. Evaluated where it is used only.
-WITH_LIBTORCH = export LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"
+WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LIBTORCH
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gets the demo's imagery: prints the folder that holds it.
 
-A Landsat 7 scene of September 2000 (North Carolina, 475 by 443 pixels, six bands, land cover classes)
+A Landsat 7 scene of September 2000 (North Carolina, 489 by 443 pixels, six bands, land cover classes)
 that travels inside a Python package. The package is read as data; nothing of it is run or installed.
 """
 
