@@ -19,7 +19,10 @@ impl Handle {
         change: impl FnOnce(&Job, &AssignmentId, Timestamp) -> Result<(Outcome, T), Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         self.transact(move |state, now, _| {
-            let (outcome, answer) = change(state.job(&id.job)?, &id, now)?;
+            let job = state.job(&id.job)?;
+            let (outcome, answer) = change(job, &id, now)?;
+            // A heartbeat may be the first to notice that the round is over; that must not be forgotten.
+            let volatile = volatile && attempt(job) == attempt(&outcome.job);
             Ok((answer, Change { volatile, ..state.settle(outcome, now)? }))
         })
         .await
@@ -156,4 +159,9 @@ impl Handle {
     ) -> Result<(), Refusal> {
         self.on_assignment(id, false, move |job, id, now| job.report_failure(id, &token, message, now)).await
     }
+}
+
+/// The attempt at a round that is open.
+fn attempt(job: &Job) -> Option<(u32, u32)> {
+    job.collecting().map(|round| (round.index, round.attempt))
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use eosfed_common::assignment::{Assignment, BlobRef, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Progress, Work};
 use eosfed_common::clock::ManualClock;
 use eosfed_common::model::{initial_tensors, signature};
 use eosfed_common::weights::{Digest, WeightsFile, write};
@@ -269,4 +269,25 @@ async fn what_cannot_be_stored_does_not_happen() {
     assert_eq!((refusal.reason, handle.job(&id).unwrap()), (Reason::StorageFull, before));
     store.1.store(false, Ordering::Relaxed);
     handle.accept(assignment.id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_heartbeat_brings_about_is_stored() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ONE_SHOT).await;
+    let east = next(&handle, &id, "east").await.unwrap();
+    let lease = handle.accept(east.id.clone()).await.unwrap();
+    let west = next(&handle, &id, "west").await.unwrap();
+    let token = handle.accept(west.id.clone()).await.unwrap().token;
+    let (path, blob) = testing::weights(bench.folder.path(), &west, 1);
+    upload(&handle, "west", &path, blob);
+    handle.submit_update(update(&west, &token, blob)).await.unwrap();
+    // East is still at work when the deadline comes, and the first to call.
+    bench.clock.advance(Duration::from_secs(31 * 60));
+    handle.heartbeat(east.id, lease.token, Progress::default()).await.unwrap();
+    assert!(handle.job(&id).unwrap().has_ended());
+    let again = bench.start(2).await;
+    assert!(again.job(&id).unwrap().has_ended(), "the end was forgotten");
+    assert_eq!(again.release(None).unwrap().specialists.len(), 1);
 }
