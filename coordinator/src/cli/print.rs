@@ -34,13 +34,13 @@ pub(super) fn when_if(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "–".to_owned(), when)
 }
 
-/// A number of seconds, coarsely.
+/// A number of seconds, coarsely: rounded to the unit.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
+        60..3570 => format!("{} min", (seconds + 30) / 60),
+        3570..171_000 => format!("{} h", (seconds + 1800) / 3600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn spans_are_coarse() {
-        let spans = [5, 65, 7200, 300_000].map(span);
+        let spans = [5, 65, 7199, 300_000].map(span);
         assert_eq!(spans, ["5 s", "1 min", "2 h", "3 days"]);
     }
 }
