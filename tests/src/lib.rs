@@ -137,6 +137,8 @@ impl Federation {
         let token = self.invite(name, "1h");
         succeed(&mut self.join(name, &token));
         self.set(name, "# threads = 4", "threads = 1");
+        // Training here takes seconds: progress must show while there is some.
+        self.set(name, "heartbeat_seconds = 10", "heartbeat_seconds = 1");
     }
 
     /// Changes a line of an institution's settings.

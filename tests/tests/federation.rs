@@ -34,7 +34,7 @@ const PLAN: &str = r#"
     [normalisation]
     from = "federated"
     [training]
-    epochs = 8
+    epochs = 16
     batch_size = 4
     learning_rate = 1e-3
 "#;
