@@ -4,6 +4,7 @@
 //! A thing is admitted here only when at least two programs need it to mean the same.
 
 pub mod assignment;
+pub mod bands;
 pub mod card;
 pub mod clock;
 pub mod ids;
