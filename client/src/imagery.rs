@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
-use eosfed_common::model::{ModelSpec, Task};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
 
@@ -34,24 +33,9 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
         problems.push("its training part has no samples".to_owned());
     }
     if assignment.work != Work::Statistics {
-        labels(dataset, model, &mut problems);
+        problems.extend(dataset.serves(model.task, &model.classes).err().map(|error| error.to_string()));
     }
     problems
-}
-
-fn labels(dataset: &Dataset, model: &ModelSpec, problems: &mut Vec<String>) {
-    let config = dataset.config();
-    let found = match config.task {
-        eosfed_data::Task::Classification => Task::Classification,
-        eosfed_data::Task::Segmentation => Task::Segmentation,
-    };
-    if found != model.task {
-        problems.push(format!("its task must be `{}`, found `{found}`", model.task));
-    }
-    if config.classes != model.classes {
-        let (wanted, found) = (model.classes.join(", "), config.classes.join(", "));
-        problems.push(format!("its classes must be `{wanted}` in this order, found `{found}`"));
-    }
 }
 
 /// Moments of each of these bands over the training part.

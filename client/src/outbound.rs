@@ -48,6 +48,7 @@ mod tests {
             task: Task::Classification,
             bands: vec!["red".to_owned()],
             classes: vec!["a".to_owned(), "b".to_owned()],
+            target: None,
         };
         let mut tensors = initial_weights(&model, 1);
         let digest = write(&path, &signature(&model), &tensors).unwrap();

@@ -50,6 +50,7 @@ pub(crate) fn statistics() -> Assignment {
             task: Task::Classification,
             bands: vec!["red".to_owned()],
             classes: vec!["a".to_owned(), "b".to_owned()],
+            target: None,
         },
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,

@@ -150,9 +150,9 @@ impl Sensor {
     pub const fn bands(self) -> &'static [&'static str] {
         match self {
             Self::Rgb => &["red", "green", "blue"],
-            Self::Sentinel2L1c => &[
-                "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12",
-            ],
+            Self::Sentinel2L1c => {
+                &["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
+            }
             Self::Sentinel2L2a => {
                 &["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12"]
             }

@@ -41,18 +41,42 @@ pub(crate) fn in_class_folders(root: &Path, classes: &[String]) -> Result<Vec<(P
     Ok(found)
 }
 
-/// Images and masks of equal stem.
-pub(crate) fn pairs(images_in: &Path, masks_in: &Path) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
-    let stem = |path: &Path| path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut masks: BTreeMap<_, _> = images(masks_in)?.into_iter().map(|path| (stem(&path), path)).collect();
-    let mut found = Vec::new();
-    for image in images(images_in)? {
-        let mask = masks.remove(&stem(&image));
-        let mask =
-            mask.ok_or_else(|| DataError::file(&image, format!("has no mask in {}", masks_in.display())))?;
-        found.push((image, mask));
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The files of a sample.
+pub(crate) struct Matched {
+    /// For each date the images whose bands are stacked.
+    pub images: Vec<Vec<PathBuf>>,
+    /// The mask or target raster.
+    pub mask: PathBuf,
+}
+
+/// For each image of the first folder, the files of equal stem in all of `folders` (by date, then in
+/// the order of stacking) and in `masks`.
+pub(crate) fn matching(folders: &[Vec<PathBuf>], masks: &Path) -> Result<Vec<Matched>, DataError> {
+    let by_stem = |folder: &PathBuf| -> Result<BTreeMap<String, PathBuf>, DataError> {
+        Ok(images(folder)?.into_iter().map(|path| (stem(&path), path)).collect())
+    };
+    let found: Vec<Vec<BTreeMap<_, _>>> = folders
+        .iter()
+        .map(|stack| stack.iter().map(by_stem).collect::<Result<_, _>>())
+        .collect::<Result<_, _>>()?;
+    let labels = by_stem(&masks.to_owned())?;
+    let of = |image: &PathBuf, key: &str, there: &BTreeMap<String, PathBuf>, folder: &Path| {
+        let path = there.get(key).cloned();
+        path.ok_or_else(|| DataError::file(image, format!("has no file `{key}.*` in {}", folder.display())))
+    };
+    let mut samples = Vec::new();
+    for (key, image) in &found[0][0] {
+        let date = |(maps, folders): (&Vec<BTreeMap<_, _>>, &Vec<PathBuf>)| {
+            maps.iter().zip(folders).map(|(map, folder)| of(image, key, map, folder)).collect()
+        };
+        let images = found.iter().zip(folders).map(date).collect::<Result<_, _>>()?;
+        samples.push(Matched { images, mask: of(image, key, &labels, masks)? });
     }
-    Ok(found)
+    Ok(samples)
 }
 
 #[derive(Deserialize)]

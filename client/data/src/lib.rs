@@ -15,12 +15,12 @@ mod split;
 mod statistics;
 mod summary;
 
-pub use config::{DatasetConfig, Layout, SplitBy, SplitConfig, Task, Where};
+pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop};
 pub use dataset::{Dataset, IGNORE, Loaded, Sample, Target};
 pub use error::DataError;
 pub use geotiff::{GeoReference, write_geotiff};
-pub use quicklook::quicklook;
+pub use quicklook::{Look, quicklook};
 pub use raster::{Limits, Raster, read_raster};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};

@@ -2,102 +2,165 @@
 
 use std::path::Path;
 
-use eosfed_plot::{Legend, Picture, palette, sheet};
+use eosfed_common::model::Task;
+use eosfed_plot::{Legend, Picture, palette, ramp, sheet};
 
 use crate::dataset::{Dataset, IGNORE, Sample, Target};
 use crate::error::DataError;
 use crate::split::Split;
 
 const ROWS: usize = 6;
-const PER_ROW: usize = 4;
+/// Most pictures in a row.
+const COLUMNS: usize = 4;
 const UNLABELLED: [u8; 3] = [230, 230, 230];
 
-/// Writes a sheet of up to 12 (segmentation) or 24 (classification) samples of the training part,
-/// spread evenly over it: red, green and blue where the bands are known by such names, contrast
-/// stretched between the 2nd and 98th percentile.
+/// Writes a sheet of samples of the training part, spread evenly over it: red, green and blue where
+/// the bands are known by such names, contrast stretched between the 2nd and 98th percentile, beside
+/// the label. Images of classes are framed in the colours of theirs.
 ///
 /// # Errors
 /// As loading the data set, or if the picture cannot be written.
 pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let config = dataset.config();
     let loaded = dataset.load(Split::Train, &config.bands)?;
-    let bands = display_bands(&config.bands);
-    let colours = palette(config.classes.len());
-    let masks = matches!(loaded.samples[0].target, Target::Mask(_));
-    let per_row = if masks { PER_ROW / 2 } else { PER_ROW };
+    let look = Look::new(&config.bands, config.classes.len(), &loaded.samples);
+    let titles = titles(config.task);
+    let per_row = COLUMNS / titles.len();
     let count = loaded.samples.len().min(ROWS * per_row);
     let chosen = (0..count).map(|index| &loaded.samples[index * loaded.samples.len() / count]);
-    let mut pictures: Vec<Picture> = chosen.flat_map(|sample| cells(sample, bands, &colours)).collect();
+    let mut pictures: Vec<Picture> = chosen.flat_map(|sample| look.cells(sample)).collect();
     let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
-    while !pictures.len().is_multiple_of(PER_ROW) {
+    let columns = per_row * titles.len();
+    while !pictures.len().is_multiple_of(columns) {
         pictures.push(blank.clone());
     }
-    let rows: Vec<Vec<Picture>> = pictures.chunks(PER_ROW).map(<[Picture]>::to_vec).collect();
-    let titles =
-        if masks { ["image", "label", "image", "label"] } else { ["image (frame: class)", "", "", ""] };
-    let legend: Legend = config.classes.iter().cloned().zip(colours).collect();
+    let rows: Vec<Vec<Picture>> = pictures.chunks(columns).map(<[Picture]>::to_vec).collect();
+    let titles: Vec<&str> = titles.iter().copied().cycle().take(columns).collect();
+    let legend = look.legend(&config.classes);
     sheet(path, &titles, &rows, &legend).map_err(|error| DataError::file(path, error))
+}
+
+const fn titles(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Classification => &["image (frame: class)"],
+        Task::Multilabel => &["image (frame: classes)"],
+        Task::Segmentation => &["image", "label"],
+        Task::ChangeDetection => &["before", "after", "label"],
+        Task::Regression => &["image", "target"],
+    }
+}
+
+/// How samples of a data set are drawn, the same for all of them.
+#[derive(Debug, Clone)]
+pub struct Look {
+    bands: usize,
+    shown: [usize; 3],
+    colours: Vec<[u8; 3]>,
+    /// Smallest and largest target value.
+    range: Option<[f32; 2]>,
+}
+
+impl Look {
+    /// For samples that have these bands.
+    #[must_use]
+    pub fn new(bands: &[String], classes: usize, samples: &[Sample]) -> Self {
+        let values = samples.iter().filter_map(|sample| match &sample.target {
+            Target::Values(values) => Some(values),
+            Target::Class(_) | Target::Classes(_) | Target::Mask(_) => None,
+        });
+        let range = values.flatten().filter(|value| value.is_finite()).fold(None, |range, value| {
+            let [low, high] = range.unwrap_or([*value; 2]);
+            Some([low.min(*value), high.max(*value)])
+        });
+        Self { bands: bands.len(), shown: display_bands(bands), colours: palette(classes), range }
+    }
+
+    /// Names and colours: of the classes, or of the ends of the range.
+    #[must_use]
+    pub fn legend(&self, classes: &[String]) -> Legend {
+        match self.range {
+            Some([low, high]) => {
+                let end = |value: f32, share| (format!("{} {value:.4}", classes[0]), ramp(share));
+                vec![end(low, 0.0), end((low + high) / 2.0, 0.5), end(high, 1.0)]
+            }
+            None => classes.iter().cloned().zip(self.colours.iter().copied()).collect(),
+        }
+    }
+
+    /// The pictures of one sample: each date, then its label when that is a picture.
+    #[must_use]
+    pub fn cells(&self, sample: &Sample) -> Vec<Picture> {
+        let mut pictures = self.dates(sample);
+        match &sample.target {
+            Target::Class(class) => self.frame(&mut pictures[0], &[*class]),
+            Target::Classes(present) => {
+                let classes: Vec<usize> = (0..present.len()).filter(|class| present[*class]).collect();
+                self.frame(&mut pictures[0], &classes);
+            }
+            Target::Mask(mask) => pictures.push(self.mask(sample, mask)),
+            Target::Values(values) => pictures.push(self.values(sample, values)),
+        }
+        pictures
+    }
+
+    /// The images of a sample, one for each date.
+    #[must_use]
+    pub fn dates(&self, sample: &Sample) -> Vec<Picture> {
+        let size = sample.width * sample.height;
+        let date = |image: &[f32]| {
+            let stretched = self.shown.map(|band| stretch(&image[band * size..(band + 1) * size]));
+            let pixels = (0..size).map(|at| [stretched[0][at], stretched[1][at], stretched[2][at]]).collect();
+            Picture { pixels, ..blank(sample) }
+        };
+        sample.image.chunks_exact(self.bands * size).map(date).collect()
+    }
+
+    /// A mask of the sample's size; unlabelled pixels are light grey.
+    #[must_use]
+    pub fn mask(&self, sample: &Sample, mask: &[u8]) -> Picture {
+        let colour =
+            |class: &u8| if *class == IGNORE { UNLABELLED } else { self.colours[usize::from(*class)] };
+        Picture { pixels: mask.iter().map(colour).collect(), ..blank(sample) }
+    }
+
+    /// Values of the sample's size on the range of all targets; pixels without are light grey.
+    #[must_use]
+    pub fn values(&self, sample: &Sample, values: &[f32]) -> Picture {
+        let [low, high] = self.range.unwrap_or([0.0, 1.0]);
+        let colour = |value: &f32| {
+            let share = f64::from((value - low) / (high - low).max(f32::MIN_POSITIVE));
+            if value.is_finite() { ramp(share) } else { UNLABELLED }
+        };
+        Picture { pixels: values.iter().map(colour).collect(), ..blank(sample) }
+    }
+
+    /// Draws a frame in the colours of the classes, in turn around the picture.
+    fn frame(&self, picture: &mut Picture, classes: &[usize]) {
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let edge = (width.min(height) / 24).max(1);
+        for (at, pixel) in picture.pixels.iter_mut().enumerate() {
+            let (x, y) = (at % width, at / width);
+            if x < edge || y < edge || x >= width - edge || y >= height - edge {
+                let part = (x + y) * classes.len().max(1) / (width + height);
+                *pixel = classes.get(part).map_or(UNLABELLED, |class| self.colours[*class]);
+            }
+        }
+    }
+}
+
+fn blank(sample: &Sample) -> Picture {
+    Picture { width: sample.width as u32, height: sample.height as u32, pixels: Vec::new() }
 }
 
 /// Positions of red, green and blue by name; else the first three bands, or the first thrice.
 fn display_bands(names: &[String]) -> [usize; 3] {
-    const KNOWN: [&[&str]; 3] = [&["red", "b04", "r"], &["green", "b03", "g"], &["blue", "b02", "b"]];
+    const NAMES: [&[&str]; 3] = [&["red", "b04", "r"], &["green", "b03", "g"], &["blue", "b02", "b"]];
     let find =
         |known: &[&str]| names.iter().position(|name| known.contains(&name.to_ascii_lowercase().as_str()));
-    match KNOWN.map(find) {
+    match NAMES.map(find) {
         [Some(r), Some(g), Some(b)] => [r, g, b],
         _ if names.len() >= 3 => [0, 1, 2],
         _ => [0; 3],
-    }
-}
-
-fn cells(sample: &Sample, bands: [usize; 3], colours: &[[u8; 3]]) -> Vec<Picture> {
-    let mut image = sample.picture(bands);
-    match &sample.target {
-        Target::Class(class) => {
-            let (width, height) = (sample.width, sample.height);
-            let frame = (width.min(height) / 24).max(1);
-            for (at, pixel) in image.pixels.iter_mut().enumerate() {
-                let (x, y) = (at % width, at / width);
-                if x < frame || y < frame || x >= width - frame || y >= height - frame {
-                    *pixel = colours[*class];
-                }
-            }
-            vec![image]
-        }
-        Target::Mask(mask) => vec![image, Picture { pixels: paint(mask, colours), ..sample.blank() }],
-    }
-}
-
-fn paint(mask: &[u8], colours: &[[u8; 3]]) -> Vec<[u8; 3]> {
-    let colour = |class: &u8| if *class == IGNORE { UNLABELLED } else { colours[usize::from(*class)] };
-    mask.iter().map(colour).collect()
-}
-
-impl Sample {
-    fn blank(&self) -> Picture {
-        Picture { width: self.width as u32, height: self.height as u32, pixels: Vec::new() }
-    }
-
-    /// The sample as a picture of three of its bands, each stretched between its 2nd and 98th percentile.
-    #[must_use]
-    pub fn picture(&self, bands: [usize; 3]) -> Picture {
-        let size = self.width * self.height;
-        let stretched = bands.map(|band| stretch(&self.image[band * size..(band + 1) * size]));
-        let pixels = (0..size).map(|at| [stretched[0][at], stretched[1][at], stretched[2][at]]).collect();
-        Picture { pixels, ..self.blank() }
-    }
-
-    /// A mask of the sample's size as a picture; unlabelled pixels are light grey.
-    #[must_use]
-    pub fn mask_picture(&self, mask: &[u8], colours: &[[u8; 3]]) -> Picture {
-        Picture { pixels: paint(mask, colours), ..self.blank() }
-    }
-
-    /// Positions of red, green and blue among `names`, as [`quicklook`] chooses them.
-    #[must_use]
-    pub fn display_bands(names: &[String]) -> [usize; 3] {
-        display_bands(names)
     }
 }
 

@@ -86,6 +86,37 @@ impl Raster {
     }
 }
 
+impl Raster {
+    /// Another size, bilinear between pixel centres; a pixel without data spoils those it would weigh in.
+    #[must_use]
+    pub fn resampled(&self, width: usize, height: usize) -> Self {
+        let at = |to: usize, from: usize, len: usize| {
+            let place = ((to as f32 + 0.5) * from as f32 / len as f32 - 0.5).clamp(0.0, from as f32 - 1.0);
+            let low = place as usize;
+            (low, (low + 1).min(from - 1), place - low as f32)
+        };
+        let columns: Vec<_> = (0..width).map(|x| at(x, self.width, width)).collect();
+        let mut data = Vec::with_capacity(self.bands * width * height);
+        for band in 0..self.bands {
+            let values = self.band(band);
+            for y in 0..height {
+                let (top, bottom, down) = at(y, self.height, height);
+                let (top, bottom) = (&values[top * self.width..], &values[bottom * self.width..]);
+                data.extend(columns.iter().map(|(left, right, across)| {
+                    let upper = mix(top[*left], top[*right], *across);
+                    mix(upper, mix(bottom[*left], bottom[*right], *across), down)
+                }));
+            }
+        }
+        Self { width, height, bands: self.bands, data, reference: None }
+    }
+}
+
+/// Between `a` and `b`; what has no weight cannot spoil it.
+fn mix(a: f32, b: f32, share: f32) -> f32 {
+    if share == 0.0 { a } else { a + (b - a) * share }
+}
+
 /// Reads an image file of any supported kind, told by its first bytes.
 ///
 /// # Errors

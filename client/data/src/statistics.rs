@@ -80,8 +80,9 @@ pub fn band_statistics<'a>(
     let mut statistics: Vec<_> = bands.iter().map(|band| BandStatistics::new(band)).collect();
     for sample in samples {
         let size = sample.height * sample.width;
-        for (entry, values) in statistics.iter_mut().zip(sample.image.chunks_exact(size)) {
-            entry.add(values);
+        // A second date has the same bands again.
+        for (index, values) in sample.image.chunks_exact(size).enumerate() {
+            statistics[index % bands.len()].add(values);
         }
     }
     statistics

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eosfed_common::model::Task;
 use serde::Serialize;
 
 use crate::dataset::{Dataset, IGNORE, Sample, Target};
@@ -14,8 +15,10 @@ use crate::statistics::{BandStatistics, band_statistics};
 pub struct Summary {
     /// Samples in each part.
     pub samples: BTreeMap<String, usize>,
-    /// For each part and class: images (classification) or labelled pixels (segmentation).
+    /// For each part and class: images that have it, or labelled pixels.
     pub classes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Moments of the target over the training part (regression).
+    pub target: Option<BandStatistics>,
     /// Moments of each band over the training part.
     pub bands: Vec<BandStatistics>,
     /// Smallest and largest sample, width by height.
@@ -33,6 +36,7 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
     let mut summary = Summary {
         samples: BTreeMap::new(),
         classes: BTreeMap::new(),
+        target: None,
         bands: Vec::new(),
         sizes: [[usize::MAX; 2], [0; 2]],
         warnings: Vec::new(),
@@ -44,6 +48,11 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         }
         let loaded = dataset.load(split, &config.bands)?;
         summary.warnings.extend(loaded.skipped.iter().map(|reason| format!("skipped: {reason}")));
+        for note in loaded.notes {
+            if !summary.warnings.contains(&note) {
+                summary.warnings.push(note);
+            }
+        }
         for Sample { width, height, .. } in &loaded.samples {
             let [low, high] = &mut summary.sizes;
             (low[0], low[1]) = (low[0].min(*width), low[1].min(*height));
@@ -54,7 +63,11 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         summary.classes.insert(split.name().to_owned(), named);
         if split == Split::Train {
             summary.bands = band_statistics(&config.bands, loaded.samples.iter());
-            warn(&mut summary, &config.classes, &counts);
+            if config.task == Task::Regression {
+                summary.target = Some(target_moments(&config.classes[0], &loaded.samples));
+            } else {
+                warn(&mut summary, &config.classes, &counts);
+            }
         }
     }
     for split in [Split::Train, Split::Validation] {
@@ -70,6 +83,12 @@ fn class_counts(classes: usize, samples: &[Sample]) -> Vec<u64> {
     for sample in samples {
         match &sample.target {
             Target::Class(class) => counts[*class] += 1,
+            Target::Classes(present) => {
+                counts.iter_mut().zip(present).filter(|(_, has)| **has).for_each(|(count, _)| *count += 1);
+            }
+            Target::Values(values) => {
+                counts[0] += values.iter().filter(|value| value.is_finite()).count() as u64;
+            }
             Target::Mask(mask) => {
                 mask.iter()
                     .filter(|class| **class != IGNORE)
@@ -78,6 +97,16 @@ fn class_counts(classes: usize, samples: &[Sample]) -> Vec<u64> {
         }
     }
     counts
+}
+
+fn target_moments(name: &str, samples: &[Sample]) -> BandStatistics {
+    let mut moments = BandStatistics::new(name);
+    for sample in samples {
+        if let Target::Values(values) = &sample.target {
+            moments.add(values);
+        }
+    }
+    moments
 }
 
 fn warn(summary: &mut Summary, classes: &[String], counts: &[u64]) {

@@ -60,6 +60,7 @@ pub(crate) fn model() -> ModelSpec {
         task: Task::Classification,
         bands: vec!["red".to_owned()],
         classes: vec!["a".to_owned(), "b".to_owned()],
+        target: None,
     }
 }
 

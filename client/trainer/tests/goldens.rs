@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use eosfed_common::model::{BackboneShape, Task, backbone_signature, head_signature};
 use eosfed_common::weights::{Signature, WeightsFile};
-use eosfed_trainer::net::{ConvNeXt, Head};
+use eosfed_trainer::net::{Compute, ConvNeXt, Head};
 use eosfed_trainer::parameters::Parameters;
 use tch::{Device, Tensor};
 
@@ -70,11 +70,11 @@ fn maps_and_logits_are_timms() {
         let parameters = Parameters::new(signature, &weights, Device::Cpu);
         assert!(values("w.stages.0.blocks.0.mlp.grn.weight").iter().all(|value| *value != 0.0));
         let image = Tensor::from_slice(&values("image")).reshape([2, golden.bands as i64, SIZE[0], SIZE[1]]);
-        let maps = ConvNeXt::new(&golden.shape, &parameters, 0.0).forward(&image, false);
+        let maps = ConvNeXt::new(&golden.shape, &parameters, 0.0, Compute::FULL).forward(&image, false);
         for (level, map) in maps.iter().enumerate() {
             assert_close(map, &values(&format!("map.{level}")), &format!("{} map {level}", golden.file));
         }
-        let logits = Head::new(Task::Classification, &parameters).forward(&maps);
+        let logits = Head::new(Task::Classification, &parameters, Compute::FULL).forward(&maps);
         assert_close(&logits, &values("logits"), golden.file);
     }
 }

@@ -63,6 +63,23 @@ pub fn palette(n: usize) -> Vec<[u8; 3]> {
     (0..n).map(|index| shade(BASE[index % BASE.len()], index / BASE.len())).collect()
 }
 
+/// Colour of a number between 0 and 1: dark blue over green to yellow, even in brightness (five stops
+/// of viridis, by Smith and van der Walt, CC0).
+#[must_use]
+pub fn ramp(share: f64) -> [u8; 3] {
+    const STOPS: [[f64; 3]; 5] = [
+        [68.0, 1.0, 84.0],
+        [59.0, 82.0, 139.0],
+        [33.0, 145.0, 140.0],
+        [94.0, 201.0, 98.0],
+        [253.0, 231.0, 37.0],
+    ];
+    let place = share.clamp(0.0, 1.0) * 4.0;
+    let low = (place as usize).min(3);
+    let within = place - low as f64;
+    [0, 1, 2].map(|c: usize| (STOPS[low][c] + (STOPS[low + 1][c] - STOPS[low][c]) * within).round() as u8)
+}
+
 fn register_font() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -94,5 +111,12 @@ mod tests {
         for (i, a) in colours.iter().enumerate() {
             assert!(colours[..i].iter().all(|b| a != b), "{i}");
         }
+    }
+
+    #[test]
+    fn the_ramp_runs_from_dark_to_light() {
+        let brightness = |share| ramp(share).iter().map(|c| u32::from(*c)).sum::<u32>();
+        assert_eq!((ramp(-1.0), ramp(2.0)), ([68, 1, 84], [253, 231, 37]));
+        assert!((0..10).all(|i| brightness(f64::from(i) / 10.0) < brightness(f64::from(i + 1) / 10.0)));
     }
 }

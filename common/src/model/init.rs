@@ -64,6 +64,7 @@ mod tests {
             task: Task::Segmentation,
             bands: vec!["red".to_owned()],
             classes: vec!["a".to_owned(), "b".to_owned()],
+            target: None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod init;
 mod signature;
+mod task;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use init::{initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
+pub use task::{TargetScale, Task};
 
 /// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
 pub const DECODER_CHANNELS: usize = 128;
@@ -94,27 +96,8 @@ impl fmt::Display for Backbone {
     }
 }
 
-/// What a specialist is trained to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// One class for each image.
-    Classification,
-    /// One class for each pixel.
-    Segmentation,
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Classification => "classification",
-            Self::Segmentation => "segmentation",
-        })
-    }
-}
-
 /// A network: from this alone follow the names and shapes of all its tensors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The encoder.
@@ -123,6 +106,9 @@ pub struct ModelSpec {
     pub task: Task,
     /// Names of the input channels, in order.
     pub bands: Vec<String>,
-    /// Names of the classes, in the order of their indices.
+    /// Names of the classes, in the order of their indices; in regression the target's name alone.
     pub classes: Vec<String>,
+    /// What the output means in the target's units; regression only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetScale>,
 }

@@ -63,16 +63,17 @@ fn block_tensors(tensors: &mut Builder, name: &str, dim: usize, conv_mlp: bool) 
 }
 
 /// A head for `task` over four feature maps of `dims` channels: timm's classifier over the last
-/// map, or UPerNet over all four.
+/// map, or UPerNet over all four. Change detection concatenates the maps of its two dates.
 #[must_use]
 pub fn head_signature(task: Task, dims: &[usize; 4], classes: usize) -> Signature {
     let mut tensors = Builder::default();
+    let dims = &dims.map(|dim| dim * task.dates());
     match task {
-        Task::Classification => {
+        Task::Classification | Task::Multilabel => {
             tensors.with_bias("head.norm", &[dims[3]]);
             tensors.with_bias("head.fc", &[classes, dims[3]]);
         }
-        Task::Segmentation => {
+        Task::Segmentation | Task::ChangeDetection | Task::Regression => {
             for index in 0..POOL_SCALES.len() {
                 tensors.conv_norm(&format!("decoder.ppm.{index}"), dims[3], 1);
             }
@@ -108,6 +109,7 @@ mod tests {
             task: Task::Classification,
             bands: ["red", "green", "blue"].map(str::to_owned).to_vec(),
             classes: (0..1000).map(|class| class.to_string()).collect(),
+            target: None,
         }
     }
 
@@ -137,5 +139,14 @@ mod tests {
         assert_eq!(fc1(Backbone::Atto), [160, 40, 1, 1]);
         assert_eq!(fc1(Backbone::Tiny), [384, 96]);
         assert_eq!(backbone_signature(&Backbone::Atto.shape(), 6).0["stem.0.weight"], [40, 6, 4, 4]);
+    }
+
+    #[test]
+    fn change_detection_sees_two_dates_at_every_level() {
+        let heads = |task| head_signature(task, &[8, 16, 24, 32], 2).0;
+        let (one, two) = (heads(Task::Segmentation), heads(Task::ChangeDetection));
+        assert_eq!(one["decoder.lateral.0.conv.weight"], [128, 8, 1, 1]);
+        assert_eq!(two["decoder.lateral.0.conv.weight"], [128, 16, 1, 1]);
+        assert_eq!(two["decoder.bottleneck.conv.weight"], [128, 64 + 512, 3, 3]);
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Mode, Normalisation, PLAN_VERSION, Plan, Problem, Strategy, duration};
-use crate::model::{MAX_BANDS, MAX_CLASSES};
+use super::{Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION, Plan, Problem, Strategy, duration};
+use crate::model::{MAX_BANDS, TargetScale, Task};
 
 const MAX_NAME: usize = 80;
 const MAX_WORD: usize = 64;
@@ -15,7 +15,7 @@ const MAX_WORD: usize = 64;
 pub(super) fn problems(plan: &Plan) -> Vec<Problem> {
     let mut report = Report::default();
     head(plan, &mut report);
-    words("model.classes", &plan.model.classes, 2..=MAX_CLASSES, &mut report);
+    model(plan, &mut report);
     specialists(plan, &mut report);
     participation(plan, &mut report);
     rounds(plan, &mut report);
@@ -67,6 +67,20 @@ fn head(plan: &Plan, report: &mut Report) {
     for (key, text) in [("name", &plan.name), ("licence", &plan.licence)] {
         let holds = (1..=MAX_NAME).contains(&text.len()) && text.chars().all(|c| !c.is_control());
         report.rule(holds, key, format!("1 to {MAX_NAME} printable characters"), text.escape_debug());
+    }
+}
+
+fn model(plan: &Plan, report: &mut Report) {
+    let ModelPlan { backbone: _, task, classes, target } = &plan.model;
+    words("model.classes", classes, task.classes(), report);
+    if let Some(TargetScale { offset, scale, unit }) = target {
+        let rule = "absent unless the task is `regression`";
+        report.rule(*task == Task::Regression, "model.target", rule, format!("a table, for {task}"));
+        report.rule(offset.is_finite(), "model.target.offset", "a finite number", offset);
+        report.rule(scale.is_finite() && *scale > 0.0, "model.target.scale", "above 0", scale);
+        let holds = unit.len() <= MAX_WORD && !unit.chars().any(char::is_control);
+        let rule = format!("at most {MAX_WORD} printable characters");
+        report.rule(holds, "model.target.unit", rule, unit.escape_debug());
     }
 }
 
@@ -195,6 +209,23 @@ fn training(plan: &Plan, report: &mut Report) {
         let holds = (32..=1024).contains(&size) && size % 32 == 0;
         report.rule(holds, "training.input_size", "a multiple of 32 between 32 and 1024", size);
     }
+    if let Some(side) = training.crop {
+        let holds = (32..=1024).contains(&side) && side % 32 == 0;
+        report.rule(holds, "training.crop", "a multiple of 32 between 32 and 1024", side);
+        let size = training.input_size.unwrap_or(side);
+        report.rule(side <= size, "training.crop", format!("at most `training.input_size`, {size}"), side);
+    }
+    let task = plan.model.task;
+    for loss in &training.loss {
+        let fitting: Vec<_> = Loss::of(task).iter().map(|loss| loss.name()).collect();
+        let rule = format!("of those for {task}: {}", fitting.join(", "));
+        report.rule(Loss::of(task).contains(loss), "training.loss", rule, loss.name());
+    }
+    let distinct: BTreeSet<_> = training.loss.iter().map(|loss| loss.name()).collect();
+    let repeated = training.loss.len() - distinct.len();
+    report.rule(repeated == 0, "training.loss", "without repetition", format!("{repeated} repeated"));
+    report.range("training.accumulate", 1..=1024, training.accumulate);
+    report.range("training.clip_norm", 0.0..=1e6, training.clip_norm);
     let mu = training.proximal_mu;
     report.rule(mu == 0.0, "training.proximal_mu", "absent; use `rounds.strategy.mu`", mu);
     let distinct: BTreeSet<_> = training.augment.iter().map(|a| format!("{a:?}")).collect();
@@ -285,6 +316,13 @@ mod tests {
             ("batch_size = 8", "batch_size = 8\ninput_size = 50"),
             ("batch_size = 8", "batch_size = 8\nproximal_mu = 0.5"),
             ("batch_size = 8", "batch_size = 8\naugment = [\"flip\", \"flip\"]"),
+            ("batch_size = 8", "batch_size = 8\ncrop = 48"),
+            ("batch_size = 8", "batch_size = 8\ncrop = 64\ninput_size = 32"),
+            ("batch_size = 8", "batch_size = 8\nloss = [\"mse\"]"),
+            ("batch_size = 8", "batch_size = 8\nloss = [\"dice\", \"dice\"]"),
+            ("batch_size = 8", "batch_size = 8\naccumulate = 0"),
+            ("batch_size = 8", "batch_size = 8\nclip_norm = -1.0"),
+            ("[model]", "[model]\ntarget = { scale = 2.0 }"),
             ("name = \"shared six bands\"", "name = \"\""),
             ("from = \"federated\"", "from = \"given\"\nbands = [{ band = \"red\", mean = 0.0, std = 1.0 }]"),
         ] {

@@ -6,6 +6,7 @@
 
 mod check;
 mod duration;
+mod training;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::BandNormalisation;
 use crate::ids::{InstitutionName, SpecialistName};
-use crate::model::{Backbone, ModelSpec, Task};
+use crate::model::{Backbone, ModelSpec, TargetScale, Task};
+
+pub use training::{Augmentation, ClassWeights, Loss, Precision, Training};
 
 /// The version of the plan format that this release reads.
 pub const PLAN_VERSION: u32 = 1;
@@ -83,15 +86,18 @@ pub struct SpecialistPlan {
 }
 
 /// What all specialists of the job share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPlan {
     /// The encoder.
     pub backbone: Backbone,
     /// What the head predicts.
     pub task: Task,
-    /// Names of the classes in the order of their indices; the data sets must use the same.
+    /// Names of the classes in the order of their indices (regression: the target's name); the data
+    /// sets must use the same.
     pub classes: Vec<String>,
+    /// What the output means in the target's units; regression only.
+    pub target: Option<TargetScale>,
 }
 
 /// Who takes part in each round, and how long it may take.
@@ -141,72 +147,6 @@ pub enum Normalisation {
         /// One entry for each band of every specialist.
         bands: Vec<BandNormalisation>,
     },
-}
-
-/// Weights of classes in the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassWeights {
-    /// All equal.
-    #[default]
-    None,
-    /// Inverse square root of the class's frequency in the training part, scaled to mean 1.
-    Balanced,
-}
-
-/// Random changes to training samples, the same for image and mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Augmentation {
-    /// Mirror left-right and up-down, each with probability one half.
-    Flip,
-    /// Turn by a random multiple of 90 degrees.
-    Rotate90,
-    /// Per band: multiply by U(0.9, 1.1) and add U(-0.1, 0.1), in normalised units.
-    Jitter,
-}
-
-/// How a network is trained at an institution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Training {
-    /// Passes over the training part: in all (one-shot) or in each round (rounds).
-    pub epochs: u32,
-    /// Samples in an optimiser step.
-    pub batch_size: u32,
-    /// AdamW's learning rate at the top of the schedule.
-    pub learning_rate: f64,
-    /// AdamW's weight decay, on tensors of two and more dimensions.
-    #[serde(default = "default_weight_decay")]
-    pub weight_decay: f64,
-    /// Fraction of all steps over which the learning rate rises linearly before the cosine.
-    #[serde(default = "default_warmup")]
-    pub warmup: f64,
-    /// Drop-path rate of the last block; rises linearly from 0 at the first.
-    #[serde(default)]
-    pub drop_path: f64,
-    /// Label smoothing of the cross-entropy.
-    #[serde(default)]
-    pub label_smoothing: f64,
-    /// Weights of classes in the loss.
-    #[serde(default)]
-    pub class_weights: ClassWeights,
-    /// Random changes to training samples.
-    #[serde(default)]
-    pub augment: Vec<Augmentation>,
-    /// Side in pixels to which square tiles are resized (bilinear; masks nearest); a multiple of 32.
-    pub input_size: Option<u32>,
-    /// FedProx's mu; set by the coordinator from the strategy, 0 in plans.
-    #[serde(default)]
-    pub proximal_mu: f64,
-}
-
-const fn default_weight_decay() -> f64 {
-    0.05
-}
-
-const fn default_warmup() -> f64 {
-    0.05
 }
 
 /// When a release is cut.
@@ -322,6 +262,7 @@ impl Plan {
             task: self.model.task,
             bands: specialist.bands.clone(),
             classes: self.model.classes.clone(),
+            target: self.model.target.clone(),
         }
     }
 

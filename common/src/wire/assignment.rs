@@ -1,13 +1,13 @@
-//! Assignments and training settings: from the coordinator to an institution.
+//! Assignments: from the coordinator to an institution.
 
 use eosfed_proto::v1;
 
 use super::model::bands;
-use super::{WireError, at_most, finite, limited, parse, required, specified, wrong};
+use super::{WireError, finite, limited, parse, required, specified, wrong};
 use crate::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use crate::clock::Timestamp;
 use crate::model::ModelSpec;
-use crate::plan::{Augmentation, ClassWeights, Mode, Training};
+use crate::plan::Mode;
 use crate::task::Keep;
 
 impl TryFrom<v1::Assignment> for Assignment {
@@ -128,95 +128,6 @@ impl From<TrainingWork> for v1::TrainingWork {
             schedule_end: schedule[1],
             keep: keep.into(),
             settings: Some(settings.into()),
-        }
-    }
-}
-
-impl TryFrom<v1::TrainingSettings> for Training {
-    type Error = WireError;
-
-    fn try_from(message: v1::TrainingSettings) -> Result<Self, WireError> {
-        let v1::TrainingSettings {
-            epochs,
-            batch_size,
-            learning_rate,
-            weight_decay,
-            warmup,
-            drop_path,
-            label_smoothing,
-            class_weights,
-            augment,
-            input_size,
-            proximal_mu,
-        } = message;
-        let class_weights = match specified("class_weights", class_weights)? {
-            v1::ClassWeights::Unspecified => return Err(wrong("class_weights", "a specified value")),
-            v1::ClassWeights::None => ClassWeights::None,
-            v1::ClassWeights::Balanced => ClassWeights::Balanced,
-        };
-        let augment =
-            at_most("augment", 16, augment)?.into_iter().map(augmentation).collect::<Result<_, _>>()?;
-        Ok(Self {
-            epochs,
-            batch_size,
-            learning_rate: finite("learning_rate", learning_rate)?,
-            weight_decay: finite("weight_decay", weight_decay)?,
-            warmup: finite("warmup", warmup)?,
-            drop_path: finite("drop_path", drop_path)?,
-            label_smoothing: finite("label_smoothing", label_smoothing)?,
-            class_weights,
-            augment,
-            input_size: Some(input_size).filter(|size| *size > 0),
-            proximal_mu: finite("proximal_mu", proximal_mu)?,
-        })
-    }
-}
-
-fn augmentation(value: i32) -> Result<Augmentation, WireError> {
-    match specified("augment", value)? {
-        v1::Augmentation::Unspecified => Err(wrong("augment", "a specified value")),
-        v1::Augmentation::Flip => Ok(Augmentation::Flip),
-        v1::Augmentation::Rotate90 => Ok(Augmentation::Rotate90),
-        v1::Augmentation::Jitter => Ok(Augmentation::Jitter),
-    }
-}
-
-impl From<Training> for v1::TrainingSettings {
-    fn from(training: Training) -> Self {
-        let Training {
-            epochs,
-            batch_size,
-            learning_rate,
-            weight_decay,
-            warmup,
-            drop_path,
-            label_smoothing,
-            class_weights,
-            augment,
-            input_size,
-            proximal_mu,
-        } = training;
-        let class_weights = match class_weights {
-            ClassWeights::None => v1::ClassWeights::None,
-            ClassWeights::Balanced => v1::ClassWeights::Balanced,
-        };
-        let augment = augment.into_iter().map(|kind| match kind {
-            Augmentation::Flip => v1::Augmentation::Flip,
-            Augmentation::Rotate90 => v1::Augmentation::Rotate90,
-            Augmentation::Jitter => v1::Augmentation::Jitter,
-        });
-        Self {
-            epochs,
-            batch_size,
-            learning_rate,
-            weight_decay,
-            warmup,
-            drop_path,
-            label_smoothing,
-            class_weights: class_weights.into(),
-            augment: augment.map(Into::into).collect(),
-            input_size: input_size.unwrap_or_default(),
-            proximal_mu,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod assignment;
 mod model;
 mod submission;
+mod training;
 
 pub use submission::Heartbeat;
 

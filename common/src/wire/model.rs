@@ -7,13 +7,13 @@ use eosfed_proto::v1;
 use super::{WireError, at_most, finite, limited, specified, wrong};
 use crate::assignment::{BandMoments, CurvePoint, MAX_METRICS};
 use crate::card::{BandNormalisation, Energy, EnergySource};
-use crate::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, Task};
+use crate::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
 
 impl TryFrom<v1::Model> for ModelSpec {
     type Error = WireError;
 
     fn try_from(message: v1::Model) -> Result<Self, WireError> {
-        let v1::Model { backbone, task, bands, classes } = message;
+        let v1::Model { backbone, task, bands, classes, target } = message;
         let known = Backbone::ALL.into_iter().find(|known| known.name() == backbone);
         let backbone = known.ok_or_else(|| {
             wrong(
@@ -28,24 +28,56 @@ impl TryFrom<v1::Model> for ModelSpec {
             v1::Task::Unspecified => return Err(wrong("task", "a specified value")),
             v1::Task::Classification => Task::Classification,
             v1::Task::Segmentation => Task::Segmentation,
+            v1::Task::Multilabel => Task::Multilabel,
+            v1::Task::ChangeDetection => Task::ChangeDetection,
+            v1::Task::Regression => Task::Regression,
         };
         for word in bands.iter().chain(&classes) {
             limited("bands, classes", word)?;
         }
         let (bands, classes) =
             (at_most("bands", MAX_BANDS, bands)?, at_most("classes", MAX_CLASSES, classes)?);
-        Ok(Self { backbone, task, bands, classes })
+        let target = target.map(TargetScale::try_from).transpose()?;
+        Ok(Self { backbone, task, bands, classes, target })
     }
 }
 
 impl From<ModelSpec> for v1::Model {
     fn from(model: ModelSpec) -> Self {
-        let ModelSpec { backbone, task, bands, classes } = model;
+        let ModelSpec { backbone, task, bands, classes, target } = model;
         let task = match task {
             Task::Classification => v1::Task::Classification,
+            Task::Multilabel => v1::Task::Multilabel,
             Task::Segmentation => v1::Task::Segmentation,
+            Task::ChangeDetection => v1::Task::ChangeDetection,
+            Task::Regression => v1::Task::Regression,
         };
-        Self { backbone: backbone.name().to_owned(), task: task.into(), bands, classes }
+        let target = target.map(Into::into);
+        Self { backbone: backbone.name().to_owned(), task: task.into(), bands, classes, target }
+    }
+}
+
+impl TryFrom<v1::TargetScale> for TargetScale {
+    type Error = WireError;
+
+    fn try_from(message: v1::TargetScale) -> Result<Self, WireError> {
+        let v1::TargetScale { offset, scale, unit } = message;
+        let scale = finite("target.scale", scale)?;
+        if scale <= 0.0 {
+            return Err(wrong("target.scale", format!("above 0, found `{scale}`")));
+        }
+        Ok(Self {
+            offset: finite("target.offset", offset)?,
+            scale,
+            unit: limited("target.unit", &unit)?.to_owned(),
+        })
+    }
+}
+
+impl From<TargetScale> for v1::TargetScale {
+    fn from(target: TargetScale) -> Self {
+        let TargetScale { offset, scale, unit } = target;
+        Self { offset, scale, unit }
     }
 }
 

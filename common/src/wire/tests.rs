@@ -4,8 +4,8 @@ use super::*;
 use crate::assignment::*;
 use crate::card::{BandNormalisation, Energy, EnergySource};
 use crate::clock::Timestamp;
-use crate::model::{Backbone, ModelSpec, Task};
-use crate::plan::{Augmentation, ClassWeights, Mode, Training};
+use crate::model::{Backbone, ModelSpec, TargetScale, Task};
+use crate::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
 use crate::task::Keep;
 use crate::weights::Digest;
 
@@ -18,13 +18,18 @@ fn assignment() -> Assignment {
         epochs: 2,
         batch_size: 8,
         learning_rate: 1e-3,
-        weight_decay: 0.05,
+        weight_decay: 0.04,
         warmup: 0.1,
-        drop_path: 0.1,
-        label_smoothing: 0.0,
+        drop_path: 0.2,
+        label_smoothing: 0.3,
         class_weights: ClassWeights::Balanced,
         augment: vec![Augmentation::Flip, Augmentation::Jitter],
         input_size: Some(64),
+        crop: Some(32),
+        loss: vec![Loss::Mae, Loss::Huber],
+        accumulate: 4,
+        clip_norm: 0.5,
+        precision: Precision::Bf16,
         proximal_mu: 0.01,
     };
     let work = TrainingWork {
@@ -43,9 +48,10 @@ fn assignment() -> Assignment {
         job_name: "shared".to_owned(),
         model: ModelSpec {
             backbone: Backbone::Atto,
-            task: Task::Segmentation,
+            task: Task::Regression,
             bands: vec!["red".to_owned()],
-            classes: vec!["a".to_owned(), "b".to_owned()],
+            classes: vec!["biomass".to_owned()],
+            target: Some(TargetScale { offset: 60.0, scale: 70.0, unit: "t/ha".to_owned() }),
         },
         deadline: Timestamp(9),
         min_institutions: 2,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::geotiff::write_geotiff;
+use std::collections::BTreeMap;
 
 fn raster(width: usize, height: usize, bands: usize, value: impl Fn(usize, usize, usize) -> f32) -> Raster {
     let mut data = Vec::new();
@@ -84,7 +85,7 @@ fn the_split_by_location_never_shares_a_pixel() {
     let (_folder, dataset) = scene(SCENE);
     let dataset = dataset.unwrap();
     let cover = |split| {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for entry in dataset.entries.iter().filter(|entry| entry.split == split) {
             let Source::Tile { left, top, side, .. } = &entry.source else { panic!("a tile") };
             for y in *top..top + side {
@@ -165,4 +166,205 @@ fn an_empty_part_is_an_error() {
     let (_folder, dataset) = folders(0);
     let error = dataset.load(Split::Test, &["B02".to_owned()]).unwrap_err().to_string();
     assert!(error.contains("test part has no samples"), "{error}");
+}
+
+/// A folder with the files `make` writes and this `dataset.toml`.
+fn open(config: &str, make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Dataset, DataError>) {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path());
+    std::fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    let dataset = Dataset::open(folder.path(), &Limits::default());
+    (folder, dataset)
+}
+
+fn all(dataset: &Dataset, split: Split) -> Loaded {
+    dataset.load(split, &dataset.config().bands).unwrap()
+}
+
+fn tif(folder: &Path, name: &str, raster: &Raster) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    write_geotiff(&path, raster).unwrap();
+}
+
+const TABLE: &str = r#"
+task = "multilabel"
+bands = ["B04", "VV"]
+classes = ["forest, mixed", "water", "urban"]
+[layout]
+kind = "table"
+file = "labels.csv"
+root = "patches"
+images = ["optical", "radar"]
+target = "labels"
+split = "part"
+"#;
+
+fn table(rows: &str) -> (tempfile::TempDir, Result<Dataset, DataError>) {
+    open(TABLE, |folder| {
+        for name in ["a", "b"] {
+            tif(folder, &format!("patches/s2/{name}.tif"), &raster(8, 8, 1, |_, x, _| x as f32));
+            tif(folder, &format!("patches/s1/{name}.tif"), &raster(4, 4, 1, |_, x, _| x as f32));
+        }
+        std::fs::write(folder.join("labels.csv"), format!("optical,radar,labels,part\n{rows}")).unwrap();
+    })
+}
+
+#[test]
+fn a_table_gives_several_labels_and_stacks_images_on_the_finest_grid() {
+    let (_folder, dataset) =
+        table("s2/a.tif,s1/a.tif,\"forest, mixed; urban\",train\ns2/b.tif,s1/b.tif,,test\n");
+    let dataset = dataset.unwrap();
+    let loaded = all(&dataset, Split::Train);
+    assert_eq!(loaded.samples[0].target, Target::Classes(vec![true, false, true]));
+    assert_eq!(loaded.notes, ["images of 4x4 pixels were resampled to the finest, 8x8 (bilinear)"]);
+    // Centres of the fine pixels lie a quarter of a coarse pixel beside those of the coarse ones.
+    assert_eq!(loaded.samples[0].image[64..72], [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]);
+    assert_eq!(all(&dataset, Split::Test).samples[0].target, Target::Classes(vec![false; 3]));
+}
+
+#[test]
+fn mistakes_in_a_table_are_named_with_their_line() {
+    let fail = |rows: &str| table(rows).1.err().unwrap().to_string();
+    let class = fail("s2/a.tif,s1/a.tif,water,train\ns2/b.tif,s1/b.tif,lake,train\n");
+    assert!(class.contains("labels.csv: line 3") && class.contains("`lake`"), "{class}");
+    assert!(fail("s2/a.tif,s1/a.tif,water,trian\n").contains("`trian`"));
+    assert!(fail("s2/a.tif,,water,train\n").contains("line 2: the path of an image"));
+    let (_folder, dataset) = open(&TABLE.replace("\"labels\"", "\"label\""), |folder| {
+        std::fs::write(folder.join("labels.csv"), "optical,radar,labels,part\n").unwrap();
+    });
+    let column = dataset.err().unwrap().to_string();
+    assert!(column.contains("no column `label`") && column.contains("optical, radar, labels"), "{column}");
+}
+
+#[test]
+fn groups_of_a_table_stay_in_one_part() {
+    let config = TABLE
+        .replace("multilabel", "classification")
+        .replace("split = \"part\"", "group = \"place\"\n[split]\nvalidation = 0.5");
+    let (_folder, dataset) = open(&config, |folder| {
+        let row = |i: usize| format!("s2/{i}.tif,s1/{i}.tif,water,place-{}\n", i / 5);
+        let rows: String = (0..100).map(row).collect();
+        std::fs::write(folder.join("labels.csv"), format!("optical,radar,labels,place\n{rows}")).unwrap();
+    });
+    let dataset = dataset.unwrap();
+    assert!(dataset.len(Split::Validation) > 20 && dataset.len(Split::Train) > 20);
+    for place in dataset.entries.chunks_exact(5) {
+        assert!(place.iter().all(|entry| entry.split == place[0].split));
+    }
+}
+
+#[test]
+fn change_detection_has_both_dates_and_only_what_both_have() {
+    let config = r#"
+        task = "change_detection"
+        bands = ["red", "nir"]
+        classes = ["same", "changed"]
+        nodata = -1
+        [layout]
+        kind = "pairs"
+        images = "before"
+        after = "after"
+        masks = "change"
+        [split]
+        validation = 0.0
+    "#;
+    let (folder, dataset) = open(config, |folder| {
+        let mut after = raster(8, 8, 2, |band, _, _| 10.0 + band as f32);
+        after.data[5] = -1.0;
+        tif(folder, "before/a.tif", &raster(8, 8, 2, |band, _, _| band as f32));
+        tif(folder, "after/a.tif", &after);
+        tif(folder, "change/a.tif", &raster(8, 8, 1, |_, x, _| if x > 3 { 1.0 } else { 0.0 }));
+    });
+    let sample = all(&dataset.unwrap(), Split::Train).samples.remove(0);
+    assert_eq!(sample.image.len(), 4 * 64);
+    assert_eq!([0, 64, 128, 192].map(|at| sample.image[at]), [0.0, 1.0, 10.0, 11.0]);
+    assert!([5, 64 + 5, 128 + 5, 192 + 5].iter().all(|at| sample.image[*at].is_nan()));
+    let Target::Mask(mask) = &sample.target else { panic!("a mask") };
+    assert_eq!(mask[..8], [0, 0, 0, 0, 1, IGNORE, 1, 1]);
+    let reread = |name: &str| {
+        tif(folder.path(), name, &raster(4, 8, 2, |_, _, _| 1.0));
+        let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+        dataset.load(Split::Train, &["red".to_owned()]).unwrap_err().to_string()
+    };
+    assert!(reread("after/a.tif").contains("both dates must have one size"));
+}
+
+#[test]
+fn regression_keeps_values_and_leaves_out_what_has_none() {
+    let config = r#"
+        task = "regression"
+        bands = ["VV"]
+        classes = ["biomass"]
+        nodata = -9999
+        target_nodata = -1
+        [layout]
+        kind = "pairs"
+        images = "s1"
+        targets = "agbm"
+        tile = 8
+        [split]
+        validation = 0.0
+    "#;
+    let (_folder, dataset) = open(config, |folder| {
+        tif(folder, "s1/a.tif", &raster(16, 8, 1, |_, x, _| if x == 0 { -9999.0 } else { -12.0 }));
+        tif(folder, "agbm/a.tif", &raster(16, 8, 1, |_, x, _| if x == 1 { -1.0 } else { 50.5 }));
+        tif(folder, "s1/b.tif", &raster(16, 8, 1, |_, x, _| if x < 8 { -9999.0 } else { -12.0 }));
+        tif(folder, "agbm/b.tif", &raster(16, 8, 1, |_, x, _| if x < 8 { 1.0 } else { -1.0 }));
+    });
+    let dataset = dataset.unwrap();
+    // Of b, the right tile has no target and is left out; the left one has no data.
+    assert_eq!(dataset.len(Split::Train), 3);
+    let error = dataset.load(Split::Train, &["VV".to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("b.tif") && error.contains("at least one pixel with data"), "{error}");
+    let loaded = dataset.load_range(Split::Train, &["VV".to_owned()], 0..2).unwrap();
+    let Target::Values(values) = &loaded.samples[0].target else { panic!("values") };
+    assert!(values[0].is_nan() && values[1].is_nan() && values[2] == 50.5, "{:?}", &values[..3]);
+}
+
+#[test]
+fn images_that_are_cut_stay_whole_in_one_part() {
+    let config = r#"
+        task = "segmentation"
+        bands = ["red"]
+        classes = ["a", "b"]
+        max_corrupt_share = 0.2
+        [layout]
+        kind = "pairs"
+        images = "images"
+        masks = "masks"
+        tile = 8
+        stride = 4
+        [split]
+        validation = 0.5
+    "#;
+    let (_folder, dataset) = open(config, |folder| {
+        for i in 0..10 {
+            tif(folder, &format!("images/{i}.tif"), &raster(16, 16, 1, |_, x, _| x as f32));
+            tif(folder, &format!("masks/{i}.tif"), &raster(16, 16, 1, |_, x, _| (x % 2) as f32));
+        }
+        std::fs::write(folder.join("images/3.tif"), b"II*\0").unwrap();
+    });
+    let dataset = dataset.unwrap();
+    let mut parts = BTreeMap::new();
+    for entry in &dataset.entries {
+        let image = entry.key.split('@').next().unwrap().to_owned();
+        assert_eq!(*parts.entry(image).or_insert(entry.split), entry.split, "{}", entry.key);
+    }
+    assert_eq!(parts.len(), 9);
+    assert!(all(&dataset, Split::Train).skipped[0].contains("3.tif"));
+}
+
+#[test]
+fn a_mask_may_hold_only_classes() {
+    let config = "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\n[layout]\nkind = \"pairs\"\n\
+                  images = \"i\"\nmasks = \"m\"\n[split]\nvalidation = 0.0\n";
+    for value in [2.0, 0.5, -1.0, 300.0] {
+        let (_folder, dataset) = open(config, |folder| {
+            tif(folder, "i/a.tif", &raster(8, 8, 1, |_, _, _| 1.0));
+            tif(folder, "m/a.tif", &raster(8, 8, 1, |_, x, _| if x == 0 { value } else { 255.0 }));
+        });
+        let error = dataset.unwrap().load(Split::Train, &["red".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains(&format!("found `{value}`")), "{error}");
+    }
 }

@@ -11,7 +11,7 @@ use super::EnsembleError;
 use super::head_file::HeadEncoder;
 use super::release::Release;
 use crate::net::Maps;
-use crate::train::Prepared;
+use crate::train::{Preparation, Prepared};
 
 /// Loads the samples with the bands named.
 pub(super) type Load<'a> = &'a dyn Fn(&[String]) -> Result<Vec<Sample>, EnsembleError>;
@@ -50,7 +50,12 @@ impl FeatureBank {
         let mut samples = 0;
         for entry in encoders {
             let network = release.encoder(entry, device)?;
-            let data = Prepared::new(&load(&entry.bands())?, &entry.normalisation, input_size, device)?;
+            let how = Preparation {
+                normalisation: entry.normalisation.clone(),
+                input_size,
+                ..Preparation::default()
+            };
+            let data = Prepared::new(&load(&entry.bands())?, &how, device)?;
             samples = data.len();
             let turned: Vec<Tensor> = orientations.iter().map(|turn| oriented(&data.images, *turn)).collect();
             let images = Tensor::cat(&turned, 0);

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::card::BandNormalisation;
-use eosfed_common::model::{Task, initial_tensors};
+use eosfed_common::model::initial_tensors;
 use eosfed_common::plan::ClassWeights;
+use eosfed_common::plan::Loss;
 use eosfed_common::weights::write_atomically;
-use eosfed_data::{Dataset, Limits, Split, band_statistics};
+use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -15,9 +16,10 @@ use super::EnsembleError;
 use super::features::{ALL_ORIENTATIONS, FeatureBank};
 use super::head_file::HeadFile;
 use super::release::{Choice, Release};
-use crate::net::{Head, Maps};
+use crate::metrics::Measure;
+use crate::net::{Compute, Head, Maps};
 use crate::parameters::Parameters;
-use crate::train::{AdamW, Fitting, LossSettings, Plan, Prepared, class_weights};
+use crate::train::{self, AdamW, Changes, Fitting, LossSettings, Plan, Prepared, class_weights};
 
 /// How to train a head.
 #[derive(Debug, Clone)]
@@ -83,7 +85,7 @@ pub fn fit(
     let signature = head.signature();
     let initial = initial_tensors(&signature, options.seed);
     let parameters = Parameters::new(signature, &initial, device).trainable();
-    let network = Head::new(head.task, &parameters);
+    let network = Head::new(head.task, &parameters, Compute::FULL);
     let indices = Prepared { images: indices(&bank), labels: bank.labels.shallow_clone() };
     let forward = |picked: &Tensor, _: bool| network.forward(&pick(&bank.maps, picked));
     let fitting = Fitting {
@@ -91,11 +93,20 @@ pub fn fit(
         forward: &forward,
         training: &indices,
         validation: None,
-        classes: head.classes.len(),
+        measure: Measure::new(head.task, head.classes.len(), None),
         loss: LossSettings {
-            class_weights: class_weights(options.class_weights, &indices, head.classes.len(), device),
+            task: head.task,
+            terms: Loss::of(head.task)[..1].to_vec(),
+            class_weights: class_weights(
+                options.class_weights,
+                &indices,
+                head.task,
+                head.classes.len(),
+                device,
+            ),
             label_smoothing: 0.0,
         },
+        penalty: None,
         proximal: None,
         plan: Plan {
             epochs: options.epochs,
@@ -103,11 +114,12 @@ pub fn fit(
             learning_rate: options.learning_rate,
             warmup: 0.05,
             schedule: [0.0, 1.0],
-            augment: Vec::new(),
+            accumulate: 1,
+            changes: Changes::default(),
             seed: options.seed,
         },
     };
-    let mut optimizer = AdamW::new(&parameters, options.weight_decay);
+    let mut optimizer = AdamW::new(&parameters, options.weight_decay, 1.0);
     let mut curve = Vec::new();
     for epoch in 1..=options.epochs {
         let report = fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
@@ -135,10 +147,7 @@ fn describe(options: &FitOptions, release: &Release, dataset: &Dataset) -> Resul
         release: release.manifest().number,
         release_folder: options.release.display().to_string(),
         encoders: release.choose(&options.encoders, &normalisation)?,
-        task: match config.task {
-            eosfed_data::Task::Classification => Task::Classification,
-            eosfed_data::Task::Segmentation => Task::Segmentation,
-        },
+        task: config.task,
         classes: config.classes.clone(),
         input_size: options.input_size,
         samples: 0,
@@ -148,12 +157,7 @@ fn describe(options: &FitOptions, release: &Release, dataset: &Dataset) -> Resul
 
 fn normalisation(dataset: &Dataset) -> Result<Vec<BandNormalisation>, EnsembleError> {
     let bands = &dataset.config().bands;
-    let loaded = dataset.load(Split::Train, bands)?;
-    let entry = |band: eosfed_data::BandStatistics| {
-        let std = if band.std() > 0.0 { band.std() } else { 1.0 };
-        BandNormalisation { mean: band.mean, std, band: band.band }
-    };
-    Ok(band_statistics(bands, loaded.samples.iter()).into_iter().map(entry).collect())
+    Ok(train::normalisation(bands, &dataset.load(Split::Train, bands)?.samples))
 }
 
 /// The training loop moves "images"; here an image is the position of its maps in the bank, `[N, 1]`.

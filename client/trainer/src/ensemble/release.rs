@@ -10,7 +10,7 @@ use tch::Device;
 
 use super::EnsembleError;
 use super::head_file::HeadEncoder;
-use crate::net::ConvNeXt;
+use crate::net::{Compute, ConvNeXt};
 use crate::parameters::{Parameters, read};
 
 /// Which encoders a head is built on.
@@ -138,7 +138,7 @@ impl Release {
             }
         };
         let parameters = Parameters::new(encoder, &values, device);
-        Ok(ConvNeXt::new(&shape, &parameters, 0.0))
+        Ok(ConvNeXt::new(&shape, &parameters, 0.0, Compute::FULL))
     }
 
     fn card(&self, name: &str, digest: Digest) -> Result<&Card, EnsembleError> {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::model::Task;
 use eosfed_common::weights::write_atomically;
-use eosfed_data::{Dataset, IGNORE, Limits, Sample, Split, Target};
-use eosfed_plot::{Legend, Picture, palette, sheet};
+use eosfed_data::{Dataset, IGNORE, Limits, Look, Split, Target};
+use eosfed_plot::{Picture, sheet};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -17,8 +17,8 @@ use super::EnsembleError;
 use super::features::{FeatureBank, UPRIGHT};
 use super::head_file::HeadFile;
 use super::release::Release;
-use crate::metrics::Confusion;
-use crate::net::Head;
+use crate::metrics::{Confusion, Measure, Scores};
+use crate::net::{Compute, Head};
 use crate::parameters::Parameters;
 use crate::train::{Prepared, predict};
 
@@ -69,15 +69,17 @@ pub fn score(folder: &Path, data: &Path, split: Split, device: Device) -> Result
     let load = |bands: &[String]| Ok(dataset.load(split, bands)?.samples);
     let bank = FeatureBank::extract(&release, &head.encoders, &load, head.input_size, &UPRIGHT, device)?;
     let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), head.signature(), device)?;
-    let network = Head::new(head.task, &parameters);
+    let network = Head::new(head.task, &parameters, Compute::FULL);
     let positions = Tensor::arange(bank.samples as i64, (Kind::Int64, device));
     let forward = |picked: &Tensor, _: bool| {
         network.forward(&[0, 1, 2, 3].map(|level: usize| bank.maps[level].index_select(0, picked)))
     };
     let prepared = Prepared { images: positions, labels: bank.labels.shallow_clone() };
     let (mut confusion, mut predictions) = (Confusion::new(head.classes.len()), Vec::new());
-    predict(&forward, &prepared, 16, |labels, classes| {
-        confusion.add(labels, classes);
+    let measure = Measure::new(head.task, head.classes.len(), None);
+    predict(&forward, &prepared, measure, 16, &mut |labels, outputs| {
+        let classes = outputs.argmax(1, false);
+        confusion.add(labels, &classes);
         let bytes = classes.to_kind(Kind::Uint8).to_device(Device::Cpu).view([classes.size()[0], -1]);
         for row in 0..bytes.size()[0] {
             predictions.push(Vec::<u8>::try_from(bytes.get(row)).expect("a row of classes is flat"));
@@ -87,7 +89,7 @@ pub fn score(folder: &Path, data: &Path, split: Split, device: Device) -> Result
     Ok(ScoreRow {
         name: head.name.clone(),
         encoders: head.encoders.iter().map(|encoder| encoder.name.clone()).collect(),
-        metrics: confusion.summary(),
+        metrics: Scores::Classes(confusion).summary(),
         iou: iou.collect(),
         head_parameters: parameters.signature().parameters(),
         samples: bank.samples,
@@ -116,16 +118,15 @@ pub fn table(rows: &[ScoreRow]) -> String {
 
 fn header(rows: &[ScoreRow]) -> [&'static str; 4] {
     match rows.first().map(|row| row.task) {
-        Some(Task::Classification) => ["head over", "macro F1", "accuracy", "head parameters"],
-        Some(Task::Segmentation) | None => ["head over", "mIoU", "pixel accuracy", "head parameters"],
+        Some(Task::Classification | Task::Multilabel) => {
+            ["head over", "macro F1", "accuracy", "head parameters"]
+        }
+        Some(_) | None => ["head over", "mIoU", "pixel accuracy", "head parameters"],
     }
 }
 
 fn cells(row: &ScoreRow) -> [String; 4] {
-    let main = match row.task {
-        Task::Classification => "macro_f1",
-        Task::Segmentation => "miou",
-    };
+    let main = row.task.main_metric();
     let number = |name: &str| format!("{:.3}", row.metrics[name]);
     [row.name.clone(), number(main), number("accuracy"), row.head_parameters.to_string()]
 }
@@ -178,7 +179,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
     let dataset = Dataset::open(data, &Limits::default())?;
     let config = dataset.config();
     let samples = dataset.load(split, &config.bands)?.samples;
-    let (colours, bands) = (palette(config.classes.len()), Sample::display_bands(&config.bands));
+    let look = Look::new(&config.bands, config.classes.len(), &samples);
     let mut order: Vec<usize> = (0..samples.len()).collect();
     // The most varied tiles tell most.
     order.sort_by_key(|index| std::cmp::Reverse(variety(&samples[*index].target)));
@@ -186,23 +187,19 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
         let sample = &samples[*index];
         let Target::Mask(truth) = &sample.target else { return None };
         let prediction = row.predictions.get(*index).filter(|mask| mask.len() == truth.len())?;
-        Some(vec![
-            sample.picture(bands),
-            sample.mask_picture(truth, &colours),
-            sample.mask_picture(prediction, &colours),
-        ])
+        Some(vec![look.dates(sample).remove(0), look.mask(sample, truth), look.mask(sample, prediction)])
     };
     let rows: Vec<Vec<Picture>> = order.iter().take(SHOWN).filter_map(cells).collect();
     if rows.is_empty() {
         return Ok(());
     }
-    let legend: Legend = config.classes.iter().cloned().zip(colours).collect();
+    let legend = look.legend(&config.classes);
     Ok(sheet(path, &["image", "truth", "prediction"], &rows, &legend)?)
 }
 
 fn variety(target: &Target) -> usize {
     match target {
-        Target::Class(_) => 0,
+        Target::Class(_) | Target::Classes(_) | Target::Values(_) => 0,
         Target::Mask(mask) => {
             mask.iter().filter(|class| **class != IGNORE).collect::<std::collections::BTreeSet<_>>().len()
         }

@@ -6,7 +6,7 @@ use super::Maps;
 use super::convnext::LayerNorm;
 use crate::parameters::Parameters;
 
-/// One class for each image, from the last feature map.
+/// Logits for each image, from the last feature map.
 #[derive(Debug)]
 pub struct Classifier {
     norm: LayerNorm,

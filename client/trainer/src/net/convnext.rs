@@ -4,7 +4,7 @@
 use eosfed_common::model::BackboneShape;
 use tch::{Kind, Tensor};
 
-use super::Maps;
+use super::{Compute, Maps};
 use crate::parameters::Parameters;
 
 /// timm's epsilon of every layer normalisation and of GRN.
@@ -44,10 +44,11 @@ struct Block {
     grn: (Tensor, Tensor),
     fc2: (Tensor, Tensor),
     drop_path: f64,
+    compute: Compute,
 }
 
 impl Block {
-    fn new(parameters: &Parameters, name: &str, drop_path: f64) -> Self {
+    fn new(parameters: &Parameters, name: &str, drop_path: f64, compute: Compute) -> Self {
         let pair = |part: &str| {
             let get = |kind: &str| parameters.get(&format!("{name}.{part}.{kind}"));
             (get("weight"), get("bias"))
@@ -59,13 +60,15 @@ impl Block {
             grn: pair("mlp.grn"),
             fc2: pair("mlp.fc2"),
             drop_path,
+            compute,
         }
     }
 
     /// `[N, C, H, W]` to the same.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let channels = x.size()[1];
-        let y = x.conv2d(&self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, 1, channels);
+        let linear = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.compute.linear(x, weight, bias);
+        let y = self.compute.conv2d(x, &self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, channels);
         let y = self.norm.forward(&y.permute([0, 2, 3, 1])); // [N, H, W, C] from here
         let y = linear(&y, &self.fc1).gelu("none");
         let y = linear(&self.response_norm(&y), &self.fc2);
@@ -79,12 +82,6 @@ impl Block {
         let relative = &global / (global.mean_dim(-1, true, Kind::Float) + EPS);
         x + (&self.grn.1 + &self.grn.0 * (x * relative))
     }
-}
-
-/// A linear layer whose weight is stored as `[out, in]` or as the 1x1 convolution `[out, in, 1, 1]`.
-fn linear(x: &Tensor, (weight, bias): &(Tensor, Tensor)) -> Tensor {
-    let size = weight.size();
-    x.linear(&weight.view([size[0], size[1]]), Some(bias))
 }
 
 /// Stochastic depth (Huang et al. 2016): drops whole samples of a residual branch and scales the rest.
@@ -109,13 +106,14 @@ struct Stage {
 pub struct ConvNeXt {
     stem: (Tensor, Tensor, LayerNorm),
     stages: Vec<Stage>,
+    compute: Compute,
 }
 
 impl ConvNeXt {
     /// The encoder over `parameters`; drop path rises linearly from 0 at the first block to
     /// `drop_path` at the last.
     #[must_use]
-    pub fn new(shape: &BackboneShape, parameters: &Parameters, drop_path: f64) -> Self {
+    pub fn new(shape: &BackboneShape, parameters: &Parameters, drop_path: f64, compute: Compute) -> Self {
         let total: usize = shape.depths.iter().sum();
         let mut done = 0;
         let stage = |(index, depth): (usize, &usize)| {
@@ -128,25 +126,26 @@ impl ConvNeXt {
             let blocks = (0..*depth).map(|block| {
                 let rate = drop_path * f64::from(done) / (total - 1).max(1) as f64;
                 done += 1;
-                Block::new(parameters, &format!("{name}.blocks.{block}"), rate)
+                Block::new(parameters, &format!("{name}.blocks.{block}"), rate, compute)
             });
             Stage { downsample, blocks: blocks.collect() }
         };
         let stages = shape.depths.iter().enumerate().map(stage).collect();
         let norm = LayerNorm::new(parameters, "stem.1");
-        Self { stem: (parameters.get("stem.0.weight"), parameters.get("stem.0.bias"), norm), stages }
+        let stem = (parameters.get("stem.0.weight"), parameters.get("stem.0.bias"), norm);
+        Self { stem, stages, compute }
     }
 
     /// The four feature maps of `[N, bands, H, W]`; H and W are multiples of 32.
     pub fn forward(&self, images: &Tensor, train: bool) -> Maps {
         let (weight, bias, norm) = &self.stem;
-        let mut x = norm.forward_maps(&images.conv2d(weight, Some(bias), 4, 0, 1, 1));
+        let mut x = norm.forward_maps(&self.compute.conv2d(images, weight, Some(bias), 4, 0, 1));
         let maps: Vec<Tensor> = self
             .stages
             .iter()
             .map(|Stage { downsample, blocks }| {
                 if let Some((norm, weight, bias)) = downsample {
-                    x = norm.forward_maps(&x).conv2d(weight, Some(bias), 2, 0, 1, 1);
+                    x = self.compute.conv2d(&norm.forward_maps(&x), weight, Some(bias), 2, 0, 1);
                 }
                 for block in blocks {
                     x = block.forward(&x, train);

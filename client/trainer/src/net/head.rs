@@ -3,33 +3,35 @@
 use eosfed_common::model::Task;
 use tch::Tensor;
 
-use super::{Classifier, Maps, UperNet};
+use super::{Classifier, Compute, Maps, UperNet};
 use crate::parameters::Parameters;
 
 /// A task head over four feature maps.
 #[derive(Debug)]
 pub enum Head {
-    /// One class for each image.
-    Classification(Classifier),
-    /// One class for each pixel.
-    Segmentation(UperNet),
+    /// Outputs for each image.
+    Image(Classifier),
+    /// Outputs for each pixel.
+    Dense(UperNet),
 }
 
 impl Head {
     /// The head for `task` over `parameters`.
     #[must_use]
-    pub fn new(task: Task, parameters: &Parameters) -> Self {
-        match task {
-            Task::Classification => Self::Classification(Classifier::new(parameters)),
-            Task::Segmentation => Self::Segmentation(UperNet::new(parameters)),
+    pub fn new(task: Task, parameters: &Parameters, compute: Compute) -> Self {
+        if task.is_dense() {
+            Self::Dense(UperNet::new(parameters, compute))
+        } else {
+            Self::Image(Classifier::new(parameters))
         }
     }
 
-    /// Logits: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
+    /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks. The maps of a second date
+    /// follow those of the first along the channels.
     pub fn forward(&self, maps: &Maps) -> Tensor {
         match self {
-            Self::Classification(head) => head.forward(maps),
-            Self::Segmentation(head) => head.forward(maps),
+            Self::Image(head) => head.forward(maps),
+            Self::Dense(head) => head.forward(maps),
         }
     }
 }

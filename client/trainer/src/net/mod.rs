@@ -3,6 +3,7 @@
 mod classifier;
 mod convnext;
 mod head;
+mod ops;
 mod uper;
 
 use eosfed_common::model::{BackboneShape, ModelSpec};
@@ -11,6 +12,7 @@ use tch::Tensor;
 pub use classifier::Classifier;
 pub use convnext::ConvNeXt;
 pub use head::Head;
+pub use ops::Compute;
 pub use uper::UperNet;
 
 use crate::parameters::Parameters;
@@ -23,18 +25,37 @@ pub type Maps = [Tensor; 4];
 pub struct Network {
     encoder: ConvNeXt,
     head: Head,
+    dates: i64,
 }
 
 impl Network {
     /// The network of `spec` over `parameters`, which hold its signature.
     #[must_use]
-    pub fn new(spec: &ModelSpec, parameters: &Parameters, drop_path: f64) -> Self {
+    pub fn new(spec: &ModelSpec, parameters: &Parameters, drop_path: f64, compute: Compute) -> Self {
         let shape: BackboneShape = spec.backbone.shape();
-        Self { encoder: ConvNeXt::new(&shape, parameters, drop_path), head: Head::new(spec.task, parameters) }
+        Self {
+            encoder: ConvNeXt::new(&shape, parameters, drop_path, compute),
+            head: Head::new(spec.task, parameters, compute),
+            dates: spec.task.dates() as i64,
+        }
     }
 
-    /// Logits: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks. `images` is `[N, bands, H, W]`.
+    /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks. `images` is
+    /// `[N, dates * bands, H, W]`; all dates go through the same encoder.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        self.head.forward(&self.encoder.forward(images, train))
+        let maps = self.encoder.forward(&apart(images, self.dates), train);
+        self.head.forward(&maps.map(|map| together(&map, self.dates)))
     }
+}
+
+/// `[N, dates * C, H, W]` to `[N * dates, C, H, W]`.
+pub(crate) fn apart(images: &Tensor, dates: i64) -> Tensor {
+    let size = images.size();
+    images.reshape([size[0] * dates, size[1] / dates, size[2], size[3]])
+}
+
+/// `[N * dates, C, H, W]` to `[N, dates * C, H, W]`.
+pub(crate) fn together(maps: &Tensor, dates: i64) -> Tensor {
+    let size = maps.size();
+    maps.reshape([size[0] / dates, size[1] * dates, size[2], size[3]])
 }

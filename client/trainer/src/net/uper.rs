@@ -4,7 +4,7 @@
 use eosfed_common::model::POOL_SCALES;
 use tch::Tensor;
 
-use super::Maps;
+use super::{Compute, Maps};
 use crate::parameters::Parameters;
 
 const GROUPS: i64 = 32;
@@ -16,22 +16,23 @@ struct ConvNorm {
     weight: Tensor,
     scale: Tensor,
     shift: Tensor,
+    compute: Compute,
 }
 
 impl ConvNorm {
-    fn new(parameters: &Parameters, name: &str) -> Self {
+    fn new(parameters: &Parameters, name: &str, compute: Compute) -> Self {
         let get = |part: &str| parameters.get(&format!("decoder.{name}.{part}"));
-        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias") }
+        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias"), compute }
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
         let padding = self.weight.size()[2] / 2;
-        let y = x.conv2d(&self.weight, None::<Tensor>, 1, padding, 1, 1);
+        let y = self.compute.conv2d(x, &self.weight, None, 1, padding, 1);
         y.group_norm(GROUPS, Some(&self.scale), Some(&self.shift), EPS, false).relu()
     }
 }
 
-/// One class for each pixel, from all four feature maps.
+/// Numbers for each pixel (logits of classes, or a regression's value), from all four feature maps.
 #[derive(Debug)]
 pub struct UperNet {
     pools: Vec<ConvNorm>,
@@ -40,13 +41,14 @@ pub struct UperNet {
     pyramid: Vec<ConvNorm>,
     fuse: ConvNorm,
     classify: (Tensor, Tensor),
+    compute: Compute,
 }
 
 impl UperNet {
     /// The decoder over `parameters`.
     #[must_use]
-    pub fn new(parameters: &Parameters) -> Self {
-        let part = |name: &str| ConvNorm::new(parameters, name);
+    pub fn new(parameters: &Parameters, compute: Compute) -> Self {
+        let part = |name: &str| ConvNorm::new(parameters, name, compute);
         let parts = |name: &str, count| (0..count).map(|i| part(&format!("{name}.{i}"))).collect();
         Self {
             pools: parts("ppm", POOL_SCALES.len()),
@@ -55,10 +57,11 @@ impl UperNet {
             pyramid: parts("fpn", 3),
             fuse: part("fuse"),
             classify: (parameters.get("decoder.classify.weight"), parameters.get("decoder.classify.bias")),
+            compute,
         }
     }
 
-    /// Logits at stride 4, `[N, classes, H/4, W/4]`.
+    /// Outputs at stride 4, `[N, classes, H/4, W/4]`.
     pub fn forward(&self, maps: &Maps) -> Tensor {
         let mut levels: Vec<Tensor> =
             self.laterals.iter().zip(maps).map(|(conv, map)| conv.forward(map)).collect();
@@ -71,7 +74,7 @@ impl UperNet {
         }
         let all: Vec<Tensor> = levels.iter().map(|level| resize(level, &levels[0])).collect();
         let fused = self.fuse.forward(&Tensor::cat(&all, 1));
-        fused.conv2d(&self.classify.0, Some(&self.classify.1), 1, 0, 1, 1)
+        self.compute.conv2d(&fused, &self.classify.0, Some(&self.classify.1), 1, 0, 1)
     }
 
     fn pool(&self, map: &Tensor) -> Tensor {

@@ -1,112 +1,27 @@
-//! Samples as tensors, and random batches of them, the same for image and mask.
+//! Random batches of samples, changed at random, the same for image and label.
 
-use eosfed_common::card::BandNormalisation;
 use eosfed_common::plan::Augmentation;
-use eosfed_data::{DataError, IGNORE, Sample, Target};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-/// Normalised samples of one size, ready for the network.
-#[derive(Debug)]
-pub struct Prepared {
-    /// `[N, bands, H, W]`, float; pixels without data are 0, the mean.
-    pub images: Tensor,
-    /// `[N]` classes, or `[N, h, w]` masks with 255 for no label; 64-bit integers.
-    pub labels: Tensor,
-}
+use super::Prepared;
 
-impl Prepared {
-    /// Normalises samples and brings them to one size: images to `input_size` squares when given
-    /// (bilinear). Masks keep their size when all have the same, else they go along (nearest).
-    ///
-    /// # Errors
-    /// If sizes differ and no `input_size` is given, or are no multiples of 32.
-    pub fn new(
-        samples: &[Sample],
-        normalisation: &[BandNormalisation],
-        input_size: Option<u32>,
-        device: Device,
-    ) -> Result<Self, DataError> {
-        let sizes = || samples.iter().map(|sample| (sample.height, sample.width));
-        let first = sizes().next().unwrap_or_default();
-        let alike = sizes().all(|size| size == first);
-        let target = input_size.map_or(first, |size| (size as usize, size as usize));
-        if (!alike && input_size.is_none())
-            || !target.0.is_multiple_of(32)
-            || !target.1.is_multiple_of(32)
-            || target.0 == 0
-        {
-            let reason =
-                "images must all have one size that is a multiple of 32, or the plan must give `input_size`";
-            let other = sizes().find(|size| *size != first).unwrap_or(first);
-            let reason = format!("{reason}; found `{}x{}` and `{}x{}`", first.0, first.1, other.0, other.1);
-            return Err(DataError::Unfit { path: samples[0].key.clone().into(), reason });
-        }
-        let images: Vec<Tensor> = samples.iter().map(|sample| image(sample, normalisation, target)).collect();
-        let labels: Vec<Tensor> =
-            samples.iter().map(|sample| label(sample, (!alike).then_some(target))).collect();
-        Ok(Self {
-            images: Tensor::cat(&images, 0).to_device(device),
-            labels: Tensor::stack(&labels, 0).to_device(device),
-        })
-    }
-
-    /// Number of samples.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.images.size()[0] as usize
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// `[1, bands, H, W]`
-fn image(sample: &Sample, normalisation: &[BandNormalisation], (height, width): (usize, usize)) -> Tensor {
-    let size = sample.height * sample.width;
-    let mut values = Vec::with_capacity(sample.image.len());
-    for (band, BandNormalisation { mean, std, .. }) in sample.image.chunks_exact(size).zip(normalisation) {
-        let (mean, scale) = (*mean as f32, (1.0 / std) as f32);
-        values.extend(band.iter().map(|value| if value.is_finite() { (value - mean) * scale } else { 0.0 }));
-    }
-    let shape = [1, normalisation.len() as i64, sample.height as i64, sample.width as i64];
-    let image = Tensor::from_slice(&values).reshape(shape);
-    if (height, width) == (sample.height, sample.width) {
-        return image;
-    }
-    image.upsample_bilinear2d([height as i64, width as i64], false, None, None)
-}
-
-fn label(sample: &Sample, resize_to: Option<(usize, usize)>) -> Tensor {
-    match &sample.target {
-        Target::Class(class) => Tensor::from(*class as i64),
-        Target::Mask(mask) => {
-            let values: Vec<i64> = mask.iter().map(|class| i64::from(*class)).collect();
-            let mask = Tensor::from_slice(&values).reshape([sample.height as i64, sample.width as i64]);
-            match resize_to {
-                Some((height, width)) => mask
-                    .to_kind(Kind::Float)
-                    .unsqueeze(0)
-                    .unsqueeze(0)
-                    .upsample_nearest2d([height as i64, width as i64], None, None)
-                    .to_kind(Kind::Int64)
-                    .reshape([height as i64, width as i64]),
-                None => mask,
-            }
-        }
-    }
+/// What is done to training samples.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// Random changes.
+    pub augment: Vec<Augmentation>,
+    /// Side of the random square that is taken, if one is.
+    pub crop: Option<u32>,
 }
 
 /// The batches of one epoch, in an order and with changes that follow from the seed alone.
 #[derive(Debug)]
 pub struct Batches<'a> {
     data: &'a Prepared,
-    augment: &'a [Augmentation],
+    changes: &'a Changes,
     order: Vec<i64>,
     size: usize,
     at: usize,
@@ -116,11 +31,11 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Shuffles for one epoch.
     #[must_use]
-    pub fn new(data: &'a Prepared, size: usize, augment: &'a [Augmentation], seed: u64) -> Self {
+    pub fn new(data: &'a Prepared, size: usize, changes: &'a Changes, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<i64> = (0..data.len() as i64).collect();
         order.shuffle(&mut rng);
-        Self { data, augment, order, size, at: 0, rng }
+        Self { data, changes, order, size, at: 0, rng }
     }
 
     /// Number of batches in an epoch.
@@ -131,14 +46,23 @@ impl<'a> Batches<'a> {
 
     fn change(&mut self, image: Tensor, label: Tensor) -> (Tensor, Tensor) {
         let (mut image, mut label) = (image, label);
-        let dense = label.dim() > 0;
+        let size = image.size();
+        // One class is a scalar, several are a row, and what has a place is a plane.
+        let dense = label.dim() == 2;
         let mut both = |change: &dyn Fn(&Tensor) -> Tensor| {
             image = change(&image);
             if dense {
                 label = change(&label);
             }
         };
-        let has = |kind| self.augment.contains(&kind);
+        let has = |kind| self.changes.augment.contains(&kind);
+        if let Some(side) = self.changes.crop {
+            let (height, width) = (size[1], size[2]);
+            let side = i64::from(side).min(height).min(width);
+            let (top, left) =
+                (self.rng.random_range(0..=height - side), self.rng.random_range(0..=width - side));
+            both(&|tensor| tensor.narrow(-2, top, side).narrow(-1, left, side));
+        }
         if has(Augmentation::Flip) {
             for axis in [-1, -2] {
                 if self.rng.random::<bool>() {
@@ -179,33 +103,26 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// Value of labels that count for nothing.
-pub(crate) const IGNORED: i64 = IGNORE as i64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::prepared::tests::{identity, sample};
+    use tch::{Device, Kind};
 
-    /// A sample whose mask is its own image, so that any change to one but not the other shows.
-    fn sample(side: usize, first: usize) -> Sample {
-        let values: Vec<f32> = (0..side * side).map(|v| ((v + first) % 200) as f32).collect();
-        let mask = values.iter().map(|v| *v as u8).collect();
-        Sample { key: "s".to_owned(), height: side, width: side, image: values, target: Target::Mask(mask) }
-    }
-
-    fn identity() -> Vec<BandNormalisation> {
-        vec![BandNormalisation { band: "b".to_owned(), mean: 0.0, std: 1.0 }]
+    fn changes(augment: &[Augmentation], crop: Option<u32>) -> Changes {
+        Changes { augment: augment.to_vec(), crop }
     }
 
     #[test]
     fn image_and_mask_change_alike_and_by_seed() {
-        let samples: Vec<Sample> = (0..5).map(|i| sample(32, i)).collect();
-        let data = Prepared::new(&samples, &identity(), None, Device::Cpu).unwrap();
-        let all = [Augmentation::Flip, Augmentation::Rotate90];
+        let samples: Vec<_> = (0..5).map(|i| sample(64, i)).collect();
+        let data = Prepared::new(&samples, &identity(), Device::Cpu).unwrap();
+        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         let epoch = |seed| Batches::new(&data, 2, &all, seed).collect::<Vec<_>>();
         let batches = epoch(3);
         assert_eq!(batches.iter().map(|(images, _)| images.size()[0]).collect::<Vec<_>>(), [2, 2, 1]);
         for (images, labels) in &batches {
+            assert_eq!(images.size()[1..], [1, 32, 32]);
             assert_eq!(images.squeeze_dim(1).to_kind(Kind::Int64), *labels);
         }
         assert!(batches.iter().zip(epoch(3)).all(|(a, b)| a.0 == b.0));
@@ -213,28 +130,29 @@ mod tests {
     }
 
     #[test]
-    fn pixels_without_data_become_the_mean_and_jitter_leaves_labels_alone() {
-        let mut one = sample(32, 0);
-        one.image[7] = f32::NAN;
-        let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean: 4.0, std: 2.0 }];
-        let data = Prepared::new(&[one], &normalisation, None, Device::Cpu).unwrap();
-        assert_eq!(
-            (data.images.double_value(&[0, 0, 0, 7]), data.images.double_value(&[0, 0, 0, 6])),
-            (0.0, 1.0)
-        );
-        let (images, labels) = Batches::new(&data, 1, &[Augmentation::Jitter], 1).next().unwrap();
-        assert!(images != data.images && labels == data.labels);
+    fn both_dates_change_alike() {
+        let mut one = sample(64, 0);
+        one.image.extend(one.image.clone());
+        let data = Prepared::new(&[one], &identity(), Device::Cpu).unwrap();
+        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
+        for seed in 0..8 {
+            let (images, labels) = Batches::new(&data, 1, &all, seed).next().unwrap();
+            assert_eq!(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
+            assert_eq!(images.narrow(1, 1, 1).squeeze_dim(1).to_kind(Kind::Int64), labels);
+        }
     }
 
     #[test]
-    fn sizes_are_checked_and_resized() {
-        let mixed = [sample(32, 0), sample(64, 0)];
-        let error = Prepared::new(&mixed, &identity(), None, Device::Cpu).unwrap_err().to_string();
-        assert!(error.contains("`32x32` and `64x64`"), "{error}");
-        let data = Prepared::new(&mixed, &identity(), Some(64), Device::Cpu).unwrap();
-        assert_eq!((data.images.size(), data.labels.size()), (vec![2, 1, 64, 64], vec![2, 64, 64]));
-        assert!(Prepared::new(&[sample(40, 0)], &identity(), None, Device::Cpu).is_err());
-        let kept = Prepared::new(&[sample(32, 0)], &identity(), Some(64), Device::Cpu).unwrap();
-        assert_eq!(kept.labels.size(), [1, 32, 32]);
+    fn jitter_and_labels_of_images_have_no_place() {
+        let data = Prepared::new(&[sample(32, 0)], &identity(), Device::Cpu).unwrap();
+        let jitter = changes(&[Augmentation::Jitter], None);
+        let (images, labels) = Batches::new(&data, 1, &jitter, 1).next().unwrap();
+        assert!(images != data.images && labels == data.labels);
+        let rows = Tensor::from_slice(&[1.0_f32, 0.0, 0.0]).view([1, 3]);
+        let data = Prepared { images: data.images.shallow_clone(), labels: rows };
+        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
+        for seed in 0..8 {
+            assert_eq!(Batches::new(&data, 1, &all, seed).next().unwrap().1, data.labels);
+        }
     }
 }

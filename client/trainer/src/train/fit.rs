@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use eosfed_common::plan::Augmentation;
 use tch::Tensor;
 
-use super::batches::{Batches, Prepared};
+use super::Prepared;
+use super::batches::{Batches, Changes};
 use super::loss::{LossSettings, at_label_size};
 use super::optimizer::{AdamW, learning_rate};
-use crate::metrics::Confusion;
+use crate::metrics::{Measure, Scores};
 use crate::parameters::Parameters;
 
 /// Training was told to stop.
@@ -46,8 +46,10 @@ pub enum FitError {
 pub struct Plan {
     /// Epochs.
     pub epochs: u32,
-    /// Samples in a step.
+    /// Samples in a batch.
     pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    pub accumulate: usize,
     /// Top of the schedule.
     pub learning_rate: f64,
     /// Share of the schedule that is warm-up.
@@ -55,7 +57,7 @@ pub struct Plan {
     /// The stretch of the schedule to cover.
     pub schedule: [f64; 2],
     /// Random changes to samples.
-    pub augment: Vec<Augmentation>,
+    pub changes: Changes,
     /// Seed of all randomness.
     pub seed: u64,
 }
@@ -79,16 +81,18 @@ pub struct EpochReport {
 pub struct Fitting<'a> {
     /// What is learned.
     pub parameters: &'a Parameters,
-    /// Logits of a batch; the flag says whether it is for training.
+    /// Outputs for a batch; the flag says whether it is for training.
     pub forward: &'a dyn Fn(&Tensor, bool) -> Tensor,
     /// Samples to learn from.
     pub training: &'a Prepared,
     /// Samples to validate on, if any.
     pub validation: Option<&'a Prepared>,
-    /// Number of classes.
-    pub classes: usize,
+    /// What is scored.
+    pub measure: Measure,
     /// The loss.
     pub loss: LossSettings,
+    /// A term beside the loss that does not depend on the samples, if any.
+    pub penalty: Option<&'a dyn Fn() -> Tensor>,
     /// FedProx's term, if any: mu and the weights to stay near (Li et al. 2020, equation 2).
     pub proximal: Option<(f64, BTreeMap<String, Tensor>)>,
     /// How long and how fast.
@@ -99,7 +103,8 @@ impl Fitting<'_> {
     /// Optimiser steps in an epoch.
     #[must_use]
     pub fn steps_per_epoch(&self) -> u64 {
-        Batches::count(self.training.len(), self.plan.batch_size) as u64
+        let batches = Batches::count(self.training.len(), self.plan.batch_size);
+        batches.div_ceil(self.plan.accumulate) as u64
     }
 
     /// Trains one epoch (from 1). Calls `progress` with the step and the mean loss at least every
@@ -115,20 +120,23 @@ impl Fitting<'_> {
         stopped: &dyn Fn() -> bool,
     ) -> Result<EpochReport, FitError> {
         const REPORT: Duration = Duration::from_millis(900);
-        let Plan { batch_size, augment, learning_rate: top, warmup, schedule, epochs, seed } = &self.plan;
+        let Plan { batch_size, accumulate, changes, learning_rate: top, warmup, schedule, epochs, seed } =
+            &self.plan;
         let seed = mix(*seed, u64::from(epoch));
         tch::manual_seed(seed as i64);
         let total = (u64::from(*epochs) * self.steps_per_epoch()) as f64;
         let (mut sum, mut count, mut since, mut since_count) = (0.0, 0_u64, 0.0, 0_u64);
         let (mut reported, mut rate) = (Instant::now(), 0.0);
-        for (images, labels) in Batches::new(self.training, *batch_size, augment, seed) {
+        let mut batches = Batches::new(self.training, *batch_size, changes, seed).peekable();
+        while batches.peek().is_some() {
             if stopped() {
                 return Err(Cancelled.into());
             }
             let done = optimizer.steps() as f64 + 1.0;
             let at = schedule[0] + (schedule[1] - schedule[0]) * done / total;
             rate = learning_rate(*top, *warmup, at);
-            let loss = self.step(&images, &labels, optimizer, rate)?;
+            let step: Vec<_> = batches.by_ref().take(*accumulate).collect();
+            let loss = self.step(&step, optimizer, rate)?;
             (sum, count, since, since_count) = (sum + loss, count + 1, since + loss, since_count + 1);
             if reported.elapsed() >= REPORT {
                 progress(optimizer.steps(), since / since_count as f64);
@@ -140,30 +148,28 @@ impl Fitting<'_> {
         Ok(EpochReport { epoch, step: optimizer.steps(), loss, learning_rate: rate, metrics })
     }
 
-    fn step(
-        &self,
-        images: &Tensor,
-        labels: &Tensor,
-        optimizer: &mut AdamW,
-        rate: f64,
-    ) -> Result<f64, FitError> {
-        let logits = (self.forward)(images, true);
-        let Some(loss) = self.loss.loss(&logits, labels) else {
-            // A batch without a single label still counts as a step of the schedule.
-            optimizer.step(self.parameters, 0.0);
-            return Ok(0.0);
-        };
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            return Err(FitError::Diverged { loss: value, step: optimizer.steps() + 1, rate });
+    /// One step along the mean gradient of the batches; gives their mean loss.
+    fn step(&self, batches: &[(Tensor, Tensor)], optimizer: &mut AdamW, rate: f64) -> Result<f64, FitError> {
+        let (share, mut sum, mut learned) = (1.0 / batches.len() as f64, 0.0, false);
+        for (images, labels) in batches {
+            let Some(loss) = self.loss.loss(&(self.forward)(images, true), labels) else { continue };
+            let value = loss.double_value(&[]);
+            if !value.is_finite() {
+                return Err(FitError::Diverged { loss: value, step: optimizer.steps() + 1, rate });
+            }
+            (sum, learned) = (sum + value, true);
+            let total = match &self.penalty {
+                Some(penalty) => loss + penalty(),
+                None => loss,
+            };
+            (total * share).backward();
         }
-        let total = match &self.proximal {
-            Some((mu, anchor)) => loss + self.distance(anchor) * (mu / 2.0),
-            None => loss,
-        };
-        total.backward();
-        optimizer.step(self.parameters, rate);
-        Ok(value)
+        if let (true, Some((mu, anchor))) = (learned, &self.proximal) {
+            (self.distance(anchor) * (mu / 2.0)).backward();
+        }
+        // Batches without a single label still count as a step of the schedule.
+        optimizer.step(self.parameters, if learned { rate } else { 0.0 });
+        Ok(sum * share)
     }
 
     /// Squared distance of the parameters from `anchor`.
@@ -175,21 +181,23 @@ impl Fitting<'_> {
         Tensor::stack(&each.collect::<Vec<_>>(), 0).sum(tch::Kind::Float)
     }
 
-    /// Predicts all of `data` and counts.
+    /// Predicts all of `data` and scores it.
     #[must_use]
-    pub fn evaluate(&self, data: &Prepared) -> Confusion {
-        let mut confusion = Confusion::new(self.classes);
-        predict(self.forward, data, self.plan.batch_size, |labels, classes| confusion.add(labels, classes));
-        confusion
+    pub fn evaluate(&self, data: &Prepared) -> Scores {
+        let mut scores = self.measure.start();
+        let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
+        predict(self.forward, data, self.measure, self.plan.batch_size, &mut add);
+        scores
     }
 }
 
-/// Predicted classes of `data` in order, a batch at a time, at the size of its labels.
+/// Outputs for `data` in order, a batch at a time, at the height and width of its labels.
 pub fn predict(
     forward: &dyn Fn(&Tensor, bool) -> Tensor,
     data: &Prepared,
+    measure: Measure,
     batch_size: usize,
-    mut each: impl FnMut(&Tensor, &Tensor),
+    each: &mut dyn FnMut(&Tensor, &Tensor),
 ) {
     let _guard = tch::no_grad_guard();
     let total = data.len() as i64;
@@ -197,8 +205,8 @@ pub fn predict(
     for start in (0..total).step_by(batch_size) {
         let take = |tensor: &Tensor| tensor.narrow(0, start, size.min(total - start));
         let labels = take(&data.labels);
-        let logits = at_label_size(&forward(&take(&data.images), false), &labels);
-        each(&labels, &logits.argmax(1, false));
+        let outputs = at_label_size(&forward(&take(&data.images), false), &labels, measure.task);
+        each(&labels, &outputs);
     }
 }
 

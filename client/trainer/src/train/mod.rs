@@ -5,10 +5,12 @@ mod checkpoint;
 mod fit;
 mod loss;
 mod optimizer;
+mod prepared;
 mod run;
 
-pub use batches::{Batches, Prepared};
+pub use batches::{Batches, Changes};
 pub use fit::{Cancelled, EpochReport, FitError, Fitting, Plan, predict};
 pub use loss::{LossSettings, class_weights};
 pub use optimizer::{AdamW, learning_rate};
-pub use run::{TrainError, run};
+pub use prepared::{Preparation, Prepared};
+pub use run::{TrainError, normalisation, run};

@@ -13,8 +13,6 @@ use crate::parameters::{Parameters, to_vec};
 
 const BETA: (f64, f64) = (0.9, 0.999);
 const EPS: f64 = 1e-8;
-/// Norm to which the gradient of all tensors together is clipped.
-const MAX_GRADIENT_NORM: f64 = 1.0;
 
 /// First and second moments of every tensor, and the number of steps taken.
 #[derive(Debug)]
@@ -22,17 +20,19 @@ pub struct AdamW {
     moments: BTreeMap<String, (Tensor, Tensor)>,
     steps: u64,
     weight_decay: f64,
+    clip_norm: f64,
 }
 
 impl AdamW {
-    /// An optimiser that has not taken a step.
+    /// An optimiser that has not taken a step. The gradient of all tensors together is clipped to
+    /// the norm `clip_norm`; 0 leaves it as it is.
     #[must_use]
-    pub fn new(parameters: &Parameters, weight_decay: f64) -> Self {
+    pub fn new(parameters: &Parameters, weight_decay: f64, clip_norm: f64) -> Self {
         let zero = |(name, tensor): (&String, &Tensor)| {
             let zero = || tensor.detach().zeros_like();
             (name.clone(), (zero(), zero()))
         };
-        Self { moments: parameters.iter().map(zero).collect(), steps: 0, weight_decay }
+        Self { moments: parameters.iter().map(zero).collect(), steps: 0, weight_decay, clip_norm }
     }
 
     /// Takes a step along the recorded gradients and clears them. Decay acts on tensors of two and
@@ -42,7 +42,7 @@ impl AdamW {
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let (correct1, correct2) = (1.0 - BETA.0.powi(steps), 1.0 - BETA.1.powi(steps));
-        let clip = clip_factor(parameters);
+        let clip = if self.clip_norm > 0.0 { clip_factor(parameters, self.clip_norm) } else { 1.0 };
         for (name, tensor) in parameters.iter() {
             let mut gradient = tensor.grad();
             if !gradient.defined() {
@@ -103,14 +103,14 @@ impl AdamW {
     }
 }
 
-fn clip_factor(parameters: &Parameters) -> f64 {
+fn clip_factor(parameters: &Parameters, most: f64) -> f64 {
     let gradients: Vec<Tensor> = parameters.iter().map(|(_, t)| t.grad()).filter(Tensor::defined).collect();
     let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
     if norms.is_empty() {
         return 1.0;
     }
     let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
-    if norm > MAX_GRADIENT_NORM { MAX_GRADIENT_NORM / (norm + 1e-6) } else { 1.0 }
+    if norm > most { most / (norm + 1e-6) } else { 1.0 }
 }
 
 /// The learning rate at `progress` in 0..1 of the whole schedule: linear warm-up over the first
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_first_step_is_the_one_computed_by_hand() {
         let parameters = parameters(2.0);
-        let mut optimizer = AdamW::new(&parameters, 0.5);
+        let mut optimizer = AdamW::new(&parameters, 0.5, 1.0);
         step(&mut optimizer, &parameters);
         let values = parameters.values();
         assert!((values["b"][0] - 1.9).abs() < 1e-5, "{values:?}");
@@ -155,13 +155,13 @@ mod tests {
     #[test]
     fn a_restored_optimiser_goes_on_with_the_same_bytes() {
         let (one, other) = (parameters(2.0), parameters(2.0));
-        let mut whole = AdamW::new(&one, 0.1);
+        let mut whole = AdamW::new(&one, 0.1, 1.0);
         (0..6).for_each(|_| step(&mut whole, &one));
-        let mut first = AdamW::new(&other, 0.1);
+        let mut first = AdamW::new(&other, 0.1, 1.0);
         (0..3).for_each(|_| step(&mut first, &other));
         let (_, state) = first.state(other.signature());
         let resumed = Parameters::new(other.signature().clone(), &other.values(), Device::Cpu).trainable();
-        let mut second = AdamW::new(&resumed, 0.1);
+        let mut second = AdamW::new(&resumed, 0.1, 1.0);
         second.restore(&state, first.steps());
         (0..3).for_each(|_| step(&mut second, &resumed));
         assert_eq!(one.values(), resumed.values());

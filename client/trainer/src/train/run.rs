@@ -1,23 +1,26 @@
 //! A training task from file to file: data, network, epochs, checkpoints, result.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy};
-use eosfed_common::model::{ModelSpec, Task, signature};
+use eosfed_common::model::signature;
 use eosfed_common::plan::Training;
 use eosfed_common::task::{InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError, write_atomically};
-use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
+use eosfed_data::{BandStatistics, DataError, Dataset, Limits, Sample, Split, band_statistics};
 use eosfed_plot::{Series, line_chart};
 use tch::{Device, Tensor};
 
 use super::checkpoint::{self, BEST, HistoryEntry, Progress};
 use super::fit::{Cancelled, EpochReport, FitError, Fitting, Plan};
 use super::loss::{LossSettings, class_weights};
-use super::{AdamW, Prepared};
+use super::{AdamW, Changes, Preparation, Prepared};
 use crate::device::{self, NoCuda};
 use crate::energy;
-use crate::net::Network;
+use crate::metrics::{Measure, Scores};
+use crate::net::{Compute, Network};
 use crate::parameters::{Parameters, read};
 
 /// Why a task did not give weights.
@@ -38,9 +41,6 @@ pub enum TrainError {
     /// On request.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-    /// The data set does not have what the model is made for.
-    #[error("{0}")]
-    Unfit(String),
     /// A result cannot be written.
     #[error("cannot write {file}: {reason}")]
     Write {
@@ -82,10 +82,11 @@ pub fn run(
     let signature = signature(&task.model);
     let initial = initial(task, &signature)?;
     let parameters = Parameters::new(signature.clone(), &initial, device).trainable();
-    let network = Network::new(&task.model, &parameters, task.training.drop_path);
+    let compute = Compute::choose(task.training.precision, device);
+    let network = Network::new(&task.model, &parameters, task.training.drop_path, compute);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let fitting = fitting(task, &data, &parameters, &initial, &forward, device);
-    let mut optimizer = AdamW::new(&parameters, task.training.weight_decay);
+    let mut optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm);
     let mut progress = resume(task, &parameters, &mut optimizer);
     emit(TrainerEvent::Started {
         device: device::name(device),
@@ -110,7 +111,8 @@ pub fn run(
     }
     parameters.save(&task.output.join(TrainTask::WEIGHTS))?;
     write_history(task, &progress)?;
-    let metrics = data.validation.as_ref().map(|data| fitting.evaluate(data).summary()).unwrap_or_default();
+    let scores = data.validation.as_ref().map(|data| fitting.evaluate(data));
+    let metrics = scores.map(|scores| final_metrics(&task.model.classes, &scores)).unwrap_or_default();
     let energy = Energy { kwh: earlier + meter.spent().kwh, ..meter.spent() };
     checkpoint::clear(&task.output, progress.epoch);
     let samples = data.training.len() as u64;
@@ -124,16 +126,35 @@ pub fn run(
     Ok(())
 }
 
+/// The scores, and those of each class by itself as `NAME/CLASS` when a card has room for them.
+fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, f64> {
+    let mut metrics = scores.summary();
+    let (name, each) = scores.by_class();
+    if metrics.len() + each.len() <= MAX_METRICS {
+        let prefix = name.to_lowercase().replace(' ', "_");
+        let named = classes.iter().zip(each);
+        metrics.extend(named.filter_map(|(class, score)| Some((format!("{prefix}/{class}"), score?))));
+    }
+    metrics
+}
+
 fn load(task: &TrainTask, device: Device) -> Result<Data, TrainError> {
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
-    fits(&task.model, &dataset)?;
+    dataset.serves(task.model.task, &task.model.classes)?;
     let training = dataset.load(Split::Train, &task.model.bands)?;
     let mut warnings = training.skipped;
+    warnings.extend(training.notes);
     let normalisation = match &task.normalisation {
         Some(given) => given.clone(),
-        None => local_normalisation(&task.model.bands, &training.samples),
+        None => normalisation(&task.model.bands, &training.samples),
     };
-    let prepare = |samples: &[_]| Prepared::new(samples, &normalisation, task.training.input_size, device);
+    let how = Preparation {
+        normalisation: normalisation.clone(),
+        input_size: task.training.input_size,
+        resize_labels: task.training.crop.is_some(),
+        target: task.model.target.clone().unwrap_or_default(),
+    };
+    let prepare = |samples: &[_]| Prepared::new(samples, &how, device);
     let validation = if dataset.is_empty(Split::Validation) {
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
         None
@@ -145,40 +166,15 @@ fn load(task: &TrainTask, device: Device) -> Result<Data, TrainError> {
     Ok(Data { training: prepare(&training.samples)?, validation, normalisation, warnings })
 }
 
-/// Checks task and classes; bands are checked when they are loaded.
-fn fits(model: &ModelSpec, dataset: &Dataset) -> Result<(), TrainError> {
-    let config = dataset.config();
-    let same_task = matches!(
-        (model.task, config.task),
-        (Task::Classification, eosfed_data::Task::Classification)
-            | (Task::Segmentation, eosfed_data::Task::Segmentation)
-    );
-    if !same_task {
-        let found = format!("{:?}", config.task).to_lowercase();
-        let path = dataset.path().display();
-        return Err(TrainError::Unfit(format!(
-            "{path}: the model is for {}, the data set for `{found}`",
-            model.task
-        )));
-    }
-    if model.classes != config.classes {
-        let (path, wanted, found) =
-            (dataset.path().display(), model.classes.join(", "), config.classes.join(", "));
-        return Err(TrainError::Unfit(format!(
-            "{path}: `classes` must be `{wanted}` in this order, found `{found}`"
-        )));
-    }
-    Ok(())
-}
-
-fn local_normalisation(bands: &[String], samples: &[eosfed_data::Sample]) -> Vec<BandNormalisation> {
-    let statistics = band_statistics(bands, samples.iter());
-    let entry = |band: eosfed_data::BandStatistics| {
+/// Mean and standard deviation of each band over samples that hold these bands.
+#[must_use]
+pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisation> {
+    let entry = |band: BandStatistics| {
         // A constant band carries nothing; any positive divisor keeps it finite.
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };
         BandNormalisation { mean: band.mean, std, band: band.band }
     };
-    statistics.into_iter().map(entry).collect()
+    band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
 }
 
 fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, WeightsError> {
@@ -197,9 +193,17 @@ fn fitting<'a>(
     device: Device,
 ) -> Fitting<'a> {
     let Training {
-        epochs, batch_size, learning_rate, warmup, label_smoothing, class_weights: weights, ..
+        epochs,
+        batch_size,
+        learning_rate,
+        warmup,
+        label_smoothing,
+        class_weights: weights,
+        crop,
+        accumulate,
+        ..
     } = task.training;
-    let classes = task.model.classes.len();
+    let (kind, classes) = (task.model.task, task.model.classes.len());
     let anchor = (task.training.proximal_mu > 0.0).then(|| {
         let fixed = Parameters::new(parameters.signature().clone(), initial, device);
         (
@@ -212,19 +216,23 @@ fn fitting<'a>(
         forward,
         training: &data.training,
         validation: data.validation.as_ref(),
-        classes,
+        measure: Measure::of(&task.model),
         loss: LossSettings {
-            class_weights: class_weights(weights, &data.training, classes, device),
+            task: kind,
+            terms: task.training.losses(kind),
+            class_weights: class_weights(weights, &data.training, kind, classes, device),
             label_smoothing,
         },
+        penalty: None,
         proximal: anchor,
         plan: Plan {
             epochs,
             batch_size: batch_size as usize,
+            accumulate: accumulate as usize,
             learning_rate,
             warmup,
             schedule: task.schedule,
-            augment: task.training.augment.clone(),
+            changes: Changes { augment: task.training.augment.clone(), crop },
             seed: task.seed,
         },
     }
@@ -259,12 +267,10 @@ fn finish_epoch(
     report: &EpochReport,
 ) -> Result<(), TrainError> {
     let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
-    // mIoU where pixels are classified, macro F1 where images are: both fair to rare classes.
-    let score = metrics.get(match task.model.task {
-        Task::Classification => "macro_f1",
-        Task::Segmentation => "miou",
-    });
-    if let Some(score) = score.filter(|score| progress.best.is_none_or(|best| **score > best)) {
+    let kind = task.model.task;
+    let better = |score: f64, best: f64| if kind.larger_is_better() { score > best } else { score < best };
+    let score = metrics.get(kind.main_metric());
+    if let Some(score) = score.filter(|score| progress.best.is_none_or(|best| better(**score, best))) {
         progress.best = Some(*score);
         if task.keep == Keep::Best {
             parameters.save(&task.output.join(BEST))?;
@@ -286,7 +292,8 @@ fn write_history(task: &TrainTask, progress: &Progress) -> Result<(), TrainError
     let points = progress.history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
     let series = [Series { name: "training loss".to_owned(), points }];
     let picture: &Path = &task.output.join("loss.png");
-    line_chart(picture, "training loss", "step", "cross-entropy", &series)
+    let terms: Vec<_> = task.training.losses(task.model.task).iter().map(|term| term.name()).collect();
+    line_chart(picture, "training loss", "step", &terms.join(" + "), &series)
         .map_err(|e| write("loss.png", e.to_string()))?;
     Ok(())
 }

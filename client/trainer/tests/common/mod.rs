@@ -48,6 +48,7 @@ pub(crate) fn model() -> ModelSpec {
         task: Task::Segmentation,
         bands: vec!["red".to_owned(), "nir".to_owned()],
         classes: vec!["dark".to_owned(), "light".to_owned()],
+        target: None,
     }
 }
 
@@ -57,17 +58,11 @@ pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
     TrainTask {
         model: model(),
         training: Training {
-            epochs,
-            batch_size: 4,
-            learning_rate: 1e-3,
-            weight_decay: 0.05,
             warmup: 0.1,
             drop_path: 0.1,
-            label_smoothing: 0.0,
             class_weights: ClassWeights::Balanced,
             augment: vec![Augmentation::Flip, Augmentation::Rotate90, Augmentation::Jitter],
-            input_size: None,
-            proximal_mu: 0.0,
+            ..Training::new(epochs, 4, 1e-3)
         },
         dataset: dataset.to_owned(),
         initial: InitialWeights::Seed(5),

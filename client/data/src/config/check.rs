@@ -1,0 +1,152 @@
+//! The rules of `dataset.toml`, each reported with its key and the value found.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use eosfed_common::model::Task;
+
+use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
+
+/// Broken rules as sentences.
+#[derive(Default)]
+struct Report(Vec<String>);
+
+impl Report {
+    fn rule(&mut self, holds: bool, key: &str, rule: impl Display, found: impl Display) {
+        if !holds {
+            self.0.push(format!("`{key}` must be {rule}, found `{found}`"));
+        }
+    }
+}
+
+/// Every rule that `config` breaks, in the order of the file.
+pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
+    let mut report = Report::default();
+    bands(config, &mut report);
+    classes(config, &mut report);
+    numbers(config, &mut report);
+    split(config, &mut report);
+    layout(config, &mut report);
+    report.0
+}
+
+fn distinct(list: &[String]) -> bool {
+    list.iter().collect::<BTreeSet<_>>().len() == list.len()
+}
+
+fn bands(config: &DatasetConfig, report: &mut Report) {
+    let bands = &config.bands;
+    let is_band = |name: &&String| {
+        (1..=32).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    report.rule((1..=64).contains(&bands.len()), "bands", "1 to 64 names, or `sensor` given", bands.len());
+    if let Some(bad) = bands.iter().find(|name| !is_band(name)) {
+        report.rule(false, "bands", "of letters, digits and `_`, at most 32", bad.escape_debug());
+    }
+    report.rule(distinct(bands), "bands", "without repetition", bands.join(", "));
+    for (name, info) in &config.band_info {
+        report.rule(bands.contains(name), "band_info", "about a band of `bands`", name);
+        let positive = |value: Option<f64>| value.is_none_or(|value| value.is_finite() && value > 0.0);
+        report.rule(positive(info.wavelength_um), "band_info.wavelength_um", "above 0", name);
+        report.rule(positive(info.gsd_m), "band_info.gsd_m", "above 0", name);
+    }
+}
+
+fn classes(config: &DatasetConfig, report: &mut Report) {
+    let DatasetConfig { task, classes, mask_values, .. } = config;
+    let range = task.classes();
+    let rule = format!("{} to {} names for {task}", range.start(), range.end());
+    report.rule(range.contains(&classes.len()), "classes", rule, classes.len());
+    report.rule(distinct(classes), "classes", "without repetition", classes.join(", "));
+    if let Some(values) = mask_values {
+        let masks = matches!(task, Task::Segmentation | Task::ChangeDetection);
+        report.rule(masks, "mask_values", "absent unless the labels are masks", task);
+        let as_many = format!("{} values, one a class", classes.len());
+        report.rule(values.len() == classes.len(), "mask_values", as_many, values.len());
+        let unique: BTreeSet<_> = values.iter().collect();
+        report.rule(unique.len() == values.len(), "mask_values", "without repetition", format!("{values:?}"));
+    }
+    let regression = *task == Task::Regression;
+    report.rule(
+        regression || config.target_nodata.is_none(),
+        "target_nodata",
+        "absent unless the task is `regression`",
+        task,
+    );
+}
+
+fn numbers(config: &DatasetConfig, report: &mut Report) {
+    let DatasetConfig { scale, offset, max_corrupt_share: share, .. } = config;
+    report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
+    report.rule(offset.is_finite(), "offset", "a finite number", offset);
+    report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
+}
+
+fn split(config: &DatasetConfig, report: &mut Report) {
+    let SplitConfig { by, validation, test, seed: _ } = config.split;
+    report.rule((0.0..1.0).contains(&validation), "split.validation", "at least 0 and below 1", validation);
+    report.rule((0.0..=1.0).contains(&test), "split.test", "between 0 and 1", test);
+    report.rule(validation + test <= 1.0, "split", "at most 1 in all", validation + test);
+    let scenes = matches!(config.layout, Layout::Scenes { .. });
+    report.rule(
+        by == SplitBy::Digest || scenes,
+        "split.by",
+        "`digest` unless the layout is `scenes`",
+        "location",
+    );
+}
+
+fn layout(config: &DatasetConfig, report: &mut Report) {
+    let task = config.task;
+    let needs_after = task.dates() == 2;
+    match &config.layout {
+        Layout::Folders { index, place, root: _ } => {
+            report.rule(task == Task::Classification, "task", "`classification` for folders", task);
+            let holds = place.is_none() || index.is_some();
+            report.rule(holds, "layout.index", "given beside `where`", "nothing");
+        }
+        Layout::Scenes { images, after, masks, tile, stride } => {
+            report.rule(task.is_dense(), "task", "one of pixels for scenes", task);
+            report.rule(!images.is_empty(), "layout.images", "at least one file", "none");
+            let as_many = format!("{} files, one an image", images.len());
+            report.rule(images.len() == masks.len(), "layout.masks", &as_many, masks.len());
+            let after_rule = after.len() == if needs_after { images.len() } else { 0 };
+            let rule = if needs_after { as_many } else { "absent but for change detection".to_owned() };
+            report.rule(after_rule, "layout.after", rule, after.len());
+            tiles(Some(*tile), *stride, report);
+        }
+        Layout::Pairs { images, after, masks: _, tile, stride } => {
+            report.rule(task.is_dense(), "task", "one of pixels for pairs", task);
+            stacks(images, after.as_ref(), needs_after, report);
+            tiles(*tile, *stride, report);
+        }
+        Layout::Table { images, after, tile, stride, .. } => {
+            stacks(images, after.as_ref(), needs_after, report);
+            report.rule(
+                tile.is_none() || task.is_dense(),
+                "layout.tile",
+                "absent unless the task is of pixels",
+                task,
+            );
+            tiles(*tile, *stride, report);
+        }
+    }
+}
+
+fn stacks(images: &OneOrMany, after: Option<&OneOrMany>, needs_after: bool, report: &mut Report) {
+    let count = images.list().len();
+    report.rule(count > 0, "layout.images", "at least one", "none");
+    let found = after.map_or(0, |after| after.list().len());
+    let rule = if needs_after { "as many as `images`" } else { "absent but for change detection" };
+    report.rule(found == if needs_after { count } else { 0 }, "layout.after", rule, found);
+}
+
+fn tiles(tile: Option<u32>, stride: Option<u32>, report: &mut Report) {
+    let Some(tile) = tile else {
+        report.rule(stride.is_none(), "layout.stride", "absent without `tile`", "a number");
+        return;
+    };
+    report.rule((8..=4096).contains(&tile), "layout.tile", "between 8 and 4096", tile);
+    let stride = stride.unwrap_or(tile);
+    report.rule((1..=tile).contains(&stride), "layout.stride", "between 1 and `tile`", stride);
+}

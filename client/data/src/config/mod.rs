@@ -1,0 +1,182 @@
+//! `dataset.toml`: what an institution says of its imagery. All broken rules are reported at once.
+
+mod check;
+mod layout;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use eosfed_common::bands::{BandInfo, Sensor, known};
+use eosfed_common::model::Task;
+use serde::{Deserialize, Serialize};
+
+pub use layout::{Layout, OneOrMany, Where};
+
+use crate::error::DataError;
+
+/// What decides to which part a sample belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitBy {
+    /// Each sample, or group of samples, by a digest of its key.
+    #[default]
+    Digest,
+    /// Blocks of neighbouring tiles together, so that overlapping tiles never part (scenes).
+    Location,
+}
+
+/// How samples are divided into parts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitConfig {
+    /// What decides.
+    #[serde(default)]
+    pub by: SplitBy,
+    /// Share of the validation part.
+    pub validation: f64,
+    /// Share of the test part.
+    #[serde(default)]
+    pub test: f64,
+    /// Another seed gives another division.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { by: SplitBy::Digest, validation: 0.2, test: 0.0, seed: 0 }
+    }
+}
+
+/// The contents of `dataset.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetConfig {
+    /// What the labels are.
+    pub task: Task,
+    /// The product that the files are of, if it is a known one. Its own names of bands (Landsat 7's
+    /// `B4`) then stand for this system's (`nir08`).
+    pub sensor: Option<Sensor>,
+    /// Names of the bands in the order of the files; default: the sensor's.
+    #[serde(default)]
+    pub bands: Vec<String>,
+    /// What bands see that this system does not know by name.
+    #[serde(default)]
+    pub band_info: BTreeMap<String, BandInfo>,
+    /// Whether bands that contradict their pixels are an error; else they are a warning.
+    #[serde(default)]
+    pub strict: bool,
+    /// Names of the classes in the order of their indices; in regression the target's name alone.
+    pub classes: Vec<String>,
+    /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
+    pub mask_values: Option<Vec<i64>>,
+    /// Pixels with this value in any band are invalid, besides those that the file declares.
+    pub nodata: Option<f64>,
+    /// Pixels of a target raster with this value have no target, besides those that the file declares.
+    pub target_nodata: Option<f64>,
+    /// What pixel values are multiplied by.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// What is added after scaling.
+    #[serde(default)]
+    pub offset: f64,
+    /// Largest share of files that may be unreadable and are then skipped by name.
+    #[serde(default = "default_corrupt_share")]
+    pub max_corrupt_share: f64,
+    /// Where the files are.
+    pub layout: Layout,
+    /// How samples are divided into parts.
+    #[serde(default)]
+    pub split: SplitConfig,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+const fn default_corrupt_share() -> f64 {
+    0.01
+}
+
+impl DatasetConfig {
+    /// Reads and checks `dataset.toml`.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not TOML of this form, or breaks rules (all are listed).
+    pub fn load(path: &Path) -> Result<Self, DataError> {
+        let text = std::fs::read_to_string(path).map_err(|error| DataError::file(path, error))?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| DataError::file(path, error))?;
+        config.name_bands();
+        let problems = check::problems(&config);
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(DataError::Config { path: path.to_owned(), problems })
+        }
+    }
+
+    /// Replaces the sensor's own names by this system's.
+    fn name_bands(&mut self) {
+        let Some(sensor) = self.sensor else { return };
+        if self.bands.is_empty() {
+            self.bands = sensor.bands().iter().map(|band| (*band).to_owned()).collect();
+        }
+        for band in &mut self.bands {
+            if let Some(name) = sensor.canonical(band) {
+                name.clone_into(band);
+            }
+        }
+    }
+
+    /// What the bands see, in the order of the files: as declared, else as known by name.
+    #[must_use]
+    pub fn band_infos(&self) -> Vec<BandInfo> {
+        let info =
+            |band: &String| self.band_info.get(band).cloned().or_else(|| known(band)).unwrap_or_default();
+        self.bands.iter().map(info).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<DatasetConfig, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dataset.toml");
+        std::fs::write(&path, text).unwrap();
+        DatasetConfig::load(&path)
+    }
+
+    const GOOD: &str = r#"
+        task = "segmentation"
+        bands = ["red", "nir"]
+        classes = ["forest", "water"]
+        [layout]
+        kind = "scenes"
+        images = ["a.tif"]
+        masks = ["b.tif"]
+        tile = 32
+    "#;
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        assert!(load(GOOD).is_ok());
+        let bad =
+            GOOD.replace("\"nir\"", "\"red\"").replace("tile = 32", "tile = 4").replace("\"b.tif\"", "");
+        let DataError::Config { problems, .. } = load(&bad).unwrap_err() else {
+            panic!("a list of problems")
+        };
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        assert!(problems[2].contains("`layout.tile`") && problems[2].contains("`4`"), "{problems:#?}");
+    }
+
+    #[test]
+    fn tasks_and_layouts_must_fit_and_unknown_keys_are_refused() {
+        assert!(load(&GOOD.replace("segmentation", "classification")).is_err());
+        assert!(
+            load(&GOOD.replace("tile = 32", "tile = 32\ntiel = 3")).unwrap_err().to_string().contains("tiel")
+        );
+        assert!(load(&format!("{GOOD}\n[split]\nvalidation = 0.8\ntest = 0.5")).is_err());
+    }
+}

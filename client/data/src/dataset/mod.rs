@@ -1,0 +1,242 @@
+//! A data set: its samples by key, their division into parts, and loading them.
+//!
+//! Scenes and images that are cut into tiles are read once when the data set is opened and kept in
+//! memory, bounded by [`Limits`]; other images are read when they are asked for, in parallel, in an
+//! order that is always the same.
+
+mod find;
+mod read;
+mod table;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eosfed_common::model::Task;
+use rayon::prelude::*;
+
+use crate::config::DatasetConfig;
+use crate::error::DataError;
+use crate::raster::{Limits, Raster};
+use crate::split::Split;
+
+/// Mask value of pixels without label or without data.
+pub const IGNORE: u8 = 255;
+
+/// What a sample is labelled with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// The image's class.
+    Class(usize),
+    /// For each class, whether the image has it.
+    Classes(Vec<bool>),
+    /// The class of each pixel, row-major; [`IGNORE`] where there is none.
+    Mask(Vec<u8>),
+    /// The value of each pixel, row-major; NaN where there is none.
+    Values(Vec<f32>),
+}
+
+/// One image or tile with its label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its name within the data set.
+    pub key: String,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Values in the order date, band, row, column, scaled; NaN in every band where any has no data.
+    pub image: Vec<f32>,
+    /// Its label.
+    pub target: Target,
+}
+
+/// Samples and what had to be left out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The samples, in the order of their keys.
+    pub samples: Vec<Sample>,
+    /// What is wrong with each file that was skipped.
+    pub skipped: Vec<String>,
+    /// What was done to the images that a person should know, such as resampling.
+    pub notes: Vec<String>,
+}
+
+/// The files that a sample is made of.
+#[derive(Debug, Clone)]
+struct Item {
+    key: String,
+    part: Split,
+    /// For each date the images whose bands are stacked.
+    images: Vec<Vec<PathBuf>>,
+    label: Label,
+}
+
+#[derive(Debug, Clone)]
+enum Label {
+    Class(usize),
+    Classes(Vec<bool>),
+    Raster(PathBuf),
+}
+
+enum Source {
+    Files { images: Vec<Vec<PathBuf>>, label: Label },
+    Tile { scene: Arc<Scene>, left: usize, top: usize, side: usize },
+}
+
+/// An item in memory: one raster for each date, and its label.
+struct Scene {
+    path: PathBuf,
+    dates: Vec<Raster>,
+    target: Target,
+    notes: Vec<String>,
+}
+
+struct Entry {
+    key: String,
+    split: Split,
+    source: Source,
+}
+
+/// An opened data set.
+pub struct Dataset {
+    path: PathBuf,
+    config: DatasetConfig,
+    limits: Limits,
+    entries: Vec<Entry>,
+    /// Files that could not be read when it was opened.
+    broken: Vec<String>,
+}
+
+impl Dataset {
+    /// Opens the data set that a `dataset.toml`, or the folder it lies in, describes.
+    ///
+    /// # Errors
+    /// If the description is wrong, a folder or scene cannot be read, or there are no samples.
+    pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
+        let path = if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() };
+        let config = DatasetConfig::load(&path)?;
+        let mut dataset = Self { path, config, limits: *limits, entries: Vec::new(), broken: Vec::new() };
+        (dataset.entries, dataset.broken) = dataset.find()?;
+        if dataset.entries.is_empty() {
+            return Err(DataError::unfit(&dataset.path, "the data set has no samples"));
+        }
+        Ok(dataset)
+    }
+
+    /// Where its description lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its description.
+    #[must_use]
+    pub const fn config(&self) -> &DatasetConfig {
+        &self.config
+    }
+
+    /// Number of samples in a part.
+    #[must_use]
+    pub fn len(&self, split: Split) -> usize {
+        self.entries.iter().filter(|entry| entry.split == split).count()
+    }
+
+    /// Whether a part has no samples.
+    #[must_use]
+    pub fn is_empty(&self, split: Split) -> bool {
+        self.len(split) == 0
+    }
+
+    /// Positions of the named bands.
+    ///
+    /// # Errors
+    /// If one is not in the data set; says which are.
+    pub fn positions(&self, bands: &[String]) -> Result<Vec<usize>, DataError> {
+        let position = |band: &String| {
+            self.config.bands.iter().position(|known| known == band).ok_or_else(|| {
+                let reason = format!("there is no band `{band}`; there are {}", self.config.bands.join(", "));
+                DataError::unfit(&self.path, reason)
+            })
+        };
+        bands.iter().map(position).collect()
+    }
+
+    /// Whether its labels are what a model for `task` and `classes` learns.
+    ///
+    /// # Errors
+    /// If the task or the classes differ; says how.
+    pub fn serves(&self, task: Task, classes: &[String]) -> Result<(), DataError> {
+        if self.config.task != task {
+            let reason = format!("its task must be `{task}`, found `{}`", self.config.task);
+            return Err(DataError::unfit(&self.path, reason));
+        }
+        if self.config.classes != classes {
+            let (wanted, found) = (classes.join(", "), self.config.classes.join(", "));
+            let reason = format!("its classes must be `{wanted}` in this order, found `{found}`");
+            return Err(DataError::unfit(&self.path, reason));
+        }
+        Ok(())
+    }
+
+    /// Loads a part with the named bands, in parallel. Unreadable files are skipped by name up to
+    /// the share that the data set allows.
+    ///
+    /// # Errors
+    /// If a band is missing, the part is empty, or too many files are unreadable.
+    pub fn load(&self, split: Split, bands: &[String]) -> Result<Loaded, DataError> {
+        self.load_range(split, bands, 0..usize::MAX)
+    }
+
+    /// As [`Dataset::load`], but only the samples at these positions of the part: for work that must
+    /// not hold all of it in memory.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_range(
+        &self,
+        split: Split,
+        bands: &[String],
+        range: std::ops::Range<usize>,
+    ) -> Result<Loaded, DataError> {
+        let positions = self.positions(bands)?;
+        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.split == split).collect();
+        if entries.is_empty() {
+            return Err(DataError::unfit(&self.path, format!("the {} part has no samples", split.name())));
+        }
+        let entries = &entries[range.start.min(entries.len())..range.end.min(entries.len())];
+        let results: Vec<_> = entries.par_iter().map(|entry| self.read(entry, &positions)).collect();
+        let mut skipped = if split == Split::Train { self.broken.clone() } else { Vec::new() };
+        let total = entries.len() + skipped.len();
+        let (mut samples, mut notes) = (Vec::with_capacity(results.len()), BTreeSet::new());
+        for result in results {
+            match result {
+                Ok((sample, said)) => {
+                    samples.push(sample);
+                    notes.extend(said);
+                }
+                Err(error) => skipped.push(error.to_string()),
+            }
+        }
+        self.tolerable(&skipped, total)?;
+        if samples.is_empty() {
+            return Err(DataError::TooManyCorrupt { files: skipped, total, share: self.share() });
+        }
+        Ok(Loaded { samples, skipped, notes: notes.into_iter().collect() })
+    }
+
+    /// Whether so many files of `total` may be unreadable.
+    fn tolerable(&self, skipped: &[String], total: usize) -> Result<(), DataError> {
+        if skipped.len() as f64 <= self.config.max_corrupt_share * total as f64 {
+            return Ok(());
+        }
+        Err(DataError::TooManyCorrupt { files: skipped.to_vec(), total, share: self.share() })
+    }
+
+    fn share(&self) -> String {
+        self.config.max_corrupt_share.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! From files to samples: bands stacked and brought to one grid, scaled, and marked where invalid.
+
+use std::path::{Path, PathBuf};
+
+use eosfed_common::model::Task;
+
+use super::{Dataset, Entry, IGNORE, Label, Sample, Scene, Source, Target};
+use crate::error::DataError;
+use crate::raster::{Raster, read_raster};
+
+impl Dataset {
+    /// A sample, and what was done to its images that a person should know.
+    pub(super) fn read(
+        &self,
+        entry: &Entry,
+        positions: &[usize],
+    ) -> Result<(Sample, Vec<String>), DataError> {
+        match &entry.source {
+            Source::Files { images, label } => {
+                let scene = self.scene(images, label)?;
+                let sample = self.sample(&entry.key, &scene, positions)?;
+                Ok((sample, scene.notes))
+            }
+            Source::Tile { scene, left, top, side } => {
+                let tile = scene.tile(*left, *top, *side);
+                Ok((self.sample(&entry.key, &tile, positions)?, tile.notes))
+            }
+        }
+    }
+
+    /// Reads all files of a sample or scene.
+    pub(super) fn scene(&self, images: &[Vec<PathBuf>], label: &Label) -> Result<Scene, DataError> {
+        let mut notes = Vec::new();
+        let dates: Vec<Raster> =
+            images.iter().map(|stack| self.stack(stack, &mut notes)).collect::<Result<_, _>>()?;
+        let (first, path) = (&dates[0], &images[0][0]);
+        for (date, stack) in dates.iter().zip(images) {
+            if (date.width, date.height) != (first.width, first.height) {
+                let found = format!(
+                    "both dates must have one size, {}x{} like {}; found `{}x{}`",
+                    first.width,
+                    first.height,
+                    path.display(),
+                    date.width,
+                    date.height
+                );
+                return Err(DataError::file(&stack[0], found));
+            }
+        }
+        let target = match label {
+            Label::Class(class) => Target::Class(*class),
+            Label::Classes(classes) => Target::Classes(classes.clone()),
+            Label::Raster(raster) => self.target(raster, path, first.width, first.height)?,
+        };
+        Ok(Scene { path: path.clone(), dates, target, notes })
+    }
+
+    /// The bands of several files as one raster on the finest of their grids.
+    fn stack(&self, paths: &[PathBuf], notes: &mut Vec<String>) -> Result<Raster, DataError> {
+        let rasters: Vec<Raster> =
+            paths.iter().map(|path| read_raster(path, &self.limits)).collect::<Result<_, _>>()?;
+        let bands: usize = rasters.iter().map(|raster| raster.bands).sum();
+        let declared = self.config.bands.len();
+        if bands != declared {
+            let each: Vec<_> = rasters.iter().map(|raster| raster.bands.to_string()).collect();
+            let found = format!("the data set declares {declared} bands, found `{}`", each.join(" + "));
+            return Err(DataError::file(&paths[0], found));
+        }
+        let (width, height) = rasters
+            .iter()
+            .map(|r| (r.width, r.height))
+            .max_by_key(|size| size.0 * size.1)
+            .unwrap_or_default();
+        let mut stacked = Raster { width, height, bands, data: Vec::new(), reference: None };
+        for (raster, path) in rasters.into_iter().zip(paths) {
+            if (raster.width, raster.height) == (width, height) {
+                stacked.reference = stacked.reference.or(raster.reference);
+                stacked.data.extend(raster.data);
+                continue;
+            }
+            let (w, h) = (raster.width, raster.height);
+            // Another shape is another place, not another resolution.
+            if (w * height).abs_diff(width * h) > width.max(height) {
+                let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
+                return Err(DataError::file(path, found));
+            }
+            notes.push(format!(
+                "images of {w}x{h} pixels were resampled to the finest, {width}x{height} (bilinear)"
+            ));
+            stacked.data.extend(raster.resampled(width, height).data);
+        }
+        Ok(stacked)
+    }
+
+    /// Selects bands, scales, and marks pixels invalid in any selected band as invalid in all.
+    fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
+        let Raster { width, height, .. } = scene.dates[0];
+        let size = width * height;
+        let (scale, offset) = (self.config.scale as f32, self.config.offset as f32);
+        let nodata = self.config.nodata.map(|value| value as f32);
+        let invalid = |value: f32| !value.is_finite() || Some(value) == nodata;
+        let bands: Vec<&[f32]> =
+            scene.dates.iter().flat_map(|date| positions.iter().map(|band| date.band(*band))).collect();
+        let bad: Vec<bool> = (0..size).map(|at| bands.iter().any(|band| invalid(band[at]))).collect();
+        if bad.iter().all(|bad| *bad) {
+            let found = format!("`{key}` must have at least one pixel with data in every band, found none");
+            return Err(DataError::file(&scene.path, found));
+        }
+        let mut image = Vec::with_capacity(size * bands.len());
+        for band in bands {
+            let values = band.iter().zip(&bad);
+            image.extend(values.map(|(value, bad)| if *bad { f32::NAN } else { value * scale + offset }));
+        }
+        let mut target = scene.target.clone();
+        let bad = || bad.iter().enumerate().filter(|(_, bad)| **bad).map(|(at, _)| at);
+        match &mut target {
+            Target::Mask(mask) => bad().for_each(|at| mask[at] = IGNORE),
+            Target::Values(values) => bad().for_each(|at| values[at] = f32::NAN),
+            Target::Class(_) | Target::Classes(_) => {}
+        }
+        Ok(Sample { key: key.to_owned(), height, width, image, target })
+    }
+
+    fn target(&self, path: &Path, image: &Path, width: usize, height: usize) -> Result<Target, DataError> {
+        let raster = read_raster(path, &self.limits)?;
+        if (raster.width, raster.height, raster.bands) != (width, height, 1) {
+            let found = format!(
+                "a mask or target must have one band of {width}x{height} pixels like {}, found `{}` of `{}x{}`",
+                image.display(),
+                raster.bands,
+                raster.width,
+                raster.height
+            );
+            return Err(DataError::file(path, found));
+        }
+        match self.config.task {
+            Task::Regression => {
+                let nodata = self.config.target_nodata.map(|value| value as f32);
+                let value = |value: f32| if Some(value) == nodata { f32::NAN } else { value };
+                Ok(Target::Values(raster.data.into_iter().map(value).collect()))
+            }
+            Task::Segmentation | Task::ChangeDetection | Task::Classification | Task::Multilabel => {
+                self.mask(path, &raster.data).map(Target::Mask)
+            }
+        }
+    }
+
+    fn mask(&self, path: &Path, values: &[f32]) -> Result<Vec<u8>, DataError> {
+        let classes = self.config.classes.len();
+        if let Some(known) = &self.config.mask_values {
+            let class = |value: &f32| known.iter().position(|known| *known as f32 == *value);
+            return Ok(values.iter().map(|value| class(value).map_or(IGNORE, |class| class as u8)).collect());
+        }
+        let ignored = |value: f32| !value.is_finite() || value == f32::from(IGNORE);
+        let is_class = |value: f32| value >= 0.0 && value.fract() == 0.0 && (value as usize) < classes;
+        if let Some(bad) = values.iter().find(|value| !ignored(**value) && !is_class(**value)) {
+            let found = format!(
+                "mask values must be whole numbers below the number of classes, {classes}, or 255; found `{bad}`"
+            );
+            return Err(DataError::file(path, found));
+        }
+        Ok(values.iter().map(|value| if ignored(*value) { IGNORE } else { *value as u8 }).collect())
+    }
+}
+
+impl Scene {
+    /// The square as a scene of its own.
+    fn tile(&self, left: usize, top: usize, side: usize) -> Self {
+        let width = self.dates[0].width;
+        let dates = self.dates.iter().map(|date| Raster {
+            width: side,
+            height: side,
+            bands: date.bands,
+            data: date.window(left, top, side, side),
+            reference: None,
+        });
+        let target = match &self.target {
+            Target::Mask(mask) => Target::Mask(square(mask, width, left, top, side)),
+            Target::Values(values) => Target::Values(square(values, width, left, top, side)),
+            other @ (Target::Class(_) | Target::Classes(_)) => other.clone(),
+        };
+        Self { path: self.path.clone(), dates: dates.collect(), target, notes: self.notes.clone() }
+    }
+}
+
+fn square<T: Copy>(values: &[T], width: usize, left: usize, top: usize, side: usize) -> Vec<T> {
+    values.chunks_exact(width).skip(top).take(side).flat_map(|row| &row[left..left + side]).copied().collect()
+}

@@ -1,0 +1,101 @@
+//! Scores of predictions, as torchmetrics 1.8 defines them (`goldens/metrics.py` keeps its answers).
+
+mod confusion;
+mod labels;
+mod values;
+
+use std::collections::BTreeMap;
+
+use eosfed_common::model::{ModelSpec, TargetScale, Task};
+use tch::Tensor;
+
+pub use confusion::Confusion;
+pub use labels::LabelScores;
+pub use values::ValueScores;
+
+/// What is to be scored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measure {
+    /// The task.
+    pub task: Task,
+    /// Number of classes.
+    pub classes: usize,
+    /// What a regression's numbers are multiplied by to be in the target's units.
+    pub scale: f64,
+}
+
+impl Measure {
+    /// For the outputs of a model.
+    #[must_use]
+    pub fn new(task: Task, classes: usize, target: Option<&TargetScale>) -> Self {
+        Self { task, classes, scale: target.map_or(1.0, |target| target.scale) }
+    }
+
+    /// For the outputs of `model`.
+    #[must_use]
+    pub fn of(model: &ModelSpec) -> Self {
+        Self::new(model.task, model.classes.len(), model.target.as_ref())
+    }
+
+    /// Nothing scored yet.
+    #[must_use]
+    pub fn start(&self) -> Scores {
+        match self.task {
+            Task::Classification | Task::Segmentation | Task::ChangeDetection => {
+                Scores::Classes(Confusion::new(self.classes))
+            }
+            Task::Multilabel => Scores::Labels(LabelScores::new(self.classes)),
+            Task::Regression => Scores::Values(ValueScores::new(self.scale)),
+        }
+    }
+}
+
+/// Scores of a task, gathered batch by batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scores {
+    /// One class for each image or pixel.
+    Classes(Confusion),
+    /// Any number of classes for each image.
+    Labels(LabelScores),
+    /// A number for each pixel.
+    Values(ValueScores),
+}
+
+impl Scores {
+    /// Takes in a batch: labels as [`crate::train::Prepared`] has them, and the network's outputs
+    /// for them, `[N, classes, ...]`, at the labels' height and width.
+    pub fn add(&mut self, labels: &Tensor, outputs: &Tensor) {
+        match self {
+            Self::Classes(confusion) => confusion.add(labels, &outputs.argmax(1, false)),
+            Self::Labels(scores) => scores.add(labels, outputs),
+            Self::Values(scores) => scores.add(labels, &outputs.squeeze_dim(1)),
+        }
+    }
+
+    /// All scores by name. Nothing is NaN: without samples all are 0.
+    #[must_use]
+    pub fn summary(&self) -> BTreeMap<String, f64> {
+        let list = match self {
+            Self::Classes(confusion) => confusion.summary(),
+            Self::Labels(scores) => scores.summary(),
+            Self::Values(scores) => scores.summary(),
+        };
+        list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// What a class by itself is scored by, and its score; `None` for classes that do not occur.
+    #[must_use]
+    pub fn by_class(&self) -> (&'static str, Vec<Option<f64>>) {
+        match self {
+            Self::Classes(confusion) => ("IoU", confusion.iou()),
+            Self::Labels(scores) => ("average precision", scores.average_precision()),
+            Self::Values(_) => ("", Vec::new()),
+        }
+    }
+}
+
+/// Mean of what is known; 0 of nothing.
+fn mean(scores: &[Option<f64>]) -> f64 {
+    let known: Vec<f64> = scores.iter().flatten().copied().collect();
+    known.iter().sum::<f64>() / (known.len() as f64).max(1.0)
+}

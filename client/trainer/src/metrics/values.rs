@@ -1,0 +1,72 @@
+//! Numbers for each pixel: root mean squared error, mean absolute error, R2.
+
+use tch::{Kind, Tensor};
+
+/// Sums over all pixels that have a target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValueScores {
+    scale: f64,
+    count: f64,
+    squared: f64,
+    absolute: f64,
+    sum: f64,
+    sum_of_squares: f64,
+}
+
+impl ValueScores {
+    /// Nothing scored yet; errors are multiplied by `scale` to be in the target's units.
+    #[must_use]
+    pub const fn new(scale: f64) -> Self {
+        Self { scale, count: 0.0, squared: 0.0, absolute: 0.0, sum: 0.0, sum_of_squares: 0.0 }
+    }
+
+    /// Takes in targets, NaN where there is none, and predictions of the same shape.
+    pub fn add(&mut self, targets: &Tensor, predictions: &Tensor) {
+        let known = targets.isfinite();
+        let pick = |tensor: &Tensor| tensor.masked_select(&known).to_kind(Kind::Double);
+        let (targets, error) = (pick(targets), pick(predictions) - pick(targets));
+        let sum = |tensor: &Tensor| tensor.sum(Kind::Double).double_value(&[]);
+        self.count += targets.numel() as f64;
+        self.squared += sum(&error.square());
+        self.absolute += sum(&error.abs());
+        self.sum += sum(&targets);
+        self.sum_of_squares += sum(&targets.square());
+    }
+
+    pub(super) fn summary(&self) -> Vec<(&'static str, f64)> {
+        let count = self.count.max(1.0);
+        // About the mean of the targets. Targets are near 0 and 1 here, so nothing is lost in the difference.
+        let spread = self.sum_of_squares - self.sum * self.sum / count;
+        let r2 = if spread > 0.0 { 1.0 - self.squared / spread } else { 0.0 };
+        vec![
+            ("rmse", (self.squared / count).sqrt() * self.scale),
+            ("mae", self.absolute / count * self.scale),
+            ("r2", r2),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_in_the_targets_units_and_pixels_without_target_do_not_count() {
+        let mut scores = ValueScores::new(10.0);
+        let targets = Tensor::from_slice(&[1.0_f32, f32::NAN, 3.0]);
+        scores.add(&targets, &Tensor::from_slice(&[2.0_f32, 99.0, 3.0]));
+        let found: Vec<f64> = scores.summary().into_iter().map(|(_, value)| value).collect();
+        assert!(
+            (found[0] - 10.0 * 0.5_f64.sqrt()).abs() < 1e-9 && found[1] == 5.0 && found[2] == 0.5,
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_and_a_constant_are_not_nan() {
+        let mut scores = ValueScores::new(1.0);
+        assert!(scores.summary().iter().all(|(_, value)| *value == 0.0));
+        scores.add(&Tensor::from_slice(&[2.0_f32, 2.0]), &Tensor::from_slice(&[1.0_f32, 3.0]));
+        assert_eq!(scores.summary()[2].1, 0.0);
+    }
+}

@@ -1,0 +1,145 @@
+//! The loss of each task: its terms summed, with class weights, label smoothing, and nothing counted
+//! where there is no label.
+
+mod overlap;
+
+use eosfed_common::model::Task;
+use eosfed_common::plan::{ClassWeights, Loss};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::prepared::{IGNORED, Prepared};
+
+/// Exponent by which focal losses fade for what is well known (Lin et al. 2017 use 2).
+const GAMMA: f64 = 2.0;
+
+/// How the loss is computed.
+#[derive(Debug)]
+pub struct LossSettings {
+    /// The task, which decides what labels are.
+    pub task: Task,
+    /// The terms, which are summed.
+    pub terms: Vec<Loss>,
+    /// One weight a class, if they differ.
+    pub class_weights: Option<Tensor>,
+    /// Share of the label's probability that is spread over all classes.
+    pub label_smoothing: f64,
+}
+
+impl LossSettings {
+    /// Mean loss over labelled images or pixels; `None` if nothing in the batch is labelled.
+    #[must_use]
+    pub fn loss(&self, outputs: &Tensor, labels: &Tensor) -> Option<Tensor> {
+        let outputs = at_label_size(outputs, labels, self.task);
+        let known = match self.task {
+            Task::Classification | Task::Segmentation | Task::ChangeDetection => labels.ne(IGNORED),
+            Task::Multilabel => labels.isfinite(),
+            Task::Regression => labels.isfinite(),
+        };
+        if known.any().int64_value(&[]) == 0 {
+            return None;
+        }
+        let terms = self.terms.iter().map(|term| self.term(*term, &outputs, labels, &known));
+        terms.reduce(|sum, term| sum + term)
+    }
+
+    fn term(&self, term: Loss, outputs: &Tensor, labels: &Tensor, known: &Tensor) -> Tensor {
+        let weights = self.class_weights.as_ref();
+        match term {
+            Loss::CrossEntropy => {
+                outputs.cross_entropy_loss(labels, weights, Reduction::Mean, IGNORED, self.label_smoothing)
+            }
+            Loss::Focal if self.task == Task::Multilabel => self.binary(outputs, labels, GAMMA),
+            Loss::Focal => self.focal(outputs, labels),
+            Loss::Bce => self.binary(outputs, labels, 0.0),
+            Loss::Dice | Loss::Jaccard => {
+                overlap::overlap(outputs, labels, known, if term == Loss::Dice { 1.0 } else { 0.0 })
+            }
+            Loss::Lovasz => overlap::lovasz_softmax(outputs, labels, known),
+            Loss::Mse | Loss::Mae | Loss::Huber => {
+                let pick = |tensor: &Tensor| tensor.masked_select(known);
+                let (found, wanted) = (pick(&outputs.squeeze_dim(1)), pick(labels));
+                match term {
+                    Loss::Mae => found.l1_loss(&wanted, Reduction::Mean),
+                    Loss::Huber => found.huber_loss(&wanted, Reduction::Mean, 1.0),
+                    _ => found.mse_loss(&wanted, Reduction::Mean),
+                }
+            }
+        }
+    }
+
+    /// Cross-entropy, each part times `(1 - p)^GAMMA` for the probability `p` of its label.
+    fn focal(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
+        let known = labels.ne(IGNORED);
+        let classes = outputs.size()[1];
+        let safe = labels.clamp(0, classes - 1);
+        let log = outputs.log_softmax(1, Kind::Float).gather(1, &safe.unsqueeze(1), false).squeeze_dim(1);
+        let each = (log.exp() * -1.0 + 1.0).pow_tensor_scalar(GAMMA) * -log;
+        let weight = match &self.class_weights {
+            Some(weights) => weights.index_select(0, &safe.view([-1])).view_as(&safe),
+            None => each.ones_like(),
+        } * known.to_kind(Kind::Float);
+        (each * &weight).sum(Kind::Float) / weight.sum(Kind::Float).clamp_min(1e-12)
+    }
+
+    /// Binary cross-entropy of each class, faded by `(1 - p)^gamma`.
+    fn binary(&self, outputs: &Tensor, labels: &Tensor, gamma: f64) -> Tensor {
+        let smooth = self.label_smoothing;
+        let labels = labels * (1.0 - smooth) + smooth / 2.0;
+        let weights = self.class_weights.as_ref();
+        if gamma == 0.0 {
+            let none = None::<&Tensor>;
+            return outputs.binary_cross_entropy_with_logits(&labels, weights, none, Reduction::Mean);
+        }
+        let none = None::<&Tensor>;
+        let each = outputs.binary_cross_entropy_with_logits(&labels, weights, none, Reduction::None);
+        let p = outputs.sigmoid();
+        let right = &p * &labels + (&p * -1.0 + 1.0) * (&labels * -1.0 + 1.0);
+        (each * (right * -1.0 + 1.0).pow_tensor_scalar(gamma)).mean(Kind::Float)
+    }
+}
+
+/// Dense outputs brought to the height and width of the labels (bilinear); others as they are.
+pub(crate) fn at_label_size(outputs: &Tensor, labels: &Tensor, task: Task) -> Tensor {
+    let size = labels.size();
+    if !task.is_dense() || outputs.size()[2..] == size[1..] {
+        return outputs.shallow_clone();
+    }
+    outputs.upsample_bilinear2d(&size[1..], false, None, None)
+}
+
+/// Weights by inverse square root of frequency with mean 1 over the classes that occur; `None` when
+/// all weigh alike.
+#[must_use]
+pub fn class_weights(
+    kind: ClassWeights,
+    data: &Prepared,
+    task: Task,
+    classes: usize,
+    device: Device,
+) -> Option<Tensor> {
+    match (kind, task) {
+        (ClassWeights::None, _) | (_, Task::Regression) => None,
+        (ClassWeights::Balanced, Task::Multilabel) => {
+            let counts = data.labels.sum_dim_intlist([0_i64].as_slice(), false, Kind::Double);
+            Some(balanced(&counts, device))
+        }
+        (ClassWeights::Balanced, Task::Classification | Task::Segmentation | Task::ChangeDetection) => {
+            let labels = data.labels.view([-1]);
+            let known = labels.masked_select(&labels.ne(IGNORED)).to_device(Device::Cpu);
+            Some(balanced(&known.bincount(None::<Tensor>, classes as i64), device))
+        }
+    }
+}
+
+fn balanced(counts: &Tensor, device: Device) -> Tensor {
+    let counts = counts.to_kind(Kind::Double).to_device(Device::Cpu);
+    let counts: Vec<f64> = Vec::try_from(counts).expect("counts are a flat tensor");
+    let raw: Vec<f64> = counts.iter().map(|n| if *n > 0.0 { n.sqrt().recip() } else { 0.0 }).collect();
+    let present = raw.iter().filter(|weight| **weight > 0.0).count().max(1) as f64;
+    let mean = raw.iter().sum::<f64>() / present;
+    let scaled: Vec<f32> = raw.iter().map(|weight| (weight / mean.max(1e-12)) as f32).collect();
+    Tensor::from_slice(&scaled).to_device(device)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The five tasks, and what follows from each.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a specialist is trained to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One class for each image.
+    Classification,
+    /// Any number of classes for each image.
+    Multilabel,
+    /// One class for each pixel.
+    Segmentation,
+    /// One class for each pixel of a place seen at two dates.
+    ChangeDetection,
+    /// One number for each pixel.
+    Regression,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Self; 5] =
+        [Self::Classification, Self::Multilabel, Self::Segmentation, Self::ChangeDetection, Self::Regression];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Multilabel => "multilabel",
+            Self::Segmentation => "segmentation",
+            Self::ChangeDetection => "change_detection",
+            Self::Regression => "regression",
+        }
+    }
+
+    /// Whether it predicts for each pixel.
+    #[must_use]
+    pub const fn is_dense(self) -> bool {
+        match self {
+            Self::Classification | Self::Multilabel => false,
+            Self::Segmentation | Self::ChangeDetection | Self::Regression => true,
+        }
+    }
+
+    /// Images of one place in a sample.
+    #[must_use]
+    pub const fn dates(self) -> usize {
+        match self {
+            Self::ChangeDetection => 2,
+            Self::Classification | Self::Multilabel | Self::Segmentation | Self::Regression => 1,
+        }
+    }
+
+    /// Fewest and most names in `classes`.
+    #[must_use]
+    pub const fn classes(self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Classification | Self::Segmentation | Self::ChangeDetection => 2..=super::MAX_CLASSES,
+            Self::Multilabel => 1..=super::MAX_CLASSES,
+            Self::Regression => 1..=1,
+        }
+    }
+
+    /// The metric that chooses the best epoch, and that tables show first. Those of classes are fair
+    /// to rare ones.
+    #[must_use]
+    pub const fn main_metric(self) -> &'static str {
+        match self {
+            Self::Classification => "macro_f1",
+            Self::Multilabel => "map",
+            Self::Segmentation | Self::ChangeDetection => "miou",
+            Self::Regression => "rmse",
+        }
+    }
+
+    /// Whether a larger value of [`Task::main_metric`] is better.
+    #[must_use]
+    pub const fn larger_is_better(self) -> bool {
+        !matches!(self, Self::Regression)
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How a regression network's output becomes a value: `output * scale + offset`. Networks learn best
+/// near zero and one; all institutions of a job use the same scale, so it is part of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetScale {
+    /// What is added, in the target's units; about the target's mean.
+    #[serde(default)]
+    pub offset: f64,
+    /// What is multiplied by, positive; about the target's standard deviation.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// The target's unit, for people.
+    #[serde(default)]
+    pub unit: String,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+impl Default for TargetScale {
+    fn default() -> Self {
+        Self { offset: 0.0, scale: 1.0, unit: String::new() }
+    }
+}
