@@ -13,11 +13,15 @@ use common::{model, scene};
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::ReleaseNumber;
-use eosfed_common::model::{initial_weights, signature};
+use eosfed_common::model::{
+    BandRule, Composition, FeatureNorm, Fusion, Selection, initial_weights, signature,
+};
 use eosfed_common::plan::{ClassWeights, Mode};
 use eosfed_common::weights::write;
 use eosfed_data::Split;
-use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, fit, report, score};
+use eosfed_trainer::ensemble::{
+    Choice, EnsembleError, FitOptions, Method, ablate, ablation_chart, fit, report, score,
+};
 use tch::Device;
 
 /// A release of two specialists: one for each band.
@@ -70,19 +74,24 @@ fn options(release: &Path, data: &Path, encoders: &str, output: &Path) -> FitOpt
         release: release.to_owned(),
         data: data.to_owned(),
         encoders: encoders.parse::<Choice>().unwrap(),
+        band_rule: BandRule::ByName,
+        method: Method::Fusion,
+        composition: Composition::default(),
         output: output.to_owned(),
         epochs: 1,
         batch_size: 4,
         learning_rate: 1e-3,
         weight_decay: 0.05,
+        loss: Vec::new(),
         class_weights: ClassWeights::None,
         input_size: None,
+        cache: 1 << 30,
         seed: 3,
     }
 }
 
 fn fitted(options: &FitOptions) -> Result<(), EnsembleError> {
-    fit(options, Device::Cpu, &mut |_, _| {}, &|| false).map(|_| ())
+    fit(options, Device::Cpu, &mut |_, _, _| {}, &|| false).map(|_| ())
 }
 
 #[test]
@@ -100,7 +109,7 @@ fn heads_are_trained_scored_and_reported() {
         })
         .collect();
     let rows: Vec<_> =
-        heads.iter().map(|head| score(head, &data, Split::Test, Device::Cpu).unwrap()).collect();
+        heads.iter().map(|head| score(head, None, &data, Split::Test, Device::Cpu).unwrap()).collect();
     assert_eq!(rows[0].encoders, ["only-nir", "only-red"]);
     assert!(rows.iter().all(|row| row.metrics["miou"] > 0.45), "{rows:?}");
     assert!(rows[0].head_parameters > rows[1].head_parameters);
@@ -113,6 +122,130 @@ fn heads_are_trained_scored_and_reported() {
     let markdown = fs::read_to_string(results.join("results.md")).unwrap();
     assert!(markdown.contains("| only-red |") && markdown.contains("mIoU"), "{markdown}");
     assert_eq!(&fs::read(results.join("predictions.png")).unwrap()[1..4], b"PNG");
+}
+
+/// The pixel accuracy of a head fitted with these options.
+fn scored(options: &FitOptions) -> f64 {
+    fitted(options).unwrap();
+    score(&options.output, None, &options.data, Split::Test, Device::Cpu).unwrap().metrics["accuracy"]
+}
+
+#[test]
+fn every_way_of_composing_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let norms =
+        [FeatureNorm::Pixel, FeatureNorm::Layer, FeatureNorm::Batch, FeatureNorm::Batch, FeatureNorm::None];
+    let selections = [
+        Selection::TopK { k: 1, scale: false },
+        Selection::Smooth { penalty: 0.1, scale: false },
+        Selection::TopK { k: 2, scale: true },
+        Selection::All,
+        Selection::Smooth { penalty: 0.0, scale: true },
+    ];
+    let fusions = [
+        Fusion::Concatenate,
+        Fusion::Conv1x1 { multiple: 1 },
+        Fusion::Mlp { multiple: 1 },
+        Fusion::Sum,
+        Fusion::Product,
+    ];
+    for (at, fusion) in fusions.into_iter().enumerate() {
+        let composition =
+            Composition { norm: norms[at], selection: selections[at], fusion, projection: at % 2 == 0 };
+        let output = folder.path().join(format!("{at}"));
+        let options = FitOptions { composition, ..options(&release, &data, "all", &output) };
+        let accuracy = scored(&options);
+        // A coin gives one half; the classes are told apart by either band alone.
+        assert!(accuracy > 0.7, "{composition:?}: {accuracy}");
+    }
+}
+
+#[test]
+fn maps_that_do_not_fit_in_memory_are_computed_in_every_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let composition = Composition { norm: FeatureNorm::Batch, ..Composition::default() };
+    let options = FitOptions {
+        cache: 0,
+        composition,
+        ..options(&release, &data, "only-red", &folder.path().join("head"))
+    };
+    assert!(scored(&options) > 0.7);
+}
+
+#[test]
+fn answers_of_specialists_are_averaged_or_routed() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    for method in [Method::MeanLogits, Method::Router] {
+        let output = folder.path().join(format!("{method:?}"));
+        let options = FitOptions { method, ..options(&release, &data, "all", &output) };
+        fitted(&options).unwrap();
+        let row = score(&output, None, &data, Split::Test, Device::Cpu).unwrap();
+        assert_eq!((row.weights, row.head_parameters), (None, if method == Method::Router { 10 } else { 0 }));
+        let error = ablate(&output, None, &data, Split::Test, Device::Cpu, &mut |_, _| ()).unwrap_err();
+        assert!(error.to_string().contains("fuses maps"), "{error}");
+    }
+    let other = fs::read_to_string(&data).unwrap().replace("\"dark\", \"light\"", "\"light\", \"dark\"");
+    fs::write(&data, other).unwrap();
+    let options = FitOptions {
+        method: Method::MeanLogits,
+        ..options(&release, &data, "all", &folder.path().join("x"))
+    };
+    let error = fitted(&options).unwrap_err().to_string();
+    assert!(error.contains("only-nir") && error.contains("light, dark"), "{error}");
+}
+
+#[test]
+fn leaving_out_what_a_head_relies_on_costs_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let composition =
+        Composition { selection: Selection::TopK { k: 1, scale: false }, ..Composition::default() };
+    let output = folder.path().join("head");
+    fitted(&FitOptions { composition, ..options(&release, &data, "all", &output) }).unwrap();
+    let report = ablate(&output, None, &data, Split::Test, Device::Cpu, &mut |_, _| ()).unwrap();
+    let [first, second] = &report.ablations[..] else { panic!("{report:?}") };
+    assert_eq!((first.weight, second.weight), (1.0, 0.0));
+    assert!(first.change < -0.1 && second.change == 0.0, "{report:?}");
+    let picture = folder.path().join("ablation.png");
+    ablation_chart(&report, &picture).unwrap();
+    assert_eq!(&fs::read(picture).unwrap()[1..4], b"PNG");
+}
+
+#[test]
+fn an_old_head_works_unchanged_when_a_release_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let manifest: ReleaseManifest =
+        serde_json::from_slice(&fs::read(release.join(ReleaseManifest::FILE)).unwrap()).unwrap();
+    let keep = |count: usize, number| {
+        let mut part = manifest.clone();
+        part.specialists.truncate(count);
+        part.number = ReleaseNumber(number);
+        fs::write(release.join(ReleaseManifest::FILE), serde_json::to_vec(&part).unwrap()).unwrap();
+    };
+    keep(1, 1);
+    let output = folder.path().join("head");
+    let before = scored(&options(&release, &data, "all", &output));
+    keep(2, 2);
+    let after = score(&output, Some(&release), &data, Split::Test, Device::Cpu).unwrap();
+    assert_eq!((after.metrics["accuracy"], after.encoders), (before, vec!["only-nir".to_owned()]));
+    // And a release without what it needs is refused by name.
+    keep(0, 3);
+    let error = score(&output, Some(&release), &data, Split::Test, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("the head needs `only-nir`"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! As timm starts ConvNeXtV2: convolutions and linear layers from a normal distribution of standard
 //! deviation 0.02 (timm truncates at ±2, a hundred deviations away), biases 0, normalisation 1 and 0,
-//! GRN 0. The decoder's convolutions use Kaiming's normal with fan-in (He et al. 2015), for its ReLUs.
+//! GRN 0. The decoder's convolutions use Kaiming's normal with fan-in (He et al. 2015), for its ReLUs;
+//! those of projections and fusions keep the variance of what goes in (LeCun et al. 1998).
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -32,15 +33,18 @@ fn tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let length = shape.iter().product();
     let grn = name.contains(".grn.");
     if shape.len() >= 2 {
+        let inputs = shape[1..].iter().product::<usize>() as f32;
         let std = if name.starts_with("decoder.") && !name.starts_with("decoder.classify") {
-            (2.0 / shape[1..].iter().product::<usize>() as f32).sqrt()
+            (2.0 / inputs).sqrt()
+        } else if name.starts_with("project.") || name.starts_with("fuse.") {
+            inputs.sqrt().recip()
         } else {
             ENCODER_STD
         };
         return normal(name, length, std, seed);
     }
-    // One-dimensional: the scale of a normalisation starts at 1, all else at 0.
-    let value = if name.ends_with(".weight") && !grn { 1.0 } else { 0.0 };
+    // One-dimensional: scales, variances and the weights of a selection start at 1, all else at 0.
+    let value = if (name.ends_with(".weight") || name.ends_with(".var")) && !grn { 1.0 } else { 0.0 };
     vec![value; length]
 }
 

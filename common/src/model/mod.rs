@@ -5,6 +5,8 @@
 //! must hand out the first global weights; so the signature and the initialisation live here, in
 //! plain Rust, and the trainer is tested against them. No arithmetic of the network itself lives here.
 
+mod adaptation;
+mod composition;
 mod init;
 mod signature;
 mod task;
@@ -13,6 +15,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
+pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Selection};
 pub use init::{initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
 pub use task::{TargetScale, Task};

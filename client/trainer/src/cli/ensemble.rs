@@ -1,20 +1,26 @@
-//! `eosfed-trainer fit` and `score`.
+//! `eosfed-trainer fit`, `score` and `ensemble`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
-use eosfed_common::plan::ClassWeights;
-use eosfed_data::Split;
-use eosfed_trainer::ensemble::{self, Choice, FitOptions};
+use clap::{Args, Subcommand, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, NamedBand, Selection};
+use eosfed_common::plan::{ClassWeights, Loss};
+use eosfed_data::{Dataset, Limits, Split};
+use eosfed_trainer::ensemble::{self, AblationReport, Choice, FitOptions, FitReport, Method, Release};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{DeviceArgument, raised, stop_flag};
 
 /// Train a new head over frozen encoders of a pulled release, on few labels.
 ///
-/// Example: eosfed-trainer fit --release release-2 --data labelled/dataset.toml --encoders all --output heads/all
+/// Examples:
+///   eosfed-trainer fit --release release-2 --data labelled/dataset.toml --output heads/all
+///   eosfed-trainer fit --release release-2 --data labelled --select top-5 --fuse conv1x1 --output heads/top5
+///   eosfed-trainer fit --release release-2 --data labelled --method router --output heads/router
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct FitArguments {
     /// Folder of a release, as `eosfed release pull` makes it.
     #[arg(long)]
@@ -31,11 +37,33 @@ pub(super) struct FitArguments {
     /// Name of the head in tables; default: the output folder's name.
     #[arg(long)]
     name: Option<String>,
+    /// How the head comes to its answer.
+    #[arg(long, value_enum, default_value_t)]
+    method: MethodArgument,
+    /// How each encoder's maps are normalised before they are fused.
+    #[arg(long, value_enum, default_value_t)]
+    norm: NormArgument,
+    /// Which encoders count: `all`, `top-K` (learned, hard) or `smooth[:PENALTY]` (learned numbers,
+    /// which the penalty draws towards zero).
+    #[arg(long, default_value = "all", value_parser = selection)]
+    select: Selection,
+    /// Multiply maps by the selection's weights themselves.
+    #[arg(long)]
+    scale: bool,
+    /// Give each encoder's maps a 1x1 convolution and a leaky ReLU of their own.
+    #[arg(long)]
+    project: bool,
+    /// How maps become one: `concatenate`, `conv1x1[:MULTIPLE]`, `mlp[:MULTIPLE]`, `sum` or `product`.
+    #[arg(long, default_value = "concatenate", value_parser = fusion)]
+    fuse: Fusion,
+    /// How an encoder's bands are found among the data's.
+    #[arg(long, value_enum, default_value_t)]
+    bands: BandsArgument,
     /// Passes over the labelled samples in all eight orientations.
     #[arg(long, default_value_t = 12)]
     epochs: u32,
     /// Samples in a step.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: u32,
     /// Top of the learning-rate schedule.
     #[arg(long, default_value_t = 1e-3)]
@@ -43,12 +71,19 @@ pub(super) struct FitArguments {
     /// AdamW's weight decay.
     #[arg(long, default_value_t = 0.05)]
     weight_decay: f64,
+    /// Terms of the loss, joined by commas and summed; default: the task's usual one.
+    #[arg(long, value_delimiter = ',', value_parser = loss)]
+    loss: Vec<Loss>,
     /// Weigh classes in the loss by the inverse square root of their frequency.
     #[arg(long)]
     balanced: bool,
     /// Side in pixels to which square tiles are resized; a multiple of 32.
     #[arg(long)]
     input_size: Option<u32>,
+    /// Gigabytes up to which the encoders' maps of all samples are kept in memory; above, they are
+    /// computed in every pass.
+    #[arg(long, default_value_t = 2.0)]
+    cache_gb: f64,
     /// Seed of start and order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -58,11 +93,14 @@ pub(super) struct FitArguments {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceArgument,
+    /// How to print the result.
+    #[arg(long = "format", value_enum, default_value_t)]
+    format: Format,
 }
 
 /// Score heads on samples that they have not seen, side by side.
 ///
-/// Writes results.md, results.json and, for segmentation, predictions.png of the first head.
+/// Writes results.md, results.json and, for tasks of pixels, predictions.png of the first head.
 ///
 /// Example: eosfed-trainer score heads/all heads/west-rgb --data test/dataset.toml --split test --output results
 #[derive(Args)]
@@ -70,15 +108,68 @@ pub(super) struct ScoreArguments {
     /// Folders of heads, as `fit` makes them.
     #[arg(required = true)]
     heads: Vec<PathBuf>,
+    #[command(flatten)]
+    on: OnArguments,
+    /// Folder for the results.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// Score a head with all its encoders and without each of them in turn.
+///
+/// Writes ablation.json and ablation.png. An encoder without which nothing gets worse can be left
+/// out of a smaller release: eosfed release prune.
+///
+/// Example: eosfed-trainer ensemble ablate heads/all --data test/dataset.toml --output ablation
+#[derive(Args)]
+pub(super) struct AblateArguments {
+    /// Folder of a head, as `fit` makes it.
+    head: PathBuf,
+    #[command(flatten)]
+    on: OnArguments,
+    /// Folder for the results.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// Say in words how the bands of data would be given to each encoder of a release.
+///
+/// Example: eosfed-trainer ensemble explain --release release-2 --data labelled/dataset.toml
+#[derive(Args)]
+pub(super) struct ExplainArguments {
+    /// Folder of a release.
+    #[arg(long)]
+    release: PathBuf,
+    /// The data: a dataset.toml or its folder.
+    #[arg(long)]
+    data: PathBuf,
+    /// `all`, or names joined by commas.
+    #[arg(long, default_value = "all")]
+    encoders: Choice,
+    /// How an encoder's bands are found among the data's.
+    #[arg(long, value_enum, default_value_t)]
+    bands: BandsArgument,
+}
+
+/// `eosfed-trainer ensemble`.
+#[derive(Subcommand)]
+pub(super) enum EnsembleCommand {
+    Explain(ExplainArguments),
+    Ablate(AblateArguments),
+}
+
+/// What heads are tried on.
+#[derive(Args)]
+struct OnArguments {
     /// The data: a dataset.toml or its folder.
     #[arg(long)]
     data: PathBuf,
     /// Which part to score on.
     #[arg(long, value_enum, default_value_t)]
     split: SplitArgument,
-    /// Folder for the results.
+    /// Folder of the release; default: where it was when the head was trained.
     #[arg(long)]
-    output: PathBuf,
+    release: Option<PathBuf>,
     /// How to print the scores.
     #[arg(long = "format", value_enum, default_value_t)]
     format: Format,
@@ -91,11 +182,21 @@ pub(super) struct ScoreArguments {
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
-enum SplitArgument {
+pub(super) enum SplitArgument {
     Train,
     Validation,
     #[default]
     Test,
+}
+
+impl From<SplitArgument> for Split {
+    fn from(argument: SplitArgument) -> Self {
+        match argument {
+            SplitArgument::Train => Self::Train,
+            SplitArgument::Validation => Self::Validation,
+            SplitArgument::Test => Self::Test,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -107,62 +208,295 @@ enum Format {
     Json,
 }
 
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum MethodArgument {
+    /// Fuse the encoders' maps and learn a new head over them.
+    #[default]
+    Fusion,
+    /// The mean of the specialists' own answers; learns nothing.
+    MeanLogits,
+    /// The specialists' own answers, weighed by a learned router.
+    Router,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum NormArgument {
+    /// Over the channels of each position.
+    #[default]
+    Pixel,
+    /// Over all channels and positions of an image's map.
+    Layer,
+    /// Each channel by its mean and variance over the training part.
+    Batch,
+    /// Not at all.
+    None,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum BandsArgument {
+    /// By what bands are called and see.
+    #[default]
+    ByName,
+    /// The same, and where nothing fits, the nearest band again.
+    ByNameOrRepeat,
+    /// By the number of bands, as the reference implementation of EoS-FM does.
+    Eosfm,
+}
+
+impl From<BandsArgument> for BandRule {
+    fn from(argument: BandsArgument) -> Self {
+        match argument {
+            BandsArgument::ByName => Self::ByName,
+            BandsArgument::ByNameOrRepeat => Self::ByNameOrRepeat,
+            BandsArgument::Eosfm => Self::Eosfm,
+        }
+    }
+}
+
+/// Reads `--select`; whether weights scale is said beside it.
+fn selection(text: &str) -> Result<Selection, String> {
+    let wrong = || format!("use `all`, `top-K` or `smooth[:PENALTY]`, found `{text}`");
+    match text.split_once(':').unwrap_or((text, "")) {
+        ("all", "") => Ok(Selection::All),
+        ("smooth", "") => Ok(Selection::Smooth { penalty: 0.0, scale: false }),
+        ("smooth", penalty) => {
+            penalty.parse().map(|penalty| Selection::Smooth { penalty, scale: false }).map_err(|_| wrong())
+        }
+        (top, "") => {
+            let k = top.strip_prefix("top-").and_then(|k| k.parse().ok()).ok_or_else(wrong)?;
+            Ok(Selection::TopK { k, scale: false })
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads `--fuse`.
+fn fusion(text: &str) -> Result<Fusion, String> {
+    let wrong = || {
+        format!(
+            "use `concatenate`, `conv1x1[:MULTIPLE]`, `mlp[:MULTIPLE]`, `sum` or `product`, found `{text}`"
+        )
+    };
+    let (kind, multiple) = text.split_once(':').unwrap_or((text, "1"));
+    let multiple: usize = multiple.parse().map_err(|_| wrong())?;
+    match kind {
+        "concatenate" => Ok(Fusion::Concatenate),
+        "conv1x1" => Ok(Fusion::Conv1x1 { multiple }),
+        "mlp" => Ok(Fusion::Mlp { multiple }),
+        "sum" => Ok(Fusion::Sum),
+        "product" => Ok(Fusion::Product),
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads one term of `--loss`.
+fn loss(text: &str) -> Result<Loss, String> {
+    let all = eosfed_common::model::Task::ALL.into_iter().flat_map(|task| Loss::of(task).iter().copied());
+    let names: std::collections::BTreeSet<_> = all.clone().map(Loss::name).collect();
+    let names: Vec<_> = names.into_iter().collect();
+    all.into_iter()
+        .find(|loss| loss.name() == text)
+        .ok_or_else(|| format!("there is no loss `{text}`; there are {}", names.join(", ")))
+}
+
+fn composition(arguments: &FitArguments) -> Composition {
+    let scaled = arguments.scale;
+    Composition {
+        norm: match arguments.norm {
+            NormArgument::Pixel => FeatureNorm::Pixel,
+            NormArgument::Layer => FeatureNorm::Layer,
+            NormArgument::Batch => FeatureNorm::Batch,
+            NormArgument::None => FeatureNorm::None,
+        },
+        projection: arguments.project,
+        selection: match arguments.select {
+            Selection::All => Selection::All,
+            Selection::TopK { k, scale: _ } => Selection::TopK { k, scale: scaled },
+            Selection::Smooth { penalty, scale: _ } => Selection::Smooth { penalty, scale: scaled },
+        },
+        fusion: arguments.fuse,
+    }
+}
+
 pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
     let device = eosfed_trainer::device::set_up(arguments.device.into(), arguments.threads)?;
-    let name = arguments.name.clone().unwrap_or_else(|| {
-        arguments
-            .output
-            .file_name()
-            .map_or_else(|| "head".to_owned(), |name| name.to_string_lossy().into_owned())
-    });
+    let folder_name = arguments.output.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = arguments.name.clone().or(folder_name).unwrap_or_else(|| "head".to_owned());
     let options = FitOptions {
         name,
         release: std::path::absolute(&arguments.release)?,
         data: arguments.data.clone(),
         encoders: arguments.encoders.clone(),
+        band_rule: arguments.bands.into(),
+        method: match arguments.method {
+            MethodArgument::Fusion => Method::Fusion,
+            MethodArgument::MeanLogits => Method::MeanLogits,
+            MethodArgument::Router => Method::Router,
+        },
+        composition: composition(arguments),
         output: arguments.output.clone(),
         epochs: arguments.epochs,
         batch_size: arguments.batch_size,
         learning_rate: arguments.learning_rate,
         weight_decay: arguments.weight_decay,
+        loss: arguments.loss.clone(),
         class_weights: if arguments.balanced { ClassWeights::Balanced } else { ClassWeights::None },
         input_size: arguments.input_size,
+        cache: (arguments.cache_gb.max(0.0) * 1e9) as u64,
         seed: arguments.seed,
     };
     let style = ProgressStyle::with_template("fitting {wide_bar} {pos}/{len} epochs  {msg}")?;
     let bar = ProgressBar::new(u64::from(options.epochs)).with_style(style);
     let flag = stop_flag()?;
-    let mut progress = |epoch: u32, loss: f64| {
+    let mut progress = |epoch: u32, epochs: u32, loss: f64| {
+        bar.set_length(u64::from(epochs));
         bar.set_position(u64::from(epoch));
         bar.set_message(format!("loss {loss:.4}"));
     };
     let report = ensemble::fit(&options, device, &mut progress, &|| raised(&flag))?;
     bar.finish_and_clear();
+    match arguments.format {
+        Format::Table => print_fit(&report, ensemble::selects(&options.composition)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_fit(report: &FitReport, selects: bool) {
+    report.notes.iter().for_each(|note| println!("note: {note}"));
+    let loss = report.loss.map_or("nothing learned".to_owned(), |loss| format!("loss {loss:.4}"));
     println!(
-        "{}: {} parameters learned on {} samples over {}, loss {:.4}",
+        "{}: {} parameters learned on {} samples over {}, {loss}",
         report.head.display(),
         report.parameters,
         report.samples,
         report.encoders.join(" + "),
-        report.loss
     );
-    Ok(ExitCode::SUCCESS)
+    if let (true, Some(weights)) = (selects, &report.weights) {
+        let mut order: Vec<_> = report.encoders.iter().zip(weights).collect();
+        order.sort_by(|a, b| b.1.total_cmp(a.1));
+        order.iter().for_each(|(encoder, weight)| println!("  {weight:6.3}  {encoder}"));
+    }
 }
 
 pub(super) fn score(arguments: &ScoreArguments) -> anyhow::Result<ExitCode> {
-    let device = eosfed_trainer::device::set_up(arguments.device.into(), arguments.threads)?;
-    let split = match arguments.split {
-        SplitArgument::Train => Split::Train,
-        SplitArgument::Validation => Split::Validation,
-        SplitArgument::Test => Split::Test,
-    };
+    let ScoreArguments { heads, on, output } = arguments;
+    let device = eosfed_trainer::device::set_up(on.device.into(), on.threads)?;
+    let split = Split::from(on.split);
+    let release = on.release.as_deref();
     let rows: Result<Vec<_>, _> =
-        arguments.heads.iter().map(|head| ensemble::score(head, &arguments.data, split, device)).collect();
+        heads.iter().map(|head| ensemble::score(head, release, &on.data, split, device)).collect();
     let rows = rows?;
-    ensemble::report(&rows, &arguments.data, split, &arguments.output)?;
-    match arguments.format {
+    ensemble::report(&rows, &on.data, split, output)?;
+    match on.format {
         Format::Table => println!("{}", ensemble::table(&rows)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn look_into(command: &EnsembleCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        EnsembleCommand::Explain(arguments) => explain(arguments),
+        EnsembleCommand::Ablate(arguments) => ablate(arguments),
+    }
+}
+
+fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
+    let AblateArguments { head, on, output } = arguments;
+    let device = eosfed_trainer::device::set_up(on.device.into(), on.threads)?;
+    let style = ProgressStyle::with_template("ablating {wide_bar} {pos}/{len} encoders")?;
+    let bar = ProgressBar::new(0).with_style(style);
+    let mut progress = |done: usize, count: usize| {
+        bar.set_length(count as u64);
+        bar.set_position(done as u64);
+    };
+    let release = on.release.as_deref();
+    let report = ensemble::ablate(head, release, &on.data, on.split.into(), device, &mut progress)?;
+    bar.finish_and_clear();
+    std::fs::create_dir_all(output)?;
+    let json = serde_json::to_string_pretty(&report)?;
+    std::fs::write(output.join("ablation.json"), &json)?;
+    ensemble::ablation_chart(&report, &output.join("ablation.png"))?;
+    match on.format {
+        Format::Table => println!("{}", ablation_table(&report)),
+        Format::Json => println!("{json}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ablation_table(report: &AblationReport) -> Table {
+    let mut table = Table::new();
+    let header = ["without", "weight", &report.metric, "change"];
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
+    table.add_row(["(all encoders)".to_owned(), String::new(), format!("{:.3}", report.all), String::new()]);
+    for ablation in &report.ablations {
+        let numbers = [ablation.weight.into(), ablation.without];
+        let [weight, without] = numbers.map(|number: f64| format!("{number:.3}"));
+        table.add_row([ablation.specialist.clone(), weight, without, format!("{:+.3}", ablation.change)]);
+    }
+    for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
+    let release = Release::open(&arguments.release)?;
+    let dataset = Dataset::open(&arguments.data, &Limits::default())?;
+    let config = dataset.config();
+    let bands = config.bands.iter().zip(config.band_infos());
+    let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
+    println!("the data have the bands {}", config.bands.join(", "));
+    let mut usable = true;
+    for card in release.cards(&arguments.encoders)? {
+        let one = Choice::Named(vec![card.name.clone()]);
+        match release.choose(&one, &bands, arguments.bands.into(), &[]) {
+            Ok((encoders, words)) => {
+                let takes = encoders.iter().map(|encoder| sources(&encoder.sources)).collect::<Vec<_>>();
+                println!(
+                    "{}: wants {}; gets {}",
+                    card.name,
+                    card.model.bands.join(", "),
+                    takes.join(" and, again, ")
+                );
+                words.iter().for_each(|said| println!("  {said}"));
+            }
+            Err(error) => {
+                usable = false;
+                println!("{}: cannot be used: {error}", card.name);
+            }
+        }
+    }
+    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn sources(sources: &[Vec<String>]) -> String {
+    let one = |bands: &Vec<String>| match &bands[..] {
+        [band] => band.clone(),
+        several => format!("mean({})", several.join(", ")),
+    };
+    sources.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_compositions() {
+        assert_eq!(selection("all"), Ok(Selection::All));
+        assert_eq!(selection("top-5"), Ok(Selection::TopK { k: 5, scale: false }));
+        assert_eq!(selection("smooth:0.01"), Ok(Selection::Smooth { penalty: 0.01, scale: false }));
+        for bad in ["top", "top-x", "smooth:x", "all:1", "best"] {
+            assert!(selection(bad).unwrap_err().contains("top-K"), "{bad}");
+        }
+        assert_eq!(fusion("mlp:2"), Ok(Fusion::Mlp { multiple: 2 }));
+        assert_eq!(fusion("sum"), Ok(Fusion::Sum));
+        assert!(fusion("conv1x1:x").is_err() && fusion("stack").is_err());
+        assert_eq!(loss("lovasz"), Ok(Loss::Lovasz));
+        assert!(loss("l2").unwrap_err().contains("cross_entropy"));
+    }
 }

@@ -14,8 +14,8 @@ use eosfed_common::telemetry::{self, LogFormat};
 
 /// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
 ///
-/// Researchers use `fit` and `score` on a release that `eosfed release pull` has fetched. The client
-/// daemon uses `train`.
+/// Researchers use `ensemble`, `fit` and `score` on a release that `eosfed release pull` has
+/// fetched. The client daemon uses `train`.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
@@ -38,6 +38,9 @@ enum Command {
     },
     Fit(ensemble::FitArguments),
     Score(ensemble::ScoreArguments),
+    /// Look into a release: how it takes your bands, and what each of its specialists brings.
+    #[command(subcommand, arg_required_else_help = true)]
+    Ensemble(ensemble::EnsembleCommand),
     /// Say which device would be used, and why.
     Device {
         /// Where to compute.
@@ -83,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train { task, pretty } => train::train(&task, pretty),
         Command::Fit(arguments) => ensemble::fit(&arguments),
         Command::Score(arguments) => ensemble::score(&arguments),
+        Command::Ensemble(command) => ensemble::look_into(&command),
         Command::Device { device } => explain_device(device.into()),
     };
     match result {

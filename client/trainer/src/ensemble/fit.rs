@@ -1,25 +1,27 @@
-//! Training a head over frozen encoders, on few labels.
+//! Training a head over frozen specialists, on few labels.
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::card::BandNormalisation;
-use eosfed_common::model::initial_tensors;
-use eosfed_common::plan::ClassWeights;
-use eosfed_common::plan::Loss;
+use eosfed_common::model::{BandRule, Composition, NamedBand, Selection, TargetScale, Task, initial_tensors};
+use eosfed_common::plan::{Augmentation, ClassWeights, Loss};
 use eosfed_common::weights::write_atomically;
-use eosfed_data::{Dataset, Limits, Split};
+use eosfed_data::{BandStatistics, Dataset, Limits, Sample, Split, Target};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::EnsembleError;
-use super::features::{ALL_ORIENTATIONS, FeatureBank};
-use super::head_file::HeadFile;
+use super::combine::Combiner;
+use super::extract::{Extractor, FeatureBank};
+use super::head_file::{HeadFile, Method};
 use super::release::{Choice, Release};
-use crate::metrics::Measure;
-use crate::net::{Compute, Head, Maps};
+use crate::net::channel_moments;
 use crate::parameters::Parameters;
-use crate::train::{self, AdamW, Changes, Fitting, LossSettings, Plan, Prepared, class_weights};
+use crate::train::{self, AdamW, Changes, Fitting, LossSettings, Plan, Preparation, Prepared, class_weights};
+
+/// How much faster than the rest a selection's weights learn: they are few, and start far apart from
+/// where they matter.
+const SELECTION_RATE: f64 = 30.0;
 
 /// How to train a head.
 #[derive(Debug, Clone)]
@@ -32,9 +34,15 @@ pub struct FitOptions {
     pub data: PathBuf,
     /// Which encoders.
     pub encoders: Choice,
+    /// How bands are adapted.
+    pub band_rule: BandRule,
+    /// How the head comes to its answer.
+    pub method: Method,
+    /// How maps are fused.
+    pub composition: Composition,
     /// Where the head goes.
     pub output: PathBuf,
-    /// Passes over the labelled samples, each sample in one random orientation a pass.
+    /// Passes over the labelled samples in all eight orientations.
     pub epochs: u32,
     /// Samples in a step.
     pub batch_size: u32,
@@ -42,10 +50,15 @@ pub struct FitOptions {
     pub learning_rate: f64,
     /// Decay of the head's weights.
     pub weight_decay: f64,
+    /// Terms of the loss; empty: the task's usual one.
+    pub loss: Vec<Loss>,
     /// Weights of classes.
     pub class_weights: ClassWeights,
     /// Side to which tiles are resized.
     pub input_size: Option<u32>,
+    /// Bytes up to which the specialists' maps of all samples are kept in memory; above, they are
+    /// computed in every pass.
+    pub cache: u64,
     /// Seed of start and order.
     pub seed: u64,
 }
@@ -59,128 +72,265 @@ pub struct FitReport {
     pub samples: usize,
     /// Numbers learned.
     pub parameters: usize,
-    /// Mean loss of the last epoch.
-    pub loss: f64,
+    /// Mean loss of the last epoch; absent when nothing was learned.
+    pub loss: Option<f64>,
     /// Names of the encoders.
     pub encoders: Vec<String>,
+    /// What each encoder's maps are multiplied by; absent where answers are combined.
+    pub weights: Option<Vec<f32>>,
+    /// What was done for bands that are not there by name, and to images.
+    pub notes: Vec<String>,
 }
 
-/// Trains a head on the training part of the data and writes it.
+/// Trains a head on the training part of the data and writes it. `progress` hears of each epoch
+/// (done, of how many, mean loss).
 ///
 /// # Errors
 /// If the release or the data cannot be used, the loss diverges, or the head cannot be written.
 pub fn fit(
     options: &FitOptions,
     device: Device,
-    progress: &mut dyn FnMut(u32, f64),
+    progress: &mut dyn FnMut(u32, u32, f64),
     stopped: &dyn Fn() -> bool,
 ) -> Result<FitReport, EnsembleError> {
     let release = Release::open(&options.release)?;
     let dataset = Dataset::open(&options.data, &Limits::default())?;
-    let head = describe(options, &release, &dataset)?;
-    let load = |bands: &[String]| Ok(dataset.load(Split::Train, bands)?.samples);
-    let turns = &ALL_ORIENTATIONS;
-    let bank = FeatureBank::extract(&release, &head.encoders, &load, options.input_size, turns, device)?;
-    let head = HeadFile { samples: bank.samples, ..head };
+    let (mut head, mut notes) = describe(options, &release, &dataset)?;
+    let extractor = Extractor::load(&release, &head, device)?;
+    let loaded = dataset.load(Split::Train, extractor.bands())?;
+    notes.extend(loaded.skipped.into_iter().map(|reason| format!("skipped: {reason}")));
+    notes.extend(loaded.notes);
+    head.samples = loaded.samples.len();
+    let how = Preparation {
+        input_size: head.input_size,
+        target: head.target.clone().unwrap_or_default(),
+        ..Preparation::default()
+    };
+    let data = Prepared::new(&loaded.samples, &how, device)?;
+    drop(loaded.samples);
+    let feed = Feed::new(&extractor, data, &head, options.cache);
     let signature = head.signature();
-    let initial = initial_tensors(&signature, options.seed);
+    let mut initial = initial_tensors(&signature, options.seed);
+    feed.moments(&mut initial);
     let parameters = Parameters::new(signature, &initial, device).trainable();
-    let network = Head::new(head.task, &parameters, Compute::FULL);
-    let indices = Prepared { images: indices(&bank), labels: bank.labels.shallow_clone() };
-    let forward = |picked: &Tensor, _: bool| network.forward(&pick(&bank.maps, picked));
+    let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.epochs) };
+    let curve = learn(options, &head, &feed, &parameters, epochs, (progress, stopped))?;
+    let combiner = Combiner::new(&head, &parameters, 0);
+    write(&options.output, &head, &parameters, &curve)?;
+    Ok(FitReport {
+        head: options.output.clone(),
+        samples: head.samples,
+        parameters: parameters.signature().parameters(),
+        loss: curve.last().map(|(_, loss)| *loss),
+        weights: combiner.weights(head.encoders.len()),
+        encoders: head.encoders.into_iter().map(|encoder| encoder.name).collect(),
+        notes,
+    })
+}
+
+/// The training samples, as kept maps or as images that go through the specialists every time.
+enum Feed<'a> {
+    Kept(FeatureBank),
+    Live(&'a Extractor, Prepared),
+}
+
+impl<'a> Feed<'a> {
+    fn new(extractor: &'a Extractor, data: Prepared, head: &HeadFile, cache: u64) -> Self {
+        let size = data.images.size();
+        let pixels = (size[2] * size[3]) as u64;
+        let of = |dims: [usize; 4]| {
+            (0..4).map(|level| dims[level] as u64 * pixels >> (4 + 2 * level)).sum::<u64>()
+        };
+        let values: u64 = head.encoder_dims().into_iter().map(of).sum();
+        let images = (data.len() * head.task.dates() * FeatureBank::ORIENTATIONS) as u64;
+        let needed = values * 4 * images;
+        if needed > cache {
+            tracing::info!(
+                needed,
+                cache,
+                "maps of all samples do not fit in the cache and are computed in every pass"
+            );
+            return Self::Live(extractor, data);
+        }
+        Self::Kept(FeatureBank::new(extractor, &data))
+    }
+
+    /// A pass over kept maps sees all orientations, one over images a random one of each.
+    const fn epochs(&self, wanted: u32) -> u32 {
+        match self {
+            Self::Kept(_) => wanted,
+            Self::Live(..) => wanted * FeatureBank::ORIENTATIONS as u32,
+        }
+    }
+
+    fn changes(&self) -> Changes {
+        match self {
+            Self::Kept(_) => Changes::default(),
+            Self::Live(..) => {
+                Changes { augment: vec![Augmentation::Flip, Augmentation::Rotate90], crop: None }
+            }
+        }
+    }
+
+    fn samples(&self) -> Prepared {
+        match self {
+            Self::Kept(bank) => bank.indices(),
+            Self::Live(_, data) => {
+                Prepared { images: data.images.shallow_clone(), labels: data.labels.shallow_clone() }
+            }
+        }
+    }
+
+    fn parts(&self, images: &Tensor) -> Vec<Tensor> {
+        match self {
+            Self::Kept(bank) => bank.pick(images),
+            Self::Live(extractor, _) => extractor.parts(images),
+        }
+    }
+
+    /// Puts mean and variance of each channel of each map where a composition keeps them.
+    fn moments(&self, values: &mut eosfed_common::weights::Tensors) {
+        if !values.contains_key("norm.0.0.mean") {
+            return;
+        }
+        let parts = match self {
+            Self::Kept(bank) => bank.parts().iter().map(Tensor::shallow_clone).collect(),
+            Self::Live(extractor, data) => extractor.parts(&data.images),
+        };
+        for (at, part) in parts.iter().enumerate() {
+            let (mean, var) = channel_moments(part);
+            let name = format!("norm.{}.{}", at / 4, at % 4);
+            values.insert(format!("{name}.mean"), crate::parameters::to_vec(&mean));
+            values.insert(format!("{name}.var"), crate::parameters::to_vec(&var));
+        }
+    }
+}
+
+/// The training loop; gives the loss after each epoch by step.
+fn learn(
+    options: &FitOptions,
+    head: &HeadFile,
+    feed: &Feed<'_>,
+    parameters: &Parameters,
+    epochs: u32,
+    (progress, stopped): (&mut dyn FnMut(u32, u32, f64), &dyn Fn() -> bool),
+) -> Result<Vec<(f64, f64)>, EnsembleError> {
+    let (samples, device) = (feed.samples(), Tensor::device(&feed.samples().labels));
+    let batches = samples.len().div_ceil(options.batch_size as usize) as u64;
+    let combiner = Combiner::new(head, parameters, batches * u64::from(epochs));
+    let forward = |images: &Tensor, train: bool| combiner.forward(&feed.parts(images), train);
+    let penalty = || combiner.penalty().unwrap_or_else(|| Tensor::zeros([], (tch::Kind::Float, device)));
+    let classes = head.classes.len();
+    let terms =
+        if options.loss.is_empty() { Loss::of(head.task)[..1].to_vec() } else { options.loss.clone() };
     let fitting = Fitting {
-        parameters: &parameters,
+        parameters,
         forward: &forward,
-        training: &indices,
+        training: &samples,
         validation: None,
-        measure: Measure::new(head.task, head.classes.len(), None),
+        measure: head.measure(),
         loss: LossSettings {
             task: head.task,
-            terms: Loss::of(head.task)[..1].to_vec(),
-            class_weights: class_weights(
-                options.class_weights,
-                &indices,
-                head.task,
-                head.classes.len(),
-                device,
-            ),
+            terms,
+            class_weights: class_weights(options.class_weights, &samples, head.task, classes, device),
             label_smoothing: 0.0,
         },
-        penalty: None,
+        penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
         plan: Plan {
-            epochs: options.epochs,
+            epochs,
             batch_size: options.batch_size as usize,
+            accumulate: 1,
             learning_rate: options.learning_rate,
             warmup: 0.05,
             schedule: [0.0, 1.0],
-            accumulate: 1,
-            changes: Changes::default(),
+            changes: feed.changes(),
             seed: options.seed,
         },
     };
-    let mut optimizer = AdamW::new(&parameters, options.weight_decay, 1.0);
+    let mut optimizer = AdamW::new(parameters, options.weight_decay, 1.0).faster("select.", SELECTION_RATE);
     let mut curve = Vec::new();
-    for epoch in 1..=options.epochs {
+    for epoch in 1..=epochs {
         let report = fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
-        progress(epoch, report.loss);
+        progress(epoch, epochs, report.loss);
         curve.push((report.step as f64, report.loss));
     }
-    write(&options.output, &head, &parameters, curve.clone())?;
-    Ok(FitReport {
-        head: options.output.clone(),
-        samples: bank.samples,
-        parameters: parameters.signature().parameters(),
-        loss: curve.last().map_or(f64::NAN, |(_, loss)| *loss),
-        encoders: head.encoders.iter().map(|encoder| encoder.name.clone()).collect(),
-    })
+    Ok(curve)
 }
 
-fn describe(options: &FitOptions, release: &Release, dataset: &Dataset) -> Result<HeadFile, EnsembleError> {
+fn describe(
+    options: &FitOptions,
+    release: &Release,
+    dataset: &Dataset,
+) -> Result<(HeadFile, Vec<String>), EnsembleError> {
     let config = dataset.config();
     let normalisation = match options.encoders {
-        Choice::Random(_) => normalisation(dataset)?,
+        Choice::Random(_) => {
+            train::normalisation(&config.bands, &dataset.load(Split::Train, &config.bands)?.samples)
+        }
         Choice::All | Choice::Named(_) => Vec::new(),
     };
-    Ok(HeadFile {
+    let bands = config.bands.iter().zip(config.band_infos());
+    let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
+    let (encoders, notes) = release.choose(&options.encoders, &bands, options.band_rule, &normalisation)?;
+    let head = HeadFile {
         name: options.name.clone(),
         release: release.manifest().number,
         release_folder: options.release.display().to_string(),
-        encoders: release.choose(&options.encoders, &normalisation)?,
+        encoders,
+        method: options.method,
+        composition: match options.method {
+            Method::Fusion => options.composition,
+            Method::MeanLogits | Method::Router => Composition::default(),
+        },
         task: config.task,
         classes: config.classes.clone(),
+        target: target_scale(dataset)?,
         input_size: options.input_size,
         samples: 0,
         seed: options.seed,
-    })
+    };
+    head.composition
+        .check(&head.encoder_dims())
+        .map_err(|reason| EnsembleError::file(release.folder(), reason))?;
+    Ok((head, notes))
 }
 
-fn normalisation(dataset: &Dataset) -> Result<Vec<BandNormalisation>, EnsembleError> {
-    let bands = &dataset.config().bands;
-    Ok(train::normalisation(bands, &dataset.load(Split::Train, bands)?.samples))
-}
-
-/// The training loop moves "images"; here an image is the position of its maps in the bank, `[N, 1]`.
-fn indices(bank: &FeatureBank) -> Tensor {
-    Tensor::arange(bank.labels.size()[0], (Kind::Int64, bank.labels.device())).unsqueeze(1)
-}
-
-fn pick(maps: &Maps, picked: &Tensor) -> Maps {
-    let picked = picked.view([-1]);
-    [0, 1, 2, 3].map(|level: usize| maps[level].index_select(0, &picked))
+/// Mean and standard deviation of a regression's targets over the training part.
+fn target_scale(dataset: &Dataset) -> Result<Option<TargetScale>, EnsembleError> {
+    let config = dataset.config();
+    if config.task != Task::Regression {
+        return Ok(None);
+    }
+    let mut moments = BandStatistics::new(&config.classes[0]);
+    for Sample { target, .. } in &dataset.load(Split::Train, &config.bands[..1])?.samples {
+        if let Target::Values(values) = target {
+            moments.add(values);
+        }
+    }
+    let scale = if moments.std() > 0.0 { moments.std() } else { 1.0 };
+    Ok(Some(TargetScale { offset: moments.mean, scale, unit: String::new() }))
 }
 
 fn write(
     folder: &Path,
     head: &HeadFile,
     parameters: &Parameters,
-    curve: Vec<(f64, f64)>,
+    curve: &[(f64, f64)],
 ) -> Result<(), EnsembleError> {
     std::fs::create_dir_all(folder).map_err(|error| EnsembleError::file(folder, error))?;
     parameters.save(&folder.join(HeadFile::WEIGHTS))?;
-    let series = [Series { name: head.name.clone(), points: curve }];
-    line_chart(&folder.join("loss.png"), "training loss of the head", "step", "cross-entropy", &series)?;
+    if !curve.is_empty() {
+        let series = [Series { name: head.name.clone(), points: curve.to_vec() }];
+        line_chart(&folder.join("loss.png"), "training loss of the head", "step", "loss", &series)?;
+    }
     let path = folder.join(HeadFile::FILE);
     let json = serde_json::to_vec_pretty(head).expect("a head file is plain data");
     write_atomically(&path, &json).map_err(|error| EnsembleError::file(&path, error))
+}
+
+/// Whether a selection is learned, whose weights a person wants to see.
+#[must_use]
+pub const fn selects(composition: &Composition) -> bool {
+    !matches!(composition.selection, Selection::All)
 }

@@ -1,14 +1,16 @@
 //! `head.json`: what a trained head is and what it needs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_common::card::{BandNormalisation, Card};
 use eosfed_common::ids::ReleaseNumber;
-use eosfed_common::model::{Backbone, Task, head_signature};
+use eosfed_common::model::{Backbone, Composition, MapDims, TargetScale, Task, head_signature};
 use eosfed_common::weights::{Digest, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::EnsembleError;
+use crate::metrics::Measure;
 
 /// An encoder under a head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,33 +26,49 @@ pub struct HeadEncoder {
     pub random_seed: Option<u64>,
     /// Its input bands, in order, with their normalisation.
     pub normalisation: Vec<BandNormalisation>,
+    /// For each input band the bands of the data whose mean it is.
+    pub sources: Vec<Vec<String>>,
 }
 
 impl HeadEncoder {
-    /// The encoder of a specialist.
+    /// The encoder of a specialist, fed from `sources`.
     #[must_use]
-    pub fn of_card(card: &Card) -> Self {
+    pub fn of_card(card: &Card, sources: Vec<Vec<String>>) -> Self {
         Self {
             name: card.name.to_string(),
             backbone: card.model.backbone,
             weights: Some(card.weights),
             random_seed: None,
             normalisation: card.normalisation.clone(),
+            sources,
         }
     }
 
-    /// An encoder that has learned nothing.
+    /// An encoder that has learned nothing, on the data's own bands.
     #[must_use]
     pub fn random(backbone: Backbone, seed: u64, normalisation: &[BandNormalisation]) -> Self {
-        let normalisation = normalisation.to_vec();
-        Self { name: "random".to_owned(), backbone, weights: None, random_seed: Some(seed), normalisation }
+        Self {
+            name: "random".to_owned(),
+            backbone,
+            weights: None,
+            random_seed: Some(seed),
+            normalisation: normalisation.to_vec(),
+            sources: normalisation.iter().map(|entry| vec![entry.band.clone()]).collect(),
+        }
     }
+}
 
-    /// Names of its input bands.
-    #[must_use]
-    pub fn bands(&self) -> Vec<String> {
-        self.normalisation.iter().map(|entry| entry.band.clone()).collect()
-    }
+/// How a head comes to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The encoders' maps are fused and a new head is learned over them.
+    #[default]
+    Fusion,
+    /// The mean of the specialists' own answers; nothing is learned.
+    MeanLogits,
+    /// The specialists' own answers, weighed by a learned router that sees them all.
+    Router,
 }
 
 /// The contents of `head.json`.
@@ -63,12 +81,21 @@ pub struct HeadFile {
     pub release: ReleaseNumber,
     /// Folder of that release when the head was trained.
     pub release_folder: String,
-    /// Its encoders, whose maps are concatenated in this order.
+    /// Its encoders, in the order in which their maps are fused.
     pub encoders: Vec<HeadEncoder>,
+    /// How it comes to its answer.
+    #[serde(default)]
+    pub method: Method,
+    /// How maps are fused (method `fusion`).
+    #[serde(default)]
+    pub composition: Composition,
     /// What it predicts.
     pub task: Task,
     /// Its classes.
     pub classes: Vec<String>,
+    /// What its output means in the target's units (regression).
+    #[serde(default)]
+    pub target: Option<TargetScale>,
     /// Side to which tiles are resized, if they are.
     pub input_size: Option<u32>,
     /// Labelled samples it was trained on.
@@ -90,22 +117,52 @@ impl HeadFile {
     pub fn read(folder: &Path) -> Result<Self, EnsembleError> {
         let path = folder.join(Self::FILE);
         let json = std::fs::read(&path).map_err(|error| EnsembleError::file(&path, error))?;
-        serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))
-    }
-
-    /// Channels of the four concatenated maps.
-    #[must_use]
-    pub fn dims(&self) -> [usize; 4] {
-        let mut dims = [0; 4];
-        for encoder in &self.encoders {
-            dims.iter_mut().zip(encoder.backbone.shape().dims).for_each(|(sum, dim)| *sum += dim);
+        let head: Self = serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))?;
+        head.composition.check(&head.encoder_dims()).map_err(|reason| EnsembleError::file(&path, reason))?;
+        let complete = |encoder: &HeadEncoder| encoder.sources.len() == encoder.normalisation.len();
+        match head.encoders.iter().find(|encoder| !complete(encoder)) {
+            Some(encoder) => {
+                let reason = format!(
+                    "`{}` must have sources for each of its {} bands, found `{}`",
+                    encoder.name,
+                    encoder.normalisation.len(),
+                    encoder.sources.len()
+                );
+                Err(EnsembleError::file(&path, reason))
+            }
+            None => Ok(head),
         }
-        dims
     }
 
-    /// Names and shapes of the head's tensors.
+    /// Channels of each encoder's maps.
+    #[must_use]
+    pub fn encoder_dims(&self) -> Vec<MapDims> {
+        self.encoders.iter().map(|encoder| encoder.backbone.shape().dims).collect()
+    }
+
+    /// Names and shapes of what the head has learned.
     #[must_use]
     pub fn signature(&self) -> Signature {
-        head_signature(self.task, &self.dims(), self.classes.len())
+        let count = self.encoders.len();
+        match self.method {
+            Method::Fusion => {
+                let dims = self.encoder_dims();
+                let fused = self.composition.output_dims(&dims);
+                let mut tensors = self.composition.signature(&dims).0;
+                tensors.extend(head_signature(self.task, &fused, self.classes.len()).0);
+                Signature(tensors)
+            }
+            Method::MeanLogits => Signature::default(),
+            Method::Router => Signature(BTreeMap::from([
+                ("router.weight".to_owned(), vec![count, count * self.classes.len()]),
+                ("router.bias".to_owned(), vec![count]),
+            ])),
+        }
+    }
+
+    /// What its answers are scored by.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        Measure::new(self.task, self.classes.len(), self.target.as_ref())
     }
 }

@@ -1,16 +1,25 @@
-//! Using a release: its frozen encoders as feature extractors, a new head on top, and its score.
+//! Using a release: its frozen specialists, what is learned over them, its score, and what each of
+//! them brings.
 
-mod features;
+mod ablate;
+mod combine;
+mod downstream;
+mod extract;
 mod fit;
 mod head_file;
 mod release;
 mod score;
+mod table;
 
-pub use features::FeatureBank;
-pub use fit::{FitOptions, FitReport, fit};
-pub use head_file::{HeadEncoder, HeadFile};
+pub use ablate::{Ablation, AblationReport, ablate, ablation_chart};
+pub use combine::Combiner;
+pub use downstream::Downstream;
+pub use extract::{Extractor, FeatureBank};
+pub use fit::{FitOptions, FitReport, fit, selects};
+pub use head_file::{HeadEncoder, HeadFile, Method};
 pub use release::{Choice, Release};
-pub use score::{ScoreRow, report, score, table};
+pub use score::{ScoreRow, score};
+pub use table::{report, table};
 
 use eosfed_common::weights::WeightsError;
 use eosfed_data::DataError;

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::card::{BandNormalisation, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::card::{BandNormalisation, CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::ids::SpecialistName;
-use eosfed_common::model::{Backbone, backbone_signature, initial_tensors, signature};
-use eosfed_common::weights::Digest;
+use eosfed_common::model::{
+    Backbone, BandRule, ModelSpec, NamedBand, adapt, backbone_signature, initial_tensors, signature,
+};
+use eosfed_common::weights::{Digest, Tensors};
 use tch::Device;
 
 use super::EnsembleError;
 use super::head_file::HeadEncoder;
-use crate::net::{Compute, ConvNeXt};
+use crate::net::{Compute, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
 
 /// Which encoders a head is built on.
@@ -73,26 +75,27 @@ impl Release {
         &self.manifest
     }
 
-    /// What the head file says of each chosen encoder. A random one takes all `bands` of the data
-    /// set, normalised by it, and the backbone of the release's first specialist.
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The cards of the chosen specialists; none for a random encoder.
     ///
     /// # Errors
     /// If a name is not in the release, or the release is empty.
-    pub fn choose(
-        &self,
-        choice: &Choice,
-        normalisation: &[BandNormalisation],
-    ) -> Result<Vec<HeadEncoder>, EnsembleError> {
+    pub fn cards(&self, choice: &Choice) -> Result<Vec<&Card>, EnsembleError> {
         let manifest = self.folder.join(ReleaseManifest::FILE);
         let cards = &self.manifest.specialists;
         match choice {
             Choice::All if cards.is_empty() => {
                 Err(EnsembleError::file(&manifest, "the release has no specialists"))
             }
-            Choice::All => Ok(cards.iter().map(HeadEncoder::of_card).collect()),
+            Choice::All => Ok(cards.iter().collect()),
             Choice::Named(names) => {
                 let find = |name: &SpecialistName| {
-                    cards.iter().find(|card| card.name == *name).map(HeadEncoder::of_card).ok_or_else(|| {
+                    cards.iter().find(|card| card.name == *name).ok_or_else(|| {
                         let there: Vec<_> = cards.iter().map(|card| card.name.as_str()).collect();
                         let reason =
                             format!("there is no specialist `{name}`; there are {}", there.join(", "));
@@ -101,11 +104,40 @@ impl Release {
                 };
                 names.iter().map(find).collect()
             }
-            Choice::Random(seed) => {
-                let backbone = cards.first().map_or(Backbone::Atto, |card| card.model.backbone);
-                Ok(vec![HeadEncoder::random(backbone, *seed, normalisation)])
+            Choice::Random(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What the head file says of each chosen encoder when the data have these bands, and in words
+    /// what is done for the bands that are not there by name. A random encoder takes all of them,
+    /// normalised by `normalisation`, and the backbone of the release's first specialist.
+    ///
+    /// # Errors
+    /// As [`Release::cards`], or if an encoder cannot be fed.
+    pub fn choose(
+        &self,
+        choice: &Choice,
+        bands: &[NamedBand],
+        rule: BandRule,
+        normalisation: &[BandNormalisation],
+    ) -> Result<(Vec<HeadEncoder>, Vec<String>), EnsembleError> {
+        if let Choice::Random(seed) = choice {
+            let backbone =
+                self.manifest.specialists.first().map_or(Backbone::Atto, |card| card.model.backbone);
+            return Ok((vec![HeadEncoder::random(backbone, *seed, normalisation)], Vec::new()));
+        }
+        let (mut encoders, mut words) = (Vec::new(), Vec::new());
+        for card in self.cards(choice)? {
+            let wanted: Vec<NamedBand> = card.model.bands.iter().map(|band| NamedBand::of(band)).collect();
+            let ways = adapt(&wanted, bands, rule).map_err(|reason| {
+                EnsembleError::file(&self.folder.join(card.name.as_str()).join(CARD_FILE), reason)
+            })?;
+            for way in ways {
+                words.extend(way.words.iter().map(|said| format!("{}: {said}", card.name)));
+                encoders.push(HeadEncoder::of_card(card, way.sources));
             }
         }
+        Ok((encoders, words))
     }
 
     /// Loads an encoder, frozen, after checking its file against the manifest's digest and the
@@ -114,31 +146,47 @@ impl Release {
     /// # Errors
     /// If the file is missing, has another digest, or does not hold the model's tensors.
     pub fn encoder(&self, entry: &HeadEncoder, device: Device) -> Result<ConvNeXt, EnsembleError> {
-        let HeadEncoder { name, backbone, weights, random_seed, normalisation } = entry;
-        let shape = backbone.shape();
-        let encoder = backbone_signature(&shape, normalisation.len());
-        let values = match (random_seed, weights) {
-            (Some(seed), _) => initial_tensors(&encoder, *seed),
-            (None, Some(digest)) => {
-                let card = self.card(name, *digest)?;
-                let path = self.folder.join(name).join(WEIGHTS_FILE);
-                let found = Digest::of_file(&path).map_err(|error| EnsembleError::file(&path, error))?;
-                if found != *digest {
-                    let reason =
-                        format!("the release says {digest}, found `{found}`; pull the release again");
-                    return Err(EnsembleError::file(&path, reason));
-                }
-                read(&path, &signature(&card.model))?
-            }
-            (None, None) => {
-                return Err(EnsembleError::file(
-                    &self.folder,
-                    format!("`{name}` has neither digest nor seed"),
-                ));
-            }
+        let shape = entry.backbone.shape();
+        let encoder = backbone_signature(&shape, entry.normalisation.len());
+        let values = match entry.random_seed {
+            Some(seed) => initial_tensors(&encoder, seed),
+            None => self.values(entry)?.1,
         };
         let parameters = Parameters::new(encoder, &values, device);
         Ok(ConvNeXt::new(&shape, &parameters, 0.0, Compute::FULL))
+    }
+
+    /// Loads a whole specialist, frozen, with the head it was trained with.
+    ///
+    /// # Errors
+    /// As [`Release::encoder`], and for a random encoder, which has no head.
+    pub fn specialist(
+        &self,
+        entry: &HeadEncoder,
+        device: Device,
+    ) -> Result<(ModelSpec, Network), EnsembleError> {
+        let (card, values) = self.values(entry)?;
+        let parameters = Parameters::new(signature(&card.model), &values, device);
+        Ok((card.model.clone(), Network::new(&card.model, &parameters, 0.0, Compute::FULL)))
+    }
+
+    /// All tensors of a specialist, checked.
+    fn values(&self, entry: &HeadEncoder) -> Result<(&Card, Tensors), EnsembleError> {
+        let name = &entry.name;
+        let Some(digest) = entry.weights else {
+            let reason = format!("`{name}` is no specialist of a release: it has no digest");
+            return Err(EnsembleError::file(&self.folder, reason));
+        };
+        let card = self.card(name, digest)?;
+        let path = self.folder.join(name).join(WEIGHTS_FILE);
+        let found = Digest::of_file(&path).map_err(|error| {
+            EnsembleError::file(&path, format!("{error}; the release is incomplete: pull it again"))
+        })?;
+        if found != digest {
+            let reason = format!("the release says {digest}, found `{found}`; pull the release again");
+            return Err(EnsembleError::file(&path, reason));
+        }
+        Ok((card, read(&path, &signature(&card.model))?))
     }
 
     fn card(&self, name: &str, digest: Digest) -> Result<&Card, EnsembleError> {

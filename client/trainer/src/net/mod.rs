@@ -1,6 +1,7 @@
 //! The networks: ConvNeXtV2 as timm computes it, UPerNet, and timm's classifier.
 
 mod classifier;
+mod composer;
 mod convnext;
 mod head;
 mod ops;
@@ -10,6 +11,7 @@ use eosfed_common::model::{BackboneShape, ModelSpec};
 use tch::Tensor;
 
 pub use classifier::Classifier;
+pub use composer::{Composer, channel_moments};
 pub use convnext::ConvNeXt;
 pub use head::Head;
 pub use ops::Compute;

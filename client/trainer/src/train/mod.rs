@@ -10,6 +10,7 @@ mod run;
 
 pub use batches::{Batches, Changes};
 pub use fit::{Cancelled, EpochReport, FitError, Fitting, Plan, predict};
+pub(crate) use loss::at_label_size;
 pub use loss::{LossSettings, class_weights};
 pub use optimizer::{AdamW, learning_rate};
 pub use prepared::{Preparation, Prepared};

@@ -21,6 +21,8 @@ pub struct AdamW {
     steps: u64,
     weight_decay: f64,
     clip_norm: f64,
+    /// Beginning of names, and the factor of their learning rate.
+    faster: Option<(&'static str, f64)>,
 }
 
 impl AdamW {
@@ -32,7 +34,19 @@ impl AdamW {
             let zero = || tensor.detach().zeros_like();
             (name.clone(), (zero(), zero()))
         };
-        Self { moments: parameters.iter().map(zero).collect(), steps: 0, weight_decay, clip_norm }
+        Self {
+            moments: parameters.iter().map(zero).collect(),
+            steps: 0,
+            weight_decay,
+            clip_norm,
+            faster: None,
+        }
+    }
+
+    /// The same with the learning rate of tensors whose names begin so multiplied.
+    #[must_use]
+    pub fn faster(self, names: &'static str, factor: f64) -> Self {
+        Self { faster: Some((names, factor)), ..self }
     }
 
     /// Takes a step along the recorded gradients and clears them. Decay acts on tensors of two and
@@ -48,6 +62,10 @@ impl AdamW {
             if !gradient.defined() {
                 continue;
             }
+            let learning_rate = match self.faster {
+                Some((names, factor)) if name.starts_with(names) => learning_rate * factor,
+                _ => learning_rate,
+            };
             let mut tensor = tensor.shallow_clone();
             let (mean, square) = self.moments.get_mut(name).expect("made from the same parameters");
             if clip < 1.0 {

@@ -11,7 +11,7 @@ pub(crate) const IGNORED: i64 = IGNORE as i64;
 /// How samples become tensors.
 #[derive(Debug, Clone, Default)]
 pub struct Preparation {
-    /// Of each band, in the order of the samples' channels.
+    /// Of each band, in the order of the samples' channels; empty: values stay as they are, NaN too.
     pub normalisation: Vec<BandNormalisation>,
     /// Side to which images are resized, if they are.
     pub input_size: Option<u32>,
@@ -78,6 +78,9 @@ impl Prepared {
 fn image(sample: &Sample, how: &Preparation, (height, width): (usize, usize)) -> Tensor {
     let size = sample.height * sample.width;
     let mut values = Vec::with_capacity(sample.image.len());
+    if how.normalisation.is_empty() {
+        values.extend_from_slice(&sample.image);
+    }
     // A second date has the same bands again.
     for (band, entry) in sample.image.chunks_exact(size).zip(how.normalisation.iter().cycle()) {
         let (mean, scale) = (entry.mean as f32, (1.0 / entry.std) as f32);

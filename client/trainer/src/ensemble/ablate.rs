@@ -1,0 +1,95 @@
+//! What each specialist brings: the change of the metric when its maps are left out.
+
+use std::path::Path;
+
+use eosfed_data::{Dataset, Limits, Split};
+use eosfed_plot::bar_chart;
+use serde::Serialize;
+use tch::Device;
+
+use super::EnsembleError;
+use super::downstream::Downstream;
+use super::head_file::Method;
+
+/// What leaving out one specialist does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ablation {
+    /// The specialist.
+    pub specialist: String,
+    /// What its maps are multiplied by.
+    pub weight: f32,
+    /// The main metric without it.
+    pub without: f64,
+    /// That minus the metric with all: below zero, it helps (for errors, above zero).
+    pub change: f64,
+}
+
+/// The main metric with all specialists, and without each of them in turn, most useful first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AblationReport {
+    /// The head.
+    pub head: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// Whether a larger value is better.
+    pub larger_is_better: bool,
+    /// With all.
+    pub all: f64,
+    /// Without each.
+    pub ablations: Vec<Ablation>,
+}
+
+/// Scores the head in `folder` with all its specialists and without each.
+///
+/// # Errors
+/// As [`super::score`], and if the head does not fuse maps.
+pub fn ablate(
+    folder: &Path,
+    release: Option<&Path>,
+    data: &Path,
+    split: Split,
+    device: Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<AblationReport, EnsembleError> {
+    let dataset = Dataset::open(data, &Limits::default())?;
+    let head = Downstream::open(folder, release, device)?;
+    if head.file.method != Method::Fusion {
+        let reason = "only a head that fuses maps can be ablated; score it with other `--encoders` instead";
+        return Err(EnsembleError::file(folder, reason));
+    }
+    let task = head.file.task;
+    let measure = |head: &Downstream| -> Result<f64, EnsembleError> {
+        Ok(head.evaluate(&dataset, split, &mut |_| ())?.summary()[task.main_metric()])
+    };
+    let all = measure(&head)?;
+    let weights = head.weights().unwrap_or_default();
+    let count = head.file.encoders.len();
+    let mut ablations = Vec::with_capacity(count);
+    for at in 0..count {
+        progress(at, count);
+        let without = measure(&Downstream::open(folder, release, device)?.without(at))?;
+        let specialist = head.file.encoders[at].name.clone();
+        ablations.push(Ablation { specialist, weight: weights[at], without, change: without - all });
+    }
+    let worth =
+        |ablation: &Ablation| if task.larger_is_better() { ablation.change } else { -ablation.change };
+    ablations.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
+    Ok(AblationReport {
+        head: head.file.name.clone(),
+        metric: task.main_metric().to_owned(),
+        larger_is_better: task.larger_is_better(),
+        all,
+        ablations,
+    })
+}
+
+/// Writes the changes as a bar chart.
+///
+/// # Errors
+/// If the picture cannot be written.
+pub fn ablation_chart(report: &AblationReport, path: &Path) -> Result<(), EnsembleError> {
+    let bar = |ablation: &Ablation| (ablation.specialist.clone(), ablation.change, None);
+    let bars: Vec<_> = report.ablations.iter().map(bar).collect();
+    let title = format!("change of {} without each specialist", report.metric);
+    Ok(bar_chart(path, &title, &report.metric, &bars)?)
+}

@@ -1,0 +1,132 @@
+//! A trained head, opened for use: on a part of a data set, on a scene, or on images in memory.
+
+use std::path::Path;
+
+use eosfed_data::{Dataset, Sample, Split};
+use tch::{Device, Tensor};
+
+use super::EnsembleError;
+use super::combine::Combiner;
+use super::extract::Extractor;
+use super::head_file::HeadFile;
+use super::release::Release;
+use crate::metrics::Scores;
+use crate::parameters::Parameters;
+use crate::train::{Preparation, Prepared, at_label_size};
+
+/// Samples that are in memory at once.
+const CHUNK: usize = 64;
+
+/// Frozen specialists and what was learned over them.
+#[derive(Debug)]
+pub struct Downstream {
+    /// What it is.
+    pub file: HeadFile,
+    /// The number of learned parameters.
+    pub parameters: usize,
+    extractor: Extractor,
+    combiner: Combiner,
+    device: Device,
+}
+
+impl Downstream {
+    /// Opens the head in `folder` over the release in `release`, or where it was when it was trained.
+    ///
+    /// # Errors
+    /// If the head or what it needs of its release is missing or damaged.
+    pub fn open(folder: &Path, release: Option<&Path>, device: Device) -> Result<Self, EnsembleError> {
+        let file = HeadFile::read(folder)?;
+        let release = Release::open(release.unwrap_or_else(|| Path::new(&file.release_folder)))?;
+        let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
+        Ok(Self {
+            extractor: Extractor::load(&release, &file, device)?,
+            combiner: Combiner::new(&file, &parameters, 0),
+            parameters: parameters.signature().parameters(),
+            file,
+            device,
+        })
+    }
+
+    /// The same with the maps of one specialist left out.
+    #[must_use]
+    pub fn without(self, specialist: usize) -> Self {
+        Self { combiner: self.combiner.without(specialist), ..self }
+    }
+
+    /// Names of the bands of the data that it needs, in the order in which it takes them.
+    #[must_use]
+    pub fn bands(&self) -> &[String] {
+        self.extractor.bands()
+    }
+
+    /// What each specialist's maps are multiplied by; `None` where answers are combined.
+    #[must_use]
+    pub fn weights(&self) -> Option<Vec<f32>> {
+        self.combiner.weights(self.file.encoders.len())
+    }
+
+    /// Outputs for images `[N, dates * bands, H, W]` in the data's units, NaN where there is no data:
+    /// `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
+    #[must_use]
+    pub fn forward(&self, images: &Tensor) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        self.combiner.forward(&self.extractor.parts(images), false)
+    }
+
+    /// The four fused maps of images; `None` where answers are combined.
+    #[must_use]
+    pub fn maps(&self, images: &Tensor) -> Option<[Tensor; 4]> {
+        let _guard = tch::no_grad_guard();
+        self.combiner.maps(&self.extractor.parts(images))
+    }
+
+    /// How samples become the tensors it takes.
+    #[must_use]
+    pub fn preparation(&self) -> Preparation {
+        Preparation {
+            input_size: self.file.input_size,
+            target: self.file.target.clone().unwrap_or_default(),
+            ..Preparation::default()
+        }
+    }
+
+    /// Goes through a part of a data set in order, in bounded memory: each chunk of samples with its
+    /// tensors.
+    ///
+    /// # Errors
+    /// If the data cannot be used.
+    pub fn each_chunk(
+        &self,
+        dataset: &Dataset,
+        split: Split,
+        each: &mut dyn FnMut(&[Sample], &Prepared) -> Result<(), EnsembleError>,
+    ) -> Result<(), EnsembleError> {
+        for start in (0..dataset.len(split).max(1)).step_by(CHUNK) {
+            let loaded = dataset.load_range(split, self.bands(), start..start + CHUNK)?;
+            loaded.skipped.iter().for_each(|reason| tracing::warn!("skipped: {reason}"));
+            each(&loaded.samples, &Prepared::new(&loaded.samples, &self.preparation(), self.device)?)?;
+        }
+        Ok(())
+    }
+
+    /// Scores a part of a data set; `each` sees the outputs of every chunk at the size of the labels.
+    ///
+    /// # Errors
+    /// If the data do not have the head's task and classes, or cannot be used.
+    pub fn evaluate(
+        &self,
+        dataset: &Dataset,
+        split: Split,
+        each: &mut dyn FnMut(&Tensor),
+    ) -> Result<Scores, EnsembleError> {
+        dataset.serves(self.file.task, &self.file.classes)?;
+        let mut scores = self.file.measure().start();
+        self.each_chunk(dataset, split, &mut |_, data| {
+            let outputs = at_label_size(&self.forward(&data.images), &data.labels, self.file.task);
+            scores.add(&data.labels, &outputs);
+            each(&outputs);
+            Ok(())
+        })?;
+        Ok(scores)
+    }
+}

@@ -1,0 +1,138 @@
+//! Scores as people read them: a table for the terminal, Markdown, JSON, and a picture.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use comfy_table::{CellAlignment, Table, presets};
+use eosfed_common::model::Task;
+use eosfed_common::weights::write_atomically;
+use eosfed_data::{Dataset, IGNORE, Limits, Look, Split, Target};
+use eosfed_plot::{Picture, sheet};
+
+use super::EnsembleError;
+use super::score::ScoreRow;
+
+/// Samples shown in the picture.
+const SHOWN: usize = 5;
+
+/// The metrics that tables show, the main one first: name and heading.
+const fn shown(task: Task) -> [(&'static str, &'static str); 2] {
+    match task {
+        Task::Classification => [("macro_f1", "macro F1"), ("accuracy", "accuracy")],
+        Task::Multilabel => [("map", "mAP"), ("macro_f1", "macro F1")],
+        Task::Segmentation | Task::ChangeDetection => [("miou", "mIoU"), ("accuracy", "pixel accuracy")],
+        Task::Regression => [("rmse", "RMSE"), ("r2", "R2")],
+    }
+}
+
+/// The table as text for a terminal.
+#[must_use]
+pub fn table(rows: &[ScoreRow]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header(rows));
+    for row in rows {
+        table.add_row(cells(row));
+    }
+    for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+fn header(rows: &[ScoreRow]) -> [&'static str; 4] {
+    let [main, second] = shown(rows.first().map_or(Task::Segmentation, |row| row.task));
+    ["head over", main.1, second.1, "head parameters"]
+}
+
+fn cells(row: &ScoreRow) -> [String; 4] {
+    let [main, second] = shown(row.task).map(|(name, _)| format!("{:.3}", row.metrics[name]));
+    [row.name.clone(), main, second, row.head_parameters.to_string()]
+}
+
+fn markdown(rows: &[ScoreRow]) -> String {
+    let mut text = format!("| {} |\n| --- | ---: | ---: | ---: |\n", header(rows).join(" | "));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", cells(row).join(" | "));
+    }
+    let classes: BTreeSet<&String> = rows.iter().flat_map(|row| row.by_class.keys()).collect();
+    if classes.is_empty() {
+        return text;
+    }
+    let names: Vec<&str> = classes.iter().map(|name| name.as_str()).collect();
+    let _ = writeln!(text, "\n{} by class:\n", rows[0].class_metric);
+    let _ = writeln!(text, "| head over | {} |\n| --- |{}", names.join(" | "), " ---: |".repeat(names.len()));
+    for row in rows {
+        let score =
+            |class: &&String| row.by_class.get(*class).map_or("–".to_owned(), |v| format!("{v:.3}"));
+        let scores: Vec<String> = classes.iter().map(score).collect();
+        let _ = writeln!(text, "| {} | {} |", row.name, scores.join(" | "));
+    }
+    text
+}
+
+/// Writes `results.md`, `results.json` and, for tasks of pixels, `predictions.png` of the first head.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn report(rows: &[ScoreRow], data: &Path, split: Split, folder: &Path) -> Result<(), EnsembleError> {
+    std::fs::create_dir_all(folder).map_err(|error| EnsembleError::file(folder, error))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        write_atomically(&path, bytes).map_err(|error| EnsembleError::file(&path, error))
+    };
+    write("results.md", markdown(rows).as_bytes())?;
+    write("results.json", &serde_json::to_vec_pretty(rows).expect("scores are plain data"))?;
+    match rows.first() {
+        Some(row) if row.task.is_dense() => picture(row, data, split, &folder.join("predictions.png")),
+        _ => Ok(()),
+    }
+}
+
+fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(), EnsembleError> {
+    let dataset = Dataset::open(data, &Limits::default())?;
+    let config = dataset.config();
+    let samples = dataset.load(split, &config.bands)?.samples;
+    let look = Look::new(&config.bands, config.classes.len(), &samples);
+    let mut order: Vec<usize> = (0..samples.len()).collect();
+    // The most varied tiles tell most.
+    order.sort_by_key(|index| std::cmp::Reverse(variety(&samples[*index].target)));
+    let cells = |index: &usize| -> Option<Vec<Picture>> {
+        let sample = &samples[*index];
+        let prediction = row.predictions.get(*index)?;
+        let mut cells = look.cells(sample);
+        cells.push(match &sample.target {
+            Target::Mask(mask) if mask.len() == prediction.len() => {
+                look.mask(sample, &prediction.iter().map(|class| *class as u8).collect::<Vec<_>>())
+            }
+            Target::Values(values) if values.len() == prediction.len() => look.values(sample, prediction),
+            Target::Mask(_) | Target::Values(_) | Target::Class(_) | Target::Classes(_) => return None,
+        });
+        Some(cells)
+    };
+    let rows: Vec<Vec<Picture>> = order.iter().take(SHOWN).filter_map(cells).collect();
+    let titles: &[&str] = match row.task {
+        Task::ChangeDetection => &["before", "after", "truth", "prediction"],
+        _ => &["image", "truth", "prediction"],
+    };
+    if rows.is_empty() {
+        return Ok(());
+    }
+    Ok(sheet(path, titles, &rows, &look.legend(&config.classes))?)
+}
+
+/// How many different things a target shows.
+fn variety(target: &Target) -> usize {
+    match target {
+        Target::Class(_) | Target::Classes(_) => 0,
+        Target::Mask(mask) => mask.iter().filter(|class| **class != IGNORE).collect::<BTreeSet<_>>().len(),
+        Target::Values(values) => values
+            .iter()
+            .filter(|value| value.is_finite())
+            .map(|value| value.to_bits())
+            .collect::<BTreeSet<_>>()
+            .len(),
+    }
+}

@@ -1,0 +1,217 @@
+//! From the maps of several frozen encoders to the four maps of one head, as a [`Composition`] says.
+
+use std::cell::Cell;
+
+use eosfed_common::model::{Composition, FeatureNorm, Fusion, MapDims, Selection};
+use tch::{Device, Kind, Tensor};
+
+use super::Maps;
+use crate::parameters::Parameters;
+
+/// Epsilons of torch's layer and batch normalisation; that of `Pixel` is timm's.
+const EPS: f64 = 1e-5;
+const PIXEL_EPS: f64 = 1e-6;
+/// Slope of torch's leaky ReLU below zero.
+const SLOPE: f64 = 0.01;
+/// Share of a training after which a hard selection is no longer varied at random.
+const SETTLED: f64 = 0.7;
+
+/// Projection, selection and fusion over the parameters of a head.
+#[derive(Debug)]
+pub struct Composer {
+    composition: Composition,
+    /// For each encoder and level, weight and bias of its projection.
+    projections: Vec<Vec<(Tensor, Tensor)>>,
+    /// For each encoder and level, mean and variance of its channels.
+    moments: Vec<Vec<(Tensor, Tensor)>>,
+    select: Option<Tensor>,
+    /// For each level, weights and biases of its convolutions.
+    fuse: Vec<Vec<(Tensor, Tensor)>>,
+    /// Training passes done and to do, which decide how much a hard selection is still varied.
+    passes: Cell<u64>,
+    total: u64,
+    ablated: Option<usize>,
+}
+
+impl Composer {
+    /// Over the parameters of `composition`'s signature, for a training of `passes` forward passes.
+    #[must_use]
+    pub fn new(composition: Composition, encoders: &[MapDims], parameters: &Parameters, passes: u64) -> Self {
+        let pair = |name: String| {
+            (parameters.get(&format!("{name}.weight")), parameters.get(&format!("{name}.bias")))
+        };
+        let of_each = |wanted: bool, get: &dyn Fn(usize, usize) -> (Tensor, Tensor)| {
+            let encoders = 0..if wanted { encoders.len() } else { 0 };
+            encoders.map(|encoder| (0..4).map(|level| get(encoder, level)).collect()).collect()
+        };
+        let moments = |encoder, level| {
+            let get = |kind: &str| parameters.get(&format!("norm.{encoder}.{level}.{kind}")).detach();
+            (get("mean"), get("var"))
+        };
+        let fuse = |level: usize| match composition.fusion {
+            Fusion::Conv1x1 { .. } => vec![pair(format!("fuse.{level}"))],
+            Fusion::Mlp { .. } => ["fc1", "fc2"].map(|part| pair(format!("fuse.{level}.{part}"))).into(),
+            Fusion::Concatenate | Fusion::Sum | Fusion::Product => Vec::new(),
+        };
+        Self {
+            composition,
+            projections: of_each(composition.projection, &|encoder, level| {
+                pair(format!("project.{encoder}.{level}"))
+            }),
+            moments: of_each(composition.norm == FeatureNorm::Batch, &moments),
+            select: match composition.selection {
+                Selection::All => None,
+                Selection::TopK { .. } | Selection::Smooth { .. } => Some(parameters.get("select.weight")),
+            },
+            fuse: (0..4).map(fuse).collect(),
+            passes: Cell::new(0),
+            total: passes,
+            ablated: None,
+        }
+    }
+
+    /// The same with the maps of one encoder left out.
+    #[must_use]
+    pub fn without(mut self, encoder: usize) -> Self {
+        self.ablated = Some(encoder);
+        self
+    }
+
+    /// The fused maps; `maps` holds those of each encoder as it gives them.
+    pub fn forward(&self, maps: &[Maps], train: bool) -> Maps {
+        let gates = self.gates(maps.len(), train, maps[0][0].device());
+        [0, 1, 2, 3].map(|level: usize| {
+            let each: Vec<Tensor> =
+                maps.iter().enumerate().map(|(at, maps)| self.prepared(at, level, &maps[level])).collect();
+            self.fused(level, &each, gates.as_ref())
+        })
+    }
+
+    /// A map normalised and projected.
+    fn prepared(&self, encoder: usize, level: usize, map: &Tensor) -> Tensor {
+        let none = None::<&Tensor>;
+        let channels = map.size()[1];
+        let map = match self.composition.norm {
+            FeatureNorm::Pixel => map
+                .permute([0, 2, 3, 1])
+                .layer_norm([channels], none, none, PIXEL_EPS, false)
+                .permute([0, 3, 1, 2])
+                .contiguous(),
+            FeatureNorm::Layer => map.group_norm(1, none, none, EPS, false),
+            FeatureNorm::Batch => {
+                let (mean, var) = &self.moments[encoder][level];
+                let along = |tensor: &Tensor| tensor.view([1, channels, 1, 1]);
+                (map - along(mean)) / (along(var) + EPS).sqrt()
+            }
+            FeatureNorm::None => map.shallow_clone(),
+        };
+        match self.projections.get(encoder).map(|levels| &levels[level]) {
+            Some((weight, bias)) => {
+                let y = map.conv2d(weight, Some(bias), 1, 0, 1, 1);
+                y.relu() - (-y).relu() * SLOPE
+            }
+            None => map,
+        }
+    }
+
+    fn fused(&self, level: usize, maps: &[Tensor], gates: Option<&Tensor>) -> Tensor {
+        let gate = |at: usize| gates.map(|gates| gates.get(at as i64));
+        let weighed = || {
+            maps.iter().enumerate().map(|(at, map)| match gate(at) {
+                Some(gate) => map * gate,
+                None => map.shallow_clone(),
+            })
+        };
+        let joined = || Tensor::cat(&weighed().collect::<Vec<_>>(), 1);
+        let conv = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| x.conv2d(weight, Some(bias), 1, 0, 1, 1);
+        match self.composition.fusion {
+            Fusion::Concatenate => joined(),
+            Fusion::Conv1x1 { .. } => conv(&joined(), &self.fuse[level][0]),
+            Fusion::Mlp { .. } => {
+                let [first, second] = &self.fuse[level][..] else { unreachable!("an MLP has two layers") };
+                conv(&conv(&joined(), first).relu(), second)
+            }
+            Fusion::Sum => {
+                let mut weighed = weighed();
+                let first = weighed.next().expect("a composition has an encoder");
+                weighed.fold(first, |sum, map| sum + map)
+            }
+            Fusion::Product => {
+                // One that does not count is a factor of 1.
+                let factor = |(at, map): (usize, &Tensor)| match gate(at) {
+                    Some(gate) => (map - 1.0) * gate + 1.0,
+                    None => map.shallow_clone(),
+                };
+                let mut factors = maps.iter().enumerate().map(factor);
+                let first = factors.next().expect("a composition has an encoder");
+                factors.fold(first, |product, map| product * map)
+            }
+        }
+    }
+
+    /// What each encoder's maps are multiplied by; `None`: all by 1.
+    fn gates(&self, encoders: usize, train: bool, device: Device) -> Option<Tensor> {
+        let gates = match (self.composition.selection, &self.select) {
+            (Selection::TopK { k, scale }, Some(weights)) => Some(self.hard(weights, k, scale, train)),
+            (Selection::Smooth { scale: true, .. }, Some(weights)) => Some(weights.shallow_clone()),
+            (Selection::Smooth { scale: false, .. }, Some(weights)) => Some(weights.sigmoid()),
+            (_, _) => None,
+        };
+        let Some(left_out) = self.ablated else { return gates };
+        let keep = Tensor::ones([encoders as i64], (Kind::Float, device));
+        let _ = keep.get(left_out as i64).fill_(0.0);
+        Some(gates.map_or_else(|| keep.shallow_clone(), |gates| gates * &keep))
+    }
+
+    /// One for the `k` largest weights (times the weight when scaling), zero for the others, with the
+    /// gradient of the weights themselves: that of an encoder left out says what it would bring
+    /// (straight-through, Bengio et al. 2013). While training, the choice is first varied by Gumbel
+    /// noise that fades (Kool et al. 2019), so that each encoder's maps are learned to be used.
+    fn hard(&self, weights: &Tensor, k: usize, scale: bool, train: bool) -> Tensor {
+        let chosen_by = if train { weights.detach() + self.noise(weights) } else { weights.detach() };
+        // A stable sort: of equal weights the first counts.
+        let order = chosen_by.sort_stable(true, 0, true).1.narrow(0, 0, k as i64);
+        let mask = weights.zeros_like().detach().index_fill(0, &order, 1.0);
+        let pass = weights - weights.detach();
+        if scale { weights.detach() * &mask + pass } else { mask + pass }
+    }
+
+    fn noise(&self, weights: &Tensor) -> Tensor {
+        let done = self.passes.get();
+        self.passes.set(done + 1);
+        let progress = done as f64 / (self.total.max(1) as f64 * SETTLED);
+        let temperature = (1.0 - progress).max(0.0);
+        let uniform = weights.detach().rand_like().clamp(1e-6, 1.0 - 1e-6);
+        (uniform.log() * -1.0).log() * -temperature
+    }
+
+    /// What the selection adds to the loss, if it does.
+    #[must_use]
+    pub fn penalty(&self) -> Option<Tensor> {
+        match (self.composition.selection, &self.select) {
+            (Selection::Smooth { penalty, scale }, Some(weights)) if penalty > 0.0 => {
+                let gates = if scale { weights.abs() } else { weights.sigmoid() };
+                Some(gates.mean(Kind::Float) * penalty)
+            }
+            (Selection::All | Selection::TopK { .. } | Selection::Smooth { .. }, _) => None,
+        }
+    }
+
+    /// What each encoder's maps are multiplied by when the head is used.
+    #[must_use]
+    pub fn weights(&self, encoders: usize) -> Vec<f32> {
+        match self.gates(encoders, false, self.select.as_ref().map_or(Device::Cpu, Tensor::device)) {
+            Some(gates) => crate::parameters::to_vec(&gates),
+            None => vec![1.0; encoders],
+        }
+    }
+}
+
+/// Mean and variance of each channel over all images and positions of a map `[N, C, H, W]`.
+#[must_use]
+pub fn channel_moments(map: &Tensor) -> (Tensor, Tensor) {
+    let flat = map.transpose(0, 1).flatten(1, -1).to_kind(Kind::Double);
+    let mean = flat.mean_dim([1_i64].as_slice(), false, Kind::Double);
+    let var = flat.var_dim([1_i64].as_slice(), false, false);
+    (mean.to_kind(Kind::Float), var.to_kind(Kind::Float))
+}
