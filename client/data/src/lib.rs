@@ -3,6 +3,7 @@
 //! Plain Rust without network and without libtorch, so that a partner can audit and test on its own
 //! what is done to its data. Nothing here sends anything anywhere.
 
+mod bandcheck;
 mod config;
 mod crop;
 mod dataset;
@@ -15,11 +16,15 @@ mod split;
 mod statistics;
 mod summary;
 
+pub use bandcheck::{
+    BandReport, DeclaredBand, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands,
+    compare_moments,
+};
 pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop};
 pub use dataset::{Dataset, IGNORE, Loaded, Sample, Target};
 pub use error::DataError;
-pub use geotiff::{GeoReference, write_geotiff};
+pub use geotiff::{GeoReference, GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, write_geotiff, write_map};
 pub use quicklook::{Look, quicklook};
 pub use raster::{Limits, Raster, read_raster};
 pub use split::Split;

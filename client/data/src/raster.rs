@@ -27,9 +27,28 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Checks declared dimensions before they are believed.
+    /// Checks declared dimensions and their product before they are believed.
     pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
-        let Self { side, bands: most, bytes } = *self;
+        self.check_shape(path, width, height, bands)?;
+        let needed = u64::from(width) * u64::from(height) * u64::from(bands) * 4;
+        let bytes = self.bytes;
+        if needed > bytes {
+            let found =
+                format!("an image may take {bytes} bytes in memory, found `{needed}`; cut it into parts");
+            return Err(DataError::file(path, found));
+        }
+        Ok(())
+    }
+
+    /// Checks declared dimensions for a file of which only windows are read.
+    pub(crate) fn check_shape(
+        &self,
+        path: &Path,
+        width: u32,
+        height: u32,
+        bands: u32,
+    ) -> Result<(), DataError> {
+        let Self { side, bands: most, bytes: _ } = *self;
         if width == 0 || height == 0 || width > side || height > side {
             let found = format!("an image may be 1 to {side} pixels wide and high, found `{width}x{height}`");
             return Err(DataError::file(path, found));
@@ -39,12 +58,6 @@ impl Limits {
                 path,
                 format!("an image may have 1 to {most} bands, found `{bands}`"),
             ));
-        }
-        let needed = u64::from(width) * u64::from(height) * u64::from(bands) * 4;
-        if needed > bytes {
-            let found =
-                format!("an image may take {bytes} bytes in memory, found `{needed}`; cut it into parts");
-            return Err(DataError::file(path, found));
         }
         Ok(())
     }

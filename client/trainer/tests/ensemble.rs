@@ -5,94 +5,15 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use common::{model, scene};
-use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
-use eosfed_common::clock::Timestamp;
+use common::{fitted, options, release, scene};
+use eosfed_common::card::ReleaseManifest;
 use eosfed_common::ids::ReleaseNumber;
-use eosfed_common::model::{
-    BandRule, Composition, FeatureNorm, Fusion, Selection, initial_weights, signature,
-};
-use eosfed_common::plan::{ClassWeights, Mode};
-use eosfed_common::weights::write;
+use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection};
 use eosfed_data::Split;
-use eosfed_trainer::ensemble::{
-    Choice, EnsembleError, FitOptions, Method, ablate, ablation_chart, fit, report, score,
-};
+use eosfed_trainer::ensemble::{FitOptions, Method, ablate, ablation_chart, report, score};
 use tch::Device;
-
-/// A release of two specialists: one for each band.
-fn release(folder: &Path) -> PathBuf {
-    let mut specialists = Vec::new();
-    for (seed, band) in (1..).zip(["nir", "red"]) {
-        let mut model = model();
-        model.bands = vec![band.to_owned()];
-        let place = folder.join(format!("only-{band}"));
-        fs::create_dir_all(&place).unwrap();
-        let path = place.join("weights.safetensors");
-        let weights = write(&path, &signature(&model), &initial_weights(&model, seed)).unwrap();
-        let card = Card {
-            name: format!("only-{band}").parse().unwrap(),
-            version: 1,
-            weights,
-            weights_bytes: fs::metadata(&path).unwrap().len(),
-            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: 1.0, std: 1.0 }],
-            model,
-            input_size: None,
-            provenance: Provenance {
-                job: "j-00000000".parse().unwrap(),
-                mode: Mode::OneShot,
-                institutions: Vec::new(),
-                rounds: 0,
-                samples: 1,
-                seed,
-                frozen_at: Timestamp(0),
-            },
-            metrics: BTreeMap::new(),
-            energy: Energy::default(),
-            licence: "none".to_owned(),
-        };
-        fs::write(place.join("card.json"), serde_json::to_vec(&card).unwrap()).unwrap();
-        specialists.push(card);
-    }
-    let manifest = ReleaseManifest {
-        number: ReleaseNumber(1),
-        created_at: Timestamp(0),
-        note: String::new(),
-        specialists,
-    };
-    fs::write(folder.join(ReleaseManifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
-    folder.to_owned()
-}
-
-fn options(release: &Path, data: &Path, encoders: &str, output: &Path) -> FitOptions {
-    FitOptions {
-        name: output.file_name().unwrap().to_string_lossy().into_owned(),
-        release: release.to_owned(),
-        data: data.to_owned(),
-        encoders: encoders.parse::<Choice>().unwrap(),
-        band_rule: BandRule::ByName,
-        method: Method::Fusion,
-        composition: Composition::default(),
-        output: output.to_owned(),
-        epochs: 1,
-        batch_size: 4,
-        learning_rate: 1e-3,
-        weight_decay: 0.05,
-        loss: Vec::new(),
-        class_weights: ClassWeights::None,
-        input_size: None,
-        cache: 1 << 30,
-        seed: 3,
-    }
-}
-
-fn fitted(options: &FitOptions) -> Result<(), EnsembleError> {
-    fit(options, Device::Cpu, &mut |_, _, _| {}, &|| false).map(|_| ())
-}
 
 #[test]
 fn heads_are_trained_scored_and_reported() {

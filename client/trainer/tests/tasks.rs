@@ -22,12 +22,12 @@ fn noise(at: usize) -> f32 {
     (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40) as f32 / (1_u64 << 24) as f32
 }
 
-fn tif(path: PathBuf, bands: usize, value: impl Fn(usize, usize, usize) -> f32) {
+fn tif(path: &Path, bands: usize, value: impl Fn(usize, usize, usize) -> f32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let pixel = |band: usize, at: usize| value(band, at % SIDE, at / SIDE);
     let data = (0..bands).flat_map(|band| (0..SIDE * SIDE).map(move |at| (band, at)));
     let data = data.map(|(band, at)| pixel(band, at)).collect();
-    write_geotiff(&path, &Raster { width: SIDE, height: SIDE, bands, data, reference: None }).unwrap();
+    write_geotiff(path, &Raster { width: SIDE, height: SIDE, bands, data, reference: None }).unwrap();
 }
 
 fn dataset(folder: &Path, kind: &str, classes: &str, layout: &str) -> PathBuf {
@@ -60,7 +60,7 @@ fn several_labels() {
     let names = ["bright", "striped"];
     for i in 0..48_usize {
         let has = [i % 2 == 0, (i / 2) % 2 == 0];
-        tif(folder.path().join(format!("{i}.tif")), 2, |band, x, _| {
+        tif(&folder.path().join(format!("{i}.tif")), 2, |band, x, _| {
             let stripes = if has[1] && x % 8 < 4 { 2.0 } else { 0.0 };
             let light = if has[0] && band == 0 { 2.0 } else { 0.0 };
             light + stripes + noise(i * 4096 + x * 2 + band)
@@ -89,11 +89,11 @@ fn change_between_two_dates() {
     for i in 0..24_usize {
         let name = format!("{i:02}.tif");
         let ground = |band: usize, x: usize, y: usize| noise(i * 8192 + band * 4096 + y * SIDE + x) * 2.0;
-        tif(folder.path().join("before").join(&name), 2, ground);
+        tif(&folder.path().join("before").join(&name), 2, ground);
         let after =
             |band: usize, x: usize, y: usize| ground(band, x, y) + if patch(i, x, y) { 1.5 } else { 0.0 };
-        tif(folder.path().join("after").join(&name), 2, after);
-        tif(folder.path().join("change").join(&name), 1, |_, x, y| if patch(i, x, y) { 1.0 } else { 0.0 });
+        tif(&folder.path().join("after").join(&name), 2, after);
+        tif(&folder.path().join("change").join(&name), 1, |_, x, y| if patch(i, x, y) { 1.0 } else { 0.0 });
     }
     let layout = "kind = \"pairs\"\nimages = \"before\"\nafter = \"after\"\nmasks = \"change\"";
     let data = dataset(folder.path(), "change_detection", "[\"same\", \"changed\"]", layout);
@@ -111,11 +111,11 @@ fn a_number_for_each_pixel() {
     for i in 0..24_usize {
         let name = format!("{i:02}.tif");
         let height = |x: usize, y: usize| 100.0 + if patch(i, x, y) { 40.0 } else { 0.0 };
-        tif(folder.path().join("images").join(&name), 2, |band, x, y| {
+        tif(&folder.path().join("images").join(&name), 2, |band, x, y| {
             height(x, y) / 40.0 + noise(i * 8192 + band * 4096 + y * SIDE + x)
         });
         let gap = |x: usize, y: usize| if x == 0 { f32::NAN } else { height(x, y) };
-        tif(folder.path().join("heights").join(&name), 1, |_, x, y| gap(x, y));
+        tif(&folder.path().join("heights").join(&name), 1, |_, x, y| gap(x, y));
     }
     let layout = "kind = \"pairs\"\nimages = \"images\"\ntargets = \"heights\"";
     let data = dataset(folder.path(), "regression", "[\"height\"]", layout);

@@ -89,6 +89,20 @@ fn register_font() {
     });
 }
 
+/// Writes a picture as it is.
+///
+/// # Errors
+/// If its sizes contradict or the file cannot be written.
+pub fn save_picture(path: &Path, picture: &Picture) -> Result<(), PlotError> {
+    let Picture { width, height, pixels } = picture;
+    if pixels.is_empty() || *width as usize * *height as usize != pixels.len() {
+        let reason =
+            format!("a picture of {width}x{height} must have as many pixels, found {}", pixels.len());
+        return Err(PlotError::Input { path: path.to_owned(), reason });
+    }
+    save(path, (*width, *height), pixels.as_flattened())
+}
+
 /// Draws into a temporary file beside `path` and renames it, so that a half-drawn picture is never seen.
 fn save(path: &Path, size: (u32, u32), pixels: &[u8]) -> Result<(), PlotError> {
     let write = |reason: String| PlotError::Write { path: path.to_owned(), reason };

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::Cursor;
 
 use proptest::prelude::*;
@@ -112,4 +113,53 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         let _ = read_raster(&path, &Limits { bytes: 1 << 20, ..Limits::default() });
     }
+}
+
+#[test]
+fn a_window_is_the_same_part_of_the_whole_and_nan_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tif");
+    let (width, height, bands) = (70, 50, 3);
+    let data = (0..bands * width * height).map(|at| at as f32).collect();
+    let raster = Raster { width, height, bands, data, reference: None };
+    write_geotiff(&path, &raster).unwrap();
+    let mut file = GeoTiff::open(&path, &Limits::default()).unwrap();
+    assert_eq!((file.width(), file.height(), file.bands()), (width, height, bands));
+    assert_eq!(file.window(10, 5, 20, 30).unwrap(), raster.window(10, 5, 20, 30));
+    let edge = file.window(60, 45, 20, 10).unwrap();
+    let inside = raster.window(60, 45, 10, 5);
+    assert_eq!(edge[..10], inside[..10]);
+    assert!(edge[10..20].iter().all(|value| value.is_nan()));
+    assert_eq!(edge.iter().filter(|value| value.is_finite()).count(), inside.len());
+    assert!(file.window(500, 500, 4, 4).unwrap().iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn a_map_written_in_any_order_is_read_back_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("map.tif");
+    let reference = GeoReference { pixel_scale: vec![10.0, 10.0, 0.0], ..GeoReference::default() };
+    let kind = MapKind::Classes(vec![[255, 0, 0], [0, 255, 0]]);
+    let layout = MapLayout { width: 300, height: 260, kind, reference: Some(reference) };
+    assert_eq!((layout.across(), layout.down()), (2, 2));
+    let tile = |column: usize, row: usize| vec![(column * 2 + row) as f32; MAP_TILE * MAP_TILE];
+    write_map::<DataError>(&path, &layout, |put| {
+        [(1, 1), (0, 1), (1, 0), (0, 0)].iter().try_for_each(|(x, y)| put(*x, *y, &tile(*x, *y)))
+    })
+    .unwrap();
+    // The reader here knows no palettes: the tag (262, one short, 3) is turned into plain grey.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let palette = [6, 1, 3, 0, 1, 0, 0, 0, 3, 0];
+    let at = bytes.windows(10).position(|entry| entry == palette).unwrap();
+    bytes[at + 8] = 1;
+    std::fs::write(&path, bytes).unwrap();
+    let read = read_geotiff(&path, &Limits::default()).unwrap();
+    let at = |x: usize, y: usize| read.data[y * 300 + x];
+    assert_eq!([at(0, 0), at(299, 0), at(0, 259), at(299, 259)], [0.0, 2.0, 1.0, 3.0]);
+    assert_eq!(read.reference, layout.reference);
+    let missing = write_map::<DataError>(&path, &layout, |put| put(0, 0, &tile(0, 0))).unwrap_err();
+    assert!(missing.to_string().contains("tile 1 of 4"), "{missing}");
+    let values = MapLayout { kind: MapKind::Values, width: 4, height: 4, ..layout };
+    write_map::<DataError>(&path, &values, |put| put(0, 0, &vec![-1.5; MAP_TILE * MAP_TILE])).unwrap();
+    assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-1.5; 16]);
 }

@@ -233,7 +233,7 @@ enum NormArgument {
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
-enum BandsArgument {
+pub(super) enum BandsArgument {
     /// By what bands are called and see.
     #[default]
     ByName,
@@ -364,7 +364,7 @@ pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
 
 fn print_fit(report: &FitReport, selects: bool) {
     report.notes.iter().for_each(|note| println!("note: {note}"));
-    let loss = report.loss.map_or("nothing learned".to_owned(), |loss| format!("loss {loss:.4}"));
+    let loss = report.loss.map_or_else(|| "nothing learned".to_owned(), |loss| format!("loss {loss:.4}"));
     println!(
         "{}: {} parameters learned on {} samples over {}, {loss}",
         report.head.display(),

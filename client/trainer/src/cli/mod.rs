@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls the library, prints.
 
 mod ensemble;
+mod predict;
 mod train;
 
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ enum Command {
     },
     Fit(ensemble::FitArguments),
     Score(ensemble::ScoreArguments),
+    Predict(predict::PredictArguments),
+    Features(predict::FeaturesArguments),
     /// Look into a release: how it takes your bands, and what each of its specialists brings.
     #[command(subcommand, arg_required_else_help = true)]
     Ensemble(ensemble::EnsembleCommand),
@@ -86,6 +89,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Train { task, pretty } => train::train(&task, pretty),
         Command::Fit(arguments) => ensemble::fit(&arguments),
         Command::Score(arguments) => ensemble::score(&arguments),
+        Command::Predict(arguments) => predict::predict(&arguments),
+        Command::Features(arguments) => predict::features(&arguments),
         Command::Ensemble(command) => ensemble::look_into(&command),
         Command::Device { device } => explain_device(device.into()),
     };

@@ -65,10 +65,10 @@ pub fn ablate(
     let weights = head.weights().unwrap_or_default();
     let count = head.file.encoders.len();
     let mut ablations = Vec::with_capacity(count);
-    for at in 0..count {
+    for (at, encoder) in head.file.encoders.iter().enumerate() {
         progress(at, count);
         let without = measure(&Downstream::open(folder, release, device)?.without(at))?;
-        let specialist = head.file.encoders[at].name.clone();
+        let specialist = encoder.name.clone();
         ablations.push(Ablation { specialist, weight: weights[at], without, change: without - all });
     }
     let worth =

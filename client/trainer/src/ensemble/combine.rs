@@ -57,7 +57,6 @@ impl Combiner {
     }
 
     /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
-    #[must_use]
     pub fn forward(&self, parts: &[Tensor], train: bool) -> Tensor {
         match self {
             Self::Fusion(composer, head) => head.forward(&composer.forward(&by_encoder(parts), train)),
@@ -92,7 +91,7 @@ impl Combiner {
 }
 
 /// Four maps for each encoder.
-fn by_encoder(parts: &[Tensor]) -> Vec<Maps> {
+pub(super) fn by_encoder(parts: &[Tensor]) -> Vec<Maps> {
     parts.chunks_exact(4).map(|maps| [0, 1, 2, 3].map(|level: usize| maps[level].shallow_clone())).collect()
 }
 

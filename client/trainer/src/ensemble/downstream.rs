@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eosfed_data::{Dataset, Sample, Split};
+use eosfed_data::{Dataset, Split};
 use tch::{Device, Tensor};
 
 use super::EnsembleError;
@@ -67,7 +67,6 @@ impl Downstream {
 
     /// Outputs for images `[N, dates * bands, H, W]` in the data's units, NaN where there is no data:
     /// `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
-    #[must_use]
     pub fn forward(&self, images: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         self.combiner.forward(&self.extractor.parts(images), false)
@@ -81,8 +80,7 @@ impl Downstream {
     }
 
     /// How samples become the tensors it takes.
-    #[must_use]
-    pub fn preparation(&self) -> Preparation {
+    fn preparation(&self) -> Preparation {
         Preparation {
             input_size: self.file.input_size,
             target: self.file.target.clone().unwrap_or_default(),
@@ -90,26 +88,7 @@ impl Downstream {
         }
     }
 
-    /// Goes through a part of a data set in order, in bounded memory: each chunk of samples with its
-    /// tensors.
-    ///
-    /// # Errors
-    /// If the data cannot be used.
-    pub fn each_chunk(
-        &self,
-        dataset: &Dataset,
-        split: Split,
-        each: &mut dyn FnMut(&[Sample], &Prepared) -> Result<(), EnsembleError>,
-    ) -> Result<(), EnsembleError> {
-        for start in (0..dataset.len(split).max(1)).step_by(CHUNK) {
-            let loaded = dataset.load_range(split, self.bands(), start..start + CHUNK)?;
-            loaded.skipped.iter().for_each(|reason| tracing::warn!("skipped: {reason}"));
-            each(&loaded.samples, &Prepared::new(&loaded.samples, &self.preparation(), self.device)?)?;
-        }
-        Ok(())
-    }
-
-    /// Scores a part of a data set; `each` sees the outputs of every chunk at the size of the labels.
+    /// Scores a part of a data set, in bounded memory; `each` sees the outputs of every chunk at the size of the labels.
     ///
     /// # Errors
     /// If the data do not have the head's task and classes, or cannot be used.
@@ -121,12 +100,14 @@ impl Downstream {
     ) -> Result<Scores, EnsembleError> {
         dataset.serves(self.file.task, &self.file.classes)?;
         let mut scores = self.file.measure().start();
-        self.each_chunk(dataset, split, &mut |_, data| {
+        for start in (0..dataset.len(split).max(1)).step_by(CHUNK) {
+            let loaded = dataset.load_range(split, self.bands(), start..start + CHUNK)?;
+            loaded.skipped.iter().for_each(|reason| tracing::warn!("skipped: {reason}"));
+            let data = Prepared::new(&loaded.samples, &self.preparation(), self.device)?;
             let outputs = at_label_size(&self.forward(&data.images), &data.labels, self.file.task);
             scores.add(&data.labels, &outputs);
             each(&outputs);
-            Ok(())
-        })?;
+        }
         Ok(scores)
     }
 }

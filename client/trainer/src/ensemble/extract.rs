@@ -201,7 +201,6 @@ impl FeatureBank {
     }
 
     /// All parts.
-    #[must_use]
     pub fn parts(&self) -> &[Tensor] {
         &self.parts
     }

@@ -82,15 +82,17 @@ pub struct FitReport {
     pub notes: Vec<String>,
 }
 
-/// Trains a head on the training part of the data and writes it. `progress` hears of each epoch
-/// (done, of how many, mean loss).
+/// Hears of each epoch: how many are done, of how many, and the mean loss.
+pub type FitProgress<'a> = &'a mut dyn FnMut(u32, u32, f64);
+
+/// Trains a head on the training part of the data and writes it.
 ///
 /// # Errors
 /// If the release or the data cannot be used, the loss diverges, or the head cannot be written.
 pub fn fit(
     options: &FitOptions,
     device: Device,
-    progress: &mut dyn FnMut(u32, u32, f64),
+    progress: FitProgress<'_>,
     stopped: &dyn Fn() -> bool,
 ) -> Result<FitReport, EnsembleError> {
     let release = Release::open(&options.release)?;
@@ -139,7 +141,7 @@ impl<'a> Feed<'a> {
         let size = data.images.size();
         let pixels = (size[2] * size[3]) as u64;
         let of = |dims: [usize; 4]| {
-            (0..4).map(|level| dims[level] as u64 * pixels >> (4 + 2 * level)).sum::<u64>()
+            (0..4).map(|level| (dims[level] as u64 * pixels) >> (4 + 2 * level)).sum::<u64>()
         };
         let values: u64 = head.encoder_dims().into_iter().map(of).sum();
         let images = (data.len() * head.task.dates() * FeatureBank::ORIENTATIONS) as u64;
@@ -213,7 +215,7 @@ fn learn(
     feed: &Feed<'_>,
     parameters: &Parameters,
     epochs: u32,
-    (progress, stopped): (&mut dyn FnMut(u32, u32, f64), &dyn Fn() -> bool),
+    (progress, stopped): (FitProgress<'_>, &dyn Fn() -> bool),
 ) -> Result<Vec<(f64, f64)>, EnsembleError> {
     let (samples, device) = (feed.samples(), Tensor::device(&feed.samples().labels));
     let batches = samples.len().div_ceil(options.batch_size as usize) as u64;

@@ -66,7 +66,7 @@ fn markdown(rows: &[ScoreRow]) -> String {
     let _ = writeln!(text, "| head over | {} |\n| --- |{}", names.join(" | "), " ---: |".repeat(names.len()));
     for row in rows {
         let score =
-            |class: &&String| row.by_class.get(*class).map_or("–".to_owned(), |v| format!("{v:.3}"));
+            |class: &&String| row.by_class.get(*class).map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
         let scores: Vec<String> = classes.iter().map(score).collect();
         let _ = writeln!(text, "| {} | {} |", row.name, scores.join(" | "));
     }

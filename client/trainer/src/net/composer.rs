@@ -208,7 +208,6 @@ impl Composer {
 }
 
 /// Mean and variance of each channel over all images and positions of a map `[N, C, H, W]`.
-#[must_use]
 pub fn channel_moments(map: &Tensor) -> (Tensor, Tensor) {
     let flat = map.transpose(0, 1).flatten(1, -1).to_kind(Kind::Double);
     let mean = flat.mean_dim([1_i64].as_slice(), false, Kind::Double);

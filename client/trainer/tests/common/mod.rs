@@ -3,31 +3,44 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::model::{Backbone, ModelSpec, Task};
-use eosfed_common::plan::{Augmentation, ClassWeights, Training};
+use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::ReleaseNumber;
+use eosfed_common::model::{Backbone, BandRule, Composition, ModelSpec, Task, initial_weights, signature};
+use eosfed_common::plan::{Augmentation, ClassWeights, Mode, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
+use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
+use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, Method, fit};
 use eosfed_trainer::train::{TrainError, run};
+use tch::Device;
 
 /// Side of the scene in pixels.
 const SIDE: usize = 128;
+
+/// The class of a pixel of a scene: a checkerboard.
+pub(crate) fn class(x: usize, y: usize, phase: usize) -> usize {
+    (x / 16 + y / 16 + phase) % 2
+}
+
+/// The value of a pixel of a scene.
+pub(crate) fn pixel(x: usize, y: usize, band: usize, phase: usize) -> f32 {
+    let noise = ((y * SIDE + x) * 7919 + band * 104_729 + phase * 31) % 97;
+    noise as f32 / 97.0 + if class(x, y, phase) == band { 2.0 } else { 0.0 }
+}
 
 /// A scene of two bands in which a checkerboard of 16-pixel squares tells its two classes apart,
 /// with noise; another phase gives another scene.
 pub(crate) fn scene(folder: &Path, phase: usize, split: &str) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
-    let class = |at: usize| ((at / SIDE / 16) + (at % SIDE / 16) + phase) % 2;
-    let noise = |at: usize, band: usize| ((at * 7919 + band * 104_729 + phase * 31) % 97) as f32 / 97.0;
-    let pixels = 0..SIDE * SIDE;
-    let value = |band: usize| {
-        pixels.clone().map(move |at| if class(at) == band { 2.0 } else { 0.0 } + noise(at, band))
-    };
-    let bands = value(0).chain(value(1)).collect();
-    write(folder, "image.tif", 2, bands);
-    write(folder, "mask.tif", 1, pixels.clone().map(|at| class(at) as f32).collect());
+    let pixels = || (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y)));
+    let value = |band: usize| pixels().map(move |(x, y)| pixel(x, y, band, phase));
+    write(folder, "image.tif", 2, value(0).chain(value(1)).collect());
+    write(folder, "mask.tif", 1, pixels().map(|(x, y)| class(x, y, phase) as f32).collect());
     let text = format!(
         "task = \"segmentation\"\nbands = [\"red\", \"nir\"]\nclasses = [\"dark\", \"light\"]\nmask_values = [0, 1]\n\
          [layout]\nkind = \"scenes\"\nimages = [\"image.tif\"]\nmasks = [\"mask.tif\"]\ntile = 32\n[split]\n{split}\n"
@@ -93,4 +106,74 @@ pub(crate) fn metric(events: &[TrainerEvent], name: &str) -> f64 {
         Some(TrainerEvent::Finished { metrics, .. }) => metrics[name],
         other => panic!("not finished: {other:?}"),
     }
+}
+
+/// A release of two specialists: one for each band.
+pub(crate) fn release(folder: &Path) -> PathBuf {
+    let mut specialists = Vec::new();
+    for (seed, band) in (1..).zip(["nir", "red"]) {
+        let mut model = model();
+        model.bands = vec![band.to_owned()];
+        let place = folder.join(format!("only-{band}"));
+        fs::create_dir_all(&place).unwrap();
+        let path = place.join("weights.safetensors");
+        let weights = write_weights(&path, &signature(&model), &initial_weights(&model, seed)).unwrap();
+        let card = Card {
+            name: format!("only-{band}").parse().unwrap(),
+            version: 1,
+            weights,
+            weights_bytes: fs::metadata(&path).unwrap().len(),
+            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: 1.0, std: 1.0 }],
+            model,
+            input_size: None,
+            provenance: Provenance {
+                job: "j-00000000".parse().unwrap(),
+                mode: Mode::OneShot,
+                institutions: Vec::new(),
+                rounds: 0,
+                samples: 1,
+                seed,
+                frozen_at: Timestamp(0),
+            },
+            metrics: BTreeMap::new(),
+            energy: Energy::default(),
+            licence: "none".to_owned(),
+        };
+        fs::write(place.join("card.json"), serde_json::to_vec(&card).unwrap()).unwrap();
+        specialists.push(card);
+    }
+    let manifest = ReleaseManifest {
+        number: ReleaseNumber(1),
+        created_at: Timestamp(0),
+        note: String::new(),
+        specialists,
+    };
+    fs::write(folder.join(ReleaseManifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    folder.to_owned()
+}
+
+pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path) -> FitOptions {
+    FitOptions {
+        name: output.file_name().unwrap().to_string_lossy().into_owned(),
+        release: release.to_owned(),
+        data: data.to_owned(),
+        encoders: encoders.parse::<Choice>().unwrap(),
+        band_rule: BandRule::ByName,
+        method: Method::Fusion,
+        composition: Composition::default(),
+        output: output.to_owned(),
+        epochs: 1,
+        batch_size: 4,
+        learning_rate: 1e-3,
+        weight_decay: 0.05,
+        loss: Vec::new(),
+        class_weights: ClassWeights::None,
+        input_size: None,
+        cache: 1 << 30,
+        seed: 3,
+    }
+}
+
+pub(crate) fn fitted(options: &FitOptions) -> Result<(), EnsembleError> {
+    fit(options, Device::Cpu, &mut |_, _, _| {}, &|| false).map(|_| ())
 }

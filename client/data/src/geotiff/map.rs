@@ -1,0 +1,151 @@
+//! Writing a map of classes or values, tile by tile in any order, so that no more than a tile of it
+//! needs to be in memory.
+
+use std::io::{BufWriter, Seek, Write};
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use tiff::encoder::TiffEncoder;
+use tiff::tags::Tag;
+
+use super::{GeoReference, write_reference};
+use crate::error::DataError;
+
+/// Side of a tile of a map in pixels.
+pub const MAP_TILE: usize = 256;
+
+/// What a map's pixels are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MapKind {
+    /// Indices of classes, shown in these colours; 255 where there is no data.
+    Classes(Vec<[u8; 3]>),
+    /// 32-bit floats; NaN where there is no data.
+    Values,
+}
+
+/// A map to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapLayout {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// What its pixels are.
+    pub kind: MapKind,
+    /// Where on Earth it lies.
+    pub reference: Option<GeoReference>,
+}
+
+impl MapLayout {
+    /// Tiles in a row.
+    #[must_use]
+    pub const fn across(&self) -> usize {
+        self.width.div_ceil(MAP_TILE)
+    }
+
+    /// Tiles in a column.
+    #[must_use]
+    pub const fn down(&self) -> usize {
+        self.height.div_ceil(MAP_TILE)
+    }
+}
+
+/// Takes one tile: its column and row among the tiles, and its [`MAP_TILE`] squared pixels, row-major.
+pub type PutTile<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<(), DataError>;
+
+/// Writes a compressed, tiled GeoTIFF from the tiles that `fill` puts. The file appears whole or not
+/// at all.
+///
+/// # Errors
+/// What `fill` gives, or if a tile is missing or the file cannot be written.
+pub fn write_map<E: From<DataError>>(
+    path: &Path,
+    layout: &MapLayout,
+    fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| fail(&error))?;
+    {
+        let mut encoder = TiffEncoder::new(BufWriter::new(file.as_file())).map_err(|error| fail(&error))?;
+        let mut directory = encoder.image_directory().map_err(|error| fail(&error))?;
+        let count = layout.across() * layout.down();
+        let (mut offsets, mut sizes) = (vec![0_u32; count], vec![0_u32; count]);
+        fill(&mut |column, row, pixels| {
+            let packed = pack(&layout.kind, pixels).map_err(|error| fail(&error))?;
+            let offset = directory.write_data(&packed[..]).map_err(|error| fail(&error))?;
+            let at = row * layout.across() + column;
+            offsets[at] = u32::try_from(offset).map_err(|_| fail(&"the map is larger than TIFF allows"))?;
+            sizes[at] = u32::try_from(packed.len()).map_err(|error| fail(&error))?;
+            Ok(())
+        })?;
+        if let Some(missing) = sizes.iter().position(|size| *size == 0) {
+            return Err(fail(&format!("tile {missing} of {count} was never written")).into());
+        }
+        tags(&mut directory, layout, &offsets, &sizes).map_err(|error| fail(&error))?;
+        directory.finish().map_err(|error| fail(&error))?;
+    }
+    file.persist(path).map_err(|error| fail(&error.error))?;
+    Ok(())
+}
+
+fn pack(kind: &MapKind, pixels: &[f32]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    match kind {
+        MapKind::Classes(_) => {
+            encoder.write_all(&pixels.iter().map(|class| *class as u8).collect::<Vec<_>>())?;
+        }
+        MapKind::Values => {
+            encoder.write_all(&pixels.iter().flat_map(|value| value.to_ne_bytes()).collect::<Vec<_>>())?;
+        }
+    }
+    encoder.finish()
+}
+
+fn tags<W: Write + Seek>(
+    directory: &mut tiff::encoder::DirectoryEncoder<'_, W, tiff::encoder::TiffKindStandard>,
+    layout: &MapLayout,
+    offsets: &[u32],
+    sizes: &[u32],
+) -> Result<(), tiff::TiffError> {
+    const DEFLATE: u16 = 8;
+    const BLACK_IS_ZERO: u16 = 1;
+    const PALETTE: u16 = 3;
+    const UNSIGNED: u16 = 1;
+    const FLOAT: u16 = 3;
+    let tile = u32::try_from(MAP_TILE)?;
+    directory.write_tag(Tag::ImageWidth, u32::try_from(layout.width)?)?;
+    directory.write_tag(Tag::ImageLength, u32::try_from(layout.height)?)?;
+    directory.write_tag(Tag::Compression, DEFLATE)?;
+    directory.write_tag(Tag::SamplesPerPixel, 1_u16)?;
+    directory.write_tag(Tag::TileWidth, tile)?;
+    directory.write_tag(Tag::TileLength, tile)?;
+    directory.write_tag(Tag::TileOffsets, offsets)?;
+    directory.write_tag(Tag::TileByteCounts, sizes)?;
+    match &layout.kind {
+        MapKind::Classes(colours) => {
+            directory.write_tag(Tag::BitsPerSample, 8_u16)?;
+            directory.write_tag(Tag::SampleFormat, UNSIGNED)?;
+            directory.write_tag(Tag::PhotometricInterpretation, PALETTE)?;
+            directory.write_tag(Tag::ColorMap, &colour_map(colours)[..])?;
+            directory.write_tag(Tag::GdalNodata, "255")?;
+        }
+        MapKind::Values => {
+            directory.write_tag(Tag::BitsPerSample, 32_u16)?;
+            directory.write_tag(Tag::SampleFormat, FLOAT)?;
+            directory.write_tag(Tag::PhotometricInterpretation, BLACK_IS_ZERO)?;
+            directory.write_tag(Tag::GdalNodata, "nan")?;
+        }
+    }
+    match &layout.reference {
+        Some(reference) => write_reference(directory, reference),
+        None => Ok(()),
+    }
+}
+
+/// 256 reds, then greens, then blues, of 16 bits each (TIFF 6.0, section 5).
+fn colour_map(colours: &[[u8; 3]]) -> Vec<u16> {
+    let wide = |channel: usize, index: usize| colours.get(index).map_or(0, |c| u16::from(c[channel]) * 257);
+    (0..3).flat_map(|channel| (0..256).map(move |index| wide(channel, index))).collect()
+}

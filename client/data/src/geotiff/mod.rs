@@ -1,0 +1,128 @@
+//! GeoTIFF in and out: any number of bands, integers and floats, strips and tiles, interleaved or
+//! planar, with the georeference carried through as the tags that hold it.
+
+mod map;
+mod reader;
+
+use std::io::{BufWriter, Seek, Write};
+use std::path::Path;
+
+pub use map::{MAP_TILE, MapKind, MapLayout, PutTile, write_map};
+pub use reader::GeoTiff;
+use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
+use tiff::tags::Tag;
+
+use crate::error::DataError;
+use crate::raster::{Limits, Raster};
+
+/// The tags that say where on Earth a raster lies (OGC GeoTIFF 1.1, section 7), kept as they are.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GeoReference {
+    /// Pixel size in units of the reference system: x, y, z.
+    pub pixel_scale: Vec<f64>,
+    /// Pixel coordinates and their model coordinates, six numbers a point.
+    pub tie_point: Vec<f64>,
+    /// Affine transformation, 16 numbers; instead of the two above.
+    pub transformation: Vec<f64>,
+    /// Keys of the reference system.
+    pub keys: Vec<u16>,
+    /// Floating-point parameters of the keys.
+    pub doubles: Vec<f64>,
+    /// Text parameters of the keys.
+    pub text: String,
+}
+
+impl GeoReference {
+    /// The reference of a window whose upper left pixel is (`left`, `top`).
+    #[must_use]
+    pub fn shifted(&self, left: f64, top: f64) -> Self {
+        let mut moved = self.clone();
+        for point in moved.tie_point.chunks_exact_mut(6) {
+            point[0] -= left;
+            point[1] -= top;
+        }
+        if let [a, b, _, tx, e, f, _, ty, ..] = &mut moved.transformation[..] {
+            *tx += *a * left + *b * top;
+            *ty += *e * left + *f * top;
+        }
+        moved
+    }
+}
+
+/// Reads a GeoTIFF. Pixels with the file's GDAL_NODATA value become NaN.
+pub(crate) fn read_geotiff(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    GeoTiff::open(path, limits)?.whole(limits)
+}
+
+/// Writes 32-bit float bands as an uncompressed planar GeoTIFF. NaN is declared as nodata. The file
+/// appears whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written or is larger than TIFF allows.
+pub fn write_geotiff(path: &Path, raster: &Raster) -> Result<(), DataError> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| DataError::file(path, error))?;
+    encode(BufWriter::new(file.as_file()), raster).map_err(|error| DataError::file(path, error))?;
+    file.persist(path).map_err(|error| DataError::file(path, error.error))?;
+    Ok(())
+}
+
+fn encode<W: Write + Seek>(writer: W, raster: &Raster) -> Result<(), tiff::TiffError> {
+    const BLACK_IS_ZERO: u16 = 1;
+    const PLANAR: u16 = 2;
+    const FLOAT: u16 = 3;
+    let mut encoder = TiffEncoder::new(writer)?;
+    let mut directory = encoder.image_directory()?;
+    let bands = raster.bands;
+    let mut offsets = Vec::with_capacity(bands);
+    for band in 0..bands {
+        offsets.push(u32::try_from(directory.write_data(raster.band(band))?)?);
+    }
+    let strip = u32::try_from(raster.width * raster.height * 4)?;
+    directory.write_tag(Tag::ImageWidth, u32::try_from(raster.width)?)?;
+    directory.write_tag(Tag::ImageLength, u32::try_from(raster.height)?)?;
+    directory.write_tag(Tag::BitsPerSample, &vec![32_u16; bands][..])?;
+    directory.write_tag(Tag::Compression, 1_u16)?;
+    directory.write_tag(Tag::PhotometricInterpretation, BLACK_IS_ZERO)?;
+    directory.write_tag(Tag::StripOffsets, &offsets[..])?;
+    directory.write_tag(Tag::SamplesPerPixel, u16::try_from(bands)?)?;
+    directory.write_tag(Tag::RowsPerStrip, u32::try_from(raster.height)?)?;
+    directory.write_tag(Tag::StripByteCounts, &vec![strip; bands][..])?;
+    directory.write_tag(Tag::PlanarConfiguration, PLANAR)?;
+    directory.write_tag(Tag::SampleFormat, &vec![FLOAT; bands][..])?;
+    if bands > 1 {
+        directory.write_tag(Tag::ExtraSamples, &vec![0_u16; bands - 1][..])?;
+    }
+    directory.write_tag(Tag::GdalNodata, "nan")?;
+    if let Some(reference) = &raster.reference {
+        write_reference(&mut directory, reference)?;
+    }
+    directory.finish()
+}
+
+fn write_reference<W: Write + Seek>(
+    directory: &mut DirectoryEncoder<'_, W, TiffKindStandard>,
+    reference: &GeoReference,
+) -> Result<(), tiff::TiffError> {
+    let GeoReference { pixel_scale, tie_point, transformation, keys, doubles, text } = reference;
+    for (tag, values) in [
+        (Tag::ModelPixelScaleTag, pixel_scale),
+        (Tag::ModelTiepointTag, tie_point),
+        (Tag::ModelTransformationTag, transformation),
+        (Tag::GeoDoubleParamsTag, doubles),
+    ] {
+        if !values.is_empty() {
+            directory.write_tag(tag, &values[..])?;
+        }
+    }
+    if !keys.is_empty() {
+        directory.write_tag(Tag::GeoKeyDirectoryTag, &keys[..])?;
+    }
+    if !text.is_empty() {
+        directory.write_tag(Tag::GeoAsciiParamsTag, text.as_str())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Whole scenes mapped, and features for other programs, by a head trained here.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{class, fitted, options, pixel, release, scene};
+use eosfed_common::model::BandRule;
+use eosfed_common::weights::Signature;
+use eosfed_data::{GeoReference, Limits, Raster, Split, read_raster, write_geotiff};
+use eosfed_trainer::ensemble::{
+    Choice, ExportFormat, ExportOptions, FitOptions, PredictOptions, PredictReport, export_features,
+    predict_scene,
+};
+use tch::Device;
+
+/// A head trained on the checkerboard, in `folder/head`.
+fn head(folder: &Path) -> PathBuf {
+    tch::set_num_threads(1);
+    let release = release(&folder.join("release"));
+    let data = scene(&folder.join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    let output = folder.join("head");
+    fitted(&FitOptions { epochs: 2, ..options(&release, &data, "only-red", &output) }).unwrap();
+    output
+}
+
+/// A scene of another size, with the bands in another order and a hole without data.
+fn image(path: &Path, width: usize, height: usize) {
+    let value = |band: usize, x: usize, y: usize| {
+        if band == 1 && (10..20).contains(&x) && y < 5 { f32::NAN } else { pixel(x, y, 1 - band, 0) }
+    };
+    let places = (0..2).flat_map(|band| (0..height).flat_map(move |y| (0..width).map(move |x| (band, x, y))));
+    let data = places.map(|(band, x, y)| value(band, x, y)).collect();
+    let tie_point = vec![0.0, 0.0, 0.0, 500_000.0, 4_000_000.0, 0.0];
+    let reference = GeoReference { pixel_scale: vec![10.0, 10.0, 0.0], tie_point, ..GeoReference::default() };
+    write_geotiff(path, &Raster { width, height, bands: 2, data, reference: Some(reference) }).unwrap();
+}
+
+fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (PredictReport, Raster) {
+    let output = folder.join("map.tif");
+    let options = PredictOptions {
+        head: head.to_owned(),
+        release: None,
+        images: vec![vec![folder.join("scene.tif")]],
+        bands: vec!["nir".to_owned(), "red".to_owned()],
+        scale: 1.0,
+        offset: 0.0,
+        nodata: None,
+        window,
+        overlap,
+        output: output.clone(),
+        preview: Some(folder.join("map.png")),
+    };
+    let (mut last, mut count) = (0, 0);
+    let mut progress = |done, total| (last, count) = (done, total);
+    let report = predict_scene(&options, Device::Cpu, &mut progress).unwrap();
+    assert_eq!((last, count), (report.windows, report.windows));
+    // The reader here knows no palettes: the tag (262, one short, 3) is turned into plain grey.
+    let mut bytes = fs::read(&output).unwrap();
+    let at = bytes.windows(10).position(|entry| entry == [6, 1, 3, 0, 1, 0, 0, 0, 3, 0]).unwrap();
+    bytes[at + 8] = 1;
+    let grey = folder.join("grey.tif");
+    fs::write(&grey, bytes).unwrap();
+    (report, read_raster(&grey, &Limits::default()).unwrap())
+}
+
+/// Share of pixels with data that are right, and whether exactly the hole has none.
+fn accuracy(map: &Raster, columns: std::ops::Range<usize>) -> f64 {
+    let (mut right, mut all) = (0, 0);
+    for y in 0..map.height {
+        for x in columns.clone() {
+            let found = map.data[y * map.width + x];
+            if (10..20).contains(&x) && y < 5 {
+                assert!(found.is_nan(), "{x},{y} has no data, found {found}");
+                continue;
+            }
+            assert!(found.is_finite(), "{x},{y}");
+            (right, all) = (right + usize::from(found as usize == class(x, y, 0)), all + 1);
+        }
+    }
+    f64::from(right as u32) / f64::from(all)
+}
+
+#[test]
+fn a_scene_is_mapped_in_windows_with_its_place_and_its_holes() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    image(&folder.path().join("scene.tif"), 150, 100);
+    let (report, map) = mapped(folder.path(), &head, 64, 16);
+    assert_eq!((report.size, report.windows, report.no_data), ([150, 100], 6, 50));
+    assert_eq!(report.classes.iter().map(|(_, pixels)| pixels).sum::<u64>(), 150 * 100 - 50);
+    let reference = map.reference.as_ref().unwrap();
+    assert_eq!((reference.pixel_scale[0], reference.tie_point[3]), (10.0, 500_000.0));
+    let share = accuracy(&map, 0..150);
+    assert!(share > 0.8, "{share}");
+    assert_eq!(&fs::read(folder.path().join("map.png")).unwrap()[1..4], b"PNG");
+    // A window larger than the scene sees the same.
+    let (whole, other) = mapped(folder.path(), &head, 256, 64);
+    assert_eq!(whole.windows, 1);
+    let alike = map.data.iter().zip(&other.data).filter(|(a, b)| a == b).count();
+    assert!(alike as f64 > 0.9 * 15_000.0, "{alike}");
+}
+
+#[test]
+fn a_scene_wider_than_a_panel_has_no_seam() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    image(&folder.path().join("scene.tif"), 2200, 40);
+    let (report, map) = mapped(folder.path(), &head, 64, 16);
+    assert_eq!(report.no_data, 50);
+    let (away, seam) = (accuracy(&map, 1000..1100), accuracy(&map, 2024..2072));
+    assert!(away > 0.75 && seam > away - 0.05, "{away} {seam}");
+}
+
+#[test]
+fn images_that_do_not_fit_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    image(&folder.path().join("scene.tif"), 64, 64);
+    image(&folder.path().join("other.tif"), 64, 32);
+    let fail = |images: &[&str], bands: &[&str]| {
+        let options = PredictOptions {
+            head: head.clone(),
+            release: None,
+            images: vec![images.iter().map(|name| folder.path().join(name)).collect()],
+            bands: bands.iter().map(|band| (*band).to_owned()).collect(),
+            scale: 1.0,
+            offset: 0.0,
+            nodata: None,
+            window: 64,
+            overlap: 16,
+            output: folder.path().join("map.tif"),
+            preview: None,
+        };
+        let error = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap_err().to_string();
+        assert!(!folder.path().join("map.tif").exists());
+        error
+    };
+    assert!(fail(&["scene.tif"], &["nir", "green"]).contains("needs band `red`"));
+    assert!(fail(&["scene.tif"], &["red"]).contains("scene.tif: the bands red are declared, found `2`"));
+    let grid = fail(&["scene.tif", "other.tif"], &["a", "b", "c", "red"]);
+    assert!(grid.contains("other.tif: must lie on the same grid"), "{grid}");
+}
+
+#[test]
+fn features_are_written_for_other_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    let export = |options: &dyn Fn(ExportOptions) -> ExportOptions| {
+        let all = ExportOptions {
+            release: Some(folder.path().join("release")),
+            head: None,
+            encoders: Choice::All,
+            band_rule: BandRule::ByName,
+            data: folder.path().join("data"),
+            split: Split::Test,
+            input_size: None,
+            maps: false,
+            format: ExportFormat::Safetensors,
+            output: folder.path().join("features.safetensors"),
+        };
+        export_features(&options(all), Device::Cpu, &mut |_, _| ()).unwrap()
+    };
+    let report = export(&|options| options);
+    let count = report.keys.len();
+    assert_eq!(report.encoders, ["only-nir", "only-red"]);
+    assert_eq!(report.tensors[0], ("pooled".to_owned(), vec![count, 640]));
+    assert_eq!(report.tensors[1], ("label".to_owned(), vec![count, 32, 32]));
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("features.json")).unwrap()).unwrap();
+    assert_eq!(json["keys"].as_array().unwrap().len(), count);
+
+    let numpy = folder.path().join("numpy");
+    let fused = export(&|options| ExportOptions {
+        head: Some(head.clone()),
+        maps: true,
+        format: ExportFormat::Numpy,
+        output: numpy.clone(),
+        ..options
+    });
+    assert_eq!(fused.tensors[2], ("map.0".to_owned(), vec![count, 40, 8, 8]));
+    let bytes = fs::read(numpy.join("map_0.npy")).unwrap();
+    assert_eq!((&bytes[..6], bytes.len() % 64), (&b"\x93NUMPY"[..], count * 40 * 64 * 4 % 64));
+    assert!(String::from_utf8_lossy(&bytes[10..128]).contains(&format!("'shape': ({count}, 40, 8, 8, )")));
+
+    // The file holds what the header says: the pooled features are the means of the last map.
+    let both = export(&|options| ExportOptions { maps: true, ..options });
+    let shapes = both.tensors.into_iter().filter(|(name, _)| name != "label").collect();
+    let path = folder.path().join("features.safetensors");
+    let found = read_floats(&path, &Signature(shapes));
+    let mean = found["map.3"][..1].iter().sum::<f32>();
+    assert!((found["pooled"][0] - mean).abs() < 1e-6, "one position: {} {mean}", found["pooled"][0]);
+}
+
+/// The float tensors of a file that also holds integers.
+fn read_floats(path: &Path, wanted: &Signature) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let bytes = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let values = |name: &str| {
+        let range = header[name]["data_offsets"].as_array().unwrap();
+        let at = |index: usize| 8 + length + range[index].as_u64().unwrap() as usize;
+        bytes[at(0)..at(1)].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    };
+    wanted.0.keys().map(|name| (name.clone(), values(name))).collect()
+}
