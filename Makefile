@@ -58,8 +58,8 @@ deny: ## Check licences, sources and bans of the dependencies
 
 goldens: ## Make the network's golden tests again with timm, in a throw-away environment
 	$(PYTHON) -m venv $(TARGET)/goldens
-	$(TARGET)/goldens/bin/pip install --quiet torch==2.13.0 timm==1.0.31 safetensors
-	$(TARGET)/goldens/bin/python client/trainer/goldens/generate.py
+	$(TARGET)/goldens/bin/pip install --quiet torch==2.13.0 timm==1.0.31 torchmetrics==1.9.0 safetensors
+	for script in client/trainer/goldens/generate*.py; do $(TARGET)/goldens/bin/python $$script; done
 
 clean-demo: ## Remove the demo's results
 	rm -rf "$(RESULTS)"

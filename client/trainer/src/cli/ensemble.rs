@@ -200,7 +200,7 @@ impl From<SplitArgument> for Split {
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people.
     #[default]
     Table,

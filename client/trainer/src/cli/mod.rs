@@ -1,5 +1,6 @@
 //! The command line: reads arguments, calls the library, prints.
 
+mod baseline;
 mod ensemble;
 mod predict;
 mod train;
@@ -40,6 +41,7 @@ enum Command {
     Fit(ensemble::FitArguments),
     Score(ensemble::ScoreArguments),
     Predict(predict::PredictArguments),
+    Baseline(baseline::BaselineArguments),
     Features(predict::FeaturesArguments),
     /// Look into a release: how it takes your bands, and what each of its specialists brings.
     #[command(subcommand, arg_required_else_help = true)]
@@ -89,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Train { task, pretty } => train::train(&task, pretty),
         Command::Fit(arguments) => ensemble::fit(&arguments),
         Command::Score(arguments) => ensemble::score(&arguments),
+        Command::Baseline(arguments) => baseline::baseline(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Features(arguments) => predict::features(&arguments),
         Command::Ensemble(command) => ensemble::look_into(&command),

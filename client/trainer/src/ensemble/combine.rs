@@ -117,7 +117,7 @@ mod tests {
     fn a_router_weighs_by_what_it_sees_also_for_each_pixel() {
         let shapes = [("router.weight".to_owned(), vec![2, 4]), ("router.bias".to_owned(), vec![2])];
         let values =
-            [("router.weight".to_owned(), vec![0.0; 8]), ("router.bias".to_owned(), vec![40.0, 0.0])];
+            [("router.weight".to_owned(), vec![0.0; 8]), ("router.bias".to_owned(), vec![200.0, 0.0])];
         let parameters = Parameters::new(Signature(shapes.into()), &values.into(), Device::Cpu);
         let get = |name: &str| parameters.get(name);
         let router = Combiner::Router { weight: get("router.weight"), bias: get("router.bias") };

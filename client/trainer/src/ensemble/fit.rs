@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::{BandRule, Composition, NamedBand, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::{Augmentation, ClassWeights, Loss};
 use eosfed_common::weights::write_atomically;
-use eosfed_data::{BandStatistics, Dataset, Limits, Sample, Split, Target};
+use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -298,20 +298,13 @@ fn describe(
     Ok((head, notes))
 }
 
-/// Mean and standard deviation of a regression's targets over the training part.
+/// The scale of a regression's targets in the training part.
 fn target_scale(dataset: &Dataset) -> Result<Option<TargetScale>, EnsembleError> {
     let config = dataset.config();
     if config.task != Task::Regression {
         return Ok(None);
     }
-    let mut moments = BandStatistics::new(&config.classes[0]);
-    for Sample { target, .. } in &dataset.load(Split::Train, &config.bands[..1])?.samples {
-        if let Target::Values(values) = target {
-            moments.add(values);
-        }
-    }
-    let scale = if moments.std() > 0.0 { moments.std() } else { 1.0 };
-    Ok(Some(TargetScale { offset: moments.mean, scale, unit: String::new() }))
+    Ok(train::target_scale(config.task, &dataset.load(Split::Train, &config.bands[..1])?.samples))
 }
 
 fn write(

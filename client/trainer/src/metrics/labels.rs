@@ -50,13 +50,14 @@ impl LabelScores {
 
     pub(super) fn summary(&self) -> Vec<(&'static str, f64)> {
         let counts = self.counts();
-        // A class that is neither there nor predicted counts as 0, as torchmetrics has it here.
+        // A class that no image has counts as 0, as torchmetrics has it here.
+        let precision: Vec<_> = self.average_precision().iter().map(|ap| Some(ap.unwrap_or(0.0))).collect();
         let f1 = |[tp, fp, fng]: &[f64; 3]| Some(2.0 * tp / (2.0 * tp + fp + fng).max(1.0));
         let all: f64 = self.classes.iter().map(|class| class.len() as f64).sum();
         let wrong: f64 = counts.iter().map(|[_, fp, fng]| fp + fng).sum();
         let accuracy = if all > 0.0 { 1.0 - wrong / all } else { 0.0 };
         vec![
-            ("map", mean(&self.average_precision())),
+            ("map", mean(&precision)),
             ("macro_f1", mean(&counts.iter().map(f1).collect::<Vec<_>>())),
             ("accuracy", accuracy),
         ]

@@ -1,4 +1,4 @@
-//! Scores of predictions, as torchmetrics 1.8 defines them (`goldens/metrics.py` keeps its answers).
+//! Scores of predictions, as torchmetrics 1.9 defines them (`goldens/metrics.json` keeps its answers).
 
 mod confusion;
 mod labels;

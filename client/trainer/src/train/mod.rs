@@ -1,5 +1,6 @@
 //! Training of one specialist: from a task file to frozen weights, with checkpoints in between.
 
+mod baseline;
 mod batches;
 mod checkpoint;
 mod fit;
@@ -8,6 +9,8 @@ mod optimizer;
 mod prepared;
 mod run;
 
+pub(crate) use baseline::target_scale;
+pub use baseline::{Baseline, BaselineReport, baselines};
 pub use batches::{Batches, Changes};
 pub use fit::{Cancelled, EpochReport, FitError, Fitting, Plan, predict};
 pub(crate) use loss::at_label_size;
