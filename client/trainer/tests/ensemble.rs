@@ -12,7 +12,9 @@ use eosfed_common::card::ReleaseManifest;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection};
 use eosfed_data::Split;
-use eosfed_trainer::ensemble::{FitOptions, Method, ablate, ablation_chart, report, score};
+use eosfed_trainer::ensemble::{
+    FitOptions, Method, PruneOptions, ablate, ablation_chart, prune, report, score,
+};
 use tch::Device;
 
 #[test]
@@ -141,6 +143,40 @@ fn leaving_out_what_a_head_relies_on_costs_most() {
     let picture = folder.path().join("ablation.png");
     ablation_chart(&report, &picture).unwrap();
     assert_eq!(&fs::read(picture).unwrap()[1..4], b"PNG");
+}
+
+#[test]
+fn pruning_keeps_what_was_chosen_and_says_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    tch::set_num_threads(1);
+    let head = folder.path().join("head");
+    let selection = Selection::Smooth { penalty: 0.1, scale: false };
+    let composition = Composition { selection, ..Composition::default() };
+    fitted(&FitOptions { composition, ..options(&release, &data, "all", &head) }).unwrap();
+    let options = |top_k, head: &std::path::Path| PruneOptions {
+        head: head.to_owned(),
+        release: None,
+        top_k,
+        train: data.clone(),
+        data: data.clone(),
+        split: Split::Test,
+        output: folder.path().join("pruned"),
+    };
+    let report = prune(&options(1, &head), Device::Cpu, &|| false).unwrap();
+    assert_eq!((report.before.encoders.len(), report.after.encoders.len()), (2, 1));
+    assert!(report.after.bytes * 2 == report.before.bytes && report.after.score > 0.45, "{report:?}");
+    assert!(report.after.encoders[0].starts_with("only-") && report.after.encoders[0].ends_with("@1"));
+    let row = score(&folder.path().join("pruned"), None, &data, Split::Test, Device::Cpu).unwrap();
+    assert_eq!(row.metrics["miou"], report.after.score);
+    assert!(folder.path().join("pruned/prune.json").exists());
+    let all = prune(&options(3, &head), Device::Cpu, &|| false).unwrap_err().to_string();
+    assert!(all.contains("between 1 and 2, found `3`"), "{all}");
+    let plain = folder.path().join("plain");
+    fitted(&common::options(&release, &data, "all", &plain)).unwrap();
+    let unlearned = prune(&options(1, &plain), Device::Cpu, &|| false).unwrap_err().to_string();
+    assert!(unlearned.contains("--select"), "{unlearned}");
 }
 
 #[test]

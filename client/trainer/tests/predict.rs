@@ -12,8 +12,7 @@ use eosfed_common::model::BandRule;
 use eosfed_common::weights::Signature;
 use eosfed_data::{GeoReference, Limits, Raster, Split, read_raster, write_geotiff};
 use eosfed_trainer::ensemble::{
-    Choice, ExportFormat, ExportOptions, FitOptions, PredictOptions, PredictReport, export_features,
-    predict_scene,
+    Choice, ExportFormat, ExportOptions, PredictOptions, PredictReport, export_features, predict_scene,
 };
 use tch::Device;
 
@@ -23,7 +22,9 @@ fn head(folder: &Path) -> PathBuf {
     let release = release(&folder.join("release"));
     let data = scene(&folder.join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
     let output = folder.join("head");
-    fitted(&FitOptions { epochs: 2, ..options(&release, &data, "only-red", &output) }).unwrap();
+    let mut options = options(&release, &data, "only-red", &output);
+    options.training.epochs = 2;
+    fitted(&options).unwrap();
     output
 }
 

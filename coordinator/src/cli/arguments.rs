@@ -154,6 +154,18 @@ pub enum Release {
         #[arg(long, default_value = "")]
         note: String,
     },
+    /// Cut a smaller release: only the specialists that pruning has kept
+    ///
+    /// `eosfed-trainer ensemble prune` finds which, from a head with a learned selection, and measures
+    /// size, speed and score before and after. The old release stays as it is, and so do heads over it.
+    Prune {
+        /// Its prune.json, or the folder in which that lies
+        #[arg(long)]
+        from: PathBuf,
+        /// What changed; default: the measured figures
+        #[arg(long)]
+        note: Option<String>,
+    },
     /// List releases
     List,
     /// Show a release

@@ -11,7 +11,7 @@ use eosfed_common::net::transfer::download;
 use eosfed_common::weights::write_atomically;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::arguments::{Output, Release};
@@ -36,6 +36,14 @@ pub(super) async fn run(
             let answer = connection.operator.create_release(request).await;
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
+        Release::Prune { from, note } => {
+            let pruned = Pruned::read(from)?;
+            let note = note.clone().unwrap_or_else(|| pruned.note());
+            let specialists = pruned.after.encoders;
+            let request = v1::CreateReleaseRequest { specialists, note, idempotency_key: key() };
+            let answer = connection.operator.create_release(request).await;
+            show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
+        }
         Release::List => {
             let answer = connection.operator.list_releases(v1::ListReleasesRequest {}).await;
             let list = connection.answer(answer)?.manifests_json;
@@ -50,6 +58,50 @@ pub(super) async fn run(
         Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `eosfed-trainer ensemble prune` has found; the fields that matter here.
+#[derive(Deserialize)]
+struct Pruned {
+    release: u32,
+    metric: String,
+    before: Side,
+    after: Side,
+}
+
+#[derive(Deserialize)]
+struct Side {
+    encoders: Vec<String>,
+    bytes: u64,
+    milliseconds: f64,
+    score: f64,
+}
+
+impl Pruned {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let path = if path.is_dir() { path.join("prune.json") } else { path.to_owned() };
+        let json = fs::read(&path).with_context(|| {
+            format!("cannot read {}; make it with `eosfed-trainer ensemble prune`", path.display())
+        })?;
+        serde_json::from_slice(&json)
+            .with_context(|| format!("{}: not the result of pruning", path.display()))
+    }
+
+    /// What people should know of the smaller release.
+    fn note(&self) -> String {
+        let Self { release, metric, before, after } = self;
+        format!(
+            "release {release} pruned from {} to {} specialists: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
+            before.encoders.len(),
+            after.encoders.len(),
+            before.score,
+            after.score,
+            print::bytes(before.bytes),
+            print::bytes(after.bytes),
+            before.milliseconds,
+            after.milliseconds
+        )
+    }
 }
 
 async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {

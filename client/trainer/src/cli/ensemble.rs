@@ -8,7 +8,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, NamedBand, Selection};
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_data::{Dataset, Limits, Split};
-use eosfed_trainer::ensemble::{self, AblationReport, Choice, FitOptions, FitReport, Method, Release};
+use eosfed_trainer::ensemble::{
+    self, AblationReport, Choice, FitOptions, FitReport, HeadTraining, Method, PruneOptions, PruneReport,
+    Release,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{DeviceArgument, raised, stop_flag};
@@ -151,11 +154,35 @@ pub(super) struct ExplainArguments {
     bands: BandsArgument,
 }
 
+/// Keep only the encoders that a head has learned to choose, and say what that costs.
+///
+/// Trains the head again over the kept ones as it was trained, scores both, and writes prune.json,
+/// from which `eosfed release prune` cuts the smaller release.
+///
+/// Example: eosfed-trainer ensemble prune heads/smooth --top-k 5 --train labelled --data test --output heads/pruned
+#[derive(Args)]
+pub(super) struct PruneArguments {
+    /// Folder of a head with a learned selection (`fit --select`).
+    head: PathBuf,
+    /// How many encoders to keep.
+    #[arg(long)]
+    top_k: usize,
+    /// The labelled data that the head was trained on: a dataset.toml or its folder.
+    #[arg(long)]
+    train: PathBuf,
+    #[command(flatten)]
+    on: OnArguments,
+    /// Folder for the smaller head.
+    #[arg(long)]
+    output: PathBuf,
+}
+
 /// `eosfed-trainer ensemble`.
 #[derive(Subcommand)]
 pub(super) enum EnsembleCommand {
     Explain(ExplainArguments),
     Ablate(AblateArguments),
+    Prune(PruneArguments),
 }
 
 /// What heads are tried on.
@@ -335,18 +362,20 @@ pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
         },
         composition: composition(arguments),
         output: arguments.output.clone(),
-        epochs: arguments.epochs,
-        batch_size: arguments.batch_size,
-        learning_rate: arguments.learning_rate,
-        weight_decay: arguments.weight_decay,
-        loss: arguments.loss.clone(),
-        class_weights: if arguments.balanced { ClassWeights::Balanced } else { ClassWeights::None },
+        training: HeadTraining {
+            epochs: arguments.epochs,
+            batch_size: arguments.batch_size,
+            learning_rate: arguments.learning_rate,
+            weight_decay: arguments.weight_decay,
+            loss: arguments.loss.clone(),
+            class_weights: if arguments.balanced { ClassWeights::Balanced } else { ClassWeights::None },
+            seed: arguments.seed,
+        },
         input_size: arguments.input_size,
         cache: (arguments.cache_gb.max(0.0) * 1e9) as u64,
-        seed: arguments.seed,
     };
     let style = ProgressStyle::with_template("fitting {wide_bar} {pos}/{len} epochs  {msg}")?;
-    let bar = ProgressBar::new(u64::from(options.epochs)).with_style(style);
+    let bar = ProgressBar::new(u64::from(options.training.epochs)).with_style(style);
     let flag = stop_flag()?;
     let mut progress = |epoch: u32, epochs: u32, loss: f64| {
         bar.set_length(u64::from(epochs));
@@ -399,6 +428,7 @@ pub(super) fn look_into(command: &EnsembleCommand) -> anyhow::Result<ExitCode> {
     match command {
         EnsembleCommand::Explain(arguments) => explain(arguments),
         EnsembleCommand::Ablate(arguments) => ablate(arguments),
+        EnsembleCommand::Prune(arguments) => prune(arguments),
     }
 }
 
@@ -436,6 +466,48 @@ fn ablation_table(report: &AblationReport) -> Table {
         table.add_row([ablation.specialist.clone(), weight, without, format!("{:+.3}", ablation.change)]);
     }
     for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn prune(arguments: &PruneArguments) -> anyhow::Result<ExitCode> {
+    let PruneArguments { head, top_k, train, on, output } = arguments;
+    let device = eosfed_trainer::device::set_up(on.device.into(), on.threads)?;
+    let options = PruneOptions {
+        head: head.clone(),
+        release: on.release.clone(),
+        top_k: *top_k,
+        train: train.clone(),
+        data: on.data.clone(),
+        split: on.split.into(),
+        output: output.clone(),
+    };
+    let flag = stop_flag()?;
+    let report = ensemble::prune(&options, device, &|| raised(&flag))?;
+    match on.format {
+        Format::Table => println!("{}", prune_table(&report)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prune_table(report: &PruneReport) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["", "before", "after"]);
+    let sides = [&report.before, &report.after];
+    let row = |name: &str, cell: &dyn Fn(&ensemble::PruneSide) -> String| {
+        vec![name.to_owned(), cell(sides[0]), cell(sides[1])]
+    };
+    table.add_row(row("encoders", &|side| side.encoders.len().to_string()));
+    table.add_row(row("size of their weights, MB", &|side| format!("{:.1}", side.bytes as f64 / 1e6)));
+    table.add_row(row("head parameters", &|side| side.head_parameters.to_string()));
+    table.add_row(row("milliseconds a sample", &|side| format!("{:.1}", side.milliseconds)));
+    table.add_row(row(&report.metric, &|side| format!("{:.3}", side.score)));
+    table.add_row(vec!["kept".to_owned(), String::new(), report.after.encoders.join("\n")]);
+    for column in 1..3 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

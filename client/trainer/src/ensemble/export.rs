@@ -109,7 +109,7 @@ impl Source {
             target: None,
             input_size: options.input_size,
             samples: 0,
-            seed: 0,
+            training: None,
         };
         let nothing = Parameters::new(head.composition.signature(&head.encoder_dims()), &[].into(), device);
         let composer = Composer::new(head.composition, &head.encoder_dims(), &nothing, 0);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::{BandRule, Composition, NamedBand, Selection, TargetScale, Task, initial_tensors};
-use eosfed_common::plan::{Augmentation, ClassWeights, Loss};
+use eosfed_common::plan::{Augmentation, Loss};
 use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::{Series, line_chart};
@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 use super::EnsembleError;
 use super::combine::Combiner;
 use super::extract::{Extractor, FeatureBank};
-use super::head_file::{HeadFile, Method};
+use super::head_file::{HeadFile, HeadTraining, Method};
 use super::release::{Choice, Release};
 use crate::net::channel_moments;
 use crate::parameters::Parameters;
@@ -42,25 +42,13 @@ pub struct FitOptions {
     pub composition: Composition,
     /// Where the head goes.
     pub output: PathBuf,
-    /// Passes over the labelled samples in all eight orientations.
-    pub epochs: u32,
-    /// Samples in a step.
-    pub batch_size: u32,
-    /// Top of the schedule.
-    pub learning_rate: f64,
-    /// Decay of the head's weights.
-    pub weight_decay: f64,
-    /// Terms of the loss; empty: the task's usual one.
-    pub loss: Vec<Loss>,
-    /// Weights of classes.
-    pub class_weights: ClassWeights,
+    /// How to train.
+    pub training: HeadTraining,
     /// Side to which tiles are resized.
     pub input_size: Option<u32>,
     /// Bytes up to which the specialists' maps of all samples are kept in memory; above, they are
     /// computed in every pass.
     pub cache: u64,
-    /// Seed of start and order.
-    pub seed: u64,
 }
 
 /// What training a head gave.
@@ -112,11 +100,11 @@ pub fn fit(
     drop(loaded.samples);
     let feed = Feed::new(&extractor, data, &head, options.cache);
     let signature = head.signature();
-    let mut initial = initial_tensors(&signature, options.seed);
+    let mut initial = initial_tensors(&signature, options.training.seed);
     feed.moments(&mut initial);
     let parameters = Parameters::new(signature, &initial, device).trainable();
-    let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.epochs) };
-    let curve = learn(options, &head, &feed, &parameters, epochs, (progress, stopped))?;
+    let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.training.epochs) };
+    let curve = learn(&options.training, &head, &feed, &parameters, epochs, (progress, stopped))?;
     let combiner = Combiner::new(&head, &parameters, 0);
     write(&options.output, &head, &parameters, &curve)?;
     Ok(FitReport {
@@ -210,7 +198,7 @@ impl<'a> Feed<'a> {
 
 /// The training loop; gives the loss after each epoch by step.
 fn learn(
-    options: &FitOptions,
+    options: &HeadTraining,
     head: &HeadFile,
     feed: &Feed<'_>,
     parameters: &Parameters,
@@ -270,7 +258,7 @@ fn describe(
         Choice::Random(_) => {
             train::normalisation(&config.bands, &dataset.load(Split::Train, &config.bands)?.samples)
         }
-        Choice::All | Choice::Named(_) => Vec::new(),
+        Choice::All | Choice::Named(_) | Choice::Given(_) => Vec::new(),
     };
     let bands = config.bands.iter().zip(config.band_infos());
     let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
@@ -290,7 +278,7 @@ fn describe(
         target: target_scale(dataset)?,
         input_size: options.input_size,
         samples: 0,
-        seed: options.seed,
+        training: (options.method != Method::MeanLogits).then(|| options.training.clone()),
     };
     head.composition
         .check(&head.encoder_dims())

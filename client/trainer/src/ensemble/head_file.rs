@@ -6,6 +6,7 @@ use std::path::Path;
 use eosfed_common::card::{BandNormalisation, Card};
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Backbone, Composition, MapDims, TargetScale, Task, head_signature};
+use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_common::weights::{Digest, Signature};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,26 @@ pub enum Method {
     Router,
 }
 
+/// How a head is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadTraining {
+    /// Passes over the labelled samples in all eight orientations.
+    pub epochs: u32,
+    /// Samples in a step.
+    pub batch_size: u32,
+    /// Top of the schedule.
+    pub learning_rate: f64,
+    /// Decay of the head's weights.
+    pub weight_decay: f64,
+    /// Terms of the loss; empty: the task's usual one.
+    pub loss: Vec<Loss>,
+    /// Weights of classes.
+    pub class_weights: ClassWeights,
+    /// Seed of start and order.
+    pub seed: u64,
+}
+
 /// The contents of `head.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,8 +121,8 @@ pub struct HeadFile {
     pub input_size: Option<u32>,
     /// Labelled samples it was trained on.
     pub samples: usize,
-    /// Seed of its training.
-    pub seed: u64,
+    /// How it was trained; absent where nothing was.
+    pub training: Option<HeadTraining>,
 }
 
 impl HeadFile {

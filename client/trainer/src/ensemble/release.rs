@@ -16,7 +16,7 @@ use crate::net::{Compute, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
 
 /// Which encoders a head is built on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
     /// All of the release.
     All,
@@ -24,6 +24,8 @@ pub enum Choice {
     Named(Vec<SpecialistName>),
     /// One that has learned nothing, from this seed: the baseline.
     Random(u64),
+    /// These, as another head has them.
+    Given(Vec<HeadEncoder>),
 }
 
 impl std::str::FromStr for Choice {
@@ -81,7 +83,7 @@ impl Release {
         &self.folder
     }
 
-    /// The cards of the chosen specialists; none for a random encoder.
+    /// The cards of the chosen specialists; none where they are not chosen from the release.
     ///
     /// # Errors
     /// If a name is not in the release, or the release is empty.
@@ -104,7 +106,7 @@ impl Release {
                 };
                 names.iter().map(find).collect()
             }
-            Choice::Random(_) => Ok(Vec::new()),
+            Choice::Random(_) | Choice::Given(_) => Ok(Vec::new()),
         }
     }
 
@@ -125,6 +127,9 @@ impl Release {
             let backbone =
                 self.manifest.specialists.first().map_or(Backbone::Atto, |card| card.model.backbone);
             return Ok((vec![HeadEncoder::random(backbone, *seed, normalisation)], Vec::new()));
+        }
+        if let Choice::Given(encoders) = choice {
+            return Ok((encoders.clone(), Vec::new()));
         }
         let (mut encoders, mut words) = (Vec::new(), Vec::new());
         for card in self.cards(choice)? {
@@ -189,7 +194,8 @@ impl Release {
         Ok((card, read(&path, &signature(&card.model))?))
     }
 
-    fn card(&self, name: &str, digest: Digest) -> Result<&Card, EnsembleError> {
+    /// The card of a specialist by name and digest.
+    pub(super) fn card(&self, name: &str, digest: Digest) -> Result<&Card, EnsembleError> {
         let found = self
             .manifest
             .specialists

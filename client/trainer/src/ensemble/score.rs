@@ -34,8 +34,8 @@ pub struct ScoreRow {
     pub samples: usize,
     /// Seconds from files to predictions.
     pub seconds: f64,
-    /// Seed of the head's training.
-    pub seed: u64,
+    /// Seed of the head's training, if there was one.
+    pub seed: Option<u64>,
     /// The task.
     pub task: Task,
     /// Of each sample: the class of each pixel, or its value.
@@ -78,7 +78,7 @@ pub fn score(
         head_parameters: head.parameters,
         samples,
         seconds: start.elapsed().as_secs_f64(),
-        seed: head.file.seed,
+        seed: head.file.training.as_ref().map(|training| training.seed),
         task,
         predictions,
     })

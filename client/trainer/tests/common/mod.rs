@@ -15,7 +15,7 @@ use eosfed_common::plan::{Augmentation, ClassWeights, Mode, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
-use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, Method, fit};
+use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, HeadTraining, Method, fit};
 use eosfed_trainer::train::{TrainError, run};
 use tch::Device;
 
@@ -162,15 +162,17 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
         method: Method::Fusion,
         composition: Composition::default(),
         output: output.to_owned(),
-        epochs: 1,
-        batch_size: 4,
-        learning_rate: 1e-3,
-        weight_decay: 0.05,
-        loss: Vec::new(),
-        class_weights: ClassWeights::None,
+        training: HeadTraining {
+            epochs: 1,
+            batch_size: 4,
+            learning_rate: 1e-3,
+            weight_decay: 0.05,
+            loss: Vec::new(),
+            class_weights: ClassWeights::None,
+            seed: 3,
+        },
         input_size: None,
         cache: 1 << 30,
-        seed: 3,
     }
 }
 

@@ -1,0 +1,155 @@
+//! From a learned selection to a smaller ensemble: the encoders with the largest weights are kept,
+//! the head is trained again over them as it was trained, and both are scored.
+
+use std::path::{Path, PathBuf};
+
+use eosfed_common::model::{BandRule, Composition, Selection};
+use eosfed_common::weights::write_atomically;
+use eosfed_data::Split;
+use serde::Serialize;
+use tch::Device;
+
+use super::downstream::Downstream;
+use super::fit::{FitOptions, fit, selects};
+use super::head_file::{HeadFile, Method};
+use super::release::{Choice, Release};
+use super::{EnsembleError, score};
+
+/// What to prune and how it is judged.
+#[derive(Debug, Clone)]
+pub struct PruneOptions {
+    /// A head with a learned selection.
+    pub head: PathBuf,
+    /// Its release; `None`: where it was when the head was trained.
+    pub release: Option<PathBuf>,
+    /// How many encoders to keep.
+    pub top_k: usize,
+    /// The labelled data that the head was trained on.
+    pub train: PathBuf,
+    /// What both heads are scored on.
+    pub data: PathBuf,
+    /// The part of it.
+    pub split: Split,
+    /// Where the smaller head goes.
+    pub output: PathBuf,
+}
+
+/// A head before or after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PruneSide {
+    /// Its specialists as `NAME@VERSION`.
+    pub encoders: Vec<String>,
+    /// Size of their weights files.
+    pub bytes: u64,
+    /// Parameters of the head.
+    pub head_parameters: usize,
+    /// From file to answer, for each sample.
+    pub milliseconds: f64,
+    /// The main metric.
+    pub score: f64,
+}
+
+/// What pruning gives and costs; `prune.json` in the folder of the smaller head.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PruneReport {
+    /// Number of the release that was pruned.
+    pub release: u32,
+    /// Name of the metric.
+    pub metric: String,
+    /// With all encoders.
+    pub before: PruneSide,
+    /// With those kept.
+    pub after: PruneSide,
+}
+
+/// Prunes a head.
+///
+/// # Errors
+/// If the head has no learned selection, `top_k` is not between 1 and the number of its encoders, or
+/// training or scoring fails.
+pub fn prune(
+    options: &PruneOptions,
+    device: Device,
+    stopped: &dyn Fn() -> bool,
+) -> Result<PruneReport, EnsembleError> {
+    let head = Downstream::open(&options.head, options.release.as_deref(), device)?;
+    let kept = choose(&head, options)?;
+    let file = &head.file;
+    let folder = options.release.clone().unwrap_or_else(|| PathBuf::from(&file.release_folder));
+    let Some(training) = file.training.clone() else {
+        return Err(EnsembleError::file(&options.head, "the head does not say how it was trained"));
+    };
+    let release = Release::open(&folder)?;
+    let smaller = FitOptions {
+        name: format!("{} (top {})", file.name, options.top_k),
+        release: folder.clone(),
+        data: options.train.clone(),
+        encoders: Choice::Given(kept.iter().map(|at| file.encoders[*at].clone()).collect()),
+        band_rule: BandRule::ByName,
+        method: Method::Fusion,
+        composition: Composition { selection: Selection::All, ..file.composition },
+        output: options.output.clone(),
+        training,
+        input_size: file.input_size,
+        cache: 2 << 30,
+    };
+    fit(&smaller, device, &mut |_, _, _| (), stopped)?;
+    let report = PruneReport {
+        release: release.manifest().number.0,
+        metric: file.task.main_metric().to_owned(),
+        before: side(&options.head, &folder, options, device)?,
+        after: side(&options.output, &folder, options, device)?,
+    };
+    let path = options.output.join("prune.json");
+    let json = serde_json::to_vec_pretty(&report).expect("a report is plain data");
+    write_atomically(&path, &json).map_err(|error| EnsembleError::file(&path, error))?;
+    Ok(report)
+}
+
+/// Positions of the encoders to keep, in their order.
+fn choose(head: &Downstream, options: &PruneOptions) -> Result<Vec<usize>, EnsembleError> {
+    let (file, count) = (&head.file, head.file.encoders.len());
+    let Some(weights) = head.weights().filter(|_| selects(&file.composition)) else {
+        let reason =
+            "the head has no learned selection; train one with `fit --select smooth` or `--select top-K`";
+        return Err(EnsembleError::file(&options.head, reason));
+    };
+    if !(1..=count).contains(&options.top_k) {
+        let reason = format!(
+            "the number of encoders to keep must be between 1 and {count}, found `{}`",
+            options.top_k
+        );
+        return Err(EnsembleError::file(&options.head, reason));
+    }
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|a, b| weights[*b].abs().total_cmp(&weights[*a].abs()));
+    order.truncate(options.top_k);
+    order.sort_unstable();
+    Ok(order)
+}
+
+fn side(
+    folder: &Path,
+    release: &Path,
+    options: &PruneOptions,
+    device: Device,
+) -> Result<PruneSide, EnsembleError> {
+    let file = HeadFile::read(folder)?;
+    let release = Release::open(release)?;
+    let row = score(folder, Some(release.folder()), &options.data, options.split, device)?;
+    let (mut encoders, mut bytes) = (Vec::new(), 0);
+    for encoder in &file.encoders {
+        if let Some(digest) = encoder.weights {
+            let card = release.card(&encoder.name, digest)?;
+            encoders.push(format!("{}@{}", card.name, card.version));
+            bytes += card.weights_bytes;
+        }
+    }
+    Ok(PruneSide {
+        encoders,
+        bytes,
+        head_parameters: row.head_parameters,
+        milliseconds: row.seconds * 1000.0 / row.samples.max(1) as f64,
+        score: row.metrics[file.task.main_metric()],
+    })
+}
