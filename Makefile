@@ -11,10 +11,12 @@ RESULTS ?= demo-results
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The folder of libtorch; installs it when it is not there. Evaluated where it is used only.
 WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LIBTORCH
+# PyTorch and timm for `make interop`; made once.
+INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: help demo test interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -34,6 +36,12 @@ test: tools ## Run every test, with and without libtorch
 	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \
 	stage "programs" $(CARGO) build --quiet $(PROGRAMS); \
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
+
+interop: build ## Test against PyTorch and timm, in a Python environment in the user's cache (5 GB)
+	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; \
+	  "$(INTEROP)/bin/pip" install --quiet torch==2.13.0 timm==1.0.31 safetensors==0.8.0 numpy tifffile pytest mypy ruff; }
+	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
+	bins="$$(realpath "$(TARGET)")/debug"; cd python && EOSFED_BIN_DIR="$$bins" "$(INTEROP)/bin/pytest" -q
 
 libtorch: tools ## Install libtorch into the user's cache and print its folder
 	@$(PYTHON) deploy/libtorch/bootstrap.py

@@ -1,0 +1,60 @@
+"""The command line: ``python -m eosfed`` or ``eosfed-py``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .card import ReleaseError, read_manifest
+from .ensemble import open_release
+from .export import export_eosfm
+
+EXIT_USAGE, EXIT_FAILED = 64, 1
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"error: {message}\n")
+
+
+def info(release: str) -> None:
+    from pathlib import Path
+
+    number, cards = read_manifest(Path(release))
+    print(f"release {number}: {len(cards)} specialists")
+    for card in cards:
+        print(
+            f"  {card.name}@{card.version}  {card.backbone}, {card.task}, bands {', '.join(card.bands)}, licence {card.licence}"
+        )
+    ensemble = open_release(release)
+    print(f"every file is what the manifest says; concatenated maps have {ensemble.out_channels} channels")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(
+        prog="eosfed-py", description="Opens EoS-Fed ensemble releases, as `eosfed release pull` makes them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("info", help="check a release and say what is in it")
+    show.add_argument("release", help="folder of a release")
+    export = commands.add_parser(
+        "export-eosfm", help="write the file that the reference implementation of EoS-FM loads"
+    )
+    export.add_argument("release", help="folder of a release")
+    export.add_argument("output", help="the file, such as ensemble.pth")
+    chosen = parser.parse_args(arguments)
+    try:
+        if chosen.command == "info":
+            info(chosen.release)
+        else:
+            names = export_eosfm(chosen.release, chosen.output)
+            print(f"{chosen.output}: {len(names)} encoders: {', '.join(names)}")
+    except (ReleaseError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

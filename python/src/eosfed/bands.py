@@ -1,0 +1,37 @@
+"""Bands by name: which of an image's bands feeds which input of an encoder. Bands are never counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .card import ReleaseError
+
+#: STAC common names of Sentinel-2's bands. Everything else is called by its common name already.
+COMMON = {
+    "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge071", "B06": "rededge075",
+    "B07": "rededge078", "B08": "nir", "B8A": "nir08", "B09": "nir09", "B10": "cirrus", "B11": "swir16", "B12": "swir22",
+}  # fmt: skip
+
+
+def sources(specialist: str, wanted: Sequence[str], there: Sequence[str]) -> list[list[str]]:
+    """For each wanted band the band of the image of the same name, else of the same common name."""
+    by_common = {COMMON.get(band, band): band for band in reversed(there)}
+    found = []
+    for band in wanted:
+        if band in there:
+            found.append([band])
+        elif COMMON.get(band, band) in by_common:
+            found.append([by_common[COMMON.get(band, band)]])
+        else:
+            raise ReleaseError(
+                f"{specialist}: there is no band for `{band}` among {', '.join(there)}; name other specialists"
+            )
+    return found
+
+
+def positions(wanted: Sequence[Sequence[str]], there: Sequence[str]) -> list[list[int]]:
+    """Where the named bands are in the image."""
+    missing = sorted({band for bands in wanted for band in bands} - set(there))
+    if missing:
+        raise ReleaseError(f"the image must have the band(s) {', '.join(missing)}, found {', '.join(there)}")
+    return [[list(there).index(band) for band in bands] for bands in wanted]

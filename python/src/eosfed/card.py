@@ -1,0 +1,115 @@
+"""Manifests and cards: what a release says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BACKBONES = tuple(f"convnextv2_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "base"))
+
+
+class ReleaseError(ValueError):
+    """A release, a head or an image is not what it should be; the text names the file, the rule and the value."""
+
+
+@dataclass(frozen=True)
+class BandNormalisation:
+    """What a band's values are normalised by: ``(value - mean) / std``."""
+
+    band: str
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a specialist; ``raw`` is the whole record."""
+
+    name: str
+    version: int
+    digest: str
+    backbone: str
+    task: str
+    bands: tuple[str, ...]
+    classes: tuple[str, ...]
+    normalisation: tuple[BandNormalisation, ...]
+    licence: str
+    raw: dict[str, Any]
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], path: Path) -> Card:
+        """Reads a card of the manifest at ``path``."""
+        try:
+            model = raw["model"]
+            card = cls(
+                name=str(raw["name"]),
+                version=int(raw["version"]),
+                digest=str(raw["weights"]),
+                backbone=str(model["backbone"]),
+                task=str(model["task"]),
+                bands=tuple(map(str, model["bands"])),
+                classes=tuple(map(str, model["classes"])),
+                normalisation=tuple(normalisation(entry) for entry in raw["normalisation"]),
+                licence=str(raw["licence"]),
+                raw=raw,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReleaseError(f"{path}: a specialist's card is damaged: {error!r}") from error
+        if card.backbone not in BACKBONES:
+            raise ReleaseError(
+                f"{path}: the backbone of `{card.name}` must be one of {', '.join(BACKBONES)}, found `{card.backbone}`"
+            )
+        if (
+            not card.name
+            or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in card.name)
+            or card.name.startswith(".")
+        ):
+            raise ReleaseError(
+                f"{path}: a specialist's name is letters, digits, `-`, `_` and `.`, found `{card.name!r}`"
+            )
+        return card
+
+
+def normalisation(raw: dict[str, Any]) -> BandNormalisation:
+    """Reads the entry of one band."""
+    entry = BandNormalisation(str(raw["band"]), float(raw["mean"]), float(raw["std"]))
+    if not entry.std > 0.0:
+        raise ValueError(f"the standard deviation of band {entry.band} must be above 0, found {entry.std}")
+    return entry
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReleaseError(f"{path}: {error.strerror}; get a release with `eosfed release pull --to DIR`") from error
+    except ValueError as error:
+        raise ReleaseError(f"{path}: not JSON: {error}") from error
+
+
+def read_manifest(folder: Path) -> tuple[int, list[Card]]:
+    """The number of the release in ``folder`` and its cards."""
+    path = folder / "release.json"
+    raw = read_json(path)
+    try:
+        return int(raw["number"]), [Card.parse(card, path) for card in raw["specialists"]]
+    except (KeyError, TypeError) as error:
+        raise ReleaseError(f"{path}: not a release manifest: {error!r}") from error
+
+
+def check_digest(path: Path, expected: str) -> None:
+    """Refuses a file whose digest is not ``expected`` (``sha256:`` and 64 hexadecimal digits)."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ReleaseError(f"{path}: {error.strerror}; the release is incomplete: pull it again") from error
+    found = f"sha256:{digest.hexdigest()}"
+    if found != expected:
+        raise ReleaseError(f"{path}: the release says {expected}, found `{found}`; pull the release again")

@@ -1,0 +1,152 @@
+"""A release, with or without a trained head, as a module that gives four maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from . import bands as naming
+from .card import Card, ReleaseError, normalisation, read_json, read_manifest
+from .compose import Composer
+from .specialist import Specialist
+
+
+class Ensemble(nn.Module):
+    """Frozen specialists whose maps are normalised and concatenated, or fused as a head has learned.
+
+    ``forward(images, bands)`` takes images ``[N, B, H, W]`` in the data's own units, NaN where there is no data, with the names of
+    their bands, and gives four maps of strides 4, 8, 16 and 32. Height and width are multiples of 32.
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(
+        self,
+        encoders: Sequence[nn.Module],
+        cards: Sequence[Card | None],
+        names: Sequence[str],
+        normalisations: Sequence[Sequence[Any]],
+        sources: Sequence[Sequence[Sequence[str]]] | None,
+        composer: Composer,
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.specialists = list(cards)
+        self.names = list(names)
+        self.normalisations = [list(entries) for entries in normalisations]
+        self.sources = sources
+        self.composer = composer
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Ensemble:
+        """Stays as it is: specialists are frozen, and nothing else here learns."""
+        return super().train(False)
+
+    @property
+    def out_channels(self) -> list[int]:
+        """Channels of the four maps."""
+        bands = sorted({band for sources in self.needs() for source in sources for band in source})
+        with torch.no_grad():
+            return [map.shape[1] for map in self(torch.zeros(1, len(bands), 32, 32), bands)]
+
+    def needs(self) -> list[list[list[str]]]:
+        """For each encoder and each of its inputs, the bands of an image that feed it."""
+        if self.sources is not None:
+            return [[list(bands) for bands in encoder] for encoder in self.sources]
+        return [[[entry.band] for entry in entries] for entries in self.normalisations]
+
+    def selection(self) -> dict[str, float]:
+        """What each encoder's maps are multiplied by, by name; an encoder that is fed in two ways has a number at its end."""
+        weights = self.composer.gates(len(self.names)).tolist()
+        unique = [name if self.names.count(name) == 1 else f"{name}:{at}" for at, name in enumerate(self.names)]
+        return dict(zip(unique, weights, strict=True))
+
+    def encoder_input(self, at: int, images: Tensor, bands: Sequence[str]) -> Tensor:
+        """What encoder ``at`` gets of ``images``: its bands, normalised, 0 where there is no data."""
+        entries = self.normalisations[at]
+        wanted = (
+            self.sources[at]
+            if self.sources is not None
+            else naming.sources(self.names[at], [e.band for e in entries], bands)
+        )
+        channels = [images[:, where].mean(1) for where in naming.positions(wanted, bands)]
+        mean, std = (
+            torch.tensor([getattr(e, k) for e in entries], dtype=images.dtype, device=images.device)
+            for k in ("mean", "std")
+        )
+        normal = (torch.stack(channels, 1) - mean[:, None, None]) / std[:, None, None]
+        return torch.nan_to_num(normal, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def forward(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
+        if images.dim() != 4 or images.shape[1] != len(bands):
+            raise ReleaseError(
+                f"images must be [N, {len(bands)}, H, W] for the bands {', '.join(bands)}, found {list(images.shape)}"
+            )
+        if images.shape[2] % 32 or images.shape[3] % 32:
+            raise ReleaseError(f"height and width must be multiples of 32, found {images.shape[2]}x{images.shape[3]}")
+        maps = [list(encoder(self.encoder_input(at, images, bands))) for at, encoder in enumerate(self.encoders)]
+        fused: list[Tensor] = self.composer(maps)
+        return fused
+
+
+def open_release(
+    path: str | Path, *, specialists: Sequence[str] | None = None, head: str | Path | None = None, verify: bool = True
+) -> Ensemble:
+    """Opens the release in the folder ``path``.
+
+    Without ``head``, the maps of all (or the named) specialists are normalised at each position and concatenated. With the folder of
+    a head that ``eosfed-trainer fit`` has trained, they are selected and fused as it has learned. ``verify`` checks every file
+    against its digest. Raises :class:`eosfed.ReleaseError`.
+    """
+    folder = Path(path)
+    _, cards = read_manifest(folder)
+    if head is not None:
+        return _with_head(folder, cards, Path(head), verify)
+    chosen = cards if specialists is None else [_named(cards, name, folder) for name in specialists]
+    if not chosen:
+        raise ReleaseError(f"{folder / 'release.json'}: the release has no specialists")
+    opened = [Specialist.open(folder, card, verify) for card in chosen]
+    composer = Composer({}, {}, str(folder))
+    return Ensemble(opened, chosen, [c.name for c in chosen], [c.normalisation for c in chosen], None, composer)
+
+
+def _named(cards: Sequence[Card], name: str, folder: Path) -> Card:
+    found = next((card for card in cards if card.name == name), None)
+    if found is None:
+        there = ", ".join(card.name for card in cards)
+        raise ReleaseError(f"{folder / 'release.json'}: there is no specialist `{name}`; there are {there}")
+    return found
+
+
+def _with_head(folder: Path, cards: Sequence[Card], head: Path, verify: bool) -> Ensemble:
+    path = head / "head.json"
+    raw = read_json(path)
+    if raw.get("method", "fusion") != "fusion":
+        raise ReleaseError(f"{path}: only a head of method `fusion` has maps, found `{raw['method']}`")
+    opened: list[nn.Module] = []
+    used: list[Card | None] = []
+    for entry in raw["encoders"]:
+        if entry.get("weights") is None:
+            raise ReleaseError(f"{path}: an encoder from a random seed cannot be made here, found `{entry['name']}`")
+        card = next((c for c in cards if c.name == entry["name"] and c.digest == entry["weights"]), None)
+        if card is None:
+            raise ReleaseError(
+                f"{path}: the head needs `{entry['name']}` with {entry['weights']}, which this release does not have"
+            )
+        opened.append(Specialist.open(folder, card, verify))
+        used.append(card)
+    composer = Composer(raw["composition"], load_file(head / "head.safetensors"), str(head / "head.safetensors"))
+    return Ensemble(
+        opened,
+        used,
+        [str(entry["name"]) for entry in raw["encoders"]],
+        [[normalisation(band) for band in entry["normalisation"]] for entry in raw["encoders"]],
+        [entry["sources"] for entry in raw["encoders"]],
+        composer,
+    )

@@ -1,0 +1,73 @@
+"""The same release and images through the Rust trainer and through this package: equal to 1e-4.
+
+Needs the programs: EOSFED_BIN_DIR names their folder (`make build` puts them into target/debug).
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy
+import pytest
+import tifffile
+import torch
+from safetensors.torch import load_file
+
+import eosfed
+
+PROGRAM = Path(os.environ.get("EOSFED_BIN_DIR", "")) / "eosfed-trainer"
+pytestmark = pytest.mark.skipif("EOSFED_BIN_DIR" not in os.environ, reason="EOSFED_BIN_DIR is not set")
+BANDS = ["nir", "green", "red"]
+
+
+def run(*arguments: object) -> None:
+    done = subprocess.run([PROGRAM, *map(str, arguments)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    generator = numpy.random.default_rng(3)
+    folder = tmp_path / "data"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for index in range(3):
+            pixels = generator.random((3, 64, 64), dtype=numpy.float32)
+            pixels[:, :5, :7] = numpy.nan
+            tifffile.imwrite(folder / name / f"{index}.tif", pixels, planarconfig="separate", photometric="minisblack")
+    (folder / "dataset.toml").write_text(
+        f'task = "classification"\nbands = {json.dumps(BANDS)}\nclasses = ["a", "b"]\n[layout]\nkind = "folders"\nroot = "."\n'
+        "[split]\nvalidation = 0.0\ntest = 0.5\n"
+    )
+    return folder
+
+
+def compare(ensemble: eosfed.Ensemble, features: Path, data: Path) -> None:
+    found = load_file(features)
+    keys = json.loads(features.with_suffix(".json").read_text())["keys"]
+    images = torch.stack([torch.from_numpy(tifffile.imread(data / key)) for key in keys])
+    maps = ensemble(images, BANDS)
+    assert len(keys) > 0
+    for level, map in enumerate(maps):
+        torch.testing.assert_close(found[f"map.{level}"], map, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found["pooled"], maps[3].mean((2, 3)), atol=1e-4, rtol=1e-4)
+
+
+def test_concatenated_maps_are_the_rust_trainers(release: Path, data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "features.safetensors"
+    run("features", "--release", release, "--data", data, "--split", "test", "--maps", "--output", output)
+    compare(eosfed.open_release(release), output, data)
+
+
+@pytest.mark.parametrize("words", [
+    ["--select", "top-1", "--fuse", "conv1x1", "--project"],
+    ["--select", "smooth", "--scale", "--fuse", "mlp:2", "--norm", "batch"],
+    ["--fuse", "product", "--norm", "layer"],
+    ["--fuse", "sum"],
+])  # fmt: skip
+def test_fused_maps_are_the_rust_trainers(release: Path, data: Path, tmp_path: Path, words: list[str]) -> None:
+    head, output = tmp_path / "head", tmp_path / "features.safetensors"
+    run("fit", "--release", release, "--data", data, "--epochs", 2, "--output", head, *words)
+    run("features", "--head", head, "--data", data, "--split", "test", "--maps", "--output", output)
+    compare(eosfed.open_release(release, head=head), output, data)
