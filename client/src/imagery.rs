@@ -45,6 +45,9 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
 pub fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
     let dataset = Dataset::open(dataset, &Limits::default())?;
     let loaded = dataset.load(Split::Train, bands)?;
+    for finding in dataset.check_bands(bands, &loaded.samples)?.findings {
+        tracing::warn!("{finding}");
+    }
     let statistics = band_statistics(bands, loaded.samples.iter());
     let moments = statistics.into_iter().map(|entry| BandMoments {
         band: entry.band,

@@ -110,12 +110,12 @@ def jobs(data: pathlib.Path, work: pathlib.Path) -> dict:
         return name, (data / needs).is_dir(), folder, build
 
     return [
-        make("eurosat-ms", "eurosat-ms", lambda _: eurosat(data, "eurosat-ms", EUROSAT, 1e-4, training(30))),
+        make("eurosat-ms", "eurosat-ms", lambda _: eurosat(data, "eurosat-ms", EUROSAT, 1e-4, training(120))),
         make("eurosat-rgb", "eurosat-rgb", lambda _: eurosat(data, "eurosat-rgb", RGB, 1 / 255, training(15, 16))),
         make("bigearthnet-labels-s2", "bigearthnet-v2",
-             lambda folder: bigearthnet(data, folder, "multilabel", ["s2"], training(30, input_size=128))),
+             lambda folder: bigearthnet(data, folder, "multilabel", ["s2"], training(60, input_size=128))),
         make("bigearthnet-labels-s2-s1", "bigearthnet-v2",
-             lambda folder: bigearthnet(data, folder, "multilabel", ["s2", "s1"], training(30, input_size=128))),
+             lambda folder: bigearthnet(data, folder, "multilabel", ["s2", "s1"], training(60, input_size=128))),
         make("bigearthnet-cover-s2", "bigearthnet-v2",
              lambda folder: bigearthnet(data, folder, "segmentation", ["s2"], training(20, input_size=128, crop=96, loss=["cross_entropy", "dice"]))),
         make("bigearthnet-labels-s1", "bigearthnet-v2",
@@ -138,7 +138,10 @@ def run(name: str, folder: pathlib.Path, job: dict, trainer: pathlib.Path, threa
     baseline = [str(trainer), "baseline", "--data", str(folder), "--format", "json"]
     if "input_size" in settings:
         baseline += ["--input-size", str(settings["input_size"])]
-    report = json.loads(subprocess.run(baseline, check=True, capture_output=True, text=True).stdout)
+    said = subprocess.run(baseline, capture_output=True, text=True)
+    if said.returncode != 0:
+        sys.exit(f"error: {name}: {said.stderr}")
+    report = json.loads(said.stdout)
     (folder / "baseline.json").write_text(json.dumps(report, indent=1))
     model = {"backbone": "convnextv2_atto", "task": job["task"], "bands": use, "classes": job["classes"]}
     if job["task"] == "regression":

@@ -31,6 +31,14 @@ pub enum DataError {
         /// The share allowed.
         share: String,
     },
+    /// The declared bands contradict the pixels, and the data set is strict about it.
+    #[error("{path}: the bands are not what `bands` says (`strict = true`):{}", listing(.findings), path = path.display())]
+    Bands {
+        /// The data set.
+        path: PathBuf,
+        /// What contradicts.
+        findings: Vec<String>,
+    },
     /// The data set cannot serve what is asked of it.
     #[error("{path}: {reason}", path = path.display())]
     Unfit {

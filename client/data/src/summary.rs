@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eosfed_common::model::Task;
 use serde::Serialize;
 
+use crate::bandcheck::BandReport;
 use crate::dataset::{Dataset, IGNORE, Sample, Target};
 use crate::error::DataError;
 use crate::split::Split;
@@ -21,6 +22,8 @@ pub struct Summary {
     pub target: Option<BandStatistics>,
     /// Moments of each band over the training part.
     pub bands: Vec<BandStatistics>,
+    /// Whether the bands are what they are called.
+    pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
     /// What deserves attention.
@@ -38,6 +41,7 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         classes: BTreeMap::new(),
         target: None,
         bands: Vec::new(),
+        band_check: None,
         sizes: [[usize::MAX; 2], [0; 2]],
         warnings: Vec::new(),
     };
@@ -63,6 +67,9 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         summary.classes.insert(split.name().to_owned(), named);
         if split == Split::Train {
             summary.bands = band_statistics(&config.bands, loaded.samples.iter());
+            let report = dataset.check_bands(&config.bands, &loaded.samples)?;
+            summary.warnings.extend(report.findings.iter().map(ToString::to_string));
+            summary.band_check = Some(report);
             if config.task == Task::Regression {
                 summary.target = Some(target_moments(&config.classes[0], &loaded.samples));
             } else {

@@ -115,7 +115,7 @@ impl Dataset {
         Ok((entries, broken))
     }
 
-    /// Tiles with at least one labelled pixel. Parts other than the training part get no tiles that
+    /// Tiles with at least one labelled pixel, and one with data in every band. Parts other than the training part get no tiles that
     /// overlap each other, and with the split by location none that overlap another part's.
     fn cut(
         &self,
@@ -135,12 +135,24 @@ impl Dataset {
                 if !(aligned || split == Split::Train) {
                     continue;
                 }
-                if scene.labelled(left, top, side) {
+                if scene.labelled(left, top, side) && self.has_data(scene, left, top, side) {
                     let source = Source::Tile { scene: Arc::clone(scene), left, top, side };
                     entries.push(Entry { key, split, source });
                 }
             }
         }
+    }
+
+    /// Whether any pixel of the square has data in every band.
+    fn has_data(&self, scene: &Scene, left: usize, top: usize, side: usize) -> bool {
+        let width = scene.dates[0].width;
+        let nodata = self.config.nodata.map(|value| value as f32);
+        let valid = |at: usize| {
+            let mut bands =
+                scene.dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band)[at]));
+            bands.all(|value| value.is_finite() && Some(value) != nodata)
+        };
+        (top..top + side).flat_map(|y| (left..left + side).map(move |x| y * width + x)).any(valid)
     }
 
     fn tile_split(&self, name: &str, key: &str, left: usize, top: usize, side: usize) -> Option<Split> {

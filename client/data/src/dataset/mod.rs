@@ -15,6 +15,7 @@ use std::sync::Arc;
 use eosfed_common::model::Task;
 use rayon::prelude::*;
 
+use crate::bandcheck::{BandReport, DeclaredBand, Scaling, check_bands};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
 use crate::raster::{Limits, Raster};
@@ -177,6 +178,26 @@ impl Dataset {
             return Err(DataError::unfit(&self.path, reason));
         }
         Ok(())
+    }
+
+    /// Whether the named bands are what `samples`, which hold them, show: what speaks against it, as
+    /// sentences. A wrong order of bands trains without an error and predicts badly.
+    ///
+    /// # Errors
+    /// If something cannot be so and the data set is `strict`.
+    pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
+        let infos = self.config.band_infos();
+        let declared = bands.iter().zip(self.positions(bands)?);
+        let declared = declared
+            .map(|(name, position)| DeclaredBand { name: name.clone(), info: infos[position].clone() });
+        let declared: Vec<_> = declared.collect();
+        let scaling = Scaling { scale: self.config.scale, offset: self.config.offset };
+        let report = check_bands(&declared, scaling, samples);
+        let wrong: Vec<String> = report.contradictions().map(ToString::to_string).collect();
+        if self.config.strict && !wrong.is_empty() {
+            return Err(DataError::Bands { path: self.path.clone(), findings: wrong });
+        }
+        Ok(report)
     }
 
     /// Loads a part with the named bands, in parallel. Unreadable files are skipped by name up to

@@ -313,13 +313,23 @@ fn regression_keeps_values_and_leaves_out_what_has_none() {
         tif(folder, "agbm/b.tif", &raster(16, 8, 1, |_, x, _| if x < 8 { 1.0 } else { -1.0 }));
     });
     let dataset = dataset.unwrap();
-    // Of b, the right tile has no target and is left out; the left one has no data.
-    assert_eq!(dataset.len(Split::Train), 3);
-    let error = dataset.load(Split::Train, &["VV".to_owned()]).unwrap_err().to_string();
-    assert!(error.contains("b.tif") && error.contains("at least one pixel with data"), "{error}");
+    // Of b, the right tile has no target and the left one no data: both are left out.
+    assert_eq!(dataset.len(Split::Train), 2);
     let loaded = dataset.load_range(Split::Train, &["VV".to_owned()], 0..2).unwrap();
     let Target::Values(values) = &loaded.samples[0].target else { panic!("values") };
     assert!(values[0].is_nan() && values[1].is_nan() && values[2] == 50.5, "{:?}", &values[..3]);
+}
+
+#[test]
+fn an_image_without_data_is_skipped_by_name() {
+    let config = "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\nnodata = 7\n[layout]\nkind = \"pairs\"\n\
+                  images = \"i\"\nmasks = \"m\"\n[split]\nvalidation = 0.0\n";
+    let (_folder, dataset) = open(config, |folder| {
+        tif(folder, "i/a.tif", &raster(8, 8, 1, |_, _, _| 7.0));
+        tif(folder, "m/a.tif", &raster(8, 8, 1, |_, _, _| 1.0));
+    });
+    let error = dataset.unwrap().load(Split::Train, &["red".to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("a.tif") && error.contains("at least one pixel with data"), "{error}");
 }
 
 #[test]

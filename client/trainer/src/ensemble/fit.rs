@@ -90,6 +90,8 @@ pub fn fit(
     let loaded = dataset.load(Split::Train, extractor.bands())?;
     notes.extend(loaded.skipped.into_iter().map(|reason| format!("skipped: {reason}")));
     notes.extend(loaded.notes);
+    let report = dataset.check_bands(extractor.bands(), &loaded.samples)?;
+    notes.extend(report.findings.iter().map(ToString::to_string));
     head.samples = loaded.samples.len();
     let how = Preparation {
         input_size: head.input_size,

@@ -9,7 +9,9 @@ use eosfed_common::model::signature;
 use eosfed_common::plan::Training;
 use eosfed_common::task::{InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError, write_atomically};
-use eosfed_data::{BandStatistics, DataError, Dataset, Limits, Sample, Split, band_statistics};
+use eosfed_data::{
+    BandStatistics, DataError, Dataset, Limits, Moments, Sample, Split, band_statistics, compare_moments,
+};
 use eosfed_plot::{Series, line_chart};
 use tch::{Device, Tensor};
 
@@ -144,10 +146,15 @@ fn load(task: &TrainTask, device: Device) -> Result<Data, TrainError> {
     let training = dataset.load(Split::Train, &task.model.bands)?;
     let mut warnings = training.skipped;
     warnings.extend(training.notes);
-    let normalisation = match &task.normalisation {
-        Some(given) => given.clone(),
-        None => normalisation(&task.model.bands, &training.samples),
-    };
+    let report = dataset.check_bands(&task.model.bands, &training.samples)?;
+    warnings.extend(report.findings.iter().map(ToString::to_string));
+    let own = normalisation(&task.model.bands, &training.samples);
+    if let Some(given) = &task.normalisation {
+        let moments = |list: &[BandNormalisation]| list.iter().map(moments_of).collect::<Vec<_>>();
+        let findings = compare_moments(&moments(&own), &moments(given));
+        warnings.extend(findings.iter().map(ToString::to_string));
+    }
+    let normalisation = task.normalisation.clone().unwrap_or(own);
     let how = Preparation {
         normalisation: normalisation.clone(),
         input_size: task.training.input_size,
@@ -164,6 +171,10 @@ fn load(task: &TrainTask, device: Device) -> Result<Data, TrainError> {
         Some(prepare(&loaded.samples)?)
     };
     Ok(Data { training: prepare(&training.samples)?, validation, normalisation, warnings })
+}
+
+fn moments_of(entry: &BandNormalisation) -> Moments {
+    Moments { band: entry.band.clone(), mean: entry.mean, std: entry.std }
 }
 
 /// Mean and standard deviation of each band over samples that hold these bands.

@@ -1,0 +1,118 @@
+//! Whether what a data set declares about its bands agrees with what its pixels say.
+//!
+//! A wrong band order trains without an error and predicts badly, so it is looked for before any
+//! training: bands that are constant or copies, values in another unit than the declared one, and
+//! orders that fit the physics of the named bands clearly better than the declared order. Each rule is
+//! in the file of its name, with its source and its thresholds. The checks are pure and look at some
+//! 8,000 pixels, always the same ones.
+//!
+//! They compare pixels with names. They cannot tell that *all* of a data set is of another place or
+//! date, and they stay silent where the pixels do not decide; see [`check_bands`].
+
+mod evidence;
+mod finding;
+mod moments;
+mod order;
+mod pixels;
+mod radar;
+mod spectrum;
+#[cfg(test)]
+mod testing;
+mod unit;
+mod values;
+
+use eosfed_common::bands::{BandInfo, known};
+use serde::Serialize;
+
+use crate::dataset::Sample;
+pub use finding::{Finding, Rule, Severity};
+pub use moments::{Moments, compare_moments};
+use pixels::Pixels;
+pub use unit::{OpticalUnit, Scaling};
+
+/// A channel of the samples, as the data set declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredBand {
+    /// Its name, such as `B8A`, `red` or `VV`.
+    pub name: String,
+    /// What it sees; the rules go by the common name and the wavelength.
+    pub info: BandInfo,
+}
+
+impl DeclaredBand {
+    /// A band that the table of bands knows; one that it does not know takes part in few rules.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), info: known(name).unwrap_or_default() }
+    }
+
+    fn common(&self) -> Option<&str> {
+        self.info.common_name.as_deref()
+    }
+
+    /// Whether it sees reflected sunlight (0.4 to 2.5 um), so that values are between 0 and about 1.
+    fn is_reflective(&self) -> bool {
+        self.info.wavelength_um.is_some_and(|um| (0.4..=2.5).contains(&um))
+    }
+}
+
+/// What the pixels say of the declared bands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BandReport {
+    /// What deserves attention; empty where pixels and names agree or the pixels do not decide.
+    pub findings: Vec<Finding>,
+    /// The unit that the values of the optical bands look like.
+    pub unit: Option<OpticalUnit>,
+    /// The order of names that fits clearly better than the declared one, channel by channel.
+    pub likely_order: Option<Vec<String>>,
+    /// Pixels looked at: those of the sample that are valid in every band.
+    pub pixels: usize,
+}
+
+impl BandReport {
+    /// The findings that cannot be true of bands that are what they are called.
+    pub fn contradictions(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Contradiction)
+    }
+}
+
+/// Fewer valid pixels than this say nothing.
+const FEWEST_PIXELS: usize = 200;
+
+/// Checks the names, the order and the unit of bands against pixels.
+///
+/// `bands` names the channels of every sample in order; `scaling` is what the data set has already
+/// applied to the files' values (the samples hold the results). A sample of several dates counts as
+/// several images.
+///
+/// The report stays empty below 200 valid pixels. What one swap of two bands changes is not always
+/// visible: without red edge and short-wave infrared bands, and in 8-bit photographs, the order of
+/// blue and red has too little effect on the pixels to be told.
+///
+/// # Panics
+/// If `bands` is empty or a sample's image is not a whole number of such stacks.
+#[must_use]
+pub fn check_bands(bands: &[DeclaredBand], scaling: Scaling, samples: &[Sample]) -> BandReport {
+    let pixels = Pixels::sample(bands.len(), samples);
+    let mut report =
+        BandReport { findings: Vec::new(), unit: None, likely_order: None, pixels: pixels.count() };
+    if pixels.count() < FEWEST_PIXELS {
+        return report;
+    }
+    let (mut findings, unusable) = values::check(bands, &pixels);
+    findings.extend(radar::check(bands, &pixels));
+    let optical = unit::look(bands, &pixels);
+    findings.extend(unit::check(bands, &pixels, optical.as_ref(), scaling));
+    let levels = optical.as_ref().and_then(unit::Look::levels);
+    let better = order::check(bands, &pixels, levels, &unusable);
+    let hint = better.as_ref().map(|(_, order)| order.as_slice());
+    findings.extend(spectrum::check(bands, &pixels, levels, &unusable, hint));
+    if let Some((finding, order)) = better {
+        findings.push(finding);
+        report.likely_order = Some(order);
+    }
+    findings.sort_by_key(|finding| finding.severity);
+    report.findings = findings;
+    report.unit = optical.map(|look| look.unit);
+    report
+}

@@ -1,0 +1,160 @@
+//! A deterministic sample of pixels, with what the rules need to know of each channel.
+
+use crate::dataset::Sample;
+
+/// About so many pixels are looked at, whatever the size of the data set.
+const PIXELS: usize = 8192;
+/// At least so many of each image, so that a band that is empty in one image is seen.
+const FEWEST_PER_IMAGE: usize = 16;
+/// Distance in pixels at which the 10 m and 20 m bands of Sentinel-2 have both changed.
+const FAR: usize = 4;
+
+/// Values of the sampled pixels that are valid in every channel.
+pub(super) struct Pixels {
+    /// For each channel its values; pixel for pixel the same places in all channels.
+    pub channels: Vec<Vec<f32>>,
+    /// For each channel the mean change over 1 pixel by that over 4; 0 where it does not change.
+    pub roughness: Vec<f64>,
+    /// Images with valid pixels; each date of a sample is one.
+    pub images: usize,
+    /// For each channel the images in which it is 0 in every sampled pixel.
+    pub zero_images: Vec<usize>,
+}
+
+impl Pixels {
+    /// Looks at `channels` bands of each date of the samples.
+    pub(super) fn sample(channels: usize, samples: &[Sample]) -> Self {
+        let images: Vec<_> = samples
+            .iter()
+            .flat_map(|sample| {
+                let stack = channels * sample.height * sample.width;
+                assert_eq!(sample.image.len() % stack, 0, "an image is a whole number of stacks of bands");
+                sample.image.chunks_exact(stack).map(|image| (sample.width, image))
+            })
+            .collect();
+        let each = PIXELS.div_ceil(images.len().max(1)).max(FEWEST_PER_IMAGE);
+        let mut pixels = Self {
+            channels: vec![Vec::new(); channels],
+            roughness: Vec::new(),
+            images: 0,
+            zero_images: vec![0; channels],
+        };
+        let (mut near, mut far) = (vec![0.0; channels], vec![0.0; channels]);
+        for (width, image) in images {
+            let size = image.len() / channels;
+            let before = pixels.count();
+            for place in places(size, each) {
+                pixels.take(image, size, place);
+                changes(image, size, width, place, &mut near, &mut far);
+            }
+            pixels.finish_image(before);
+        }
+        pixels.roughness = near.iter().zip(&far).map(|(n, f)| if *f > 0.0 { n / f } else { 0.0 }).collect();
+        pixels
+    }
+
+    /// Number of pixels.
+    pub(super) fn count(&self) -> usize {
+        self.channels[0].len()
+    }
+
+    fn take(&mut self, image: &[f32], size: usize, place: usize) {
+        if (0..self.channels.len()).all(|channel| image[channel * size + place].is_finite()) {
+            for (channel, values) in self.channels.iter_mut().enumerate() {
+                values.push(image[channel * size + place]);
+            }
+        }
+    }
+
+    fn finish_image(&mut self, before: usize) {
+        if self.count() == before {
+            return;
+        }
+        self.images += 1;
+        for (values, zero) in self.channels.iter().zip(&mut self.zero_images) {
+            *zero += usize::from(values[before..].iter().all(|value| *value == 0.0));
+        }
+    }
+
+    /// Mean of a channel.
+    pub(super) fn mean(&self, channel: usize) -> f64 {
+        mean(&self.channels[channel])
+    }
+
+    /// The value of a channel that a share of its pixels does not exceed.
+    pub(super) fn quantile(&self, channel: usize, share: f64) -> f64 {
+        let mut values = self.channels[channel].clone();
+        let index = ((values.len() - 1) as f64 * share).round() as usize;
+        f64::from(*values.select_nth_unstable_by(index, f32::total_cmp).1)
+    }
+}
+
+/// Mean of values; 0 of none.
+pub(super) fn mean(values: &[f32]) -> f64 {
+    values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Share of true among many.
+pub(super) fn share(flags: impl Iterator<Item = bool>) -> f64 {
+    let (mut yes, mut all) = (0_u64, 0_u64);
+    for flag in flags {
+        (yes, all) = (yes + u64::from(flag), all + 1);
+    }
+    yes as f64 / all.max(1) as f64
+}
+
+/// Places spread evenly over an image by multiples of the golden ratio: an even stride would fall on
+/// few columns where it divides the width.
+fn places(size: usize, count: usize) -> impl Iterator<Item = usize> {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    (0..count.min(size))
+        .map(move |k| ((((k as f64 + 0.5) * GOLDEN).fract() * size as f64) as usize).min(size - 1))
+}
+
+/// Adds the changes from a place to its neighbour and to one further along the row, in each channel.
+fn changes(image: &[f32], size: usize, width: usize, place: usize, near: &mut [f64], far: &mut [f64]) {
+    if place % width + FAR >= width {
+        return;
+    }
+    let finite = |band: &[f32]| [0, 1, FAR].iter().all(|step| band[place + step].is_finite());
+    if !image.chunks_exact(size).all(finite) {
+        return;
+    }
+    for (channel, band) in image.chunks_exact(size).enumerate() {
+        near[channel] += f64::from((band[place + 1] - band[place]).abs());
+        far[channel] += f64::from((band[place + FAR] - band[place]).abs());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bandcheck::testing::sample;
+
+    #[test]
+    fn invalid_pixels_are_left_out_in_every_channel_and_dates_count_as_images() {
+        let mut image: Vec<f32> = (0..2 * 2 * 64).map(|v| v as f32).collect();
+        image[3] = f32::NAN;
+        let pixels = Pixels::sample(2, &[sample(8, 8, image)]);
+        assert_eq!(pixels.images, 2);
+        let rows = pixels.channels[0].iter().zip(&pixels.channels[1]);
+        assert!(rows.clone().all(|(a, b)| b - a == 64.0), "places agree between channels");
+        assert!(rows.clone().all(|(a, _)| *a != 3.0) && rows.count() > 60);
+    }
+
+    #[test]
+    fn places_are_on_many_columns_even_if_their_number_divides_the_width() {
+        let columns: std::collections::BTreeSet<_> = places(64 * 64, 64).map(|place| place % 64).collect();
+        assert!(columns.len() > 30, "{columns:?}");
+    }
+
+    #[test]
+    fn coarse_bands_are_smoother() {
+        let at = |x: usize| [(x % 2) as f32, (x / 4 % 2) as f32];
+        let image = [0, 1].map(|band| (0..256).map(|i| at(i % 16)[band]).collect::<Vec<_>>()).concat();
+        let pixels = Pixels::sample(2, &[sample(16, 16, image)]);
+        assert_eq!(pixels.roughness[0], 0.0, "what repeats every 2 pixels has not changed after 4");
+        assert!((pixels.roughness[1] - 0.25).abs() < 0.1, "{:?}", pixels.roughness);
+        assert!((pixels.quantile(0, 1.0), pixels.quantile(0, 0.0)) == (1.0, 0.0));
+    }
+}
