@@ -12,6 +12,7 @@ pub mod model;
 pub mod plan;
 pub mod refusal;
 pub mod settings;
+pub mod stac;
 pub mod task;
 pub mod telemetry;
 pub mod weights;

@@ -173,7 +173,7 @@ pub enum Release {
         /// Its number [default: the latest]
         number: Option<u32>,
     },
-    /// Download a release: manifest, cards and weights
+    /// Download a release: manifest, cards, weights, and STAC Items for catalogues
     ///
     /// Every file is checked against its digest. A pull that was interrupted goes on where it was; a
     /// complete one costs one question.

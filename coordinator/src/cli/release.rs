@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::net::transfer::download;
+use eosfed_common::stac;
 use eosfed_common::weights::write_atomically;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -151,6 +152,7 @@ async fn pull(
         bar.inc(card.weights_bytes);
     }
     bar.finish_and_clear();
+    write(&folder.join(stac::ITEM_FILE), &stac::release_item(&release))?;
     // Last: a folder with a manifest is complete.
     write(&folder.join(ReleaseManifest::FILE), &release)?;
     match output {
@@ -180,6 +182,7 @@ async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::R
         tokio::time::sleep(std::time::Duration::from_secs(tries.into())).await;
         tries += 1;
     }
+    write(&folder.join(stac::ITEM_FILE), &stac::specialist_item(card))?;
     write(&folder.join(CARD_FILE), card)
 }
 
