@@ -1,8 +1,10 @@
 //! `client.toml`: how the daemon runs. What it may do is the site policy's affair, and who it is
 //! stands in its certificate.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::model::Backbone;
 use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::telemetry::LogFormat;
@@ -31,6 +33,9 @@ pub struct TrainerSettings {
     pub device: DeviceChoice,
     /// Threads; absent: all processors.
     pub threads: Option<u32>,
+    /// Files of timm's, by backbone, whose encoders one-shot specialists start from.
+    #[serde(default)]
+    pub pretrained: BTreeMap<Backbone, PathBuf>,
 }
 
 fn default_program() -> PathBuf {
@@ -39,7 +44,13 @@ fn default_program() -> PathBuf {
 
 impl Default for TrainerSettings {
     fn default() -> Self {
-        Self { program: default_program(), launcher: Vec::new(), device: DeviceChoice::Auto, threads: None }
+        Self {
+            program: default_program(),
+            launcher: Vec::new(),
+            device: DeviceChoice::Auto,
+            threads: None,
+            pretrained: BTreeMap::new(),
+        }
     }
 }
 

@@ -35,6 +35,13 @@ pub enum InitialWeights {
     Seed(u64),
     /// A safetensors file that holds exactly the model's signature.
     File(PathBuf),
+    /// The encoder of a safetensors file of timm's, made for three channels, under a head from a seed.
+    Pretrained {
+        /// The file.
+        file: PathBuf,
+        /// Seed of the head.
+        seed: u64,
+    },
 }
 
 /// Where to compute.

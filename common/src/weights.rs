@@ -237,15 +237,35 @@ impl WeightsFile {
     /// # Errors
     /// The first rule broken, with the tensor's name.
     pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
-        let malformed = |reason: safetensors::SafeTensorError| WeightsError::Malformed {
-            path: self.path.clone(),
-            reason: reason.to_string(),
-        };
-        let parsed = SafeTensors::deserialize(&self.map).map_err(malformed)?;
+        let parsed = self.parse()?;
         if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
             let tensor = tensor.chars().take(120).flat_map(char::escape_default).collect();
             return Err(WeightsError::Unexpected { path: self.path.clone(), tensor });
         }
+        self.pick(&parsed, expected)
+    }
+
+    /// As [`WeightsFile::check`], but the file may hold other tensors too, which stay unread.
+    ///
+    /// # Errors
+    /// The first rule broken, with the tensor's name.
+    pub fn check_part(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
+        self.pick(&self.parse()?, expected)
+    }
+
+    fn parse(&self) -> Result<SafeTensors<'_>, WeightsError> {
+        let malformed = |reason: safetensors::SafeTensorError| WeightsError::Malformed {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        };
+        SafeTensors::deserialize(&self.map).map_err(malformed)
+    }
+
+    fn pick<'a>(
+        &'a self,
+        parsed: &SafeTensors<'a>,
+        expected: &Signature,
+    ) -> Result<CheckedWeights<'a>, WeightsError> {
         let mut tensors = BTreeMap::new();
         for (name, shape) in &expected.0 {
             let view = parsed
@@ -273,7 +293,7 @@ impl WeightsFile {
     }
 }
 
-/// Weights that hold exactly the tensors of a signature, all finite. Only [`WeightsFile::check`] makes one.
+/// The tensors of a signature, all finite. Only [`WeightsFile`]'s checks make one.
 #[derive(Debug, Clone)]
 pub struct CheckedWeights<'a> {
     tensors: BTreeMap<String, Values<'a>>,

@@ -63,6 +63,7 @@ impl Run {
             trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
             device: settings.trainer.device,
             threads: settings.trainer.threads,
+            pretrained: settings.trainer.pretrained.clone(),
             pace: Pace::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
             clock: Arc::new(SystemClock),
             rng: ChaCha12Rng::from_rng(&mut rand::rng()),

@@ -12,7 +12,7 @@ mod submit;
 mod train;
 mod work;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use eosfed_common::assignment::Assignment;
 use eosfed_common::clock::Clock;
 use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::model::Backbone;
 use eosfed_common::net::authority::{AuthorityError, KeyAndCertificate, KeyAndRequest};
 use eosfed_common::net::meter::{Meter, Sent};
 use eosfed_common::refusal::Refusal;
@@ -111,6 +112,8 @@ pub struct Parts<C> {
     pub device: DeviceChoice,
     /// Threads for computing.
     pub threads: Option<u32>,
+    /// Files of timm's, by backbone, that one-shot specialists start from.
+    pub pretrained: BTreeMap<Backbone, PathBuf>,
     /// How long things take.
     pub pace: Pace,
     /// Its clock.

@@ -51,7 +51,10 @@ impl<C: Coordinator> Daemon<C> {
         let Work::Training(work) = &held.assignment.work else { return None };
         let initial = match work.base {
             Some(_) => InitialWeights::File(folder.join(BASE)),
-            None => InitialWeights::Seed(work.initial_seed),
+            None => match self.parts.pretrained.get(&held.assignment.model.backbone) {
+                Some(file) => InitialWeights::Pretrained { file: file.clone(), seed: work.initial_seed },
+                None => InitialWeights::Seed(work.initial_seed),
+            },
         };
         Some(TrainTask {
             model: held.assignment.model.clone(),

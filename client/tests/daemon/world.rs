@@ -1,6 +1,7 @@
 //! A whole small world in a temporary folder: imagery, a joined state folder, a training program of
 //! a few lines of shell, and the fake coordinator behind TLS.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -167,6 +168,7 @@ impl World {
             trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
             device: DeviceChoice::Cpu,
             threads: None,
+            pretrained: BTreeMap::new(),
             pace: Pace {
                 heartbeat: fast,
                 poll: fast,

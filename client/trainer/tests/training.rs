@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{events, metric, model, scene, task, weights};
-use eosfed_common::model::signature;
+use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
-use eosfed_common::weights::WeightsFile;
+use eosfed_common::weights::{WeightsFile, write};
 use eosfed_trainer::train::run;
 
 const SPLIT: &str = "validation = 0.25\nseed = 1";
@@ -174,4 +174,34 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
             "{word}: {event:?}"
         );
     }
+}
+
+#[test]
+fn training_starts_from_an_encoder_of_timms_with_other_bands() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.2");
+    let mut task = task(&data, &folder.path().join("out"), 1);
+    // A file as timm's is: three channels, and a classifier that is left aside.
+    let mut timm = task.model.clone();
+    timm.task = Task::Classification;
+    timm.bands = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    let file = folder.path().join("timm.safetensors");
+    write(&file, &signature(&timm), &initial_weights(&timm, 77)).unwrap();
+    task.initial = InitialWeights::Pretrained { file: file.clone(), seed: 1 };
+    task.training.learning_rate = 1e-12;
+    events(&task).unwrap();
+    let path = task.output.join(TrainTask::WEIGHTS);
+    let found = WeightsFile::open(&path).unwrap();
+    let found = found.check(&signature(&task.model)).unwrap();
+    let expected = initial_weights(&timm, 77);
+    let last = "stages.3.blocks.1.mlp.fc2.weight";
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-6;
+    assert!(found.values(last).iter().zip(&expected[last]).all(|(a, b)| near(a, *b)));
+    let stem = (found.values("stem.0.weight").iter().next().unwrap(), expected["stem.0.weight"][0] * 1.5);
+    assert!(near(stem.0, stem.1), "{stem:?}");
+
+    timm.backbone = Backbone::Femto;
+    write(&file, &signature(&timm), &initial_weights(&timm, 77)).unwrap();
+    let error = events(&task).unwrap_err().to_string();
+    assert!(error.contains("timm.safetensors") && error.contains("has shape"), "{error}");
 }

@@ -29,7 +29,7 @@ pub const MAX_BANDS: usize = 64;
 pub const MAX_CLASSES: usize = 254;
 
 /// A ConvNeXtV2 variant, under timm's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Backbone {
     /// 3.4 million parameters.
     #[serde(rename = "convnextv2_atto")]

@@ -7,6 +7,7 @@ mod fit;
 mod loss;
 mod optimizer;
 mod prepared;
+mod pretrained;
 mod run;
 
 pub(crate) use baseline::target_scale;

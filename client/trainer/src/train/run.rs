@@ -18,6 +18,7 @@ use tch::{Device, Tensor};
 use super::checkpoint::{self, BEST, HistoryEntry, Progress};
 use super::fit::{Cancelled, EpochReport, FitError, Fitting, Plan};
 use super::loss::{LossSettings, class_weights};
+use super::pretrained::pretrained;
 use super::{AdamW, Changes, Preparation, Prepared};
 use crate::device::{self, NoCuda};
 use crate::energy;
@@ -192,6 +193,7 @@ fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, WeightsEr
     match &task.initial {
         InitialWeights::Seed(seed) => Ok(eosfed_common::model::initial_weights(&task.model, *seed)),
         InitialWeights::File(path) => read(path, signature),
+        InitialWeights::Pretrained { file, seed } => pretrained(&task.model, file, *seed),
     }
 }
 
