@@ -117,7 +117,7 @@ fn fedprox_holds_weights_near_their_start() {
         task.training.proximal_mu = mu;
         task.training.weight_decay = 0.0;
         events(&task).unwrap();
-        let start = eosfed_common::model::initial_weights(&task.model, 5);
+        let start = initial_weights(&task.model, 5);
         let file = WeightsFile::open(&task.output.join("weights.safetensors")).unwrap();
         let checked = file.check(&signature(&task.model)).unwrap();
         let squares = start.iter().flat_map(|(name, values)| {

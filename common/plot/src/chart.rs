@@ -20,7 +20,8 @@ pub struct Series {
 
 /// A number on an axis, without the digits that only binary fractions have.
 fn tick(value: &f64) -> String {
-    ((value * 1e6).round() / 1e6).to_string()
+    // Adding zero takes the sign from minus zero.
+    ((value * 1e6).round() / 1e6 + 0.0).to_string()
 }
 
 /// Writes a line chart.
@@ -77,7 +78,7 @@ pub fn bar_chart(
             .margin(16)
             .x_label_area_size(44)
             .y_label_area_size(170)
-            .build_cartesian_2d(x_range.clone(), (0..rows).into_segmented())?;
+            .build_cartesian_2d(x_range.clone(), (0..rows - 1).into_segmented())?;
         let name = |at: &SegmentValue<i32>| match at {
             SegmentValue::CenterOf(row) => {
                 bars.get((rows - 1 - row) as usize).map_or_else(String::new, |b| b.0.clone())
@@ -85,7 +86,11 @@ pub fn bar_chart(
             SegmentValue::Exact(_) | SegmentValue::Last => String::new(),
         };
         let mut mesh = chart.configure_mesh();
-        mesh.disable_y_mesh().x_desc(x).y_label_formatter(&name).y_labels(bars.len());
+        mesh.disable_y_mesh()
+            .x_desc(x)
+            .y_label_formatter(&name)
+            .y_labels(bars.len())
+            .x_label_formatter(&tick);
         mesh.label_style((FONT, 15))
             .light_line_style(WHITE.mix(0.0))
             .bold_line_style(BLACK.mix(0.08))
