@@ -29,4 +29,4 @@ pub use quicklook::{Look, quicklook};
 pub use raster::{Limits, Raster, read_raster};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
-pub use summary::{Summary, summarise};
+pub use summary::{Summary, label_warnings, summarise};

@@ -72,9 +72,8 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
             summary.band_check = Some(report);
             if config.task == Task::Regression {
                 summary.target = Some(target_moments(&config.classes[0], &loaded.samples));
-            } else {
-                warn(&mut summary, &config.classes, &counts);
             }
+            summary.warnings.extend(label_warnings(dataset, &loaded.samples));
         }
     }
     for split in [Split::Train, Split::Validation] {
@@ -116,15 +115,27 @@ fn target_moments(name: &str, samples: &[Sample]) -> BandStatistics {
     moments
 }
 
-fn warn(summary: &mut Summary, classes: &[String], counts: &[u64]) {
-    let absent: Vec<_> =
-        classes.iter().zip(counts).filter(|(_, n)| **n == 0).map(|(c, _)| c.as_str()).collect();
-    if absent.len() + 1 == classes.len() {
-        summary.warnings.push("the training part has one class only".to_owned());
-    } else if !absent.is_empty() {
-        summary.warnings.push(format!("the training part has no sample of {}", absent.join(", ")));
+/// What deserves attention in the labels of a training part: classes that are missing, or all but one.
+#[must_use]
+pub fn label_warnings(dataset: &Dataset, samples: &[Sample]) -> Vec<String> {
+    let config = dataset.config();
+    if config.task == Task::Regression {
+        return Vec::new();
     }
-    for band in summary.bands.iter().filter(|band| band.std() == 0.0) {
-        summary.warnings.push(format!("band `{}` is constant", band.band));
+    let counts = class_counts(config.classes.len(), samples);
+    let (there, absent): (Vec<_>, Vec<_>) =
+        config.classes.iter().zip(counts).partition(|(_, count)| *count > 0);
+    let names =
+        |list: &[(&String, u64)]| list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let path = dataset.path().display();
+    match (there.len(), absent.len()) {
+        (_, 0) => Vec::new(),
+        (1, _) if config.classes.len() > 1 => {
+            vec![format!(
+                "{path}: the training part should have several classes, found only `{}`",
+                names(&there)
+            )]
+        }
+        _ => vec![format!("the training part has no sample of {}", names(&absent))],
     }
 }

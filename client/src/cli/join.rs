@@ -102,7 +102,12 @@ fn point(site: &Site, url: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    site.write("client.toml", text.replace(&format!("{old:?}"), &format!("{url:?}")).as_bytes())?;
+    anyhow::ensure!(
+        text.contains(&old),
+        "{}: set `coordinator` to {url} by hand; it is written in a way that cannot be replaced",
+        path.display()
+    );
+    site.write("client.toml", text.replace(&old, url).as_bytes())?;
     println!("{} now names {url}, before it named {old}", path.display());
     Ok(())
 }

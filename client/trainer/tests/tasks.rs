@@ -9,10 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{events, metric, task};
-use eosfed_common::model::{TargetScale, Task};
+use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection, TargetScale, Task};
 use eosfed_common::plan::{ClassWeights, Loss, Training};
 use eosfed_common::task::TrainTask;
-use eosfed_data::{Raster, write_geotiff};
+use eosfed_data::{Raster, Split, write_geotiff};
+use eosfed_trainer::ensemble::{report, score};
+use tch::Device;
 
 const SIDE: usize = 32;
 
@@ -53,6 +55,25 @@ fn plan(dataset: &Path, output: &Path, kind: Task, classes: &[&str], training: T
     task
 }
 
+/// The main metric of a head over two encoders that have learned nothing, composed in a way that
+/// has parameters of every kind.
+fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
+    let release = common::release(&folder.join("release"));
+    let composition = Composition {
+        norm: FeatureNorm::Batch,
+        projection: true,
+        selection: Selection::Smooth { penalty: 0.0, scale: false },
+        fusion: Fusion::Conv1x1 { multiple: 1 },
+    };
+    let mut options = common::options(&release, data, "all", &folder.join("head"));
+    (options.composition, options.training.epochs) = (composition, 3);
+    common::fitted(&options).unwrap();
+    let row = score(&options.output, None, data, Split::Validation, Device::Cpu).unwrap();
+    report(std::slice::from_ref(&row), data, Split::Validation, &folder.join("report")).unwrap();
+    assert_eq!(folder.join("report/predictions.png").exists(), kind.is_dense());
+    row.metrics[kind.main_metric()]
+}
+
 #[test]
 fn several_labels() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,6 +102,8 @@ fn several_labels() {
     // Guessing gives the share of positives, about one half.
     assert!(metric(&events, "map") > 0.9, "{:?}", events.last());
     assert!(metric(&events, "average_precision/striped") > 0.8, "{:?}", events.last());
+    let head = head(folder.path(), &data, Task::Multilabel);
+    assert!(head > 0.75, "{head}");
 }
 
 #[test]
@@ -103,6 +126,8 @@ fn change_between_two_dates() {
     // Saying "same" everywhere gives 0.43: 0.86 for the one class, 0 for the other.
     assert!(metric(&events, "miou") > 0.6, "{:?}", events.last());
     assert!(metric(&events, "iou/changed") > 0.4, "{:?}", events.last());
+    let head = head(folder.path(), &data, Task::ChangeDetection);
+    assert!(head > 0.5, "{head}");
 }
 
 #[test]
@@ -126,6 +151,8 @@ fn a_number_for_each_pixel() {
     // The mean everywhere has an R2 of 0 and an error of about 14.
     assert!(metric(&events, "r2") > 0.4, "{:?}", events.last());
     assert!(metric(&events, "rmse") < 11.0, "{:?}", events.last());
+    let head = head(folder.path(), &data, Task::Regression);
+    assert!(head < 12.0, "{head}");
 }
 
 #[test]

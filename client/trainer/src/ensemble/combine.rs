@@ -3,14 +3,21 @@
 use tch::{Kind, Tensor};
 
 use super::head_file::{HeadFile, Method};
-use crate::net::{Composer, Compute, Head, Maps};
+use crate::net::{Composer, Compute, Head, Maps, apart, together};
 use crate::parameters::Parameters;
 
 /// What stands over frozen specialists.
 #[derive(Debug)]
 pub enum Combiner {
     /// Maps are fused, then decoded.
-    Fusion(Box<Composer>, Box<Head>),
+    Fusion {
+        /// Fuses the maps of one date.
+        composer: Box<Composer>,
+        /// Decodes those of all dates.
+        head: Box<Head>,
+        /// Dates in a sample.
+        dates: i64,
+    },
     /// The mean of answers.
     Mean,
     /// Answers weighed by what a linear layer says of all of them.
@@ -29,7 +36,11 @@ impl Combiner {
         match head.method {
             Method::Fusion => {
                 let composer = Composer::new(head.composition, &head.encoder_dims(), parameters, passes);
-                Self::Fusion(Box::new(composer), Box::new(Head::new(head.task, parameters, Compute::FULL)))
+                Self::Fusion {
+                    composer: Box::new(composer),
+                    head: Box::new(Head::new(head.task, parameters, Compute::FULL)),
+                    dates: head.task.dates() as i64,
+                }
             }
             Method::MeanLogits => Self::Mean,
             Method::Router => {
@@ -42,7 +53,9 @@ impl Combiner {
     #[must_use]
     pub fn without(self, specialist: usize) -> Self {
         match self {
-            Self::Fusion(composer, head) => Self::Fusion(Box::new(composer.without(specialist)), head),
+            Self::Fusion { composer, head, dates } => {
+                Self::Fusion { composer: Box::new(composer.without(specialist)), head, dates }
+            }
             other @ (Self::Mean | Self::Router { .. }) => other,
         }
     }
@@ -51,7 +64,7 @@ impl Combiner {
     #[must_use]
     pub fn maps(&self, parts: &[Tensor]) -> Option<Maps> {
         match self {
-            Self::Fusion(composer, _) => Some(composer.forward(&by_encoder(parts), false)),
+            Self::Fusion { composer, dates, .. } => Some(fused(composer, parts, *dates, false)),
             Self::Mean | Self::Router { .. } => None,
         }
     }
@@ -59,7 +72,7 @@ impl Combiner {
     /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
     pub fn forward(&self, parts: &[Tensor], train: bool) -> Tensor {
         match self {
-            Self::Fusion(composer, head) => head.forward(&composer.forward(&by_encoder(parts), train)),
+            Self::Fusion { composer, head, dates } => head.forward(&fused(composer, parts, *dates, train)),
             Self::Mean => Tensor::stack(parts, 0).mean_dim([0_i64].as_slice(), false, Kind::Float),
             Self::Router { weight, bias } => {
                 let last = Tensor::cat(parts, 1).movedim_int(1, -1);
@@ -75,7 +88,7 @@ impl Combiner {
     #[must_use]
     pub fn penalty(&self) -> Option<Tensor> {
         match self {
-            Self::Fusion(composer, _) => composer.penalty(),
+            Self::Fusion { composer, .. } => composer.penalty(),
             Self::Mean | Self::Router { .. } => None,
         }
     }
@@ -84,15 +97,20 @@ impl Combiner {
     #[must_use]
     pub fn weights(&self, count: usize) -> Option<Vec<f32>> {
         match self {
-            Self::Fusion(composer, _) => Some(composer.weights(count)),
+            Self::Fusion { composer, .. } => Some(composer.weights(count)),
             Self::Mean | Self::Router { .. } => None,
         }
     }
 }
 
-/// Four maps for each encoder.
-pub(super) fn by_encoder(parts: &[Tensor]) -> Vec<Maps> {
-    parts.chunks_exact(4).map(|maps| [0, 1, 2, 3].map(|level: usize| maps[level].shallow_clone())).collect()
+/// The fused maps of parts, four for each encoder, in which a second date follows the first along
+/// the channels: each date is fused by itself.
+pub(super) fn fused(composer: &Composer, parts: &[Tensor], dates: i64, train: bool) -> Maps {
+    let maps: Vec<Maps> = parts
+        .chunks_exact(4)
+        .map(|maps| [0, 1, 2, 3].map(|level: usize| apart(&maps[level], dates)))
+        .collect();
+    composer.forward(&maps, train).map(|map| together(&map, dates))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::EnsembleError;
-use super::combine::by_encoder;
+use super::combine::fused;
 use super::downstream::Downstream;
 use super::extract::Extractor;
 use super::head_file::{HeadFile, Method};
@@ -76,7 +76,7 @@ pub struct ExportReport {
 
 /// Where maps come from.
 enum Source {
-    Release(Extractor, Box<Composer>),
+    Release { extractor: Extractor, composer: Box<Composer>, dates: i64 },
     Head(Box<Downstream>),
 }
 
@@ -114,12 +114,14 @@ impl Source {
         let nothing = Parameters::new(head.composition.signature(&head.encoder_dims()), &[].into(), device);
         let composer = Composer::new(head.composition, &head.encoder_dims(), &nothing, 0);
         let names = head.encoders.iter().map(|encoder| encoder.name.clone()).collect();
-        Ok((Self::Release(Extractor::load(&release, &head, device)?, Box::new(composer)), names))
+        let extractor = Extractor::load(&release, &head, device)?;
+        let dates = config.task.dates() as i64;
+        Ok((Self::Release { extractor, composer: Box::new(composer), dates }, names))
     }
 
     fn bands(&self) -> &[String] {
         match self {
-            Self::Release(extractor, _) => extractor.bands(),
+            Self::Release { extractor, .. } => extractor.bands(),
             Self::Head(head) => head.bands(),
         }
     }
@@ -127,8 +129,8 @@ impl Source {
     fn maps(&self, images: &Tensor) -> Option<Maps> {
         let _guard = tch::no_grad_guard();
         match self {
-            Self::Release(extractor, composer) => {
-                Some(composer.forward(&by_encoder(&extractor.parts(images)), false))
+            Self::Release { extractor, composer, dates } => {
+                Some(fused(composer, &extractor.parts(images), *dates, false))
             }
             Self::Head(head) => head.maps(images),
         }
@@ -148,7 +150,7 @@ pub fn export_features(
     let (source, encoders) = Source::open(options, &dataset, device)?;
     let input_size = match &source {
         Source::Head(head) => head.file.input_size,
-        Source::Release(..) => options.input_size,
+        Source::Release { .. } => options.input_size,
     };
     let how = Preparation { input_size, ..Preparation::default() };
     let (mut columns, mut keys, mut notes) = (Vec::<Column>::new(), Vec::new(), BTreeSet::new());

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::model::{BandRule, Composition, NamedBand, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::{Augmentation, Loss};
-use eosfed_common::weights::write_atomically;
-use eosfed_data::{Dataset, Limits, Split};
+use eosfed_common::weights::{Tensors, write_atomically};
+use eosfed_data::{Dataset, Limits, Split, label_warnings};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -15,7 +15,7 @@ use super::combine::Combiner;
 use super::extract::{Extractor, FeatureBank};
 use super::head_file::{HeadFile, HeadTraining, Method};
 use super::release::{Choice, Release};
-use crate::net::channel_moments;
+use crate::net::{apart, channel_moments};
 use crate::parameters::Parameters;
 use crate::train::{self, AdamW, Changes, Fitting, LossSettings, Plan, Preparation, Prepared, class_weights};
 
@@ -92,6 +92,7 @@ pub fn fit(
     notes.extend(loaded.notes);
     let report = dataset.check_bands(extractor.bands(), &loaded.samples)?;
     notes.extend(report.findings.iter().map(ToString::to_string));
+    notes.extend(label_warnings(&dataset, &loaded.samples));
     head.samples = loaded.samples.len();
     let how = Preparation {
         input_size: head.input_size,
@@ -103,7 +104,7 @@ pub fn fit(
     let feed = Feed::new(&extractor, data, &head, options.cache);
     let signature = head.signature();
     let mut initial = initial_tensors(&signature, options.training.seed);
-    feed.moments(&mut initial);
+    feed.moments(&mut initial, head.task.dates() as i64);
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.training.epochs) };
     let curve = learn(&options.training, &head, &feed, &parameters, epochs, (progress, stopped))?;
@@ -181,7 +182,7 @@ impl<'a> Feed<'a> {
     }
 
     /// Puts mean and variance of each channel of each map where a composition keeps them.
-    fn moments(&self, values: &mut eosfed_common::weights::Tensors) {
+    fn moments(&self, values: &mut Tensors, dates: i64) {
         if !values.contains_key("norm.0.0.mean") {
             return;
         }
@@ -190,7 +191,7 @@ impl<'a> Feed<'a> {
             Self::Live(extractor, data) => extractor.parts(&data.images),
         };
         for (at, part) in parts.iter().enumerate() {
-            let (mean, var) = channel_moments(part);
+            let (mean, var) = channel_moments(&apart(part, dates));
             let name = format!("norm.{}.{}", at / 4, at % 4);
             values.insert(format!("{name}.mean"), crate::parameters::to_vec(&mean));
             values.insert(format!("{name}.var"), crate::parameters::to_vec(&var));

@@ -11,6 +11,7 @@ use eosfed_common::task::{InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError, write_atomically};
 use eosfed_data::{
     BandStatistics, DataError, Dataset, Limits, Moments, Sample, Split, band_statistics, compare_moments,
+    label_warnings,
 };
 use eosfed_plot::{Series, line_chart};
 use tch::{Device, Tensor};
@@ -147,6 +148,7 @@ fn load(task: &TrainTask, device: Device) -> Result<Data, TrainError> {
     let training = dataset.load(Split::Train, &task.model.bands)?;
     let mut warnings = training.skipped;
     warnings.extend(training.notes);
+    warnings.extend(label_warnings(&dataset, &training.samples));
     let report = dataset.check_bands(&task.model.bands, &training.samples)?;
     warnings.extend(report.findings.iter().map(ToString::to_string));
     let own = normalisation(&task.model.bands, &training.samples);
