@@ -37,10 +37,10 @@ test: tools ## Run every test, with and without libtorch
 	stage "programs" $(CARGO) build --quiet $(PROGRAMS); \
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
 
-interop: build ## Test against PyTorch, timm and STAC validators, in the user's cache (5 GB)
+interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
 	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; \
 	  "$(INTEROP)/bin/pip" install --quiet torch==2.13.0 timm==1.0.31 safetensors==0.8.0 \
-	    numpy tifffile pytest mypy ruff stac-model==0.7.0 "pystac[validation]==1.15.2"; }
+	    numpy tifffile pytest mypy ruff stac-model==0.7.0 "pystac[validation]==1.15.2" terratorch==1.2.11; }
 	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
 	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-common stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"

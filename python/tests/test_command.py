@@ -40,3 +40,22 @@ def test_terratorch_gets_a_backbone(release: Path, monkeypatch: pytest.MonkeyPat
     backbone = registry.build("EosFed", release=str(release), bands=["B03", "B04", "B08"])
     maps = backbone(torch.rand(1, 3, 64, 64))
     assert [map.shape[1] for map in maps] == backbone.out_channels == [80, 160, 320, 640]
+
+
+def test_terratorch_builds_a_segmentation_model(release: Path) -> None:
+    """TerraTorch's own factory, with its own decoder over our backbone."""
+    models = pytest.importorskip("terratorch.models", reason="TerraTorch is not installed")
+    import eosfed.terratorch  # noqa: F401
+
+    model = models.EncoderDecoderFactory().build_model(
+        task="segmentation",
+        backbone="EosFed",
+        backbone_release=str(release),
+        backbone_bands=["B03", "B04", "B08"],
+        decoder="UperNetDecoder",
+        decoder_channels=32,
+        num_classes=3,
+    )
+    assert model(torch.rand(2, 3, 64, 64)).output.shape == (2, 3, 64, 64)
+    assert not any(p.requires_grad for p in model.encoder.parameters())
+    assert any(p.requires_grad for p in model.decoder.parameters())

@@ -184,8 +184,43 @@ fn positions(wanted: usize, there: usize) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::bands::Sensor;
+
+    /// All bands that the table knows of optical sensors, each with a name of its own.
+    const ALL: [&str; 15] = [
+        "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12", "VV", "VH",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_there_is_found_whatever_the_order(
+            there in Just(ALL.to_vec()).prop_shuffle(),
+            wanted in proptest::sample::subsequence(ALL.to_vec(), 1..15).prop_shuffle(),
+        ) {
+            let found = adapt(&bands(&wanted), &bands(&there), BandRule::ByName).unwrap().remove(0);
+            let names: Vec<Vec<String>> = wanted.iter().map(|name| vec![(*name).to_owned()]).collect();
+            prop_assert_eq!(found, Adaptation { sources: names, words: Vec::new() });
+        }
+
+        #[test]
+        fn every_source_is_there_and_every_step_is_said(
+            there in proptest::sample::subsequence(ALL.to_vec(), 1..15),
+            wanted in proptest::sample::subsequence(ALL.to_vec(), 1..15),
+            rule in proptest::sample::select(vec![BandRule::ByName, BandRule::ByNameOrRepeat, BandRule::Eosfm]),
+        ) {
+            let Ok(ways) = adapt(&bands(&wanted), &bands(&there), rule) else { return Ok(()) };
+            for Adaptation { sources, words } in ways {
+                prop_assert_eq!(sources.len(), wanted.len());
+                prop_assert!(sources.iter().all(|bands| !bands.is_empty()));
+                prop_assert!(sources.iter().flatten().all(|band| there.contains(&band.as_str())));
+                let same = sources.iter().zip(&wanted).all(|(bands, name)| bands == &[(*name).to_owned()]);
+                prop_assert_eq!(same, words.is_empty());
+            }
+        }
+    }
 
     fn bands(names: &[&str]) -> Vec<NamedBand> {
         names.iter().map(|name| NamedBand::of(name)).collect()
