@@ -45,7 +45,7 @@ pub struct PredictOptions {
     pub overlap: usize,
     /// The map.
     pub output: PathBuf,
-    /// A picture of it, at most [`PREVIEW`] pixels wide and high.
+    /// A picture of it, at most 1,024 pixels wide and high.
     pub preview: Option<PathBuf>,
 }
 
