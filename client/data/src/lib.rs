@@ -17,8 +17,7 @@ mod statistics;
 mod summary;
 
 pub use bandcheck::{
-    BandReport, DeclaredBand, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands,
-    compare_moments,
+    BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
 pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop};

@@ -7,9 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_data::{
-    BandReport, DeclaredBand, Limits, Raster, Sample, Scaling, Severity, Target, check_bands, read_raster,
-};
+use eosfed_common::model::NamedBand;
+use eosfed_data::{BandReport, Limits, Raster, Sample, Scaling, Severity, Target, check_bands, read_raster};
 
 const EUROSAT: &str = "B01 B02 B03 B04 B05 B06 B07 B08 B09 B10 B11 B12 B8A";
 
@@ -47,7 +46,7 @@ fn names(list: &str) -> Vec<&str> {
 }
 
 fn check(bands: &[&str], samples: &[Sample]) -> BandReport {
-    let bands: Vec<_> = bands.iter().map(|name| DeclaredBand::named(name)).collect();
+    let bands: Vec<_> = bands.iter().map(|name| NamedBand::of(name)).collect();
     check_bands(&bands, Scaling::default(), samples)
 }
 

@@ -29,6 +29,18 @@ impl NamedBand {
     pub fn of(name: &str) -> Self {
         Self { name: name.to_owned(), info: known(name).unwrap_or_default() }
     }
+
+    /// Its STAC common name.
+    #[must_use]
+    pub fn common_name(&self) -> Option<&str> {
+        self.info.common_name.as_deref()
+    }
+
+    /// Whether it sees reflected sunlight (0.4 to 2.5 um), so that values are between 0 and about 1.
+    #[must_use]
+    pub fn is_reflective(&self) -> bool {
+        self.info.wavelength_um.is_some_and(|um| (0.4..=2.5).contains(&um))
+    }
 }
 
 /// How bands are adapted.

@@ -23,7 +23,7 @@
 
 use std::collections::BTreeMap;
 
-use super::DeclaredBand;
+use super::NamedBand;
 use super::pixels::{Pixels, share};
 use super::unit::Levels;
 
@@ -81,7 +81,7 @@ pub(super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// On `channels` of the pixels, which `bands` names in the same order.
     pub(super) fn new(
-        bands: &[&DeclaredBand],
+        bands: &[&NamedBand],
         pixels: &'a Pixels,
         channels: &[usize],
         levels: Option<Levels>,
@@ -183,8 +183,8 @@ impl Piece {
 }
 
 /// Which pieces hold for these names. Those that compare levels need all bands in one unit.
-fn pieces(bands: &[&DeclaredBand], comparable: bool) -> Vec<Piece> {
-    let at = |name: &str| bands.iter().position(|band| band.common() == Some(name));
+fn pieces(bands: &[&NamedBand], comparable: bool) -> Vec<Piece> {
+    let at = |name: &str| bands.iter().position(|band| band.common_name() == Some(name));
     let pair = |a: &str, b: &str| Some((at(a)?, at(b)?));
     let mut pieces: Vec<_> =
         NEIGHBOURS.iter().filter_map(|(a, b)| pair(a, b)).map(|(a, b)| Piece::Neighbours(a, b)).collect();

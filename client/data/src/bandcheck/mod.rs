@@ -21,7 +21,7 @@ mod testing;
 mod unit;
 mod values;
 
-use eosfed_common::bands::{BandInfo, known};
+use eosfed_common::model::NamedBand;
 use serde::Serialize;
 
 use crate::dataset::Sample;
@@ -29,32 +29,6 @@ pub use finding::{Finding, Rule, Severity};
 pub use moments::{Moments, compare_moments};
 use pixels::Pixels;
 pub use unit::{OpticalUnit, Scaling};
-
-/// A channel of the samples, as the data set declares it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeclaredBand {
-    /// Its name, such as `B8A`, `red` or `VV`.
-    pub name: String,
-    /// What it sees; the rules go by the common name and the wavelength.
-    pub info: BandInfo,
-}
-
-impl DeclaredBand {
-    /// A band that the table of bands knows; one that it does not know takes part in few rules.
-    #[must_use]
-    pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), info: known(name).unwrap_or_default() }
-    }
-
-    fn common(&self) -> Option<&str> {
-        self.info.common_name.as_deref()
-    }
-
-    /// Whether it sees reflected sunlight (0.4 to 2.5 um), so that values are between 0 and about 1.
-    fn is_reflective(&self) -> bool {
-        self.info.wavelength_um.is_some_and(|um| (0.4..=2.5).contains(&um))
-    }
-}
 
 /// What the pixels say of the declared bands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -92,7 +66,7 @@ const FEWEST_PIXELS: usize = 200;
 /// # Panics
 /// If `bands` is empty or a sample's image is not a whole number of such stacks.
 #[must_use]
-pub fn check_bands(bands: &[DeclaredBand], scaling: Scaling, samples: &[Sample]) -> BandReport {
+pub fn check_bands(bands: &[NamedBand], scaling: Scaling, samples: &[Sample]) -> BandReport {
     let pixels = Pixels::sample(bands.len(), samples);
     let mut report =
         BandReport { findings: Vec::new(), unit: None, likely_order: None, pixels: pixels.count() };

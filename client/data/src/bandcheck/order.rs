@@ -10,7 +10,7 @@
 use super::evidence::Evidence;
 use super::pixels::Pixels;
 use super::unit::Levels;
-use super::{DeclaredBand, Finding, Rule, Severity};
+use super::{Finding, NamedBand, Rule, Severity};
 
 /// Gains that are worth a notice and that contradict the declaration, for one image and for many.
 const NOTICE: (f64, f64) = (4.0, 0.4);
@@ -20,13 +20,13 @@ const STEPS: usize = 24;
 
 /// A finding, and the likelier names channel by channel.
 pub(super) fn check(
-    bands: &[DeclaredBand],
+    bands: &[NamedBand],
     pixels: &Pixels,
     levels: Option<Levels>,
     unusable: &[bool],
 ) -> Option<(Finding, Vec<String>)> {
     let channels = judged(bands, unusable);
-    let named: Vec<&DeclaredBand> = channels.iter().map(|channel| &bands[*channel]).collect();
+    let named: Vec<&NamedBand> = channels.iter().map(|channel| &bands[*channel]).collect();
     let mut evidence = Evidence::new(&named, pixels, &channels, levels);
     if evidence.is_empty() {
         return None;
@@ -60,10 +60,12 @@ pub(super) fn check(
 }
 
 /// The channels whose names can be judged: with data of their own, and the first of each common name.
-fn judged(bands: &[DeclaredBand], unusable: &[bool]) -> Vec<usize> {
+fn judged(bands: &[NamedBand], unusable: &[bool]) -> Vec<usize> {
     let first = |channel: &usize| {
-        let name = bands[*channel].common();
-        name.is_some() && !unusable[*channel] && bands[..*channel].iter().all(|band| band.common() != name)
+        let name = bands[*channel].common_name();
+        name.is_some()
+            && !unusable[*channel]
+            && bands[..*channel].iter().all(|band| band.common_name() != name)
     };
     (0..bands.len()).filter(first).collect()
 }

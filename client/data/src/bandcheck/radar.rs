@@ -6,7 +6,7 @@
 //! to Microwave Remote Sensing, 2006); only the noise floor over calm water brings the two together.
 
 use super::pixels::{Pixels, share};
-use super::{DeclaredBand, Finding, Rule};
+use super::{Finding, NamedBand, Rule};
 
 /// Means outside of this are not backscatter in dB.
 const PLAUSIBLE_DB: std::ops::RangeInclusive<f64> = -40.0..=10.0;
@@ -17,7 +17,7 @@ fn polarisation(name: &str) -> Option<&'static str> {
     ["VV", "VH", "HH", "HV"].into_iter().find(|known| start.eq_ignore_ascii_case(known))
 }
 
-pub(super) fn check(bands: &[DeclaredBand], pixels: &Pixels) -> Vec<Finding> {
+pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> Vec<Finding> {
     let radar: Vec<_> = bands
         .iter()
         .enumerate()

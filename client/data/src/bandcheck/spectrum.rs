@@ -3,7 +3,7 @@
 
 use super::pixels::{Pixels, share};
 use super::unit::Levels;
-use super::{DeclaredBand, Finding, Rule};
+use super::{Finding, NamedBand, Rule};
 
 /// The 1.375 um band lies in a strong absorption line of water vapour: above clear or cloudy ground
 /// about 0.001 arrives, and 0.01 to 0.1 where there are cirrus clouds (Gao, Goetz & Wiscombe 1993). On
@@ -22,7 +22,7 @@ const TOLERATED: f64 = 0.03;
 
 /// `hint` is the order that fits better, if there is one.
 pub(super) fn check(
-    bands: &[DeclaredBand],
+    bands: &[NamedBand],
     pixels: &Pixels,
     levels: Option<Levels>,
     unusable: &[bool],
@@ -59,7 +59,7 @@ pub(super) fn check(
 
 /// Bands that are dark against the median of the others, or must be and are not.
 fn dark(
-    bands: &[DeclaredBand],
+    bands: &[NamedBand],
     pixels: &Pixels,
     levels: Levels,
     channels: &[usize],
@@ -78,7 +78,7 @@ fn dark(
         others.sort_by(f64::total_cmp);
         let (least, median) = (others[0], others[others.len() / 2]);
         let (mean, name) = (levels.mean(pixels, *channel), bands[*channel].name.as_str());
-        let is_cirrus = bands[*channel].common() == Some("cirrus");
+        let is_cirrus = bands[*channel].common_name() == Some("cirrus");
         let visible = bands[*channel].info.wavelength_um.is_some_and(|um| um < 0.7);
         let numbers = format!(
             "mean reflectance {mean:.4}, where the other bands have {least:.4} to {:.4}{hint}; correct `bands`",
@@ -97,12 +97,12 @@ fn dark(
 }
 
 /// Red bands with the near infrared ones.
-fn pairs(bands: &[DeclaredBand], channels: &[usize]) -> Vec<(usize, usize)> {
+fn pairs(bands: &[NamedBand], channels: &[usize]) -> Vec<(usize, usize)> {
     let with = |wanted: &'static [&'static str]| {
         channels
             .iter()
             .copied()
-            .filter(move |c| bands[*c].common().is_some_and(|name| wanted.contains(&name)))
+            .filter(move |c| bands[*c].common_name().is_some_and(|name| wanted.contains(&name)))
     };
     with(&["red"]).flat_map(|red| with(&["nir", "nir08"]).map(move |infrared| (red, infrared))).collect()
 }

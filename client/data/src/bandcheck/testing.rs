@@ -1,6 +1,6 @@
 //! Images made from a few physical regularities, for tests that need no imagery.
 
-use super::DeclaredBand;
+use super::NamedBand;
 use crate::dataset::{Sample, Target};
 
 /// A sample of one class.
@@ -9,8 +9,8 @@ pub(super) fn sample(height: usize, width: usize, image: Vec<f32>) -> Sample {
 }
 
 /// Bands that the table knows.
-pub(super) fn bands(names: &str) -> Vec<DeclaredBand> {
-    names.split_whitespace().map(DeclaredBand::named).collect()
+pub(super) fn bands(names: &str) -> Vec<NamedBand> {
+    names.split_whitespace().map(NamedBand::of).collect()
 }
 
 /// Images of one row of pixels each: `value` gives a channel's value from the number of the pixel

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pixels::{Pixels, share};
-use super::{DeclaredBand, Finding, Rule};
+use super::{Finding, NamedBand, Rule};
 
 /// What a data set has applied to its files: `value * scale + offset`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,7 +134,7 @@ impl Look {
 }
 
 /// `None` without optical bands.
-pub(super) fn look(bands: &[DeclaredBand], pixels: &Pixels) -> Option<Look> {
+pub(super) fn look(bands: &[NamedBand], pixels: &Pixels) -> Option<Look> {
     let channels: Vec<usize> = (0..bands.len()).filter(|channel| bands[*channel].is_reflective()).collect();
     let highest = channels.iter().map(|channel| pixels.quantile(*channel, 0.98));
     let high = highest.max_by(f64::total_cmp)?;
@@ -148,7 +148,7 @@ fn is_whole(pixels: &Pixels, channel: usize) -> bool {
 }
 
 pub(super) fn check(
-    bands: &[DeclaredBand],
+    bands: &[NamedBand],
     pixels: &Pixels,
     look: Option<&Look>,
     scaling: Scaling,
@@ -165,7 +165,7 @@ pub(super) fn check(
 }
 
 /// Some bands as reflectance between 0 and 1, others in whole numbers.
-fn mixed(bands: &[DeclaredBand], pixels: &Pixels, look: &Look) -> Option<Finding> {
+fn mixed(bands: &[NamedBand], pixels: &Pixels, look: &Look) -> Option<Finding> {
     let small = |channel: &usize| pixels.quantile(*channel, 0.98) <= 2.0 && !is_whole(pixels, *channel);
     let small: Vec<&str> =
         look.channels.iter().filter(|c| small(c)).map(|c| bands[*c].name.as_str()).collect();

@@ -1,13 +1,13 @@
 //! Bands that hold nothing of their own: constant, zero-filled, copied, or full of markers.
 
 use super::pixels::{Pixels, share};
-use super::{DeclaredBand, Finding, Rule};
+use super::{Finding, NamedBand, Rule};
 
 /// Values by which products commonly mark missing data; no sensor measures them in any unit.
 const MARKERS: [f32; 4] = [-9999.0, -32768.0, -99999.0, -3.402_823_5e38];
 
 /// The findings, and for each channel whether the order of bands cannot be judged from it.
-pub(super) fn check(bands: &[DeclaredBand], pixels: &Pixels) -> (Vec<Finding>, Vec<bool>) {
+pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> (Vec<Finding>, Vec<bool>) {
     let mut findings = Vec::new();
     let mut unusable = vec![false; bands.len()];
     for (channel, band) in bands.iter().enumerate() {

@@ -6,8 +6,8 @@ mod layout;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eosfed_common::bands::{BandInfo, Sensor, known};
-use eosfed_common::model::Task;
+use eosfed_common::bands::{BandInfo, Sensor};
+use eosfed_common::model::{NamedBand, Task};
 use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, OneOrMany, Where};
@@ -128,12 +128,14 @@ impl DatasetConfig {
         }
     }
 
-    /// What the bands see, in the order of the files: as declared, else as known by name.
+    /// The bands in the order of the files, with what they see: as declared, else as known by name.
     #[must_use]
-    pub fn band_infos(&self) -> Vec<BandInfo> {
-        let info =
-            |band: &String| self.band_info.get(band).cloned().or_else(|| known(band)).unwrap_or_default();
-        self.bands.iter().map(info).collect()
+    pub fn named_bands(&self) -> Vec<NamedBand> {
+        let named = |name: &String| match self.band_info.get(name) {
+            Some(info) => NamedBand { name: name.clone(), info: info.clone() },
+            None => NamedBand::of(name),
+        };
+        self.bands.iter().map(named).collect()
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use eosfed_common::model::Task;
 use rayon::prelude::*;
 
-use crate::bandcheck::{BandReport, DeclaredBand, Scaling, check_bands};
+use crate::bandcheck::{BandReport, Scaling, check_bands};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
 use crate::raster::{Limits, Raster};
@@ -186,11 +186,9 @@ impl Dataset {
     /// # Errors
     /// If something cannot be so and the data set is `strict`.
     pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
-        let infos = self.config.band_infos();
-        let declared = bands.iter().zip(self.positions(bands)?);
-        let declared = declared
-            .map(|(name, position)| DeclaredBand { name: name.clone(), info: infos[position].clone() });
-        let declared: Vec<_> = declared.collect();
+        let all = self.config.named_bands();
+        let positions = self.positions(bands)?.into_iter();
+        let declared: Vec<_> = positions.map(|at| all[at].clone()).collect();
         let scaling = Scaling { scale: self.config.scale, offset: self.config.offset };
         let report = check_bands(&declared, scaling, samples);
         let wrong: Vec<String> = report.contradictions().map(ToString::to_string).collect();

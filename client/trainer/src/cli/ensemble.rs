@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
-use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, NamedBand, Selection};
+use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Selection};
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_trainer::ensemble::{
@@ -519,8 +519,7 @@ fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let release = Release::open(&arguments.release)?;
     let dataset = Dataset::open(&arguments.data, &Limits::default())?;
     let config = dataset.config();
-    let bands = config.bands.iter().zip(config.band_infos());
-    let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
+    let bands = config.named_bands();
     println!("the data have the bands {}", config.bands.join(", "));
     let mut usable = true;
     for card in release.cards(&arguments.encoders)? {

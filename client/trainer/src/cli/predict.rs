@@ -9,7 +9,7 @@ use eosfed_trainer::ensemble::{self, Choice, ExportFormat, ExportOptions, Predic
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DeviceArgument;
-use super::ensemble::{BandsArgument, SplitArgument};
+use super::ensemble::{BandsArgument, Format, SplitArgument};
 
 /// Map a whole scene with a trained head.
 ///
@@ -128,15 +128,6 @@ enum FilesArgument {
     Safetensors,
     /// One `.npy` file for each tensor.
     Numpy,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> {

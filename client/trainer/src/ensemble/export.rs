@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use eosfed_common::model::{BandRule, Composition, NamedBand};
+use eosfed_common::model::{BandRule, Composition};
 use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
@@ -94,8 +94,7 @@ impl Source {
         let folder = options.release.as_deref().unwrap_or_else(|| Path::new("."));
         let release = Release::open(folder)?;
         let config = dataset.config();
-        let bands = config.bands.iter().zip(config.band_infos());
-        let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
+        let bands = config.named_bands();
         let (encoders, _) = release.choose(&options.encoders, &bands, options.band_rule, &[])?;
         let head = HeadFile {
             name: String::new(),

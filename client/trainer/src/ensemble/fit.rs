@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::model::{BandRule, Composition, NamedBand, Selection, TargetScale, Task, initial_tensors};
+use eosfed_common::model::{BandRule, Composition, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::{Augmentation, Loss};
 use eosfed_common::weights::{Tensors, write_atomically};
 use eosfed_data::{Dataset, Limits, Split, label_warnings};
@@ -263,8 +263,7 @@ fn describe(
         }
         Choice::All | Choice::Named(_) | Choice::Given(_) => Vec::new(),
     };
-    let bands = config.bands.iter().zip(config.band_infos());
-    let bands: Vec<_> = bands.map(|(name, info)| NamedBand { name: name.clone(), info }).collect();
+    let bands = config.named_bands();
     let (encoders, notes) = release.choose(&options.encoders, &bands, options.band_rule, &normalisation)?;
     let head = HeadFile {
         name: options.name.clone(),
