@@ -168,21 +168,22 @@ impl Composer {
     /// (straight-through, Bengio et al. 2013). While training, the choice is first varied by Gumbel
     /// noise that fades (Kool et al. 2019), so that each encoder's maps are learned to be used.
     fn hard(&self, weights: &Tensor, k: usize, scale: bool, train: bool) -> Tensor {
-        let chosen_by = if train { weights.detach() + self.noise(weights) } else { weights.detach() };
+        let progress = if train { self.advance() } else { 1.0 };
+        let noise = (progress < 1.0).then(|| gumbel(weights) * (1.0 - progress));
+        let chosen_by = noise.map_or_else(|| weights.detach(), |noise| noise + weights.detach());
         // A stable sort: of equal weights the first counts.
         let order = chosen_by.sort_stable(true, 0, true).1.narrow(0, 0, k as i64);
         let mask = weights.zeros_like().detach().index_fill(0, &order, 1.0);
         let pass = weights - weights.detach();
-        if scale { weights.detach() * &mask + pass } else { mask + pass }
+        // Scaling comes as the noise goes: else what was chosen early grows, whether it helps or not.
+        if scale { ((weights.detach() - 1.0) * progress + 1.0) * &mask + pass } else { mask + pass }
     }
 
-    fn noise(&self, weights: &Tensor) -> Tensor {
+    /// Counts a training pass: from 0 at the first to 1 once the choice is no longer varied.
+    fn advance(&self) -> f64 {
         let done = self.passes.get();
         self.passes.set(done + 1);
-        let progress = done as f64 / (self.total.max(1) as f64 * SETTLED);
-        let temperature = (1.0 - progress).max(0.0);
-        let uniform = weights.detach().rand_like().clamp(1e-6, 1.0 - 1e-6);
-        (uniform.log() * -1.0).log() * -temperature
+        (done as f64 / (self.total.max(1) as f64 * SETTLED)).min(1.0)
     }
 
     /// What the selection adds to the loss, if it does.
@@ -213,4 +214,10 @@ pub fn channel_moments(map: &Tensor) -> (Tensor, Tensor) {
     let mean = flat.mean_dim([1_i64].as_slice(), false, Kind::Double);
     let var = flat.var_dim([1_i64].as_slice(), false, false);
     (mean.to_kind(Kind::Float), var.to_kind(Kind::Float))
+}
+
+/// Noise of the Gumbel distribution in the shape of `like`.
+fn gumbel(like: &Tensor) -> Tensor {
+    let uniform = like.detach().rand_like().clamp(1e-6, 1.0 - 1e-6);
+    (uniform.log() * -1.0).log() * -1.0
 }
