@@ -24,16 +24,17 @@ pub fn fits(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
 }
 
 fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
-    let model = &assignment.model;
+    let trainee = &assignment.trainee;
     let mut problems = Vec::new();
-    if let Err(error) = dataset.positions(&model.bands) {
+    if let Err(error) = dataset.positions(&trainee.bands()) {
         problems.push(error.to_string());
     }
     if dataset.is_empty(Split::Train) {
         problems.push("its training part has no samples".to_owned());
     }
     if assignment.work != Work::Statistics {
-        problems.extend(dataset.serves(model.task, &model.classes).err().map(|error| error.to_string()));
+        problems
+            .extend(dataset.serves(trainee.task(), trainee.classes()).err().map(|error| error.to_string()));
     }
     problems
 }

@@ -1,10 +1,10 @@
-//! The only way out for weights: a file leaves when it holds exactly the tensors of the model that
-//! was asked for, all finite, and nothing else.
+//! The only way out for weights: a file leaves when it holds exactly the tensors of what was to be
+//! trained, all finite, and nothing else.
 
 use std::path::Path;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::model::{ModelSpec, signature};
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Digest, WeightsError, WeightsFile};
 
 use crate::daemon::Update;
@@ -13,9 +13,9 @@ use crate::daemon::Update;
 ///
 /// # Errors
 /// The first rule broken, with the tensor's name.
-pub fn check(path: &Path, model: &ModelSpec) -> Result<BlobRef, WeightsError> {
+pub fn check(path: &Path, trainee: &Trainee) -> Result<BlobRef, WeightsError> {
     let file = WeightsFile::open(path)?;
-    file.check(&signature(model))?;
+    file.check(&trainee.signature())?;
     Ok(BlobRef { digest: Digest::of(file.bytes()), size: file.bytes().len() as u64 })
 }
 
@@ -23,8 +23,8 @@ pub fn check(path: &Path, model: &ModelSpec) -> Result<BlobRef, WeightsError> {
 ///
 /// # Errors
 /// A sentence that says what has become of the file.
-pub fn recheck(update: &Update, model: &ModelSpec) -> Result<(), String> {
-    let found = check(&update.file, model).map_err(|error| error.to_string())?;
+pub fn recheck(update: &Update, trainee: &Trainee) -> Result<(), String> {
+    let found = check(&update.file, trainee).map_err(|error| error.to_string())?;
     if found == update.weights {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub fn recheck(update: &Update, model: &ModelSpec) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::model::{Backbone, Task, initial_weights};
+    use eosfed_common::model::{Backbone, ModelSpec, Task};
     use eosfed_common::weights::write;
 
     use super::*;
@@ -43,23 +43,24 @@ mod tests {
     fn only_the_very_model_leaves() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
-        let mut model = ModelSpec {
-            backbone: Backbone::Atto,
-            task: Task::Classification,
-            bands: vec!["red".to_owned()],
-            classes: vec!["a".to_owned(), "b".to_owned()],
-            target: None,
+        let model = |classes: &[&str]| {
+            Trainee::Specialist(ModelSpec {
+                backbone: Backbone::Atto,
+                task: Task::Classification,
+                bands: vec!["red".to_owned()],
+                classes: classes.iter().map(|class| (*class).to_owned()).collect(),
+                target: None,
+            })
         };
-        let mut tensors = initial_weights(&model, 1);
-        let digest = write(&path, &signature(&model), &tensors).unwrap();
-        assert_eq!(check(&path, &model).unwrap().digest, digest);
-        model.classes.push("c".to_owned());
-        assert!(check(&path, &model).is_err());
-        model.classes.pop();
+        let two = model(&["a", "b"]);
+        let mut tensors = two.initial_weights(1);
+        let digest = write(&path, &two.signature(), &tensors).unwrap();
+        assert_eq!(check(&path, &two).unwrap().digest, digest);
+        assert!(check(&path, &model(&["a", "b", "c"])).is_err());
         tensors.values_mut().next().unwrap()[0] = f32::NAN;
-        write(&path, &signature(&model), &tensors).unwrap();
-        assert!(check(&path, &model).unwrap_err().to_string().contains("NaN"));
+        write(&path, &two.signature(), &tensors).unwrap();
+        assert!(check(&path, &two).unwrap_err().to_string().contains("NaN"));
         std::fs::write(&path, b"II*\0 a picture").unwrap();
-        assert!(check(&path, &model).is_err());
+        assert!(check(&path, &two).is_err());
     }
 }

@@ -159,16 +159,18 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
 pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
     let mut list = Listing::default();
-    // This release has one kind of job; its assignments do not name it.
-    list.unless(allow.job_kinds.contains(&JobKind::Specialist), "`allow.job_kinds` lacks `specialist`");
+    let kind = assignment.trainee.kind();
+    list.unless(allow.job_kinds.contains(&kind), format!("`allow.job_kinds` lacks `{kind}`"));
     let mode = match &assignment.work {
         Work::Statistics => Mode::Rounds,
         Work::Training(work) => work.mode,
     };
     list.unless(allow.modes.contains(&mode), format!("`allow.modes` lacks `{mode}`"));
-    let (task, backbone) = (assignment.model.task, assignment.model.backbone);
+    let task = assignment.trainee.task();
     list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
-    list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
+    for backbone in assignment.trainee.backbones() {
+        list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
+    }
     let (least, found) = (policy.min_institutions, assignment.min_institutions);
     list.unless(
         mode == Mode::OneShot || found >= least,

@@ -126,6 +126,18 @@ impl Site {
         self.work().join(assignment.to_string())
     }
 
+    /// Where the releases under heads are, a folder for each job.
+    #[must_use]
+    pub fn releases(&self) -> PathBuf {
+        self.0.join("releases")
+    }
+
+    /// Where the release under a job's head is; kept from round to round.
+    #[must_use]
+    pub fn release(&self, job: &JobId) -> PathBuf {
+        self.releases().join(job.as_str())
+    }
+
     /// Whether an identity lies here.
     #[must_use]
     pub fn is_joined(&self) -> bool {

@@ -5,6 +5,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, ModelSpec, Task};
 use eosfed_common::plan::{JobKind, Mode, Training};
 use eosfed_common::task::Keep;
+use eosfed_common::trainee::Trainee;
 
 use crate::policy::{Allow, Approval, Leaving, Policy};
 
@@ -45,16 +46,32 @@ pub(crate) fn statistics() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
-        model: ModelSpec {
+        trainee: Trainee::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Classification,
             bands: vec!["red".to_owned()],
             classes: vec!["a".to_owned(), "b".to_owned()],
             target: None,
-        },
+        }),
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
         accepted: false,
         work: Work::Statistics,
     }
+}
+
+/// One round of training a head over a specialist of this system's smallest kind.
+pub(crate) fn head() -> Assignment {
+    let over = serde_json::json!({
+        "head": {
+            "name": "cover", "release": 1, "task": "classification", "classes": ["a", "b"],
+            "encoders": [{
+                "name": "west", "backbone": "convnextv2_atto", "weights": null, "random_seed": 1,
+                "normalisation": [{ "band": "red", "mean": 0.0, "std": 1.0 }], "sources": [["red"]]
+            }],
+            "input_size": null, "samples": 0, "training": null
+        },
+        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
+    });
+    Assignment { trainee: Trainee::Head(serde_json::from_value(over).unwrap()), ..training(Mode::Rounds) }
 }

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
-use crate::model::ModelSpec;
 use crate::plan::{Mode, Training};
 use crate::refusal::Refusal;
 use crate::task::Keep;
+use crate::trainee::Trainee;
 use crate::weights::Digest;
 
 /// How long a lease lasts from its grant or its last heartbeat.
@@ -40,8 +40,8 @@ pub struct Assignment {
     pub id: AssignmentId,
     /// The job's name for people.
     pub job_name: String,
-    /// The network; for statistics only its bands matter.
-    pub model: ModelSpec,
+    /// What is trained; for statistics only its bands matter.
+    pub trainee: Trainee,
     /// Until when the round can use an answer.
     pub deadline: Timestamp,
     /// Fewest institutions whose contributions may be combined in the result; 1 in one-shot.

@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod bands;
 pub mod card;
 pub mod clock;
+pub mod head;
 pub mod ids;
 pub mod model;
 pub mod plan;
@@ -15,6 +16,7 @@ pub mod settings;
 pub mod stac;
 pub mod task;
 pub mod telemetry;
+pub mod trainee;
 pub mod weights;
 
 #[cfg(feature = "net")]

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Energy};
-use crate::model::ModelSpec;
 use crate::plan::Training;
+use crate::trainee::Trainee;
 
 /// Exit codes of `eosfed-trainer`.
 pub mod exit_code {
@@ -33,7 +33,7 @@ pub mod exit_code {
 pub enum InitialWeights {
     /// [`crate::model::initial_weights`] of this seed.
     Seed(u64),
-    /// A safetensors file that holds exactly the model's signature.
+    /// A safetensors file that holds exactly the signature of what is trained.
     File(PathBuf),
     /// The encoder of a safetensors file of timm's, made for three channels, under a head from a seed.
     Pretrained {
@@ -71,15 +71,18 @@ pub enum Keep {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainTask {
-    /// The network.
-    pub model: ModelSpec,
+    /// What is trained.
+    pub trainee: Trainee,
+    /// Folder of the release under a head, as `eosfed release pull` makes it; absent for specialists.
+    #[serde(default)]
+    pub release: Option<PathBuf>,
     /// How to train it.
     pub training: Training,
     /// The institution's `dataset.toml`.
     pub dataset: PathBuf,
     /// Where training starts from.
     pub initial: InitialWeights,
-    /// Per-band normalisation in the order of `model.bands`; `None`: computed from the training part.
+    /// Per-band normalisation in the order of the specialist's bands; `None`: computed from the training part.
     pub normalisation: Option<Vec<BandNormalisation>>,
     /// Seed of shuffling, augmentation and drop path.
     pub seed: u64,

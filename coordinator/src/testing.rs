@@ -7,8 +7,8 @@ use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, StatisticsSubm
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::plan::Plan;
+use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::{WeightsFile, write};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
@@ -77,6 +77,32 @@ pub(crate) const ROUNDS: &str = r#"
     learning_rate = 1e-3
 "#;
 
+/// A head over the specialists of [`ONE_SHOT`].
+pub(crate) const DOWNSTREAM: &str = r#"
+    version = 1
+    name = "cover"
+    kind = "downstream"
+    mode = "rounds"
+    seed = 7
+    [model]
+    task = "segmentation"
+    classes = ["field", "wood"]
+    [head]
+    bands = ["red", "nir", "swir"]
+    composition = { selection = { kind = "top_k", k = 1, scale = false } }
+    [participation]
+    min = 2
+    max = 2
+    deadline = "30m"
+    [rounds]
+    count = 1
+    strategy = { name = "fed-avg" }
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
 pub(crate) fn name(text: &str) -> InstitutionName {
     text.parse().unwrap()
 }
@@ -102,17 +128,21 @@ pub(crate) fn enrolled(names: &[&str]) -> Change {
 }
 
 pub(crate) fn submit(federation: &Federation, plan: &str) -> (JobId, Change) {
+    try_submit(federation, plan).unwrap()
+}
+
+pub(crate) fn try_submit(federation: &Federation, plan: &str) -> Result<(JobId, Change), Refusal> {
     let plan = Plan::parse(plan).unwrap();
     let id = JobId::random(&mut rng(federation.jobs.len() as u64));
     let key = key(1000 + federation.jobs.len() as u64);
-    federation.submit_job(id, key, plan, &name("admin"), NOW).unwrap()
+    federation.submit_job(id, key, plan, &name("admin"), NOW)
 }
 
-/// Weights of an assignment's model that follow from `seed`, written into `folder`.
+/// Weights of what an assignment trains that follow from `seed`, written into `folder`.
 pub(crate) fn weights(folder: &Path, assignment: &Assignment, seed: u64) -> (std::path::PathBuf, BlobRef) {
     let path = folder.join(format!("{seed}.safetensors"));
-    let tensors = initial_weights(&assignment.model, seed);
-    let digest = write(&path, &signature(&assignment.model), &tensors).unwrap();
+    let tensors = assignment.trainee.initial_weights(seed);
+    let digest = write(&path, &assignment.trainee.signature(), &tensors).unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
     (path, BlobRef { digest, size })
 }
@@ -126,13 +156,13 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
         weights,
         samples: 10 + assignment.id.institution.as_str().len() as u64,
         metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
-        normalisation: assignment.model.bands.iter().map(normal).collect(),
+        normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
         energy: Energy::default(),
     }
 }
 
 pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
-    ScreenedUpdate::screen(submission, &assignment.model, &WeightsFile::open(path).unwrap()).unwrap()
+    ScreenedUpdate::screen(submission, &assignment.trainee, &WeightsFile::open(path).unwrap()).unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {
@@ -141,9 +171,9 @@ pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> Screene
         assignment: assignment.id.clone(),
         token: token.clone(),
         key: key(99),
-        bands: assignment.model.bands.iter().map(moments).collect(),
+        bands: assignment.trainee.normalised().iter().map(moments).collect(),
     };
-    ScreenedStatistics::screen(submission, &assignment.model).unwrap()
+    ScreenedStatistics::screen(submission, &assignment.trainee).unwrap()
 }
 
 /// A one-shot job to which west and east have submitted; its last step is not settled yet.

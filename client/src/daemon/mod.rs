@@ -299,13 +299,13 @@ fn tell(ending: &Ending) {
 }
 
 fn describe(assignment: &Assignment) -> String {
-    let model = &assignment.model;
+    let trainee = &assignment.trainee;
     let kind = if assignment.work == eosfed_common::assignment::Work::Statistics {
         "statistics"
     } else {
         "training"
     };
-    format!("{kind} for `{}`: {}, {}", assignment.job_name, model.task, model.bands.join(" "))
+    format!("{kind} for `{}`: {}, {}", assignment.job_name, trainee.task(), trainee.bands().join(" "))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> DaemonError {

@@ -17,7 +17,7 @@ impl<C: Coordinator> Daemon<C> {
     pub(super) async fn submit(&mut self) -> Result<Flow, DaemonError> {
         let State::Submitting { held, outcome } = self.state.clone() else { return Ok(Flow::On) };
         if let Outcome::Update(update) = &outcome
-            && let Err(why) = outbound::recheck(update, &held.assignment.model)
+            && let Err(why) = outbound::recheck(update, &held.assignment.trainee)
         {
             return Ok(Flow::Event(Event::Rejected(Refusal::new(Reason::Internal, why))));
         }

@@ -1,10 +1,10 @@
 //! Training: the task's file, the trainer beside the heartbeat, and what its end means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{CurvePoint, MAX_METRICS, Work};
-use eosfed_common::model::ModelSpec;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write_atomically;
 
 use super::heart::Heart;
@@ -51,13 +51,18 @@ impl<C: Coordinator> Daemon<C> {
         let Work::Training(work) = &held.assignment.work else { return None };
         let initial = match work.base {
             Some(_) => InitialWeights::File(folder.join(BASE)),
-            None => match self.parts.pretrained.get(&held.assignment.model.backbone) {
-                Some(file) => InitialWeights::Pretrained { file: file.clone(), seed: work.initial_seed },
+            None => match self.pretrained(&held.assignment.trainee) {
+                Some(file) => InitialWeights::Pretrained { file, seed: work.initial_seed },
                 None => InitialWeights::Seed(work.initial_seed),
             },
         };
+        let release = match &held.assignment.trainee {
+            Trainee::Specialist(_) => None,
+            Trainee::Head(_) => Some(self.parts.site.release(&held.assignment.id.job)),
+        };
         Some(TrainTask {
-            model: held.assignment.model.clone(),
+            trainee: held.assignment.trainee.clone(),
+            release,
             training: work.settings.clone(),
             dataset: self.parts.dataset.clone(),
             initial,
@@ -69,6 +74,14 @@ impl<C: Coordinator> Daemon<C> {
             threads: self.parts.threads,
             output: folder.to_owned(),
         })
+    }
+
+    /// The file that a specialist's encoder starts from, if the settings name one.
+    fn pretrained(&self, trainee: &Trainee) -> Option<PathBuf> {
+        match trainee {
+            Trainee::Specialist(model) => self.parts.pretrained.get(&model.backbone).cloned(),
+            Trainee::Head(_) => None,
+        }
     }
 
     /// Listens to the trainer until it closes its output, or something else ends the work.
@@ -145,7 +158,7 @@ impl<C: Coordinator> Daemon<C> {
                 let file = folder.join(TrainTask::WEIGHTS);
                 let update =
                     |weights| Update { file: file.clone(), weights, samples, metrics, normalisation, energy };
-                match check(&file, &task.model).await {
+                match check(&file, &task.trainee).await {
                     Ok(weights) => Event::Finished(Box::new(update(weights))),
                     Err(why) => Event::Failed(why),
                 }
@@ -163,9 +176,9 @@ enum Attended {
     Ended(Flow),
 }
 
-async fn check(file: &Path, model: &ModelSpec) -> Result<eosfed_common::assignment::BlobRef, String> {
-    let (file, model) = (file.to_owned(), model.clone());
-    let checked = tokio::task::spawn_blocking(move || outbound::check(&file, &model)).await;
+async fn check(file: &Path, trainee: &Trainee) -> Result<eosfed_common::assignment::BlobRef, String> {
+    let (file, trainee) = (file.to_owned(), trainee.clone());
+    let checked = tokio::task::spawn_blocking(move || outbound::check(&file, &trainee)).await;
     let refused = |why: String| format!("the trained weights may not leave: {why}");
     checked.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))
 }

@@ -3,10 +3,13 @@
 use std::fmt::Display;
 
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, InvalidId};
-use eosfed_common::plan::{Mode, Normalisation, Plan, SpecialistPlan};
+use eosfed_common::head::{HeadFile, HeadOver};
+use eosfed_common::ids::{AssignmentId, InstitutionName, InvalidId, ReleaseNumber};
+use eosfed_common::plan::{HeadPlan, Mode, Normalisation, Plan};
 use eosfed_common::task::Keep;
+use eosfed_common::trainee::Trainee;
 
 use super::{Approval, Leaving, Policy, objections};
 
@@ -14,11 +17,10 @@ use super::{Approval, Leaving, Policy, objections};
 #[must_use]
 pub fn explain(policy: &Policy) -> Vec<String> {
     let Policy { allow, may_leave, min_institutions, max_epochs, hours, approval } = policy;
-    let kinds = allow.job_kinds.iter().map(|_| "specialist");
     let mut lines = vec![
         "imagery and labels never leave".to_owned(),
         words("may leave", may_leave.iter().map(|what| what.name())),
-        words("kinds of job", kinds),
+        words("kinds of job", &allow.job_kinds),
         words("modes", &allow.modes),
         words("tasks", &allow.tasks),
         words("backbones", &allow.backbones),
@@ -52,13 +54,30 @@ fn words<T: Display>(what: &str, list: impl IntoIterator<Item = T>) -> String {
 pub fn explain_plan(policy: &Policy, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, InvalidId> {
     let mut findings = Vec::new();
     for specialist in &plan.specialists {
+        let Some(model) = plan.model_of(specialist) else { continue };
+        let who = specialist.institution.as_ref().map_or_else(String::new, |name| format!(" at {name}"));
         for (what, work) in works(plan) {
-            let assignment = assignment(plan, specialist, work)?;
-            let who = specialist.institution.as_ref().map_or_else(String::new, |name| format!(" at {name}"));
+            let trainee = Trainee::Specialist(model.clone());
+            let assignment = assignment(plan, specialist.institution.as_ref(), trainee, work)?;
             findings.push((format!("{what} for {}{who}", specialist.name), objections(policy, &assignment)));
         }
     }
+    if let Some(head) = &plan.head {
+        for (_, work) in works(plan) {
+            let assignment = assignment(plan, None, Trainee::Head(Box::new(head_of(plan, head))), work)?;
+            let what = "training of a head (the release under it decides about `allow.backbones`)";
+            findings.push((what.to_owned(), objections(policy, &assignment)));
+        }
+    }
     Ok(findings)
+}
+
+/// A plan's head over a release of which nothing is known yet.
+fn head_of(plan: &Plan, head: &HeadPlan) -> HeadOver {
+    let number = head.release.unwrap_or(ReleaseNumber(1));
+    let release =
+        ReleaseManifest { number, created_at: Timestamp(0), note: String::new(), specialists: Vec::new() };
+    HeadOver { head: HeadFile::planned(plan, head, number, Vec::new()), release }
 }
 
 fn works(plan: &Plan) -> Vec<(&'static str, Work)> {
@@ -80,15 +99,20 @@ fn works(plan: &Plan) -> Vec<(&'static str, Work)> {
     }
 }
 
-fn assignment(plan: &Plan, specialist: &SpecialistPlan, work: Work) -> Result<Assignment, InvalidId> {
-    let institution = match &specialist.institution {
+fn assignment(
+    plan: &Plan,
+    institution: Option<&InstitutionName>,
+    trainee: Trainee,
+    work: Work,
+) -> Result<Assignment, InvalidId> {
+    let institution = match institution {
         Some(name) => name.clone(),
         None => "anyone".parse()?,
     };
     Ok(Assignment {
         id: AssignmentId { job: "j-00000000".parse()?, round: 0, attempt: 1, institution },
         job_name: plan.name.clone(),
-        model: plan.model_of(specialist),
+        trainee,
         deadline: Timestamp(u64::MAX),
         min_institutions: if plan.mode == Mode::OneShot { 1 } else { plan.participation.min },
         accepted: false,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{permissive, statistics, training};
+use crate::testing::{head, permissive, statistics, training};
 
 #[test]
 fn the_sample_allows_nothing_and_says_all_of_it() {
@@ -42,6 +42,20 @@ fn each_rule_alone_refuses() {
         let found = objections(&policy, &training(Mode::Rounds));
         assert!(found.len() == 1 && found[0].contains(key), "{key}: {found:?}");
     }
+}
+
+#[test]
+fn a_head_needs_its_own_kind_of_job_and_each_backbone_under_it() {
+    let mut policy = permissive();
+    let assignment = head();
+    policy.allow.job_kinds = vec![JobKind::Specialist];
+    let found = objections(&policy, &assignment);
+    assert!(found.len() == 1 && found[0].contains("lacks `downstream`"), "{found:?}");
+    policy.allow.job_kinds = vec![JobKind::Downstream];
+    assert_eq!(objections(&policy, &assignment), Vec::<String>::new());
+    policy.allow.backbones = vec![Backbone::Base];
+    let found = objections(&policy, &assignment);
+    assert!(found.len() == 1 && found[0].contains("convnextv2_atto"), "{found:?}");
 }
 
 #[test]

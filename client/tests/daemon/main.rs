@@ -8,7 +8,9 @@ mod world;
 use std::collections::BTreeSet;
 
 use eosfed_client::daemon::State;
-use eosfed_common::assignment::{BlobRef, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
+use eosfed_common::model::ModelSpec;
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
 
@@ -76,8 +78,8 @@ async fn what_the_policy_forbids_is_declined() {
 
 #[tokio::test]
 async fn imagery_of_other_classes_is_declined() {
-    let mut assignment = training();
-    assignment.model.classes = vec!["b".to_owned(), "a".to_owned()];
+    let model = ModelSpec { classes: vec!["b".to_owned(), "a".to_owned()], ..world::model() };
+    let assignment = Assignment { trainee: Trainee::Specialist(model), ..training() };
     let world = World::new(assignment, &good()).await;
     let (sender, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;

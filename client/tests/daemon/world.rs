@@ -20,6 +20,7 @@ use eosfed_common::net::identity::{Identity, Role};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::plan::Mode;
 use eosfed_common::task::{DeviceChoice, Keep};
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write;
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_proto::v1::blobs_server::BlobsServer;
@@ -69,7 +70,7 @@ pub(crate) fn statistics() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
-        model: model(),
+        trainee: Trainee::Specialist(model()),
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
         accepted: false,

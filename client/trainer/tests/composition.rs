@@ -73,7 +73,12 @@ fn composer(golden: &BTreeMap<String, Tensor>, composition: Composition) -> Comp
         }
     };
     let values = signature.0.keys().map(|name| (name.clone(), value(name))).collect();
-    Composer::new(composition, &ENCODERS, &Parameters::new(signature, &values, Device::Cpu), 0)
+    Composer::new(
+        composition,
+        &ENCODERS,
+        &Parameters::new(signature, &values, Device::Cpu),
+        Passes::default(),
+    )
 }
 
 #[test]

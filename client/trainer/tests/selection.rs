@@ -10,7 +10,7 @@ use eosfed_common::model::{Composition, Fusion, MapDims, Selection, Task, head_s
 use eosfed_common::plan::Loss;
 use eosfed_common::weights::Signature;
 use eosfed_trainer::metrics::Measure;
-use eosfed_trainer::net::{Composer, Compute, Head, Maps};
+use eosfed_trainer::net::{Composer, Compute, Head, Maps, Passes};
 use eosfed_trainer::parameters::Parameters;
 use eosfed_trainer::train::{AdamW, Changes, Fitting, LossSettings, Plan, Prepared};
 use tch::{Device, Kind, Tensor};
@@ -65,7 +65,7 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
     let parameters =
         Parameters::new(signature.clone(), &initial_tensors(&signature, seed), Device::Cpu).trainable();
     let epochs = 25;
-    let composer = Composer::new(composition, &encoders, &parameters, epochs * 15);
+    let composer = Composer::new(composition, &encoders, &parameters, Passes { done: 0, total: epochs * 15 });
     let head = Head::new(Task::Classification, &parameters, Compute::FULL);
     let forward = |picked: &Tensor, train: bool| {
         let picked = picked.view([-1]);

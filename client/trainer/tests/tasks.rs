@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{events, metric, task};
+use common::{events, metric, specialist, task};
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection, TargetScale, Task};
 use eosfed_common::plan::{ClassWeights, Loss, Training};
 use eosfed_common::task::TrainTask;
@@ -49,8 +49,8 @@ fn patch(sample: usize, x: usize, y: usize) -> bool {
 
 fn plan(dataset: &Path, output: &Path, kind: Task, classes: &[&str], training: Training) -> TrainTask {
     let mut task = task(dataset, output, training.epochs);
-    task.model.task = kind;
-    task.model.classes = classes.iter().map(|class| (*class).to_owned()).collect();
+    specialist(&mut task).task = kind;
+    specialist(&mut task).classes = classes.iter().map(|class| (*class).to_owned()).collect();
     task.training = Training { warmup: 0.1, ..training };
     task
 }
@@ -146,7 +146,7 @@ fn a_number_for_each_pixel() {
     let data = dataset(folder.path(), "regression", "[\"height\"]", layout);
     let training = Training { loss: vec![Loss::Huber], accumulate: 2, ..Training::new(8, 2, 1e-3) };
     let mut task = plan(&data, &folder.path().join("out"), Task::Regression, &["height"], training);
-    task.model.target = Some(TargetScale { offset: 106.0, scale: 15.0, unit: "m".to_owned() });
+    specialist(&mut task).target = Some(TargetScale { offset: 106.0, scale: 15.0, unit: "m".to_owned() });
     let events = events(&task).unwrap();
     // The mean everywhere has an R2 of 0 and an error of about 14.
     assert!(metric(&events, "r2") > 0.4, "{:?}", events.last());
@@ -160,7 +160,7 @@ fn a_model_for_another_task_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let data = common::scene(&folder.path().join("data"), 0, "validation = 0.2");
     let mut task = task(&data, &folder.path().join("out"), 1);
-    task.model.task = Task::ChangeDetection;
+    specialist(&mut task).task = Task::ChangeDetection;
     let error = events(&task).unwrap_err().to_string();
     assert!(error.contains("must be `change_detection`, found `segmentation`"), "{error}");
 }

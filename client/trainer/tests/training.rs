@@ -10,11 +10,10 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{events, metric, model, scene, task, weights};
+use common::{events, metric, model, run, scene, specialist, task, weights};
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{WeightsFile, write};
-use eosfed_trainer::train::run;
 
 const SPLIT: &str = "validation = 0.25\nseed = 1";
 
@@ -117,9 +116,9 @@ fn fedprox_holds_weights_near_their_start() {
         task.training.proximal_mu = mu;
         task.training.weight_decay = 0.0;
         events(&task).unwrap();
-        let start = initial_weights(&task.model, 5);
+        let start = task.trainee.initial_weights(5);
         let file = WeightsFile::open(&task.output.join("weights.safetensors")).unwrap();
-        let checked = file.check(&signature(&task.model)).unwrap();
+        let checked = file.check(&task.trainee.signature()).unwrap();
         let squares = start.iter().flat_map(|(name, values)| {
             checked.values(name).iter().zip(values).map(|(a, b)| f64::from(a - b).powi(2)).collect::<Vec<_>>()
         });
@@ -160,9 +159,9 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
     let mut missing = good.clone();
     missing.dataset = folder.path().join("nowhere.toml");
     let mut bands = good.clone();
-    bands.model.bands = vec!["swir".to_owned()];
+    specialist(&mut bands).bands = vec!["swir".to_owned()];
     let mut classes = good.clone();
-    classes.model.classes = vec!["a".to_owned(), "b".to_owned()];
+    specialist(&mut classes).classes = vec!["a".to_owned(), "b".to_owned()];
     let mut base = good;
     base.initial = InitialWeights::File(folder.path().join("image.tif"));
     for (task, word) in [(missing, "nowhere.toml"), (bands, "swir"), (classes, "dark"), (base, "image.tif")] {
@@ -182,7 +181,7 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     let data = scene(&folder.path().join("data"), 0, "validation = 0.2");
     let mut task = task(&data, &folder.path().join("out"), 1);
     // A file as timm's is: three channels, and a classifier that is left aside.
-    let mut timm = task.model.clone();
+    let mut timm = specialist(&mut task).clone();
     timm.task = Task::Classification;
     timm.bands = ["red", "green", "blue"].map(str::to_owned).to_vec();
     let file = folder.path().join("timm.safetensors");
@@ -192,7 +191,7 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     events(&task).unwrap();
     let path = task.output.join(TrainTask::WEIGHTS);
     let found = WeightsFile::open(&path).unwrap();
-    let found = found.check(&signature(&task.model)).unwrap();
+    let found = found.check(&task.trainee.signature()).unwrap();
     let expected = initial_weights(&timm, 77);
     let last = "stages.3.blocks.1.mlp.fc2.weight";
     let near = |a: f32, b: f32| (a - b).abs() < 1e-6;

@@ -5,8 +5,12 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION, Plan, Problem, Strategy, duration};
-use crate::model::{MAX_BANDS, TargetScale, Task};
+use super::{
+    HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION, Plan, Precision, Problem,
+    ReleasePolicy, Strategy, duration,
+};
+use crate::head::Method;
+use crate::model::{FeatureNorm, MAX_BANDS, TargetScale, Task};
 
 const MAX_NAME: usize = 80;
 const MAX_WORD: usize = 64;
@@ -16,7 +20,10 @@ pub(super) fn problems(plan: &Plan) -> Vec<Problem> {
     let mut report = Report::default();
     head(plan, &mut report);
     model(plan, &mut report);
-    specialists(plan, &mut report);
+    match plan.kind {
+        JobKind::Specialist => specialists(plan, &mut report),
+        JobKind::Downstream => downstream(plan, &mut report),
+    }
     participation(plan, &mut report);
     rounds(plan, &mut report);
     normalisation(plan, &mut report);
@@ -71,7 +78,15 @@ fn head(plan: &Plan, report: &mut Report) {
 }
 
 fn model(plan: &Plan, report: &mut Report) {
-    let ModelPlan { backbone: _, task, classes, target } = &plan.model;
+    let ModelPlan { backbone, task, classes, target } = &plan.model;
+    let (rule, found) = match plan.kind {
+        JobKind::Specialist => ("given in a job for specialists", "nothing".to_owned()),
+        JobKind::Downstream => {
+            let found = backbone.map_or_else(String::new, |backbone| backbone.to_string());
+            ("absent in a downstream job, whose encoders are the release's", found)
+        }
+    };
+    report.rule(backbone.is_some() == (plan.kind == JobKind::Specialist), "model.backbone", rule, found);
     words("model.classes", classes, task.classes(), report);
     if let Some(TargetScale { offset, scale, unit }) = target {
         let rule = "absent unless the task is `regression`";
@@ -84,7 +99,43 @@ fn model(plan: &Plan, report: &mut Report) {
     }
 }
 
+/// What only heads over frozen specialists have, and what they do not.
+fn downstream(plan: &Plan, report: &mut Report) {
+    let count = plan.specialists.len();
+    report.rule(count == 0, "specialist (number of entries)", "0 in a downstream job", count);
+    let rule =
+        "`rounds` in a downstream job; a head of one institution alone is `eosfed-trainer fit`'s affair";
+    report.rule(plan.mode == Mode::Rounds, "mode", rule, plan.mode);
+    let rule = "`manual` in a downstream job, which makes no specialist";
+    report.rule(plan.release == ReleasePolicy::Manual, "release", rule, "auto");
+    match &plan.head {
+        None => report.rule(false, "head", "given in a downstream job", "nothing"),
+        Some(head) => head_plan(head, report),
+    }
+    let training = &plan.training;
+    let rule = "absent in a downstream job, where each pass shows every sample in all eight orientations";
+    report.rule(training.augment.is_empty(), "training.augment", rule, training.augment.len());
+    report.rule(training.crop.is_none(), "training.crop", rule, training.crop.unwrap_or_default());
+    let rule = "absent in a downstream job, whose encoders are frozen";
+    report.rule(training.drop_path == 0.0, "training.drop_path", rule, training.drop_path);
+    report.rule(training.precision == Precision::Full, "training.precision", rule, "bf16");
+}
+
+fn head_plan(head: &HeadPlan, report: &mut Report) {
+    words("head.bands", &head.bands, 1..=MAX_BANDS, report);
+    let distinct: BTreeSet<_> = head.specialists.iter().collect();
+    let repeated = head.specialists.len() - distinct.len();
+    report.rule(repeated == 0, "head.specialists", "without repetition", format!("{repeated} repeated"));
+    let rule = "`fusion` or `router`: there is nothing to learn together otherwise";
+    report.rule(head.method != Method::MeanLogits, "head.method", rule, "mean_logits");
+    let rule =
+        "`pixel`, `layer` or `none` in rounds: the moments of `batch` are of one institution's imagery";
+    report.rule(head.composition.norm != FeatureNorm::Batch, "head.composition.norm", rule, "batch");
+}
+
 fn specialists(plan: &Plan, report: &mut Report) {
+    let rule = "absent in a job for specialists";
+    report.rule(plan.head.is_none(), "head", rule, "a table");
     let count = plan.specialists.len();
     match plan.mode {
         Mode::OneShot => report.range("specialist (number of entries)", 1..=1000, count),
@@ -164,6 +215,11 @@ fn rounds(plan: &Plan, report: &mut Report) {
 }
 
 fn normalisation(plan: &Plan, report: &mut Report) {
+    if plan.kind == JobKind::Downstream {
+        let rule = "absent in a downstream job: frozen specialists keep their own";
+        let local = plan.normalisation == Normalisation::Local;
+        return report.rule(local, "normalisation.from", rule, "another");
+    }
     match (plan.mode, &plan.normalisation) {
         (Mode::Rounds, Normalisation::Local) => {
             let rule = "`federated` or `given` in a job of rounds, where all must normalise alike";
@@ -328,6 +384,61 @@ mod tests {
         ] {
             assert_eq!(problems_after(&[change]).len(), 1, "{change:?}");
         }
+    }
+
+    const DOWNSTREAM: &str = r#"
+        version = 1
+        name = "cover over release 1"
+        kind = "downstream"
+        mode = "rounds"
+        [model]
+        task = "segmentation"
+        classes = ["forest", "water"]
+        [head]
+        release = 1
+        bands = ["red", "nir"]
+        composition = { selection = { kind = "top_k", k = 2, scale = false }, fusion = { kind = "sum" } }
+        [participation]
+        min = 2
+        max = 2
+        institutions = ["west", "east"]
+        deadline = "30m"
+        [rounds]
+        count = 3
+        strategy = { name = "fed-avg" }
+        [training]
+        epochs = 2
+        batch_size = 8
+        learning_rate = 1e-3
+    "#;
+
+    #[test]
+    fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
+        let plan = Plan::parse(DOWNSTREAM).unwrap();
+        assert_eq!(Plan::parse(&toml::to_string(&plan).unwrap()).unwrap(), plan);
+        for (from, to) in [
+            ("task = \"segmentation\"", "task = \"segmentation\"\nbackbone = \"convnextv2_atto\""),
+            ("kind = \"downstream\"", "kind = \"downstream\"\nrelease = \"auto\""),
+            ("bands = [\"red\", \"nir\"]", "bands = []"),
+            ("release = 1", "release = 1\nspecialists = [\"a\", \"a\"]"),
+            ("release = 1", "release = 1\nmethod = \"mean_logits\""),
+            ("fusion = { kind = \"sum\" }", "norm = \"batch\""),
+            ("[participation]", "[[specialist]]\nname = \"a\"\nbands = [\"red\"]\n[participation]"),
+            ("[participation]", "[normalisation]\nfrom = \"federated\"\n[participation]"),
+            ("epochs = 2", "epochs = 2\naugment = [\"flip\"]"),
+            ("epochs = 2", "epochs = 2\ncrop = 32"),
+            ("epochs = 2", "epochs = 2\ndrop_path = 0.1"),
+            ("epochs = 2", "epochs = 2\nprecision = \"bf16\""),
+        ] {
+            let text = DOWNSTREAM.replace(from, to);
+            assert_ne!(text, DOWNSTREAM, "{from}");
+            match Plan::parse(&text) {
+                Err(PlanError::Rules(problems)) => assert_eq!(problems.len(), 1, "{to}: {problems:?}"),
+                other => panic!("{to}: {other:?}"),
+            }
+        }
+        let alone = problems_after(&[("[participation]", "[head]\nbands = [\"red\"]\n[participation]")]);
+        assert!(alone.len() == 1 && alone[0].contains("`head` must be absent"), "{alone:?}");
     }
 
     #[test]

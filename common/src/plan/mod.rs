@@ -14,8 +14,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::card::BandNormalisation;
-use crate::ids::{InstitutionName, SpecialistName};
-use crate::model::{Backbone, ModelSpec, TargetScale, Task};
+use crate::head::Method;
+use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
+use crate::model::{Backbone, BandRule, Composition, ModelSpec, TargetScale, Task};
 
 pub use training::{Augmentation, ClassWeights, Loss, Precision, Training};
 
@@ -28,6 +29,17 @@ pub const PLAN_VERSION: u32 = 1;
 pub enum JobKind {
     /// Train specialists, in one shot or in rounds.
     Specialist,
+    /// Train a head over the frozen specialists of a release, in rounds: only what is learned travels.
+    Downstream,
+}
+
+impl fmt::Display for JobKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Specialist => "specialist",
+            Self::Downstream => "downstream",
+        })
+    }
 }
 
 /// How specialists are trained.
@@ -85,12 +97,12 @@ pub struct SpecialistPlan {
     pub bands: Vec<String>,
 }
 
-/// What all specialists of the job share.
+/// What a job's networks have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelPlan {
-    /// The encoder.
-    pub backbone: Backbone,
+    /// The encoder of specialists; absent in downstream jobs, whose encoders are the release's.
+    pub backbone: Option<Backbone>,
     /// What the head predicts.
     pub task: Task,
     /// Names of the classes in the order of their indices (regression: the target's name); the data
@@ -98,6 +110,28 @@ pub struct ModelPlan {
     pub classes: Vec<String>,
     /// What the output means in the target's units; regression only.
     pub target: Option<TargetScale>,
+}
+
+/// A head over the frozen specialists of a release; only in downstream jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadPlan {
+    /// The release; absent: the latest when the job is submitted.
+    pub release: Option<ReleaseNumber>,
+    /// Which of its specialists; empty: all.
+    #[serde(default)]
+    pub specialists: Vec<SpecialistName>,
+    /// Names of the bands of the institutions' data sets, from which the specialists are fed.
+    pub bands: Vec<String>,
+    /// How bands are adapted.
+    #[serde(default)]
+    pub band_rule: BandRule,
+    /// How the head comes to its answer.
+    #[serde(default)]
+    pub method: Method,
+    /// How maps are fused (method `fusion`).
+    #[serde(default)]
+    pub composition: Composition,
 }
 
 /// Who takes part in each round, and how long it may take.
@@ -182,11 +216,13 @@ pub struct Plan {
     /// When a release is cut.
     #[serde(default)]
     pub release: ReleasePolicy,
-    /// What all specialists share.
+    /// What the job's networks have in common.
     pub model: ModelPlan,
-    /// The specialists: one for each institution (one-shot) or exactly one (rounds).
-    #[serde(rename = "specialist")]
+    /// The specialists: one for each institution (one-shot), exactly one (rounds), none (downstream).
+    #[serde(rename = "specialist", default)]
     pub specialists: Vec<SpecialistPlan>,
+    /// The head; only in downstream jobs.
+    pub head: Option<HeadPlan>,
     /// Who takes part.
     pub participation: Participation,
     /// Rounds of aggregation.
@@ -254,16 +290,16 @@ impl Plan {
         if problems.is_empty() { Ok(plan) } else { Err(PlanError::Rules(problems)) }
     }
 
-    /// The network of one of the plan's specialists.
+    /// The network of one of the plan's specialists; downstream jobs have none.
     #[must_use]
-    pub fn model_of(&self, specialist: &SpecialistPlan) -> ModelSpec {
-        ModelSpec {
-            backbone: self.model.backbone,
+    pub fn model_of(&self, specialist: &SpecialistPlan) -> Option<ModelSpec> {
+        Some(ModelSpec {
+            backbone: self.model.backbone?,
             task: self.model.task,
             bands: specialist.bands.clone(),
             classes: self.model.classes.clone(),
             target: self.model.target.clone(),
-        }
+        })
     }
 
     /// Number of training rounds: the plan's for rounds, 1 for one-shot.

@@ -6,15 +6,17 @@ use super::model::bands;
 use super::{WireError, finite, limited, parse, required, specified, wrong};
 use crate::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use crate::clock::Timestamp;
+use crate::head::{HeadOver, MAX_HEAD_BYTES};
 use crate::model::ModelSpec;
 use crate::plan::Mode;
 use crate::task::Keep;
+use crate::trainee::Trainee;
 
 impl TryFrom<v1::Assignment> for Assignment {
     type Error = WireError;
 
     fn try_from(message: v1::Assignment) -> Result<Self, WireError> {
-        let v1::Assignment { id, job_name, model, deadline, min_institutions, accepted, work } = message;
+        let v1::Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = message;
         let work = match required("work", work)? {
             v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
             v1::assignment::Work::Training(training) => Work::Training(Box::new(training.try_into()?)),
@@ -22,7 +24,7 @@ impl TryFrom<v1::Assignment> for Assignment {
         Ok(Self {
             id: parse("id", &id)?,
             job_name: limited("job_name", &job_name)?.to_owned(),
-            model: ModelSpec::try_from(required("model", model)?)?,
+            trainee: required("trainee", trainee)?.try_into()?,
             deadline: Timestamp(deadline),
             min_institutions,
             accepted,
@@ -33,7 +35,7 @@ impl TryFrom<v1::Assignment> for Assignment {
 
 impl From<Assignment> for v1::Assignment {
     fn from(assignment: Assignment) -> Self {
-        let Assignment { id, job_name, model, deadline, min_institutions, accepted, work } = assignment;
+        let Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = assignment;
         let work = match work {
             Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
             Work::Training(training) => v1::assignment::Work::Training((*training).into()),
@@ -41,11 +43,43 @@ impl From<Assignment> for v1::Assignment {
         Self {
             id: id.to_string(),
             job_name,
-            model: Some(model.into()),
+            trainee: Some(trainee.into()),
             deadline: deadline.0,
             min_institutions,
             accepted,
             work: Some(work),
+        }
+    }
+}
+
+impl TryFrom<v1::assignment::Trainee> for Trainee {
+    type Error = WireError;
+
+    fn try_from(message: v1::assignment::Trainee) -> Result<Self, WireError> {
+        match message {
+            v1::assignment::Trainee::Specialist(model) => Ok(Self::Specialist(ModelSpec::try_from(model)?)),
+            v1::assignment::Trainee::Head(v1::Head { over_json }) => {
+                if over_json.len() > MAX_HEAD_BYTES {
+                    let rule = format!("at most {MAX_HEAD_BYTES} bytes, found `{}`", over_json.len());
+                    return Err(wrong("over_json", rule));
+                }
+                let over: HeadOver =
+                    serde_json::from_str(&over_json).map_err(|error| wrong("over_json", error))?;
+                over.check().map_err(|rule| wrong("over_json", rule))?;
+                Ok(Self::Head(Box::new(over)))
+            }
+        }
+    }
+}
+
+impl From<Trainee> for v1::assignment::Trainee {
+    fn from(trainee: Trainee) -> Self {
+        match trainee {
+            Trainee::Specialist(model) => Self::Specialist(model.into()),
+            Trainee::Head(over) => {
+                let over_json = serde_json::to_string(&over).expect("a head and its release are plain data");
+                Self::Head(v1::Head { over_json })
+            }
         }
     }
 }

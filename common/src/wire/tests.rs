@@ -4,9 +4,11 @@ use super::*;
 use crate::assignment::*;
 use crate::card::{BandNormalisation, Energy, EnergySource};
 use crate::clock::Timestamp;
+use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task};
 use crate::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
 use crate::task::Keep;
+use crate::trainee::Trainee;
 use crate::weights::Digest;
 
 fn normalisation() -> Vec<BandNormalisation> {
@@ -46,13 +48,13 @@ fn assignment() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
-        model: ModelSpec {
+        trainee: Trainee::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Regression,
             bands: vec!["red".to_owned()],
             classes: vec!["biomass".to_owned()],
             target: Some(TargetScale { offset: 60.0, scale: 70.0, unit: "t/ha".to_owned() }),
-        },
+        }),
         deadline: Timestamp(9),
         min_institutions: 2,
         accepted: true,
@@ -79,6 +81,58 @@ fn assignments_and_updates_survive_the_wire() {
     let statistics = Assignment { work: Work::Statistics, ..assignment() };
     assert_eq!(Assignment::try_from(v1::Assignment::from(statistics.clone())), Ok(statistics));
     assert_eq!(UpdateSubmission::try_from(v1::SubmitUpdateRequest::from(update())), Ok(update()));
+}
+
+fn head() -> HeadOver {
+    let mut value = serde_json::json!({
+        "head": {
+            "name": "cover", "release": 1, "encoders": [], "task": "segmentation", "classes": ["a", "b"],
+            "input_size": null, "samples": 0, "training": null
+        },
+        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
+    });
+    let digest = Digest::of(b"w").to_string();
+    let normalisation = serde_json::json!([{ "band": "red", "mean": 0.1, "std": 0.02 }]);
+    value["head"]["encoders"] = serde_json::json!([{
+        "name": "west", "backbone": "convnextv2_atto", "weights": digest, "random_seed": null,
+        "normalisation": normalisation, "sources": [["red"]]
+    }]);
+    value["release"]["specialists"] = serde_json::json!([{
+        "name": "west", "version": 1, "weights": digest, "weights_bytes": 1, "normalisation": normalisation,
+        "model": { "backbone": "convnextv2_atto", "task": "segmentation", "bands": ["red"], "classes": ["a", "b"] },
+        "input_size": null, "metrics": {}, "energy": { "kwh": 0.0, "source": "unavailable" }, "licence": "MIT",
+        "provenance": {
+            "job": "j-0a1b2c3d", "mode": "one-shot", "institutions": ["west"], "rounds": 0, "samples": 9, "seed": 0,
+            "frozen_at": 5
+        }
+    }]);
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn a_head_travels_with_its_release_and_must_stand_on_it() {
+    let good = Assignment { trainee: Trainee::Head(Box::new(head())), ..assignment() };
+    assert_eq!(Assignment::try_from(v1::Assignment::from(good.clone())), Ok(good));
+    let refused = |change: fn(&mut HeadOver)| {
+        let mut over = head();
+        change(&mut over);
+        let bad = Assignment { trainee: Trainee::Head(Box::new(over)), ..assignment() };
+        Assignment::try_from(v1::Assignment::from(bad)).unwrap_err().to_string()
+    };
+    for (word, change) in [
+        ("must stand on release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
+        ("found `../west`", |over| over.head.encoders[0].name = "../west".to_owned()),
+        ("found `west`", |over| over.head.encoders[0].weights = None),
+        ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = 9.0),
+        ("sources for each of its 1 bands", |over| over.head.encoders[0].sources.clear()),
+        ("sources for each", |over| over.head.encoders[0].sources[0].clear()),
+        ("at least one encoder", |over| over.head.encoders.clear()),
+        ("at most 256 encoders", |over| over.head.encoders = vec![over.head.encoders[0].clone(); 257]),
+        ("at most 2097152 bytes", |over| over.head.name = "x".repeat(3 << 20)),
+    ] {
+        let found = refused(change);
+        assert!(found.contains("over_json") && found.contains(word), "{word}: {found}");
+    }
 }
 
 /// Changes one thing in a good message and gives the field that the error names.

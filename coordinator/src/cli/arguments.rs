@@ -112,6 +112,17 @@ pub enum Job {
     Cancel(JobId),
     /// Let a paused job go on
     Resume(JobId),
+    /// Download the head that a downstream job has trained
+    ///
+    /// `eosfed-trainer score`, `predict` and `ensemble` use it with the release that it stands on.
+    Head {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// The folder to write
+        #[arg(long = "to", short = 'o', visible_alias = "dir", value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Draw a job's training curves as a PNG
     Plot {
         /// The job
@@ -154,14 +165,16 @@ pub enum Release {
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Cut a smaller release: only the specialists that pruning has kept
+    /// Cut a smaller release: only the specialists that a learned selection has kept
     ///
     /// `eosfed-trainer ensemble prune` finds which, from a head with a learned selection, and measures
-    /// size, speed and score before and after. The old release stays as it is, and so do heads over it.
+    /// size, speed and score before and after (`--from`). A downstream job that has learned a selection
+    /// says which without anybody's data (`--from-job`); pull its head to measure. The old release stays
+    /// as it is, and so do heads over it.
     Prune {
-        /// Its prune.json, or the folder in which that lies
-        #[arg(long)]
-        from: PathBuf,
+        /// Where the choice is from
+        #[command(flatten)]
+        from: PruneFrom,
         /// What changed; default: the measured figures
         #[arg(long)]
         note: Option<String>,
@@ -184,6 +197,21 @@ pub enum Release {
         #[arg(long = "to", short = 'o', visible_alias = "dir", value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// Where the choice of a pruned release is from.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub struct PruneFrom {
+    /// The prune.json of `eosfed-trainer ensemble prune`, or the folder in which that lies
+    #[arg(long = "from", value_name = "FILE", conflicts_with_all = ["job", "top_k"])]
+    pub file: Option<PathBuf>,
+    /// A downstream job that has learned a selection, or `latest`
+    #[arg(long = "from-job", value_name = "JOB", requires = "top_k")]
+    pub job: Option<String>,
+    /// How many specialists to keep
+    #[arg(long, value_name = "K", requires = "job")]
+    pub top_k: Option<usize>,
 }
 
 /// A duration such as `90s`, `30m`, `24h` or `7d`.

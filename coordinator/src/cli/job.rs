@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::arguments::{Job, Output};
 use super::connection::{Connection, decode, key};
-use super::{plot, print, watch};
+use super::{head, plot, print, watch};
 use crate::domain::round::Purpose;
 use crate::domain::view::{JobView, ParticipantView, RoundView};
 
@@ -63,6 +63,10 @@ pub(super) async fn run(
             connection.answer(answer)?;
             done(&job, "resumed", output)?;
         }
+        Job::Head { job, folder } => {
+            let job = get(connection, &job.job).await?;
+            head::pull(connection, &job, folder, output).await?;
+        }
         Job::Plot { job, file } => {
             let job = get(connection, &job.job).await?;
             plot::plot(&job, file)?;
@@ -111,7 +115,7 @@ async fn all(connection: &mut Connection) -> anyhow::Result<Vec<JobView>> {
     connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
 }
 
-async fn get(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
+pub(super) async fn get(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
     if id == "latest" {
         let last = all(connection).await?.pop();
         return last.context("there is no job yet; submit one with `eosfed job submit PLAN.toml`");
@@ -138,11 +142,18 @@ async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()>
             job.state.clone(),
             round,
             print::when(job.submitted_at),
-            job.produced.join(" "),
+            made(job),
         ]);
     }
     println!("{table}");
     Ok(())
+}
+
+fn made(job: &JobView) -> String {
+    match &job.trained {
+        Some(trained) => format!("a head over release {}", trained.head.release),
+        None => job.produced.join(" "),
+    }
 }
 
 fn show(job: &JobView) {
@@ -161,6 +172,11 @@ fn show(job: &JobView) {
     }
     if !job.produced.is_empty() {
         println!("  made       {}", job.produced.join(", "));
+    }
+    if let Some(trained) = &job.trained {
+        let (head, metrics) = (&trained.head, print::metrics(&trained.metrics));
+        println!("  made       a head over release {}: {metrics}", head.release);
+        println!("             get it with `eosfed job head {} --to DIR`", job.id);
     }
     if let Some(number) = job.release {
         println!("  release    {number}");

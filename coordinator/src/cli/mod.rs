@@ -2,6 +2,8 @@
 
 pub mod arguments;
 mod connection;
+mod fetch;
+mod head;
 mod institution;
 mod job;
 mod plot;

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
-use eosfed_common::net::transfer::download;
 use eosfed_common::stac;
 use eosfed_common::weights::write_atomically;
 use eosfed_proto::v1;
@@ -17,10 +16,8 @@ use serde_json::json;
 
 use super::arguments::{Output, Release};
 use super::connection::{Connection, decode, key};
+use super::head::{self, Kept};
 use super::{print, specialist};
-
-/// Tries at one file; each goes on where the last ended.
-const TRIES: u32 = 5;
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -38,9 +35,15 @@ pub(super) async fn run(
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
         Release::Prune { from, note } => {
-            let pruned = Pruned::read(from)?;
-            let note = note.clone().unwrap_or_else(|| pruned.note());
-            let specialists = pruned.after.encoders;
+            let Kept { specialists, note: found } = match (&from.file, &from.job) {
+                (Some(path), _) => Pruned::read(path)?.kept(),
+                (None, Some(job)) => {
+                    let job = super::job::get(connection, job).await?;
+                    head::strongest(connection, &job, from.top_k.unwrap_or_default()).await?
+                }
+                (None, None) => anyhow::bail!("give `--from` or `--from-job`"),
+            };
+            let note = note.clone().unwrap_or(found);
             let request = v1::CreateReleaseRequest { specialists, note, idempotency_key: key() };
             let answer = connection.operator.create_release(request).await;
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
@@ -88,7 +91,10 @@ impl Pruned {
             .with_context(|| format!("{}: not the result of pruning", path.display()))
     }
 
-    /// What people should know of the smaller release.
+    fn kept(self) -> Kept {
+        Kept { note: self.note(), specialists: self.after.encoders }
+    }
+
     fn note(&self) -> String {
         let Self { release, metric, before, after } = self;
         format!(
@@ -105,7 +111,7 @@ impl Pruned {
     }
 }
 
-async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {
+pub(super) async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {
     let request = v1::GetReleaseRequest { number: number.unwrap_or_default() };
     let answer = connection.operator.get_release(request).await;
     decode(&connection.answer(answer)?.manifest_json)
@@ -174,14 +180,7 @@ async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::R
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let (path, blob) =
         (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
-    let mut tries = 1;
-    while let Err(refusal) = download(connection.transport.clone(), blob, &path).await {
-        if !refusal.reason.is_transient() || tries == TRIES {
-            return Err(refusal.into());
-        }
-        tokio::time::sleep(std::time::Duration::from_secs(tries.into())).await;
-        tries += 1;
-    }
+    super::fetch::blob(connection, blob, &path).await?;
     write(&folder.join(stac::ITEM_FILE), &stac::specialist_item(card))?;
     write(&folder.join(CARD_FILE), card)
 }

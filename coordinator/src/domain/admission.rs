@@ -2,8 +2,8 @@
 //! type, and the job takes nothing else; so no update can be counted unchecked.
 
 use eosfed_common::assignment::{BlobRef, StatisticsSubmission, UpdateSubmission};
-use eosfed_common::model::{ModelSpec, signature};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{WeightsError, WeightsFile};
 
 /// Most training samples that an institution can claim; beyond it the claim is absurd.
@@ -14,7 +14,7 @@ pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
 pub struct ScreenedUpdate(UpdateSubmission);
 
 impl ScreenedUpdate {
-    /// Checks an update against the model it should be of. `weights` is the uploaded file, whose
+    /// Checks an update against what it should be of. `weights` is the uploaded file, whose
     /// digest and size the blob store has verified to be those of the submission.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl ScreenedUpdate {
     /// [`WeightsFile::check`] finds.
     pub fn screen(
         submission: UpdateSubmission,
-        model: &ModelSpec,
+        trainee: &Trainee,
         weights: &WeightsFile,
     ) -> Result<Self, Refusal> {
         let samples = submission.samples;
@@ -30,8 +30,12 @@ impl ScreenedUpdate {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
         }
-        same_bands("normalisation", submission.normalisation.iter().map(|entry| &entry.band), model)?;
-        weights.check(&signature(model)).map_err(|error| weights_refusal(&error, &submission.weights))?;
+        same_bands(
+            "normalisation",
+            submission.normalisation.iter().map(|entry| &entry.band),
+            trainee.normalised(),
+        )?;
+        weights.check(&trainee.signature()).map_err(|error| weights_refusal(&error, &submission.weights))?;
         Ok(Self(submission))
     }
 
@@ -51,8 +55,8 @@ impl ScreenedStatistics {
     ///
     /// # Errors
     /// The first rule broken.
-    pub fn screen(submission: StatisticsSubmission, model: &ModelSpec) -> Result<Self, Refusal> {
-        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), model)?;
+    pub fn screen(submission: StatisticsSubmission, trainee: &Trainee) -> Result<Self, Refusal> {
+        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), trainee.normalised())?;
         for moments in &submission.bands {
             let sound = moments.count > 0 && moments.mean.is_finite() && moments.m2.is_finite();
             if !sound || moments.m2 < 0.0 {
@@ -73,13 +77,13 @@ impl ScreenedStatistics {
 fn same_bands<'a>(
     field: &str,
     found: impl Iterator<Item = &'a String>,
-    model: &ModelSpec,
+    bands: &[String],
 ) -> Result<(), Refusal> {
     let found: Vec<_> = found.collect();
-    if found.iter().copied().eq(&model.bands) {
+    if found.iter().copied().eq(bands) {
         return Ok(());
     }
-    let message = format!("`{field}` must name the bands {:?} in this order, found {found:?}", model.bands);
+    let message = format!("`{field}` must name the bands {bands:?} in this order, found {found:?}");
     Err(Refusal::new(Reason::Malformed, message))
 }
 

@@ -9,7 +9,6 @@ use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::model::signature;
 use eosfed_common::plan::{Mode, Plan, ReleasePolicy};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
@@ -143,7 +142,8 @@ impl Federation {
             );
             return Err(Refusal::new(Reason::WrongState, message));
         }
-        let job = Job::submit(id.clone(), key, plan, roster, by.clone(), now);
+        let head = plan.head.as_ref().map(|head| self.registry.head_over(&plan, head)).transpose()?;
+        let job = Job::submit(id.clone(), key, (plan, head.map(Box::new)), roster, by.clone(), now);
         Ok((id, Change { jobs: vec![job], ..Change::default() }))
     }
 
@@ -233,8 +233,8 @@ impl Federation {
             let participant = job.collecting().and_then(|round| round.participants.get(institution));
             participant.is_some_and(|one| matches!(one.slot, Slot::Leased { .. }))
         });
-        let limits = leased.filter_map(|job| job.model_for(institution));
-        let Some(limit) = limits.map(|model| signature(&model).max_file_bytes()).max() else {
+        let limits = leased.filter_map(|job| job.trainee_of(institution));
+        let Some(limit) = limits.map(|trainee| trainee.signature().max_file_bytes()).max() else {
             let message = "weights are taken from holders of a lease only; accept the assignment again";
             return Err(Refusal::new(Reason::LeaseExpired, message));
         };
@@ -279,7 +279,13 @@ impl Federation {
             global || job.current().is_some_and(|round| updates(round).any(|one| one == *digest))
         };
         self.jobs.values().filter(|job| !job.has_ended()).any(in_job)
-            || self.released_blobs().any(|blob| blob.digest == *digest)
+            || self.published_blobs().any(|blob| blob.digest == *digest)
+    }
+
+    /// What operators and readers may download: the weights of all specialists and of all heads.
+    pub fn published_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        let heads = self.jobs.values().filter_map(|job| job.trained.as_ref());
+        self.released_blobs().chain(heads.map(|trained| trained.weights))
     }
 }
 

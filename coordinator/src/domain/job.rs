@@ -19,12 +19,15 @@ mod freeze;
 mod institutions;
 mod offer;
 
+use std::collections::BTreeMap;
+
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{BandNormalisation, Card};
+use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
-use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::{Mode, Normalisation, Plan};
+use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
 use super::round::{Contribution, Round};
@@ -96,6 +99,8 @@ pub struct Job {
     pub key: IdempotencyKey,
     /// What it is to do.
     pub plan: Plan,
+    /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
+    pub head: Option<Box<HeadOver>>,
     /// Who is asked to take part.
     pub roster: Vec<InstitutionName>,
     /// The operator who submitted it.
@@ -114,6 +119,26 @@ pub struct Job {
     pub produced: Vec<(SpecialistName, u32)>,
     /// The release that it has cut.
     pub release: Option<ReleaseNumber>,
+    /// The head that it has trained.
+    pub trained: Option<Box<TrainedHead>>,
+}
+
+/// What a downstream job has made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedHead {
+    /// The head, as its `head.json`.
+    pub head: HeadFile,
+    /// What it has learned.
+    pub weights: BlobRef,
+    /// Whose imagery it has learned from.
+    pub institutions: Vec<InstitutionName>,
+    /// Rounds of aggregation.
+    pub rounds: u32,
+    /// Means of the last round's validation metrics, weighted by samples.
+    pub metrics: BTreeMap<String, f64>,
+    /// Energy spent on its training.
+    pub energy: Energy,
 }
 
 /// A job after a transition, and the specialists that the transition has frozen: complete but for
@@ -148,12 +173,12 @@ pub enum Event {
 /// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
-    /// Write starting weights of this model by this seed.
-    Prepare(ModelSpec, u64),
+    /// Write starting weights by this seed.
+    Prepare(Trainee, u64),
     /// Average updates: each with its samples, in the order of the institutions' names.
     Aggregate {
-        /// The model that they are of.
-        model: ModelSpec,
+        /// What they are of.
+        trainee: Trainee,
         /// Index of their round.
         round: u32,
         /// The updates.
@@ -167,7 +192,7 @@ impl Job {
     pub fn submit(
         id: JobId,
         key: IdempotencyKey,
-        plan: Plan,
+        (plan, head): (Plan, Option<Box<HeadOver>>),
         roster: Vec<InstitutionName>,
         by: InstitutionName,
         now: Timestamp,
@@ -176,6 +201,7 @@ impl Job {
             id,
             key,
             plan,
+            head,
             roster,
             submitted_by: by,
             submitted_at: now,
@@ -185,6 +211,7 @@ impl Job {
             normalisation: None,
             produced: Vec::new(),
             release: None,
+            trained: None,
         };
         if let (Mode::Rounds, Normalisation::Given { bands }) = (job.plan.mode, &job.plan.normalisation) {
             job.normalisation = Some(offer::in_order(bands, &job.plan.specialists[0].bands));
@@ -232,14 +259,14 @@ impl Job {
     #[must_use]
     pub fn task(&self) -> Option<Task> {
         match &self.state {
-            JobState::Preparing => Some(Task::Prepare(self.shared_model(), self.plan.seed)),
+            JobState::Preparing => Some(Task::Prepare(self.shared()?, self.plan.seed)),
             JobState::Aggregating(round) => {
                 let updates = round.contributions().filter_map(|(_, contribution)| match contribution {
                     Contribution::Update { weights, samples, .. } => Some((*weights, *samples)),
                     Contribution::Statistics(_) => None,
                 });
-                let (model, updates) = (self.shared_model(), updates.collect());
-                Some(Task::Aggregate { model, round: round.index, updates })
+                let (trainee, updates) = (self.shared()?, updates.collect());
+                Some(Task::Aggregate { trainee, round: round.index, updates })
             }
             JobState::Collecting(_)
             | JobState::Paused { .. }
@@ -248,9 +275,12 @@ impl Job {
         }
     }
 
-    /// The model that all train in a job of rounds.
-    fn shared_model(&self) -> ModelSpec {
-        self.plan.model_of(&self.plan.specialists[0])
+    /// What all train together in a job of rounds.
+    fn shared(&self) -> Option<Trainee> {
+        match &self.head {
+            Some(over) => Some(Trainee::Head(over.clone())),
+            None => self.plan.model_of(self.plan.specialists.first()?).map(Trainee::Specialist),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! computing on weights happen elsewhere, after the decision is on disk.
 
 pub mod admission;
+mod downstream;
 pub mod federation;
 pub mod institution;
 pub mod job;

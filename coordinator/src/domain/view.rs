@@ -13,7 +13,7 @@ use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::institution::Institution;
-use super::job::{ClosedRound, Job, JobState};
+use super::job::{ClosedRound, Job, JobState, TrainedHead};
 use super::round::{Contribution, Participant, Purpose, Round, Slot};
 
 /// A job as people see it.
@@ -43,6 +43,8 @@ pub struct JobView {
     pub produced: Vec<String>,
     /// The release cut.
     pub release: Option<ReleaseNumber>,
+    /// The head trained.
+    pub trained: Option<TrainedHead>,
     /// The plan.
     pub plan: Plan,
 }
@@ -146,6 +148,7 @@ impl JobView {
             normalisation: job.normalisation.clone(),
             produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
             release: job.release,
+            trained: job.trained.as_deref().cloned(),
             plan: job.plan.clone(),
         }
     }

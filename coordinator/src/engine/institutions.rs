@@ -91,7 +91,7 @@ impl Handle {
 
     async fn screen(&self, job: &Job, submission: UpdateSubmission) -> Result<ScreenedUpdate, Refusal> {
         let institution = &submission.assignment.institution;
-        let model = job.model_for(institution).ok_or_else(|| {
+        let trainee = job.trainee_of(institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{institution}` was not asked to take part"))
         })?;
         let blobs = self.blobs();
@@ -108,7 +108,7 @@ impl Handle {
             let path = blobs.file(weights.digest)?;
             let file =
                 WeightsFile::open(&path).map_err(|error| defect("an upload cannot be read", &error))?;
-            ScreenedUpdate::screen(submission, &model, &file)
+            ScreenedUpdate::screen(submission, &trainee, &file)
         });
         checked.await.map_err(|error| defect("admission has panicked", &error))?
     }
@@ -140,10 +140,10 @@ impl Handle {
             return Ok(at);
         }
         job.check_lease(&id, &submission.token)?;
-        let model = job.model_for(&id.institution).ok_or_else(|| {
+        let trainee = job.trainee_of(&id.institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
-        let screened = ScreenedStatistics::screen(submission, &model)?;
+        let screened = ScreenedStatistics::screen(submission, &trainee)?;
         self.on_assignment(id, false, |job, _, now| job.submit_statistics(screened, now)).await
     }
 

@@ -68,10 +68,10 @@ impl Handle {
         self.read(|state| state.may_download(institution, digest))
     }
 
-    /// Whether a blob is the weights of a specialist.
+    /// Whether a blob is the weights of a specialist or of a head.
     #[must_use]
-    pub fn is_released(&self, digest: &Digest) -> bool {
-        self.read(|state| state.released_blobs().any(|blob| blob.digest == *digest))
+    pub fn is_published(&self, digest: &Digest) -> bool {
+        self.read(|state| state.published_blobs().any(|blob| blob.digest == *digest))
     }
 
     /// Specialists by name and version.

@@ -28,14 +28,14 @@ impl Updates {
         let mut federation = Federation::default();
         federation.merge(testing::enrolled(&NAMES));
         let job = testing::submit(&federation, ROUNDS).1.jobs.remove(0);
-        let model = job.model_for(&name("east")).unwrap();
+        let trainee = job.trainee_of(&name("east")).unwrap();
         let seed = |round: u32, index: usize| 100 * u64::from(round) + index as u64;
         let mut made = BTreeMap::new();
         for round in 1..=2 {
             for (index, institution) in NAMES.into_iter().enumerate() {
                 let path = folder.path().join(format!("{round}{institution}"));
-                let tensors = eosfed_common::model::initial_weights(&model, seed(round, index));
-                let signature = eosfed_common::model::signature(&model);
+                let tensors = trainee.initial_weights(seed(round, index));
+                let signature = trainee.signature();
                 let digest = eosfed_common::weights::write(&path, &signature, &tensors).unwrap();
                 let size = std::fs::metadata(&path).unwrap().len();
                 made.insert((round, institution), (path, BlobRef { digest, size }));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::ids::JobId;
-use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::weights::{Digest, Signature, Tensors, WeightsFile, write};
 
 use super::{Handle, lock};
@@ -62,12 +61,12 @@ async fn perform(handle: &Handle, id: &JobId, task: Task) -> bool {
 
 fn compute(blobs: &dyn Blobs, job: &JobId, task: &Task) -> anyhow::Result<Event> {
     match task {
-        Task::Prepare(model, seed) => {
-            let tensors = initial_weights(model, *seed);
-            Ok(Event::Prepared(keep(blobs, job, &signature(model), &tensors)?))
+        Task::Prepare(trainee, seed) => {
+            let tensors = trainee.initial_weights(*seed);
+            Ok(Event::Prepared(keep(blobs, job, &trainee.signature(), &tensors)?))
         }
-        Task::Aggregate { model, round, updates } => {
-            let signature = signature(model);
+        Task::Aggregate { trainee, round, updates } => {
+            let signature = trainee.signature();
             let files = updates
                 .iter()
                 .map(|(blob, samples)| Ok((WeightsFile::open(&blobs.file(blob.digest)?)?, *samples)));

@@ -179,7 +179,7 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         let id = handle.submit_job(plan, name("admin"), key(index as u64)).await.unwrap();
         let assignment = handle.job(&id).unwrap().assignment(&name("west")).unwrap();
         let lease = handle.accept(assignment.id.clone()).await.unwrap();
-        let mut signature = signature(&assignment.model);
+        let mut signature = assignment.trainee.signature();
         let mut tensors = initial_tensors(&signature, 3);
         spoil(&mut signature, &mut tensors);
         let path = bench.folder.path().join("spoilt");
@@ -222,7 +222,7 @@ async fn uploads_need_a_lease_and_fit_its_model() {
     assert_eq!(handle.may_upload(&west, 1).unwrap_err().reason, Reason::LeaseExpired);
     let assignment = next(&handle, &id, "west").await.unwrap();
     handle.accept(assignment.id.clone()).await.unwrap();
-    let limit = signature(&assignment.model).max_file_bytes();
+    let limit = assignment.trainee.signature().max_file_bytes();
     handle.may_upload(&west, limit).unwrap();
     assert_eq!(handle.may_upload(&west, limit + 1).unwrap_err().reason, Reason::TooLarge);
     assert_eq!(handle.may_upload(&name("east"), 1).unwrap_err().reason, Reason::LeaseExpired);

@@ -39,7 +39,7 @@ impl Service {
     fn may_download(&self, caller: &Identity, digest: &Digest) -> Result<(), Refusal> {
         let engine = &self.0.engine;
         let allowed = match caller.role {
-            Role::Operator | Role::Reader => engine.is_released(digest),
+            Role::Operator | Role::Reader => engine.is_published(digest),
             Role::Institution => engine.may_download(&caller.name, digest),
         };
         if allowed { Ok(()) } else { Err(missing(digest)) }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
+use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Selection};
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_trainer::ensemble::{
-    self, AblationReport, Choice, FitOptions, FitReport, HeadTraining, Method, PruneOptions, PruneReport,
-    Release,
+    self, AblationReport, Choice, FitOptions, FitReport, PruneOptions, PruneReport, Release,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 

@@ -27,7 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a specialist as a task file says (used by the client daemon).
+    /// Train a specialist, or a head over frozen ones, as a task file says (used by the client daemon).
     ///
     /// Prints one JSON event a line on standard output. SIGTERM stops after the current step; the
     /// same command then goes on from the last epoch.

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use eosfed_common::task::{TrainTask, TrainerEvent, exit_code};
+use eosfed_common::trainee::Trainee;
+use eosfed_trainer::ensemble::{EnsembleError, train_head};
 use eosfed_trainer::train::{TrainError, run};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -23,10 +25,14 @@ pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
     let flag = stop_flag()?;
     let bar = ProgressBar::hidden();
     let mut emit = |event: TrainerEvent| if pretty { draw(&bar, &event) } else { print(&event) };
-    let result = run(&task, &mut emit, &|| raised(&flag));
+    let stopped = || raised(&flag);
+    let result = match &task.trainee {
+        Trainee::Specialist(model) => run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from),
+        Trainee::Head(over) => train_head(&task, &over.head, &mut emit, &stopped),
+    };
     let code = match result {
         Ok(()) => exit_code::DONE,
-        Err(TrainError::Cancelled(_)) => exit_code::CANCELLED,
+        Err(EnsembleError::Train(TrainError::Cancelled(_))) => exit_code::CANCELLED,
         Err(error) => {
             tracing::error!(%error, "training failed");
             emit(TrainerEvent::Failed { reason: error.to_string() });

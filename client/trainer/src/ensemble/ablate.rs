@@ -7,9 +7,10 @@ use eosfed_plot::bar_chart;
 use serde::Serialize;
 use tch::Device;
 
+use eosfed_common::head::Method;
+
 use super::EnsembleError;
 use super::downstream::Downstream;
-use super::head_file::Method;
 
 /// What leaving out one specialist does.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -2,9 +2,9 @@
 
 use tch::{Kind, Tensor};
 
-use super::head_file::{HeadFile, Method};
-use crate::net::{Composer, Compute, Head, Maps, apart, together};
+use crate::net::{Composer, Compute, Head, Maps, Passes, apart, together};
 use crate::parameters::Parameters;
+use eosfed_common::head::{HeadFile, Method};
 
 /// What stands over frozen specialists.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub enum Combiner {
 impl Combiner {
     /// Over the parameters of the head's signature, for a training of `passes` forward passes.
     #[must_use]
-    pub fn new(head: &HeadFile, parameters: &Parameters, passes: u64) -> Self {
+    pub fn new(head: &HeadFile, parameters: &Parameters, passes: Passes) -> Self {
         match head.method {
             Method::Fusion => {
                 let composer = Composer::new(head.composition, &head.encoder_dims(), parameters, passes);

@@ -1,21 +1,65 @@
 //! A trained head, opened for use: on a part of a data set, on a scene, or on images in memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eosfed_data::{Dataset, Split};
 use tch::{Device, Tensor};
 
+use eosfed_common::head::HeadFile;
+
 use super::EnsembleError;
 use super::combine::Combiner;
 use super::extract::Extractor;
-use super::head_file::HeadFile;
 use super::release::Release;
-use crate::metrics::Scores;
+use crate::metrics::{Measure, Scores};
+use crate::net::Passes;
 use crate::parameters::Parameters;
 use crate::train::{Preparation, Prepared, at_label_size};
 
 /// Samples that are in memory at once.
 const CHUNK: usize = 64;
+
+/// Reads `head.json` in `folder`.
+///
+/// # Errors
+/// If it is missing or damaged.
+pub(super) fn read_head(folder: &Path) -> Result<HeadFile, EnsembleError> {
+    let path = folder.join(HeadFile::FILE);
+    let json = std::fs::read(&path).map_err(|error| EnsembleError::file(&path, error))?;
+    let head: HeadFile = serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))?;
+    head.check().map_err(|reason| EnsembleError::file(&path, reason))?;
+    Ok(head)
+}
+
+/// The folder of the release under a head: as given, or where it was when the head was trained.
+pub(super) fn release_folder(head: &HeadFile, given: Option<&Path>) -> Result<PathBuf, EnsembleError> {
+    match given {
+        Some(folder) => Ok(folder.to_owned()),
+        None if head.release_folder.is_empty() => {
+            let reason = format!(
+                "the head was trained in rounds and stands on release {0}: say where that is with `--release`, after \
+                 `eosfed release pull {0}`",
+                head.release
+            );
+            Err(EnsembleError::file(Path::new(HeadFile::FILE), reason))
+        }
+        None => Ok(PathBuf::from(&head.release_folder)),
+    }
+}
+
+/// What a head's answers are scored by.
+pub(super) fn measure(head: &HeadFile) -> Measure {
+    Measure::new(head.task, head.classes.len(), head.target.as_ref())
+}
+
+/// How samples become the tensors that a head takes.
+pub(super) fn preparation(head: &HeadFile) -> Preparation {
+    Preparation {
+        input_size: head.input_size,
+        target: head.target.clone().unwrap_or_default(),
+        ..Preparation::default()
+    }
+}
 
 /// Frozen specialists and what was learned over them.
 #[derive(Debug)]
@@ -35,12 +79,12 @@ impl Downstream {
     /// # Errors
     /// If the head or what it needs of its release is missing or damaged.
     pub fn open(folder: &Path, release: Option<&Path>, device: Device) -> Result<Self, EnsembleError> {
-        let file = HeadFile::read(folder)?;
-        let release = Release::open(release.unwrap_or_else(|| Path::new(&file.release_folder)))?;
+        let file = read_head(folder)?;
+        let release = Release::open(&release_folder(&file, release)?)?;
         let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
         Ok(Self {
             extractor: Extractor::load(&release, &file, device)?,
-            combiner: Combiner::new(&file, &parameters, 0),
+            combiner: Combiner::new(&file, &parameters, Passes::default()),
             parameters: parameters.signature().parameters(),
             file,
             device,
@@ -79,15 +123,6 @@ impl Downstream {
         self.combiner.maps(&self.extractor.parts(images))
     }
 
-    /// How samples become the tensors it takes.
-    fn preparation(&self) -> Preparation {
-        Preparation {
-            input_size: self.file.input_size,
-            target: self.file.target.clone().unwrap_or_default(),
-            ..Preparation::default()
-        }
-    }
-
     /// Scores a part of a data set, in bounded memory; `each` sees the outputs of every chunk at the size of the labels.
     ///
     /// # Errors
@@ -99,11 +134,11 @@ impl Downstream {
         each: &mut dyn FnMut(&Tensor),
     ) -> Result<Scores, EnsembleError> {
         dataset.serves(self.file.task, &self.file.classes)?;
-        let mut scores = self.file.measure().start();
+        let mut scores = measure(&self.file).start();
         for start in (0..dataset.len(split).max(1)).step_by(CHUNK) {
             let loaded = dataset.load_range(split, self.bands(), start..start + CHUNK)?;
             loaded.skipped.iter().for_each(|reason| tracing::warn!("skipped: {reason}"));
-            let data = Prepared::new(&loaded.samples, &self.preparation(), self.device)?;
+            let data = Prepared::new(&loaded.samples, &preparation(&self.file), self.device)?;
             let outputs = at_label_size(&self.forward(&data.images), &data.labels, self.file.task);
             scores.add(&data.labels, &outputs);
             each(&outputs);

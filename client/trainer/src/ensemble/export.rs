@@ -12,13 +12,14 @@ use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
+use eosfed_common::head::{HeadFile, Method};
+
 use super::EnsembleError;
 use super::combine::fused;
 use super::downstream::Downstream;
 use super::extract::Extractor;
-use super::head_file::{HeadFile, Method};
 use super::release::{Choice, Release};
-use crate::net::{Composer, Maps};
+use crate::net::{Composer, Maps, Passes};
 use crate::parameters::Parameters;
 use crate::train::{Preparation, Prepared};
 
@@ -111,7 +112,7 @@ impl Source {
             training: None,
         };
         let nothing = Parameters::new(head.composition.signature(&head.encoder_dims()), &[].into(), device);
-        let composer = Composer::new(head.composition, &head.encoder_dims(), &nothing, 0);
+        let composer = Composer::new(head.composition, &head.encoder_dims(), &nothing, Passes::default());
         let names = head.encoders.iter().map(|encoder| encoder.name.clone()).collect();
         let extractor = Extractor::load(&release, &head, device)?;
         let dates = config.task.dates() as i64;

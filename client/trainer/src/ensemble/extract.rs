@@ -8,8 +8,9 @@ use std::path::Path;
 use eosfed_common::model::{ModelSpec, TargetScale};
 use tch::{Device, Tensor};
 
+use eosfed_common::head::{HeadEncoder, HeadFile, Method};
+
 use super::EnsembleError;
-use super::head_file::{HeadEncoder, HeadFile, Method};
 use super::release::Release;
 use crate::net::{ConvNeXt, Network, apart, together};
 use crate::train::Prepared;
@@ -50,12 +51,7 @@ impl Extractor {
     /// # Errors
     /// If a specialist is missing, damaged, or its own answer is asked for and is another task's.
     pub fn load(release: &Release, head: &HeadFile, device: Device) -> Result<Self, EnsembleError> {
-        let mut bands: Vec<String> = Vec::new();
-        for band in head.encoders.iter().flat_map(|encoder| encoder.sources.iter().flatten()) {
-            if !bands.contains(band) {
-                bands.push(band.clone());
-            }
-        }
+        let bands = head.bands();
         let fed = head.encoders.iter().map(|entry| feed(release, head, entry, &bands, device));
         Ok(Self { fed: fed.collect::<Result<_, _>>()?, bands, dates: head.task.dates() as i64 })
     }
@@ -175,11 +171,12 @@ impl FeatureBank {
     /// Orientations in which each sample is kept.
     pub const ORIENTATIONS: usize = ORIENTATIONS.len();
 
-    /// Computes the parts of all samples in all orientations.
+    /// Computes the parts of all samples in the first `orientations` of the eight.
     #[must_use]
-    pub fn new(extractor: &Extractor, data: &Prepared) -> Self {
+    pub fn new(extractor: &Extractor, data: &Prepared, orientations: usize) -> Self {
         let all = |tensor: &Tensor| {
-            let turned: Vec<Tensor> = ORIENTATIONS.iter().map(|turn| oriented(tensor, *turn)).collect();
+            let turned: Vec<Tensor> =
+                ORIENTATIONS.iter().take(orientations).map(|turn| oriented(tensor, *turn)).collect();
             Tensor::cat(&turned, 0)
         };
         Self { parts: extractor.parts(&all(&data.images)), labels: all(&data.labels) }

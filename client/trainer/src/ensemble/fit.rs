@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::head::{HeadFile, HeadTraining, Method};
 use eosfed_common::model::{BandRule, Composition, Selection, TargetScale, Task, initial_tensors};
-use eosfed_common::plan::{Augmentation, Loss};
-use eosfed_common::weights::{Tensors, write_atomically};
+use eosfed_common::plan::Training;
+use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, Limits, Split, label_warnings};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
@@ -12,16 +13,20 @@ use tch::{Device, Tensor};
 
 use super::EnsembleError;
 use super::combine::Combiner;
+use super::downstream::{measure, preparation};
 use super::extract::{Extractor, FeatureBank};
-use super::head_file::{HeadFile, HeadTraining, Method};
+use super::feed::Feed;
 use super::release::{Choice, Release};
-use crate::net::{apart, channel_moments};
+use crate::net::Passes;
 use crate::parameters::Parameters;
-use crate::train::{self, AdamW, Changes, Fitting, LossSettings, Plan, Preparation, Prepared, class_weights};
+use crate::train::{self, AdamW, Batches, Fitting, LossSettings, Plan, Prepared};
 
 /// How much faster than the rest a selection's weights learn: they are few, and start far apart from
 /// where they matter.
 const SELECTION_RATE: f64 = 30.0;
+
+/// Bytes up to which maps of samples are kept in memory where nobody says otherwise.
+pub(super) const CACHE: u64 = 2 << 30;
 
 /// How to train a head.
 #[derive(Debug, Clone)]
@@ -94,21 +99,16 @@ pub fn fit(
     notes.extend(report.findings.iter().map(ToString::to_string));
     notes.extend(label_warnings(&dataset, &loaded.samples));
     head.samples = loaded.samples.len();
-    let how = Preparation {
-        input_size: head.input_size,
-        target: head.target.clone().unwrap_or_default(),
-        ..Preparation::default()
-    };
-    let data = Prepared::new(&loaded.samples, &how, device)?;
+    let data = Prepared::new(&loaded.samples, &preparation(&head), device)?;
     drop(loaded.samples);
-    let feed = Feed::new(&extractor, data, &head, options.cache);
+    let feed = Feed::new(&extractor, data, &head, FeatureBank::ORIENTATIONS, options.cache);
     let signature = head.signature();
     let mut initial = initial_tensors(&signature, options.training.seed);
     feed.moments(&mut initial, head.task.dates() as i64);
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.training.epochs) };
     let curve = learn(&options.training, &head, &feed, &parameters, epochs, (progress, stopped))?;
-    let combiner = Combiner::new(&head, &parameters, 0);
+    let combiner = Combiner::new(&head, &parameters, Passes::default());
     write(&options.output, &head, &parameters, &curve)?;
     Ok(FitReport {
         head: options.output.clone(),
@@ -121,84 +121,6 @@ pub fn fit(
     })
 }
 
-/// The training samples, as kept maps or as images that go through the specialists every time.
-enum Feed<'a> {
-    Kept(FeatureBank),
-    Live(&'a Extractor, Prepared),
-}
-
-impl<'a> Feed<'a> {
-    fn new(extractor: &'a Extractor, data: Prepared, head: &HeadFile, cache: u64) -> Self {
-        let size = data.images.size();
-        let pixels = (size[2] * size[3]) as u64;
-        let of = |dims: [usize; 4]| {
-            (0..4).map(|level| (dims[level] as u64 * pixels) >> (4 + 2 * level)).sum::<u64>()
-        };
-        let values: u64 = head.encoder_dims().into_iter().map(of).sum();
-        let images = (data.len() * head.task.dates() * FeatureBank::ORIENTATIONS) as u64;
-        let needed = values * 4 * images;
-        if needed > cache {
-            tracing::info!(
-                needed,
-                cache,
-                "maps of all samples do not fit in the cache and are computed in every pass"
-            );
-            return Self::Live(extractor, data);
-        }
-        Self::Kept(FeatureBank::new(extractor, &data))
-    }
-
-    /// A pass over kept maps sees all orientations, one over images a random one of each.
-    const fn epochs(&self, wanted: u32) -> u32 {
-        match self {
-            Self::Kept(_) => wanted,
-            Self::Live(..) => wanted * FeatureBank::ORIENTATIONS as u32,
-        }
-    }
-
-    fn changes(&self) -> Changes {
-        match self {
-            Self::Kept(_) => Changes::default(),
-            Self::Live(..) => {
-                Changes { augment: vec![Augmentation::Flip, Augmentation::Rotate90], crop: None }
-            }
-        }
-    }
-
-    fn samples(&self) -> Prepared {
-        match self {
-            Self::Kept(bank) => bank.indices(),
-            Self::Live(_, data) => {
-                Prepared { images: data.images.shallow_clone(), labels: data.labels.shallow_clone() }
-            }
-        }
-    }
-
-    fn parts(&self, images: &Tensor) -> Vec<Tensor> {
-        match self {
-            Self::Kept(bank) => bank.pick(images),
-            Self::Live(extractor, _) => extractor.parts(images),
-        }
-    }
-
-    /// Puts mean and variance of each channel of each map where a composition keeps them.
-    fn moments(&self, values: &mut Tensors, dates: i64) {
-        if !values.contains_key("norm.0.0.mean") {
-            return;
-        }
-        let parts = match self {
-            Self::Kept(bank) => bank.parts().iter().map(Tensor::shallow_clone).collect(),
-            Self::Live(extractor, data) => extractor.parts(&data.images),
-        };
-        for (at, part) in parts.iter().enumerate() {
-            let (mean, var) = channel_moments(&apart(part, dates));
-            let name = format!("norm.{}.{}", at / 4, at % 4);
-            values.insert(format!("{name}.mean"), crate::parameters::to_vec(&mean));
-            values.insert(format!("{name}.var"), crate::parameters::to_vec(&var));
-        }
-    }
-}
-
 /// The training loop; gives the loss after each epoch by step.
 fn learn(
     options: &HeadTraining,
@@ -208,40 +130,34 @@ fn learn(
     epochs: u32,
     (progress, stopped): (FitProgress<'_>, &dyn Fn() -> bool),
 ) -> Result<Vec<(f64, f64)>, EnsembleError> {
-    let (samples, device) = (feed.samples(), Tensor::device(&feed.samples().labels));
-    let batches = samples.len().div_ceil(options.batch_size as usize) as u64;
-    let combiner = Combiner::new(head, parameters, batches * u64::from(epochs));
+    let samples = feed.samples();
+    let training = training(options);
+    let passes = Batches::count(samples.len(), options.batch_size as usize) as u64 * u64::from(epochs);
+    let combiner = Combiner::new(head, parameters, Passes { done: 0, total: passes });
     let forward = |images: &Tensor, train: bool| combiner.forward(&feed.parts(images), train);
-    let penalty = || combiner.penalty().unwrap_or_else(|| Tensor::zeros([], (tch::Kind::Float, device)));
-    let classes = head.classes.len();
-    let terms =
-        if options.loss.is_empty() { Loss::of(head.task)[..1].to_vec() } else { options.loss.clone() };
+    let penalty = || combiner.penalty().expect("asked only where there is one");
+    let device = samples.labels.device();
     let fitting = Fitting {
         parameters,
         forward: &forward,
         training: &samples,
         validation: None,
-        measure: head.measure(),
-        loss: LossSettings {
-            task: head.task,
-            terms,
-            class_weights: class_weights(options.class_weights, &samples, head.task, classes, device),
-            label_smoothing: 0.0,
-        },
+        measure: measure(head),
+        loss: LossSettings::of(&training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
         plan: Plan {
             epochs,
-            batch_size: options.batch_size as usize,
-            accumulate: 1,
-            learning_rate: options.learning_rate,
-            warmup: 0.05,
+            batch_size: training.batch_size as usize,
+            accumulate: training.accumulate as usize,
+            learning_rate: training.learning_rate,
+            warmup: training.warmup,
             schedule: [0.0, 1.0],
             changes: feed.changes(),
             seed: options.seed,
         },
     };
-    let mut optimizer = AdamW::new(parameters, options.weight_decay, 1.0).faster("select.", SELECTION_RATE);
+    let mut optimizer = optimizer(parameters, &training);
     let mut curve = Vec::new();
     for epoch in 1..=epochs {
         let report = fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
@@ -249,6 +165,23 @@ fn learn(
         curve.push((report.step as f64, report.loss));
     }
     Ok(curve)
+}
+
+/// The settings of a head as those of any training.
+fn training(options: &HeadTraining) -> Training {
+    let HeadTraining { epochs, batch_size, learning_rate, weight_decay, loss, class_weights, seed: _ } =
+        options;
+    Training {
+        weight_decay: *weight_decay,
+        loss: loss.clone(),
+        class_weights: *class_weights,
+        ..Training::new(*epochs, *batch_size, *learning_rate)
+    }
+}
+
+/// The optimiser of a head, in which what selects learns faster.
+pub(super) fn optimizer(parameters: &Parameters, training: &Training) -> AdamW {
+    AdamW::new(parameters, training.weight_decay, training.clip_norm).faster("select.", SELECTION_RATE)
 }
 
 fn describe(

@@ -6,8 +6,9 @@ mod combine;
 mod downstream;
 mod export;
 mod extract;
+mod feed;
 mod fit;
-mod head_file;
+mod joint;
 mod predict;
 mod prune;
 mod release;
@@ -20,7 +21,7 @@ pub use downstream::Downstream;
 pub use export::{ExportFormat, ExportOptions, ExportReport, export_features};
 pub use extract::{Extractor, FeatureBank};
 pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
-pub use head_file::{HeadEncoder, HeadFile, HeadTraining, Method};
+pub use joint::train_head;
 pub use predict::{PredictOptions, PredictReport, check_window, predict_scene};
 pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
 pub use release::{Choice, Release};
@@ -31,7 +32,7 @@ use eosfed_common::weights::WeightsError;
 use eosfed_data::DataError;
 use eosfed_plot::PlotError;
 
-use crate::train::FitError;
+use crate::train::{FitError, TrainError};
 
 /// Why a head cannot be trained or scored.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum EnsembleError {
     /// Training.
     #[error(transparent)]
     Fit(#[from] FitError),
+    /// Training as a job asks.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// A picture.
     #[error(transparent)]
     Plot(#[from] PlotError),

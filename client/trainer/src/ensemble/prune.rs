@@ -3,17 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::head::{HeadFile, Method};
 use eosfed_common::model::{BandRule, Composition, Selection};
 use eosfed_common::weights::write_atomically;
 use eosfed_data::Split;
 use serde::Serialize;
 use tch::Device;
 
-use super::downstream::Downstream;
-use super::fit::{FitOptions, fit, selects};
-use super::head_file::{HeadFile, Method};
+use super::downstream::{Downstream, read_head, release_folder};
+use super::fit::{CACHE, FitOptions, fit};
 use super::release::{Choice, Release};
 use super::{EnsembleError, score};
+use crate::parameters::read;
 
 /// What to prune and how it is judged.
 #[derive(Debug, Clone)]
@@ -73,9 +74,9 @@ pub fn prune(
     stopped: &dyn Fn() -> bool,
 ) -> Result<PruneReport, EnsembleError> {
     let head = Downstream::open(&options.head, options.release.as_deref(), device)?;
-    let kept = choose(&head, options)?;
     let file = &head.file;
-    let folder = options.release.clone().unwrap_or_else(|| PathBuf::from(&file.release_folder));
+    let kept = choose(file, options)?;
+    let folder = release_folder(file, options.release.as_deref())?;
     let Some(training) = file.training.clone() else {
         return Err(EnsembleError::file(&options.head, "the head does not say how it was trained"));
     };
@@ -91,7 +92,7 @@ pub fn prune(
         output: options.output.clone(),
         training,
         input_size: file.input_size,
-        cache: 2 << 30,
+        cache: CACHE,
     };
     fit(&smaller, device, &mut |_, _, _| (), stopped)?;
     let report = PruneReport {
@@ -107,25 +108,10 @@ pub fn prune(
 }
 
 /// Positions of the encoders to keep, in their order.
-fn choose(head: &Downstream, options: &PruneOptions) -> Result<Vec<usize>, EnsembleError> {
-    let (file, count) = (&head.file, head.file.encoders.len());
-    let Some(weights) = head.weights().filter(|_| selects(&file.composition)) else {
-        let reason =
-            "the head has no learned selection; train one with `fit --select smooth` or `--select top-K`";
-        return Err(EnsembleError::file(&options.head, reason));
-    };
-    if !(1..=count).contains(&options.top_k) {
-        let reason = format!(
-            "the number of encoders to keep must be between 1 and {count}, found `{}`",
-            options.top_k
-        );
-        return Err(EnsembleError::file(&options.head, reason));
-    }
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by(|a, b| weights[*b].abs().total_cmp(&weights[*a].abs()));
-    order.truncate(options.top_k);
-    order.sort_unstable();
-    Ok(order)
+fn choose(file: &HeadFile, options: &PruneOptions) -> Result<Vec<usize>, EnsembleError> {
+    let learned = read(&options.head.join(HeadFile::WEIGHTS), &file.signature())?;
+    let selection = learned.get(HeadFile::SELECTION).map(Vec::as_slice);
+    file.strongest(selection, options.top_k).map_err(|reason| EnsembleError::file(&options.head, reason))
 }
 
 fn side(
@@ -134,7 +120,7 @@ fn side(
     options: &PruneOptions,
     device: Device,
 ) -> Result<PruneSide, EnsembleError> {
-    let file = HeadFile::read(folder)?;
+    let file = read_head(folder)?;
     let release = Release::open(release)?;
     let row = score(folder, Some(release.folder()), &options.data, options.split, device)?;
     let (mut encoders, mut bytes) = (Vec::new(), 0);

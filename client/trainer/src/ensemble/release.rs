@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use eosfed_common::card::{BandNormalisation, CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::{
-    Backbone, BandRule, ModelSpec, NamedBand, adapt, backbone_signature, initial_tensors, signature,
+    Backbone, BandRule, ModelSpec, NamedBand, backbone_signature, initial_tensors, signature,
 };
 use eosfed_common::weights::{Digest, Tensors};
 use tch::Device;
 
+use eosfed_common::head::HeadEncoder;
+
 use super::EnsembleError;
-use super::head_file::HeadEncoder;
 use crate::net::{Compute, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
 
@@ -131,18 +132,9 @@ impl Release {
         if let Choice::Given(encoders) = choice {
             return Ok((encoders.clone(), Vec::new()));
         }
-        let (mut encoders, mut words) = (Vec::new(), Vec::new());
-        for card in self.cards(choice)? {
-            let wanted: Vec<NamedBand> = card.model.bands.iter().map(|band| NamedBand::of(band)).collect();
-            let ways = adapt(&wanted, bands, rule).map_err(|reason| {
-                EnsembleError::file(&self.folder.join(card.name.as_str()).join(CARD_FILE), reason)
-            })?;
-            for way in ways {
-                words.extend(way.words.iter().map(|said| format!("{}: {said}", card.name)));
-                encoders.push(HeadEncoder::of_card(card, way.sources));
-            }
-        }
-        Ok((encoders, words))
+        HeadEncoder::of_cards(&self.cards(choice)?, bands, rule).map_err(|(name, reason)| {
+            EnsembleError::file(&self.folder.join(name.as_str()).join(CARD_FILE), reason)
+        })
     }
 
     /// Loads an encoder, frozen, after checking its file against the manifest's digest and the

@@ -16,6 +16,15 @@ const SLOPE: f64 = 0.01;
 /// Share of a training after which a hard selection is no longer varied at random.
 const SETTLED: f64 = 0.7;
 
+/// Forward passes of a training, in all rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passes {
+    /// Done.
+    pub done: u64,
+    /// To be done in all.
+    pub total: u64,
+}
+
 /// Projection, selection and fusion over the parameters of a head.
 #[derive(Debug)]
 pub struct Composer {
@@ -27,16 +36,20 @@ pub struct Composer {
     select: Option<Tensor>,
     /// For each level, weights and biases of its convolutions.
     fuse: Vec<Vec<(Tensor, Tensor)>>,
-    /// Training passes done and to do, which decide how much a hard selection is still varied.
-    passes: Cell<u64>,
-    total: u64,
+    /// How far training is, which decides how much a hard selection is still varied.
+    passes: Cell<Passes>,
     ablated: Option<usize>,
 }
 
 impl Composer {
-    /// Over the parameters of `composition`'s signature, for a training of `passes` forward passes.
+    /// Over the parameters of `composition`'s signature, at this point of a training.
     #[must_use]
-    pub fn new(composition: Composition, encoders: &[MapDims], parameters: &Parameters, passes: u64) -> Self {
+    pub fn new(
+        composition: Composition,
+        encoders: &[MapDims],
+        parameters: &Parameters,
+        passes: Passes,
+    ) -> Self {
         let pair = |name: String| {
             (parameters.get(&format!("{name}.weight")), parameters.get(&format!("{name}.bias")))
         };
@@ -64,8 +77,7 @@ impl Composer {
                 Selection::TopK { .. } | Selection::Smooth { .. } => Some(parameters.get("select.weight")),
             },
             fuse: (0..4).map(fuse).collect(),
-            passes: Cell::new(0),
-            total: passes,
+            passes: Cell::new(passes),
             ablated: None,
         }
     }
@@ -181,9 +193,9 @@ impl Composer {
 
     /// Counts a training pass: from 0 at the first to 1 once the choice is no longer varied.
     fn advance(&self) -> f64 {
-        let done = self.passes.get();
-        self.passes.set(done + 1);
-        (done as f64 / (self.total.max(1) as f64 * SETTLED)).min(1.0)
+        let Passes { done, total } = self.passes.get();
+        self.passes.set(Passes { done: done + 1, total });
+        (done as f64 / (total.max(1) as f64 * SETTLED)).min(1.0)
     }
 
     /// What the selection adds to the loss, if it does.

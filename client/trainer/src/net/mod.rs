@@ -11,7 +11,7 @@ use eosfed_common::model::{BackboneShape, ModelSpec};
 use tch::Tensor;
 
 pub use classifier::Classifier;
-pub use composer::{Composer, channel_moments};
+pub use composer::{Composer, Passes, channel_moments};
 pub use convnext::ConvNeXt;
 pub use head::Head;
 pub use ops::Compute;

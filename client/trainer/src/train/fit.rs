@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use eosfed_common::plan::Training;
+use eosfed_common::task::TrainTask;
 use tch::Tensor;
 
 use super::Prepared;
@@ -60,6 +62,24 @@ pub struct Plan {
     pub changes: Changes,
     /// Seed of all randomness.
     pub seed: u64,
+}
+
+impl Plan {
+    /// What a task asks for.
+    #[must_use]
+    pub fn of(task: &TrainTask) -> Self {
+        let Training { epochs, batch_size, learning_rate, warmup, crop, accumulate, .. } = task.training;
+        Self {
+            epochs,
+            batch_size: batch_size as usize,
+            accumulate: accumulate as usize,
+            learning_rate,
+            warmup,
+            schedule: task.schedule,
+            changes: Changes { augment: task.training.augment.clone(), crop },
+            seed: task.seed,
+        }
+    }
 }
 
 /// What an epoch gave.

@@ -1,4 +1,4 @@
-//! Training of one specialist: from a task file to frozen weights, with checkpoints in between.
+//! Training: from a task file to weights, with checkpoints in between.
 
 mod baseline;
 mod batches;
@@ -9,6 +9,7 @@ mod optimizer;
 mod prepared;
 mod pretrained;
 mod run;
+mod session;
 
 pub(crate) use baseline::target_scale;
 pub use baseline::{Baseline, BaselineReport, baselines};
@@ -18,4 +19,6 @@ pub(crate) use loss::at_label_size;
 pub use loss::{LossSettings, class_weights};
 pub use optimizer::{AdamW, learning_rate};
 pub use prepared::{Preparation, Prepared};
+pub(crate) use run::proximal;
 pub use run::{TrainError, normalisation, run};
+pub use session::{Facts, Session};

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Backbone, BandRule, Composition, ModelSpec, Task, initial_weights, signature};
 use eosfed_common::plan::{Augmentation, ClassWeights, Mode, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
-use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, HeadTraining, Method, fit};
-use eosfed_trainer::train::{TrainError, run};
+use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, fit};
+use eosfed_trainer::train::TrainError;
 use tch::Device;
 
 /// Side of the scene in pixels.
@@ -69,7 +71,8 @@ pub(crate) fn model() -> ModelSpec {
 pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
     fs::create_dir_all(output).unwrap();
     TrainTask {
-        model: model(),
+        trainee: Trainee::Specialist(model()),
+        release: None,
         training: Training {
             warmup: 0.1,
             drop_path: 0.1,
@@ -94,6 +97,22 @@ pub(crate) fn events(task: &TrainTask) -> Result<Vec<TrainerEvent>, TrainError> 
     let mut events = Vec::new();
     run(task, &mut |event| events.push(event), &|| false)?;
     Ok(events)
+}
+
+/// Does a task of a specialist.
+pub(crate) fn run(
+    task: &TrainTask,
+    emit: &mut dyn FnMut(TrainerEvent),
+    stopped: &dyn Fn() -> bool,
+) -> Result<(), TrainError> {
+    let Trainee::Specialist(model) = &task.trainee else { panic!("not a specialist") };
+    eosfed_trainer::train::run(task, model, emit, stopped)
+}
+
+/// The specialist of a task, to change it.
+pub(crate) fn specialist(task: &mut TrainTask) -> &mut ModelSpec {
+    let Trainee::Specialist(model) = &mut task.trainee else { panic!("not a specialist") };
+    model
 }
 
 pub(crate) fn weights(task: &TrainTask) -> Vec<u8> {

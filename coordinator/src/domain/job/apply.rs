@@ -68,7 +68,8 @@ impl Job {
             self.open(index + 1, now);
             return Ok(Outcome { job: self, frozen: Vec::new() });
         }
-        let frozen = vec![self.freeze_shared(&round, weights, now)];
+        let frozen = self.freeze_shared(&round, weights, now).into_iter().collect();
+        self.trained = self.freeze_head(&round, weights).map(Box::new);
         self.state = JobState::Finished { at: now };
         Ok(Outcome { job: self, frozen })
     }

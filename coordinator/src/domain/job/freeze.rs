@@ -1,4 +1,4 @@
-//! Turning what a round has brought into specialists with complete cards.
+//! Turning what rounds have brought into specialists with complete cards, or into a head.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::SpecialistPlan;
 
-use super::Job;
+use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Purpose, Round};
 
 /// The parts of a card that differ between the modes.
@@ -40,13 +40,28 @@ impl Job {
                 metrics: metrics.clone(),
                 energy: *energy,
             };
-            Some(self.card(plan, frozen, now))
+            self.card(plan, frozen, now)
         };
         round.contributions().filter_map(freeze).collect()
     }
 
-    /// The specialist that all have trained together, of the last round's aggregate.
-    pub(super) fn freeze_shared(&self, last: &Round, weights: BlobRef, now: Timestamp) -> Card {
+    /// The specialist that all have trained together, of the last round's aggregate; `None` in
+    /// downstream jobs.
+    pub(super) fn freeze_shared(&self, last: &Round, weights: BlobRef, now: Timestamp) -> Option<Card> {
+        self.card(self.plan.specialists.first()?, self.joint(last, weights), now)
+    }
+
+    /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
+    /// specialists.
+    pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
+        let Frozen { weights, normalisation: _, institutions, rounds, samples, metrics, energy } =
+            self.joint(last, weights);
+        let mut head = self.head.as_ref()?.head.clone();
+        head.samples = usize::try_from(samples).unwrap_or(usize::MAX);
+        Some(TrainedHead { head, weights, institutions, rounds, metrics, energy })
+    }
+
+    fn joint(&self, last: &Round, weights: BlobRef) -> Frozen {
         let mut institutions = Vec::new();
         let mut energy: Option<Energy> = None;
         // The last round is in the history already.
@@ -60,7 +75,7 @@ impl Job {
         institutions.sort();
         institutions.dedup();
         let (samples, metrics) = weighted_metrics(last);
-        let frozen = Frozen {
+        Frozen {
             weights,
             normalisation: self.normalisation.clone().unwrap_or_default(),
             institutions,
@@ -68,18 +83,17 @@ impl Job {
             samples,
             metrics,
             energy: energy.unwrap_or_default(),
-        };
-        self.card(&self.plan.specialists[0], frozen, now)
+        }
     }
 
-    fn card(&self, plan: &SpecialistPlan, frozen: Frozen, now: Timestamp) -> Card {
+    fn card(&self, plan: &SpecialistPlan, frozen: Frozen, now: Timestamp) -> Option<Card> {
         let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy } = frozen;
-        Card {
+        Some(Card {
             name: plan.name.clone(),
             version: 0,
             weights: weights.digest,
             weights_bytes: weights.size,
-            model: self.plan.model_of(plan),
+            model: self.plan.model_of(plan)?,
             normalisation,
             input_size: self.plan.training.input_size,
             provenance: Provenance {
@@ -94,7 +108,7 @@ impl Job {
             metrics,
             energy,
             licence: self.plan.licence.clone(),
-        }
+        })
     }
 }
 

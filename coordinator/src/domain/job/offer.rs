@@ -3,9 +3,9 @@
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
-use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Strategy, Training};
 use eosfed_common::task::Keep;
+use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
 
 use super::Job;
@@ -21,7 +21,6 @@ impl Job {
             Slot::Leased { .. } => true,
             Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. } => return None,
         };
-        let specialist = self.specialist_of(institution)?;
         Some(Assignment {
             id: AssignmentId {
                 job: self.id.clone(),
@@ -30,7 +29,7 @@ impl Job {
                 institution: institution.clone(),
             },
             job_name: self.plan.name.clone(),
-            model: self.plan.model_of(specialist),
+            trainee: self.trainee_of(institution)?,
             deadline: round.deadline,
             min_institutions: match self.plan.mode {
                 Mode::OneShot => 1,
@@ -39,16 +38,19 @@ impl Job {
             accepted,
             work: match round.purpose {
                 Purpose::Statistics => Work::Statistics,
-                Purpose::OneShot => Work::Training(Box::new(self.one_shot(specialist, institution))),
+                Purpose::OneShot => Work::Training(Box::new(self.one_shot(institution)?)),
                 Purpose::Train(index) => Work::Training(Box::new(self.training(round, index, institution))),
             },
         })
     }
 
-    /// The model that an institution works on.
+    /// What an institution trains.
     #[must_use]
-    pub fn model_for(&self, institution: &InstitutionName) -> Option<ModelSpec> {
-        self.specialist_of(institution).map(|specialist| self.plan.model_of(specialist))
+    pub fn trainee_of(&self, institution: &InstitutionName) -> Option<Trainee> {
+        match self.plan.mode {
+            Mode::OneShot => self.plan.model_of(self.specialist_of(institution)?).map(Trainee::Specialist),
+            Mode::Rounds => self.shared(),
+        }
     }
 
     /// The plan's specialist that an institution works on.
@@ -61,12 +63,13 @@ impl Job {
         }
     }
 
-    fn one_shot(&self, specialist: &SpecialistPlan, institution: &InstitutionName) -> TrainingWork {
+    fn one_shot(&self, institution: &InstitutionName) -> Option<TrainingWork> {
+        let specialist = self.specialist_of(institution)?;
         let normalisation = match &self.plan.normalisation {
             Normalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
             Normalisation::Local | Normalisation::Federated => None,
         };
-        TrainingWork {
+        Some(TrainingWork {
             mode: Mode::OneShot,
             strategy: None,
             base: None,
@@ -76,7 +79,7 @@ impl Job {
             schedule: [0.0, 1.0],
             keep: Keep::Best,
             settings: self.plan.training.clone(),
-        }
+        })
     }
 
     fn training(&self, round: &Round, index: u32, institution: &InstitutionName) -> TrainingWork {

@@ -5,11 +5,14 @@ use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
+use eosfed_common::head::HeadFile;
+
 use super::*;
 use crate::domain::Federation;
 use crate::domain::round::Slot;
 use crate::testing::{
-    NOW, ONE_SHOT, ROUNDS, enrolled, key, name, screened, statistics, submit, token, update, weights,
+    DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
+    token, try_submit, update, weights,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -86,7 +89,7 @@ fn one_shot_freezes_each_specialist_with_a_complete_card() {
 #[test]
 fn rounds_pool_statistics_then_train_then_freeze() {
     let job = job(ROUNDS);
-    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.bands == ["red", "nir"]));
+    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.bands() == ["red", "nir"]));
     assert_eq!(job.assignment(&name("west")), None);
     assert_eq!(offered(&rounds(), "west").work, Work::Statistics);
 
@@ -264,4 +267,69 @@ fn jobs_survive_json() {
         let text = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
     }
+}
+
+/// A federation that has released the specialists of the one-shot job.
+fn released() -> Federation {
+    let mut federation = federation();
+    let outcome = finished_one_shot(&federation);
+    let change = federation.settle(outcome, NOW).unwrap();
+    federation.merge(change);
+    federation
+}
+
+#[test]
+fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
+    let mut federation = released();
+    let (_, change) = submit(&federation, DOWNSTREAM);
+    federation.merge(change.clone());
+    let job = &change.jobs[0];
+    let over = job.head.clone().unwrap();
+    let (names, sources): (Vec<_>, Vec<_>) =
+        over.head.encoders.iter().map(|one| (one.name.as_str(), one.sources.concat())).unzip();
+    assert_eq!(names, ["east-nir", "west-rgb"]);
+    assert_eq!(sources, [vec!["nir", "swir"], vec!["red"]]);
+    let Some(Task::Prepare(trainee, 7)) = job.task() else { panic!("{:?}", job.task()) };
+    let signature = trainee.signature();
+    assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
+
+    let job = job.apply(Event::Prepared(blob("initial")), NOW).unwrap().job;
+    let assignment = offered(&job, "west");
+    assert_eq!(assignment.trainee, Trainee::Head(over.clone()));
+    assert!(matches!(&assignment.work, Work::Training(work) if work.normalisation.is_none()));
+    let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
+    let done = full.apply(Event::Aggregated(0, blob("mean")), NOW).unwrap();
+    assert_eq!((state(&done.job), done.frozen.len()), ("finished", 0));
+    let trained = done.job.trained.clone().unwrap();
+    assert_eq!((trained.weights, trained.head.samples, trained.rounds), (blob("mean"), 28, 1));
+    assert_eq!(trained.institutions, [name("east"), name("west")]);
+
+    let change = federation.settle(done, NOW).unwrap();
+    assert!(change.specialists.is_empty() && change.releases.is_empty(), "it makes no specialist");
+    federation.merge(change);
+    assert!(federation.published_blobs().any(|known| known == blob("mean")));
+    assert!(federation.needs_blob(&blob("mean").digest));
+    assert!(!federation.may_download(&name("west"), &blob("mean").digest));
+}
+
+#[test]
+fn a_head_that_cannot_be_is_refused_when_it_is_submitted() {
+    let refusal = |federation: &Federation, from: &str, to: &str| {
+        let plan = DOWNSTREAM.replace(from, to);
+        assert_ne!(plan, DOWNSTREAM);
+        try_submit(federation, &plan).unwrap_err()
+    };
+    let federation = released();
+    for (from, to, reason, word) in [
+        ("[head]", "[head]\nrelease = 9", Reason::NotFound, "release 9"),
+        ("[head]", "[head]\nspecialists = [\"nobody\"]", Reason::NotFound, "east-nir, west-rgb"),
+        ("\"swir\"]", "\"blue\"]", Reason::Malformed, "swir"),
+        ("k = 1", "k = 3", Reason::Malformed, "`head.composition`"),
+        ("[head]", "[head]\nmethod = \"router\"", Reason::Malformed, "same question"),
+    ] {
+        let found = refusal(&federation, from, to);
+        assert!(found.reason == reason && found.message.contains(word), "{to}: {found}");
+    }
+    let none = try_submit(&self::federation(), DOWNSTREAM).unwrap_err();
+    assert!(none.message.contains("no release yet"), "{none}");
 }

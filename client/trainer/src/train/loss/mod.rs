@@ -4,7 +4,7 @@
 mod overlap;
 
 use eosfed_common::model::Task;
-use eosfed_common::plan::{ClassWeights, Loss};
+use eosfed_common::plan::{ClassWeights, Loss, Training};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::prepared::{IGNORED, Prepared};
@@ -26,6 +26,17 @@ pub struct LossSettings {
 }
 
 impl LossSettings {
+    /// What a training asks for, over samples of this task and so many classes.
+    #[must_use]
+    pub fn of(training: &Training, task: Task, classes: usize, samples: &Prepared, device: Device) -> Self {
+        Self {
+            task,
+            terms: training.losses(task),
+            class_weights: class_weights(training.class_weights, samples, task, classes, device),
+            label_smoothing: training.label_smoothing,
+        }
+    }
+
     /// Mean loss over labelled images or pixels; `None` if nothing in the batch is labelled.
     #[must_use]
     pub fn loss(&self, outputs: &Tensor, labels: &Tensor) -> Option<Tensor> {

@@ -1,0 +1,120 @@
+//! A head trained as a job asks: the same as one trained by a researcher alone, in rounds, and to the
+//! same bytes after a stop.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use common::{fitted, options, release, scene};
+use eosfed_common::card::ReleaseManifest;
+use eosfed_common::head::{HeadFile, HeadOver};
+use eosfed_common::model::{Composition, Fusion, Selection};
+use eosfed_common::plan::Training;
+use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::trainee::Trainee;
+use eosfed_trainer::ensemble::{EnsembleError, train_head};
+
+/// libtorch's generator is one for the whole process: what is compared to the byte goes one by one.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+struct Bench {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+    release: PathBuf,
+    head: HeadFile,
+}
+
+impl Bench {
+    /// A head with every kind of parameter, trained by a researcher over a release.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = scene(&folder.path().join("data"), 0, "validation = 0.25\nseed = 1");
+        let release = release(&folder.path().join("release"));
+        let mut options = options(&release, &data, "all", &folder.path().join("fit"));
+        options.composition = Composition {
+            projection: true,
+            selection: Selection::TopK { k: 1, scale: true },
+            fusion: Fusion::Conv1x1 { multiple: 1 },
+            ..Composition::default()
+        };
+        options.training.epochs = 2;
+        fitted(&options).unwrap();
+        let head = serde_json::from_slice(&fs::read(folder.path().join("fit/head.json")).unwrap()).unwrap();
+        Self { folder, data, release, head }
+    }
+
+    fn task(&self, output: &str) -> TrainTask {
+        let training = self.head.training.clone().unwrap();
+        let release: ReleaseManifest =
+            serde_json::from_slice(&fs::read(self.release.join(ReleaseManifest::FILE)).unwrap()).unwrap();
+        let over = HeadOver { head: self.head.clone(), release };
+        over.check().unwrap();
+        TrainTask {
+            trainee: Trainee::Head(Box::new(over)),
+            release: Some(self.release.clone()),
+            training: Training {
+                weight_decay: training.weight_decay,
+                loss: training.loss,
+                class_weights: training.class_weights,
+                ..Training::new(training.epochs, training.batch_size, training.learning_rate)
+            },
+            initial: InitialWeights::Seed(training.seed),
+            seed: training.seed,
+            ..common::task(&self.data, &self.folder.path().join(output), 1)
+        }
+    }
+
+    fn run(&self, task: &TrainTask, stopped: &dyn Fn() -> bool) -> Result<Vec<TrainerEvent>, EnsembleError> {
+        let Trainee::Head(over) = &task.trainee else { panic!("not a head") };
+        let mut events = Vec::new();
+        train_head(task, &over.head, &mut |event| events.push(event), stopped).map(|()| events)
+    }
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    fs::read(folder.join(TrainTask::WEIGHTS)).unwrap()
+}
+
+#[test]
+fn a_round_of_one_is_what_a_researcher_would_do_alone() {
+    let _alone = GENERATOR.lock().unwrap();
+    let bench = Bench::new();
+    let task = bench.task("round");
+    let events = bench.run(&task, &|| false).unwrap();
+    let Some(TrainerEvent::Finished { samples, normalisation, metrics, .. }) = events.last() else {
+        panic!("not finished: {events:?}")
+    };
+    assert_eq!((*samples, normalisation.len()), (bench.head.samples as u64, 0));
+    assert!(metrics["miou"] > 0.2, "{metrics:?}");
+    assert_eq!(weights(&task.output), fs::read(bench.folder.path().join("fit/head.safetensors")).unwrap());
+}
+
+#[test]
+fn a_stopped_round_goes_on_to_the_same_bytes_and_needs_its_release() {
+    let _alone = GENERATOR.lock().unwrap();
+    let bench = Bench::new();
+    let whole = bench.task("whole");
+    bench.run(&whole, &|| false).unwrap();
+    let parts = bench.task("parts");
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        parts.output.join("checkpoint.json").exists()
+    };
+    assert!(bench.run(&parts, &stop).is_err());
+    let after = bench.run(&parts, &|| false).unwrap();
+    assert!(matches!(after[0], TrainerEvent::Started { resumed_at, .. } if resumed_at > 0), "{:?}", after[0]);
+    assert_eq!(weights(&parts.output), weights(&whole.output));
+
+    let nowhere = TrainTask { release: Some(bench.folder.path().join("nowhere")), ..whole.clone() };
+    assert!(bench.run(&nowhere, &|| false).unwrap_err().to_string().contains("nowhere"));
+    let specialist = fs::read_dir(&bench.release).unwrap().map(|entry| entry.unwrap().path());
+    let file = specialist.map(|path| path.join("weights.safetensors")).find(|path| path.exists()).unwrap();
+    fs::write(&file, b"spoilt").unwrap();
+    assert!(bench.run(&whole, &|| false).unwrap_err().to_string().contains("pull the release again"));
+}

@@ -1,0 +1,373 @@
+//! Heads over frozen specialists: what one is, which specialists it stands on, and from these the
+//! names and shapes of what it learns. `head.json` beside `head.safetensors` is one, trained.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::card::{BandNormalisation, Card, ReleaseManifest};
+use crate::ids::{ReleaseNumber, SpecialistName};
+use crate::model::{
+    Backbone, BandRule, Composition, MapDims, NamedBand, Selection, TargetScale, Task, adapt, head_signature,
+};
+use crate::plan::{ClassWeights, HeadPlan, Loss, Plan};
+use crate::weights::{Digest, Signature};
+
+/// Longest description of a head and its release, in bytes of JSON.
+pub const MAX_HEAD_BYTES: usize = 2 << 20;
+/// Most encoders under a head.
+pub const MAX_ENCODERS: usize = 256;
+
+/// An encoder under a head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadEncoder {
+    /// The specialist's name, or `random`.
+    pub name: String,
+    /// Its architecture.
+    pub backbone: Backbone,
+    /// Digest of its weights; absent for a random one.
+    pub weights: Option<Digest>,
+    /// Seed of a random one.
+    pub random_seed: Option<u64>,
+    /// Its input bands, in order, with their normalisation.
+    pub normalisation: Vec<BandNormalisation>,
+    /// For each input band the bands of the data whose mean it is.
+    pub sources: Vec<Vec<String>>,
+}
+
+impl HeadEncoder {
+    /// The encoders of specialists, fed from data with `bands`, and in words what is done for bands
+    /// that are not there by name.
+    ///
+    /// # Errors
+    /// The specialist that cannot be fed, and why.
+    pub fn of_cards(
+        cards: &[&Card],
+        bands: &[NamedBand],
+        rule: BandRule,
+    ) -> Result<(Vec<Self>, Vec<String>), (SpecialistName, String)> {
+        let (mut encoders, mut words) = (Vec::new(), Vec::new());
+        for card in cards {
+            let wanted: Vec<NamedBand> = card.model.bands.iter().map(|band| NamedBand::of(band)).collect();
+            for way in adapt(&wanted, bands, rule).map_err(|reason| (card.name.clone(), reason))? {
+                words.extend(way.words.iter().map(|said| format!("{}: {said}", card.name)));
+                encoders.push(Self::of_card(card, way.sources));
+            }
+        }
+        Ok((encoders, words))
+    }
+
+    /// The encoder of a specialist, fed from `sources`.
+    #[must_use]
+    pub fn of_card(card: &Card, sources: Vec<Vec<String>>) -> Self {
+        Self {
+            name: card.name.to_string(),
+            backbone: card.model.backbone,
+            weights: Some(card.weights),
+            random_seed: None,
+            normalisation: card.normalisation.clone(),
+            sources,
+        }
+    }
+
+    /// An encoder that has learned nothing, on the data's own bands.
+    #[must_use]
+    pub fn random(backbone: Backbone, seed: u64, normalisation: &[BandNormalisation]) -> Self {
+        Self {
+            name: "random".to_owned(),
+            backbone,
+            weights: None,
+            random_seed: Some(seed),
+            normalisation: normalisation.to_vec(),
+            sources: normalisation.iter().map(|entry| vec![entry.band.clone()]).collect(),
+        }
+    }
+}
+
+/// How a head comes to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The encoders' maps are fused and a new head is learned over them.
+    #[default]
+    Fusion,
+    /// The mean of the specialists' own answers; nothing is learned.
+    MeanLogits,
+    /// The specialists' own answers, weighed by a learned router that sees them all.
+    Router,
+}
+
+/// How a head is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadTraining {
+    /// Passes over the labelled samples in all eight orientations.
+    pub epochs: u32,
+    /// Samples in a step.
+    pub batch_size: u32,
+    /// Top of the schedule.
+    pub learning_rate: f64,
+    /// Decay of the head's weights.
+    pub weight_decay: f64,
+    /// Terms of the loss; empty: the task's usual one.
+    pub loss: Vec<Loss>,
+    /// Weights of classes.
+    pub class_weights: ClassWeights,
+    /// Seed of start and order.
+    pub seed: u64,
+}
+
+/// The contents of `head.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadFile {
+    /// The name in tables.
+    pub name: String,
+    /// The release that its encoders are from.
+    pub release: ReleaseNumber,
+    /// Folder of that release when the head was trained; empty for one trained in rounds.
+    #[serde(default)]
+    pub release_folder: String,
+    /// Its encoders, in the order in which their maps are fused.
+    pub encoders: Vec<HeadEncoder>,
+    /// How it comes to its answer.
+    #[serde(default)]
+    pub method: Method,
+    /// How maps are fused (method `fusion`).
+    #[serde(default)]
+    pub composition: Composition,
+    /// What it predicts.
+    pub task: Task,
+    /// Its classes.
+    pub classes: Vec<String>,
+    /// What its output means in the target's units (regression).
+    #[serde(default)]
+    pub target: Option<TargetScale>,
+    /// Side to which tiles are resized, if they are.
+    pub input_size: Option<u32>,
+    /// Labelled samples it was trained on.
+    pub samples: usize,
+    /// How it was trained; absent where nothing was.
+    pub training: Option<HeadTraining>,
+}
+
+impl HeadFile {
+    /// Its file name.
+    pub const FILE: &'static str = "head.json";
+    /// File name of its weights.
+    pub const WEIGHTS: &'static str = "head.safetensors";
+
+    /// The head that a plan asks for, over these encoders of this release.
+    #[must_use]
+    pub fn planned(
+        plan: &Plan,
+        wanted: &HeadPlan,
+        release: ReleaseNumber,
+        encoders: Vec<HeadEncoder>,
+    ) -> Self {
+        let training = &plan.training;
+        Self {
+            name: plan.name.clone(),
+            release,
+            release_folder: String::new(),
+            encoders,
+            method: wanted.method,
+            composition: match wanted.method {
+                Method::Fusion => wanted.composition,
+                Method::MeanLogits | Method::Router => Composition::default(),
+            },
+            task: plan.model.task,
+            classes: plan.model.classes.clone(),
+            target: plan.model.target.clone(),
+            input_size: training.input_size,
+            samples: 0,
+            training: Some(HeadTraining {
+                epochs: training.epochs,
+                batch_size: training.batch_size,
+                learning_rate: training.learning_rate,
+                weight_decay: training.weight_decay,
+                loss: training.loss.clone(),
+                class_weights: training.class_weights,
+                seed: plan.seed,
+            }),
+        }
+    }
+
+    /// Whether it can be: encoders that are fed completely, and maps that can be composed.
+    ///
+    /// # Errors
+    /// A sentence with the rule and the value found.
+    pub fn check(&self) -> Result<(), String> {
+        if self.encoders.len() > MAX_ENCODERS {
+            return Err(format!(
+                "at most {MAX_ENCODERS} encoders can stand under a head, found `{}`",
+                self.encoders.len()
+            ));
+        }
+        self.composition.check(&self.encoder_dims())?;
+        for encoder in &self.encoders {
+            let (name, bands, fed) = (&encoder.name, encoder.normalisation.len(), encoder.sources.len());
+            if bands != fed || encoder.sources.iter().any(Vec::is_empty) {
+                return Err(format!(
+                    "`{name}` must have sources for each of its {bands} bands, found `{fed}`"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Name of the tensor that holds what a selection has learned, one number for each encoder.
+    pub const SELECTION: &'static str = "select.weight";
+
+    /// Positions, in their order, of the `keep` encoders that a learned selection counts most.
+    ///
+    /// # Errors
+    /// If nothing was selected, or there are not as many; a sentence with the rule and the value.
+    pub fn strongest(&self, learned: Option<&[f32]>, keep: usize) -> Result<Vec<usize>, String> {
+        let strength: fn(f32) -> f32 = match self.composition.selection {
+            // What multiplies maps counts by its size, with either sign.
+            Selection::Smooth { scale: true, .. } => f32::abs,
+            Selection::All | Selection::TopK { .. } | Selection::Smooth { .. } => |weight| weight,
+        };
+        let Some(learned) = learned else {
+            return Err(
+                "the head has no learned selection; train one with `--select smooth` or `--select top-K` \
+                        (in plans: `head.composition.selection`)"
+                    .to_owned(),
+            );
+        };
+        let count = self.encoders.len();
+        if !(1..=count).contains(&keep) {
+            return Err(format!(
+                "the number of encoders to keep must be between 1 and {count}, found `{keep}`"
+            ));
+        }
+        let mut order: Vec<usize> = (0..count.min(learned.len())).collect();
+        order.sort_by(|a, b| strength(learned[*b]).total_cmp(&strength(learned[*a])));
+        order.truncate(keep);
+        order.sort_unstable();
+        Ok(order)
+    }
+
+    /// Names of the bands of the data that it needs, each once, in the order in which it takes them.
+    #[must_use]
+    pub fn bands(&self) -> Vec<String> {
+        let mut bands: Vec<String> = Vec::new();
+        for band in self.encoders.iter().flat_map(|encoder| encoder.sources.iter().flatten()) {
+            if !bands.contains(band) {
+                bands.push(band.clone());
+            }
+        }
+        bands
+    }
+
+    /// Channels of each encoder's maps.
+    #[must_use]
+    pub fn encoder_dims(&self) -> Vec<MapDims> {
+        self.encoders.iter().map(|encoder| encoder.backbone.shape().dims).collect()
+    }
+
+    /// Names and shapes of what the head has learned.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        let count = self.encoders.len();
+        match self.method {
+            Method::Fusion => {
+                let dims = self.encoder_dims();
+                let fused = self.composition.output_dims(&dims);
+                let mut tensors = self.composition.signature(&dims).0;
+                tensors.extend(head_signature(self.task, &fused, self.classes.len()).0);
+                Signature(tensors)
+            }
+            Method::MeanLogits => Signature::default(),
+            Method::Router => Signature(BTreeMap::from([
+                ("router.weight".to_owned(), vec![count, count * self.classes.len()]),
+                ("router.bias".to_owned(), vec![count]),
+            ])),
+        }
+    }
+}
+
+/// A head and the release that it stands on: what an institution needs to train it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadOver {
+    /// The head.
+    pub head: HeadFile,
+    /// The release.
+    pub release: ReleaseManifest,
+}
+
+impl HeadOver {
+    /// The cards of the specialists under the head, each once.
+    #[must_use]
+    pub fn cards(&self) -> Vec<&Card> {
+        let stands_on = |card: &&Card| self.head.encoders.iter().any(|encoder| is_of(encoder, card));
+        self.release.specialists.iter().filter(stands_on).collect()
+    }
+
+    /// Whether the head can be and each of its encoders is in the release, just as there.
+    ///
+    /// # Errors
+    /// A sentence with the rule and the value found.
+    pub fn check(&self) -> Result<(), String> {
+        self.head.check()?;
+        if self.head.release != self.release.number {
+            return Err(format!(
+                "the head must stand on release {}, found `{}`",
+                self.release.number, self.head.release
+            ));
+        }
+        let known = |encoder: &HeadEncoder| {
+            self.release.specialists.iter().any(|card| {
+                is_of(encoder, card)
+                    && card.model.backbone == encoder.backbone
+                    && card.normalisation == encoder.normalisation
+            })
+        };
+        match self.head.encoders.iter().find(|encoder| !known(encoder)) {
+            Some(encoder) => Err(format!(
+                "each encoder must be a specialist of release {}, found `{}`",
+                self.release.number, encoder.name
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_of(encoder: &HeadEncoder, card: &Card) -> bool {
+    encoder.name == card.name.as_str() && encoder.weights == Some(card.weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(selection: &str) -> HeadFile {
+        let encoder = serde_json::json!({
+            "name": "a", "backbone": "convnextv2_atto", "weights": null, "random_seed": 1, "normalisation": [],
+            "sources": []
+        });
+        let json = serde_json::json!({
+            "name": "h", "release": 1, "encoders": vec![encoder; 3], "task": "classification",
+            "classes": ["a", "b"], "input_size": null, "samples": 0, "training": null,
+            "composition": { "selection": serde_json::from_str::<serde_json::Value>(selection).unwrap() }
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_strongest_are_those_that_count_most() {
+        let learned = [-3.0, 0.5, 1.0];
+        let smooth = head(r#"{"kind":"smooth","penalty":0.1,"scale":false}"#);
+        assert_eq!(smooth.strongest(Some(&learned), 2), Ok(vec![1, 2]));
+        let scaled = head(r#"{"kind":"smooth","penalty":0.1,"scale":true}"#);
+        assert_eq!(scaled.strongest(Some(&learned), 2), Ok(vec![0, 2]));
+        assert_eq!(head(r#"{"kind":"top_k","k":1,"scale":false}"#).strongest(Some(&learned), 1), Ok(vec![2]));
+        for keep in [0, 4] {
+            assert!(smooth.strongest(Some(&learned), keep).unwrap_err().contains(&format!("found `{keep}`")));
+        }
+        assert!(smooth.strongest(None, 1).unwrap_err().contains("no learned selection"));
+    }
+}

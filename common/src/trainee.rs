@@ -1,0 +1,103 @@
+//! What a job trains, and what follows from it for everybody who handles its weights.
+
+use serde::{Deserialize, Serialize};
+
+use crate::head::HeadOver;
+use crate::model::{Backbone, ModelSpec, TargetScale, Task, initial_tensors, signature};
+use crate::plan::JobKind;
+use crate::weights::{Signature, Tensors};
+
+/// What is trained: a whole network, or what stands over frozen ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trainee {
+    /// A specialist: encoder and head.
+    Specialist(ModelSpec),
+    /// Selector, fusion and head over the frozen encoders of a release.
+    Head(Box<HeadOver>),
+}
+
+impl Trainee {
+    /// The kind of job that trains it.
+    #[must_use]
+    pub const fn kind(&self) -> JobKind {
+        match self {
+            Self::Specialist(_) => JobKind::Specialist,
+            Self::Head(_) => JobKind::Downstream,
+        }
+    }
+
+    /// Names and shapes of its weights: exactly what may travel.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        match self {
+            Self::Specialist(model) => signature(model),
+            Self::Head(over) => over.head.signature(),
+        }
+    }
+
+    /// Starting values by a seed.
+    #[must_use]
+    pub fn initial_weights(&self, seed: u64) -> Tensors {
+        initial_tensors(&self.signature(), seed)
+    }
+
+    /// What it predicts.
+    #[must_use]
+    pub const fn task(&self) -> Task {
+        match self {
+            Self::Specialist(model) => model.task,
+            Self::Head(over) => over.head.task,
+        }
+    }
+
+    /// Names of its classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Specialist(model) => &model.classes,
+            Self::Head(over) => &over.head.classes,
+        }
+    }
+
+    /// What its output means in the target's units (regression).
+    #[must_use]
+    pub const fn target(&self) -> Option<&TargetScale> {
+        match self {
+            Self::Specialist(model) => model.target.as_ref(),
+            Self::Head(over) => over.head.target.as_ref(),
+        }
+    }
+
+    /// Names of the bands of the data that it needs.
+    #[must_use]
+    pub fn bands(&self) -> Vec<String> {
+        match self {
+            Self::Specialist(model) => model.bands.clone(),
+            Self::Head(over) => over.head.bands(),
+        }
+    }
+
+    /// Names of the bands whose normalisation it is trained with; those of frozen encoders are theirs.
+    #[must_use]
+    pub fn normalised(&self) -> &[String] {
+        match self {
+            Self::Specialist(model) => &model.bands,
+            Self::Head(_) => &[],
+        }
+    }
+
+    /// The encoders in it, each kind once.
+    #[must_use]
+    pub fn backbones(&self) -> Vec<Backbone> {
+        match self {
+            Self::Specialist(model) => vec![model.backbone],
+            Self::Head(over) => {
+                let mut all: Vec<_> = over.head.encoders.iter().map(|encoder| encoder.backbone).collect();
+                all.sort();
+                all.dedup();
+                all
+            }
+        }
+    }
+}
