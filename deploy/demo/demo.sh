@@ -137,10 +137,20 @@ while [[ ${#waiting[@]} -gt 0 ]]; do
     echo "  $((${#heads[@]} - ${#waiting[@]})) of ${#heads[@]} heads are trained"
 done
 
+if [[ -e $here/$story/downstream.toml ]]; then
+    say "Downstream job: all three train one head together over the frozen release"
+    eosfed job submit "$(plan downstream)" --watch
+    eosfed job plot latest --file "$results/curves-downstream.png"
+    eosfed job head latest --to "$results/heads/joint-head"
+    heads+=(joint-head)
+    say "Its selection says which specialists to keep in a smaller release"
+    eosfed release prune --from-job latest --top-k 2
+fi
+
 say "Scoring on pixels that nobody has seen"
 folders=()
 for name in "${heads[@]}"; do folders+=("$results/heads/$name"); done
-"$bin/eosfed-trainer" score "${folders[@]}" --data "$data/test" --split test --output "$results/scores" \
+"$bin/eosfed-trainer" score "${folders[@]}" --release "$release" --data "$data/test" --split test --output "$results/scores" \
     --threads 2 2> "$logs/score.txt" || { cat "$logs/score.txt" >&2; exit 1; }
 cp "$results"/scores/* "$results/"
 rm -r "$results/scores"

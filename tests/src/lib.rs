@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -193,6 +194,46 @@ impl Federation {
     pub fn blob(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
         self.path("coordinator/blobs/sha256").join(&hex[..2]).join(hex)
+    }
+}
+
+impl Federation {
+    /// Holds that weights equal the average of a round's uploads by the documented order of arithmetic,
+    /// bit for bit; gives how many numbers were compared.
+    pub fn assert_average(&self, round: &Value, weights: &[u8]) -> usize {
+        // The order of a JSON object's keys is that of the names, as the order of the sums is.
+        let participants = round["participants"].as_object().unwrap();
+        let uploads: Vec<_> = participants
+            .values()
+            .map(|one| {
+                let bytes = std::fs::read(self.blob(one["weights"].as_str().unwrap())).unwrap();
+                (bytes, one["samples"].as_u64().unwrap())
+            })
+            .collect();
+        let parsed: Vec<_> = uploads
+            .iter()
+            .map(|(bytes, samples)| (SafeTensors::deserialize(bytes).unwrap(), *samples))
+            .collect();
+        let total: u64 = parsed.iter().map(|(_, samples)| samples).sum();
+        let expected = SafeTensors::deserialize(weights).unwrap();
+        let mut compared = 0;
+        for (name, tensor) in expected.tensors() {
+            let values: Vec<_> = parsed
+                .iter()
+                .map(|(file, samples)| (file.tensor(&name).unwrap().data().to_vec(), *samples))
+                .collect();
+            for (index, found) in tensor.data().as_chunks::<4>().0.iter().enumerate() {
+                let mut sum = 0.0_f64;
+                for (bytes, samples) in &values {
+                    let value = f32::from_le_bytes(bytes.as_chunks::<4>().0[index]);
+                    sum += *samples as f64 * f64::from(value);
+                }
+                let mean = (sum / total as f64) as f32;
+                assert_eq!(mean.to_bits(), f32::from_le_bytes(*found).to_bits(), "{name}[{index}]");
+                compared += 1;
+            }
+        }
+        compared
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, MapDims, Selection, Task, head_signature};
 use eosfed_common::weights::Tensors;
 use eosfed_trainer::metrics::Measure;
-use eosfed_trainer::net::{Composer, Compute, Maps, UperNet};
+use eosfed_trainer::net::{Composer, Compute, Maps, Passes, UperNet};
 use eosfed_trainer::parameters::{Parameters, to_vec};
 use tch::{Device, Kind, Tensor};
 

@@ -46,16 +46,16 @@ pub(super) async fn pull(
             "folder": folder, "job": job.id, "release": trained.head.release, "bytes": trained.weights.size,
         })),
         Output::Table => {
+            let (place, release) = (folder.display(), trained.head.release);
             println!(
-                "the head of job {} is in {}: {}, {}; it stands on release {}: use it with `eosfed-trainer score|predict \
-                 --head {} --release` and the folder of `eosfed release pull {}`",
+                "the head of job {} is in {place}: {}, {}",
                 job.id,
-                folder.display(),
                 print::bytes(trained.weights.size),
-                print::metrics(&trained.metrics),
-                trained.head.release,
-                folder.display(),
-                trained.head.release
+                print::metrics(&trained.metrics)
+            );
+            println!("it stands on release {release}: eosfed release pull {release} --to release-{release}");
+            println!(
+                "score it on labelled data:  eosfed-trainer score {place} --release release-{release} --data DATA --output scores"
             );
             Ok(())
         }
