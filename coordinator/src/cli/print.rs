@@ -51,7 +51,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 
 /// Metrics, the few that tell most.
 pub(super) fn metrics(metrics: &std::collections::BTreeMap<String, f64>) -> String {
-    let told = ["miou", "accuracy", "loss"];
+    let told = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
     let shown = told.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
     let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
