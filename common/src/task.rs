@@ -103,6 +103,30 @@ pub struct TrainTask {
 impl TrainTask {
     /// File name of the finished weights in the output folder.
     pub const WEIGHTS: &'static str = "weights.safetensors";
+
+    /// Whether it can be done at all; a plan's rules are checked where plans are read.
+    ///
+    /// # Errors
+    /// A sentence with the key, the rule and the value found.
+    pub fn check(&self) -> Result<(), String> {
+        let Training { epochs, batch_size, accumulate, .. } = self.training;
+        for (key, found) in [("epochs", epochs), ("batch_size", batch_size), ("accumulate", accumulate)] {
+            if found == 0 {
+                return Err(format!("`training.{key}` must be at least 1, found `0`"));
+            }
+        }
+        let [start, end] = self.schedule;
+        if !(0.0 <= start && start < end && end <= 1.0) {
+            return Err(format!("`schedule` must be 0 <= start < end <= 1, found `{:?}`", self.schedule));
+        }
+        match (&self.trainee, &self.release) {
+            (Trainee::Specialist(_), _) => Ok(()),
+            (Trainee::Head(over), Some(_)) => over.check(),
+            (Trainee::Head(_), None) => {
+                Err("`release` must be the folder of the release under the head, found nothing".to_owned())
+            }
+        }
+    }
 }
 
 /// A line that the trainer prints. Unknown events are an error: both programs are of one release.

@@ -162,9 +162,20 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
     specialist(&mut bands).bands = vec!["swir".to_owned()];
     let mut classes = good.clone();
     specialist(&mut classes).classes = vec!["a".to_owned(), "b".to_owned()];
+    let mut batch = good.clone();
+    batch.training.batch_size = 0;
+    let mut schedule = good.clone();
+    schedule.schedule = [0.5, 0.5];
     let mut base = good;
     base.initial = InitialWeights::File(folder.path().join("image.tif"));
-    for (task, word) in [(missing, "nowhere.toml"), (bands, "swir"), (classes, "dark"), (base, "image.tif")] {
+    for (task, word) in [
+        (missing, "nowhere.toml"),
+        (bands, "swir"),
+        (classes, "dark"),
+        (batch, "batch_size"),
+        (schedule, "schedule"),
+        (base, "image.tif"),
+    ] {
         let (code, last, said) = program(&json(&task), folder.path());
         assert_eq!(code, Some(1), "{last} {said}");
         let event: TrainerEvent = serde_json::from_str(&last).unwrap();

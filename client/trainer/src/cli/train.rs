@@ -25,6 +25,10 @@ pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
     let flag = stop_flag()?;
     let bar = ProgressBar::hidden();
     let mut emit = |event: TrainerEvent| if pretty { draw(&bar, &event) } else { print(&event) };
+    if let Err(rule) = task.check() {
+        emit(TrainerEvent::Failed { reason: format!("{}: {rule}", path.display()) });
+        return Ok(ExitCode::from(exit_code::FAILED as u8));
+    }
     let stopped = || raised(&flag);
     let result = match &task.trainee {
         Trainee::Specialist(model) => run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from),
