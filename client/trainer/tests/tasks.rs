@@ -5,15 +5,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{events, metric, specialist, task};
+use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection, TargetScale, Task};
 use eosfed_common::plan::{ClassWeights, Loss, Training};
-use eosfed_common::task::TrainTask;
+use eosfed_common::task::{TrainTask, TrainerEvent};
+use eosfed_common::trainee::Trainee;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{report, score};
+use eosfed_trainer::ensemble::{report, score, train_head};
 use tch::Device;
 
 const SIDE: usize = 32;
@@ -71,7 +74,32 @@ fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
     let row = score(&options.output, None, data, Split::Validation, Device::Cpu).unwrap();
     report(std::slice::from_ref(&row), data, Split::Validation, &folder.join("report")).unwrap();
     assert_eq!(folder.join("report/predictions.png").exists(), kind.is_dense());
+    assert_eq!(
+        in_a_round(folder, data, &release).keys().collect::<Vec<_>>(),
+        row.metrics.keys().collect::<Vec<_>>()
+    );
     row.metrics[kind.main_metric()]
+}
+
+/// The metrics of the same head after a round of a job, without what rounds do not have.
+fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f64> {
+    let read = |path: PathBuf| fs::read(path).unwrap();
+    let mut head: HeadFile = serde_json::from_slice(&read(folder.join("head/head.json"))).unwrap();
+    head.composition.norm = FeatureNorm::Pixel;
+    let release_json = serde_json::from_slice(&read(release.join("release.json"))).unwrap();
+    let over = HeadOver { head: head.clone(), release: release_json };
+    let task = TrainTask {
+        trainee: Trainee::Head(Box::new(over)),
+        release: Some(release.to_owned()),
+        training: Training::new(1, 8, 1e-3),
+        ..task(data, &folder.join("round"), 1)
+    };
+    task.check().unwrap();
+    let mut events = Vec::new();
+    train_head(&task, &head, &mut |event| events.push(event), &|| false).unwrap();
+    let Some(TrainerEvent::Finished { metrics, .. }) = events.pop() else { panic!("not finished") };
+    assert!(metrics.values().all(|value| value.is_finite()), "{metrics:?}");
+    metrics.into_iter().filter(|(name, _)| !name.contains('/')).collect()
 }
 
 #[test]
