@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
+use eosfed_common::head::Method;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::bar_chart;
 use serde::Serialize;
 use tch::Device;
-
-use eosfed_common::head::Method;
 
 use super::EnsembleError;
 use super::downstream::Downstream;

@@ -1,10 +1,10 @@
 //! The learned part: from what the specialists say to one answer.
 
+use eosfed_common::head::{HeadFile, Method};
 use tch::{Kind, Tensor};
 
 use crate::net::{Composer, Compute, Head, Maps, Passes, apart, together};
 use crate::parameters::Parameters;
-use eosfed_common::head::{HeadFile, Method};
 
 /// What stands over frozen specialists.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use eosfed_common::head::HeadFile;
 use eosfed_data::{Dataset, Split};
 use tch::{Device, Tensor};
-
-use eosfed_common::head::HeadFile;
 
 use super::EnsembleError;
 use super::combine::Combiner;

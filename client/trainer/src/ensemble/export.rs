@@ -6,13 +6,12 @@ use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use eosfed_common::head::{HeadFile, Method};
 use eosfed_common::model::{BandRule, Composition};
 use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
-
-use eosfed_common::head::{HeadFile, Method};
 
 use super::EnsembleError;
 use super::combine::fused;

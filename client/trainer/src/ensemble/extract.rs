@@ -5,10 +5,9 @@
 
 use std::path::Path;
 
+use eosfed_common::head::{HeadEncoder, HeadFile, Method};
 use eosfed_common::model::{ModelSpec, TargetScale};
 use tch::{Device, Tensor};
-
-use eosfed_common::head::{HeadEncoder, HeadFile, Method};
 
 use super::EnsembleError;
 use super::release::Release;
