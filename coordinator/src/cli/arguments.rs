@@ -175,6 +175,9 @@ pub enum Release {
         /// Where the choice is from
         #[command(flatten)]
         from: PruneFrom,
+        /// How many specialists to keep of those that the job counts
+        #[arg(long, value_name = "K", requires = "job")]
+        top_k: Option<usize>,
         /// What changed; default: the measured figures
         #[arg(long)]
         note: Option<String>,
@@ -201,17 +204,14 @@ pub enum Release {
 
 /// Where the choice of a pruned release is from.
 #[derive(Debug, Clone, Args)]
-#[group(required = true, multiple = true)]
+#[group(required = true, multiple = false)]
 pub struct PruneFrom {
     /// The prune.json of `eosfed-trainer ensemble prune`, or the folder in which that lies
-    #[arg(long = "from", value_name = "FILE", conflicts_with_all = ["job", "top_k"])]
+    #[arg(long = "from", value_name = "FILE", conflicts_with = "top_k")]
     pub file: Option<PathBuf>,
     /// A downstream job that has learned a selection, or `latest`
     #[arg(long = "from-job", value_name = "JOB", requires = "top_k")]
     pub job: Option<String>,
-    /// How many specialists to keep
-    #[arg(long, value_name = "K", requires = "job")]
-    pub top_k: Option<usize>,
 }
 
 /// A duration such as `90s`, `30m`, `24h` or `7d`.

@@ -34,12 +34,12 @@ pub(super) async fn run(
             let answer = connection.operator.create_release(request).await;
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
-        Release::Prune { from, note } => {
+        Release::Prune { from, top_k, note } => {
             let Kept { specialists, note: found } = match (&from.file, &from.job) {
                 (Some(path), _) => Pruned::read(path)?.kept(),
                 (None, Some(job)) => {
                     let job = super::job::get(connection, job).await?;
-                    head::strongest(connection, &job, from.top_k.unwrap_or_default()).await?
+                    head::strongest(connection, &job, top_k.unwrap_or_default()).await?
                 }
                 (None, None) => anyhow::bail!("give `--from` or `--from-job`"),
             };
