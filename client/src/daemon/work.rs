@@ -52,8 +52,8 @@ impl<C: Coordinator> Daemon<C> {
     pub(super) async fn fetch(&mut self) -> Result<Flow, DaemonError> {
         let held = self.held();
         let base_file = self.folder(&held)?.join(BASE);
-        let mut needed: Vec<_> =
-            base(&held.assignment.work).into_iter().map(|blob| (blob, base_file.clone())).collect();
+        let base = base(&held.assignment.work);
+        let mut needed: Vec<_> = base.into_iter().map(|blob| (blob, base_file.clone())).collect();
         if let Trainee::Head(over) = &held.assignment.trainee {
             needed.extend(self.make_release(&held.assignment.id.job, over)?);
         }
@@ -63,7 +63,7 @@ impl<C: Coordinator> Daemon<C> {
                 return Ok(flow);
             }
         }
-        if base(&held.assignment.work).is_none() {
+        if base.is_none() {
             return Ok(Flow::Event(Event::Fetched));
         }
         let signature = held.assignment.trainee.signature();

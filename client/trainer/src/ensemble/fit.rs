@@ -146,16 +146,7 @@ fn learn(
         loss: LossSettings::of(&training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
-        plan: Plan {
-            epochs,
-            batch_size: training.batch_size as usize,
-            accumulate: training.accumulate as usize,
-            learning_rate: training.learning_rate,
-            warmup: training.warmup,
-            schedule: [0.0, 1.0],
-            changes: feed.changes(),
-            seed: options.seed,
-        },
+        plan: Plan { epochs, changes: feed.changes(), ..Plan::of(&training, [0.0, 1.0], options.seed) },
     };
     let mut optimizer = optimizer(parameters, &training);
     let mut curve = Vec::new();

@@ -1,13 +1,11 @@
 //! Training a head as a job asks: its share of a round, from task file to weights. Only what is
 //! learned leaves; the specialists under it stay as they are.
 
-use std::path::Path;
-
 use eosfed_common::head::HeadFile;
 use eosfed_common::model::initial_tensors;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{DataError, Dataset, Limits, Sample, Split, label_warnings};
+use eosfed_data::{DataError, Dataset, Limits, Sample, Split};
 use tch::{Device, Tensor};
 
 use super::EnsembleError;
@@ -19,7 +17,9 @@ use super::fit::{CACHE, optimizer};
 use super::release::Release;
 use crate::net::Passes;
 use crate::parameters::{Parameters, read};
-use crate::train::{Batches, Facts, Fitting, LossSettings, Plan, Prepared, Session, proximal};
+use crate::train::{
+    Batches, Facts, Fitting, LossSettings, Plan, Prepared, Session, proximal, training_samples,
+};
 use crate::{device, energy};
 
 /// Trains a head, telling `emit` of each event and asking `stopped` before each step.
@@ -51,7 +51,11 @@ pub fn train_head(
     let initial = initial(task, &signature)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let session = Session::open(task, &parameters, optimizer(&parameters, &task.training), meter);
-    let plan = Plan { epochs: feed.epochs(task.training.epochs), changes: feed.changes(), ..Plan::of(task) };
+    let plan = Plan {
+        epochs: feed.epochs(task.training.epochs),
+        changes: feed.changes(),
+        ..Plan::of(&task.training, task.schedule, task.seed)
+    };
     let passes = passes(&plan, samples.len(), session.epoch());
     let combiner = Combiner::new(head, &parameters, passes);
     let forward = |images: &Tensor, train: bool| {
@@ -83,14 +87,10 @@ fn load(
     let (bands, how) = (head.bands(), preparation(head));
     let prepare =
         |samples: &[Sample]| -> Result<Prepared, DataError> { Prepared::new(samples, &how, device) };
-    let loaded = dataset.load(Split::Train, &bands)?;
-    facts.warnings.extend(loaded.skipped);
-    facts.warnings.extend(loaded.notes);
-    facts.warnings.extend(label_warnings(dataset, &loaded.samples));
-    let report = dataset.check_bands(&bands, &loaded.samples)?;
-    facts.warnings.extend(report.findings.iter().map(ToString::to_string));
-    facts.samples = loaded.samples.len();
-    let training = prepare(&loaded.samples)?;
+    let (samples, warnings) = training_samples(dataset, &bands)?;
+    (facts.samples, facts.warnings) = (samples.len(), warnings);
+    let training = prepare(&samples)?;
+    drop(samples);
     if dataset.is_empty(Split::Validation) {
         facts.warnings.push("there are no validation samples; nothing is scored".to_owned());
         return Ok((training, None));
@@ -106,7 +106,6 @@ fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleE
         InitialWeights::Seed(seed) => Ok(initial_tensors(signature, *seed)),
         InitialWeights::File(path) => Ok(read(path, signature)?),
         InitialWeights::Pretrained { file, .. } => {
-            let file: &Path = file;
             Err(EnsembleError::file(file, "a head has no encoder that could start from a file of timm's"))
         }
     }

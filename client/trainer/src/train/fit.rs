@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use eosfed_common::plan::Training;
-use eosfed_common::task::TrainTask;
 use tch::Tensor;
 
 use super::Prepared;
@@ -65,19 +64,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What a task asks for.
+    /// What settings ask for, over a stretch of the schedule.
     #[must_use]
-    pub fn of(task: &TrainTask) -> Self {
-        let Training { epochs, batch_size, learning_rate, warmup, crop, accumulate, .. } = task.training;
+    pub fn of(training: &Training, schedule: [f64; 2], seed: u64) -> Self {
+        let Training { epochs, batch_size, learning_rate, warmup, crop, accumulate, .. } = *training;
         Self {
             epochs,
             batch_size: batch_size as usize,
             accumulate: accumulate as usize,
             learning_rate,
             warmup,
-            schedule: task.schedule,
-            changes: Changes { augment: task.training.augment.clone(), crop },
-            seed: task.seed,
+            schedule,
+            changes: Changes { augment: training.augment.clone(), crop },
+            seed,
         }
     }
 }

@@ -19,6 +19,6 @@ pub(crate) use loss::at_label_size;
 pub use loss::{LossSettings, class_weights};
 pub use optimizer::{AdamW, learning_rate};
 pub use prepared::{Preparation, Prepared};
-pub(crate) use run::proximal;
 pub use run::{TrainError, normalisation, run};
+pub(crate) use run::{proximal, training_samples};
 pub use session::{Facts, Session};

@@ -98,7 +98,7 @@ pub fn run(
         loss: LossSettings::of(&task.training, kind, classes, &training, device),
         penalty: None,
         proximal: proximal(task.training.proximal_mu, &parameters, &initial, device),
-        plan: Plan::of(task),
+        plan: Plan::of(&task.training, task.schedule, task.seed),
     };
     let facts = Facts {
         samples: training.len(),
@@ -109,16 +109,25 @@ pub fn run(
     session.run(&fitting, facts, device, emit, stopped)
 }
 
+/// The training samples, and what is to be said of them.
+pub(crate) fn training_samples(
+    dataset: &Dataset,
+    bands: &[String],
+) -> Result<(Vec<Sample>, Vec<String>), DataError> {
+    let loaded = dataset.load(Split::Train, bands)?;
+    let mut warnings = loaded.skipped;
+    warnings.extend(loaded.notes);
+    warnings.extend(label_warnings(dataset, &loaded.samples));
+    let report = dataset.check_bands(bands, &loaded.samples)?;
+    warnings.extend(report.findings.iter().map(ToString::to_string));
+    Ok((loaded.samples, warnings))
+}
+
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let training = dataset.load(Split::Train, &model.bands)?;
-    let mut warnings = training.skipped;
-    warnings.extend(training.notes);
-    warnings.extend(label_warnings(&dataset, &training.samples));
-    let report = dataset.check_bands(&model.bands, &training.samples)?;
-    warnings.extend(report.findings.iter().map(ToString::to_string));
-    let own = normalisation(&model.bands, &training.samples);
+    let (training, mut warnings) = training_samples(&dataset, &model.bands)?;
+    let own = normalisation(&model.bands, &training);
     if let Some(given) = &task.normalisation {
         let moments = |list: &[BandNormalisation]| list.iter().map(moments_of).collect::<Vec<_>>();
         let findings = compare_moments(&moments(&own), &moments(given));
@@ -140,7 +149,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         warnings.extend(loaded.skipped);
         Some(prepare(&loaded.samples)?)
     };
-    Ok(Data { training: prepare(&training.samples)?, validation, normalisation, warnings })
+    Ok(Data { training: prepare(&training)?, validation, normalisation, warnings })
 }
 
 fn moments_of(entry: &BandNormalisation) -> Moments {
