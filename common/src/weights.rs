@@ -3,6 +3,7 @@
 //!
 //! Not here: which tensors a model has (see [`crate::model`]) and moving bytes between programs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -308,6 +309,14 @@ impl<'a> CheckedWeights<'a> {
     pub fn values(&self, name: &str) -> Values<'a> {
         self.tensors[name]
     }
+
+    /// Where in `file`, from which these were checked, each tensor's values begin: bytes from its start.
+    #[must_use]
+    pub fn offsets(&self, file: &WeightsFile) -> BTreeMap<String, u64> {
+        let start = file.map.as_ptr().addr();
+        let offset = |values: &Values<'_>| (values.0.as_ptr().addr() - start) as u64;
+        self.tensors.iter().map(|(name, values)| (name.clone(), offset(values))).collect()
+    }
 }
 
 /// Little-endian 32-bit floats inside a mapped file, at any alignment.
@@ -342,27 +351,47 @@ pub type Tensors = BTreeMap<String, Vec<f32>>;
 /// # Errors
 /// A tensor of the signature that is missing or of the wrong size, or a failure to write.
 pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Digest, WeightsError> {
-    let io = |source| WeightsError::Io { path: path.to_owned(), source };
-    let mut raw = Vec::with_capacity(signature.0.len());
     for (name, shape) in &signature.0 {
         let missing = || WeightsError::Missing { path: path.to_owned(), tensor: name.clone() };
-        let values = tensors.get(name).ok_or_else(missing)?;
-        raw.push((name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()));
+        let found = tensors.get(name).ok_or_else(missing)?.len();
+        if found != shape.iter().product::<usize>() {
+            let (path, tensor, expected) = (path.to_owned(), name.clone(), shape.clone());
+            return Err(WeightsError::Shape { path, tensor, found: vec![found], expected });
+        }
     }
-    let mut views = Vec::with_capacity(raw.len());
-    for (name, shape, bytes) in &raw {
-        let view = TensorView::new(Dtype::F32, (*shape).clone(), bytes).map_err(|_| WeightsError::Shape {
-            path: path.to_owned(),
-            tensor: (*name).clone(),
-            found: vec![bytes.len() / 4],
-            expected: (*shape).clone(),
-        })?;
-        views.push((name.as_str(), view));
+    let views = signature.0.iter().map(|(name, shape)| (name, Unwritten { shape, values: &tensors[name] }));
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
+    atomically(path, |file| match safetensors::serialize_to_file(views, None, file.path()) {
+        Ok(()) => Ok(()),
+        Err(safetensors::SafeTensorError::IoError(error)) => Err(error),
+        Err(other) => Err(io::Error::other(other)),
+    })
+    .and_then(|()| Digest::of_file(path))
+    .map_err(io)
+}
+
+/// A tensor on its way into a file: its bytes are made when their turn has come.
+struct Unwritten<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl safetensors::View for Unwritten<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
     }
-    let bytes = safetensors::serialize(views, None)
-        .map_err(|error| WeightsError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
-    write_atomically(path, &bytes).map_err(io)?;
-    Ok(Digest::of(&bytes))
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * 4
+    }
 }
 
 /// Writes a file that appears whole or not at all: a temporary file beside it, synced, renamed.
@@ -370,9 +399,16 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
 /// # Errors
 /// Whatever the file system gives; the old file, if any, is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    atomically(path, |file| file.write_all(bytes))
+}
+
+fn atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
+) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
+    fill(&mut file)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     File::open(folder)?.sync_all()

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
-    HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION, Plan, Precision, Problem,
-    ReleasePolicy, Strategy, duration,
+    AdmissionPlan, Asynchronous, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION,
+    Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting, duration,
 };
 use crate::head::Method;
 use crate::model::{FeatureNorm, MAX_BANDS, TargetScale, Task};
@@ -26,6 +26,7 @@ pub(super) fn problems(plan: &Plan) -> Vec<Problem> {
     }
     participation(plan, &mut report);
     rounds(plan, &mut report);
+    admission(plan, &mut report);
     normalisation(plan, &mut report);
     training(plan, &mut report);
     report.0
@@ -204,13 +205,108 @@ fn rounds(plan: &Plan, report: &mut Report) {
     match (plan.mode, &plan.rounds) {
         (Mode::Rounds, None) => report.rule(false, "rounds", "given in a job of rounds", "nothing"),
         (Mode::OneShot, Some(_)) => report.rule(false, "rounds", "absent in a one-shot job", "a table"),
-        (Mode::Rounds, Some(rounds)) => {
-            report.range("rounds.count", 1..=10_000, rounds.count);
-            if let Strategy::FedProx { mu } = rounds.strategy {
-                report.range("rounds.strategy.mu", 0.0..=1000.0, mu);
+        (Mode::Rounds, Some(rounds)) => rounds_plan(plan, rounds, report),
+        (Mode::OneShot, None) => {}
+    }
+}
+
+fn rounds_plan(plan: &Plan, rounds: &RoundsPlan, report: &mut Report) {
+    report.range("rounds.count", 1..=10_000, rounds.count);
+    strategy(plan, rounds.strategy, report);
+    let ServerPlan { learning_rate, momentum } = rounds.server;
+    report.rule(
+        learning_rate > 0.0 && learning_rate <= 100.0,
+        "rounds.server.learning_rate",
+        "above 0 and at most 100",
+        learning_rate,
+    );
+    report.range("rounds.server.momentum", 0.0..=0.9999, momentum);
+    let own = rounds.strategy.is_adaptive() && rounds.server != ServerPlan::default();
+    let rule = "absent: this strategy has a learning rate and moments of its own";
+    report.rule(!own, "rounds.server", rule, rounds.strategy.name());
+    if matches!(rounds.strategy, Strategy::FedAvgM { .. }) {
+        report.rule(momentum == 0.0, "rounds.server.momentum", "absent: `fed-avg-m` has its own", momentum);
+    }
+    match &rounds.weighting {
+        Weighting::Samples { cap: Some(cap) } => {
+            report.rule(*cap > 0, "rounds.weighting.cap", "above 0", cap);
+        }
+        Weighting::Samples { cap: None } | Weighting::Equal => {}
+        Weighting::Institution { weights } => {
+            for (name, weight) in weights {
+                let holds = *weight > 0.0 && *weight <= 1e6;
+                let key = format!("rounds.weighting.weights.{name}");
+                report.rule(holds, key, "above 0 and at most 1000000", weight);
             }
         }
-        (Mode::OneShot, None) => {}
+    }
+    if let Some(share) = rounds.max_share {
+        let least = 1.0 / f64::from(plan.participation.min.max(1));
+        let rule = format!("between {least:.3} (one by `participation.min`) and 1");
+        report.rule(share >= least - 1e-9 && share <= 1.0, "rounds.max_share", rule, share);
+    }
+    if let Some(Asynchronous { max_staleness, exponent }) = rounds.asynchronous {
+        report.range("rounds.asynchronous.max_staleness", 0..=1000, max_staleness);
+        report.range("rounds.asynchronous.exponent", 0.0..=10.0, exponent);
+        let linear = matches!(rounds.strategy, Strategy::FedAvg | Strategy::FedProx { .. } | Strategy::FedAvgM { .. })
+            || rounds.strategy.is_adaptive();
+        let rule = "a mean (`fed-avg`, `fed-prox`, `fed-avg-m`, `fed-adam`, `fed-yogi`, `fed-adagrad`) in \
+                    asynchronous rounds, whose updates start from different weights";
+        report.rule(linear, "rounds.strategy", rule, rounds.strategy.name());
+    }
+}
+
+fn strategy(plan: &Plan, strategy: Strategy, report: &mut Report) {
+    let moments = |learning_rate: f64, tau: f64, betas: &[(&str, f64)], report: &mut Report| {
+        let holds = learning_rate > 0.0 && learning_rate <= 100.0;
+        report.rule(holds, "rounds.strategy.learning_rate", "above 0 and at most 100", learning_rate);
+        report.rule(tau > 0.0 && tau <= 1.0, "rounds.strategy.tau", "above 0 and at most 1", tau);
+        for (name, beta) in betas {
+            report.range(format!("rounds.strategy.{name}"), 0.0..=0.9999, *beta);
+        }
+    };
+    match strategy {
+        Strategy::FedAvg | Strategy::Median | Strategy::GeometricMedian => {}
+        Strategy::FedProx { mu } => report.range("rounds.strategy.mu", 0.0..=1000.0, mu),
+        Strategy::FedAvgM { momentum } => report.range("rounds.strategy.momentum", 0.0..=0.9999, momentum),
+        Strategy::FedAdam { learning_rate, beta_1, beta_2, tau }
+        | Strategy::FedYogi { learning_rate, beta_1, beta_2, tau } => {
+            moments(learning_rate, tau, &[("beta_1", beta_1), ("beta_2", beta_2)], report);
+        }
+        Strategy::FedAdagrad { learning_rate, tau } => moments(learning_rate, tau, &[], report),
+        Strategy::TrimmedMean { trim } => {
+            report.rule((0.0..0.5).contains(&trim), "rounds.strategy.trim", "from 0 to below 0.5", trim);
+        }
+        Strategy::Krum { .. } | Strategy::MultiKrum { .. } => {}
+        Strategy::NormBoundedMean { bound } => {
+            let holds = bound > 0.0 && bound.is_finite();
+            report.rule(holds, "rounds.strategy.bound", "above 0", bound);
+        }
+    }
+    let (min, fewest) = (plan.participation.min, strategy.fewest());
+    let rule = format!("at least {fewest}: `{}` needs 2 * byzantine + 3 updates", strategy.name());
+    report.rule(fewest == 1 || min >= fewest, "participation.min", rule, min);
+    if let Strategy::MultiKrum { keep: Some(keep), .. } = strategy {
+        report.range("rounds.strategy.keep", 1..=min.max(1), keep);
+    }
+}
+
+fn admission(plan: &Plan, report: &mut Report) {
+    let AdmissionPlan { norm_factor, max_samples, floor } = &plan.admission;
+    if let Some(factor) = norm_factor {
+        report.rule(*factor >= 1.0 && *factor <= 1e6, "admission.norm_factor", "between 1 and 1000000", factor);
+        let rule = "absent in a one-shot job, whose specialists are not alike";
+        report.rule(plan.mode == Mode::Rounds, "admission.norm_factor", rule, factor);
+    }
+    if let Some(most) = max_samples {
+        report.rule(*most > 0, "admission.max_samples", "above 0", most);
+    }
+    if let Some(Floor { metric, bound }) = floor {
+        let rule = format!("1 to {MAX_WORD} printable characters");
+        report.rule(is_word(metric), "admission.floor.metric", rule, metric.escape_debug());
+        report.rule(bound.is_finite(), "admission.floor.bound", "a finite number", bound);
+        let rule = "absent in a job of rounds, where one round's specialist is not yet one";
+        report.rule(plan.mode == Mode::OneShot, "admission.floor", rule, metric.escape_debug());
     }
 }
 
@@ -368,6 +464,18 @@ mod tests {
             ("count = 3", "count = 0"),
             ("mu = 0.01", "mu = -1.0"),
             ("mu = 0.01", "mu = nan"),
+            ("name = \"fed-prox\", mu = 0.01", "name = \"trimmed-mean\", trim = 0.5"),
+            ("name = \"fed-prox\", mu = 0.01", "name = \"krum\", byzantine = 1"),
+            ("name = \"fed-prox\", mu = 0.01", "name = \"norm-bounded-mean\", bound = 0.0"),
+            ("name = \"fed-prox\", mu = 0.01", "name = \"fed-adam\", tau = 0.0"),
+            ("name = \"fed-prox\", mu = 0.01", "name = \"fed-yogi\", beta_2 = 1.0"),
+            ("count = 3", "count = 3\nmax_share = 0.4"),
+            ("count = 3", "count = 3\nserver = { learning_rate = 0.0 }"),
+            ("count = 3", "count = 3\nweighting = { by = \"samples\", cap = 0 }"),
+            ("count = 3", "count = 3\nweighting = { by = \"institution\", weights = { west = 0.0 } }"),
+            ("count = 3", "count = 3\nasynchronous = { exponent = -1.0 }"),
+            ("[normalisation]", "[admission]\nnorm_factor = 0.5\n[normalisation]"),
+            ("[normalisation]", "[admission]\nfloor = { metric = \"miou\", bound = 0.3 }\n[normalisation]"),
             ("batch_size = 8", "batch_size = 0"),
             ("batch_size = 8", "batch_size = 8\ninput_size = 50"),
             ("batch_size = 8", "batch_size = 8\nproximal_mu = 0.5"),

@@ -6,6 +6,7 @@
 
 mod check;
 mod duration;
+mod rounds;
 mod training;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::head::Method;
 use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
 use crate::model::{Backbone, BandRule, Composition, ModelSpec, TargetScale, Task};
 
+pub use rounds::{AdmissionPlan, Asynchronous, Floor, RoundsPlan, ServerPlan, Strategy, Weighting};
 pub use training::{Augmentation, ClassWeights, Loss, Precision, Training};
 
 /// The version of the plan format that this release reads.
@@ -58,30 +60,6 @@ impl fmt::Display for Mode {
             Self::OneShot => "one-shot",
             Self::Rounds => "rounds",
         })
-    }
-}
-
-/// How updates become one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Strategy {
-    /// Mean weighted by samples (McMahan et al. 2017).
-    FedAvg,
-    /// FedAvg with a proximal term in each client's loss (Li et al. 2020).
-    FedProx {
-        /// Weight of half the squared distance to the global weights.
-        mu: f64,
-    },
-}
-
-impl Strategy {
-    /// Its name in plans and policies.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::FedAvg => "fed-avg",
-            Self::FedProx { .. } => "fed-prox",
-        }
     }
 }
 
@@ -157,16 +135,6 @@ const fn default_attempts() -> u32 {
     3
 }
 
-/// Rounds of aggregation; only in jobs of mode `rounds`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RoundsPlan {
-    /// How many.
-    pub count: u32,
-    /// How updates become one.
-    pub strategy: Strategy,
-}
-
 /// Where per-band mean and standard deviation come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
@@ -227,6 +195,9 @@ pub struct Plan {
     pub participation: Participation,
     /// Rounds of aggregation.
     pub rounds: Option<RoundsPlan>,
+    /// What admission asks of updates.
+    #[serde(default)]
+    pub admission: AdmissionPlan,
     /// Where normalisation comes from.
     #[serde(default)]
     pub normalisation: Normalisation,

@@ -1,0 +1,35 @@
+//! Rules that look at each coordinate by itself: the median and the trimmed mean. Both are the mean
+//! of what is left when `cut` values have been taken away at either end.
+
+use eosfed_common::weights::WeightsError;
+
+use crate::Operand;
+
+/// Coordinates that are sorted at a time: so many values of every update are in memory.
+const STRIPE: usize = 1 << 10;
+
+pub(crate) fn piece(
+    updates: &[&Operand],
+    cut: usize,
+    name: &str,
+    start: usize,
+    combined: &mut [f64],
+) -> Result<(), WeightsError> {
+    let count = updates.len();
+    let mut column = vec![0.0_f32; count];
+    for (stripe, combined) in combined.chunks_mut(STRIPE).enumerate() {
+        let mut rows = vec![vec![0.0_f32; combined.len()]; count];
+        for (operand, row) in updates.iter().zip(&mut rows) {
+            operand.read(name, start + stripe * STRIPE, row)?;
+        }
+        for (index, combined) in combined.iter_mut().enumerate() {
+            for (value, row) in column.iter_mut().zip(&rows) {
+                *value = row[index];
+            }
+            column.sort_unstable_by(f32::total_cmp);
+            let kept = &column[cut..count - cut];
+            *combined = kept.iter().map(|value| f64::from(*value)).sum::<f64>() / kept.len() as f64;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! How several institutions' weights become one: weighted means, robust rules and server
+//! optimisers, over files that are read a piece at a time.
+//!
+//! An aggregate has two parts. A *rule* combines the updates of a round into one set of weights; a
+//! *server step* goes from the round's starting weights towards it. [`Strategy`] names both.
+//!
+//! **The order of arithmetic is part of the contract**, so that anybody who holds the updates can
+//! recompute an aggregate bit for bit. With the updates in the order given (the coordinator gives
+//! them in the order of the institutions' names), all sums are of f64, and results are rounded to
+//! f32 once, at the end. For a mean, for each element of each tensor:
+//!
+//! ```text
+//! sum = 0.0 (f64);  for each update: sum = sum + weight * (w as f64)
+//! combined = sum / (sum of the weights, added in the same order)
+//! ```
+//!
+//! Distances between updates are summed in pieces of [`PIECE`] elements of each tensor, each piece in
+//! eight interleaved sums; neither depends on the number of threads.
+//!
+//! Not here: who may send what (the coordinator's admission), and where files come from.
+
+mod coordinates;
+mod distances;
+mod linear;
+mod operand;
+mod server;
+mod weighting;
+
+use eosfed_common::plan::{ServerPlan, Strategy};
+use eosfed_common::weights::{Signature, Tensors, WeightsError};
+use rayon::prelude::*;
+
+pub use distances::distance;
+pub use operand::Operand;
+pub use server::Server;
+pub use weighting::weights;
+
+/// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
+pub const PIECE: usize = 1 << 14;
+
+/// One update.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// Its weights.
+    pub weights: &'a Operand,
+    /// How much it counts, above 0.
+    pub weight: f64,
+    /// The weights that it started from, where they are not the round's (asynchronous rounds).
+    pub base: Option<&'a Operand>,
+}
+
+/// Everything that an aggregate follows from.
+#[derive(Debug)]
+pub struct Recipe<'a> {
+    /// The rule, and the server step that belongs to it.
+    pub strategy: Strategy,
+    /// The server step of strategies that have none of their own.
+    pub server: ServerPlan,
+    /// Names and shapes.
+    pub signature: &'a Signature,
+    /// The weights that the round started from.
+    pub now: &'a Operand,
+    /// What the last server step has left, if there was one.
+    pub memory: Option<&'a Operand>,
+    /// Server steps before this one.
+    pub step: u32,
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub struct Aggregate {
+    /// The next weights.
+    pub weights: Tensors,
+    /// What the next server step needs to know, by [`Server::memory`]'s names.
+    pub memory: Option<Tensors>,
+}
+
+/// Why there is no aggregate.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The result would not be finite.
+    #[error(
+        "the aggregate's tensor `{tensor}` would hold {value}: the server's learning rate is too high, or \
+         an update too large; `admission.norm_factor` sets outliers aside"
+    )]
+    NotFinite {
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// The rule of a strategy, ready to be asked for pieces.
+enum Rule<'a> {
+    Linear(linear::Terms<'a>),
+    Coordinates { updates: Vec<&'a Operand>, cut: usize },
+}
+
+impl<'a> Rule<'a> {
+    fn of(recipe: &Recipe<'a>, updates: &[Update<'a>]) -> Result<Self, WeightsError> {
+        let all = || updates.iter().map(|update| update.weights).collect::<Vec<_>>();
+        Ok(match recipe.strategy {
+            Strategy::FedAvg
+            | Strategy::FedProx { .. }
+            | Strategy::FedAvgM { .. }
+            | Strategy::FedAdam { .. }
+            | Strategy::FedYogi { .. }
+            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(recipe.now, updates)),
+            Strategy::Median => Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 },
+            Strategy::TrimmedMean { trim } => {
+                let cut = (trim * updates.len() as f64) as usize;
+                Self::Coordinates { updates: all(), cut }
+            }
+            Strategy::Krum { byzantine } => {
+                let squares = distances::squares(recipe.signature, &all())?;
+                Self::Linear(linear::krum(&squares, updates, byzantine, 1))
+            }
+            Strategy::MultiKrum { byzantine, keep } => {
+                let squares = distances::squares(recipe.signature, &all())?;
+                let keep = keep.map_or(updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
+                Self::Linear(linear::krum(&squares, updates, byzantine, keep))
+            }
+            Strategy::GeometricMedian => {
+                let squares = distances::squares(recipe.signature, &all())?;
+                Self::Linear(linear::geometric_median(&squares, updates))
+            }
+            Strategy::NormBoundedMean { bound } => {
+                Self::Linear(linear::norm_bounded(recipe.signature, recipe.now, updates, bound)?)
+            }
+        })
+    }
+
+    fn piece(&self, name: &str, start: usize, combined: &mut [f64]) -> Result<(), WeightsError> {
+        match self {
+            Self::Linear(terms) => terms.piece(name, start, combined),
+            Self::Coordinates { updates, cut } => coordinates::piece(updates, *cut, name, start, combined),
+        }
+    }
+}
+
+/// Combines at least one update.
+///
+/// # Errors
+/// If a file cannot be read, or the result would not be finite.
+pub fn aggregate(recipe: &Recipe<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
+    let rule = Rule::of(recipe, updates)?;
+    let server = Server::of(recipe.strategy, recipe.server);
+    let (mut weights, mut memory) = (Tensors::new(), Tensors::new());
+    for (name, shape) in &recipe.signature.0 {
+        let length: usize = shape.iter().product();
+        let mut next = vec![0.0_f32; length];
+        let mut moments: Vec<Vec<f32>> = server.moments().iter().map(|_| vec![0.0; length]).collect();
+        // One list of pieces for each moment, turned into one list of moments for each piece.
+        let mut pieces: Vec<Vec<&mut [f32]>> = next.chunks_mut(PIECE).map(|piece| vec![piece]).collect();
+        for moment in &mut moments {
+            for (piece, values) in pieces.iter_mut().zip(moment.chunks_mut(PIECE)) {
+                piece.push(values);
+            }
+        }
+        let work = |(index, mut piece): (usize, Vec<&mut [f32]>)| -> Result<(), WeightsError> {
+            let (next, moments) = piece.split_at_mut(1);
+            let (start, next) = (index * PIECE, &mut *next[0]);
+            let mut combined = vec![0.0_f64; next.len()];
+            rule.piece(name, start, &mut combined)?;
+            server.piece(recipe, name, start, &combined, next, moments)
+        };
+        pieces.into_par_iter().enumerate().try_for_each(work)?;
+        if let Some(value) = next.iter().chain(moments.iter().flatten()).find(|value| !value.is_finite()) {
+            return Err(AggregateError::NotFinite { tensor: name.clone(), value: *value });
+        }
+        weights.insert(name.clone(), next);
+        for (moment, values) in server.moments().iter().zip(moments) {
+            memory.insert(format!("{moment}.{name}"), values);
+        }
+    }
+    Ok(Aggregate { weights, memory: (!server.moments().is_empty()).then_some(memory) })
+}
+
+#[cfg(test)]
+mod tests;

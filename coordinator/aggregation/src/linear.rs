@@ -1,0 +1,130 @@
+//! Rules whose result is a weighted sum of updates: each is a choice of weights.
+
+use eosfed_common::weights::{Signature, WeightsError};
+
+use crate::distances::{Squares, distance};
+use crate::{Operand, Update};
+
+/// Most steps of Weiszfeld's iteration; it ends earlier when nothing moves any more.
+const WEISZFELD_STEPS: usize = 100;
+/// Distances below this are taken for this, which keeps the iteration from dividing by 0 (the
+/// smoothing of Pillutla et al. 2022), relative to the median distance between two updates: one
+/// that is far away must not say what is near.
+const SMOOTHING: f64 = 1e-6;
+
+/// A weighted sum, divided by `total`.
+pub(crate) struct Terms<'a> {
+    terms: Vec<(&'a Operand, f64)>,
+    total: f64,
+}
+
+impl Terms<'_> {
+    pub(crate) fn piece(&self, name: &str, start: usize, sums: &mut [f64]) -> Result<(), WeightsError> {
+        let mut values = vec![0.0_f32; sums.len()];
+        for (operand, weight) in &self.terms {
+            operand.read(name, start, &mut values)?;
+            for (sum, value) in sums.iter_mut().zip(&values) {
+                *sum += weight * f64::from(*value);
+            }
+        }
+        for sum in sums {
+            *sum /= self.total;
+        }
+        Ok(())
+    }
+}
+
+/// The weighted mean; of steps, where updates have started from different weights.
+pub(crate) fn mean<'a>(now: &'a Operand, updates: &[Update<'a>]) -> Terms<'a> {
+    let mut terms: Vec<_> = updates.iter().map(|update| (update.weights, update.weight)).collect();
+    let total = updates.iter().map(|update| update.weight).sum();
+    // now + sum(weight * (update - base)) / total, as one sum.
+    for update in updates {
+        if let Some(base) = update.base {
+            terms.extend([(base, -update.weight), (now, update.weight)]);
+        }
+    }
+    Terms { terms, total }
+}
+
+/// The `keep` updates whose `n - byzantine - 2` nearest neighbours are nearest, averaged by weight
+/// (Blanchard et al. 2017, section 4; scores as Flower's). Of equals, the first.
+pub(crate) fn krum<'a>(
+    squares: &Squares,
+    updates: &[Update<'a>],
+    byzantine: u32,
+    keep: usize,
+) -> Terms<'a> {
+    let count = updates.len();
+    let nearest = count.saturating_sub(byzantine as usize + 2).max(1);
+    let score = |index: usize| {
+        let mut to: Vec<f64> = (0..count).filter(|other| *other != index).map(|other| squares.of(index, other)).collect();
+        to.sort_by(f64::total_cmp);
+        to.iter().take(nearest).sum::<f64>()
+    };
+    let mut order: Vec<(f64, usize)> = (0..count).map(|index| (score(index), index)).collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut chosen: Vec<usize> = order.into_iter().take(keep.max(1)).map(|(_, index)| index).collect();
+    chosen.sort_unstable();
+    let terms: Vec<_> = chosen.iter().map(|index| (updates[*index].weights, updates[*index].weight)).collect();
+    let total = terms.iter().map(|(_, weight)| weight).sum();
+    Terms { terms, total }
+}
+
+/// The point with the least weighted sum of distances to all updates, by Weiszfeld's iteration. It
+/// is a convex combination of the updates, so the iteration needs only the distances between them:
+/// with `z = sum(a_i w_i)` and `sum(a) = 1`, `|z - w_i|^2 = sum_j(a_j d_ij) - sum_jk(a_j a_k d_jk) / 2`.
+pub(crate) fn geometric_median<'a>(squares: &Squares, updates: &[Update<'a>]) -> Terms<'a> {
+    let weights: Vec<f64> = updates.iter().map(|update| update.weight).collect();
+    let shares = weiszfeld(squares, &weights);
+    let terms: Vec<_> = updates.iter().map(|update| update.weights).zip(shares).collect();
+    let total = terms.iter().map(|(_, share)| share).sum();
+    Terms { terms, total }
+}
+
+fn weiszfeld(squares: &Squares, weights: &[f64]) -> Vec<f64> {
+    let count = weights.len();
+    let least = SMOOTHING * squares.median().sqrt();
+    let total: f64 = weights.iter().sum();
+    let mut shares: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
+    if least == 0.0 {
+        return shares;
+    }
+    for _ in 0..WEISZFELD_STEPS {
+        let to_all = |index: usize| (0..count).map(|other| shares[other] * squares.of(index, other)).sum::<f64>();
+        let inner: Vec<f64> = (0..count).map(to_all).collect();
+        let spread = inner.iter().zip(&shares).map(|(inner, share)| inner * share).sum::<f64>() / 2.0;
+        let mut next: Vec<f64> = (0..count)
+            .map(|index| weights[index] / (inner[index] - spread).max(0.0).sqrt().max(least))
+            .collect();
+        let sum: f64 = next.iter().sum();
+        next.iter_mut().for_each(|share| *share /= sum);
+        let moved = next.iter().zip(&shares).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        shares = next;
+        if moved < 1e-12 {
+            break;
+        }
+    }
+    shares
+}
+
+/// The weighted mean of steps, each shortened to `bound` where it is longer.
+pub(crate) fn norm_bounded<'a>(
+    signature: &Signature,
+    now: &'a Operand,
+    updates: &[Update<'a>],
+    bound: f64,
+) -> Result<Terms<'a>, WeightsError> {
+    let (mut terms, mut left) = (Vec::new(), 0.0);
+    for update in updates {
+        let length = distance(signature, now, update.weights)?;
+        let kept = if length > bound { bound / length } else { 1.0 };
+        terms.push((update.weights, update.weight * kept));
+        left += update.weight * (1.0 - kept);
+    }
+    if left > 0.0 {
+        terms.push((now, left));
+    }
+    let total = updates.iter().map(|update| update.weight).sum();
+    Ok(Terms { terms, total })
+}

@@ -1,0 +1,231 @@
+//! Rules and server steps against Flower's on the same inputs, and what must hold for any inputs.
+
+use std::path::PathBuf;
+
+use eosfed_common::weights::write;
+use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
+use proptest::strategy::Strategy as Draw;
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder of weights files of one signature.
+struct Bench {
+    folder: TempDir,
+    signature: Signature,
+}
+
+impl Bench {
+    fn new(shapes: &[(&str, &[usize])]) -> Self {
+        let tensors = shapes.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect();
+        Self { folder: TempDir::new().unwrap(), signature: Signature(tensors) }
+    }
+
+    fn operand(&self, name: &str, tensors: &Tensors, signature: &Signature) -> Operand {
+        let path: PathBuf = self.folder.path().join(name);
+        write(&path, signature, tensors).unwrap();
+        Operand::open(&path, signature).unwrap()
+    }
+
+    /// One aggregate of weights that start from `now`, each with its weight.
+    fn aggregate(
+        &self,
+        (strategy, server): (Strategy, ServerPlan),
+        now: &Tensors,
+        updates: &[(Tensors, f64)],
+        memory: Option<&Tensors>,
+        step: u32,
+    ) -> Aggregate {
+        let name = |index: usize| format!("update-{index}");
+        let files: Vec<_> = (updates.iter().enumerate())
+            .map(|(index, (tensors, _))| self.operand(&name(index), tensors, &self.signature))
+            .collect();
+        let now = self.operand("now", now, &self.signature);
+        let memory = memory.map(|memory| {
+            let signature = Server::of(strategy, server).memory(&self.signature).unwrap();
+            self.operand("memory", memory, &signature)
+        });
+        let updates: Vec<_> = (files.iter().zip(updates))
+            .map(|(weights, (_, weight))| Update { weights, weight: *weight, base: None })
+            .collect();
+        let memory = memory.as_ref();
+        let recipe = Recipe { strategy, server, signature: &self.signature, now: &now, memory, step };
+        aggregate(&recipe, &updates).unwrap()
+    }
+}
+
+/// A vector as the only tensor.
+fn vector(values: &[f32]) -> Tensors {
+    [("w".to_owned(), values.to_vec())].into()
+}
+
+fn combine(strategy: Strategy, now: &[f32], updates: &[(Vec<f32>, f64)]) -> Vec<f32> {
+    let bench = Bench::new(&[("w", &[now.len()])]);
+    let updates: Vec<_> = updates.iter().map(|(values, weight)| (vector(values), *weight)).collect();
+    bench.aggregate((strategy, ServerPlan::default()), &vector(now), &updates, None, 0).weights.remove("w").unwrap()
+}
+
+/// Every strategy whose server step takes the combined weights as they are.
+const RULES: [Strategy; 7] = [
+    Strategy::FedAvg,
+    Strategy::Median,
+    Strategy::TrimmedMean { trim: 0.25 },
+    Strategy::Krum { byzantine: 1 },
+    Strategy::MultiKrum { byzantine: 1, keep: None },
+    Strategy::GeometricMedian,
+    Strategy::NormBoundedMean { bound: 1e32 },
+];
+
+#[derive(Deserialize)]
+struct Goldens {
+    initial: Tensors,
+    steps: Vec<Vec<Tensors>>,
+    samples: Vec<Vec<u64>>,
+    strategies: std::collections::BTreeMap<String, Vec<Tensors>>,
+}
+
+#[test]
+fn each_strategy_agrees_with_flowers() {
+    let goldens: Goldens = serde_json::from_str(include_str!("../goldens/flower.json")).unwrap();
+    let bench = Bench::new(&[("a", &[3, 4]), ("b", &[5])]);
+    assert_eq!(goldens.strategies.len(), 12);
+    for (key, expected) in &goldens.strategies {
+        let strategy: Strategy = serde_json::from_str(key).unwrap();
+        let (mut now, mut memory) = (goldens.initial.clone(), None);
+        for (round, expected) in expected.iter().enumerate() {
+            let add = |step: &Tensors| -> Tensors {
+                let sum = |(name, values): (&String, &Vec<f32>)| {
+                    let sums = values.iter().zip(&now[name]).map(|(step, now)| now + step);
+                    (name.clone(), sums.collect())
+                };
+                step.iter().map(sum).collect()
+            };
+            let updates: Vec<_> = (goldens.steps[round].iter().zip(&goldens.samples[round]))
+                .map(|(step, samples)| (add(step), *samples as f64))
+                .collect();
+            let server = ServerPlan::default();
+            let made = bench.aggregate((strategy, server), &now, &updates, memory.as_ref(), round as u32);
+            (now, memory) = (made.weights, made.memory);
+            let (mut squares, mut differences) = (0.0, 0.0);
+            for (found, expected) in now.values().flatten().zip(expected.values().flatten()) {
+                squares += f64::from(*expected).powi(2);
+                differences += f64::from(found - expected).powi(2);
+            }
+            let relative = (differences / squares).sqrt();
+            assert!(relative < 1e-6, "{key}, round {round}: {relative:e}");
+        }
+    }
+}
+
+#[test]
+fn a_mean_is_the_documented_sum_to_the_bit() {
+    let values: Vec<(Vec<f32>, f64)> = (1..=5)
+        .map(|site| ((0..40_000).map(|i| ((i * 37 + site * 101) % 1009) as f32 / 7.0).collect(), f64::from(site * 13)))
+        .collect();
+    let found = combine(Strategy::FedAvg, &vec![0.0; 40_000], &values);
+    let total: f64 = values.iter().map(|(_, weight)| weight).sum();
+    for (index, found) in found.iter().enumerate() {
+        let mut sum = 0.0_f64;
+        for (values, weight) in &values {
+            sum += weight * f64::from(values[index]);
+        }
+        assert_eq!(((sum / total) as f32).to_bits(), found.to_bits(), "{index}");
+    }
+}
+
+#[test]
+fn updates_that_started_elsewhere_count_by_their_steps() {
+    let bench = Bench::new(&[("w", &[2])]);
+    let [now, old, fresh, stale] = [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]]
+        .map(|values: [f32; 2]| vector(&values));
+    let file = |name: &str, tensors: &Tensors| bench.operand(name, tensors, &bench.signature);
+    let (now, old, fresh, stale) = (file("n", &now), file("o", &old), file("f", &fresh), file("s", &stale));
+    let updates = [
+        Update { weights: &fresh, weight: 1.0, base: None },
+        Update { weights: &stale, weight: 0.5, base: Some(&old) },
+    ];
+    let (strategy, server, signature) = (Strategy::FedAvg, ServerPlan::default(), &bench.signature);
+    let recipe = Recipe { strategy, server, signature, now: &now, memory: None, step: 0 };
+    // now + (1 * (1, 0) + 0.5 * (4, 0)) / 1.5
+    assert_eq!(aggregate(&recipe, &updates).unwrap().weights["w"], [3.0, 1.0]);
+}
+
+#[test]
+fn a_result_that_is_not_finite_is_refused_by_name() {
+    let bench = Bench::new(&[("w", &[1])]);
+    let now = bench.operand("now", &vector(&[-3e38]), &bench.signature);
+    let update = bench.operand("update", &vector(&[3e38]), &bench.signature);
+    let (strategy, signature) = (Strategy::FedAvg, &bench.signature);
+    let server = ServerPlan { learning_rate: 10.0, momentum: 0.0 };
+    let recipe = Recipe { strategy, server, signature, now: &now, memory: None, step: 0 };
+    let error = aggregate(&recipe, &[Update { weights: &update, weight: 1.0, base: None }]).unwrap_err();
+    assert!(error.to_string().contains("`w`") && error.to_string().contains("inf"), "{error}");
+}
+
+#[test]
+fn what_a_rule_bounds_stays_bounded() {
+    let honest = [0.9_f32, 1.0, 1.1, 1.0, 0.95, 1.05];
+    let mut updates: Vec<_> = honest.iter().map(|value| (vec![*value], 1.0)).collect();
+    updates.push((vec![1e9], 1.0));
+    for rule in &RULES[1..6] {
+        let found = combine(*rule, &[0.0], &updates)[0];
+        assert!((0.8..1.2).contains(&found), "{rule:?}: {found}");
+    }
+    let found = combine(Strategy::NormBoundedMean { bound: 1.0 }, &[0.0], &updates)[0];
+    assert!((0.8..=1.0).contains(&found), "{found}");
+    assert!(combine(Strategy::FedAvg, &[0.0], &updates)[0] > 1e8, "a mean is not robust, and does not pretend");
+}
+
+fn vectors() -> impl Draw<Value = Vec<(Vec<f32>, f64)>> {
+    let one = (proptest::collection::vec(-100.0..100.0_f32, 3), 1..1000_u32);
+    proptest::collection::vec(one.prop_map(|(values, weight)| (values, f64::from(weight))), 5..9)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_order_of_updates_matters_by_rounding_at_most(updates in vectors()) {
+        let mut reversed = updates.clone();
+        reversed.reverse();
+        for rule in RULES {
+            let (one, other) = (combine(rule, &[0.0; 3], &updates), combine(rule, &[0.0; 3], &reversed));
+            for (one, other) in one.iter().zip(&other) {
+                prop_assert!((one - other).abs() <= 1e-3, "{rule:?}: {one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn equals_combine_to_themselves(values in proptest::collection::vec(-1e30..1e30_f32, 3), count in 5..9_usize) {
+        for rule in RULES {
+            let updates = vec![(values.clone(), 3.0); count];
+            prop_assert_eq!(&combine(rule, &[0.0; 3], &updates), &values, "{:?}", rule);
+        }
+    }
+
+    #[test]
+    fn results_lie_between_the_least_and_the_greatest(updates in vectors()) {
+        for rule in RULES {
+            for (index, found) in combine(rule, &[0.0; 3], &updates).into_iter().enumerate() {
+                let column = updates.iter().map(|(values, _)| values[index]);
+                let (least, most) = (column.clone().fold(f32::MAX, f32::min), column.fold(f32::MIN, f32::max));
+                prop_assert!(least - 1e-4 <= found && found <= most + 1e-4, "{rule:?}: {least} {found} {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn moving_everything_moves_the_result(updates in vectors(), by in -50..50_i32) {
+        let by = by as f32;
+        let moved: Vec<_> = updates.iter()
+            .map(|(values, weight)| (values.iter().map(|value| value + by).collect(), *weight)).collect();
+        for rule in RULES {
+            let (one, other) = (combine(rule, &[0.0; 3], &updates), combine(rule, &[by; 3], &moved));
+            for (one, other) in one.iter().zip(&other) {
+                prop_assert!((one + by - other).abs() <= 1e-2, "{rule:?}: {one} {other}");
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A hundred updates of ConvNeXtV2-Atto's size do not need the memory of a hundred updates.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
+use eosfed_common::plan::{ServerPlan, Strategy};
+use eosfed_common::weights::{Signature, Tensors, write};
+
+const UPDATES: usize = 100;
+/// The largest tensors of the network, and one for all the rest: 3.39 million numbers.
+const SHAPES: [(&str, &[usize]); 4] =
+    [("a", &[320, 1280]), ("b", &[1280, 320]), ("c", &[1280, 320]), ("rest", &[2_161_200])];
+
+/// Resident memory of this process in bytes, mapped files included.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// The most memory that `work` has needed beyond what there was, looked at each millisecond.
+fn growth(work: impl FnOnce()) -> u64 {
+    let (before, most, done) = (resident(), AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                most.fetch_max(resident(), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        work();
+        done.store(true, Ordering::Relaxed);
+    });
+    most.load(Ordering::Relaxed).saturating_sub(before)
+}
+
+fn updates(folder: &Path, signature: &Signature) -> Vec<std::path::PathBuf> {
+    let make = |index: usize| {
+        let tensor = |(name, shape): (&String, &Vec<usize>)| {
+            let length = shape.iter().product::<usize>();
+            let value = |i: usize| (((i * 31 + index * 7919) % 10_007) as f32 - 5000.0) / 1e5;
+            (name.clone(), (0..length).map(value).collect())
+        };
+        let tensors: Tensors = signature.0.iter().map(tensor).collect();
+        let path = folder.join(index.to_string());
+        write(&path, signature, &tensors).unwrap();
+        path
+    };
+    (0..UPDATES).map(make).collect()
+}
+
+#[test]
+fn memory_does_not_grow_with_the_number_of_institutions() {
+    let signature = Signature(SHAPES.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect());
+    assert_eq!(signature.parameters(), 3_390_000);
+    let folder = tempfile::tempdir().unwrap();
+    let paths = updates(folder.path(), &signature);
+    for (strategy, most) in [
+        (Strategy::FedAvg, 64),
+        (Strategy::FedAvgM { momentum: 0.9 }, 64),
+        (Strategy::FedAdam { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 }, 64),
+        (Strategy::NormBoundedMean { bound: 1.0 }, 64),
+        (Strategy::Median, 256),
+        (Strategy::TrimmedMean { trim: 0.1 }, 256),
+        (Strategy::MultiKrum { byzantine: 10, keep: None }, 256),
+        (Strategy::GeometricMedian, 256),
+    ] {
+        let started = Instant::now();
+        let grown = growth(|| {
+            let open = |path: &std::path::PathBuf| Operand::open(path, &signature).unwrap();
+            let operands: Vec<_> = paths.iter().map(open).collect();
+            let now = Operand::open(&paths[0], &signature).unwrap();
+            let updates: Vec<_> =
+                operands.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
+            let server = ServerPlan::default();
+            let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory: None, step: 0 };
+            let made = aggregate(&recipe, &updates).unwrap();
+            write(&folder.path().join("next"), &signature, &made.weights).unwrap();
+            drop(made.weights);
+            if let (Some(memory), Some(names)) = (&made.memory, Server::of(strategy, server).memory(&signature)) {
+                write(&folder.path().join("memory"), &names, memory).unwrap();
+            }
+        });
+        let (mib, name) = (grown / (1 << 20), strategy.name());
+        println!("{name}: {mib} MiB more for {UPDATES} updates, {:.1} s", started.elapsed().as_secs_f64());
+        assert!(mib <= most, "{name}: {mib} MiB, at most {most}");
+    }
+}
