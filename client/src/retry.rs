@@ -25,13 +25,13 @@ pub const fn course(reason: Reason) -> Course {
     use Reason as R;
     match reason {
         // A missing blob is uploaded again; a mismatching digest makes either side start afresh.
-        R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch => Course::Retry,
+        R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch | R::JobPaused => Course::Retry,
         R::BlobMissing | R::DigestMismatch => Course::Retry,
         R::LeaseExpired | R::LeaseMismatch => Course::Reaccept,
         R::RoundClosed | R::JobEnded | R::NotFound | R::WrongState | R::AlreadyExists => Course::Abandon,
         R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Course::Abandon,
         R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Course::Abandon,
-        R::NotFinite | R::Replayed => Course::Abandon,
+        R::NotFinite | R::Replayed | R::NormOutlier | R::QualityFloor => Course::Abandon,
         R::Unauthenticated | R::Forbidden | R::Incompatible => Course::Halt,
         R::TokenInvalid | R::TokenExpired | R::TokenUsed => Course::Halt,
     }

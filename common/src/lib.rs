@@ -7,6 +7,7 @@ pub mod assignment;
 pub mod bands;
 pub mod card;
 pub mod clock;
+pub mod duration;
 pub mod head;
 pub mod ids;
 pub mod model;

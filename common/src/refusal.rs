@@ -55,8 +55,10 @@ reasons! {
     WrongState = "WRONG_STATE",
     /// The round has closed; the update is no longer wanted.
     RoundClosed = "ROUND_CLOSED",
-    /// The job has ended, was cancelled or is paused.
+    /// The job has ended or was cancelled.
     JobEnded = "JOB_ENDED",
+    /// The job is paused; it may be resumed, and then the work is wanted again.
+    JobPaused = "JOB_PAUSED",
     /// The lease has run out and the work was given up.
     LeaseExpired = "LEASE_EXPIRED",
     /// The token is not the lease's.
@@ -77,6 +79,10 @@ reasons! {
     NotFinite = "NOT_FINITE",
     /// The update repeats another institution's, or an earlier one's, bytes.
     Replayed = "REPLAYED",
+    /// The update's step is far longer than the others' of its round.
+    NormOutlier = "NORM_OUTLIER",
+    /// The specialist is not as good as the plan demands.
+    QualityFloor = "QUALITY_FLOOR",
     /// More bytes, or more of anything, than allowed.
     TooLarge = "TOO_LARGE",
     /// The bytes are not those that the digest names.
@@ -97,7 +103,10 @@ impl Reason {
     /// Whether the same call may succeed later without anybody changing anything but time.
     #[must_use]
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::StorageFull | Self::Unavailable | Self::Internal | Self::OffsetMismatch)
+        matches!(
+            self,
+            Self::StorageFull | Self::Unavailable | Self::Internal | Self::OffsetMismatch | Self::JobPaused
+        )
     }
 }
 

@@ -3,10 +3,9 @@
 //!
 //! ```text
 //! grpc, cli -> engine -> domain
-//!              engine -> storage, aggregation -> domain
+//!              engine -> storage -> domain
 //! ```
 
-pub mod aggregation;
 pub mod cli;
 pub mod domain;
 pub mod engine;

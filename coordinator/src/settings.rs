@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use eosfed_common::telemetry::LogFormat;
 use serde::Deserialize;
@@ -19,12 +20,29 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Host names and addresses that the server's certificate is for.
     pub names: Vec<String>,
-    /// Keep updates after their round, for audits.
-    #[serde(default)]
-    pub keep_updates: bool,
+    /// How long what closed rounds are made of is kept.
+    #[serde(default = "default_keep", with = "eosfed_common::duration")]
+    pub keep_updates_for: Duration,
+    /// What `keep_updates_for` has replaced: `true` keeps everything.
+    pub keep_updates: Option<bool>,
     /// How log lines look.
     #[serde(default)]
     pub log: LogFormat,
+}
+
+const fn default_keep() -> Duration {
+    Duration::from_secs(7 * 86_400)
+}
+
+impl Settings {
+    /// How long what closed rounds are made of is kept, whichever key says so.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        match self.keep_updates {
+            Some(true) => Duration::from_secs(u64::from(u32::MAX)),
+            Some(false) | None => self.keep_updates_for,
+        }
+    }
 }
 
 /// A state folder.
@@ -113,7 +131,7 @@ mod tests {
     #[test]
     fn the_sample_is_valid_also_when_filled_in() {
         let sample: Settings = toml::from_str(SAMPLE).unwrap();
-        assert_eq!((sample.public_url, sample.keep_updates), (None, false));
+        assert_eq!((sample.public_url, sample.keep_updates_for), (None, default_keep()));
         let names = ["eo.example.org".to_owned()];
         let text = filled_in("0.0.0.0:1".parse().unwrap(), Some("https://eo.example.org:1"), &names);
         let filled: Settings = toml::from_str(&text).unwrap();

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use eosfed_aggregation::Operand;
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::{AdmissionPlan, Plan};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::weights::{WeightsFile, write};
+use eosfed_common::weights::write;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
@@ -162,7 +163,8 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
 }
 
 pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
-    ScreenedUpdate::screen(submission, &assignment.trainee, &WeightsFile::open(path).unwrap()).unwrap()
+    let weights = Operand::open(path, &assignment.trainee.signature()).unwrap();
+    ScreenedUpdate::screen(submission, &AdmissionPlan::default(), &assignment.trainee, &weights, 1.0).unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {

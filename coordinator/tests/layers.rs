@@ -6,11 +6,10 @@ use std::fs;
 use std::path::Path;
 
 /// Each layer, and the layers of this crate that it may name.
-const RULE: [(&str, &[&str]); 6] = [
+const RULE: [(&str, &[&str]); 5] = [
     ("domain", &["domain"]),
-    ("aggregation.rs", &[]),
     ("storage", &["domain", "storage"]),
-    ("engine", &["aggregation", "domain", "engine", "storage"]),
+    ("engine", &["domain", "engine", "storage"]),
     ("grpc", &["domain", "engine", "grpc", "storage"]),
     ("cli", &["cli", "domain", "identity"]),
 ];

@@ -26,6 +26,8 @@ pub const fn code(reason: Reason) -> Code {
         | R::DtypeMismatch
         | R::NotFinite
         | R::Replayed
+        | R::NormOutlier
+        | R::QualityFloor
         | R::DigestMismatch => Code::InvalidArgument,
         R::Incompatible
         | R::WrongState
@@ -36,7 +38,7 @@ pub const fn code(reason: Reason) -> Code {
         | R::DataUnfit => Code::FailedPrecondition,
         R::TooLarge | R::StorageFull => Code::ResourceExhausted,
         R::OffsetMismatch => Code::Aborted,
-        R::Unavailable => Code::Unavailable,
+        R::Unavailable | R::JobPaused => Code::Unavailable,
         R::Internal => Code::Internal,
     }
 }

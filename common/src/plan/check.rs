@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{
     AdmissionPlan, Asynchronous, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION,
-    Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting, duration,
+    Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting,
 };
+use crate::duration;
 use crate::head::Method;
 use crate::model::{FeatureNorm, MAX_BANDS, TargetScale, Task};
 

@@ -5,7 +5,6 @@
 //! again.
 
 mod check;
-mod duration;
 mod rounds;
 mod training;
 
@@ -124,7 +123,7 @@ pub struct Participation {
     /// Updates at which it closes at once.
     pub max: u32,
     /// Longest duration of one attempt at a round, such as `30m`.
-    #[serde(with = "duration")]
+    #[serde(with = "crate::duration")]
     pub deadline: Duration,
     /// Attempts at a round before the job pauses.
     #[serde(default = "default_attempts")]

@@ -28,6 +28,17 @@ pub struct RoundsPlan {
 }
 
 impl RoundsPlan {
+    /// Reads the table by itself, as `toml` without its header. What fits a plan is the plan's affair.
+    ///
+    /// # Errors
+    /// A sentence with the place.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > super::MAX_PLAN_BYTES {
+            return Err(format!("at most {} bytes, found `{}`", super::MAX_PLAN_BYTES, text.len()));
+        }
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
     /// So many rounds in which everything but the strategy is the default.
     #[must_use]
     pub fn new(count: u32, strategy: Strategy) -> Self {

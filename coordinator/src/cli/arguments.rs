@@ -110,8 +110,48 @@ pub enum Job {
     Watch(JobId),
     /// Stop a job for good
     Cancel(JobId),
+    /// Let a job rest: nothing new is offered, and who is at work may go on and hand in
+    Pause(JobId),
     /// Let a paused job go on
     Resume(JobId),
+    /// Ask an institution again that has refused, failed or been rejected in the open round
+    Retry {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// The institution
+        institution: String,
+    },
+    /// Run a job again from one of its rounds, as a new job
+    ///
+    /// The new job begins with the rounds before it, starts from the weights that the round has started
+    /// from, and asks the same institutions. The old job stays as it is.
+    Rerun {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// The round, counted from 1 as `eosfed job show` does
+        #[arg(long, value_name = "N")]
+        from_round: u32,
+    },
+    /// Aggregate the kept updates of a round by another strategy, as a new job that goes on from there
+    #[command(after_help = "\
+Examples:
+  eosfed job reaggregate latest --round 3 --strategy median
+  eosfed job reaggregate latest --round 3 --strategy 'name = \"trimmed-mean\", trim = 0.2'
+
+How long updates are kept says `keep_updates_for` in the coordinator's settings.")]
+    Reaggregate {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// The round, counted from 1 as `eosfed job show` does
+        #[arg(long, value_name = "N")]
+        round: u32,
+        /// Name of the strategy, or the inside of a plan's `strategy = { ... }`
+        #[arg(long, value_name = "STRATEGY")]
+        strategy: String,
+    },
     /// Download the head that a downstream job has trained
     ///
     /// `eosfed-trainer score`, `predict` and `ensemble` use it with the release that it stands on.

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_proto::v1;
 use serde_json::json;
 
 use super::arguments::{Job, Output};
 use super::connection::{Connection, decode, key};
 use super::{head, plot, print, watch};
+use crate::domain::job::{Again, Origin};
 use crate::domain::round::Purpose;
 use crate::domain::view::{JobView, ParticipantView, RoundView};
 
@@ -63,6 +64,28 @@ pub(super) async fn run(
             connection.answer(answer)?;
             done(&job, "resumed", output)?;
         }
+        Job::Pause(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.pause_job(v1::PauseJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "paused", output)?;
+        }
+        Job::Retry { job, institution } => {
+            let job = get(connection, &job.job).await?.id.to_string();
+            let request = v1::RetryInstitutionRequest { job: job.clone(), institution: institution.clone() };
+            let answer = connection.operator.retry_institution(request).await;
+            connection.answer(answer)?;
+            done(&job, &format!("asking {institution} again"), output)?;
+        }
+        Job::Rerun { job, from_round } => {
+            let job = get(connection, &job.job).await?;
+            go_on(connection, &job, *from_round, String::new(), output).await?;
+        }
+        Job::Reaggregate { job, round, strategy } => {
+            let job = get(connection, &job.job).await?;
+            let rules = rules(&job, strategy)?;
+            go_on(connection, &job, *round, rules, output).await?;
+        }
         Job::Head { job, folder } => {
             let job = get(connection, &job.job).await?;
             head::pull(connection, &job, folder, output).await?;
@@ -98,6 +121,43 @@ async fn submit(
         Output::Table => println!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The table `rounds` of a job's plan, with another strategy.
+fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
+    let inline = if strategy.contains('=') { strategy.to_owned() } else { format!("name = \"{strategy}\"") };
+    let count = job.plan.training_rounds();
+    let text = format!("count = {count}\nstrategy = {{ {inline} }}");
+    let rounds = RoundsPlan::parse(&text).map_err(|error| anyhow!("--strategy `{strategy}`: {error}"))?;
+    let now = job.plan.rounds.clone().unwrap_or_else(|| rounds.clone());
+    // What the old strategy's server step was told means nothing to another.
+    let server = if rounds.strategy.is_adaptive() { rounds.server } else { now.server };
+    Ok(toml::to_string(&RoundsPlan { strategy: rounds.strategy, server, ..now })?)
+}
+
+async fn go_on(
+    connection: &mut Connection,
+    job: &JobView,
+    round: u32,
+    rounds_toml: String,
+    output: Output,
+) -> anyhow::Result<()> {
+    let index = round.checked_sub(1).context("rounds are counted from 1, as `eosfed job show` does")?;
+    let request = v1::ContinueFromRequest {
+        job: job.id.to_string(),
+        round: index,
+        rounds_toml,
+        idempotency_key: key(),
+    };
+    let answer = connection.operator.continue_from(request).await;
+    let new = connection.answer(answer)?.job;
+    match output {
+        Output::Json => print::json(&json!({ "job": new, "origin": job.id, "round": index })),
+        Output::Table => {
+            println!("job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`", job.id);
+            Ok(())
+        }
+    }
 }
 
 fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
@@ -162,6 +222,13 @@ fn show(job: &JobView) {
     if let Some(why) = &job.why {
         println!("  because    {why}");
     }
+    if let Some(Origin { job: origin, round, again }) = &job.origin {
+        let what = match again {
+            Again::Round => "run again",
+            Again::Aggregate => "aggregated again",
+        };
+        println!("  goes on    from round {} of job {origin}, {what}", round + 1);
+    }
     println!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
     if let Some(at) = job.ended_at {
         println!(
@@ -187,6 +254,10 @@ fn show(job: &JobView) {
     for round in job.history.iter().chain(&job.current) {
         println!("\n{}", heading(round, job.rounds));
         println!("{}", table(round));
+    }
+    let stuck = |(_, one): &(_, &ParticipantView)| matches!(one.state.as_str(), "refused" | "rejected" | "failed");
+    for (name, _) in job.current.iter().flat_map(|round| &round.participants).filter(stuck) {
+        println!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
     }
 }
 

@@ -1,48 +1,67 @@
 //! Admission: the checks that a submission passes before it may count. Passing them gives a proof
 //! type, and the job takes nothing else; so no update can be counted unchecked.
 
+use eosfed_aggregation::Operand;
 use eosfed_common::assignment::{BlobRef, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::plan::{AdmissionPlan, Floor};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::{WeightsError, WeightsFile};
+use eosfed_common::weights::WeightsError;
 
 /// Most training samples that an institution can claim; beyond it the claim is absurd.
 pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
 
 /// An update whose weights were checked. Made only by [`ScreenedUpdate::screen`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct ScreenedUpdate(UpdateSubmission);
+pub struct ScreenedUpdate {
+    submission: UpdateSubmission,
+    norm: f64,
+}
 
 impl ScreenedUpdate {
-    /// Checks an update against what it should be of. `weights` is the uploaded file, whose
-    /// digest and size the blob store has verified to be those of the submission.
+    /// Checks an update beyond its weights. `_weights` is the proof that names, shapes, dtype and
+    /// finiteness were checked, in the file whose digest and size the blob store has verified to be
+    /// those of the submission; `norm` is that of its step.
     ///
     /// # Errors
-    /// The first rule broken: samples out of range, normalisation of other bands, or anything that
-    /// [`WeightsFile::check`] finds.
+    /// The first rule broken: samples out of range, a step that is not finite, normalisation of other
+    /// bands, or a specialist that reports less than the plan's floor.
     pub fn screen(
         submission: UpdateSubmission,
+        rules: &AdmissionPlan,
         trainee: &Trainee,
-        weights: &WeightsFile,
+        _weights: &Operand,
+        norm: f64,
     ) -> Result<Self, Refusal> {
-        let samples = submission.samples;
-        if !(1..=MAX_SAMPLES).contains(&samples) {
-            let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
+        let (samples, most) = (submission.samples, rules.max_samples.unwrap_or(MAX_SAMPLES));
+        if !(1..=most).contains(&samples) {
+            let message = format!("`samples` must be between 1 and {most}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
+        }
+        if !norm.is_finite() {
+            return Err(Refusal::new(Reason::NotFinite, "the norm of the update's step is not finite"));
         }
         same_bands(
             "normalisation",
             submission.normalisation.iter().map(|entry| &entry.band),
             trainee.normalised(),
         )?;
-        weights.check(&trainee.signature()).map_err(|error| weights_refusal(&error, &submission.weights))?;
-        Ok(Self(submission))
+        if let Some(floor) = &rules.floor {
+            let Floor { metric, bound } = floor;
+            let found = submission.metrics.get(metric);
+            if !found.is_some_and(|value| floor.holds(*value)) {
+                let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                let message = format!("the plan wants `{metric}` of {bound} (`admission.floor`), found `{found}`");
+                return Err(Refusal::new(Reason::QualityFloor, message));
+            }
+        }
+        Ok(Self { submission, norm })
     }
 
-    /// The update.
+    /// The update, and the norm of its step.
     #[must_use]
-    pub fn into_inner(self) -> UpdateSubmission {
-        self.0
+    pub fn into_inner(self) -> (UpdateSubmission, f64) {
+        (self.submission, self.norm)
     }
 }
 
@@ -89,7 +108,8 @@ fn same_bands<'a>(
 
 /// The refusal that a broken rule of weights means. The file's place in the coordinator's folder is
 /// nobody's business: the digest stands in for it.
-fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
+#[must_use]
+pub fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
     let (reason, what) = match error {
         WeightsError::Io { source, .. } => (Reason::Internal, source.to_string()),
         WeightsError::Malformed { reason, .. } => {

@@ -2,21 +2,21 @@
 //! present state that gives an answer and the [`Change`] that makes it true. Nothing is changed in
 //! place: the change is stored first, then merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::plan::{Mode, Plan, ReleasePolicy};
+use eosfed_common::plan::{Mode, Plan, ReleasePolicy, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
 use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Job, JobState, Outcome};
 use super::registry::{Registry, Release, SpecialistRef};
-use super::round::{Contribution, Round, Slot};
+use super::round::Slot;
 
 /// What is to become true. Everything in it replaces what has the same key.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -230,7 +230,7 @@ impl Federation {
     /// [`Reason::LeaseExpired`] without such a lease, [`Reason::TooLarge`].
     pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
         let leased = self.jobs.values().filter(|job| {
-            let participant = job.collecting().and_then(|round| round.participants.get(institution));
+            let participant = job.current().and_then(|round| round.participants.get(institution));
             participant.is_some_and(|one| matches!(one.slot, Slot::Leased { .. }))
         });
         let limits = leased.filter_map(|job| job.trainee_of(institution));
@@ -250,7 +250,7 @@ impl Federation {
     #[must_use]
     pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
         let asked = |job: &&Job| job.roster.contains(institution) && !job.has_ended();
-        let own = self.jobs.values().filter(asked).filter_map(|job| job.global);
+        let own = self.jobs.values().filter(asked).flat_map(Job::bases);
         own.chain(self.released_blobs()).any(|blob| blob.digest == *digest)
     }
 
@@ -260,26 +260,41 @@ impl Federation {
         cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
     }
 
-    /// Updates and intermediate weights of this job's closed rounds that nothing needs any more.
+    /// The blobs that something refers to: specialists and heads, jobs under way, and for `keep_for`
+    /// after they have closed, rounds.
     #[must_use]
-    pub fn spent_blobs(&self, job: &Job) -> Vec<Digest> {
-        let closed = job.history.iter();
-        let mut spent: Vec<_> = closed
-            .flat_map(|closed| updates(&closed.round).chain(closed.base.map(|blob| blob.digest)))
-            .collect();
-        spent.retain(|digest| !self.needs_blob(digest));
-        spent
+    pub fn referenced(&self, keep_for: Duration, now: Timestamp) -> BTreeSet<Digest> {
+        let live = self.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
+        let closed = self.jobs.values().flat_map(|job| &job.history);
+        let kept = closed.filter(|closed| now < closed.at.plus(keep_for));
+        let kept = kept.flat_map(|closed| closed.round.blobs().chain(closed.base).chain(closed.memory));
+        self.published_blobs().chain(live).chain(kept).map(|blob| blob.digest).collect()
     }
 
-    /// Whether a specialist, a round that has not closed or a round to come is made of a blob.
-    #[must_use]
-    pub fn needs_blob(&self, digest: &Digest) -> bool {
-        let in_job = |job: &Job| {
-            let global = job.global.is_some_and(|blob| blob.digest == *digest);
-            global || job.current().is_some_and(|round| updates(round).any(|one| one == *digest))
+    /// A job that goes on from a round of another; the same key again gives the same job.
+    ///
+    /// # Errors
+    /// As [`Job::run_again`] and [`Job::aggregate_again`].
+    #[allow(clippy::too_many_arguments, reason = "a job is made of these")]
+    pub fn job_from(
+        &self,
+        origin: &JobId,
+        round: u32,
+        rounds: Option<RoundsPlan>,
+        id: JobId,
+        key: IdempotencyKey,
+        by: &InstitutionName,
+        now: Timestamp,
+    ) -> Result<(JobId, Change), Refusal> {
+        if let Some(job) = self.jobs.values().find(|job| job.key == key) {
+            return Ok((job.id.clone(), Change::default()));
+        }
+        let origin = self.job(origin)?;
+        let job = match rounds {
+            None => origin.run_again(round, id.clone(), key, by.clone(), now)?,
+            Some(rounds) => origin.aggregate_again(round, rounds, id.clone(), key, by.clone(), now)?,
         };
-        self.jobs.values().filter(|job| !job.has_ended()).any(in_job)
-            || self.published_blobs().any(|blob| blob.digest == *digest)
+        Ok((id, Change { jobs: vec![job], ..Change::default() }))
     }
 
     /// What operators and readers may download: the weights of all specialists and of all heads.
@@ -287,12 +302,4 @@ impl Federation {
         let heads = self.jobs.values().filter_map(|job| job.trained.as_ref());
         self.released_blobs().chain(heads.map(|trained| trained.weights))
     }
-}
-
-/// The digests of a round's updates.
-fn updates(round: &Round) -> impl Iterator<Item = Digest> {
-    round.contributions().filter_map(|(_, contribution)| match contribution {
-        Contribution::Update { weights, .. } => Some(weights.digest),
-        Contribution::Statistics(_) => None,
-    })
 }

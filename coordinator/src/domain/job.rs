@@ -14,6 +14,8 @@
 //! coordinator itself must compute follows from the state ([`Job::task`]), so that after a restart
 //! it is simply computed again.
 
+mod again;
+mod aggregation;
 mod apply;
 mod freeze;
 mod institutions;
@@ -26,11 +28,11 @@ use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
-use eosfed_common::plan::{Mode, Normalisation, Plan};
+use eosfed_common::plan::{Mode, Normalisation, Plan, ServerPlan, Strategy};
 use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
-use super::round::{Contribution, Round};
+use super::round::Round;
 
 /// Where a paused job goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +90,29 @@ pub struct ClosedRound {
     pub complete: bool,
     /// The weights that it started from.
     pub base: Option<BlobRef>,
+    /// What the server step remembered when it started.
+    pub memory: Option<BlobRef>,
+}
+
+/// Which job a job goes on from, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The job.
+    pub job: JobId,
+    /// Index of its round.
+    pub round: u32,
+    /// What is done with that round.
+    pub again: Again,
+}
+
+/// What is done again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// The round is run again, from the weights that it started from.
+    Round,
+    /// Its kept updates are aggregated again, by another strategy.
+    Aggregate,
 }
 
 /// A job.
@@ -99,6 +124,8 @@ pub struct Job {
     pub key: IdempotencyKey,
     /// What it is to do.
     pub plan: Plan,
+    /// The job that it goes on from.
+    pub origin: Option<Origin>,
     /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
     pub head: Option<Box<HeadOver>>,
     /// Who is asked to take part.
@@ -113,6 +140,8 @@ pub struct Job {
     pub history: Vec<ClosedRound>,
     /// The weights that the next training round starts from.
     pub global: Option<BlobRef>,
+    /// What the server step remembers.
+    pub memory: Option<BlobRef>,
     /// The normalisation that all use; absent while unknown or when each uses its own.
     pub normalisation: Option<Vec<BandNormalisation>>,
     /// What it has made: names and versions.
@@ -160,14 +189,19 @@ pub enum Event {
     Restart,
     /// The first global weights are stored.
     Prepared(BlobRef),
-    /// The weights combined from the round of this index are stored.
-    Aggregated(u32, BlobRef),
+    /// The weights combined from the round of this index are stored, and what the server step remembers.
+    Aggregated(u32, BlobRef, Option<BlobRef>),
     /// The coordinator could not compute what the state asks for.
     TaskFailed(String),
     /// An operator stops it for good.
     Cancel(InstitutionName),
+    /// An operator lets it rest: nothing new is offered, and the round does not close; who is at work
+    /// may go on and hand in.
+    Pause(InstitutionName),
     /// An operator lets a paused job go on.
     Resume,
+    /// An operator has an institution asked again that has refused, failed or been rejected.
+    Retry(InstitutionName),
 }
 
 /// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
@@ -175,15 +209,40 @@ pub enum Event {
 pub enum Task {
     /// Write starting weights by this seed.
     Prepare(Trainee, u64),
-    /// Average updates: each with its samples, in the order of the institutions' names.
-    Aggregate {
-        /// What they are of.
-        trainee: Trainee,
-        /// Index of their round.
-        round: u32,
-        /// The updates.
-        updates: Vec<(BlobRef, u64)>,
-    },
+    /// Combine the updates of a round.
+    Aggregate(Box<Aggregation>),
+}
+
+/// Everything that an aggregate follows from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregation {
+    /// What the updates are of.
+    pub trainee: Trainee,
+    /// Index of their round.
+    pub round: u32,
+    /// How they become one.
+    pub strategy: Strategy,
+    /// The server step of strategies without one of their own.
+    pub server: ServerPlan,
+    /// The weights that the round started from.
+    pub now: BlobRef,
+    /// What the server step remembers.
+    pub memory: Option<BlobRef>,
+    /// Server steps before this one.
+    pub step: u32,
+    /// The updates, in the order of the institutions' names.
+    pub updates: Vec<Operand>,
+}
+
+/// One update of an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Operand {
+    /// Its weights.
+    pub weights: BlobRef,
+    /// How much it counts.
+    pub weight: f64,
+    /// The weights that it started from, where they are not the round's.
+    pub base: Option<BlobRef>,
 }
 
 impl Job {
@@ -201,6 +260,7 @@ impl Job {
             id,
             key,
             plan,
+            origin: None,
             head,
             roster,
             submitted_by: by,
@@ -208,6 +268,7 @@ impl Job {
             state: JobState::Preparing,
             history: Vec::new(),
             global: None,
+            memory: None,
             normalisation: None,
             produced: Vec::new(),
             release: None,
@@ -241,6 +302,19 @@ impl Job {
         }
     }
 
+    /// The round in which institutions may hand in: also while an operator lets the job rest.
+    #[must_use]
+    pub const fn open_round(&self) -> Option<&Round> {
+        match &self.state {
+            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => Some(round),
+            JobState::Preparing
+            | JobState::Aggregating(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => None,
+        }
+    }
+
     /// The round that the job is at, in whatever state.
     #[must_use]
     pub const fn current(&self) -> Option<&Round> {
@@ -260,14 +334,7 @@ impl Job {
     pub fn task(&self) -> Option<Task> {
         match &self.state {
             JobState::Preparing => Some(Task::Prepare(self.shared()?, self.plan.seed)),
-            JobState::Aggregating(round) => {
-                let updates = round.contributions().filter_map(|(_, contribution)| match contribution {
-                    Contribution::Update { weights, samples, .. } => Some((*weights, *samples)),
-                    Contribution::Statistics(_) => None,
-                });
-                let (trainee, updates) = (self.shared()?, updates.collect());
-                Some(Task::Aggregate { trainee, round: round.index, updates })
-            }
+            JobState::Aggregating(round) => Some(Task::Aggregate(Box::new(self.aggregation(round)?))),
             JobState::Collecting(_)
             | JobState::Paused { .. }
             | JobState::Finished { .. }

@@ -44,6 +44,10 @@ pub enum Contribution {
         normalisation: Vec<BandNormalisation>,
         /// Energy spent.
         energy: Energy,
+        /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
+        norm: f64,
+        /// Index of the round whose weights it started from.
+        since: u32,
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),
@@ -59,6 +63,9 @@ pub enum Slot {
     Leased {
         /// Its lease.
         lease: Lease,
+        /// Index of the round that it was offered in, whose weights it starts from: an earlier one than
+        /// this only in asynchronous jobs.
+        since: u32,
         /// Steps done.
         step: u64,
         /// Steps in all; 0 while unknown.
@@ -80,6 +87,17 @@ pub enum Slot {
         /// Why.
         refusal: Refusal,
     },
+    /// Its update was refused or set aside: kept to be looked at, and never counted.
+    Rejected {
+        /// When it came.
+        at: Timestamp,
+        /// The call's key, if the call was answered with a receipt.
+        key: Option<IdempotencyKey>,
+        /// Why.
+        refusal: Refusal,
+        /// The update.
+        weights: BlobRef,
+    },
     /// It could not, or fell silent too often.
     Failed {
         /// When that became certain.
@@ -95,7 +113,7 @@ impl Slot {
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Offered | Self::Leased { .. } => false,
-            Self::Submitted { .. } | Self::Refused { .. } | Self::Failed { .. } => true,
+            Self::Submitted { .. } | Self::Refused { .. } | Self::Rejected { .. } | Self::Failed { .. } => true,
         }
     }
 }
@@ -167,19 +185,83 @@ impl Round {
         }
     }
 
-    /// The next attempt. What has been submitted started from the same weights and stays; everybody
-    /// else is asked again.
+    /// The next attempt. It starts from the same weights, so what has been submitted stays, and who is
+    /// at work goes on; everybody else is asked again.
     #[must_use]
     pub fn again(&self, rules: &Participation, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.attempt += 1;
         (next.opened_at, next.deadline) = (now, now.plus(rules.deadline));
         for participant in next.participants.values_mut() {
-            if !matches!(participant.slot, Slot::Submitted { .. }) {
-                *participant = Participant::asked();
+            match participant.slot {
+                Slot::Submitted { .. } | Slot::Leased { .. } => {}
+                Slot::Offered | Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
+                    *participant = Participant::asked();
+                }
             }
         }
         next
+    }
+
+    /// Takes over who is still at work in `last`, unless its work would be more than `max_staleness`
+    /// rounds behind.
+    pub(super) fn carry(&mut self, last: &Self, max_staleness: u32) {
+        for (name, participant) in &last.participants {
+            if let Slot::Leased { since, .. } = participant.slot
+                && self.index - since <= max_staleness
+            {
+                self.participants.insert(name.clone(), participant.clone());
+            }
+        }
+    }
+
+    /// Sets aside the updates whose step is longer than `factor` times the median step, if there are
+    /// three or more; gives how many.
+    pub(super) fn set_outliers_aside(&mut self, factor: f64) -> usize {
+        let norm = |contribution: &Contribution| match contribution {
+            Contribution::Update { norm, .. } => Some(*norm),
+            Contribution::Statistics(_) => None,
+        };
+        let mut norms: Vec<f64> = self.contributions().filter_map(|(_, one)| norm(one)).collect();
+        if norms.len() < 3 {
+            return 0;
+        }
+        norms.sort_by(f64::total_cmp);
+        let median = (norms[(norms.len() - 1) / 2] + norms[norms.len() / 2]) / 2.0;
+        let mut aside = 0;
+        for participant in self.participants.values_mut() {
+            let Slot::Submitted { at, key, contribution: Contribution::Update { weights, norm, .. } } =
+                &participant.slot
+            else {
+                continue;
+            };
+            if *norm > factor * median {
+                let message = format!(
+                    "the update's step has norm {norm:.4}, more than {factor} times the round's median {median:.4} \
+                     (`admission.norm_factor`)"
+                );
+                let refusal = Refusal::new(Reason::NormOutlier, message);
+                participant.slot =
+                    Slot::Rejected { at: *at, key: Some(key.clone()), refusal, weights: *weights };
+                aside += 1;
+            }
+        }
+        aside
+    }
+
+    /// Asks an institution again that has refused, failed or been rejected.
+    pub(super) fn ask_again(&mut self, name: &InstitutionName) -> Result<(), Refusal> {
+        let participant = self.participant(name)?;
+        match &participant.slot {
+            Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
+                *participant = Participant::asked();
+                Ok(())
+            }
+            Slot::Offered | Slot::Leased { .. } | Slot::Submitted { .. } => {
+                let message = format!("institution `{name}` has not refused, failed or been rejected in this round");
+                Err(Refusal::new(Reason::WrongState, message))
+            }
+        }
     }
 
     /// How many answers count.
@@ -199,7 +281,24 @@ impl Round {
     pub fn contributions(&self) -> impl Iterator<Item = (&InstitutionName, &Contribution)> {
         self.participants.iter().filter_map(|(name, participant)| match &participant.slot {
             Slot::Submitted { contribution, .. } => Some((name, contribution)),
-            Slot::Offered | Slot::Leased { .. } | Slot::Refused { .. } | Slot::Failed { .. } => None,
+            Slot::Offered
+            | Slot::Leased { .. }
+            | Slot::Refused { .. }
+            | Slot::Rejected { .. }
+            | Slot::Failed { .. } => None,
+        })
+    }
+
+    /// The updates, counted or rejected.
+    pub fn blobs(&self) -> impl Iterator<Item = BlobRef> {
+        self.participants.values().filter_map(|participant| match &participant.slot {
+            Slot::Submitted { contribution: Contribution::Update { weights, .. }, .. }
+            | Slot::Rejected { weights, .. } => Some(*weights),
+            Slot::Submitted { contribution: Contribution::Statistics(_), .. }
+            | Slot::Offered
+            | Slot::Leased { .. }
+            | Slot::Refused { .. }
+            | Slot::Failed { .. } => None,
         })
     }
 
@@ -223,7 +322,11 @@ impl Round {
     pub fn wake_at(&self) -> Timestamp {
         let leases = self.participants.values().filter_map(|participant| match &participant.slot {
             Slot::Leased { lease, .. } => Some(lease.expires_at),
-            Slot::Offered | Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. } => None,
+            Slot::Offered
+            | Slot::Submitted { .. }
+            | Slot::Refused { .. }
+            | Slot::Rejected { .. }
+            | Slot::Failed { .. } => None,
         });
         leases.min().map_or(self.deadline, |first| first.min(self.deadline))
     }
@@ -238,6 +341,7 @@ impl Round {
     pub(super) fn accept(
         &mut self,
         name: &InstitutionName,
+        since: u32,
         token: LeaseToken,
         now: Timestamp,
     ) -> Result<Lease, Refusal> {
@@ -246,16 +350,17 @@ impl Round {
         match &mut participant.slot {
             Slot::Offered => {
                 let lease = Lease { token, expires_at };
-                participant.slot = Slot::Leased { lease: lease.clone(), step: 0, steps: 0 };
+                participant.slot = Slot::Leased { lease: lease.clone(), since, step: 0, steps: 0 };
                 Ok(lease)
             }
             Slot::Leased { lease, .. } => {
                 lease.expires_at = expires_at;
                 Ok(lease.clone())
             }
-            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => {
-                Err(answered(slot))
-            }
+            slot @ (Slot::Submitted { .. }
+            | Slot::Refused { .. }
+            | Slot::Rejected { .. }
+            | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
 
@@ -274,7 +379,7 @@ impl Round {
             }
             // The same words again, after an answer that got lost.
             Slot::Refused { .. } => Ok(()),
-            slot @ (Slot::Submitted { .. } | Slot::Failed { .. }) => Err(answered(slot)),
+            slot @ (Slot::Submitted { .. } | Slot::Rejected { .. } | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
 
@@ -294,9 +399,10 @@ impl Round {
             Slot::Offered => {
                 Err(Refusal::new(Reason::LeaseExpired, "the lease has run out; accept the assignment again"))
             }
-            slot @ (Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. }) => {
-                Err(answered(slot))
-            }
+            slot @ (Slot::Submitted { .. }
+            | Slot::Refused { .. }
+            | Slot::Rejected { .. }
+            | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
 
@@ -310,7 +416,7 @@ impl Round {
     ) -> Result<Timestamp, Refusal> {
         let participant = self.holder(name, token)?;
         let expires_at = now.plus(LEASE);
-        if let Slot::Leased { lease, step, steps } = &mut participant.slot {
+        if let Slot::Leased { lease, since: _, step, steps } = &mut participant.slot {
             lease.expires_at = expires_at;
             (*step, *steps) = (progress.step, progress.steps);
         }
@@ -347,6 +453,19 @@ impl Round {
                 Err(Refusal::new(Reason::Replayed, message))
             }
         }
+    }
+
+    /// Keeps an update that admission has refused, out of every count.
+    pub(super) fn reject(
+        &mut self,
+        name: &InstitutionName,
+        token: &LeaseToken,
+        weights: BlobRef,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.holder(name, token)?.slot = Slot::Rejected { at: now, key: None, refusal, weights };
+        Ok(())
     }
 
     /// Notes that the work failed there for good.
@@ -404,6 +523,7 @@ fn answered(slot: &Slot) -> Refusal {
     let what = match slot {
         Slot::Submitted { .. } => "submitted its result",
         Slot::Refused { .. } => "refused",
+        Slot::Rejected { .. } => "submitted a result that was not admitted",
         Slot::Failed { .. } => "failed",
         Slot::Offered | Slot::Leased { .. } => "not answered",
     };

@@ -13,7 +13,7 @@ use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::institution::Institution;
-use super::job::{ClosedRound, Job, JobState, TrainedHead};
+use super::job::{ClosedRound, Job, JobState, Next, Origin, TrainedHead};
 use super::round::{Contribution, Participant, Purpose, Round, Slot};
 
 /// A job as people see it.
@@ -25,6 +25,8 @@ pub struct JobView {
     pub state: String,
     /// Why it is paused, or who has cancelled it.
     pub why: Option<String>,
+    /// The job that it goes on from.
+    pub origin: Option<Origin>,
     /// The operator who submitted it.
     pub submitted_by: InstitutionName,
     /// When.
@@ -58,7 +60,7 @@ pub struct RoundView {
     pub attempt: u32,
     /// What it is for.
     pub purpose: Purpose,
-    /// `recruiting`, `training`, `aggregating`, `complete` or `incomplete`.
+    /// `recruiting`, `training`, `aggregating`, `paused`, `complete` or `incomplete`.
     pub phase: String,
     /// When it began.
     pub opened_at: Timestamp,
@@ -73,24 +75,26 @@ pub struct RoundView {
 /// One institution's part in a round as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParticipantView {
-    /// `offered`, `working`, `submitted`, `refused` or `failed`.
+    /// `offered`, `working`, `submitted`, `refused`, `rejected` or `failed`.
     pub state: String,
     /// Steps done.
     pub step: u64,
     /// Steps in all; 0 while unknown.
     pub steps: u64,
-    /// Why it has refused or failed.
+    /// Why it has refused or failed, or was rejected.
     pub message: Option<String>,
     /// Leases that ran out.
     pub lapses: u32,
     /// Samples that its update has learned from.
     pub samples: Option<u64>,
-    /// Digest of its update.
+    /// Digest of its update, counted or rejected.
     pub weights: Option<Digest>,
     /// Its validation metrics.
     pub metrics: BTreeMap<String, f64>,
     /// Energy spent.
     pub energy: Option<Energy>,
+    /// The L2 norm of its update's step.
+    pub norm: Option<f64>,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
 }
@@ -139,6 +143,7 @@ impl JobView {
             id: job.id.clone(),
             state: job.state.name().to_owned(),
             why,
+            origin: job.origin.clone(),
             submitted_by: job.submitted_by.clone(),
             submitted_at: job.submitted_at,
             ended_at,
@@ -167,6 +172,9 @@ fn current(job: &Job) -> Option<RoundView> {
             Some(view(round, if recruited { "training" } else { "recruiting" }, None))
         }
         JobState::Aggregating(round) => Some(view(round, "aggregating", None)),
+        JobState::Paused { next: Next::Collect(round) | Next::Aggregate(round), .. } => {
+            Some(view(round, "paused", None))
+        }
         JobState::Preparing
         | JobState::Paused { .. }
         | JobState::Finished { .. }
@@ -203,17 +211,18 @@ fn participant(participant: &Participant) -> ParticipantView {
         weights: None,
         metrics: BTreeMap::new(),
         energy: None,
+        norm: None,
         curve: participant.curve.clone(),
     };
     view.state = match &participant.slot {
         Slot::Offered => "offered",
-        Slot::Leased { lease: _, step, steps } => {
+        Slot::Leased { lease: _, since: _, step, steps } => {
             (view.step, view.steps) = (*step, *steps);
             "working"
         }
         Slot::Submitted { at: _, key: _, contribution } => {
-            if let Contribution::Update { weights, samples, metrics, normalisation: _, energy } = contribution
-            {
+            if let Contribution::Update { weights, samples, metrics, energy, norm, .. } = contribution {
+                view.norm = Some(*norm);
                 (view.samples, view.weights) = (Some(*samples), Some(weights.digest));
                 (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
             }
@@ -222,6 +231,10 @@ fn participant(participant: &Participant) -> ParticipantView {
         Slot::Refused { at: _, refusal } => {
             view.message = Some(refusal.to_string());
             "refused"
+        }
+        Slot::Rejected { at: _, key: _, refusal, weights } => {
+            (view.message, view.weights) = (Some(refusal.to_string()), Some(weights.digest));
+            "rejected"
         }
         Slot::Failed { at: _, message } => {
             view.message = Some(message.clone());

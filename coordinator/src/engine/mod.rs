@@ -1,110 +1,67 @@
-//! The one door to the federation. Every change passes it: decided on the present state, stored in
-//! one transaction, made visible, and only then acted upon and answered. What the coordinator
-//! itself has to compute follows from the stored state, so that a crash at any instant loses
-//! nothing that was acknowledged and counts nothing twice.
+//! The engine: the one door to the federation, and the threads around it. What it decides and in
+//! which order is [`Core`]'s affair; here its calls get a thread of their own, what a change asks to
+//! be computed is computed, and time passes.
 
-mod institutions;
-mod queries;
-mod tasks;
+pub mod core;
 mod timer;
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
+use eosfed_common::assignment::{Directive, Lease, Progress, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::{Clock, Timestamp};
-use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::plan::Plan;
-use eosfed_common::refusal::{Reason, Refusal};
-use rand::RngExt as _;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::refusal::Refusal;
 use rand_chacha::ChaCha12Rng;
-use tokio::sync::watch;
 
-use crate::domain::job::Event;
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Change, Federation, Job, Outcome};
 use crate::storage::{Blobs, Store, StoreError};
 
+pub use core::{Core, Invited, Performed};
+
+/// How long to wait before recording a result again when the store could not take it.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// What an operator can choose about the engine.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Keep updates after their round, for audits, instead of removing them.
-    pub keep_updates: bool,
+    /// How long what closed rounds are made of is kept: for audits, and to run or aggregate a round again.
+    pub keep_updates_for: Duration,
+    /// How long an upload is kept that nobody goes on with.
+    pub keep_uploads_for: Duration,
 }
 
-struct Shared {
-    store: Box<dyn Store>,
-    blobs: Arc<dyn Blobs>,
-    clock: Arc<dyn Clock>,
-    options: Options,
-    state: RwLock<Federation>,
-    /// Whoever changes the state holds this; it also guards the only randomness.
-    door: Mutex<ChaCha12Rng>,
-    revision: watch::Sender<u64>,
-    /// Jobs whose task is being computed.
-    busy: Mutex<BTreeSet<JobId>>,
-}
-
-/// The engine; clones are the same one. Dropping the last ends its timer.
-#[derive(Clone)]
-pub struct Handle(Arc<Shared>);
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("revision", &*self.0.revision.borrow()).finish_non_exhaustive()
-    }
-}
-
-/// An invitation, once: its secret is not kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Invited {
-    /// 64 hexadecimal digits.
-    pub secret: String,
-    /// When it ends.
-    pub expires_at: Timestamp,
-    /// Whether the institution is enrolled already.
-    pub enrolled_before: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A refusal for what should not happen: the caller gets a number that stands in the log.
-fn defect(what: &str, error: &dyn fmt::Display) -> Refusal {
-    let id = uuid_like();
-    tracing::error!(%error, defect = %id, "{what}");
-    let message = format!("the coordinator has failed; its log has the cause under `{id}`");
-    Refusal::new(Reason::Internal, message)
-}
-
-/// A number for the log. Not a secret, and nothing depends on it.
-fn uuid_like() -> String {
-    format!("{:016x}", rand::rng().random::<u64>())
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full => Self::new(
-                Reason::StorageFull,
-                "the disk of the coordinator is full; nothing was changed, try again later",
-            ),
-            other => defect("the store has failed", &other),
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            keep_updates_for: Duration::from_secs(7 * 86_400),
+            keep_uploads_for: Duration::from_secs(7 * 86_400),
         }
     }
 }
 
+/// The engine; clones are the same one. Dropping the last ends its timer. Questions go to the
+/// [`Core`] that it dereferences to; what may have to wait for the disk goes through the methods here.
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Core>);
+
+impl Deref for Handle {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
 impl Handle {
-    /// Opens the federation in `store`, gives everybody back the time that the coordinator was
-    /// away, and takes up what it was computing. Must be called inside a tokio runtime.
+    /// Opens the federation in `store` and takes up what it was computing. Must be called inside a
+    /// tokio runtime.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -115,169 +72,183 @@ impl Handle {
         rng: ChaCha12Rng,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let state = store.load()?;
-        let jobs: Vec<_> = state.jobs.keys().cloned().collect();
-        let handle = Self(Arc::new(Shared {
-            store,
-            blobs,
-            clock,
-            options,
-            state: RwLock::new(state),
-            door: Mutex::new(rng),
-            revision: watch::Sender::new(1),
-            busy: Mutex::default(),
-        }));
-        for id in jobs {
-            if handle.job(&id).is_ok_and(|job| !job.has_ended()) {
-                let restarted = handle.on_job(id, |job, now| job.apply(Event::Restart, now)).await;
-                restarted.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
-            }
-        }
-        handle.sweep();
+        let opened = tokio::task::spawn_blocking(move || Core::open(store, blobs, clock, rng, options)).await;
+        let core = opened.map_err(|error| StoreError::Backend(error.to_string()))??;
+        let handle = Self(Arc::new(core));
+        handle.dispatch();
         timer::spawn(&handle);
         Ok(handle)
     }
 
-    /// Changes whenever anything does; what has changed is to be looked up.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.0.revision.subscribe()
-    }
-
-    /// The blobs.
-    #[must_use]
-    pub fn blobs(&self) -> Arc<dyn Blobs> {
-        Arc::clone(&self.0.blobs)
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&Federation) -> T) -> T {
-        look(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The door. Runs on a thread of its own, so that a caller who hangs up tears nothing.
-    async fn transact<T: Send + 'static>(
+    /// Runs a call on a thread of its own, so that a caller who hangs up tears nothing.
+    async fn run<T: Send + 'static>(
         &self,
-        decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>
-        + Send
-        + 'static,
+        call: impl FnOnce(&Core) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let handle = self.clone();
-        let done = tokio::task::spawn_blocking(move || handle.transact_now(decide)).await;
-        done.map_err(|error| defect("a transaction has panicked", &error))?
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || call(&inner)).await;
+        self.dispatch();
+        done.map_err(|error| core::defect("a call has panicked", &error))?
     }
 
-    fn transact_now<T>(
-        &self,
-        decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>,
-    ) -> Result<T, Refusal> {
-        let mut rng = lock(&self.0.door);
-        let now = self.0.clock.now();
-        let (answer, change) = self.read(|state| decide(state, now, &mut rng))?;
-        if change.is_empty() {
-            return Ok(answer);
+    /// Starts what the changed jobs ask to be computed.
+    fn dispatch(&self) {
+        for id in self.take_changed() {
+            if self.job(&id).is_ok_and(|job| job.task().is_some()) {
+                tokio::spawn(self.clone().compute(id));
+            }
         }
-        if !change.volatile {
-            self.0.store.commit(&change)?;
-        }
-        let jobs: Vec<_> = change.jobs.iter().map(|job| job.id.clone()).collect();
-        self.0.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
-        self.0.revision.send_modify(|revision| *revision += 1);
-        drop(rng);
-        for job in jobs {
-            tasks::dispatch(self, &job);
-        }
-        Ok(answer)
     }
 
-    /// A transition of one job.
-    async fn on_job(
-        &self,
-        id: JobId,
-        change: impl FnOnce(&Job, Timestamp) -> Result<Outcome, Refusal> + Send + 'static,
-    ) -> Result<(), Refusal> {
-        self.transact(move |state, now, _| {
-            let outcome = change(state.job(&id)?, now)?;
-            Ok(((), state.settle(outcome, now)?))
-        })
-        .await
+    async fn compute(self, id: JobId) {
+        loop {
+            let (core, job) = (Arc::clone(&self.0), id.clone());
+            match tokio::task::spawn_blocking(move || core.perform(&job)).await {
+                Ok(Performed::Again) => tokio::time::sleep(PAUSE).await,
+                Ok(Performed::Nothing | Performed::Recorded) => break,
+                Err(error) => {
+                    tracing::error!(job = %id, %error, "a computation has panicked; it is tried again at the next start");
+                    break;
+                }
+            }
+        }
+        self.dispatch();
     }
 
-    /// Invites an institution.
+    /// As [`Core::invite`].
     ///
     /// # Errors
-    /// If the invitation would be open for no time or for too long.
+    /// As there.
     pub async fn invite(&self, name: InstitutionName, valid_for: Duration) -> Result<Invited, Refusal> {
-        self.transact(move |state, now, rng| {
-            let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
-            let (enrolled_before, change) = state.invite(&name, &secret, valid_for, now)?;
-            Ok((Invited { secret, expires_at: now.plus(valid_for), enrolled_before }, change))
-        })
-        .await
+        self.run(move |core| core.invite(&name, valid_for)).await
     }
 
-    /// Redeems an invitation for a signing request; when this has returned, the request may be
-    /// certified.
+    /// As [`Core::redeem`].
     ///
     /// # Errors
-    /// A reason of the `TOKEN_` family.
-    pub async fn redeem(
-        &self,
-        name: InstitutionName,
-        secret: String,
-        request_pem: String,
-    ) -> Result<(), Refusal> {
-        self.transact(move |state, now, _| Ok(((), state.redeem(&name, &secret, &request_pem, now)?))).await
+    /// As there.
+    pub async fn redeem(&self, name: InstitutionName, secret: String, request_pem: String) -> Result<(), Refusal> {
+        self.run(move |core| core.redeem(&name, &secret, &request_pem)).await
     }
 
-    /// Submits a plan as a job; the same key again gives the same job.
+    /// As [`Core::submit_job`].
     ///
     /// # Errors
-    /// If too few institutions are enrolled.
-    pub async fn submit_job(
+    /// As there.
+    pub async fn submit_job(&self, plan: Plan, by: InstitutionName, key: IdempotencyKey) -> Result<JobId, Refusal> {
+        self.run(move |core| core.submit_job(plan, &by, key)).await
+    }
+
+    /// As [`Core::job_from`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn job_from(
         &self,
-        plan: Plan,
+        origin: JobId,
+        round: u32,
+        rounds: Option<RoundsPlan>,
         by: InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(move |state, now, rng| {
-            let free = loop {
-                let id = JobId::random(rng);
-                if !state.jobs.contains_key(&id) {
-                    break id;
-                }
-            };
-            state.submit_job(free, key, plan, &by, now)
-        })
-        .await
+        self.run(move |core| core.job_from(&origin, round, rounds, &by, key)).await
     }
 
-    /// Stops a job for good.
+    /// As [`Core::cancel_job`].
     ///
     /// # Errors
-    /// If there is no such job, or it has ended.
+    /// As there.
     pub async fn cancel_job(&self, id: JobId, by: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, move |job, now| job.apply(Event::Cancel(by), now)).await
+        self.run(move |core| core.cancel_job(&id, by)).await
     }
 
-    /// Lets a paused job go on.
+    /// As [`Core::pause_job`].
     ///
     /// # Errors
-    /// If there is no such job, or it is not paused.
+    /// As there.
+    pub async fn pause_job(&self, id: JobId, by: InstitutionName) -> Result<(), Refusal> {
+        self.run(move |core| core.pause_job(&id, by)).await
+    }
+
+    /// As [`Core::resume_job`].
+    ///
+    /// # Errors
+    /// As there.
     pub async fn resume_job(&self, id: JobId) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Resume, now)).await
+        self.run(move |core| core.resume_job(&id)).await
     }
 
-    /// Cuts a release of these specialists, or of the latest version of all; the same key again
-    /// gives the same release.
+    /// As [`Core::retry`].
     ///
     /// # Errors
-    /// If a reference names nothing, a name comes twice, or there is nothing to release.
+    /// As there.
+    pub async fn retry(&self, id: JobId, institution: InstitutionName) -> Result<(), Refusal> {
+        self.run(move |core| core.retry(&id, institution)).await
+    }
+
+    /// As [`Core::create_release`].
+    ///
+    /// # Errors
+    /// As there.
     pub async fn create_release(
         &self,
         references: Vec<SpecialistRef>,
         note: String,
         key: IdempotencyKey,
     ) -> Result<ReleaseManifest, Refusal> {
-        self.transact(move |state, now, _| state.create_release(&references, note, key, now)).await
+        self.run(move |core| core.create_release(&references, note, key)).await
+    }
+
+    /// As [`Core::accept`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept(&self, id: AssignmentId) -> Result<Lease, Refusal> {
+        self.run(move |core| core.accept(&id)).await
+    }
+
+    /// As [`Core::refuse`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn refuse(&self, id: AssignmentId, refusal: Refusal) -> Result<(), Refusal> {
+        self.run(move |core| core.refuse(&id, refusal)).await
+    }
+
+    /// As [`Core::heartbeat`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn heartbeat(
+        &self,
+        id: AssignmentId,
+        token: LeaseToken,
+        progress: Progress,
+    ) -> Result<Directive, Refusal> {
+        self.run(move |core| core.heartbeat(&id, &token, progress)).await
+    }
+
+    /// As [`Core::submit_update`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_update(&self, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
+        self.run(move |core| core.submit_update(submission)).await
+    }
+
+    /// As [`Core::submit_statistics`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_statistics(&self, submission: StatisticsSubmission) -> Result<Timestamp, Refusal> {
+        self.run(move |core| core.submit_statistics(submission)).await
+    }
+
+    /// As [`Core::report_failure`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn report_failure(&self, id: AssignmentId, token: LeaseToken, message: String) -> Result<(), Refusal> {
+        self.run(move |core| core.report_failure(&id, &token, message)).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::net::status::to_status;
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::wire::{limited, parse};
 use eosfed_proto::v1;
@@ -77,6 +77,22 @@ impl Service {
         let job = self.0.engine.submit_job(plan, by.clone(), key).await?;
         tracing::info!(%job, name, %by, "submitted");
         Ok(v1::SubmitJobResponse { job: job.to_string() })
+    }
+
+    async fn go_on(
+        &self,
+        request: Request<v1::ContinueFromRequest>,
+    ) -> Result<v1::ContinueFromResponse, Refusal> {
+        let by = access::operator(&request)?;
+        let v1::ContinueFromRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
+        let (origin, key) = (parse::<JobId>("job", &job)?, parse("idempotency_key", &idempotency_key)?);
+        let rounds = match rounds_toml.as_str() {
+            "" => None,
+            text => Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?),
+        };
+        let job = self.0.engine.job_from(origin.clone(), round, rounds, by.clone(), key).await?;
+        tracing::info!(%job, %origin, round, %by, "goes on from another");
+        Ok(v1::ContinueFromResponse { job: job.to_string() })
     }
 
     fn watch(
@@ -232,6 +248,43 @@ impl Operator for Service {
             Ok(v1::ResumeJobResponse {})
         };
         reply(resume.await)
+    }
+
+    async fn pause_job(
+        &self,
+        request: Request<v1::PauseJobRequest>,
+    ) -> Result<Response<v1::PauseJobResponse>, Status> {
+        let pause = async {
+            let by = access::operator(&request)?;
+            let id: JobId = parse("job", &request.into_inner().job)?;
+            tracing::info!(job = %id, %by, "paused");
+            self.0.engine.pause_job(id, by).await?;
+            Ok(v1::PauseJobResponse {})
+        };
+        reply(pause.await)
+    }
+
+    async fn retry_institution(
+        &self,
+        request: Request<v1::RetryInstitutionRequest>,
+    ) -> Result<Response<v1::RetryInstitutionResponse>, Status> {
+        let retry = async {
+            let by = access::operator(&request)?;
+            let v1::RetryInstitutionRequest { job, institution } = request.into_inner();
+            let id: JobId = parse("job", &job)?;
+            let institution: InstitutionName = parse("institution", &institution)?;
+            tracing::info!(job = %id, %institution, %by, "asked again");
+            self.0.engine.retry(id, institution).await?;
+            Ok(v1::RetryInstitutionResponse {})
+        };
+        reply(retry.await)
+    }
+
+    async fn continue_from(
+        &self,
+        request: Request<v1::ContinueFromRequest>,
+    ) -> Result<Response<v1::ContinueFromResponse>, Status> {
+        reply(self.go_on(request).await)
     }
 
     async fn list_specialists(

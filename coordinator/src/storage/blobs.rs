@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -120,6 +121,18 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// [`BlobError::Missing`].
     fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError>;
 
+    /// Every blob that is there.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn list(&self) -> Result<Vec<Digest>, BlobError>;
+
+    /// Drops uploads that have not grown for longer than `age`.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError>;
+
     /// Removes a blob, if it is there.
     ///
     /// # Errors
@@ -184,6 +197,17 @@ impl FileBlobs {
         File::open(folder)?.sync_all()?;
         File::open(&self.blobs)?.sync_all()
     }
+}
+
+/// The files in the folders of a folder.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for inner in fs::read_dir(folder)? {
+        for entry in fs::read_dir(inner?.path())? {
+            found.push(entry?.path());
+        }
+    }
+    Ok(found)
 }
 
 /// The length of a file; `None` without one.
@@ -271,6 +295,28 @@ impl Blobs for FileBlobs {
         let mut bytes = Vec::new();
         file.take(most as u64).read_to_end(&mut bytes).map_err(&failed)?;
         Ok(bytes)
+    }
+
+    fn list(&self) -> Result<Vec<Digest>, BlobError> {
+        let names = files(&self.blobs).map_err(failed(Digest::of(b"")))?.into_iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("sha256:{name}").parse()
+        });
+        // Anything that is not named like a blob is somebody else's, and stays.
+        Ok(names.filter_map(Result::ok).collect())
+    }
+
+    fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
+        let drop = || -> io::Result<()> {
+            for path in files(&self.partial)? {
+                let idle = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
+                if idle > age {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        drop().map_err(failed(Digest::of(b"")))
     }
 
     fn remove(&self, digest: Digest) -> Result<(), BlobError> {

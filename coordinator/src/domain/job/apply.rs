@@ -30,10 +30,12 @@ impl Job {
                 }
             }
             Event::Prepared(weights) => job.prepared(weights, now)?,
-            Event::Aggregated(index, weights) => return job.aggregated(index, weights, now),
+            Event::Aggregated(index, weights, memory) => return job.aggregated(index, weights, memory, now),
             Event::TaskFailed(why) => job.task_failed(why, now)?,
             Event::Cancel(by) => job.cancel(by, now)?,
+            Event::Pause(by) => job.pause(&by, now)?,
             Event::Resume => job.resume(now)?,
+            Event::Retry(institution) => job.retry_with(&institution)?,
         }
         Ok(job.settle(now))
     }
@@ -52,7 +54,13 @@ impl Job {
         Ok(())
     }
 
-    fn aggregated(mut self, index: u32, weights: BlobRef, now: Timestamp) -> Result<Outcome, Refusal> {
+    fn aggregated(
+        mut self,
+        index: u32,
+        weights: BlobRef,
+        memory: Option<BlobRef>,
+        now: Timestamp,
+    ) -> Result<Outcome, Refusal> {
         let round = match &self.state {
             JobState::Aggregating(round) if round.index == index => round.clone(),
             JobState::Aggregating(_)
@@ -64,8 +72,10 @@ impl Job {
         };
         self.close(round.clone(), true, now);
         self.global = Some(weights);
+        self.memory = memory;
         if round.purpose != Purpose::Train(self.plan.training_rounds() - 1) {
             self.open(index + 1, now);
+            self.carry(&round, now);
             return Ok(Outcome { job: self, frozen: Vec::new() });
         }
         let frozen = self.freeze_shared(&round, weights, now).into_iter().collect();
@@ -98,15 +108,57 @@ impl Job {
         Ok(())
     }
 
+    /// In asynchronous jobs, who is at work goes on beyond the round.
+    fn carry(&mut self, last: &Round, now: Timestamp) {
+        if let (Some(rules), JobState::Collecting(round)) = (self.asynchronous(), &mut self.state) {
+            round.carry(last, rules.max_staleness);
+            round.extend(now);
+        }
+    }
+
+    fn pause(&mut self, by: &InstitutionName, now: Timestamp) -> Result<(), Refusal> {
+        let next = match &self.state {
+            JobState::Preparing => Next::Prepare,
+            JobState::Collecting(round) => Next::Collect(round.clone()),
+            JobState::Aggregating(round) => Next::Aggregate(round.clone()),
+            JobState::Paused { .. } | JobState::Finished { .. } | JobState::Cancelled { .. } => {
+                return Err(self.wrong_state("paused"));
+            }
+        };
+        self.state = JobState::Paused { at: now, why: format!("paused by {by}"), next };
+        Ok(())
+    }
+
+    fn retry_with(&mut self, institution: &InstitutionName) -> Result<(), Refusal> {
+        match &mut self.state {
+            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => {
+                round.ask_again(institution)
+            }
+            JobState::Preparing
+            | JobState::Aggregating(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => Err(self.wrong_state("asked anything")),
+        }
+    }
+
     fn resume(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        let JobState::Paused { next, .. } = &self.state else { return Err(self.wrong_state("resumed")) };
+        let JobState::Paused { at, next, .. } = &self.state else { return Err(self.wrong_state("resumed")) };
         let rules = &self.plan.participation;
         self.state = match next {
             Next::Prepare => JobState::Preparing,
             Next::Aggregate(round) => JobState::Aggregating(round.clone()),
             Next::Collect(round) => {
-                let mut round = round.again(rules, now);
-                round.last_attempt = round.attempt + rules.attempts - 1;
+                // Paused for want of answers: its attempts are used up, and it gets as many again.
+                let exhausted = self.history.last().is_some_and(|closed| {
+                    (closed.round.index, closed.round.attempt) == (round.index, round.attempt)
+                });
+                let mut round = if exhausted { round.again(rules, now) } else { round.clone() };
+                if exhausted {
+                    round.last_attempt = round.attempt + rules.attempts - 1;
+                }
+                round.deadline = round.deadline.max(round.deadline.plus(now.since(*at)));
+                round.extend(now);
                 JobState::Collecting(round)
             }
         };
@@ -114,7 +166,7 @@ impl Job {
     }
 
     /// What a round of this index is for.
-    fn purpose(&self, index: u32) -> Purpose {
+    pub(super) fn purpose(&self, index: u32) -> Purpose {
         match (self.plan.mode, &self.plan.normalisation) {
             (Mode::OneShot, _) => Purpose::OneShot,
             (Mode::Rounds, Normalisation::Federated) if index == 0 => Purpose::Statistics,
@@ -130,7 +182,7 @@ impl Job {
 
     fn close(&mut self, mut round: Round, complete: bool, now: Timestamp) {
         round.thin_curves();
-        self.history.push(ClosedRound { round, at: now, complete, base: self.global });
+        self.history.push(ClosedRound { round, at: now, complete, base: self.global, memory: self.memory });
     }
 
     /// Draws the consequences of the open round's verdict.
@@ -138,8 +190,16 @@ impl Job {
         let JobState::Collecting(round) = &self.state else {
             return Outcome { job: self, frozen: Vec::new() };
         };
-        let round = round.clone();
-        match round.verdict(&self.plan.participation, now) {
+        let mut round = round.clone();
+        let rules = &self.plan.participation;
+        let mut verdict = round.verdict(rules, now);
+        if let (Verdict::Complete, Some(factor)) = (verdict, self.plan.admission.norm_factor)
+            && round.set_outliers_aside(factor) > 0
+        {
+            verdict = round.verdict(rules, now);
+            self.state = JobState::Collecting(round.clone());
+        }
+        match verdict {
             Verdict::Open => Outcome { job: self, frozen: Vec::new() },
             Verdict::Complete => self.complete(round, now),
             Verdict::TooFew => {

@@ -27,7 +27,8 @@ impl Job {
     pub(super) fn freeze_each(&self, round: &Round, now: Timestamp) -> Vec<Card> {
         let freeze = |(name, contribution): (&InstitutionName, &Contribution)| {
             let plan = self.specialist_of(name)?;
-            let Contribution::Update { weights, samples, metrics, normalisation, energy } = contribution
+            let Contribution::Update { weights, samples, metrics, normalisation, energy, norm: _, since: _ } =
+                contribution
             else {
                 return None;
             };

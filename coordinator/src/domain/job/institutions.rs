@@ -1,12 +1,12 @@
 //! What institutions do to a job: take work, report, hand in. Each is answered in its own type, and
 //! each draws its consequences at once.
 
-use eosfed_common::assignment::{Lease, Progress};
+use eosfed_common::assignment::{BlobRef, Lease, Progress};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
-use super::{Job, JobState, Outcome};
+use super::{Job, JobState, Next, Outcome};
 use crate::domain::admission::{ScreenedStatistics, ScreenedUpdate};
 use crate::domain::round::{Contribution, Purpose, Round, Slot};
 
@@ -21,7 +21,11 @@ impl Job {
         token: LeaseToken,
         now: Timestamp,
     ) -> Result<(Outcome, Lease), Refusal> {
-        self.in_round(id, now, |round| round.accept(&id.institution, token, now))
+        if let JobState::Paused { .. } = self.state {
+            let message = format!("job {} is paused; it may be resumed, try again later", self.id);
+            return Err(Refusal::new(Reason::JobPaused, message));
+        }
+        self.in_round(id, now, |round| round.accept(&id.institution, id.round, token, now))
     }
 
     /// Notes that an institution does not want an assignment.
@@ -60,8 +64,8 @@ impl Job {
         update: ScreenedUpdate,
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
-        let update = update.into_inner();
-        if self.global.is_some_and(|base| base.digest == update.weights.digest) {
+        let (update, norm) = update.into_inner();
+        if self.base_of(update.assignment.round).is_some_and(|base| base.digest == update.weights.digest) {
             let message = "the update has the bytes of the weights it started from";
             return Err(Refusal::new(Reason::Replayed, message));
         }
@@ -71,6 +75,8 @@ impl Job {
             metrics: update.metrics,
             normalisation: update.normalisation,
             energy: update.energy,
+            norm,
+            since: update.assignment.round,
         };
         self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
     }
@@ -100,7 +106,12 @@ impl Job {
         if let Some(at) = self.receipt(id, &key) {
             return Ok((Outcome { job: self.clone(), frozen: Vec::new() }, at));
         }
-        let fits = match (self.collecting().map(|round| round.purpose), &contribution) {
+        if let JobState::Aggregating(_) = self.state {
+            self.round_of(id)?;
+            let message = "the updates before this one are being aggregated; try again in a moment";
+            return Err(Refusal::new(Reason::Unavailable, message));
+        }
+        let fits = match (self.open_round().map(|round| round.purpose), &contribution) {
             (Some(Purpose::Statistics), Contribution::Update { .. })
             | (Some(Purpose::OneShot | Purpose::Train(_)), Contribution::Statistics(_)) => false,
             (Some(Purpose::Statistics), Contribution::Statistics(_))
@@ -121,17 +132,34 @@ impl Job {
     #[must_use]
     pub fn receipt(&self, id: &AssignmentId, key: &IdempotencyKey) -> Option<Timestamp> {
         let rounds = self.history.iter().map(|closed| &closed.round).chain(self.current());
-        let rounds = rounds.filter(|round| round.index == id.round);
+        let rounds = rounds.filter(|round| round.index >= id.round);
         rounds.filter_map(|round| round.participants.get(&id.institution)).find_map(|participant| {
             match &participant.slot {
                 Slot::Submitted { at, key: known, .. } if known == key => Some(*at),
+                Slot::Rejected { at, key: Some(known), .. } if known == key => Some(*at),
                 Slot::Submitted { .. }
+                | Slot::Rejected { .. }
                 | Slot::Offered
                 | Slot::Leased { .. }
                 | Slot::Refused { .. }
                 | Slot::Failed { .. } => None,
             }
         })
+    }
+
+    /// Keeps an update that admission has refused, out of every count.
+    ///
+    /// # Errors
+    /// If the round is over or the token not the lease's.
+    pub fn reject(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        weights: BlobRef,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Result<(Outcome, ()), Refusal> {
+        self.in_round(id, now, |round| round.reject(&id.institution, token, weights, refusal, now))
     }
 
     /// Notes that the work failed at an institution for good.
@@ -156,21 +184,40 @@ impl Job {
         self.round_of(id)?.clone().holder(&id.institution, token).map(|_| ())
     }
 
-    /// The open round of an assignment.
+    /// The round in which an assignment is of use. An assignment of an earlier attempt still is: it
+    /// started from the same weights. So is one of an earlier round that is not too far behind, in
+    /// asynchronous jobs.
     fn round_of(&self, id: &AssignmentId) -> Result<&Round, Refusal> {
         let closed = || {
             let message = format!("round {} (attempt {}) of job {} has closed", id.round, id.attempt, id.job);
-            Refusal::new(Reason::RoundClosed, message)
+            Err(Refusal::new(Reason::RoundClosed, message))
         };
-        let ended = |how: &str| Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id));
+        let ended = |how: &str| Err(Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id)));
+        let wanted = |round: &Round| {
+            let slot = round.participants.get(&id.institution).map(|participant| &participant.slot);
+            let since = match slot {
+                Some(Slot::Leased { since, .. }) => *since,
+                Some(
+                    Slot::Offered
+                    | Slot::Submitted { .. }
+                    | Slot::Refused { .. }
+                    | Slot::Rejected { .. }
+                    | Slot::Failed { .. },
+                )
+                | None => id.round,
+            };
+            let attempted = id.round < round.index || id.attempt <= round.attempt;
+            since == id.round && attempted && self.is_fresh(id.round, round)
+        };
         match &self.state {
-            JobState::Collecting(round) if (round.index, round.attempt) == (id.round, id.attempt) => {
-                Ok(round)
+            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => {
+                if wanted(round) { Ok(round) } else { closed() }
             }
-            JobState::Collecting(_) | JobState::Preparing | JobState::Aggregating(_) => Err(closed()),
-            JobState::Paused { .. } => Err(ended("is paused")),
-            JobState::Finished { .. } => Err(ended("has finished")),
-            JobState::Cancelled { .. } => Err(ended("was cancelled")),
+            // Who goes on beyond the round keeps its lease while the others' updates are combined.
+            JobState::Aggregating(round) if self.asynchronous().is_some() && wanted(round) => Ok(round),
+            JobState::Aggregating(_) | JobState::Preparing | JobState::Paused { .. } => closed(),
+            JobState::Finished { .. } => ended("has finished"),
+            JobState::Cancelled { .. } => ended("was cancelled"),
         }
     }
 
@@ -183,6 +230,16 @@ impl Job {
     ) -> Result<(Outcome, T), Refusal> {
         let mut round = self.round_of(id)?.clone();
         let answer = change(&mut round)?;
-        Ok((Self { state: JobState::Collecting(round), ..self.clone() }.settle(now), answer))
+        let state = match &self.state {
+            JobState::Paused { at, why, next: _ } => {
+                JobState::Paused { at: *at, why: why.clone(), next: Next::Collect(round) }
+            }
+            JobState::Aggregating(_) => JobState::Aggregating(round),
+            JobState::Collecting(_)
+            | JobState::Preparing
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => JobState::Collecting(round),
+        };
+        Ok((Self { state, ..self.clone() }.settle(now), answer))
     }
 }

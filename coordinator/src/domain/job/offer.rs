@@ -3,28 +3,30 @@
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
-use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Strategy, Training};
+use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
 
 use super::Job;
-use crate::domain::round::{Purpose, Round, Slot};
+use crate::domain::round::{Purpose, Slot};
 
 impl Job {
     /// The assignment that is offered or lent to `institution` now.
     #[must_use]
     pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment> {
         let round = self.collecting()?;
-        let accepted = match round.participants.get(institution)?.slot {
-            Slot::Offered => false,
-            Slot::Leased { .. } => true,
-            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Failed { .. } => return None,
+        let (accepted, since) = match round.participants.get(institution)?.slot {
+            Slot::Offered => (false, round.index),
+            Slot::Leased { since, .. } => (true, since),
+            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
+                return None;
+            }
         };
         Some(Assignment {
             id: AssignmentId {
                 job: self.id.clone(),
-                round: round.index,
+                round: since,
                 attempt: round.attempt,
                 institution: institution.clone(),
             },
@@ -36,10 +38,10 @@ impl Job {
                 Mode::Rounds => self.plan.participation.min,
             },
             accepted,
-            work: match round.purpose {
+            work: match self.purpose(since) {
                 Purpose::Statistics => Work::Statistics,
                 Purpose::OneShot => Work::Training(Box::new(self.one_shot(institution)?)),
-                Purpose::Train(index) => Work::Training(Box::new(self.training(round, index, institution))),
+                Purpose::Train(index) => Work::Training(Box::new(self.training(since, index, institution))),
             },
         })
     }
@@ -82,20 +84,17 @@ impl Job {
         })
     }
 
-    fn training(&self, round: &Round, index: u32, institution: &InstitutionName) -> TrainingWork {
+    fn training(&self, since: u32, index: u32, institution: &InstitutionName) -> TrainingWork {
         let rounds = f64::from(self.plan.training_rounds());
         let strategy = self.plan.rounds.as_ref().map(|rounds| rounds.strategy);
-        let proximal_mu = match strategy {
-            Some(Strategy::FedProx { mu }) => mu,
-            Some(Strategy::FedAvg) | None => 0.0,
-        };
+        let proximal_mu = strategy.map_or(0.0, |strategy| strategy.proximal_mu());
         TrainingWork {
             mode: Mode::Rounds,
             strategy: strategy.map(|strategy| strategy.name().to_owned()),
-            base: self.global,
+            base: self.base_of(since),
             initial_seed: self.plan.seed,
             normalisation: self.normalisation.clone(),
-            seed: derived_seed(self.plan.seed, round.index, institution),
+            seed: derived_seed(self.plan.seed, since, institution),
             schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
             keep: Keep::Last,
             settings: Training { proximal_mu, ..self.plan.training.clone() },

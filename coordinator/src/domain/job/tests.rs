@@ -102,14 +102,15 @@ fn rounds_pool_statistics_then_train_then_freeze() {
     assert_ne!(work.seed, other.seed, "institutions must not shuffle in step");
 
     let full = submitted(&submitted(&first, "west", 1).job, "east", 2).job;
-    let Some(Task::Aggregate { updates, round: 1, .. }) = full.task() else { panic!("{:?}", full.task()) };
-    assert_eq!(updates.iter().map(|(_, samples)| *samples).collect::<Vec<_>>(), [14, 14]);
-    let second = full.apply(Event::Aggregated(1, blob("mean")), NOW).unwrap().job;
+    let Some(Task::Aggregate(aggregation)) = full.task() else { panic!("{:?}", full.task()) };
+    let Aggregation { updates, round: 1, .. } = *aggregation else { panic!("{aggregation:?}") };
+    assert_eq!(updates.iter().map(|update| update.weight).collect::<Vec<_>>(), [14.0, 14.0]);
+    let second = full.apply(Event::Aggregated(1, blob("mean"), None), NOW).unwrap().job;
     let Work::Training(work) = offered(&second, "west").work else { panic!() };
     assert_eq!((work.base, work.schedule), (Some(blob("mean")), [0.5, 1.0]));
     let full = submitted(&submitted(&second, "west", 3).job, "east", 4).job;
-    assert_eq!(full.apply(Event::Aggregated(1, blob("stale")), NOW).unwrap_err().reason, Reason::WrongState);
-    let done = full.apply(Event::Aggregated(2, blob("final")), NOW).unwrap();
+    assert_eq!(full.apply(Event::Aggregated(1, blob("stale"), None), NOW).unwrap_err().reason, Reason::WrongState);
+    let done = full.apply(Event::Aggregated(2, blob("final"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 1));
     let card = &done.frozen[0];
     assert_eq!(
@@ -199,7 +200,7 @@ fn the_deadline_closes_with_enough_and_retries_with_too_few() {
     let JobState::Paused { why, .. } = &paused.state else { panic!("{}", state(&paused)) };
     assert!(why.contains("got 1 of at least 2") && why.contains("eosfed job resume"), "{why}");
     let west = AssignmentId { job: paused.id.clone(), round: 1, attempt: 2, institution: name("west") };
-    assert_eq!(paused.accept(&west, token(1), NOW).unwrap_err().reason, Reason::JobEnded);
+    assert_eq!(paused.accept(&west, token(1), NOW).unwrap_err().reason, Reason::JobPaused);
     let resumed = paused.apply(Event::Resume, NOW).unwrap().job;
     assert_eq!((state(&resumed), resumed.current().unwrap().last_attempt), ("running", 4));
     assert_eq!(state(&submitted(&resumed, "east", 2).job), "aggregating");
@@ -297,7 +298,7 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     assert_eq!(assignment.trainee, Trainee::Head(over.clone()));
     assert!(matches!(&assignment.work, Work::Training(work) if work.normalisation.is_none()));
     let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
-    let done = full.apply(Event::Aggregated(0, blob("mean")), NOW).unwrap();
+    let done = full.apply(Event::Aggregated(0, blob("mean"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 0));
     let trained = done.job.trained.clone().unwrap();
     assert_eq!((trained.weights, trained.head.samples, trained.rounds), (blob("mean"), 28, 1));
@@ -307,7 +308,7 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     assert!(change.specialists.is_empty() && change.releases.is_empty(), "it makes no specialist");
     federation.merge(change);
     assert!(federation.published_blobs().any(|known| known == blob("mean")));
-    assert!(federation.needs_blob(&blob("mean").digest));
+    assert!(federation.referenced(Duration::ZERO, NOW).contains(&blob("mean").digest));
     assert!(!federation.may_download(&name("west"), &blob("mean").digest));
 }
 

@@ -1,5 +1,7 @@
 //! Questions to the federation: copies of what is there, never of what is being decided.
 
+use std::sync::Arc;
+
 use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
@@ -7,15 +9,36 @@ use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::Digest;
 
-use super::Handle;
-use crate::domain::registry::SpecialistRef;
-use crate::domain::{Institution, Job};
+use tokio::sync::watch;
 
-impl Handle {
+use super::Core;
+use crate::domain::registry::SpecialistRef;
+use crate::domain::{Federation, Institution, Job};
+use crate::storage::Blobs;
+
+impl Core {
     /// The engine's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.clock.now()
+    }
+
+    /// Changes whenever anything does; what has changed is to be looked up.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// The blobs.
+    #[must_use]
+    pub fn blobs(&self) -> Arc<dyn Blobs> {
+        Arc::clone(&self.blobs)
+    }
+
+    /// Everything, as it is at this instant.
+    #[must_use]
+    pub fn snapshot(&self) -> Federation {
+        self.read(Clone::clone)
     }
 
     /// Institutions by name.

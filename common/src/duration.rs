@@ -6,11 +6,19 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+/// For `#[serde(with)]`.
+///
+/// # Errors
+/// Whatever the serializer gives.
+pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format(*duration))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+/// For `#[serde(with)]`.
+///
+/// # Errors
+/// If the text is no duration.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     parse(&text).ok_or_else(|| {
         serde::de::Error::custom(format!(
@@ -19,7 +27,9 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     })
 }
 
-pub(super) fn format(duration: Duration) -> String {
+/// The duration in its largest whole unit.
+#[must_use]
+pub fn format(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let fits = |(_, size): &&(char, u64)| seconds > 0 && seconds.is_multiple_of(*size);
     UNITS

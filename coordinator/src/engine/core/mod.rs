@@ -1,0 +1,174 @@
+//! The engine itself, without threads, sleep or sockets: decided on the present state, stored in one
+//! transaction, made visible, and only then acted upon and answered. It is given its store, blobs,
+//! clock and randomness, so that a simulation can run it as it is.
+
+mod institutions;
+mod operators;
+mod queries;
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use eosfed_common::clock::{Clock, Timestamp};
+use eosfed_common::ids::JobId;
+use eosfed_common::refusal::{Reason, Refusal};
+use rand::RngExt as _;
+use rand_chacha::ChaCha12Rng;
+use tokio::sync::watch;
+
+use super::Options;
+use crate::domain::job::Event;
+use crate::domain::{Change, Federation, Job, Outcome};
+use crate::storage::{Blobs, Store, StoreError};
+
+pub use operators::Invited;
+pub use tasks::Performed;
+
+/// The engine without threads. Every call takes as long as the disk does.
+pub struct Core {
+    store: Box<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    state: RwLock<Federation>,
+    /// Whoever changes the state, or removes blobs, holds this; it also guards the only randomness.
+    door: Mutex<ChaCha12Rng>,
+    revision: watch::Sender<u64>,
+    /// Jobs that have changed since somebody last asked.
+    changed: Mutex<BTreeSet<JobId>>,
+    /// Jobs whose task is being computed, each with what it computes.
+    busy: Mutex<BTreeSet<JobId>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("revision", &*self.revision.borrow()).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A refusal for what should not happen: the caller gets a number that stands in the log.
+pub(super) fn defect(what: &str, error: &dyn fmt::Display) -> Refusal {
+    let id = log_number();
+    tracing::error!(%error, defect = %id, "{what}");
+    let message = format!("the coordinator has failed; its log has the cause under `{id}`");
+    Refusal::new(Reason::Internal, message)
+}
+
+/// A number for the log. Not a secret, and nothing depends on it.
+fn log_number() -> String {
+    format!("{:016x}", rand::rng().random::<u64>())
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::new(
+                Reason::StorageFull,
+                "the disk of the coordinator is full; nothing was changed, try again later",
+            ),
+            other => defect("the store has failed", &other),
+        }
+    }
+}
+
+impl Core {
+    /// Opens the federation in `store` and gives everybody back the time that the coordinator was away.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub fn open(
+        store: Box<dyn Store>,
+        blobs: Arc<dyn Blobs>,
+        clock: Arc<dyn Clock>,
+        rng: ChaCha12Rng,
+        options: Options,
+    ) -> Result<Self, StoreError> {
+        let state = store.load()?;
+        let live: Vec<_> = state.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id.clone()).collect();
+        let core = Self {
+            store,
+            blobs,
+            clock,
+            options,
+            state: RwLock::new(state),
+            door: Mutex::new(rng),
+            revision: watch::Sender::new(1),
+            changed: Mutex::default(),
+            busy: Mutex::default(),
+        };
+        for id in live {
+            let restarted = core.on_job(&id, |job, now| job.apply(Event::Restart, now));
+            restarted.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
+            lock(&core.changed).insert(id);
+        }
+        Ok(core)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Federation) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The one door: nothing changes but through here.
+    fn transact<T>(
+        &self,
+        decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut rng = lock(&self.door);
+        let now = self.clock.now();
+        let (answer, change) = self.read(|state| decide(state, now, &mut rng))?;
+        if change.is_empty() {
+            return Ok(answer);
+        }
+        if !change.volatile {
+            self.store.commit(&change)?;
+        }
+        lock(&self.changed).extend(change.jobs.iter().map(|job| job.id.clone()));
+        self.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
+        self.revision.send_modify(|revision| *revision += 1);
+        Ok(answer)
+    }
+
+    /// A transition of one job.
+    fn on_job(
+        &self,
+        id: &JobId,
+        change: impl FnOnce(&Job, Timestamp) -> Result<Outcome, Refusal>,
+    ) -> Result<(), Refusal> {
+        self.transact(|state, now, _| {
+            let outcome = change(state.job(id)?, now)?;
+            Ok(((), state.settle(outcome, now)?))
+        })
+    }
+
+    /// Jobs that have changed since this was last asked.
+    pub fn take_changed(&self) -> BTreeSet<JobId> {
+        std::mem::take(&mut lock(&self.changed))
+    }
+
+    /// Tells each job whose time has come; gives whether there was one.
+    pub fn tick(&self) -> bool {
+        let now = self.now();
+        let mut any = false;
+        for (id, _) in self.waiting().into_iter().filter(|(_, at)| *at <= now) {
+            match self.on_job(&id, |job, now| job.apply(Event::Tick, now)) {
+                Ok(()) => any = true,
+                Err(refusal) => tracing::warn!(job = %id, %refusal, "time passes without being recorded"),
+            }
+        }
+        any
+    }
+
+    /// Jobs that wait for a point in time, with it.
+    pub fn waiting(&self) -> BTreeMap<JobId, Timestamp> {
+        self.read(|state| {
+            let jobs = state.jobs.values();
+            jobs.filter_map(|job| Some((job.id.clone(), job.collecting()?.wake_at()))).collect()
+        })
+    }
+}
