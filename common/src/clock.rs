@@ -70,6 +70,11 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(start)))
     }
 
+    /// Sets every clone of this clock, forwards or backwards.
+    pub fn set(&self, to: Timestamp) {
+        *self.0.lock().expect("no holder of this lock panics") = to;
+    }
+
     /// Moves every clone of this clock on.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock().expect("no holder of this lock panics");

@@ -6,7 +6,7 @@
 
 mod heart;
 mod seek;
-mod step;
+pub mod step;
 mod stop;
 mod submit;
 mod train;

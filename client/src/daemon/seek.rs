@@ -79,6 +79,8 @@ impl<C: Coordinator> Daemon<C> {
         let mut assignments = offers.assignments;
         assignments.sort_by_key(|offer| (!offer.accepted, offer.deadline));
         self.waiting.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
+        // What is offered again after it was declined is looked at again: an operator has asked for it.
+        self.declined.retain(|id| assignments.iter().any(|offer| offer.id == *id));
         for assignment in assignments {
             if let Verdict::Take(event) = self.judge(assignment).await? {
                 return Ok(Some(event));

@@ -24,7 +24,7 @@ use eosfed_common::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
 /// How often a trainer that died is started again.
-pub(super) const MAX_DEATHS: u32 = 2;
+pub const MAX_DEATHS: u32 = 2;
 
 /// An assignment whose lease this client holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,7 +151,7 @@ impl State {
 
 /// What can happen.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Event {
+pub enum Event {
     /// The coordinator has lent an assignment.
     Accepted(Box<Assignment>, Lease, IdempotencyKey),
     /// The starting weights are here.
@@ -180,7 +180,7 @@ pub(super) enum Event {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Action {
+pub enum Action {
     /// Look for work and accept some.
     Seek,
     /// Get the starting weights.
@@ -203,7 +203,7 @@ pub(super) enum Action {
 
 /// How an assignment ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     /// Handed in and recorded at this time.
     Recorded(Timestamp),
     /// Dropped, because of this refusal.
@@ -212,7 +212,7 @@ pub(super) enum Ending {
 
 /// What to do in a state that was entered now, or found in the journal.
 #[must_use]
-pub(super) fn resume(state: &State) -> Vec<Action> {
+pub fn resume(state: &State) -> Vec<Action> {
     match state {
         State::Idle => vec![Action::Seek],
         State::Fetching { .. } => vec![Action::Fetch],
@@ -226,7 +226,7 @@ pub(super) fn resume(state: &State) -> Vec<Action> {
 
 /// The next state and what to do. An event that means nothing in a state changes nothing.
 #[must_use]
-pub(super) fn step(state: State, event: Event, now: Timestamp) -> (State, Vec<Action>) {
+pub fn step(state: State, event: Event, now: Timestamp) -> (State, Vec<Action>) {
     match (state, event) {
         (State::Idle, Event::Accepted(assignment, lease, key)) => {
             let statistics = assignment.work == Work::Statistics;

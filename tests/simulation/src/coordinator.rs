@@ -1,0 +1,94 @@
+//! The coordinator's machine: it is up with an engine, or down with its disks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::clock::ManualClock;
+use eosfed_common::ids::{InstitutionName, JobId};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_coordinator::engine::{Core, Options, Performed};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha12Rng;
+
+use crate::disk::{Died, SimBlobs, SimStore, Trouble};
+use crate::network::{Answer, Call, carry_out};
+
+/// The machine.
+pub struct Coordinator {
+    core: Option<Core>,
+    store: SimStore,
+    folder: PathBuf,
+    trouble: Trouble,
+    clock: ManualClock,
+    starts: u64,
+    seed: u64,
+}
+
+impl Coordinator {
+    /// A machine that is down.
+    #[must_use]
+    pub fn new(store: SimStore, folder: PathBuf, trouble: Trouble, clock: ManualClock, seed: u64) -> Self {
+        Self { core: None, store, folder, trouble, clock, starts: 0, seed }
+    }
+
+    /// The engine, if it is up.
+    #[must_use]
+    pub fn core(&self) -> Option<&Core> {
+        self.core.as_ref()
+    }
+
+    /// Starts it, if it is down; it may die at that, or find its disk full.
+    pub fn start(&mut self) {
+        if self.core.is_some() {
+            return;
+        }
+        self.starts += 1;
+        let rng = ChaCha12Rng::seed_from_u64(self.seed ^ (self.starts << 32));
+        // Rounds stay as they were, for the oracle to look at.
+        let keep = Duration::from_secs(10 * 365 * 86_400);
+        let options = Options { keep_updates_for: keep, ..Options::default() };
+        let blobs = Arc::new(SimBlobs::open(&self.folder, self.trouble.clone()));
+        let (store, clock) = (Box::new(self.store.clone()), Arc::new(self.clock.clone()));
+        let opened = catch_unwind(AssertUnwindSafe(|| Core::open(store, blobs, clock, rng, options)));
+        match opened {
+            Ok(Ok(core)) => self.core = Some(core),
+            Ok(Err(_)) => {}
+            Err(panic) if panic.is::<Died>() => {}
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Ends it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.core = None;
+    }
+
+    /// Lets the engine do something, at which it may die; nothing then, or when it is down.
+    pub fn with<T>(&mut self, work: impl FnOnce(&Core) -> T) -> Option<T> {
+        let core = self.core.as_ref()?;
+        match catch_unwind(AssertUnwindSafe(|| work(core))) {
+            Ok(done) => Some(done),
+            Err(panic) if panic.is::<Died>() => {
+                self.kill();
+                None
+            }
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Carries a call out; out of reach when it is down, or dies at it.
+    ///
+    /// # Errors
+    /// The engine's refusal, or [`Reason::Unavailable`].
+    pub fn call(&mut self, from: &InstitutionName, call: Call) -> Result<Answer, Refusal> {
+        self.with(|core| carry_out(core, from, call))
+            .unwrap_or_else(|| Err(Refusal::new(Reason::Unavailable, "the coordinator is down")))
+    }
+
+    /// Computes a job's task; whether it has to be tried again.
+    pub fn perform(&mut self, job: &JobId) -> bool {
+        self.with(|core| core.perform(job)) == Some(Performed::Again)
+    }
+}

@@ -1,0 +1,196 @@
+//! The coordinator's disks: a store and blobs that can be interrupted before, during and after each
+//! write, and that can be full.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::weights::Digest;
+use eosfed_coordinator::domain::{Change, Federation};
+use eosfed_coordinator::storage::{BlobError, Blobs, FileBlobs, Presence, Store, StoreError};
+use rand::RngExt as _;
+use rand_chacha::ChaCha12Rng;
+
+/// The coordinator has died; what unwinds to whoever called it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Died;
+
+/// What can go wrong with a write, shared by the store and the blobs.
+#[derive(Clone)]
+pub struct Trouble(Arc<Mutex<State>>);
+
+struct State {
+    rng: ChaCha12Rng,
+    /// Of so many writes, one is interrupted; 0: none.
+    deadly: u32,
+    full: bool,
+}
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trouble")
+    }
+}
+
+impl Trouble {
+    /// Trouble that follows from `rng`.
+    #[must_use]
+    pub fn new(rng: ChaCha12Rng, deadly: u32) -> Self {
+        Self(Arc::new(Mutex::new(State { rng, deadly, full: false })))
+    }
+
+    /// Whether the disk is full from now on.
+    pub fn fill(&self, full: bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).full = full;
+    }
+
+    /// Of so many writes, one is interrupted from now on; 0: none.
+    pub fn arm(&self, deadly: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).deadly = deadly;
+    }
+
+    /// No more trouble.
+    pub fn end(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.deadly, state.full) = (0, false);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).full
+    }
+
+    /// Whether the machine dies at this instant.
+    fn strikes(&self) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadly = state.deadly;
+        deadly > 0 && state.rng.random_ratio(1, deadly)
+    }
+
+    fn draw(&self, most: usize) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rng.random_range(0..=most)
+    }
+
+    fn maybe_die(&self) {
+        if self.strikes() {
+            resume_unwind(Box::new(Died));
+        }
+    }
+}
+
+/// A store whose commits are there whole or not at all. Clones are the same disk.
+#[derive(Debug, Clone)]
+pub struct SimStore {
+    kept: Arc<Mutex<Federation>>,
+    trouble: Trouble,
+}
+
+impl SimStore {
+    /// A disk with this on it.
+    #[must_use]
+    pub fn new(trouble: Trouble, beginning: Change) -> Self {
+        let mut federation = Federation::default();
+        federation.merge(beginning);
+        Self { kept: Arc::new(Mutex::new(federation)), trouble }
+    }
+}
+
+impl Store for SimStore {
+    fn load(&self) -> Result<Federation, StoreError> {
+        // As any store does, it reads back what was written, not what was meant.
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let jobs = kept.jobs.into_iter().map(|(id, job)| {
+            let text = serde_json::to_vec(&job).unwrap();
+            (id, serde_json::from_slice(&text).unwrap())
+        });
+        Ok(Federation { jobs: jobs.collect(), ..kept })
+    }
+
+    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        if self.trouble.is_full() {
+            return Err(StoreError::Full);
+        }
+        self.trouble.maybe_die();
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).merge(change.clone());
+        self.trouble.maybe_die();
+        Ok(())
+    }
+}
+
+/// Blobs in files, whose writes can be interrupted and torn.
+#[derive(Debug)]
+pub struct SimBlobs {
+    files: FileBlobs,
+    trouble: Trouble,
+}
+
+impl SimBlobs {
+    /// The blobs in a folder, as after a start.
+    #[must_use]
+    pub fn open(folder: &Path, trouble: Trouble) -> Self {
+        Self { files: FileBlobs::open(folder).unwrap(), trouble }
+    }
+}
+
+impl Blobs for SimBlobs {
+    fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        self.files.stat(owner, digest)
+    }
+
+    fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
+        if self.trouble.is_full() {
+            return Err(BlobError::Full);
+        }
+        if self.trouble.strikes() {
+            // The write is torn: some of it has arrived.
+            let torn = self.trouble.draw(bytes.len());
+            let _ = self.files.append(owner, blob, offset, &bytes[..torn]);
+            resume_unwind(Box::new(Died));
+        }
+        self.files.append(owner, blob, offset, bytes)
+    }
+
+    fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
+        self.trouble.maybe_die();
+        let finished = self.files.finish(owner, blob);
+        self.trouble.maybe_die();
+        finished
+    }
+
+    fn adopt(&self, file: &Path) -> Result<BlobRef, BlobError> {
+        if self.trouble.is_full() {
+            return Err(BlobError::Full);
+        }
+        self.trouble.maybe_die();
+        let adopted = self.files.adopt(file);
+        self.trouble.maybe_die();
+        adopted
+    }
+
+    fn workshop(&self) -> &Path {
+        self.files.workshop()
+    }
+
+    fn file(&self, digest: Digest) -> Result<PathBuf, BlobError> {
+        self.files.file(digest)
+    }
+
+    fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
+        self.files.read(digest, offset, most)
+    }
+
+    fn list(&self) -> Result<Vec<Digest>, BlobError> {
+        self.files.list()
+    }
+
+    fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
+        self.files.drop_stale_uploads(age)
+    }
+
+    fn remove(&self, digest: Digest) -> Result<(), BlobError> {
+        self.trouble.maybe_die();
+        self.files.remove(digest)
+    }
+}

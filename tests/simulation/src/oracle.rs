@@ -1,0 +1,133 @@
+//! What must hold whatever happens.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::weights::{Signature, write};
+use eosfed_coordinator::domain::job::{ClosedRound, Job};
+use eosfed_coordinator::domain::round::{Contribution, Slot};
+use eosfed_coordinator::storage::Blobs;
+
+use crate::site::Site;
+
+/// A rule that was broken, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn broken(what: impl Into<String>) -> Result<(), Violation> {
+    Err(Violation(what.into()))
+}
+
+/// Looks at a job that rests and at what the institutions remember.
+///
+/// # Errors
+/// The first rule that does not hold.
+pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violation> {
+    receipts(job, sites)?;
+    let complete: Vec<_> = job.history.iter().filter(|closed| closed.complete).collect();
+    for (index, closed) in complete.iter().enumerate() {
+        if closed.round.index as usize != index {
+            broken(format!("round {} was completed in place {index}", closed.round.index))?;
+        }
+        let counted = closed.round.submitted();
+        if counted < job.plan.participation.min as usize {
+            broken(format!("round {index} closed with {counted} of {}", job.plan.participation.min))?;
+        }
+        let next = complete.get(index + 1).map_or((job.global, job.memory), |next| (next.base, next.memory));
+        recompute(job, &complete, closed, next, blobs)?;
+    }
+    for blob in job.needs() {
+        if blobs.file(blob.digest).is_err() {
+            broken(format!("{} is gone, and the job needs it", blob.digest))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each acknowledged update is counted in exactly one round, or set aside with a reason in it; and
+/// nothing is counted that its institution did not send.
+fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
+    let mut counted: BTreeMap<&IdempotencyKey, u32> = BTreeMap::new();
+    // Attempts that came to nothing have handed what they had to the next.
+    let last = job.current().or_else(|| job.history.last().map(|closed| &closed.round));
+    let complete = job.history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
+    let open = last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
+    for round in complete.chain(open) {
+        for participant in round.participants.values() {
+            if let Slot::Submitted { key, .. } | Slot::Rejected { key: Some(key), .. } = &participant.slot {
+                *counted.entry(key).or_default() += 1;
+            }
+        }
+    }
+    for site in sites {
+        for receipt in &site.receipts {
+            match counted.get(&receipt.key) {
+                Some(1) => {}
+                found => {
+                    let (name, round) = (&site.name, receipt.round);
+                    broken(format!("an acknowledged update of {name} for round {round} is counted {found:?} times"))?;
+                }
+            }
+        }
+        for pair in site.receipts.windows(2) {
+            if pair[0].key == pair[1].key && pair[0].at != pair[1].at {
+                broken(format!("{} has two receipts for one update", site.name))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The weights after a round are those that its counted updates give, to the bit.
+fn recompute(
+    job: &Job,
+    complete: &[&ClosedRound],
+    closed: &ClosedRound,
+    (next, next_memory): (Option<BlobRef>, Option<BlobRef>),
+    blobs: &dyn Blobs,
+) -> Result<(), Violation> {
+    let rounds = job.plan.rounds.as_ref().unwrap();
+    let signature = job.trainee_of(&job.roster[0]).unwrap().signature();
+    let open = |blob: BlobRef, signature: &Signature| {
+        Operand::open(&blobs.file(blob.digest).unwrap(), signature).unwrap()
+    };
+    let mut parts = Vec::new();
+    for (name, contribution) in closed.round.contributions() {
+        let Contribution::Update { weights, samples, since, .. } = contribution else { continue };
+        let behind = closed.round.index - since;
+        let base = (behind > 0).then(|| open(complete[*since as usize].base.unwrap(), &signature));
+        let exponent = rounds.asynchronous.map_or(0.0, |rules| rules.exponent);
+        parts.push((open(*weights, &signature), (name, *samples, (1.0 + f64::from(behind)).powf(-exponent)), base));
+    }
+    let facts: Vec<_> = parts.iter().map(|(_, facts, _)| *facts).collect();
+    let weights = eosfed_aggregation::weights(&rounds.weighting, rounds.max_share, &facts);
+    let updates: Vec<_> = (parts.iter().zip(weights))
+        .map(|((weights, _, base), weight)| Update { weights, weight, base: base.as_ref() })
+        .collect();
+    let (strategy, server) = (rounds.strategy, rounds.server);
+    let names = Server::of(strategy, server).memory(&signature);
+    let memory = closed.memory.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
+    let now = open(closed.base.unwrap(), &signature);
+    let (memory, step) = (memory.as_ref(), closed.round.index);
+    let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
+    let made = aggregate(&recipe, &updates).unwrap();
+    let file = blobs.workshop().join("recomputed");
+    if Some(write(&file, &signature, &made.weights).unwrap()) != next.map(|blob| blob.digest) {
+        broken(format!("the weights after round {step} are not those of its updates"))?;
+    }
+    if let (Some(memory), Some(names)) = (&made.memory, &names)
+        && Some(write(&file, names, memory).unwrap()) != next_memory.map(|blob| blob.digest)
+    {
+        broken(format!("the server step after round {step} remembers something else"))?;
+    }
+    Ok(())
+}

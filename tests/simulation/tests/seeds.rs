@@ -1,0 +1,107 @@
+//! Thousands of federations, each from one seed.
+//!
+//! ```text
+//! cargo test -p eosfed-simulation                                    # 2,000 seeds
+//! SEEDS=100000 cargo test --release -p eosfed-simulation             # any number
+//! SEED=17 EOSFED_TRACE=1 cargo test -p eosfed-simulation wild -- --nocapture   # one of them, told
+//! ```
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use eosfed_simulation::world::Weather;
+use eosfed_simulation::{Report, Violation, run};
+
+/// A folder in memory where there is one: nothing here must survive the machine.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn once(seed: u64, weather: Weather) -> Result<Report, Violation> {
+    run(seed, weather, folder().path())
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The seeds to run: one by name, or so many.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(usual),
+    }
+}
+
+/// Runs `check` for each seed, on all processors; panics with what was found, seed by seed.
+fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Violation> + Sync) -> Vec<Report> {
+    let (next, found, failed) = (AtomicU64::new(range.start), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !range.contains(&seed) {
+                        return;
+                    }
+                    match check(seed) {
+                        Ok(report) => found.lock().unwrap().push(report),
+                        Err(violation) => drop(failed.lock().unwrap().insert(seed, violation.to_string())),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    let some: BTreeMap<_, _> = failed.iter().take(10).collect();
+    assert!(failed.is_empty(), "{} of {} seeds, such as {some:#?}", failed.len(), range.end - range.start);
+    found.into_inner().unwrap()
+}
+
+#[test]
+fn wild_seeds_break_no_rule() {
+    let started = Instant::now();
+    let reports = each(seeds(2000), |seed| once(seed, Weather::Wild));
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let mut states: BTreeMap<&str, u32> = BTreeMap::new();
+    for report in &reports {
+        *states.entry(&report.state).or_default() += 1;
+    }
+    println!(
+        "{} seeds in {:.1} s: {states:?}; {} rounds, {} receipts, {} starts of the coordinator, {} events, {} days",
+        reports.len(),
+        started.elapsed().as_secs_f64(),
+        sum(|report| report.rounds as u64),
+        sum(|report| report.receipts as u64),
+        sum(|report| u64::from(report.starts)),
+        sum(|report| report.events),
+        sum(|report| report.took.as_secs()) / 86_400,
+    );
+    // Weather in which nothing ever finishes would prove nothing.
+    assert!(reports.len() == 1 || states["finished"] as usize * 2 > reports.len(), "{states:?}");
+}
+
+#[test]
+fn a_storm_gives_the_bytes_of_a_calm() {
+    each(seeds(150), |seed| {
+        let (calm, storm) = (once(seed, Weather::Calm)?, once(seed, Weather::Storm)?);
+        let same = storm.state != "finished" || calm.made == storm.made;
+        let what = format!("made {:?} in calm and {:?} in storm", calm.made, storm.made);
+        if same && calm.state == "finished" { Ok(storm) } else { Err(Violation(what)) }
+    });
+}
+
+#[test]
+fn the_same_seed_takes_the_same_course() {
+    each(seeds(40), |seed| {
+        let (one, other) = (once(seed, Weather::Wild)?, once(seed, Weather::Wild)?);
+        if one == other { Ok(one) } else { Err(Violation(format!("{one:?} and {other:?}"))) }
+    });
+}
