@@ -88,16 +88,7 @@ pub enum Slot {
         refusal: Refusal,
     },
     /// Its update was refused or set aside: kept to be looked at, and never counted.
-    Rejected {
-        /// When it came.
-        at: Timestamp,
-        /// The call's key, if the call was answered with a receipt.
-        key: Option<IdempotencyKey>,
-        /// Why.
-        refusal: Refusal,
-        /// The update.
-        weights: BlobRef,
-    },
+    Rejected(Rejection),
     /// It could not, or fell silent too often.
     Failed {
         /// When that became certain.
@@ -107,13 +98,26 @@ pub enum Slot {
     },
 }
 
+/// An update that does not count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// When it came.
+    pub at: Timestamp,
+    /// The call's key, if the call was answered with a receipt.
+    pub key: Option<IdempotencyKey>,
+    /// Why.
+    pub refusal: Refusal,
+    /// The update.
+    pub weights: BlobRef,
+}
+
 impl Slot {
     /// Whether nothing more is to be expected.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
             Self::Offered | Self::Leased { .. } => false,
-            Self::Submitted { .. } | Self::Refused { .. } | Self::Rejected { .. } | Self::Failed { .. } => true,
+            Self::Submitted { .. } | Self::Refused { .. } | Self::Rejected(_) | Self::Failed { .. } => true,
         }
     }
 }
@@ -127,11 +131,35 @@ pub struct Participant {
     pub lapses: u32,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
+    /// Updates of earlier attempts that do not count.
+    pub rejected: Vec<Rejection>,
 }
 
 impl Participant {
     const fn asked() -> Self {
-        Self { slot: Slot::Offered, lapses: 0, curve: Vec::new() }
+        Self { slot: Slot::Offered, lapses: 0, curve: Vec::new(), rejected: Vec::new() }
+    }
+
+    /// Asks once more. What was rejected stays on record.
+    fn ask_again(&mut self) {
+        let Self { slot, rejected, .. } = std::mem::replace(self, Self::asked());
+        self.rejected = rejected;
+        if let Slot::Rejected(rejection) = slot {
+            self.rejected.push(rejection);
+        }
+    }
+
+    /// Everything of it that does not count.
+    pub fn rejections(&self) -> impl Iterator<Item = &Rejection> {
+        let now = match &self.slot {
+            Slot::Rejected(rejection) => Some(rejection),
+            Slot::Offered
+            | Slot::Leased { .. }
+            | Slot::Submitted { .. }
+            | Slot::Refused { .. }
+            | Slot::Failed { .. } => None,
+        };
+        self.rejected.iter().chain(now)
     }
 }
 
@@ -195,8 +223,8 @@ impl Round {
         for participant in next.participants.values_mut() {
             match participant.slot {
                 Slot::Submitted { .. } | Slot::Leased { .. } => {}
-                Slot::Offered | Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
-                    *participant = Participant::asked();
+                Slot::Offered | Slot::Refused { .. } | Slot::Rejected(_) | Slot::Failed { .. } => {
+                    participant.ask_again();
                 }
             }
         }
@@ -241,8 +269,8 @@ impl Round {
                      (`admission.norm_factor`)"
                 );
                 let refusal = Refusal::new(Reason::NormOutlier, message);
-                participant.slot =
-                    Slot::Rejected { at: *at, key: Some(key.clone()), refusal, weights: *weights };
+                let (at, key, weights) = (*at, Some(key.clone()), *weights);
+                participant.slot = Slot::Rejected(Rejection { at, key, refusal, weights });
                 aside += 1;
             }
         }
@@ -253,8 +281,8 @@ impl Round {
     pub(super) fn ask_again(&mut self, name: &InstitutionName) -> Result<(), Refusal> {
         let participant = self.participant(name)?;
         match &participant.slot {
-            Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
-                *participant = Participant::asked();
+            Slot::Refused { .. } | Slot::Rejected(_) | Slot::Failed { .. } => {
+                participant.ask_again();
                 Ok(())
             }
             Slot::Offered | Slot::Leased { .. } | Slot::Submitted { .. } => {
@@ -284,22 +312,19 @@ impl Round {
             Slot::Offered
             | Slot::Leased { .. }
             | Slot::Refused { .. }
-            | Slot::Rejected { .. }
+            | Slot::Rejected(_)
             | Slot::Failed { .. } => None,
         })
     }
 
     /// The updates, counted or rejected.
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> {
-        self.participants.values().filter_map(|participant| match &participant.slot {
-            Slot::Submitted { contribution: Contribution::Update { weights, .. }, .. }
-            | Slot::Rejected { weights, .. } => Some(*weights),
-            Slot::Submitted { contribution: Contribution::Statistics(_), .. }
-            | Slot::Offered
-            | Slot::Leased { .. }
-            | Slot::Refused { .. }
-            | Slot::Failed { .. } => None,
-        })
+        let counted = self.contributions().filter_map(|(_, contribution)| match contribution {
+            Contribution::Update { weights, .. } => Some(*weights),
+            Contribution::Statistics(_) => None,
+        });
+        let rejected = self.participants.values().flat_map(Participant::rejections);
+        counted.chain(rejected.map(|rejection| rejection.weights))
     }
 
     /// Whether it goes on, given `now`.
@@ -325,7 +350,7 @@ impl Round {
             Slot::Offered
             | Slot::Submitted { .. }
             | Slot::Refused { .. }
-            | Slot::Rejected { .. }
+            | Slot::Rejected(_)
             | Slot::Failed { .. } => None,
         });
         leases.min().map_or(self.deadline, |first| first.min(self.deadline))
@@ -359,7 +384,7 @@ impl Round {
             }
             slot @ (Slot::Submitted { .. }
             | Slot::Refused { .. }
-            | Slot::Rejected { .. }
+            | Slot::Rejected(_)
             | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
@@ -379,7 +404,7 @@ impl Round {
             }
             // The same words again, after an answer that got lost.
             Slot::Refused { .. } => Ok(()),
-            slot @ (Slot::Submitted { .. } | Slot::Rejected { .. } | Slot::Failed { .. }) => Err(answered(slot)),
+            slot @ (Slot::Submitted { .. } | Slot::Rejected(_) | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
 
@@ -401,7 +426,7 @@ impl Round {
             }
             slot @ (Slot::Submitted { .. }
             | Slot::Refused { .. }
-            | Slot::Rejected { .. }
+            | Slot::Rejected(_)
             | Slot::Failed { .. }) => Err(answered(slot)),
         }
     }
@@ -464,7 +489,7 @@ impl Round {
         refusal: Refusal,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        self.holder(name, token)?.slot = Slot::Rejected { at: now, key: None, refusal, weights };
+        self.holder(name, token)?.slot = Slot::Rejected(Rejection { at: now, key: None, refusal, weights });
         Ok(())
     }
 
@@ -523,7 +548,7 @@ fn answered(slot: &Slot) -> Refusal {
     let what = match slot {
         Slot::Submitted { .. } => "submitted its result",
         Slot::Refused { .. } => "refused",
-        Slot::Rejected { .. } => "submitted a result that was not admitted",
+        Slot::Rejected(_) => "submitted a result that was not admitted",
         Slot::Failed { .. } => "failed",
         Slot::Offered | Slot::Leased { .. } => "not answered",
     };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::institution::Institution;
 use super::job::{ClosedRound, Job, JobState, Next, Origin, TrainedHead};
-use super::round::{Contribution, Participant, Purpose, Round, Slot};
+use super::round::{Contribution, Participant, Purpose, Rejection, Round, Slot};
 
 /// A job as people see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ fn participant(participant: &Participant) -> ParticipantView {
             view.message = Some(refusal.to_string());
             "refused"
         }
-        Slot::Rejected { at: _, key: _, refusal, weights } => {
+        Slot::Rejected(Rejection { at: _, key: _, refusal, weights }) => {
             (view.message, view.weights) = (Some(refusal.to_string()), Some(weights.digest));
             "rejected"
         }

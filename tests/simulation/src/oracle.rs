@@ -63,7 +63,12 @@ fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
     let open = last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
     for round in complete.chain(open) {
         for participant in round.participants.values() {
-            if let Slot::Submitted { key, .. } | Slot::Rejected { key: Some(key), .. } = &participant.slot {
+            let aside = participant.rejections().filter_map(|rejection| rejection.key.as_ref());
+            let submitted = match &participant.slot {
+                Slot::Submitted { key, .. } => Some(key),
+                _ => None,
+            };
+            for key in aside.chain(submitted) {
                 *counted.entry(key).or_default() += 1;
             }
         }

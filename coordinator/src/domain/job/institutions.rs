@@ -134,15 +134,15 @@ impl Job {
         let rounds = self.history.iter().map(|closed| &closed.round).chain(self.current());
         let rounds = rounds.filter(|round| round.index >= id.round);
         rounds.filter_map(|round| round.participants.get(&id.institution)).find_map(|participant| {
+            let aside = participant.rejections().find(|one| one.key.as_ref() == Some(key));
             match &participant.slot {
                 Slot::Submitted { at, key: known, .. } if known == key => Some(*at),
-                Slot::Rejected { at, key: Some(known), .. } if known == key => Some(*at),
                 Slot::Submitted { .. }
-                | Slot::Rejected { .. }
+                | Slot::Rejected(_)
                 | Slot::Offered
                 | Slot::Leased { .. }
                 | Slot::Refused { .. }
-                | Slot::Failed { .. } => None,
+                | Slot::Failed { .. } => aside.map(|rejection| rejection.at),
             }
         })
     }
@@ -201,7 +201,7 @@ impl Job {
                     Slot::Offered
                     | Slot::Submitted { .. }
                     | Slot::Refused { .. }
-                    | Slot::Rejected { .. }
+                    | Slot::Rejected(_)
                     | Slot::Failed { .. },
                 )
                 | None => id.round,

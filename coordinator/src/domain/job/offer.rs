@@ -19,7 +19,7 @@ impl Job {
         let (accepted, since) = match round.participants.get(institution)?.slot {
             Slot::Offered => (false, round.index),
             Slot::Leased { since, .. } => (true, since),
-            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Rejected { .. } | Slot::Failed { .. } => {
+            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Rejected(_) | Slot::Failed { .. } => {
                 return None;
             }
         };
