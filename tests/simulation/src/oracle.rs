@@ -62,12 +62,16 @@ fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
     let complete = job.history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
     let open = last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
     for round in complete.chain(open) {
-        for participant in round.participants.values() {
+        for (name, participant) in &round.participants {
             let aside = participant.rejections().filter_map(|rejection| rejection.key.as_ref());
             let submitted = match &participant.slot {
                 Slot::Submitted { key, .. } => Some(key),
                 _ => None,
             };
+            let own = sites.iter().find(|site| site.name == *name).map(|site| &site.keys);
+            if let Some(foreign) = submitted.filter(|key| own.is_some_and(|own| !own.contains(*key))) {
+                broken(format!("an update of {name} counts that it never sent: {foreign}"))?;
+            }
             for key in aside.chain(submitted) {
                 *counted.entry(key).or_default() += 1;
             }

@@ -1,5 +1,6 @@
 //! An institution's machine: the daemon's own decisions, and activities that take simulated time.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use eosfed_client::daemon::step::{Action, Ending, Event, Held, Outcome, Process, State, Update, resume, step};
@@ -55,6 +56,8 @@ pub struct Site {
     pub nature: Nature,
     /// What the coordinator has acknowledged.
     pub receipts: Vec<Receipt>,
+    /// The keys of all that it ever had to hand in.
+    pub keys: BTreeSet<IdempotencyKey>,
     /// Why work was dropped, for the trace.
     pub dropped: Vec<Refusal>,
     journal: State,
@@ -87,7 +90,8 @@ impl Site {
         let state = State::default();
         let (journal, actions) = (State::default(), resume(&state));
         let (receipts, dropped, training_until) = (Vec::new(), Vec::new(), None);
-        Self { name, up: true, nature, receipts, dropped, journal, state, actions, training_until, folder, rng, deadly }
+        let keys = BTreeSet::new();
+        Self { name, up: true, nature, receipts, keys, dropped, journal, state, actions, training_until, folder, rng, deadly }
     }
 
     /// Ends it, as a power cut does: all but the journal and the files is gone.
@@ -192,6 +196,7 @@ impl Site {
             return Ok(None);
         };
         let key = IdempotencyKey::random(&mut self.rng);
+        self.keys.insert(key.clone());
         self.apply(Event::Accepted(Box::new(offer), lease, key), world.now())?;
         Ok(Some(10))
     }
