@@ -16,7 +16,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: help demo test attacks interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"
 	bins="$$(realpath "$(TARGET)")/debug"; cd python && EOSFED_BIN_DIR="$$bins" "$(INTEROP)/bin/pytest" -q
 
+attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
+	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
+	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
+
 libtorch: tools ## Install libtorch into the user's cache and print its folder
 	@$(PYTHON) deploy/libtorch/bootstrap.py
 
@@ -67,10 +71,13 @@ doc: ## Write the library documentation; warnings count
 deny: ## Check licences, sources and bans of the dependencies
 	$(CARGO) deny check bans licenses sources
 
-goldens: ## Make the network's golden tests again with timm, in a throw-away environment
+goldens: ## Make the golden tests again with timm and Flower, in throw-away environments
 	$(PYTHON) -m venv $(TARGET)/goldens
 	$(TARGET)/goldens/bin/pip install --quiet torch==2.13.0 timm==1.0.31 torchmetrics==1.9.0 safetensors
 	for script in client/trainer/goldens/generate*.py; do $(TARGET)/goldens/bin/python $$script; done
+	$(PYTHON) -m venv $(TARGET)/goldens-flower
+	$(TARGET)/goldens-flower/bin/pip install --quiet flwr==1.42.0 scipy==1.17.1
+	$(TARGET)/goldens-flower/bin/python coordinator/aggregation/goldens/generate.py
 
 clean-demo: ## Remove the demo's results
 	rm -rf "$(RESULTS)"

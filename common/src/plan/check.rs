@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
-    AdmissionPlan, Asynchronous, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation, PLAN_VERSION,
-    Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting,
+    AdmissionPlan, Asynchronous, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation,
+    PLAN_VERSION, Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting,
 };
 use crate::duration;
 use crate::head::Method;
@@ -249,8 +249,9 @@ fn rounds_plan(plan: &Plan, rounds: &RoundsPlan, report: &mut Report) {
     if let Some(Asynchronous { max_staleness, exponent }) = rounds.asynchronous {
         report.range("rounds.asynchronous.max_staleness", 0..=1000, max_staleness);
         report.range("rounds.asynchronous.exponent", 0.0..=10.0, exponent);
-        let linear = matches!(rounds.strategy, Strategy::FedAvg | Strategy::FedProx { .. } | Strategy::FedAvgM { .. })
-            || rounds.strategy.is_adaptive();
+        let linear =
+            matches!(rounds.strategy, Strategy::FedAvg | Strategy::FedProx { .. } | Strategy::FedAvgM { .. })
+                || rounds.strategy.is_adaptive();
         let rule = "a mean (`fed-avg`, `fed-prox`, `fed-avg-m`, `fed-adam`, `fed-yogi`, `fed-adagrad`) in \
                     asynchronous rounds, whose updates start from different weights";
         report.rule(linear, "rounds.strategy", rule, rounds.strategy.name());
@@ -295,7 +296,12 @@ fn strategy(plan: &Plan, strategy: Strategy, report: &mut Report) {
 fn admission(plan: &Plan, report: &mut Report) {
     let AdmissionPlan { norm_factor, max_samples, floor } = &plan.admission;
     if let Some(factor) = norm_factor {
-        report.rule(*factor >= 1.0 && *factor <= 1e6, "admission.norm_factor", "between 1 and 1000000", factor);
+        report.rule(
+            *factor >= 1.0 && *factor <= 1e6,
+            "admission.norm_factor",
+            "between 1 and 1000000",
+            factor,
+        );
         let rule = "absent in a one-shot job, whose specialists are not alike";
         report.rule(plan.mode == Mode::Rounds, "admission.norm_factor", rule, factor);
     }

@@ -60,6 +60,21 @@ pub fn distance(signature: &Signature, a: &Operand, b: &Operand) -> Result<f64, 
     Ok(sum.sqrt())
 }
 
+/// Which of some norms are longer than `factor` times their median; none of fewer than three.
+#[must_use]
+pub fn outliers(norms: &[f64], factor: f64) -> Vec<bool> {
+    let most = if norms.len() < 3 { f64::INFINITY } else { factor * median(norms) };
+    norms.iter().map(|norm| *norm > most).collect()
+}
+
+/// The median of at least one number.
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}
+
 fn pieces(signature: &Signature) -> impl Iterator<Item = (&String, usize, usize)> {
     signature.0.iter().flat_map(|(name, shape)| {
         let length: usize = shape.iter().product();

@@ -30,7 +30,7 @@ use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, Tensors, WeightsError};
 use rayon::prelude::*;
 
-pub use distances::distance;
+pub use distances::{distance, median, outliers};
 pub use operand::Operand;
 pub use server::Server;
 pub use weighting::weights;
@@ -110,7 +110,9 @@ impl<'a> Rule<'a> {
             | Strategy::FedAdam { .. }
             | Strategy::FedYogi { .. }
             | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(recipe.now, updates)),
-            Strategy::Median => Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 },
+            Strategy::Median => {
+                Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 }
+            }
             Strategy::TrimmedMean { trim } => {
                 let cut = (trim * updates.len() as f64) as usize;
                 Self::Coordinates { updates: all(), cut }
@@ -121,7 +123,8 @@ impl<'a> Rule<'a> {
             }
             Strategy::MultiKrum { byzantine, keep } => {
                 let squares = distances::squares(recipe.signature, &all())?;
-                let keep = keep.map_or(updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
+                let keep =
+                    keep.map_or(updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
                 Self::Linear(linear::krum(&squares, updates, byzantine, keep))
             }
             Strategy::GeometricMedian => {

@@ -49,16 +49,12 @@ pub(crate) fn mean<'a>(now: &'a Operand, updates: &[Update<'a>]) -> Terms<'a> {
 
 /// The `keep` updates whose `n - byzantine - 2` nearest neighbours are nearest, averaged by weight
 /// (Blanchard et al. 2017, section 4; scores as Flower's). Of equals, the first.
-pub(crate) fn krum<'a>(
-    squares: &Squares,
-    updates: &[Update<'a>],
-    byzantine: u32,
-    keep: usize,
-) -> Terms<'a> {
+pub(crate) fn krum<'a>(squares: &Squares, updates: &[Update<'a>], byzantine: u32, keep: usize) -> Terms<'a> {
     let count = updates.len();
     let nearest = count.saturating_sub(byzantine as usize + 2).max(1);
     let score = |index: usize| {
-        let mut to: Vec<f64> = (0..count).filter(|other| *other != index).map(|other| squares.of(index, other)).collect();
+        let mut to: Vec<f64> =
+            (0..count).filter(|other| *other != index).map(|other| squares.of(index, other)).collect();
         to.sort_by(f64::total_cmp);
         to.iter().take(nearest).sum::<f64>()
     };
@@ -66,7 +62,8 @@ pub(crate) fn krum<'a>(
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let mut chosen: Vec<usize> = order.into_iter().take(keep.max(1)).map(|(_, index)| index).collect();
     chosen.sort_unstable();
-    let terms: Vec<_> = chosen.iter().map(|index| (updates[*index].weights, updates[*index].weight)).collect();
+    let terms: Vec<_> =
+        chosen.iter().map(|index| (updates[*index].weights, updates[*index].weight)).collect();
     let total = terms.iter().map(|(_, weight)| weight).sum();
     Terms { terms, total }
 }
@@ -91,7 +88,8 @@ fn weiszfeld(squares: &Squares, weights: &[f64]) -> Vec<f64> {
         return shares;
     }
     for _ in 0..WEISZFELD_STEPS {
-        let to_all = |index: usize| (0..count).map(|other| shares[other] * squares.of(index, other)).sum::<f64>();
+        let to_all =
+            |index: usize| (0..count).map(|other| shares[other] * squares.of(index, other)).sum::<f64>();
         let inner: Vec<f64> = (0..count).map(to_all).collect();
         let spread = inner.iter().zip(&shares).map(|(inner, share)| inner * share).sum::<f64>() / 2.0;
         let mut next: Vec<f64> = (0..count)

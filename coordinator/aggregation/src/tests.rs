@@ -63,7 +63,11 @@ fn vector(values: &[f32]) -> Tensors {
 fn combine(strategy: Strategy, now: &[f32], updates: &[(Vec<f32>, f64)]) -> Vec<f32> {
     let bench = Bench::new(&[("w", &[now.len()])]);
     let updates: Vec<_> = updates.iter().map(|(values, weight)| (vector(values), *weight)).collect();
-    bench.aggregate((strategy, ServerPlan::default()), &vector(now), &updates, None, 0).weights.remove("w").unwrap()
+    bench
+        .aggregate((strategy, ServerPlan::default()), &vector(now), &updates, None, 0)
+        .weights
+        .remove("w")
+        .unwrap()
 }
 
 /// Every strategy whose server step takes the combined weights as they are.
@@ -121,7 +125,9 @@ fn each_strategy_agrees_with_flowers() {
 #[test]
 fn a_mean_is_the_documented_sum_to_the_bit() {
     let values: Vec<(Vec<f32>, f64)> = (1..=5)
-        .map(|site| ((0..40_000).map(|i| ((i * 37 + site * 101) % 1009) as f32 / 7.0).collect(), f64::from(site * 13)))
+        .map(|site| {
+            ((0..40_000).map(|i| ((i * 37 + site * 101) % 1009) as f32 / 7.0).collect(), f64::from(site * 13))
+        })
         .collect();
     let found = combine(Strategy::FedAvg, &vec![0.0; 40_000], &values);
     let total: f64 = values.iter().map(|(_, weight)| weight).sum();
@@ -137,8 +143,8 @@ fn a_mean_is_the_documented_sum_to_the_bit() {
 #[test]
 fn updates_that_started_elsewhere_count_by_their_steps() {
     let bench = Bench::new(&[("w", &[2])]);
-    let [now, old, fresh, stale] = [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]]
-        .map(|values: [f32; 2]| vector(&values));
+    let [now, old, fresh, stale] =
+        [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]].map(|values: [f32; 2]| vector(&values));
     let file = |name: &str, tensors: &Tensors| bench.operand(name, tensors, &bench.signature);
     let (now, old, fresh, stale) = (file("n", &now), file("o", &old), file("f", &fresh), file("s", &stale));
     let updates = [
@@ -174,7 +180,10 @@ fn what_a_rule_bounds_stays_bounded() {
     }
     let found = combine(Strategy::NormBoundedMean { bound: 1.0 }, &[0.0], &updates)[0];
     assert!((0.8..=1.0).contains(&found), "{found}");
-    assert!(combine(Strategy::FedAvg, &[0.0], &updates)[0] > 1e8, "a mean is not robust, and does not pretend");
+    assert!(
+        combine(Strategy::FedAvg, &[0.0], &updates)[0] > 1e8,
+        "a mean is not robust, and does not pretend"
+    );
 }
 
 fn vectors() -> impl Draw<Value = Vec<(Vec<f32>, f64)>> {

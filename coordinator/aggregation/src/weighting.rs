@@ -52,8 +52,10 @@ mod tests {
     use super::*;
 
     fn of(weighting: &Weighting, max_share: Option<f64>, samples: &[u64]) -> Vec<f64> {
-        let names: Vec<InstitutionName> = (0..samples.len()).map(|i| format!("site-{i}").parse().unwrap()).collect();
-        let updates: Vec<_> = names.iter().zip(samples).map(|(name, samples)| (name, *samples, 1.0)).collect();
+        let names: Vec<InstitutionName> =
+            (0..samples.len()).map(|i| format!("site-{i}").parse().unwrap()).collect();
+        let updates: Vec<_> =
+            names.iter().zip(samples).map(|(name, samples)| (name, *samples, 1.0)).collect();
         weights(weighting, max_share, &updates)
     }
 

@@ -56,7 +56,8 @@ fn updates(folder: &Path, signature: &Signature) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn memory_does_not_grow_with_the_number_of_institutions() {
-    let signature = Signature(SHAPES.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect());
+    let signature =
+        Signature(SHAPES.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect());
     assert_eq!(signature.parameters(), 3_390_000);
     let folder = tempfile::tempdir().unwrap();
     let paths = updates(folder.path(), &signature);
@@ -82,7 +83,9 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
             let made = aggregate(&recipe, &updates).unwrap();
             write(&folder.path().join("next"), &signature, &made.weights).unwrap();
             drop(made.weights);
-            if let (Some(memory), Some(names)) = (&made.memory, Server::of(strategy, server).memory(&signature)) {
+            if let (Some(memory), Some(names)) =
+                (&made.memory, Server::of(strategy, server).memory(&signature))
+            {
                 write(&folder.path().join("memory"), &names, memory).unwrap();
             }
         });

@@ -154,7 +154,10 @@ async fn go_on(
     match output {
         Output::Json => print::json(&json!({ "job": new, "origin": job.id, "round": index })),
         Output::Table => {
-            println!("job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`", job.id);
+            println!(
+                "job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`",
+                job.id
+            );
             Ok(())
         }
     }
@@ -255,7 +258,8 @@ fn show(job: &JobView) {
         println!("\n{}", heading(round, job.rounds));
         println!("{}", table(round));
     }
-    let stuck = |(_, one): &(_, &ParticipantView)| matches!(one.state.as_str(), "refused" | "rejected" | "failed");
+    let stuck =
+        |(_, one): &(_, &ParticipantView)| matches!(one.state.as_str(), "refused" | "rejected" | "failed");
     for (name, _) in job.current.iter().flat_map(|round| &round.participants).filter(stuck) {
         println!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
     }

@@ -51,7 +51,8 @@ impl ScreenedUpdate {
             let found = submission.metrics.get(metric);
             if !found.is_some_and(|value| floor.holds(*value)) {
                 let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-                let message = format!("the plan wants `{metric}` of {bound} (`admission.floor`), found `{found}`");
+                let message =
+                    format!("the plan wants `{metric}` of {bound} (`admission.floor`), found `{found}`");
                 return Err(Refusal::new(Reason::QualityFloor, message));
             }
         }

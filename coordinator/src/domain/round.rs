@@ -1,8 +1,9 @@
 //! One attempt at one round: who was asked, who holds a lease, who has answered. Knows when it is
 //! over; what follows from that is the job's affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use eosfed_aggregation::{median, outliers};
 use eosfed_common::assignment::{BandMoments, BlobRef, CurvePoint, LEASE, Lease, Progress};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
@@ -246,35 +247,36 @@ impl Round {
     /// Sets aside the updates whose step is longer than `factor` times the median step, if there are
     /// three or more; gives how many.
     pub(super) fn set_outliers_aside(&mut self, factor: f64) -> usize {
-        let norm = |contribution: &Contribution| match contribution {
-            Contribution::Update { norm, .. } => Some(*norm),
-            Contribution::Statistics(_) => None,
-        };
-        let mut norms: Vec<f64> = self.contributions().filter_map(|(_, one)| norm(one)).collect();
-        if norms.len() < 3 {
-            return 0;
-        }
-        norms.sort_by(f64::total_cmp);
-        let median = (norms[(norms.len() - 1) / 2] + norms[norms.len() / 2]) / 2.0;
-        let mut aside = 0;
-        for participant in self.participants.values_mut() {
+        let norms: Vec<f64> = self.norms().map(|(_, norm)| norm).collect();
+        let far: BTreeSet<InstitutionName> = (self.norms().zip(outliers(&norms, factor)))
+            .filter_map(|((name, _), outlier)| outlier.then(|| name.clone()))
+            .collect();
+        for (name, participant) in &mut self.participants {
             let Slot::Submitted { at, key, contribution: Contribution::Update { weights, norm, .. } } =
                 &participant.slot
             else {
                 continue;
             };
-            if *norm > factor * median {
+            if far.contains(name) {
                 let message = format!(
-                    "the update's step has norm {norm:.4}, more than {factor} times the round's median {median:.4} \
-                     (`admission.norm_factor`)"
+                    "the update's step has norm {norm:.4}, more than {factor} times the round's median {:.4} \
+                     (`admission.norm_factor`)",
+                    median(&norms)
                 );
                 let refusal = Refusal::new(Reason::NormOutlier, message);
                 let (at, key, weights) = (*at, Some(key.clone()), *weights);
                 participant.slot = Slot::Rejected(Rejection { at, key, refusal, weights });
-                aside += 1;
             }
         }
-        aside
+        far.len()
+    }
+
+    /// The norms of the updates' steps.
+    fn norms(&self) -> impl Iterator<Item = (&InstitutionName, f64)> {
+        self.contributions().filter_map(|(name, contribution)| match contribution {
+            Contribution::Update { norm, .. } => Some((name, *norm)),
+            Contribution::Statistics(_) => None,
+        })
     }
 
     /// Asks an institution again that has refused, failed or been rejected.
@@ -286,7 +288,8 @@ impl Round {
                 Ok(())
             }
             Slot::Offered | Slot::Leased { .. } | Slot::Submitted { .. } => {
-                let message = format!("institution `{name}` has not refused, failed or been rejected in this round");
+                let message =
+                    format!("institution `{name}` has not refused, failed or been rejected in this round");
                 Err(Refusal::new(Reason::WrongState, message))
             }
         }

@@ -127,7 +127,12 @@ impl Handle {
     ///
     /// # Errors
     /// As there.
-    pub async fn redeem(&self, name: InstitutionName, secret: String, request_pem: String) -> Result<(), Refusal> {
+    pub async fn redeem(
+        &self,
+        name: InstitutionName,
+        secret: String,
+        request_pem: String,
+    ) -> Result<(), Refusal> {
         self.run(move |core| core.redeem(&name, &secret, &request_pem)).await
     }
 
@@ -135,7 +140,12 @@ impl Handle {
     ///
     /// # Errors
     /// As there.
-    pub async fn submit_job(&self, plan: Plan, by: InstitutionName, key: IdempotencyKey) -> Result<JobId, Refusal> {
+    pub async fn submit_job(
+        &self,
+        plan: Plan,
+        by: InstitutionName,
+        key: IdempotencyKey,
+    ) -> Result<JobId, Refusal> {
         self.run(move |core| core.submit_job(plan, &by, key)).await
     }
 
@@ -248,7 +258,12 @@ impl Handle {
     ///
     /// # Errors
     /// As there.
-    pub async fn report_failure(&self, id: AssignmentId, token: LeaseToken, message: String) -> Result<(), Refusal> {
+    pub async fn report_failure(
+        &self,
+        id: AssignmentId,
+        token: LeaseToken,
+        message: String,
+    ) -> Result<(), Refusal> {
         self.run(move |core| core.report_failure(&id, &token, message)).await
     }
 }

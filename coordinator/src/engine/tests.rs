@@ -194,8 +194,11 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         assert_eq!(refusal.reason, reason, "{refusal}");
         assert!(!refusal.message.contains(&*bench.folder.path().to_string_lossy()), "{refusal}");
         let west = handle.job(&id).unwrap().current().unwrap().participants[&name("west")].slot.clone();
-        let crate::domain::Slot::Rejected(crate::domain::round::Rejection { refusal: kept, weights, .. }) = west
-        else { panic!("{west:?}") };
+        let crate::domain::Slot::Rejected(crate::domain::round::Rejection { refusal: kept, weights, .. }) =
+            west
+        else {
+            panic!("{west:?}")
+        };
         assert_eq!((kept, weights), (refusal, blob));
         handle.sweep();
         assert!(handle.blobs().file(digest).is_ok(), "what was refused is kept, to be looked at");

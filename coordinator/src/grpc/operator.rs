@@ -88,7 +88,9 @@ impl Service {
         let (origin, key) = (parse::<JobId>("job", &job)?, parse("idempotency_key", &idempotency_key)?);
         let rounds = match rounds_toml.as_str() {
             "" => None,
-            text => Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?),
+            text => {
+                Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?)
+            }
         };
         let job = self.0.engine.job_from(origin.clone(), round, rounds, by.clone(), key).await?;
         tracing::info!(%job, %origin, round, %by, "goes on from another");

@@ -60,7 +60,8 @@ fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
     // Attempts that came to nothing have handed what they had to the next.
     let last = job.current().or_else(|| job.history.last().map(|closed| &closed.round));
     let complete = job.history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
-    let open = last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
+    let open =
+        last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
     for round in complete.chain(open) {
         for (name, participant) in &round.participants {
             let aside = participant.rejections().filter_map(|rejection| rejection.key.as_ref());
@@ -83,7 +84,9 @@ fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
                 Some(1) => {}
                 found => {
                     let (name, round) = (&site.name, receipt.round);
-                    broken(format!("an acknowledged update of {name} for round {round} is counted {found:?} times"))?;
+                    broken(format!(
+                        "an acknowledged update of {name} for round {round} is counted {found:?} times"
+                    ))?;
                 }
             }
         }
@@ -115,7 +118,11 @@ fn recompute(
         let behind = closed.round.index - since;
         let base = (behind > 0).then(|| open(complete[*since as usize].base.unwrap(), &signature));
         let exponent = rounds.asynchronous.map_or(0.0, |rules| rules.exponent);
-        parts.push((open(*weights, &signature), (name, *samples, (1.0 + f64::from(behind)).powf(-exponent)), base));
+        parts.push((
+            open(*weights, &signature),
+            (name, *samples, (1.0 + f64::from(behind)).powf(-exponent)),
+            base,
+        ));
     }
     let facts: Vec<_> = parts.iter().map(|(_, facts, _)| *facts).collect();
     let weights = eosfed_aggregation::weights(&rounds.weighting, rounds.max_share, &facts);

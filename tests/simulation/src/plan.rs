@@ -100,11 +100,20 @@ pub fn draw(rng: &mut ChaCha12Rng, count: usize) -> Plan {
 /// A plan in which all take part in every round, so that its result is always the same.
 #[must_use]
 pub fn complete(rng: &mut ChaCha12Rng, count: usize) -> Plan {
-    let strategies = ["{ name = \"fed-avg\" }", "{ name = \"fed-adam\", tau = 1e-3 }", "{ name = \"median\" }"];
+    let strategies =
+        ["{ name = \"fed-avg\" }", "{ name = \"fed-adam\", tau = 1e-3 }", "{ name = \"median\" }"];
     text(count, count, 2, strategies[rng.random_range(0..strategies.len())], "", "", 3)
 }
 
-fn text(min: usize, max: usize, rounds: u32, strategy: &str, extra: &str, admission: &str, attempts: u32) -> Plan {
+fn text(
+    min: usize,
+    max: usize,
+    rounds: u32,
+    strategy: &str,
+    extra: &str,
+    admission: &str,
+    attempts: u32,
+) -> Plan {
     let text = format!(
         r#"
         version = 1

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use eosfed_client::daemon::step::{Action, Ending, Event, Held, Outcome, Process, State, Update, resume, step};
+use eosfed_client::daemon::step::{
+    Action, Ending, Event, Held, Outcome, Process, State, Update, resume, step,
+};
 use eosfed_client::retry::{Course, course};
 use eosfed_common::assignment::{BlobRef, Directive, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{BandNormalisation, Energy};
@@ -86,12 +88,32 @@ struct Dead;
 impl Site {
     /// A machine that is up, with an empty journal.
     #[must_use]
-    pub fn new(name: InstitutionName, nature: Nature, folder: PathBuf, rng: ChaCha12Rng, deadly: u32) -> Self {
+    pub fn new(
+        name: InstitutionName,
+        nature: Nature,
+        folder: PathBuf,
+        rng: ChaCha12Rng,
+        deadly: u32,
+    ) -> Self {
         let state = State::default();
         let (journal, actions) = (State::default(), resume(&state));
         let (receipts, dropped, training_until) = (Vec::new(), Vec::new(), None);
         let keys = BTreeSet::new();
-        Self { name, up: true, nature, receipts, keys, dropped, journal, state, actions, training_until, folder, rng, deadly }
+        Self {
+            name,
+            up: true,
+            nature,
+            receipts,
+            keys,
+            dropped,
+            journal,
+            state,
+            actions,
+            training_until,
+            folder,
+            rng,
+            deadly,
+        }
     }
 
     /// Ends it, as a power cut does: all but the journal and the files is gone.
@@ -249,7 +271,8 @@ impl Site {
     fn make(&self, held: &Held) -> Update {
         let Work::Training(work) = &held.assignment.work else { panic!("no statistics are asked for") };
         let trainee = &held.assignment.trainee;
-        let (mut signature, mut tensors) = (trainee.signature(), trained(&held.assignment, work.seed, work.base));
+        let (mut signature, mut tensors) =
+            (trainee.signature(), trained(&held.assignment, work.seed, work.base));
         spoil(self.nature, &mut signature, &mut tensors);
         let file = self.folder.join(held.assignment.id.to_string());
         let digest = write(&file, &signature, &tensors).unwrap();

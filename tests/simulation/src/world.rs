@@ -112,7 +112,8 @@ impl World for Sphere {
         }
         let name = call_name(&call);
         let answer = self.coordinator.call(from, call);
-        let outcome = answer.as_ref().err().map_or_else(|| "ok".to_owned(), |refusal| refusal.reason.to_string());
+        let outcome =
+            answer.as_ref().err().map_or_else(|| "ok".to_owned(), |refusal| refusal.reason.to_string());
         self.note(&format!("{from}: {name}: {outcome}"));
         if self.rough && self.rng.random_ratio(1, 12) {
             self.note(&format!("{from}: the answer is lost"));
@@ -236,7 +237,9 @@ impl Federation {
             federation.plan(start, What::Site(site));
         }
         if rough {
-            for what in [What::CoordinatorDies, What::Sweep, What::DiskFull(true), What::ClockJumps, What::Attack] {
+            for what in
+                [What::CoordinatorDies, What::Sweep, What::DiskFull(true), What::ClockJumps, What::Attack]
+            {
                 federation.soon(what);
             }
         }
@@ -308,7 +311,14 @@ impl Federation {
     /// What the last event has caused at the coordinator.
     fn follow_up(&mut self) {
         if self.sphere.coordinator.core().is_none() {
-            if !self.events.iter().rev().take(200).flatten().any(|what| matches!(what, What::CoordinatorStarts)) {
+            if !self
+                .events
+                .iter()
+                .rev()
+                .take(200)
+                .flatten()
+                .any(|what| matches!(what, What::CoordinatorStarts))
+            {
                 let after = self.sphere.rng.random_range(1_000..30 * 60_000);
                 self.plan(after, What::CoordinatorStarts);
             }
@@ -316,7 +326,9 @@ impl Federation {
         }
         let changed = self.sphere.coordinator.with(|core| {
             let jobs = core.take_changed();
-            jobs.into_iter().filter(|id| core.job(id).is_ok_and(|job| job.task().is_some())).collect::<Vec<_>>()
+            jobs.into_iter()
+                .filter(|id| core.job(id).is_ok_and(|job| job.task().is_some()))
+                .collect::<Vec<_>>()
         });
         for id in changed.unwrap_or_default() {
             let after = self.sphere.rng.random_range(10..30_000);
@@ -344,7 +356,8 @@ impl Federation {
                 if self.sites[index].up {
                     // Now and then a machine is off for a day.
                     let away = rough && self.sphere.rng.random_ratio(1, 300);
-                    let pause = if away { pause + self.sphere.rng.random_range(0..86_400_000) } else { pause };
+                    let pause =
+                        if away { pause + self.sphere.rng.random_range(0..86_400_000) } else { pause };
                     self.plan(pause.max(1), What::Site(index));
                 } else {
                     self.sphere.note(&format!("site {index} dies"));
@@ -433,7 +446,9 @@ impl Federation {
         let other = (from + 1) % self.sites.len();
         let name = self.sites[from].name.clone();
         let token = LeaseToken::random(&mut self.sphere.rng);
-        let Some(Ok(Answer::Offers(offers))) = Some(self.sphere.coordinator.call(&name, Call::Poll)) else { return };
+        let Some(Ok(Answer::Offers(offers))) = Some(self.sphere.coordinator.call(&name, Call::Poll)) else {
+            return;
+        };
         let Some(offer) = offers.into_iter().next() else { return };
         let stolen = self.sites[other].receipts.last().map(|receipt| receipt.weights);
         let call = match stolen {

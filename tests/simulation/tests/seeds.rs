@@ -41,7 +41,8 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 /// Runs `check` for each seed, on all processors; panics with what was found, seed by seed.
 fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Violation> + Sync) -> Vec<Report> {
-    let (next, found, failed) = (AtomicU64::new(range.start), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
+    let (next, found, failed) =
+        (AtomicU64::new(range.start), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {

@@ -52,7 +52,9 @@ impl Job {
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
-                Contribution::Update { weights, samples, since, .. } => Some((name, *weights, *samples, *since)),
+                Contribution::Update { weights, samples, since, .. } => {
+                    Some((name, *weights, *samples, *since))
+                }
                 Contribution::Statistics(_) => None,
             })
             .collect();

@@ -109,7 +109,10 @@ fn rounds_pool_statistics_then_train_then_freeze() {
     let Work::Training(work) = offered(&second, "west").work else { panic!() };
     assert_eq!((work.base, work.schedule), (Some(blob("mean")), [0.5, 1.0]));
     let full = submitted(&submitted(&second, "west", 3).job, "east", 4).job;
-    assert_eq!(full.apply(Event::Aggregated(1, blob("stale"), None), NOW).unwrap_err().reason, Reason::WrongState);
+    assert_eq!(
+        full.apply(Event::Aggregated(1, blob("stale"), None), NOW).unwrap_err().reason,
+        Reason::WrongState
+    );
     let done = full.apply(Event::Aggregated(2, blob("final"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 1));
     let card = &done.frozen[0];

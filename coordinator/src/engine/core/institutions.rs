@@ -1,7 +1,9 @@
 //! What institutions ask of the engine: work, and to have its results admitted and counted.
 
 use eosfed_aggregation::{Operand, distance};
-use eosfed_common::assignment::{BlobRef, Directive, Lease, Progress, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{
+    BlobRef, Directive, Lease, Progress, StatisticsSubmission, UpdateSubmission,
+};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
@@ -26,7 +28,6 @@ impl Core {
             let volatile = volatile && attempt(job) == attempt(&outcome.job);
             Ok((answer, Change { volatile, ..state.settle(outcome, now)? }))
         })
-        
     }
 
     /// Lends an assignment, or gives the lease that is held already.
@@ -38,7 +39,6 @@ impl Core {
             let (outcome, lease) = state.job(&id.job)?.accept(id, LeaseToken::random(rng), now)?;
             Ok((lease, state.settle(outcome, now)?))
         })
-        
     }
 
     /// Notes that an institution does not want an assignment.

@@ -90,7 +90,8 @@ impl Core {
         options: Options,
     ) -> Result<Self, StoreError> {
         let state = store.load()?;
-        let live: Vec<_> = state.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id.clone()).collect();
+        let live: Vec<_> =
+            state.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id.clone()).collect();
         let core = Self {
             store,
             blobs,

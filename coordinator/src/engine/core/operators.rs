@@ -55,12 +55,7 @@ impl Core {
     ///
     /// # Errors
     /// A reason of the `TOKEN_` family.
-    pub fn redeem(
-        &self,
-        name: &InstitutionName,
-        secret: &str,
-        request_pem: &str,
-    ) -> Result<(), Refusal> {
+    pub fn redeem(&self, name: &InstitutionName, secret: &str, request_pem: &str) -> Result<(), Refusal> {
         self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?)))
     }
 
@@ -74,9 +69,7 @@ impl Core {
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| {
-            state.submit_job(free(state, rng), key, plan, by, now)
-        })
+        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, plan, by, now))
     }
 
     /// Stops a job for good.

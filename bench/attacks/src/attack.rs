@@ -1,0 +1,90 @@
+//! What attackers send.
+
+use eosfed_common::weights::Tensors;
+use rand_chacha::ChaCha12Rng;
+use rand_distr::{Distribution as _, StandardNormal};
+
+use crate::scene::{CLASSES, Pixel};
+
+/// An attack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attack {
+    /// Honest training on labels counted from the other end.
+    LabelFlip,
+    /// The honest step, backwards.
+    SignFlip,
+    /// The honest step, ten times as long.
+    Scaled,
+    /// Noise of deviation 1 on every weight.
+    Noise,
+    /// All attackers alike, 1.5 deviations below the mean of the honest (Baruch et al. 2019).
+    ALittle,
+    /// Not a number.
+    NotANumber,
+    /// An infinity.
+    Infinity,
+    /// Numbers too small for their exponent.
+    Denormals,
+    /// Nothing but zeros.
+    Zeros,
+}
+
+impl Attack {
+    /// All of them, with their names.
+    pub(crate) const ALL: [(Self, &'static str); 9] = [
+        (Self::LabelFlip, "label flip"),
+        (Self::SignFlip, "sign flip"),
+        (Self::Scaled, "scaled by 10"),
+        (Self::Noise, "Gaussian noise"),
+        (Self::ALittle, "a little is enough"),
+        (Self::NotANumber, "NaN"),
+        (Self::Infinity, "Inf"),
+        (Self::Denormals, "denormals"),
+        (Self::Zeros, "all zero"),
+    ];
+
+    /// The imagery that an attacker trains on.
+    #[must_use]
+    pub(crate) fn imagery(self, pixels: &[Pixel]) -> Vec<Pixel> {
+        let flip = |pixel: &Pixel| Pixel { class: CLASSES - 1 - pixel.class, ..*pixel };
+        if self == Self::LabelFlip { pixels.iter().map(flip).collect() } else { pixels.to_vec() }
+    }
+
+    /// What an attacker sends, who would honestly have sent `own` and knows what the others send.
+    #[must_use]
+    pub(crate) fn spoil(
+        self,
+        now: &Tensors,
+        own: &Tensors,
+        honest: &[Tensors],
+        rng: &mut ChaCha12Rng,
+    ) -> Tensors {
+        let each = |name: &String, values: &Vec<f32>, rng: &mut ChaCha12Rng| -> Vec<f32> {
+            let spoilt = values.iter().enumerate().map(|(index, value)| {
+                let now = now[name][index];
+                match self {
+                    Self::LabelFlip => *value,
+                    Self::SignFlip => now - (value - now),
+                    Self::Scaled => now + 10.0 * (value - now),
+                    Self::Noise => {
+                        let noise: f32 = StandardNormal.sample(rng);
+                        now + noise
+                    }
+                    Self::ALittle => {
+                        let others = honest.iter().map(|other| other[name][index]);
+                        let mean = others.clone().sum::<f32>() / honest.len() as f32;
+                        let squares = others.map(|other| (other - mean).powi(2)).sum::<f32>();
+                        mean - 1.5 * (squares / honest.len() as f32).sqrt()
+                    }
+                    Self::NotANumber => f32::NAN,
+                    Self::Infinity => f32::INFINITY,
+                    // Not two alike: the same bytes twice are refused as a replay.
+                    Self::Denormals => f32::from_bits(1 + index as u32),
+                    Self::Zeros => 0.0,
+                }
+            });
+            spoilt.collect()
+        };
+        own.iter().map(|(name, values)| (name.clone(), each(name, values, rng))).collect()
+    }
+}
