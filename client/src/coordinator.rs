@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use eosfed_common::assignment::{
-    Assignment, BlobRef, Directive, Lease, StatisticsSubmission, UpdateSubmission,
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
@@ -65,6 +65,11 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
     fn submit_statistics(
         &self,
         statistics: StatisticsSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Hands in scores; gives when they were first recorded.
+    fn submit_evaluation(
+        &self,
+        scores: EvaluationSubmission,
     ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
     /// Reports that an assignment failed here for good.
     fn report_failure(
@@ -194,6 +199,13 @@ impl Coordinator for GrpcCoordinator {
         let request = v1::SubmitStatisticsRequest::from(statistics);
         let v1::SubmitResponse { recorded_at } =
             answer(PATIENCE, self.participant().submit_statistics(request)).await?;
+        Ok(Timestamp(recorded_at))
+    }
+
+    async fn submit_evaluation(&self, scores: EvaluationSubmission) -> Result<Timestamp, Refusal> {
+        let request = v1::SubmitEvaluationRequest::from(scores);
+        let v1::SubmitResponse { recorded_at } =
+            answer(PATIENCE, self.participant().submit_evaluation(request)).await?;
         Ok(Timestamp(recorded_at))
     }
 

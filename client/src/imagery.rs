@@ -29,8 +29,12 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if let Err(error) = dataset.positions(&trainee.bands()) {
         problems.push(error.to_string());
     }
-    if dataset.is_empty(Split::Train) {
-        problems.push("its training part has no samples".to_owned());
+    let (part, name) = match assignment.work {
+        Work::Statistics | Work::Training(_) => (Split::Train, "training"),
+        Work::Evaluation(_) => (Split::Validation, "validation"),
+    };
+    if dataset.is_empty(part) {
+        problems.push(format!("its {name} part has no samples"));
     }
     if assignment.work != Work::Statistics {
         problems

@@ -159,28 +159,43 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
 pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
     let mut list = Listing::default();
-    let kind = assignment.trainee.kind();
-    list.unless(allow.job_kinds.contains(&kind), format!("`allow.job_kinds` lacks `{kind}`"));
-    let mode = match &assignment.work {
-        Work::Statistics => Mode::Rounds,
-        Work::Training(work) => work.mode,
-    };
-    list.unless(allow.modes.contains(&mode), format!("`allow.modes` lacks `{mode}`"));
+    list.kind(policy, assignment.kind());
     let task = assignment.trainee.task();
     list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
     for backbone in assignment.trainee.backbones() {
         list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
     }
+    match &assignment.work {
+        Work::Statistics => {
+            joint(policy, assignment, Mode::Rounds, &mut list);
+            list.leaves(policy, Leaving::Statistics);
+        }
+        Work::Training(work) => {
+            joint(policy, assignment, work.mode, &mut list);
+            training(policy, work, &mut list);
+        }
+        Work::Evaluation(_) => list.leaves(policy, Leaving::Metrics),
+    }
+    list.0
+}
+
+/// What the policy has against scoring specialists of which nothing is known yet.
+#[must_use]
+pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
+    let mut list = Listing::default();
+    list.kind(policy, JobKind::Evaluation);
+    list.leaves(policy, Leaving::Metrics);
+    list.0
+}
+
+/// How results of several institutions become one.
+fn joint(policy: &Policy, assignment: &Assignment, mode: Mode, list: &mut Listing) {
+    list.unless(policy.allow.modes.contains(&mode), format!("`allow.modes` lacks `{mode}`"));
     let (least, found) = (policy.min_institutions, assignment.min_institutions);
     list.unless(
         mode == Mode::OneShot || found >= least,
         format!("`min_institutions` is {least}, found `{found}`"),
     );
-    match &assignment.work {
-        Work::Statistics => list.leaves(policy, Leaving::Statistics),
-        Work::Training(work) => training(policy, work, &mut list),
-    }
-    list.0
 }
 
 fn training(policy: &Policy, work: &TrainingWork, list: &mut Listing) {
@@ -205,6 +220,10 @@ impl Listing {
         if !fine {
             self.0.push(objection.into());
         }
+    }
+
+    fn kind(&mut self, policy: &Policy, kind: JobKind) {
+        self.unless(policy.allow.job_kinds.contains(&kind), format!("`allow.job_kinds` lacks `{kind}`"));
     }
 
     fn leaves(&mut self, policy: &Policy, what: Leaving) {

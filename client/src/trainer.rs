@@ -46,18 +46,18 @@ pub struct Trainer {
 }
 
 impl TrainerCommand {
-    /// Starts `train TASK` with its log in `folder`.
+    /// Starts `COMMAND TASK` with its log in `folder`.
     ///
     /// # Errors
     /// Whatever the system gives.
-    pub fn start(&self, task: &Path, folder: &Path) -> io::Result<Trainer> {
+    pub fn start(&self, command: &str, task: &Path, folder: &Path) -> io::Result<Trainer> {
         let log = open_log(&folder.join(LOG))?;
         let mut words = self.launcher.iter().map(Path::new).chain([self.program.as_path()]);
         // There is always one word: the program.
         let first = words.next().unwrap_or(&self.program);
         let mut child = Command::new(first)
             .args(words)
-            .arg("train")
+            .arg(command)
             .arg(task)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -209,7 +209,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let words = ["sh", "-c", "sleep 60 & wait"].map(str::to_owned).to_vec();
         let command = TrainerCommand { launcher: words, program: "unused".into() };
-        let trainer = command.start(Path::new("task.json"), folder.path()).unwrap();
+        let trainer = command.start("train", Path::new("task.json"), folder.path()).unwrap();
         let process = trainer.process();
         reap(Process { start_ticks: process.start_ticks + 1, ..process }).await;
         assert!(is_running(process));

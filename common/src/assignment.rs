@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
-use crate::plan::{Mode, Training};
+use crate::plan::{JobKind, Mode, Training};
 use crate::refusal::Refusal;
 use crate::task::Keep;
 use crate::trainee::Trainee;
@@ -60,6 +60,30 @@ pub enum Work {
     Statistics,
     /// Training.
     Training(Box<TrainingWork>),
+    /// Scores of a frozen specialist on the validation part.
+    Evaluation(Box<EvaluationWork>),
+}
+
+impl Assignment {
+    /// The kind of job that it is of.
+    #[must_use]
+    pub const fn kind(&self) -> JobKind {
+        match self.work {
+            Work::Statistics | Work::Training(_) => self.trainee.kind(),
+            Work::Evaluation(_) => JobKind::Evaluation,
+        }
+    }
+}
+
+/// An assignment to score a frozen specialist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationWork {
+    /// Its weights.
+    pub weights: BlobRef,
+    /// Its normalisation, in the order of its bands.
+    pub normalisation: Vec<BandNormalisation>,
+    /// Width and height in pixels that tiles are resized to, if they are.
+    pub input_size: Option<u32>,
 }
 
 /// A training assignment.
@@ -142,6 +166,23 @@ pub struct UpdateSubmission {
     pub metrics: BTreeMap<String, f64>,
     /// The normalisation used, in the order of the model's bands.
     pub normalisation: Vec<BandNormalisation>,
+    /// Energy spent.
+    pub energy: Energy,
+}
+
+/// Scores of a frozen specialist at one institution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationSubmission {
+    /// Whose work this is.
+    pub assignment: AssignmentId,
+    /// Proof of holding the lease.
+    pub token: LeaseToken,
+    /// Makes repeating the call harmless.
+    pub key: IdempotencyKey,
+    /// Validation samples scored.
+    pub samples: u64,
+    /// Metrics, at most [`MAX_METRICS`].
+    pub metrics: BTreeMap<String, f64>,
     /// Energy spent.
     pub energy: Energy,
 }

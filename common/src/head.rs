@@ -158,16 +158,16 @@ impl HeadFile {
     /// File name of its weights.
     pub const WEIGHTS: &'static str = "head.safetensors";
 
-    /// The head that a plan asks for, over these encoders of this release.
+    /// The head that a plan asks for, over these encoders of this release; none if it trains nothing.
     #[must_use]
     pub fn planned(
         plan: &Plan,
         wanted: &HeadPlan,
         release: ReleaseNumber,
         encoders: Vec<HeadEncoder>,
-    ) -> Self {
-        let training = &plan.training;
-        Self {
+    ) -> Option<Self> {
+        let (model, training) = (plan.model.as_ref()?, plan.training.as_ref()?);
+        Some(Self {
             name: plan.name.clone(),
             release,
             release_folder: String::new(),
@@ -177,9 +177,9 @@ impl HeadFile {
                 Method::Fusion => wanted.composition,
                 Method::MeanLogits | Method::Router => Composition::default(),
             },
-            task: plan.model.task,
-            classes: plan.model.classes.clone(),
-            target: plan.model.target.clone(),
+            task: model.task,
+            classes: model.classes.clone(),
+            target: model.target.clone(),
             input_size: training.input_size,
             samples: 0,
             training: Some(HeadTraining {
@@ -191,7 +191,7 @@ impl HeadFile {
                 class_weights: training.class_weights,
                 seed: plan.seed,
             }),
-        }
+        })
     }
 
     /// Whether it can be: encoders that are fed completely, and maps that can be composed.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Energy};
+use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::trainee::Trainee;
 
@@ -129,6 +130,26 @@ impl TrainTask {
     }
 }
 
+/// One evaluation of a specialist, as the daemon writes it to `task.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationTask {
+    /// The specialist's network.
+    pub model: ModelSpec,
+    /// Its weights, a safetensors file of exactly its signature.
+    pub weights: PathBuf,
+    /// Its normalisation, in the order of its bands.
+    pub normalisation: Vec<BandNormalisation>,
+    /// Width and height in pixels that tiles are resized to, if they are.
+    pub input_size: Option<u32>,
+    /// The institution's `dataset.toml`.
+    pub dataset: PathBuf,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Threads for computing and decoding; `None`: all processors.
+    pub threads: Option<u32>,
+}
+
 /// A line that the trainer prints. Unknown events are an error: both programs are of one release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
@@ -168,9 +189,10 @@ pub enum TrainerEvent {
         /// Validation metrics by name; empty without validation samples.
         metrics: BTreeMap<String, f64>,
     },
-    /// The task is done and the weights are on disk.
+    /// The task is done; of a training, the weights are on disk.
     Finished {
-        /// Training samples that the weights have learned from (the weight in an average).
+        /// Training samples that the weights have learned from (the weight in an average); of an
+        /// evaluation, the samples scored.
         samples: u64,
         /// Steps done.
         steps: u64,

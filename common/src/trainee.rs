@@ -18,7 +18,7 @@ pub enum Trainee {
 }
 
 impl Trainee {
-    /// The kind of job that trains it.
+    /// The kind of job that trains it; evaluations are of what is trained already.
     #[must_use]
     pub const fn kind(&self) -> JobKind {
         match self {

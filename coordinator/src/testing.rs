@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_aggregation::Operand;
-use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{
+    Assignment, BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
@@ -15,7 +17,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
 use crate::domain::institution::{Enrolment, Institution};
-use crate::domain::{Change, Federation, Outcome, ScreenedStatistics, ScreenedUpdate};
+use crate::domain::{Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
@@ -104,6 +106,19 @@ pub(crate) const DOWNSTREAM: &str = r#"
     learning_rate = 1e-3
 "#;
 
+/// Scores of the specialists of [`ONE_SHOT`].
+pub(crate) const EVALUATION: &str = r#"
+    version = 1
+    name = "cross-site scores"
+    kind = "evaluation"
+    mode = "rounds"
+    [evaluation]
+    [participation]
+    min = 1
+    max = 2
+    deadline = "30m"
+"#;
+
 pub(crate) fn name(text: &str) -> InstitutionName {
     text.parse().unwrap()
 }
@@ -180,8 +195,13 @@ pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> Screene
 
 /// A one-shot job to which west and east have submitted; its last step is not settled yet.
 pub(crate) fn finished_one_shot(federation: &Federation) -> Outcome {
+    finished(federation, ONE_SHOT)
+}
+
+/// As [`finished_one_shot`], of a plan like [`ONE_SHOT`].
+pub(crate) fn finished(federation: &Federation, plan: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let (_, change) = submit(federation, ONE_SHOT);
+    let (_, change) = submit(federation, plan);
     let mut outcome = Outcome { job: change.jobs[0].clone(), frozen: Vec::new() };
     for (seed, institution) in (1..).zip(["west", "east"]) {
         let assignment = outcome.job.assignment(&name(institution)).unwrap();
@@ -191,4 +211,16 @@ pub(crate) fn finished_one_shot(federation: &Federation) -> Outcome {
         (outcome, _) = after.job.submit_update(screened(update, &assignment, &path), NOW).unwrap();
     }
     outcome
+}
+
+pub(crate) fn evaluation(assignment: &Assignment, token: &LeaseToken, accuracy: f64) -> ScreenedEvaluation {
+    let submission = EvaluationSubmission {
+        assignment: assignment.id.clone(),
+        token: token.clone(),
+        key: key(500 + u64::from(assignment.id.round)),
+        samples: 12,
+        metrics: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
+        energy: Energy::default(),
+    };
+    ScreenedEvaluation::screen(submission).unwrap()
 }

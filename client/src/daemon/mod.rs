@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eosfed_common::assignment::Assignment;
+use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::clock::Clock;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::model::Backbone;
@@ -37,7 +37,7 @@ use crate::trainer::{TrainerCommand, reap};
 use heart::{Heart, Tracker};
 use step::{Action, Ending, Event, Held, resume, step};
 
-pub use step::{Outcome, Process, State, Update};
+pub use step::{Outcome, Process, Scores, State, Update};
 pub use stop::{Stop, StopSender, stop};
 
 /// The journal's file name in the state folder.
@@ -300,10 +300,10 @@ fn tell(ending: &Ending) {
 
 fn describe(assignment: &Assignment) -> String {
     let trainee = &assignment.trainee;
-    let kind = if assignment.work == eosfed_common::assignment::Work::Statistics {
-        "statistics"
-    } else {
-        "training"
+    let kind = match assignment.work {
+        Work::Statistics => "statistics",
+        Work::Training(_) => "training",
+        Work::Evaluation(_) => "evaluation",
     };
     format!("{kind} for `{}`: {}, {}", assignment.job_name, trainee.task(), trainee.bands().join(" "))
 }

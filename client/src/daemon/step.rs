@@ -9,7 +9,7 @@
 //!      `----------> Measuring ----------------------------------'
 //! ```
 //!
-//! From each state but `Idle`, a coordinator that no longer wants the work leads back to `Idle`. What
+//! An evaluation goes the way of a training and hands in scores. From each state but `Idle`, a coordinator that no longer wants the work leads back to `Idle`. What
 //! to do in a state follows from the state alone ([`resume`]), so a restart is not a special case.
 //! No timers, no I/O: retries and waiting are the affair of the activities.
 
@@ -65,6 +65,17 @@ pub struct Update {
     pub energy: Energy,
 }
 
+/// What a frozen specialist was found to do here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Validation samples scored.
+    pub samples: u64,
+    /// The scores.
+    pub metrics: BTreeMap<String, f64>,
+    /// Energy spent.
+    pub energy: Energy,
+}
+
 /// What there is to hand in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -73,6 +84,8 @@ pub enum Outcome {
     Update(Box<Update>),
     /// Moments of each band.
     Statistics(Vec<BandMoments>),
+    /// Scores of a frozen specialist.
+    Scores(Scores),
     /// It failed here for good, for this reason.
     Failure(String),
 }
@@ -160,6 +173,8 @@ pub enum Event {
     TrainerStarted(Process),
     /// It has finished and its weights are good.
     Finished(Box<Update>),
+    /// It has scored what it was to score.
+    Scored(Scores),
     /// It ended without a result.
     TrainerDied(String),
     /// The statistics are computed.
@@ -240,6 +255,7 @@ pub fn step(state: State, event: Event, now: Timestamp) -> (State, Vec<Action>) 
             (State::Training { held, deaths, process: Some(process) }, Vec::new())
         }
         (State::Training { held, .. }, Event::Finished(update)) => hand_in(held, Outcome::Update(update)),
+        (State::Training { held, .. }, Event::Scored(scores)) => hand_in(held, Outcome::Scores(scores)),
         (State::Training { held, deaths, .. }, Event::TrainerDied(_)) if deaths < MAX_DEATHS => {
             enter(State::Training { held, deaths: deaths + 1, process: None })
         }

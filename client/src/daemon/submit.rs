@@ -1,12 +1,12 @@
 //! Handing in what there is, again and again until the coordinator has answered for good. The same
 //! idempotency key goes with each try, so that no more than one is counted.
 
-use eosfed_common::assignment::{StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::heart::{Tracker, flush, lost};
-use super::step::{Event, Held, Outcome, State, Update};
+use super::step::{Event, Held, Outcome, Scores, State, Update};
 use super::work::Beside;
 use super::{Daemon, DaemonError, Flow};
 use crate::coordinator::Coordinator;
@@ -84,6 +84,11 @@ async fn hand_in<C: Coordinator>(
         Outcome::Statistics(bands) => {
             let submission = StatisticsSubmission { assignment: id, token, key, bands: bands.clone() };
             coordinator.submit_statistics(submission).await
+        }
+        Outcome::Scores(Scores { samples, metrics, energy }) => {
+            let (samples, metrics, energy) = (*samples, metrics.clone(), *energy);
+            let scores = EvaluationSubmission { assignment: id, token, key, samples, metrics, energy };
+            coordinator.submit_evaluation(scores).await
         }
         Outcome::Failure(why) => {
             tracing::warn!(assignment = %id, "reporting that it failed here: {why}");

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::assignment::{CurvePoint, MAX_METRICS, Work};
-use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::assignment::{CurvePoint, EvaluationWork, MAX_METRICS, TrainingWork, Work};
+use eosfed_common::task::{EvaluationTask, InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write_atomically;
 
 use super::heart::Heart;
-use super::step::{Event, Held, Update};
+use super::step::{Event, Held, Scores, Update};
 use super::work::{BASE, Beside};
 use super::{Daemon, DaemonError, Flow, io_error};
 use crate::coordinator::Coordinator;
@@ -24,12 +24,13 @@ impl<C: Coordinator> Daemon<C> {
         let held = self.held();
         let folder = self.folder(&held)?;
         let Some(task) = self.task(&held, &folder) else {
-            return Ok(Flow::Event(Event::Failed("this is no training".to_owned())));
+            return Ok(Flow::Event(Event::Failed(
+                "there is nothing to train or to score in this".to_owned(),
+            )));
         };
         let file = folder.join("task.json");
-        let json = serde_json::to_vec_pretty(&task).expect("a task is plain data");
-        write_atomically(&file, &json).map_err(io_error(&file))?;
-        let mut trainer = match self.parts.trainer.start(&file, &folder) {
+        write_atomically(&file, &task.json()).map_err(io_error(&file))?;
+        let mut trainer = match self.parts.trainer.start(task.command(), &file, &folder) {
             Ok(trainer) => trainer,
             Err(error) => {
                 let program = self.parts.trainer.program.display();
@@ -39,7 +40,7 @@ impl<C: Coordinator> Daemon<C> {
         drop(self.apply(Event::TrainerStarted(trainer.process()))?);
         let mut heart = self.heart(&held);
         match self.attend(&mut trainer, &mut heart).await? {
-            Attended::Closed(last) => self.conclude(trainer, last, &task, &folder).await,
+            Attended::Closed(last) => self.conclude(trainer, last, task, &folder).await,
             Attended::Ended(flow) => {
                 trainer.stop().await;
                 Ok(flow)
@@ -47,8 +48,28 @@ impl<C: Coordinator> Daemon<C> {
         }
     }
 
-    fn task(&self, held: &Held, folder: &Path) -> Option<TrainTask> {
-        let Work::Training(work) = &held.assignment.work else { return None };
+    fn task(&self, held: &Held, folder: &Path) -> Option<Task> {
+        match &held.assignment.work {
+            Work::Statistics => None,
+            Work::Training(work) => Some(Task::Train(Box::new(self.training(held, work, folder)))),
+            Work::Evaluation(work) => self.evaluation(held, work, folder).map(Box::new).map(Task::Evaluate),
+        }
+    }
+
+    fn evaluation(&self, held: &Held, work: &EvaluationWork, folder: &Path) -> Option<EvaluationTask> {
+        let Trainee::Specialist(model) = &held.assignment.trainee else { return None };
+        Some(EvaluationTask {
+            model: model.clone(),
+            weights: folder.join(BASE),
+            normalisation: work.normalisation.clone(),
+            input_size: work.input_size,
+            dataset: self.parts.dataset.clone(),
+            device: self.parts.device,
+            threads: self.parts.threads,
+        })
+    }
+
+    fn training(&self, held: &Held, work: &TrainingWork, folder: &Path) -> TrainTask {
         let initial = match work.base {
             Some(_) => InitialWeights::File(folder.join(BASE)),
             None => match self.pretrained(&held.assignment.trainee) {
@@ -60,7 +81,7 @@ impl<C: Coordinator> Daemon<C> {
             Trainee::Specialist(_) => None,
             Trainee::Head(_) => Some(self.parts.site.release(&held.assignment.id.job)),
         };
-        Some(TrainTask {
+        TrainTask {
             trainee: held.assignment.trainee.clone(),
             release,
             training: work.settings.clone(),
@@ -73,7 +94,7 @@ impl<C: Coordinator> Daemon<C> {
             device: self.parts.device,
             threads: self.parts.threads,
             output: folder.to_owned(),
-        })
+        }
     }
 
     /// The file that a specialist's encoder starts from, if the settings name one.
@@ -142,7 +163,7 @@ impl<C: Coordinator> Daemon<C> {
         &self,
         mut trainer: Trainer,
         last: Option<TrainerEvent>,
-        task: &TrainTask,
+        task: Task,
         folder: &Path,
     ) -> Result<Flow, DaemonError> {
         let status = trainer.end().await.map_err(io_error(folder))?;
@@ -155,17 +176,52 @@ impl<C: Coordinator> Daemon<C> {
                 let leave = self.policy()?.lets_out(Leaving::Metrics);
                 let finite = metrics.into_iter().filter(|(_, value)| leave && value.is_finite());
                 let metrics = finite.take(MAX_METRICS).collect();
-                let file = folder.join(TrainTask::WEIGHTS);
-                let update =
-                    |weights| Update { file: file.clone(), weights, samples, metrics, normalisation, energy };
-                match check(&file, &task.trainee).await {
-                    Ok(weights) => Event::Finished(Box::new(update(weights))),
-                    Err(why) => Event::Failed(why),
+                match task {
+                    Task::Evaluate(_) => Event::Scored(Scores { samples, metrics, energy }),
+                    Task::Train(task) => {
+                        let file = folder.join(TrainTask::WEIGHTS);
+                        match check(&file, &task.trainee).await {
+                            Ok(weights) => Event::Finished(Box::new(Update {
+                                file,
+                                weights,
+                                samples,
+                                metrics,
+                                normalisation,
+                                energy,
+                            })),
+                            Err(why) => Event::Failed(why),
+                        }
+                    }
                 }
             }
             _ => Event::TrainerDied(describe(status, folder)),
         };
         Ok(Flow::Event(event))
+    }
+}
+
+/// What the trainer is to do.
+enum Task {
+    Train(Box<TrainTask>),
+    Evaluate(Box<EvaluationTask>),
+}
+
+impl Task {
+    /// The trainer's command for it.
+    const fn command(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Evaluate(_) => "evaluate",
+        }
+    }
+
+    /// Its file.
+    fn json(&self) -> Vec<u8> {
+        let json = match self {
+            Self::Train(task) => serde_json::to_vec_pretty(task),
+            Self::Evaluate(task) => serde_json::to_vec_pretty(task),
+        };
+        json.expect("a task is plain data")
     }
 }
 

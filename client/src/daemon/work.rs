@@ -29,7 +29,7 @@ pub(super) enum Beside<T> {
     End,
 }
 
-/// The starting weights' file in an assignment's folder.
+/// The file of the weights to start from, or to score, in an assignment's folder.
 pub(super) const BASE: &str = "base.safetensors";
 
 impl<C: Coordinator> Daemon<C> {
@@ -70,7 +70,7 @@ impl<C: Coordinator> Daemon<C> {
         let checked = WeightsFile::open(&base_file).and_then(|file| file.check(&signature).map(drop));
         Ok(Flow::Event(match checked {
             Ok(()) => Event::Fetched,
-            Err(error) => Event::Failed(format!("the starting weights do not fit the model: {error}")),
+            Err(error) => Event::Failed(format!("the coordinator's weights do not fit the model: {error}")),
         }))
     }
 
@@ -145,6 +145,7 @@ fn base(work: &Work) -> Option<BlobRef> {
             let TrainingWork { base, .. } = training.as_ref();
             *base
         }
+        Work::Evaluation(evaluation) => Some(evaluation.weights),
     }
 }
 

@@ -11,7 +11,7 @@ use eosfed_common::plan::{HeadPlan, Mode, Normalisation, Plan};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
-use super::{Approval, Leaving, Policy, objections};
+use super::{Approval, Leaving, Policy, objections, objections_to_evaluation};
 
 /// What the policy allows, a sentence each.
 #[must_use]
@@ -53,6 +53,10 @@ fn words<T: Display>(what: &str, list: impl IntoIterator<Item = T>) -> String {
 /// Never for a plan that [`Plan::parse`] has made.
 pub fn explain_plan(policy: &Policy, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, InvalidId> {
     let mut findings = Vec::new();
+    if plan.evaluation.is_some() {
+        let what = "scores of specialists (each decides about `allow.tasks` and `allow.backbones`)";
+        findings.push((what.to_owned(), objections_to_evaluation(policy)));
+    }
     for specialist in &plan.specialists {
         let Some(model) = plan.model_of(specialist) else { continue };
         let who = specialist.institution.as_ref().map_or_else(String::new, |name| format!(" at {name}"));
@@ -63,8 +67,11 @@ pub fn explain_plan(policy: &Policy, plan: &Plan) -> Result<Vec<(String, Vec<Str
         }
     }
     if let Some(head) = &plan.head {
-        for (_, work) in works(plan) {
-            let assignment = assignment(plan, None, Trainee::Head(Box::new(head_of(plan, head))), work)?;
+        let over = head_of(plan, head).into_iter();
+        for (over, (_, work)) in
+            over.flat_map(|over| works(plan).into_iter().map(move |work| (over.clone(), work)))
+        {
+            let assignment = assignment(plan, None, Trainee::Head(Box::new(over)), work)?;
             let what = "training of a head (the release under it decides about `allow.backbones`)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
         }
@@ -73,14 +80,15 @@ pub fn explain_plan(policy: &Policy, plan: &Plan) -> Result<Vec<(String, Vec<Str
 }
 
 /// A plan's head over a release of which nothing is known yet.
-fn head_of(plan: &Plan, head: &HeadPlan) -> HeadOver {
+fn head_of(plan: &Plan, head: &HeadPlan) -> Option<HeadOver> {
     let number = head.release.unwrap_or(ReleaseNumber(1));
     let release =
         ReleaseManifest { number, created_at: Timestamp(0), note: String::new(), specialists: Vec::new() };
-    HeadOver { head: HeadFile::planned(plan, head, number, Vec::new()), release }
+    Some(HeadOver { head: HeadFile::planned(plan, head, number, Vec::new())?, release })
 }
 
 fn works(plan: &Plan) -> Vec<(&'static str, Work)> {
+    let Some(settings) = plan.training.clone() else { return Vec::new() };
     let training = TrainingWork {
         mode: plan.mode,
         strategy: plan.rounds.as_ref().map(|rounds| rounds.strategy.name().to_owned()),
@@ -90,7 +98,7 @@ fn works(plan: &Plan) -> Vec<(&'static str, Work)> {
         seed: plan.seed,
         schedule: [0.0, 1.0],
         keep: Keep::Last,
-        settings: plan.training.clone(),
+        settings,
     };
     let training = ("training", Work::Training(Box::new(training)));
     match plan.normalisation {

@@ -21,6 +21,7 @@ pub(crate) struct Inner {
     pub(crate) assignment: Option<Assignment>,
     pub(crate) updates: BTreeMap<String, v1::SubmitUpdateRequest>,
     pub(crate) statistics: Vec<v1::SubmitStatisticsRequest>,
+    pub(crate) scores: Vec<v1::SubmitEvaluationRequest>,
     pub(crate) failures: Vec<String>,
     pub(crate) refusals: Vec<v1::Refusal>,
     pub(crate) points: Vec<v1::CurvePoint>,
@@ -147,6 +148,17 @@ impl Participant for Fake {
         let request = request.into_inner();
         let mut inner = self.holder(&request.lease_token)?;
         inner.statistics.push(request);
+        inner.assignment = None;
+        Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))
+    }
+
+    async fn submit_evaluation(
+        &self,
+        request: Request<v1::SubmitEvaluationRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        let request = request.into_inner();
+        let mut inner = self.holder(&request.lease_token)?;
+        inner.scores.push(request);
         inner.assignment = None;
         Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))
     }

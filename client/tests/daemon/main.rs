@@ -8,7 +8,8 @@ mod world;
 use std::collections::BTreeSet;
 
 use eosfed_client::daemon::State;
-use eosfed_common::assignment::{Assignment, BlobRef, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
+use eosfed_common::card::BandNormalisation;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
@@ -115,6 +116,28 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
     world.run().await;
     assert_eq!(world.fake.get().updates.len(), 1);
     assert_eq!(world.fake.get().tokens.len(), 1, "one lease was enough");
+}
+
+#[tokio::test]
+async fn a_frozen_specialist_is_fetched_and_scored() {
+    let weights = std::fs::read(&WEIGHTS.1).unwrap();
+    let blob = BlobRef { digest: Digest::of(&weights), size: weights.len() as u64 };
+    let normalisation = vec![BandNormalisation { band: "red".to_owned(), mean: 1.0, std: 2.0 }];
+    let work = EvaluationWork { weights: blob, normalisation, input_size: None };
+    let assignment = Assignment { work: Work::Evaluation(Box::new(work)), ..training() };
+    // It is called to evaluate, and the weights are where the task says.
+    let script = format!(
+        "{STARTED}[ \"$1\" = evaluate ] && grep -q base.safetensors \"$2\" && [ -s \"$out/base.safetensors\" ] || exit 9\n{}",
+        r#"echo '{"event":"finished","samples":3,"steps":0,"normalisation":[],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'"#
+    );
+    let world = World::new(assignment, &script).await;
+    let policy = |kinds: &str| POLICY.replace("job_kinds = [\"specialist\"]", kinds);
+    world.site().write("policy.toml", policy("job_kinds = [\"evaluation\"]").as_bytes()).unwrap();
+    world.fake.get().blobs.insert(blob.digest.to_string(), weights);
+    world.run().await;
+    let inner = world.fake.get();
+    assert_eq!((inner.scores.len(), inner.updates.len()), (1, 0));
+    assert_eq!((inner.scores[0].samples, inner.scores[0].metrics[0].value), (3, 0.8));
 }
 
 #[tokio::test]

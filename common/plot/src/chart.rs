@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use super::{FONT, PlotError, palette, register_font, save};
 
-const SIZE: (u32, u32) = (960, 540);
+pub(super) const SIZE: (u32, u32) = (960, 540);
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,10 +111,13 @@ pub fn bar_chart(
     })
 }
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
-type Failure = Box<dyn std::error::Error>;
+pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+pub(super) type Failure = Box<dyn std::error::Error>;
 
-fn draw(path: &Path, content: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> Result<(), PlotError> {
+pub(super) fn draw(
+    path: &Path,
+    content: impl FnOnce(&Area<'_>) -> Result<(), Failure>,
+) -> Result<(), PlotError> {
     register_font();
     let mut pixels = vec![255; (SIZE.0 * SIZE.1 * 3) as usize];
     let drawn = (|| {
@@ -134,7 +137,11 @@ fn distinct(n: usize) -> Vec<[u8; 3]> {
 }
 
 /// The range of all values with a margin; never empty.
-fn range(path: &Path, values: impl Iterator<Item = f64>, margin: f64) -> Result<Range<f64>, PlotError> {
+pub(super) fn range(
+    path: &Path,
+    values: impl Iterator<Item = f64>,
+    margin: f64,
+) -> Result<Range<f64>, PlotError> {
     let fail = |reason: String| PlotError::Input { path: path.to_owned(), reason };
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values {

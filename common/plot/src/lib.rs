@@ -1,13 +1,15 @@
-//! The charts that EoS-Fed programs write: training curves, bars, and image | truth | prediction
+//! The charts that EoS-Fed programs write: training curves, bars, heat maps, and image | truth | prediction
 //! sheets. PNG only, with an embedded font, so that nothing needs to be installed to draw or to look.
 
 mod chart;
+mod heat;
 mod sheet;
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 pub use chart::{Series, bar_chart, line_chart};
+pub use heat::heat_map;
 pub use sheet::{Legend, Picture, sheet};
 
 const FONT: &str = "eosfed";

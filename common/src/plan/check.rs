@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
-    AdmissionPlan, Asynchronous, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan, Normalisation,
-    PLAN_VERSION, Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy, Weighting,
+    AdmissionPlan, Asynchronous, EvaluationPlan, Floor, HeadPlan, JobKind, Loss, Mode, ModelPlan,
+    Normalisation, PLAN_VERSION, Plan, Precision, Problem, ReleasePolicy, RoundsPlan, ServerPlan, Strategy,
+    Training, Weighting,
 };
 use crate::duration;
 use crate::head::Method;
@@ -20,17 +21,66 @@ const MAX_WORD: usize = 64;
 pub(super) fn problems(plan: &Plan) -> Vec<Problem> {
     let mut report = Report::default();
     head(plan, &mut report);
-    model(plan, &mut report);
     match plan.kind {
-        JobKind::Specialist => specialists(plan, &mut report),
-        JobKind::Downstream => downstream(plan, &mut report),
+        JobKind::Evaluation => {
+            evaluation(plan, &mut report);
+            participation(plan, &mut report);
+        }
+        JobKind::Specialist | JobKind::Downstream => trained(plan, &mut report),
     }
-    participation(plan, &mut report);
-    rounds(plan, &mut report);
-    admission(plan, &mut report);
-    normalisation(plan, &mut report);
-    training(plan, &mut report);
     report.0
+}
+
+/// The rules of a job that trains something.
+fn trained(plan: &Plan, report: &mut Report) {
+    report.rule(plan.evaluation.is_none(), "evaluation", "absent in a job that trains", "a table");
+    match &plan.model {
+        Some(part) => model(plan, part, report),
+        None => report.rule(false, "model", "given in a job that trains", "nothing"),
+    }
+    match plan.kind {
+        JobKind::Specialist => specialists(plan, report),
+        JobKind::Downstream | JobKind::Evaluation => downstream(plan, report),
+    }
+    participation(plan, report);
+    rounds(plan, report);
+    admission(plan, report);
+    normalisation(plan, report);
+    match &plan.training {
+        Some(part) => training(plan, part, report),
+        None => report.rule(false, "training", "given in a job that trains", "nothing"),
+    }
+}
+
+/// What only evaluations have, and what they do not.
+fn evaluation(plan: &Plan, report: &mut Report) {
+    let rule = "`rounds` in an evaluation, which has a round for each specialist";
+    report.rule(plan.mode == Mode::Rounds, "mode", rule, plan.mode);
+    for (key, there) in [
+        ("model", plan.model.is_some()),
+        ("specialist", !plan.specialists.is_empty()),
+        ("head", plan.head.is_some()),
+        ("rounds", plan.rounds.is_some()),
+        ("training", plan.training.is_some()),
+        ("admission", plan.admission != AdmissionPlan::default()),
+        ("normalisation", plan.normalisation != Normalisation::Local),
+    ] {
+        report.rule(!there, key, "absent in an evaluation: specialists are scored as they are", "a table");
+    }
+    let rule = "`manual` in an evaluation, which makes no specialist";
+    report.rule(plan.release == ReleasePolicy::Manual, "release", rule, "auto");
+    let rule = "1, the default, in an evaluation: a specialist that nobody can score is passed over";
+    let attempts = plan.participation.attempts;
+    report.rule([1, super::default_attempts()].contains(&attempts), "participation.attempts", rule, attempts);
+    match &plan.evaluation {
+        None => report.rule(false, "evaluation", "given in an evaluation job", "nothing"),
+        Some(EvaluationPlan { release: _, specialists }) => {
+            let distinct: BTreeSet<_> = specialists.iter().collect();
+            let repeated = specialists.len() - distinct.len();
+            let found = format!("{repeated} repeated");
+            report.rule(repeated == 0, "evaluation.specialists", "without repetition", found);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -79,11 +129,11 @@ fn head(plan: &Plan, report: &mut Report) {
     }
 }
 
-fn model(plan: &Plan, report: &mut Report) {
-    let ModelPlan { backbone, task, classes, target } = &plan.model;
+fn model(plan: &Plan, model: &ModelPlan, report: &mut Report) {
+    let ModelPlan { backbone, task, classes, target } = model;
     let (rule, found) = match plan.kind {
         JobKind::Specialist => ("given in a job for specialists", "nothing".to_owned()),
-        JobKind::Downstream => {
+        JobKind::Downstream | JobKind::Evaluation => {
             let found = backbone.map_or_else(String::new, |backbone| backbone.to_string());
             ("absent in a downstream job, whose encoders are the release's", found)
         }
@@ -114,7 +164,7 @@ fn downstream(plan: &Plan, report: &mut Report) {
         None => report.rule(false, "head", "given in a downstream job", "nothing"),
         Some(head) => head_plan(head, report),
     }
-    let training = &plan.training;
+    let Some(training) = &plan.training else { return };
     let rule = "absent in a downstream job, where each pass shows every sample in all eight orientations";
     report.rule(training.augment.is_empty(), "training.augment", rule, training.augment.len());
     report.rule(training.crop.is_none(), "training.crop", rule, training.crop.unwrap_or_default());
@@ -354,8 +404,7 @@ fn normalisation(plan: &Plan, report: &mut Report) {
     }
 }
 
-fn training(plan: &Plan, report: &mut Report) {
-    let training = &plan.training;
+fn training(plan: &Plan, training: &Training, report: &mut Report) {
     report.range("training.epochs", 1..=10_000, training.epochs);
     report.range("training.batch_size", 1..=4096, training.batch_size);
     let rate = training.learning_rate;
@@ -374,8 +423,9 @@ fn training(plan: &Plan, report: &mut Report) {
         let size = training.input_size.unwrap_or(side);
         report.rule(side <= size, "training.crop", format!("at most `training.input_size`, {size}"), side);
     }
-    let task = plan.model.task;
-    for loss in &training.loss {
+    for (task, loss) in
+        plan.model.iter().flat_map(|model| training.loss.iter().map(|loss| (model.task, loss)))
+    {
         let fitting: Vec<_> = Loss::of(task).iter().map(|loss| loss.name()).collect();
         let rule = format!("of those for {task}: {}", fitting.join(", "));
         report.rule(Loss::of(task).contains(loss), "training.loss", rule, loss.name());
@@ -554,6 +604,50 @@ mod tests {
         }
         let alone = problems_after(&[("[participation]", "[head]\nbands = [\"red\"]\n[participation]")]);
         assert!(alone.len() == 1 && alone[0].contains("`head` must be absent"), "{alone:?}");
+    }
+
+    const EVALUATION: &str = r#"
+        version = 1
+        name = "cross-site scores"
+        kind = "evaluation"
+        mode = "rounds"
+        [evaluation]
+        specialists = ["west-rgb", "east"]
+        [participation]
+        min = 1
+        max = 3
+        deadline = "2h"
+    "#;
+
+    #[test]
+    fn a_plan_for_scores_is_accepted_and_each_of_its_rules_can_fail() {
+        let plan = Plan::parse(EVALUATION).unwrap();
+        assert_eq!(Plan::parse(&toml::to_string(&plan).unwrap()).unwrap(), plan);
+        for (from, to) in [
+            ("[evaluation]\n        specialists = [\"west-rgb\", \"east\"]", ""),
+            ("\"east\"", "\"west-rgb\""),
+            ("mode = \"rounds\"", "mode = \"one-shot\""),
+            (
+                "[participation]",
+                "[model]\ntask = \"segmentation\"\nclasses = [\"a\", \"b\"]\n[participation]",
+            ),
+            (
+                "[participation]",
+                "[training]\nepochs = 1\nbatch_size = 1\nlearning_rate = 0.1\n[participation]",
+            ),
+            ("[participation]", "[admission]\nmax_samples = 9\n[participation]"),
+            ("max = 3", "max = 3\nattempts = 5"),
+            ("max = 3", "max = 0"),
+        ] {
+            let text = EVALUATION.replace(from, to);
+            assert_ne!(text, EVALUATION, "{from}");
+            match Plan::parse(&text) {
+                Err(PlanError::Rules(problems)) => assert!(!problems.is_empty(), "{to}: {problems:?}"),
+                other => panic!("{to}: {other:?}"),
+            }
+        }
+        let training = problems_after(&[("[training]", "[evaluation]\n[training]")]);
+        assert!(training.len() == 1 && training[0].contains("`evaluation` must be absent"), "{training:?}");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum JobKind {
     Specialist,
     /// Train a head over the frozen specialists of a release, in rounds: only what is learned travels.
     Downstream,
+    /// Score frozen specialists on the institutions' imagery: only metrics travel.
+    Evaluation,
 }
 
 impl fmt::Display for JobKind {
@@ -39,6 +41,7 @@ impl fmt::Display for JobKind {
         f.pad(match self {
             Self::Specialist => "specialist",
             Self::Downstream => "downstream",
+            Self::Evaluation => "evaluation",
         })
     }
 }
@@ -109,6 +112,17 @@ pub struct HeadPlan {
     /// How maps are fused (method `fusion`).
     #[serde(default)]
     pub composition: Composition,
+}
+
+/// Which frozen specialists are scored, a round for each; only in evaluation jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationPlan {
+    /// The release that they are of; absent: the latest version of each in the registry.
+    pub release: Option<ReleaseNumber>,
+    /// Which; empty: all.
+    #[serde(default)]
+    pub specialists: Vec<SpecialistName>,
 }
 
 /// Who takes part in each round, and how long it may take.
@@ -183,13 +197,15 @@ pub struct Plan {
     /// When a release is cut.
     #[serde(default)]
     pub release: ReleasePolicy,
-    /// What the job's networks have in common.
-    pub model: ModelPlan,
-    /// The specialists: one for each institution (one-shot), exactly one (rounds), none (downstream).
+    /// What the job's networks have in common; absent in evaluation jobs.
+    pub model: Option<ModelPlan>,
+    /// The specialists: one for each institution (one-shot), exactly one (rounds), none in other jobs.
     #[serde(rename = "specialist", default)]
     pub specialists: Vec<SpecialistPlan>,
     /// The head; only in downstream jobs.
     pub head: Option<HeadPlan>,
+    /// What is scored; only in evaluation jobs.
+    pub evaluation: Option<EvaluationPlan>,
     /// Who takes part.
     pub participation: Participation,
     /// Rounds of aggregation.
@@ -200,8 +216,8 @@ pub struct Plan {
     /// Where normalisation comes from.
     #[serde(default)]
     pub normalisation: Normalisation,
-    /// How to train.
-    pub training: Training,
+    /// How to train; absent in evaluation jobs.
+    pub training: Option<Training>,
 }
 
 fn default_licence() -> String {
@@ -260,19 +276,14 @@ impl Plan {
         if problems.is_empty() { Ok(plan) } else { Err(PlanError::Rules(problems)) }
     }
 
-    /// The network of one of the plan's specialists; downstream jobs have none.
+    /// The network of one of the plan's specialists; only jobs for specialists have any.
     #[must_use]
     pub fn model_of(&self, specialist: &SpecialistPlan) -> Option<ModelSpec> {
-        Some(ModelSpec {
-            backbone: self.model.backbone?,
-            task: self.model.task,
-            bands: specialist.bands.clone(),
-            classes: self.model.classes.clone(),
-            target: self.model.target.clone(),
-        })
+        let ModelPlan { backbone, task, classes, target } = self.model.clone()?;
+        Some(ModelSpec { backbone: backbone?, task, bands: specialist.bands.clone(), classes, target })
     }
 
-    /// Number of training rounds: the plan's for rounds, 1 for one-shot.
+    /// Number of training rounds: the plan's for rounds, 1 for one-shot. Of no meaning in evaluation jobs.
     #[must_use]
     pub fn training_rounds(&self) -> u32 {
         self.rounds.as_ref().map_or(1, |rounds| rounds.count)

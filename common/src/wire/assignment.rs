@@ -4,7 +4,7 @@ use eosfed_proto::v1;
 
 use super::model::bands;
 use super::{WireError, finite, limited, parse, required, specified, wrong};
-use crate::assignment::{Assignment, BlobRef, TrainingWork, Work};
+use crate::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use crate::clock::Timestamp;
 use crate::head::{HeadOver, MAX_HEAD_BYTES};
 use crate::model::ModelSpec;
@@ -20,6 +20,9 @@ impl TryFrom<v1::Assignment> for Assignment {
         let work = match required("work", work)? {
             v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
             v1::assignment::Work::Training(training) => Work::Training(Box::new(training.try_into()?)),
+            v1::assignment::Work::Evaluation(evaluation) => {
+                Work::Evaluation(Box::new(evaluation.try_into()?))
+            }
         };
         Ok(Self {
             id: parse("id", &id)?,
@@ -39,6 +42,7 @@ impl From<Assignment> for v1::Assignment {
         let work = match work {
             Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
             Work::Training(training) => v1::assignment::Work::Training((*training).into()),
+            Work::Evaluation(evaluation) => v1::assignment::Work::Evaluation((*evaluation).into()),
         };
         Self {
             id: id.to_string(),
@@ -80,6 +84,30 @@ impl From<Trainee> for v1::assignment::Trainee {
                 let over_json = serde_json::to_string(&over).expect("a head and its release are plain data");
                 Self::Head(v1::Head { over_json })
             }
+        }
+    }
+}
+
+impl TryFrom<v1::EvaluationWork> for EvaluationWork {
+    type Error = WireError;
+
+    fn try_from(message: v1::EvaluationWork) -> Result<Self, WireError> {
+        let v1::EvaluationWork { weights, normalisation, input_size } = message;
+        Ok(Self {
+            weights: required("weights", weights)?.try_into()?,
+            normalisation: bands("normalisation", normalisation)?,
+            input_size: Some(input_size).filter(|size| *size > 0),
+        })
+    }
+}
+
+impl From<EvaluationWork> for v1::EvaluationWork {
+    fn from(work: EvaluationWork) -> Self {
+        let EvaluationWork { weights, normalisation, input_size } = work;
+        Self {
+            weights: Some(weights.into()),
+            normalisation: normalisation.into_iter().map(Into::into).collect(),
+            input_size: input_size.unwrap_or_default(),
         }
     }
 }

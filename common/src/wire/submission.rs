@@ -5,7 +5,8 @@ use eosfed_proto::v1;
 use super::model::{bands, metric_messages, metrics};
 use super::{WireError, at_most, parse, required};
 use crate::assignment::{
-    BlobRef, CurvePoint, Directive, Lease, MAX_POINTS, Progress, StatisticsSubmission, UpdateSubmission,
+    BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
+    UpdateSubmission,
 };
 use crate::card::Energy;
 use crate::clock::Timestamp;
@@ -154,6 +155,43 @@ impl From<StatisticsSubmission> for v1::SubmitStatisticsRequest {
             lease_token: token.into(),
             idempotency_key: key.into(),
             bands: bands.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::SubmitEvaluationRequest> for EvaluationSubmission {
+    type Error = WireError;
+
+    fn try_from(message: v1::SubmitEvaluationRequest) -> Result<Self, WireError> {
+        let v1::SubmitEvaluationRequest {
+            assignment,
+            lease_token,
+            idempotency_key,
+            samples,
+            metrics: list,
+            energy,
+        } = message;
+        Ok(Self {
+            assignment: parse("assignment", &assignment)?,
+            token: parse("lease_token", &lease_token)?,
+            key: parse("idempotency_key", &idempotency_key)?,
+            samples,
+            metrics: metrics(list)?,
+            energy: Energy::try_from(required("energy", energy)?)?,
+        })
+    }
+}
+
+impl From<EvaluationSubmission> for v1::SubmitEvaluationRequest {
+    fn from(submission: EvaluationSubmission) -> Self {
+        let EvaluationSubmission { assignment, token, key, samples, metrics, energy } = submission;
+        Self {
+            assignment: assignment.to_string(),
+            lease_token: token.into(),
+            idempotency_key: key.into(),
+            samples,
+            metrics: metric_messages(metrics),
+            energy: Some(energy.into()),
         }
     }
 }

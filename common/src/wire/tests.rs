@@ -80,6 +80,14 @@ fn assignments_and_updates_survive_the_wire() {
     assert_eq!(Assignment::try_from(v1::Assignment::from(assignment())), Ok(assignment()));
     let statistics = Assignment { work: Work::Statistics, ..assignment() };
     assert_eq!(Assignment::try_from(v1::Assignment::from(statistics.clone())), Ok(statistics));
+    let weights = BlobRef { digest: Digest::of(b"w"), size: 1 };
+    let work = EvaluationWork { weights, normalisation: normalisation(), input_size: Some(64) };
+    let evaluation = Assignment { work: Work::Evaluation(Box::new(work)), ..assignment() };
+    assert_eq!(Assignment::try_from(v1::Assignment::from(evaluation.clone())), Ok(evaluation));
+    let UpdateSubmission { assignment, token, key, samples, metrics, energy, .. } = update();
+    let scores = EvaluationSubmission { assignment, token, key, samples, metrics, energy };
+    let message = v1::SubmitEvaluationRequest::from(scores.clone());
+    assert_eq!(EvaluationSubmission::try_from(message), Ok(scores));
     assert_eq!(UpdateSubmission::try_from(v1::SubmitUpdateRequest::from(update())), Ok(update()));
 }
 

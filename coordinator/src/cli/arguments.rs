@@ -163,7 +163,7 @@ How long updates are kept says `keep_updates_for` in the coordinator's settings.
         #[arg(long = "to", short = 'o', visible_alias = "dir", value_name = "DIR")]
         folder: PathBuf,
     },
-    /// Draw a job's training curves as a PNG
+    /// Draw a job's training curves, or the scores of an evaluation, as a PNG
     Plot {
         /// The job
         #[command(flatten)]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::arguments::{Job, Output};
 use super::connection::{Connection, decode, key};
-use super::{head, plot, print, watch};
+use super::{head, plot, print, scores, watch};
 use crate::domain::job::{Again, Origin};
 use crate::domain::round::Purpose;
 use crate::domain::view::{JobView, ParticipantView, RoundView};
@@ -95,7 +95,7 @@ pub(super) async fn run(
             plot::plot(&job, file)?;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
-                Output::Table => println!("the curves of job {} are in {}", job.id, file.display()),
+                Output::Table => println!("the picture of job {} is in {}", job.id, file.display()),
             }
         }
     }
@@ -254,8 +254,11 @@ fn show(job: &JobView) {
     for entry in job.normalisation.iter().flatten() {
         println!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }
+    if let Some(matrix) = scores::matrix(job) {
+        println!("\n{matrix}");
+    }
     for round in job.history.iter().chain(&job.current) {
-        println!("\n{}", heading(round, job.rounds));
+        println!("\n{}", heading(round, job));
         println!("{}", table(round));
     }
     let stuck =
@@ -266,11 +269,16 @@ fn show(job: &JobView) {
 }
 
 /// What a round is, in a line.
-pub(super) fn heading(round: &RoundView, rounds: u32) -> String {
+pub(super) fn heading(round: &RoundView, job: &JobView) -> String {
+    let JobView { rounds, candidates, .. } = job;
     let what = match round.purpose {
         Purpose::Statistics => "statistics".to_owned(),
         Purpose::OneShot => "one-shot training".to_owned(),
         Purpose::Train(index) => format!("training round {}", index + 1),
+        Purpose::Evaluate(place) => match candidates.get(place as usize) {
+            Some(candidate) => format!("scores of {candidate}"),
+            None => "scores".to_owned(),
+        },
     };
     let mut line = format!("round {} of {rounds}: {what}, {}", round.index + 1, round.phase);
     if round.attempt > 1 {

@@ -9,6 +9,7 @@ mod job;
 mod plot;
 mod print;
 mod release;
+mod scores;
 mod specialist;
 mod watch;
 

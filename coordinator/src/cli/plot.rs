@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
+use eosfed_common::plan::JobKind;
 use eosfed_plot::{Series, line_chart};
 
+use super::scores;
 use crate::domain::view::{JobView, RoundView};
 
-/// Draws the training loss of each institution over its steps; rounds follow each other.
+/// Draws the training loss of each institution over its steps, rounds following each other; of an
+/// evaluation, its scores.
 pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
+    if job.plan.kind == JobKind::Evaluation {
+        return scores::plot(job, path);
+    }
     let rounds = job.history.iter().filter(|round| round.phase == "complete").chain(&job.current);
     let series = series(rounds);
     let title = format!("{} ({})", job.plan.name, job.id);

@@ -1,5 +1,7 @@
 //! Tables, times and numbers for people, JSON for programs.
 
+use std::collections::BTreeMap;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
@@ -49,10 +51,17 @@ pub(super) fn bytes(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
+/// Metrics that tell most, the one that tells more first.
+const TOLD: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
+
+/// The metric that tells most of those that are there.
+pub(super) fn main_metric(metrics: &BTreeMap<String, f64>) -> Option<&'static str> {
+    TOLD.into_iter().find(|name| metrics.contains_key(*name))
+}
+
 /// Metrics, the few that tell most.
-pub(super) fn metrics(metrics: &std::collections::BTreeMap<String, f64>) -> String {
-    let told = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
-    let shown = told.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
+pub(super) fn metrics(metrics: &BTreeMap<String, f64>) -> String {
+    let shown = TOLD.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
     let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
 }

@@ -4,10 +4,21 @@ use std::process::ExitCode;
 
 use eosfed_common::card::Card;
 use eosfed_proto::v1;
+use serde::Serialize;
 
 use super::arguments::{Output, Specialist};
 use super::connection::{Connection, decode};
 use super::print;
+use crate::domain::Evaluation;
+
+/// All that is known of a specialist: its card, and what has become of it since.
+#[derive(Serialize)]
+struct Known {
+    #[serde(flatten)]
+    card: Card,
+    evaluations: Vec<Evaluation>,
+    set_aside: Option<String>,
+}
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -27,10 +38,15 @@ pub(super) async fn run(
         Specialist::Show { reference } => {
             let request = v1::GetSpecialistRequest { reference: reference.clone() };
             let answer = connection.operator.get_specialist(request).await;
-            let card: Card = decode(&connection.answer(answer)?.card_json)?;
+            let v1::GetSpecialistResponse { card_json, evaluations_json, set_aside } =
+                connection.answer(answer)?;
+            let evaluations =
+                evaluations_json.iter().map(|json| decode(json)).collect::<anyhow::Result<_>>()?;
+            let set_aside = Some(set_aside).filter(|why| !why.is_empty());
+            let known = Known { card: decode(&card_json)?, evaluations, set_aside };
             match output {
-                Output::Json => print::json(&card)?,
-                Output::Table => show(&card),
+                Output::Json => print::json(&known)?,
+                Output::Table => show(&known),
             }
         }
     }
@@ -57,7 +73,8 @@ pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
     table
 }
 
-fn show(card: &Card) {
+fn show(known: &Known) {
+    let Known { card, evaluations, set_aside } = known;
     let Card { name, version, weights, weights_bytes, model, normalisation, .. } = card;
     println!("{name}@{version}");
     println!("  weights        {weights} ({})", print::bytes(*weights_bytes));
@@ -80,4 +97,14 @@ fn show(card: &Card) {
     }
     println!("  energy         {}", print::energy(&card.energy));
     println!("  licence        {}", card.licence);
+    for Evaluation { institution, job, at, samples, metrics } in evaluations {
+        let scores = print::metrics(metrics);
+        println!(
+            "  scored at      {institution}: {scores} ({samples} samples, job {job}, {})",
+            print::when(*at)
+        );
+    }
+    if let Some(why) = set_aside {
+        println!("  set aside      {why}");
+    }
 }

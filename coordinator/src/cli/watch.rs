@@ -122,7 +122,7 @@ impl Screen {
     fn show(&mut self, job: &JobView) {
         let title = match &job.current {
             Some(round) => {
-                format!("{}, deadline {}", heading(round, job.rounds), print::when(round.deadline))
+                format!("{}, deadline {}", heading(round, job), print::when(round.deadline))
             }
             None => format!("job {} is {}", job.id, job.state),
         };
@@ -140,7 +140,7 @@ impl Screen {
     fn show_lines(&mut self, job: &JobView) {
         let mut lines = vec![(String::new(), format!("job {} is {}", job.id, job.state))];
         if let Some(round) = &job.current {
-            lines.push(("round".to_owned(), heading(round, job.rounds)));
+            lines.push(("round".to_owned(), heading(round, job)));
             let participants = round.participants.iter();
             // One line a change of state or of tenths, not one a step.
             lines.extend(

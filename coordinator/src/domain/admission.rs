@@ -2,7 +2,7 @@
 //! type, and the job takes nothing else; so no update can be counted unchecked.
 
 use eosfed_aggregation::Operand;
-use eosfed_common::assignment::{BlobRef, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::plan::{AdmissionPlan, Floor};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::trainee::Trainee;
@@ -90,6 +90,38 @@ impl ScreenedStatistics {
     /// The statistics.
     #[must_use]
     pub fn into_inner(self) -> StatisticsSubmission {
+        self.0
+    }
+}
+
+/// Scores that can be. Made only by [`ScreenedEvaluation::screen`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScreenedEvaluation(EvaluationSubmission);
+
+impl ScreenedEvaluation {
+    /// Checks scores: of some samples, at least one, all finite.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn screen(submission: EvaluationSubmission) -> Result<Self, Refusal> {
+        let EvaluationSubmission { samples, metrics, .. } = &submission;
+        if !(1..=MAX_SAMPLES).contains(samples) {
+            let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
+            return Err(Refusal::new(Reason::Malformed, message));
+        }
+        if metrics.is_empty() {
+            return Err(Refusal::new(Reason::Malformed, "`metrics` must hold at least one score"));
+        }
+        if let Some((name, value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
+            let message = format!("score `{name}` must be finite, found `{value}`");
+            return Err(Refusal::new(Reason::NotFinite, message));
+        }
+        Ok(Self(submission))
+    }
+
+    /// The scores.
+    #[must_use]
+    pub fn into_inner(self) -> EvaluationSubmission {
         self.0
     }
 }

@@ -18,14 +18,15 @@ impl Registry {
     /// cannot be fed from the plan's bands, answers cannot be combined or maps not be composed.
     pub fn head_over(&self, plan: &Plan, wanted: &HeadPlan) -> Result<HeadOver, Refusal> {
         let release = self.release(wanted.release)?.manifest.clone();
-        let cards = chosen(&release, &wanted.specialists)?;
+        let cards = chosen("head.specialists", &release, &wanted.specialists)?;
         if wanted.method == Method::Router {
             cards.iter().try_for_each(|card| same_answer(plan, card))?;
         }
         let bands: Vec<_> = wanted.bands.iter().map(|band| NamedBand::of(band)).collect();
         let (encoders, _) = HeadEncoder::of_cards(&cards, &bands, wanted.band_rule)
             .map_err(|(name, reason)| malformed(format!("`head.bands`: specialist `{name}`: {reason}")))?;
-        let head = HeadFile::planned(plan, wanted, release.number, encoders);
+        let head = HeadFile::planned(plan, wanted, release.number, encoders)
+            .ok_or_else(|| malformed("a plan with a head has `model` and `training`".to_owned()))?;
         let over = HeadOver { head, release };
         over.check().map_err(|reason| malformed(format!("`head.composition`: {reason}")))?;
         let bytes = serde_json::to_string(&over).map_or(usize::MAX, |json| json.len());
@@ -45,7 +46,12 @@ fn malformed(message: String) -> Refusal {
     Refusal::new(Reason::Malformed, message)
 }
 
-fn chosen<'a>(release: &'a ReleaseManifest, names: &[SpecialistName]) -> Result<Vec<&'a Card>, Refusal> {
+/// The specialists of these names in a release, or all; `key` is the plan's key that names them.
+pub(super) fn chosen<'a>(
+    key: &str,
+    release: &'a ReleaseManifest,
+    names: &[SpecialistName],
+) -> Result<Vec<&'a Card>, Refusal> {
     if names.is_empty() {
         return Ok(release.specialists.iter().collect());
     }
@@ -53,7 +59,7 @@ fn chosen<'a>(release: &'a ReleaseManifest, names: &[SpecialistName]) -> Result<
         release.specialists.iter().find(|card| card.name == *name).ok_or_else(|| {
             let there: Vec<_> = release.specialists.iter().map(|card| card.name.as_str()).collect();
             let message = format!(
-                "`head.specialists`: release {} has no specialist `{name}`; it has {}",
+                "`{key}`: release {} has no specialist `{name}`; it has {}",
                 release.number,
                 there.join(", ")
             );
@@ -64,8 +70,8 @@ fn chosen<'a>(release: &'a ReleaseManifest, names: &[SpecialistName]) -> Result<
 }
 
 fn same_answer(plan: &Plan, card: &Card) -> Result<(), Refusal> {
-    let model = &card.model;
-    if model.task == plan.model.task && model.classes == plan.model.classes {
+    let (model, Some(asked)) = (&card.model, &plan.model) else { return Ok(()) };
+    if model.task == asked.task && model.classes == asked.classes {
         return Ok(());
     }
     Err(malformed(format!(
@@ -74,7 +80,7 @@ fn same_answer(plan: &Plan, card: &Card) -> Result<(), Refusal> {
         card.name,
         model.task,
         model.classes.join(", "),
-        plan.model.task,
-        plan.model.classes.join(", ")
+        asked.task,
+        asked.classes.join(", ")
     )))
 }

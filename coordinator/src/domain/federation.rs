@@ -14,7 +14,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
 use super::institution::{Institution, MAX_VALIDITY, invalid};
-use super::job::{Job, JobState, Outcome};
+use super::job::{Job, JobState, Outcome, Resolved};
 use super::registry::{Registry, Release, SpecialistRef};
 use super::round::Slot;
 
@@ -143,7 +143,11 @@ impl Federation {
             return Err(Refusal::new(Reason::WrongState, message));
         }
         let head = plan.head.as_ref().map(|head| self.registry.head_over(&plan, head)).transpose()?;
-        let job = Job::submit(id.clone(), key, (plan, head.map(Box::new)), roster, by.clone(), now);
+        let evaluation = plan.evaluation.as_ref();
+        let candidates = evaluation.map(|wanted| self.registry.candidates(wanted)).transpose()?;
+        let resolved =
+            Resolved { plan, head: head.map(Box::new), candidates: candidates.unwrap_or_default() };
+        let job = Job::submit(id.clone(), key, resolved, roster, by.clone(), now);
         Ok((id, Change { jobs: vec![job], ..Change::default() }))
     }
 
@@ -174,7 +178,7 @@ impl Federation {
     /// and a job that has finished cuts a release if its plan says so.
     ///
     /// # Errors
-    /// None in practice: a release of fresh specialists is never empty.
+    /// None in practice: a release that would be empty is not cut.
     pub fn settle(&self, outcome: Outcome, now: Timestamp) -> Result<Change, Refusal> {
         let Outcome { mut job, mut frozen } = outcome;
         for card in &mut frozen {
@@ -185,17 +189,36 @@ impl Federation {
         let finished = matches!(job.state, JobState::Finished { .. });
         if finished && !frozen.is_empty() && job.plan.release == ReleasePolicy::Auto {
             let note = format!("job {}: {}", job.id, job.plan.name);
-            let manifest = self.registry.release_with(&frozen, note, now)?;
-            job.release = Some(manifest.number);
-            releases.push(Release { manifest, key: None });
+            if let Some(manifest) = self.release_with(&frozen, note, now)? {
+                job.release = Some(manifest.number);
+                releases.push(Release { manifest, key: None });
+            }
         }
         Ok(Change { jobs: vec![job], specialists: frozen, releases, ..Change::default() })
     }
 
-    /// Cuts a release; the same key again gives the same release.
+    /// The latest release with these specialists added, each replacing one of its name, and without
+    /// those that are set aside; none if nothing is left.
     ///
     /// # Errors
-    /// If a reference names nothing, a name comes twice, or there is nothing to release.
+    /// None in practice.
+    pub fn release_with(
+        &self,
+        fresh: &[Card],
+        note: String,
+        now: Timestamp,
+    ) -> Result<Option<ReleaseManifest>, Refusal> {
+        let mut cards = self.registry.latest_release_with(fresh);
+        cards.retain(|card| self.set_aside(card).is_none());
+        if cards.is_empty() { Ok(None) } else { self.registry.cut(cards, note, now).map(Some) }
+    }
+
+    /// Cuts a release; the same key again gives the same release. Without references, of the latest
+    /// version of all specialists but those that are set aside.
+    ///
+    /// # Errors
+    /// If a reference names nothing or a specialist that is set aside, a name comes twice, or there is
+    /// nothing to release.
     pub fn create_release(
         &self,
         references: &[SpecialistRef],
@@ -207,10 +230,18 @@ impl Federation {
         if let Some(release) = known {
             return Ok((release.manifest.clone(), Change::default()));
         }
-        let manifest = match references {
-            [] => self.registry.release_of_latest(note, now)?,
-            some => self.registry.release_of(some, note, now)?,
+        let cards = if references.is_empty() {
+            let mut cards = self.registry.latest_of_all()?;
+            cards.retain(|card| self.set_aside(card).is_none());
+            cards
+        } else {
+            let cards = self.registry.named(references)?;
+            if let Some(why) = cards.iter().find_map(|card| self.set_aside(card)) {
+                return Err(Refusal::new(Reason::QualityFloor, why));
+            }
+            cards
         };
+        let manifest = self.registry.cut(cards, note, now)?;
         let releases = vec![Release { manifest: manifest.clone(), key: Some(key) }];
         Ok((manifest, Change { releases, ..Change::default() }))
     }

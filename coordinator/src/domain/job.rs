@@ -28,7 +28,7 @@ use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
-use eosfed_common::plan::{Mode, Normalisation, Plan, ServerPlan, Strategy};
+use eosfed_common::plan::{JobKind, Mode, Normalisation, Plan, ServerPlan, Strategy};
 use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +128,10 @@ pub struct Job {
     pub origin: Option<Origin>,
     /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
     pub head: Option<Box<HeadOver>>,
+    /// The specialists that it scores, a round each, as they were resolved when the job was submitted;
+    /// only in evaluation jobs.
+    #[serde(default)]
+    pub candidates: Vec<Card>,
     /// Who is asked to take part.
     pub roster: Vec<InstitutionName>,
     /// The operator who submitted it.
@@ -245,13 +249,24 @@ pub struct Operand {
     pub base: Option<BlobRef>,
 }
 
+/// A plan, with what it names in the registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The plan.
+    pub plan: Plan,
+    /// Its head over the release that it stands on.
+    pub head: Option<Box<HeadOver>>,
+    /// The specialists that it scores.
+    pub candidates: Vec<Card>,
+}
+
 impl Job {
     /// A job that has just been submitted.
     #[must_use]
     pub fn submit(
         id: JobId,
         key: IdempotencyKey,
-        (plan, head): (Plan, Option<Box<HeadOver>>),
+        Resolved { plan, head, candidates }: Resolved,
         roster: Vec<InstitutionName>,
         by: InstitutionName,
         now: Timestamp,
@@ -262,6 +277,7 @@ impl Job {
             plan,
             origin: None,
             head,
+            candidates,
             roster,
             submitted_by: by,
             submitted_at: now,
@@ -277,7 +293,7 @@ impl Job {
         if let (Mode::Rounds, Normalisation::Given { bands }) = (job.plan.mode, &job.plan.normalisation) {
             job.normalisation = Some(offer::in_order(bands, &job.plan.specialists[0].bands));
         }
-        if job.plan.mode == Mode::OneShot {
+        if job.plan.mode == Mode::OneShot || job.plan.kind == JobKind::Evaluation {
             job.open(0, now);
         }
         job

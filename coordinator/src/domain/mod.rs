@@ -7,6 +7,7 @@
 
 pub mod admission;
 mod downstream;
+pub mod evaluation;
 pub mod federation;
 pub mod institution;
 pub mod job;
@@ -15,9 +16,10 @@ pub mod round;
 pub mod statistics;
 pub mod view;
 
-pub use admission::{ScreenedStatistics, ScreenedUpdate};
+pub use admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
+pub use evaluation::Evaluation;
 pub use federation::{Change, Federation};
 pub use institution::{Enrolment, Institution, Invitation};
-pub use job::{Event, Job, JobState, Outcome};
+pub use job::{Event, Job, JobState, Outcome, Resolved};
 pub use registry::{Registry, Release, SpecialistRef};
 pub use round::{Participant, Purpose, Round, Slot};

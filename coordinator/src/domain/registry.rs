@@ -118,28 +118,23 @@ impl Registry {
         })
     }
 
-    /// A release of the latest version of every specialist.
+    /// The latest version of every specialist.
     ///
     /// # Errors
     /// [`Reason::WrongState`] without specialists.
-    pub fn release_of_latest(&self, note: String, now: Timestamp) -> Result<ReleaseManifest, Refusal> {
+    pub fn latest_of_all(&self) -> Result<Vec<Card>, Refusal> {
         let mut latest = BTreeMap::new();
         for card in self.specialists.values() {
             latest.insert(card.name.clone(), card.clone());
         }
-        self.cut(latest, note, now)
+        if latest.is_empty() { Err(nothing()) } else { Ok(latest.into_values().collect()) }
     }
 
-    /// A release of exactly these specialists.
+    /// Exactly these specialists.
     ///
     /// # Errors
     /// [`Reason::NotFound`], or [`Reason::Malformed`] when a name comes twice.
-    pub fn release_of(
-        &self,
-        references: &[SpecialistRef],
-        note: String,
-        now: Timestamp,
-    ) -> Result<ReleaseManifest, Refusal> {
+    pub fn named(&self, references: &[SpecialistRef]) -> Result<Vec<Card>, Refusal> {
         let mut chosen = BTreeMap::new();
         for reference in references {
             let card = self.specialist(reference)?;
@@ -148,36 +143,36 @@ impl Registry {
                 return Err(Refusal::new(Reason::Malformed, message));
             }
         }
-        self.cut(chosen, note, now)
+        Ok(chosen.into_values().collect())
     }
 
-    /// The latest release with these specialists added, each replacing one of its name.
-    ///
-    /// # Errors
-    /// [`Reason::WrongState`] if nothing would be in it.
-    pub fn release_with(
-        &self,
-        fresh: &[Card],
-        note: String,
-        now: Timestamp,
-    ) -> Result<ReleaseManifest, Refusal> {
+    /// The latest release's specialists with these added, each replacing one of its name.
+    #[must_use]
+    pub fn latest_release_with(&self, fresh: &[Card]) -> Vec<Card> {
         let before = self.releases.last_key_value().map(|(_, release)| &release.manifest.specialists);
         let cards = before.into_iter().flatten().chain(fresh);
-        self.cut(cards.map(|card| (card.name.clone(), card.clone())).collect(), note, now)
+        let cards: BTreeMap<_, _> = cards.map(|card| (card.name.clone(), card.clone())).collect();
+        cards.into_values().collect()
     }
 
-    fn cut(
+    /// The next release, of these specialists in the order of their names.
+    ///
+    /// # Errors
+    /// [`Reason::WrongState`] if there are none.
+    pub fn cut(
         &self,
-        specialists: BTreeMap<SpecialistName, Card>,
+        specialists: Vec<Card>,
         note: String,
         now: Timestamp,
     ) -> Result<ReleaseManifest, Refusal> {
         if specialists.is_empty() {
-            let message = "there are no specialists to release; submit a job first";
-            return Err(Refusal::new(Reason::WrongState, message));
+            return Err(nothing());
         }
         let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0);
-        let specialists = specialists.into_values().collect();
         Ok(ReleaseManifest { number: ReleaseNumber(last + 1), created_at: now, note, specialists })
     }
+}
+
+fn nothing() -> Refusal {
+    Refusal::new(Reason::WrongState, "there are no specialists; submit a job that makes some first")
 }

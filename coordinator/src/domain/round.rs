@@ -27,6 +27,8 @@ pub enum Purpose {
     OneShot,
     /// All train one model; the number counts training rounds from 0.
     Train(u32),
+    /// All score the job's candidate in this place, from 0.
+    Evaluate(u32),
 }
 
 /// What an institution has contributed.
@@ -52,6 +54,15 @@ pub enum Contribution {
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),
+    /// Scores of a frozen specialist.
+    Evaluation {
+        /// Validation samples scored.
+        samples: u64,
+        /// The scores.
+        metrics: BTreeMap<String, f64>,
+        /// Energy spent.
+        energy: Energy,
+    },
 }
 
 /// How far one institution is.
@@ -275,7 +286,7 @@ impl Round {
     fn norms(&self) -> impl Iterator<Item = (&InstitutionName, f64)> {
         self.contributions().filter_map(|(name, contribution)| match contribution {
             Contribution::Update { norm, .. } => Some((name, *norm)),
-            Contribution::Statistics(_) => None,
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         })
     }
 
@@ -324,7 +335,7 @@ impl Round {
     pub fn blobs(&self) -> impl Iterator<Item = BlobRef> {
         let counted = self.contributions().filter_map(|(_, contribution)| match contribution {
             Contribution::Update { weights, .. } => Some(*weights),
-            Contribution::Statistics(_) => None,
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         });
         let rejected = self.participants.values().flat_map(Participant::rejections);
         counted.chain(rejected.map(|rejection| rejection.weights))
@@ -472,7 +483,7 @@ impl Round {
     fn must_be_new(&self, weights: &BlobRef) -> Result<(), Refusal> {
         let repeats = |contribution: &Contribution| match contribution {
             Contribution::Update { weights: other, .. } => other.digest == weights.digest,
-            Contribution::Statistics(_) => false,
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => false,
         };
         match self.contributions().find(|(_, contribution)| repeats(contribution)) {
             None => Ok(()),

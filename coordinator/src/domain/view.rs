@@ -8,7 +8,7 @@ use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::net::meter::Sent;
-use eosfed_common::plan::{Normalisation, Plan};
+use eosfed_common::plan::{JobKind, Normalisation, Plan};
 use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct JobView {
     pub rounds: u32,
     /// Normalisation that all use, once it is known.
     pub normalisation: Option<Vec<BandNormalisation>>,
+    /// Specialists scored, a round each, as `NAME@VERSION`.
+    #[serde(default)]
+    pub candidates: Vec<String>,
     /// Specialists made, as `NAME@VERSION`.
     pub produced: Vec<String>,
     /// The release cut.
@@ -85,7 +88,7 @@ pub struct ParticipantView {
     pub message: Option<String>,
     /// Leases that ran out.
     pub lapses: u32,
-    /// Samples that its update has learned from.
+    /// Samples that its update has learned from, or that it has scored.
     pub samples: Option<u64>,
     /// Digest of its update, counted or rejected.
     pub weights: Option<Digest>,
@@ -149,8 +152,12 @@ impl JobView {
             ended_at,
             current: current(job),
             history: job.history.iter().map(closed).collect(),
-            rounds: job.plan.training_rounds() + statistics,
+            rounds: match job.plan.kind {
+                JobKind::Evaluation => u32::try_from(job.candidates.len()).unwrap_or(u32::MAX),
+                JobKind::Specialist | JobKind::Downstream => job.plan.training_rounds() + statistics,
+            },
             normalisation: job.normalisation.clone(),
+            candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
             produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
             release: job.release,
             trained: job.trained.as_deref().cloned(),
@@ -221,10 +228,17 @@ fn participant(participant: &Participant) -> ParticipantView {
             "working"
         }
         Slot::Submitted { at: _, key: _, contribution } => {
-            if let Contribution::Update { weights, samples, metrics, energy, norm, .. } = contribution {
-                view.norm = Some(*norm);
-                (view.samples, view.weights) = (Some(*samples), Some(weights.digest));
-                (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
+            match contribution {
+                Contribution::Update { weights, samples, metrics, energy, norm, .. } => {
+                    view.norm = Some(*norm);
+                    (view.samples, view.weights) = (Some(*samples), Some(weights.digest));
+                    (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
+                }
+                Contribution::Evaluation { samples, metrics, energy } => {
+                    view.samples = Some(*samples);
+                    (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
+                }
+                Contribution::Statistics(_) => {}
             }
             "submitted"
         }

@@ -12,7 +12,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eosfed_common::assignment::{Directive, Lease, Progress, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{
+    Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
+};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
@@ -252,6 +254,14 @@ impl Handle {
     /// As there.
     pub async fn submit_statistics(&self, submission: StatisticsSubmission) -> Result<Timestamp, Refusal> {
         self.run(move |core| core.submit_statistics(submission)).await
+    }
+
+    /// As [`Core::submit_evaluation`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn submit_evaluation(&self, submission: EvaluationSubmission) -> Result<Timestamp, Refusal> {
+        self.run(move |core| core.submit_evaluation(submission)).await
     }
 
     /// As [`Core::report_failure`].

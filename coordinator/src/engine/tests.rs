@@ -107,8 +107,33 @@ async fn take_part(handle: &Handle, job: &JobId, institution: &str, seed: u64) {
                 upload(handle, institution, &path, blob);
                 handle.submit_update(update(&assignment, &lease.token, blob)).await.unwrap();
             }
+            Work::Evaluation(_) => {
+                let scores = testing::evaluation(&assignment, &lease.token, 0.25).into_inner();
+                let first = handle.submit_evaluation(scores.clone()).await.unwrap();
+                assert_eq!(handle.submit_evaluation(scores).await.unwrap(), first, "the same again");
+            }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_asks_each_about_each_and_is_kept() {
+    let bench = Bench::new();
+    let handle = bench.start(1).await;
+    let id = submit(&handle, ONE_SHOT).await;
+    tokio::join!(take_part(&handle, &id, "west", 10), take_part(&handle, &id, "east", 20));
+    let plan = Plan::parse(testing::EVALUATION).unwrap();
+    let id = handle.submit_job(plan, name("admin"), key(2)).await.unwrap();
+    tokio::join!(take_part(&handle, &id, "west", 30), take_part(&handle, &id, "east", 40));
+    drop(handle);
+    let handle = bench.start(2).await;
+    for card in handle.specialists() {
+        let (scores, set_aside) = handle.standing(&card);
+        assert_eq!((scores.len(), set_aside), (2, None), "{scores:?}");
+        assert!(scores.iter().all(|one| one.job == id && one.metrics["accuracy"] == 0.25));
+        assert!(handle.may_download(&name("west"), &card.weights));
+    }
+    assert_eq!(handle.may_upload(&name("west"), 10).unwrap_err().reason, Reason::LeaseExpired);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -305,7 +305,13 @@ impl Operator for Service {
     ) -> Result<Response<v1::GetSpecialistResponse>, Status> {
         reply(access::reader(&request).and_then(|_| {
             let reference: SpecialistRef = request.into_inner().reference.parse()?;
-            Ok(v1::GetSpecialistResponse { card_json: json(&self.0.engine.specialist(&reference)?)? })
+            let card = self.0.engine.specialist(&reference)?;
+            let (evaluations, set_aside) = self.0.engine.standing(&card);
+            Ok(v1::GetSpecialistResponse {
+                card_json: json(&card)?,
+                evaluations_json: evaluations.iter().map(json).collect::<Result<_, _>>()?,
+                set_aside: set_aside.unwrap_or_default(),
+            })
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eosfed_common::assignment::{Assignment, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::Digest;
@@ -93,6 +93,17 @@ impl Service {
         Ok(v1::SubmitResponse { recorded_at })
     }
 
+    async fn submit_evaluation(
+        &self,
+        request: Request<v1::SubmitEvaluationRequest>,
+    ) -> Result<v1::SubmitResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let submission = EvaluationSubmission::try_from(message)?;
+        access::own(&submission.assignment, &caller)?;
+        let recorded_at = self.0.engine.submit_evaluation(submission).await?.0;
+        Ok(v1::SubmitResponse { recorded_at })
+    }
+
     async fn report_failure(
         &self,
         request: Request<v1::ReportFailureRequest>,
@@ -165,6 +176,13 @@ impl Participant for Service {
         request: Request<v1::SubmitStatisticsRequest>,
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         reply(Self::submit_statistics(self, request).await)
+    }
+
+    async fn submit_evaluation(
+        &self,
+        request: Request<v1::SubmitEvaluationRequest>,
+    ) -> Result<Response<v1::SubmitResponse>, Status> {
+        reply(Self::submit_evaluation(self, request).await)
     }
 
     async fn report_failure(

@@ -64,7 +64,7 @@ pub fn beginning(names: &[InstitutionName]) -> Change {
     };
     let mut registry = Registry::default();
     registry.specialists.insert((card.name.clone(), 1), card.clone());
-    let manifest = registry.release_of_latest("made for this".to_owned(), START).unwrap();
+    let manifest = registry.cut(vec![card.clone()], "made for this".to_owned(), START).unwrap();
     Change {
         institutions: names.iter().map(joined).collect(),
         specialists: vec![card],

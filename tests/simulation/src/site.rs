@@ -296,7 +296,7 @@ impl Site {
                 let call = Call::Fail(held.assignment.id.clone(), held.lease.token.clone());
                 world.call(&self.name, call).map(|_| world.now())
             }
-            Outcome::Statistics(_) => panic!("no statistics are asked for"),
+            Outcome::Statistics(_) | Outcome::Scores(_) => panic!("nothing of the kind is asked for"),
         };
         match answered {
             Ok(at) => {

@@ -17,7 +17,7 @@ use eosfed_common::telemetry::{self, LogFormat};
 /// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
 ///
 /// Researchers use `ensemble`, `fit` and `score` on a release that `eosfed release pull` has
-/// fetched. The client daemon uses `train`.
+/// fetched. The client daemon uses `train` and `evaluate`.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {
@@ -37,6 +37,13 @@ enum Command {
         /// Show a progress bar instead of JSON events.
         #[arg(long)]
         pretty: bool,
+    },
+    /// Score a frozen specialist on a validation part, as a task file says (used by the client daemon).
+    ///
+    /// Prints one JSON event a line on standard output.
+    Evaluate {
+        /// The task, as the daemon writes it.
+        task: PathBuf,
     },
     Fit(ensemble::FitArguments),
     Score(ensemble::ScoreArguments),
@@ -89,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Train { task, pretty } => train::train(&task, pretty),
+        Command::Evaluate { task } => train::evaluate(&task),
         Command::Fit(arguments) => ensemble::fit(&arguments),
         Command::Score(arguments) => ensemble::score(&arguments),
         Command::Baseline(arguments) => baseline::baseline(&arguments),

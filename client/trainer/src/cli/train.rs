@@ -1,4 +1,4 @@
-//! `eosfed-trainer train`.
+//! `eosfed-trainer train` and `evaluate`: what the client daemon runs.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -10,17 +10,40 @@ use eosfed_common::trainee::Trainee;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
 use eosfed_trainer::train::{TrainError, run};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
 
 use super::{raised, stop_flag};
 
-pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
+/// The task in a file; nothing, with a word to the person, if it is none.
+fn read_task<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<Option<T>> {
     let json = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let task: TrainTask = match serde_json::from_slice(&json) {
-        Ok(task) => task,
+    match serde_json::from_slice(&json) {
+        Ok(task) => Ok(Some(task)),
         Err(error) => {
-            eprintln!("error: {}: not a training task: {error}", path.display());
-            return Ok(ExitCode::from(exit_code::USAGE as u8));
+            eprintln!("error: {}: not {what}: {error}", path.display());
+            Ok(None)
         }
+    }
+}
+
+pub(super) fn evaluate(path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(task) = read_task(path, "an evaluation task")? else {
+        return Ok(ExitCode::from(exit_code::USAGE as u8));
+    };
+    // Nothing is lost when it is stopped: the default of SIGTERM will do.
+    match eosfed_trainer::train::evaluate(&task, &mut |event| print(&event)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            tracing::error!(%error, "the evaluation failed");
+            print(&TrainerEvent::Failed { reason: error.to_string() });
+            Ok(ExitCode::from(exit_code::FAILED as u8))
+        }
+    }
+}
+
+pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
+    let Some(task) = read_task::<TrainTask>(path, "a training task")? else {
+        return Ok(ExitCode::from(exit_code::USAGE as u8));
     };
     let flag = stop_flag()?;
     let bar = ProgressBar::hidden();

@@ -3,6 +3,7 @@
 mod baseline;
 mod batches;
 mod checkpoint;
+mod evaluate;
 mod fit;
 mod loss;
 mod optimizer;
@@ -14,6 +15,7 @@ mod session;
 pub(crate) use baseline::target_scale;
 pub use baseline::{Baseline, BaselineReport, baselines};
 pub use batches::{Batches, Changes};
+pub use evaluate::evaluate;
 pub use fit::{Cancelled, EpochReport, FitError, Fitting, Plan, predict};
 pub(crate) use loss::at_label_size;
 pub use loss::{LossSettings, class_weights};

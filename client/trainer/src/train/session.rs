@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
 }
 
 /// The scores, and those of each class by itself as `NAME/CLASS` when a card has room for them.
-fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, f64> {
+pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, f64> {
     let mut metrics = scores.summary();
     let (name, each) = scores.by_class();
     if metrics.len() + each.len() <= MAX_METRICS {

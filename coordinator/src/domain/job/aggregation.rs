@@ -55,7 +55,7 @@ impl Job {
                 Contribution::Update { weights, samples, since, .. } => {
                     Some((name, *weights, *samples, *since))
                 }
-                Contribution::Statistics(_) => None,
+                Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
             })
             .collect();
         let weighed = updates.iter().map(|(name, _, samples, since)| {

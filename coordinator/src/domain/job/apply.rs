@@ -4,7 +4,7 @@
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::plan::{Mode, Normalisation};
+use eosfed_common::plan::{JobKind, Mode, Normalisation};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{ClosedRound, Event, Job, JobState, Next, Outcome};
@@ -167,6 +167,9 @@ impl Job {
 
     /// What a round of this index is for.
     pub(super) fn purpose(&self, index: u32) -> Purpose {
+        if self.plan.kind == JobKind::Evaluation {
+            return Purpose::Evaluate(index);
+        }
         match (self.plan.mode, &self.plan.normalisation) {
             (Mode::OneShot, _) => Purpose::OneShot,
             (Mode::Rounds, Normalisation::Federated) if index == 0 => Purpose::Statistics,
@@ -218,7 +221,7 @@ impl Job {
             Purpose::Statistics => {
                 let sites = round.contributions().filter_map(|(_, contribution)| match contribution {
                     Contribution::Statistics(bands) => Some(bands),
-                    Contribution::Update { .. } => None,
+                    Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
                 });
                 self.normalisation = Some(pool(sites));
                 let next = round.index + 1;
@@ -232,11 +235,30 @@ impl Job {
                 self.state = JobState::Finished { at: now };
                 Outcome { job: self, frozen }
             }
+            Purpose::Evaluate(_) => {
+                self.pass_on(round, true, now);
+                Outcome { job: self, frozen: Vec::new() }
+            }
         }
     }
 
-    /// Tries a round again that got too few answers, or pauses.
+    /// Closes the round of one candidate and opens that of the next.
+    fn pass_on(&mut self, round: Round, complete: bool, now: Timestamp) {
+        let next = round.index + 1;
+        self.close(round, complete, now);
+        if (next as usize) < self.candidates.len() {
+            self.open(next, now);
+        } else {
+            self.state = JobState::Finished { at: now };
+        }
+    }
+
+    /// Tries a round again that got too few answers, or pauses. A candidate that nobody can score is
+    /// passed over: the others are not to wait for it.
     fn retry(&mut self, round: Round, now: Timestamp) {
+        if let Purpose::Evaluate(_) = round.purpose {
+            return self.pass_on(round, false, now);
+        }
         let rules = &self.plan.participation;
         self.state = if round.attempt < round.last_attempt {
             JobState::Collecting(round.again(rules, now))

@@ -96,7 +96,7 @@ impl Job {
             weights_bytes: weights.size,
             model: self.plan.model_of(plan)?,
             normalisation,
-            input_size: self.plan.training.input_size,
+            input_size: self.plan.training.as_ref()?.input_size,
             provenance: Provenance {
                 job: self.id.clone(),
                 mode: self.plan.mode,
@@ -116,7 +116,7 @@ impl Job {
 const fn is_training(round: &Round) -> bool {
     match round.purpose {
         Purpose::Train(_) => true,
-        Purpose::Statistics | Purpose::OneShot => false,
+        Purpose::Statistics | Purpose::OneShot | Purpose::Evaluate(_) => false,
     }
 }
 
@@ -127,7 +127,7 @@ fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, f64>) {
         .contributions()
         .filter_map(|(_, contribution)| match contribution {
             Contribution::Update { samples, metrics, .. } => Some((*samples, metrics)),
-            Contribution::Statistics(_) => None,
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         })
         .collect();
     let total: u64 = updates.iter().map(|(samples, _)| samples).sum();

@@ -1,13 +1,13 @@
 //! What institutions do to a job: take work, report, hand in. Each is answered in its own type, and
 //! each draws its consequences at once.
 
-use eosfed_common::assignment::{BlobRef, Lease, Progress};
+use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Job, JobState, Next, Outcome};
-use crate::domain::admission::{ScreenedStatistics, ScreenedUpdate};
+use crate::domain::admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 use crate::domain::round::{Contribution, Purpose, Round, Slot};
 
 impl Job {
@@ -95,6 +95,20 @@ impl Job {
         self.submit_contribution(&statistics.assignment, &statistics.token, statistics.key, contribution, now)
     }
 
+    /// Counts scores; gives when they were recorded. Repeating the call gives the first answer.
+    ///
+    /// # Errors
+    /// If the round is over or the token not the lease's.
+    pub fn submit_evaluation(
+        &self,
+        scores: ScreenedEvaluation,
+        now: Timestamp,
+    ) -> Result<(Outcome, Timestamp), Refusal> {
+        let EvaluationSubmission { assignment, token, key, samples, metrics, energy } = scores.into_inner();
+        let contribution = Contribution::Evaluation { samples, metrics, energy };
+        self.submit_contribution(&assignment, &token, key, contribution, now)
+    }
+
     fn submit_contribution(
         &self,
         id: &AssignmentId,
@@ -111,14 +125,12 @@ impl Job {
             let message = "the updates before this one are being aggregated; try again in a moment";
             return Err(Refusal::new(Reason::Unavailable, message));
         }
-        let fits = match (self.open_round().map(|round| round.purpose), &contribution) {
-            (Some(Purpose::Statistics), Contribution::Update { .. })
-            | (Some(Purpose::OneShot | Purpose::Train(_)), Contribution::Statistics(_)) => false,
-            (Some(Purpose::Statistics), Contribution::Statistics(_))
-            | (Some(Purpose::OneShot | Purpose::Train(_)), Contribution::Update { .. })
-            | (None, _) => true,
+        let fits = |round: &Round| match &contribution {
+            Contribution::Statistics(_) => round.purpose == Purpose::Statistics,
+            Contribution::Update { .. } => matches!(round.purpose, Purpose::OneShot | Purpose::Train(_)),
+            Contribution::Evaluation { .. } => matches!(round.purpose, Purpose::Evaluate(_)),
         };
-        if !fits {
+        if !self.open_round().is_none_or(fits) {
             let message = format!("assignment {id} asks for something else");
             return Err(Refusal::new(Reason::WrongState, message));
         }

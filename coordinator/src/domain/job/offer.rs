@@ -1,6 +1,6 @@
 //! What a job asks of one institution now.
 
-use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Training};
@@ -31,7 +31,7 @@ impl Job {
                 institution: institution.clone(),
             },
             job_name: self.plan.name.clone(),
-            trainee: self.trainee_of(institution)?,
+            trainee: self.trainee_in(since, institution)?,
             deadline: round.deadline,
             min_institutions: match self.plan.mode {
                 Mode::OneShot => 1,
@@ -41,12 +41,34 @@ impl Job {
             work: match self.purpose(since) {
                 Purpose::Statistics => Work::Statistics,
                 Purpose::OneShot => Work::Training(Box::new(self.one_shot(institution)?)),
-                Purpose::Train(index) => Work::Training(Box::new(self.training(since, index, institution))),
+                Purpose::Train(index) => {
+                    Work::Training(Box::new(self.training(since, index, institution)?))
+                }
+                Purpose::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
             },
         })
     }
 
-    /// What an institution trains.
+    /// What the round of this index is about at an institution.
+    fn trainee_in(&self, index: u32, institution: &InstitutionName) -> Option<Trainee> {
+        match self.purpose(index) {
+            Purpose::Evaluate(place) => {
+                Some(Trainee::Specialist(self.candidates.get(place as usize)?.model.clone()))
+            }
+            Purpose::Statistics | Purpose::OneShot | Purpose::Train(_) => self.trainee_of(institution),
+        }
+    }
+
+    fn evaluation(&self, place: u32) -> Option<EvaluationWork> {
+        let card = self.candidates.get(place as usize)?;
+        Some(EvaluationWork {
+            weights: BlobRef { digest: card.weights, size: card.weights_bytes },
+            normalisation: card.normalisation.clone(),
+            input_size: card.input_size,
+        })
+    }
+
+    /// What an institution trains; nothing in evaluation jobs.
     #[must_use]
     pub fn trainee_of(&self, institution: &InstitutionName) -> Option<Trainee> {
         match self.plan.mode {
@@ -80,15 +102,15 @@ impl Job {
             seed: derived_seed(self.plan.seed, 0, institution),
             schedule: [0.0, 1.0],
             keep: Keep::Best,
-            settings: self.plan.training.clone(),
+            settings: self.plan.training.clone()?,
         })
     }
 
-    fn training(&self, since: u32, index: u32, institution: &InstitutionName) -> TrainingWork {
+    fn training(&self, since: u32, index: u32, institution: &InstitutionName) -> Option<TrainingWork> {
         let rounds = f64::from(self.plan.training_rounds());
         let strategy = self.plan.rounds.as_ref().map(|rounds| rounds.strategy);
         let proximal_mu = strategy.map_or(0.0, |strategy| strategy.proximal_mu());
-        TrainingWork {
+        Some(TrainingWork {
             mode: Mode::Rounds,
             strategy: strategy.map(|strategy| strategy.name().to_owned()),
             base: self.base_of(since),
@@ -97,8 +119,8 @@ impl Job {
             seed: derived_seed(self.plan.seed, since, institution),
             schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
             keep: Keep::Last,
-            settings: Training { proximal_mu, ..self.plan.training.clone() },
-        }
+            settings: Training { proximal_mu, ..self.plan.training.clone()? },
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use eosfed_aggregation::{Operand, distance};
 use eosfed_common::assignment::{
-    BlobRef, Directive, Lease, Progress, StatisticsSubmission, UpdateSubmission,
+    BlobRef, Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
@@ -10,7 +10,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, defect};
 use crate::domain::admission::weights_refusal;
-use crate::domain::{Change, Job, Outcome, ScreenedStatistics, ScreenedUpdate};
+use crate::domain::{Change, Job, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 use crate::storage::Presence;
 
 impl Core {
@@ -164,6 +164,21 @@ impl Core {
         })?;
         let screened = ScreenedStatistics::screen(submission, &trainee)?;
         self.on_assignment(&id, false, |job, now| job.submit_statistics(screened, now))
+    }
+
+    /// Admits and counts scores; gives when they were first recorded.
+    ///
+    /// # Errors
+    /// Whatever admission finds, or that the round is over.
+    pub fn submit_evaluation(&self, submission: EvaluationSubmission) -> Result<Timestamp, Refusal> {
+        let id = submission.assignment.clone();
+        let job = self.job(&id.job)?;
+        if let Some(at) = job.receipt(&id, &submission.key) {
+            return Ok(at);
+        }
+        job.check_lease(&id, &submission.token)?;
+        let screened = ScreenedEvaluation::screen(submission)?;
+        self.on_assignment(&id, false, |job, now| job.submit_evaluation(screened, now))
     }
 
     /// Notes that the work failed at an institution for good.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Core;
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Federation, Institution, Job};
+use crate::domain::{Evaluation, Federation, Institution, Job};
 use crate::storage::Blobs;
 
 impl Core {
@@ -109,6 +109,12 @@ impl Core {
     /// If the reference names none.
     pub fn specialist(&self, reference: &SpecialistRef) -> Result<Card, Refusal> {
         self.read(|state| state.registry.specialist(reference).cloned())
+    }
+
+    /// The scores of a specialist at institutions, and why it is left out of releases, if it is.
+    #[must_use]
+    pub fn standing(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
+        self.read(|state| (state.evaluations(&card.weights), state.set_aside(card)))
     }
 
     /// Releases by number.

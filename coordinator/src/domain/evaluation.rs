@@ -1,0 +1,212 @@
+//! Scores of frozen specialists at institutions: which are scored, what is known of one, and
+//! whether it is good enough for a release by the rule of the plan that made it.
+
+use eosfed_aggregation::median;
+use eosfed_common::card::Card;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{InstitutionName, JobId};
+use eosfed_common::plan::{EvaluationPlan, Floor};
+use eosfed_common::refusal::Refusal;
+use eosfed_common::weights::Digest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::downstream::chosen;
+use super::federation::Federation;
+use super::registry::{Registry, SpecialistRef};
+use super::round::{Contribution, Purpose, Slot};
+
+/// The scores of one specialist at one institution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Whose imagery it was scored on.
+    pub institution: InstitutionName,
+    /// The evaluation job.
+    pub job: JobId,
+    /// When the scores were recorded.
+    pub at: Timestamp,
+    /// Validation samples scored.
+    pub samples: u64,
+    /// The scores.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl Registry {
+    /// The specialists that an evaluation is about: a release's, or the latest of each name.
+    ///
+    /// # Errors
+    /// [`eosfed_common::refusal::Reason::NotFound`] without that release or specialist.
+    pub fn candidates(&self, wanted: &EvaluationPlan) -> Result<Vec<Card>, Refusal> {
+        let EvaluationPlan { release, specialists } = wanted;
+        match release {
+            Some(number) => {
+                let release = &self.release(Some(*number))?.manifest;
+                Ok(chosen("evaluation.specialists", release, specialists)?.into_iter().cloned().collect())
+            }
+            None if specialists.is_empty() => self.latest_of_all(),
+            None => {
+                let find = |name| self.specialist(&SpecialistRef::Latest(name)).cloned();
+                specialists.iter().cloned().map(find).collect()
+            }
+        }
+    }
+}
+
+impl Federation {
+    /// The scores of the specialist with these weights, the newest of each institution, oldest first.
+    #[must_use]
+    pub fn evaluations(&self, weights: &Digest) -> Vec<Evaluation> {
+        let mut newest: BTreeMap<InstitutionName, Evaluation> = BTreeMap::new();
+        for job in self.jobs.values() {
+            let rounds = job.history.iter().map(|closed| &closed.round).chain(job.current());
+            let about = rounds.filter(|round| match round.purpose {
+                Purpose::Evaluate(place) => {
+                    job.candidates.get(place as usize).is_some_and(|card| card.weights == *weights)
+                }
+                Purpose::Statistics | Purpose::OneShot | Purpose::Train(_) => false,
+            });
+            for (name, participant) in about.flat_map(|round| &round.participants) {
+                let Slot::Submitted {
+                    at,
+                    contribution: Contribution::Evaluation { samples, metrics, .. },
+                    ..
+                } = &participant.slot
+                else {
+                    continue;
+                };
+                if newest.get(name).is_none_or(|known| known.at < *at) {
+                    let (institution, metrics) = (name.clone(), metrics.clone());
+                    let (job, at, samples) = (job.id.clone(), *at, *samples);
+                    newest.insert(name.clone(), Evaluation { institution, job, at, samples, metrics });
+                }
+            }
+        }
+        let mut list: Vec<_> = newest.into_values().collect();
+        list.sort_by_key(|one| one.at);
+        list
+    }
+
+    /// Why a specialist is left out of releases, if it is: institutions that it has not learned from
+    /// have scored it, and the median of their scores is below the floor of the plan that made it.
+    #[must_use]
+    pub fn set_aside(&self, card: &Card) -> Option<String> {
+        let floor = self.jobs.get(&card.provenance.job)?.plan.admission.floor.as_ref()?;
+        let Floor { metric, bound } = floor;
+        let others = self.evaluations(&card.weights).into_iter();
+        let others = others.filter(|one| !card.provenance.institutions.contains(&one.institution));
+        let values: Vec<f64> = others.filter_map(|one| one.metrics.get(metric).copied()).collect();
+        if values.is_empty() || floor.holds(median(&values)) {
+            return None;
+        }
+        Some(format!(
+            "the plan that made `{}@{}` wants `{metric}` of {bound} (`admission.floor`); at {} other \
+             institution(s) the median is {:.4}",
+            card.name,
+            card.version,
+            values.len(),
+            median(&values)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Change;
+    use crate::domain::job::JobState;
+    use crate::testing::{EVALUATION, NOW, ONE_SHOT, enrolled, evaluation, finished, name, submit, token};
+
+    /// West and east, and a specialist of each.
+    fn federation(admission: &str) -> Federation {
+        let mut federation = Federation::default();
+        federation.merge(enrolled(&["west", "east"]));
+        let outcome =
+            finished(&federation, &ONE_SHOT.replace("[training]", &format!("{admission}[training]")));
+        let change = federation.settle(outcome, NOW).unwrap();
+        federation.merge(change);
+        federation
+    }
+
+    fn evaluated(federation: &mut Federation, accuracies: [(&str, f64); 2]) -> JobId {
+        let (id, change) = submit(federation, EVALUATION);
+        federation.merge(change);
+        for place in 0..2 {
+            for (site, accuracy) in accuracies {
+                let job = federation.job(&id).unwrap();
+                let Some(offer) = job.assignment(&name(site)) else { continue };
+                let (outcome, lease) = job.accept(&offer.id, token(place), NOW).unwrap();
+                let scores = evaluation(&offer, &lease.token, accuracy);
+                let (outcome, _) = outcome
+                    .job
+                    .submit_evaluation(scores, NOW.plus(std::time::Duration::from_secs(1)))
+                    .unwrap();
+                federation.merge(Change { jobs: vec![outcome.job], ..Change::default() });
+            }
+        }
+        id
+    }
+
+    #[test]
+    fn a_round_for_each_specialist_and_scores_of_each_institution() {
+        let mut federation = federation("");
+        let id = evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
+        let job = federation.job(&id).unwrap();
+        assert!(matches!(job.state, JobState::Finished { .. }), "{:?}", job.state);
+        assert_eq!(job.history.len(), 2);
+        for card in federation.registry.specialists.values() {
+            let found = federation.evaluations(&card.weights);
+            let scores: Vec<_> =
+                found.iter().map(|one| (one.institution.as_str(), one.metrics["accuracy"])).collect();
+            assert_eq!(scores.len(), 2);
+            assert!(scores.contains(&("west", 0.9)) && scores.contains(&("east", 0.4)), "{scores:?}");
+            assert_eq!(federation.set_aside(card), None, "no floor, no judgement");
+        }
+    }
+
+    #[test]
+    fn what_others_find_poor_stays_out_of_releases() {
+        let mut federation = federation("[admission]\nfloor = { metric = \"accuracy\", bound = 0.5 }\n");
+        let card = |federation: &Federation, text: &str| {
+            federation.registry.specialist(&text.parse().unwrap()).unwrap().clone()
+        };
+        assert_eq!(federation.set_aside(&card(&federation, "west-rgb")), None, "nobody else has looked yet");
+        evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
+        let why = federation.set_aside(&card(&federation, "west-rgb")).unwrap();
+        assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");
+        assert_eq!(federation.set_aside(&card(&federation, "east-nir")), None, "west finds it good");
+        let cut = |references: &[SpecialistRef]| {
+            let key = crate::testing::key(77);
+            federation.create_release(references, String::new(), key, NOW)
+        };
+        let (manifest, _) = cut(&[]).unwrap();
+        let names: Vec<_> = manifest.specialists.iter().map(|card| card.name.as_str()).collect();
+        assert_eq!(names, ["east-nir"]);
+        let refused = cut(&["west-rgb".parse().unwrap()]).unwrap_err();
+        assert_eq!(refused.reason, eosfed_common::refusal::Reason::QualityFloor);
+        // A job that ends later does not bring it back.
+        let card = card(&federation, "east-nir");
+        let manifest = federation.release_with(&[card], String::new(), NOW).unwrap().unwrap();
+        assert_eq!(manifest.specialists.len(), 1);
+    }
+
+    #[test]
+    fn a_specialist_that_nobody_can_score_is_passed_over() {
+        let mut federation = federation("");
+        federation.merge(enrolled(&["north"]));
+        let (id, change) = submit(&federation, EVALUATION);
+        federation.merge(change);
+        let mut job = federation.job(&id).unwrap().clone();
+        for site in ["east", "north", "west"] {
+            let offer = job.assignment(&name(site)).unwrap();
+            let why = Refusal::new(eosfed_common::refusal::Reason::DataUnfit, "no such band");
+            job = job.refuse(&offer.id, why, NOW).unwrap().0.job;
+        }
+        let round = job.collecting().unwrap();
+        assert_eq!((round.index, round.purpose), (1, Purpose::Evaluate(1)));
+        assert!(!job.history[0].complete);
+        let late = NOW.plus(std::time::Duration::from_secs(86_400));
+        let job = job.apply(crate::domain::Event::Tick, late).unwrap().job;
+        assert!(matches!(job.state, JobState::Finished { .. }), "{:?}", job.state);
+    }
+}
