@@ -178,6 +178,14 @@ impl Federation {
         }
     }
 
+    /// Bytes of weights that an institution has sent.
+    pub fn sent(&self, name: &str) -> u64 {
+        let mut status = self.program("eosfed-client");
+        status.args(["status", "--output", "json", "--state"]).arg(self.path(name));
+        let status: Value = serde_json::from_slice(&succeed(&mut status).stdout).unwrap();
+        status["sent_bytes"]["weights"].as_u64().unwrap()
+    }
+
     fn logs(&self) -> String {
         let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));

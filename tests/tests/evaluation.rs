@@ -1,0 +1,119 @@
+//! Two institutions score each other's specialists: real trainers, only metrics travel, and what
+//! the other finds poor stays out of releases.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use eosfed_e2e::{Federation, fail, succeed};
+
+const ONE_SHOT: &str = r#"
+    version = 1
+    name = "each its own"
+    kind = "specialist"
+    mode = "one-shot"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["dark", "bright"]
+    [[specialist]]
+    name = "east-rgb"
+    institution = "east"
+    bands = ["red", "green", "blue"]
+    [[specialist]]
+    name = "west-rgb"
+    institution = "west"
+    bands = ["red", "green", "blue"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "10m"
+    [admission]
+    floor = { metric = "accuracy", bound = 0.0 }
+    [training]
+    epochs = 2
+    batch_size = 4
+    learning_rate = 1e-3
+"#;
+
+const EVALUATION: &str = r#"
+    version = 1
+    name = "cross-site scores"
+    kind = "evaluation"
+    mode = "rounds"
+    [evaluation]
+    [participation]
+    min = 1
+    max = 2
+    deadline = "10m"
+"#;
+
+#[test]
+fn institutions_score_each_others_specialists() {
+    let federation = Federation::new();
+    let _coordinator = federation.coordinator();
+    for (seed, name) in (1..).zip(["east", "west"]) {
+        federation.institution(name, seed);
+    }
+    let _daemons = ["east", "west"].map(|name| federation.daemon(name));
+    let job = federation.submit(ONE_SHOT);
+    federation.wait(&job, "two specialists", |job| job["state"] == "finished");
+
+    // West does not let metrics out, and says so; then it does.
+    let policy = federation.path("west/policy.toml");
+    let open = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, open.replace("\"metrics\", ", "")).unwrap();
+    let plan = federation.path("scores.toml");
+    std::fs::write(&plan, EVALUATION).unwrap();
+    let explained = succeed(
+        federation
+            .program("eosfed-client")
+            .args(["policy", "explain", "--policy"])
+            .arg(&policy)
+            .arg("--plan")
+            .arg(&plan),
+    );
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(
+        explained.contains("scores of specialists") && explained.contains("`may_leave` lacks `metrics`"),
+        "{explained}"
+    );
+    let job = federation.submit(EVALUATION);
+    let done = federation.wait(&job, "east alone to score", |job| job["state"] == "finished");
+    let rounds = done["history"].as_array().unwrap();
+    assert_eq!(rounds.len(), 2, "a round for each specialist: {done:#}");
+    for round in rounds {
+        let (east, west) = (&round["participants"]["east"], &round["participants"]["west"]);
+        assert_eq!((east["state"].as_str(), west["state"].as_str()), (Some("submitted"), Some("refused")));
+        assert!(west["message"].as_str().unwrap().contains("`may_leave` lacks `metrics`"), "{west:#}");
+        assert!(east["metrics"]["accuracy"].is_f64() && east["weights"].is_null(), "{east:#}");
+    }
+    std::fs::write(&policy, open).unwrap();
+    let sent = federation.sent("west");
+    let job = federation.submit(EVALUATION);
+    let done = federation.wait(&job, "both to score", |job| job["state"] == "finished");
+    assert!(done["history"][1]["participants"]["west"]["metrics"]["accuracy"].is_f64(), "{done:#}");
+    assert_eq!(federation.sent("west"), sent, "no weights have left for it");
+
+    let shown = succeed(&mut federation.eosfed(&["job", "show", &job]));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("scores of") && shown.contains("west-rgb@1"), "{shown}");
+    let picture = federation.path("scores.png");
+    succeed(federation.eosfed(&["job", "plot", &job, "--file"]).arg(&picture));
+    assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    let known = federation.ask(&["specialist", "show", "west-rgb"]);
+    let scores = known["evaluations"].as_array().unwrap();
+    assert_eq!((scores.len(), known["set_aside"].is_null()), (2, true), "{known:#}");
+
+    // A floor that no accuracy reaches: what the plan promises of quality holds elsewhere too.
+    let high = ONE_SHOT.replace("bound = 0.0", "bound = 1.01").replace("min = 2", "min = 1");
+    let refused = federation.submit(&high);
+    let refused = federation.wait(&refused, "both to be refused", |job| job["state"] == "paused");
+    assert!(
+        refused["history"][0]["participants"]["west"]["message"].as_str().unwrap().contains("QUALITY_FLOOR"),
+        "{refused:#}"
+    );
+
+    let wrong = EVALUATION.replace("[evaluation]", "[evaluation]\nspecialists = [\"north-rgb\"]");
+    std::fs::write(&plan, wrong).unwrap();
+    let said = fail(federation.eosfed(&["job", "submit"]).arg(&plan), 1);
+    assert!(said.contains("no specialist `north-rgb`"), "{said}");
+}
