@@ -36,7 +36,7 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
 /// As [`restore`].
 pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
     let bar = bar()?;
-    let restored = restore(from, to, SystemClock.now(), &|done, total| tell(&bar, done, total));
+    let restored = restore(from, to, &|done, total| tell(&bar, done, total));
     bar.finish_and_clear();
     let restored = restored?;
     match output {

@@ -87,7 +87,7 @@ pub async fn backup(
     };
     let mut federation = Federation::default();
     federation.merge(records);
-    manifest.missing = manifest.lacks(&needed(&federation, now));
+    manifest.missing = manifest.lacks(&needed(&federation));
     for folder in [&to.join(BLOBS), &to.join("ca"), &to.join("operator"), to] {
         if folder.exists() {
             copy::sync(folder)?;
@@ -105,10 +105,10 @@ pub async fn backup(
     })
 }
 
-/// The blobs without which a federation cannot go on: those that are kept longer than needed are not
-/// among them.
-pub(super) fn needed(federation: &Federation, now: Timestamp) -> BTreeSet<Digest> {
-    federation.referenced(Duration::ZERO, now)
+/// The blobs without which a federation cannot go on. What is kept of closed rounds is not among them,
+/// whatever this machine's clock says.
+pub(super) fn needed(federation: &Federation) -> BTreeSet<Digest> {
+    federation.referenced(Duration::ZERO, Timestamp(u64::MAX))
 }
 
 fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<BlobRef>> {

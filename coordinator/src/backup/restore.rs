@@ -46,13 +46,13 @@ pub struct Restored {
 /// If the backup is incomplete, damaged or of a newer release, which is known before anything is written
 /// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
 /// coordinator starts on it.
-pub fn restore(from: &Path, to: &Path, now: Timestamp, tell: Tell<'_>) -> anyhow::Result<Restored> {
+pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
     let records = read_records(from, &manifest)?;
     let mut federation = Federation::default();
     federation.merge(records.clone());
-    let missing = manifest.lacks(&needed(&federation, now));
+    let missing = manifest.lacks(&needed(&federation));
     if let Some(lost) = missing.iter().find(|digest| !manifest.missing.contains(digest)) {
         bail!("{}: a record refers to {lost}, which the backup does not have; use another", from.display());
     }

@@ -90,8 +90,8 @@ enum Command {
     /// release is brought up to this one. The coordinator then has the same authority, so institutions
     /// connect as before, as long as it answers at the same address (`public_url`, `names` and `listen`
     /// in `coordinator.toml`). Jobs go on: leases are extended, clients hand in what they have finished,
-    /// and what was acknowledged after the backup is asked for again. Never run it beside the
-    /// coordinator that it is a copy of.
+    /// and what was acknowledged after the backup is asked for again. Run this as the coordinator's
+    /// user, and never the result beside the coordinator that it is a copy of.
     Restore(Restore),
 }
 
