@@ -12,6 +12,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::net::channel::{ChannelError, Transport, open};
 use eosfed_common::net::meter::Meter;
+use eosfed_common::net::protocol::{PROTOCOL, RELEASE, agree};
 use eosfed_common::net::status::from_status;
 use eosfed_common::net::transfer;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -29,6 +30,33 @@ pub struct Offers {
     pub revision: u64,
     /// The assignments.
     pub assignments: Vec<Assignment>,
+    /// Assignments that ask for what this release does not know, each with what to answer.
+    pub unknown: Vec<(AssignmentId, Refusal)>,
+}
+
+impl Offers {
+    /// The offers of an answer. A coordinator of a newer release may ask for work of a newer kind: that
+    /// is no reason to be deaf to the rest.
+    ///
+    /// # Errors
+    /// If an assignment has no name that it could be declined by.
+    fn read(revision: u64, offers: Vec<v1::Assignment>) -> Result<Self, Refusal> {
+        let (mut assignments, mut unknown) = (Vec::new(), Vec::new());
+        for offer in offers {
+            let id = offer.id.parse::<AssignmentId>();
+            match (Assignment::try_from(offer), id) {
+                (Ok(assignment), _) => assignments.push(assignment),
+                (Err(error), Ok(id)) => {
+                    let message = format!(
+                        "this client (release {RELEASE}) does not know what is asked: {error}; update the client"
+                    );
+                    unknown.push((id, Refusal::new(Reason::Incompatible, message)));
+                }
+                (Err(error), Err(_)) => return Err(unreadable(&error)),
+            }
+        }
+        Ok(Self { revision, assignments, unknown })
+    }
 }
 
 /// A certificate fresh from the authority.
@@ -138,19 +166,11 @@ fn unreadable(error: &WireError) -> Refusal {
 
 impl Coordinator for GrpcCoordinator {
     async fn hello(&self) -> Result<String, Refusal> {
-        let request = v1::HelloRequest {
-            protocol: v1::ProtocolVersion::ProtocolVersion1.into(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let request = v1::HelloRequest { protocol: PROTOCOL.into(), release: RELEASE.to_owned() };
         let v1::HelloResponse { protocol, release, institution } =
             answer(PATIENCE, self.participant().hello(request)).await?;
-        if protocol == i32::from(v1::ProtocolVersion::ProtocolVersion1) {
-            return Ok(institution);
-        }
-        let own = env!("CARGO_PKG_VERSION");
-        let message =
-            format!("coordinator release {release} speaks another protocol than client release {own}");
-        Err(Refusal::new(Reason::Incompatible, message))
+        agree("client", "coordinator", protocol, &release)?;
+        Ok(institution)
     }
 
     async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
@@ -158,8 +178,7 @@ impl Coordinator for GrpcCoordinator {
         let request = v1::PollRequest { seen_revision: seen, wait_ms };
         let v1::PollResponse { revision, assignments } =
             answer(wait + PATIENCE, self.participant().poll(request)).await?;
-        let assignments = assignments.into_iter().map(Assignment::try_from).collect::<Result<_, _>>();
-        Ok(Offers { revision, assignments: assignments.map_err(|error| unreadable(&error))? })
+        Offers::read(revision, assignments)
     }
 
     async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {

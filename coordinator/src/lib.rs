@@ -6,6 +6,7 @@
 //!              engine -> storage -> domain
 //! ```
 
+pub mod backup;
 pub mod cli;
 pub mod domain;
 pub mod engine;

@@ -43,7 +43,12 @@ impl Coordinator {
     /// # Errors
     /// If another coordinator has the folder, or anything in it cannot be used.
     pub async fn open(state: StateFolder, settings: Settings) -> anyhow::Result<Self> {
-        let lock = take(&state)?;
+        let Some(lock) = take(&state)? else {
+            bail!(
+                "another coordinator runs on {}, or a backup of it is being made; stop it, or wait for it, first",
+                state.0.display()
+            );
+        };
         let [key, certificate] = state.authority();
         let pair = KeyAndCertificate { key_pem: read(&key)?, certificate_pem: read(&certificate)? };
         let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
@@ -124,14 +129,13 @@ impl Coordinator {
     }
 }
 
-fn take(state: &StateFolder) -> anyhow::Result<File> {
+/// The lock that whoever uses a state folder holds; nothing when somebody else does.
+pub(crate) fn take(state: &StateFolder) -> anyhow::Result<Option<File>> {
     let path = state.lock();
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("another coordinator runs on {}; stop it first", state.0.display())
-        }
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }

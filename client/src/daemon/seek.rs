@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::assignment::Assignment;
-use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::Refusal;
 
 use super::step::Event;
@@ -80,7 +80,21 @@ impl<C: Coordinator> Daemon<C> {
         assignments.sort_by_key(|offer| (!offer.accepted, offer.deadline));
         self.waiting.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
         // What is offered again after it was declined is looked at again: an operator has asked for it.
-        self.declined.retain(|id| assignments.iter().any(|offer| offer.id == *id));
+        let unknown = offers.unknown;
+        self.declined.retain(|id| {
+            assignments
+                .iter()
+                .map(|offer| &offer.id)
+                .chain(unknown.iter().map(|(id, _)| id))
+                .any(|one| one == id)
+        });
+        for (id, why) in unknown {
+            if !self.declined.contains(&id)
+                && let Verdict::Take(event) = self.decline(&id, why).await
+            {
+                return Ok(Some(event));
+            }
+        }
         for assignment in assignments {
             if let Verdict::Take(event) = self.judge(assignment).await? {
                 return Ok(Some(event));
@@ -95,7 +109,7 @@ impl<C: Coordinator> Daemon<C> {
         }
         let approved = self.parts.site.is_approved(&assignment.id.job);
         match decide(&self.policy()?, &assignment, approved, self.parts.clock.now()) {
-            Decision::Refuse(refusal) => Ok(self.decline(&assignment, refusal).await),
+            Decision::Refuse(refusal) => Ok(self.decline(&assignment.id, refusal).await),
             Decision::Wait(why) => {
                 if self.waiting.insert(assignment.id.job.clone()) {
                     tracing::info!(assignment = %assignment.id, "not yet: {why}");
@@ -104,7 +118,7 @@ impl<C: Coordinator> Daemon<C> {
             }
             Decision::Accept => match self.fits(&assignment).await {
                 Ok(()) => Ok(self.accept(assignment).await),
-                Err(refusal) => Ok(self.decline(&assignment, refusal).await),
+                Err(refusal) => Ok(self.decline(&assignment.id, refusal).await),
             },
         }
     }
@@ -118,14 +132,14 @@ impl<C: Coordinator> Daemon<C> {
         })
     }
 
-    async fn decline(&mut self, assignment: &Assignment, why: Refusal) -> Verdict {
-        tracing::warn!(assignment = %assignment.id, refusal = %why, "declining");
-        match self.parts.coordinator.decline(&assignment.id, why).await {
+    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> Verdict {
+        tracing::warn!(assignment = %id, refusal = %why, "declining");
+        match self.parts.coordinator.decline(id, why).await {
             Err(refusal) if course(refusal.reason) == Course::Halt => Verdict::Take(Event::Banned(refusal)),
             // Said with the next poll, then.
             Err(refusal) if course(refusal.reason) == Course::Retry => Verdict::Pass,
             Ok(()) | Err(_) => {
-                self.declined.insert(assignment.id.clone());
+                self.declined.insert(id.clone());
                 Verdict::Pass
             }
         }

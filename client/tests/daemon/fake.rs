@@ -36,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) lose_answers: bool,
     /// Heartbeats are told to stop.
     pub(crate) stop: bool,
+    /// The protocol that it says it speaks, where that is not this release's.
+    pub(crate) protocol: Option<i32>,
+    /// Beside the assignment, work of a kind that this release does not know is offered.
+    pub(crate) news: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -69,8 +73,7 @@ impl Fake {
 #[tonic::async_trait]
 impl Participant for Fake {
     async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        drop(self.up()?);
-        let protocol = v1::ProtocolVersion::ProtocolVersion1.into();
+        let protocol = self.up()?.protocol.unwrap_or(v1::ProtocolVersion::ProtocolVersion1.into());
         let (release, institution) = ("0".to_owned(), "west".to_owned());
         Ok(Response::new(v1::HelloResponse { protocol, release, institution }))
     }
@@ -79,7 +82,14 @@ impl Participant for Fake {
         if request.get_ref().seen_revision == 1 {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        let assignments = self.up()?.assignment.iter().cloned().map(Into::into).collect();
+        let mut assignments: Vec<v1::Assignment> =
+            self.up()?.assignment.iter().cloned().map(Into::into).collect();
+        if self.get().news
+            && let Some(known) = assignments.first().cloned()
+        {
+            let id = known.id.replacen("j-0", "j-f", 1);
+            assignments.insert(0, v1::Assignment { id, work: None, ..known });
+        }
         Ok(Response::new(v1::PollResponse { revision: 1, assignments }))
     }
 

@@ -13,6 +13,7 @@ use eosfed_common::card::BandNormalisation;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
+use eosfed_proto::v1;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
 
 fn good() -> String {
@@ -233,4 +234,29 @@ async fn weights_that_are_no_numbers_are_reported_and_do_not_leave() {
         inner.failures
     );
     assert_eq!(world.site().sent().unwrap().weights, 0);
+}
+
+#[tokio::test]
+async fn a_coordinator_of_another_protocol_is_told_from_one_of_another_release() {
+    for (protocol, behind) in [(2, "update the client"), (0, "update the coordinator")] {
+        let world = World::new(training(), &good()).await;
+        world.fake.get().protocol = Some(protocol);
+        let (_sender, task) = world.start();
+        let error = tokio::time::timeout(std::time::Duration::from_secs(30), task).await.unwrap().unwrap();
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("INCOMPATIBLE") && said.contains(behind), "{said}");
+        assert!(world.fake.get().tokens.is_empty(), "nothing was accepted");
+    }
+}
+
+#[tokio::test]
+async fn work_of_a_newer_release_is_declined_and_the_rest_is_done() {
+    let world = World::new(training(), &good()).await;
+    world.fake.get().news = true;
+    world.run().await;
+    let inner = world.fake.get();
+    assert_eq!((inner.updates.len(), inner.refusals.len()), (1, 1), "{:?}", inner.refusals);
+    let v1::Refusal { reason, message } = &inner.refusals[0];
+    assert_eq!(reason, "INCOMPATIBLE");
+    assert!(message.contains("`work`") && message.contains("update the client"), "{message}");
 }

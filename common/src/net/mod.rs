@@ -7,6 +7,7 @@ pub mod channel;
 pub mod identity;
 pub mod join;
 pub mod meter;
+pub mod protocol;
 pub mod status;
 pub mod transfer;
 

@@ -5,6 +5,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+use super::protocol::RELEASE;
 use crate::refusal::{Reason, Refusal};
 
 const METADATA: &str = "eosfed-refusal-bin";
@@ -74,7 +75,15 @@ pub fn from_status(status: &Status) -> Refusal {
             Code::FailedPrecondition => Reason::WrongState,
             Code::Ok | Code::Internal | Code::DataLoss => Reason::Internal,
         };
-        Refusal::new(reason, describe(status))
+        let said = describe(status);
+        if reason == Reason::Incompatible {
+            let message = format!(
+                "the other end does not know this call, so it is of an older release than this one ({RELEASE}); \
+                 update it ({said})"
+            );
+            return Refusal::new(reason, message);
+        }
+        Refusal::new(reason, said)
     })
 }
 
@@ -113,6 +122,8 @@ mod tests {
     #[test]
     fn a_status_from_elsewhere_still_has_a_reason() {
         assert_eq!(from_status(&Status::unavailable("down")).reason, Reason::Unavailable);
-        assert_eq!(from_status(&Status::unimplemented("no")).reason, Reason::Incompatible);
+        let unknown = from_status(&Status::unimplemented("no"));
+        assert_eq!(unknown.reason, Reason::Incompatible);
+        assert!(unknown.message.contains("older release") && unknown.message.contains("update"), "{unknown}");
     }
 }

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::telemetry;
+use eosfed_common::telemetry::{self, LogFormat};
+use eosfed_coordinator::backup::command;
+use eosfed_coordinator::cli::arguments::Output;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
@@ -25,6 +27,8 @@ Examples:
                           --public-url https://eo.example.org:7443
   eosfed-coordinator serve --state /var/lib/eosfed
   eosfed --identity /var/lib/eosfed/operator institution invite univ-ghent
+  eosfed-coordinator backup --state /var/lib/eosfed --to /mnt/backups/eosfed-$(date +%F)
+  eosfed-coordinator restore --from /mnt/backups/eosfed-2026-11-25 --state /var/lib/eosfed
 
 Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage."
 )]
@@ -62,9 +66,62 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
         /// Check settings, keys and store, then exit
+        ///
+        /// As every start does, this brings a store of an earlier release up to this one's; make a
+        /// backup before.
         #[arg(long)]
         check: bool,
     },
+    /// Copy a state folder elsewhere, also while the coordinator serves
+    ///
+    /// The copy is of one instant: jobs, institutions, specialists and releases with all weights, the
+    /// settings, the certificate authority and the operator's identity. A coordinator that serves is
+    /// asked for a snapshot and goes on serving; one that rests cannot be started until the copy is
+    /// done. Every blob is checked against its digest. `backup.json` is written last: a folder without
+    /// it is no backup.
+    ///
+    /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy holds
+    /// the key of the certificate authority: keep it as you keep that. What the coordinator has
+    /// acknowledged after the backup is not in it.
+    Backup(Backup),
+    /// Make a state folder of a backup
+    ///
+    /// Everything is checked before it is used, and nothing is written over. A backup of an earlier
+    /// release is brought up to this one. The coordinator then has the same authority, so institutions
+    /// connect as before, as long as it answers at the same address (`public_url`, `names` and `listen`
+    /// in `coordinator.toml`). Jobs go on: leases are extended, clients hand in what they have finished,
+    /// and what was acknowledged after the backup is asked for again. Run this as the coordinator's
+    /// user, and never the result beside the coordinator that it is a copy of.
+    Restore(Restore),
+}
+
+#[derive(Args)]
+struct Backup {
+    /// The coordinator's state folder
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// The folder to write; not there yet, or empty
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// An operator's identity, to ask a coordinator that serves [default: `operator` in its state folder]
+    #[arg(long, value_name = "DIR")]
+    identity: Option<PathBuf>,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Args)]
+struct Restore {
+    /// The backup
+    #[arg(long, value_name = "BACKUP")]
+    from: PathBuf,
+    /// The state folder to make; not there yet, or empty
+    #[arg(long, value_name = "NEW_DIR")]
+    state: PathBuf,
+    /// How the result is printed
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +153,15 @@ fn run(command: Command) -> anyhow::Result<()> {
                 made.operator().display()
             );
             Ok(())
+        }
+        Command::Backup(Backup { state, to, identity, output }) => {
+            telemetry::init(LogFormat::Text, "warn");
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(command::make(&state, &to, identity.as_deref(), output))
+        }
+        Command::Restore(Restore { from, state, output }) => {
+            telemetry::init(LogFormat::Text, "warn");
+            command::unmake(&from, &state, output)
         }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;

@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::net::channel::{Transport, open};
 use eosfed_common::net::meter::Meter;
+use eosfed_common::net::protocol::{PROTOCOL, RELEASE, agree};
 use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use serde::de::DeserializeOwned;
 use tonic::{Response, Status};
@@ -31,6 +33,14 @@ impl Connection {
         let transport = open(&identity.url, &identity.ca_pem, Some(&identity.pair), Meter::default())?;
         let operator = OperatorClient::new(transport.clone()).max_decoding_message_size(64 << 20);
         Ok(Self { transport, operator, url: identity.url })
+    }
+
+    /// Exchanges versions, so that what follows is understood on both sides.
+    pub(super) async fn greet(&mut self) -> Result<(), Refusal> {
+        let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), release: RELEASE.to_owned() };
+        let answer = self.operator.hello(request).await;
+        let v1::OperatorHelloResponse { protocol, release, name: _, role: _ } = self.answer(answer)?;
+        agree("`eosfed` command", "coordinator", protocol, &release)
     }
 
     /// The answer to a call, or the refusal that it, or its absence, means.

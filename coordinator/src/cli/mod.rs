@@ -49,6 +49,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return job::check(plan, output);
     }
     let mut connection = Connection::open(arguments.identity.as_deref())?;
+    connection.greet().await?;
     match &arguments.command {
         Command::Institution(command) => institution::run(&mut connection, command, output).await,
         Command::Job(command) => job::run(&mut connection, command, output).await,

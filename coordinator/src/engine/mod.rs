@@ -25,7 +25,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::domain::registry::SpecialistRef;
 use crate::storage::{Blobs, Store, StoreError};
 
-pub use core::{Core, Invited, Performed};
+pub use core::{Core, Invited, Performed, Staged};
 
 /// How long to wait before recording a result again when the store could not take it.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -209,6 +209,14 @@ impl Handle {
         key: IdempotencyKey,
     ) -> Result<ReleaseManifest, Refusal> {
         self.run(move |core| core.create_release(&references, note, key)).await
+    }
+
+    /// As [`Core::stage_backup`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn stage_backup(&self) -> Result<Staged, Refusal> {
+        self.run(Core::stage_backup).await
     }
 
     /// As [`Core::accept`].

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use eosfed_common::net::acceptor::ServerTls;
 use eosfed_common::net::authority::Authority;
+use eosfed_common::net::protocol::{self, PROTOCOL, RELEASE};
 use eosfed_common::net::status::to_status;
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
@@ -84,17 +85,16 @@ fn reply<T>(answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|refusal| to_status(&refusal))
 }
 
-/// The protocol that this release speaks, when the peer speaks it too.
-fn agree(protocol: i32, release: &str) -> Result<v1::ProtocolVersion, Refusal> {
-    use eosfed_common::refusal::Reason;
-    if protocol == i32::from(v1::ProtocolVersion::ProtocolVersion1) {
-        return Ok(v1::ProtocolVersion::ProtocolVersion1);
+/// The protocol that this release speaks, when the caller, a program of this name, speaks it too.
+fn agree(caller: &str, protocol: i32, release: &str) -> Result<v1::ProtocolVersion, Refusal> {
+    let agreed = protocol::agree("coordinator", caller, protocol, release);
+    match &agreed {
+        Err(refusal) => tracing::warn!(%refusal, "a caller cannot be served"),
+        Ok(()) if release != RELEASE => {
+            let release = protocol::shown(release);
+            tracing::info!(caller, release, own = RELEASE, "served: another release, the same protocol");
+        }
+        Ok(()) => {}
     }
-    let release: String = release.chars().take(40).flat_map(char::escape_default).collect();
-    let message = format!(
-        "this coordinator (release {}) speaks protocol 1; the caller (release {release}) speaks `{protocol}`; \
-         install fitting releases",
-        env!("CARGO_PKG_VERSION")
-    );
-    Err(Refusal::new(Reason::Incompatible, message))
+    agreed.map(|()| PROTOCOL)
 }

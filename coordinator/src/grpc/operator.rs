@@ -17,7 +17,8 @@ use tonic::{Request, Response, Status};
 use super::{Context, access, agree, reply};
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view::{InstitutionView, JobView};
-use crate::engine::{Handle, Invited};
+use crate::engine::{Handle, Invited, Staged};
+use crate::storage::SCHEMA;
 
 /// Shortest time between two messages of a watch.
 const WATCH_PAUSE: Duration = Duration::from_millis(250);
@@ -129,6 +130,17 @@ impl Service {
     }
 }
 
+impl Service {
+    async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<v1::BackupResponse, Refusal> {
+        let by = access::operator(&request)?;
+        let v1::BackupRequest {} = request.into_inner();
+        let Staged { folder, records, blobs } = self.0.engine.stage_backup().await?;
+        tracing::info!(folder, records, blobs, %by, "a snapshot for a backup was taken");
+        let release = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(v1::BackupResponse { folder, records, blobs, schema: SCHEMA, release })
+    }
+}
+
 /// Sends the job now and after each change, until it rests or nobody listens.
 async fn watch(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::WatchJobResponse, Status>>) {
     let mut changes = engine.changes();
@@ -167,7 +179,7 @@ impl Operator for Service {
         reply(access::reader(&request).and_then(|caller| {
             let v1::OperatorHelloRequest { protocol, release } = request.into_inner();
             Ok(v1::OperatorHelloResponse {
-                protocol: agree(protocol, &release)?.into(),
+                protocol: agree("`eosfed` command", protocol, &release)?.into(),
                 release: env!("CARGO_PKG_VERSION").to_owned(),
                 name: caller.name.to_string(),
                 role: caller.role.to_string(),
@@ -287,6 +299,13 @@ impl Operator for Service {
         request: Request<v1::ContinueFromRequest>,
     ) -> Result<Response<v1::ContinueFromResponse>, Status> {
         reply(self.go_on(request).await)
+    }
+
+    async fn backup(
+        &self,
+        request: Request<v1::BackupRequest>,
+    ) -> Result<Response<v1::BackupResponse>, Status> {
+        reply(Self::backup(self, request).await)
     }
 
     async fn list_specialists(

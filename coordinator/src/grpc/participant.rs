@@ -133,7 +133,7 @@ fn poll_response(assignments: Vec<Assignment>) -> v1::PollResponse {
 impl Participant for Service {
     async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
         reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, release })| {
-            let protocol = agree(protocol, &release)?.into();
+            let protocol = agree("client", protocol, &release)?.into();
             let release = env!("CARGO_PKG_VERSION").to_owned();
             Ok(v1::HelloResponse { protocol, release, institution: caller.to_string() })
         }))

@@ -11,6 +11,9 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
+/// What ends the name of a finished upload that is still to be claimed.
+const DONE: &str = ".done";
+
 /// How much of a blob is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -127,7 +130,21 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// If the disk fails.
     fn list(&self) -> Result<Vec<Digest>, BlobError>;
 
-    /// Drops uploads that have not grown for longer than `age`.
+    /// Uploads that have become blobs and that nobody has claimed yet: what they are for is still to
+    /// come. They survive a restart.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn unclaimed(&self) -> Result<Vec<Digest>, BlobError>;
+
+    /// Notes that what `owner` has uploaded has found its use, or none: whether it stays no longer
+    /// depends on the upload.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn claim(&self, owner: &str, digest: Digest) -> Result<(), BlobError>;
+
+    /// Drops uploads that have not grown, or been claimed, for longer than `age`.
     ///
     /// # Errors
     /// If the disk fails.
@@ -140,7 +157,8 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     fn remove(&self, digest: Digest) -> Result<(), BlobError>;
 }
 
-/// Blobs in a folder: `sha256/ab/ab12...`, uploads in `partial/OWNER/`.
+/// Blobs in a folder: `sha256/ab/ab12...`, uploads in `partial/OWNER/`, where an empty file of the name
+/// `HEX.done` stays behind from one that has become a blob until somebody claims it.
 #[derive(Debug)]
 pub struct FileBlobs {
     blobs: PathBuf,
@@ -165,13 +183,19 @@ impl FileBlobs {
         Ok(Self { blobs, partial, workshop })
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
+    /// Where the blob of this digest lies, if it is there.
+    #[must_use]
+    pub fn place(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
         self.blobs.join(&hex[..2]).join(hex)
     }
 
     fn partial(&self, owner: &str, digest: Digest) -> PathBuf {
         self.partial.join(owner).join(digest.to_hex())
+    }
+
+    fn done(&self, owner: &str, digest: Digest) -> PathBuf {
+        self.partial.join(owner).join(format!("{}{DONE}", digest.to_hex()))
     }
 
     /// Drops other uploads of `owner`.
@@ -189,7 +213,7 @@ impl FileBlobs {
 
     /// Moves a finished file to its place, durably.
     fn settle(&self, from: &Path, digest: Digest) -> io::Result<()> {
-        let to = self.path(digest);
+        let to = self.place(digest);
         let folder = to.parent().unwrap_or(&self.blobs);
         fs::create_dir_all(folder)?;
         File::open(from)?.sync_all()?;
@@ -219,6 +243,14 @@ fn length(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
+/// What was not there is gone too.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 fn failed(digest: Digest) -> impl Fn(io::Error) -> BlobError {
     move |source| match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobError::Full,
@@ -230,7 +262,7 @@ fn failed(digest: Digest) -> impl Fn(io::Error) -> BlobError {
 impl Blobs for FileBlobs {
     fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
         let failed = failed(digest);
-        if let Some(bytes) = length(&self.path(digest)).map_err(&failed)? {
+        if let Some(bytes) = length(&self.place(digest)).map_err(&failed)? {
             return Ok(Presence::Complete(bytes));
         }
         let partial = length(&self.partial(owner, digest)).map_err(&failed)?;
@@ -268,6 +300,8 @@ impl Blobs for FileBlobs {
             fs::remove_file(&path).map_err(&failed)?;
             return Err(BlobError::Digest { found, expected: blob.digest });
         }
+        // First: a blob without it is one that nobody needs.
+        File::create(self.done(owner, blob.digest)).map_err(&failed)?;
         self.settle(&path, blob.digest).map_err(&failed)
     }
 
@@ -284,13 +318,13 @@ impl Blobs for FileBlobs {
     }
 
     fn file(&self, digest: Digest) -> Result<PathBuf, BlobError> {
-        let path = self.path(digest);
+        let path = self.place(digest);
         if path.exists() { Ok(path) } else { Err(BlobError::Missing(digest)) }
     }
 
     fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
         let failed = failed(digest);
-        let mut file = File::open(self.path(digest)).map_err(&failed)?;
+        let mut file = File::open(self.place(digest)).map_err(&failed)?;
         file.seek(SeekFrom::Start(offset)).map_err(&failed)?;
         let mut bytes = Vec::new();
         file.take(most as u64).read_to_end(&mut bytes).map_err(&failed)?;
@@ -304,6 +338,18 @@ impl Blobs for FileBlobs {
         });
         // Anything that is not named like a blob is somebody else's, and stays.
         Ok(names.filter_map(Result::ok).collect())
+    }
+
+    fn unclaimed(&self) -> Result<Vec<Digest>, BlobError> {
+        let names = files(&self.partial).map_err(failed(Digest::of(b"")))?.into_iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            format!("sha256:{}", name.strip_suffix(DONE).unwrap_or_default()).parse()
+        });
+        Ok(names.filter_map(Result::ok).collect())
+    }
+
+    fn claim(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
+        gone(fs::remove_file(self.done(owner, digest))).map_err(failed(digest))
     }
 
     fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
@@ -320,9 +366,6 @@ impl Blobs for FileBlobs {
     }
 
     fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        match fs::remove_file(self.path(digest)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(digest)(error)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        gone(fs::remove_file(self.place(digest))).map_err(failed(digest))
     }
 }

@@ -95,6 +95,16 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
     assert!(blobs.read(whole.digest, 10_000, 100).unwrap().is_empty());
     assert_eq!(std::fs::read(blobs.file(whole.digest).unwrap()).unwrap(), bytes);
 
+    // It is to be claimed, once; a restart does not forget it.
+    let blobs = open();
+    assert_eq!(blobs.unclaimed().unwrap(), [whole.digest]);
+    blobs.claim("east", whole.digest).unwrap();
+    blobs.drop_stale_uploads(Duration::from_secs(60)).unwrap();
+    assert_eq!(blobs.unclaimed().unwrap(), [whole.digest], "it is not east's to claim, and is not old");
+    blobs.claim("west", whole.digest).unwrap();
+    blobs.claim("west", whole.digest).unwrap();
+    assert_eq!(blobs.unclaimed().unwrap(), []);
+
     // Wrong bytes are thrown away, and another upload replaces an unfinished one.
     let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
     blobs.append("west", lie, 0, b"wrong").unwrap();

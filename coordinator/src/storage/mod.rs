@@ -3,6 +3,8 @@
 
 mod blobs;
 mod memory;
+mod migrate;
+mod records;
 mod sled_store;
 
 #[cfg(test)]
@@ -12,9 +14,18 @@ use std::fmt;
 
 pub use blobs::{BlobError, Blobs, FileBlobs, Presence};
 pub use memory::MemoryStore;
+pub use migrate::SCHEMA;
+pub use records::{Record, read_lines, write_lines};
 pub use sled_store::SledStore;
 
 use crate::domain::{Change, Federation};
+
+/// Folders in the workshop of the blobs that hold a snapshot for a backup begin like this.
+pub const STAGED_PREFIX: &str = "backup-";
+/// The folder of a snapshot with its blobs, each named by the hexadecimal digits of its digest.
+pub const STAGED_BLOBS: &str = "blobs";
+/// The file of a snapshot with its records, as [`write_lines`] writes them under [`SCHEMA`].
+pub const STAGED_RECORDS: &str = "records.jsonl";
 
 /// Why the store cannot do what it is for.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +37,7 @@ pub enum StoreError {
     #[error("store: {0}")]
     Backend(String),
     /// What is stored was written by another release.
-    #[error("the store has schema version `{found}`, this release reads `{expected}`; {advice}")]
+    #[error("the store has schema version `{found}`, this release reads up to `{expected}`; {advice}")]
     Schema {
         /// The version found.
         found: String,

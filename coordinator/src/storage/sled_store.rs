@@ -5,14 +5,16 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
 use sled::{Db, Tree};
 
+use super::migrate::{OLDEST, SCHEMA, migrate};
+use super::records::{self, Record, TREES};
 use super::{Store, StoreError};
 use crate::domain::{Change, Federation};
 
 const SCHEMA_KEY: &str = "schema";
-const SCHEMA: u32 = 1;
 
 /// A sled database. At most one process has it open.
 #[derive(Debug)]
@@ -25,106 +27,95 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the database in the folder `path`, or makes it.
+    /// Opens the database in the folder `path`, or makes it. One of an earlier schema is migrated, in
+    /// one transaction, which an interruption leaves done or not begun.
     ///
     /// # Errors
-    /// If another process has it, the disk fails, or another release has written it.
+    /// If another process has it, the disk fails, a newer release has written it, or a record of an
+    /// earlier schema does not read; it is then as it was.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let db = sled::open(path).map_err(backend)?;
-        check_schema(&db)?;
+        let found = schema(&db)?;
         let tree = |name: &str| db.open_tree(name).map_err(backend);
-        Ok(Self {
+        let store = Self {
             institutions: tree("institutions")?,
             jobs: tree("jobs")?,
             specialists: tree("specialists")?,
             releases: tree("releases")?,
             db,
-        })
-    }
-}
-
-fn check_schema(db: &Db) -> Result<(), StoreError> {
-    let expected = SCHEMA.to_string();
-    match db.get(SCHEMA_KEY).map_err(backend)? {
-        None if db.is_empty() && db.tree_names().len() <= 1 => {
-            db.insert(SCHEMA_KEY, expected.as_bytes()).map_err(backend)?;
-            db.flush().map_err(backend)?;
-            Ok(())
+        };
+        match found {
+            Some(SCHEMA) => {}
+            Some(earlier) => store.migrate(earlier)?,
+            None => {
+                store.db.insert(SCHEMA_KEY, SCHEMA.to_string().as_bytes()).map_err(backend)?;
+                store.db.flush().map_err(backend)?;
+            }
         }
-        Some(found) if found == expected.as_bytes() => Ok(()),
-        found => Err(StoreError::Schema {
-            found: found.map_or_else(
-                || "none".to_owned(),
-                |bytes| String::from_utf8_lossy(&bytes).escape_debug().take(20).collect(),
-            ),
-            expected: SCHEMA,
-            advice: "use the release that wrote it, or another state folder",
-        }),
-    }
-}
-
-fn backend(error: sled::Error) -> StoreError {
-    match error {
-        sled::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full,
-        other => StoreError::Backend(other.to_string()),
-    }
-}
-
-fn record<T: Serialize>(key: String, value: &T) -> Result<(String, Vec<u8>), StoreError> {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => Ok((key, bytes)),
-        Err(error) => Err(StoreError::Backend(format!("cannot encode `{key}`: {error}"))),
-    }
-}
-
-fn records<T: DeserializeOwned>(tree: &Tree) -> impl Iterator<Item = Result<T, StoreError>> {
-    let name = String::from_utf8_lossy(&tree.name()).into_owned();
-    tree.iter().map(move |entry| {
-        let (key, value) = entry.map_err(backend)?;
-        serde_json::from_slice(&value).map_err(|error| StoreError::Damaged {
-            key: format!("{name}/{}", String::from_utf8_lossy(&key)),
-            reason: error.to_string(),
-        })
-    })
-}
-
-impl Store for SledStore {
-    fn load(&self) -> Result<Federation, StoreError> {
-        let mut federation = Federation::default();
-        federation.merge(Change {
-            institutions: records(&self.institutions).collect::<Result<_, _>>()?,
-            jobs: records(&self.jobs).collect::<Result<_, _>>()?,
-            specialists: records(&self.specialists).collect::<Result<_, _>>()?,
-            releases: records(&self.releases).collect::<Result<_, _>>()?,
-            volatile: false,
-        });
-        Ok(federation)
+        Ok(store)
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
-        let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
-        // Encoded first: the transaction may run more than once.
-        let encoded = [
-            institutions
-                .iter()
-                .map(|one| record(one.name.to_string(), one))
-                .collect::<Result<Vec<_>, _>>()?,
-            jobs.iter().map(|job| record(job.id.to_string(), job)).collect::<Result<_, _>>()?,
-            specialists
-                .iter()
-                .map(|card| record(format!("{}@{:010}", card.name, card.version), card))
-                .collect::<Result<_, _>>()?,
-            releases
-                .iter()
-                .map(|release| record(format!("{:010}", release.manifest.number.0), release))
-                .collect::<Result<_, _>>()?,
-        ];
-        let trees = [&self.institutions, &self.jobs, &self.specialists, &self.releases];
+    /// The records of the database in the folder `path` as they are, and their schema. Nothing is
+    /// migrated and nothing written.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`]; a folder without a database is an error too.
+    pub fn export(path: &Path) -> Result<(u32, Vec<Record>), StoreError> {
+        if !path.is_dir() {
+            return Err(StoreError::Backend(format!("there is none in {}", path.display())));
+        }
+        let db = sled::open(path).map_err(backend)?;
+        let schema = schema(&db)?.unwrap_or(SCHEMA);
+        let known = db.tree_names();
+        let mut all = Vec::new();
+        for name in TREES.into_iter().filter(|name| known.iter().any(|tree| tree == name.as_bytes())) {
+            let tree = db.open_tree(name).map_err(backend)?;
+            for entry in entries::<Value>(&tree) {
+                let (key, record) = entry?;
+                all.push(Record { tree: name.to_owned(), key, record });
+            }
+        }
+        Ok((schema, all))
+    }
+
+    fn trees(&self) -> [&Tree; 4] {
+        [&self.institutions, &self.jobs, &self.specialists, &self.releases]
+    }
+
+    fn migrate(&self, from: u32) -> Result<(), StoreError> {
+        let mut fresh: [Vec<(String, Vec<u8>)>; 4] = Default::default();
+        for ((name, tree), fresh) in TREES.into_iter().zip(self.trees()).zip(&mut fresh) {
+            for entry in entries::<Value>(tree) {
+                let (key, old) = entry?;
+                let mut new = old.clone();
+                migrate(name, &mut new, from);
+                // All must read before anything is written.
+                let record = Record { tree: name.to_owned(), key: key.clone(), record: new.clone() };
+                records::decode(record, SCHEMA, &mut Change::default())?;
+                if new != old {
+                    fresh.push(encoded(key, &new)?);
+                }
+            }
+        }
+        let count: usize = fresh.iter().map(Vec::len).sum();
+        self.write(&fresh, Some(SCHEMA))?;
+        tracing::info!(from, to = SCHEMA, changed = count, "the store was migrated to this release's schema");
+        Ok(())
+    }
+
+    /// Writes records, and the schema that they follow, in one transaction.
+    fn write(&self, fresh: &[Vec<(String, Vec<u8>)>; 4], schema: Option<u32>) -> Result<(), StoreError> {
+        let schema = schema.map(|schema| schema.to_string());
+        let [institutions, jobs, specialists, releases] = self.trees();
+        let trees: [&Tree; 5] = [institutions, jobs, specialists, releases, &self.db];
         let done = trees.transaction(|trees| {
-            for (tree, records) in trees.iter().zip(&encoded) {
+            for (tree, records) in trees.iter().zip(fresh) {
                 for (key, value) in records {
                     tree.insert(key.as_bytes(), value.as_slice())?;
                 }
+            }
+            if let (Some(schema), Some(tree)) = (&schema, trees.last()) {
+                tree.insert(SCHEMA_KEY.as_bytes(), schema.as_bytes())?;
             }
             Ok::<_, ConflictableTransactionError<()>>(())
         });
@@ -140,27 +131,88 @@ impl Store for SledStore {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_releases_store_is_refused_with_a_sentence() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(SledStore::open(folder.path()).unwrap());
-        let db = sled::open(folder.path()).unwrap();
-        db.insert(SCHEMA_KEY, "99").unwrap();
-        db.flush().unwrap();
-        drop(db);
-        let error = SledStore::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("`99`") && error.contains("`1`"), "{error}");
-    }
-
-    #[test]
-    fn a_damaged_record_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SledStore::open(folder.path()).unwrap();
-        store.jobs.insert("j-00000000", "{").unwrap();
-        assert!(store.load().unwrap_err().to_string().contains("jobs/j-00000000"));
+/// The schema of a database; none in a new one.
+fn schema(db: &Db) -> Result<Option<u32>, StoreError> {
+    let found = match db.get(SCHEMA_KEY).map_err(backend)? {
+        None if db.is_empty() && db.tree_names().len() <= 1 => return Ok(None),
+        None => "none".to_owned(),
+        Some(bytes) => String::from_utf8_lossy(&bytes).escape_debug().take(20).collect(),
+    };
+    match found.parse() {
+        Ok(known @ OLDEST..=SCHEMA) => Ok(Some(known)),
+        Ok(_) | Err(_) => Err(StoreError::Schema {
+            found,
+            expected: SCHEMA,
+            advice: "use the release that wrote it or a newer one, or another state folder",
+        }),
     }
 }
+
+fn backend(error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full,
+        other => StoreError::Backend(other.to_string()),
+    }
+}
+
+fn encoded<T: Serialize>(key: String, value: &T) -> Result<(String, Vec<u8>), StoreError> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => Ok((key, bytes)),
+        Err(error) => Err(StoreError::Backend(format!("cannot encode `{key}`: {error}"))),
+    }
+}
+
+/// The records of a tree with their keys.
+fn entries<T: DeserializeOwned>(tree: &Tree) -> impl Iterator<Item = Result<(String, T), StoreError>> {
+    let name = String::from_utf8_lossy(&tree.name()).into_owned();
+    tree.iter().map(move |entry| {
+        let (key, value) = entry.map_err(backend)?;
+        let key = String::from_utf8_lossy(&key).into_owned();
+        match serde_json::from_slice(&value) {
+            Ok(record) => Ok((key, record)),
+            Err(error) => {
+                Err(StoreError::Damaged { key: format!("{name}/{key}"), reason: error.to_string() })
+            }
+        }
+    })
+}
+
+fn all<T: DeserializeOwned>(tree: &Tree) -> Result<Vec<T>, StoreError> {
+    entries(tree).map(|entry| entry.map(|(_, record)| record)).collect()
+}
+
+impl Store for SledStore {
+    fn load(&self) -> Result<Federation, StoreError> {
+        let mut federation = Federation::default();
+        federation.merge(Change {
+            institutions: all(&self.institutions)?,
+            jobs: all(&self.jobs)?,
+            specialists: all(&self.specialists)?,
+            releases: all(&self.releases)?,
+            volatile: false,
+        });
+        Ok(federation)
+    }
+
+    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
+        // Encoded first: the transaction may run more than once.
+        let fresh = [
+            encode(institutions, records::institution_key)?,
+            encode(jobs, records::job_key)?,
+            encode(specialists, records::specialist_key)?,
+            encode(releases, records::release_key)?,
+        ];
+        self.write(&fresh, None)
+    }
+}
+
+fn encode<T: Serialize>(
+    values: &[T],
+    key: impl Fn(&T) -> String,
+) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    values.iter().map(|value| encoded(key(value), value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! A coordinator in this process, on a port of its own, with real TLS and real certificates.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -10,11 +12,12 @@ use eosfed_common::net::meter::Meter;
 use eosfed_coordinator::identity::{IdentityFolder, PersonalIdentity};
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
-use eosfed_coordinator::settings;
+use eosfed_coordinator::settings::{self, StateFolder};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A job for one institution, `west`.
 pub(crate) const PLAN: &str = r#"
@@ -43,12 +46,16 @@ pub(crate) const PLAN: &str = r#"
 /// An idempotency key.
 pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
+/// Keys and certificates of institutions that have enrolled.
+pub(crate) type Clients = BTreeMap<String, KeyAndCertificate>;
+
 pub(crate) struct Server {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
     operator: PersonalIdentity,
     url: String,
-    clients: Mutex<BTreeMap<String, KeyAndCertificate>>,
+    clients: Mutex<Clients>,
 }
 
 impl Server {
@@ -60,19 +67,36 @@ impl Server {
         let choices = Choices { listen: "127.0.0.1:0".parse().unwrap(), public_url: None, names };
         std::fs::create_dir(&state).unwrap();
         init(&state, &choices, SystemClock.now()).unwrap();
-        let (state, settings) = settings::load(&state).unwrap();
+        Self::serve(folder, Clients::default()).await
+    }
+
+    /// Serves the state folder `state` in `folder`, to institutions that have enrolled before.
+    pub(crate) async fn serve(folder: tempfile::TempDir, clients: Clients) -> Self {
+        let (state, settings) = settings::load(&folder.path().join("state")).unwrap();
         let operator = IdentityFolder(state.operator());
         let coordinator = Coordinator::open(state, settings).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let ready = |url: &str| tell.send(url.to_owned()).unwrap();
             let stop = async { drop(stopped.await) };
             coordinator.serve(ready, stop).await.unwrap();
         });
         let url = told.await.unwrap();
         let operator = operator.read().unwrap();
-        Self { _folder: folder, _stop: stop, operator, url, clients: Mutex::default() }
+        Self { folder, _stop: stop, serving, operator, url, clients: Mutex::new(clients) }
+    }
+
+    /// Its state folder.
+    pub(crate) fn state(&self) -> StateFolder {
+        StateFolder(self.folder.path().join("state"))
+    }
+
+    /// Ends at once, and its folder with it; gives what the institutions have.
+    pub(crate) async fn lose(self) -> Clients {
+        self.serving.abort();
+        let _ = self.serving.await;
+        self.clients.into_inner().unwrap()
     }
 
     fn connect(&self, pair: Option<&KeyAndCertificate>) -> Transport {

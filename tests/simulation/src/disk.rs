@@ -185,6 +185,15 @@ impl Blobs for SimBlobs {
         self.files.list()
     }
 
+    fn unclaimed(&self) -> Result<Vec<Digest>, BlobError> {
+        self.files.unclaimed()
+    }
+
+    fn claim(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
+        self.trouble.maybe_die();
+        self.files.claim(owner, digest)
+    }
+
     fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
         self.files.drop_stale_uploads(age)
     }

@@ -88,11 +88,20 @@ impl Core {
             Ok(screened) => screened,
             Err(refusal) => return Err(self.reject(&submission, refusal)),
         };
-        self.on_assignment(&id, false, |job, now| {
+        let recorded = self.on_assignment(&id, false, |job, now| {
             // Blobs are removed behind the same door: what is there now is there when it counts.
             self.must_be_here(weights)?;
             job.submit_update(screened, now)
-        })
+        })?;
+        self.claim(&id, weights);
+        Ok(recorded)
+    }
+
+    /// From now on, records decide whether an upload is kept.
+    fn claim(&self, id: &AssignmentId, weights: BlobRef) {
+        if let Err(error) = self.blobs.claim(id.institution.as_str(), weights.digest) {
+            tracing::warn!(assignment = %id, %error, "an upload is kept longer than needed");
+        }
     }
 
     fn must_be_here(&self, weights: BlobRef) -> Result<(), Refusal> {
@@ -142,8 +151,9 @@ impl Core {
             let rejected = |job: &Job, now| job.reject(assignment, token, *weights, why, now);
             self.on_assignment(assignment, false, rejected)
         };
-        if let Err(error) = recorded {
-            tracing::warn!(%error, "cannot record that an update was refused");
+        match recorded {
+            Ok(()) => self.claim(assignment, *weights),
+            Err(error) => tracing::warn!(%error, "cannot record that an update was refused"),
         }
         refusal
     }

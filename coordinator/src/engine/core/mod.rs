@@ -2,10 +2,14 @@
 //! transaction, made visible, and only then acted upon and answered. It is given its store, blobs,
 //! clock and randomness, so that a simulation can run it as it is.
 
+mod backup;
 mod institutions;
 mod operators;
 mod queries;
 mod tasks;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +27,7 @@ use crate::domain::job::Event;
 use crate::domain::{Change, Federation, Job, Outcome};
 use crate::storage::{Blobs, Store, StoreError};
 
+pub use backup::Staged;
 pub use operators::Invited;
 pub use tasks::Performed;
 

@@ -45,8 +45,8 @@ impl Core {
         }
     }
 
-    /// Removes the blobs that nothing refers to, and uploads that nobody has gone on with for longer
-    /// than the settings allow; gives how many blobs. Never while something is being computed, whose
+    /// Removes the blobs that nothing refers to, and uploads that nobody has gone on with, or handed in,
+    /// for longer than the settings allow; gives how many blobs. Never while something is being computed, whose
     /// result nothing refers to yet; and behind the door, so that no submission comes in between.
     pub fn sweep(&self) -> usize {
         let _door = lock(&self.door);
@@ -55,11 +55,13 @@ impl Core {
             return 0;
         }
         let keep_for = self.options.keep_updates_for;
-        let needed: BTreeSet<Digest> = self.read(|state| state.referenced(keep_for, self.clock.now()));
+        let mut needed: BTreeSet<Digest> = self.read(|state| state.referenced(keep_for, self.clock.now()));
         let removed = self.blobs.list().and_then(|all| {
+            self.blobs.drop_stale_uploads(self.options.keep_uploads_for)?;
+            // Looked at after the list: what has become a blob since is not in it.
+            needed.extend(self.blobs.unclaimed()?);
             let spent: Vec<_> = all.into_iter().filter(|digest| !needed.contains(digest)).collect();
             spent.iter().try_for_each(|digest| self.blobs.remove(*digest))?;
-            self.blobs.drop_stale_uploads(self.options.keep_uploads_for)?;
             Ok(spent.len())
         });
         removed.unwrap_or_else(|error| {

@@ -1,0 +1,96 @@
+//! `eosfed-coordinator backup` and `restore`: a bar while copying, and what was done in the end.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::weights::Digest;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use super::{Backup, Counts, Restored, backup, restore};
+use crate::cli::arguments::Output;
+use crate::settings;
+
+/// Makes a backup and says what is in it.
+///
+/// # Errors
+/// As [`backup`].
+pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Output) -> anyhow::Result<()> {
+    let (state, _) = settings::load(state)?;
+    let identity = identity.map_or_else(|| state.operator(), Path::to_owned);
+    let bar = bar()?;
+    let tell = |done, total| tell(&bar, done, total);
+    let made = backup(&state, to, &identity, SystemClock.now(), &tell).await;
+    bar.finish_and_clear();
+    let made = made?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&made)?),
+        Output::Table => print!("{}", made_text(&made)),
+    }
+    Ok(())
+}
+
+/// Makes a state folder of a backup and says what is in it.
+///
+/// # Errors
+/// As [`restore`].
+pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
+    let bar = bar()?;
+    let restored = restore(from, to, &|done, total| tell(&bar, done, total));
+    bar.finish_and_clear();
+    let restored = restored?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&restored)?),
+        Output::Table => print!("{}", restored_text(&restored)),
+    }
+    Ok(())
+}
+
+fn bar() -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}")?;
+    Ok(ProgressBar::new(0).with_style(style))
+}
+
+fn tell(bar: &ProgressBar, done: u64, total: u64) {
+    bar.set_length(total);
+    bar.set_position(done);
+}
+
+fn made_text(made: &Backup) -> String {
+    let Backup { folder, serving, counts, blobs, bytes, missing } = made;
+    let how = if *serving { "while the coordinator was serving" } else { "of a coordinator at rest" };
+    format!(
+        "The backup is in {}, made {how}: {}; {blobs} blobs of {}.\n{}  restore it: eosfed-coordinator restore --from \
+         {0} --state NEW_DIR\nIt holds the key of the certificate authority: whoever has it can admit anybody.\n",
+        folder.display(),
+        counted(counts),
+        HumanBytes(*bytes),
+        lost(missing)
+    )
+}
+
+fn restored_text(restored: &Restored) -> String {
+    let Restored { state, made_at, release, counts, blobs, bytes, missing } = restored;
+    format!(
+        "The state of {made_at} (release {release}) is in {}: {}; {blobs} blobs of {}.\n{}  start it: \
+         eosfed-coordinator serve --state {0}\nNever beside the coordinator that it is a copy of: institutions \
+         would not know which to believe.\n",
+        state.display(),
+        counted(counts),
+        HumanBytes(*bytes),
+        lost(missing)
+    )
+}
+
+fn counted(counts: &Counts) -> String {
+    let Counts { institutions, jobs, specialists, releases } = counts;
+    format!("{institutions} institutions, {jobs} jobs, {specialists} specialists, {releases} releases")
+}
+
+/// A warning about each blob that is nowhere.
+fn lost(missing: &[Digest]) -> String {
+    missing.iter().fold(String::new(), |mut text, digest| {
+        let _ = writeln!(text, "warning: {digest} is needed, and was not in the state folder either");
+        text
+    })
+}

@@ -1,0 +1,65 @@
+//! Copying files so that they are there, right and durable.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::weights::Digest;
+
+/// How much is copied at once.
+const PIECE: usize = 1 << 20;
+
+/// Makes a folder, and those above it, that only its owner can enter.
+pub(super) fn folder(path: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make {}", path.display()))
+}
+
+/// Makes an empty folder, or takes one that is there.
+///
+/// # Errors
+/// If there is something in it: nothing is ever written over.
+pub(super) fn empty_folder(path: &Path, advice: &str) -> anyhow::Result<()> {
+    folder(path)?;
+    let mut entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if let Some(first) = entries.next() {
+        let name = first.map(|entry| entry.file_name().to_string_lossy().into_owned()).unwrap_or_default();
+        bail!("{} is not empty (`{name}` is there); nothing was changed; {advice}", path.display());
+    }
+    Ok(())
+}
+
+/// Copies a file to a new one that only its owner can read, durably; gives its digest and size. Each
+/// piece is told of.
+pub(super) fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> anyhow::Result<(Digest, u64)> {
+    let size = copied(from, to, tell)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    // Of the copy, not of what was read: this is what must be right.
+    let digest = Digest::of_file(to).with_context(|| format!("cannot read {}", to.display()))?;
+    Ok((digest, size))
+}
+
+fn copied(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> io::Result<u64> {
+    let mut source = File::open(from)?;
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let (mut buffer, mut size) = (vec![0; PIECE], 0);
+    loop {
+        let read = source.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        target.write_all(&buffer[..read])?;
+        size += read as u64;
+        tell(read as u64);
+    }
+    target.sync_all()?;
+    Ok(size)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync(folder: &Path) -> anyhow::Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.with_context(|| format!("cannot make {} durable", folder.display()))
+}

@@ -1,0 +1,170 @@
+//! Making a backup.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::weights::Digest;
+use serde::Serialize;
+
+use super::manifest::{BLOBS, Counts, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
+use super::source::Source;
+use super::{Tell, copy};
+use crate::domain::Federation;
+use crate::serve::take;
+use crate::settings::StateFolder;
+
+/// What was backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Backup {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Whether the coordinator was serving.
+    pub serving: bool,
+    /// How much of what.
+    pub counts: Counts,
+    /// How many blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blobs that something refers to and that the state folder does not have.
+    pub missing: Vec<Digest>,
+}
+
+/// Copies what `state` holds into the folder `to`, which must be empty or not there. A coordinator that
+/// serves is asked, with the identity in `identity`, for a snapshot; one that rests is kept from starting
+/// until the copy is done.
+///
+/// # Errors
+/// If anything cannot be read or written, or a blob is not what its digest says. What was written then has
+/// no `backup.json`, and no restore takes it.
+pub async fn backup(
+    state: &StateFolder,
+    to: &Path,
+    identity: &Path,
+    now: Timestamp,
+    tell: Tell<'_>,
+) -> anyhow::Result<Backup> {
+    outside(state, to)?;
+    let _only = only(state)?;
+    copy::empty_folder(to, "name a folder that is not there yet for each backup")?;
+    let held = take(state)?;
+    let source = match &held {
+        Some(_) => Source::resting(state)?,
+        None => Source::serving(state, identity).await?,
+    };
+    let mut files = Vec::new();
+    for name in FILES {
+        let (from, path) = (state.0.join(name), to.join(name));
+        if !from.exists() && !FILES[..NEEDED].contains(&name) {
+            continue;
+        }
+        copy::folder(path.parent().unwrap_or(to))?;
+        let (digest, size) = copy::copy(&from, &path, &mut |_| {})?;
+        files.push(Entry { path: name.to_owned(), digest, size });
+    }
+    let records = source.write_records(to)?;
+    let path = to.join(RECORDS);
+    let digest = Digest::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+    files.push(Entry { path: RECORDS.to_owned(), digest, size });
+    let counts = Counts::of(&records);
+    let blobs = copy_blobs(&source, &to.join(BLOBS), tell)?;
+    let mut manifest = Manifest {
+        format: Manifest::format(),
+        release: source.release.clone(),
+        schema: source.schema,
+        made_at: now,
+        serving: source.serving,
+        counts,
+        files,
+        blobs,
+        missing: Vec::new(),
+    };
+    let mut federation = Federation::default();
+    federation.merge(records);
+    manifest.missing = manifest.lacks(&needed(&federation));
+    for folder in [&to.join(BLOBS), &to.join("ca"), &to.join("operator"), to] {
+        if folder.exists() {
+            copy::sync(folder)?;
+        }
+    }
+    // Last: a folder with a manifest is a backup.
+    manifest.write(to)?;
+    Ok(Backup {
+        folder: to.to_owned(),
+        serving: manifest.serving,
+        counts,
+        blobs: manifest.blobs.len() as u64,
+        bytes: manifest.blob_bytes(),
+        missing: manifest.missing,
+    })
+}
+
+/// The blobs without which a federation cannot go on. What is kept of closed rounds is not among them,
+/// whatever this machine's clock says.
+pub(super) fn needed(federation: &Federation) -> BTreeSet<Digest> {
+    federation.referenced(Duration::ZERO, Timestamp(u64::MAX))
+}
+
+fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<BlobRef>> {
+    copy::folder(to)?;
+    let size = |file: &Path| file.metadata().map(|metadata| metadata.len());
+    let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
+    let total =
+        sizes.context("the snapshot is gone; was the coordinator started again? make another backup")?;
+    let (total, mut done) = (total.iter().sum(), 0);
+    let mut blobs = Vec::new();
+    for (digest, file) in &source.blobs {
+        let mut tell = |bytes| {
+            done += bytes;
+            tell(done, total);
+        };
+        let (found, size) = copy::copy(file, &to.join(digest.to_hex()), &mut tell)?;
+        if found != *digest {
+            bail!(
+                "{digest} of the state folder is damaged: its bytes have digest {found}; no backup was made. If an \
+                 earlier one has it, copy it from there over {}",
+                file.display()
+            );
+        }
+        blobs.push(BlobRef { digest: *digest, size });
+    }
+    blobs.sort_by_key(|blob| blob.digest.to_hex());
+    Ok(blobs)
+}
+
+/// A backup must outlive the state folder.
+fn outside(state: &StateFolder, to: &Path) -> anyhow::Result<()> {
+    let real = |path: &Path| -> anyhow::Result<PathBuf> {
+        let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
+        // What is not there yet lies where its nearest existing parent does.
+        let there = path.ancestors().find(|one| one.exists()).unwrap_or(&path).to_owned();
+        let rest = path.strip_prefix(&there).unwrap_or(&path).to_owned();
+        Ok(there.canonicalize().unwrap_or(there).join(rest))
+    };
+    if real(to)?.starts_with(real(&state.0)?) {
+        bail!("{} lies in the state folder, which a backup is to outlive; name another folder", to.display());
+    }
+    Ok(())
+}
+
+/// One backup of a state folder at a time: the next would take away the snapshot of this one.
+fn only(state: &StateFolder) -> anyhow::Result<File> {
+    let path = state.0.join("backup.lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another backup of {} is being made; no `{MANIFEST}` was written here, try again when it is done",
+            state.0.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}

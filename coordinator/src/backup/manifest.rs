@@ -1,0 +1,182 @@
+//! `backup.json`: what belongs to a backup.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::weights::{Digest, write_atomically};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Change;
+use crate::storage::SCHEMA;
+
+/// The file's name.
+pub const MANIFEST: &str = "backup.json";
+/// The file with the records.
+pub(super) const RECORDS: &str = "records.jsonl";
+/// The folder with the blobs.
+pub(super) const BLOBS: &str = "blobs";
+/// The files of a state folder that a backup holds as they are. A coordinator without an operator's
+/// identity beside it is fine; the others must be there.
+pub(super) const FILES: [&str; 7] = [
+    "coordinator.toml",
+    "ca/key.pem",
+    "ca/certificate.pem",
+    "operator/key.pem",
+    "operator/certificate.pem",
+    "operator/ca.pem",
+    "operator/coordinator.toml",
+];
+/// Those of [`FILES`] without which there is no coordinator.
+pub(super) const NEEDED: usize = 3;
+
+/// The version of the layout of backups.
+const FORMAT: u32 = 1;
+
+/// A file of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its path in the backup.
+    pub path: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// How much of what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Institutions.
+    pub institutions: u64,
+    /// Jobs.
+    pub jobs: u64,
+    /// Specialists, each version.
+    pub specialists: u64,
+    /// Releases.
+    pub releases: u64,
+}
+
+impl Counts {
+    /// Counts records.
+    #[must_use]
+    pub const fn of(change: &Change) -> Self {
+        let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
+        Self {
+            institutions: institutions.len() as u64,
+            jobs: jobs.len() as u64,
+            specialists: specialists.len() as u64,
+            releases: releases.len() as u64,
+        }
+    }
+}
+
+/// The contents of `backup.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The version of the layout.
+    pub format: u32,
+    /// The release that the coordinator was of.
+    pub release: String,
+    /// The schema of the records.
+    pub schema: u32,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// Whether the coordinator was serving.
+    pub serving: bool,
+    /// How much of what there is.
+    pub counts: Counts,
+    /// All files but the blobs.
+    pub files: Vec<Entry>,
+    /// All blobs.
+    pub blobs: Vec<BlobRef>,
+    /// Blobs that something refers to and that were not in the state folder either.
+    pub missing: Vec<Digest>,
+}
+
+/// What is read of a manifest before anything else of it is believed.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+    release: String,
+    schema: u32,
+}
+
+impl Manifest {
+    /// The format that this release writes.
+    #[must_use]
+    pub const fn format() -> u32 {
+        FORMAT
+    }
+
+    /// Reads the manifest of the backup in `folder`.
+    ///
+    /// # Errors
+    /// Without one, when it is damaged, or when a newer release has made the backup.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(MANIFEST);
+        if !path.exists() {
+            bail!(
+                "{} has no `{MANIFEST}`: it is not a backup, or one that was interrupted; use another, and make \
+                 backups with `eosfed-coordinator backup`",
+                folder.display()
+            );
+        }
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let damaged = || format!("{} is damaged; use another backup", path.display());
+        let Version { format, release, schema } = serde_json::from_slice(&text).with_context(damaged)?;
+        if format > FORMAT || schema > SCHEMA {
+            bail!(
+                "{} was made by release {release}, with format `{format}` and records of schema `{schema}`; this \
+                 release ({}) reads up to format {FORMAT} and schema {SCHEMA}; restore with release {release} or \
+                 a newer one",
+                folder.display(),
+                env!("CARGO_PKG_VERSION")
+            );
+        }
+        let manifest: Self = serde_json::from_slice(&text).with_context(damaged)?;
+        for entry in &manifest.files {
+            if entry.path != RECORDS && !FILES.contains(&entry.path.as_str()) {
+                bail!("{}: `{}` does not belong into a backup", path.display(), entry.path.escape_debug());
+            }
+        }
+        for needed in FILES[..NEEDED].iter().chain(&[RECORDS]) {
+            if manifest.entry(needed).is_none() {
+                bail!(
+                    "{} does not list `{needed}`, which every backup has; use another backup",
+                    path.display()
+                );
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Writes it into `folder`, whole or not at all.
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let path = folder.join(MANIFEST);
+        let text = serde_json::to_vec_pretty(self)?;
+        write_atomically(&path, &text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub(super) fn entry(&self, path: &str) -> Option<&Entry> {
+        self.files.iter().find(|entry| entry.path == path)
+    }
+
+    /// How many bytes its blobs have.
+    #[must_use]
+    pub fn blob_bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.size).sum()
+    }
+
+    /// What `needed` names and it does not have.
+    pub(super) fn lacks(&self, needed: &BTreeSet<Digest>) -> Vec<Digest> {
+        let here: BTreeSet<_> = self.blobs.iter().map(|blob| blob.digest).collect();
+        needed.difference(&here).copied().collect()
+    }
+}

@@ -1,0 +1,28 @@
+//! Backups: a copy of a coordinator's state folder that can be made while it serves, and a state folder
+//! made of such a copy.
+//!
+//! ```text
+//! DIR/backup.json       what belongs to it, with digests; written last: without it, it is no backup
+//! DIR/records.jsonl     jobs, institutions, specialists and releases, one a line
+//! DIR/blobs/HEX         weights, each under the digits of its digest
+//! DIR/coordinator.toml, DIR/ca/, DIR/operator/
+//! ```
+//!
+//! Uploads under way are not in it: institutions send them again.
+
+pub mod command;
+mod copy;
+mod make;
+mod manifest;
+mod restore;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use make::{Backup, backup};
+pub use manifest::{Counts, MANIFEST, Manifest};
+pub use restore::{Restored, restore};
+
+/// Told how far copying is, in bytes: done and of how many.
+pub type Tell<'a> = &'a dyn Fn(u64, u64);

@@ -1,0 +1,167 @@
+//! Making a state folder of a backup.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::weights::Digest;
+use serde::Serialize;
+
+use super::make::needed;
+use super::manifest::{BLOBS, Counts, Entry, FILES, Manifest, RECORDS};
+use super::{Tell, copy};
+use crate::domain::{Change, Federation};
+use crate::settings::StateFolder;
+use crate::storage::{FileBlobs, SledStore, Store as _, read_lines};
+
+/// Most names in one message.
+const NAMED: usize = 5;
+/// How many jobs go into one transaction.
+const JOBS: usize = 50;
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The state folder.
+    pub state: PathBuf,
+    /// When the backup was made.
+    pub made_at: Timestamp,
+    /// The release that made it.
+    pub release: String,
+    /// How much of what.
+    pub counts: Counts,
+    /// How many blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blobs that something refers to and that were lost before the backup was made.
+    pub missing: Vec<Digest>,
+}
+
+/// Makes the state folder `to`, which must be empty or not there, of the backup in `from`.
+///
+/// # Errors
+/// If the backup is incomplete, damaged or of a newer release, which is known before anything is written
+/// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
+/// coordinator starts on it.
+pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
+    let manifest = Manifest::read(from)?;
+    check_files(from, &manifest)?;
+    let records = read_records(from, &manifest)?;
+    let mut federation = Federation::default();
+    federation.merge(records.clone());
+    let missing = manifest.lacks(&needed(&federation));
+    if let Some(lost) = missing.iter().find(|digest| !manifest.missing.contains(digest)) {
+        bail!("{}: a record refers to {lost}, which the backup does not have; use another", from.display());
+    }
+    copy::empty_folder(to, "name a folder that is not there yet")?;
+    let state = StateFolder(to.to_owned());
+    copy_blobs(from, &manifest, &state.blobs(), tell)?;
+    fill(&state.store(), records).with_context(|| format!("cannot fill {}", state.store().display()))?;
+    // Last, and the settings after all: they make the folder a state folder.
+    for name in FILES.iter().rev().filter(|name| manifest.entry(name).is_some()) {
+        let path = to.join(name);
+        copy::folder(path.parent().unwrap_or(to))?;
+        copy::copy(&from.join(name), &path, &mut |_| {})?;
+        copy::sync(path.parent().unwrap_or(to))?;
+    }
+    Ok(Restored {
+        state: to.to_owned(),
+        made_at: manifest.made_at,
+        counts: manifest.counts,
+        blobs: manifest.blobs.len() as u64,
+        bytes: manifest.blob_bytes(),
+        release: manifest.release,
+        missing,
+    })
+}
+
+/// Checks that all files are there, and right but for the bytes of blobs.
+fn check_files(from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    for Entry { path, digest, size } in &manifest.files {
+        let file = from.join(path);
+        let found = Digest::of_file(&file).with_context(|| format!("the backup lacks {}", file.display()))?;
+        if found != *digest {
+            bail!(
+                "{} is damaged: it has digest {found}, and had {digest} ({size} bytes) when the backup was made; use \
+                 another backup",
+                file.display()
+            );
+        }
+    }
+    let mut wrong = Vec::new();
+    for blob in &manifest.blobs {
+        let file = from.join(BLOBS).join(blob.digest.to_hex());
+        match file.metadata() {
+            Ok(metadata) if metadata.len() == blob.size => {}
+            Ok(metadata) => {
+                wrong.push(format!("{} has {} of {} bytes", blob.digest, metadata.len(), blob.size))
+            }
+            Err(error) => wrong.push(format!("{}: {error}", blob.digest)),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let more = wrong.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    bail!(
+        "{} of the {} blobs of {} are missing or cut short; nothing was changed; use another backup:\n  {}{more}",
+        wrong.len(),
+        manifest.blobs.len(),
+        from.display(),
+        wrong[..wrong.len().min(NAMED)].join("\n  ")
+    )
+}
+
+fn read_records(from: &Path, manifest: &Manifest) -> anyhow::Result<Change> {
+    let path = from.join(RECORDS);
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let records = read_lines(BufReader::new(file), manifest.schema)
+        .with_context(|| format!("{} cannot be used", path.display()))?;
+    let found = Counts::of(&records);
+    if found != manifest.counts {
+        bail!("{} has {found:?}, and the backup was made with {:?}", path.display(), manifest.counts);
+    }
+    Ok(records)
+}
+
+fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
+    copy::folder(to)?;
+    let files = FileBlobs::open(to).with_context(|| format!("cannot make {}", to.display()))?;
+    let (total, mut done) = (manifest.blob_bytes(), 0);
+    for blob in &manifest.blobs {
+        let path = files.place(blob.digest);
+        let folder = path.parent().unwrap_or(to);
+        copy::folder(folder)?;
+        let mut tell = |bytes| {
+            done += bytes;
+            tell(done, total);
+        };
+        let source = from.join(BLOBS).join(blob.digest.to_hex());
+        let (found, _) = copy::copy(&source, &path, &mut tell)?;
+        if found != blob.digest {
+            bail!(
+                "{} is damaged: its bytes have digest {found}; use another backup, or one that has {} and copy it \
+                 from there. {} is half made: remove it",
+                source.display(),
+                blob.digest,
+                to.parent().unwrap_or(to).display()
+            );
+        }
+        copy::sync(folder)?;
+    }
+    copy::sync(to)
+}
+
+fn fill(path: &Path, records: Change) -> anyhow::Result<()> {
+    let store = SledStore::open(path)?;
+    let Change { institutions, jobs, specialists, releases, volatile: _ } = records;
+    store.commit(&Change { institutions, specialists, releases, ..Change::default() })?;
+    for jobs in jobs.chunks(JOBS) {
+        store.commit(&Change { jobs: jobs.to_vec(), ..Change::default() })?;
+    }
+    Ok(())
+}

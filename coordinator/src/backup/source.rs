@@ -1,0 +1,155 @@
+//! What a backup is made of: a snapshot that the serving coordinator has taken, or the state folder of
+//! one that rests.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use eosfed_common::net::channel::open;
+use eosfed_common::net::meter::Meter;
+use eosfed_common::net::status::from_status;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+use eosfed_proto::v1;
+use eosfed_proto::v1::operator_client::OperatorClient;
+
+use super::copy;
+use super::manifest::RECORDS;
+use crate::domain::Change;
+use crate::identity::{IdentityFolder, PersonalIdentity};
+use crate::settings::StateFolder;
+use crate::storage::{
+    Blobs as _, FileBlobs, STAGED_BLOBS, STAGED_PREFIX, STAGED_RECORDS, SledStore, read_lines,
+};
+
+/// Where records and blobs come from.
+pub(super) struct Source {
+    /// The release that the coordinator is of.
+    pub(super) release: String,
+    /// The schema of the records.
+    pub(super) schema: u32,
+    /// Whether the coordinator is serving.
+    pub(super) serving: bool,
+    records: Records,
+    /// Each blob with its file.
+    pub(super) blobs: Vec<(Digest, PathBuf)>,
+    _staged: Option<Staged>,
+}
+
+enum Records {
+    /// In a snapshot.
+    File(PathBuf),
+    /// Just read from the store.
+    Read(Vec<crate::storage::Record>),
+}
+
+/// A snapshot, removed when it is no longer needed.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // If it cannot be removed, the next backup or the coordinator's next start does it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Source {
+    /// The state folder of a coordinator that is not serving; whoever calls holds its lock.
+    pub(super) fn resting(state: &StateFolder) -> anyhow::Result<Self> {
+        let (schema, records) = if state.store().exists() {
+            let store = || state.store().display().to_string();
+            SledStore::export(&state.store()).with_context(store)?
+        } else {
+            // Initialised and never started.
+            (crate::storage::SCHEMA, Vec::new())
+        };
+        let mut blobs = Vec::new();
+        if state.blobs().exists() {
+            let cannot = || format!("cannot read {}", state.blobs().display());
+            let files = FileBlobs::open(&state.blobs()).with_context(cannot)?;
+            for digest in files.list()? {
+                blobs.push((digest, files.file(digest)?));
+            }
+        }
+        let release = env!("CARGO_PKG_VERSION").to_owned();
+        let records = Records::Read(records);
+        Ok(Self { release, schema, serving: false, records, blobs, _staged: None })
+    }
+
+    /// A snapshot of a coordinator that is serving.
+    pub(super) async fn serving(state: &StateFolder, identity: &Path) -> anyhow::Result<Self> {
+        let identity = IdentityFolder(identity.to_owned()).read()?;
+        let answer = ask(&identity).await?;
+        let v1::BackupResponse { folder, records: _, blobs: _, schema, release } = answer;
+        let digits = folder.strip_prefix(STAGED_PREFIX).unwrap_or_default();
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            bail!("the coordinator at {} names a snapshot `{}`", identity.url, folder.escape_debug());
+        }
+        let path = state.blobs().join("workshop").join(&folder);
+        if !path.join(STAGED_RECORDS).is_file() {
+            bail!(
+                "the coordinator at {} has taken a snapshot, but not in {}: it serves another state folder, or \
+                 another machine's; run this on the coordinator's machine, as a user who can read its folder, and \
+                 name its operator's identity with `--identity DIR`",
+                identity.url,
+                path.display()
+            );
+        }
+        let staged = Staged(path.clone());
+        let (mut blobs, folder) = (Vec::new(), path.join(STAGED_BLOBS));
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let file = entry?.path();
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let digest = format!("sha256:{name}").parse();
+            blobs.push((digest.with_context(|| format!("{} is not a blob", file.display()))?, file));
+        }
+        let records = Records::File(path.join(STAGED_RECORDS));
+        Ok(Self { release, schema, serving: true, records, blobs, _staged: Some(staged) })
+    }
+
+    /// Writes the records into the backup in `folder` and reads them back.
+    pub(super) fn write_records(&self, folder: &Path) -> anyhow::Result<Change> {
+        let path = folder.join(RECORDS);
+        match &self.records {
+            Records::File(from) => drop(copy::copy(from, &path, &mut |_| {})?),
+            Records::Read(records) => {
+                write(&path, records).with_context(|| format!("cannot write {}", path.display()))?
+            }
+        }
+        let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let change = read_lines(BufReader::new(file), self.schema);
+        change.map_err(|error| anyhow!("a record cannot be backed up: {error}"))
+    }
+}
+
+fn write(path: &Path, records: &[crate::storage::Record]) -> std::io::Result<()> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = BufWriter::new(file);
+    for record in records {
+        serde_json::to_writer(&mut file, record)?;
+        file.write_all(b"\n")?;
+    }
+    file.into_inner()?.sync_all()
+}
+
+async fn ask(identity: &PersonalIdentity) -> anyhow::Result<v1::BackupResponse> {
+    let transport = open(&identity.url, &identity.ca_pem, Some(&identity.pair), Meter::default())?;
+    let answer = OperatorClient::new(transport).backup(v1::BackupRequest {}).await;
+    let refusal = match answer {
+        Ok(answer) => return Ok(answer.into_inner()),
+        Err(status) => from_status(&status),
+    };
+    Err(match refusal.reason {
+        Reason::Unavailable => {
+            let Refusal { message, .. } = refusal;
+            anyhow!(
+                "the coordinator is running, but does not answer at {}: {message}; name an identity that reaches \
+                 it with `--identity DIR`, or stop it first",
+                identity.url
+            )
+        }
+        _ => refusal.into(),
+    })
+}

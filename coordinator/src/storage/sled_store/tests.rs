@@ -1,0 +1,216 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::assignment::{BlobRef, Work};
+use eosfed_common::clock::ManualClock;
+use eosfed_common::ids::JobId;
+use eosfed_common::refusal::Reason;
+use eosfed_common::weights::write;
+
+use super::*;
+use crate::domain::job::Next;
+use crate::domain::{Job, JobState, Slot};
+use crate::engine::{Core, Options, Performed};
+use crate::storage::{FileBlobs, read_lines};
+use crate::testing::{self, NOW, name, rng, update};
+
+/// What a coordinator of schema 1 has left behind; see the README beside it.
+const SCHEMA_1: &str = include_str!("../../../fixtures/schema-1/records.jsonl");
+
+/// Makes a database of these records in `folder`.
+fn lay_down(folder: &Path, schema: &str, records: &[Record]) {
+    let db = sled::open(folder).unwrap();
+    for Record { tree, key, record } in records {
+        db.open_tree(tree).unwrap().insert(key, serde_json::to_vec(record).unwrap()).unwrap();
+    }
+    db.insert(SCHEMA_KEY, schema).unwrap();
+    db.flush().unwrap();
+}
+
+fn schema_1() -> Vec<Record> {
+    SCHEMA_1.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The federation that the fixture is to become.
+fn expected() -> Federation {
+    let mut federation = Federation::default();
+    federation.merge(read_lines(SCHEMA_1.as_bytes(), 1).unwrap());
+    federation
+}
+
+#[test]
+fn another_releases_store_is_refused_with_a_sentence() {
+    for found in ["99", "0", "none of this"] {
+        let folder = tempfile::tempdir().unwrap();
+        lay_down(folder.path(), found, &schema_1());
+        let error = SledStore::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{found}`")) && error.contains("`2`"), "{error}");
+        assert!(SledStore::export(folder.path()).is_err(), "{found}");
+    }
+}
+
+#[test]
+fn a_damaged_record_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    store.jobs.insert("j-00000000", "{").unwrap();
+    assert!(store.load().unwrap_err().to_string().contains("jobs/j-00000000"));
+}
+
+#[test]
+fn a_store_of_schema_1_is_migrated_once_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    lay_down(folder.path(), "1", &schema_1());
+    let store = SledStore::open(folder.path()).unwrap();
+    let migrated = store.load().unwrap();
+    assert_eq!(migrated, expected());
+    assert_eq!(store.db.get(SCHEMA_KEY).unwrap().unwrap(), b"2".as_slice());
+    let names: Vec<_> = migrated.institutions.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["east", "north", "west"]);
+    let states: Vec<_> = migrated.jobs.values().map(|job| job.state.name()).collect();
+    for (state, count) in [("finished", 3), ("cancelled", 1), ("paused", 1), ("running", 1)] {
+        assert_eq!(states.iter().filter(|found| **found == state).count(), count, "{state}: {states:?}");
+    }
+    assert_eq!((migrated.registry.specialists.len(), migrated.registry.releases.len()), (3, 3));
+    drop(store);
+    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), migrated);
+}
+
+#[test]
+fn migrating_what_was_half_migrated_gives_the_same() {
+    // No transaction leaves this behind; a store whose files were put back by hand may.
+    let half: Vec<_> = (schema_1().into_iter().enumerate())
+        .map(|(at, mut record)| {
+            if at % 2 == 0 {
+                migrate(&record.tree, &mut record.record, 1);
+            }
+            record
+        })
+        .collect();
+    assert_ne!(half, schema_1());
+    let folder = tempfile::tempdir().unwrap();
+    lay_down(folder.path(), "1", &half);
+    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), expected());
+}
+
+#[test]
+fn a_store_that_cannot_be_migrated_stays_as_it_was() {
+    let mut records = schema_1();
+    let job = records.iter_mut().rfind(|record| record.tree == "jobs").unwrap();
+    job.record["plan"]["mode"] = "telepathy".into();
+    let key = job.key.clone();
+    let folder = tempfile::tempdir().unwrap();
+    lay_down(folder.path(), "1", &records);
+    let error = SledStore::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains(&format!("jobs/{key}")) && error.contains("telepathy"), "{error}");
+    let (schema, mut left) = SledStore::export(folder.path()).unwrap();
+    left.sort_by(|a, b| (&a.tree, &a.key).cmp(&(&b.tree, &b.key)));
+    records.sort_by(|a, b| (&a.tree, &a.key).cmp(&(&b.tree, &b.key)));
+    assert_eq!((schema, left), (1, records), "nothing was written");
+}
+
+#[test]
+fn an_export_is_what_is_there_and_migrates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    lay_down(folder.path(), "1", &schema_1());
+    for _ in 0..2 {
+        let (schema, records) = SledStore::export(folder.path()).unwrap();
+        assert_eq!((schema, records.len()), (1, schema_1().len()));
+        assert!(schema_1().iter().all(|record| records.contains(record)));
+    }
+    assert!(SledStore::export(&folder.path().join("nowhere")).is_err());
+    assert!(!folder.path().join("nowhere").exists());
+}
+
+/// The engine on the fixture, with the blobs that its running job needs.
+struct Upgraded {
+    folder: tempfile::TempDir,
+    core: Core,
+}
+
+impl Upgraded {
+    fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        lay_down(&folder.path().join("store"), "1", &schema_1());
+        let store = SledStore::open(&folder.path().join("store")).unwrap();
+        let blobs = Arc::new(FileBlobs::open(&folder.path().join("blobs")).unwrap());
+        // Two years later: nobody's lease is forgotten, the coordinator was away.
+        let clock = Arc::new(ManualClock::new(NOW));
+        clock.advance(Duration::from_secs(2 * 365 * 86_400));
+        let core = Core::open(Box::new(store), blobs, clock, rng(1), Options::default()).unwrap();
+        Self { folder, core }
+    }
+
+    fn only(&self, state: &str) -> Job {
+        let mut found: Vec<_> = self.core.jobs();
+        found.retain(|job| job.state.name() == state);
+        assert_eq!(found.len(), 1, "{state}");
+        found.remove(0)
+    }
+
+    /// Makes weights a blob as an institution's upload does.
+    fn upload(&self, institution: &str, path: &Path, blob: BlobRef) {
+        let blobs = self.core.blobs();
+        blobs.append(institution, blob, 0, &std::fs::read(path).unwrap()).unwrap();
+        blobs.finish(institution, blob).unwrap();
+    }
+
+    fn perform(&self, id: &JobId) {
+        assert_eq!(self.core.perform(id), Performed::Recorded);
+    }
+}
+
+#[test]
+fn a_job_that_was_running_goes_on_to_its_end() {
+    let upgraded = Upgraded::open();
+    let core = &upgraded.core;
+    let job = upgraded.only("running");
+    let round = job.collecting().unwrap().clone();
+    let slot = round.participants[&name("west")].slot.clone();
+    let Slot::Leased { lease, since, .. } = slot else { panic!("{slot:?}") };
+    assert!(since == round.index && lease.expires_at > core.now(), "west's lease holds");
+    let west = job.assignment(&name("west")).unwrap();
+    let east = &round.participants[&name("east")];
+    let Slot::Submitted { contribution, .. } = &east.slot else { panic!("{east:?}") };
+    assert!(matches!(contribution, crate::domain::round::Contribution::Update { .. }));
+
+    // The weights that the round starts from, and what east has sent, made again as they were.
+    let (base, path) = (job.global.unwrap(), upgraded.folder.path().join("base"));
+    let first = west.trainee.initial_weights(job.plan.seed);
+    assert_eq!(write(&path, &west.trainee.signature(), &first).unwrap(), base.digest);
+    upgraded.upload("coordinator", &path, base);
+    let (path, blob) = testing::weights(upgraded.folder.path(), &west, 601);
+    upgraded.upload("east", &path, blob);
+    assert!(round.blobs().any(|one| one == blob), "east's update is the one that counts");
+
+    // West goes on with the lease of before.
+    let (path, blob) = testing::weights(upgraded.folder.path(), &west, 602);
+    upgraded.upload("west", &path, blob);
+    core.submit_update(update(&west, &lease.token, blob)).unwrap();
+    upgraded.perform(&job.id);
+    for (seed, institution) in (603..).zip(["west", "east"]) {
+        let offer = core.job(&job.id).unwrap().assignment(&name(institution)).unwrap();
+        assert!(matches!(offer.work, Work::Training(_)));
+        let lease = core.accept(&offer.id).unwrap();
+        let (path, blob) = testing::weights(upgraded.folder.path(), &offer, seed);
+        upgraded.upload(institution, &path, blob);
+        core.submit_update(update(&offer, &lease.token, blob)).unwrap();
+    }
+    upgraded.perform(&job.id);
+    let done = core.job(&job.id).unwrap();
+    assert!(matches!(done.state, JobState::Finished { .. }), "{:?}", done.state);
+    assert_eq!((done.produced.len(), core.releases().len()), (1, 4));
+}
+
+#[test]
+fn a_job_that_was_paused_can_be_resumed_and_one_that_has_ended_stays() {
+    let upgraded = Upgraded::open();
+    let job = upgraded.only("paused");
+    assert!(matches!(&job.state, JobState::Paused { next: Next::Collect(_), .. }));
+    upgraded.core.resume_job(&job.id).unwrap();
+    let resumed = upgraded.core.job(&job.id).unwrap();
+    assert_eq!(resumed.collecting().unwrap().submitted(), 0);
+    assert!(resumed.assignment(&name("west")).is_some() && resumed.assignment(&name("east")).is_some());
+    let cancelled = upgraded.only("cancelled");
+    assert_eq!(upgraded.core.resume_job(&cancelled.id).unwrap_err().reason, Reason::WrongState);
+}

@@ -1,0 +1,129 @@
+//! A coordinator whose disk is lost goes on from a backup that was made while it served.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use eosfed_e2e::{Federation, fail, succeed};
+use serde_json::Value;
+
+/// Nobody takes part in it here: west's daemon does not run.
+const PLAN: &str = r#"
+    version = 1
+    name = "its own"
+    kind = "specialist"
+    mode = "one-shot"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["dark", "bright"]
+    [[specialist]]
+    name = "west-rgb"
+    institution = "west"
+    bands = ["red", "green", "blue"]
+    [participation]
+    min = 1
+    max = 1
+    deadline = "24h"
+    [training]
+    epochs = 1
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+fn backup(federation: &Federation, to: &str) -> Command {
+    let mut command = federation.program("eosfed-coordinator");
+    command.args(["backup", "--output", "json", "--state"]).arg(federation.path("coordinator"));
+    command.arg("--to").arg(federation.path(to));
+    command
+}
+
+fn restore(federation: &Federation, from: &str, to: &str) -> Command {
+    let mut command = federation.program("eosfed-coordinator");
+    command.args(["restore", "--output", "json", "--from"]).arg(federation.path(from));
+    command.arg("--state").arg(federation.path(to));
+    command
+}
+
+fn json(command: &mut Command) -> Value {
+    serde_json::from_slice(&succeed(command).stdout).unwrap()
+}
+
+fn ids(jobs: &Value) -> BTreeSet<String> {
+    jobs.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Whether the coordinator greets an institution that has joined.
+fn greeted(federation: &Federation, name: &str) -> bool {
+    let mut check = federation.program("eosfed-client");
+    let output = check.args(["check", "--state"]).arg(federation.path(name)).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&said).contains(&format!("greets `{name}`"))
+}
+
+#[test]
+fn a_coordinator_whose_disk_is_lost_goes_on_from_its_backup() {
+    let federation = Federation::new();
+    let coordinator = federation.coordinator();
+    for (seed, name) in (1..).zip(["east", "west"]) {
+        federation.institution(name, seed);
+    }
+    assert!(greeted(&federation, "east") && greeted(&federation, "west"));
+    let first = federation.submit(PLAN);
+
+    // Jobs are submitted all the while.
+    let over = AtomicBool::new(false);
+    let (made, submitted) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut submitted = vec![first.clone()];
+            while !over.load(Ordering::Relaxed) {
+                submitted.push(federation.submit(PLAN));
+            }
+            submitted
+        });
+        while federation.ask(&["job", "list"]).as_array().unwrap().len() < 5 {}
+        let made = json(&mut backup(&federation, "saved"));
+        over.store(true, Ordering::Relaxed);
+        (made, writer.join().unwrap())
+    });
+    let institutions = federation.ask(&["institution", "list"]);
+    assert_eq!((&made["serving"], &made["counts"]["institutions"]), (&true.into(), &2.into()), "{made:#}");
+    let key = federation.path("saved/ca/key.pem");
+    assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // One that was interrupted is known from one that is whole.
+    fs::create_dir(federation.path("half")).unwrap();
+    fs::copy(federation.path("saved/records.jsonl"), federation.path("half/records.jsonl")).unwrap();
+    let said = fail(&mut restore(&federation, "half", "restored"), 1);
+    assert!(said.contains("interrupted") && !federation.path("restored").exists(), "{said}");
+    let said = fail(&mut restore(&federation, "saved", "coordinator"), 1);
+    assert!(said.contains("not empty") && said.contains("nothing was changed"), "{said}");
+
+    coordinator.kill();
+    fs::rename(federation.path("coordinator"), federation.path("lost")).unwrap();
+    let restored = json(&mut restore(&federation, "saved", "coordinator"));
+    assert_eq!(restored["counts"], made["counts"]);
+    let coordinator = federation.coordinator();
+    let there = federation.ask(&["job", "list"]);
+    let count = usize::try_from(made["counts"]["jobs"].as_u64().unwrap()).unwrap();
+    assert!((5..=submitted.len()).contains(&count), "{count} of {}", submitted.len());
+    assert_eq!(ids(&there), submitted[..count].iter().cloned().collect(), "the state of one instant");
+    let names = |list: &Value| -> Vec<Value> {
+        list.as_array().unwrap().iter().map(|one| one["name"].clone()).collect()
+    };
+    assert_eq!(names(&federation.ask(&["institution", "list"])), names(&institutions));
+    assert!(greeted(&federation, "east") && greeted(&federation, "west"), "the authority is the same");
+
+    // At rest it is backed up as well, and the copy is the same.
+    assert!(coordinator.terminate().success());
+    let rested = json(&mut backup(&federation, "rested"));
+    assert_eq!((&rested["serving"], &rested["counts"]), (&false.into(), &made["counts"]));
+    let records = |of: &str| fs::read_to_string(federation.path(of).join("records.jsonl")).unwrap();
+    assert_eq!(records("rested").lines().count(), records("saved").lines().count());
+    let said = fail(&mut backup(&federation, "coordinator/inside"), 1);
+    assert!(said.contains("outlive"), "{said}");
+}
