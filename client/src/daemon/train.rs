@@ -36,15 +36,24 @@ impl<C: Coordinator> Daemon<C> {
                 return Ok(Flow::Event(Event::TrainerDied(format!("cannot start `{program}`: {error}"))));
             }
         };
-        drop(self.apply(Event::TrainerStarted(trainer.process()))?);
-        let mut heart = self.heart(&held);
-        match self.attend(&mut trainer, &mut heart).await? {
-            Attended::Closed(last) => self.conclude(trainer, last, &task, &folder).await,
-            Attended::Ended(flow) => {
+        match self.supervise(&mut trainer, &held).await {
+            Ok(Attended::Closed(last)) => self.conclude(trainer, last, &task, &folder).await,
+            Ok(Attended::Ended(flow)) => {
                 trainer.stop().await;
                 Ok(flow)
             }
+            // Whoever goes on from the journal starts another.
+            Err(error) => {
+                trainer.stop().await;
+                Err(error)
+            }
         }
+    }
+
+    async fn supervise(&mut self, trainer: &mut Trainer, held: &Held) -> Result<Attended, DaemonError> {
+        drop(self.apply(Event::TrainerStarted(trainer.process()))?);
+        let mut heart = self.heart(held);
+        self.attend(trainer, &mut heart).await
     }
 
     fn task(&self, held: &Held, folder: &Path) -> Option<TrainTask> {
@@ -102,7 +111,7 @@ impl<C: Coordinator> Daemon<C> {
                 }
                 Beside::Done(Some(Ok(event))) => {
                     if matches!(event, TrainerEvent::Epoch { .. }) {
-                        self.record_sent()?;
+                        self.record_sent_if_room()?;
                         self.renew_when_due().await?;
                     }
                     last = self.note(event, metrics).or(last);

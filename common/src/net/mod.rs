@@ -6,6 +6,7 @@ pub mod authority;
 pub mod channel;
 pub mod identity;
 pub mod join;
+pub mod limits;
 pub mod meter;
 pub mod status;
 pub mod transfer;
