@@ -5,6 +5,7 @@
 //! finished update with the same idempotency key.
 
 mod heart;
+mod room;
 mod seek;
 pub mod step;
 mod stop;
@@ -75,7 +76,9 @@ impl DaemonError {
             Self::Site(SiteError::Io { source, .. }) | Self::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Site(SiteError::Invalid { .. } | SiteError::Locked { .. } | SiteError::NotJoined { .. })
+            Self::Site(
+                SiteError::Invalid { .. } | SiteError::Locked { .. } | SiteError::NotJoined { .. },
+            )
             | Self::Policy(_)
             | Self::Refused(_)
             | Self::Key(_) => false,
@@ -218,6 +221,9 @@ impl<C: Coordinator> Daemon<C> {
             Flow::End => return Ok(None),
             Flow::Event(event) => event,
         };
+        if let Event::TrainerDied(why) = &event {
+            tracing::warn!("the trainer died: {why}");
+        }
         let mut full = 0;
         loop {
             match self.apply(event.clone()) {
@@ -240,9 +246,6 @@ impl<C: Coordinator> Daemon<C> {
 
     /// Takes the step that an event asks for, journal first. Nothing has happened if that fails.
     fn apply(&mut self, event: Event) -> Result<Vec<Action>, DaemonError> {
-        if let Event::TrainerDied(why) = &event {
-            tracing::warn!("the trainer died: {why}");
-        }
         let now = self.parts.clock.now();
         let (state, actions) = step(self.state.clone(), event, now);
         self.parts.site.write_json(JOURNAL, &state)?;

@@ -10,7 +10,7 @@ use eosfed_common::weights::write_atomically;
 use super::heart::Heart;
 use super::step::{Event, Held, Update};
 use super::work::{BASE, Beside};
-use super::{Daemon, DaemonError, Flow, io_error};
+use super::{Daemon, DaemonError, Flow, io_error, room};
 use crate::coordinator::Coordinator;
 use crate::outbound;
 use crate::policy::Leaving;
@@ -26,6 +26,7 @@ impl<C: Coordinator> Daemon<C> {
         let Some(task) = self.task(&held, &folder) else {
             return Ok(Flow::Event(Event::Failed("this is no training".to_owned())));
         };
+        room::check(&folder, &held.assignment.trainee)?;
         let file = folder.join("task.json");
         let json = serde_json::to_vec_pretty(&task).expect("a task is plain data");
         write_atomically(&file, &json).map_err(io_error(&file))?;
@@ -156,7 +157,10 @@ impl<C: Coordinator> Daemon<C> {
     ) -> Result<Flow, DaemonError> {
         let status = trainer.end().await.map_err(io_error(folder))?;
         let event = match last {
-            Some(TrainerEvent::Failed { reason }) => Event::Failed(reason),
+            Some(TrainerEvent::Failed { reason }) => match room::check(folder, &task.trainee) {
+                Ok(()) => Event::Failed(reason),
+                Err(full) => Event::TrainerDied(format!("{reason}; {full}")),
+            },
             Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy })
                 if status.success() =>
             {
