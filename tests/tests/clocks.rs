@@ -113,6 +113,24 @@ fn a_coordinator_whose_clock_jumps_back_goes_on() {
 }
 
 #[test]
+fn an_institution_away_for_longer_than_its_certificate_hears_what_to_do() {
+    let federation = Federation::new();
+    let coordinator = federation.coordinator();
+    federation.stubbed("west", 1, STUB);
+    drop(coordinator);
+    // Both clocks are right; it is the certificate that has expired.
+    let Some(clock) = clock(&federation, "later", 40 * 24 * HOUR) else { return };
+    let mut command = federation.coordinator_command();
+    clock.rule(&mut command);
+    let _coordinator = federation.start("coordinator", command);
+    let mut run = federation.daemon_command("west");
+    clock.rule(&mut run);
+    let daemon = federation.start("west", run);
+    federation.until("the daemon to say what to do", || daemon.log().contains("join again with a new token"));
+    assert!(daemon.log().contains("has expired by the coordinator's clock"), "{}", daemon.log());
+}
+
+#[test]
 fn a_clock_that_is_years_off_is_called_that() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();

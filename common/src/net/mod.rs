@@ -10,6 +10,7 @@ pub mod limits;
 pub mod meter;
 pub mod status;
 pub mod transfer;
+mod validity;
 
 /// Installs the process's one cryptography provider; call once at the start of a program.
 pub fn install_crypto_provider() {

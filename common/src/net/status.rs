@@ -5,6 +5,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::refusal::{Reason, Refusal};
 
 const METADATA: &str = "eosfed-refusal-bin";
@@ -74,7 +75,9 @@ pub fn from_status(status: &Status) -> Refusal {
             Code::FailedPrecondition => Reason::WrongState,
             Code::Ok | Code::Internal | Code::DataLoss => Reason::Internal,
         };
-        Refusal::new(reason, describe(status))
+        let said = describe(status);
+        let wrong_clock = super::validity::explain(status, SystemClock.now());
+        Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
     })
 }
 
