@@ -3,20 +3,29 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a harness for tests")]
 
+mod average;
+mod clock;
 mod imagery;
+mod mount;
+pub mod plans;
 mod process;
+mod proxy;
+pub mod stub;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use average::{average, digest};
+pub use clock::Clock;
 pub use imagery::{classes, truncate};
+pub use mount::Mount;
 pub use process::Process;
+pub use proxy::Proxy;
 
 /// Longest wait for anything; a test that waits longer has found a defect.
 pub const PATIENCE: Duration = Duration::from_secs(240);
@@ -31,7 +40,7 @@ pub fn programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("EOSFED_BIN_DIR") {
         return folder.into();
     }
-    let packages = ["eosfed-coordinator", "eosfed-client", "eosfed-trainer"];
+    let packages = ["eosfed-coordinator", "eosfed-client", "eosfed-trainer", "eosfed-load"];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(project()).args(["build", "--message-format=json"]);
@@ -52,7 +61,7 @@ pub struct Federation {
 }
 
 impl Federation {
-    /// Makes a coordinator's state folder that keeps updates.
+    /// Makes a coordinator's state folder; its settings keep the updates of closed rounds for days.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         // Freed at once for the coordinator, which must come back on the same port after a crash.
@@ -102,11 +111,26 @@ impl Federation {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Starts the coordinator and waits until it can be called.
-    pub fn coordinator(&self) -> Process {
+    /// The command that runs the coordinator.
+    pub fn coordinator_command(&self) -> Command {
         let mut command = self.program("eosfed-coordinator");
         command.args(["serve", "--state"]).arg(self.path("coordinator"));
-        let process = Process::start(command, &self.path("coordinator.log"));
+        command
+    }
+
+    /// Starts a program whose log is called `name`.
+    pub fn start(&self, name: &str, command: Command) -> Process {
+        Process::start(command, &self.path(&format!("{name}.log")))
+    }
+
+    /// Starts the coordinator and waits until it can be called.
+    pub fn coordinator(&self) -> Process {
+        self.coordinator_by(self.coordinator_command())
+    }
+
+    /// Starts the coordinator by this command and waits until it can be called.
+    pub fn coordinator_by(&self, command: Command) -> Process {
+        let process = self.start("coordinator", command);
         let started = Instant::now();
         while !self.eosfed(&["job", "list"]).output().unwrap().status.success() {
             assert!(started.elapsed() < PATIENCE, "the coordinator does not answer:\n{}", process.log());
@@ -150,11 +174,34 @@ impl Federation {
         std::fs::write(path, text.replace(line, to)).unwrap();
     }
 
-    /// Starts an institution's daemon.
-    pub fn daemon(&self, name: &str) -> Process {
+    /// An institution whose training program is a stub, of this path.
+    pub fn stubbed(&self, name: &str, seed: u8, stub: &str) {
+        self.institution(name, seed);
+        self.set(name, "program = \"eosfed-trainer\"", &format!("program = {stub:?}"));
+    }
+
+    /// Has an institution go to the coordinator by a proxy.
+    pub fn through(&self, name: &str, proxy: &Proxy) {
+        let address = |port: u16| format!("https://127.0.0.1:{port}");
+        self.set(name, &address(self.port), &address(proxy.port()));
+    }
+
+    /// The command that runs an institution's daemon.
+    pub fn daemon_command(&self, name: &str) -> Command {
         let mut command = self.program("eosfed-client");
         command.args(["run", "--state"]).arg(self.path(name));
-        Process::start(command, &self.path(&format!("{name}.log")))
+        command
+    }
+
+    /// Starts an institution's daemon.
+    pub fn daemon(&self, name: &str) -> Process {
+        self.start(name, self.daemon_command(name))
+    }
+
+    /// An institution's journal.
+    pub fn journal(&self, name: &str) -> Value {
+        let text = std::fs::read(self.path(&format!("{name}/journal.json"))).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
     }
 
     /// Submits a plan and gives the job's id.
@@ -186,7 +233,17 @@ impl Federation {
         status["sent_bytes"]["weights"].as_u64().unwrap()
     }
 
-    fn logs(&self) -> String {
+    /// Waits until something holds that is not seen in a job.
+    pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The ends of all logs.
+    pub fn logs(&self) -> String {
         let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
         let shown = logs.map(|path| {
@@ -202,46 +259,6 @@ impl Federation {
     pub fn blob(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
         self.path("coordinator/blobs/sha256").join(&hex[..2]).join(hex)
-    }
-}
-
-impl Federation {
-    /// Holds that weights equal the average of a round's uploads by the documented order of arithmetic,
-    /// bit for bit; gives how many numbers were compared.
-    pub fn assert_average(&self, round: &Value, weights: &[u8]) -> usize {
-        // The order of a JSON object's keys is that of the names, as the order of the sums is.
-        let participants = round["participants"].as_object().unwrap();
-        let uploads: Vec<_> = participants
-            .values()
-            .map(|one| {
-                let bytes = std::fs::read(self.blob(one["weights"].as_str().unwrap())).unwrap();
-                (bytes, one["samples"].as_u64().unwrap())
-            })
-            .collect();
-        let parsed: Vec<_> = uploads
-            .iter()
-            .map(|(bytes, samples)| (SafeTensors::deserialize(bytes).unwrap(), *samples))
-            .collect();
-        let total: u64 = parsed.iter().map(|(_, samples)| samples).sum();
-        let expected = SafeTensors::deserialize(weights).unwrap();
-        let mut compared = 0;
-        for (name, tensor) in expected.tensors() {
-            let values: Vec<_> = parsed
-                .iter()
-                .map(|(file, samples)| (file.tensor(&name).unwrap().data().to_vec(), *samples))
-                .collect();
-            for (index, found) in tensor.data().as_chunks::<4>().0.iter().enumerate() {
-                let mut sum = 0.0_f64;
-                for (bytes, samples) in &values {
-                    let value = f32::from_le_bytes(bytes.as_chunks::<4>().0[index]);
-                    sum += *samples as f64 * f64::from(value);
-                }
-                let mean = (sum / total as f64) as f32;
-                assert_eq!(mean.to_bits(), f32::from_le_bytes(*found).to_bits(), "{name}[{index}]");
-                compared += 1;
-            }
-        }
-        compared
     }
 }
 

@@ -4,11 +4,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use eosfed_e2e::{Federation, fail, succeed, truncate};
+use eosfed_e2e::{Federation, Mount, fail, succeed, truncate};
 
 const ONE_SHOT: &str = r#"
     version = 1
@@ -205,30 +204,8 @@ fn a_full_disk_stops_an_upload_which_goes_on_once_there_is_room() {
     }
     let running = federation.ask(&["job", "show", &job]);
     assert_eq!(running["state"], "running", "nothing is lost: {running:#}");
-    mount.grow("64m");
+    mount.resize("64m");
     federation.wait(&job, "the end", |job| job["state"] == "finished");
     assert_eq!(federation.ask(&["release", "show"])["specialists"][0]["name"], "west-rgb");
     assert!(daemon.terminate().success() && coordinator.terminate().success());
-}
-
-struct Mount(std::path::PathBuf);
-
-impl Mount {
-    fn tmpfs(path: &Path, size: &str) -> Option<Self> {
-        let option = format!("size={size}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(path).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
-    }
-
-    fn grow(&self, size: &str) {
-        succeed(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0));
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        // Lazily: the coordinator may still be ending.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }

@@ -5,6 +5,7 @@
 //! finished update with the same idempotency key.
 
 mod heart;
+mod room;
 mod seek;
 pub mod step;
 mod stop;
@@ -66,6 +67,23 @@ pub enum DaemonError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl DaemonError {
+    /// Whether more room on the disk would have been enough.
+    fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Site(SiteError::Io { source, .. }) | Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Site(
+                SiteError::Invalid { .. } | SiteError::Locked { .. } | SiteError::NotJoined { .. },
+            )
+            | Self::Policy(_)
+            | Self::Refused(_)
+            | Self::Key(_) => false,
+        }
+    }
 }
 
 /// How long things take at most.
@@ -169,32 +187,70 @@ impl<C: Coordinator> Daemon<C> {
         }
         self.sweep()?;
         let mut actions = VecDeque::from(resume(&self.state));
-        let mut result = Ok(());
+        let (mut result, mut full) = (Ok(()), 0);
         while let Some(action) = actions.pop_front() {
-            match self.perform(action).await {
-                Ok(Flow::On) => {}
-                Ok(Flow::Event(event)) => actions.extend(self.apply(event)?),
-                Ok(Flow::End) => break,
+            match self.act(action).await {
+                Ok(Some(more)) => {
+                    full = if more.is_empty() { full } else { 0 };
+                    actions.extend(more);
+                }
+                Ok(None) => break,
+                // The state is still what the journal says: to be gone on from as after a restart.
+                Err(error) if error.is_full_disk() => {
+                    full += 1;
+                    if !self.pause_for_room(&error, full).await {
+                        break;
+                    }
+                    actions = resume(&self.state).into();
+                }
                 Err(error) => {
                     result = Err(error);
                     break;
                 }
             }
         }
-        self.record_sent()?;
+        self.record_sent_if_room()?;
         result
     }
 
-    /// Takes the step that an event asks for, journal first.
-    fn apply(&mut self, event: Event) -> Result<Vec<Action>, DaemonError> {
+    /// Performs an action and takes the step that follows; gives what there is to do then, or nothing
+    /// when the daemon is to end. What has happened is not forgotten for want of room in the journal.
+    async fn act(&mut self, action: Action) -> Result<Option<Vec<Action>>, DaemonError> {
+        let event = match self.perform(action).await? {
+            Flow::On => return Ok(Some(Vec::new())),
+            Flow::End => return Ok(None),
+            Flow::Event(event) => event,
+        };
         if let Event::TrainerDied(why) = &event {
             tracing::warn!("the trainer died: {why}");
         }
+        let mut full = 0;
+        loop {
+            match self.apply(event.clone()) {
+                Err(error) if error.is_full_disk() => {
+                    full += 1;
+                    if !self.pause_for_room(&error, full).await {
+                        return Ok(None);
+                    }
+                }
+                done => return done.map(Some),
+            }
+        }
+    }
+
+    /// Says that the disk is full and waits; says whether to go on.
+    async fn pause_for_room(&mut self, error: &DaemonError, attempt: u32) -> bool {
+        tracing::warn!(%error, "this disk is full; nothing is lost, and the work goes on once there is room");
+        self.pause(attempt).await
+    }
+
+    /// Takes the step that an event asks for, journal first. Nothing has happened if that fails.
+    fn apply(&mut self, event: Event) -> Result<Vec<Action>, DaemonError> {
         let now = self.parts.clock.now();
-        let (state, actions) = step(std::mem::take(&mut self.state), event, now);
+        let (state, actions) = step(self.state.clone(), event, now);
         self.parts.site.write_json(JOURNAL, &state)?;
         self.state = state;
-        self.record_sent()?;
+        self.record_sent_if_room()?;
         Ok(actions)
     }
 
@@ -235,6 +291,12 @@ impl<C: Coordinator> Daemon<C> {
     fn record_sent(&self) -> Result<(), DaemonError> {
         let sent = self.sent_before.plus(self.parts.meter.sent());
         Ok(self.parts.site.record_sent(&sent)?)
+    }
+
+    /// Records what has been sent, unless the disk is full: the next time will do, and what has happened
+    /// besides must not be lost for it.
+    fn record_sent_if_room(&self) -> Result<(), DaemonError> {
+        self.record_sent().or_else(|error| if error.is_full_disk() { Ok(()) } else { Err(error) })
     }
 
     /// The policy as it stands in its file now, so that a change needs no restart.

@@ -10,7 +10,7 @@ use eosfed_common::weights::write_atomically;
 use super::heart::Heart;
 use super::step::{Event, Held, Scores, Update};
 use super::work::{BASE, Beside};
-use super::{Daemon, DaemonError, Flow, io_error};
+use super::{Daemon, DaemonError, Flow, io_error, room};
 use crate::coordinator::Coordinator;
 use crate::outbound;
 use crate::policy::Leaving;
@@ -28,6 +28,7 @@ impl<C: Coordinator> Daemon<C> {
                 "there is nothing to train or to score in this".to_owned(),
             )));
         };
+        task.has_room(&folder)?;
         let file = folder.join("task.json");
         write_atomically(&file, &task.json()).map_err(io_error(&file))?;
         let mut trainer = match self.parts.trainer.start(task.command(), &file, &folder) {
@@ -37,15 +38,24 @@ impl<C: Coordinator> Daemon<C> {
                 return Ok(Flow::Event(Event::TrainerDied(format!("cannot start `{program}`: {error}"))));
             }
         };
-        drop(self.apply(Event::TrainerStarted(trainer.process()))?);
-        let mut heart = self.heart(&held);
-        match self.attend(&mut trainer, &mut heart).await? {
-            Attended::Closed(last) => self.conclude(trainer, last, task, &folder).await,
-            Attended::Ended(flow) => {
+        match self.supervise(&mut trainer, &held).await {
+            Ok(Attended::Closed(last)) => self.conclude(trainer, last, task, &folder).await,
+            Ok(Attended::Ended(flow)) => {
                 trainer.stop().await;
                 Ok(flow)
             }
+            // Whoever goes on from the journal starts another.
+            Err(error) => {
+                trainer.stop().await;
+                Err(error)
+            }
         }
+    }
+
+    async fn supervise(&mut self, trainer: &mut Trainer, held: &Held) -> Result<Attended, DaemonError> {
+        drop(self.apply(Event::TrainerStarted(trainer.process()))?);
+        let mut heart = self.heart(held);
+        self.attend(trainer, &mut heart).await
     }
 
     fn task(&self, held: &Held, folder: &Path) -> Option<Task> {
@@ -123,7 +133,7 @@ impl<C: Coordinator> Daemon<C> {
                 }
                 Beside::Done(Some(Ok(event))) => {
                     if matches!(event, TrainerEvent::Epoch { .. }) {
-                        self.record_sent()?;
+                        self.record_sent_if_room()?;
                         self.renew_when_due().await?;
                     }
                     last = self.note(event, metrics).or(last);
@@ -168,7 +178,10 @@ impl<C: Coordinator> Daemon<C> {
     ) -> Result<Flow, DaemonError> {
         let status = trainer.end().await.map_err(io_error(folder))?;
         let event = match last {
-            Some(TrainerEvent::Failed { reason }) => Event::Failed(reason),
+            Some(TrainerEvent::Failed { reason }) => match task.has_room(folder) {
+                Ok(()) => Event::Failed(reason),
+                Err(full) => Event::TrainerDied(format!("{reason}; {full}")),
+            },
             Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy })
                 if status.success() =>
             {
@@ -212,6 +225,14 @@ impl Task {
         match self {
             Self::Train(_) => "train",
             Self::Evaluate(_) => "evaluate",
+        }
+    }
+
+    /// That there is room in its folder for what it writes; an evaluation writes nothing.
+    fn has_room(&self, folder: &Path) -> Result<(), DaemonError> {
+        match self {
+            Self::Train(task) => room::check(folder, &task.trainee),
+            Self::Evaluate(_) => Ok(()),
         }
     }
 

@@ -11,6 +11,7 @@ use super::meter::{Meter, Metered};
 /// What all generated clients run over.
 pub type Transport = Metered<Channel>;
 
+/// For the connection and, again, for the handshake on it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Finds a dead peer behind a NAT that forgot the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -38,7 +39,8 @@ pub fn open(
     if !url.starts_with("https://") {
         return Err(fail("it does not start with https://".to_owned()));
     }
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem));
+    let mut tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem)).timeout(CONNECT_TIMEOUT);
     if let Some(pair) = identity {
         tls = tls.identity(Identity::from_pem(&pair.certificate_pem, &pair.key_pem));
     }

@@ -6,10 +6,12 @@ pub mod authority;
 pub mod channel;
 pub mod identity;
 pub mod join;
+pub mod limits;
 pub mod meter;
 pub mod protocol;
 pub mod status;
 pub mod transfer;
+mod validity;
 
 /// Installs the process's one cryptography provider; call once at the start of a program.
 pub fn install_crypto_provider() {

@@ -6,6 +6,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::protocol::RELEASE;
+use crate::clock::{Clock as _, SystemClock};
 use crate::refusal::{Reason, Refusal};
 
 const METADATA: &str = "eosfed-refusal-bin";
@@ -83,7 +84,8 @@ pub fn from_status(status: &Status) -> Refusal {
             );
             return Refusal::new(reason, message);
         }
-        Refusal::new(reason, said)
+        let wrong_clock = super::validity::explain(status, SystemClock.now());
+        Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
     })
 }
 

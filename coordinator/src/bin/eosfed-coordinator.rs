@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::net::limits::raise_open_files;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command;
 use eosfed_coordinator::cli::arguments::Output;
@@ -166,6 +167,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
             telemetry::init(settings.log, "info");
+            allow_open_files();
             let runtime = tokio::runtime::Runtime::new()?;
             runtime.block_on(async {
                 let coordinator = Coordinator::open(state, settings).await?;
@@ -181,6 +183,14 @@ fn run(command: Command) -> anyhow::Result<()> {
                 coordinator.serve(ready, stopped()?).await
             })
         }
+    }
+}
+
+/// Each connection is an open file, and the usual limit at first is 1,024.
+fn allow_open_files() {
+    match raise_open_files() {
+        Ok(files) => tracing::info!(files, "files and connections that may be open at once"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files; see `ulimit -n`"),
     }
 }
 

@@ -50,10 +50,13 @@ impl Connection {
             if refusal.reason != Reason::Unavailable {
                 return refusal;
             }
-            let message = format!(
-                "the coordinator at {} does not answer: {}; is `eosfed-coordinator serve` running?",
-                self.url, refusal.message
-            );
+            // Where a certificate is the trouble, somebody does answer.
+            let running = match refusal.message.contains("certificate") {
+                true => "",
+                false => "; is `eosfed-coordinator serve` running?",
+            };
+            let message =
+                format!("the coordinator at {} does not answer: {}{running}", self.url, refusal.message);
             Refusal::new(Reason::Unavailable, message)
         })
     }

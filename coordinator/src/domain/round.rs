@@ -539,13 +539,18 @@ impl Round {
         }
     }
 
-    /// Gives everybody the time back that the coordinator was away.
+    /// Gives everybody the time back that the coordinator was away. What was reckoned by a clock that has
+    /// been set back since is reckoned anew: nobody is waited for until that clock's time comes.
     pub(super) fn extend(&mut self, now: Timestamp) {
         let grace = now.plus(LEASE);
+        if now < self.opened_at {
+            self.deadline = now.plus(self.deadline.since(self.opened_at));
+            self.opened_at = now;
+        }
         self.deadline = self.deadline.max(grace);
         for participant in self.participants.values_mut() {
             if let Slot::Leased { lease, .. } = &mut participant.slot {
-                lease.expires_at = lease.expires_at.max(grace);
+                lease.expires_at = grace;
             }
         }
     }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -283,8 +284,10 @@ impl Blobs for FileBlobs {
         if end > blob.size {
             return Err(BlobError::TooLong(blob.size));
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(&failed)?;
-        file.write_all(bytes).map_err(&failed)?;
+        // At its place, not at the end: a connection that was given up may still deliver the same bytes.
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
+        file.write_all_at(bytes, offset).map_err(&failed)?;
         Ok(end)
     }
 

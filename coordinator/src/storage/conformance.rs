@@ -129,6 +129,29 @@ fn file_blobs_conform() {
     blobs_conform(|| Box::new(FileBlobs::open(folder.path()).unwrap()));
 }
 
+/// A connection that was given up may still deliver what the next one sends too.
+#[test]
+fn the_same_chunk_twice_at_once_is_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = FileBlobs::open(folder.path()).unwrap();
+    for number in 0..200_u32 {
+        let bytes: Vec<u8> = number.to_le_bytes().repeat(16 * 1024);
+        let (whole, half) = (blob(&bytes), bytes.len() / 2);
+        blobs.append("west", whole, 0, &bytes[..half]).unwrap();
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    start.wait();
+                    // The later one may be told where the earlier one has got to.
+                    let _ = blobs.append("west", whole, half as u64, &bytes[half..]);
+                });
+            }
+        });
+        blobs.finish("west", whole).unwrap();
+    }
+}
+
 /// Mounts a file system of 1 MiB and fills it with an upload. Needs root; skipped by name without.
 #[test]
 fn a_full_disk_loses_nothing() {

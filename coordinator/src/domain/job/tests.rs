@@ -159,6 +159,17 @@ fn the_time_that_the_coordinator_was_away_is_given_back() {
 }
 
 #[test]
+fn a_clock_set_back_while_the_coordinator_was_away_makes_nobody_wait_for_its_time() {
+    let (job, _) = accepted(&training(), "west", 1);
+    let back = Timestamp(NOW.0 - 3 * 3_600_000);
+    let job = job.apply(Event::Restart, back).unwrap().job;
+    let round = job.current().unwrap();
+    assert_eq!((round.opened_at, round.deadline), (back, back.plus(DEADLINE)));
+    let job = job.apply(Event::Tick, back.plus(LEASE)).unwrap().job;
+    assert_eq!(job.current().unwrap().engaged(), 0, "who is silent loses its lease by the new clock");
+}
+
+#[test]
 fn late_and_repeated_updates_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let (job, west) = accepted(&training(), "west", 1);

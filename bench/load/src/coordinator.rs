@@ -1,0 +1,190 @@
+//! The coordinator under load, as a process of its own: started in a folder that goes with it, and
+//! looked at from outside.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use eosfed_common::net::authority::KeyAndCertificate;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// Time to start.
+const START: Duration = Duration::from_secs(30);
+/// Between two looks at its memory.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What the kernel says of a process, sizes in KiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    /// Resident memory.
+    pub(crate) resident: u64,
+    /// The part of it that is no file: what the process has asked for.
+    pub(crate) anonymous: u64,
+    /// Open files and connections.
+    pub(crate) files: u64,
+}
+
+impl Footprint {
+    fn most(self, other: Self) -> Self {
+        Self {
+            resident: self.resident.max(other.resident),
+            anonymous: self.anonymous.max(other.anonymous),
+            files: self.files.max(other.files),
+        }
+    }
+}
+
+/// A running coordinator; killed when dropped.
+pub(crate) struct Coordinator {
+    folder: TempDir,
+    child: Child,
+    pid: u32,
+    url: String,
+    most: Arc<Mutex<Footprint>>,
+    looking: JoinHandle<()>,
+}
+
+impl Coordinator {
+    /// Makes a state folder and serves it.
+    pub(crate) async fn start(program: &Path) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let state = folder.path().join("coordinator");
+        let made =
+            Command::new(program).args(["init", "--listen", "127.0.0.1:0", "--state"]).arg(&state).output();
+        let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
+        ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
+        let log = File::create(folder.path().join("log"))?;
+        let mut serve = Command::new(program);
+        serve.args(["serve", "--state"]).arg(&state).env_remove("EOSFED_LOG");
+        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        let mut child = serve.spawn()?;
+        let pid = child.id().context("the coordinator has ended at once")?;
+        let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let url = match timeout(START, ready(lines)).await {
+            Ok(Ok(url)) => url,
+            Ok(Err(_)) | Err(_) => bail!("it does not start: {}", log_of(folder.path())),
+        };
+        let most = Arc::new(Mutex::new(Footprint::default()));
+        let looking = tokio::spawn(look(pid, Arc::clone(&most)));
+        Ok(Self { folder, child, pid, url, most, looking })
+    }
+
+    /// A folder for this run's files, removed in the end.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The operator's key and certificate, and the authority's.
+    pub(crate) fn operator(&self) -> anyhow::Result<(KeyAndCertificate, String)> {
+        let folder = self.folder.path().join("coordinator/operator");
+        let read = |name: &str| {
+            let path: PathBuf = folder.join(name);
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let pair = KeyAndCertificate { key_pem: read("key.pem")?, certificate_pem: read("certificate.pem")? };
+        Ok((pair, read("ca.pem")?))
+    }
+
+    /// What it takes now.
+    pub(crate) fn footprint(&self) -> Footprint {
+        footprint(self.pid).unwrap_or_default()
+    }
+
+    /// The most that it has taken since this was last asked.
+    pub(crate) fn most(&self) -> Footprint {
+        let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *most).most(self.footprint())
+    }
+
+    /// Seconds of processor time that it has used.
+    pub(crate) fn processor_seconds(&self) -> f64 {
+        processor_seconds(self.pid).unwrap_or_default()
+    }
+
+    /// The end of its log.
+    pub(crate) fn log(&self) -> String {
+        log_of(self.folder.path())
+    }
+
+    /// Bytes of weights that it keeps.
+    pub(crate) fn running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
+async fn ready(
+    mut lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+) -> anyhow::Result<String> {
+    while let Some(line) = lines.next_line().await? {
+        if let Some(url) = line.strip_prefix("READY ") {
+            return Ok(url.to_owned());
+        }
+    }
+    bail!("it has ended")
+}
+
+fn log_of(folder: &Path) -> String {
+    let log = std::fs::read(folder.join("log")).unwrap_or_default();
+    String::from_utf8_lossy(&log[log.len().saturating_sub(3000)..]).into_owned()
+}
+
+async fn look(pid: u32, most: Arc<Mutex<Footprint>>) {
+    while let Ok(now) = footprint(pid) {
+        {
+            let mut most = most.lock().unwrap_or_else(PoisonError::into_inner);
+            *most = most.most(now);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+fn footprint(pid: u32) -> std::io::Result<Footprint> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
+    let field = |name: &str| field(&status, name).unwrap_or_default();
+    Ok(Footprint { resident: field("VmRSS:"), anonymous: field("RssAnon:"), files })
+}
+
+/// A field of proc_pid_status(5), in KiB.
+fn field(status: &str, name: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Fields 14 and 15 of proc_pid_stat(5), in ticks of a hundredth of a second.
+fn processor_seconds(pid: u32) -> Option<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(ticks as f64 / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_words_are_read() {
+        let status = "Name:\tx y\nVmRSS:\t   12 kB\nRssAnon:\t    7 kB\n";
+        assert_eq!((field(status, "VmRSS:"), field(status, "RssAnon:")), (Some(12), Some(7)));
+        let own = footprint(std::process::id()).unwrap();
+        assert!(own.resident >= own.anonymous && own.anonymous > 0 && own.files > 2, "{own:?}");
+        assert!(processor_seconds(std::process::id()).is_some());
+    }
+}

@@ -1,0 +1,152 @@
+//! One institution of many, which speaks the real protocol: it joins, waits for work, and hands in.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
+use eosfed_common::card::{Energy, EnergySource};
+use eosfed_common::ids::{IdempotencyKey, InstitutionName};
+use eosfed_common::net::authority::{KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::channel::{Transport, open};
+use eosfed_common::net::meter::Meter;
+use eosfed_common::net::status::from_status;
+use eosfed_common::net::transfer;
+use eosfed_common::refusal::Refusal;
+use eosfed_common::wire::Heartbeat;
+use eosfed_proto::v1;
+use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_proto::v1::participant_client::ParticipantClient;
+use tonic::{Response, Status};
+
+/// How long the coordinator may hold back an answer to a poll, as the daemon asks.
+const WAIT: Duration = Duration::from_secs(25);
+/// Between two signs of life, as the daemon sends them.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// The answer, or what the coordinator has said instead.
+pub(crate) fn answer<T>(answer: Result<Response<T>, Status>) -> Result<T, Refusal> {
+    answer.map(Response::into_inner).map_err(|status| from_status(&status))
+}
+
+/// An institution with a certificate.
+pub(crate) struct Enrolled {
+    name: InstitutionName,
+    pair: KeyAndCertificate,
+    ca_pem: String,
+}
+
+/// Invites an institution and joins as it.
+pub(crate) async fn enrol(
+    mut operator: OperatorClient<Transport>,
+    url: &str,
+    name: InstitutionName,
+) -> anyhow::Result<Enrolled> {
+    let request = v1::InviteInstitutionRequest { name: name.to_string(), valid_for_seconds: 3600 };
+    let invited = answer(operator.invite_institution(request).await)?;
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(name.as_str())?;
+    let transport = open(url, &invited.ca_pem, None, Meter::default())?;
+    let request = v1::EnrollRequest {
+        institution: name.to_string(),
+        secret: invited.secret,
+        signing_request_pem: request_pem,
+    };
+    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } =
+        answer(EnrollmentClient::new(transport).enroll(request).await)?;
+    Ok(Enrolled { name, pair: KeyAndCertificate { key_pem, certificate_pem }, ca_pem })
+}
+
+/// An institution with a connection of its own.
+#[derive(Clone)]
+pub(crate) struct Institution {
+    pub(crate) name: InstitutionName,
+    transport: Transport,
+}
+
+impl Enrolled {
+    /// Connects and greets; gives how long that took.
+    pub(crate) async fn connect(self, url: &str) -> anyhow::Result<(Institution, Duration)> {
+        let started = Instant::now();
+        let transport = open(url, &self.ca_pem, Some(&self.pair), Meter::default())?;
+        let institution = Institution { name: self.name, transport };
+        institution.hello().await?;
+        Ok((institution, started.elapsed()))
+    }
+}
+
+/// Work that has been accepted.
+#[derive(Clone)]
+pub(crate) struct Held {
+    assignment: Assignment,
+    lease: Lease,
+}
+
+impl Institution {
+    fn participant(&self) -> ParticipantClient<Transport> {
+        ParticipantClient::new(self.transport.clone())
+    }
+
+    /// A greeting; gives how long the answer took.
+    pub(crate) async fn hello(&self) -> Result<Duration, Refusal> {
+        let started = Instant::now();
+        let request = v1::HelloRequest {
+            protocol: v1::ProtocolVersion::ProtocolVersion1.into(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        answer(self.participant().hello(request).await)?;
+        Ok(started.elapsed())
+    }
+
+    /// Waits until there is other work than was seen; gives what there is then.
+    pub(crate) async fn poll(&self, seen: u64) -> Result<v1::PollResponse, Refusal> {
+        let wait_ms = WAIT.as_millis() as u32;
+        answer(self.participant().poll(v1::PollRequest { seen_revision: seen, wait_ms }).await)
+    }
+
+    /// Takes an assignment.
+    pub(crate) async fn accept(&self, assignment: Assignment) -> anyhow::Result<Held> {
+        let request = v1::AcceptRequest { assignment: assignment.id.to_string() };
+        let lease = answer(self.participant().accept(request).await)?;
+        Ok(Held { assignment, lease: Lease::try_from(lease)? })
+    }
+
+    /// Sends signs of life, for ever.
+    pub(crate) async fn beat(self, held: Held) -> Refusal {
+        for step in 1.. {
+            let progress = Progress { step, steps: 1_000_000, points: Vec::new() };
+            let (assignment, token) = (held.assignment.id.clone(), held.lease.token.clone());
+            let beat = v1::HeartbeatRequest::from(Heartbeat { assignment, token, progress });
+            if let Err(refusal) = answer(self.participant().heartbeat(beat).await) {
+                return refusal;
+            }
+            tokio::time::sleep(HEARTBEAT).await;
+        }
+        unreachable!("no number of heartbeats is the last")
+    }
+
+    /// Sends weights; gives how long that took.
+    pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
+        let started = Instant::now();
+        transfer::upload(self.transport.clone(), file, weights).await?;
+        Ok(started.elapsed())
+    }
+
+    /// Hands in what has been uploaded; gives how long the answer took.
+    pub(crate) async fn submit(&self, held: &Held, weights: BlobRef) -> anyhow::Result<Duration> {
+        let Work::Training(work) = &held.assignment.work else { anyhow::bail!("this is no training") };
+        let submission = UpdateSubmission {
+            assignment: held.assignment.id.clone(),
+            token: held.lease.token.clone(),
+            key: IdempotencyKey::random(&mut rand::rng()),
+            weights,
+            samples: 100,
+            metrics: [("accuracy".to_owned(), 0.5)].into(),
+            normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
+            energy: Energy { kwh: 0.0, source: EnergySource::Unavailable },
+        };
+        let started = Instant::now();
+        answer(self.participant().submit_update(v1::SubmitUpdateRequest::from(submission)).await)?;
+        Ok(started.elapsed())
+    }
+}

@@ -1,0 +1,79 @@
+//! Many institutions against one coordinator, all on this machine: they join, hold their connections
+//! waiting for work, and then some of them send whole models at once. Says what it took, and fails when
+//! anything was refused that should not be.
+
+mod coordinator;
+mod institution;
+mod report;
+mod scene;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+/// Load one coordinator with many institutions and measure what it takes.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Institutions that hold a connection and wait for work; those that upload are among them
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    idle: u32,
+    /// Institutions that upload weights of 13.6 MB each, all at once
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    uploading: u32,
+    /// The coordinator's program [default: eosfed-coordinator beside this one]
+    #[arg(long, value_name = "FILE")]
+    coordinator: Option<PathBuf>,
+    /// Give up after so many seconds
+    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    within: u64,
+}
+
+impl Arguments {
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        if let Some(program) = &self.coordinator {
+            return Ok(program.clone());
+        }
+        let own = std::env::current_exe()?;
+        Ok(own.with_file_name("eosfed-coordinator"))
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    eosfed_common::net::install_crypto_provider();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        arguments.uploading <= arguments.idle,
+        "`--uploading` must be at most `--idle`, which is {}, found `{}`",
+        arguments.idle,
+        arguments.uploading
+    );
+    let may_open = eosfed_common::net::limits::raise_open_files().context("cannot ask for open files")?;
+    anyhow::ensure!(
+        may_open > u64::from(arguments.idle) + 200,
+        "{} connections need more open files than the {may_open} that this process may have; see `ulimit -Hn`",
+        arguments.idle
+    );
+    let runtime = tokio::runtime::Runtime::new()?;
+    let (within, program) = (Duration::from_secs(arguments.within), arguments.program()?);
+    let done = runtime.block_on(async {
+        let scene = scene::play(&program, arguments.idle, arguments.uploading);
+        tokio::time::timeout(within, scene).await
+    });
+    runtime.shutdown_background();
+    done.with_context(|| format!("not done within {} s", arguments.within))??.print();
+    Ok(())
+}

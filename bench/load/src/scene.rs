@@ -1,0 +1,373 @@
+//! What happens, in order: everybody joins, connects and waits; a job asks some of them; they send their
+//! weights at the same instant and hand them in.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use eosfed_common::assignment::{Assignment, BlobRef};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::ids::{IdempotencyKey, InstitutionName};
+use eosfed_common::net::channel::{Transport, open};
+use eosfed_common::net::meter::Meter;
+use eosfed_common::plan::Plan;
+use eosfed_common::trainee::Trainee;
+use eosfed_common::weights::{Digest, write};
+use eosfed_proto::v1;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::{Barrier, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::coordinator::Coordinator;
+use crate::institution::{Enrolled, Institution, answer, enrol};
+use crate::report::{Report, seconds};
+
+/// Institutions that join or connect at the same time.
+const AT_ONCE: usize = 64;
+/// How long everybody only waits, to see what that takes.
+const QUIET: Duration = Duration::from_secs(10);
+/// Between two greetings during the uploads.
+const PROBE: Duration = Duration::from_millis(100);
+
+/// Plays it all and gives what was measured.
+pub(crate) async fn play(program: &Path, idle: u32, uploading: u32) -> anyhow::Result<Report> {
+    let mut coordinator = Coordinator::start(program).await?;
+    let played = act(&coordinator, idle, uploading).await;
+    let alive = coordinator.running();
+    played.with_context(|| {
+        let state = if alive { "runs" } else { "has ended" };
+        format!("the coordinator {state}; the end of its log:\n{}", coordinator.log())
+    })
+}
+
+async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    let bars = MultiProgress::new();
+    let operator = operator(coordinator)?;
+    report.footprint("coordinator alone", coordinator.footprint());
+
+    let started = Instant::now();
+    let enrolled = join_all(coordinator, &operator, idle, &bars).await?;
+    report.row(&format!("{idle} institutions joined in"), seconds(started.elapsed()));
+    let started = Instant::now();
+    let (institutions, greeted) = connect_all(coordinator, enrolled, &bars).await?;
+    report.row(&format!("{idle} connections made in"), seconds(started.elapsed()));
+    report.spread("TLS and a greeting", greeted);
+
+    let (offers, mut offered) = mpsc::unbounded_channel();
+    let mut waiting = JoinSet::new();
+    for institution in &institutions {
+        waiting.spawn(wait_for_work(institution.clone(), offers.clone()));
+    }
+    drop(offers);
+    let trainee = plan(uploading)?.1;
+    let updates = updates(coordinator.folder(), &trainee, uploading, &bars)?;
+    coordinator.most();
+    let used = coordinator.processor_seconds();
+    tokio::time::sleep(QUIET).await;
+    let busy = (coordinator.processor_seconds() - used) / QUIET.as_secs_f64() * 100.0;
+    report.footprint(&format!("{idle} waiting"), coordinator.most());
+    report.row("processor while they wait", format!("{busy:.1} % of one"));
+
+    let job = submit(&operator, uploading).await?;
+    let mut received = Vec::new();
+    while received.len() < updates.len() {
+        let offer = tokio::select! {
+            offer = offered.recv() => offer.context("nobody waits any more")?,
+            ended = waiting.join_next() => {
+                anyhow::bail!("somebody does not wait any more: {ended:?}")
+            }
+        };
+        received.push(offer);
+    }
+    let opened = opened_at(&operator, &job).await?;
+    report.spread(
+        "from the opened round to the offer",
+        received.iter().map(|one| one.2.since(opened)).collect(),
+    );
+
+    let probes = Arc::new(Mutex::new(Vec::new()));
+    let mut probing = JoinSet::new();
+    probing.spawn(probe(institutions[institutions.len() - 1].clone(), Arc::clone(&probes)));
+    let used = coordinator.processor_seconds();
+    let sent = send_all(received, updates, &bars).await?;
+    report.spread("accepting, all at once", sent.accepted);
+    let bytes: u64 = sent.bytes;
+    let (took, megabytes) = (sent.took.as_secs_f64(), bytes as f64 / 1e6);
+    report.row(
+        &format!("{uploading} uploads, {megabytes:.0} MB in all"),
+        format!("{}, {:.0} MB/s", seconds(sent.took), megabytes / took),
+    );
+    report.spread("each upload", sent.uploaded);
+    report.spread("handing in", sent.submitted);
+    let started = Instant::now();
+    finished(&operator, &job, uploading).await?;
+    report.row("aggregated after the last", seconds(started.elapsed()));
+    ensure!(probing.try_join_next().is_none(), "a greeting was refused");
+    report.spread("a greeting meanwhile", std::mem::take(&mut *lock(&probes)));
+    report.row(
+        "processor for uploads and aggregate",
+        format!("{:.1} s", coordinator.processor_seconds() - used),
+    );
+    report.footprint("most at any time in it", coordinator.most());
+    ensure!(waiting.try_join_next().is_none(), "somebody does not wait any more");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    report.footprint("a while after", coordinator.footprint());
+    Ok(report)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{what:<12} {{wide_bar}} {template}"));
+    let bar = ProgressBar::new(length).with_style(style.expect("the template is well formed"));
+    bars.add(bar)
+}
+
+const COUNTED: &str = "{pos}/{len}";
+const IN_BYTES: &str = "{bytes}/{total_bytes}, {bytes_per_sec}";
+
+fn operator(coordinator: &Coordinator) -> anyhow::Result<OperatorClient<Transport>> {
+    let (pair, ca_pem) = coordinator.operator()?;
+    let transport = open(coordinator.url(), &ca_pem, Some(&pair), Meter::default())?;
+    Ok(OperatorClient::new(transport).max_decoding_message_size(64 << 20))
+}
+
+fn name(number: u32) -> anyhow::Result<InstitutionName> {
+    Ok(format!("site-{number:05}").parse()?)
+}
+
+/// Runs tasks, a few at a time, and gives what they give; the first that fails ends it.
+async fn gather<T: Send + 'static>(
+    tasks: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + Send + 'static>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Vec<T>> {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for task in tasks {
+        let places = Arc::clone(&places);
+        running.spawn(async move {
+            let _place = places.acquire().await?;
+            task.await
+        });
+    }
+    let mut done = Vec::new();
+    while let Some(one) = running.join_next().await {
+        done.push(one??);
+        bar.inc(1);
+    }
+    bar.finish();
+    Ok(done)
+}
+
+async fn join_all(
+    coordinator: &Coordinator,
+    operator: &OperatorClient<Transport>,
+    count: u32,
+    bars: &MultiProgress,
+) -> anyhow::Result<Vec<Enrolled>> {
+    let names = (0..count).map(name).collect::<anyhow::Result<Vec<_>>>()?;
+    let tasks = names.into_iter().map(|name| {
+        let (operator, url) = (operator.clone(), coordinator.url().to_owned());
+        async move { enrol(operator, &url, name).await }
+    });
+    gather(tasks, &bar(bars, "joining", u64::from(count), COUNTED)).await
+}
+
+async fn connect_all(
+    coordinator: &Coordinator,
+    enrolled: Vec<Enrolled>,
+    bars: &MultiProgress,
+) -> anyhow::Result<(Vec<Institution>, Vec<Duration>)> {
+    let bar = bar(bars, "connecting", enrolled.len() as u64, COUNTED);
+    let tasks = enrolled.into_iter().map(|one| {
+        let url = coordinator.url().to_owned();
+        async move { one.connect(&url).await }
+    });
+    let mut all = gather(tasks, &bar).await?;
+    // The last is nobody who uploads.
+    all.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    Ok(all.into_iter().unzip())
+}
+
+/// An offer: to whom, of what, and when it came.
+type Offer = (Institution, Assignment, Timestamp);
+
+/// Waits for work, again and again, as a daemon does. Ends only when something is refused.
+async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<Offer>) -> anyhow::Result<()> {
+    let (mut seen, mut offered) = (0, false);
+    loop {
+        let v1::PollResponse { revision, assignments } =
+            institution.poll(seen).await.with_context(|| format!("{} polls", institution.name))?;
+        seen = revision;
+        let Some(message) = assignments.into_iter().next().filter(|_| !offered) else { continue };
+        offered = true;
+        // Nobody listens any more once everybody has been asked.
+        let _ = offers.send((institution.clone(), Assignment::try_from(message)?, SystemClock.now()));
+    }
+}
+
+/// A job that asks the first `uploading` institutions, and what it trains.
+fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
+    let names = (0..uploading).map(|number| Ok(format!("\"{}\"", name(number)?)));
+    let names = names.collect::<anyhow::Result<Vec<_>>>()?.join(", ");
+    let text = format!(
+        r#"
+        version = 1
+        name = "load"
+        kind = "specialist"
+        mode = "rounds"
+        [model]
+        backbone = "convnextv2_atto"
+        task = "classification"
+        classes = ["dark", "bright"]
+        [[specialist]]
+        name = "load"
+        bands = ["red", "green", "blue"]
+        [participation]
+        institutions = [{names}]
+        min = {uploading}
+        max = {uploading}
+        deadline = "1h"
+        [rounds]
+        count = 1
+        strategy = {{ name = "fed-avg" }}
+        [normalisation]
+        from = "given"
+        bands = [
+            {{ band = "red", mean = 0.0, std = 1.0 }},
+            {{ band = "green", mean = 0.0, std = 1.0 }},
+            {{ band = "blue", mean = 0.0, std = 1.0 }},
+        ]
+        [training]
+        epochs = 1
+        batch_size = 8
+        learning_rate = 1e-3
+        "#
+    );
+    let plan = Plan::parse(&text)?;
+    let model =
+        plan.specialists.first().and_then(|one| plan.model_of(one)).context("the plan has a model")?;
+    Ok((text, Trainee::Specialist(model)))
+}
+
+/// Files of weights that differ in their last value.
+fn updates(
+    folder: &Path,
+    trainee: &Trainee,
+    count: u32,
+    bars: &MultiProgress,
+) -> anyhow::Result<Vec<(PathBuf, BlobRef)>> {
+    let bar = bar(bars, "training", u64::from(count), COUNTED);
+    let first = folder.join("update");
+    write(&first, &trainee.signature(), &trainee.initial_weights(7))?;
+    let mut bytes = std::fs::read(&first)?;
+    let last = bytes.len() - 4;
+    let one = |number: u32| {
+        bytes[last..].copy_from_slice(&((number + 1) as f32).to_le_bytes());
+        let path = folder.join(format!("update-{number}"));
+        std::fs::write(&path, &bytes)?;
+        bar.inc(1);
+        Ok((path, BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 }))
+    };
+    let made = (0..count).map(one).collect();
+    bar.finish();
+    made
+}
+
+async fn submit(operator: &OperatorClient<Transport>, uploading: u32) -> anyhow::Result<String> {
+    let idempotency_key = IdempotencyKey::random(&mut rand::rng()).to_string();
+    let request = v1::SubmitJobRequest { plan_toml: plan(uploading)?.0, idempotency_key };
+    Ok(answer(operator.clone().submit_job(request).await)?.job)
+}
+
+async fn job(operator: &OperatorClient<Transport>, job: &str) -> anyhow::Result<serde_json::Value> {
+    let request = v1::GetJobRequest { job: job.to_owned() };
+    Ok(serde_json::from_str(&answer(operator.clone().get_job(request).await)?.job_json)?)
+}
+
+async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Result<Timestamp> {
+    let found = job(operator, id).await?;
+    Ok(Timestamp(found["current"]["opened_at"].as_u64().context("the round is open")?))
+}
+
+/// Greets again and again; ends only when a greeting is refused.
+async fn probe(institution: Institution, found: Arc<Mutex<Vec<Duration>>>) {
+    while let Ok(took) = institution.hello().await {
+        lock(&found).push(took);
+        tokio::time::sleep(PROBE).await;
+    }
+}
+
+/// What sending took.
+struct Sent {
+    took: Duration,
+    bytes: u64,
+    accepted: Vec<Duration>,
+    uploaded: Vec<Duration>,
+    submitted: Vec<Duration>,
+}
+
+/// Everybody accepts, and once all have, everybody sends and hands in.
+async fn send_all(
+    offers: Vec<Offer>,
+    updates: Vec<(PathBuf, BlobRef)>,
+    bars: &MultiProgress,
+) -> anyhow::Result<Sent> {
+    let bytes = updates.iter().map(|(_, blob)| blob.size).sum();
+    let bar = bar(bars, "uploading", bytes, IN_BYTES);
+    let ready = Arc::new(Barrier::new(offers.len()));
+    let mut running = JoinSet::new();
+    for ((institution, assignment, _), (file, weights)) in offers.into_iter().zip(updates) {
+        let (ready, bar) = (Arc::clone(&ready), bar.clone());
+        running.spawn(async move {
+            let started = Instant::now();
+            let held = institution.accept(assignment).await?;
+            let accepted = started.elapsed();
+            ready.wait().await;
+            let began = Instant::now();
+            let sending = async {
+                let uploaded = institution.upload(&file, weights).await?;
+                bar.inc(weights.size);
+                let submitted = institution.submit(&held, weights).await?;
+                anyhow::Ok((began, accepted, uploaded, submitted))
+            };
+            tokio::select! {
+                sent = sending => sent,
+                refusal = institution.clone().beat(held.clone()) => Err(refusal.into()),
+            }
+        });
+    }
+    let (mut began, mut sent) = (None::<Instant>, Vec::new());
+    while let Some(one) = running.join_next().await {
+        let (start, accepted, uploaded, submitted) = one??;
+        began = Some(began.map_or(start, |known| known.min(start)));
+        sent.push((accepted, uploaded, submitted));
+    }
+    bar.finish();
+    let took = began.map(|began| began.elapsed()).unwrap_or_default();
+    let accepted = sent.iter().map(|one| one.0).collect();
+    let (uploaded, submitted) = sent.iter().map(|one| (one.1, one.2)).unzip();
+    Ok(Sent { took, bytes, accepted, uploaded, submitted })
+}
+
+/// Waits for the job's end, and checks that every update counts.
+async fn finished(operator: &OperatorClient<Transport>, id: &str, uploading: u32) -> anyhow::Result<()> {
+    loop {
+        let found = job(operator, id).await?;
+        match found["state"].as_str() {
+            Some("finished") => {
+                let participants = found["history"][0]["participants"].as_object().context("a round")?;
+                let counted = participants.values().filter(|one| one["state"] == "submitted").count();
+                ensure!(counted == uploading as usize, "{counted} of {uploading} updates count");
+                return Ok(());
+            }
+            Some("running" | "aggregating") => tokio::time::sleep(Duration::from_millis(100)).await,
+            other => anyhow::bail!("the job is {other:?}: {}", found["why"]),
+        }
+    }
+}

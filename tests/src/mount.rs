@@ -1,0 +1,32 @@
+//! A small file system in memory, to be full when a test wants it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::succeed;
+
+/// A file system that is mounted until dropped.
+#[derive(Debug)]
+pub struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts a file system of this size over a folder; nothing where that is not allowed.
+    pub fn tmpfs(path: &Path, size: &str) -> Option<Self> {
+        let option = format!("size={size}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(path).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+
+    /// Makes it another size.
+    pub fn resize(&self, size: &str) {
+        succeed(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Lazily: a program that uses it may still be ending.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}

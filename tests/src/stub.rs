@@ -1,0 +1,54 @@
+//! The arithmetic of the stub trainer, a stand-in for training that needs no libtorch: what it makes of
+//! its starting weights follows from them and the task's seed alone, so that a test can recompute it.
+
+/// Environment: pause after each epoch, in milliseconds.
+pub const PAUSE: &str = "EOSFED_STUB_PAUSE_MS";
+/// Environment: a file to which each finished training adds a line, `INSTITUTION.. SEED SAMPLES`.
+pub const LEDGER: &str = "EOSFED_STUB_LEDGER";
+
+/// Where the values of a safetensors file begin; they are 32-bit floats to its end.
+pub fn values_at(file: &[u8]) -> usize {
+    let (length, _) = file.split_first_chunk::<8>().unwrap();
+    8 + usize::try_from(u64::from_le_bytes(*length)).unwrap()
+}
+
+/// The weights, as a file, that training from the file `base` with `seed` ends with.
+pub fn trained(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut file = base.to_vec();
+    let start = values_at(base);
+    for (index, value) in (0_u64..).zip(file[start..].as_chunks_mut::<4>().0) {
+        // 24 bits, which a float holds exactly.
+        let noise = (mix(seed ^ index) >> 40) as f32 / 16_777_216.0 - 0.5;
+        *value = (f32::from_le_bytes(*value) + noise * 1e-3).to_le_bytes();
+    }
+    file
+}
+
+/// How many samples a training with `seed` claims.
+pub fn samples(seed: u64) -> u64 {
+    20 + seed % 13
+}
+
+/// SplitMix64: random enough, and the same everywhere.
+pub fn mix(seed: u64) -> u64 {
+    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+/// Draws numbers from a seed.
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0) % limit
+    }
+}
