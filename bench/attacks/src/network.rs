@@ -35,80 +35,113 @@ pub(crate) fn initial(rng: &mut ChaCha12Rng) -> Tensors {
     tensors
 }
 
-/// The hidden layer, and the logits.
-fn forward(tensors: &Tensors, pixel: &Pixel) -> ([f32; HIDDEN], [f32; CLASSES]) {
-    let (weight, bias) = (&tensors["hidden.weight"], &tensors["hidden.bias"]);
-    let mut hidden = [0.0; HIDDEN];
-    for (unit, hidden) in hidden.iter_mut().enumerate() {
-        let row = &weight[unit * FEATURES..][..FEATURES];
-        let sum: f32 = row.iter().zip(&pixel.features).map(|(weight, feature)| weight * feature).sum();
-        *hidden = (sum + bias[unit]).max(0.0);
+/// The tensors by themselves: looked up once, not for each number.
+#[derive(Clone)]
+struct Layers {
+    hidden: Vec<f32>,
+    hidden_bias: Vec<f32>,
+    out: Vec<f32>,
+    out_bias: Vec<f32>,
+}
+
+impl Layers {
+    fn of(tensors: &Tensors) -> Self {
+        let one = |name: &str| tensors[name].clone();
+        let [hidden, hidden_bias, out, out_bias] =
+            ["hidden.weight", "hidden.bias", "out.weight", "out.bias"].map(one);
+        Self { hidden, hidden_bias, out, out_bias }
     }
-    let (weight, bias) = (&tensors["out.weight"], &tensors["out.bias"]);
-    let mut logits = [0.0; CLASSES];
-    for (class, logit) in logits.iter_mut().enumerate() {
-        let row = &weight[class * HIDDEN..][..HIDDEN];
-        *logit = row.iter().zip(&hidden).map(|(weight, hidden)| weight * hidden).sum::<f32>() + bias[class];
+
+    fn zeros() -> Self {
+        let [hidden, hidden_bias] = [HIDDEN * FEATURES, HIDDEN].map(|length| vec![0.0; length]);
+        let [out, out_bias] = [CLASSES * HIDDEN, CLASSES].map(|length| vec![0.0; length]);
+        Self { hidden, hidden_bias, out, out_bias }
     }
-    (hidden, logits)
+
+    fn into_tensors(self) -> Tensors {
+        let Self { hidden, hidden_bias, out, out_bias } = self;
+        let named = [
+            ("hidden.weight", hidden),
+            ("hidden.bias", hidden_bias),
+            ("out.weight", out),
+            ("out.bias", out_bias),
+        ];
+        named.into_iter().map(|(name, values)| (name.to_owned(), values)).collect()
+    }
+
+    /// Goes `rate` times against `steps`.
+    fn descend(&mut self, steps: &Self, rate: f32) {
+        let pairs = [
+            (&mut self.hidden, &steps.hidden),
+            (&mut self.hidden_bias, &steps.hidden_bias),
+            (&mut self.out, &steps.out),
+            (&mut self.out_bias, &steps.out_bias),
+        ];
+        for (values, steps) in pairs {
+            values.iter_mut().zip(steps).for_each(|(value, step)| *value -= rate * step);
+        }
+    }
+
+    /// The hidden layer, and the logits.
+    fn forward(&self, pixel: &Pixel) -> ([f32; HIDDEN], [f32; CLASSES]) {
+        let mut hidden = [0.0; HIDDEN];
+        for (unit, hidden) in hidden.iter_mut().enumerate() {
+            let row = &self.hidden[unit * FEATURES..][..FEATURES];
+            let sum: f32 = row.iter().zip(&pixel.features).map(|(weight, feature)| weight * feature).sum();
+            *hidden = (sum + self.hidden_bias[unit]).max(0.0);
+        }
+        let mut logits = [0.0; CLASSES];
+        for (class, logit) in logits.iter_mut().enumerate() {
+            let row = &self.out[class * HIDDEN..][..HIDDEN];
+            let sum: f32 = row.iter().zip(&hidden).map(|(weight, hidden)| weight * hidden).sum();
+            *logit = sum + self.out_bias[class];
+        }
+        (hidden, logits)
+    }
+
+    /// Adds the gradient of a pixel's cross-entropy to `steps`.
+    fn backward(&self, pixel: &Pixel, steps: &mut Self) {
+        let (hidden, logits) = self.forward(pixel);
+        let most = logits.iter().copied().fold(f32::MIN, f32::max);
+        let exponentials = logits.map(|logit| (logit - most).exp());
+        let sum: f32 = exponentials.iter().sum();
+        let mut error = exponentials.map(|one| one / sum);
+        error[pixel.class] -= 1.0;
+        let mut behind = [0.0; HIDDEN];
+        for (class, error) in error.iter().enumerate() {
+            steps.out_bias[class] += error;
+            for unit in 0..HIDDEN {
+                behind[unit] += error * self.out[class * HIDDEN + unit];
+                steps.out[class * HIDDEN + unit] += error * hidden[unit];
+            }
+        }
+        for unit in (0..HIDDEN).filter(|unit| hidden[*unit] > 0.0) {
+            steps.hidden_bias[unit] += behind[unit];
+            let row = &mut steps.hidden[unit * FEATURES..][..FEATURES];
+            row.iter_mut().zip(&pixel.features).for_each(|(step, feature)| *step += behind[unit] * feature);
+        }
+    }
 }
 
 /// One pass over the pixels.
 pub(crate) fn train(tensors: &mut Tensors, pixels: &[Pixel], rng: &mut ChaCha12Rng) {
     let mut order: Vec<usize> = (0..pixels.len()).collect();
     order.shuffle(rng);
+    let mut layers = Layers::of(tensors);
     for batch in order.chunks(BATCH) {
-        let mut steps: Tensors =
-            tensors.iter().map(|(name, values)| (name.clone(), vec![0.0; values.len()])).collect();
-        for index in batch {
-            backward(tensors, &pixels[*index], &mut steps);
-        }
-        for (name, values) in tensors.iter_mut() {
-            for (value, step) in values.iter_mut().zip(&steps[name]) {
-                *value -= RATE * step / batch.len() as f32;
-            }
-        }
+        let mut steps = Layers::zeros();
+        batch.iter().for_each(|index| layers.backward(&pixels[*index], &mut steps));
+        layers.descend(&steps, RATE / batch.len() as f32);
     }
-}
-
-fn backward(tensors: &Tensors, pixel: &Pixel, steps: &mut Tensors) {
-    let (hidden, logits) = forward(tensors, pixel);
-    let most = logits.iter().copied().fold(f32::MIN, f32::max);
-    let exponentials = logits.map(|logit| (logit - most).exp());
-    let sum: f32 = exponentials.iter().sum();
-    let mut error = exponentials.map(|one| one / sum);
-    error[pixel.class] -= 1.0;
-    let weight = &tensors["out.weight"];
-    let mut behind = [0.0; HIDDEN];
-    for (class, error) in error.iter().enumerate() {
-        for unit in 0..HIDDEN {
-            behind[unit] += error * weight[class * HIDDEN + unit];
-        }
-    }
-    let mut add = |name: &str, index: usize, value: f32| {
-        if let Some(values) = steps.get_mut(name) {
-            values[index] += value;
-        }
-    };
-    for (class, error) in error.iter().enumerate() {
-        add("out.bias", class, *error);
-        for (unit, hidden) in hidden.iter().enumerate() {
-            add("out.weight", class * HIDDEN + unit, error * hidden);
-        }
-    }
-    for unit in (0..HIDDEN).filter(|unit| hidden[*unit] > 0.0) {
-        add("hidden.bias", unit, behind[unit]);
-        for (feature, value) in pixel.features.iter().enumerate() {
-            add("hidden.weight", unit * FEATURES + feature, behind[unit] * value);
-        }
-    }
+    *tensors = layers.into_tensors();
 }
 
 /// The share of pixels whose class is found.
 #[must_use]
 pub(crate) fn accuracy(tensors: &Tensors, pixels: &[Pixel]) -> f64 {
+    let layers = Layers::of(tensors);
     let right = pixels.iter().filter(|pixel| {
-        let logits = forward(tensors, pixel).1;
+        let logits = layers.forward(pixel).1;
         let best = (0..CLASSES).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
         best == Some(pixel.class)
     });
