@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a harness for tests")]
 
+pub mod connect;
 mod imagery;
 mod process;
 
