@@ -109,6 +109,29 @@ async fn refusals_name_the_status_and_what_to_do() {
     assert_eq!(greeting(&world, Some(&file), &proxy).await.unwrap(), "west");
 }
 
+#[tokio::test]
+async fn what_is_no_http_proxy_is_recognised() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for (says, words) in [
+        (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "as HTTP proxies do"),
+        (b"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x01", "as HTTP proxies do"),
+        (b"HTTP/1.1 20", "closed the connection"),
+        (b"", "closed the connection"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::new(&format!("http://{}", listener.local_addr().unwrap()), None).unwrap();
+        let server = tokio::spawn(async move {
+            let (mut caller, _) = listener.accept().await.unwrap();
+            let read = caller.read(&mut [0; 1024]).await.unwrap();
+            caller.write_all(says).await.unwrap();
+            read
+        });
+        let error = proxy.tunnel(&"https://coordinator:7443".parse().unwrap()).await.unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(&proxy.to_string()), "{error}");
+        assert!(server.await.unwrap() > 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_has_died_silently_is_found_and_replaced() {
     let proxy = ConnectProxy::start(0);

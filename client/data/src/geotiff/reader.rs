@@ -52,6 +52,8 @@ impl GeoTiff {
         let nodata = decoder.get_tag_ascii_string(Tag::GdalNodata).ok();
         let nodata = nodata.and_then(|text| text.trim_matches(['\0', ' ']).parse::<f64>().ok());
         let (chunk_width, chunk_height) = decoder.chunk_dimensions();
+        let samples = if planar { 1 } else { bands };
+        limits.check_chunk(path, chunk_width.min(width), chunk_height.min(height), samples)?;
         Ok(Self {
             path: path.to_owned(),
             reference: reference(&mut decoder),

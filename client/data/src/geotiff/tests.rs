@@ -98,6 +98,27 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
     assert!(read_raster(&path, &few).unwrap_err().to_string().contains("found `6`"));
 }
 
+/// Found by fuzzing: the bytes of a strip of small integers fitted, and their values took four times that.
+#[test]
+fn strips_and_tiles_count_by_the_values_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strip.tif");
+    let file = File::create(&path).unwrap();
+    let mut encoder =
+        TiffEncoder::new(file).unwrap().with_compression(Compression::Deflate(Default::default()));
+    let mut image = encoder.new_image::<colortype::Gray8>(64, 64).unwrap();
+    image.rows_per_strip(64).unwrap();
+    image.write_data(&[0; 64 * 64]).unwrap();
+    let limits = |bytes: u64| Limits { bytes, ..Limits::default() };
+    assert!(GeoTiff::open(&path, &limits(64 * 64 * 4)).unwrap().window(0, 0, 4, 4).is_ok());
+    let Err(error) = GeoTiff::open(&path, &limits(64 * 64 * 4 - 1)) else { panic!("it is too large") };
+    let said = error.to_string();
+    assert!(
+        said.contains("strip.tif") && said.contains("`16384`") && said.contains("smaller ones"),
+        "{said}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
