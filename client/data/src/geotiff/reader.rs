@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::Tag;
 
-use super::GeoReference;
+use super::{GeoReference, header};
 use crate::error::DataError;
 use crate::raster::{Limits, Raster};
 
@@ -43,7 +43,10 @@ impl GeoTiff {
         let mut allowed = tiff::decoder::Limits::default();
         let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
         (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (bytes, bytes);
-        let mut decoder = Decoder::new(BufReader::new(file)).map_err(fail)?.with_limits(allowed);
+        let length = file.metadata().map_err(|error| DataError::file(path, error))?.len();
+        let mut file = BufReader::new(file);
+        header::check(&mut file, length).map_err(|reason| DataError::file(path, reason))?;
+        let mut decoder = Decoder::new(file).map_err(fail)?.with_limits(allowed);
         let (width, height) = decoder.dimensions().map_err(fail)?;
         let bands = decoder.find_tag_unsigned::<u32>(Tag::SamplesPerPixel).map_err(fail)?.unwrap_or(1);
         limits.check_shape(path, width, height, bands)?;

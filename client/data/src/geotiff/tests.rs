@@ -119,6 +119,23 @@ fn strips_and_tiles_count_by_the_values_they_hold() {
     );
 }
 
+/// Found by fuzzing: 1,100 bytes made the decoder ask for 179 MB.
+#[test]
+fn tags_that_declare_more_values_than_the_file_holds_are_refused() {
+    let (folder, path) = written(&raster(3));
+    let whole = std::fs::read(&path).unwrap();
+    // The planar configuration (284, one short) declares millions of values.
+    let at = whole.windows(8).position(|entry| entry == [28, 1, 3, 0, 1, 0, 0, 0]).unwrap();
+    let cut = folder.path().join("many.tif");
+    std::fs::write(&cut, [&whole[..at + 4], &5_600_000_u32.to_le_bytes(), &whole[at + 8..]].concat())
+        .unwrap();
+    let error = read_raster(&cut, &Limits::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("many.tif") && error.contains("tag 284") && error.contains("`5600000`"),
+        "{error}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
