@@ -102,7 +102,8 @@ impl Proxy {
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let plain =
             uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/") && uri.query().is_none();
-        let (Some(host), Some(port), true) = (uri.host(), uri.port_u16(), plain) else { return Err(bad()) };
+        let host = uri.host().filter(|host| !host.is_empty());
+        let (Some(host), Some(port), true) = (host, uri.port_u16(), plain) else { return Err(bad()) };
         let proxy = Self { host: host.to_owned(), port, credentials: credentials.map(Path::to_owned) };
         proxy.authorization()?;
         Ok(proxy)
