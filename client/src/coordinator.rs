@@ -10,7 +10,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
-use eosfed_common::net::channel::{ChannelError, Transport, open};
+use eosfed_common::net::channel::{ChannelError, Transport, Way, open_by};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::net::protocol::{PROTOCOL, RELEASE, agree};
 use eosfed_common::net::status::from_status;
@@ -119,6 +119,7 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
 #[derive(Debug, Clone)]
 pub struct GrpcCoordinator {
     url: String,
+    way: Way,
     transport: Arc<RwLock<Transport>>,
     meter: Meter,
 }
@@ -129,8 +130,16 @@ impl GrpcCoordinator {
     /// # Errors
     /// If address or certificates cannot be used.
     pub fn new(url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
-        let transport = open(url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
-        Ok(Self { url: url.to_owned(), transport: Arc::new(RwLock::new(transport)), meter })
+        Self::by(Way::default(), url, credentials, meter)
+    }
+
+    /// Connects lazily, by this way, as the holder of these credentials.
+    ///
+    /// # Errors
+    /// If address or certificates cannot be used.
+    pub fn by(way: Way, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
+        let transport = open_by(&way, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
+        Ok(Self { url: url.to_owned(), way, transport: Arc::new(RwLock::new(transport)), meter })
     }
 
     fn transport(&self) -> Transport {
@@ -247,7 +256,8 @@ impl Coordinator for GrpcCoordinator {
     }
 
     fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError> {
-        let fresh = open(&self.url, &credentials.ca_pem, Some(&credentials.pair), self.meter.clone())?;
+        let (pair, meter) = (Some(&credentials.pair), self.meter.clone());
+        let fresh = open_by(&self.way, &self.url, &credentials.ca_pem, pair, meter)?;
         *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

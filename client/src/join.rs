@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use eosfed_common::net::authority::{AuthorityError, KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::channel::{ChannelError, open};
+use eosfed_common::net::channel::{ChannelError, Way, open_by};
 use eosfed_common::net::join::JoinToken;
 use eosfed_common::net::meter::Meter;
+use eosfed_common::net::proxy::{Proxy, ProxyError};
 use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
@@ -23,6 +24,9 @@ pub enum JoinError {
     /// The address or the authority in the token cannot be used.
     #[error(transparent)]
     Channel(#[from] ChannelError),
+    /// The proxy does not let us through.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The coordinator said no, or nothing.
     #[error("{refusal}; {advice}")]
     Refused {
@@ -42,13 +46,17 @@ pub struct Enrolled {
     pub ca_pem: String,
 }
 
-/// Exchanges a token for an identity.
+/// Exchanges a token for an identity, through a proxy if there is one.
 ///
 /// # Errors
 /// If the coordinator cannot be reached or refuses; says what to do then.
-pub async fn enroll(token: &JoinToken) -> Result<Enrolled, JoinError> {
+pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled, JoinError> {
+    // Tried by itself first: what is wrong with a proxy has its own remedy.
+    if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
+        proxy.tunnel(&target).await?;
+    }
     let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(token.institution.as_str())?;
-    let transport = open(&token.url, &token.ca_pem, None, Meter::default())?;
+    let transport = open_by(&Way::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
     let request = v1::EnrollRequest {
         institution: token.institution.to_string(),
         secret: token.secret.clone(),

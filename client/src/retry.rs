@@ -81,4 +81,32 @@ mod tests {
             assert!(most / 2 <= delay && delay <= most, "{attempt}: {delay:?}");
         }
     }
+
+    /// Clients that lost the coordinator at the same instant come back over the whole upper half of the
+    /// wait, at no instant many of them.
+    #[test]
+    fn clients_that_failed_together_come_back_apart() {
+        let backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };
+        for (attempt, most) in [(1, 1000), (4, 8000), (20, 60_000)] {
+            let mut tenths = [0; 10];
+            for client in 0..1000 {
+                let delay = backoff.delay(attempt, &mut ChaCha8Rng::seed_from_u64(client)).as_millis();
+                let place = (delay - most / 2) * 10 / (most / 2);
+                tenths[usize::try_from(place.min(9)).unwrap()] += 1;
+            }
+            assert!(tenths.iter().all(|count| (50..150).contains(count)), "attempt {attempt}: {tenths:?}");
+        }
+    }
+
+    #[test]
+    fn an_outage_of_any_length_ends_in_the_longest_wait() {
+        let backoff = Backoff { first: Duration::from_millis(700), limit: Duration::from_secs(60) };
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        for attempt in [8, 31, 32, 33, 64, 65, 10_000, u32::MAX] {
+            let delay = backoff.delay(attempt, &mut rng);
+            assert!((30.0..=60.0).contains(&delay.as_secs_f64()), "{attempt}: {delay:?}");
+        }
+        let none = backoff.delay(0, &mut rng).as_secs_f64();
+        assert!((0.35..=0.7).contains(&none), "a count that begins at 0 is no reason to hammer: {none}");
+    }
 }

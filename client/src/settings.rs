@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Backbone;
+use eosfed_common::net::proxy::{Proxy, ProxyError};
 use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::telemetry::LogFormat;
@@ -15,6 +16,8 @@ pub const SAMPLE: &str = include_str!("../samples/client.toml");
 
 const SAMPLE_COORDINATOR: &str = "\"https://coordinator.example.org:7443\"";
 const SAMPLE_DATASET: &str = "\"/srv/imagery/dataset.toml\"";
+const SAMPLE_PROXY: &str = "# proxy = \"http://proxy.example.org:3128\"";
+const SAMPLE_CREDENTIALS: &str = "# proxy_credentials_file = \"/etc/eosfed/proxy-credentials\"";
 /// The coordinator takes work back after 120 seconds of silence; two lost heartbeats must not do that.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u64> = 1..=40;
 
@@ -62,6 +65,10 @@ pub struct Settings {
     pub coordinator: String,
     /// `dataset.toml`, or the folder it lies in.
     pub dataset: PathBuf,
+    /// The HTTP proxy on the way to the coordinator, `http://HOST:PORT`; absent: none.
+    pub proxy: Option<String>,
+    /// A file of one line, `USER:PASSWORD`, that only its owner may read; absent: the proxy asks for none.
+    pub proxy_credentials_file: Option<PathBuf>,
     /// How log lines look.
     #[serde(default)]
     pub log: LogFormat,
@@ -93,18 +100,51 @@ impl Settings {
             let found = &settings.coordinator;
             return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
         }
+        match &settings.proxy {
+            None if settings.proxy_credentials_file.is_some() => {
+                return invalid("`proxy_credentials_file` needs `proxy`, found none".to_owned());
+            }
+            // The file of credentials is looked at when it is used: elsewhere it may not be there.
+            Some(proxy) => match Proxy::new(proxy, None) {
+                Ok(_) => {}
+                Err(error) => return invalid(error.to_string()),
+            },
+            None => {}
+        }
         Ok(settings)
     }
 
-    /// The commented file for a coordinator and, when known already, a data set.
+    /// The proxy on the way to the coordinator, if there is one.
+    ///
+    /// # Errors
+    /// If its file of credentials cannot be used.
+    pub fn way_out(&self) -> Result<Option<Proxy>, ProxyError> {
+        let credentials = self.proxy_credentials_file.as_deref();
+        self.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()
+    }
+
+    /// The commented file for a coordinator and, when known already, a data set and a proxy with the
+    /// file of its credentials.
     #[must_use]
-    pub fn commented(coordinator: &str, dataset: Option<&Path>) -> String {
+    pub fn commented(
+        coordinator: &str,
+        dataset: Option<&Path>,
+        proxy: Option<&str>,
+        credentials: Option<&Path>,
+    ) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
-        let file = SAMPLE.replace(SAMPLE_COORDINATOR, &quoted(coordinator));
-        match dataset {
-            Some(path) => file.replace(SAMPLE_DATASET, &quoted(&path.to_string_lossy())),
-            None => file,
+        let mut file = SAMPLE.replace(SAMPLE_COORDINATOR, &quoted(coordinator));
+        if let Some(path) = dataset {
+            file = file.replace(SAMPLE_DATASET, &quoted(&path.to_string_lossy()));
         }
+        if let Some(proxy) = proxy {
+            file = file.replace(SAMPLE_PROXY, &format!("proxy = {}", quoted(proxy)));
+        }
+        if let Some(path) = credentials {
+            let line = format!("proxy_credentials_file = {}", quoted(&path.to_string_lossy()));
+            file = file.replace(SAMPLE_CREDENTIALS, &line);
+        }
+        file
     }
 }
 
@@ -146,8 +186,15 @@ mod tests {
     #[test]
     fn the_sample_takes_any_path_in() {
         let path = Path::new("/srv/a \"b\"\\c");
-        let settings = parsed(&Settings::commented("https://[::1]:1", Some(path))).unwrap();
+        let settings = parsed(&Settings::commented("https://[::1]:1", Some(path), None, None)).unwrap();
         assert_eq!((settings.coordinator.as_str(), settings.dataset.as_path()), ("https://[::1]:1", path));
+        let proxy = Some("http://proxy:3128");
+        let settings = parsed(&Settings::commented("https://[::1]:1", None, proxy, Some(path))).unwrap();
+        assert_eq!(
+            (settings.proxy.as_deref(), settings.proxy_credentials_file.as_deref()),
+            (proxy, Some(path))
+        );
+        assert!(settings.way_out().unwrap_err().to_string().contains("/srv/a"), "there is no such file");
     }
 
     #[test]
@@ -156,6 +203,8 @@ mod tests {
             ("heartbeat_seconds = 90", "`90`"),
             ("hartbeat = 1", "hartbeat"),
             ("[trainer]\ndevice = \"tpu\"", "tpu"),
+            ("proxy = \"proxy:3128\"", "`proxy:3128`"),
+            ("proxy_credentials_file = \"x\"", "needs `proxy`"),
         ] {
             let text = format!("coordinator = \"https://a:1\"\ndataset = \"d\"\n{line}");
             let error = parsed(&text).unwrap_err().to_string();

@@ -5,6 +5,7 @@
 
 mod average;
 mod clock;
+pub mod connect;
 mod imagery;
 mod mount;
 pub mod plans;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader};
+use image::{DynamicImage, ImageDecoder as _, ImageReader};
 
 use crate::error::DataError;
 use crate::geotiff::{GeoReference, read_geotiff};
@@ -30,11 +30,26 @@ impl Limits {
     /// Checks declared dimensions and their product before they are believed.
     pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
         self.check_shape(path, width, height, bands)?;
-        let needed = u64::from(width) * u64::from(height) * u64::from(bands) * 4;
+        self.check_size(path, "an image", "cut it into parts", [width, height, bands])
+    }
+
+    /// Checks the part of a strip or tile that lies inside the image: one is decoded as a whole.
+    pub(crate) fn check_chunk(
+        &self,
+        path: &Path,
+        width: u32,
+        height: u32,
+        samples: u32,
+    ) -> Result<(), DataError> {
+        self.check_size(path, "a strip or tile", "write it with smaller ones", [width, height, samples])
+    }
+
+    fn check_size(&self, path: &Path, what: &str, remedy: &str, shape: [u32; 3]) -> Result<(), DataError> {
+        // Saturating: the sides of a chunk are whatever the file says.
+        let needed = shape.into_iter().map(u64::from).fold(4_u64, u64::saturating_mul);
         let bytes = self.bytes;
         if needed > bytes {
-            let found =
-                format!("an image may take {bytes} bytes in memory, found `{needed}`; cut it into parts");
+            let found = format!("{what} may take {bytes} bytes in memory, found `{needed}`; {remedy}");
             return Err(DataError::file(path, found));
         }
         Ok(())
@@ -144,14 +159,12 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
             (allowed.max_image_width, allowed.max_image_height) = (Some(limits.side), Some(limits.side));
             allowed.max_alloc = Some(limits.bytes);
             reader.limits(allowed);
-            let decoded = reader.decode().map_err(|error| DataError::file(path, error))?;
-            limits.check(
-                path,
-                decoded.width(),
-                decoded.height(),
-                u32::from(decoded.color().channel_count()),
-            )?;
-            Ok(from_image(&decoded))
+            let fail = |error| DataError::file(path, error);
+            let decoder = reader.into_decoder().map_err(fail)?;
+            // By what the header says, before a pixel is decoded.
+            let ((width, height), bands) = (decoder.dimensions(), decoder.color_type().channel_count());
+            limits.check(path, width, height, u32::from(bands))?;
+            Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
         }
         _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
@@ -200,6 +213,21 @@ mod tests {
         let jpeg = folder.path().join("x.jpg");
         picture.save_with_format(&jpeg, image::ImageFormat::Jpeg).unwrap();
         assert_eq!(read_raster(&jpeg, &Limits::default()).unwrap().bands, 3);
+    }
+
+    /// Found by fuzzing: pixels were decoded up to the limit before the values were found not to fit.
+    #[test]
+    fn the_header_decides_before_a_pixel_is_decoded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        image::GrayImage::new(64, 64).save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let pixels = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
+        std::fs::write(&path, [&bytes[..pixels + 4], &[0xff; 20]].concat()).unwrap();
+        let said =
+            |bytes: u64| read_raster(&path, &Limits { bytes, ..Limits::default() }).unwrap_err().to_string();
+        assert!(said(64 * 64 * 4 - 1).contains("an image may take 16383 bytes"), "{}", said(64 * 64 * 4 - 1));
+        assert!(!said(64 * 64 * 4).contains("may take"), "the damaged pixels are the next to be found");
     }
 
     #[test]

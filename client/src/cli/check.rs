@@ -8,12 +8,13 @@ use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::policy::Policy;
 use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
+use eosfed_common::net::channel::Way;
 use eosfed_common::net::meter::Meter;
 use eosfed_data::{Dataset, Limits, Split};
 
 use super::{runtime, settings, site, trainer_program};
 
-/// Check settings, policy, data set, training program and coordinator. Changes nothing.
+/// Check settings, policy, data set, training program, proxy and coordinator. Changes nothing.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The state folder.
@@ -35,7 +36,13 @@ impl Check {
         if let Ok(settings) = &settings {
             findings.push(("data set", dataset(settings)));
             findings.push(("trainer", trainer_program(settings).map(|path| path.display().to_string())));
-            findings.push(("coordinator", runtime()?.block_on(coordinator(&site, settings))));
+            let runtime = runtime()?;
+            let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
+            findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
+            // Behind a proxy that lets nobody through, nothing can be said of the coordinator.
+            if !matches!(proxy, Some(Err(_))) {
+                findings.push(("coordinator", runtime.block_on(coordinator(&site, settings))));
+            }
         }
         let good = findings.iter().all(|(_, finding)| finding.is_ok());
         for (what, finding) in findings {
@@ -73,9 +80,18 @@ fn dataset(settings: &Settings) -> Finding {
     Ok(format!("{}: {counts}", dataset.path().display()))
 }
 
+async fn proxy(settings: &Settings) -> Finding {
+    let proxy = settings.way_out().map_err(|error| error.to_string())?.ok_or("there is none")?;
+    let target =
+        settings.coordinator.parse().map_err(|error| format!("{}: {error}", settings.coordinator))?;
+    proxy.tunnel(&target).await.map_err(|error| error.to_string())?;
+    Ok(format!("{proxy} opens a tunnel to {}", settings.coordinator))
+}
+
 async fn coordinator(site: &Site, settings: &Settings) -> Finding {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
-    let coordinator = GrpcCoordinator::new(&settings.coordinator, &credentials, Meter::default())
+    let way = Way::through(settings.way_out().map_err(|error| error.to_string())?);
+    let coordinator = GrpcCoordinator::by(way, &settings.coordinator, &credentials, Meter::default())
         .map_err(|error| error.to_string())?;
     let institution = coordinator.hello().await.map_err(|refusal| {
         format!(

@@ -11,6 +11,7 @@ use eosfed_client::policy::{self, Policy};
 use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
 use eosfed_common::net::join::JoinToken;
+use eosfed_common::net::proxy::Proxy;
 
 use super::{runtime, site};
 
@@ -30,6 +31,13 @@ pub(super) struct Join {
     /// The private imagery: a dataset.toml, or the folder it lies in.
     #[arg(long)]
     dataset: Option<PathBuf>,
+    /// The HTTP proxy on the way out, `http://HOST:PORT`; goes into client.toml. Joining again keeps to
+    /// the one that is there.
+    #[arg(long, env = "EOSFED_PROXY", value_name = "URL")]
+    proxy: Option<String>,
+    /// A file of one line, USER:PASSWORD, for a proxy that asks for it; only its owner may read it.
+    #[arg(long, env = "EOSFED_PROXY_CREDENTIALS_FILE", value_name = "FILE", requires = "proxy")]
+    proxy_credentials_file: Option<PathBuf>,
     /// A site policy to copy; without it, one that allows nothing is written, with comments.
     #[arg(long)]
     policy: Option<PathBuf>,
@@ -50,14 +58,28 @@ impl Join {
             Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
             None => None,
         };
+        let credentials = match &self.proxy_credentials_file {
+            Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
+            None => None,
+        };
+        let proxy = match &self.proxy {
+            Some(url) => Some(Proxy::new(url, credentials.as_deref())?),
+            None if site.settings().exists() => Settings::load(&site.settings())?.way_out()?,
+            None => None,
+        };
         std::fs::create_dir_all(site.path()).with_context(|| site.path().display().to_string())?;
         let _lock = site.lock()?;
-        let enrolled = runtime()?.block_on(enroll(&token))?;
+        let enrolled = runtime()?.block_on(enroll(&token, proxy))?;
         site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
         if site.settings().exists() {
             point(&site, &token.url)?;
+            if self.proxy.is_some() && self.proxy != Settings::load(&site.settings())?.proxy {
+                println!("{} has another `proxy`; change it there", site.settings().display());
+            }
         } else {
-            site.write("client.toml", Settings::commented(&token.url, dataset.as_deref()).as_bytes())?;
+            let (dataset, proxy) = (dataset.as_deref(), self.proxy.as_deref());
+            let settings = Settings::commented(&token.url, dataset, proxy, credentials.as_deref());
+            site.write("client.toml", settings.as_bytes())?;
         }
         if site.policy().exists() && self.policy.is_none() {
             println!("{} is kept as it is", site.policy().display());

@@ -12,6 +12,7 @@ use eosfed_client::daemon::{Daemon, Pace, Parts, StopSender, stop};
 use eosfed_client::policy::Policy;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
+use eosfed_common::net::channel::Way;
 use eosfed_common::net::meter::Meter;
 use eosfed_common::telemetry::init;
 use rand::SeedableRng as _;
@@ -44,6 +45,7 @@ impl Run {
         let _lock = site.lock()?;
         Policy::load(&site.policy())?;
         let program = trainer_program(&settings).map_err(anyhow::Error::msg)?;
+        let way = Way::through(settings.way_out()?);
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let meter = Meter::default();
@@ -51,11 +53,12 @@ impl Run {
             release = env!("CARGO_PKG_VERSION"),
             institution = %credentials.institution,
             coordinator = %settings.coordinator,
+            proxy = way.proxy.as_ref().map(tracing::field::display),
             dataset = %settings.dataset.display(),
             "eosfed-client"
         );
         let parts = Parts {
-            coordinator: GrpcCoordinator::new(&settings.coordinator, &credentials, meter.clone())?,
+            coordinator: GrpcCoordinator::by(way, &settings.coordinator, &credentials, meter.clone())?,
             site,
             credentials,
             meter,

@@ -27,6 +27,10 @@ pub(crate) struct Inner {
     pub(crate) points: Vec<v1::CurvePoint>,
     pub(crate) beats: usize,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+    /// What has arrived of uploads.
+    pub(crate) partial: BTreeMap<String, Vec<u8>>,
+    /// Where uploads began.
+    pub(crate) offsets: Vec<u64>,
     pub(crate) tokens: BTreeSet<String>,
     /// Nothing is answered.
     pub(crate) down: bool,
@@ -73,7 +77,7 @@ impl Fake {
 #[tonic::async_trait]
 impl Participant for Fake {
     async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        let protocol = self.up()?.protocol.unwrap_or(v1::ProtocolVersion::ProtocolVersion1.into());
+        let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion1.into());
         let (release, institution) = ("0".to_owned(), "west".to_owned());
         Ok(Response::new(v1::HelloResponse { protocol, release, institution }))
     }
@@ -192,7 +196,8 @@ impl Blobs for Fake {
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<Response<v1::StatResponse>, Status> {
         let inner = self.up()?;
         let found = inner.blobs.get(&request.get_ref().digest);
-        let bytes = found.map_or(0, |blob| blob.len() as u64);
+        let there = found.or_else(|| inner.partial.get(&request.get_ref().digest));
+        let bytes = there.map_or(0, |blob| blob.len() as u64);
         Ok(Response::new(v1::StatResponse { complete: found.is_some(), bytes }))
     }
 
@@ -221,14 +226,21 @@ impl Blobs for Fake {
     ) -> Result<Response<v1::UploadResponse>, Status> {
         drop(self.up()?);
         let mut stream = request.into_inner();
-        let mut bytes = Vec::new();
+        let first = stream.message().await?.and_then(|message| message.part);
+        let Some(v1::upload_request::Part::Header(header)) = first else {
+            return Err(Status::invalid_argument("no header"));
+        };
+        let v1::UploadHeader { digest, size: _, offset } = header;
+        self.up()?.offsets.push(offset);
         while let Some(v1::UploadRequest { part }) = stream.message().await? {
             if let Some(v1::upload_request::Part::Chunk(chunk)) = part {
-                bytes.extend_from_slice(&chunk);
+                self.up()?.partial.entry(digest.clone()).or_default().extend_from_slice(&chunk);
             }
         }
+        let mut inner = self.up()?;
+        let bytes = inner.partial.remove(&digest).unwrap_or_default();
         let size = bytes.len() as u64;
-        self.up()?.blobs.insert(Digest::of(&bytes).to_string(), bytes);
+        inner.blobs.insert(Digest::of(&bytes).to_string(), bytes);
         Ok(Response::new(v1::UploadResponse { bytes: size }))
     }
 }

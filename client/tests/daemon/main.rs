@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 mod fake;
+mod proxy;
 mod world;
 
 use std::collections::BTreeSet;

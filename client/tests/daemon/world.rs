@@ -16,6 +16,7 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
 use eosfed_common::net::acceptor::ServerTls;
 use eosfed_common::net::authority::{Authority, KeyAndCertificate, KeyAndRequest};
+use eosfed_common::net::channel::Way;
 use eosfed_common::net::identity::{Identity, Role};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::plan::Mode;
@@ -107,6 +108,8 @@ pub(crate) static WEIGHTS: LazyLock<(tempfile::TempDir, PathBuf, PathBuf)> = Laz
 pub(crate) struct World {
     folder: tempfile::TempDir,
     pub(crate) fake: Fake,
+    /// How the daemon reaches the coordinator.
+    pub(crate) way: Way,
     url: String,
     server: JoinHandle<()>,
 }
@@ -145,7 +148,22 @@ impl World {
             .add_service(BlobsServer::new(fake.clone()))
             .serve_with_incoming(tls.incoming(listener));
         let server = tokio::spawn(async move { served.await.unwrap() });
-        Self { folder, fake, url, server }
+        Self { folder, fake, way: Way::default(), url, server }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The coordinator as the daemon calls it.
+    pub(crate) fn coordinator(&self) -> GrpcCoordinator {
+        self.coordinator_by(self.way.clone())
+    }
+
+    /// The coordinator, by another way.
+    pub(crate) fn coordinator_by(&self, way: Way) -> GrpcCoordinator {
+        let credentials = self.site().credentials().unwrap();
+        GrpcCoordinator::by(way, &self.url, &credentials, Meter::default()).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -161,7 +179,8 @@ impl World {
         let credentials = site.credentials().unwrap();
         let fast = Duration::from_millis(40);
         let parts = Parts {
-            coordinator: GrpcCoordinator::new(&self.url, &credentials, meter.clone()).unwrap(),
+            coordinator: GrpcCoordinator::by(self.way.clone(), &self.url, &credentials, meter.clone())
+                .unwrap(),
             site,
             credentials,
             meter,

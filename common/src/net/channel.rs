@@ -1,12 +1,15 @@
 //! The client's end of TLS: a lazily connected, self-healing HTTP/2 channel that trusts exactly
-//! one authority and presents the caller's certificate, if it has one.
+//! one authority and presents the caller's certificate, if it has one; directly or through a proxy.
 
 use std::time::Duration;
 
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::authority::KeyAndCertificate;
 use super::meter::{Meter, Metered};
+use super::proxy::{self, Proxy};
 
 /// What all generated clients run over.
 pub type Transport = Metered<Channel>;
@@ -25,11 +28,49 @@ pub struct ChannelError {
     reason: String,
 }
 
-/// A channel to the coordinator at `url`.
+/// How a coordinator is reached.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Through this proxy; absent: directly.
+    pub proxy: Option<Proxy>,
+    /// How long a connection may be silent before the other end is asked for a sign of life, and how
+    /// long that may take before the connection is given up.
+    pub keep_alive: Duration,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { proxy: None, keep_alive: KEEP_ALIVE }
+    }
+}
+
+impl Way {
+    /// Through a proxy, if there is one.
+    #[must_use]
+    pub fn through(proxy: Option<Proxy>) -> Self {
+        Self { proxy, ..Self::default() }
+    }
+}
+
+/// A channel straight to the coordinator at `url`.
 ///
 /// # Errors
 /// If `url` is not an `https` address or a PEM text cannot be used.
 pub fn open(
+    url: &str,
+    ca_pem: &str,
+    identity: Option<&KeyAndCertificate>,
+    meter: Meter,
+) -> Result<Transport, ChannelError> {
+    open_by(&Way::default(), url, ca_pem, identity, meter)
+}
+
+/// A channel to the coordinator at `url`, by this way.
+///
+/// # Errors
+/// If `url` is not an `https` address or a PEM text cannot be used.
+pub fn open_by(
+    way: &Way,
     url: &str,
     ca_pem: &str,
     identity: Option<&KeyAndCertificate>,
@@ -52,12 +93,23 @@ pub fn open(
         .map_err(describe)?
         .tls_config(tls)
         .map_err(describe)?
-        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .http2_keep_alive_interval(way.keep_alive)
+        .keep_alive_timeout(way.keep_alive)
         .keep_alive_while_idle(true);
-    Ok(Metered::new(endpoint.connect_lazy(), meter))
+    let channel = match way.proxy.clone() {
+        None => endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy(),
+        // The proxy's own limit comes first: it can say what is wrong.
+        Some(proxy) => {
+            let connect = move |target: Uri| {
+                let proxy = proxy.clone();
+                async move { proxy.tunnel(&target).await.map(TokioIo::new) }
+            };
+            let endpoint = endpoint.connect_timeout(proxy::PATIENCE + CONNECT_TIMEOUT);
+            endpoint.connect_with_connector_lazy(tower::service_fn(connect))
+        }
+    };
+    Ok(Metered::new(channel, meter))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The network shell that programs share: certificates, TLS on both ends, the meter of what is
+//! The network shell that programs share: certificates, TLS on both ends, the way through a proxy, the meter of what is
 //! sent, refusals as gRPC status, and blob transfer. What messages mean is in [`crate::wire`].
 
 pub mod acceptor;
@@ -9,6 +9,7 @@ pub mod join;
 pub mod limits;
 pub mod meter;
 pub mod protocol;
+pub mod proxy;
 pub mod status;
 pub mod transfer;
 mod validity;

@@ -73,7 +73,7 @@ fn restored_text(restored: &Restored) -> String {
     let Restored { state, made_at, release, counts, blobs, bytes, missing } = restored;
     format!(
         "The state of {made_at} (release {release}) is in {}: {}; {blobs} blobs of {}.\n{}  start it: \
-         eosfed-coordinator serve --state {0}\nNever beside the coordinator that it is a copy of: institutions \
+         eosfed-coordinator serve --state {0}\nNever start it beside the coordinator that it is a copy of: institutions \
          would not know which to believe.\n",
         state.display(),
         counted(counts),

@@ -35,6 +35,12 @@ pub struct Arguments {
     /// Folder with key, certificate and address [default: ~/.config/eosfed]
     #[arg(long, global = true, env = "EOSFED_IDENTITY", value_name = "DIR")]
     pub identity: Option<PathBuf>,
+    /// The HTTP proxy on the way to the coordinator, http://HOST:PORT
+    #[arg(long, global = true, env = "EOSFED_PROXY", value_name = "URL")]
+    pub proxy: Option<String>,
+    /// A file of one line, USER:PASSWORD, for a proxy that asks for it; only its owner may read it
+    #[arg(long, global = true, env = "EOSFED_PROXY_CREDENTIALS_FILE", value_name = "FILE")]
+    pub proxy_credentials_file: Option<PathBuf>,
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value = "table")]
     pub output: Output,

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use eosfed_common::ids::IdempotencyKey;
-use eosfed_common::net::channel::{Transport, open};
+use eosfed_common::net::channel::{Transport, Way, open_by};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::net::protocol::{PROTOCOL, RELEASE, agree};
+use eosfed_common::net::proxy::Proxy;
 use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
@@ -27,10 +28,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Reads the identity. Nothing is sent yet.
-    pub(super) fn open(folder: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn open(folder: Option<&Path>, proxy: Option<Proxy>) -> anyhow::Result<Self> {
         let folder = folder.map_or_else(default_folder, |folder| Ok(folder.to_owned()))?;
         let identity = IdentityFolder(folder).read()?;
-        let transport = open(&identity.url, &identity.ca_pem, Some(&identity.pair), Meter::default())?;
+        let (way, pair) = (Way::through(proxy), Some(&identity.pair));
+        let transport = open_by(&way, &identity.url, &identity.ca_pem, pair, Meter::default())?;
         let operator = OperatorClient::new(transport.clone()).max_decoding_message_size(64 << 20);
         Ok(Self { transport, operator, url: identity.url })
     }

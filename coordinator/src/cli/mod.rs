@@ -15,6 +15,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use eosfed_common::net::proxy::Proxy;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use arguments::{Arguments, Command};
@@ -48,7 +49,9 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Job(arguments::Job::Check { plan }) = &arguments.command {
         return job::check(plan, output);
     }
-    let mut connection = Connection::open(arguments.identity.as_deref())?;
+    let credentials = arguments.proxy_credentials_file.as_deref();
+    let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
+    let mut connection = Connection::open(arguments.identity.as_deref(), proxy)?;
     connection.greet().await?;
     match &arguments.command {
         Command::Institution(command) => institution::run(&mut connection, command, output).await,

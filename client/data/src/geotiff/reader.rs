@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::Tag;
 
-use super::GeoReference;
+use super::{GeoReference, header};
 use crate::error::DataError;
 use crate::raster::{Limits, Raster};
 
@@ -43,7 +43,10 @@ impl GeoTiff {
         let mut allowed = tiff::decoder::Limits::default();
         let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
         (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (bytes, bytes);
-        let mut decoder = Decoder::new(BufReader::new(file)).map_err(fail)?.with_limits(allowed);
+        let length = file.metadata().map_err(|error| DataError::file(path, error))?.len();
+        let mut file = BufReader::new(file);
+        header::check(&mut file, length).map_err(|reason| DataError::file(path, reason))?;
+        let mut decoder = Decoder::new(file).map_err(fail)?.with_limits(allowed);
         let (width, height) = decoder.dimensions().map_err(fail)?;
         let bands = decoder.find_tag_unsigned::<u32>(Tag::SamplesPerPixel).map_err(fail)?.unwrap_or(1);
         limits.check_shape(path, width, height, bands)?;
@@ -52,6 +55,8 @@ impl GeoTiff {
         let nodata = decoder.get_tag_ascii_string(Tag::GdalNodata).ok();
         let nodata = nodata.and_then(|text| text.trim_matches(['\0', ' ']).parse::<f64>().ok());
         let (chunk_width, chunk_height) = decoder.chunk_dimensions();
+        let samples = if planar { 1 } else { bands };
+        limits.check_chunk(path, chunk_width.min(width), chunk_height.min(height), samples)?;
         Ok(Self {
             path: path.to_owned(),
             reference: reference(&mut decoder),

@@ -98,6 +98,44 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
     assert!(read_raster(&path, &few).unwrap_err().to_string().contains("found `6`"));
 }
 
+/// Found by fuzzing: the bytes of a strip of small integers fitted, and their values took four times that.
+#[test]
+fn strips_and_tiles_count_by_the_values_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("strip.tif");
+    let file = File::create(&path).unwrap();
+    let mut encoder =
+        TiffEncoder::new(file).unwrap().with_compression(Compression::Deflate(Default::default()));
+    let mut image = encoder.new_image::<colortype::Gray8>(64, 64).unwrap();
+    image.rows_per_strip(64).unwrap();
+    image.write_data(&[0; 64 * 64]).unwrap();
+    let limits = |bytes: u64| Limits { bytes, ..Limits::default() };
+    assert!(GeoTiff::open(&path, &limits(64 * 64 * 4)).unwrap().window(0, 0, 4, 4).is_ok());
+    let Err(error) = GeoTiff::open(&path, &limits(64 * 64 * 4 - 1)) else { panic!("it is too large") };
+    let said = error.to_string();
+    assert!(
+        said.contains("strip.tif") && said.contains("`16384`") && said.contains("smaller ones"),
+        "{said}"
+    );
+}
+
+/// Found by fuzzing: 1,100 bytes made the decoder ask for 179 MB.
+#[test]
+fn tags_that_declare_more_values_than_the_file_holds_are_refused() {
+    let (folder, path) = written(&raster(3));
+    let whole = std::fs::read(&path).unwrap();
+    // The planar configuration (284, one short) declares millions of values.
+    let at = whole.windows(8).position(|entry| entry == [28, 1, 3, 0, 1, 0, 0, 0]).unwrap();
+    let cut = folder.path().join("many.tif");
+    std::fs::write(&cut, [&whole[..at + 4], &5_600_000_u32.to_le_bytes(), &whole[at + 8..]].concat())
+        .unwrap();
+    let error = read_raster(&cut, &Limits::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("many.tif") && error.contains("tag 284") && error.contains("`5600000`"),
+        "{error}"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

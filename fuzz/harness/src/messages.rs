@@ -1,0 +1,295 @@
+//! Every message of the protocol, in both directions: decoded, taken apart as its reader does, and, where
+//! it becomes a value of this system's, turned back.
+
+use std::fmt::Debug;
+
+use eosfed_common::assignment::{
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
+};
+use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::net::status::{from_status, to_status};
+use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+use eosfed_common::wire::{Heartbeat, WireError, limited, parse};
+use eosfed_coordinator::domain::registry::SpecialistRef;
+use eosfed_coordinator::domain::view::{InstitutionView, JobView};
+use eosfed_proto::v1;
+use prost::Message;
+
+use crate::{Seeds, samples};
+
+/// Decodes a message of one type; says whether it is one that its reader takes.
+type Read = fn(&[u8]) -> bool;
+
+/// A message that becomes a value: the value, written again, is read as the same.
+fn value<M, T>(bytes: &[u8]) -> bool
+where
+    M: Message + Default + From<T>,
+    T: TryFrom<M, Error = WireError> + Clone + PartialEq + Debug,
+{
+    let Some(value) = M::decode(bytes).ok().and_then(|message| T::try_from(message).ok()) else {
+        return false;
+    };
+    let again = M::from(value.clone()).encode_to_vec();
+    assert_eq!(T::try_from(M::decode(&again[..]).unwrap()).unwrap(), value);
+    true
+}
+
+/// A message whose fields are looked at one by one.
+fn fields<M: Message + Default>(bytes: &[u8], look: fn(&M) -> Result<bool, WireError>) -> bool {
+    M::decode(bytes).is_ok_and(|message| look(&message).unwrap_or(false))
+}
+
+/// A message without rules.
+fn free<M: Message + Default>(bytes: &[u8]) -> bool {
+    M::decode(bytes).is_ok()
+}
+
+/// A list of JSON documents.
+fn all_json<T: serde::de::DeserializeOwned>(list: &[String]) -> bool {
+    list.iter().all(|json| serde_json::from_str::<T>(json).is_ok())
+}
+
+macro_rules! table {
+    ($($name:ident: $read:expr),+ $(,)?) => {
+        /// Each message by its name, with its reader.
+        pub const MESSAGES: &[(&str, Read)] = &[$((stringify!($name), |bytes| {
+            let read: fn(&[u8]) -> bool = $read;
+            read(bytes)
+        })),+];
+    };
+}
+
+table! {
+    Assignment: value::<v1::Assignment, Assignment>,
+    HeartbeatRequest: value::<v1::HeartbeatRequest, Heartbeat>,
+    HeartbeatResponse: value::<v1::HeartbeatResponse, Directive>,
+    AcceptResponse: value::<v1::AcceptResponse, Lease>,
+    SubmitUpdateRequest: value::<v1::SubmitUpdateRequest, UpdateSubmission>,
+    SubmitStatisticsRequest: value::<v1::SubmitStatisticsRequest, StatisticsSubmission>,
+    SubmitEvaluationRequest: value::<v1::SubmitEvaluationRequest, EvaluationSubmission>,
+    Blob: value::<v1::Blob, BlobRef>,
+    Refusal: |bytes| refusal(bytes) | value::<v1::Refusal, Refusal>(bytes),
+    HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| limited("release", &m.release).map(|_| true)),
+    HelloResponse: free::<v1::HelloResponse>,
+    PollRequest: free::<v1::PollRequest>,
+    PollResponse: |bytes| v1::PollResponse::decode(bytes)
+        .is_ok_and(|m| m.assignments.into_iter().all(|one| Assignment::try_from(one).is_ok())),
+    AcceptRequest: |bytes| fields::<v1::AcceptRequest>(bytes, |m| {
+        parse::<AssignmentId>("assignment", &m.assignment).map(|_| true)
+    }),
+    RefuseRequest: |bytes| fields::<v1::RefuseRequest>(bytes, |m| {
+        parse::<AssignmentId>("assignment", &m.assignment)?;
+        m.refusal.clone().map(Refusal::try_from).transpose().map(|refusal| refusal.is_some())
+    }),
+    RefuseResponse: free::<v1::RefuseResponse>,
+    SubmitResponse: free::<v1::SubmitResponse>,
+    ReportFailureRequest: |bytes| fields::<v1::ReportFailureRequest>(bytes, |m| {
+        parse::<AssignmentId>("assignment", &m.assignment)?;
+        parse::<LeaseToken>("lease_token", &m.lease_token)?;
+        limited("message", &m.message).map(|_| true)
+    }),
+    ReportFailureResponse: free::<v1::ReportFailureResponse>,
+    StatRequest: |bytes| fields::<v1::StatRequest>(bytes, |m| parse::<Digest>("digest", &m.digest).map(|_| true)),
+    StatResponse: free::<v1::StatResponse>,
+    DownloadRequest: |bytes| {
+        fields::<v1::DownloadRequest>(bytes, |m| parse::<Digest>("digest", &m.digest).map(|_| true))
+    },
+    DownloadResponse: free::<v1::DownloadResponse>,
+    UploadRequest: |bytes| fields::<v1::UploadRequest>(bytes, |m| match &m.part {
+        Some(v1::upload_request::Part::Header(header)) => {
+            parse::<Digest>("digest", &header.digest).map(|_| true)
+        }
+        Some(v1::upload_request::Part::Chunk(_)) => Ok(true),
+        None => Ok(false),
+    }),
+    UploadResponse: free::<v1::UploadResponse>,
+    EnrollRequest: |bytes| fields::<v1::EnrollRequest>(bytes, |m| {
+        parse::<InstitutionName>("institution", &m.institution)?;
+        limited("secret", &m.secret).map(|_| true)
+    }),
+    EnrollResponse: free::<v1::EnrollResponse>,
+    RenewRequest: free::<v1::RenewRequest>,
+    BackupRequest: free::<v1::BackupRequest>,
+    BackupResponse: free::<v1::BackupResponse>,
+    OperatorHelloRequest: free::<v1::OperatorHelloRequest>,
+    OperatorHelloResponse: free::<v1::OperatorHelloResponse>,
+    InviteInstitutionRequest: |bytes| fields::<v1::InviteInstitutionRequest>(bytes, |m| {
+        parse::<InstitutionName>("name", &m.name).map(|_| true)
+    }),
+    InviteInstitutionResponse: free::<v1::InviteInstitutionResponse>,
+    ListInstitutionsRequest: free::<v1::ListInstitutionsRequest>,
+    ListInstitutionsResponse: |bytes| fields::<v1::ListInstitutionsResponse>(bytes, |m| {
+        Ok(all_json::<InstitutionView>(&m.institutions_json))
+    }),
+    SubmitJobRequest: |bytes| fields::<v1::SubmitJobRequest>(bytes, |m| {
+        parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
+        Ok(Plan::parse(&m.plan_toml).is_ok())
+    }),
+    SubmitJobResponse: job::<v1::SubmitJobResponse>,
+    ListJobsRequest: free::<v1::ListJobsRequest>,
+    ListJobsResponse: |bytes| fields::<v1::ListJobsResponse>(bytes, |m| Ok(all_json::<JobView>(&m.jobs_json))),
+    GetJobRequest: job::<v1::GetJobRequest>,
+    GetJobResponse: |bytes| fields::<v1::GetJobResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
+    }),
+    WatchJobRequest: job::<v1::WatchJobRequest>,
+    WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
+    }),
+    CancelJobRequest: job::<v1::CancelJobRequest>,
+    CancelJobResponse: free::<v1::CancelJobResponse>,
+    ResumeJobRequest: job::<v1::ResumeJobRequest>,
+    ResumeJobResponse: free::<v1::ResumeJobResponse>,
+    PauseJobRequest: job::<v1::PauseJobRequest>,
+    PauseJobResponse: free::<v1::PauseJobResponse>,
+    RetryInstitutionRequest: |bytes| fields::<v1::RetryInstitutionRequest>(bytes, |m| {
+        parse::<JobId>("job", &m.job)?;
+        parse::<InstitutionName>("institution", &m.institution).map(|_| true)
+    }),
+    RetryInstitutionResponse: free::<v1::RetryInstitutionResponse>,
+    ContinueFromRequest: |bytes| fields::<v1::ContinueFromRequest>(bytes, |m| {
+        parse::<JobId>("job", &m.job)?;
+        parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
+        Ok(m.rounds_toml.is_empty() || RoundsPlan::parse(&m.rounds_toml).is_ok())
+    }),
+    ContinueFromResponse: job::<v1::ContinueFromResponse>,
+    ListSpecialistsRequest: free::<v1::ListSpecialistsRequest>,
+    ListSpecialistsResponse: |bytes| fields::<v1::ListSpecialistsResponse>(bytes, |m| {
+        Ok(all_json::<Card>(&m.cards_json))
+    }),
+    GetSpecialistRequest: |bytes| fields::<v1::GetSpecialistRequest>(bytes, |m| {
+        Ok(limited("reference", &m.reference)?.parse::<SpecialistRef>().is_ok())
+    }),
+    GetSpecialistResponse: |bytes| fields::<v1::GetSpecialistResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<Card>(&m.card_json).is_ok())
+    }),
+    CreateReleaseRequest: |bytes| fields::<v1::CreateReleaseRequest>(bytes, |m| {
+        parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
+        limited("note", &m.note)?;
+        Ok(m.specialists.iter().all(|reference| reference.parse::<SpecialistRef>().is_ok()))
+    }),
+    CreateReleaseResponse: |bytes| fields::<v1::CreateReleaseResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
+    }),
+    ListReleasesRequest: free::<v1::ListReleasesRequest>,
+    ListReleasesResponse: |bytes| fields::<v1::ListReleasesResponse>(bytes, |m| {
+        Ok(all_json::<ReleaseManifest>(&m.manifests_json))
+    }),
+    GetReleaseRequest: free::<v1::GetReleaseRequest>,
+    GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
+    }),
+}
+
+/// The messages that hold a job's id in their first field and nothing else.
+fn job<M: Message + Default>(bytes: &[u8]) -> bool {
+    let message = v1::GetJobRequest::decode(bytes);
+    M::decode(bytes).is_ok() && message.is_ok_and(|message| parse::<JobId>("job", &message.job).is_ok())
+}
+
+/// The refusal in the metadata of a status.
+fn refusal(bytes: &[u8]) -> bool {
+    let mut status = tonic::Status::unavailable("x");
+    let metadata = tonic::metadata::MetadataValue::from_bytes(bytes);
+    status.metadata_mut().insert_bin("eosfed-refusal-bin", metadata);
+    let refusal = from_status(&status);
+    assert_eq!(from_status(&to_status(&refusal)), refusal);
+    refusal.reason != Reason::Unavailable
+}
+
+/// A message: its number in [`MESSAGES`], then its bytes.
+pub fn messages(bytes: &[u8]) -> bool {
+    let Some((number, bytes)) = bytes.split_first() else { return false };
+    MESSAGES[usize::from(*number) % MESSAGES.len()].1(bytes)
+}
+
+/// A message with its number before it.
+fn numbered(name: &str, message: &[u8]) -> Vec<u8> {
+    let number = MESSAGES.iter().position(|(known, _)| *known == name).unwrap();
+    [&[u8::try_from(number).unwrap()], message].concat()
+}
+
+pub(crate) fn seeds() -> Seeds {
+    let text = |field: u8, text: &str| {
+        let length = u8::try_from(text.len()).unwrap();
+        [&[field << 3 | 2, length], text.as_bytes()].concat()
+    };
+    let key = "0123456789abcdef0123456789abcdef";
+    let refused = v1::Refusal::from(Refusal::new(Reason::RoundClosed, "closed"));
+    let stop = v1::HeartbeatResponse { expires_at: None, stop: Some(refused.clone()) };
+    let assignment = "j-0a1b2c3d.1.2.west";
+    let card = serde_json::to_string(&samples::card()).unwrap();
+    let release = serde_json::to_string(&samples::release()).unwrap();
+    let plan_toml = include_str!("../../../deploy/demo/eurosat/rounds.toml").to_owned();
+    let digest = Digest::of(b"w").to_string();
+    let mut good = vec![
+        numbered("HeartbeatRequest", &v1::HeartbeatRequest::from(samples::heartbeat()).encode_to_vec()),
+        numbered(
+            "HeartbeatResponse",
+            &v1::HeartbeatResponse::from(Directive::Continue(Timestamp(7))).encode_to_vec(),
+        ),
+        numbered("HeartbeatResponse", &stop.encode_to_vec()),
+        numbered("AcceptResponse", &[text(1, key), vec![16, 9]].concat()),
+        numbered("SubmitUpdateRequest", &v1::SubmitUpdateRequest::from(samples::update()).encode_to_vec()),
+        numbered(
+            "SubmitStatisticsRequest",
+            &v1::SubmitStatisticsRequest::from(samples::statistics()).encode_to_vec(),
+        ),
+        numbered(
+            "SubmitEvaluationRequest",
+            &v1::SubmitEvaluationRequest::from(samples::evaluation()).encode_to_vec(),
+        ),
+        numbered("Blob", &v1::Blob::from(samples::blob()).encode_to_vec()),
+        numbered("Refusal", &refused.encode_to_vec()),
+        numbered("AcceptRequest", &text(1, assignment)),
+        numbered(
+            "RefuseRequest",
+            &v1::RefuseRequest { assignment: assignment.to_owned(), refusal: Some(refused) }.encode_to_vec(),
+        ),
+        numbered("ReportFailureRequest", &[text(1, assignment), text(2, key), text(3, "no room")].concat()),
+        numbered("StatRequest", &text(1, &digest)),
+        numbered("DownloadRequest", &[text(1, &digest), vec![16, 5]].concat()),
+        numbered("UploadRequest", &text(2, "chunk")),
+        numbered("EnrollRequest", &[text(1, "west"), text(2, key)].concat()),
+        numbered("InviteInstitutionRequest", &text(1, "west")),
+        numbered(
+            "SubmitJobRequest",
+            &v1::SubmitJobRequest { plan_toml, idempotency_key: key.to_owned() }.encode_to_vec(),
+        ),
+        numbered("RetryInstitutionRequest", &[text(1, "j-0a1b2c3d"), text(2, "west")].concat()),
+        numbered("ContinueFromRequest", &[text(1, "j-0a1b2c3d"), text(4, key)].concat()),
+        numbered("GetSpecialistRequest", &text(1, "west-red@2")),
+        numbered(
+            "GetSpecialistResponse",
+            &v1::GetSpecialistResponse { card_json: card.clone(), ..Default::default() }.encode_to_vec(),
+        ),
+        numbered(
+            "ListSpecialistsResponse",
+            &v1::ListSpecialistsResponse { cards_json: vec![card; 2] }.encode_to_vec(),
+        ),
+        numbered("GetReleaseResponse", &v1::GetReleaseResponse { manifest_json: release }.encode_to_vec()),
+        numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
+    ];
+    for assignment in samples::assignments() {
+        let message = v1::Assignment::from(assignment);
+        good.push(numbered("Assignment", &message.encode_to_vec()));
+        let poll = v1::PollResponse { revision: 3, assignments: vec![message; 2] };
+        good.push(numbered("PollResponse", &poll.encode_to_vec()));
+    }
+    for job in ["GetJobRequest", "WatchJobRequest", "CancelJobRequest", "SubmitJobResponse"] {
+        good.push(numbered(job, &text(1, "j-0a1b2c3d")));
+    }
+    // Lists of twenty thousand empty entries, and a length beyond the end.
+    let odd = vec![
+        numbered("HeartbeatRequest", &[42, 0].repeat(20_000)),
+        numbered("SubmitUpdateRequest", &[50, 0].repeat(20_000)),
+        numbered("PollResponse", &[18, 0].repeat(20_000)),
+        numbered("Refusal", &[&[18, 0xff, 0xff, 0xff, 0x7f][..], &[b'x'; 100]].concat()),
+        numbered("ListJobsResponse", &[10, 0].repeat(20_000)),
+    ];
+    Seeds { good, odd }
+}

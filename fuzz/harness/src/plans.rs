@@ -1,0 +1,56 @@
+//! Plan files, and the table of rounds by which an operator goes on from a job.
+
+use std::sync::LazyLock;
+
+use eosfed_client::policy::{self, Policy, explain_plan};
+use eosfed_common::model::signature;
+use eosfed_common::plan::{MAX_PLAN_BYTES, Plan, RoundsPlan};
+
+use crate::Seeds;
+
+static POLICY: LazyLock<Policy> = LazyLock::new(|| toml::from_str(policy::SAMPLE).unwrap());
+
+/// A plan, or rounds. What a good plan leads to must be possible too.
+pub fn plans(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else { return false };
+    let rounds = RoundsPlan::parse(text).is_ok();
+    let plan = match Plan::parse(text) {
+        Ok(plan) => plan,
+        Err(error) => {
+            // What people read of a bad plan is shorter than a screenful of screens.
+            assert!(error.to_string().len() < 16 * MAX_PLAN_BYTES);
+            return rounds;
+        }
+    };
+    let again = toml::to_string(&plan).unwrap();
+    assert_eq!(Plan::parse(&again).unwrap(), plan);
+    for specialist in &plan.specialists {
+        let bytes = plan.model_of(specialist).map_or(0, |model| signature(&model).max_file_bytes());
+        assert!(bytes < 4 << 30, "a model of {bytes} bytes");
+    }
+    assert!(plan.training_rounds() >= 1);
+    assert!(!explain_plan(&POLICY, &plan).unwrap().is_empty());
+    true
+}
+
+pub(crate) fn seeds() -> Seeds {
+    let good = [
+        include_str!("../../../deploy/demo/eurosat/one-shot.toml"),
+        include_str!("../../../deploy/demo/eurosat/rounds.toml"),
+        include_str!("../../../deploy/demo/eurosat/downstream.toml"),
+        include_str!("../../../deploy/demo/landsat/one-shot.toml"),
+        include_str!("../../../deploy/demo/landsat/rounds.toml"),
+        include_str!("../../../deploy/demo/tour/plan.toml"),
+        "count = 3\nstrategy = { name = \"trimmed-mean\", trim = 0.1 }\n",
+    ];
+    let good = good.map(|text| text.as_bytes().to_vec()).into();
+    let deep = |open: &str, close: &str| format!("version = {}1{}", open.repeat(3000), close.repeat(3000));
+    let odd = vec![
+        deep("[", "]").into_bytes(),
+        deep("{a=", "}").into_bytes(),
+        format!("[{}]", vec!["a"; 3000].join(".")).into_bytes(),
+        format!("version = 1{}", "0".repeat(9000)).into_bytes(),
+        vec![b'#'; MAX_PLAN_BYTES + 1],
+    ];
+    Seeds { good, odd }
+}

@@ -1,0 +1,215 @@
+//! Imagery: GeoTIFF, PNG and JPEG of any contents, read whole and by windows.
+
+use std::io::Cursor;
+
+use eosfed_data::{
+    GeoReference, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, Raster, read_raster, write_geotiff,
+    write_map,
+};
+use image::{DynamicImage, ImageFormat};
+use tiff::encoder::{Compression, TiffEncoder, colortype};
+use tiff::tags::Tag;
+
+use crate::folder::{file, fresh};
+use crate::{MIB, Seeds};
+
+/// What a file may ask for here: small, so that one which asks for more is found out by little memory.
+const LIMITS: Limits = Limits { side: 4096, bands: 64, bytes: 4 << 20 };
+/// The decoded file, its values, their copy in the order of bands, and what decoders need.
+pub(crate) const MEMORY: usize = 5 * LIMITS.bytes as usize;
+/// No single piece is larger than what a file may take.
+pub(crate) const SINGLE: usize = LIMITS.bytes as usize + MIB;
+
+/// An image file. What is read whole is what windows show.
+pub fn raster(bytes: &[u8]) -> bool {
+    let path = file("image", bytes);
+    let window = GeoTiff::open(&path, &LIMITS).ok().map(|mut tiff| {
+        let corner = tiff.window(0, 0, 16, 16);
+        let (width, height) = (tiff.width(), tiff.height());
+        let far = tiff.window(width - 1, height - 1, 3, 3);
+        if let Ok(far) = &far {
+            assert_eq!(far.len(), tiff.bands() * 9);
+        }
+        corner.map(|values| (values, tiff.bands()))
+    });
+    let Ok(raster) = read_raster(&path, &LIMITS) else { return false };
+    let Raster { width, height, bands, data, .. } = &raster;
+    assert_eq!(data.len(), width * height * bands);
+    assert!(data.len() as u64 * 4 <= LIMITS.bytes);
+    if let Some(Ok((values, bands))) = window {
+        let (width, height) = (raster.width.min(16), raster.height.min(16));
+        for band in 0..bands {
+            for row in 0..height {
+                let seen = &values[band * 256 + row * 16..][..width];
+                let whole = &raster.band(band)[row * raster.width..][..width];
+                assert!(
+                    seen.iter().zip(whole).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "band {band}, row {row}"
+                );
+            }
+        }
+    }
+    true
+}
+
+fn gradient(count: usize) -> Vec<f32> {
+    (0..count).map(|at| (at * 37 % 251) as f32).collect()
+}
+
+/// Planar floats with a place on Earth.
+fn planar(bands: usize) -> Vec<u8> {
+    let folder = fresh();
+    let path = folder.path().join("a.tif");
+    let reference = GeoReference {
+        pixel_scale: vec![28.5, 28.5, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, 630_000.0, 228_500.0, 0.0],
+        keys: vec![1, 1, 0, 1, 3072, 0, 1, 32119],
+        ..GeoReference::default()
+    };
+    let data = gradient(bands * 9 * 7);
+    write_geotiff(&path, &Raster { width: 9, height: 7, bands, data, reference: Some(reference) }).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// Tiles, deflated.
+fn tiled() -> Vec<u8> {
+    let folder = fresh();
+    let path = folder.path().join("a.tif");
+    let layout = MapLayout { width: 300, height: 20, kind: MapKind::Values, reference: None };
+    let tile = gradient(MAP_TILE * MAP_TILE);
+    write_map::<eosfed_data::DataError>(&path, &layout, |put| {
+        (0..2).try_for_each(|column| put(column, 0, &tile))
+    })
+    .unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// Interleaved strips of integers.
+fn striped(compression: Compression) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap().with_compression(compression);
+    let pixels: Vec<u16> = (0..3 * 20 * 10).map(|value| value * 97).collect();
+    encoder.write_image::<colortype::RGB16>(20, 10, &pixels).unwrap();
+    bytes.into_inner()
+}
+
+fn grey<C: colortype::ColorType>(pixels: &[C::Inner]) -> Vec<u8>
+where
+    [C::Inner]: tiff::encoder::TiffValue,
+{
+    let mut bytes = Cursor::new(Vec::new());
+    TiffEncoder::new(&mut bytes).unwrap().write_image::<C>(4, 2, pixels).unwrap();
+    bytes.into_inner()
+}
+
+/// A GeoTIFF of one band whose tags say these numbers, over a strip or tile of deflated zeros.
+fn declared(tags: &[(Tag, u32)], zeros: usize) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![0; zeros]).unwrap();
+    let packed = packed.finish().unwrap();
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    let mut directory = encoder.image_directory().unwrap();
+    let offset = u32::try_from(directory.write_data(&packed[..]).unwrap()).unwrap();
+    let size = u32::try_from(packed.len()).unwrap();
+    directory.write_tag(Tag::Compression, 8_u16).unwrap();
+    directory.write_tag(Tag::PhotometricInterpretation, 1_u16).unwrap();
+    let tiled = tags.iter().any(|(tag, _)| *tag == Tag::TileWidth);
+    let (offsets, counts) = if tiled {
+        (Tag::TileOffsets, Tag::TileByteCounts)
+    } else {
+        (Tag::StripOffsets, Tag::StripByteCounts)
+    };
+    directory.write_tag(offsets, offset).unwrap();
+    directory.write_tag(counts, size).unwrap();
+    for (tag, value) in tags {
+        directory.write_tag(*tag, *value).unwrap();
+    }
+    directory.finish().unwrap();
+    bytes.into_inner()
+}
+
+/// Files that are small and claim to be large, or unfold to more than they claim.
+fn bombs() -> Vec<Vec<u8>> {
+    use Tag::{BitsPerSample, ImageLength, ImageWidth, RowsPerStrip, SamplesPerPixel, TileLength, TileWidth};
+    let size = |width: u32, height: u32| [(ImageWidth, width), (ImageLength, height)];
+    let strip = |width: u32, height: u32, bits: u32| {
+        [&size(width, height)[..], &[(BitsPerSample, bits), (RowsPerStrip, height)]].concat()
+    };
+    let tile = |width: u32, height: u32, side: u32| {
+        [&size(width, height)[..], &[(BitsPerSample, 8), (TileWidth, side), (TileLength, side)]].concat()
+    };
+    vec![
+        // More pixels than allowed, fewer, and one strip of as many bytes as the limit has.
+        declared(&strip(4000, 4000, 8), 16_000_000),
+        declared(&strip(2000, 2000, 8), 4_000_000),
+        declared(&strip(4096, 1024, 8), 4 << 20),
+        declared(&strip(4096, 4096, 64), 1000),
+        declared(&strip(u32::MAX, u32::MAX, 8), 1000),
+        // A strip that unfolds to far more than its pixels.
+        declared(&strip(10, 10, 8), 50_000_000),
+        // A tile far larger than the image.
+        declared(&tile(16, 16, 4096), 4096 * 4096),
+        declared(&tile(16, 16, 65_520), 1000),
+        declared(&tile(4096, 4096, 2048), 4 << 20),
+        declared(&[&strip(64, 64, 8)[..], &[(SamplesPerPixel, 65_000)]].concat(), 1000),
+        claiming(&picture(ImageFormat::Png), 16, &4000_u32.to_be_bytes()),
+        claiming(&picture(ImageFormat::Png), 16, &u32::MAX.to_be_bytes()),
+        jpeg_claiming(0xffff),
+        jpeg_claiming(0x0800),
+    ]
+}
+
+fn picture(format: ImageFormat) -> Vec<u8> {
+    let image = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, 9]));
+    encoded(&image.into(), format)
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// A PNG whose header says another width and height, with the right checksum.
+fn claiming(png: &[u8], at: usize, side: &[u8; 4]) -> Vec<u8> {
+    let mut bytes = png.to_vec();
+    bytes[at..at + 4].copy_from_slice(side);
+    bytes[at + 4..at + 8].copy_from_slice(side);
+    let mut sum = flate2::Crc::new();
+    sum.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    bytes
+}
+
+/// A JPEG whose frame, made progressive too, says another width and height.
+fn jpeg_claiming(side: u16) -> Vec<u8> {
+    let mut bytes = picture(ImageFormat::Jpeg);
+    let at = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    bytes[at + 1] = 0xc2;
+    bytes[at + 5..at + 7].copy_from_slice(&side.to_be_bytes());
+    bytes[at + 7..at + 9].copy_from_slice(&side.to_be_bytes());
+    bytes
+}
+
+pub(crate) fn seeds() -> Seeds {
+    let pixels = image::ImageBuffer::from_fn(9, 7, |x, y| image::LumaA([x as u16 * 900, y as u16 * 900]));
+    let good = vec![
+        planar(1),
+        planar(3),
+        tiled(),
+        striped(Compression::Uncompressed),
+        striped(Compression::Lzw),
+        striped(Compression::Deflate(Default::default())),
+        striped(Compression::Packbits),
+        grey::<colortype::GrayI16>(&[-5, 7, 0, 1, 2, 3, 4, 5]),
+        grey::<colortype::Gray64Float>(&[0.5; 8]),
+        grey::<colortype::Gray8>(&[7; 8]),
+        picture(ImageFormat::Png),
+        encoded(&DynamicImage::ImageLumaA16(pixels), ImageFormat::Png),
+        picture(ImageFormat::Jpeg),
+        encoded(&DynamicImage::new_luma8(9, 7), ImageFormat::Jpeg),
+    ];
+    Seeds { good, odd: bombs() }
+}
