@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use eosfed_data::{Limits, Raster, read_raster};
-use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha12Rng;
 
 /// Six bands of the pixel, and the means of its 5 by 5 neighbourhood.
@@ -53,18 +53,20 @@ pub(crate) fn divide(
         bands.iter().all(|band| (band.width, band.height) == (width, height)),
         "the bands differ in size"
     );
-    let strip = (width - 2 * REACH) / (2 * count);
-    let mut draw = |strip_index: usize, many: usize| {
-        let mut pixels = Vec::with_capacity(many);
-        while pixels.len() < many {
-            let x = REACH + strip_index * strip + rng.random_range(0..strip);
-            let y = rng.random_range(REACH..height - REACH);
-            pixels.extend(pixel(&bands, &labels, x, y));
-        }
-        pixels
-    };
-    let mut institutions: Vec<_> = (0..count).map(|index| draw(2 * index, each)).collect();
-    let mut test: Vec<_> = (0..count).flat_map(|index| draw(2 * index + 1, each / 2)).collect();
+    // Column by column, so that equal parts of the list are strips of the scene.
+    let places = (REACH..width - REACH).flat_map(|x| (REACH..height - REACH).map(move |y| (x, y)));
+    let mut pixels: Vec<_> = places.filter_map(|(x, y)| pixel(&bands, &labels, x, y)).collect();
+    let strip = pixels.len() / (2 * count);
+    ensure!(strip >= each, "the scene has {strip} pixels for each strip, and {each} are wanted");
+    let mut strips = pixels.chunks_exact_mut(strip).map(|strip| {
+        let (drawn, _) = strip.partial_shuffle(rng, each);
+        drawn.to_vec()
+    });
+    let (mut institutions, mut test) = (Vec::new(), Vec::new());
+    while let (Some(own), Some(between)) = (strips.next(), strips.next()) {
+        institutions.push(own);
+        test.extend_from_slice(&between[..each / 2]);
+    }
     normalise(&mut institutions, &mut test);
     Ok(Parts { institutions, test })
 }
