@@ -123,8 +123,8 @@ impl<'a> Rule<'a> {
             }
             Strategy::MultiKrum { byzantine, keep } => {
                 let squares = distances::squares(recipe.signature, &all())?;
-                let keep =
-                    keep.map_or(updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
+                let keep = keep
+                    .map_or_else(|| updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
                 Self::Linear(linear::krum(&squares, updates, byzantine, keep))
             }
             Strategy::GeometricMedian => {
