@@ -97,7 +97,7 @@ fn check_files(from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
         match file.metadata() {
             Ok(metadata) if metadata.len() == blob.size => {}
             Ok(metadata) => {
-                wrong.push(format!("{} has {} of {} bytes", blob.digest, metadata.len(), blob.size))
+                wrong.push(format!("{} has {} of {} bytes", blob.digest, metadata.len(), blob.size));
             }
             Err(error) => wrong.push(format!("{}: {error}", blob.digest)),
         }

@@ -115,7 +115,7 @@ impl Source {
         match &self.records {
             Records::File(from) => drop(copy::copy(from, &path, &mut |_| {})?),
             Records::Read(records) => {
-                write(&path, records).with_context(|| format!("cannot write {}", path.display()))?
+                write(&path, records).with_context(|| format!("cannot write {}", path.display()))?;
             }
         }
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -260,7 +260,8 @@ impl Round {
     pub(super) fn set_outliers_aside(&mut self, factor: f64) -> usize {
         let norms: Vec<f64> = self.norms().map(|(_, norm)| norm).collect();
         let far: BTreeSet<InstitutionName> = (self.norms().zip(outliers(&norms, factor)))
-            .filter_map(|((name, _), outlier)| outlier.then(|| name.clone()))
+            .filter(|(_, outlier)| *outlier)
+            .map(|((name, _), _)| name.clone())
             .collect();
         for (name, participant) in &mut self.participants {
             let Slot::Submitted { at, key, contribution: Contribution::Update { weights, norm, .. } } =

@@ -253,7 +253,7 @@ impl Handle {
     /// # Errors
     /// As there.
     pub async fn submit_update(&self, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
-        self.run(move |core| core.submit_update(submission)).await
+        self.run(move |core| core.submit_update(&submission)).await
     }
 
     /// As [`Core::submit_statistics`].

@@ -82,7 +82,7 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
             }
             Answer::Bytes(blobs.read(blob.digest, 0, usize::MAX)?)
         }
-        Call::Submit(submission) => Answer::Recorded(core.submit_update(*submission)?),
+        Call::Submit(submission) => Answer::Recorded(core.submit_update(&submission)?),
         Call::Fail(id, token) => {
             core.report_failure(&id, &token, "no more memory".to_owned())?;
             Answer::Done

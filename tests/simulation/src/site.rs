@@ -247,9 +247,10 @@ impl Site {
         if now < until {
             let progress = Progress { step: 1, steps: 2, points: Vec::new() };
             let beat = Call::Heartbeat(held.assignment.id.clone(), held.lease.token.clone(), progress);
-            let refusal = match world.call(&self.name, beat) {
-                Ok(Answer::Directive(Directive::Stop(refusal))) | Err(refusal) => refusal,
-                Ok(_) => return Ok(None),
+            let (Ok(Answer::Directive(Directive::Stop(refusal))) | Err(refusal)) =
+                world.call(&self.name, beat)
+            else {
+                return Ok(None);
             };
             let given_up = self.lost(&held, refusal, Event::Stopped, world)?;
             if given_up.is_some() {

@@ -10,6 +10,7 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::{Digest, Hasher};
 use eosfed_coordinator::domain::{Job, JobState};
+use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::FileBlobs;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
@@ -290,7 +291,7 @@ impl Federation {
                 let answer = self.sphere.coordinator.call(&from, call);
                 self.sphere.note(&format!("{from}: {name}, once more: {}", answer.is_ok()));
             } else if tick <= now {
-                self.sphere.coordinator.with(|core| core.tick());
+                self.sphere.coordinator.with(Core::tick);
                 self.sphere.note("tick");
             } else if let Some(Reverse((_, index))) = self.queue.pop() {
                 let what = self.events[index as usize].take().unwrap();
@@ -386,7 +387,7 @@ impl Federation {
                 }
             }
             What::Sweep => {
-                let swept = self.sphere.coordinator.with(|core| core.sweep());
+                let swept = self.sphere.coordinator.with(Core::sweep);
                 self.sphere.note(&format!("swept {swept:?}"));
                 self.soon(What::Sweep);
             }

@@ -76,7 +76,7 @@ impl Core {
     ///
     /// # Errors
     /// Whatever admission finds, or that the round is over.
-    pub fn submit_update(&self, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
+    pub fn submit_update(&self, submission: &UpdateSubmission) -> Result<Timestamp, Refusal> {
         let id = submission.assignment.clone();
         let job = self.job(&id.job)?;
         if let Some(at) = job.receipt(&id, &submission.key) {
@@ -86,7 +86,7 @@ impl Core {
         let weights = submission.weights;
         let screened = match self.screen(&job, submission.clone()) {
             Ok(screened) => screened,
-            Err(refusal) => return Err(self.reject(&submission, refusal)),
+            Err(refusal) => return Err(self.reject(submission, refusal)),
         };
         let recorded = self.on_assignment(&id, false, |job, now| {
             // Blobs are removed behind the same door: what is there now is there when it counts.

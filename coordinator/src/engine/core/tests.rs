@@ -78,7 +78,7 @@ impl Bench {
         }
         let (path, blob) = self.weights(&assignment, seed);
         self.upload(institution, &path, blob);
-        self.core.submit_update(update(&assignment, &token, blob)).unwrap();
+        self.core.submit_update(&update(&assignment, &token, blob)).unwrap();
         Some(blob)
     }
 }
@@ -102,7 +102,7 @@ fn an_upload_is_kept_until_it_is_handed_in_or_given_up() {
     let bench = bench.again(Duration::from_secs(3600));
     assert_eq!(bench.core.sweep(), 0);
     assert!(bench.is_here(blob));
-    bench.core.submit_update(update(&work, &token, blob)).unwrap();
+    bench.core.submit_update(&update(&work, &token, blob)).unwrap();
     assert_eq!((bench.core.sweep(), bench.is_here(blob)), (0, true), "a record refers to it");
     // Handed in, it is kept as long as records need it, and no longer.
     bench.core.cancel_job(&job, name("admin")).unwrap();

@@ -186,7 +186,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     // West goes on with the lease of before.
     let (path, blob) = testing::weights(upgraded.folder.path(), &west, 602);
     upgraded.upload("west", &path, blob);
-    core.submit_update(update(&west, &lease.token, blob)).unwrap();
+    core.submit_update(&update(&west, &lease.token, blob)).unwrap();
     upgraded.perform(&job.id);
     for (seed, institution) in (603..).zip(["west", "east"]) {
         let offer = core.job(&job.id).unwrap().assignment(&name(institution)).unwrap();
@@ -194,7 +194,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
         let lease = core.accept(&offer.id).unwrap();
         let (path, blob) = testing::weights(upgraded.folder.path(), &offer, seed);
         upgraded.upload(institution, &path, blob);
-        core.submit_update(update(&offer, &lease.token, blob)).unwrap();
+        core.submit_update(&update(&offer, &lease.token, blob)).unwrap();
     }
     upgraded.perform(&job.id);
     let done = core.job(&job.id).unwrap();
