@@ -48,7 +48,8 @@ impl Report {
     pub(crate) fn footprint(&mut self, name: &str, found: Footprint) {
         let Footprint { resident, anonymous, files } = found;
         let [resident, anonymous] = [resident, anonymous].map(|kib| kib as f64 / 1024.0);
-        let text = format!("{resident:.0} MiB resident, of which {anonymous:.0} MiB its own; {files} files open");
+        let text =
+            format!("{resident:.0} MiB resident, of which {anonymous:.0} MiB its own; {files} files open");
         self.row(name, text);
     }
 

@@ -12,6 +12,7 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::net::channel::{Transport, open};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::plan::Plan;
+use eosfed_common::refusal::Reason;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Digest, write};
 use eosfed_proto::v1;
@@ -83,7 +84,10 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
         received.push(offer);
     }
     let opened = opened_at(&operator, &job).await?;
-    report.spread("from the opened round to the offer", received.iter().map(|one| one.2.since(opened)).collect());
+    report.spread(
+        "from the opened round to the offer",
+        received.iter().map(|one| one.2.since(opened)).collect(),
+    );
 
     let probes = Arc::new(Mutex::new(Vec::new()));
     let mut probing = JoinSet::new();
@@ -247,7 +251,8 @@ fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
         "#
     );
     let plan = Plan::parse(&text)?;
-    let model = plan.specialists.first().and_then(|one| plan.model_of(one)).context("the plan has a model")?;
+    let model =
+        plan.specialists.first().and_then(|one| plan.model_of(one)).context("the plan has a model")?;
     Ok((text, Trainee::Specialist(model)))
 }
 
@@ -332,9 +337,16 @@ async fn send_all(
                 let submitted = institution.submit(&held, weights).await?;
                 anyhow::Ok((began, accepted, uploaded, submitted))
             };
+            // What is handed in may be recorded already when a heartbeat is told that it comes too late:
+            // only the answer to it decides, as in the daemon.
+            let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
+            tokio::pin!(sending);
             tokio::select! {
-                sent = sending => sent,
-                refusal = institution.clone().beat(held.clone()) => Err(refusal.into()),
+                sent = &mut sending => sent,
+                refusal = institution.clone().beat(held.clone()) => match over.contains(&refusal.reason) {
+                    true => sending.await,
+                    false => Err(refusal.into()),
+                },
             }
         });
     }
