@@ -8,6 +8,8 @@ PYTHON ?= python3
 CARGO ?= cargo
 SEED ?= 0
 RESULTS ?= demo-results
+# What `make load` tells its program; `--help` explains.
+LOAD ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The folder of libtorch; installs it when it is not there. Evaluated where it is used only.
 WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LIBTORCH
@@ -16,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test attacks interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: help demo test attacks load interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -34,7 +36,7 @@ test: tools ## Run every test, with and without libtorch
 	stage "without libtorch" env -u LIBTORCH $(CARGO) test --quiet $(WITHOUT_LIBTORCH); \
 	$(WITH_LIBTORCH); \
 	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \
-	stage "programs" $(CARGO) build --quiet $(PROGRAMS); \
+	stage "programs" $(CARGO) build --quiet $(PROGRAMS) -p eosfed-load; \
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
 
 interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
@@ -49,6 +51,10 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
 	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
 	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
+
+load: ## Measure a coordinator with 1,000 institutions, of which 200 upload at once (LOAD="--idle 500 --uploading 50")
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
+	$(TARGET)/release/eosfed-load $(LOAD)
 
 libtorch: tools ## Install libtorch into the user's cache and print its folder
 	@$(PYTHON) deploy/libtorch/bootstrap.py

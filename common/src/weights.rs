@@ -36,7 +36,7 @@ impl Digest {
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut hasher = Hasher::default();
         let mut file = File::open(path)?;
-        let mut buffer = vec![0; 1 << 20];
+        let mut buffer = vec![0; 128 << 10];
         loop {
             match file.read(&mut buffer)? {
                 0 => return Ok(hasher.finish()),

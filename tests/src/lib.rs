@@ -29,7 +29,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 
 /// Longest wait for anything; a test that waits longer has found a defect.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(400);
 
 /// The root of the project.
 pub fn project() -> PathBuf {

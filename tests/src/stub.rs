@@ -3,8 +3,11 @@
 
 /// Environment: pause after each epoch, in milliseconds.
 pub const PAUSE: &str = "EOSFED_STUB_PAUSE_MS";
-/// Environment: a file to which each finished training adds a line, `INSTITUTION.. SEED SAMPLES`.
+/// Environment: a file to which each finished training adds a line, `ASSIGNMENT SEED`.
 pub const LEDGER: &str = "EOSFED_STUB_LEDGER";
+
+/// Environment: a file for which the last round's training waits, at its last epoch.
+pub const GATE: &str = "EOSFED_STUB_GATE";
 
 /// Where the values of a safetensors file begin; they are 32-bit floats to its end.
 pub fn values_at(file: &[u8]) -> usize {

@@ -11,16 +11,16 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use eosfed_e2e::plans::rounds;
-use eosfed_e2e::stub::{Dice, LEDGER, PAUSE, samples, trained};
+use eosfed_e2e::stub::{Dice, GATE, LEDGER, PAUSE, samples, trained};
 use eosfed_e2e::{Federation, Process, average, digest, succeed};
 use serde_json::Value;
 
 const NAMES: [&str; 3] = ["centre", "east", "west"];
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 8;
 const KILLS: usize = 60;
 /// Kills are few enough for the federation to get on in between.
-const LONGEST: Duration = Duration::from_secs(100);
+const LONGEST: Duration = Duration::from_secs(150);
 
 /// Programs that come back after they were killed.
 struct Chaos<'a> {
@@ -42,6 +42,8 @@ impl Chaos<'_> {
         }
         let mut command = self.federation.daemon_command(name);
         command.env(LEDGER, self.federation.path("ledger")).env(PAUSE, "350");
+        // The job must not end before the killing does.
+        command.env(GATE, self.federation.path("gate"));
         command
     }
 
@@ -207,6 +209,7 @@ fn killed_sixty_times_it_makes_what_it_makes_in_peace() {
         let pause = chaos.millis(1000);
         chaos.wait(pause);
     }
+    fs::write(federation.path("gate"), "").unwrap();
     while !chaos.down.is_empty() {
         chaos.wait(Duration::from_millis(10));
     }

@@ -17,6 +17,8 @@ use tokio::time::{sleep, timeout};
 
 /// Time to start.
 const START: Duration = Duration::from_secs(30);
+/// Starts a program with few open files allowed at first: how many it needs is its own affair.
+const FEW_FILES: &str = "ulimit -S -n 64 && exec \"$0\" \"$@\"";
 /// Between two looks at its memory.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -61,8 +63,9 @@ impl Coordinator {
         let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
         ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
         let log = File::create(folder.path().join("log"))?;
-        let mut serve = Command::new(program);
-        serve.args(["serve", "--state"]).arg(&state).env_remove("EOSFED_LOG");
+        let mut serve = Command::new("sh");
+        serve.args(["-c", FEW_FILES]).arg(program).args(["serve", "--state"]).arg(&state);
+        serve.env_remove("EOSFED_LOG");
         serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
         let mut child = serve.spawn()?;
         let pid = child.id().context("the coordinator has ended at once")?;
@@ -116,7 +119,7 @@ impl Coordinator {
         log_of(self.folder.path())
     }
 
-    /// Bytes of weights that it keeps.
+    /// Whether it still runs.
     pub(crate) fn running(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_none())
     }

@@ -12,6 +12,7 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::net::channel::{Transport, open};
 use eosfed_common::net::meter::Meter;
 use eosfed_common::plan::Plan;
+use eosfed_common::refusal::Reason;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Digest, write};
 use eosfed_proto::v1;
@@ -336,9 +337,16 @@ async fn send_all(
                 let submitted = institution.submit(&held, weights).await?;
                 anyhow::Ok((began, accepted, uploaded, submitted))
             };
+            // What is handed in may be recorded already when a heartbeat is told that it comes too late:
+            // only the answer to it decides, as in the daemon.
+            let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
+            tokio::pin!(sending);
             tokio::select! {
-                sent = sending => sent,
-                refusal = institution.clone().beat(held.clone()) => Err(refusal.into()),
+                sent = &mut sending => sent,
+                refusal = institution.clone().beat(held.clone()) => match over.contains(&refusal.reason) {
+                    true => sending.await,
+                    false => Err(refusal.into()),
+                },
             }
         });
     }

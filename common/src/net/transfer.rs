@@ -21,8 +21,9 @@ use crate::assignment::BlobRef;
 use crate::refusal::{Reason, Refusal};
 use crate::weights::Digest;
 
-/// Bytes in one message.
-pub const CHUNK: usize = 1 << 20;
+/// Bytes in one message. The coordinator holds two of each upload in memory: one on its way to the disk,
+/// one arriving; so this decides what hundreds of uploads at once take.
+pub const CHUNK: usize = 256 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. A blob that is there
 /// already costs one question.

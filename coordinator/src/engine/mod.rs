@@ -3,6 +3,7 @@
 //! be computed is computed, and time passes.
 
 pub mod core;
+pub mod places;
 mod timer;
 
 #[cfg(test)]
@@ -253,6 +254,7 @@ impl Handle {
     /// # Errors
     /// As there.
     pub async fn submit_update(&self, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
+        let _place = places::take().await;
         self.run(move |core| core.submit_update(&submission)).await
     }
 

@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Context, access, reply};
+use crate::engine::places;
 use crate::storage::Presence;
 
 pub(super) struct Service(pub(super) Context);
@@ -104,6 +105,7 @@ impl Service {
         }
         let stands = self.receive(&caller, blob, offset, &mut parts).await?;
         if stands == size {
+            let _place = places::take().await;
             let blobs = self.0.engine.blobs();
             on_disk(move || blobs.finish(caller.as_str(), blob)).await?;
         }

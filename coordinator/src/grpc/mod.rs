@@ -33,7 +33,7 @@ pub use traffic::Traffic;
 const MAX_PARTICIPANT: usize = 64 * 1024;
 /// Longest message of operators; a plan is the longest.
 const MAX_OPERATOR: usize = 256 * 1024;
-/// Longest message of uploads; chunks are half of it.
+/// Longest message of uploads; those of this release's clients are far shorter.
 const MAX_CHUNK: usize = 2 * 1024 * 1024;
 /// Calls under way on one connection.
 const MAX_CALLS: usize = 64;

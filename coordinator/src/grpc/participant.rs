@@ -16,6 +16,9 @@ use super::{Context, access, agree, reply};
 
 /// Longest wait for a change, whatever the caller asks for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Between a change and the look at what it means for a caller who waits. Changes come in bursts, and
+/// each would have everybody look.
+const CALM: Duration = Duration::from_millis(50);
 
 pub(super) struct Service(pub(super) Context);
 
@@ -38,7 +41,7 @@ impl Service {
                 return Ok(response);
             }
             match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => tokio::time::sleep(CALM).await,
                 Ok(Err(_)) | Err(_) => return Ok(response),
             }
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use eosfed_e2e::stub::{LEDGER, PAUSE, samples, trained};
+use eosfed_e2e::stub::{GATE, LEDGER, PAUSE, samples, trained};
 use serde_json::{Value, json};
 use signal_hook::consts::SIGTERM;
 
@@ -48,6 +48,9 @@ fn train(task: &Value, stopped: &AtomicBool) {
     };
     for epoch in done + 1..=epochs {
         pause(stopped);
+        if epoch == epochs && task["schedule"][1] == 1.0 {
+            wait_at_the_gate(stopped);
+        }
         let (step, loss) = (epoch * STEPS, 1.0 / epoch as f64);
         say(&json!({ "event": "progress", "step": step - 1, "loss": loss }));
         replace(&checkpoint, epoch.to_string().as_bytes());
@@ -81,6 +84,16 @@ fn pause(stopped: &AtomicBool) {
             exit(CANCELLED);
         }
         sleep(Duration::from_millis(10).min(until - Instant::now()));
+    }
+}
+
+fn wait_at_the_gate(stopped: &AtomicBool) {
+    let Some(gate) = std::env::var_os(GATE).map(PathBuf::from) else { return };
+    while !gate.exists() {
+        if stopped.load(Ordering::Relaxed) {
+            exit(CANCELLED);
+        }
+        sleep(Duration::from_millis(20));
     }
 }
 

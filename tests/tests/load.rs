@@ -1,0 +1,30 @@
+//! The load program, small: `make load` is the large one.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::process::Command;
+
+use eosfed_e2e::{fail, programs, succeed};
+
+fn load(arguments: &[&str]) -> Command {
+    let mut command = Command::new(programs().join("eosfed-load"));
+    command.args(["--within", "200"]).args(arguments);
+    command
+}
+
+/// The coordinator starts with 64 open files allowed, which is too few unless it raises that.
+#[test]
+fn eighty_wait_and_twenty_of_them_upload_at_once() {
+    let output = succeed(&mut load(&["--idle", "80", "--uploading", "20"]));
+    let said = String::from_utf8(output.stdout).unwrap();
+    println!("{said}");
+    for row in ["80 connections made in", "20 uploads, 271 MB in all", "aggregated after the last"] {
+        assert!(said.contains(row), "{row} is not in\n{said}");
+    }
+}
+
+#[test]
+fn more_uploads_than_institutions_are_refused_with_the_rule() {
+    let said = fail(&mut load(&["--idle", "2", "--uploading", "3"]), 1);
+    assert!(said.contains("`--uploading` must be at most") && said.contains("`3`"), "{said}");
+}
