@@ -1,7 +1,7 @@
 //! Imagery: GeoTIFF, PNG and JPEG of any contents, by each file ending.
 #![no_main]
 
-use eosfed_data::{Limits, read_raster};
+use eosfed_data::{Limits, read_labels, read_raster};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -9,7 +9,8 @@ fuzz_target!(|bytes: &[u8]| {
     for name in ["a.tif", "a.png", "a.jpg"] {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).expect("room for it");
-        if let Ok(raster) = read_raster(&path, &Limits::default()) {
+        let read = [read_raster(&path, &Limits::default()), read_labels(&path, &Limits::default())];
+        for raster in read.into_iter().flatten() {
             assert_eq!(raster.data.len(), raster.width * raster.height * raster.bands);
         }
     }
