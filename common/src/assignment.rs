@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Energy};
+use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::clock::Timestamp;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use crate::plan::{Mode, Training};
@@ -144,6 +144,8 @@ pub struct UpdateSubmission {
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent.
     pub energy: Energy,
+    /// What the encoder started from, if that was a file of the institution's.
+    pub initial: Option<InitialFile>,
 }
 
 /// Streaming moments of one band (Chan, Golub & LeVeque 1979).

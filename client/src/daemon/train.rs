@@ -148,7 +148,7 @@ impl<C: Coordinator> Daemon<C> {
         let status = trainer.end().await.map_err(io_error(folder))?;
         let event = match last {
             Some(TrainerEvent::Failed { reason }) => Event::Failed(reason),
-            Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy })
+            Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy, initial })
                 if status.success() =>
             {
                 self.tracker.advance(steps);
@@ -156,8 +156,15 @@ impl<C: Coordinator> Daemon<C> {
                 let finite = metrics.into_iter().filter(|(_, value)| leave && value.is_finite());
                 let metrics = finite.take(MAX_METRICS).collect();
                 let file = folder.join(TrainTask::WEIGHTS);
-                let update =
-                    |weights| Update { file: file.clone(), weights, samples, metrics, normalisation, energy };
+                let update = |weights| Update {
+                    file: file.clone(),
+                    weights,
+                    samples,
+                    metrics,
+                    normalisation,
+                    energy,
+                    initial,
+                };
                 match check(&file, &task.trainee).await {
                     Ok(weights) => Event::Finished(Box::new(update(weights))),
                     Err(why) => Event::Failed(why),
