@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Energy};
+use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::clock::Timestamp;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use crate::plan::{JobKind, Mode, Training};
@@ -168,6 +168,8 @@ pub struct UpdateSubmission {
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent.
     pub energy: Energy,
+    /// What the encoder started from, if that was a file of the institution's.
+    pub initial: Option<InitialFile>,
 }
 
 /// Scores of a frozen specialist at one institution.

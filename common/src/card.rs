@@ -60,6 +60,39 @@ impl Energy {
     }
 }
 
+/// The file that an institution's own training started from. The file itself never leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InitialFile {
+    /// Its name, without the folder that it lies in.
+    pub file: String,
+    /// Digest of its bytes.
+    pub digest: Digest,
+}
+
+impl InitialFile {
+    /// Longest name in bytes.
+    const LONGEST: usize = 255;
+
+    /// Whether the name is one that people can be shown: not empty, without folders and control
+    /// characters.
+    ///
+    /// # Errors
+    /// A sentence with the rule and the value found.
+    pub fn check(&self) -> Result<(), String> {
+        let odd = |c: char| c == '/' || c == '\\' || c.is_control();
+        if self.file.is_empty() || self.file.len() > Self::LONGEST || self.file.contains(odd) {
+            let most = Self::LONGEST;
+            let found: String = self.file.chars().take(80).collect();
+            return Err(format!(
+                "a file name of 1 to {most} bytes without folders, found `{}`",
+                found.escape_default()
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// Where a specialist came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +111,9 @@ pub struct Provenance {
     pub seed: u64,
     /// When it was frozen.
     pub frozen_at: Timestamp,
+    /// What its encoder started from, if that was a file of the institution's (one-shot).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<InitialFile>,
 }
 
 /// All that is known of a specialist besides its weights. Immutable once frozen.
@@ -147,6 +183,27 @@ mod tests {
             let energy = Energy { kwh, source: EnergySource::Measured };
             let json = serde_json::to_string(&energy).unwrap();
             assert_eq!(serde_json::from_str::<Energy>(&json).unwrap(), energy, "{json}");
+        }
+    }
+
+    #[test]
+    fn where_training_started_is_on_the_card_if_it_was_a_file() {
+        let old = r#"{"job":"j-0a1b2c3d","mode":"one-shot","institutions":["west"],"rounds":0,"samples":9,"seed":0,"frozen_at":5}"#;
+        let mut provenance: Provenance = serde_json::from_str(old).unwrap();
+        assert_eq!((&provenance.initial, serde_json::to_string(&provenance).unwrap().as_str()), (&None, old));
+        provenance.initial =
+            Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"w") });
+        let new = serde_json::to_string(&provenance).unwrap();
+        assert!(new.contains(r#""initial":{"file":"atto.safetensors","digest":"sha256:"#), "{new}");
+        assert_eq!(serde_json::from_str::<Provenance>(&new).unwrap(), provenance);
+    }
+
+    #[test]
+    fn names_of_files_have_no_folders_and_cannot_play_with_a_terminal() {
+        let named = |file: &str| InitialFile { file: file.to_owned(), digest: Digest::of(b"w") }.check();
+        assert!(named("convnextv2_atto.fcmae_ft_in1k.safetensors").is_ok() && named("größe 1").is_ok());
+        for bad in ["", "a/b", "a\\b", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
+            assert!(named(bad).is_err(), "{bad:?}");
         }
     }
 

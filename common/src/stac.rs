@@ -49,6 +49,9 @@ pub fn specialist_item(card: &Card) -> Value {
         "eosfed:energy_kwh": card.energy.kwh,
     });
     extend(&mut properties, own);
+    if let Some(initial) = &card.provenance.initial {
+        extend(&mut properties, json!({ "eosfed:initial_weights": initial }));
+    }
     let assets = json!({
         "weights": weights(card, &format!("./{WEIGHTS_FILE}")),
         "card": { "href": format!("./{CARD_FILE}"), "type": "application/json", "roles": ["metadata"] },
@@ -256,7 +259,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::card::{BandNormalisation, Energy, Provenance};
+    use crate::card::{BandNormalisation, Energy, InitialFile, Provenance};
     use crate::clock::Timestamp;
     use crate::ids::ReleaseNumber;
     use crate::model::TargetScale;
@@ -291,6 +294,8 @@ mod tests {
                 samples: 100,
                 seed: 1,
                 frozen_at: Timestamp(1_764_000_000_000),
+                initial: (task == Task::Multilabel)
+                    .then(|| InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
             },
             metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
             energy: Energy::default(),
@@ -323,6 +328,8 @@ mod tests {
             let order = properties["mlm:input"][0]["input"]["dim_order"].as_array().unwrap();
             assert_eq!(order.len(), input.as_array().unwrap().len());
             assert_eq!(properties["mlm:output"][0]["result"]["shape"], output, "{task}");
+            let started = (task == Task::Multilabel).then_some("atto.safetensors");
+            assert_eq!(properties["eosfed:initial_weights"]["file"].as_str(), started, "{task}");
             assert_eq!(properties["mlm:input"][0]["value_scaling"][1]["stddev"], 0.05);
             let classes = &properties["mlm:output"][0]["classification:classes"];
             assert_eq!(classes.is_null(), task == Task::Regression);

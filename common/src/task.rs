@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Energy};
+use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::trainee::Trainee;
@@ -202,6 +202,9 @@ pub enum TrainerEvent {
         metrics: BTreeMap<String, f64>,
         /// Energy spent by this process.
         energy: Energy,
+        /// What the encoder started from, if the task named a file of timm's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initial: Option<InitialFile>,
     },
     /// The task cannot be done; trying again with the same input will not help.
     Failed {

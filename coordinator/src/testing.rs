@@ -174,6 +174,7 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
         metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
         normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
         energy: Energy::default(),
+        initial: None,
     }
 }
 

@@ -80,6 +80,7 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: Lease
         metrics: Default::default(),
         normalisation: work.trainee.normalised().iter().map(normal).collect(),
         energy: Energy::default(),
+        initial: None,
     };
     ParticipantClient::new(west).submit_update(v1::SubmitUpdateRequest::from(update)).await.unwrap();
 }

@@ -149,6 +149,7 @@ async fn what_is_no_model_is_not_kept() {
         metrics: Vec::new(),
         normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
+        initial: None,
     };
     let status = participant.submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::WeightsMalformed, "{status:?}");

@@ -3,6 +3,7 @@
 Needs the programs: EOSFED_BIN_DIR names their folder (`make build` puts them into target/debug).
 """
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -58,6 +59,60 @@ def test_concatenated_maps_are_the_rust_trainers(release: Path, data: Path, tmp_
     output = tmp_path / "features.safetensors"
     run("features", "--release", release, "--data", data, "--split", "test", "--maps", "--output", output)
     compare(eosfed.open_release(release), output, data)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Two dates that differ, and a mask of where."""
+    generator = numpy.random.default_rng(4)
+    folder = tmp_path / "pairs"
+    for part in ("before", "after", "change"):
+        (folder / part).mkdir(parents=True)
+    for index in range(4):
+        for part in ("before", "after"):
+            pixels = generator.random((3, 64, 64), dtype=numpy.float32)
+            pixels[:, : 4 + index, :9] = numpy.nan
+            tifffile.imwrite(folder / part / f"{index}.tif", pixels, planarconfig="separate", photometric="minisblack")
+        mask = (generator.random((64, 64)) < 0.4).astype(numpy.uint8)
+        tifffile.imwrite(folder / "change" / f"{index}.tif", mask)
+    (folder / "dataset.toml").write_text(
+        f'task = "change_detection"\nbands = {json.dumps(BANDS)}\nclasses = ["same", "changed"]\n'
+        '[layout]\nkind = "pairs"\nimages = "before"\nafter = "after"\nmasks = "change"\n'
+        "[split]\nvalidation = 0.0\ntest = 0.5\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("words", [
+    [],
+    ["--select", "top-1", "--fuse", "conv1x1", "--project"],
+    ["--select", "smooth", "--scale", "--fuse", "mlp:2", "--norm", "batch"],
+])  # fmt: skip
+def test_maps_of_two_dates_are_the_rust_trainers(release: Path, pairs: Path, tmp_path: Path, words: list[str]) -> None:
+    head, output = tmp_path / "head", tmp_path / "features.safetensors"
+    run("fit", "--release", release, "--data", pairs, "--epochs", 1, "--output", head, *words)
+    run("features", "--head", head, "--data", pairs, "--split", "test", "--maps", "--output", output)
+    found = load_file(output)
+    keys = [Path(key).name for key in json.loads(output.with_suffix(".json").read_text())["keys"]]
+    dates = [
+        torch.stack([torch.from_numpy(tifffile.imread(pairs / part / key)) for key in keys])
+        for part in ("before", "after")
+    ]
+    ensemble = eosfed.open_release(release, head=head)
+    maps = ensemble(torch.stack(dates, 1), BANDS)
+    assert ensemble.dates == 2 and len(keys) > 0
+    assert ensemble.out_channels == [map.shape[1] for map in maps]
+    for level, map in enumerate(maps):
+        torch.testing.assert_close(found[f"map.{level}"], map, atol=1e-4, rtol=1e-4)
+    if importlib.util.find_spec("terratorch"):
+        from eosfed.terratorch import EosFed
+
+        backbone = EosFed(str(release), BANDS, str(head))
+        torch.testing.assert_close(backbone(torch.stack(dates, 2)), maps)
+    turned = ensemble(torch.stack(dates[::-1], 1), BANDS)
+    assert not torch.allclose(maps[0], turned[0]), "the order of the dates counts"
+    with pytest.raises(eosfed.ReleaseError, match=r"\[N, 2, 3, H, W\] .* at two dates, found \[2, 3, 64, 64\]"):
+        ensemble(torch.zeros(2, 3, 64, 64), BANDS)
 
 
 @pytest.mark.parametrize("words", [

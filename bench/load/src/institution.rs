@@ -144,6 +144,7 @@ impl Institution {
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
             energy: Energy { kwh: 0.0, source: EnergySource::Unavailable },
+            initial: None,
         };
         let started = Instant::now();
         answer(self.participant().submit_update(v1::SubmitUpdateRequest::from(submission)).await)?;

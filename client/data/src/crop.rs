@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::DataError;
 use crate::geotiff::write_geotiff;
-use crate::raster::{Limits, Raster, read_raster};
+use crate::raster::{Limits, Raster, read_labels, read_raster};
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -76,6 +76,21 @@ pub fn crop(
     let stacked = stacked.ok_or_else(|| DataError::unfit(output, "no input files were given"))?;
     write_geotiff(output, &stacked)?;
     Ok(CropReport { output: output.to_owned(), bands: stacked.bands, window })
+}
+
+/// Writes the window of a mask as a GeoTIFF; of indexed colours the indices.
+///
+/// # Errors
+/// If the mask cannot be read, the window leaves it, or the output cannot be written.
+pub fn crop_mask(
+    mask: &Path,
+    window: Window,
+    output: &Path,
+    limits: &Limits,
+) -> Result<CropReport, DataError> {
+    let part = cut(mask, &read_labels(mask, limits)?, window)?;
+    write_geotiff(output, &part)?;
+    Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
 }
 
 fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError> {

@@ -14,18 +14,19 @@ mod quicklook;
 mod raster;
 mod split;
 mod statistics;
+mod stored;
 mod summary;
 
 pub use bandcheck::{
     BandReport, Finding, Moments, OpticalUnit, Rule, Scaling, Severity, check_bands, compare_moments,
 };
 pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
-pub use crop::{CropReport, Window, crop};
+pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Dataset, IGNORE, Loaded, Sample, Target};
 pub use error::DataError;
 pub use geotiff::{GeoReference, GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, write_geotiff, write_map};
 pub use quicklook::{Look, quicklook};
-pub use raster::{Limits, Raster, read_raster};
+pub use raster::{Limits, Raster, read_labels, read_raster};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
 pub use summary::{Summary, label_warnings, summarise};

@@ -7,6 +7,7 @@ use image::{DynamicImage, ImageDecoder as _, ImageReader};
 
 use crate::error::DataError;
 use crate::geotiff::{GeoReference, read_geotiff};
+use crate::stored::read_stored;
 
 /// What a file may at most ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,8 @@ fn mix(a: f32, b: f32, share: f32) -> f32 {
     if share == 0.0 { a } else { a + (b - a) * share }
 }
 
-/// Reads an image file of any supported kind, told by its first bytes.
+/// Reads an image file of any supported kind, told by its first bytes. Indexed colours become red,
+/// green, blue and, where the file has it, opacity.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
@@ -168,6 +170,15 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
         }
         _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
+}
+
+/// Reads a mask: like [`read_raster`], but of PNG files with indexed colours the indices, and of grey
+/// ones with fewer than eight bits the numbers as they are stored.
+///
+/// # Errors
+/// Like [`read_raster`].
+pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    read_stored(path, limits)?.map_or_else(|| read_raster(path, limits), Ok)
 }
 
 /// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.

@@ -1,14 +1,14 @@
 //! `eosfed-client data`: looking at imagery and cutting a part out of it. Works offline.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use eosfed_data::{Dataset, Limits, Summary, Window, crop, quicklook, summarise};
+use eosfed_data::{CropReport, Dataset, Limits, Summary, Window, crop, crop_mask, quicklook, summarise};
 use indicatif::ProgressBar;
 
 use super::Output;
@@ -39,7 +39,7 @@ pub(super) struct Crop {
     /// A raster; may be given more than once, all on one grid.
     #[arg(long, required = true)]
     image: Vec<PathBuf>,
-    /// The mask on the same grid.
+    /// The mask on the same grid; of a PNG with indexed colours the indices are taken.
     #[arg(long)]
     mask: Option<PathBuf>,
     /// LEFT,TOP,WIDTH,HEIGHT in pixels.
@@ -137,17 +137,16 @@ impl Crop {
     fn execute(self) -> anyhow::Result<ExitCode> {
         let folder = &self.output;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        cut(&self.image, self.window, &folder.join("image.tif"))?;
+        let limits = Limits::default();
+        print_crop(&crop(&self.image, self.window, &folder.join("image.tif"), &limits)?);
         if let Some(mask) = self.mask {
-            cut(&[mask], self.window, &folder.join("mask.tif"))?;
+            print_crop(&crop_mask(&mask, self.window, &folder.join("mask.tif"), &limits)?);
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn cut(inputs: &[PathBuf], window: Window, output: &Path) -> anyhow::Result<()> {
-    let report = crop(inputs, window, output, &Limits::default())?;
+fn print_crop(report: &CropReport) {
     let Window { width, height, .. } = report.window;
     println!("{}: {} bands, {width}x{height} pixels", report.output.display(), report.bands);
-    Ok(())
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease, Work};
-use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::Refusal;
@@ -63,6 +63,9 @@ pub struct Update {
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent by the process that finished.
     pub energy: Energy,
+    /// What the encoder started from, if the settings named a file.
+    #[serde(default)]
+    pub initial: Option<InitialFile>,
 }
 
 /// What a frozen specialist was found to do here.

@@ -67,7 +67,8 @@ async fn hand_in<C: Coordinator>(
     let (id, token, key) = (held.assignment.id.clone(), held.lease.token.clone(), held.key.clone());
     match outcome {
         Outcome::Update(update) => {
-            let Update { file, weights, samples, metrics, normalisation, energy } = (**update).clone();
+            let Update { file, weights, samples, metrics, normalisation, energy, initial } =
+                (**update).clone();
             coordinator.upload(&file, weights).await?;
             let submission = UpdateSubmission {
                 assignment: id,
@@ -78,6 +79,7 @@ async fn hand_in<C: Coordinator>(
                 metrics,
                 normalisation,
                 energy,
+                initial,
             };
             coordinator.submit_update(submission).await
         }

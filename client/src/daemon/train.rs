@@ -182,7 +182,7 @@ impl<C: Coordinator> Daemon<C> {
                 Ok(()) => Event::Failed(reason),
                 Err(full) => Event::TrainerDied(format!("{reason}; {full}")),
             },
-            Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy })
+            Some(TrainerEvent::Finished { samples, steps, normalisation, metrics, energy, initial })
                 if status.success() =>
             {
                 self.tracker.advance(steps);
@@ -201,6 +201,7 @@ impl<C: Coordinator> Daemon<C> {
                                 metrics,
                                 normalisation,
                                 energy,
+                                initial,
                             })),
                             Err(why) => Event::Failed(why),
                         }

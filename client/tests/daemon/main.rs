@@ -15,7 +15,7 @@ use eosfed_common::model::ModelSpec;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
-use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
+use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
 
 fn good() -> String {
     format!("{STARTED}{FINISHED}")
@@ -35,12 +35,23 @@ async fn one_shot_training_is_handed_in() {
     assert_eq!((inner.updates.len(), update.samples, update.metrics.len()), (1, 9, 1));
     let digest = Digest::of_file(&WEIGHTS.1).unwrap().to_string();
     assert_eq!(update.weights.as_ref().unwrap().digest, digest);
-    assert!(inner.beats > 0);
+    assert!(update.initial.is_none() && inner.beats > 0);
     // A point whose answer was lost comes again; its step tells.
     let steps: BTreeSet<u64> = inner.points.iter().map(|point| point.step).collect();
     assert_eq!(steps, [2, 4].into());
     let sent = world.site().sent().unwrap();
     assert!(sent.weights > 13_000_000 && sent.metrics > 0 && sent.control > 0, "{sent:?}");
+}
+
+#[tokio::test]
+async fn the_file_that_training_started_from_is_named_and_does_not_leave() {
+    let digest = Digest::of(b"what timm published").to_string();
+    let world = World::new(training(), &format!("{STARTED}{}", finished_from_a_file(&digest))).await;
+    world.run().await;
+    let inner = world.fake.get();
+    let initial = inner.updates.values().next().unwrap().initial.as_ref().unwrap();
+    assert_eq!((initial.file.as_str(), &initial.digest), ("atto.safetensors", &digest));
+    assert!(!inner.blobs.contains_key(&digest));
 }
 
 #[tokio::test]

@@ -57,6 +57,12 @@ echo '{"event":"epoch","epoch":2,"step":4,"loss":0.4,"learning_rate":0.0,"metric
 echo '{"event":"finished","samples":9,"steps":4,"normalisation":[{"band":"red","mean":1.0,"std":2.0}],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'
 "#;
 
+/// The same from a file of timm's.
+pub(crate) fn finished_from_a_file(digest: &str) -> String {
+    let initial = format!(r#""initial":{{"file":"atto.safetensors","digest":"{digest}"}},"energy""#);
+    FINISHED.replace("\"energy\"", &initial)
+}
+
 pub(crate) fn model() -> ModelSpec {
     ModelSpec {
         backbone: Backbone::Atto,

@@ -40,9 +40,9 @@ fn image(path: &Path, width: usize, height: usize) {
     write_geotiff(path, &Raster { width, height, bands: 2, data, reference: Some(reference) }).unwrap();
 }
 
-fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (PredictReport, Raster) {
-    let output = folder.join("map.tif");
-    let options = PredictOptions {
+/// The map of `folder/scene.tif` in the usual windows.
+fn whole(folder: &Path, head: &Path) -> PredictOptions {
+    PredictOptions {
         head: head.to_owned(),
         release: None,
         images: vec![vec![folder.join("scene.tif")]],
@@ -50,17 +50,21 @@ fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (Predict
         scale: 1.0,
         offset: 0.0,
         nodata: None,
-        window,
-        overlap,
-        output: output.clone(),
+        window: Some(64),
+        overlap: Some(16),
+        output: folder.join("map.tif"),
         preview: Some(folder.join("map.png")),
-    };
+    }
+}
+
+fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (PredictReport, Raster) {
+    let options = PredictOptions { window: Some(window), overlap: Some(overlap), ..whole(folder, head) };
     let (mut last, mut count) = (0, 0);
     let mut progress = |done, total| (last, count) = (done, total);
     let report = predict_scene(&options, Device::Cpu, &mut progress).unwrap();
     assert_eq!((last, count), (report.windows, report.windows));
     // The reader here knows no palettes: the tag (262, one short, 3) is turned into plain grey.
-    let mut bytes = fs::read(&output).unwrap();
+    let mut bytes = fs::read(&options.output).unwrap();
     let at = bytes.windows(10).position(|entry| entry == [6, 1, 3, 0, 1, 0, 0, 0, 3, 0]).unwrap();
     bytes[at + 8] = 1;
     let grey = folder.join("grey.tif");
@@ -91,7 +95,7 @@ fn a_scene_is_mapped_in_windows_with_its_place_and_its_holes() {
     let head = head(folder.path());
     image(&folder.path().join("scene.tif"), 150, 100);
     let (report, map) = mapped(folder.path(), &head, 64, 16);
-    assert_eq!((report.size, report.windows, report.no_data), ([150, 100], 6, 50));
+    assert_eq!((report.size, report.window, report.windows, report.no_data), ([150, 100], [64, 16], 6, 50));
     assert_eq!(report.classes.iter().map(|(_, pixels)| pixels).sum::<u64>(), 150 * 100 - 50);
     let reference = map.reference.as_ref().unwrap();
     assert_eq!((reference.pixel_scale[0], reference.tie_point[3]), (10.0, 500_000.0));
@@ -103,6 +107,98 @@ fn a_scene_is_mapped_in_windows_with_its_place_and_its_holes() {
     assert_eq!(whole.windows, 1);
     let alike = map.data.iter().zip(&other.data).filter(|(a, b)| a == b).count();
     assert!(alike as f64 > 0.9 * 15_000.0, "{alike}");
+}
+
+/// The class of a patch of 32 pixels of a scene: unlike along rows and columns, and when turned.
+fn patch_class(x: usize, y: usize) -> usize {
+    usize::from(x / 32 >= 3) ^ usize::from(x / 32 == 0 && y / 32 == 2)
+}
+
+/// A head that gives one class to a patch of 32x32 pixels, in `folder/head`.
+fn patch_head(folder: &Path) -> PathBuf {
+    tch::set_num_threads(1);
+    let release = release(&folder.join("release"));
+    let data = folder.join("patches");
+    for (class, name) in ["dark", "light"].iter().enumerate() {
+        fs::create_dir_all(data.join(name)).unwrap();
+        for index in 0..8 {
+            let places = (0..2).flat_map(|band| (0..1024).map(move |at| (band, at % 32, at / 32)));
+            let value = |(band, x, y)| flat(x + 37 * index, y, band, class);
+            let raster = Raster {
+                width: 32,
+                height: 32,
+                bands: 2,
+                data: places.map(value).collect(),
+                reference: None,
+            };
+            write_geotiff(&data.join(format!("{name}/{index}.tif")), &raster).unwrap();
+        }
+    }
+    let text = "task = \"classification\"\nbands = [\"red\", \"nir\"]\nclasses = [\"dark\", \"light\"]\n\
+                [layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";
+    fs::write(data.join("dataset.toml"), text).unwrap();
+    let output = folder.join("head");
+    let mut options = options(&release, &data, "all", &output);
+    options.training.epochs = 4;
+    fitted(&options).unwrap();
+    output
+}
+
+/// A pixel of a patch: noise, and one band higher than the other.
+fn flat(x: usize, y: usize, band: usize, class: usize) -> f32 {
+    let noise = ((y * 128 + x) * 7919 + band * 104_729) % 97;
+    noise as f32 / 97.0 + if class == band { 2.0 } else { 0.0 }
+}
+
+#[test]
+fn a_head_of_patches_maps_a_scene_where_the_patches_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = patch_head(folder.path());
+    let (width, height) = (160, 96);
+    let places = (0..2).flat_map(|band| (0..height).flat_map(move |y| (0..width).map(move |x| (band, x, y))));
+    let hole = |x: usize, y: usize| x >= 150 && y < 4;
+    let value = |(band, x, y): (usize, usize, usize)| {
+        if hole(x, y) { f32::NAN } else { flat(x, y, 1 - band, patch_class(x, y)) }
+    };
+    let tie_point = vec![0.0, 0.0, 0.0, 500_000.0, 4_000_000.0, 0.0];
+    let reference = GeoReference { pixel_scale: vec![10.0, 10.0, 0.0], tie_point, ..GeoReference::default() };
+    let data = places.map(value).collect();
+    let raster = Raster { width, height, bands: 2, data, reference: Some(reference.clone()) };
+    write_geotiff(&folder.path().join("scene.tif"), &raster).unwrap();
+
+    // Side by side, each patch is of one class and ends where it ends.
+    let (report, map) = mapped(folder.path(), &head, 32, 0);
+    assert_eq!((report.size, report.window, report.windows, report.no_data), ([160, 96], [32, 0], 15, 40));
+    let found = map.reference.as_ref().unwrap();
+    assert_eq!((&found.pixel_scale, &found.tie_point), (&reference.pixel_scale, &reference.tie_point));
+    let wrong = |map: &Raster, near: usize| {
+        let inside = |at: usize| (near..32 - near).contains(&(at % 32));
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let places = places.filter(|(x, y)| !hole(*x, *y) && inside(*x) && inside(*y));
+        places.filter(|(x, y)| map.data[y * width + x] != patch_class(*x, *y) as f32).count()
+    };
+    assert_eq!(wrong(&map, 0), 0, "of {} pixels", width * height);
+    assert!(map.data[155].is_nan() && !map.data[4 * width + 155].is_nan());
+    assert_eq!(report.classes[1], ("light".to_owned(), 2 * 96 * 32 + 32 * 32 - 40));
+    // Patches that overlap are blended: away from where classes meet nothing changes.
+    let (blended, other) = mapped(folder.path(), &head, 32, 24);
+    assert_eq!((blended.windows, blended.no_data), (17 * 9, 40));
+    assert_eq!(wrong(&other, 12), 0);
+    assert!(wrong(&other, 0) > 0 && wrong(&other, 0) < width * height / 8, "{}", wrong(&other, 0));
+}
+
+#[test]
+fn a_head_of_patches_must_be_told_how_large_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = patch_head(folder.path());
+    image(&folder.path().join("scene.tif"), 64, 64);
+    let options = PredictOptions { window: None, overlap: None, ..whole(folder.path(), &head) };
+    let error = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("head: the head gives one class a patch") && error.contains("`--window`"),
+        "{error}"
+    );
+    assert!(!options.output.exists());
 }
 
 #[test]
@@ -124,17 +220,10 @@ fn images_that_do_not_fit_are_refused_by_name() {
     image(&folder.path().join("other.tif"), 64, 32);
     let fail = |images: &[&str], bands: &[&str]| {
         let options = PredictOptions {
-            head: head.clone(),
-            release: None,
             images: vec![images.iter().map(|name| folder.path().join(name)).collect()],
             bands: bands.iter().map(|band| (*band).to_owned()).collect(),
-            scale: 1.0,
-            offset: 0.0,
-            nodata: None,
-            window: 64,
-            overlap: 16,
-            output: folder.path().join("map.tif"),
             preview: None,
+            ..whole(folder.path(), &head)
         };
         let error = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap_err().to_string();
         assert!(!folder.path().join("map.tif").exists());

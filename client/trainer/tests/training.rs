@@ -6,14 +6,16 @@
 mod common;
 
 use std::cell::Cell;
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{events, metric, model, run, scene, specialist, task, weights};
+use eosfed_common::card::InitialFile;
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
-use eosfed_common::weights::{WeightsFile, write};
+use eosfed_common::weights::{Digest, WeightsFile, write};
 
 const SPLIT: &str = "validation = 0.25\nseed = 1";
 
@@ -81,7 +83,7 @@ fn note_start(event: &TrainerEvent, resumed: &mut Option<u64>) {
 /// Starts the program on a task and ends it with SIGTERM once an epoch is over.
 fn stop_after_an_epoch(task: &TrainTask, folder: &Path) {
     let path = folder.join("task.json");
-    std::fs::write(&path, json(task)).unwrap();
+    fs::write(&path, json(task)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
     let mut child = command.arg("train").arg(&path).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -135,7 +137,7 @@ fn json(task: &TrainTask) -> String {
 /// The program on a task file, with its exit code and its last line.
 fn program(task: &str, folder: &Path) -> (Option<i32>, String, String) {
     let path = folder.join("task.json");
-    std::fs::write(&path, task).unwrap();
+    fs::write(&path, task).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
     let output = command.arg("train").arg(&path).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -199,7 +201,13 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     write(&file, &signature(&timm), &initial_weights(&timm, 77)).unwrap();
     task.initial = InitialWeights::Pretrained { file: file.clone(), seed: 1 };
     task.training.learning_rate = 1e-12;
-    events(&task).unwrap();
+    let events_of = events(&task).unwrap();
+    let from = |events: &[TrainerEvent]| match events.last() {
+        Some(TrainerEvent::Finished { initial, .. }) => initial.clone(),
+        other => panic!("not finished: {other:?}"),
+    };
+    let digest = Digest::of_file(&file).unwrap();
+    assert_eq!(from(&events_of), Some(InitialFile { file: "timm.safetensors".to_owned(), digest }));
     let path = task.output.join(TrainTask::WEIGHTS);
     let found = WeightsFile::open(&path).unwrap();
     let found = found.check(&task.trainee.signature()).unwrap();
@@ -209,6 +217,18 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     assert!(found.values(last).iter().zip(&expected[last]).all(|(a, b)| near(a, *b)));
     let stem = (found.values("stem.0.weight").iter().next().unwrap(), expected["stem.0.weight"][0] * 1.5);
     assert!(near(stem.0, stem.1), "{stem:?}");
+
+    // Taken up again, it started from what the file was at the start.
+    let mut longer = TrainTask { output: folder.path().join("longer"), ..task.clone() };
+    longer.training.epochs = 2;
+    fs::create_dir_all(&longer.output).unwrap();
+    let ended = Cell::new(false);
+    let note = &mut |event| ended.set(ended.get() || matches!(event, TrainerEvent::Epoch { .. }));
+    assert!(run(&longer, note, &|| ended.get()).is_err());
+    write(&file, &signature(&timm), &initial_weights(&timm, 78)).unwrap();
+    let resumed = events(&longer).unwrap();
+    assert!(matches!(resumed[0], TrainerEvent::Started { resumed_at: 1.., .. }), "{:?}", resumed[0]);
+    assert_eq!(from(&resumed).unwrap().digest, digest);
 
     timm.backbone = Backbone::Femto;
     write(&file, &signature(&timm), &initial_weights(&timm, 77)).unwrap();

@@ -3,12 +3,12 @@
 use eosfed_proto::v1;
 
 use super::model::{bands, metric_messages, metrics};
-use super::{WireError, at_most, parse, required};
+use super::{WireError, at_most, limited, parse, required, wrong};
 use crate::assignment::{
     BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
     UpdateSubmission,
 };
-use crate::card::Energy;
+use crate::card::{Energy, InitialFile};
 use crate::clock::Timestamp;
 use crate::ids::{AssignmentId, LeaseToken};
 use crate::refusal::Refusal;
@@ -102,6 +102,7 @@ impl TryFrom<v1::SubmitUpdateRequest> for UpdateSubmission {
             metrics: list,
             normalisation,
             energy,
+            initial,
         } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
@@ -112,14 +113,24 @@ impl TryFrom<v1::SubmitUpdateRequest> for UpdateSubmission {
             metrics: metrics(list)?,
             normalisation: bands("normalisation", normalisation)?,
             energy: Energy::try_from(required("energy", energy)?)?,
+            initial: initial.map(InitialFile::try_from).transpose()?,
         })
     }
 }
 
 impl From<UpdateSubmission> for v1::SubmitUpdateRequest {
     fn from(submission: UpdateSubmission) -> Self {
-        let UpdateSubmission { assignment, token, key, weights, samples, metrics, normalisation, energy } =
-            submission;
+        let UpdateSubmission {
+            assignment,
+            token,
+            key,
+            weights,
+            samples,
+            metrics,
+            normalisation,
+            energy,
+            initial,
+        } = submission;
         Self {
             assignment: assignment.to_string(),
             lease_token: token.into(),
@@ -129,7 +140,26 @@ impl From<UpdateSubmission> for v1::SubmitUpdateRequest {
             metrics: metric_messages(metrics),
             normalisation: normalisation.into_iter().map(Into::into).collect(),
             energy: Some(energy.into()),
+            initial: initial.map(Into::into),
         }
+    }
+}
+
+impl TryFrom<v1::InitialFile> for InitialFile {
+    type Error = WireError;
+
+    fn try_from(message: v1::InitialFile) -> Result<Self, WireError> {
+        let v1::InitialFile { file, digest } = message;
+        let initial = Self { file: limited("file", &file)?.to_owned(), digest: parse("digest", &digest)? };
+        initial.check().map_err(|rule| wrong("file", rule))?;
+        Ok(initial)
+    }
+}
+
+impl From<InitialFile> for v1::InitialFile {
+    fn from(initial: InitialFile) -> Self {
+        let InitialFile { file, digest } = initial;
+        Self { file, digest: digest.to_string() }
     }
 }
 

@@ -2,7 +2,7 @@ use eosfed_proto::v1;
 
 use super::*;
 use crate::assignment::*;
-use crate::card::{BandNormalisation, Energy, EnergySource};
+use crate::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use crate::clock::Timestamp;
 use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task};
@@ -72,6 +72,7 @@ fn update() -> UpdateSubmission {
         metrics: [("miou".to_owned(), 0.3)].into(),
         normalisation: normalisation(),
         energy: Energy { kwh: 0.001, source: EnergySource::Estimated },
+        initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
     }
 }
 
@@ -89,6 +90,13 @@ fn assignments_and_updates_survive_the_wire() {
     let message = v1::SubmitEvaluationRequest::from(scores.clone());
     assert_eq!(EvaluationSubmission::try_from(message), Ok(scores));
     assert_eq!(UpdateSubmission::try_from(v1::SubmitUpdateRequest::from(update())), Ok(update()));
+    let plain = UpdateSubmission { initial: None, ..update() };
+    assert_eq!(UpdateSubmission::try_from(v1::SubmitUpdateRequest::from(plain.clone())), Ok(plain));
+    let mut message = v1::SubmitUpdateRequest::from(update());
+    message.initial =
+        Some(v1::InitialFile { file: "../secret".to_owned(), digest: Digest::of(b"i").to_string() });
+    let error = UpdateSubmission::try_from(message).unwrap_err().to_string();
+    assert!(error.contains("`file`") && error.contains("../secret"), "{error}");
 }
 
 fn head() -> HeadOver {

@@ -91,6 +91,9 @@ fn show(known: &Known) {
     let institutions: Vec<_> = from.institutions.iter().map(ToString::to_string).collect();
     println!("  made by        {} in job {} ({})", institutions.join(", "), from.job, from.mode);
     println!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
+    if let Some(initial) = &from.initial {
+        println!("  started from   {} ({})", initial.file, initial.digest);
+    }
     println!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
     for (name, value) in &card.metrics {
         println!("  metric         {name} {value:.4}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eosfed_aggregation::{median, outliers};
 use eosfed_common::assignment::{BandMoments, BlobRef, CurvePoint, LEASE, Lease, Progress};
-use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::plan::Participation;
@@ -47,6 +47,9 @@ pub enum Contribution {
         normalisation: Vec<BandNormalisation>,
         /// Energy spent.
         energy: Energy,
+        /// What the encoder started from, if that was a file of the institution's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initial: Option<InitialFile>,
         /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
         norm: f64,
         /// Index of the round whose weights it started from.

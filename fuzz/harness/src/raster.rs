@@ -3,8 +3,8 @@
 use std::io::Cursor;
 
 use eosfed_data::{
-    GeoReference, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, Raster, read_raster, write_geotiff,
-    write_map,
+    GeoReference, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, Raster, read_labels, read_raster,
+    write_geotiff, write_map,
 };
 use image::{DynamicImage, ImageFormat};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
@@ -32,6 +32,9 @@ pub fn raster(bytes: &[u8]) -> bool {
         }
         corner.map(|values| (values, tiff.bands()))
     });
+    if let Ok(labels) = read_labels(&path, &LIMITS) {
+        assert_eq!(labels.data.len(), labels.width * labels.height * labels.bands);
+    }
     let Ok(raster) = read_raster(&path, &LIMITS) else { return false };
     let Raster { width, height, bands, data, .. } = &raster;
     assert_eq!(data.len(), width * height * bands);

@@ -118,6 +118,8 @@ pub(crate) fn update() -> UpdateSubmission {
         metrics: [("accuracy".to_owned(), 0.5)].into(),
         normalisation: normalisation(),
         energy: serde_json::from_value::<Energy>(json!({ "kwh": 0.25, "source": "estimated" })).unwrap(),
+        initial: serde_json::from_value(json!({ "file": "timm.safetensors", "digest": Digest::of(b"t") }))
+            .unwrap(),
     }
 }
 

@@ -21,6 +21,9 @@ class Ensemble(nn.Module):
 
     ``forward(images, bands)`` takes images ``[N, B, H, W]`` in the data's own units, NaN where there is no data, with the names of
     their bands, and gives four maps of strides 4, 8, 16 and 32. Height and width are multiples of 32.
+
+    Under a head for two dates (``dates`` is 2) images are ``[N, 2, B, H, W]``, the earlier date first. Each date is fused by
+    itself, and the maps of the later one follow those of the earlier one along the channels.
     """
 
     strides = (4, 8, 16, 32)
@@ -33,8 +36,10 @@ class Ensemble(nn.Module):
         normalisations: Sequence[Sequence[Any]],
         sources: Sequence[Sequence[Sequence[str]]] | None,
         composer: Composer,
+        dates: int = 1,
     ) -> None:
         super().__init__()
+        self.dates = dates
         self.encoders = nn.ModuleList(encoders)
         self.specialists = list(cards)
         self.names = list(names)
@@ -53,7 +58,8 @@ class Ensemble(nn.Module):
         """Channels of the four maps."""
         bands = sorted({band for sources in self.needs() for source in sources for band in source})
         with torch.no_grad():
-            return [map.shape[1] for map in self(torch.zeros(1, len(bands), 32, 32), bands)]
+            images = torch.zeros(1, *([self.dates] if self.dates > 1 else []), len(bands), 32, 32)
+            return [map.shape[1] for map in self(images, bands)]
 
     def needs(self) -> list[list[list[str]]]:
         """For each encoder and each of its inputs, the bands of an image that feed it."""
@@ -84,12 +90,20 @@ class Ensemble(nn.Module):
         return torch.nan_to_num(normal, nan=0.0, posinf=0.0, neginf=0.0)
 
     def forward(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
-        if images.dim() != 4 or images.shape[1] != len(bands):
+        inner = [self.dates, len(bands)] if self.dates > 1 else [len(bands)]
+        if images.dim() != len(inner) + 3 or list(images.shape[1:-2]) != inner:
             raise ReleaseError(
-                f"images must be [N, {len(bands)}, H, W] for the bands {', '.join(bands)}, found {list(images.shape)}"
+                f"images must be [N, {', '.join(map(str, inner))}, H, W] for the bands {', '.join(bands)}"
+                f"{' at two dates' if self.dates > 1 else ''}, found {list(images.shape)}"
             )
-        if images.shape[2] % 32 or images.shape[3] % 32:
-            raise ReleaseError(f"height and width must be multiples of 32, found {images.shape[2]}x{images.shape[3]}")
+        if images.shape[-2] % 32 or images.shape[-1] % 32:
+            raise ReleaseError(f"height and width must be multiples of 32, found {images.shape[-2]}x{images.shape[-1]}")
+        if self.dates > 1:
+            return [map.unflatten(0, (-1, self.dates)).flatten(1, 2) for map in self.each(images.flatten(0, 1), bands)]
+        return self.each(images, bands)
+
+    def each(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
+        """The four maps of images of one date, ``[N, B, H, W]``."""
         maps = [list(encoder(self.encoder_input(at, images, bands))) for at, encoder in enumerate(self.encoders)]
         fused: list[Tensor] = self.composer(maps)
         return fused
@@ -149,4 +163,5 @@ def _with_head(folder: Path, cards: Sequence[Card], head: Path, verify: bool) ->
         [[normalisation(band) for band in entry["normalisation"]] for entry in raw["encoders"]],
         [entry["sources"] for entry in raw["encoders"]],
         composer,
+        dates=2 if raw["task"] == "change_detection" else 1,
     )

@@ -31,7 +31,10 @@ class EosFed(nn.Module):
         self.out_channels = self.ensemble.out_channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Four maps of images ``[N, len(bands), H, W]`` in the data's own units."""
+        """Four maps of images ``[N, len(bands), H, W]`` in the data's own units; under a head for two dates
+        ``[N, len(bands), 2, H, W]``, as TerraTorch has time."""
+        if self.ensemble.dates > 1:
+            images = images.transpose(1, 2)
         return self.ensemble(images, self.bands)  # type: ignore[no-any-return]
 
 

@@ -57,6 +57,7 @@ pub fn beginning(names: &[InstitutionName]) -> Change {
             samples: 1,
             seed: 0,
             frozen_at: START,
+            initial: None,
         },
         metrics: BTreeMap::new(),
         energy: Energy::default(),

@@ -286,6 +286,7 @@ impl Site {
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             normalisation: trainee.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
+            initial: None,
         }
     }
 
@@ -338,6 +339,7 @@ impl Site {
             metrics: update.metrics.clone(),
             normalisation: update.normalisation.clone(),
             energy: update.energy,
+            initial: update.initial.clone(),
         };
         match world.call(&self.name, Call::Submit(Box::new(submission)))? {
             Answer::Recorded(at) => Ok(at),

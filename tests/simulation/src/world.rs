@@ -462,6 +462,7 @@ impl Federation {
                 metrics: Default::default(),
                 normalisation: Vec::new(),
                 energy: Default::default(),
+                initial: None,
             })),
             None => Call::Fail(offer.id, token),
         };

@@ -6,7 +6,7 @@ use eosfed_common::model::Task;
 
 use super::{Dataset, Entry, IGNORE, Label, Sample, Scene, Source, Target};
 use crate::error::DataError;
-use crate::raster::{Raster, read_raster};
+use crate::raster::{Raster, read_labels, read_raster};
 
 impl Dataset {
     /// A sample, and what was done to its images that a person should know.
@@ -122,7 +122,9 @@ impl Dataset {
     }
 
     fn target(&self, path: &Path, image: &Path, width: usize, height: usize) -> Result<Target, DataError> {
-        let raster = read_raster(path, &self.limits)?;
+        // A regression's target is what a pixel shows; the number of a colour is no quantity.
+        let read = if self.config.task == Task::Regression { read_raster } else { read_labels };
+        let raster = read(path, &self.limits)?;
         if (raster.width, raster.height, raster.bands) != (width, height, 1) {
             let found = format!(
                 "a mask or target must have one band of {width}x{height} pixels like {}, found `{}` of `{}x{}`",

@@ -31,6 +31,7 @@ fn update() -> Box<Update> {
         metrics: BTreeMap::new(),
         normalisation: Vec::new(),
         energy: Energy::default(),
+        initial: None,
     })
 }
 

@@ -13,12 +13,16 @@ use super::ensemble::{BandsArgument, Format, SplitArgument};
 
 /// Map a whole scene with a trained head.
 ///
-/// Writes a GeoTIFF with the scene's georeference: classes with a colour table, or values. The scene
-/// is gone through in overlapping windows, so its size does not matter.
+/// Writes a GeoTIFF with the scene's georeference and pixels: classes with a colour table, or values.
+/// The scene is gone through in overlapping windows, so its size does not matter.
+///
+/// A head that gives one class to a whole patch maps a scene too: each window is a patch, and a pixel
+/// has the class that the windows around it give on average, the nearer their middle the more.
 ///
 /// Examples:
 ///   eosfed-trainer predict --head heads/all --image scene.tif --sensor sentinel2_l2a --scale 0.0001 --output map.tif
 ///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
+///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --window 64 --overlap 48 --output map.tif
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PredictArguments {
@@ -46,12 +50,14 @@ pub(super) struct PredictArguments {
     /// Pixels with this value have no data.
     #[arg(long, allow_negative_numbers = true)]
     nodata: Option<f64>,
-    /// Side of a window in pixels; a multiple of 32.
-    #[arg(long, default_value_t = 256)]
-    window: usize,
-    /// Pixels that neighbouring windows share and blend.
-    #[arg(long, default_value_t = 64)]
-    overlap: usize,
+    /// Side of a window in pixels; a multiple of 32, or any where the head resizes. Default: 256 for a
+    /// head of pixels; for one of whole patches, say the side of a patch that it was trained on.
+    #[arg(long)]
+    window: Option<usize>,
+    /// Pixels that neighbouring windows share and blend; the more, the finer a map from patches.
+    /// Default: a quarter of the window.
+    #[arg(long)]
+    overlap: Option<usize>,
     /// The map.
     #[arg(long)]
     output: PathBuf,
@@ -131,9 +137,6 @@ enum FilesArgument {
 }
 
 pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> {
-    if let Err(reason) = ensemble::check_window(arguments.window, arguments.overlap) {
-        anyhow::bail!("{reason}");
-    }
     let device = eosfed_trainer::device::set_up(arguments.device.into(), arguments.threads)?;
     let mut images = vec![arguments.images.clone()];
     if !arguments.after.is_empty() {

@@ -22,7 +22,7 @@ pub use export::{ExportFormat, ExportOptions, ExportReport, export_features};
 pub use extract::{Extractor, FeatureBank};
 pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
 pub use joint::train_head;
-pub use predict::{PredictOptions, PredictReport, check_window, predict_scene};
+pub use predict::{PredictOptions, PredictReport, predict_scene};
 pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
 pub use release::{Choice, Release};
 pub use score::{ScoreRow, score};

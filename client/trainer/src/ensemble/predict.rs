@@ -1,13 +1,25 @@
 //! Mapping a whole scene: overlapping windows, blended where they overlap, written tile by tile.
 //!
+//! A head for pixels answers for each pixel of a window, a head for whole patches alike for all of them: then
+//! a pixel's class is what the patches that it lies in say on average.
+//!
 //! The scene is gone through in panels of bounded width, each from top to bottom, and only the rows
 //! that a later window can still change are held. So memory depends on the window and the number of
 //! classes, whatever the size of the scene. Windows on the border of two panels are computed twice.
 
+mod blend;
+mod preview;
+mod scene;
+
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, PutTile, write_map};
-use eosfed_plot::{Picture, palette, ramp, save_picture};
+use blend::{Rows, starts};
+use eosfed_common::head::HeadFile;
+use eosfed_common::model::Task;
+use eosfed_data::{MAP_TILE, MapKind, MapLayout, PutTile, write_map};
+use eosfed_plot::{palette, save_picture};
+use preview::Preview;
+use scene::Scene;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -39,14 +51,60 @@ pub struct PredictOptions {
     pub offset: f64,
     /// Pixels with this value have no data, besides those that the files declare.
     pub nodata: Option<f64>,
-    /// Side of a window in pixels; a multiple of 32.
-    pub window: usize,
-    /// Pixels that neighbouring windows share; less than half a window.
-    pub overlap: usize,
+    /// Side of a window in pixels; `None`: 256 for a head of pixels. A head of patches needs it said.
+    pub window: Option<usize>,
+    /// Pixels that neighbouring windows share; `None`: a quarter of the window.
+    pub overlap: Option<usize>,
     /// The map.
     pub output: PathBuf,
     /// A picture of it, at most 1,024 pixels wide and high.
     pub preview: Option<PathBuf>,
+}
+
+/// How windows lie over a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Windows {
+    side: usize,
+    overlap: usize,
+}
+
+impl Windows {
+    /// What a head needs, checked; or a sentence with the rule and the value found.
+    fn choose(head: &HeadFile, side: Option<usize>, overlap: Option<usize>) -> Result<Self, String> {
+        const USUAL: usize = 256;
+        const MOST: usize = 4096;
+        let dense = head.task.is_dense();
+        if !dense && head.task != Task::Classification {
+            return Err(format!(
+                "a scene is mapped with a head for pixels or for one class a patch, found one for {}",
+                head.task
+            ));
+        }
+        let Some(side) = side.or(dense.then_some(USUAL)) else {
+            return Err("the head gives one class a patch: say with `--window` how many pixels of the scene the side of \
+                        a patch is, as in the imagery that the head was trained on"
+                .to_owned());
+        };
+        // What is resized anyway may have any size.
+        let step = if head.input_size.is_some() { 1 } else { 32 };
+        if !(8..=MOST).contains(&side) || !side.is_multiple_of(step) {
+            let multiple = if step == 1 { "" } else { "a multiple of 32 " };
+            return Err(format!(
+                "a window must be {multiple}between {} and {MOST} pixels wide, found `{side}`",
+                step.max(8)
+            ));
+        }
+        let overlap = overlap.unwrap_or(side / 4);
+        let (most, words) = if dense {
+            ((side - 1) / 2, "less than half the window")
+        } else {
+            (side - 1, "less than the window")
+        };
+        if overlap > most {
+            return Err(format!("the overlap must be {words}, {side}, found `{overlap}`"));
+        }
+        Ok(Self { side, overlap })
+    }
 }
 
 /// What was mapped.
@@ -56,6 +114,8 @@ pub struct PredictReport {
     pub output: PathBuf,
     /// Its width and height in pixels.
     pub size: [usize; 2],
+    /// Side of a window and what neighbours share, in pixels.
+    pub window: [usize; 2],
     /// Windows computed.
     pub windows: usize,
     /// Pixels without data.
@@ -67,7 +127,7 @@ pub struct PredictReport {
 /// Maps a scene. `progress` hears of each window (done, of how many).
 ///
 /// # Errors
-/// If the head is not for pixels, the images do not fit it or each other, a file is damaged, or the
+/// If the head gives no class or value to map, the images do not fit it or each other, a file is damaged, or the
 /// map cannot be written.
 pub fn predict_scene(
     options: &PredictOptions,
@@ -75,10 +135,8 @@ pub fn predict_scene(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<PredictReport, EnsembleError> {
     let head = Downstream::open(&options.head, options.release.as_deref(), device)?;
-    if !head.file.task.is_dense() {
-        let reason = format!("a head for pixels is needed to map a scene, found one for {}", head.file.task);
-        return Err(EnsembleError::file(&options.head, reason));
-    }
+    let windows = Windows::choose(&head.file, options.window, options.overlap)
+        .map_err(|reason| EnsembleError::file(&options.head, reason))?;
     let scene = Scene::open(options, &head)?;
     let classes = head.file.classes.len();
     let kind = match head.file.target {
@@ -88,19 +146,18 @@ pub fn predict_scene(
     let reference = scene.dates[0][0].reference().cloned();
     let layout = MapLayout { width: scene.width, height: scene.height, kind, reference };
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
-    let preview = Preview { every, rows: Vec::new() };
     let mut mapping = Mapping {
         options,
         head: &head,
         scene,
+        windows,
         device,
         counts: vec![0; classes],
         no_data: 0,
         done: 0,
-        preview,
+        preview: Preview::new(every),
     };
     write_map(&options.output, &layout, |put| mapping.run(put, progress))?;
-    let windows = mapping.done;
     if let Some(path) = &options.preview {
         save_picture(path, &mapping.preview.picture(&layout.kind))?;
     }
@@ -108,65 +165,11 @@ pub fn predict_scene(
     Ok(PredictReport {
         output: options.output.clone(),
         size: [layout.width, layout.height],
-        windows,
+        window: [windows.side, windows.overlap],
+        windows: mapping.done,
         no_data: mapping.no_data,
         classes: if head.file.target.is_some() { Vec::new() } else { named.collect() },
     })
-}
-
-/// The opened images.
-struct Scene {
-    dates: Vec<Vec<GeoTiff>>,
-    width: usize,
-    height: usize,
-    /// Positions of the head's bands among the stacked ones.
-    positions: Vec<usize>,
-}
-
-impl Scene {
-    fn open(options: &PredictOptions, head: &Downstream) -> Result<Self, EnsembleError> {
-        let first = &options.images[0][0];
-        let wanted = head.file.task.dates();
-        if options.images.len() != wanted {
-            let reason = format!(
-                "{} needs images of {wanted} date(s), found `{}`",
-                head.file.task,
-                options.images.len()
-            );
-            return Err(EnsembleError::file(first, reason));
-        }
-        let open = |path: &PathBuf| GeoTiff::open(path, &Limits::default());
-        let dates: Vec<Vec<GeoTiff>> = options
-            .images
-            .iter()
-            .map(|stack| stack.iter().map(open).collect())
-            .collect::<Result<_, DataError>>()?;
-        let (width, height) = (dates[0][0].width(), dates[0][0].height());
-        for (stack, paths) in dates.iter().zip(&options.images) {
-            let bands: usize = stack.iter().map(GeoTiff::bands).sum();
-            if bands != options.bands.len() {
-                let reason =
-                    format!("the bands {} are declared, found `{bands}` bands", options.bands.join(", "));
-                return Err(EnsembleError::file(&paths[0], reason));
-            }
-            for (file, path) in stack.iter().zip(paths) {
-                if (file.width(), file.height()) != (width, height)
-                    || file.reference() != dates[0][0].reference()
-                {
-                    let reason = format!("must lie on the same grid as {}", first.display());
-                    return Err(EnsembleError::file(path, reason));
-                }
-            }
-        }
-        let position = |band: &String| {
-            options.bands.iter().position(|there| there == band).ok_or_else(|| {
-                let reason = format!("the head needs band `{band}`; there are {}", options.bands.join(", "));
-                EnsembleError::file(first, reason)
-            })
-        };
-        let positions = head.bands().iter().map(position).collect::<Result<_, _>>()?;
-        Ok(Self { dates, width, height, positions })
-    }
 }
 
 /// A scene on its way through a head.
@@ -174,6 +177,7 @@ struct Mapping<'a> {
     options: &'a PredictOptions,
     head: &'a Downstream,
     scene: Scene,
+    windows: Windows,
     device: Device,
     counts: Vec<u64>,
     no_data: u64,
@@ -181,58 +185,9 @@ struct Mapping<'a> {
     preview: Preview,
 }
 
-/// Every n-th pixel of every n-th row of the map.
-struct Preview {
-    every: usize,
-    rows: Vec<Vec<f32>>,
-}
-
-impl Preview {
-    /// Takes what it shows of a settled row of a panel.
-    fn take(&mut self, row: usize, left: usize, values: &[f32]) {
-        if !row.is_multiple_of(self.every) {
-            return;
-        }
-        let at = row / self.every;
-        if self.rows.len() <= at {
-            self.rows.resize(at + 1, Vec::new());
-        }
-        let first = left.div_ceil(self.every) * self.every - left;
-        self.rows[at].extend(values.iter().skip(first).step_by(self.every));
-    }
-
-    fn picture(&self, kind: &MapKind) -> Picture {
-        const EMPTY: [u8; 3] = [230; 3];
-        let values = || self.rows.iter().flatten().copied();
-        let finite = || values().filter(|value| value.is_finite());
-        let (low, high) = finite().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
-        let colour = |value: f32| match kind {
-            MapKind::Classes(colours) => colours.get(value as usize).copied().unwrap_or(EMPTY),
-            MapKind::Values if value.is_nan() => EMPTY,
-            MapKind::Values => ramp(f64::from((value - low) / (high - low).max(f32::MIN_POSITIVE))),
-        };
-        Picture {
-            width: self.rows.first().map_or(0, Vec::len) as u32,
-            height: self.rows.len() as u32,
-            pixels: values().map(colour).collect(),
-        }
-    }
-}
-
-/// The rows of a panel that windows still add to.
-struct Rows {
-    left: usize,
-    width: usize,
-    /// The first row held.
-    top: usize,
-    channels: usize,
-    /// For each held row, for each pixel: weighted sums of outputs, and of weights.
-    sums: Vec<Vec<f32>>,
-}
-
 impl Mapping<'_> {
     fn run(&mut self, put: PutTile<'_>, progress: &mut dyn FnMut(usize, usize)) -> Result<(), EnsembleError> {
-        let (window, overlap) = (self.options.window, self.options.overlap);
+        let Windows { side: window, overlap } = self.windows;
         let (columns, rows) =
             (starts(self.scene.width, window, overlap), starts(self.scene.height, window, overlap));
         let panels: Vec<usize> = (0..self.scene.width).step_by(PANEL).collect();
@@ -242,10 +197,10 @@ impl Mapping<'_> {
             .map(|panel| columns.iter().filter(|left| inside(**left, *panel)).count())
             .sum::<usize>()
             * rows.len();
-        let outputs = if self.head.file.target.is_some() { 1 } else { self.head.file.classes.len() };
+        let outputs = self.channels();
         for panel in panels {
             let width = PANEL.min(self.scene.width - panel);
-            let mut held = Rows { left: panel, width, top: 0, channels: outputs, sums: Vec::new() };
+            let mut held = Rows::new(panel, width, outputs);
             let mut pending: Vec<Vec<f32>> = Vec::new();
             for (at, top) in rows.iter().enumerate() {
                 for left in columns.iter().filter(|left| inside(**left, panel)) {
@@ -268,35 +223,33 @@ impl Mapping<'_> {
         Ok(())
     }
 
+    /// Numbers that the head gives for each pixel.
+    fn channels(&self) -> usize {
+        if self.head.file.target.is_some() { 1 } else { self.head.file.classes.len() }
+    }
+
     /// Outputs `[channels, window, window]` of one window; NaN in all where there is no data.
     fn window(&mut self, left: usize, top: usize) -> Result<Vec<f32>, EnsembleError> {
-        let side = self.options.window;
-        let (scale, offset) = (self.options.scale as f32, self.options.offset as f32);
-        let nodata = self.options.nodata.map(|value| value as f32);
+        let side = self.windows.side;
         let size = side * side;
-        let mut values = Vec::with_capacity(size * self.scene.positions.len() * self.scene.dates.len());
-        for stack in &mut self.scene.dates {
-            let mut bands = Vec::new();
-            for file in stack {
-                bands.extend(file.window(left, top, side, side)?);
-            }
-            for position in &self.scene.positions {
-                let band = &bands[position * size..(position + 1) * size];
-                let value =
-                    |value: &f32| if Some(*value) == nodata { f32::NAN } else { value * scale + offset };
-                values.extend(band.iter().map(value));
-            }
-        }
+        let values = self.scene.values(left, top, side, self.options)?;
         let missing: Vec<bool> = (0..size)
             .map(|at| values.iter().skip(at).step_by(size).any(|value| !value.is_finite()))
             .collect();
+        if missing.iter().all(|missing| *missing) {
+            return Ok(vec![f32::NAN; size * self.channels()]);
+        }
         let channels = (values.len() / size) as i64;
         let mut images =
             Tensor::from_slice(&values).view([1, channels, side as i64, side as i64]).to_device(self.device);
         if let Some(input) = self.head.file.input_size {
             images = images.upsample_bilinear2d([i64::from(input); 2], false, None, None);
         }
-        let outputs = self.head.forward(&images);
+        let mut outputs = self.head.forward(&images);
+        if !self.head.file.task.is_dense() {
+            // The answer for the patch is that of each of its pixels.
+            outputs = outputs.unsqueeze(-1).unsqueeze(-1);
+        }
         let outputs = outputs.upsample_bilinear2d([side as i64; 2], false, None, None);
         let outputs = match &self.head.file.target {
             Some(target) => outputs * target.scale + target.offset,
@@ -312,8 +265,7 @@ impl Mapping<'_> {
     /// Takes the rows above `until` out as classes or values.
     fn settle(&mut self, held: &mut Rows, until: usize) -> Vec<Vec<f32>> {
         let count = until - held.top;
-        held.top = until;
-        let rows: Vec<Vec<f32>> = held.sums.drain(..count).collect();
+        let rows = held.take(count);
         rows.iter()
             .map(|row| row.chunks_exact(held.channels + 1).map(|pixel| self.decide(pixel)).collect())
             .collect()
@@ -360,79 +312,40 @@ impl Mapping<'_> {
     }
 }
 
-impl Rows {
-    /// Adds a window's outputs, weighed by how far a pixel lies from the window's border.
-    fn add(
-        &mut self,
-        outputs: &[f32],
-        left: usize,
-        top: usize,
-        side: usize,
-        (overlap, height): (usize, usize),
-    ) {
-        let width = self.channels + 1;
-        while self.sums.len() < (top + side).min(height) - self.top {
-            self.sums.push(vec![0.0; self.width * width]);
-        }
-        let ramp = |at: usize| (at + 1).min(side - at).min(overlap + 1) as f32;
-        for y in 0..side.min(height - top) {
-            let row = &mut self.sums[top + y - self.top];
-            let (from, to) = (left.max(self.left), (left + side).min(self.left + self.width));
-            for x in from..to {
-                let at = y * side + (x - left);
-                if outputs[at].is_nan() {
-                    continue;
-                }
-                let weight = ramp(y) * ramp(x - left);
-                let pixel = &mut row[(x - self.left) * width..(x - self.left + 1) * width];
-                let values = outputs[at..].iter().step_by(side * side);
-                pixel
-                    .iter_mut()
-                    .zip(values)
-                    .take(self.channels)
-                    .for_each(|(sum, value)| *sum += weight * value);
-                pixel[self.channels] += weight;
-            }
-        }
-    }
-}
-
-/// Where windows start along one side: evenly, the last one flush with the end.
-fn starts(length: usize, window: usize, overlap: usize) -> Vec<usize> {
-    let last = length.saturating_sub(window);
-    let mut starts: Vec<usize> = (0..last).step_by(window - overlap).collect();
-    starts.push(last);
-    starts
-}
-
-/// Checks the numbers of a command line.
-///
-/// # Errors
-/// A sentence with the rule and the value found.
-pub fn check_window(window: usize, overlap: usize) -> Result<(), String> {
-    if !(32..=4096).contains(&window) || !window.is_multiple_of(32) {
-        return Err(format!(
-            "a window must be a multiple of 32 between 32 and 4096 pixels wide, found `{window}`"
-        ));
-    }
-    if overlap * 2 >= window {
-        return Err(format!("the overlap must be less than half the window, {window}, found `{overlap}`"));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn head(task: &str, input_size: Option<u32>) -> HeadFile {
+        let json = serde_json::json!({
+            "name": "h", "release": 1, "encoders": [], "task": task, "classes": ["a", "b"], "input_size": input_size,
+            "samples": 0, "training": null
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
     #[test]
-    fn windows_cover_a_side_and_never_leave_it() {
-        assert_eq!(starts(100, 64, 16), [0, 36]);
-        assert_eq!(starts(64, 64, 16), [0]);
-        assert_eq!(starts(20, 64, 16), [0]);
-        assert_eq!(starts(160, 64, 16), [0, 48, 96]);
-        assert!(
-            check_window(100, 0).is_err() && check_window(64, 32).is_err() && check_window(64, 31).is_ok()
+    fn windows_are_what_the_head_can_take() {
+        let choose = |task, input, side, overlap| {
+            Windows::choose(&head(task, input), side, overlap).map(|windows| (windows.side, windows.overlap))
+        };
+        let fails = |found: Result<_, String>, words: &str| {
+            let error = found.unwrap_err();
+            assert!(error.contains(words), "{error}");
+        };
+        assert_eq!(choose("segmentation", None, None, None), Ok((256, 64)));
+        assert_eq!(choose("segmentation", None, Some(64), Some(31)), Ok((64, 31)));
+        fails(choose("segmentation", None, Some(64), Some(32)), "less than half the window, 64, found `32`");
+        fails(
+            choose("segmentation", None, Some(100), None),
+            "a multiple of 32 between 32 and 4096 pixels wide, found `100`",
         );
+        // Patches of classes: the side must be said, and may be any where they are resized.
+        fails(choose("classification", None, None, None), "`--window`");
+        assert_eq!(choose("classification", None, Some(64), Some(56)), Ok((64, 56)));
+        assert_eq!(choose("classification", Some(128), Some(120), None), Ok((120, 30)));
+        fails(choose("classification", None, Some(120), None), "found `120`");
+        fails(choose("classification", None, Some(64), Some(64)), "less than the window, 64, found `64`");
+        fails(choose("multilabel", None, Some(64), None), "found one for multilabel");
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::card::InitialFile;
 use eosfed_common::task::TrainTask;
 use eosfed_common::weights::{self, Digest, Signature, Tensors, WeightsError, write_atomically};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub(super) struct Progress {
     pub history: Vec<HistoryEntry>,
     /// Energy spent by earlier processes on this task, in kWh.
     pub energy_kwh: f64,
+    /// What the encoder started from, if that was a file of timm's.
+    #[serde(default)]
+    pub initial: Option<InitialFile>,
 }
 
 /// The digest by which a checkpoint knows its task. Where to compute does not matter.

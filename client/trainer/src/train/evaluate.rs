@@ -65,6 +65,7 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
         normalisation: task.normalisation.clone(),
         metrics: final_metrics(&model.classes, &scores),
         energy: meter.spent(),
+        initial: None,
     });
     Ok(())
 }

@@ -6,18 +6,23 @@
 
 use std::path::Path;
 
+use eosfed_common::card::InitialFile;
 use eosfed_common::model::{ModelSpec, backbone_signature, initial_weights};
-use eosfed_common::weights::{Tensors, WeightsError, WeightsFile};
+use eosfed_common::weights::{Digest, Tensors, WeightsError, WeightsFile};
 
 /// Input channels of the file: red, green, blue.
 const CHANNELS: usize = 3;
 const STEM: &str = "stem.0.weight";
 
-/// The encoder of `path` for the bands of `model`, and a head from `seed`.
+/// The encoder of `path` for the bands of `model`, and a head from `seed`; and which file that was.
 ///
 /// # Errors
 /// If the file cannot be read or does not hold the encoder's tensors for three channels.
-pub(super) fn pretrained(model: &ModelSpec, path: &Path, seed: u64) -> Result<Tensors, WeightsError> {
+pub(super) fn pretrained(
+    model: &ModelSpec,
+    path: &Path,
+    seed: u64,
+) -> Result<(Tensors, InitialFile), WeightsError> {
     let signature = backbone_signature(&model.backbone.shape(), CHANNELS);
     let file = WeightsFile::open(path)?;
     let encoder = file.check_part(&signature)?;
@@ -27,7 +32,9 @@ pub(super) fn pretrained(model: &ModelSpec, path: &Path, seed: u64) -> Result<Te
         let adapted = if name == STEM { adapt(&values, model.bands.len()) } else { values };
         tensors.insert(name.clone(), adapted);
     }
-    Ok(tensors)
+    // Of what was read just now, whatever lies at the path later.
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((tensors, InitialFile { file: name, digest: Digest::of(file.bytes()) }))
 }
 
 /// A convolution `[out, 3, 4, 4]` for another number of input channels, as timm's

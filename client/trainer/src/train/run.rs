@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_common::card::BandNormalisation;
+use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError};
@@ -81,7 +81,7 @@ pub fn run(
     let device = device::set_up(task.device, task.threads)?;
     let Data { training, validation, normalisation, warnings } = load(task, model, device)?;
     let signature = signature(model);
-    let initial = initial(task, model, &signature)?;
+    let (initial, file) = initial(task, model, &signature)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let compute = Compute::choose(task.training.precision, device);
     let network = Network::new(model, &parameters, task.training.drop_path, compute);
@@ -105,6 +105,7 @@ pub fn run(
         validation: validation.as_ref().map_or(0, Prepared::len),
         normalisation,
         warnings,
+        initial: file,
     };
     session.run(&fitting, facts, device, emit, stopped)
 }
@@ -167,11 +168,18 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
     band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
 }
 
-fn initial(task: &TrainTask, model: &ModelSpec, signature: &Signature) -> Result<Tensors, WeightsError> {
+/// The starting weights, and of which file of timm's they are if they are of one.
+fn initial(
+    task: &TrainTask,
+    model: &ModelSpec,
+    signature: &Signature,
+) -> Result<(Tensors, Option<InitialFile>), WeightsError> {
     match &task.initial {
-        InitialWeights::Seed(seed) => Ok(initial_weights(model, *seed)),
-        InitialWeights::File(path) => read(path, signature),
-        InitialWeights::Pretrained { file, seed } => pretrained(model, file, *seed),
+        InitialWeights::Seed(seed) => Ok((initial_weights(model, *seed), None)),
+        InitialWeights::File(path) => Ok((read(path, signature)?, None)),
+        InitialWeights::Pretrained { file, seed } => {
+            pretrained(model, file, *seed).map(|(tensors, file)| (tensors, Some(file)))
+        }
     }
 }
 

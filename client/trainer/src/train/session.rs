@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_common::assignment::MAX_METRICS;
-use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, write_atomically};
 use eosfed_plot::{Series, line_chart};
@@ -31,6 +31,8 @@ pub struct Facts {
     pub normalisation: Vec<BandNormalisation>,
     /// What a person should look at.
     pub warnings: Vec<String>,
+    /// What the encoder started from, if that was a file of timm's.
+    pub initial: Option<InitialFile>,
 }
 
 /// A training, standing where its checkpoint says.
@@ -85,6 +87,10 @@ impl<'a> Session<'a> {
             warnings: facts.warnings,
         });
         let earlier = self.progress.energy_kwh;
+        if self.progress.epoch == 0 {
+            // Resumed, it is the file of the first start that counts, whatever lies there now.
+            self.progress.initial = facts.initial;
+        }
         while self.progress.epoch < epochs {
             let mut tell = |step, loss| emit(TrainerEvent::Progress { step, loss });
             let report = fitting.epoch(self.progress.epoch + 1, &mut self.optimizer, &mut tell, stopped)?;
@@ -108,6 +114,7 @@ impl<'a> Session<'a> {
             normalisation: facts.normalisation,
             metrics,
             energy,
+            initial: self.progress.initial,
         });
         Ok(())
     }
@@ -134,8 +141,15 @@ fn checkpoint_signature(parameters: &Signature) -> Signature {
 
 fn resume(task: &TrainTask, parameters: &Parameters, optimizer: &mut AdamW) -> Progress {
     let digest = checkpoint::task_digest(task);
-    let fresh =
-        Progress { task: digest, epoch: 0, step: 0, best: None, history: Vec::new(), energy_kwh: 0.0 };
+    let fresh = Progress {
+        task: digest,
+        epoch: 0,
+        step: 0,
+        best: None,
+        history: Vec::new(),
+        energy_kwh: 0.0,
+        initial: None,
+    };
     let signature = checkpoint_signature(parameters.signature());
     let Some((progress, tensors)) = checkpoint::load(&task.output, digest, &signature) else { return fresh };
     let named =

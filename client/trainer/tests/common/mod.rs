@@ -153,6 +153,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
                 samples: 1,
                 seed,
                 frozen_at: Timestamp(0),
+                initial: None,
             },
             metrics: BTreeMap::new(),
             energy: Energy::default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance};
+use eosfed_common::card::{BandNormalisation, Card, Energy, InitialFile, Provenance};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::SpecialistPlan;
@@ -20,6 +20,7 @@ struct Frozen {
     samples: u64,
     metrics: BTreeMap<String, f64>,
     energy: Energy,
+    initial: Option<InitialFile>,
 }
 
 impl Job {
@@ -27,8 +28,16 @@ impl Job {
     pub(super) fn freeze_each(&self, round: &Round, now: Timestamp) -> Vec<Card> {
         let freeze = |(name, contribution): (&InstitutionName, &Contribution)| {
             let plan = self.specialist_of(name)?;
-            let Contribution::Update { weights, samples, metrics, normalisation, energy, norm: _, since: _ } =
-                contribution
+            let Contribution::Update {
+                weights,
+                samples,
+                metrics,
+                normalisation,
+                energy,
+                initial,
+                norm: _,
+                since: _,
+            } = contribution
             else {
                 return None;
             };
@@ -40,6 +49,7 @@ impl Job {
                 samples: *samples,
                 metrics: metrics.clone(),
                 energy: *energy,
+                initial: initial.clone(),
             };
             self.card(plan, frozen, now)
         };
@@ -55,7 +65,7 @@ impl Job {
     /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
     /// specialists.
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
-        let Frozen { weights, normalisation: _, institutions, rounds, samples, metrics, energy } =
+        let Frozen { weights, normalisation: _, institutions, rounds, samples, metrics, energy, initial: _ } =
             self.joint(last, weights);
         let mut head = self.head.as_ref()?.head.clone();
         head.samples = usize::try_from(samples).unwrap_or(usize::MAX);
@@ -84,11 +94,13 @@ impl Job {
             samples,
             metrics,
             energy: energy.unwrap_or_default(),
+            initial: None,
         }
     }
 
     fn card(&self, plan: &SpecialistPlan, frozen: Frozen, now: Timestamp) -> Option<Card> {
-        let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy } = frozen;
+        let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy, initial } =
+            frozen;
         Some(Card {
             name: plan.name.clone(),
             version: 0,
@@ -105,6 +117,7 @@ impl Job {
                 samples,
                 seed: self.plan.seed,
                 frozen_at: now,
+                initial,
             },
             metrics,
             energy,

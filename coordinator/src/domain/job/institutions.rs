@@ -75,6 +75,7 @@ impl Job {
             metrics: update.metrics,
             normalisation: update.normalisation,
             energy: update.energy,
+            initial: update.initial,
             norm,
             since: update.assignment.round,
         };

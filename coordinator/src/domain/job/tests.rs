@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
+use eosfed_common::card::InitialFile;
 use eosfed_common::head::HeadFile;
 use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -83,6 +84,20 @@ fn one_shot_freezes_each_specialist_with_a_complete_card() {
     let change = federation().settle(both, NOW).unwrap();
     assert_eq!(change.releases[0].manifest.specialists, change.specialists);
     assert_eq!(change.specialists[0].version, 1);
+}
+
+#[test]
+fn a_card_says_which_file_a_specialist_started_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (job, assignment) = accepted(&job(ONE_SHOT), "west", 1);
+    let (path, blob) = weights(folder.path(), &assignment, 1);
+    let mut first = update(&assignment, &token(1), blob);
+    first.initial = Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"timm's") });
+    let initial = first.initial.clone();
+    let west = job.submit_update(screened(first, &assignment, &path), NOW).unwrap().0;
+    let both = submitted(&west.job, "east", 2);
+    let found: Vec<_> = both.frozen.iter().map(|card| card.provenance.initial.clone()).collect();
+    assert_eq!(found, [None, initial], "of east-nir and west-rgb");
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! A small picture of a map, taken while it is made.
+
+use eosfed_data::MapKind;
+use eosfed_plot::{Picture, ramp};
+
+/// Every n-th pixel of every n-th row of the map.
+pub(super) struct Preview {
+    every: usize,
+    rows: Vec<Vec<f32>>,
+}
+
+impl Preview {
+    /// A picture of every `every`-th pixel.
+    pub(super) const fn new(every: usize) -> Self {
+        Self { every, rows: Vec::new() }
+    }
+
+    /// Takes what it shows of a settled row of a panel.
+    pub(super) fn take(&mut self, row: usize, left: usize, values: &[f32]) {
+        if !row.is_multiple_of(self.every) {
+            return;
+        }
+        let at = row / self.every;
+        if self.rows.len() <= at {
+            self.rows.resize(at + 1, Vec::new());
+        }
+        let first = left.div_ceil(self.every) * self.every - left;
+        self.rows[at].extend(values.iter().skip(first).step_by(self.every));
+    }
+
+    /// What was taken, in the map's colours, or values from dark to light.
+    pub(super) fn picture(&self, kind: &MapKind) -> Picture {
+        const EMPTY: [u8; 3] = [230; 3];
+        let values = || self.rows.iter().flatten().copied();
+        let finite = || values().filter(|value| value.is_finite());
+        let (low, high) = finite().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        let colour = |value: f32| match kind {
+            MapKind::Classes(colours) => colours.get(value as usize).copied().unwrap_or(EMPTY),
+            MapKind::Values if value.is_nan() => EMPTY,
+            MapKind::Values => ramp(f64::from((value - low) / (high - low).max(f32::MIN_POSITIVE))),
+        };
+        Picture {
+            width: self.rows.first().map_or(0, Vec::len) as u32,
+            height: self.rows.len() as u32,
+            pixels: values().map(colour).collect(),
+        }
+    }
+}

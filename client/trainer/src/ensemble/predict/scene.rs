@@ -1,0 +1,93 @@
+//! The images of a scene, read window by window.
+
+use std::path::PathBuf;
+
+use eosfed_data::{DataError, GeoTiff, Limits};
+
+use super::PredictOptions;
+use crate::ensemble::EnsembleError;
+use crate::ensemble::downstream::Downstream;
+
+/// The opened images.
+pub(super) struct Scene {
+    /// Of each date the files whose bands are stacked.
+    pub(super) dates: Vec<Vec<GeoTiff>>,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// Positions of the head's bands among the stacked ones.
+    positions: Vec<usize>,
+}
+
+impl Scene {
+    pub(super) fn open(options: &PredictOptions, head: &Downstream) -> Result<Self, EnsembleError> {
+        let first = &options.images[0][0];
+        let wanted = head.file.task.dates();
+        if options.images.len() != wanted {
+            let reason = format!(
+                "{} needs images of {wanted} date(s), found `{}`",
+                head.file.task,
+                options.images.len()
+            );
+            return Err(EnsembleError::file(first, reason));
+        }
+        let open = |path: &PathBuf| GeoTiff::open(path, &Limits::default());
+        let dates: Vec<Vec<GeoTiff>> = options
+            .images
+            .iter()
+            .map(|stack| stack.iter().map(open).collect())
+            .collect::<Result<_, DataError>>()?;
+        let (width, height) = (dates[0][0].width(), dates[0][0].height());
+        for (stack, paths) in dates.iter().zip(&options.images) {
+            let bands: usize = stack.iter().map(GeoTiff::bands).sum();
+            if bands != options.bands.len() {
+                let reason =
+                    format!("the bands {} are declared, found `{bands}` bands", options.bands.join(", "));
+                return Err(EnsembleError::file(&paths[0], reason));
+            }
+            for (file, path) in stack.iter().zip(paths) {
+                if (file.width(), file.height()) != (width, height)
+                    || file.reference() != dates[0][0].reference()
+                {
+                    let reason = format!("must lie on the same grid as {}", first.display());
+                    return Err(EnsembleError::file(path, reason));
+                }
+            }
+        }
+        let position = |band: &String| {
+            options.bands.iter().position(|there| there == band).ok_or_else(|| {
+                let reason = format!("the head needs band `{band}`; there are {}", options.bands.join(", "));
+                EnsembleError::file(first, reason)
+            })
+        };
+        let positions = head.bands().iter().map(position).collect::<Result<_, _>>()?;
+        Ok(Self { dates, width, height, positions })
+    }
+
+    /// The head's bands of all dates inside a window, `[dates * bands, side, side]`, scaled; NaN where
+    /// there is no data.
+    pub(super) fn values(
+        &mut self,
+        left: usize,
+        top: usize,
+        side: usize,
+        options: &PredictOptions,
+    ) -> Result<Vec<f32>, DataError> {
+        let (scale, offset) = (options.scale as f32, options.offset as f32);
+        let nodata = options.nodata.map(|value| value as f32);
+        let size = side * side;
+        let mut values = Vec::with_capacity(size * self.positions.len() * self.dates.len());
+        for stack in &mut self.dates {
+            let mut bands = Vec::new();
+            for file in stack {
+                bands.extend(file.window(left, top, side, side)?);
+            }
+            for position in &self.positions {
+                let band = &bands[position * size..(position + 1) * size];
+                let value =
+                    |value: &f32| if Some(*value) == nodata { f32::NAN } else { value * scale + offset };
+                values.extend(band.iter().map(value));
+            }
+        }
+        Ok(values)
+    }
+}
