@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test attacks load interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: help demo test attacks fuzz load interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
 	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
 	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
+
+fuzz: ## Fuzz every parser of foreign bytes for ten minutes, with counted memory (FUZZ_SECONDS=60)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --quiet -p eosfed-fuzz-harness -- --nocapture
 
 load: ## Measure a coordinator with 1,000 institutions, of which 200 upload at once (LOAD="--idle 500 --uploading 50")
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
