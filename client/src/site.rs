@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
-use eosfed_common::net::authority::KeyAndCertificate;
+use eosfed_common::net::authority::{BACKDATE, KeyAndCertificate};
 use eosfed_common::net::identity::Identity;
 use eosfed_common::net::meter::Sent;
 use eosfed_common::weights::write_atomically;
@@ -63,10 +63,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Whether less than a third of the certificate's lifetime is left.
+    /// Whether less than a third of the certificate's lifetime from its issue is left.
     #[must_use]
     pub fn due_for_renewal(&self, now: Timestamp) -> bool {
-        self.not_after.since(now) < self.not_after.since(self.not_before) / 3
+        let lifetime = self.not_after.since(self.not_before).saturating_sub(BACKDATE);
+        self.not_after.since(now) < lifetime / 3
     }
 }
 

@@ -14,8 +14,9 @@ use time::OffsetDateTime;
 use super::identity::{Identity, Role};
 use crate::clock::Timestamp;
 
-/// Allowance for clocks that run behind the coordinator's, or are set to another time zone.
-const BACKDATE: Duration = Duration::from_secs(86_400);
+/// How long before it is issued a certificate is valid already: an allowance for clocks that run behind
+/// the coordinator's, or are set to another time zone.
+pub const BACKDATE: Duration = Duration::from_secs(86_400);
 
 /// Why a certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
