@@ -34,7 +34,7 @@ impl Hours {
 fn minute(text: &str) -> Option<u64> {
     let (hours, minutes) = text.trim().split_once(':')?;
     let (hours, minutes): (u64, u64) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    (hours < 24 && minutes < 60).then(|| hours * 60 + minutes)
 }
 
 impl FromStr for Hours {
@@ -88,6 +88,8 @@ mod tests {
         for bad in ["", "22-6", "24:00-01:00", "22:60-01:00", "22:00", "a:b-c:d"] {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
+        // Found by fuzzing: the minutes of so many hours overflowed.
+        assert!("18446744073709551615:00-01:00".parse::<Hours>().is_err());
         assert_eq!("9:05 - 10:00".parse::<Hours>().unwrap().to_string(), "09:05-10:00");
     }
 }
