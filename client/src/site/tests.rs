@@ -32,14 +32,15 @@ fn an_identity_is_kept_and_private() {
 
 #[test]
 fn renewal_is_due_in_the_last_third() {
+    let days = |count: u64| Duration::from_secs(count * 86_400);
     let folder = tempfile::tempdir().unwrap();
     let site = Site::at(folder.path());
-    let (pair, ca) = identity(Duration::from_secs(3000));
+    let (pair, ca) = identity(days(30));
     site.replace_identity(&pair, &ca).unwrap();
     let kept = site.credentials().unwrap();
-    assert!(!kept.due_for_renewal(NOW.plus(Duration::from_secs(1800))));
-    assert!(kept.due_for_renewal(NOW.plus(Duration::from_secs(2100))));
-    assert!(kept.due_for_renewal(NOW.plus(Duration::from_secs(4000))));
+    assert!(!kept.due_for_renewal(NOW.plus(days(18))));
+    assert!(kept.due_for_renewal(NOW.plus(days(21))));
+    assert!(kept.due_for_renewal(NOW.plus(days(40))));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+use super::validity;
 use crate::clock::{Clock as _, SystemClock};
 use crate::refusal::{Reason, Refusal};
 
@@ -76,7 +77,8 @@ pub fn from_status(status: &Status) -> Refusal {
             Code::Ok | Code::Internal | Code::DataLoss => Reason::Internal,
         };
         let said = describe(status);
-        let wrong_clock = super::validity::explain(status, SystemClock.now());
+        let now = SystemClock.now();
+        let wrong_clock = validity::explain(status, now).or_else(|| validity::explain_text(&said, now));
         Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
     })
 }
