@@ -6,6 +6,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::protocol::RELEASE;
+use super::validity;
 use crate::clock::{Clock as _, SystemClock};
 use crate::refusal::{Reason, Refusal};
 
@@ -84,7 +85,8 @@ pub fn from_status(status: &Status) -> Refusal {
             );
             return Refusal::new(reason, message);
         }
-        let wrong_clock = super::validity::explain(status, SystemClock.now());
+        let now = SystemClock.now();
+        let wrong_clock = validity::explain(status, now).or_else(|| validity::explain_text(&said, now));
         Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
     })
 }

@@ -9,6 +9,13 @@ use rustls_pki_types::UnixTime;
 
 use crate::clock::Timestamp;
 
+/// As [`explain`], from what was said of a failure: on a connection that HTTP/2 has taken over, the error
+/// itself is lost and only its text is left.
+pub(super) fn explain_text(said: &str, now: Timestamp) -> Option<String> {
+    let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+    said.contains(&alert.to_string()).then(|| sentence(&alert, now)).flatten()
+}
+
 /// What is wrong with whose clock or certificate, and what to do, if that is why a call has failed.
 pub(super) fn explain(failure: &(dyn Error + 'static), now: Timestamp) -> Option<String> {
     let mut cause = Some(failure);
@@ -82,6 +89,9 @@ mod tests {
         assert!(said(late.into()).unwrap().contains("has expired on 1970-01-01T00:00:05Z"));
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
         assert!(said(alert).unwrap().contains("by the coordinator's clock"));
+        let text = "transport error: connection error: received fatal alert: CertificateExpired";
+        assert!(explain_text(text, Timestamp(0)).unwrap().contains("by the coordinator's clock"));
+        assert_eq!(explain_text("transport error: received fatal alert: UnknownCA", Timestamp(0)), None);
         assert_eq!(said(CertificateError::UnknownIssuer.into()), None);
         assert_eq!(explain(&io::Error::other("no room"), Timestamp(0)), None);
     }

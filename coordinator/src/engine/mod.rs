@@ -254,7 +254,6 @@ impl Handle {
     /// # Errors
     /// As there.
     pub async fn submit_update(&self, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
-        let _place = places::take().await;
         self.run(move |core| core.submit_update(&submission)).await
     }
 

@@ -1,6 +1,7 @@
-//! Places for work that keeps a processor busy over megabytes: hashing an upload, screening an update.
-//! When hundreds of institutions finish together, they do so in turn, and greetings and heartbeats are
-//! answered meanwhile.
+//! Places for work that keeps a processor busy over megabytes and whose caller waits as long as it takes:
+//! hashing an upload. When hundreds of institutions finish together, they do so in turn, and greetings and
+//! heartbeats are answered meanwhile. Not for calls that a client gives up after half a minute, such as
+//! handing in: whoever gives up would lose its place.
 
 use std::num::NonZero;
 use std::sync::LazyLock;
