@@ -80,7 +80,7 @@ impl Windows {
                 head.task
             ));
         }
-        let Some(side) = side.or(dense.then_some(USUAL)) else {
+        let Some(side) = side.or_else(|| dense.then_some(USUAL)) else {
             return Err("the head gives one class a patch: say with `--window` how many pixels of the scene the side of \
                         a patch is, as in the imagery that the head was trained on"
                 .to_owned());
