@@ -70,9 +70,8 @@ impl Coordinator {
         let mut child = serve.spawn()?;
         let pid = child.id().context("the coordinator has ended at once")?;
         let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-        let url = match timeout(START, ready(lines)).await {
-            Ok(Ok(url)) => url,
-            Ok(Err(_)) | Err(_) => bail!("it does not start: {}", log_of(folder.path())),
+        let Ok(Ok(url)) = timeout(START, ready(lines)).await else {
+            bail!("it does not start: {}", log_of(folder.path()))
         };
         let most = Arc::new(Mutex::new(Footprint::default()));
         let looking = tokio::spawn(look(pid, Arc::clone(&most)));
