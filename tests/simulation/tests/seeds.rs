@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,14 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn once(seed: u64, weather: Weather) -> Result<Report, Violation> {
-    run(seed, weather, folder().path())
+    let folder = folder();
+    // A seed that panics is a seed that fails, and the others go on.
+    let done = catch_unwind(AssertUnwindSafe(|| run(seed, weather, folder.path())));
+    done.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(Violation(format!("it panicked: {}", said.unwrap_or("without a word"))))
+    })
 }
 
 fn number(name: &str) -> Option<u64> {
