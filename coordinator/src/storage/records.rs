@@ -18,7 +18,7 @@ pub(super) const TREES: [&str; 4] = ["institutions", "jobs", "specialists", "rel
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// One of [`TREES`].
+    /// One of the store's trees.
     pub tree: String,
     /// Its key there.
     pub key: String,

@@ -8,8 +8,8 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 
 use super::*;
-use crate::domain::Federation;
 use crate::domain::round::Slot;
+use crate::domain::{Federation, ScreenedUpdate};
 use crate::testing::{
     DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
     token, try_submit, update, weights,
@@ -207,6 +207,40 @@ fn late_and_repeated_updates_are_told_apart() {
     assert_eq!(submit(&full, &first, NOW.plus(LEASE)).unwrap().1, at, "the receipt outlives the round");
     let late = eosfed_common::assignment::UpdateSubmission { key: key(6), ..first };
     assert_eq!(submit(&full, &late, NOW).unwrap_err().reason, Reason::RoundClosed);
+}
+
+/// Found by seed 40 of the simulation: asking again forgot what had been set aside, and with it the
+/// receipt that its institution had for it.
+#[test]
+fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
+    let mut federation = Federation::default();
+    federation.merge(enrolled(&["east", "north", "west"]));
+    let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
+    let plan = plan.replace("[rounds]", "[admission]\nnorm_factor = 2.0\n[rounds]");
+    let mut job = submit(&federation, &plan).1.jobs.remove(0);
+    job = job.apply(Event::Prepared(blob("initial")), NOW).unwrap().job;
+    for (seed, institution) in (1..).zip(["east", "north", "west"]) {
+        let (after, assignment) = accepted(&job, institution, seed);
+        job = after.submit_statistics(statistics(&assignment, &token(seed)), NOW).unwrap().0.job;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = None;
+    for (seed, institution, norm) in [(1, "east", 1.0), (2, "north", 1.0), (3, "west", 10.0)] {
+        let (after, assignment) = accepted(&job, institution, seed);
+        let (path, blob) = weights(folder.path(), &assignment, seed);
+        let update = update(&assignment, &token(seed), blob);
+        last = Some((assignment.id.clone(), update.key.clone()));
+        let file = eosfed_aggregation::Operand::open(&path, &assignment.trainee.signature()).unwrap();
+        let rules = &job.plan.admission;
+        let screened = ScreenedUpdate::screen(update, rules, &assignment.trainee, &file, norm).unwrap();
+        job = after.submit_update(screened, NOW).unwrap().0.job;
+    }
+    let (id, key) = last.unwrap();
+    let round = job.collecting().unwrap();
+    let west = &round.participants[&name("west")];
+    assert_eq!((round.attempt, &west.slot), (2, &Slot::Offered), "it is asked again");
+    assert_eq!(west.rejections().map(|one| one.refusal.reason).collect::<Vec<_>>(), [Reason::NormOutlier]);
+    assert_eq!(job.receipt(&id, &key), Some(NOW), "and still knows what it has acknowledged");
 }
 
 #[test]
