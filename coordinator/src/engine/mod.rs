@@ -97,7 +97,7 @@ impl Handle {
     /// Starts what the changed jobs ask to be computed.
     fn dispatch(&self) {
         for id in self.take_changed() {
-            if self.job(&id).is_ok_and(|job| job.task().is_some()) {
+            if self.look_at(&id, |job| job.task().is_some()) == Ok(true) {
                 tokio::spawn(self.clone().compute(id));
             }
         }

@@ -328,7 +328,7 @@ impl Federation {
         let changed = self.sphere.coordinator.with(|core| {
             let jobs = core.take_changed();
             jobs.into_iter()
-                .filter(|id| core.job(id).is_ok_and(|job| job.task().is_some()))
+                .filter(|id| core.look_at(id, |job| job.task().is_some()) == Ok(true))
                 .collect::<Vec<_>>()
         });
         for id in changed.unwrap_or_default() {
@@ -339,7 +339,7 @@ impl Federation {
 
     fn ended(&mut self) -> bool {
         let id = self.job.clone();
-        self.sphere.coordinator.core().is_some_and(|core| core.job(&id).unwrap().has_ended())
+        self.sphere.coordinator.core().is_some_and(|core| core.look_at(&id, Job::has_ended).unwrap())
     }
 
     fn job(&mut self) -> Result<Job, Violation> {

@@ -71,6 +71,14 @@ impl Core {
         self.read(|state| state.job(id).cloned())
     }
 
+    /// What `look` sees in a job, without a copy of it.
+    ///
+    /// # Errors
+    /// If there is none of this id.
+    pub fn look_at<T>(&self, id: &JobId, look: impl FnOnce(&Job) -> T) -> Result<T, Refusal> {
+        self.read(|state| state.job(id).map(look))
+    }
+
     /// What is asked of an institution now.
     #[must_use]
     pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment> {
