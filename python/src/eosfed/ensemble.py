@@ -99,7 +99,9 @@ class Ensemble(nn.Module):
         if images.shape[-2] % 32 or images.shape[-1] % 32:
             raise ReleaseError(f"height and width must be multiples of 32, found {images.shape[-2]}x{images.shape[-1]}")
         if self.dates > 1:
-            return [map.unflatten(0, (-1, self.dates)).flatten(1, 2) for map in self.each(images.flatten(0, 1), bands)]
+            maps = self.each(images.flatten(0, 1), bands)
+            # Both dates' channels side by side.
+            return [map.reshape(-1, self.dates * map.shape[1], *map.shape[2:]) for map in maps]
         return self.each(images, bands)
 
     def each(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
