@@ -1,10 +1,13 @@
 //! `eosfed-client`: an institution's end of a federation. See `eosfed-client --help`.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use eosfed_common::stdout::print_error;
 
 /// Exit code for a wrong command line, as sysexits(3) has it.
 const USAGE: u8 = 64;
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
     match cli.execute() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print_error(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

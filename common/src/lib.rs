@@ -15,6 +15,7 @@ pub mod plan;
 pub mod refusal;
 pub mod settings;
 pub mod stac;
+pub mod stdout;
 pub mod task;
 pub mod telemetry;
 pub mod trainee;

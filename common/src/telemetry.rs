@@ -1,7 +1,7 @@
 //! Logging, set up once at the start of a program: text for people or JSON for machines, always on
 //! standard error so that standard output stays free for results.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -22,12 +22,20 @@ pub enum LogFormat {
 pub fn init(format: LogFormat, default_filter: &str) {
     let asked = std::env::var("EOSFED_LOG").unwrap_or_else(|_| default_filter.to_owned());
     let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
-        eprintln!("EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`");
+        // Nobody may be reading standard error any more.
+        let _ = writeln!(
+            std::io::stderr(),
+            "EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`"
+        );
         EnvFilter::new(default_filter)
     });
     let colours = std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        // Otherwise it complains about a closed standard error on standard error, and panics.
+        .log_internal_errors(false);
     // A second call, as tests make, keeps the first subscriber.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

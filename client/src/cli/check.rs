@@ -10,6 +10,7 @@ use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
 use eosfed_common::net::channel::Way;
 use eosfed_common::net::meter::Meter;
+use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
 
 use super::{runtime, settings, site, trainer_program};
@@ -47,8 +48,8 @@ impl Check {
         let good = findings.iter().all(|(_, finding)| finding.is_ok());
         for (what, finding) in findings {
             match finding {
-                Ok(found) => println!("ok       {what}: {found}"),
-                Err(problem) => println!("problem  {what}: {problem}"),
+                Ok(found) => outln!("ok       {what}: {found}"),
+                Err(problem) => outln!("problem  {what}: {problem}"),
             }
         }
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

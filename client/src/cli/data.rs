@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use eosfed_common::outln;
 use eosfed_data::{CropReport, Dataset, Limits, Summary, Window, crop, crop_mask, quicklook, summarise};
 use indicatif::ProgressBar;
 
@@ -70,11 +71,11 @@ impl Inspect {
         }
         spinner.finish_and_clear();
         match self.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&summary)?),
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&summary)?),
             Output::Text => print_summary(&dataset, &summary),
         }
         if let (Some(path), Output::Text) = (&self.quicklook, self.output) {
-            println!("\nquick-look: {}", path.display());
+            outln!("\nquick-look: {}", path.display());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -92,11 +93,11 @@ fn spinner(message: &'static str) -> ProgressBar {
 
 fn print_summary(dataset: &Dataset, summary: &Summary) {
     let [low, high] = summary.sizes;
-    println!("{}", dataset.path().display());
-    println!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
-    println!("{}\n\n{}", classes(dataset, summary), bands(summary));
+    outln!("{}", dataset.path().display());
+    outln!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
+    outln!("{}\n\n{}", classes(dataset, summary), bands(summary));
     for warning in &summary.warnings {
-        println!("\nwarning: {warning}");
+        outln!("\nwarning: {warning}");
     }
 }
 
@@ -148,5 +149,5 @@ impl Crop {
 
 fn print_crop(report: &CropReport) {
     let Window { width, height, .. } = report.window;
-    println!("{}: {} bands, {width}x{height} pixels", report.output.display(), report.bands);
+    outln!("{}: {} bands, {width}x{height} pixels", report.output.display(), report.bands);
 }

@@ -12,6 +12,7 @@ use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
 use eosfed_common::net::join::JoinToken;
 use eosfed_common::net::proxy::Proxy;
+use eosfed_common::outln;
 
 use super::{runtime, site};
 
@@ -74,7 +75,7 @@ impl Join {
         if site.settings().exists() {
             point(&site, &token.url)?;
             if self.proxy.is_some() && self.proxy != Settings::load(&site.settings())?.proxy {
-                println!("{} has another `proxy`; change it there", site.settings().display());
+                outln!("{} has another `proxy`; change it there", site.settings().display());
             }
         } else {
             let (dataset, proxy) = (dataset.as_deref(), self.proxy.as_deref());
@@ -82,14 +83,14 @@ impl Join {
             site.write("client.toml", settings.as_bytes())?;
         }
         if site.policy().exists() && self.policy.is_none() {
-            println!("{} is kept as it is", site.policy().display());
+            outln!("{} is kept as it is", site.policy().display());
         } else {
             site.write("policy.toml", policy.as_bytes())?;
         }
         let until = site.credentials()?.not_after;
-        println!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
+        outln!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
         let state = site.path().display();
-        println!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
+        outln!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
         Ok(ExitCode::SUCCESS)
     }
 
@@ -120,7 +121,7 @@ fn point(site: &Site, url: &str) -> anyhow::Result<()> {
     let path = site.settings();
     let old = Settings::load(&path)?.coordinator;
     if old == url {
-        println!("{} is kept as it is", path.display());
+        outln!("{} is kept as it is", path.display());
         return Ok(());
     }
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -130,6 +131,6 @@ fn point(site: &Site, url: &str) -> anyhow::Result<()> {
         path.display()
     );
     site.write("client.toml", text.replace(&old, url).as_bytes())?;
-    println!("{} now names {url}, before it named {old}", path.display());
+    outln!("{} now names {url}, before it named {old}", path.display());
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use eosfed_client::policy::{Policy, explain, explain_plan};
 use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::outln;
 use eosfed_common::plan::Plan;
 
 use super::site;
@@ -30,19 +31,19 @@ impl PolicyCommand {
         let Self::Explain { policy, plan } = self;
         let policy = Policy::load(&policy)?;
         for line in explain(&policy) {
-            println!("{line}");
+            outln!("{line}");
         }
         let Some(path) = plan else { return Ok(ExitCode::SUCCESS) };
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let plan = Plan::parse(&text).with_context(|| path.display().to_string())?;
         let mut refused = false;
-        println!();
+        outln!();
         for (what, objections) in explain_plan(&policy, &plan)? {
             refused |= !objections.is_empty();
-            println!("{what}: {}", if objections.is_empty() { "allowed" } else { "refused" });
+            outln!("{what}: {}", if objections.is_empty() { "allowed" } else { "refused" });
             for objection in objections {
-                println!("  - {objection}");
+                outln!("  - {objection}");
             }
         }
         Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -70,7 +71,7 @@ impl Approve {
             bail!("{} is no state folder; `eosfed-client join` makes one", site.path().display());
         }
         site.approve(&job)?;
-        println!("approved {job}; a running daemon sees it within seconds");
+        outln!("approved {job}; a running daemon sees it within seconds");
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use eosfed_client::daemon::{JOURNAL, State};
 use eosfed_client::site::Site;
+use eosfed_common::outln;
 use serde_json::{Value, json};
 
 use super::{Output, site};
@@ -26,8 +27,8 @@ impl Status {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let report = report(&site(&self.state)?)?;
         match self.output {
-            Output::Json => println!("{report:#}"),
-            Output::Text => println!("{}", table(&report)),
+            Output::Json => outln!("{report:#}"),
+            Output::Text => outln!("{}", table(&report)),
         }
         Ok(ExitCode::SUCCESS)
     }

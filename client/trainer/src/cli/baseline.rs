@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use eosfed_common::outln;
 use eosfed_trainer::train::baselines;
 
 use super::ensemble::{Format, SplitArgument};
@@ -33,18 +34,15 @@ pub(super) fn baseline(arguments: &BaselineArguments) -> anyhow::Result<ExitCode
     let split = arguments.split.into();
     let report = baselines(&arguments.data, split, arguments.input_size, &|| raised(&flag))?;
     if matches!(arguments.format, Format::Json) {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        outln!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
-        "{}, learned from {} samples, scored on {}",
-        report.task, report.training_samples, report.samples
-    );
+    outln!("{}, learned from {} samples, scored on {}", report.task, report.training_samples, report.samples);
     for baseline in &report.baselines {
         let main = report.task.main_metric();
         let others = baseline.metrics.iter().filter(|(name, _)| *name != main);
         let others: Vec<_> = others.map(|(name, value)| format!("{name} {value:.3}")).collect();
-        println!("  {main} {:.3}  {} ({})", baseline.metrics[main], baseline.name, others.join(", "));
+        outln!("  {main} {:.3}  {} ({})", baseline.metrics[main], baseline.name, others.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Selection};
+use eosfed_common::outln;
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_trainer::ensemble::{
@@ -386,15 +387,15 @@ pub(super) fn fit(arguments: &FitArguments) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     match arguments.format {
         Format::Table => print_fit(&report, ensemble::selects(&options.composition)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_fit(report: &FitReport, selects: bool) {
-    report.notes.iter().for_each(|note| println!("note: {note}"));
+    report.notes.iter().for_each(|note| outln!("note: {note}"));
     let loss = report.loss.map_or_else(|| "nothing learned".to_owned(), |loss| format!("loss {loss:.4}"));
-    println!(
+    outln!(
         "{}: {} parameters learned on {} samples over {}, {loss}",
         report.head.display(),
         report.parameters,
@@ -404,7 +405,7 @@ fn print_fit(report: &FitReport, selects: bool) {
     if let (true, Some(weights)) = (selects, &report.weights) {
         let mut order: Vec<_> = report.encoders.iter().zip(weights).collect();
         order.sort_by(|a, b| b.1.total_cmp(a.1));
-        order.iter().for_each(|(encoder, weight)| println!("  {weight:6.3}  {encoder}"));
+        order.iter().for_each(|(encoder, weight)| outln!("  {weight:6.3}  {encoder}"));
     }
 }
 
@@ -418,8 +419,8 @@ pub(super) fn score(arguments: &ScoreArguments) -> anyhow::Result<ExitCode> {
     let rows = rows?;
     ensemble::report(&rows, &on.data, split, output)?;
     match on.format {
-        Format::Table => println!("{}", ensemble::table(&rows)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
+        Format::Table => outln!("{}", ensemble::table(&rows)),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&rows)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -449,8 +450,8 @@ fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
     std::fs::write(output.join("ablation.json"), &json)?;
     ensemble::ablation_chart(&report, &output.join("ablation.png"))?;
     match on.format {
-        Format::Table => println!("{}", ablation_table(&report)),
-        Format::Json => println!("{json}"),
+        Format::Table => outln!("{}", ablation_table(&report)),
+        Format::Json => outln!("{json}"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -488,8 +489,8 @@ fn prune(arguments: &PruneArguments) -> anyhow::Result<ExitCode> {
     let flag = stop_flag()?;
     let report = ensemble::prune(&options, device, &|| raised(&flag))?;
     match on.format {
-        Format::Table => println!("{}", prune_table(&report)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Table => outln!("{}", prune_table(&report)),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&report)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -520,24 +521,24 @@ fn explain(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&arguments.data, &Limits::default())?;
     let config = dataset.config();
     let bands = config.named_bands();
-    println!("the data have the bands {}", config.bands.join(", "));
+    outln!("the data have the bands {}", config.bands.join(", "));
     let mut usable = true;
     for card in release.cards(&arguments.encoders)? {
         let one = Choice::Named(vec![card.name.clone()]);
         match release.choose(&one, &bands, arguments.bands.into(), &[]) {
             Ok((encoders, words)) => {
                 let takes = encoders.iter().map(|encoder| sources(&encoder.sources)).collect::<Vec<_>>();
-                println!(
+                outln!(
                     "{}: wants {}; gets {}",
                     card.name,
                     card.model.bands.join(", "),
                     takes.join(" and, again, ")
                 );
-                words.iter().for_each(|said| println!("  {said}"));
+                words.iter().for_each(|said| outln!("  {said}"));
             }
             Err(error) => {
                 usable = false;
-                println!("{}: cannot be used: {error}", card.name);
+                outln!("{}: cannot be used: {error}", card.name);
             }
         }
     }

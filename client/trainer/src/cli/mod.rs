@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use eosfed_common::outln;
+use eosfed_common::stdout::print_error;
 use eosfed_common::task::{DeviceChoice, exit_code};
 use eosfed_common::telemetry::{self, LogFormat};
 
@@ -108,7 +110,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print_error(format_args!("{error:#}"));
             ExitCode::from(exit_code::FAILED as u8)
         }
     }
@@ -117,7 +119,7 @@ pub(crate) fn main() -> ExitCode {
 fn explain_device(choice: DeviceChoice) -> anyhow::Result<ExitCode> {
     let cuda = tch::Cuda::is_available();
     let (device, why) = eosfed_trainer::device::choose(choice, cuda)?;
-    println!("{}: {why}", eosfed_trainer::device::name(device));
+    outln!("{}: {why}", eosfed_trainer::device::name(device));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use eosfed_common::bands::Sensor;
+use eosfed_common::outln;
 use eosfed_trainer::ensemble::{self, Choice, ExportFormat, ExportOptions, PredictOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -159,17 +160,17 @@ pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> 
     let report = ensemble::predict_scene(&options, device, &mut |done, count| advance(&bar, done, count))?;
     bar.finish_and_clear();
     if matches!(arguments.format, Format::Json) {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        outln!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);
     }
     let [width, height] = report.size;
-    println!("{}: {width}x{height} pixels in {} windows", report.output.display(), report.windows);
+    outln!("{}: {width}x{height} pixels in {} windows", report.output.display(), report.windows);
     let all = (width * height) as f64;
     for (class, pixels) in &report.classes {
-        println!("  {:5.1} %  {class}", *pixels as f64 * 100.0 / all);
+        outln!("  {:5.1} %  {class}", *pixels as f64 * 100.0 / all);
     }
     if report.no_data > 0 {
-        println!("  {:5.1} %  no data", report.no_data as f64 * 100.0 / all);
+        outln!("  {:5.1} %  no data", report.no_data as f64 * 100.0 / all);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -203,15 +204,15 @@ pub(super) fn features(arguments: &FeaturesArguments) -> anyhow::Result<ExitCode
     let bar = bar("computing", "samples")?;
     let report = ensemble::export_features(&options, device, &mut |done, count| advance(&bar, done, count))?;
     bar.finish_and_clear();
-    report.notes.iter().for_each(|note| println!("note: {note}"));
-    println!(
+    report.notes.iter().for_each(|note| outln!("note: {note}"));
+    outln!(
         "{}: {} samples over {}",
         arguments.output.display(),
         report.keys.len(),
         report.encoders.join(" + ")
     );
     for (name, shape) in &report.tensors {
-        println!("  {name}: {shape:?}");
+        outln!("  {name}: {shape:?}");
     }
     Ok(ExitCode::SUCCESS)
 }

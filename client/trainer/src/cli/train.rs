@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use eosfed_common::stdout::print_error;
 use eosfed_common::task::{TrainTask, TrainerEvent, exit_code};
 use eosfed_common::trainee::Trainee;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
@@ -20,7 +21,7 @@ fn read_task<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<Opt
     match serde_json::from_slice(&json) {
         Ok(task) => Ok(Some(task)),
         Err(error) => {
-            eprintln!("error: {}: not {what}: {error}", path.display());
+            print_error(format_args!("{}: not {what}: {error}", path.display()));
             Ok(None)
         }
     }

@@ -1,0 +1,63 @@
+//! Results on standard output, and errors on standard error. A reader that closes its end of the pipe
+//! early, as `eosfed-client status | head -1` does, ends the program quietly. `println!` panics there.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Write};
+
+/// Exit code of a program whose reader has closed the pipe: 128 and the number of SIGPIPE, as a shell
+/// reports a program that the signal has ended.
+pub const CLOSED_PIPE: i32 = 141;
+
+/// Prints a line to standard output. Takes the arguments of `println!`.
+#[macro_export]
+macro_rules! outln {
+    () => { $crate::stdout::print(format_args!("\n")) };
+    ($($argument:tt)*) => { $crate::stdout::print(format_args!("{}\n", format_args!($($argument)*))) };
+}
+
+/// Writes text to standard output. When that fails, this ends the program: with [`CLOSED_PIPE`] if
+/// nobody reads any more, otherwise with code 1 and a sentence on standard error.
+pub fn print(text: fmt::Arguments<'_>) {
+    if let Some(code) = failure(&mut io::stdout().lock(), text) {
+        std::process::exit(code);
+    }
+}
+
+/// Writes `error: TEXT` to standard error. A reader that has gone is no reason to fail twice.
+pub fn print_error(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+/// Writes text; gives the exit code to end with when it cannot be written.
+fn failure(out: &mut impl Write, text: fmt::Arguments<'_>) -> Option<i32> {
+    let error = out.write_fmt(text).and_then(|()| out.flush()).err()?;
+    if error.kind() == ErrorKind::BrokenPipe {
+        return Some(CLOSED_PIPE);
+    }
+    print_error(format_args!("cannot write to standard output: {error}"));
+    Some(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fails(ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_from_a_full_disk() {
+        assert_eq!(failure(&mut Vec::new(), format_args!("fine")), None);
+        assert_eq!(failure(&mut Fails(ErrorKind::BrokenPipe), format_args!("lost")), Some(CLOSED_PIPE));
+        assert_eq!(failure(&mut Fails(ErrorKind::StorageFull), format_args!("lost")), Some(1));
+    }
+}
