@@ -1,5 +1,7 @@
-//! Which part a sample belongs to: decided by a digest of the seed and the sample's key, so the
-//! same data set gives the same division on every machine and in whatever order files are found.
+//! The parts of a data set. A digest of the seed and of a sample's key decides, so the same data set is
+//! divided the same way on every machine and in whatever order its files are found.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -34,22 +36,35 @@ impl Split {
 
     /// The part of the sample, or group of samples, named `key`.
     pub(crate) fn of(key: &str, config: &SplitConfig) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(config.seed.to_le_bytes());
-        hasher.update(key.as_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        // 53 bits are all that a double holds exactly.
-        let share = (u64::from_le_bytes(first) >> 11) as f64 / (1_u64 << 53) as f64;
-        if share < config.test {
-            Self::Test
-        } else if share < config.test + config.validation {
-            Self::Validation
-        } else {
-            Self::Train
+        Self::at(draw(key, config.seed), config)
+    }
+
+    /// The part that a number from 0 to 1 falls into.
+    pub(crate) fn at(draw: f64, config: &SplitConfig) -> Self {
+        Self::ALL.into_iter().find(|part| part.interval(config).contains(&draw)).unwrap_or(Self::Train)
+    }
+
+    /// The numbers from 0 to 1 that belong to the part; as wide as the part's share.
+    pub(crate) fn interval(self, config: &SplitConfig) -> Range<f64> {
+        let trained = config.test + config.validation;
+        match self {
+            Self::Test => 0.0..config.test,
+            Self::Validation => config.test..trained,
+            Self::Train => trained..1.0,
         }
     }
+}
+
+/// A number from 0 to 1 that follows from a key and a seed.
+pub(crate) fn draw(key: &str, seed: u64) -> f64 {
+    let mut hasher = Sha256::new();
+    hasher.update(seed.to_le_bytes());
+    hasher.update(key.as_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    // A double holds 53 bits exactly.
+    (u64::from_le_bytes(first) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

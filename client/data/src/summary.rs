@@ -43,7 +43,7 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         bands: Vec::new(),
         band_check: None,
         sizes: [[usize::MAX; 2], [0; 2]],
-        warnings: Vec::new(),
+        warnings: dataset.notes().to_vec(),
     };
     for split in Split::ALL {
         summary.samples.insert(split.name().to_owned(), dataset.len(split));

@@ -89,7 +89,7 @@ fn split(config: &DatasetConfig, report: &mut Report) {
     report.rule(validation + test <= 1.0, "split", "at most 1 in all", validation + test);
     let scenes = matches!(config.layout, Layout::Scenes { .. });
     report.rule(
-        by == SplitBy::Digest || scenes,
+        by != Some(SplitBy::Location) || scenes,
         "split.by",
         "`digest` unless the layout is `scenes`",
         "location",
@@ -108,6 +108,9 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
         Layout::Scenes { images, after, masks, tile, stride } => {
             report.rule(task.is_dense(), "task", "one of pixels for scenes", task);
             report.rule(!images.is_empty(), "layout.images", "at least one file", "none");
+            let unique: BTreeSet<_> = images.iter().collect();
+            let all = images.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+            report.rule(unique.len() == images.len(), "layout.images", "without repetition", all);
             let as_many = format!("{} files, one an image", images.len());
             report.rule(images.len() == masks.len(), "layout.masks", &as_many, masks.len());
             let after_rule = after.len() == if needs_after { images.len() } else { 0 };

@@ -15,13 +15,14 @@ pub use layout::{Layout, OneOrMany, Where};
 use crate::error::DataError;
 
 /// What decides to which part a sample belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitBy {
-    /// Each sample, or group of samples, by a digest of its key.
-    #[default]
+    /// A digest of the key of each sample, or of each group of samples. Refused for scenes in which
+    /// tiles of one part then overlap tiles of another.
     Digest,
-    /// Blocks of neighbouring tiles together, so that overlapping tiles never part (scenes).
+    /// The place of a tile in its scene: neighbouring tiles go to one part, and tiles that reach into
+    /// another part are left out, so that no two parts share a pixel (scenes).
     Location,
 }
 
@@ -29,9 +30,8 @@ pub enum SplitBy {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
-    /// What decides.
-    #[serde(default)]
-    pub by: SplitBy,
+    /// What decides; default: `location` for scenes, `digest` for everything else.
+    pub by: Option<SplitBy>,
     /// Share of the validation part.
     pub validation: f64,
     /// Share of the test part.
@@ -44,7 +44,7 @@ pub struct SplitConfig {
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { by: SplitBy::Digest, validation: 0.2, test: 0.0, seed: 0 }
+        Self { by: None, validation: 0.2, test: 0.0, seed: 0 }
     }
 }
 
@@ -126,6 +126,13 @@ impl DatasetConfig {
                 name.clone_into(band);
             }
         }
+    }
+
+    /// What decides to which part a sample belongs: as declared, else what suits the layout.
+    #[must_use]
+    pub fn split_by(&self) -> SplitBy {
+        let scenes = matches!(self.layout, Layout::Scenes { .. });
+        self.split.by.unwrap_or(if scenes { SplitBy::Location } else { SplitBy::Digest })
     }
 
     /// The bands in the order of the files, with what they see: as declared, else as known by name.

@@ -5,37 +5,38 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Dataset, Entry, IGNORE, Item, Label, Scene, Source, Target};
-use crate::config::{Layout, OneOrMany, SplitBy, Where};
+use super::tiles::{Tiling, tile};
+use super::{Dataset, Entry, Item, Label, Source};
+use crate::config::{Layout, OneOrMany, Where};
 use crate::error::DataError;
 use crate::files;
-use crate::raster::Raster;
 use crate::split::Split;
 
-/// Side of a block that the split by location keeps together, in tiles.
-const BLOCK: usize = 2;
-
-/// How images are cut.
-#[derive(Debug, Clone, Copy)]
-struct Tiling {
-    side: usize,
-    stride: usize,
+/// What a data set is made of.
+pub(super) struct Found {
+    /// The samples.
+    pub(super) entries: Vec<Entry>,
+    /// What is wrong with each file that could not be read.
+    pub(super) broken: Vec<String>,
+    /// What a person should know of the division into parts.
+    pub(super) notes: Vec<String>,
 }
 
-impl Tiling {
-    fn new(tile: u32, stride: Option<u32>) -> Self {
-        Self { side: tile as usize, stride: stride.unwrap_or(tile) as usize }
+impl Found {
+    /// Samples of which nothing is to be said.
+    pub(super) const fn all(entries: Vec<Entry>) -> Self {
+        Self { entries, broken: Vec::new(), notes: Vec::new() }
     }
 }
 
 impl Dataset {
-    /// The samples, and what is wrong with each file that could not be read.
-    pub(super) fn find(&self) -> Result<(Vec<Entry>, Vec<String>), DataError> {
+    /// The samples, in an order that does not depend on the file system.
+    pub(super) fn find(&self) -> Result<Found, DataError> {
         let base = self.path.parent().unwrap_or_else(|| Path::new("."));
         match &self.config.layout {
             Layout::Folders { root, index, place } => {
                 let items = self.folders(&base.join(root), index.as_deref(), place.as_ref())?;
-                Ok((items.into_iter().map(whole).collect(), Vec::new()))
+                Ok(Found::all(items.into_iter().map(whole).collect()))
             }
             Layout::Pairs { images, after, masks, tile, stride } => {
                 let items = self.pairs(base, images, after.as_ref(), &base.join(masks))?;
@@ -46,15 +47,14 @@ impl Dataset {
                 self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
             }
             Layout::Scenes { images, after, masks, tile, stride } => {
-                let tiling = Tiling::new(*tile, *stride);
-                let mut entries = Vec::new();
+                let mut scenes = Vec::new();
                 for (at, (image, mask)) in images.iter().zip(masks).enumerate() {
                     let dates = std::iter::once(image).chain(after.get(at));
                     let paths: Vec<_> = dates.map(|path| vec![base.join(path)]).collect();
                     let scene = Arc::new(self.scene(&paths, &Label::Raster(base.join(mask)))?);
-                    self.cut(&image.to_string_lossy(), &scene, tiling, None, &mut entries);
+                    scenes.push((image.to_string_lossy().into_owned(), scene));
                 }
-                Ok((entries, Vec::new()))
+                self.divide(&scenes, Tiling::new(*tile, *stride))
             }
         }
     }
@@ -96,94 +96,28 @@ impl Dataset {
         Ok(files::matching(&folders, masks)?.into_iter().map(item).collect())
     }
 
-    fn whole_or_cut(
-        &self,
-        items: Vec<Item>,
-        tiling: Option<Tiling>,
-    ) -> Result<(Vec<Entry>, Vec<String>), DataError> {
-        let Some(tiling) = tiling else { return Ok((items.into_iter().map(whole).collect(), Vec::new())) };
+    fn whole_or_cut(&self, items: Vec<Item>, tiling: Option<Tiling>) -> Result<Found, DataError> {
+        let Some(tiling) = tiling else { return Ok(Found::all(items.into_iter().map(whole).collect())) };
         let scenes: Vec<_> = items.par_iter().map(|item| self.scene(&item.images, &item.label)).collect();
         let (mut entries, mut broken) = (Vec::new(), Vec::new());
         for (item, scene) in items.iter().zip(scenes) {
             match scene {
                 // All tiles of an image stay in one part.
-                Ok(scene) => self.cut(&item.key, &Arc::new(scene), tiling, Some(item.part), &mut entries),
+                Ok(scene) => {
+                    let scene = Arc::new(scene);
+                    let mut corners = self.usable(&scene, tiling);
+                    corners.retain(|corner| tiling.takes(item.part, *corner));
+                    let tile = |corner| tile(&item.key, item.part, &scene, corner, tiling);
+                    entries.extend(corners.into_iter().map(tile));
+                }
                 Err(error) => broken.push(error.to_string()),
             }
         }
         self.tolerable(&broken, items.len())?;
-        Ok((entries, broken))
-    }
-
-    /// Tiles with at least one labelled pixel, and one with data in every band. Parts other than the training part get no tiles that
-    /// overlap each other, and with the split by location none that overlap another part's.
-    fn cut(
-        &self,
-        name: &str,
-        scene: &Arc<Scene>,
-        Tiling { side, stride }: Tiling,
-        part: Option<Split>,
-        entries: &mut Vec<Entry>,
-    ) {
-        let Raster { width, height, .. } = scene.dates[0];
-        for top in (0..(height + 1).saturating_sub(side)).step_by(stride) {
-            for left in (0..(width + 1).saturating_sub(side)).step_by(stride) {
-                let key = format!("{name}@{left},{top}");
-                let own = || self.tile_split(name, &key, left, top, side);
-                let Some(split) = part.or_else(own) else { continue };
-                let aligned = left % side == 0 && top % side == 0;
-                if !(aligned || split == Split::Train) {
-                    continue;
-                }
-                if scene.labelled(left, top, side) && self.has_data(scene, left, top, side) {
-                    let source = Source::Tile { scene: Arc::clone(scene), left, top, side };
-                    entries.push(Entry { key, split, source });
-                }
-            }
-        }
-    }
-
-    /// Whether any pixel of the square has data in every band.
-    fn has_data(&self, scene: &Scene, left: usize, top: usize, side: usize) -> bool {
-        let width = scene.dates[0].width;
-        let nodata = self.config.nodata.map(|value| value as f32);
-        let valid = |at: usize| {
-            let mut bands =
-                scene.dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band)[at]));
-            bands.all(|value| value.is_finite() && Some(value) != nodata)
-        };
-        (top..top + side).flat_map(|y| (left..left + side).map(move |x| y * width + x)).any(valid)
-    }
-
-    fn tile_split(&self, name: &str, key: &str, left: usize, top: usize, side: usize) -> Option<Split> {
-        let config = &self.config.split;
-        if config.by == SplitBy::Digest {
-            return Some(Split::of(key, config));
-        }
-        let block = side * BLOCK;
-        let of = |x: usize, y: usize| Split::of(&format!("{name}#{},{}", x / block, y / block), config);
-        let (right, bottom) = (left + side - 1, top + side - 1);
-        let split = of(left, top);
-        [of(right, top), of(left, bottom), of(right, bottom)]
-            .iter()
-            .all(|other| *other == split)
-            .then_some(split)
+        Ok(Found { broken, ..Found::all(entries) })
     }
 }
 
 fn whole(Item { key, part, images, label }: Item) -> Entry {
     Entry { key, split: part, source: Source::Files { images, label } }
-}
-
-impl Scene {
-    /// Whether any pixel of the square has a label.
-    fn labelled(&self, left: usize, top: usize, side: usize) -> bool {
-        let width = self.dates[0].width;
-        let row = |row: usize| (top + row) * width + left;
-        (0..side).map(row).any(|start| match &self.target {
-            Target::Mask(mask) => mask[start..start + side].iter().any(|class| *class != IGNORE),
-            Target::Values(values) => values[start..start + side].iter().any(|value| value.is_finite()),
-            Target::Class(_) | Target::Classes(_) => true,
-        })
-    }
 }

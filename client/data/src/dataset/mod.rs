@@ -4,15 +4,20 @@
 //! memory, bounded by [`Limits`]; other images are read when they are asked for, in parallel, in an
 //! order that is always the same.
 
+mod divide;
 mod find;
+mod location;
+mod overlap;
 mod read;
 mod table;
+mod tiles;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use eosfed_common::model::Task;
+use find::Found;
 use rayon::prelude::*;
 
 use crate::bandcheck::{BandReport, Scaling, check_bands};
@@ -107,6 +112,8 @@ pub struct Dataset {
     entries: Vec<Entry>,
     /// Files that could not be read when it was opened.
     broken: Vec<String>,
+    /// What a person should know of its division into parts.
+    notes: Vec<String>,
 }
 
 impl Dataset {
@@ -117,8 +124,18 @@ impl Dataset {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let path = if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() };
         let config = DatasetConfig::load(&path)?;
-        let mut dataset = Self { path, config, limits: *limits, entries: Vec::new(), broken: Vec::new() };
-        (dataset.entries, dataset.broken) = dataset.find()?;
+        let mut dataset = Self {
+            path,
+            config,
+            limits: *limits,
+            entries: Vec::new(),
+            broken: Vec::new(),
+            notes: Vec::new(),
+        };
+        let Found { entries, broken, notes } = dataset.find()?;
+        dataset.entries = entries;
+        dataset.broken = broken;
+        dataset.notes = notes;
         if dataset.entries.is_empty() {
             return Err(DataError::unfit(&dataset.path, "the data set has no samples"));
         }
@@ -135,6 +152,12 @@ impl Dataset {
     #[must_use]
     pub const fn config(&self) -> &DatasetConfig {
         &self.config
+    }
+
+    /// What a person should know of its division into parts.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Number of samples in a part.

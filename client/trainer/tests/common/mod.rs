@@ -45,7 +45,7 @@ pub(crate) fn scene(folder: &Path, phase: usize, split: &str) -> PathBuf {
     write(folder, "mask.tif", 1, pixels().map(|(x, y)| class(x, y, phase) as f32).collect());
     let text = format!(
         "task = \"segmentation\"\nbands = [\"red\", \"nir\"]\nclasses = [\"dark\", \"light\"]\nmask_values = [0, 1]\n\
-         [layout]\nkind = \"scenes\"\nimages = [\"image.tif\"]\nmasks = [\"mask.tif\"]\ntile = 32\n[split]\n{split}\n"
+         [layout]\nkind = \"scenes\"\nimages = [\"image.tif\"]\nmasks = [\"mask.tif\"]\ntile = 32\n[split]\nby = \"digest\"\n{split}\n"
     );
     let path = folder.join("dataset.toml");
     fs::write(&path, text).unwrap();

@@ -1,0 +1,99 @@
+//! Cutting scenes into square tiles: where tiles begin, and which of them are of use.
+
+use std::sync::Arc;
+
+use super::{Dataset, Entry, IGNORE, Scene, Source, Target};
+use crate::raster::Raster;
+use crate::split::Split;
+
+/// How images are cut.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiling {
+    /// Side of a tile in pixels.
+    pub(super) side: usize,
+    /// Distance between the corners of neighbouring tiles in pixels.
+    pub(super) stride: usize,
+}
+
+impl Tiling {
+    pub(super) fn new(tile: u32, stride: Option<u32>) -> Self {
+        Self { side: tile as usize, stride: stride.unwrap_or(tile) as usize }
+    }
+
+    /// Upper left corners of all tiles that lie inside and that some part takes, row by row.
+    fn corners(self, width: usize, height: usize) -> Vec<Corner> {
+        let every = |distance: usize| {
+            let along = move |length: usize| (0..(length + 1).saturating_sub(self.side)).step_by(distance);
+            along(height).flat_map(move |top| along(width).map(move |left| Corner { top, left }))
+        };
+        let mut corners: Vec<Corner> = every(self.stride).collect();
+        if !self.side.is_multiple_of(self.stride) {
+            corners.extend(every(self.side));
+            corners.sort_unstable();
+            corners.dedup();
+        }
+        corners
+    }
+
+    /// Whether the part takes the tile. Training tiles lie `stride` apart. The others lie side by side, so
+    /// that no pixel counts twice.
+    pub(super) fn takes(self, part: Split, corner: Corner) -> bool {
+        let distance = if part == Split::Train { self.stride } else { self.side };
+        corner.left.is_multiple_of(distance) && corner.top.is_multiple_of(distance)
+    }
+}
+
+/// The upper left pixel of a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Corner {
+    pub(super) top: usize,
+    pub(super) left: usize,
+}
+
+/// A tile's name within the data set.
+pub(super) fn key(scene: &str, Corner { left, top }: Corner) -> String {
+    format!("{scene}@{left},{top}")
+}
+
+/// A tile of a scene as a sample.
+pub(super) fn tile(name: &str, split: Split, scene: &Arc<Scene>, corner: Corner, tiling: Tiling) -> Entry {
+    let Corner { left, top } = corner;
+    let source = Source::Tile { scene: Arc::clone(scene), left, top, side: tiling.side };
+    Entry { key: key(name, corner), split, source }
+}
+
+impl Dataset {
+    /// Tiles with at least one labelled pixel and at least one pixel that has data in every band.
+    pub(super) fn usable(&self, scene: &Scene, tiling: Tiling) -> Vec<Corner> {
+        let Raster { width, height, .. } = scene.dates[0];
+        let usable = |corner: &Corner| {
+            scene.labelled(*corner, tiling.side) && self.has_data(scene, *corner, tiling.side)
+        };
+        tiling.corners(width, height).into_iter().filter(usable).collect()
+    }
+
+    /// Whether any pixel of the square has data in every band.
+    fn has_data(&self, scene: &Scene, Corner { left, top }: Corner, side: usize) -> bool {
+        let width = scene.dates[0].width;
+        let nodata = self.config.nodata.map(|value| value as f32);
+        let valid = |at: usize| {
+            let mut bands =
+                scene.dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band)[at]));
+            bands.all(|value| value.is_finite() && Some(value) != nodata)
+        };
+        (top..top + side).flat_map(|y| (left..left + side).map(move |x| y * width + x)).any(valid)
+    }
+}
+
+impl Scene {
+    /// Whether any pixel of the square has a label.
+    fn labelled(&self, Corner { left, top }: Corner, side: usize) -> bool {
+        let width = self.dates[0].width;
+        let row = |row: usize| (top + row) * width + left;
+        (0..side).map(row).any(|start| match &self.target {
+            Target::Mask(mask) => mask[start..start + side].iter().any(|class| *class != IGNORE),
+            Target::Values(values) => values[start..start + side].iter().any(|value| value.is_finite()),
+            Target::Class(_) | Target::Classes(_) => true,
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! Which pixels the parts of a data set share: none, whatever the scene and however its tiles overlap.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use eosfed_data::{DataError, Dataset, Limits, Raster, Split, summarise, write_geotiff};
+
+/// A scene in which each pixel has a value of its own, from `first` on.
+fn scene(folder: &Path, name: &str, width: usize, height: usize, first: usize) {
+    let raster = |data| Raster { width, height, bands: 1, data, reference: None };
+    let size = width * height;
+    let pixels = (first..first + size).map(|at| at as f32).collect();
+    write_geotiff(&folder.join(format!("{name}.tif")), &raster(pixels)).unwrap();
+    let labels = (0..size).map(|at| (at % 2) as f32).collect();
+    write_geotiff(&folder.join(format!("{name}-mask.tif")), &raster(labels)).unwrap();
+}
+
+/// Opens scenes with these names under `tile`, `stride` and the lines of `[split]`.
+fn open(folder: &Path, names: &[&str], tiling: [usize; 2], split: &str) -> Result<Dataset, DataError> {
+    let files =
+        |end: &str| names.iter().map(|name| format!("\"{name}{end}.tif\"")).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"even\", \"odd\"]\n[layout]\nkind = \"scenes\"\n\
+         images = [{}]\nmasks = [{}]\ntile = {}\nstride = {}\n[split]\n{split}\n",
+        files(""),
+        files("-mask"),
+        tiling[0],
+        tiling[1]
+    );
+    std::fs::write(folder.join("dataset.toml"), text).unwrap();
+    Dataset::open(folder, &Limits::default())
+}
+
+/// The pixels that a part shows, by their values, and how many it shows with repetition.
+fn pixels(dataset: &Dataset, part: Split) -> (BTreeSet<u32>, usize) {
+    if dataset.is_empty(part) {
+        return (BTreeSet::new(), 0);
+    }
+    let samples = dataset.load(part, &["red".to_owned()]).unwrap().samples;
+    let shown = || samples.iter().flat_map(|sample| &sample.image).map(|value| *value as u32);
+    (shown().collect(), shown().count())
+}
+
+/// Holds that no two parts share a pixel, and that tiles for validation and test show none twice.
+fn assert_disjoint(dataset: &Dataset, what: &str) {
+    let parts = Split::ALL.map(|part| pixels(dataset, part));
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let shared = parts[one].0.intersection(&parts[other].0).count();
+        let names = [one, other].map(|part| Split::ALL[part].name());
+        assert_eq!(shared, 0, "{what}: {} and {} share pixels", names[0], names[1]);
+    }
+    for held_back in [1, 2] {
+        assert_eq!(parts[held_back].0.len(), parts[held_back].1, "{what}: no pixel counts twice");
+    }
+}
+
+#[test]
+fn scenes_are_split_by_location_when_nothing_else_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    scene(folder.path(), "a", 160, 160, 0);
+    let dataset = open(folder.path(), &["a"], [32, 8], "validation = 0.2").unwrap();
+    assert!(!dataset.is_empty(Split::Train) && !dataset.is_empty(Split::Validation));
+    assert_disjoint(&dataset, "tiles of 32 at a distance of 8");
+}
+
+#[test]
+fn a_split_by_digest_of_overlapping_tiles_is_refused_with_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    scene(folder.path(), "a", 160, 160, 0);
+    let digest =
+        |tiling, split: &str| open(folder.path(), &["a"], tiling, &format!("by = \"digest\"\n{split}"));
+    let said = digest([32, 8], "validation = 0.2\ntest = 0.2").err().unwrap().to_string();
+    let dataset = digest([32, 32], "validation = 0.2\ntest = 0.2").unwrap();
+    // The tiles that lie side by side are the same in both, and each overlaps a training tile.
+    for part in [Split::Validation, Split::Test] {
+        let count = dataset.len(part);
+        let found = format!("{count} of {count} {} tiles", part.name());
+        assert!(count > 0 && said.contains(&found), "{found}: {said}");
+    }
+    for words in ["dataset.toml", "`tile = 32`", "`stride = 8`", "`by = \"location\"`", "`stride = 32`"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // Without a part that is held back, nothing can leak.
+    assert!(digest([32, 8], "validation = 0.0").is_ok());
+    assert!(digest([32, 8], "validation = 0.0\ntest = 1.0").is_ok());
+}
+
+#[test]
+fn no_two_parts_share_a_pixel_in_scenes_of_any_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = [(16, 32), (32, 32), (33, 47), (48, 16), (50, 50), (64, 40), (80, 80)];
+    for (width, height) in sizes {
+        scene(folder.path(), "a", width, height, 0);
+        for stride in [1, 3, 8, 16] {
+            for seed in 0..6 {
+                let split = format!("validation = 0.3\nseed = {seed}");
+                let dataset = open(folder.path(), &["a"], [16, stride], &split).unwrap();
+                let what = format!("{width}x{height}, stride {stride}, seed {seed}");
+                assert_disjoint(&dataset, &what);
+                for part in [Split::Train, Split::Validation] {
+                    assert!(!dataset.is_empty(part), "{what}: the {} part is empty", part.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn three_parts_are_found_in_a_scene_of_three_tiles() {
+    let folder = tempfile::tempdir().unwrap();
+    scene(folder.path(), "a", 48, 16, 0);
+    for seed in 0..20 {
+        let split = format!("validation = 0.2\ntest = 0.2\nseed = {seed}");
+        let dataset = open(folder.path(), &["a"], [16, 8], &split).unwrap();
+        assert_disjoint(&dataset, &split);
+        assert!(Split::ALL.iter().all(|part| !dataset.is_empty(*part)), "{split}");
+    }
+}
+
+#[test]
+fn a_scene_too_small_for_two_parts_is_named_in_the_summary() {
+    let folder = tempfile::tempdir().unwrap();
+    // All tiles of 16 pixels overlap each other.
+    scene(folder.path(), "a", 24, 24, 0);
+    let dataset = open(folder.path(), &["a"], [16, 4], "validation = 0.2\nseed = 1").unwrap();
+    assert_disjoint(&dataset, "24x24");
+    assert!(dataset.len(Split::Train) > 0 && dataset.is_empty(Split::Validation));
+    let warnings = summarise(&dataset).unwrap().warnings;
+    assert!(warnings.iter().any(|text| text.contains("validation part is empty: the scenes are too small")));
+    // A second scene has room for it.
+    scene(folder.path(), "b", 24, 24, 24 * 24);
+    let dataset = open(folder.path(), &["a", "b"], [16, 4], "validation = 0.2\nseed = 1").unwrap();
+    assert_disjoint(&dataset, "two scenes");
+    assert!(dataset.len(Split::Train) > 0 && dataset.len(Split::Validation) > 0);
+}
+
+#[test]
+fn a_scene_is_listed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    scene(folder.path(), "a", 64, 64, 0);
+    let error = open(folder.path(), &["a", "a"], [16, 16], "validation = 0.2").err().unwrap().to_string();
+    assert!(error.contains("`layout.images`") && error.contains("a.tif, a.tif"), "{error}");
+}
