@@ -16,7 +16,7 @@ WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LI
 # PyTorch and timm for `make interop`; made once.
 INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
-PROGRAMS := -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
+PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
 .PHONY: help demo test attacks fuzz load interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
@@ -44,7 +44,7 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 	  "$(INTEROP)/bin/pip" install --quiet torch==2.13.0 timm==1.0.31 safetensors==0.8.0 \
 	    numpy tifffile pytest mypy ruff stac-model==0.7.0 "pystac[validation]==1.15.2" terratorch==1.2.11; }
 	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
-	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-common stac_items -- --ignored > /dev/null; \
+	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-cli stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"
 	bins="$$(realpath "$(TARGET)")/debug"; cd python && EOSFED_BIN_DIR="$$bins" "$(INTEROP)/bin/pytest" -q
 

@@ -10,16 +10,16 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
-use eosfed_common::net::channel::{ChannelError, Transport, Way, open_by};
-use eosfed_common::net::meter::Meter;
-use eosfed_common::net::protocol::{PROTOCOL, RELEASE, agree};
-use eosfed_common::net::status::from_status;
-use eosfed_common::net::transfer;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::wire::{Heartbeat, WireError};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_transport::channel::{ChannelError, Transport, Way, open_by};
+use eosfed_transport::meter::Meter;
+use eosfed_transport::protocol::{PROTOCOL, RELEASE, agree};
+use eosfed_transport::status::from_status;
+use eosfed_transport::transfer;
+use eosfed_transport::wire::{Heartbeat, Wire as _, WireError};
 
 use crate::site::Credentials;
 
@@ -44,7 +44,7 @@ impl Offers {
         let (mut assignments, mut unknown) = (Vec::new(), Vec::new());
         for offer in offers {
             let id = offer.id.parse::<AssignmentId>();
-            match (Assignment::try_from(offer), id) {
+            match (Assignment::from_message(offer), id) {
                 (Ok(assignment), _) => assignments.push(assignment),
                 (Err(error), Ok(id)) => {
                     let message = format!(
@@ -193,19 +193,19 @@ impl Coordinator for GrpcCoordinator {
     async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {
         let request = v1::AcceptRequest { assignment: id.to_string() };
         let lease = answer(PATIENCE, self.participant().accept(request)).await?;
-        Lease::try_from(lease).map_err(|error| unreadable(&error))
+        Lease::from_message(lease).map_err(|error| unreadable(&error))
     }
 
     async fn decline(&self, id: &AssignmentId, why: Refusal) -> Result<(), Refusal> {
-        let request = v1::RefuseRequest { assignment: id.to_string(), refusal: Some(why.into()) };
+        let request = v1::RefuseRequest { assignment: id.to_string(), refusal: Some(why.into_message()) };
         let v1::RefuseResponse {} = answer(PATIENCE, self.participant().refuse(request)).await?;
         Ok(())
     }
 
     async fn heartbeat(&self, beat: Heartbeat) -> Result<Directive, Refusal> {
-        let request = v1::HeartbeatRequest::from(beat);
+        let request = beat.into_message();
         let response = answer(PATIENCE, self.participant().heartbeat(request)).await?;
-        Directive::try_from(response).map_err(|error| unreadable(&error))
+        Directive::from_message(response).map_err(|error| unreadable(&error))
     }
 
     async fn download(&self, blob: BlobRef, path: &Path) -> Result<(), Refusal> {
@@ -217,21 +217,21 @@ impl Coordinator for GrpcCoordinator {
     }
 
     async fn submit_update(&self, update: UpdateSubmission) -> Result<Timestamp, Refusal> {
-        let request = v1::SubmitUpdateRequest::from(update);
+        let request = update.into_message();
         let v1::SubmitResponse { recorded_at } =
             answer(PATIENCE, self.participant().submit_update(request)).await?;
         Ok(Timestamp(recorded_at))
     }
 
     async fn submit_statistics(&self, statistics: StatisticsSubmission) -> Result<Timestamp, Refusal> {
-        let request = v1::SubmitStatisticsRequest::from(statistics);
+        let request = statistics.into_message();
         let v1::SubmitResponse { recorded_at } =
             answer(PATIENCE, self.participant().submit_statistics(request)).await?;
         Ok(Timestamp(recorded_at))
     }
 
     async fn submit_evaluation(&self, scores: EvaluationSubmission) -> Result<Timestamp, Refusal> {
-        let request = v1::SubmitEvaluationRequest::from(scores);
+        let request = scores.into_message();
         let v1::SubmitResponse { recorded_at } =
             answer(PATIENCE, self.participant().submit_evaluation(request)).await?;
         Ok(Timestamp(recorded_at))
@@ -239,7 +239,7 @@ impl Coordinator for GrpcCoordinator {
 
     async fn report_failure(&self, id: &AssignmentId, token: &LeaseToken, why: &str) -> Result<(), Refusal> {
         // The refusal's conversion is where a text is cut to the length that the wire allows.
-        let v1::Refusal { reason: _, message } = Refusal::new(Reason::Internal, why).into();
+        let v1::Refusal { reason: _, message } = Refusal::new(Reason::Internal, why).into_message();
         let (assignment, lease_token) = (id.to_string(), token.to_string());
         let request = v1::ReportFailureRequest { assignment, lease_token, message };
         let v1::ReportFailureResponse {} =

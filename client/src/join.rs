@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use eosfed_common::net::authority::{AuthorityError, KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::channel::{ChannelError, Way, open_by};
-use eosfed_common::net::join::JoinToken;
-use eosfed_common::net::meter::Meter;
-use eosfed_common::net::proxy::{Proxy, ProxyError};
-use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+use eosfed_transport::channel::{ChannelError, Way, open_by};
+use eosfed_transport::join::JoinToken;
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest, KeyError};
+use eosfed_transport::meter::Meter;
+use eosfed_transport::proxy::{Proxy, ProxyError};
+use eosfed_transport::status::from_status;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum JoinError {
     /// No key could be made.
     #[error(transparent)]
-    Key(#[from] AuthorityError),
+    Key(#[from] KeyError),
     /// The address or the authority in the token cannot be used.
     #[error(transparent)]
     Channel(#[from] ChannelError),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Backbone;
-use eosfed_common::net::proxy::{Proxy, ProxyError};
 use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::telemetry::LogFormat;
+use eosfed_transport::proxy::{Proxy, ProxyError};
 use serde::{Deserialize, Serialize};
 
 /// The commented file that `join` starts from.

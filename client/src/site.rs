@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
-use eosfed_common::net::authority::{BACKDATE, KeyAndCertificate};
-use eosfed_common::net::identity::Identity;
-use eosfed_common::net::meter::Sent;
+use eosfed_common::traffic::ByteCounts;
 use eosfed_common::weights::write_atomically;
+use eosfed_transport::identity::Identity;
+use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -204,7 +204,7 @@ impl Site {
     ///
     /// # Errors
     /// If the file holds something else.
-    pub fn sent(&self) -> Result<Sent, SiteError> {
+    pub fn sent(&self) -> Result<ByteCounts, SiteError> {
         Ok(self.read_json("sent.json")?.unwrap_or_default())
     }
 
@@ -212,7 +212,7 @@ impl Site {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn record_sent(&self, sent: &Sent) -> Result<(), SiteError> {
+    pub fn record_sent(&self, sent: &ByteCounts) -> Result<(), SiteError> {
         self.write_json("sent.json", sent)
     }
 

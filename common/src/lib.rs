@@ -1,5 +1,6 @@
 //! What every EoS-Fed program must agree on, byte for byte: identifiers, time, plans, models,
-//! weights, cards, the trainer's task and events and, behind the feature `net`, the wire and TLS.
+//! weights, cards, and the trainer's task and events. What speaks to the network is in
+//! `eosfed-transport`.
 //!
 //! A thing is admitted here only when at least two programs need it to mean the same.
 
@@ -14,14 +15,10 @@ pub mod model;
 pub mod plan;
 pub mod refusal;
 pub mod settings;
-pub mod stac;
 pub mod stdout;
 pub mod task;
 pub mod telemetry;
+pub mod traffic;
 pub mod trainee;
+pub mod view;
 pub mod weights;
-
-#[cfg(feature = "net")]
-pub mod net;
-#[cfg(feature = "net")]
-pub mod wire;

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::tls::Authority;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::net::authority::{Authority, KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::identity::{Identity, Role};
 use eosfed_common::weights::write_atomically;
+use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::operator::IdentityFolder;
 
-use crate::identity::IdentityFolder;
 use crate::settings::{StateFolder, filled_in};
 
 /// How long the operator's certificate is valid.

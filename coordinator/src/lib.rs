@@ -2,20 +2,20 @@
 //! and cuts ensemble releases. Never links libtorch.
 //!
 //! ```text
-//! grpc, cli -> engine -> domain
-//!              engine -> storage -> domain
+//! grpc -> engine -> domain
+//!         engine -> storage -> domain
 //! ```
 
 pub mod backup;
-pub mod cli;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
-pub mod identity;
 pub mod init;
+pub mod open_files;
 pub mod serve;
 pub mod settings;
 pub mod storage;
+pub mod tls;
 
 #[cfg(test)]
 mod testing;

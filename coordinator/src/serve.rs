@@ -6,20 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::Authority;
+use crate::tls::ServerTls;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
-use eosfed_common::net::acceptor::ServerTls;
-use eosfed_common::net::authority::{Authority, KeyAndCertificate};
 use eosfed_common::weights::write_atomically;
+use eosfed_transport::keys::KeyAndCertificate;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
 
 use crate::engine::{Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
-use crate::identity::IdentityFolder;
 use crate::settings::{Settings, StateFolder};
 use crate::storage::{FileBlobs, SledStore};
+use eosfed_transport::operator::IdentityFolder;
 
 /// The server's certificate lives shortly and is made anew while serving.
 const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
@@ -83,7 +84,7 @@ impl Coordinator {
             .with_context(|| format!("cannot write {}", state.address().display()))?;
         // The operator's tools on this machine find the coordinator also on a port of its own choice.
         if settings.public_url.is_none() && state.operator().exists() {
-            IdentityFolder(state.operator()).point(&url)?;
+            IdentityFolder(state.operator()).set_url(&url)?;
         }
         let context = Context {
             engine: engine.clone(),

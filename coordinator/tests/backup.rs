@@ -15,8 +15,6 @@ use eosfed_common::assignment::{Assignment, BlobRef, UpdateSubmission};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::ids::{IdempotencyKey, LeaseToken};
-use eosfed_common::net::channel::Transport;
-use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::write;
 use eosfed_coordinator::backup::{Backup, Tell, backup, restore};
@@ -25,6 +23,9 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
 use server::{PLAN, Server};
 
 const QUIET: Tell<'static> = &|_, _| {};
@@ -53,7 +54,7 @@ async fn at_work(west: Transport) -> (Assignment, LeaseToken) {
     let mut participant = ParticipantClient::new(west);
     let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
     let offers = participant.poll(poll).await.unwrap().into_inner().assignments;
-    let offer = Assignment::try_from(offers.into_iter().next().unwrap()).unwrap();
+    let offer = Assignment::from_message(offers.into_iter().next().unwrap()).unwrap();
     let accept = v1::AcceptRequest { assignment: offer.id.to_string() };
     let lease = participant.accept(accept).await.unwrap().into_inner();
     (offer, lease.lease_token.parse().unwrap())
@@ -82,7 +83,7 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: Lease
         energy: Energy::default(),
         initial: None,
     };
-    ParticipantClient::new(west).submit_update(v1::SubmitUpdateRequest::from(update)).await.unwrap();
+    ParticipantClient::new(west).submit_update(update.into_message()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,11 @@ use std::fs;
 use std::path::Path;
 
 /// Each layer, and the layers of this crate that it may name.
-const RULE: [(&str, &[&str]); 5] = [
+const RULE: [(&str, &[&str]); 4] = [
     ("domain", &["domain"]),
     ("storage", &["domain", "storage"]),
     ("engine", &["domain", "engine", "storage"]),
-    ("grpc", &["domain", "engine", "grpc", "storage"]),
-    ("cli", &["cli", "domain", "identity"]),
+    ("grpc", &["domain", "engine", "grpc", "storage", "tls"]),
 ];
 
 /// What only a shell may name: the core is given time, randomness and bytes.

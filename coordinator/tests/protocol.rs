@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
@@ -17,6 +16,8 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 use server::{KEY, PLAN, Server};
 use tonic::Code;
@@ -144,7 +145,7 @@ async fn what_is_no_model_is_not_kept() {
         assignment,
         lease_token: lease.lease_token,
         idempotency_key: KEY.to_owned(),
-        weights: Some(blob.into()),
+        weights: Some(blob.into_message()),
         samples: 3,
         metrics: Vec::new(),
         normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],

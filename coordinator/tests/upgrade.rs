@@ -52,7 +52,7 @@ fn lasting(federation: &Federation) -> Vec<String> {
 
 #[test]
 fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
-    eosfed_common::net::install_crypto_provider();
+    eosfed_transport::install_crypto_provider();
     let folder = tempfile::tempdir().unwrap();
     let mut expected = Federation::default();
     expected.merge(read_lines(RECORDS.as_bytes(), 1).unwrap());

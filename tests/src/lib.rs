@@ -41,7 +41,7 @@ pub fn programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("EOSFED_BIN_DIR") {
         return folder.into();
     }
-    let packages = ["eosfed-coordinator", "eosfed-client", "eosfed-trainer", "eosfed-load"];
+    let packages = ["eosfed-cli", "eosfed-coordinator", "eosfed-client", "eosfed-trainer", "eosfed-load"];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(project()).args(["build", "--message-format=json"]);

@@ -7,17 +7,17 @@ use anyhow::Context as _;
 use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
-use eosfed_common::net::authority::{KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::channel::{Transport, open};
-use eosfed_common::net::meter::Meter;
-use eosfed_common::net::status::from_status;
-use eosfed_common::net::transfer;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::wire::Heartbeat;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_transport::channel::{Transport, open};
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::meter::Meter;
+use eosfed_transport::status::from_status;
+use eosfed_transport::transfer;
+use eosfed_transport::wire::{Heartbeat, Wire as _};
 use tonic::{Response, Status};
 
 /// How long the coordinator may hold back an answer to a poll, as the daemon asks.
@@ -108,7 +108,7 @@ impl Institution {
     pub(crate) async fn accept(&self, assignment: Assignment) -> anyhow::Result<Held> {
         let request = v1::AcceptRequest { assignment: assignment.id.to_string() };
         let lease = answer(self.participant().accept(request).await)?;
-        Ok(Held { assignment, lease: Lease::try_from(lease)? })
+        Ok(Held { assignment, lease: Lease::from_message(lease)? })
     }
 
     /// Sends signs of life, for ever.
@@ -116,7 +116,7 @@ impl Institution {
         for step in 1.. {
             let progress = Progress { step, steps: 1_000_000, points: Vec::new() };
             let (assignment, token) = (held.assignment.id.clone(), held.lease.token.clone());
-            let beat = v1::HeartbeatRequest::from(Heartbeat { assignment, token, progress });
+            let beat = Heartbeat { assignment, token, progress }.into_message();
             if let Err(refusal) = answer(self.participant().heartbeat(beat).await) {
                 return refusal;
             }
@@ -147,7 +147,7 @@ impl Institution {
             initial: None,
         };
         let started = Instant::now();
-        answer(self.participant().submit_update(v1::SubmitUpdateRequest::from(submission)).await)?;
+        answer(self.participant().submit_update(submission.into_message()).await)?;
         Ok(started.elapsed())
     }
 }

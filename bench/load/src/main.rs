@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Load one coordinator with many institutions and measure what it takes.
 #[derive(Debug, Parser)]
@@ -44,7 +45,7 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    eosfed_common::net::install_crypto_provider();
+    eosfed_transport::install_crypto_provider();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,6 +55,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// Raises the limit of open files as far as this process may, and gives it.
+fn raise_open_files() -> std::io::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     anyhow::ensure!(
         arguments.uploading <= arguments.idle,
@@ -61,7 +69,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.idle,
         arguments.uploading
     );
-    let may_open = eosfed_common::net::limits::raise_open_files().context("cannot ask for open files")?;
+    let may_open = raise_open_files().context("cannot ask for open files")?;
     anyhow::ensure!(
         may_open > u64::from(arguments.idle) + 200,
         "{} connections need more open files than the {may_open} that this process may have; see `ulimit -Hn`",

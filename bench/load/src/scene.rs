@@ -9,14 +9,14 @@ use anyhow::{Context as _, ensure};
 use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
-use eosfed_common::net::channel::{Transport, open};
-use eosfed_common::net::meter::Meter;
 use eosfed_common::plan::Plan;
 use eosfed_common::refusal::Reason;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Digest, write};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::{Transport, open};
+use eosfed_transport::meter::Meter;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::coordinator::Coordinator;
 use crate::institution::{Enrolled, Institution, answer, enrol};
 use crate::report::{Report, seconds};
+use eosfed_transport::wire::Wire as _;
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
@@ -208,7 +209,7 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
         let Some(message) = assignments.into_iter().next().filter(|_| !offered) else { continue };
         offered = true;
         // Nobody listens any more once everybody has been asked.
-        let _ = offers.send((institution.clone(), Assignment::try_from(message)?, SystemClock.now()));
+        let _ = offers.send((institution.clone(), Assignment::from_message(message)?, SystemClock.now()));
     }
 }
 

@@ -8,10 +8,10 @@ use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::policy::Policy;
 use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
-use eosfed_common::net::channel::Way;
-use eosfed_common::net::meter::Meter;
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
+use eosfed_transport::channel::Way;
+use eosfed_transport::meter::Meter;
 
 use super::{runtime, settings, site, trainer_program};
 

@@ -10,9 +10,9 @@ use eosfed_client::join::enroll;
 use eosfed_client::policy::{self, Policy};
 use eosfed_client::settings::Settings;
 use eosfed_client::site::Site;
-use eosfed_common::net::join::JoinToken;
-use eosfed_common::net::proxy::Proxy;
 use eosfed_common::outln;
+use eosfed_transport::join::JoinToken;
+use eosfed_transport::proxy::Proxy;
 
 use super::{runtime, site};
 

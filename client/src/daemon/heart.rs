@@ -8,7 +8,7 @@ use std::time::Duration;
 use eosfed_common::assignment::{CurvePoint, Directive, MAX_METRICS, MAX_POINTS, Progress};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::wire::Heartbeat;
+use eosfed_transport::wire::Heartbeat;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;

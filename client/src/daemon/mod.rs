@@ -23,11 +23,12 @@ use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::clock::Clock;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::model::Backbone;
-use eosfed_common::net::authority::{AuthorityError, KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::meter::{Meter, Sent};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::settings::SettingsError;
 use eosfed_common::task::DeviceChoice;
+use eosfed_common::traffic::ByteCounts;
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest, KeyError};
+use eosfed_transport::meter::Meter;
 use rand_chacha::ChaCha12Rng;
 
 use crate::coordinator::Coordinator;
@@ -58,7 +59,7 @@ pub enum DaemonError {
     Refused(Refusal),
     /// A new key cannot be made.
     #[error(transparent)]
-    Key(#[from] AuthorityError),
+    Key(#[from] KeyError),
     /// A file of an assignment cannot be written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -148,7 +149,7 @@ pub struct Daemon<C> {
     stop: Stop,
     state: State,
     tracker: Tracker,
-    sent_before: Sent,
+    sent_before: ByteCounts,
     declined: BTreeSet<AssignmentId>,
     waiting: BTreeSet<JobId>,
     done: u32,

@@ -1,8 +1,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eosfed_common::net::authority::{Authority, KeyAndRequest};
-use eosfed_common::net::identity::Role;
+use eosfed_coordinator::tls::Authority;
+use eosfed_transport::identity::Role;
+use eosfed_transport::keys::KeyAndRequest;
 
 use super::*;
 

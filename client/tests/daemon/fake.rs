@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Directive};
-use eosfed_common::net::status::to_status;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::participant_server::Participant;
+use eosfed_transport::status::to_status;
+use eosfed_transport::wire::Wire;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -87,7 +88,7 @@ impl Participant for Fake {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         let mut assignments: Vec<v1::Assignment> =
-            self.up()?.assignment.iter().cloned().map(Into::into).collect();
+            self.up()?.assignment.iter().cloned().map(Wire::into_message).collect();
         if self.get().news
             && let Some(known) = assignments.first().cloned()
         {
@@ -134,7 +135,7 @@ impl Participant for Fake {
         } else {
             Directive::Continue(eosfed_common::clock::Timestamp(u64::MAX))
         };
-        Ok(Response::new(directive.into()))
+        Ok(Response::new(directive.into_message()))
     }
 
     async fn submit_update(

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
-use eosfed_common::net::channel::Way;
-use eosfed_common::net::proxy::Proxy;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_e2e::connect::ConnectProxy;
+use eosfed_transport::channel::Way;
+use eosfed_transport::proxy::Proxy;
 
 use crate::world::{World, training, until};
 

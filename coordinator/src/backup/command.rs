@@ -3,13 +3,22 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use clap::ValueEnum;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::weights::Digest;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{Backup, Counts, Restored, backup, restore};
-use crate::cli::arguments::Output;
 use crate::settings;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
 
 /// Makes a backup and says what is in it.
 ///

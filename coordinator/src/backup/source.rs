@@ -7,18 +7,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use eosfed_common::net::channel::open;
-use eosfed_common::net::meter::Meter;
-use eosfed_common::net::status::from_status;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
-use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::Way;
+use eosfed_transport::operator::{Connection, IdentityFolder, PersonalIdentity};
+use eosfed_transport::status::from_status;
 
 use super::copy;
 use super::manifest::RECORDS;
 use crate::domain::Change;
-use crate::identity::{IdentityFolder, PersonalIdentity};
 use crate::settings::StateFolder;
 use crate::storage::{
     Blobs as _, FileBlobs, STAGED_BLOBS, STAGED_PREFIX, STAGED_RECORDS, SledStore, read_lines,
@@ -135,8 +133,8 @@ fn write(path: &Path, records: &[crate::storage::Record]) -> std::io::Result<()>
 }
 
 async fn ask(identity: &PersonalIdentity) -> anyhow::Result<v1::BackupResponse> {
-    let transport = open(&identity.url, &identity.ca_pem, Some(&identity.pair), Meter::default())?;
-    let answer = OperatorClient::new(transport).backup(v1::BackupRequest {}).await;
+    let mut connection = Connection::open(&Way::default(), identity)?;
+    let answer = connection.operator.backup(v1::BackupRequest {}).await;
     let refusal = match answer {
         Ok(answer) => return Ok(answer.into_inner()),
         Err(status) => from_status(&status),

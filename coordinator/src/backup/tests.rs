@@ -22,7 +22,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        eosfed_common::net::install_crypto_provider();
+        eosfed_transport::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:7443".parse().unwrap();
         let choices = Choices { listen, public_url: None, names: vec!["localhost".to_owned()] };

@@ -7,11 +7,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::net::limits::raise_open_files;
 use eosfed_common::telemetry::{self, LogFormat};
-use eosfed_coordinator::backup::command;
-use eosfed_coordinator::cli::arguments::Output;
+use eosfed_coordinator::backup::command::{self, Output};
 use eosfed_coordinator::init::{Choices, init};
+use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
 use tokio::signal::unix::{SignalKind, signal};
@@ -133,7 +132,7 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
-    eosfed_common::net::install_crypto_provider();
+    eosfed_transport::install_crypto_provider();
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,186 +1,115 @@
-//! What people and their scripts see of jobs and institutions: the records as they are, less
-//! secrets and less what only the coordinator needs. These are the schemas of `--output json`.
+//! What people and their scripts see of jobs, institutions and evaluations: the views of
+//! [`eosfed_common::view`], made from the records in this one place.
 
 use std::collections::BTreeMap;
 
-use eosfed_common::assignment::CurvePoint;
-use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
-use eosfed_common::net::meter::Sent;
-use eosfed_common::plan::{JobKind, Normalisation, Plan};
-use eosfed_common::weights::Digest;
-use serde::{Deserialize, Serialize};
+use eosfed_common::plan::{JobKind, Normalisation};
+use eosfed_common::traffic::ByteCounts;
+use eosfed_common::view::{
+    Again as AgainView, EvaluationView, InstitutionView, JobState as StateView, JobView,
+    Origin as OriginView, ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView,
+    TrainedHeadView,
+};
 
+use super::evaluation::Evaluation;
 use super::institution::Institution;
-use super::job::{ClosedRound, Job, JobState, Next, Origin, TrainedHead};
+use super::job::{Again, ClosedRound, Job, JobState, Next, Origin, TrainedHead};
 use super::round::{Contribution, Participant, Purpose, Rejection, Round, Slot};
 
-/// A job as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct JobView {
-    /// Its id.
-    pub id: JobId,
-    /// `preparing`, `running`, `aggregating`, `paused`, `finished` or `cancelled`.
-    pub state: String,
-    /// Why it is paused, or who has cancelled it.
-    pub why: Option<String>,
-    /// The job that it goes on from.
-    pub origin: Option<Origin>,
-    /// The operator who submitted it.
-    pub submitted_by: InstitutionName,
-    /// When.
-    pub submitted_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// The round that it is at.
-    pub current: Option<RoundView>,
-    /// Attempts at rounds that are over.
-    pub history: Vec<RoundView>,
-    /// Rounds in all, a statistics round included.
-    pub rounds: u32,
-    /// Normalisation that all use, once it is known.
-    pub normalisation: Option<Vec<BandNormalisation>>,
-    /// Specialists scored, a round each, as `NAME@VERSION`.
-    #[serde(default)]
-    pub candidates: Vec<String>,
-    /// Specialists made, as `NAME@VERSION`.
-    pub produced: Vec<String>,
-    /// The release cut.
-    pub release: Option<ReleaseNumber>,
-    /// The head trained.
-    pub trained: Option<TrainedHead>,
-    /// The plan.
-    pub plan: Plan,
-}
-
-/// One attempt at a round as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RoundView {
-    /// Its place in the job, from 0.
-    pub index: u32,
-    /// Which attempt, from 1.
-    pub attempt: u32,
-    /// What it is for.
-    pub purpose: Purpose,
-    /// `recruiting`, `training`, `aggregating`, `paused`, `complete` or `incomplete`.
-    pub phase: String,
-    /// When it began.
-    pub opened_at: Timestamp,
-    /// When it ends at the latest.
-    pub deadline: Timestamp,
-    /// When it was over.
-    pub closed_at: Option<Timestamp>,
-    /// Everybody who was asked.
-    pub participants: BTreeMap<InstitutionName, ParticipantView>,
-}
-
-/// One institution's part in a round as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ParticipantView {
-    /// `offered`, `working`, `submitted`, `refused`, `rejected` or `failed`.
-    pub state: String,
-    /// Steps done.
-    pub step: u64,
-    /// Steps in all; 0 while unknown.
-    pub steps: u64,
-    /// Why it has refused or failed, or was rejected.
-    pub message: Option<String>,
-    /// Leases that ran out.
-    pub lapses: u32,
-    /// Samples that its update has learned from, or that it has scored.
-    pub samples: Option<u64>,
-    /// Digest of its update, counted or rejected.
-    pub weights: Option<Digest>,
-    /// Its validation metrics.
-    pub metrics: BTreeMap<String, f64>,
-    /// Energy spent.
-    pub energy: Option<Energy>,
-    /// The L2 norm of its update's step.
-    pub norm: Option<f64>,
-    /// Its training curve.
-    pub curve: Vec<CurvePoint>,
-}
-
-/// An institution as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InstitutionView {
-    /// Its name.
-    pub name: InstitutionName,
-    /// Since when it is enrolled.
-    pub enrolled_at: Option<Timestamp>,
-    /// Until when an open invitation can be redeemed.
-    pub invited_until: Option<Timestamp>,
-    /// When it last called, since the coordinator was started.
-    pub last_seen: Option<Timestamp>,
-    /// Bytes received from it since the coordinator was started.
-    pub received: Sent,
-}
-
-impl InstitutionView {
-    /// The view of an institution.
-    #[must_use]
-    pub fn of(institution: &Institution, last_seen: Option<Timestamp>, received: Sent) -> Self {
-        Self {
-            name: institution.name.clone(),
-            enrolled_at: institution.enrolment.as_ref().map(|enrolment| enrolment.at),
-            invited_until: institution.invitation.as_ref().map(|invitation| invitation.expires_at),
-            last_seen,
-            received,
-        }
+/// The view of an institution.
+#[must_use]
+pub fn institution(
+    institution: &Institution,
+    last_seen: Option<Timestamp>,
+    received: ByteCounts,
+) -> InstitutionView {
+    InstitutionView {
+        name: institution.name.clone(),
+        enrolled_at: institution.enrolment.as_ref().map(|enrolment| enrolment.at),
+        invited_until: institution.invitation.as_ref().map(|invitation| invitation.expires_at),
+        last_seen,
+        received,
     }
 }
 
-impl JobView {
-    /// The view of a job.
-    #[must_use]
-    pub fn of(job: &Job) -> Self {
-        let (why, ended_at) = match &job.state {
-            JobState::Paused { why, .. } => (Some(why.clone()), None),
-            JobState::Cancelled { at, by } => (Some(format!("cancelled by {by}")), Some(*at)),
-            JobState::Finished { at } => (None, Some(*at)),
-            JobState::Preparing | JobState::Collecting(_) | JobState::Aggregating(_) => (None, None),
-        };
-        let statistics = u32::from(job.plan.normalisation == Normalisation::Federated);
-        Self {
-            id: job.id.clone(),
-            state: job.state.name().to_owned(),
-            why,
-            origin: job.origin.clone(),
-            submitted_by: job.submitted_by.clone(),
-            submitted_at: job.submitted_at,
-            ended_at,
-            current: current(job),
-            history: job.history.iter().map(closed).collect(),
-            rounds: match job.plan.kind {
-                JobKind::Evaluation => u32::try_from(job.candidates.len()).unwrap_or(u32::MAX),
-                JobKind::Specialist | JobKind::Downstream => job.plan.training_rounds() + statistics,
-            },
-            normalisation: job.normalisation.clone(),
-            candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
-            produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
-            release: job.release,
-            trained: job.trained.as_deref().cloned(),
-            plan: job.plan.clone(),
-        }
-    }
+/// The view of a specialist's scores at one institution.
+#[must_use]
+pub fn evaluation(evaluation: Evaluation) -> EvaluationView {
+    let Evaluation { institution, job, at, samples, metrics } = evaluation;
+    EvaluationView { institution, job, at, samples, metrics }
+}
 
-    /// Whether nothing more happens without an operator.
-    #[must_use]
-    pub fn is_at_rest(&self) -> bool {
-        matches!(self.state.as_str(), "finished" | "cancelled" | "paused")
+/// The view of a job.
+#[must_use]
+pub fn job(job: &Job) -> JobView {
+    let (why, ended_at) = match &job.state {
+        JobState::Paused { why, .. } => (Some(why.clone()), None),
+        JobState::Cancelled { at, by } => (Some(format!("cancelled by {by}")), Some(*at)),
+        JobState::Finished { at } => (None, Some(*at)),
+        JobState::Preparing | JobState::Collecting(_) | JobState::Aggregating(_) => (None, None),
+    };
+    JobView {
+        id: job.id.clone(),
+        state: state(&job.state),
+        why,
+        origin: job.origin.as_ref().map(origin),
+        submitted_by: job.submitted_by.clone(),
+        submitted_at: job.submitted_at,
+        ended_at,
+        current: current(job),
+        history: job.history.iter().map(closed).collect(),
+        rounds: rounds(job),
+        normalisation: job.normalisation.clone(),
+        candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
+        produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
+        release: job.release,
+        trained: job.trained.as_deref().map(trained),
+        plan: job.plan.clone(),
     }
+}
+
+fn rounds(job: &Job) -> u32 {
+    let statistics = u32::from(job.plan.normalisation == Normalisation::Federated);
+    match job.plan.kind {
+        JobKind::Evaluation => u32::try_from(job.candidates.len()).unwrap_or(u32::MAX),
+        JobKind::Specialist | JobKind::Downstream => job.plan.training_rounds() + statistics,
+    }
+}
+
+const fn state(state: &JobState) -> StateView {
+    match state {
+        JobState::Preparing => StateView::Preparing,
+        JobState::Collecting(_) => StateView::Running,
+        JobState::Aggregating(_) => StateView::Aggregating,
+        JobState::Paused { .. } => StateView::Paused,
+        JobState::Finished { .. } => StateView::Finished,
+        JobState::Cancelled { .. } => StateView::Cancelled,
+    }
+}
+
+fn origin(origin: &Origin) -> OriginView {
+    let again = match origin.again {
+        Again::Round => AgainView::Round,
+        Again::Aggregate => AgainView::Aggregate,
+    };
+    OriginView { job: origin.job.clone(), round: origin.round, again }
+}
+
+fn trained(trained: &TrainedHead) -> TrainedHeadView {
+    let TrainedHead { head, weights, institutions, rounds, metrics, energy } = trained.clone();
+    TrainedHeadView { head, weights, institutions, rounds, metrics, energy }
 }
 
 fn current(job: &Job) -> Option<RoundView> {
     match &job.state {
         JobState::Collecting(round) => {
             let recruited = round.engaged() >= job.plan.participation.min as usize;
-            Some(view(round, if recruited { "training" } else { "recruiting" }, None))
+            Some(view(round, if recruited { RoundPhase::Training } else { RoundPhase::Recruiting }, None))
         }
-        JobState::Aggregating(round) => Some(view(round, "aggregating", None)),
+        JobState::Aggregating(round) => Some(view(round, RoundPhase::Aggregating, None)),
         JobState::Paused { next: Next::Collect(round) | Next::Aggregate(round), .. } => {
-            Some(view(round, "paused", None))
+            Some(view(round, RoundPhase::Paused, None))
         }
         JobState::Preparing
         | JobState::Paused { .. }
@@ -190,16 +119,26 @@ fn current(job: &Job) -> Option<RoundView> {
 }
 
 fn closed(closed: &ClosedRound) -> RoundView {
-    view(&closed.round, if closed.complete { "complete" } else { "incomplete" }, Some(closed.at))
+    let phase = if closed.complete { RoundPhase::Complete } else { RoundPhase::Incomplete };
+    view(&closed.round, phase, Some(closed.at))
 }
 
-fn view(round: &Round, phase: &str, closed_at: Option<Timestamp>) -> RoundView {
+const fn kind(purpose: Purpose) -> RoundKind {
+    match purpose {
+        Purpose::Statistics => RoundKind::Statistics,
+        Purpose::OneShot => RoundKind::OneShot,
+        Purpose::Train(index) => RoundKind::Train(index),
+        Purpose::Evaluate(index) => RoundKind::Evaluate(index),
+    }
+}
+
+fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>) -> RoundView {
     let participants = round.participants.iter();
     RoundView {
         index: round.index,
         attempt: round.attempt,
-        purpose: round.purpose,
-        phase: phase.to_owned(),
+        purpose: kind(round.purpose),
+        phase,
         opened_at: round.opened_at,
         deadline: round.deadline,
         closed_at,
@@ -209,7 +148,7 @@ fn view(round: &Round, phase: &str, closed_at: Option<Timestamp>) -> RoundView {
 
 fn participant(participant: &Participant) -> ParticipantView {
     let mut view = ParticipantView {
-        state: String::new(),
+        state: ParticipantState::Offered,
         step: participant.curve.last().map_or(0, |point| point.step),
         steps: 0,
         message: None,
@@ -222,41 +161,47 @@ fn participant(participant: &Participant) -> ParticipantView {
         curve: participant.curve.clone(),
     };
     view.state = match &participant.slot {
-        Slot::Offered => "offered",
+        Slot::Offered => ParticipantState::Offered,
         Slot::Leased { lease: _, since: _, step, steps } => {
             (view.step, view.steps) = (*step, *steps);
-            "working"
+            ParticipantState::Working
         }
         Slot::Submitted { at: _, key: _, contribution } => {
-            match contribution {
-                Contribution::Update { weights, samples, metrics, energy, norm, .. } => {
-                    view.norm = Some(*norm);
-                    (view.samples, view.weights) = (Some(*samples), Some(weights.digest));
-                    (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
-                }
-                Contribution::Evaluation { samples, metrics, energy } => {
-                    view.samples = Some(*samples);
-                    (view.metrics, view.energy) = (metrics.clone(), Some(*energy));
-                }
-                Contribution::Statistics(_) => {}
-            }
-            "submitted"
+            contributed(&mut view, contribution);
+            ParticipantState::Submitted
         }
         Slot::Refused { at: _, refusal } => {
             view.message = Some(refusal.to_string());
-            "refused"
+            ParticipantState::Refused
         }
         Slot::Rejected(Rejection { at: _, key: _, refusal, weights }) => {
             (view.message, view.weights) = (Some(refusal.to_string()), Some(weights.digest));
-            "rejected"
+            ParticipantState::Rejected
         }
         Slot::Failed { at: _, message } => {
             view.message = Some(message.clone());
-            "failed"
+            ParticipantState::Failed
         }
-    }
-    .to_owned();
+    };
     view
+}
+
+fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
+    match contribution {
+        Contribution::Update { weights, samples, metrics, energy, norm, .. } => {
+            view.norm = Some(*norm);
+            view.samples = Some(*samples);
+            view.weights = Some(weights.digest);
+            view.metrics = metrics.clone();
+            view.energy = Some(*energy);
+        }
+        Contribution::Evaluation { samples, metrics, energy } => {
+            view.samples = Some(*samples);
+            view.metrics = metrics.clone();
+            view.energy = Some(*energy);
+        }
+        Contribution::Statistics(_) => {}
+    }
 }
 
 #[cfg(test)]
@@ -266,14 +211,14 @@ mod tests {
     use crate::testing::{NOW, ONE_SHOT, enrolled, name, submit, token};
 
     #[test]
-    fn lease_tokens_are_nobodys_business() {
+    fn a_lease_token_is_not_shown() {
         let mut federation = Federation::default();
         federation.merge(enrolled(&["west", "east"]));
-        let job = submit(&federation, ONE_SHOT).1.jobs.remove(0);
-        let id = job.assignment(&name("west")).unwrap().id;
-        let (outcome, lease) = job.accept(&id, token(1), NOW).unwrap();
-        let text = serde_json::to_string(&JobView::of(&outcome.job)).unwrap();
+        let submitted = submit(&federation, ONE_SHOT).1.jobs.remove(0);
+        let id = submitted.assignment(&name("west")).unwrap().id;
+        let (outcome, lease) = submitted.accept(&id, token(1), NOW).unwrap();
+        let text = serde_json::to_string(&job(&outcome.job)).unwrap();
         assert!(!text.contains(lease.token.as_str()) && text.contains("\"working\""), "{text}");
-        assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), JobView::of(&outcome.job));
+        assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), job(&outcome.job));
     }
 }

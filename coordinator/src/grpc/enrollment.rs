@@ -2,11 +2,11 @@
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::net::identity::{Identity, Role};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::wire::parse;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_server::Enrollment;
+use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::wire::parse;
 use tonic::{Request, Response, Status};
 
 use super::{CERTIFICATE_VALIDITY, Context, access, reply};

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
-use eosfed_common::net::status::to_status;
 use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::wire::{limited, parse};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_server::Operator;
+use eosfed_transport::status::to_status;
+use eosfed_transport::wire::{limited, parse};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Context, access, agree, reply};
 use crate::domain::registry::SpecialistRef;
-use crate::domain::view::{InstitutionView, JobView};
+use crate::domain::view;
 use crate::engine::{Handle, Invited, Staged};
 use crate::storage::SCHEMA;
 
@@ -32,8 +32,8 @@ fn json<T: Serialize>(value: &T) -> Result<String, Refusal> {
 }
 
 fn job_json(engine: &Handle, id: &JobId) -> Result<(String, bool), Refusal> {
-    let view = JobView::of(&engine.job(id)?);
-    Ok((json(&view)?, view.is_at_rest()))
+    let view = view::job(&engine.job(id)?);
+    Ok((json(&view)?, view.state.is_at_rest()))
 }
 
 impl Service {
@@ -57,13 +57,9 @@ impl Service {
     }
 
     fn institutions(&self) -> Result<v1::ListInstitutionsResponse, Refusal> {
-        let view = |institution| {
-            let (last_seen, received) = self.0.traffic.of(&institution);
-            (last_seen, received)
-        };
         let list = self.0.engine.institutions().into_iter().map(|institution| {
-            let (last_seen, received) = view(institution.name.clone());
-            json(&InstitutionView::of(&institution, last_seen, received))
+            let (last_seen, received) = self.0.traffic.of(&institution.name);
+            json(&view::institution(&institution, last_seen, received))
         });
         Ok(v1::ListInstitutionsResponse { institutions_json: list.collect::<Result<_, _>>()? })
     }
@@ -214,7 +210,7 @@ impl Operator for Service {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         reply(access::reader(&request).and_then(|_| {
             let jobs = self.0.engine.jobs();
-            let jobs_json = jobs.iter().map(|job| json(&JobView::of(job))).collect::<Result<_, _>>()?;
+            let jobs_json = jobs.iter().map(|job| json(&view::job(job))).collect::<Result<_, _>>()?;
             Ok(v1::ListJobsResponse { jobs_json })
         }))
     }
@@ -328,7 +324,10 @@ impl Operator for Service {
             let (evaluations, set_aside) = self.0.engine.standing(&card);
             Ok(v1::GetSpecialistResponse {
                 card_json: json(&card)?,
-                evaluations_json: evaluations.iter().map(json).collect::<Result<_, _>>()?,
+                evaluations_json: evaluations
+                    .into_iter()
+                    .map(|one| json(&view::evaluation(one)))
+                    .collect::<Result<_, _>>()?,
                 set_aside: set_aside.unwrap_or_default(),
             })
         }))

@@ -6,9 +6,9 @@ use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubm
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::Digest;
-use eosfed_common::wire::{Heartbeat, limited, parse};
 use eosfed_proto::v1;
 use eosfed_proto::v1::participant_server::Participant;
+use eosfed_transport::wire::{Heartbeat, Wire, limited, parse};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -51,14 +51,14 @@ impl Service {
         let (caller, v1::AcceptRequest { assignment }) = self.open(request)?;
         let id: AssignmentId = parse("assignment", &assignment)?;
         access::own(&id, &caller)?;
-        Ok(self.0.engine.accept(id).await?.into())
+        Ok(self.0.engine.accept(id).await?.into_message())
     }
 
     async fn refuse(&self, request: Request<v1::RefuseRequest>) -> Result<v1::RefuseResponse, Refusal> {
         let (caller, v1::RefuseRequest { assignment, refusal }) = self.open(request)?;
         let id: AssignmentId = parse("assignment", &assignment)?;
         access::own(&id, &caller)?;
-        let refusal = Refusal::try_from(refusal.unwrap_or_default())?;
+        let refusal = Refusal::from_message(refusal.unwrap_or_default())?;
         tracing::info!(assignment = %id, %refusal, "refused by the institution");
         self.0.engine.refuse(id, refusal).await?;
         Ok(v1::RefuseResponse {})
@@ -69,9 +69,9 @@ impl Service {
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<v1::HeartbeatResponse, Refusal> {
         let (caller, message) = self.open(request)?;
-        let Heartbeat { assignment, token, progress } = message.try_into()?;
+        let Heartbeat { assignment, token, progress } = Heartbeat::from_message(message)?;
         access::own(&assignment, &caller)?;
-        Ok(self.0.engine.heartbeat(assignment, token, progress).await?.into())
+        Ok(self.0.engine.heartbeat(assignment, token, progress).await?.into_message())
     }
 
     async fn submit_update(
@@ -79,7 +79,7 @@ impl Service {
         request: Request<v1::SubmitUpdateRequest>,
     ) -> Result<v1::SubmitResponse, Refusal> {
         let (caller, message) = self.open(request)?;
-        let submission = UpdateSubmission::try_from(message)?;
+        let submission = UpdateSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
         let recorded_at = self.0.engine.submit_update(submission).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
@@ -90,7 +90,7 @@ impl Service {
         request: Request<v1::SubmitStatisticsRequest>,
     ) -> Result<v1::SubmitResponse, Refusal> {
         let (caller, message) = self.open(request)?;
-        let submission = StatisticsSubmission::try_from(message)?;
+        let submission = StatisticsSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
         let recorded_at = self.0.engine.submit_statistics(submission).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
@@ -101,7 +101,7 @@ impl Service {
         request: Request<v1::SubmitEvaluationRequest>,
     ) -> Result<v1::SubmitResponse, Refusal> {
         let (caller, message) = self.open(request)?;
-        let submission = EvaluationSubmission::try_from(message)?;
+        let submission = EvaluationSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
         let recorded_at = self.0.engine.submit_evaluation(submission).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
@@ -125,7 +125,7 @@ impl Service {
 /// Assignments with a revision that follows from them alone: it is the same after a restart, and
 /// differs when they do.
 fn poll_response(assignments: Vec<Assignment>) -> v1::PollResponse {
-    let assignments = assignments.into_iter().map(Into::into).collect();
+    let assignments = assignments.into_iter().map(Wire::into_message).collect();
     let mut response = v1::PollResponse { revision: 0, assignments };
     let digest = Digest::of(&response.encode_to_vec()).to_hex();
     response.revision = u64::from_str_radix(&digest[..16], 16).unwrap_or(1).max(1);

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use crate::tls::Peer;
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::net::acceptor::Peer;
-use eosfed_common::net::identity::Role;
-use eosfed_common::net::meter::{Meter, Metered, Sent};
+use eosfed_common::traffic::ByteCounts;
+use eosfed_transport::identity::Role;
+use eosfed_transport::meter::{Meter, Metered};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -35,9 +36,11 @@ impl Traffic {
 
     /// When an institution was last heard, and how many bytes it has sent.
     #[must_use]
-    pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, Sent) {
+    pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, ByteCounts) {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.get(name).map_or_else(|| (None, Sent::default()), |heard| (heard.last_seen, heard.meter.sent()))
+        heard
+            .get(name)
+            .map_or_else(|| (None, ByteCounts::default()), |heard| (heard.last_seen, heard.meter.sent()))
     }
 
     fn note(&self, name: &InstitutionName) -> Meter {

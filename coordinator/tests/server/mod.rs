@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::net::authority::{KeyAndCertificate, KeyAndRequest};
-use eosfed_common::net::channel::{Transport, open};
-use eosfed_common::net::meter::Meter;
-use eosfed_coordinator::identity::{IdentityFolder, PersonalIdentity};
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::{Transport, open};
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::meter::Meter;
+use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -60,7 +60,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        eosfed_common::net::install_crypto_provider();
+        eosfed_transport::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let names = vec!["127.0.0.1".to_owned()];

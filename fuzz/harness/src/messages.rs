@@ -9,32 +9,32 @@ use eosfed_common::assignment::{
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::net::status::{from_status, to_status};
 use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Digest;
-use eosfed_common::wire::{Heartbeat, WireError, limited, parse};
 use eosfed_coordinator::domain::registry::SpecialistRef;
-use eosfed_coordinator::domain::view::{InstitutionView, JobView};
 use eosfed_proto::v1;
+use eosfed_transport::status::{from_status, to_status};
+use eosfed_transport::wire::{Heartbeat, Wire, WireError, limited, parse};
 use prost::Message;
 
 use crate::{Seeds, samples};
+use eosfed_common::view::{InstitutionView, JobView};
 
 /// Decodes a message of one type; says whether it is one that its reader takes.
 type Read = fn(&[u8]) -> bool;
 
 /// A message that becomes a value: the value, written again, is read as the same.
-fn value<M, T>(bytes: &[u8]) -> bool
+fn value<T>(bytes: &[u8]) -> bool
 where
-    M: Message + Default + From<T>,
-    T: TryFrom<M, Error = WireError> + Clone + PartialEq + Debug,
+    T: Wire<Message: Message + Default> + Clone + PartialEq + Debug,
 {
-    let Some(value) = M::decode(bytes).ok().and_then(|message| T::try_from(message).ok()) else {
+    let message = T::Message::decode(bytes).ok();
+    let Some(value) = message.and_then(|message| T::from_message(message).ok()) else {
         return false;
     };
-    let again = M::from(value.clone()).encode_to_vec();
-    assert_eq!(T::try_from(M::decode(&again[..]).unwrap()).unwrap(), value);
+    let again = value.clone().into_message().encode_to_vec();
+    assert_eq!(T::from_message(T::Message::decode(&again[..]).unwrap()).unwrap(), value);
     true
 }
 
@@ -64,26 +64,26 @@ macro_rules! table {
 }
 
 table! {
-    Assignment: value::<v1::Assignment, Assignment>,
-    HeartbeatRequest: value::<v1::HeartbeatRequest, Heartbeat>,
-    HeartbeatResponse: value::<v1::HeartbeatResponse, Directive>,
-    AcceptResponse: value::<v1::AcceptResponse, Lease>,
-    SubmitUpdateRequest: value::<v1::SubmitUpdateRequest, UpdateSubmission>,
-    SubmitStatisticsRequest: value::<v1::SubmitStatisticsRequest, StatisticsSubmission>,
-    SubmitEvaluationRequest: value::<v1::SubmitEvaluationRequest, EvaluationSubmission>,
-    Blob: value::<v1::Blob, BlobRef>,
-    Refusal: |bytes| refusal(bytes) | value::<v1::Refusal, Refusal>(bytes),
+    Assignment: value::<Assignment>,
+    HeartbeatRequest: value::<Heartbeat>,
+    HeartbeatResponse: value::<Directive>,
+    AcceptResponse: value::<Lease>,
+    SubmitUpdateRequest: value::<UpdateSubmission>,
+    SubmitStatisticsRequest: value::<StatisticsSubmission>,
+    SubmitEvaluationRequest: value::<EvaluationSubmission>,
+    Blob: value::<BlobRef>,
+    Refusal: |bytes| refusal(bytes) | value::<Refusal>(bytes),
     HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| limited("release", &m.release).map(|_| true)),
     HelloResponse: free::<v1::HelloResponse>,
     PollRequest: free::<v1::PollRequest>,
     PollResponse: |bytes| v1::PollResponse::decode(bytes)
-        .is_ok_and(|m| m.assignments.into_iter().all(|one| Assignment::try_from(one).is_ok())),
+        .is_ok_and(|m| m.assignments.into_iter().all(|one| Assignment::from_message(one).is_ok())),
     AcceptRequest: |bytes| fields::<v1::AcceptRequest>(bytes, |m| {
         parse::<AssignmentId>("assignment", &m.assignment).map(|_| true)
     }),
     RefuseRequest: |bytes| fields::<v1::RefuseRequest>(bytes, |m| {
         parse::<AssignmentId>("assignment", &m.assignment)?;
-        m.refusal.clone().map(Refusal::try_from).transpose().map(|refusal| refusal.is_some())
+        m.refusal.clone().map(Refusal::from_message).transpose().map(|refusal| refusal.is_some())
     }),
     RefuseResponse: free::<v1::RefuseResponse>,
     SubmitResponse: free::<v1::SubmitResponse>,
@@ -219,7 +219,7 @@ pub(crate) fn seeds() -> Seeds {
         [&[field << 3 | 2, length], text.as_bytes()].concat()
     };
     let key = "0123456789abcdef0123456789abcdef";
-    let refused = v1::Refusal::from(Refusal::new(Reason::RoundClosed, "closed"));
+    let refused = Refusal::new(Reason::RoundClosed, "closed").into_message();
     let stop = v1::HeartbeatResponse { expires_at: None, stop: Some(refused.clone()) };
     let assignment = "j-0a1b2c3d.1.2.west";
     let card = serde_json::to_string(&samples::card()).unwrap();
@@ -227,23 +227,14 @@ pub(crate) fn seeds() -> Seeds {
     let plan_toml = include_str!("../../../deploy/demo/eurosat/rounds.toml").to_owned();
     let digest = Digest::of(b"w").to_string();
     let mut good = vec![
-        numbered("HeartbeatRequest", &v1::HeartbeatRequest::from(samples::heartbeat()).encode_to_vec()),
-        numbered(
-            "HeartbeatResponse",
-            &v1::HeartbeatResponse::from(Directive::Continue(Timestamp(7))).encode_to_vec(),
-        ),
+        numbered("HeartbeatRequest", &samples::heartbeat().into_message().encode_to_vec()),
+        numbered("HeartbeatResponse", &Directive::Continue(Timestamp(7)).into_message().encode_to_vec()),
         numbered("HeartbeatResponse", &stop.encode_to_vec()),
         numbered("AcceptResponse", &[text(1, key), vec![16, 9]].concat()),
-        numbered("SubmitUpdateRequest", &v1::SubmitUpdateRequest::from(samples::update()).encode_to_vec()),
-        numbered(
-            "SubmitStatisticsRequest",
-            &v1::SubmitStatisticsRequest::from(samples::statistics()).encode_to_vec(),
-        ),
-        numbered(
-            "SubmitEvaluationRequest",
-            &v1::SubmitEvaluationRequest::from(samples::evaluation()).encode_to_vec(),
-        ),
-        numbered("Blob", &v1::Blob::from(samples::blob()).encode_to_vec()),
+        numbered("SubmitUpdateRequest", &samples::update().into_message().encode_to_vec()),
+        numbered("SubmitStatisticsRequest", &samples::statistics().into_message().encode_to_vec()),
+        numbered("SubmitEvaluationRequest", &samples::evaluation().into_message().encode_to_vec()),
+        numbered("Blob", &samples::blob().into_message().encode_to_vec()),
         numbered("Refusal", &refused.encode_to_vec()),
         numbered("AcceptRequest", &text(1, assignment)),
         numbered(
@@ -275,7 +266,7 @@ pub(crate) fn seeds() -> Seeds {
         numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
     ];
     for assignment in samples::assignments() {
-        let message = v1::Assignment::from(assignment);
+        let message = assignment.into_message();
         good.push(numbered("Assignment", &message.encode_to_vec()));
         let poll = v1::PollResponse { revision: 3, assignments: vec![message; 2] };
         good.push(numbered("PollResponse", &poll.encode_to_vec()));

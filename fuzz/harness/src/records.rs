@@ -3,12 +3,12 @@
 
 use std::fmt::Debug;
 
+use eosfed_cli::stac::{release_item, specialist_item};
 use eosfed_client::daemon::State;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::head::{HeadFile, HeadOver};
-use eosfed_common::net::meter::Sent;
-use eosfed_common::stac::{release_item, specialist_item};
 use eosfed_common::task::{TrainTask, TrainerEvent};
+use eosfed_common::traffic::ByteCounts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -50,7 +50,7 @@ pub fn records(bytes: &[u8]) -> bool {
         || task
         || record::<TrainerEvent>(bytes).is_some()
         || record::<State>(bytes).is_some()
-        || record::<Sent>(bytes).is_some()
+        || record::<ByteCounts>(bytes).is_some()
 }
 
 /// What is derived from a head that is in order.
@@ -73,7 +73,7 @@ pub(crate) fn seeds() -> Seeds {
         serde_json::to_value(samples::release()).unwrap(),
         serde_json::to_value(&over.head).unwrap(),
         serde_json::to_value(&over).unwrap(),
-        serde_json::to_value(Sent::default()).unwrap(),
+        serde_json::to_value(ByteCounts::default()).unwrap(),
         serde_json::to_value(State::Idle).unwrap(),
         json!({ "phase": "training", "held": held, "deaths": 1, "process": { "pid": 4, "start_ticks": 9 } }),
         json!({ "phase": "measuring", "held": held }),

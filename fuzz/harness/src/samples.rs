@@ -11,7 +11,7 @@ use eosfed_common::plan::Mode;
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::Digest;
-use eosfed_common::wire::Heartbeat;
+use eosfed_transport::wire::Heartbeat;
 use serde_json::{Value, json};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";

@@ -9,13 +9,14 @@ use std::time::Duration;
 use eosfed_client::policy::Hours;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
-use eosfed_common::net::authority::{Authority, KeyAndRequest};
-use eosfed_common::net::identity::{Identity, Role};
-use eosfed_common::net::join::JoinToken;
-use eosfed_common::net::proxy::{Answer, Proxy, answer};
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::Digest;
 use eosfed_coordinator::domain::registry::SpecialistRef;
+use eosfed_coordinator::tls::Authority;
+use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::join::JoinToken;
+use eosfed_transport::keys::KeyAndRequest;
+use eosfed_transport::proxy::{Answer, Proxy, answer};
 
 use crate::Seeds;
 

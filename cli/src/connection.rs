@@ -1,0 +1,37 @@
+//! The coordinator, as the commands call it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use eosfed_common::ids::IdempotencyKey;
+use eosfed_transport::channel::Way;
+use eosfed_transport::operator::IdentityFolder;
+use eosfed_transport::proxy::Proxy;
+use serde::de::DeserializeOwned;
+
+pub(super) use eosfed_transport::operator::Connection;
+
+/// Reads the identity in `folder` and prepares a connection. Nothing is sent yet.
+pub(super) fn open(folder: Option<&Path>, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
+    let folder = folder.map_or_else(default_folder, |folder| Ok(folder.to_owned()))?;
+    let identity = IdentityFolder(folder).read()?;
+    Ok(Connection::open(&Way::through(proxy), &identity)?)
+}
+
+fn default_folder() -> anyhow::Result<PathBuf> {
+    let home =
+        std::env::var_os("HOME").context("name an identity with `--identity DIR` or EOSFED_IDENTITY")?;
+    Ok(Path::new(&home).join(".config/eosfed"))
+}
+
+/// Reads a record that the coordinator has sent as JSON.
+pub(super) fn decode<T: DeserializeOwned>(json: &str) -> anyhow::Result<T> {
+    serde_json::from_str(json).context(
+        "the coordinator's answer cannot be read; install the same version of `eosfed` and the coordinator",
+    )
+}
+
+/// A key with which one call of this program can be repeated without a second effect.
+pub(super) fn key() -> String {
+    IdempotencyKey::random(&mut rand::rng()).to_string()
+}

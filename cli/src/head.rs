@@ -1,0 +1,119 @@
+//! `eosfed job head`, and what a trained head says of the release under it.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::head::HeadFile;
+use eosfed_common::view::{JobView, TrainedHeadView};
+use eosfed_common::weights::{Signature, WeightsFile, write_atomically};
+use serde_json::json;
+
+use super::arguments::Output;
+use super::connection::Connection;
+use super::{fetch, print};
+
+/// The head that a job has trained.
+fn trained(job: &JobView) -> anyhow::Result<&TrainedHeadView> {
+    match &job.trained {
+        Some(trained) => Ok(trained),
+        None if job.plan.head.is_some() => {
+            bail!("job {} is {}: its head is there when it has finished", job.id, job.state)
+        }
+        None => bail!(
+            "job {} is for specialists and trains no head; a plan with `kind = \"downstream\"` does",
+            job.id
+        ),
+    }
+}
+
+/// Downloads a job's head into `folder`, as `eosfed-trainer` reads it.
+pub(super) async fn pull(
+    connection: &Connection,
+    job: &JobView,
+    folder: &Path,
+    output: Output,
+) -> anyhow::Result<()> {
+    let trained = trained(job)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fetch::blob(connection, trained.weights, &folder.join(HeadFile::WEIGHTS)).await?;
+    let path = folder.join(HeadFile::FILE);
+    write_atomically(&path, &serde_json::to_vec_pretty(&trained.head)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    match output {
+        Output::Json => print::json(&json!({
+            "folder": folder, "job": job.id, "release": trained.head.release, "bytes": trained.weights.size,
+        })),
+        Output::Table => {
+            let (place, release) = (folder.display(), trained.head.release);
+            println!(
+                "the head of job {} is in {place}: {}, {}",
+                job.id,
+                print::bytes(trained.weights.size),
+                print::metrics(&trained.metrics)
+            );
+            println!("it stands on release {release}: eosfed release pull {release} --to release-{release}");
+            println!(
+                "score it on labelled data:  eosfed-trainer score {place} --release release-{release} --data DATA --output scores"
+            );
+            Ok(())
+        }
+    }
+}
+
+/// What pruning a release by a job's learned selection would keep.
+pub(super) struct Kept {
+    /// Digests of the specialists' weights.
+    pub(super) specialists: Vec<String>,
+    /// What people should know of the smaller release.
+    pub(super) note: String,
+}
+
+/// The specialists that a job's head counts most.
+pub(super) async fn strongest(
+    connection: &mut Connection,
+    job: &JobView,
+    keep: usize,
+) -> anyhow::Result<Kept> {
+    let trained = trained(job)?;
+    let head = &trained.head;
+    let folder = tempfile::tempdir().context("cannot make a folder for the head")?;
+    let path = folder.path().join(HeadFile::WEIGHTS);
+    fetch::blob(connection, trained.weights, &path).await?;
+    let learned = selection(&path, &head.signature())?;
+    let places = head
+        .strongest(learned.as_deref(), keep)
+        .map_err(|reason| anyhow::anyhow!("job {}: {reason}", job.id))?;
+    let mut digests: Vec<String> = places
+        .iter()
+        .filter_map(|place| head.encoders[*place].weights)
+        .map(|digest| digest.to_string())
+        .collect();
+    digests.dedup();
+    let release = super::release::get(connection, Some(head.release.0)).await?;
+    let note = note(job, trained, &release, &digests);
+    Ok(Kept { specialists: digests, note })
+}
+
+fn selection(path: &Path, signature: &Signature) -> anyhow::Result<Option<Vec<f32>>> {
+    let file = WeightsFile::open(path)?;
+    let weights = file.check(signature)?;
+    let learned = signature.0.contains_key(HeadFile::SELECTION);
+    Ok(learned.then(|| weights.values(HeadFile::SELECTION).iter().collect()))
+}
+
+fn note(job: &JobView, trained: &TrainedHeadView, release: &ReleaseManifest, kept: &[String]) -> String {
+    let size =
+        |cards: &mut dyn Iterator<Item = &Card>| print::bytes(cards.map(|card| card.weights_bytes).sum());
+    let all = &release.specialists;
+    format!(
+        "release {} pruned from {} to {} specialists by the selection of job {} ({}), {} to {}",
+        release.number,
+        all.len(),
+        kept.len(),
+        job.id,
+        print::metrics(&trained.metrics),
+        size(&mut all.iter()),
+        size(&mut all.iter().filter(|card| kept.contains(&card.weights.to_string())))
+    )
+}

@@ -1,0 +1,103 @@
+//! `eosfed institution`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::view::InstitutionView;
+use eosfed_common::weights::write_atomically;
+use eosfed_proto::v1;
+use eosfed_transport::join::JoinToken;
+use serde_json::json;
+
+use super::arguments::{Institution, Output};
+use super::connection::{Connection, decode};
+use super::print;
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Institution,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Institution::Invite { name, valid_for, token_file } => {
+            let request =
+                v1::InviteInstitutionRequest { name: name.clone(), valid_for_seconds: valid_for.as_secs() };
+            let institution: InstitutionName = name.parse()?;
+            let answer = connection.operator.invite_institution(request).await;
+            let invited = connection.answer(answer)?;
+            let token = JoinToken {
+                institution,
+                url: invited.public_url,
+                ca_pem: invited.ca_pem,
+                secret: invited.secret,
+            };
+            let text = token.to_string();
+            if let Some(path) = token_file {
+                write_atomically(path, text.as_bytes())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            let expires_at = Timestamp(invited.expires_at);
+            match (output, token_file) {
+                (Output::Json, _) => print::json(&json!({
+                    "institution": name,
+                    "token": if token_file.is_none() { Some(&text) } else { None },
+                    "token_file": token_file,
+                    "expires_at": expires_at,
+                    "enrolled_before": invited.enrolled_before,
+                }))?,
+                (Output::Table, Some(path)) => {
+                    eprintln!("The token for `{name}` is in {}.", path.display());
+                    instruct(name, expires_at, invited.enrolled_before);
+                }
+                (Output::Table, None) => {
+                    println!("{text}");
+                    instruct(name, expires_at, invited.enrolled_before);
+                }
+            }
+        }
+        Institution::List => {
+            let answer = connection.operator.list_institutions(v1::ListInstitutionsRequest {}).await;
+            let list = connection.answer(answer)?.institutions_json;
+            let list =
+                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<InstitutionView>>>()?;
+            match output {
+                Output::Json => print::json(&list)?,
+                Output::Table => show(&list),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to do with a token. On standard error: standard output is the token's alone.
+fn instruct(name: &str, expires_at: Timestamp, enrolled_before: bool) {
+    if enrolled_before {
+        eprintln!("`{name}` is enrolled already; the token lets it join again with a new key.");
+    }
+    eprintln!("It works once and expires {}. Hand it over in private; there:", print::when(expires_at));
+    eprintln!("  eosfed-client join --token-file FILE --state DIR");
+}
+
+fn show(list: &[InstitutionView]) {
+    let mut table =
+        print::table(&["institution", "enrolled", "last seen*", "weights*", "metrics*", "control*"]);
+    for one in list {
+        let enrolled = match (one.enrolled_at, one.invited_until) {
+            (Some(at), _) => print::when(at),
+            (None, Some(until)) => format!("invited, expires {}", print::when(until)),
+            (None, None) => "–".to_owned(),
+        };
+        let received = one.received;
+        table.add_row([
+            one.name.to_string(),
+            enrolled,
+            print::when_if(one.last_seen),
+            print::bytes(received.weights),
+            print::bytes(received.metrics),
+            print::bytes(received.control),
+        ]);
+    }
+    println!("{table}\n* received since the coordinator was started");
+}

@@ -1,0 +1,310 @@
+//! `eosfed job`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::view::{Again, JobView, Origin, ParticipantView, RoundKind, RoundView};
+use eosfed_proto::v1;
+use serde_json::json;
+
+use super::arguments::{Job, Output};
+use super::connection::{Connection, decode, key};
+use super::{head, plot, print, scores, watch};
+
+/// Checks a plan on this machine.
+pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
+    let (_, plan) = read(path)?;
+    match output {
+        Output::Json => print::json(&plan)?,
+        Output::Table => println!("{} keeps every rule of a plan", path.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<(String, Plan)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let plan = Plan::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    Ok((text, plan))
+}
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Job,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Job::Check { plan } => return check(plan, output),
+        Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
+        Job::List => list(connection, output).await?,
+        Job::Show(id) => {
+            let job = get(connection, &id.job).await?;
+            match output {
+                Output::Json => print::json(&job)?,
+                Output::Table => show(&job),
+            }
+        }
+        Job::Watch(id) => {
+            let id = get(connection, &id.job).await?.id.to_string();
+            return watch::watch(connection, &id, output).await;
+        }
+        Job::Cancel(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.cancel_job(v1::CancelJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "cancelled", output)?;
+        }
+        Job::Resume(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.resume_job(v1::ResumeJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "resumed", output)?;
+        }
+        Job::Pause(id) => {
+            let job = get(connection, &id.job).await?.id.to_string();
+            let answer = connection.operator.pause_job(v1::PauseJobRequest { job: job.clone() }).await;
+            connection.answer(answer)?;
+            done(&job, "paused", output)?;
+        }
+        Job::Retry { job, institution } => {
+            let job = get(connection, &job.job).await?.id.to_string();
+            let request = v1::RetryInstitutionRequest { job: job.clone(), institution: institution.clone() };
+            let answer = connection.operator.retry_institution(request).await;
+            connection.answer(answer)?;
+            done(&job, &format!("asking {institution} again"), output)?;
+        }
+        Job::Rerun { job, from_round } => {
+            let job = get(connection, &job.job).await?;
+            go_on(connection, &job, *from_round, String::new(), output).await?;
+        }
+        Job::Reaggregate { job, round, strategy } => {
+            let job = get(connection, &job.job).await?;
+            let rules = rules(&job, strategy)?;
+            go_on(connection, &job, *round, rules, output).await?;
+        }
+        Job::Head { job, folder } => {
+            let job = get(connection, &job.job).await?;
+            head::pull(connection, &job, folder, output).await?;
+        }
+        Job::Plot { job, file } => {
+            let job = get(connection, &job.job).await?;
+            plot::plot(&job, file)?;
+            match output {
+                Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
+                Output::Table => println!("the picture of job {} is in {}", job.id, file.display()),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn submit(
+    connection: &mut Connection,
+    path: &Path,
+    watch: bool,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let (plan_toml, _) = read(path)?;
+    let request = v1::SubmitJobRequest { plan_toml, idempotency_key: key() };
+    let answer = connection.operator.submit_job(request).await;
+    let job = connection.answer(answer)?.job;
+    if watch {
+        eprintln!("submitted as job {job}");
+        return watch::watch(connection, &job, output).await;
+    }
+    match output {
+        Output::Json => print::json(&json!({ "job": job }))?,
+        Output::Table => println!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The table `rounds` of a job's plan, with another strategy.
+fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
+    let inline = if strategy.contains('=') { strategy.to_owned() } else { format!("name = \"{strategy}\"") };
+    let count = job.plan.training_rounds();
+    let text = format!("count = {count}\nstrategy = {{ {inline} }}");
+    let rounds = RoundsPlan::parse(&text).map_err(|error| anyhow!("--strategy `{strategy}`: {error}"))?;
+    let now = job.plan.rounds.clone().unwrap_or_else(|| rounds.clone());
+    // What the old strategy's server step was told means nothing to another.
+    let server = if rounds.strategy.is_adaptive() { rounds.server } else { now.server };
+    Ok(toml::to_string(&RoundsPlan { strategy: rounds.strategy, server, ..now })?)
+}
+
+async fn go_on(
+    connection: &mut Connection,
+    job: &JobView,
+    round: u32,
+    rounds_toml: String,
+    output: Output,
+) -> anyhow::Result<()> {
+    let index = round.checked_sub(1).context("rounds are counted from 1, as `eosfed job show` does")?;
+    let request = v1::ContinueFromRequest {
+        job: job.id.to_string(),
+        round: index,
+        rounds_toml,
+        idempotency_key: key(),
+    };
+    let answer = connection.operator.continue_from(request).await;
+    let new = connection.answer(answer)?.job;
+    match output {
+        Output::Json => print::json(&json!({ "job": new, "origin": job.id, "round": index })),
+        Output::Table => {
+            println!(
+                "job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`",
+                job.id
+            );
+            Ok(())
+        }
+    }
+}
+
+fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(&json!({ "job": job, "done": what })),
+        Output::Table => {
+            println!("job {job} is {what}");
+            Ok(())
+        }
+    }
+}
+
+async fn all(connection: &mut Connection) -> anyhow::Result<Vec<JobView>> {
+    let answer = connection.operator.list_jobs(v1::ListJobsRequest {}).await;
+    connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
+}
+
+pub(super) async fn get(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
+    if id == "latest" {
+        let last = all(connection).await?.pop();
+        return last.context("there is no job yet; submit one with `eosfed job submit PLAN.toml`");
+    }
+    let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;
+    decode(&connection.answer(answer)?.job_json)
+}
+
+async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()> {
+    let jobs = all(connection).await?;
+    if output == Output::Json {
+        return print::json(&jobs);
+    }
+    let mut table = print::table(&["job", "name", "mode", "state", "round", "submitted", "made"]);
+    for job in &jobs {
+        let round = job.current.as_ref().map_or_else(
+            || "–".to_owned(),
+            |round| format!("{} of {}, {}", round.index + 1, job.rounds, round.phase),
+        );
+        table.add_row([
+            job.id.to_string(),
+            job.plan.name.clone(),
+            job.plan.mode.to_string(),
+            job.state.to_string(),
+            round,
+            print::when(job.submitted_at),
+            made(job),
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+fn made(job: &JobView) -> String {
+    match &job.trained {
+        Some(trained) => format!("a head over release {}", trained.head.release),
+        None => job.produced.join(" "),
+    }
+}
+
+fn show(job: &JobView) {
+    println!("job {}: {} ({})", job.id, job.plan.name, job.plan.mode);
+    println!("  state      {}", job.state);
+    if let Some(why) = &job.why {
+        println!("  because    {why}");
+    }
+    if let Some(Origin { job: origin, round, again }) = &job.origin {
+        let what = match again {
+            Again::Round => "run again",
+            Again::Aggregate => "aggregated again",
+        };
+        println!("  goes on    from round {} of job {origin}, {what}", round + 1);
+    }
+    println!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
+    if let Some(at) = job.ended_at {
+        println!(
+            "  ended      {} ({} after it was submitted)",
+            print::when(at),
+            print::span(at.since(job.submitted_at).as_secs())
+        );
+    }
+    if !job.produced.is_empty() {
+        println!("  made       {}", job.produced.join(", "));
+    }
+    if let Some(trained) = &job.trained {
+        let (head, metrics) = (&trained.head, print::metrics(&trained.metrics));
+        println!("  made       a head over release {}: {metrics}", head.release);
+        println!("             get it with `eosfed job head {} --to DIR`", job.id);
+    }
+    if let Some(number) = job.release {
+        println!("  release    {number}");
+    }
+    for entry in job.normalisation.iter().flatten() {
+        println!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
+    }
+    if let Some(matrix) = scores::matrix(job) {
+        println!("\n{matrix}");
+    }
+    for round in job.history.iter().chain(&job.current) {
+        println!("\n{}", heading(round, job));
+        println!("{}", table(round));
+    }
+    let asked = job.current.iter().flat_map(|round| &round.participants);
+    for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
+        println!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
+    }
+}
+
+/// What a round is, in a line.
+pub(super) fn heading(round: &RoundView, job: &JobView) -> String {
+    let JobView { rounds, candidates, .. } = job;
+    let what = match round.purpose {
+        RoundKind::Statistics => "statistics".to_owned(),
+        RoundKind::OneShot => "one-shot training".to_owned(),
+        RoundKind::Train(index) => format!("training round {}", index + 1),
+        RoundKind::Evaluate(place) => match candidates.get(place as usize) {
+            Some(candidate) => format!("scores of {candidate}"),
+            None => "scores".to_owned(),
+        },
+    };
+    let mut line = format!("round {} of {rounds}: {what}, {}", round.index + 1, round.phase);
+    if round.attempt > 1 {
+        let _ = write!(line, ", attempt {}", round.attempt);
+    }
+    line
+}
+
+fn table(round: &RoundView) -> comfy_table::Table {
+    let mut table =
+        print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
+    for (name, one) in &round.participants {
+        table.add_row([
+            name.to_string(),
+            one.state.to_string(),
+            steps(one),
+            one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
+            print::metrics(&one.metrics),
+            one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
+            one.message.clone().unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn steps(one: &ParticipantView) -> String {
+    match (one.step, one.steps) {
+        (0, 0) => "–".to_owned(),
+        (step, 0) => step.to_string(),
+        (step, steps) => format!("{step}/{steps}"),
+    }
+}

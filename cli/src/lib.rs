@@ -1,0 +1,64 @@
+//! The `eosfed` command: what operators and users of releases do, over gRPC. It imports nothing of the
+//! coordinator; what both must agree on is in `eosfed-common`.
+
+pub mod arguments;
+mod connection;
+mod fetch;
+mod head;
+mod institution;
+mod job;
+mod plot;
+mod print;
+mod release;
+mod scores;
+mod specialist;
+pub mod stac;
+mod watch;
+
+use std::process::ExitCode;
+
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_transport::proxy::Proxy;
+
+use arguments::{Arguments, Command};
+
+/// Runs a command and gives the program's exit code.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    match act(&arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            exit_code(&error)
+        }
+    }
+}
+
+/// 69 when nobody answers, 1 for everything else.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    match error.downcast_ref::<Refusal>() {
+        Some(refusal) if refusal.reason == Reason::Unavailable => ExitCode::from(69),
+        Some(_) | None => ExitCode::FAILURE,
+    }
+}
+
+async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let output = arguments.output;
+    if let Command::Completions { shell } = &arguments.command {
+        arguments::completions(*shell);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Job(arguments::Job::Check { plan }) = &arguments.command {
+        return job::check(plan, output);
+    }
+    let credentials = arguments.proxy_credentials_file.as_deref();
+    let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
+    let mut connection = connection::open(arguments.identity.as_deref(), proxy)?;
+    connection.greet().await?;
+    match &arguments.command {
+        Command::Institution(command) => institution::run(&mut connection, command, output).await,
+        Command::Job(command) => job::run(&mut connection, command, output).await,
+        Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
+        Command::Release(command) => release::run(&mut connection, command, output).await,
+        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,27 @@
+//! The operator's and model user's command-line tool.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use eosfed_cli::arguments::Arguments;
+use eosfed_cli::run;
+use eosfed_common::telemetry::{self, LogFormat};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+        }
+    };
+    eosfed_transport::install_crypto_provider();
+    telemetry::init(LogFormat::Text, "warn");
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

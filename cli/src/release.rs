@@ -1,0 +1,190 @@
+//! `eosfed release`.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::weights::write_atomically;
+use eosfed_proto::v1;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::arguments::{Output, Release};
+use super::connection::{Connection, decode, key};
+use super::head::{self, Kept};
+use super::{print, specialist, stac};
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Release,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Release::Create { specialists, note } => {
+            let request = v1::CreateReleaseRequest {
+                specialists: specialists.clone(),
+                note: note.clone(),
+                idempotency_key: key(),
+            };
+            let answer = connection.operator.create_release(request).await;
+            show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
+        }
+        Release::Prune { from, top_k, note } => {
+            let Kept { specialists, note: found } = match (&from.file, &from.job) {
+                (Some(path), _) => Pruned::read(path)?.kept(),
+                (None, Some(job)) => {
+                    let job = super::job::get(connection, job).await?;
+                    head::strongest(connection, &job, top_k.unwrap_or_default()).await?
+                }
+                (None, None) => anyhow::bail!("give `--from` or `--from-job`"),
+            };
+            let note = note.clone().unwrap_or(found);
+            let request = v1::CreateReleaseRequest { specialists, note, idempotency_key: key() };
+            let answer = connection.operator.create_release(request).await;
+            show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
+        }
+        Release::List => {
+            let answer = connection.operator.list_releases(v1::ListReleasesRequest {}).await;
+            let list = connection.answer(answer)?.manifests_json;
+            let list =
+                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
+            match output {
+                Output::Json => print::json(&list)?,
+                Output::Table => println!("{}", table(&list)),
+            }
+        }
+        Release::Show { number } => show(&get(connection, *number).await?, output)?,
+        Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `eosfed-trainer ensemble prune` has found; the fields that matter here.
+#[derive(Deserialize)]
+struct Pruned {
+    release: u32,
+    metric: String,
+    before: Side,
+    after: Side,
+}
+
+#[derive(Deserialize)]
+struct Side {
+    encoders: Vec<String>,
+    bytes: u64,
+    milliseconds: f64,
+    score: f64,
+}
+
+impl Pruned {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let path = if path.is_dir() { path.join("prune.json") } else { path.to_owned() };
+        let json = fs::read(&path).with_context(|| {
+            format!("cannot read {}; make it with `eosfed-trainer ensemble prune`", path.display())
+        })?;
+        serde_json::from_slice(&json)
+            .with_context(|| format!("{}: not the result of pruning", path.display()))
+    }
+
+    fn kept(self) -> Kept {
+        Kept { note: self.note(), specialists: self.after.encoders }
+    }
+
+    fn note(&self) -> String {
+        let Self { release, metric, before, after } = self;
+        format!(
+            "release {release} pruned from {} to {} specialists: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
+            before.encoders.len(),
+            after.encoders.len(),
+            before.score,
+            after.score,
+            print::bytes(before.bytes),
+            print::bytes(after.bytes),
+            before.milliseconds,
+            after.milliseconds
+        )
+    }
+}
+
+pub(super) async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {
+    let request = v1::GetReleaseRequest { number: number.unwrap_or_default() };
+    let answer = connection.operator.get_release(request).await;
+    decode(&connection.answer(answer)?.manifest_json)
+}
+
+fn table(list: &[ReleaseManifest]) -> comfy_table::Table {
+    let mut table = print::table(&["release", "cut", "specialists", "note"]);
+    for release in list {
+        let names: Vec<_> = release.specialists.iter().map(|c| format!("{}@{}", c.name, c.version)).collect();
+        table.add_row([
+            release.number.to_string(),
+            print::when(release.created_at),
+            names.join(" "),
+            release.note.clone(),
+        ]);
+    }
+    table
+}
+
+fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(release),
+        Output::Table => {
+            println!("release {}, cut {} ({})", release.number, release.created_at, release.note);
+            println!("{}", specialist::table(&release.specialists));
+            Ok(())
+        }
+    }
+}
+
+async fn pull(
+    connection: &mut Connection,
+    number: Option<u32>,
+    folder: &Path,
+    output: Output,
+) -> anyhow::Result<()> {
+    let release = get(connection, number).await?;
+    let total = release.specialists.iter().map(|card| card.weights_bytes).sum();
+    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")?;
+    let bar = ProgressBar::new(total).with_style(style);
+    for card in &release.specialists {
+        bar.set_message(card.name.to_string());
+        fetch(connection, card, &folder.join(card.name.as_str())).await?;
+        bar.inc(card.weights_bytes);
+    }
+    bar.finish_and_clear();
+    write(&folder.join(stac::ITEM_FILE), &stac::release_item(&release))?;
+    // Last: a folder with a manifest is complete.
+    write(&folder.join(ReleaseManifest::FILE), &release)?;
+    match output {
+        Output::Json => print::json(&json!({ "folder": folder, "release": release.number, "bytes": total })),
+        Output::Table => {
+            println!(
+                "release {} is in {}: {} specialists, {}",
+                release.number,
+                folder.display(),
+                release.specialists.len(),
+                print::bytes(total)
+            );
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let (path, blob) =
+        (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
+    super::fetch::blob(connection, blob, &path).await?;
+    write(&folder.join(stac::ITEM_FILE), &stac::specialist_item(card))?;
+    write(&folder.join(CARD_FILE), card)
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(value)?;
+    write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))
+}

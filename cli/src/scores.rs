@@ -1,0 +1,67 @@
+//! The scores of an evaluation job: which specialist does how well on whose imagery.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::view::{JobView, ParticipantState, ParticipantView, RoundKind, RoundView};
+use eosfed_plot::heat_map;
+
+use super::print;
+
+/// The rounds of an evaluation, each with the specialist that it is about.
+fn rounds(job: &JobView) -> Vec<(&str, &RoundView)> {
+    let rounds = job.history.iter().chain(&job.current);
+    let about = |round: &RoundView| match round.purpose {
+        RoundKind::Evaluate(place) => job.candidates.get(place as usize),
+        RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
+    };
+    rounds.filter_map(|round| Some((about(round)?.as_str(), round))).collect()
+}
+
+fn institutions(job: &JobView) -> Vec<&InstitutionName> {
+    let asked = rounds(job).into_iter().flat_map(|(_, round)| round.participants.keys());
+    asked.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A line for each specialist, a column for each institution; nothing for other jobs.
+pub(super) fn matrix(job: &JobView) -> Option<comfy_table::Table> {
+    let (rounds, institutions) = (rounds(job), institutions(job));
+    if rounds.is_empty() {
+        return None;
+    }
+    let mut titles = vec!["scores of"];
+    titles.extend(institutions.iter().map(|name| name.as_str()));
+    let mut table = print::table(&titles);
+    let cell = |one: &ParticipantView| match one.state {
+        ParticipantState::Submitted => print::metrics(&one.metrics),
+        other => other.to_string(),
+    };
+    for (candidate, round) in rounds {
+        let at = |name: &&InstitutionName| round.participants.get(*name).map_or_else(|| "–".to_owned(), cell);
+        let mut row = vec![candidate.to_owned()];
+        row.extend(institutions.iter().map(at));
+        table.add_row(row);
+    }
+    Some(table)
+}
+
+/// Draws the matrix as a heat map, of the metric that tells most.
+pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
+    let (rounds, institutions) = (rounds(job), institutions(job));
+    let told = rounds.iter().flat_map(|(_, round)| round.participants.values());
+    let metric = told.into_iter().find_map(|one| print::main_metric(&one.metrics));
+    let metric = metric.with_context(|| format!("job {} has no scores to draw yet", job.id))?;
+    let value = |round: &RoundView, name: &InstitutionName| {
+        round.participants.get(name).and_then(|one| one.metrics.get(metric)).copied()
+    };
+    let values: Vec<Vec<_>> = rounds
+        .iter()
+        .map(|(_, round)| institutions.iter().map(|name| value(round, name)).collect())
+        .collect();
+    let rows: Vec<_> = rounds.iter().map(|(candidate, _)| (*candidate).to_owned()).collect();
+    let columns: Vec<_> = institutions.iter().map(ToString::to_string).collect();
+    let title = format!("{} ({}): {metric}", job.plan.name, job.id);
+    Ok(heat_map(path, &title, &rows, &columns, &values)?)
+}

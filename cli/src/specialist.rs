@@ -1,0 +1,113 @@
+//! `eosfed specialist`.
+
+use std::process::ExitCode;
+
+use eosfed_common::card::Card;
+use eosfed_common::view::EvaluationView;
+use eosfed_proto::v1;
+use serde::Serialize;
+
+use super::arguments::{Output, Specialist};
+use super::connection::{Connection, decode};
+use super::print;
+
+/// All that is known of a specialist: its card, and what has become of it since.
+#[derive(Serialize)]
+struct Known {
+    #[serde(flatten)]
+    card: Card,
+    evaluations: Vec<EvaluationView>,
+    set_aside: Option<String>,
+}
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Specialist,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Specialist::List => {
+            let answer = connection.operator.list_specialists(v1::ListSpecialistsRequest {}).await;
+            let cards = connection.answer(answer)?.cards_json;
+            let cards = cards.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<Card>>>()?;
+            match output {
+                Output::Json => print::json(&cards)?,
+                Output::Table => println!("{}", table(&cards)),
+            }
+        }
+        Specialist::Show { reference } => {
+            let request = v1::GetSpecialistRequest { reference: reference.clone() };
+            let answer = connection.operator.get_specialist(request).await;
+            let v1::GetSpecialistResponse { card_json, evaluations_json, set_aside } =
+                connection.answer(answer)?;
+            let evaluations =
+                evaluations_json.iter().map(|json| decode(json)).collect::<anyhow::Result<_>>()?;
+            let set_aside = Some(set_aside).filter(|why| !why.is_empty());
+            let known = Known { card: decode(&card_json)?, evaluations, set_aside };
+            match output {
+                Output::Json => print::json(&known)?,
+                Output::Table => show(&known),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line for each specialist.
+pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
+    let mut table =
+        print::table(&["specialist", "task", "bands", "from", "rounds", "samples", "validation", "size"]);
+    for card in cards {
+        let institutions: Vec<_> = card.provenance.institutions.iter().map(ToString::to_string).collect();
+        table.add_row([
+            format!("{}@{}", card.name, card.version),
+            card.model.task.to_string(),
+            card.model.bands.join(" "),
+            institutions.join(" "),
+            card.provenance.rounds.to_string(),
+            card.provenance.samples.to_string(),
+            print::metrics(&card.metrics),
+            print::bytes(card.weights_bytes),
+        ]);
+    }
+    table
+}
+
+fn show(known: &Known) {
+    let Known { card, evaluations, set_aside } = known;
+    let Card { name, version, weights, weights_bytes, model, normalisation, .. } = card;
+    println!("{name}@{version}");
+    println!("  weights        {weights} ({})", print::bytes(*weights_bytes));
+    println!("  network        {} for {}", model.backbone, model.task);
+    println!("  bands          {}", model.bands.join(", "));
+    println!("  classes        {}", model.classes.join(", "));
+    if let Some(size) = card.input_size {
+        println!("  input size     {size} px");
+    }
+    for entry in normalisation {
+        println!("  normalisation  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
+    }
+    let from = &card.provenance;
+    let institutions: Vec<_> = from.institutions.iter().map(ToString::to_string).collect();
+    println!("  made by        {} in job {} ({})", institutions.join(", "), from.job, from.mode);
+    println!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
+    if let Some(initial) = &from.initial {
+        println!("  started from   {} ({})", initial.file, initial.digest);
+    }
+    println!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
+    for (name, value) in &card.metrics {
+        println!("  metric         {name} {value:.4}");
+    }
+    println!("  energy         {}", print::energy(&card.energy));
+    println!("  licence        {}", card.licence);
+    for EvaluationView { institution, job, at, samples, metrics } in evaluations {
+        let scores = print::metrics(metrics);
+        println!(
+            "  scored at      {institution}: {scores} ({samples} samples, job {job}, {})",
+            print::when(*at)
+        );
+    }
+    if let Some(why) = set_aside {
+        println!("  set aside      {why}");
+    }
+}

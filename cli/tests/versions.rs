@@ -1,0 +1,120 @@
+//! Coordinators of other versions: the commands that call one say which program to update.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::process::Output;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_coordinator::backup::backup;
+use eosfed_coordinator::init::{Choices, init};
+use eosfed_coordinator::settings::StateFolder;
+use eosfed_coordinator::tls::Authority;
+use eosfed_coordinator::tls::ServerTls;
+use eosfed_proto::v1;
+use eosfed_transport::keys::KeyAndCertificate;
+use eosfed_transport::operator::IdentityFolder;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+
+/// A coordinator of another release: it greets, and knows no other call.
+#[derive(Clone)]
+struct Other(i32);
+
+impl NamedService for Other {
+    const NAME: &'static str = "eosfed.v1.Operator";
+}
+
+impl tower::Service<http::Request<Body>> for Other {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let protocol = self.0;
+        Box::pin(async move {
+            if !request.uri().path().ends_with("/Hello") {
+                return Ok(Status::unimplemented("").into_http());
+            }
+            let (release, role) = ("9.9.9".to_owned(), "operator".to_owned());
+            let answer = v1::OperatorHelloResponse { protocol, release, name: "admin".to_owned(), role };
+            let hello = tower::service_fn(move |_: Request<v1::OperatorHelloRequest>| {
+                std::future::ready(Ok::<_, Status>(Response::new(answer.clone())))
+            });
+            let codec = ProstCodec::<v1::OperatorHelloResponse, v1::OperatorHelloRequest>::default();
+            Ok(Grpc::new(codec).unary(hello, request).await)
+        })
+    }
+}
+
+/// Serves one that speaks this protocol, with a state folder as if it were its own.
+async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
+    eosfed_transport::install_crypto_provider();
+    let (folder, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let names = vec!["127.0.0.1".to_owned()];
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let choices = Choices { listen, public_url: None, names: names.clone() };
+    let path = folder.path().join("state");
+    std::fs::create_dir(&path).unwrap();
+    let state = init(&path, &choices, now).unwrap();
+    let [key_pem, certificate_pem] = state.authority().map(|path| std::fs::read_to_string(path).unwrap());
+    let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
+    let pair = authority.server(&names, now, Duration::from_secs(3600)).unwrap();
+    let tls = ServerTls::new(&pair, authority.certificate_pem()).unwrap();
+    let listener = TcpListener::bind(listen).await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    IdentityFolder(state.operator()).set_url(&url).unwrap();
+    let served = tonic::transport::Server::builder()
+        .add_service(Other(protocol))
+        .serve_with_incoming(tls.incoming(listener));
+    tokio::spawn(async move { served.await.unwrap() });
+    (folder, state)
+}
+
+async fn says(command: &mut Command) -> String {
+    let Output { status, stderr, stdout } = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!((status.code(), stdout.len()), (Some(1), 0), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_say_what_to_update() {
+    let eosfed = |state: &StateFolder| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed"));
+        command.arg("--identity").arg(state.operator()).args(["job", "list"]);
+        command
+    };
+    let (_newer, state) = other(2).await;
+    let said = says(&mut eosfed(&state)).await;
+    assert!(said.contains("speaks protocol 2") && said.contains("update the `eosfed` command"), "{said}");
+    let (_older, state) = other(0).await;
+    let said = says(&mut eosfed(&state)).await;
+    assert!(
+        said.contains("coordinator (release 9.9.9)") && said.contains("update the coordinator"),
+        "{said}"
+    );
+
+    // The same protocol, but a call that it does not know yet.
+    let (folder, state) = other(1).await;
+    let said = says(&mut eosfed(&state)).await;
+    assert!(said.contains("INCOMPATIBLE") && said.contains("older release"), "{said}");
+    let lock = std::fs::File::create(state.lock()).unwrap();
+    lock.lock().unwrap();
+    let to = folder.path().join("to");
+    let refused = backup(&state, &to, &state.operator(), SystemClock.now(), &|_, _| {}).await;
+    let said = format!("{:#}", refused.unwrap_err());
+    assert!(said.contains("older release") && said.contains("update it"), "{said}");
+}

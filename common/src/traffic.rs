@@ -1,0 +1,27 @@
+//! Bytes sent, by kind: what an institution can check the promise of this system against.
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes sent, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByteCounts {
+    /// Chunks of weights.
+    pub weights: u64,
+    /// Progress, metrics, statistics and results.
+    pub metrics: u64,
+    /// Everything else: greetings, polls, acceptances, refusals.
+    pub control: u64,
+}
+
+impl ByteCounts {
+    /// The sum by kind.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            weights: self.weights + other.weights,
+            metrics: self.metrics + other.metrics,
+            control: self.control + other.control,
+        }
+    }
+}

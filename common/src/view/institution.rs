@@ -1,0 +1,22 @@
+//! Institutions as people see them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::ids::InstitutionName;
+use crate::traffic::ByteCounts;
+
+/// An institution as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstitutionView {
+    /// Its name.
+    pub name: InstitutionName,
+    /// When it enrolled.
+    pub enrolled_at: Option<Timestamp>,
+    /// Until when an open invitation can be redeemed.
+    pub invited_until: Option<Timestamp>,
+    /// When it last called, since the coordinator was started.
+    pub last_seen: Option<Timestamp>,
+    /// Bytes received from it since the coordinator was started.
+    pub received: ByteCounts,
+}

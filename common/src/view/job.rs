@@ -1,0 +1,117 @@
+//! Jobs as people see them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use strum::Display;
+
+use super::round::RoundView;
+use crate::assignment::BlobRef;
+use crate::card::{BandNormalisation, Energy};
+use crate::clock::Timestamp;
+use crate::head::HeadFile;
+use crate::ids::{InstitutionName, JobId, ReleaseNumber};
+use crate::plan::Plan;
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum JobState {
+    /// The coordinator computes what the first round starts from.
+    Preparing,
+    /// Institutions are asked, or at work.
+    Running,
+    /// The coordinator aggregates a round's updates.
+    Aggregating,
+    /// Nothing happens until an operator resumes it.
+    Paused,
+    /// It is complete.
+    Finished,
+    /// An operator has ended it.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether nothing more happens without an operator.
+    #[must_use]
+    pub const fn is_at_rest(self) -> bool {
+        matches!(self, Self::Paused | Self::Finished | Self::Cancelled)
+    }
+}
+
+/// A job as people see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it is paused, or who has cancelled it.
+    pub why: Option<String>,
+    /// The job that it was started from.
+    pub origin: Option<Origin>,
+    /// The operator who submitted it.
+    pub submitted_by: InstitutionName,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The round that is open.
+    pub current: Option<RoundView>,
+    /// Attempts at rounds that have closed.
+    pub history: Vec<RoundView>,
+    /// Number of rounds, a statistics round included.
+    pub rounds: u32,
+    /// Normalisation that all use, once it is known.
+    pub normalisation: Option<Vec<BandNormalisation>>,
+    /// Specialists scored, a round each, as `NAME@VERSION`.
+    #[serde(default)]
+    pub candidates: Vec<String>,
+    /// Specialists made, as `NAME@VERSION`.
+    pub produced: Vec<String>,
+    /// The release created.
+    pub release: Option<ReleaseNumber>,
+    /// The head trained.
+    pub trained: Option<TrainedHeadView>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+/// The job and the round that another job was started from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The job.
+    pub job: JobId,
+    /// Index of its round, from 0.
+    pub round: u32,
+    /// What is done with that round.
+    pub again: Again,
+}
+
+/// What a job does with the round of another job that it starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Again {
+    /// It runs the round again, from the weights that the round started from.
+    Round,
+    /// It aggregates the round's kept updates by another strategy.
+    Aggregate,
+}
+
+/// The head that a downstream job has trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedHeadView {
+    /// The head, as its `head.json`.
+    pub head: HeadFile,
+    /// Its weights.
+    pub weights: BlobRef,
+    /// The institutions whose imagery it has learned from.
+    pub institutions: Vec<InstitutionName>,
+    /// Rounds of aggregation.
+    pub rounds: u32,
+    /// Means of the last round's validation metrics, weighted by samples.
+    pub metrics: BTreeMap<String, f64>,
+    /// Energy spent on its training.
+    pub energy: Energy,
+}

@@ -1,0 +1,16 @@
+//! What the coordinator shows of its records to people and their scripts, less secrets and less what
+//! only the coordinator needs. The coordinator makes these values, `eosfed` prints them, and they are
+//! the schemas of `--output json`.
+
+mod institution;
+mod job;
+mod round;
+mod specialist;
+
+pub use institution::InstitutionView;
+pub use job::{Again, JobState, JobView, Origin, TrainedHeadView};
+pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
+pub use specialist::EvaluationView;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The client's end of TLS: a lazily connected, self-healing HTTP/2 channel that trusts exactly
+//! one authority and presents the caller's certificate, if it has one; directly or through a proxy.
+
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::keys::KeyAndCertificate;
+use crate::meter::{Meter, Metered};
+use crate::proxy::{self, Proxy};
+
+/// What all generated clients run over.
+pub type Transport = Metered<Channel>;
+
+/// For the connection and, again, for the handshake on it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Finds a dead peer behind a NAT that forgot the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// Why a channel cannot be set up. Being unable to connect is not among the reasons: that shows
+/// in the first call.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the coordinator address `{url}`: {reason}; expected https://HOST:PORT")]
+pub struct ChannelError {
+    url: String,
+    reason: String,
+}
+
+/// How a coordinator is reached.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Through this proxy; absent: directly.
+    pub proxy: Option<Proxy>,
+    /// How long a connection may be silent before the other end is asked for a sign of life, and how
+    /// long that may take before the connection is given up.
+    pub keep_alive: Duration,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self { proxy: None, keep_alive: KEEP_ALIVE }
+    }
+}
+
+impl Way {
+    /// Through a proxy, if there is one.
+    #[must_use]
+    pub fn through(proxy: Option<Proxy>) -> Self {
+        Self { proxy, ..Self::default() }
+    }
+}
+
+/// A channel straight to the coordinator at `url`.
+///
+/// # Errors
+/// If `url` is not an `https` address or a PEM text cannot be used.
+pub fn open(
+    url: &str,
+    ca_pem: &str,
+    identity: Option<&KeyAndCertificate>,
+    meter: Meter,
+) -> Result<Transport, ChannelError> {
+    open_by(&Way::default(), url, ca_pem, identity, meter)
+}
+
+/// A channel to the coordinator at `url`, by this way.
+///
+/// # Errors
+/// If `url` is not an `https` address or a PEM text cannot be used.
+pub fn open_by(
+    way: &Way,
+    url: &str,
+    ca_pem: &str,
+    identity: Option<&KeyAndCertificate>,
+    meter: Meter,
+) -> Result<Transport, ChannelError> {
+    let fail = |reason: String| ChannelError { url: url.to_owned(), reason };
+    if !url.starts_with("https://") {
+        return Err(fail("it does not start with https://".to_owned()));
+    }
+    let mut tls =
+        ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem)).timeout(CONNECT_TIMEOUT);
+    if let Some(pair) = identity {
+        tls = tls.identity(Identity::from_pem(&pair.certificate_pem, &pair.key_pem));
+    }
+    let describe = |error: tonic::transport::Error| {
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        fail(format!("{error}{cause}"))
+    };
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(describe)?
+        .tls_config(tls)
+        .map_err(describe)?
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(way.keep_alive)
+        .keep_alive_timeout(way.keep_alive)
+        .keep_alive_while_idle(true);
+    let channel = match way.proxy.clone() {
+        None => endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy(),
+        // The proxy's own limit comes first: it can say what is wrong.
+        Some(proxy) => {
+            let connect = move |target: Uri| {
+                let proxy = proxy.clone();
+                async move { proxy.tunnel(&target).await.map(TokioIo::new) }
+            };
+            let endpoint = endpoint.connect_timeout(proxy::PATIENCE + CONNECT_TIMEOUT);
+            endpoint.connect_with_connector_lazy(tower::service_fn(connect))
+        }
+    };
+    Ok(Metered::new(channel, meter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn addresses_without_tls_are_refused() {
+        for bad in ["http://127.0.0.1:1", "127.0.0.1:1", "", "https://"] {
+            let error = open(bad, "", None, Meter::default()).unwrap_err().to_string();
+            assert!(error.contains("https://HOST:PORT"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The join token: one line of text that an operator hands to an institution. It says where the
+//! coordinator is, which authority to trust, and holds the one-time secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use eosfed_common::ids::InstitutionName;
+
+const PREFIX: &str = "eosfed-join-v1.";
+const MAX_BYTES: usize = 16 * 1024;
+
+/// A join token. Its `Debug` form hides the secret; its `Display` form is the token itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinToken {
+    /// Who may join with it.
+    pub institution: InstitutionName,
+    /// The coordinator's address, `https://HOST:PORT`.
+    pub url: String,
+    /// Certificate of the authority to trust, PEM.
+    pub ca_pem: String,
+    /// The one-time secret, 64 hexadecimal digits.
+    pub secret: String,
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { institution, url, ca_pem: _, secret: _ } = self;
+        f.debug_struct("JoinToken")
+            .field("institution", institution)
+            .field("url", url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for JoinToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_vec(self).map_err(|_| fmt::Error)?;
+        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
+    }
+}
+
+/// The text is not a join token. Never shows the text, which may be a mistyped secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this is not a join token: {0}; ask the operator for a new one with `eosfed institution invite`")]
+pub struct InvalidJoinToken(&'static str);
+
+impl FromStr for JoinToken {
+    type Err = InvalidJoinToken;
+
+    fn from_str(text: &str) -> Result<Self, InvalidJoinToken> {
+        let text = text.trim();
+        if text.len() > MAX_BYTES {
+            return Err(InvalidJoinToken("it is too long"));
+        }
+        let encoded =
+            text.strip_prefix(PREFIX).ok_or(InvalidJoinToken("it does not start with `eosfed-join-v1.`"))?;
+        let json =
+            URL_SAFE_NO_PAD.decode(encoded).map_err(|_| InvalidJoinToken("it is damaged or cut short"))?;
+        serde_json::from_slice(&json).map_err(|_| InvalidJoinToken("its contents are damaged"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_text_and_hide_their_secret() {
+        let token = JoinToken {
+            institution: "west".parse().unwrap(),
+            url: "https://127.0.0.1:7443".to_owned(),
+            ca_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
+            secret: "5ec7".repeat(16),
+        };
+        assert_eq!(format!(" {token}\n").parse(), Ok(token.clone()));
+        assert!(!format!("{token:?}").contains("5ec7"));
+        let text = token.to_string();
+        for bad in ["", "hello", PREFIX, &text[..text.len() - 5], &text.replace('W', "!")] {
+            assert!(bad.parse::<JoinToken>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Keys and certificates of programs that call the coordinator, and the requests to certify them.
+//!
+//! ECDSA P-256 throughout. Private keys never travel: a client sends a signing request, of which the
+//! coordinator uses the public key only.
+
+use std::time::Duration;
+
+use rcgen::{CertificateParams, DnType, KeyPair};
+
+/// How long before its issue a certificate becomes valid: an allowance for clocks that run behind the
+/// coordinator's, or are set to another time zone.
+pub const BACKDATE: Duration = Duration::from_secs(86_400);
+
+/// Why a key or a request cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a key: {0}")]
+pub struct KeyError(#[from] rcgen::Error);
+
+/// A private key with its certificate, both PEM.
+#[derive(Clone)]
+pub struct KeyAndCertificate {
+    /// PKCS#8, PEM. Secret.
+    pub key_pem: String,
+    /// Certificate, PEM.
+    pub certificate_pem: String,
+}
+
+/// A fresh private key and a request to certify it, both PEM.
+pub struct KeyAndRequest {
+    /// PKCS#8, PEM. Secret.
+    pub key_pem: String,
+    /// PKCS#10, PEM.
+    pub request_pem: String,
+}
+
+impl KeyAndRequest {
+    /// Makes a key and a request for `common_name`.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn generate(common_name: &str) -> Result<Self, KeyError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let request_pem = params.serialize_request(&key)?.pem()?;
+        Ok(Self { key_pem: key.serialize_pem(), request_pem })
+    }
+}

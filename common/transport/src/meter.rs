@@ -1,0 +1,156 @@
+//! Counts what a program sends, by kind, where it leaves for the wire: the bytes of each request's
+//! body as gRPC frames them. This is the figure that an institution can check its promise against.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use tonic::body::Body;
+use tower::Service;
+
+use eosfed_common::traffic::ByteCounts;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Weights,
+    Metrics,
+    Control,
+}
+
+/// The kind of a request by its gRPC path.
+fn kind(path: &str) -> Kind {
+    match path.rsplit('/').next().unwrap_or_default() {
+        "Upload" => Kind::Weights,
+        "Heartbeat" | "SubmitUpdate" | "SubmitStatistics" | "ReportFailure" => Kind::Metrics,
+        _ => Kind::Control,
+    }
+}
+
+/// Counters that clones share.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<[AtomicU64; 3]>);
+
+impl Meter {
+    /// What has been sent so far.
+    #[must_use]
+    pub fn sent(&self) -> ByteCounts {
+        let read = |kind: Kind| self.0[kind as usize].load(Ordering::Relaxed);
+        ByteCounts {
+            weights: read(Kind::Weights),
+            metrics: read(Kind::Metrics),
+            control: read(Kind::Control),
+        }
+    }
+
+    fn add(&self, kind: Kind, bytes: usize) {
+        self.0[kind as usize].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A gRPC channel whose requests are counted.
+#[derive(Debug, Clone)]
+pub struct Metered<S> {
+    inner: S,
+    meter: Meter,
+}
+
+impl<S> Metered<S> {
+    /// Counts what goes through `inner`.
+    pub const fn new(inner: S, meter: Meter) -> Self {
+        Self { inner, meter }
+    }
+}
+
+impl<S: Service<Request<Body>>> Service<Request<Body>> for Metered<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> S::Future {
+        let (kind, meter) = (kind(request.uri().path()), self.meter.clone());
+        self.inner.call(request.map(|body| Body::new(Counted { body, kind, meter })))
+    }
+}
+
+struct Counted {
+    body: Body,
+    kind: Kind,
+    meter: Meter,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.meter.add(self.kind, data.len());
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[test]
+    fn kinds_follow_the_method() {
+        assert_eq!(kind("/eosfed.v1.Blobs/Upload"), Kind::Weights);
+        assert_eq!(kind("/eosfed.v1.Participant/Heartbeat"), Kind::Metrics);
+        assert_eq!(kind("/eosfed.v1.Participant/Poll"), Kind::Control);
+    }
+
+    #[tokio::test]
+    async fn frames_are_counted_as_they_pass() {
+        let meter = Meter::default();
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            let mut body = request.into_body();
+            while std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await.is_some() {}
+            Ok::<_, tonic::Status>(())
+        });
+        let mut metered = Metered::new(service, meter.clone());
+        let body = Body::new(Full(Some(Bytes::from_static(&[7; 1234]))));
+        let request = Request::builder().uri("https://x/eosfed.v1.Blobs/Upload").body(body).unwrap();
+        metered.call(request).await.unwrap();
+        assert_eq!(meter.sent(), ByteCounts { weights: 1234, metrics: 0, control: 0 });
+    }
+
+    struct Full(Option<Bytes>);
+
+    impl http_body::Body for Full {
+        type Data = Bytes;
+        type Error = tonic::Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+            Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
+        }
+    }
+}

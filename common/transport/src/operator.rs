@@ -1,0 +1,182 @@
+//! Calling the coordinator as an operator or as a user of releases: the identity folder that
+//! `eosfed-coordinator init` makes, and the connection that follows from it.
+
+use std::path::PathBuf;
+
+use eosfed_proto::v1;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use serde::{Deserialize, Serialize};
+use tonic::{Response, Status};
+
+use crate::channel::{ChannelError, Transport, Way, open_by};
+use crate::keys::KeyAndCertificate;
+use crate::meter::Meter;
+use crate::protocol::{PROTOCOL, RELEASE, agree};
+use crate::status::from_status;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::settings::{self, SettingsError};
+use eosfed_common::weights::write_atomically;
+
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Why an identity folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// It has no key.
+    #[error(
+        "{folder} holds no identity; name the folder `operator` of the coordinator's state folder with \
+         `--identity DIR` or EOSFED_IDENTITY",
+        folder = folder.display()
+    )]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file of it cannot be read or written.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The coordinator's address cannot be read.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The coordinator's address cannot be written.
+    #[error("the coordinator's address cannot be written: {0}")]
+    Address(#[from] toml::ser::Error),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    url: String,
+}
+
+/// An identity folder: key, certificate, the authority to trust and the coordinator's address.
+#[derive(Debug, Clone)]
+pub struct IdentityFolder(pub PathBuf);
+
+/// The contents of an identity folder.
+#[derive(Clone)]
+pub struct PersonalIdentity {
+    /// Key and certificate.
+    pub pair: KeyAndCertificate,
+    /// Certificate of the authority to trust.
+    pub ca_pem: String,
+    /// Address of the coordinator.
+    pub url: String,
+}
+
+impl IdentityFolder {
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// If a file is missing or cannot be read.
+    pub fn read(&self) -> Result<PersonalIdentity, IdentityError> {
+        if !self.0.join("key.pem").exists() {
+            return Err(IdentityError::Missing { folder: self.0.clone() });
+        }
+        let pair = KeyAndCertificate {
+            key_pem: self.text("key.pem")?,
+            certificate_pem: self.text("certificate.pem")?,
+        };
+        let Address { url } = settings::load(&self.0.join("coordinator.toml"))?;
+        Ok(PersonalIdentity { pair, ca_pem: self.text("ca.pem")?, url })
+    }
+
+    /// Writes the folder, which must exist.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, pair: &KeyAndCertificate, ca_pem: &str, url: &str) -> Result<(), IdentityError> {
+        self.put("key.pem", &pair.key_pem)?;
+        self.put("certificate.pem", &pair.certificate_pem)?;
+        self.put("ca.pem", ca_pem)?;
+        self.set_url(url)
+    }
+
+    /// Writes the coordinator's address.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn set_url(&self, url: &str) -> Result<(), IdentityError> {
+        let text = toml::to_string(&Address { url: url.to_owned() })?;
+        self.put("coordinator.toml", &text)
+    }
+
+    fn text(&self, name: &str) -> Result<String, IdentityError> {
+        let path = self.0.join(name);
+        std::fs::read_to_string(&path).map_err(|source| IdentityError::Io { action: "read", path, source })
+    }
+
+    fn put(&self, name: &str, text: &str) -> Result<(), IdentityError> {
+        let path = self.0.join(name);
+        write_atomically(&path, text.as_bytes()).map_err(|source| IdentityError::Io {
+            action: "write",
+            path,
+            source,
+        })
+    }
+}
+
+/// A coordinator that is called as the holder of an identity.
+pub struct Connection {
+    /// For blobs.
+    pub transport: Transport,
+    /// For everything else.
+    pub operator: OperatorClient<Transport>,
+    url: String,
+}
+
+impl Connection {
+    /// Prepares a connection. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If the identity's address, key or certificates cannot be used.
+    pub fn open(way: &Way, identity: &PersonalIdentity) -> Result<Self, ChannelError> {
+        let PersonalIdentity { pair, ca_pem, url } = identity;
+        let transport = open_by(way, url, ca_pem, Some(pair), Meter::default())?;
+        let operator = OperatorClient::new(transport.clone()).max_decoding_message_size(MAX_ANSWER);
+        Ok(Self { transport, operator, url: url.clone() })
+    }
+
+    /// Exchanges versions, so that what follows is understood on both sides.
+    ///
+    /// # Errors
+    /// [`Reason::Incompatible`] with the program to update, or the coordinator's refusal.
+    pub async fn greet(&mut self) -> Result<(), Refusal> {
+        let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), release: RELEASE.to_owned() };
+        let answer = self.operator.hello(request).await;
+        let v1::OperatorHelloResponse { protocol, release, name: _, role: _ } = self.answer(answer)?;
+        agree("`eosfed` command", "coordinator", protocol, &release)
+    }
+
+    /// The answer to a call, or the refusal that it, or its absence, means.
+    ///
+    /// # Errors
+    /// The coordinator's refusal; [`Reason::Unavailable`] with its address when it does not answer.
+    pub fn answer<T>(&self, answer: Result<Response<T>, Status>) -> Result<T, Refusal> {
+        answer.map(Response::into_inner).map_err(|status| self.explain(&status))
+    }
+
+    fn explain(&self, status: &Status) -> Refusal {
+        let refusal = from_status(status);
+        if refusal.reason != Reason::Unavailable {
+            return refusal;
+        }
+        // When the certificate is the problem, a coordinator is running.
+        let running = if refusal.message.contains("certificate") {
+            ""
+        } else {
+            "; is `eosfed-coordinator serve` running?"
+        };
+        let message =
+            format!("the coordinator at {} does not answer: {}{running}", self.url, refusal.message);
+        Refusal::new(Reason::Unavailable, message)
+    }
+}

@@ -1,0 +1,133 @@
+//! Refusals as gRPC status and back: the one table of codes. The reason travels in metadata, so a
+//! client never reads the text.
+
+use prost::Message as _;
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+use crate::protocol::RELEASE;
+use crate::validity;
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::refusal::{Reason, Refusal};
+
+const METADATA: &str = "eosfed-refusal-bin";
+
+/// The gRPC code of a reason.
+#[must_use]
+pub const fn code(reason: Reason) -> Code {
+    use Reason as R;
+    match reason {
+        R::Unauthenticated | R::TokenInvalid | R::TokenExpired | R::TokenUsed => Code::Unauthenticated,
+        R::Forbidden | R::Policy => Code::PermissionDenied,
+        R::NotFound | R::BlobMissing => Code::NotFound,
+        R::AlreadyExists => Code::AlreadyExists,
+        R::Malformed
+        | R::PlanInvalid
+        | R::WeightsMalformed
+        | R::TensorSet
+        | R::ShapeMismatch
+        | R::DtypeMismatch
+        | R::NotFinite
+        | R::Replayed
+        | R::NormOutlier
+        | R::QualityFloor
+        | R::DigestMismatch => Code::InvalidArgument,
+        R::Incompatible
+        | R::WrongState
+        | R::RoundClosed
+        | R::JobEnded
+        | R::LeaseExpired
+        | R::LeaseMismatch
+        | R::DataUnfit => Code::FailedPrecondition,
+        R::TooLarge | R::StorageFull => Code::ResourceExhausted,
+        R::OffsetMismatch => Code::Aborted,
+        R::Unavailable | R::JobPaused => Code::Unavailable,
+        R::Internal => Code::Internal,
+    }
+}
+
+/// A refusal as it goes onto the wire.
+#[must_use]
+pub fn to_status(refusal: &Refusal) -> Status {
+    let message = eosfed_proto::v1::Refusal {
+        reason: refusal.reason.code().to_owned(),
+        message: refusal.message.clone(),
+    };
+    let mut status = Status::new(code(refusal.reason), refusal.message.clone());
+    status.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&message.encode_to_vec()));
+    status
+}
+
+/// What a status means: the refusal it carries or, when the other end never answered, the
+/// nearest reason to its code.
+#[must_use]
+pub fn from_status(status: &Status) -> Refusal {
+    carried(status).unwrap_or_else(|| {
+        let reason = match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::Aborted => {
+                Reason::Unavailable
+            }
+            Code::Unauthenticated => Reason::Unauthenticated,
+            Code::PermissionDenied => Reason::Forbidden,
+            Code::Unimplemented => Reason::Incompatible,
+            Code::NotFound => Reason::NotFound,
+            Code::AlreadyExists => Reason::AlreadyExists,
+            Code::InvalidArgument | Code::OutOfRange => Reason::Malformed,
+            Code::ResourceExhausted => Reason::TooLarge,
+            Code::FailedPrecondition => Reason::WrongState,
+            Code::Ok | Code::Internal | Code::DataLoss => Reason::Internal,
+        };
+        let said = describe(status);
+        if reason == Reason::Incompatible {
+            let message = format!(
+                "the other end does not know this call, so it is of an older release than this one ({RELEASE}); \
+                 update it ({said})"
+            );
+            return Refusal::new(reason, message);
+        }
+        let now = SystemClock.now();
+        let wrong_clock = validity::explain(status, now).or_else(|| validity::explain_text(&said, now));
+        Refusal::new(reason, wrong_clock.map_or_else(|| said.clone(), |why| format!("{why} ({said})")))
+    })
+}
+
+fn carried(status: &Status) -> Option<Refusal> {
+    let bytes = status.metadata().get_bin(METADATA)?.to_bytes().ok()?;
+    let eosfed_proto::v1::Refusal { reason, message } = eosfed_proto::v1::Refusal::decode(bytes).ok()?;
+    Some(Refusal::new(reason.parse().ok()?, message))
+}
+
+/// The status's own text and the causes below it, which hold what went wrong with the connection.
+fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_survives_the_wire() {
+        for reason in Reason::ALL {
+            let refusal = Refusal::new(*reason, "what was found, and `why`; ünïcode too");
+            assert_eq!(from_status(&to_status(&refusal)), refusal);
+        }
+    }
+
+    #[test]
+    fn a_status_from_elsewhere_still_has_a_reason() {
+        assert_eq!(from_status(&Status::unavailable("down")).reason, Reason::Unavailable);
+        let unknown = from_status(&Status::unimplemented("no"));
+        assert_eq!(unknown.reason, Reason::Incompatible);
+        assert!(unknown.message.contains("older release") && unknown.message.contains("update"), "{unknown}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Moving a blob between a file and the coordinator: by digest, in chunks, resuming where the
+//! last try ended. One call is one try; when to try again is the caller's decision.
+
+use std::io::SeekFrom;
+use std::path::Path;
+
+use bytes::Bytes;
+use eosfed_proto::v1::blobs_client::BlobsClient;
+use eosfed_proto::v1::{
+    DownloadRequest, DownloadResponse, StatRequest, StatResponse, UploadHeader, UploadRequest,
+    UploadResponse, upload_request,
+};
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::channel::Transport;
+use crate::status::from_status;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Digest;
+
+/// Bytes in one message. The coordinator holds two of each upload in memory: one on its way to the disk,
+/// one arriving; so this decides what hundreds of uploads at once take.
+pub const CHUNK: usize = 256 << 10;
+
+/// Sends the file to the coordinator, from where an earlier try ended. A blob that is there
+/// already costs one question.
+///
+/// # Errors
+/// The coordinator's refusal, or [`Reason::Internal`] when the file cannot be read.
+pub async fn upload(transport: Transport, path: &Path, blob: BlobRef) -> Result<(), Refusal> {
+    let mut client = BlobsClient::new(transport);
+    let StatResponse { complete, bytes: offset } = stat(&mut client, blob.digest).await?;
+    if complete {
+        return Ok(());
+    }
+    let mut file = File::open(path).await.map_err(|error| local(path, &error))?;
+    file.seek(SeekFrom::Start(offset)).await.map_err(|error| local(path, &error))?;
+    let header = UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
+    let (sender, receiver) = mpsc::channel(2);
+    let reader = tokio::spawn(send_parts(file, header, sender));
+    let sent = client.upload(ReceiverStream::new(receiver)).await;
+    let read = reader.await.map_err(|error| Refusal::new(Reason::Internal, error.to_string()))?;
+    let UploadResponse { bytes } = sent.map_err(|status| from_status(&status))?.into_inner();
+    read.map_err(|error| local(path, &error))?;
+    if bytes == blob.size {
+        return Ok(());
+    }
+    let message = format!("{bytes} of {} bytes have arrived; ask where to go on", blob.size);
+    Err(Refusal::new(Reason::OffsetMismatch, message))
+}
+
+async fn send_parts(
+    mut file: File,
+    header: UploadHeader,
+    sender: mpsc::Sender<UploadRequest>,
+) -> std::io::Result<()> {
+    let mut part = upload_request::Part::Header(header);
+    // The receiver is gone when the coordinator has refused or the connection is lost.
+    while sender.send(UploadRequest { part: Some(part) }).await.is_ok() {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        part = upload_request::Part::Chunk(Bytes::from(chunk));
+    }
+    Ok(())
+}
+
+/// Fetches a blob into `path`, through `path` + `.part`, which a later try goes on from. Does
+/// nothing when `path` has the digest already.
+///
+/// # Errors
+/// The coordinator's refusal; [`Reason::DigestMismatch`] or [`Reason::TooLarge`] when what came is
+/// not the blob (the part is then removed); [`Reason::StorageFull`] or [`Reason::Internal`] when it
+/// cannot be written.
+pub async fn download(transport: Transport, blob: BlobRef, path: &Path) -> Result<(), Refusal> {
+    if path.exists() && digest_of(path).await? == blob.digest {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let part = Path::new(&name);
+    let failed = |error: std::io::Error| local(part, &error);
+    let mut file = OpenOptions::new().create(true).append(true).open(part).await.map_err(failed)?;
+    let mut have = file.metadata().await.map_err(failed)?.len();
+    if have > blob.size {
+        file.set_len(0).await.map_err(failed)?;
+        have = 0;
+    }
+    if have < blob.size {
+        fetch(transport, blob, have, &mut file, part).await?;
+    }
+    file.sync_all().await.map_err(failed)?;
+    let found = digest_of(part).await?;
+    if found != blob.digest {
+        tokio::fs::remove_file(part).await.map_err(failed)?;
+        let message = format!("received {found}, expected {}; the download starts afresh", blob.digest);
+        return Err(Refusal::new(Reason::DigestMismatch, message));
+    }
+    tokio::fs::rename(part, path).await.map_err(|error| local(path, &error))
+}
+
+async fn fetch(
+    transport: Transport,
+    blob: BlobRef,
+    offset: u64,
+    file: &mut File,
+    part: &Path,
+) -> Result<(), Refusal> {
+    let request = DownloadRequest { digest: blob.digest.to_string(), offset };
+    let mut client = BlobsClient::new(transport);
+    let mut stream = client.download(request).await.map_err(|status| from_status(&status))?.into_inner();
+    let mut have = offset;
+    while let Some(message) = stream.message().await.map_err(|status| from_status(&status))? {
+        let DownloadResponse { chunk } = message;
+        have += chunk.len() as u64;
+        if have > blob.size {
+            let message = format!("more than the {} bytes announced for {}", blob.size, blob.digest);
+            return Err(Refusal::new(Reason::TooLarge, message));
+        }
+        file.write_all(&chunk).await.map_err(|error| local(part, &error))?;
+    }
+    file.flush().await.map_err(|error| local(part, &error))?;
+    if have < blob.size {
+        let message = format!("the download of {} ended at byte {have} of {}", blob.digest, blob.size);
+        return Err(Refusal::new(Reason::Unavailable, message));
+    }
+    Ok(())
+}
+
+async fn stat(client: &mut BlobsClient<Transport>, digest: Digest) -> Result<StatResponse, Refusal> {
+    let request = StatRequest { digest: digest.to_string() };
+    Ok(client.stat(request).await.map_err(|status| from_status(&status))?.into_inner())
+}
+
+async fn digest_of(path: &Path) -> Result<Digest, Refusal> {
+    let owned = path.to_owned();
+    let digest = tokio::task::spawn_blocking(move || Digest::of_file(&owned)).await;
+    digest.map_err(std::io::Error::other).and_then(|read| read).map_err(|error| local(path, &error))
+}
+
+fn local(path: &Path, error: &std::io::Error) -> Refusal {
+    let reason = match error.kind() {
+        std::io::ErrorKind::StorageFull => Reason::StorageFull,
+        _ => Reason::Internal,
+    };
+    Refusal::new(reason, format!("{}: {error}", path.display()))
+}

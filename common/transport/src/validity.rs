@@ -1,0 +1,98 @@
+//! Connections that fail because a certificate is not valid at this time. What TLS says of that is right
+//! and helps nobody: nearly always it is a clock that is wrong.
+
+use std::error::Error;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::UnixTime;
+
+use eosfed_common::clock::Timestamp;
+
+/// As [`explain`], from what was said of a failure: on a connection that HTTP/2 has taken over, the error
+/// itself is lost and only its text is left.
+pub(super) fn explain_text(said: &str, now: Timestamp) -> Option<String> {
+    let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+    said.contains(&alert.to_string()).then(|| sentence(&alert, now)).flatten()
+}
+
+/// What is wrong with whose clock or certificate, and what to do, if that is why a call has failed.
+pub(super) fn explain(failure: &(dyn Error + 'static), now: Timestamp) -> Option<String> {
+    let mut cause = Some(failure);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<rustls::Error>().and_then(|tls| sentence(tls, now)) {
+            return Some(found);
+        }
+        // An I/O error carries what it is about inside and does not call it its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn sentence(error: &rustls::Error, now: Timestamp) -> Option<String> {
+    let this = format!("this machine's clock says {now}");
+    let mend = "set the clock that is wrong, best by NTP";
+    Some(match error {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            format!(
+                "{this}, and by it the coordinator's certificate is not valid yet: it is from {}; {mend}",
+                time(*not_before)
+            )
+        }
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => format!(
+            "{this}, and by it the coordinator's certificate has expired on {}; {mend}",
+            time(*not_after)
+        ),
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::Expired) => {
+            format!("{this}, and by it the coordinator's certificate is not valid yet or has expired; {mend}")
+        }
+        rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => format!(
+            "the certificate shown to the coordinator is not valid yet or has expired by the coordinator's \
+             clock; {this}: {mend}, or join again with a new token if the certificate has really expired"
+        ),
+        _ => return None,
+    })
+}
+
+fn time(at: UnixTime) -> Timestamp {
+    Timestamp(at.as_secs().saturating_mul(1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] io::Error);
+
+    fn said(tls: rustls::Error) -> Option<String> {
+        explain(&Outer(io::Error::other(tls)), Timestamp(0))
+    }
+
+    #[test]
+    fn wrong_clocks_are_found_however_deep_and_nothing_else_is() {
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let early = CertificateError::NotValidYetContext { time: at(0), not_before: at(1_795_000_000) };
+        let text = said(early.into()).unwrap();
+        assert!(
+            text.contains("1970-01-01") && text.contains("2026-11-18") && text.contains("clock"),
+            "{text}"
+        );
+        let late = CertificateError::ExpiredContext { time: at(9), not_after: at(5) };
+        assert!(said(late.into()).unwrap().contains("has expired on 1970-01-01T00:00:05Z"));
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
+        assert!(said(alert).unwrap().contains("by the coordinator's clock"));
+        let text = "transport error: connection error: received fatal alert: CertificateExpired";
+        assert!(explain_text(text, Timestamp(0)).unwrap().contains("by the coordinator's clock"));
+        assert_eq!(explain_text("transport error: received fatal alert: UnknownCA", Timestamp(0)), None);
+        assert_eq!(said(CertificateError::UnknownIssuer.into()), None);
+        assert_eq!(explain(&io::Error::other("no room"), Timestamp(0)), None);
+    }
+}

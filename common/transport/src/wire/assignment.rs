@@ -1,0 +1,191 @@
+//! Assignments: from the coordinator to an institution.
+
+use eosfed_proto::v1;
+
+use super::model::bands;
+use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
+use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
+use eosfed_common::model::ModelSpec;
+use eosfed_common::plan::{Mode, Training};
+use eosfed_common::task::Keep;
+use eosfed_common::trainee::Trainee;
+
+impl Wire for Assignment {
+    type Message = v1::Assignment;
+
+    fn from_message(message: v1::Assignment) -> Result<Self, WireError> {
+        let v1::Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = message;
+        let work = match required("work", work)? {
+            v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
+            v1::assignment::Work::Training(training) => {
+                Work::Training(Box::new(TrainingWork::from_message(training)?))
+            }
+            v1::assignment::Work::Evaluation(evaluation) => {
+                Work::Evaluation(Box::new(EvaluationWork::from_message(evaluation)?))
+            }
+        };
+        Ok(Self {
+            id: parse("id", &id)?,
+            job_name: limited("job_name", &job_name)?.to_owned(),
+            trainee: Trainee::from_message(required("trainee", trainee)?)?,
+            deadline: Timestamp(deadline),
+            min_institutions,
+            accepted,
+            work,
+        })
+    }
+
+    fn into_message(self) -> v1::Assignment {
+        let Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = self;
+        let work = match work {
+            Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
+            Work::Training(training) => v1::assignment::Work::Training(training.into_message()),
+            Work::Evaluation(evaluation) => v1::assignment::Work::Evaluation(evaluation.into_message()),
+        };
+        v1::Assignment {
+            id: id.to_string(),
+            job_name,
+            trainee: Some(trainee.into_message()),
+            deadline: deadline.0,
+            min_institutions,
+            accepted,
+            work: Some(work),
+        }
+    }
+}
+
+impl Wire for Trainee {
+    type Message = v1::assignment::Trainee;
+
+    fn from_message(message: v1::assignment::Trainee) -> Result<Self, WireError> {
+        match message {
+            v1::assignment::Trainee::Specialist(model) => {
+                Ok(Self::Specialist(ModelSpec::from_message(model)?))
+            }
+            v1::assignment::Trainee::Head(v1::Head { over_json }) => {
+                if over_json.len() > MAX_HEAD_BYTES {
+                    let rule = format!("at most {MAX_HEAD_BYTES} bytes, found `{}`", over_json.len());
+                    return Err(wrong("over_json", rule));
+                }
+                let over: HeadOver =
+                    serde_json::from_str(&over_json).map_err(|error| wrong("over_json", error))?;
+                over.check().map_err(|rule| wrong("over_json", rule))?;
+                Ok(Self::Head(Box::new(over)))
+            }
+        }
+    }
+
+    fn into_message(self) -> v1::assignment::Trainee {
+        match self {
+            Trainee::Specialist(model) => v1::assignment::Trainee::Specialist(model.into_message()),
+            Trainee::Head(over) => {
+                let over_json = serde_json::to_string(&over).expect("a head and its release are plain data");
+                v1::assignment::Trainee::Head(v1::Head { over_json })
+            }
+        }
+    }
+}
+
+impl Wire for EvaluationWork {
+    type Message = v1::EvaluationWork;
+
+    fn from_message(message: v1::EvaluationWork) -> Result<Self, WireError> {
+        let v1::EvaluationWork { weights, normalisation, input_size } = message;
+        Ok(Self {
+            weights: BlobRef::from_message(required("weights", weights)?)?,
+            normalisation: bands("normalisation", normalisation)?,
+            input_size: Some(input_size).filter(|size| *size > 0),
+        })
+    }
+
+    fn into_message(self) -> v1::EvaluationWork {
+        let EvaluationWork { weights, normalisation, input_size } = self;
+        v1::EvaluationWork {
+            weights: Some(weights.into_message()),
+            normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
+            input_size: input_size.unwrap_or_default(),
+        }
+    }
+}
+
+impl Wire for TrainingWork {
+    type Message = v1::TrainingWork;
+
+    fn from_message(message: v1::TrainingWork) -> Result<Self, WireError> {
+        let v1::TrainingWork {
+            mode,
+            strategy,
+            base,
+            initial_seed,
+            normalisation,
+            seed,
+            schedule_start,
+            schedule_end,
+            keep,
+            settings,
+        } = message;
+        let mode = match specified("mode", mode)? {
+            v1::Mode::Unspecified => return Err(wrong("mode", "a specified value")),
+            v1::Mode::OneShot => Mode::OneShot,
+            v1::Mode::Rounds => Mode::Rounds,
+        };
+        let keep = match specified("keep", keep)? {
+            v1::Keep::Unspecified => return Err(wrong("keep", "a specified value")),
+            v1::Keep::Best => Keep::Best,
+            v1::Keep::Last => Keep::Last,
+        };
+        let strategy = limited("strategy", &strategy)?.to_owned();
+        let normalisation = bands("normalisation", normalisation)?;
+        let schedule = [finite("schedule_start", schedule_start)?, finite("schedule_end", schedule_end)?];
+        if !(0.0 <= schedule[0] && schedule[0] < schedule[1] && schedule[1] <= 1.0) {
+            return Err(wrong("schedule", format!("0 <= start < end <= 1, found `{schedule:?}`")));
+        }
+        Ok(Self {
+            mode,
+            strategy: Some(strategy).filter(|name| !name.is_empty()),
+            base: base.map(BlobRef::from_message).transpose()?,
+            initial_seed,
+            normalisation: Some(normalisation).filter(|list| !list.is_empty()),
+            seed,
+            schedule,
+            keep,
+            settings: Training::from_message(required("settings", settings)?)?,
+        })
+    }
+
+    fn into_message(self) -> v1::TrainingWork {
+        let TrainingWork {
+            mode,
+            strategy,
+            base,
+            initial_seed,
+            normalisation,
+            seed,
+            schedule,
+            keep,
+            settings,
+        } = self;
+        let mode = match mode {
+            Mode::OneShot => v1::Mode::OneShot,
+            Mode::Rounds => v1::Mode::Rounds,
+        };
+        let keep = match keep {
+            Keep::Best => v1::Keep::Best,
+            Keep::Last => v1::Keep::Last,
+        };
+        v1::TrainingWork {
+            mode: mode.into(),
+            strategy: strategy.unwrap_or_default(),
+            base: base.map(Wire::into_message),
+            initial_seed,
+            normalisation: normalisation.unwrap_or_default().into_iter().map(Wire::into_message).collect(),
+            seed,
+            schedule_start: schedule[0],
+            schedule_end: schedule[1],
+            keep: keep.into(),
+            settings: Some(settings.into_message()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The one place where messages become domain types and back. Every message is destructured field
+//! by field, so that a new field cannot be overlooked; `*_UNSPECIFIED` is an error; every list and
+//! text has a limit, so that no message but a blob chunk can carry bulk bytes.
+
+mod assignment;
+mod model;
+mod submission;
+mod training;
+
+pub use submission::Heartbeat;
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use eosfed_common::assignment::{BlobRef, MAX_TEXT};
+use eosfed_common::refusal::{Reason, Refusal};
+
+/// Which message field breaks which rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("field `{field}`: {rule}")]
+pub struct WireError {
+    /// The field.
+    pub field: &'static str,
+    /// The rule, with the value found where it is short.
+    pub rule: String,
+}
+
+/// A value that travels as a message of the protocol.
+pub trait Wire: Sized {
+    /// The message.
+    type Message;
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    /// If a field is missing, breaks its rule or is larger than its limit.
+    fn from_message(message: Self::Message) -> Result<Self, WireError>;
+
+    /// Makes the message.
+    fn into_message(self) -> Self::Message;
+}
+
+impl From<WireError> for Refusal {
+    fn from(error: WireError) -> Self {
+        Self::new(Reason::Malformed, error.to_string())
+    }
+}
+
+fn wrong(field: &'static str, rule: impl Display) -> WireError {
+    WireError { field, rule: rule.to_string() }
+}
+
+/// Parses a text field whose type says what is allowed.
+///
+/// # Errors
+/// If the text is too long or its type refuses it.
+pub fn parse<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<T, WireError> {
+    limited(field, text)?.parse().map_err(|error| wrong(field, error))
+}
+
+/// Free text of at most [`MAX_TEXT`] bytes.
+///
+/// # Errors
+/// If it is longer.
+pub fn limited<'a>(field: &'static str, text: &'a str) -> Result<&'a str, WireError> {
+    if text.len() <= MAX_TEXT {
+        return Ok(text);
+    }
+    Err(wrong(field, format!("at most {MAX_TEXT} bytes, found `{}`", text.len())))
+}
+
+fn required<T>(field: &'static str, value: Option<T>) -> Result<T, WireError> {
+    value.ok_or_else(|| wrong(field, "required"))
+}
+
+fn at_most<T>(field: &'static str, limit: usize, list: Vec<T>) -> Result<Vec<T>, WireError> {
+    if list.len() <= limit {
+        return Ok(list);
+    }
+    Err(wrong(field, format!("at most {limit} entries, found `{}`", list.len())))
+}
+
+fn finite(field: &'static str, value: f64) -> Result<f64, WireError> {
+    if value.is_finite() { Ok(value) } else { Err(wrong(field, format!("a finite number, found `{value}`"))) }
+}
+
+/// A protobuf enum that must not be unspecified or unknown.
+fn specified<E>(field: &'static str, value: i32) -> Result<E, WireError>
+where
+    E: TryFrom<i32> + Default + PartialEq,
+{
+    match E::try_from(value) {
+        Ok(known) if known != E::default() => Ok(known),
+        _ => Err(wrong(field, format!("a specified value, found `{value}`"))),
+    }
+}
+
+impl Wire for BlobRef {
+    type Message = eosfed_proto::v1::Blob;
+
+    fn from_message(message: eosfed_proto::v1::Blob) -> Result<Self, WireError> {
+        let eosfed_proto::v1::Blob { digest, size } = message;
+        Ok(Self { digest: parse("digest", &digest)?, size })
+    }
+
+    fn into_message(self) -> eosfed_proto::v1::Blob {
+        eosfed_proto::v1::Blob { digest: self.digest.to_string(), size: self.size }
+    }
+}
+
+impl Wire for Refusal {
+    type Message = eosfed_proto::v1::Refusal;
+
+    fn from_message(message: eosfed_proto::v1::Refusal) -> Result<Self, WireError> {
+        let eosfed_proto::v1::Refusal { reason, message } = message;
+        Ok(Self { reason: parse("reason", &reason)?, message: limited("message", &message)?.to_owned() })
+    }
+
+    fn into_message(self) -> eosfed_proto::v1::Refusal {
+        let Refusal { reason, message } = self;
+        let end =
+            (0..=MAX_TEXT.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        eosfed_proto::v1::Refusal { reason: reason.code().to_owned(), message: message[..end].to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Models, normalisation, moments, metrics and energy.
+
+use std::collections::BTreeMap;
+
+use eosfed_proto::v1;
+
+use super::{Wire, WireError, at_most, finite, limited, specified, wrong};
+use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRICS};
+use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
+use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
+
+impl Wire for ModelSpec {
+    type Message = v1::Model;
+
+    fn from_message(message: v1::Model) -> Result<Self, WireError> {
+        let v1::Model { backbone, task, bands, classes, target } = message;
+        let known = Backbone::ALL.into_iter().find(|known| known.name() == backbone);
+        let backbone = known.ok_or_else(|| {
+            wrong(
+                "backbone",
+                format!(
+                    "one of this release, found `{}`",
+                    backbone.escape_debug().take(80).collect::<String>()
+                ),
+            )
+        })?;
+        let task = match specified("task", task)? {
+            v1::Task::Unspecified => return Err(wrong("task", "a specified value")),
+            v1::Task::Classification => Task::Classification,
+            v1::Task::Segmentation => Task::Segmentation,
+            v1::Task::Multilabel => Task::Multilabel,
+            v1::Task::ChangeDetection => Task::ChangeDetection,
+            v1::Task::Regression => Task::Regression,
+        };
+        for word in bands.iter().chain(&classes) {
+            limited("bands, classes", word)?;
+        }
+        let (bands, classes) =
+            (at_most("bands", MAX_BANDS, bands)?, at_most("classes", MAX_CLASSES, classes)?);
+        let target = target.map(TargetScale::from_message).transpose()?;
+        Ok(Self { backbone, task, bands, classes, target })
+    }
+
+    fn into_message(self) -> v1::Model {
+        let ModelSpec { backbone, task, bands, classes, target } = self;
+        let task = match task {
+            Task::Classification => v1::Task::Classification,
+            Task::Multilabel => v1::Task::Multilabel,
+            Task::Segmentation => v1::Task::Segmentation,
+            Task::ChangeDetection => v1::Task::ChangeDetection,
+            Task::Regression => v1::Task::Regression,
+        };
+        let target = target.map(Wire::into_message);
+        v1::Model { backbone: backbone.name().to_owned(), task: task.into(), bands, classes, target }
+    }
+}
+
+impl Wire for TargetScale {
+    type Message = v1::TargetScale;
+
+    fn from_message(message: v1::TargetScale) -> Result<Self, WireError> {
+        let v1::TargetScale { offset, scale, unit } = message;
+        let scale = finite("target.scale", scale)?;
+        if scale <= 0.0 {
+            return Err(wrong("target.scale", format!("above 0, found `{scale}`")));
+        }
+        Ok(Self {
+            offset: finite("target.offset", offset)?,
+            scale,
+            unit: limited("target.unit", &unit)?.to_owned(),
+        })
+    }
+
+    fn into_message(self) -> v1::TargetScale {
+        let TargetScale { offset, scale, unit } = self;
+        v1::TargetScale { offset, scale, unit }
+    }
+}
+
+impl Wire for BandNormalisation {
+    type Message = v1::BandNormalisation;
+
+    fn from_message(message: v1::BandNormalisation) -> Result<Self, WireError> {
+        let v1::BandNormalisation { band, mean, std } = message;
+        let std = finite("std", std)?;
+        if std <= 0.0 {
+            return Err(wrong("std", format!("above 0, found `{std}`")));
+        }
+        Ok(Self { band: limited("band", &band)?.to_owned(), mean: finite("mean", mean)?, std })
+    }
+
+    fn into_message(self) -> v1::BandNormalisation {
+        let BandNormalisation { band, mean, std } = self;
+        v1::BandNormalisation { band, mean, std }
+    }
+}
+
+impl Wire for BandMoments {
+    type Message = v1::BandMoments;
+
+    fn from_message(message: v1::BandMoments) -> Result<Self, WireError> {
+        let v1::BandMoments { band, count, mean, m2 } = message;
+        let m2 = finite("m2", m2)?;
+        if m2 < 0.0 {
+            return Err(wrong("m2", format!("at least 0, found `{m2}`")));
+        }
+        Ok(Self { band: limited("band", &band)?.to_owned(), count, mean: finite("mean", mean)?, m2 })
+    }
+
+    fn into_message(self) -> v1::BandMoments {
+        let BandMoments { band, count, mean, m2 } = self;
+        v1::BandMoments { band, count, mean, m2 }
+    }
+}
+
+/// A list of per-band values, no longer than a model may have bands.
+pub(super) fn bands<T: Wire>(field: &'static str, list: Vec<T::Message>) -> Result<Vec<T>, WireError> {
+    at_most(field, MAX_BANDS, list)?.into_iter().map(T::from_message).collect()
+}
+
+/// Metrics by name, finite and without repetition.
+pub(super) fn metrics(list: Vec<v1::Metric>) -> Result<BTreeMap<String, f64>, WireError> {
+    let mut metrics = BTreeMap::new();
+    for v1::Metric { name, value } in at_most("metrics", MAX_METRICS, list)? {
+        let value = finite("metrics.value", value)?;
+        if metrics.insert(limited("metrics.name", &name)?.to_owned(), value).is_some() {
+            return Err(wrong("metrics", "each name once"));
+        }
+    }
+    Ok(metrics)
+}
+
+/// Metrics as messages.
+pub(super) fn metric_messages(metrics: BTreeMap<String, f64>) -> Vec<v1::Metric> {
+    metrics.into_iter().map(|(name, value)| v1::Metric { name, value }).collect()
+}
+
+impl Wire for CurvePoint {
+    type Message = v1::CurvePoint;
+
+    fn from_message(message: v1::CurvePoint) -> Result<Self, WireError> {
+        let v1::CurvePoint { step, loss, metrics: list } = message;
+        Ok(Self { step, loss: finite("loss", loss)?, metrics: metrics(list)? })
+    }
+
+    fn into_message(self) -> v1::CurvePoint {
+        let CurvePoint { step, loss, metrics } = self;
+        v1::CurvePoint { step, loss, metrics: metric_messages(metrics) }
+    }
+}
+
+impl Wire for Energy {
+    type Message = v1::Energy;
+
+    fn from_message(message: v1::Energy) -> Result<Self, WireError> {
+        let v1::Energy { kwh, source } = message;
+        let source = match specified("energy.source", source)? {
+            v1::EnergySource::Unspecified => return Err(wrong("energy.source", "a specified value")),
+            v1::EnergySource::Measured => EnergySource::Measured,
+            v1::EnergySource::Estimated => EnergySource::Estimated,
+            v1::EnergySource::Unavailable => EnergySource::Unavailable,
+        };
+        let kwh = finite("energy.kwh", kwh)?;
+        if kwh < 0.0 {
+            return Err(wrong("energy.kwh", format!("at least 0, found `{kwh}`")));
+        }
+        Ok(Self { kwh, source })
+    }
+
+    fn into_message(self) -> v1::Energy {
+        let Energy { kwh, source } = self;
+        let source = match source {
+            EnergySource::Measured => v1::EnergySource::Measured,
+            EnergySource::Estimated => v1::EnergySource::Estimated,
+            EnergySource::Unavailable => v1::EnergySource::Unavailable,
+        };
+        v1::Energy { kwh, source: source.into() }
+    }
+}

@@ -1,0 +1,217 @@
+//! Progress and results: from an institution to the coordinator.
+
+use eosfed_proto::v1;
+
+use super::model::{bands, metric_messages, metrics};
+use super::{Wire, WireError, at_most, limited, parse, required, wrong};
+use eosfed_common::assignment::{
+    BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
+    UpdateSubmission,
+};
+use eosfed_common::card::{Energy, InitialFile};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::refusal::Refusal;
+
+/// A heartbeat, taken apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heartbeat {
+    /// Whose work.
+    pub assignment: AssignmentId,
+    /// Proof of holding the lease.
+    pub token: LeaseToken,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+impl Wire for Heartbeat {
+    type Message = v1::HeartbeatRequest;
+
+    fn from_message(message: v1::HeartbeatRequest) -> Result<Self, WireError> {
+        let v1::HeartbeatRequest { assignment, lease_token, step, steps, points } = message;
+        let points = at_most("points", MAX_POINTS, points)?;
+        let points = points.into_iter().map(CurvePoint::from_message).collect::<Result<_, _>>()?;
+        Ok(Self {
+            assignment: parse("assignment", &assignment)?,
+            token: parse("lease_token", &lease_token)?,
+            progress: Progress { step, steps, points },
+        })
+    }
+
+    fn into_message(self) -> v1::HeartbeatRequest {
+        let Heartbeat { assignment, token, progress: Progress { step, steps, points } } = self;
+        v1::HeartbeatRequest {
+            assignment: assignment.to_string(),
+            lease_token: token.into(),
+            step,
+            steps,
+            points: points.into_iter().map(Wire::into_message).collect(),
+        }
+    }
+}
+
+impl Wire for Directive {
+    type Message = v1::HeartbeatResponse;
+
+    fn from_message(message: v1::HeartbeatResponse) -> Result<Self, WireError> {
+        let v1::HeartbeatResponse { expires_at, stop } = message;
+        match expires_at {
+            Some(expires_at) => Ok(Self::Continue(Timestamp(expires_at))),
+            None => Ok(Self::Stop(Refusal::from_message(required("stop", stop)?)?)),
+        }
+    }
+
+    fn into_message(self) -> v1::HeartbeatResponse {
+        match self {
+            Directive::Continue(expires_at) => {
+                v1::HeartbeatResponse { expires_at: Some(expires_at.0), stop: None }
+            }
+            Directive::Stop(refusal) => {
+                v1::HeartbeatResponse { expires_at: None, stop: Some(refusal.into_message()) }
+            }
+        }
+    }
+}
+
+impl Wire for Lease {
+    type Message = v1::AcceptResponse;
+
+    fn from_message(message: v1::AcceptResponse) -> Result<Self, WireError> {
+        let v1::AcceptResponse { lease_token, expires_at } = message;
+        Ok(Self { token: parse("lease_token", &lease_token)?, expires_at: Timestamp(expires_at) })
+    }
+
+    fn into_message(self) -> v1::AcceptResponse {
+        let Lease { token, expires_at } = self;
+        v1::AcceptResponse { lease_token: token.into(), expires_at: expires_at.0 }
+    }
+}
+
+impl Wire for UpdateSubmission {
+    type Message = v1::SubmitUpdateRequest;
+
+    fn from_message(message: v1::SubmitUpdateRequest) -> Result<Self, WireError> {
+        let v1::SubmitUpdateRequest {
+            assignment,
+            lease_token,
+            idempotency_key,
+            weights,
+            samples,
+            metrics: list,
+            normalisation,
+            energy,
+            initial,
+        } = message;
+        Ok(Self {
+            assignment: parse("assignment", &assignment)?,
+            token: parse("lease_token", &lease_token)?,
+            key: parse("idempotency_key", &idempotency_key)?,
+            weights: BlobRef::from_message(required("weights", weights)?)?,
+            samples,
+            metrics: metrics(list)?,
+            normalisation: bands("normalisation", normalisation)?,
+            energy: Energy::from_message(required("energy", energy)?)?,
+            initial: initial.map(InitialFile::from_message).transpose()?,
+        })
+    }
+
+    fn into_message(self) -> v1::SubmitUpdateRequest {
+        let UpdateSubmission {
+            assignment,
+            token,
+            key,
+            weights,
+            samples,
+            metrics,
+            normalisation,
+            energy,
+            initial,
+        } = self;
+        v1::SubmitUpdateRequest {
+            assignment: assignment.to_string(),
+            lease_token: token.into(),
+            idempotency_key: key.into(),
+            weights: Some(weights.into_message()),
+            samples,
+            metrics: metric_messages(metrics),
+            normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
+            energy: Some(energy.into_message()),
+            initial: initial.map(Wire::into_message),
+        }
+    }
+}
+
+impl Wire for InitialFile {
+    type Message = v1::InitialFile;
+
+    fn from_message(message: v1::InitialFile) -> Result<Self, WireError> {
+        let v1::InitialFile { file, digest } = message;
+        let initial = Self { file: limited("file", &file)?.to_owned(), digest: parse("digest", &digest)? };
+        initial.check().map_err(|rule| wrong("file", rule))?;
+        Ok(initial)
+    }
+
+    fn into_message(self) -> v1::InitialFile {
+        let InitialFile { file, digest } = self;
+        v1::InitialFile { file, digest: digest.to_string() }
+    }
+}
+
+impl Wire for StatisticsSubmission {
+    type Message = v1::SubmitStatisticsRequest;
+
+    fn from_message(message: v1::SubmitStatisticsRequest) -> Result<Self, WireError> {
+        let v1::SubmitStatisticsRequest { assignment, lease_token, idempotency_key, bands: list } = message;
+        Ok(Self {
+            assignment: parse("assignment", &assignment)?,
+            token: parse("lease_token", &lease_token)?,
+            key: parse("idempotency_key", &idempotency_key)?,
+            bands: bands("bands", list)?,
+        })
+    }
+
+    fn into_message(self) -> v1::SubmitStatisticsRequest {
+        let StatisticsSubmission { assignment, token, key, bands } = self;
+        v1::SubmitStatisticsRequest {
+            assignment: assignment.to_string(),
+            lease_token: token.into(),
+            idempotency_key: key.into(),
+            bands: bands.into_iter().map(Wire::into_message).collect(),
+        }
+    }
+}
+
+impl Wire for EvaluationSubmission {
+    type Message = v1::SubmitEvaluationRequest;
+
+    fn from_message(message: v1::SubmitEvaluationRequest) -> Result<Self, WireError> {
+        let v1::SubmitEvaluationRequest {
+            assignment,
+            lease_token,
+            idempotency_key,
+            samples,
+            metrics: list,
+            energy,
+        } = message;
+        Ok(Self {
+            assignment: parse("assignment", &assignment)?,
+            token: parse("lease_token", &lease_token)?,
+            key: parse("idempotency_key", &idempotency_key)?,
+            samples,
+            metrics: metrics(list)?,
+            energy: Energy::from_message(required("energy", energy)?)?,
+        })
+    }
+
+    fn into_message(self) -> v1::SubmitEvaluationRequest {
+        let EvaluationSubmission { assignment, token, key, samples, metrics, energy } = self;
+        v1::SubmitEvaluationRequest {
+            assignment: assignment.to_string(),
+            lease_token: token.into(),
+            idempotency_key: key.into(),
+            samples,
+            metrics: metric_messages(metrics),
+            energy: Some(energy.into_message()),
+        }
+    }
+}

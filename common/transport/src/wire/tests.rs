@@ -1,0 +1,184 @@
+use eosfed_proto::v1;
+
+use super::*;
+use eosfed_common::assignment::*;
+use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::head::HeadOver;
+use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
+use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
+use eosfed_common::task::Keep;
+use eosfed_common::trainee::Trainee;
+use eosfed_common::weights::Digest;
+
+fn normalisation() -> Vec<BandNormalisation> {
+    vec![BandNormalisation { band: "red".to_owned(), mean: 0.1, std: 0.02 }]
+}
+
+fn assignment() -> Assignment {
+    let settings = Training {
+        epochs: 2,
+        batch_size: 8,
+        learning_rate: 1e-3,
+        weight_decay: 0.04,
+        warmup: 0.1,
+        drop_path: 0.2,
+        label_smoothing: 0.3,
+        class_weights: ClassWeights::Balanced,
+        augment: vec![Augmentation::Flip, Augmentation::Jitter],
+        input_size: Some(64),
+        crop: Some(32),
+        loss: vec![Loss::Mae, Loss::Huber],
+        accumulate: 4,
+        clip_norm: 0.5,
+        precision: Precision::Bf16,
+        proximal_mu: 0.01,
+    };
+    let work = TrainingWork {
+        mode: Mode::Rounds,
+        strategy: Some("fed-prox".to_owned()),
+        base: Some(BlobRef { digest: Digest::of(b"w"), size: 1 }),
+        initial_seed: 3,
+        normalisation: Some(normalisation()),
+        seed: u64::MAX,
+        schedule: [0.25, 0.5],
+        keep: Keep::Last,
+        settings,
+    };
+    Assignment {
+        id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
+        job_name: "shared".to_owned(),
+        trainee: Trainee::Specialist(ModelSpec {
+            backbone: Backbone::Atto,
+            task: Task::Regression,
+            bands: vec!["red".to_owned()],
+            classes: vec!["biomass".to_owned()],
+            target: Some(TargetScale { offset: 60.0, scale: 70.0, unit: "t/ha".to_owned() }),
+        }),
+        deadline: Timestamp(9),
+        min_institutions: 2,
+        accepted: true,
+        work: Work::Training(Box::new(work)),
+    }
+}
+
+fn update() -> UpdateSubmission {
+    UpdateSubmission {
+        assignment: "j-0a1b2c3d.1.1.west".parse().unwrap(),
+        token: "0".repeat(32).parse().unwrap(),
+        key: "1".repeat(32).parse().unwrap(),
+        weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
+        samples: 48,
+        metrics: [("miou".to_owned(), 0.3)].into(),
+        normalisation: normalisation(),
+        energy: Energy { kwh: 0.001, source: EnergySource::Estimated },
+        initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+    }
+}
+
+#[test]
+fn assignments_and_updates_survive_the_wire() {
+    assert_eq!(Assignment::from_message(assignment().into_message()), Ok(assignment()));
+    let statistics = Assignment { work: Work::Statistics, ..assignment() };
+    assert_eq!(Assignment::from_message(statistics.clone().into_message()), Ok(statistics));
+    let weights = BlobRef { digest: Digest::of(b"w"), size: 1 };
+    let work = EvaluationWork { weights, normalisation: normalisation(), input_size: Some(64) };
+    let evaluation = Assignment { work: Work::Evaluation(Box::new(work)), ..assignment() };
+    assert_eq!(Assignment::from_message(evaluation.clone().into_message()), Ok(evaluation));
+    let UpdateSubmission { assignment, token, key, samples, metrics, energy, .. } = update();
+    let scores = EvaluationSubmission { assignment, token, key, samples, metrics, energy };
+    let message = scores.clone().into_message();
+    assert_eq!(EvaluationSubmission::from_message(message), Ok(scores));
+    assert_eq!(UpdateSubmission::from_message(update().into_message()), Ok(update()));
+    let plain = UpdateSubmission { initial: None, ..update() };
+    assert_eq!(UpdateSubmission::from_message(plain.clone().into_message()), Ok(plain));
+    let mut message = update().into_message();
+    message.initial =
+        Some(v1::InitialFile { file: "../secret".to_owned(), digest: Digest::of(b"i").to_string() });
+    let error = UpdateSubmission::from_message(message).unwrap_err().to_string();
+    assert!(error.contains("`file`") && error.contains("../secret"), "{error}");
+}
+
+fn head() -> HeadOver {
+    let mut value = serde_json::json!({
+        "head": {
+            "name": "cover", "release": 1, "encoders": [], "task": "segmentation", "classes": ["a", "b"],
+            "input_size": null, "samples": 0, "training": null
+        },
+        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
+    });
+    let digest = Digest::of(b"w").to_string();
+    let normalisation = serde_json::json!([{ "band": "red", "mean": 0.1, "std": 0.02 }]);
+    value["head"]["encoders"] = serde_json::json!([{
+        "name": "west", "backbone": "convnextv2_atto", "weights": digest, "random_seed": null,
+        "normalisation": normalisation, "sources": [["red"]]
+    }]);
+    value["release"]["specialists"] = serde_json::json!([{
+        "name": "west", "version": 1, "weights": digest, "weights_bytes": 1, "normalisation": normalisation,
+        "model": { "backbone": "convnextv2_atto", "task": "segmentation", "bands": ["red"], "classes": ["a", "b"] },
+        "input_size": null, "metrics": {}, "energy": { "kwh": 0.0, "source": "unavailable" }, "licence": "MIT",
+        "provenance": {
+            "job": "j-0a1b2c3d", "mode": "one-shot", "institutions": ["west"], "rounds": 0, "samples": 9, "seed": 0,
+            "frozen_at": 5
+        }
+    }]);
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn a_head_travels_with_its_release_and_must_stand_on_it() {
+    let good = Assignment { trainee: Trainee::Head(Box::new(head())), ..assignment() };
+    assert_eq!(Assignment::from_message(good.clone().into_message()), Ok(good));
+    let refused = |change: fn(&mut HeadOver)| {
+        let mut over = head();
+        change(&mut over);
+        let bad = Assignment { trainee: Trainee::Head(Box::new(over)), ..assignment() };
+        Assignment::from_message(bad.into_message()).unwrap_err().to_string()
+    };
+    for (word, change) in [
+        ("must stand on release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
+        ("found `../west`", |over| over.head.encoders[0].name = "../west".to_owned()),
+        ("found `west`", |over| over.head.encoders[0].weights = None),
+        ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = 9.0),
+        ("sources for each of its 1 bands", |over| over.head.encoders[0].sources.clear()),
+        ("sources for each", |over| over.head.encoders[0].sources[0].clear()),
+        ("at least one encoder", |over| over.head.encoders.clear()),
+        ("at most 256 encoders", |over| over.head.encoders = vec![over.head.encoders[0].clone(); 257]),
+        ("at most 2097152 bytes", |over| over.head.name = "x".repeat(3 << 20)),
+    ] {
+        let found = refused(change);
+        assert!(found.contains("over_json") && found.contains(word), "{word}: {found}");
+    }
+}
+
+/// Changes one thing in a good message and gives the field that the error names.
+fn refused(change: impl FnOnce(&mut v1::SubmitUpdateRequest)) -> &'static str {
+    let mut message = update().into_message();
+    change(&mut message);
+    UpdateSubmission::from_message(message).unwrap_err().field
+}
+
+#[test]
+fn each_bad_field_is_named() {
+    assert_eq!(refused(|m| m.assignment = "../../etc".to_owned()), "assignment");
+    assert_eq!(refused(|m| m.lease_token = "x".repeat(5_000_000)), "lease_token");
+    assert_eq!(refused(|m| m.weights = None), "weights");
+    assert_eq!(refused(|m| m.weights.as_mut().unwrap().digest = "md5:0".to_owned()), "digest");
+    assert_eq!(refused(|m| m.metrics[0].value = f64::NAN), "metrics.value");
+    assert_eq!(refused(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
+    assert_eq!(refused(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");
+    assert_eq!(refused(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
+    assert_eq!(refused(|m| m.normalisation[0].std = 0.0), "std");
+    assert_eq!(refused(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
+    assert_eq!(refused(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");
+}
+
+#[test]
+fn long_refusals_are_cut_at_a_character() {
+    let long = Refusal::new(Reason::Policy, "é".repeat(MAX_TEXT));
+    let message = long.into_message();
+    assert!(message.message.len() <= MAX_TEXT && message.message.chars().all(|c| c == 'é'));
+    assert!(Refusal::from_message(message).is_ok());
+}

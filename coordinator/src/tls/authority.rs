@@ -1,0 +1,169 @@
+//! The coordinator's certificate authority. ECDSA P-256 throughout.
+
+use std::time::Duration;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use time::OffsetDateTime;
+
+/// Why a certificate cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// Key, certificate or request is malformed or cannot be signed.
+    #[error("certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A time is out of the range of certificates.
+    #[error("`{0}` is out of the range of certificate times")]
+    Time(Timestamp),
+}
+
+/// Signs certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate_pem: String,
+}
+
+impl Authority {
+    /// Makes a new authority, valid for ten years from `now`.
+    ///
+    /// # Errors
+    /// If the system has no randomness or `now` is absurd.
+    pub fn create(now: Timestamp) -> Result<KeyAndCertificate, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "EoS-Fed coordinator authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        set_validity(&mut params, now, Duration::from_secs(3650 * 86_400))?;
+        let certificate_pem = params.self_signed(&key)?.pem();
+        Ok(KeyAndCertificate { key_pem: key.serialize_pem(), certificate_pem })
+    }
+
+    /// Opens an authority from its files' contents.
+    ///
+    /// # Errors
+    /// If they are not a key and a certificate.
+    pub fn open(pair: &KeyAndCertificate) -> Result<Self, AuthorityError> {
+        let key = KeyPair::from_pem(&pair.key_pem)?;
+        let issuer = Issuer::from_ca_cert_pem(&pair.certificate_pem, key)?;
+        Ok(Self { issuer, certificate_pem: pair.certificate_pem.clone() })
+    }
+
+    /// The authority's own certificate, PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Certifies the public key of a PKCS#10 request as `identity`; everything else in the request
+    /// is ignored.
+    ///
+    /// # Errors
+    /// If the request is malformed or its signature wrong.
+    pub fn certify(
+        &self,
+        request_pem: &str,
+        identity: &Identity,
+        now: Timestamp,
+        valid_for: Duration,
+    ) -> Result<String, AuthorityError> {
+        let mut request = CertificateSigningRequestParams::from_pem(request_pem)?;
+        request.params = client_params(identity)?;
+        set_validity(&mut request.params, now, valid_for)?;
+        Ok(request.signed_by(&self.issuer)?.pem())
+    }
+
+    /// Makes a key and a certificate for the server at `names` (host names and IP addresses).
+    ///
+    /// # Errors
+    /// If a name is not fit for a certificate.
+    pub fn server(
+        &self,
+        names: &[String],
+        now: Timestamp,
+        valid_for: Duration,
+    ) -> Result<KeyAndCertificate, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(names.to_vec())?;
+        params.distinguished_name.push(DnType::CommonName, "EoS-Fed coordinator");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        set_validity(&mut params, now, valid_for)?;
+        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(KeyAndCertificate { key_pem: key.serialize_pem(), certificate_pem })
+    }
+}
+
+fn client_params(identity: &Identity) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, identity.name.as_str());
+    if identity.role != Role::Institution {
+        params.distinguished_name.push(DnType::OrganizationalUnitName, identity.role.name());
+    }
+    params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(params)
+}
+
+fn set_validity(
+    params: &mut CertificateParams,
+    now: Timestamp,
+    valid_for: Duration,
+) -> Result<(), AuthorityError> {
+    let at = |time: Timestamp| {
+        i64::try_from(time.0 / 1000)
+            .ok()
+            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+            .ok_or(AuthorityError::Time(time))
+    };
+    params.not_before = at(Timestamp(now.0.saturating_sub(BACKDATE.as_millis() as u64)))?;
+    params.not_after = at(now.plus(valid_for))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eosfed_transport::keys::KeyAndRequest;
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+    fn west() -> Identity {
+        "urn:eosfed:institution:west".parse().unwrap()
+    }
+
+    #[test]
+    fn the_identity_is_the_authoritys_word_not_the_requests() {
+        let authority = Authority::open(&Authority::create(NOW).unwrap()).unwrap();
+        let request = KeyAndRequest::generate("urn:eosfed:operator:admin").unwrap();
+        let pem = authority.certify(&request.request_pem, &west(), NOW, Duration::from_secs(60)).unwrap();
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        assert_eq!(Identity::of_certificate(&der), Ok(west()));
+    }
+
+    #[test]
+    fn malformed_requests_are_refused() {
+        let authority = Authority::open(&Authority::create(NOW).unwrap()).unwrap();
+        let good = KeyAndRequest::generate("west").unwrap().request_pem;
+        let broken = good.replace(&good[100..104], "AAAA");
+        for bad in ["", "-----BEGIN CERTIFICATE REQUEST-----", &broken] {
+            assert!(authority.certify(bad, &west(), NOW, Duration::from_secs(60)).is_err());
+        }
+    }
+
+    #[test]
+    fn server_certificates_carry_no_client_identity() {
+        let authority = Authority::open(&Authority::create(NOW).unwrap()).unwrap();
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let server = authority.server(&names, NOW, Duration::from_secs(60)).unwrap();
+        let der = CertificateDer::from_pem_slice(server.certificate_pem.as_bytes()).unwrap();
+        assert!(Identity::of_certificate(&der).is_err());
+    }
+}
