@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadFile;
 use eosfed_common::view::{JobView, TrainedHeadView};
-use eosfed_common::weights::{Signature, WeightsFile, write_atomically};
+use eosfed_common::weights::{Signature, WeightsFile};
 use serde_json::json;
 
 use super::arguments::Output;

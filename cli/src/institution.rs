@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::view::InstitutionView;
-use eosfed_common::weights::write_atomically;
 use eosfed_proto::v1;
 use eosfed_transport::join::JoinToken;
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
-use eosfed_common::weights::write_atomically;
+use eosfed_common::files::write_atomically;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};

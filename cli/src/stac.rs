@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use eosfed_common::bands::known;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::digest::Digest;
 use eosfed_common::model::{Backbone, ModelSpec, Task, signature};
-use eosfed_common::weights::Digest;
 
 /// File name of an Item in the folder of a release or of a specialist.
 pub const ITEM_FILE: &str = "stac-item.json";

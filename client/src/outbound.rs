@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::{Digest, WeightsError, WeightsFile};
+use eosfed_common::weights::{WeightsError, WeightsFile};
 
 use crate::daemon::Update;
 

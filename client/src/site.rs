@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::traffic::ByteCounts;
-use eosfed_common::weights::write_atomically;
 use eosfed_transport::identity::Identity;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::clock::Timestamp;
+use crate::digest::Digest;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use crate::plan::{JobKind, Mode, Training};
 use crate::refusal::Refusal;
 use crate::task::Keep;
 use crate::trainee::Trainee;
-use crate::weights::Digest;
 
 /// How long a lease lasts from its grant or its last heartbeat.
 pub const LEASE: Duration = Duration::from_secs(120);

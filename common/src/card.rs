@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::digest::Digest;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
 use crate::plan::Mode;
-use crate::weights::Digest;
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

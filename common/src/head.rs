@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Card, ReleaseManifest};
+use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
     Backbone, BandRule, Composition, MapDims, NamedBand, Selection, TargetScale, Task, adapt, head_signature,
 };
 use crate::plan::{ClassWeights, HeadPlan, Loss, Plan};
-use crate::weights::{Digest, Signature};
+use crate::weights::Signature;
 
 /// Longest description of a head and its release, in bytes of JSON.
 pub const MAX_HEAD_BYTES: usize = 2 << 20;

@@ -1,118 +1,20 @@
 //! Weights as files: safetensors and nothing else, checked by name, shape, dtype and finiteness
-//! on every entry, and named by the digest of their bytes.
+//! on every entry.
 //!
 //! Not here: which tensors a model has (see [`crate::model`]) and moving bytes between programs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of a blob's bytes, written `sha256:<64 hex digits>`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// The digest of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// The digest of a file's contents, read in pieces.
-    ///
-    /// # Errors
-    /// Whatever reading the file gives.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let mut hasher = Hasher::default();
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-    }
-
-    /// The 64 hexadecimal digits, without the algorithm's name: a safe file name.
-    #[must_use]
-    pub fn to_hex(self) -> String {
-        hex::encode(self.0)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.to_hex())
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The text is not `sha256:` and 64 lower-case hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is `sha256:` and 64 lower-case hexadecimal digits")]
-pub struct InvalidDigest;
-
-impl FromStr for Digest {
-    type Err = InvalidDigest;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let digits = text.strip_prefix("sha256:").ok_or(InvalidDigest)?;
-        if digits.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(InvalidDigest);
-        }
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| InvalidDigest)?;
-        Ok(Self(bytes))
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = InvalidDigest;
-
-    fn try_from(text: String) -> Result<Self, InvalidDigest> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> String {
-        digest.to_string()
-    }
-}
-
-/// A digest under construction.
-#[derive(Debug, Clone, Default)]
-pub struct Hasher(Sha256);
-
-impl Hasher {
-    /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// The digest of all bytes added.
-    #[must_use]
-    pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
-    }
-}
+use crate::digest::Digest;
+use crate::files::atomically;
 
 /// The tensors a file must hold, no more and no fewer: name to shape. All are 32-bit floats.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -394,26 +296,6 @@ impl safetensors::View for Unwritten<'_> {
     }
 }
 
-/// Writes a file that appears whole or not at all: a temporary file beside it, synced, renamed.
-///
-/// # Errors
-/// Whatever the file system gives; the old file, if any, is then untouched.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    atomically(path, |file| file.write_all(bytes))
-}
-
-fn atomically(
-    path: &Path,
-    fill: impl FnOnce(&mut tempfile::NamedTempFile) -> io::Result<()>,
-) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    fill(&mut file)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,15 +366,5 @@ mod tests {
         let huge = folder.path().join("huge");
         std::fs::write(&huge, [0xff; 64]).unwrap();
         assert!(WeightsFile::open(&huge).unwrap().check(&signature()).is_err());
-    }
-
-    #[test]
-    fn digests_survive_text() {
-        let digest = Digest::of(b"abc");
-        assert_eq!(digest.to_string().parse(), Ok(digest));
-        assert!(digest.to_hex().starts_with("ba7816bf"));
-        for bad in ["", "sha256:", "md5:00", &digest.to_string().to_uppercase(), &digest.to_string()[..70]] {
-            assert!(bad.parse::<Digest>().is_err(), "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::tls::Authority;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::weights::write_atomically;
+use eosfed_common::files::write_atomically;
 use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;

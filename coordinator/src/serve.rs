@@ -10,7 +10,7 @@ use crate::tls::Authority;
 use crate::tls::ServerTls;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
-use eosfed_common::weights::write_atomically;
+use eosfed_common::files::write_atomically;
 use eosfed_transport::keys::KeyAndCertificate;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;

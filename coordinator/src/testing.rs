@@ -137,7 +137,7 @@ pub(crate) fn key(seed: u64) -> IdempotencyKey {
 
 /// Institutions that have joined.
 pub(crate) fn enrolled(names: &[&str]) -> Change {
-    let digest = eosfed_common::weights::Digest::of(b"");
+    let digest = eosfed_common::digest::Digest::of(b"");
     let enrolment = Some(Enrolment { secret: digest, request: digest, at: NOW });
     let one = |text: &&str| Institution { name: name(text), invitation: None, enrolment: enrolment.clone() };
     Change { institutions: names.iter().map(one).collect(), ..Change::default() }

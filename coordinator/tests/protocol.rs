@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::refusal::Reason;
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{CurvePoint, EvaluationWork, MAX_METRICS, TrainingWork, Work};
+use eosfed_common::files::write_atomically;
 use eosfed_common::task::{EvaluationTask, InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::write_atomically;
 
 use super::heart::Heart;
 use super::step::{Event, Held, Scores, Update};

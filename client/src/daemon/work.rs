@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{BlobRef, TrainingWork, Work};
 use eosfed_common::card::{CARD_FILE, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::{WeightsFile, write_atomically};
+use eosfed_common::weights::WeightsFile;
 use serde::Serialize;
 
 use super::heart::Heart;

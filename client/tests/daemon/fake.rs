@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Directive};
+use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::participant_server::Participant;

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use eosfed_client::daemon::State;
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
 use eosfed_common::card::BandNormalisation;
+use eosfed_common::digest::Digest;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
 

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eosfed_common::weights::{self, Digest, Signature, Tensors, WeightsError, WeightsFile};
+use eosfed_common::digest::Digest;
+use eosfed_common::weights::{self, Signature, Tensors, WeightsError, WeightsFile};
 use tch::{Device, Kind, Tensor};
 
 /// A model's tensors by name.

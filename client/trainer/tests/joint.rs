@@ -12,12 +12,12 @@ use std::sync::Mutex;
 
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
+use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::model::{Composition, Fusion, Selection};
 use eosfed_common::plan::Training;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::Digest;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
 
 /// libtorch's generator is one for the whole process: what is compared to the byte goes one by one.

@@ -13,9 +13,10 @@ use std::process::{Command, Stdio};
 
 use common::{events, metric, model, run, scene, specialist, task, weights};
 use eosfed_common::card::InitialFile;
+use eosfed_common::digest::Digest;
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
-use eosfed_common::weights::{Digest, WeightsFile, write};
+use eosfed_common::weights::{WeightsFile, write};
 
 const SPLIT: &str = "validation = 0.25\nseed = 1";
 

@@ -8,8 +8,8 @@ use strum::Display;
 use crate::assignment::CurvePoint;
 use crate::card::Energy;
 use crate::clock::Timestamp;
+use crate::digest::Digest;
 use crate::ids::InstitutionName;
-use crate::weights::Digest;
 
 /// What a round is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

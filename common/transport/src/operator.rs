@@ -13,9 +13,9 @@ use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, RELEASE, agree};
 use crate::status::from_status;
+use eosfed_common::files::write_atomically;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::settings::{self, SettingsError};
-use eosfed_common::weights::write_atomically;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;

@@ -18,8 +18,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::channel::Transport;
 use crate::status::from_status;
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 
 /// Bytes in one message. The coordinator holds two of each upload in memory: one on its way to the disk,
 /// one arriving; so this decides what hundreds of uploads at once take.

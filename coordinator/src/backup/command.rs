@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{Backup, Counts, Restored, backup, restore};

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 
 /// How much is copied at once.
 const PIECE: usize = 1 << 20;

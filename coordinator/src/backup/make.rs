@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 use serde::Serialize;
 
 use super::manifest::{BLOBS, Counts, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};

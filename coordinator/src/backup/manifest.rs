@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::weights::{Digest, write_atomically};
+use eosfed_common::digest::Digest;
+use eosfed_common::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Change;

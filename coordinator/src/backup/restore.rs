@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 use serde::Serialize;
 
 use super::make::needed;

@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_transport::channel::Way;
 use eosfed_transport::operator::{Connection, IdentityFolder, PersonalIdentity};

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 
 use super::*;
 use crate::domain::{Federation, Job};

@@ -4,10 +4,10 @@
 use eosfed_aggregation::median;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::plan::{EvaluationPlan, Floor};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

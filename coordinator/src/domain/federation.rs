@@ -8,10 +8,10 @@ use std::time::Duration;
 use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::plan::{Mode, Plan, ReleasePolicy, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 
 use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Job, JobState, Outcome, Resolved};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 
 /// Longest time for which an invitation may be open.

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, ReleaseNumber, SpecialistName};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use serde::{Deserialize, Serialize};
 
 /// How a specialist is named in commands: `NAME` (its latest version), `NAME@VERSION` or a digest.

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use eosfed_common::assignment::{Assignment, BlobRef, Progress, Work};
 use eosfed_common::clock::ManualClock;
+use eosfed_common::digest::Digest;
 use eosfed_common::model::{initial_tensors, signature};
 use eosfed_common::refusal::Reason;
-use eosfed_common::weights::{Digest, WeightsFile, write};
+use eosfed_common::weights::{WeightsFile, write};
 
 use super::*;
 use crate::domain::{Change, Federation};

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::upload_request::Part;

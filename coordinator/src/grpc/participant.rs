@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::weights::Digest;
 use eosfed_proto::v1;
 use eosfed_proto::v1::participant_server::Participant;
 use eosfed_transport::wire::{Heartbeat, Wire, limited, parse};

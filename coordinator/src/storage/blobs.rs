@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 
 /// What ends the name of a finished upload that is still to be claimed.
 const DONE: &str = ".done";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 
 use super::{BlobError, Blobs, FileBlobs, MemoryStore, Presence, SledStore, Store};
 use crate::domain::job::Event;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 use eosfed_coordinator::storage::{BlobError, Blobs as _, FileBlobs, Presence};
 
 use crate::Seeds;

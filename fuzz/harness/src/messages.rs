@@ -8,10 +8,10 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};

@@ -6,11 +6,11 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::{BandNormalisation, Card, Energy, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadOver;
 use eosfed_common::plan::Mode;
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::Digest;
 use eosfed_transport::wire::Heartbeat;
 use serde_json::{Value, json};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use eosfed_client::policy::Hours;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
 use eosfed_common::refusal::Reason;
-use eosfed_common::weights::Digest;
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_coordinator::tls::Authority;
 use eosfed_transport::identity::{Identity, Role};

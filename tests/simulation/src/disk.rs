@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::weights::Digest;
+use eosfed_common::digest::Digest;
 use eosfed_coordinator::domain::{Change, Federation};
 use eosfed_coordinator::storage::{BlobError, Blobs, FileBlobs, Presence, Store, StoreError};
 use rand::RngExt as _;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, ManualClock, Timestamp};
+use eosfed_common::digest::{Digest, Hasher};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::weights::{Digest, Hasher};
 use eosfed_coordinator::domain::{Job, JobState};
 use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::FileBlobs;

@@ -1,6 +1,6 @@
+use eosfed_common::digest::Digest;
 use eosfed_common::plan::Mode;
 use eosfed_common::refusal::Reason;
-use eosfed_common::weights::Digest;
 
 use super::*;
 use crate::testing::{statistics, training};

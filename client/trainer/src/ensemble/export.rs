@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, Method};
 use eosfed_common::model::{BandRule, Composition};
-use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::card::{BandNormalisation, CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
+use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadEncoder;
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::{
     Backbone, BandRule, ModelSpec, NamedBand, backbone_signature, initial_tensors, signature,
 };
-use eosfed_common::weights::{Digest, Tensors};
+use eosfed_common::weights::Tensors;
 use tch::Device;
 
 use super::EnsembleError;

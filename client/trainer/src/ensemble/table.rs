@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
+use eosfed_common::files::write_atomically;
 use eosfed_common::model::Task;
-use eosfed_common::weights::write_atomically;
 use eosfed_data::{Dataset, IGNORE, Limits, Look, Split, Target};
 use eosfed_plot::{Picture, sheet};
 

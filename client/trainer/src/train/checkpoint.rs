@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::card::InitialFile;
+use eosfed_common::digest::Digest;
+use eosfed_common::files::write_atomically;
 use eosfed_common::task::TrainTask;
-use eosfed_common::weights::{self, Digest, Signature, Tensors, WeightsError, write_atomically};
+use eosfed_common::weights::{self, Signature, Tensors, WeightsError};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::read;

@@ -7,8 +7,9 @@
 use std::path::Path;
 
 use eosfed_common::card::InitialFile;
+use eosfed_common::digest::Digest;
 use eosfed_common::model::{ModelSpec, backbone_signature, initial_weights};
-use eosfed_common::weights::{Digest, Tensors, WeightsError, WeightsFile};
+use eosfed_common::weights::{Tensors, WeightsError, WeightsFile};
 
 /// Input channels of the file: red, green, blue.
 const CHANNELS: usize = 3;

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
+use eosfed_common::files::write_atomically;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
-use eosfed_common::weights::{Signature, write_atomically};
+use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
 use tch::Device;
 

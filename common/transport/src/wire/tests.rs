@@ -4,12 +4,12 @@ use super::*;
 use eosfed_common::assignment::*;
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadOver;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::Digest;
 
 fn normalisation() -> Vec<BandNormalisation> {
     vec![BandNormalisation { band: "red".to_owned(), mean: 0.1, std: 0.02 }]

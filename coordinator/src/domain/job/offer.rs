@@ -2,11 +2,11 @@
 
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use eosfed_common::card::BandNormalisation;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::Digest;
 
 use super::Job;
 use crate::domain::round::{Purpose, Slot};

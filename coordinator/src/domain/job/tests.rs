@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
 use eosfed_common::card::InitialFile;
+use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadFile;
 use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::weights::Digest;
 
 use super::*;
 use crate::domain::round::Slot;

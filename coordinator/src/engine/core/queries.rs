@@ -5,9 +5,9 @@ use std::sync::Arc;
 use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::weights::Digest;
 
 use tokio::sync::watch;
 

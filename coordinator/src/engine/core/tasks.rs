@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use eosfed_aggregation::{Aggregate, Recipe, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
-use eosfed_common::weights::{Digest, Signature, Tensors, write};
+use eosfed_common::weights::{Signature, Tensors, write};
 
 use super::{Core, lock};
 use crate::domain::job::{Aggregation, Event, Operand, Task};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::ManualClock;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::Plan;
-use eosfed_common::weights::Digest;
 
 use super::*;
 use crate::storage::{FileBlobs, MemoryStore, Presence, SCHEMA, STAGED_BLOBS, STAGED_RECORDS, read_lines};
