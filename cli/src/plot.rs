@@ -29,7 +29,7 @@ fn series<'a>(rounds: impl Iterator<Item = &'a RoundView>) -> Vec<Series> {
         for (name, one) in &round.participants {
             let line = lines.entry(name.to_string()).or_default();
             let start = line.last().map_or(0.0, |(step, _)| *step);
-            line.extend(one.curve.iter().map(|point| (start + point.step as f64, point.loss)));
+            line.extend(one.curve.iter().map(|point| (start + point.step as f64, point.loss.get())));
         }
     }
     lines.retain(|_, points| !points.is_empty());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::finite::Finite;
 use serde::Serialize;
 
 /// Prints a JSON document.
@@ -55,12 +56,12 @@ pub(super) fn bytes(bytes: u64) -> String {
 const TOLD: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
 
 /// The metric that tells most of those that are there.
-pub(super) fn main_metric(metrics: &BTreeMap<String, f64>) -> Option<&'static str> {
+pub(super) fn main_metric(metrics: &BTreeMap<String, Finite>) -> Option<&'static str> {
     TOLD.into_iter().find(|name| metrics.contains_key(*name))
 }
 
 /// Metrics, the few that tell most.
-pub(super) fn metrics(metrics: &BTreeMap<String, f64>) -> String {
+pub(super) fn metrics(metrics: &BTreeMap<String, Finite>) -> String {
     let shown = TOLD.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
     let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }

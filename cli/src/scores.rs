@@ -54,7 +54,7 @@ pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
     let metric = told.into_iter().find_map(|one| print::main_metric(&one.metrics));
     let metric = metric.with_context(|| format!("job {} has no scores to draw yet", job.id))?;
     let value = |round: &RoundView, name: &InstitutionName| {
-        round.participants.get(name).and_then(|one| one.metrics.get(metric)).copied()
+        round.participants.get(name).and_then(|one| one.metrics.get(metric)).map(|value| value.get())
     };
     let values: Vec<Vec<_>> = rounds
         .iter()

@@ -261,6 +261,7 @@ mod tests {
     use super::*;
     use eosfed_common::card::{BandNormalisation, Energy, InitialFile, Provenance};
     use eosfed_common::clock::Timestamp;
+    use eosfed_common::finite::Finite;
     use eosfed_common::ids::ReleaseNumber;
     use eosfed_common::model::TargetScale;
     use eosfed_common::plan::Mode;
@@ -276,7 +277,11 @@ mod tests {
             weights_bytes: 7,
             normalisation: bands
                 .iter()
-                .map(|band| BandNormalisation { band: band.clone(), mean: 0.1, std: 0.05 })
+                .map(|band| BandNormalisation {
+                    band: band.clone(),
+                    mean: Finite::literal(0.1),
+                    std: Finite::literal(0.05),
+                })
                 .collect(),
             model: ModelSpec {
                 backbone: Backbone::Atto,
@@ -297,7 +302,7 @@ mod tests {
                 initial: (task == Task::Multilabel)
                     .then(|| InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
             },
-            metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
+            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
             energy: Energy::default(),
             licence: "CC-BY-4.0".to_owned(),
         }

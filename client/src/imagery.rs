@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
+use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
 
@@ -43,6 +44,9 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     problems
 }
 
+/// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
+const FINITE: &str = "moments of finite pixels are finite";
+
 /// Moments of each of these bands over the training part.
 ///
 /// # Errors
@@ -57,8 +61,8 @@ pub fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, Dat
     let moments = statistics.into_iter().map(|entry| BandMoments {
         band: entry.band,
         count: entry.count,
-        mean: entry.mean,
-        m2: entry.m2,
+        mean: Finite::new(entry.mean).expect(FINITE),
+        m2: Finite::new(entry.m2).expect(FINITE),
     });
     Ok(moments.collect())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
+use crate::finite::Finite;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use crate::plan::{JobKind, Mode, Training};
 use crate::refusal::Refusal;
@@ -19,7 +20,9 @@ use crate::trainee::Trainee;
 pub const LEASE: Duration = Duration::from_secs(120);
 /// Most metrics in a message.
 pub const MAX_METRICS: usize = 64;
-/// Longest metric name, message or other free text in a message from an institution, in bytes.
+/// Longest name of a metric in bytes: a score and the class that it is of.
+pub const MAX_METRIC_NAME: usize = 128;
+/// Longest message or other free text in a message from an institution, in bytes.
 pub const MAX_TEXT: usize = 1024;
 /// Most curve points in one heartbeat.
 pub const MAX_POINTS: usize = 32;
@@ -124,9 +127,9 @@ pub struct CurvePoint {
     /// Steps done.
     pub step: u64,
     /// Mean training loss over the epoch.
-    pub loss: f64,
+    pub loss: Finite,
     /// Validation metrics.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
 }
 
 /// How far an institution is.
@@ -163,7 +166,7 @@ pub struct UpdateSubmission {
     /// Training samples that they have learned from.
     pub samples: u64,
     /// Validation metrics, at most [`MAX_METRICS`].
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// The normalisation used, in the order of the model's bands.
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent.
@@ -184,7 +187,7 @@ pub struct EvaluationSubmission {
     /// Validation samples scored.
     pub samples: u64,
     /// Metrics, at most [`MAX_METRICS`].
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent.
     pub energy: Energy,
 }
@@ -197,9 +200,9 @@ pub struct BandMoments {
     /// Valid pixels.
     pub count: u64,
     /// Their mean.
-    pub mean: f64,
+    pub mean: Finite,
     /// Sum of squared deviations from the mean.
-    pub m2: f64,
+    pub m2: Finite,
 }
 
 /// The result of a statistics round at one institution.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::digest::Digest;
+use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
 use crate::plan::Mode;
@@ -18,9 +19,9 @@ pub struct BandNormalisation {
     /// The band's name.
     pub band: String,
     /// What is subtracted.
-    pub mean: f64,
+    pub mean: Finite,
     /// What is divided by; positive.
-    pub std: f64,
+    pub std: Finite,
 }
 
 /// How much to believe an energy figure.
@@ -41,13 +42,13 @@ pub enum EnergySource {
 #[serde(deny_unknown_fields)]
 pub struct Energy {
     /// Kilowatt-hours.
-    pub kwh: f64,
+    pub kwh: Finite,
     /// Where the figure is from.
     pub source: EnergySource,
 }
 
 impl Energy {
-    /// The sum, only as trustworthy as the less trustworthy part.
+    /// The sum, only as trustworthy as the less trustworthy part. It never exceeds [`Finite::MAX`].
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         use EnergySource::{Estimated, Measured, Unavailable};
@@ -56,7 +57,8 @@ impl Energy {
             (Estimated, _) | (_, Estimated) => Estimated,
             (Measured, Measured) => Measured,
         };
-        Self { kwh: self.kwh + other.kwh, source }
+        let kwh = Finite::new(self.kwh.get() + other.kwh.get()).unwrap_or(Finite::MAX);
+        Self { kwh, source }
     }
 }
 
@@ -137,7 +139,7 @@ pub struct Card {
     /// Where it came from.
     pub provenance: Provenance,
     /// Metrics on the institutions' own validation parts (for rounds: means weighted by samples).
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent on its training.
     pub energy: Energy,
     /// Licence of the weights, as an SPDX expression or words.
@@ -179,7 +181,7 @@ mod tests {
         use rand::{RngExt as _, SeedableRng as _};
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         for _ in 0..10_000 {
-            let kwh = f64::from_bits(rng.random::<u64>() & !(1 << 62));
+            let kwh = Finite::literal(f64::from_bits(rng.random::<u64>() & !(1 << 62)));
             let energy = Energy { kwh, source: EnergySource::Measured };
             let json = serde_json::to_string(&energy).unwrap();
             assert_eq!(serde_json::from_str::<Energy>(&json).unwrap(), energy, "{json}");
@@ -209,9 +211,12 @@ mod tests {
 
     #[test]
     fn a_sum_of_energies_is_as_weak_as_its_weakest_part() {
-        let measured = Energy { kwh: 1.0, source: EnergySource::Measured };
-        let estimated = Energy { kwh: 0.5, source: EnergySource::Estimated };
-        assert_eq!(measured.plus(estimated), Energy { kwh: 1.5, source: EnergySource::Estimated });
+        let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source };
+        let (measured, estimated) =
+            (energy(1.0, EnergySource::Measured), energy(0.5, EnergySource::Estimated));
+        assert_eq!(measured.plus(estimated), energy(1.5, EnergySource::Estimated));
         assert_eq!(estimated.plus(Energy::default()).source, EnergySource::Unavailable);
+        let most = energy(f64::MAX, EnergySource::Measured);
+        assert_eq!(most.plus(most), most, "a sum can be stored, whatever its parts");
     }
 }

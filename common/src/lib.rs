@@ -11,6 +11,7 @@ pub mod clock;
 pub mod digest;
 pub mod duration;
 pub mod files;
+pub mod finite;
 pub mod head;
 pub mod ids;
 pub mod model;

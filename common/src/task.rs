@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Energy, InitialFile};
+use crate::finite::Finite;
 use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::trainee::Trainee;
@@ -199,7 +200,7 @@ pub enum TrainerEvent {
         /// The normalisation used.
         normalisation: Vec<BandNormalisation>,
         /// Validation metrics of the kept weights.
-        metrics: BTreeMap<String, f64>,
+        metrics: BTreeMap<String, Finite>,
         /// Energy spent by this process.
         energy: Energy,
         /// What the encoder started from, if the task named a file of timm's.

@@ -9,6 +9,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::plan::{AdmissionPlan, Plan};
 use eosfed_common::refusal::Refusal;
@@ -164,14 +165,15 @@ pub(crate) fn weights(folder: &Path, assignment: &Assignment, seed: u64) -> (std
 }
 
 pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobRef) -> UpdateSubmission {
-    let normal = |band: &String| BandNormalisation { band: band.clone(), mean: 1.0, std: 2.0 };
+    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
+    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
     UpdateSubmission {
         assignment: assignment.id.clone(),
         token: token.clone(),
         key: key(weights.size ^ u64::from(assignment.id.round)),
         weights,
         samples: 10 + assignment.id.institution.as_str().len() as u64,
-        metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
+        metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
         normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
         energy: Energy::default(),
         initial: None,
@@ -184,7 +186,8 @@ pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, pa
 }
 
 pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {
-    let moments = |band: &String| BandMoments { band: band.clone(), count: 4, mean: 2.0, m2: 16.0 };
+    let (mean, m2) = (Finite::literal(2.0), Finite::literal(16.0));
+    let moments = |band: &String| BandMoments { band: band.clone(), count: 4, mean, m2 };
     let submission = StatisticsSubmission {
         assignment: assignment.id.clone(),
         token: token.clone(),
@@ -220,7 +223,7 @@ pub(crate) fn evaluation(assignment: &Assignment, token: &LeaseToken, accuracy: 
         token: token.clone(),
         key: key(500 + u64::from(assignment.id.round)),
         samples: 12,
-        metrics: BTreeMap::from([("accuracy".to_owned(), accuracy)]),
+        metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(accuracy))]),
         energy: Energy::default(),
     };
     ScreenedEvaluation::screen(submission).unwrap()

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use eosfed_common::assignment::{Assignment, BlobRef, UpdateSubmission};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::write;
@@ -71,7 +72,8 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: Lease
     let parts = std::iter::once(Part::Header(header)).chain(chunks);
     let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
     BlobsClient::new(west.clone()).upload(tokio_stream::iter(parts)).await.unwrap();
-    let normal = |band: &String| BandNormalisation { band: band.clone(), mean: 1.0, std: 2.0 };
+    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
+    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
     let update = UpdateSubmission {
         assignment: work.id.clone(),
         token,

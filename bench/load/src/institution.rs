@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{Energy, EnergySource};
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
@@ -141,9 +142,9 @@ impl Institution {
             key: IdempotencyKey::random(&mut rand::rng()),
             weights,
             samples: 100,
-            metrics: [("accuracy".to_owned(), 0.5)].into(),
+            metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
             normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
-            energy: Energy { kwh: 0.0, source: EnergySource::Unavailable },
+            energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
             initial: None,
         };
         let started = Instant::now();

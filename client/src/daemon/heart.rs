@@ -1,11 +1,12 @@
 //! The heartbeat: a task beside the work that holds the lease, reports progress and hears when to
 //! stop. A coordinator out of reach does not disturb the work; what could not be said waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use eosfed_common::assignment::{CurvePoint, Directive, MAX_METRICS, MAX_POINTS, Progress};
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::Refusal;
 use eosfed_transport::wire::Heartbeat;
@@ -50,13 +51,11 @@ impl Tracker {
     }
 
     /// Adds a point; values that are not finite have no place on the wire.
-    pub(super) fn add(&self, mut point: CurvePoint) {
-        if !point.loss.is_finite() {
-            return;
-        }
-        point.metrics =
-            point.metrics.into_iter().filter(|(_, value)| value.is_finite()).take(MAX_METRICS).collect();
-        self.lock().points.push_back(point);
+    pub(super) fn add(&self, step: u64, loss: f64, metrics: BTreeMap<String, f64>) {
+        let Some(loss) = Finite::new(loss) else { return };
+        let finite = metrics.into_iter().filter_map(|(name, value)| Some((name, Finite::new(value)?)));
+        let metrics = finite.take(MAX_METRICS).collect();
+        self.lock().points.push_back(CurvePoint { step, loss, metrics });
     }
 
     /// Forgets an earlier assignment's.

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease, Work};
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::Refusal;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ pub struct Update {
     /// Training samples that they have learned from.
     pub samples: u64,
     /// Validation metrics, as far as the policy lets them out.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// The normalisation used.
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent by the process that finished.
@@ -74,7 +75,7 @@ pub struct Scores {
     /// Validation samples scored.
     pub samples: u64,
     /// The scores.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent.
     pub energy: Energy,
 }

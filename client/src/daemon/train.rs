@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::assignment::{CurvePoint, EvaluationWork, MAX_METRICS, TrainingWork, Work};
+use eosfed_common::assignment::{EvaluationWork, MAX_METRICS, TrainingWork, Work};
 use eosfed_common::files::write_atomically;
 use eosfed_common::task::{EvaluationTask, InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
@@ -160,7 +160,7 @@ impl<C: Coordinator> Daemon<C> {
                 tracing::info!(epoch, step, loss, ?metrics, "epoch done");
                 self.tracker.advance(step);
                 if metrics_leave {
-                    self.tracker.add(CurvePoint { step, loss, metrics });
+                    self.tracker.add(step, loss, metrics);
                 }
                 None
             }
@@ -187,8 +187,7 @@ impl<C: Coordinator> Daemon<C> {
             {
                 self.tracker.advance(steps);
                 let leave = self.policy()?.lets_out(Leaving::Metrics);
-                let finite = metrics.into_iter().filter(|(_, value)| leave && value.is_finite());
-                let metrics = finite.take(MAX_METRICS).collect();
+                let metrics = metrics.into_iter().filter(|_| leave).take(MAX_METRICS).collect();
                 match task {
                     Task::Evaluate(_) => Event::Scored(Scores { samples, metrics, energy }),
                     Task::Train(task) => {

@@ -12,6 +12,7 @@ use eosfed_client::daemon::State;
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
@@ -135,7 +136,8 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
 async fn a_frozen_specialist_is_fetched_and_scored() {
     let weights = std::fs::read(&WEIGHTS.1).unwrap();
     let blob = BlobRef { digest: Digest::of(&weights), size: weights.len() as u64 };
-    let normalisation = vec![BandNormalisation { band: "red".to_owned(), mean: 1.0, std: 2.0 }];
+    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
+    let normalisation = vec![BandNormalisation { band: "red".to_owned(), mean, std }];
     let work = EvaluationWork { weights: blob, normalisation, input_size: None };
     let assignment = Assignment { work: Work::Evaluation(Box::new(work)), ..training() };
     // It is called to evaluate, and the weights are where the task says.

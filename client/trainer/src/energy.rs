@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use eosfed_common::card::{Energy, EnergySource};
+use eosfed_common::finite::Finite;
 use nix::sys::resource::{UsageWho, getrusage};
 
 const COUNTER: &str = "/sys/class/powercap/intel-rapl:0/energy_uj";
@@ -35,14 +36,13 @@ impl Meter {
 /// A counter that is missing or has wrapped around is not believed.
 fn between(start: Option<u64>, end: Option<u64>, processor_seconds: f64) -> Energy {
     match (start, end) {
-        (Some(start), Some(end)) if end > start => {
-            Energy { kwh: (end - start) as f64 / 1e6 / JOULES_PER_KWH, source: EnergySource::Measured }
-        }
-        _ => {
-            let joules = processor_seconds.max(0.0) * WATTS_PER_CORE;
-            Energy { kwh: joules / JOULES_PER_KWH, source: EnergySource::Estimated }
-        }
+        (Some(start), Some(end)) if end > start => energy((end - start) as f64 / 1e6, EnergySource::Measured),
+        _ => energy(processor_seconds.max(0.0) * WATTS_PER_CORE, EnergySource::Estimated),
     }
+}
+
+fn energy(joules: f64, source: EnergySource) -> Energy {
+    Energy { kwh: Finite::new(joules / JOULES_PER_KWH).unwrap_or_default(), source }
 }
 
 fn counter() -> Option<u64> {
@@ -63,9 +63,9 @@ mod tests {
     #[test]
     fn the_counter_wins_unless_it_has_wrapped() {
         let measured = between(Some(1_000_000), Some(3_601_000_000), 5.0);
-        assert_eq!(measured, Energy { kwh: 0.001, source: EnergySource::Measured });
+        assert_eq!(measured, energy(3600.0, EnergySource::Measured));
         let estimated = between(Some(9), Some(3), 360.0);
-        assert_eq!(estimated, Energy { kwh: 0.001, source: EnergySource::Estimated });
+        assert_eq!(estimated, energy(3600.0, EnergySource::Estimated));
         assert_eq!(between(None, None, -1.0).kwh, 0.0);
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use common::{events, metric, model, scene, task};
 use eosfed_common::card::BandNormalisation;
+use eosfed_common::finite::Finite;
 use eosfed_common::task::{DeviceChoice, EvaluationTask, TrainTask, TrainerEvent};
 use eosfed_trainer::train::{TrainError, evaluate};
 
@@ -55,11 +56,13 @@ fn scores_are_those_of_the_end_of_training() {
     assert!(*samples > 0);
     assert_eq!(metrics.keys().collect::<Vec<_>>(), scores.keys().collect::<Vec<_>>());
     for (name, value) in metrics {
-        assert!((value - scores[name]).abs() < 1e-6, "{name}: {value} and {}", scores[name]);
+        assert!((value.get() - scores[name].get()).abs() < 1e-6, "{name}: {value} and {}", scores[name]);
     }
     // Under another normalisation it is another network.
     let mut wrong = normalisation(&trained);
-    wrong.iter_mut().for_each(|entry| entry.mean += 10.0 * entry.std);
+    wrong.iter_mut().for_each(|entry| {
+        entry.mean = Finite::literal(entry.mean.get() + 10.0 * entry.std.get());
+    });
     let spoilt = scored(&evaluation(&task, &data, wrong)).unwrap();
     assert!(metric(&spoilt, "miou") < metric(&found, "miou"));
 }

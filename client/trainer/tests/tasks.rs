@@ -98,8 +98,8 @@ fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f6
     let mut events = Vec::new();
     train_head(&task, &head, &mut |event| events.push(event), &|| false).unwrap();
     let Some(TrainerEvent::Finished { metrics, .. }) = events.pop() else { panic!("not finished") };
-    assert!(metrics.values().all(|value| value.is_finite()), "{metrics:?}");
-    metrics.into_iter().filter(|(name, _)| !name.contains('/')).collect()
+    let metrics = metrics.into_iter().filter(|(name, _)| !name.contains('/'));
+    metrics.map(|(name, value)| (name, value.get())).collect()
 }
 
 #[test]

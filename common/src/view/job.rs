@@ -9,6 +9,7 @@ use super::round::RoundView;
 use crate::assignment::BlobRef;
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
+use crate::finite::Finite;
 use crate::head::HeadFile;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::Plan;
@@ -111,7 +112,7 @@ pub struct TrainedHeadView {
     /// Rounds of aggregation.
     pub rounds: u32,
     /// Means of the last round's validation metrics, weighted by samples.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent on its training.
     pub energy: Energy,
 }

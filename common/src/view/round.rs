@@ -9,6 +9,7 @@ use crate::assignment::CurvePoint;
 use crate::card::Energy;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
+use crate::finite::Finite;
 use crate::ids::InstitutionName;
 
 /// What a round is for.
@@ -110,11 +111,11 @@ pub struct ParticipantView {
     /// Digest of its update, counted or rejected.
     pub weights: Option<Digest>,
     /// Its validation metrics.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent.
     pub energy: Option<Energy>,
     /// The L2 norm of its update's step.
-    pub norm: Option<f64>,
+    pub norm: Option<Finite>,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId};
 
 /// The scores of one specialist at one institution.
@@ -19,5 +20,5 @@ pub struct EvaluationView {
     /// Validation samples scored.
     pub samples: u64,
     /// The scores by metric.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
 }

@@ -1,8 +1,14 @@
 //! Admission: the checks that a submission passes before it may count. Passing them gives a proof
 //! type, and the job takes nothing else; so no update can be counted unchecked.
 
+use std::collections::BTreeMap;
+
 use eosfed_aggregation::Operand;
-use eosfed_common::assignment::{BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{
+    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+};
+use eosfed_common::card::Energy;
+use eosfed_common::finite::Finite;
 use eosfed_common::plan::{AdmissionPlan, Floor};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::trainee::Trainee;
@@ -10,12 +16,22 @@ use eosfed_common::weights::WeightsError;
 
 /// Most training samples that an institution can claim; beyond it the claim is absurd.
 pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
+/// Most pixels of one band that statistics can be of.
+pub const MAX_PIXELS: u64 = 1_000_000_000_000_000;
+/// Largest magnitude of the mean and of the standard deviation of a band. Like the limits below, it is
+/// far above what is plausible, and small enough that whatever is derived from any number of such values
+/// is finite.
+pub const MAX_MOMENT: f64 = 1e30;
+/// Largest magnitude of a metric.
+pub const MAX_METRIC: f64 = 1e100;
+/// Most energy that an institution can claim for one assignment, in kilowatt-hours.
+pub const MAX_KWH: f64 = 1e12;
 
 /// An update whose weights were checked. Made only by [`ScreenedUpdate::screen`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScreenedUpdate {
     submission: UpdateSubmission,
-    norm: f64,
+    norm: Finite,
 }
 
 impl ScreenedUpdate {
@@ -24,8 +40,8 @@ impl ScreenedUpdate {
     /// those of the submission; `norm` is that of its step.
     ///
     /// # Errors
-    /// The first rule broken: samples out of range, a step that is not finite, normalisation of other
-    /// bands, or a specialist that reports less than the plan's floor.
+    /// The first rule broken: samples, metrics, energy or normalisation out of range, a step that is not
+    /// finite, normalisation of other bands, or a specialist that reports less than the plan's floor.
     pub fn screen(
         submission: UpdateSubmission,
         rules: &AdmissionPlan,
@@ -38,8 +54,14 @@ impl ScreenedUpdate {
             let message = format!("`samples` must be between 1 and {most}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
         }
-        if !norm.is_finite() {
-            return Err(Refusal::new(Reason::NotFinite, "the norm of the update's step is not finite"));
+        let norm = Finite::try_from(norm).map_err(|error| {
+            Refusal::new(Reason::NotFinite, format!("the norm of the update's step must be {error}"))
+        })?;
+        check_metrics(&submission.metrics)?;
+        check_energy(&submission.energy)?;
+        for entry in &submission.normalisation {
+            check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;
+            check_moment("normalisation", "std", &entry.band, entry.std.get())?;
         }
         same_bands(
             "normalisation",
@@ -49,7 +71,7 @@ impl ScreenedUpdate {
         if let Some(floor) = &rules.floor {
             let Floor { metric, bound } = floor;
             let found = submission.metrics.get(metric);
-            if !found.is_some_and(|value| floor.holds(*value)) {
+            if !found.is_some_and(|value| floor.holds(value.get())) {
                 let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let message =
                     format!("the plan wants `{metric}` of {bound} (`admission.floor`), found `{found}`");
@@ -61,7 +83,7 @@ impl ScreenedUpdate {
 
     /// The update, and the norm of its step.
     #[must_use]
-    pub fn into_inner(self) -> (UpdateSubmission, f64) {
+    pub fn into_inner(self) -> (UpdateSubmission, Finite) {
         (self.submission, self.norm)
     }
 }
@@ -71,18 +93,20 @@ impl ScreenedUpdate {
 pub struct ScreenedStatistics(StatisticsSubmission);
 
 impl ScreenedStatistics {
-    /// Checks statistics: exactly the model's bands in order, each with pixels, finite moments.
+    /// Checks statistics: exactly the model's bands in order, each with pixels and plausible moments.
     ///
     /// # Errors
     /// The first rule broken.
     pub fn screen(submission: StatisticsSubmission, trainee: &Trainee) -> Result<Self, Refusal> {
         same_bands("bands", submission.bands.iter().map(|moments| &moments.band), trainee.normalised())?;
         for moments in &submission.bands {
-            let sound = moments.count > 0 && moments.mean.is_finite() && moments.m2.is_finite();
-            if !sound || moments.m2 < 0.0 {
-                let message = format!("band `{}` has no valid pixels or no finite moments", moments.band);
-                return Err(Refusal::new(Reason::NotFinite, message));
+            let BandMoments { band, count, mean, m2 } = moments;
+            if !(1..=MAX_PIXELS).contains(count) {
+                let rule = format!("`count` must be between 1 and {MAX_PIXELS} pixels, found `{count}`");
+                return Err(Refusal::new(Reason::Malformed, format!("band `{band}`: {rule}")));
             }
+            check_moment("bands", "mean", band, mean.get())?;
+            check_moment("bands", "standard deviation", band, (m2.get() / *count as f64).sqrt())?;
         }
         Ok(Self(submission))
     }
@@ -99,12 +123,12 @@ impl ScreenedStatistics {
 pub struct ScreenedEvaluation(EvaluationSubmission);
 
 impl ScreenedEvaluation {
-    /// Checks scores: of some samples, at least one, all finite.
+    /// Checks scores: of some samples, at least one, all plausible.
     ///
     /// # Errors
     /// The first rule broken.
     pub fn screen(submission: EvaluationSubmission) -> Result<Self, Refusal> {
-        let EvaluationSubmission { samples, metrics, .. } = &submission;
+        let EvaluationSubmission { samples, metrics, energy, .. } = &submission;
         if !(1..=MAX_SAMPLES).contains(samples) {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
@@ -112,10 +136,8 @@ impl ScreenedEvaluation {
         if metrics.is_empty() {
             return Err(Refusal::new(Reason::Malformed, "`metrics` must hold at least one score"));
         }
-        if let Some((name, value)) = metrics.iter().find(|(_, value)| !value.is_finite()) {
-            let message = format!("score `{name}` must be finite, found `{value}`");
-            return Err(Refusal::new(Reason::NotFinite, message));
-        }
+        check_metrics(metrics)?;
+        check_energy(energy)?;
         Ok(Self(submission))
     }
 
@@ -124,6 +146,36 @@ impl ScreenedEvaluation {
     pub fn into_inner(self) -> EvaluationSubmission {
         self.0
     }
+}
+
+fn check_metrics(metrics: &BTreeMap<String, Finite>) -> Result<(), Refusal> {
+    match metrics.iter().find(|(_, value)| value.abs() > MAX_METRIC) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let rule = format!("must be between -{MAX_METRIC:e} and {MAX_METRIC:e}, found `{value:e}`");
+            Err(Refusal::new(Reason::Malformed, format!("metric `{name}` {rule}")))
+        }
+    }
+}
+
+fn check_energy(energy: &Energy) -> Result<(), Refusal> {
+    if (0.0..=MAX_KWH).contains(&energy.kwh.get()) {
+        return Ok(());
+    }
+    let message = format!("`energy.kwh` must be between 0 and {MAX_KWH:e}, found `{:e}`", energy.kwh);
+    Err(Refusal::new(Reason::Malformed, message))
+}
+
+fn check_moment(field: &str, what: &str, band: &str, value: f64) -> Result<(), Refusal> {
+    // A negative `m2` has no root; NaN is in no range.
+    if value.abs() <= MAX_MOMENT {
+        return Ok(());
+    }
+    let message = format!(
+        "`{field}`: the {what} of band `{band}` must be between -{MAX_MOMENT:e} and {MAX_MOMENT:e}, found \
+         `{value:e}`; is a nodata value missing in the data set?"
+    );
+    Err(Refusal::new(Reason::Malformed, message))
 }
 
 fn same_bands<'a>(

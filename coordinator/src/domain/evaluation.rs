@@ -5,6 +5,7 @@ use eosfed_aggregation::median;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::plan::{EvaluationPlan, Floor};
 use eosfed_common::refusal::Refusal;
@@ -29,7 +30,7 @@ pub struct Evaluation {
     /// Validation samples scored.
     pub samples: u64,
     /// The scores.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
 }
 
 impl Registry {
@@ -95,7 +96,8 @@ impl Federation {
         let Floor { metric, bound } = floor;
         let others = self.evaluations(&card.weights).into_iter();
         let others = others.filter(|one| !card.provenance.institutions.contains(&one.institution));
-        let values: Vec<f64> = others.filter_map(|one| one.metrics.get(metric).copied()).collect();
+        let values: Vec<f64> =
+            others.filter_map(|one| one.metrics.get(metric).map(|value| value.get())).collect();
         if values.is_empty() || floor.holds(median(&values)) {
             return None;
         }
@@ -157,7 +159,7 @@ mod tests {
         for card in federation.registry.specialists.values() {
             let found = federation.evaluations(&card.weights);
             let scores: Vec<_> =
-                found.iter().map(|one| (one.institution.as_str(), one.metrics["accuracy"])).collect();
+                found.iter().map(|one| (one.institution.as_str(), one.metrics["accuracy"].get())).collect();
             assert_eq!(scores.len(), 2);
             assert!(scores.contains(&("west", 0.9)) && scores.contains(&("east", 0.4)), "{scores:?}");
             assert_eq!(federation.set_aside(card), None, "no floor, no judgement");

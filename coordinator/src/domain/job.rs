@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::plan::{JobKind, Mode, Normalisation, Plan, ServerPlan, Strategy};
@@ -169,7 +170,7 @@ pub struct TrainedHead {
     /// Rounds of aggregation.
     pub rounds: u32,
     /// Means of the last round's validation metrics, weighted by samples.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, Finite>,
     /// Energy spent on its training.
     pub energy: Energy,
 }

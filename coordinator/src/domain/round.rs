@@ -7,6 +7,7 @@ use eosfed_aggregation::{median, outliers};
 use eosfed_common::assignment::{BandMoments, BlobRef, CurvePoint, LEASE, Lease, Progress};
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::plan::Participation;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -42,7 +43,7 @@ pub enum Contribution {
         /// Samples that they have learned from.
         samples: u64,
         /// Validation metrics.
-        metrics: BTreeMap<String, f64>,
+        metrics: BTreeMap<String, Finite>,
         /// The normalisation used.
         normalisation: Vec<BandNormalisation>,
         /// Energy spent.
@@ -51,7 +52,7 @@ pub enum Contribution {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         initial: Option<InitialFile>,
         /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
-        norm: f64,
+        norm: Finite,
         /// Index of the round whose weights it started from.
         since: u32,
     },
@@ -62,7 +63,7 @@ pub enum Contribution {
         /// Validation samples scored.
         samples: u64,
         /// The scores.
-        metrics: BTreeMap<String, f64>,
+        metrics: BTreeMap<String, Finite>,
         /// Energy spent.
         energy: Energy,
     },
@@ -289,7 +290,7 @@ impl Round {
     /// The norms of the updates' steps.
     fn norms(&self) -> impl Iterator<Item = (&InstitutionName, f64)> {
         self.contributions().filter_map(|(name, contribution)| match contribution {
-            Contribution::Update { norm, .. } => Some((name, *norm)),
+            Contribution::Update { norm, .. } => Some((name, norm.get())),
             Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         })
     }

@@ -36,6 +36,14 @@ pub enum StoreError {
     /// Anything else that the backend reports. Nothing was changed.
     #[error("store: {0}")]
     Backend(String),
+    /// A record would not read back as what it is. Nothing was changed.
+    #[error("record `{key}` cannot be stored: {reason}")]
+    Unreadable {
+        /// Its tree and key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// What is stored was written by another release.
     #[error("the store has schema version `{found}`, this release reads up to `{expected}`; {advice}")]
     Schema {
@@ -61,6 +69,7 @@ pub enum StoreError {
 /// # Behavior
 /// - [`commit`](Store::commit) is atomic and durable: when it has returned, a crash loses nothing of
 ///   the change; when it has failed, or was interrupted, nothing of it is there.
+/// - What does not read back as what was given is not stored: [`StoreError::Unreadable`].
 /// - A record replaces the one of the same key; nothing is ever removed.
 /// - [`load`](Store::load) gives all that was ever committed, in a store that was opened again too.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
@@ -73,6 +82,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Stores a change, or nothing of it.
     ///
     /// # Errors
-    /// If the disk is full or the backend fails.
+    /// If the disk is full, the backend fails or a record would not read back.
     fn commit(&self, change: &Change) -> Result<(), StoreError>;
 }

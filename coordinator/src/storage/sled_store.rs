@@ -93,7 +93,7 @@ impl SledStore {
                 let record = Record { tree: name.to_owned(), key: key.clone(), record: new.clone() };
                 records::decode(record, SCHEMA, &mut Change::default())?;
                 if new != old {
-                    fresh.push(encoded(key, &new)?);
+                    fresh.push(encoded(name, key, &new)?);
                 }
             }
         }
@@ -155,11 +155,19 @@ fn backend(error: sled::Error) -> StoreError {
     }
 }
 
-fn encoded<T: Serialize>(key: String, value: &T) -> Result<(String, Vec<u8>), StoreError> {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => Ok((key, bytes)),
-        Err(error) => Err(StoreError::Backend(format!("cannot encode `{key}`: {error}"))),
+/// A record that may differ from what it was made of, or from which nothing can be made, is never
+/// written: the coordinator would not start again.
+fn encoded<T>(tree: &str, key: String, value: &T) -> Result<(String, Vec<u8>), StoreError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    let unreadable = |reason: String| StoreError::Unreadable { key: format!("{tree}/{key}"), reason };
+    let bytes = serde_json::to_vec(value).map_err(|error| unreadable(error.to_string()))?;
+    let read: T = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    if read != *value {
+        return Err(unreadable("it reads back as something else".to_owned()));
     }
+    Ok((key, bytes))
 }
 
 /// The records of a tree with their keys.
@@ -198,20 +206,24 @@ impl Store for SledStore {
         let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
         // Encoded first: the transaction may run more than once.
         let fresh = [
-            encode(institutions, records::institution_key)?,
-            encode(jobs, records::job_key)?,
-            encode(specialists, records::specialist_key)?,
-            encode(releases, records::release_key)?,
+            encode(TREES[0], institutions, records::institution_key)?,
+            encode(TREES[1], jobs, records::job_key)?,
+            encode(TREES[2], specialists, records::specialist_key)?,
+            encode(TREES[3], releases, records::release_key)?,
         ];
         self.write(&fresh, None)
     }
 }
 
-fn encode<T: Serialize>(
+fn encode<T>(
+    tree: &str,
     values: &[T],
     key: impl Fn(&T) -> String,
-) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-    values.iter().map(|value| encoded(key(value), value)).collect()
+) -> Result<Vec<(String, Vec<u8>)>, StoreError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    values.iter().map(|value| encoded(tree, key(value), value)).collect()
 }
 
 #[cfg(test)]

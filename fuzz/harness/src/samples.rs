@@ -7,6 +7,7 @@ use eosfed_common::assignment::{
 use eosfed_common::card::{BandNormalisation, Card, Energy, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::plan::Mode;
 use eosfed_common::task::Keep;
@@ -18,7 +19,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 const ASSIGNMENT: &str = "j-0a1b2c3d.1.2.west";
 
 pub(crate) fn normalisation() -> Vec<BandNormalisation> {
-    vec![BandNormalisation { band: "red".to_owned(), mean: 0.1, std: 0.02 }]
+    vec![BandNormalisation { band: "red".to_owned(), mean: Finite::literal(0.1), std: Finite::literal(0.02) }]
 }
 
 pub(crate) fn model() -> Value {
@@ -115,7 +116,7 @@ pub(crate) fn update() -> UpdateSubmission {
         key: KEY.parse().unwrap(),
         weights: blob(),
         samples: 12,
-        metrics: [("accuracy".to_owned(), 0.5)].into(),
+        metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
         normalisation: normalisation(),
         energy: serde_json::from_value::<Energy>(json!({ "kwh": 0.25, "source": "estimated" })).unwrap(),
         initial: serde_json::from_value(json!({ "file": "timm.safetensors", "digest": Digest::of(b"t") }))
@@ -129,13 +130,15 @@ pub(crate) fn evaluation() -> EvaluationSubmission {
 }
 
 pub(crate) fn statistics() -> StatisticsSubmission {
-    let bands = vec![BandMoments { band: "red".to_owned(), count: 9, mean: 1.5, m2: 0.25 }];
+    let (mean, m2) = (Finite::literal(1.5), Finite::literal(0.25));
+    let bands = vec![BandMoments { band: "red".to_owned(), count: 9, mean, m2 }];
     let (token, key) = (KEY.parse().unwrap(), KEY.parse().unwrap());
     StatisticsSubmission { assignment: ASSIGNMENT.parse().unwrap(), token, key, bands }
 }
 
 pub(crate) fn heartbeat() -> Heartbeat {
-    let points = vec![CurvePoint { step: 3, loss: 0.5, metrics: [("miou".to_owned(), 0.1)].into() }];
+    let metrics = [("miou".to_owned(), Finite::literal(0.1))].into();
+    let points = vec![CurvePoint { step: 3, loss: Finite::literal(0.5), metrics }];
     let progress = Progress { step: 3, steps: 9, points };
     Heartbeat { assignment: ASSIGNMENT.parse().unwrap(), token: KEY.parse().unwrap(), progress }
 }

@@ -7,6 +7,7 @@ use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, ModelSpec, Task};
 use eosfed_common::plan::{Mode, Plan};
@@ -47,7 +48,11 @@ pub fn beginning(names: &[InstitutionName]) -> Change {
             classes: vec!["field".to_owned(), "wood".to_owned()],
             target: None,
         },
-        normalisation: vec![BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+        normalisation: vec![BandNormalisation {
+            band: "red".to_owned(),
+            mean: Finite::ZERO,
+            std: Finite::literal(1.0),
+        }],
         input_size: None,
         provenance: Provenance {
             job: "j-00000000".parse().unwrap(),

@@ -10,6 +10,7 @@ use eosfed_client::retry::{Course, course};
 use eosfed_common::assignment::{BlobRef, Directive, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::{Tensors, write};
@@ -278,12 +279,13 @@ impl Site {
         let file = self.folder.join(held.assignment.id.to_string());
         let digest = write(&file, &signature, &tensors).unwrap();
         let size = std::fs::metadata(&file).unwrap().len();
-        let normal = |band: &String| BandNormalisation { band: band.clone(), mean: 0.0, std: 1.0 };
+        let (mean, std) = (Finite::ZERO, Finite::literal(1.0));
+        let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
         Update {
             file,
             weights: BlobRef { digest, size },
             samples: 10 + work.seed % 90,
-            metrics: [("accuracy".to_owned(), 0.5)].into(),
+            metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
             normalisation: trainee.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
             initial: None,

@@ -129,8 +129,8 @@ fn feed(
     Ok(Fed {
         network,
         sources: entry.sources.iter().map(|sources| sources.iter().map(position).collect()).collect(),
-        mean: along(&|at| entry.normalisation[at].mean),
-        std: along(&|at| entry.normalisation[at].std),
+        mean: along(&|at| entry.normalisation[at].mean.get()),
+        std: along(&|at| entry.normalisation[at].std.get()),
     })
 }
 

@@ -83,7 +83,7 @@ fn image(sample: &Sample, how: &Preparation, (height, width): (usize, usize)) ->
     }
     // A second date has the same bands again.
     for (band, entry) in sample.image.chunks_exact(size).zip(how.normalisation.iter().cycle()) {
-        let (mean, scale) = (entry.mean as f32, (1.0 / entry.std) as f32);
+        let (mean, scale) = (entry.mean.get() as f32, (1.0 / entry.std.get()) as f32);
         values.extend(band.iter().map(|value| if value.is_finite() { (value - mean) * scale } else { 0.0 }));
     }
     let shape = [1, (sample.image.len() / size) as i64, sample.height as i64, sample.width as i64];
@@ -123,6 +123,8 @@ fn nearest(label: &Tensor, size: Option<(usize, usize)>) -> Tensor {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use eosfed_common::finite::Finite;
+
     use super::*;
 
     /// A sample whose mask is its own image, so that any change to one but not the other shows.
@@ -138,6 +140,7 @@ pub(super) mod tests {
     }
 
     fn normalised(mean: f64, std: f64) -> Preparation {
+        let (mean, std) = (Finite::literal(mean), Finite::literal(std));
         let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean, std }];
         Preparation { normalisation, ..Preparation::default() }
     }

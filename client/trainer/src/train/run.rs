@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::card::{BandNormalisation, InitialFile};
+use eosfed_common::finite::Finite;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError};
@@ -154,7 +155,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
 }
 
 fn moments_of(entry: &BandNormalisation) -> Moments {
-    Moments { band: entry.band.clone(), mean: entry.mean, std: entry.std }
+    Moments { band: entry.band.clone(), mean: entry.mean.get(), std: entry.std.get() }
 }
 
 /// Mean and standard deviation of each band over samples that hold these bands.
@@ -163,7 +164,9 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
     let entry = |band: BandStatistics| {
         // A constant band carries nothing; any positive divisor keeps it finite.
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };
-        BandNormalisation { mean: band.mean, std, band: band.band }
+        // Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
+        let finite = |value| Finite::new(value).expect("moments of finite pixels are finite");
+        BandNormalisation { mean: finite(band.mean), std: finite(std), band: band.band }
     };
     band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
+use eosfed_common::finite::Finite;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
@@ -95,7 +96,7 @@ impl<'a> Session<'a> {
         while self.progress.epoch < epochs {
             let mut tell = |step, loss| emit(TrainerEvent::Progress { step, loss });
             let report = fitting.epoch(self.progress.epoch + 1, &mut self.optimizer, &mut tell, stopped)?;
-            self.progress.energy_kwh = earlier + self.meter.spent().kwh;
+            self.progress.energy_kwh = earlier + self.meter.spent().kwh.get();
             finish_epoch(task, parameters, &self.optimizer, &mut self.progress, &report)?;
             let EpochReport { epoch, step, loss, learning_rate, metrics } = report;
             emit(TrainerEvent::Epoch { epoch, step, loss, learning_rate, metrics });
@@ -107,7 +108,9 @@ impl<'a> Session<'a> {
         write_history(task, &self.progress)?;
         let scores = fitting.validation.map(|data| fitting.evaluate(data));
         let metrics = scores.map(|scores| final_metrics(task.trainee.classes(), &scores)).unwrap_or_default();
-        let energy = Energy { kwh: earlier + self.meter.spent().kwh, ..self.meter.spent() };
+        let spent = self.meter.spent();
+        let kwh = Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX);
+        let energy = Energy { kwh, source: spent.source };
         checkpoint::clear(&task.output, self.progress.epoch);
         emit(TrainerEvent::Finished {
             samples: facts.samples as u64,
@@ -121,8 +124,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The scores, and those of each class by itself as `NAME/CLASS` when a card has room for them.
-pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, f64> {
+/// The scores, and those of each class by itself as `NAME/CLASS` when a card has room for them. A score
+/// that is not finite is left out with a warning.
+pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, Finite> {
     let mut metrics = scores.summary();
     let (name, each) = scores.by_class();
     if metrics.len() + each.len() <= MAX_METRICS {
@@ -130,7 +134,14 @@ pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<Str
         let named = classes.iter().zip(each);
         metrics.extend(named.filter_map(|(class, score)| Some((format!("{prefix}/{class}"), score?))));
     }
-    metrics
+    let finite = metrics.into_iter().filter_map(|(name, value)| match Finite::new(value) {
+        Some(value) => Some((name, value)),
+        None => {
+            tracing::warn!(metric = name, value, "a metric is not finite; it is not reported");
+            None
+        }
+    });
+    finite.collect()
 }
 
 /// Names and shapes in a checkpoint: weights as `w.NAME` beside the optimiser's state.

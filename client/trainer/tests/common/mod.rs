@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Backbone, BandRule, Composition, ModelSpec, Task, initial_weights, signature};
@@ -21,6 +22,7 @@ use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, fit};
 use eosfed_trainer::train::TrainError;
 use tch::Device;
 
+const ONE: Finite = Finite::literal(1.0);
 /// Side of the scene in pixels.
 const SIDE: usize = 128;
 
@@ -122,7 +124,7 @@ pub(crate) fn weights(task: &TrainTask) -> Vec<u8> {
 /// One metric of a finished task.
 pub(crate) fn metric(events: &[TrainerEvent], name: &str) -> f64 {
     match events.last() {
-        Some(TrainerEvent::Finished { metrics, .. }) => metrics[name],
+        Some(TrainerEvent::Finished { metrics, .. }) => metrics[name].get(),
         other => panic!("not finished: {other:?}"),
     }
 }
@@ -142,7 +144,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             version: 1,
             weights,
             weights_bytes: fs::metadata(&path).unwrap().len(),
-            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: 1.0, std: 1.0 }],
+            normalisation: vec![BandNormalisation { band: band.to_owned(), mean: ONE, std: ONE }],
             model,
             input_size: None,
             provenance: Provenance {

@@ -138,7 +138,8 @@ impl Wire for TrainingWork {
         };
         let strategy = limited("strategy", &strategy)?.to_owned();
         let normalisation = bands("normalisation", normalisation)?;
-        let schedule = [finite("schedule_start", schedule_start)?, finite("schedule_end", schedule_end)?];
+        let schedule =
+            [finite("schedule_start", schedule_start)?.get(), finite("schedule_end", schedule_end)?.get()];
         if !(0.0 <= schedule[0] && schedule[0] < schedule[1] && schedule[1] <= 1.0) {
             return Err(wrong("schedule", format!("0 <= start < end <= 1, found `{schedule:?}`")));
         }

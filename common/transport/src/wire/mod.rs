@@ -13,6 +13,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use eosfed_common::assignment::{BlobRef, MAX_TEXT};
+use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
 
 /// Which message field breaks which rule.
@@ -80,8 +81,8 @@ fn at_most<T>(field: &'static str, limit: usize, list: Vec<T>) -> Result<Vec<T>,
     Err(wrong(field, format!("at most {limit} entries, found `{}`", list.len())))
 }
 
-fn finite(field: &'static str, value: f64) -> Result<f64, WireError> {
-    if value.is_finite() { Ok(value) } else { Err(wrong(field, format!("a finite number, found `{value}`"))) }
+fn finite(field: &'static str, value: f64) -> Result<Finite, WireError> {
+    Finite::try_from(value).map_err(|error| wrong(field, error))
 }
 
 /// A protobuf enum that must not be unspecified or unknown.

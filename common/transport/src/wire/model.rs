@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use eosfed_proto::v1;
 
 use super::{Wire, WireError, at_most, finite, limited, specified, wrong};
-use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRICS};
+use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRIC_NAME, MAX_METRICS};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
+use eosfed_common::finite::Finite;
 use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
 
 impl Wire for ModelSpec {
@@ -60,12 +61,12 @@ impl Wire for TargetScale {
 
     fn from_message(message: v1::TargetScale) -> Result<Self, WireError> {
         let v1::TargetScale { offset, scale, unit } = message;
-        let scale = finite("target.scale", scale)?;
+        let scale = finite("target.scale", scale)?.get();
         if scale <= 0.0 {
             return Err(wrong("target.scale", format!("above 0, found `{scale}`")));
         }
         Ok(Self {
-            offset: finite("target.offset", offset)?,
+            offset: finite("target.offset", offset)?.get(),
             scale,
             unit: limited("target.unit", &unit)?.to_owned(),
         })
@@ -83,7 +84,7 @@ impl Wire for BandNormalisation {
     fn from_message(message: v1::BandNormalisation) -> Result<Self, WireError> {
         let v1::BandNormalisation { band, mean, std } = message;
         let std = finite("std", std)?;
-        if std <= 0.0 {
+        if *std <= 0.0 {
             return Err(wrong("std", format!("above 0, found `{std}`")));
         }
         Ok(Self { band: limited("band", &band)?.to_owned(), mean: finite("mean", mean)?, std })
@@ -91,7 +92,7 @@ impl Wire for BandNormalisation {
 
     fn into_message(self) -> v1::BandNormalisation {
         let BandNormalisation { band, mean, std } = self;
-        v1::BandNormalisation { band, mean, std }
+        v1::BandNormalisation { band, mean: mean.get(), std: std.get() }
     }
 }
 
@@ -101,7 +102,7 @@ impl Wire for BandMoments {
     fn from_message(message: v1::BandMoments) -> Result<Self, WireError> {
         let v1::BandMoments { band, count, mean, m2 } = message;
         let m2 = finite("m2", m2)?;
-        if m2 < 0.0 {
+        if *m2 < 0.0 {
             return Err(wrong("m2", format!("at least 0, found `{m2}`")));
         }
         Ok(Self { band: limited("band", &band)?.to_owned(), count, mean: finite("mean", mean)?, m2 })
@@ -109,7 +110,7 @@ impl Wire for BandMoments {
 
     fn into_message(self) -> v1::BandMoments {
         let BandMoments { band, count, mean, m2 } = self;
-        v1::BandMoments { band, count, mean, m2 }
+        v1::BandMoments { band, count, mean: mean.get(), m2: m2.get() }
     }
 }
 
@@ -119,20 +120,27 @@ pub(super) fn bands<T: Wire>(field: &'static str, list: Vec<T::Message>) -> Resu
 }
 
 /// Metrics by name, finite and without repetition.
-pub(super) fn metrics(list: Vec<v1::Metric>) -> Result<BTreeMap<String, f64>, WireError> {
+pub(super) fn metrics(list: Vec<v1::Metric>) -> Result<BTreeMap<String, Finite>, WireError> {
     let mut metrics = BTreeMap::new();
     for v1::Metric { name, value } in at_most("metrics", MAX_METRICS, list)? {
         let value = finite("metrics.value", value)?;
-        if metrics.insert(limited("metrics.name", &name)?.to_owned(), value).is_some() {
+        if metrics.insert(metric_name(&name)?, value).is_some() {
             return Err(wrong("metrics", "each name once"));
         }
     }
     Ok(metrics)
 }
 
+fn metric_name(name: &str) -> Result<String, WireError> {
+    if (1..=MAX_METRIC_NAME).contains(&name.len()) {
+        return Ok(name.to_owned());
+    }
+    Err(wrong("metrics.name", format!("1 to {MAX_METRIC_NAME} bytes, found `{}`", name.len())))
+}
+
 /// Metrics as messages.
-pub(super) fn metric_messages(metrics: BTreeMap<String, f64>) -> Vec<v1::Metric> {
-    metrics.into_iter().map(|(name, value)| v1::Metric { name, value }).collect()
+pub(super) fn metric_messages(metrics: BTreeMap<String, Finite>) -> Vec<v1::Metric> {
+    metrics.into_iter().map(|(name, value)| v1::Metric { name, value: value.get() }).collect()
 }
 
 impl Wire for CurvePoint {
@@ -145,7 +153,7 @@ impl Wire for CurvePoint {
 
     fn into_message(self) -> v1::CurvePoint {
         let CurvePoint { step, loss, metrics } = self;
-        v1::CurvePoint { step, loss, metrics: metric_messages(metrics) }
+        v1::CurvePoint { step, loss: loss.get(), metrics: metric_messages(metrics) }
     }
 }
 
@@ -161,7 +169,7 @@ impl Wire for Energy {
             v1::EnergySource::Unavailable => EnergySource::Unavailable,
         };
         let kwh = finite("energy.kwh", kwh)?;
-        if kwh < 0.0 {
+        if *kwh < 0.0 {
             return Err(wrong("energy.kwh", format!("at least 0, found `{kwh}`")));
         }
         Ok(Self { kwh, source })
@@ -174,6 +182,6 @@ impl Wire for Energy {
             EnergySource::Estimated => v1::EnergySource::Estimated,
             EnergySource::Unavailable => v1::EnergySource::Unavailable,
         };
-        v1::Energy { kwh, source: source.into() }
+        v1::Energy { kwh: kwh.get(), source: source.into() }
     }
 }

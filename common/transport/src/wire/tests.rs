@@ -5,6 +5,7 @@ use eosfed_common::assignment::*;
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
@@ -12,7 +13,7 @@ use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
 fn normalisation() -> Vec<BandNormalisation> {
-    vec![BandNormalisation { band: "red".to_owned(), mean: 0.1, std: 0.02 }]
+    vec![BandNormalisation { band: "red".to_owned(), mean: Finite::literal(0.1), std: Finite::literal(0.02) }]
 }
 
 fn assignment() -> Assignment {
@@ -69,9 +70,9 @@ fn update() -> UpdateSubmission {
         key: "1".repeat(32).parse().unwrap(),
         weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
         samples: 48,
-        metrics: [("miou".to_owned(), 0.3)].into(),
+        metrics: [("miou".to_owned(), Finite::literal(0.3))].into(),
         normalisation: normalisation(),
-        energy: Energy { kwh: 0.001, source: EnergySource::Estimated },
+        energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
         initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
     }
 }
@@ -139,7 +140,7 @@ fn a_head_travels_with_its_release_and_must_stand_on_it() {
         ("must stand on release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
         ("found `../west`", |over| over.head.encoders[0].name = "../west".to_owned()),
         ("found `west`", |over| over.head.encoders[0].weights = None),
-        ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = 9.0),
+        ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = Finite::literal(9.0)),
         ("sources for each of its 1 bands", |over| over.head.encoders[0].sources.clear()),
         ("sources for each", |over| over.head.encoders[0].sources[0].clear()),
         ("at least one encoder", |over| over.head.encoders.clear()),

@@ -43,20 +43,20 @@ impl Wire for Training {
         Ok(Self {
             epochs,
             batch_size,
-            learning_rate: finite("learning_rate", learning_rate)?,
-            weight_decay: finite("weight_decay", weight_decay)?,
-            warmup: finite("warmup", warmup)?,
-            drop_path: finite("drop_path", drop_path)?,
-            label_smoothing: finite("label_smoothing", label_smoothing)?,
+            learning_rate: finite("learning_rate", learning_rate)?.get(),
+            weight_decay: finite("weight_decay", weight_decay)?.get(),
+            warmup: finite("warmup", warmup)?.get(),
+            drop_path: finite("drop_path", drop_path)?.get(),
+            label_smoothing: finite("label_smoothing", label_smoothing)?.get(),
             class_weights,
             augment,
             input_size: Some(input_size).filter(|size| *size > 0),
             crop: Some(crop).filter(|side| *side > 0),
             loss,
             accumulate,
-            clip_norm: finite("clip_norm", clip_norm)?,
+            clip_norm: finite("clip_norm", clip_norm)?.get(),
             precision,
-            proximal_mu: finite("proximal_mu", proximal_mu)?,
+            proximal_mu: finite("proximal_mu", proximal_mu)?.get(),
         })
     }
 

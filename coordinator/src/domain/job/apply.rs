@@ -223,10 +223,18 @@ impl Job {
                     Contribution::Statistics(bands) => Some(bands),
                     Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
                 });
-                self.normalisation = Some(pool(sites));
-                let next = round.index + 1;
-                self.close(round, true, now);
-                self.open(next, now);
+                match pool(sites) {
+                    Ok(pooled) => {
+                        self.normalisation = Some(pooled);
+                        let next = round.index + 1;
+                        self.close(round, true, now);
+                        self.open(next, now);
+                    }
+                    Err(error) => {
+                        let why = format!("the pooled statistics must be {error}; cancel the job");
+                        self.state = JobState::Paused { at: now, why, next: Next::Collect(round) };
+                    }
+                }
                 Outcome { job: self, frozen: Vec::new() }
             }
             Purpose::OneShot => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy, InitialFile, Provenance};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::SpecialistPlan;
 
@@ -18,7 +19,7 @@ struct Frozen {
     institutions: Vec<InstitutionName>,
     rounds: u32,
     samples: u64,
-    metrics: BTreeMap<String, f64>,
+    metrics: BTreeMap<String, Finite>,
     energy: Energy,
     initial: Option<InitialFile>,
 }
@@ -135,7 +136,7 @@ const fn is_training(round: &Round) -> bool {
 
 /// The samples of a round, and the means of the metrics that all its institutions report, each
 /// weighted by its samples.
-fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, f64>) {
+fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, Finite>) {
     let updates: Vec<_> = round
         .contributions()
         .filter_map(|(_, contribution)| match contribution {
@@ -145,8 +146,9 @@ fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, f64>) {
         .collect();
     let total: u64 = updates.iter().map(|(samples, _)| samples).sum();
     let mean = |name: &String| {
-        let terms = updates.iter().map(|(samples, metrics)| Some(*samples as f64 * metrics.get(name)?));
-        Some(terms.sum::<Option<f64>>()? / total as f64)
+        let terms = updates.iter().map(|(samples, metrics)| Some(*samples as f64 * metrics.get(name)?.get()));
+        // Admission bounds samples and metrics so that the mean is always finite.
+        Finite::new(terms.sum::<Option<f64>>()? / total as f64)
     };
     let names = updates.first().map(|(_, metrics)| metrics.keys()).into_iter().flatten();
     (total, names.filter_map(|name| Some((name.clone(), mean(name)?))).collect())

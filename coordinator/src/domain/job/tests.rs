@@ -3,6 +3,7 @@ use std::time::Duration;
 use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
 use eosfed_common::card::InitialFile;
 use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadFile;
 use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -80,7 +81,7 @@ fn one_shot_freezes_each_specialist_with_a_complete_card() {
     let card = &both.frozen[0];
     assert_eq!(card.model.bands, ["nir", "swir"]);
     assert_eq!(card.provenance.institutions, [name("east")]);
-    assert_eq!((card.provenance.samples, card.metrics["accuracy"]), (14, 0.5));
+    assert_eq!((card.provenance.samples, card.metrics["accuracy"].get()), (14, 0.5));
     let change = federation().settle(both, NOW).unwrap();
     assert_eq!(change.releases[0].manifest.specialists, change.specialists);
     assert_eq!(change.specialists[0].version, 1);
@@ -109,7 +110,7 @@ fn rounds_pool_statistics_then_train_then_freeze() {
 
     let first = training();
     let normalisation = first.normalisation.clone().unwrap();
-    assert_eq!((normalisation[1].mean, normalisation[1].std), (2.0, 2.0));
+    assert_eq!((normalisation[1].mean.get(), normalisation[1].std.get()), (2.0, 2.0));
     let Work::Training(work) = offered(&first, "west").work else { panic!() };
     assert_eq!((work.base, work.schedule), (Some(blob("initial")), [0.0, 0.5]));
     assert_eq!(work.settings.proximal_mu, 0.01);
@@ -310,7 +311,8 @@ fn cancelled_jobs_take_nothing_more() {
 #[test]
 fn curves_are_thinned_keep_their_end_and_ignore_repetition() {
     let (mut job, assignment) = accepted(&training(), "west", 1);
-    let point = |step| CurvePoint { step, loss: 1.0 / step as f64, metrics: Default::default() };
+    let point =
+        |step| CurvePoint { step, loss: Finite::literal(1.0 / step as f64), metrics: Default::default() };
     for start in (1..2000).step_by(20) {
         let points: Vec<_> = (start..start + 20).map(point).collect();
         for _ in 0..2 {

@@ -176,3 +176,35 @@ fn what_a_snapshot_holds_outlives_its_removal() {
     let bench = bench.again(Duration::ZERO);
     assert!(!bench.core.blobs().workshop().join(&next.folder).exists());
 }
+
+/// A pooled mean of 1e200 has an infinite deviation, which JSON writes as `null`: after one such message
+/// of one institution, a coordinator never started again.
+#[test]
+fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let store = crate::storage::SledStore::open(&folder.path().join("store")).unwrap();
+        let blobs = Arc::new(FileBlobs::open(&folder.path().join("blobs")).unwrap());
+        (store, blobs, Arc::new(ManualClock::new(NOW)))
+    };
+    let (store, blobs, clock) = open();
+    store.commit(&testing::enrolled(&["east", "west"])).unwrap();
+    let core = Core::open(Box::new(store), blobs, clock, rng(1), Options::default()).unwrap();
+    let job = core.submit_job(Plan::parse(ROUNDS).unwrap(), &name("admin"), key(1)).unwrap();
+    assert_eq!(core.perform(&job), Performed::Recorded);
+    let mut said = Vec::new();
+    for institution in ["east", "west"] {
+        let offer = core.assignments(&name(institution)).remove(0);
+        let token = core.accept(&offer.id).unwrap().token;
+        let mut statistics = testing::statistics(&offer, &token).into_inner();
+        if institution == "west" {
+            statistics.bands[0].mean = eosfed_common::finite::Finite::literal(1e200);
+        }
+        said.push(core.submit_statistics(statistics));
+    }
+    drop(core);
+    let (store, blobs, clock) = open();
+    let again = Core::open(Box::new(store), blobs, clock, rng(2), Options::default()).unwrap();
+    assert!(again.job(&job).unwrap().collecting().is_some());
+    assert!(said[0].is_ok() && said[1].as_ref().unwrap_err().message.contains("1e200"), "{said:?}");
+}

@@ -58,6 +58,23 @@ fn a_damaged_record_is_named() {
 }
 
 #[test]
+fn a_record_that_would_not_read_back_is_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::open(folder.path()).unwrap();
+    store.commit(&testing::enrolled(&["east", "west"])).unwrap();
+    let federation = store.load().unwrap();
+    let finished = testing::finished_one_shot(&federation);
+    let mut change = federation.settle(finished, NOW).unwrap();
+    // A float that no `Finite` guards: JSON writes it as `null`.
+    change.specialists[1].model.target =
+        Some(eosfed_common::model::TargetScale { scale: f64::INFINITY, ..Default::default() });
+    let error = store.commit(&change).unwrap_err().to_string();
+    assert!(error.contains("`specialists/west-rgb@0000000001`") && error.contains("null"), "{error}");
+    drop(store);
+    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), federation, "nothing was changed");
+}
+
+#[test]
 fn a_store_of_schema_1_is_migrated_once_and_whole() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
