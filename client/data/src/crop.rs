@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::DataError;
+use crate::georeference::{Agreement, Grid};
 use crate::geotiff::write_geotiff;
-use crate::raster::{Limits, Raster, read_labels, read_raster};
+use crate::raster::{Limits, Raster};
+use crate::read::{read_grid, read_labels, read_raster};
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -58,44 +60,66 @@ pub fn crop(
     output: &Path,
     limits: &Limits,
 ) -> Result<CropReport, DataError> {
-    let mut stacked: Option<Raster> = None;
-    for path in inputs {
-        let next = cut(path, &read_raster(path, limits)?, window)?;
-        match &mut stacked {
-            None => stacked = Some(next),
-            Some(first) if first.reference == next.reference => {
-                first.bands += next.bands;
-                first.data.extend(next.data);
-            }
-            Some(_) => {
-                let reason = format!("does not lie on the same grid as {}", inputs[0].display());
-                return Err(DataError::file(path, reason));
-            }
+    let (first, others) =
+        inputs.split_first().ok_or_else(|| DataError::unfit(output, "no input files were given"))?;
+    let raster = read_raster(first, limits)?;
+    let grid = raster.grid();
+    let mut stacked = cut(first, &raster, window)?;
+    for path in others {
+        let next = read_raster(path, limits)?;
+        if compare(first, &grid, path, &next)? == Agreement::SizeOnly {
+            let reason = format!(
+                "does not lie on the same grid as {}: both or neither must have a georeference",
+                first.display()
+            );
+            return Err(DataError::file(path, reason));
         }
+        let next = cut(path, &next, window)?;
+        stacked.bands += next.bands;
+        stacked.data.extend(next.data);
     }
-    let stacked = stacked.ok_or_else(|| DataError::unfit(output, "no input files were given"))?;
     write_geotiff(output, &stacked)?;
     Ok(CropReport { output: output.to_owned(), bands: stacked.bands, window })
 }
 
-/// Writes the window of a mask as a GeoTIFF; of indexed colours the indices.
+/// Writes the window of the mask of `image` as a GeoTIFF; of indexed colours the indices. A mask without
+/// georeference, such as a PNG file, is compared by its size alone.
 ///
 /// # Errors
-/// If the mask cannot be read, the window leaves it, or the output cannot be written.
+/// If the mask or the image cannot be read, they do not lie on one grid, the window leaves it, or the output
+/// cannot be written.
 pub fn crop_mask(
     mask: &Path,
+    image: &Path,
     window: Window,
     output: &Path,
     limits: &Limits,
 ) -> Result<CropReport, DataError> {
-    let part = cut(mask, &read_labels(mask, limits)?, window)?;
+    let raster = read_labels(mask, limits)?;
+    compare(image, &read_grid(image, limits)?, mask, &raster)?;
+    let part = cut(mask, &raster, window)?;
     write_geotiff(output, &part)?;
     Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
 }
 
+/// Holds that a raster has the size and the place of the first file.
+fn compare(first: &Path, grid: &Grid, path: &Path, raster: &Raster) -> Result<Agreement, DataError> {
+    let found = raster.grid();
+    if found.size() != grid.size() {
+        let [w, h] = found.size();
+        let [width, height] = grid.size();
+        let reason = format!(
+            "does not lie on the same grid as {}: its size must be `{width}x{height}` as there, found `{w}x{h}`",
+            first.display()
+        );
+        return Err(DataError::file(path, reason));
+    }
+    grid.compared(&found).map_err(|difference| DataError::file(path, difference.sentence(first.display())))
+}
+
 fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError> {
     let Window { left, top, width, height } = window;
-    if left + width > raster.width || top + height > raster.height {
+    if left.saturating_add(width) > raster.width || top.saturating_add(height) > raster.height {
         let (w, h) = (raster.width, raster.height);
         let reason =
             format!("the window must lie inside {w}x{h} pixels, found `{left},{top},{width},{height}`");
@@ -113,7 +137,7 @@ fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geotiff::GeoReference;
+    use crate::georeference::GeoReference;
 
     fn scene(value: f32, east: f64) -> Raster {
         let tie_point = vec![0.0, 0.0, 0.0, east, 500.0, 0.0];
@@ -147,7 +171,28 @@ mod tests {
         let crop =
             |window: &str| crop(&paths, window.parse().unwrap(), &output, &Limits::default()).unwrap_err();
         assert!(crop("0,0,2,2").to_string().contains("b.tif: does not lie on the same grid"));
+        let placeless = Raster { reference: None, ..scene(0.0, 100.0) };
+        write_geotiff(&paths[1], &placeless).unwrap();
+        assert!(crop("0,0,2,2").to_string().contains("both or neither must have a georeference"));
+        write_geotiff(&paths[1], &Raster { width: 4, height: 5, ..scene(0.0, 100.0) }).unwrap();
+        assert!(crop("0,0,2,2").to_string().contains("must be `5x4` as there, found `4x5`"));
         assert!(crop("4,0,2,2").to_string().contains("5x4"));
         assert!("1,2,3".parse::<Window>().is_err() && "1,2,0,4".parse::<Window>().is_err());
+    }
+
+    #[test]
+    fn a_mask_of_another_place_is_refused_and_one_without_a_place_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [image, mask, output] = ["a.tif", "m.tif", "out.tif"].map(|name| folder.path().join(name));
+        write_geotiff(&image, &scene(0.0, 100.0)).unwrap();
+        let limits = Limits::default();
+        let crop = || crop_mask(&mask, &image, "1,1,2,2".parse().unwrap(), &output, &limits);
+        write_geotiff(&mask, &scene(0.0, 130.0)).unwrap();
+        let said = crop().unwrap_err().to_string();
+        assert!(["m.tif", "a.tif", "100.0", "130.0"].iter().all(|word| said.contains(word)), "{said}");
+        for reference in [scene(0.0, 100.0 + 1e-6).reference, None] {
+            write_geotiff(&mask, &Raster { reference, ..scene(0.0, 0.0) }).unwrap();
+            assert_eq!(crop().unwrap().bands, 1);
+        }
     }
 }

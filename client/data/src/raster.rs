@@ -1,13 +1,9 @@
-//! Rasters in memory and the one door through which image files are read: GeoTIFF, PNG and JPEG,
-//! with limits that hold before anything is allocated.
+//! Rasters in memory, and the limits that hold before anything is allocated for one.
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder as _, ImageReader};
-
 use crate::error::DataError;
-use crate::geotiff::{GeoReference, read_geotiff};
-use crate::stored::read_stored;
+use crate::georeference::{GeoReference, Grid};
 
 /// What a file may at most ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,24 +109,30 @@ impl Raster {
         }
         values
     }
-}
 
-impl Raster {
-    /// Another size, bilinear between pixel centres; a pixel without data spoils those it would weigh in.
+    /// The grid that it lies on.
     #[must_use]
-    pub fn resampled(&self, width: usize, height: usize) -> Self {
-        let at = |to: usize, from: usize, len: usize| {
-            let place = ((to as f32 + 0.5) * from as f32 / len as f32 - 0.5).clamp(0.0, from as f32 - 1.0);
+    pub fn grid(&self) -> Grid {
+        Grid::new(self.width, self.height, self.reference.as_ref())
+    }
+
+    /// The upper left `covered` pixels (across and down, not always whole) at another size: bilinear between
+    /// pixel centres. A pixel without data spoils those it would weigh in.
+    #[must_use]
+    pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2]) -> Self {
+        let at = |to: usize, from: usize, len: usize, covered: f64| {
+            let place = ((to as f32 + 0.5) * covered as f32 / len as f32 - 0.5).clamp(0.0, from as f32 - 1.0);
             let low = place as usize;
             (low, (low + 1).min(from - 1), place - low as f32)
         };
-        let columns: Vec<_> = (0..width).map(|x| at(x, self.width, width)).collect();
+        let columns: Vec<_> = (0..width).map(|x| at(x, self.width, width, covered[0])).collect();
         let mut data = Vec::with_capacity(self.bands * width * height);
         for band in 0..self.bands {
             let values = self.band(band);
             for y in 0..height {
-                let (top, bottom, down) = at(y, self.height, height);
-                let (top, bottom) = (&values[top * self.width..], &values[bottom * self.width..]);
+                let (top, bottom, down) = at(y, self.height, height, covered[1]);
+                let top = &values[top * self.width..];
+                let bottom = &values[bottom * self.width..];
                 data.extend(columns.iter().map(|(left, right, across)| {
                     let upper = mix(top[*left], top[*right], *across);
                     mix(upper, mix(bottom[*left], bottom[*right], *across), down)
@@ -144,110 +146,4 @@ impl Raster {
 /// Between `a` and `b`; what has no weight cannot spoil it.
 fn mix(a: f32, b: f32, share: f32) -> f32 {
     if share == 0.0 { a } else { a + (b - a) * share }
-}
-
-/// Reads an image file of any supported kind, told by its first bytes. Indexed colours become red,
-/// green, blue and, where the file has it, opacity.
-///
-/// # Errors
-/// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
-pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|error| DataError::file(path, error))?;
-    match reader.format() {
-        Some(image::ImageFormat::Tiff) => read_geotiff(path, limits),
-        Some(image::ImageFormat::Png | image::ImageFormat::Jpeg) => {
-            let mut allowed = image::Limits::default();
-            (allowed.max_image_width, allowed.max_image_height) = (Some(limits.side), Some(limits.side));
-            allowed.max_alloc = Some(limits.bytes);
-            reader.limits(allowed);
-            let fail = |error| DataError::file(path, error);
-            let decoder = reader.into_decoder().map_err(fail)?;
-            // By what the header says, before a pixel is decoded.
-            let ((width, height), bands) = (decoder.dimensions(), decoder.color_type().channel_count());
-            limits.check(path, width, height, u32::from(bands))?;
-            Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
-        }
-        _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
-    }
-}
-
-/// Reads a mask: like [`read_raster`], but of PNG files with indexed colours the indices, and of grey
-/// ones with fewer than eight bits the numbers as they are stored.
-///
-/// # Errors
-/// Like [`read_raster`].
-pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_stored(path, limits)?.map_or_else(|| read_raster(path, limits), Ok)
-}
-
-/// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.
-fn from_image(decoded: &DynamicImage) -> Raster {
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let bands = usize::from(decoded.color().channel_count());
-    let interleaved: Vec<f32> = match decoded {
-        DynamicImage::ImageLuma8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageLumaA8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageRgb8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageRgba8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageLuma16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageLumaA16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageRgb16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        DynamicImage::ImageRgba16(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),
-        other => other.to_rgb32f().into_raw(),
-    };
-    Raster { width, height, bands, data: sequential(&interleaved, bands), reference: None }
-}
-
-/// Reorders pixel-interleaved values by band.
-pub(crate) fn sequential(interleaved: &[f32], bands: usize) -> Vec<f32> {
-    (0..bands).flat_map(|band| interleaved.iter().skip(band).step_by(bands).copied()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn png_and_jpeg_are_read_by_content_and_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rgb.dat");
-        let picture = image::RgbImage::from_fn(4, 3, |x, y| image::Rgb([x as u8, y as u8, 9]));
-        picture.save_with_format(&path, image::ImageFormat::Png).unwrap();
-        let raster = read_raster(&path, &Limits::default()).unwrap();
-        assert_eq!((raster.width, raster.height, raster.bands), (4, 3, 3));
-        assert_eq!(raster.band(0)[..4], [0.0, 1.0, 2.0, 3.0]);
-        assert_eq!(raster.band(2), [9.0; 12]);
-        assert_eq!(raster.window(1, 1, 2, 1), [1.0, 2.0, 1.0, 1.0, 9.0, 9.0]);
-        let small = Limits { side: 3, ..Limits::default() };
-        assert!(read_raster(&path, &small).is_err());
-        let jpeg = folder.path().join("x.jpg");
-        picture.save_with_format(&jpeg, image::ImageFormat::Jpeg).unwrap();
-        assert_eq!(read_raster(&jpeg, &Limits::default()).unwrap().bands, 3);
-    }
-
-    /// Found by fuzzing: pixels were decoded up to the limit before the values were found not to fit.
-    #[test]
-    fn the_header_decides_before_a_pixel_is_decoded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.png");
-        image::GrayImage::new(64, 64).save(&path).unwrap();
-        let bytes = std::fs::read(&path).unwrap();
-        let pixels = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
-        std::fs::write(&path, [&bytes[..pixels + 4], &[0xff; 20]].concat()).unwrap();
-        let said =
-            |bytes: u64| read_raster(&path, &Limits { bytes, ..Limits::default() }).unwrap_err().to_string();
-        assert!(said(64 * 64 * 4 - 1).contains("an image may take 16383 bytes"), "{}", said(64 * 64 * 4 - 1));
-        assert!(!said(64 * 64 * 4).contains("may take"), "the damaged pixels are the next to be found");
-    }
-
-    #[test]
-    fn other_files_are_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("notes.dat");
-        std::fs::write(&path, "hello").unwrap();
-        let error = read_raster(&path, &Limits::default()).unwrap_err().to_string();
-        assert!(error.contains("notes.dat") && error.contains("not a GeoTIFF"), "{error}");
-        assert!(read_raster(&folder.path().join("none.tif"), &Limits::default()).is_err());
-    }
 }

@@ -55,7 +55,7 @@ fn numbers(row: &[u8], bits: usize, width: usize) -> impl Iterator<Item = f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raster::{read_labels, read_raster};
+    use crate::read::{read_labels, read_raster};
 
     /// A file of width 5 and height 3, so that narrow rows end within a byte.
     fn write(path: &Path, color: ColorType, depth: BitDepth, transparent: bool, index: &[u8; 15]) {

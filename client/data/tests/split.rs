@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use eosfed_data::{DataError, Dataset, Limits, Raster, Split, summarise, write_geotiff};
+use eosfed_data::{DataError, Dataset, GeoReference, Limits, Raster, Split, summarise, write_geotiff};
 
 /// A scene in which each pixel has a value of its own, from `first` on.
 fn scene(folder: &Path, name: &str, width: usize, height: usize, first: usize) {
@@ -142,4 +142,58 @@ fn a_scene_is_listed_once() {
     scene(folder.path(), "a", 64, 64, 0);
     let error = open(folder.path(), &["a", "a"], [16, 16], "validation = 0.2").err().unwrap().to_string();
     assert!(error.contains("`layout.images`") && error.contains("a.tif, a.tif"), "{error}");
+}
+
+/// A georeferenced scene whose upper left pixel is (`left`, `top`) of a larger raster, in which each pixel has
+/// a value of its own.
+fn part_of_a_raster(folder: &Path, name: &str, [left, top]: [usize; 2], code: u16) {
+    const SIDE: usize = 64;
+    let reference = GeoReference {
+        pixel_scale: vec![10.0, 10.0, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, left as f64 * 10.0, 4_600_000.0 - top as f64 * 10.0, 0.0],
+        keys: vec![1, 1, 0, 1, 3072, 0, 1, code],
+        ..GeoReference::default()
+    };
+    let pixels = |value: &dyn Fn(usize, usize) -> usize| {
+        (0..SIDE * SIDE).map(|at| value(left + at % SIDE, top + at / SIDE) as f32).collect()
+    };
+    let write = |end: &str, data| {
+        let raster = Raster { width: SIDE, height: SIDE, bands: 1, data, reference: Some(reference.clone()) };
+        write_geotiff(&folder.join(format!("{name}{end}.tif")), &raster).unwrap();
+    };
+    write("", pixels(&|x, y| 1 + y * 1000 + x));
+    write("-mask", pixels(&|x, _| x % 2));
+}
+
+#[test]
+fn scenes_that_overlap_on_the_ground_share_no_pixel_either() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, corner) in [("a", [0, 0]), ("b", [40, 8]), ("c", [100, 100])] {
+        part_of_a_raster(folder.path(), name, corner, 32633);
+    }
+    let mut left_out = 0;
+    for seed in 0..8 {
+        let split = format!("validation = 0.3\ntest = 0.2\nseed = {seed}");
+        let dataset = open(folder.path(), &["a", "b", "c"], [16, 8], &split).unwrap();
+        let parts = Split::ALL.map(|part| pixels(&dataset, part).0);
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            assert!(parts[one].is_disjoint(&parts[other]), "seed {seed}: parts {one} and {other}");
+        }
+        left_out += usize::from(dataset.notes().iter().any(|note| note.contains("tiles were left out")));
+    }
+    assert!(left_out > 0, "some seed divides the common ground");
+    let digest = |names: &[&str]| {
+        open(folder.path(), names, [16, 16], "by = \"digest\"\nvalidation = 0.5")
+            .err()
+            .map(|error| error.to_string())
+    };
+    let said = digest(&["a", "b", "c"]).unwrap();
+    assert!(
+        said.contains("validation tiles overlap training tiles") && !said.contains("or `stride"),
+        "{said}"
+    );
+    assert_eq!(digest(&["a", "c"]), None);
+    // Another reference system is other ground.
+    part_of_a_raster(folder.path(), "b", [40, 8], 32634);
+    assert_eq!(digest(&["a", "b", "c"]), None);
 }

@@ -141,7 +141,7 @@ impl Crop {
         let limits = Limits::default();
         print_crop(&crop(&self.image, self.window, &folder.join("image.tif"), &limits)?);
         if let Some(mask) = self.mask {
-            print_crop(&crop_mask(&mask, self.window, &folder.join("mask.tif"), &limits)?);
+            print_crop(&crop_mask(&mask, &self.image[0], self.window, &folder.join("mask.tif"), &limits)?);
         }
         Ok(ExitCode::SUCCESS)
     }

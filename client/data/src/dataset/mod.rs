@@ -6,6 +6,7 @@
 
 mod divide;
 mod find;
+mod grids;
 mod location;
 mod overlap;
 mod read;

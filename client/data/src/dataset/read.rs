@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Task;
 
+use super::grids::{Anchor, Pair};
 use super::{Dataset, Entry, IGNORE, Label, Sample, Scene, Source, Target};
 use crate::error::DataError;
-use crate::raster::{Raster, read_labels, read_raster};
+use crate::raster::Raster;
+use crate::read::{read_labels, read_raster};
 
 impl Dataset {
     /// A sample, and what was done to its images that a person should know.
@@ -28,7 +30,7 @@ impl Dataset {
         }
     }
 
-    /// Reads all files of a sample or scene.
+    /// Reads all files of a sample or scene and compares their grids.
     pub(super) fn scene(&self, images: &[Vec<PathBuf>], label: &Label) -> Result<Scene, DataError> {
         let mut notes = Vec::new();
         let dates: Vec<Raster> =
@@ -47,10 +49,14 @@ impl Dataset {
                 return Err(DataError::file(&stack[0], found));
             }
         }
+        let anchor = Anchor { path, grid: first.grid() };
+        for (date, stack) in dates.iter().zip(images).skip(1) {
+            anchor.check(&stack[0], &date.grid(), Pair::Dates, &mut notes)?;
+        }
         let target = match label {
             Label::Class(class) => Target::Class(*class),
             Label::Classes(classes) => Target::Classes(classes.clone()),
-            Label::Raster(raster) => self.target(raster, path, first.width, first.height)?,
+            Label::Raster(raster) => self.target(raster, &anchor, first, &mut notes)?,
         };
         Ok(Scene { path: path.clone(), dates, target, notes })
     }
@@ -66,28 +72,29 @@ impl Dataset {
             let found = format!("the data set declares {declared} bands, found `{}`", each.join(" + "));
             return Err(DataError::file(&paths[0], found));
         }
-        let (width, height) = rasters
-            .iter()
-            .map(|r| (r.width, r.height))
-            .max_by_key(|size| size.0 * size.1)
-            .unwrap_or_default();
-        let mut stacked = Raster { width, height, bands, data: Vec::new(), reference: None };
+        let finest = finest(&rasters);
+        let Raster { width, height, .. } = rasters[finest];
+        let anchor = Anchor { path: &paths[finest], grid: rasters[finest].grid() };
+        let reference = rasters[finest].reference.clone();
+        let mut stacked = Raster { width, height, bands, data: Vec::new(), reference };
         for (raster, path) in rasters.into_iter().zip(paths) {
-            if (raster.width, raster.height) == (width, height) {
-                stacked.reference = stacked.reference.or(raster.reference);
-                stacked.data.extend(raster.data);
-                continue;
-            }
+            let grid = raster.grid();
             let (w, h) = (raster.width, raster.height);
             // Another shape is another place, not another resolution.
             if (w * height).abs_diff(width * h) > width.max(height) {
                 let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
                 return Err(DataError::file(path, found));
             }
+            anchor.check(path, &grid, Pair::Bands, notes)?;
+            if (w, h) == (width, height) {
+                stacked.data.extend(raster.data);
+                continue;
+            }
             notes.push(format!(
                 "images of {w}x{h} pixels were resampled to the finest, {width}x{height} (bilinear)"
             ));
-            stacked.data.extend(raster.resampled(width, height).data);
+            let covered = anchor.grid.pixels_of(&grid);
+            stacked.data.extend(raster.resampled(width, height, covered).data);
         }
         Ok(stacked)
     }
@@ -121,20 +128,28 @@ impl Dataset {
         Ok(Sample { key: key.to_owned(), height, width, image, target })
     }
 
-    fn target(&self, path: &Path, image: &Path, width: usize, height: usize) -> Result<Target, DataError> {
+    fn target(
+        &self,
+        path: &Path,
+        anchor: &Anchor<'_>,
+        image: &Raster,
+        notes: &mut Vec<String>,
+    ) -> Result<Target, DataError> {
+        let Raster { width, height, .. } = *image;
         // A regression's target is what a pixel shows; the number of a colour is no quantity.
         let read = if self.config.task == Task::Regression { read_raster } else { read_labels };
         let raster = read(path, &self.limits)?;
         if (raster.width, raster.height, raster.bands) != (width, height, 1) {
             let found = format!(
                 "a mask or target must have one band of {width}x{height} pixels like {}, found `{}` of `{}x{}`",
-                image.display(),
+                anchor.path.display(),
                 raster.bands,
                 raster.width,
                 raster.height
             );
             return Err(DataError::file(path, found));
         }
+        anchor.check(path, &raster.grid(), Pair::Label, notes)?;
         match self.config.task {
             Task::Regression => {
                 let nodata = self.config.target_nodata.map(|value| value as f32);
@@ -163,6 +178,16 @@ impl Dataset {
         }
         Ok(values.iter().map(|value| if ignored(*value) { IGNORE } else { *value as u8 }).collect())
     }
+}
+
+/// Position of the raster with most pixels; of several, the first with a georeference.
+fn finest(rasters: &[Raster]) -> usize {
+    let rank = |at: &usize| {
+        let raster = &rasters[*at];
+        (raster.width * raster.height, raster.reference.is_some())
+    };
+    // The last of several maxima is taken, so the order is turned around.
+    (0..rasters.len()).rev().max_by_key(rank).unwrap_or_default()
 }
 
 impl Scene {

@@ -9,8 +9,9 @@ use flate2::write::ZlibEncoder;
 use tiff::encoder::TiffEncoder;
 use tiff::tags::Tag;
 
-use super::{GeoReference, write_reference};
+use super::write_reference;
 use crate::error::DataError;
+use crate::georeference::GeoReference;
 
 /// Side of a tile of a map in pixels.
 pub const MAP_TILE: usize = 256;

@@ -14,41 +14,8 @@ use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
 use tiff::tags::Tag;
 
 use crate::error::DataError;
+use crate::georeference::GeoReference;
 use crate::raster::{Limits, Raster};
-
-/// The tags that say where on Earth a raster lies (OGC GeoTIFF 1.1, section 7), kept as they are.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct GeoReference {
-    /// Pixel size in units of the reference system: x, y, z.
-    pub pixel_scale: Vec<f64>,
-    /// Pixel coordinates and their model coordinates, six numbers a point.
-    pub tie_point: Vec<f64>,
-    /// Affine transformation, 16 numbers; instead of the two above.
-    pub transformation: Vec<f64>,
-    /// Keys of the reference system.
-    pub keys: Vec<u16>,
-    /// Floating-point parameters of the keys.
-    pub doubles: Vec<f64>,
-    /// Text parameters of the keys.
-    pub text: String,
-}
-
-impl GeoReference {
-    /// The reference of a window whose upper left pixel is (`left`, `top`).
-    #[must_use]
-    pub fn shifted(&self, left: f64, top: f64) -> Self {
-        let mut moved = self.clone();
-        for point in moved.tie_point.chunks_exact_mut(6) {
-            point[0] -= left;
-            point[1] -= top;
-        }
-        if let [a, b, _, tx, e, f, _, ty, ..] = &mut moved.transformation[..] {
-            *tx += *a * left + *b * top;
-            *ty += *e * left + *f * top;
-        }
-        moved
-    }
-}
 
 /// Reads a GeoTIFF. Pixels with the file's GDAL_NODATA value become NaN.
 pub(crate) fn read_geotiff(path: &Path, limits: &Limits) -> Result<Raster, DataError> {

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use tiff::decoder::{Decoder, DecodingResult};
 use tiff::tags::Tag;
 
-use super::{GeoReference, header};
+use super::header;
 use crate::error::DataError;
+use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Limits, Raster};
 
 /// Decoded strips and tiles that are kept, in bytes.
@@ -94,6 +95,12 @@ impl GeoTiff {
     #[must_use]
     pub const fn reference(&self) -> Option<&GeoReference> {
         self.reference.as_ref()
+    }
+
+    /// The grid that it lies on.
+    #[must_use]
+    pub fn grid(&self) -> Grid {
+        Grid::new(self.width, self.height, self.reference.as_ref())
     }
 
     /// Everything, in memory.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 use super::*;
-use crate::raster::read_raster;
+use crate::read::read_raster;
 
 fn raster(bands: usize) -> Raster {
     let data = (0..bands * 12).map(|v| v as f32).collect();

@@ -1,0 +1,67 @@
+//! Whether the files of one sample lie on one grid. A mask, a band or a date of another place, another
+//! orientation or another reference system has the right size and wrong pixels.
+//!
+//! Files without georeference are usual (a PNG mask beside a GeoTIFF): their sizes alone are compared, and
+//! a note says so. The same holds for what else only one of the files says of its place.
+
+use std::path::Path;
+
+use crate::error::DataError;
+use crate::georeference::{Agreement, Grid};
+
+/// Which files of a sample are compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pair {
+    /// Files whose bands are stacked.
+    Bands,
+    /// Images of two dates.
+    Dates,
+    /// A mask or target and its image.
+    Label,
+}
+
+/// The file that the others of a sample are compared with.
+pub(super) struct Anchor<'a> {
+    pub(super) path: &'a Path,
+    pub(super) grid: Grid,
+}
+
+impl Anchor<'_> {
+    /// Holds that another file lies on the same grid; notes what could not be compared.
+    ///
+    /// # Errors
+    /// If it does not, with both files and what each says.
+    pub(super) fn check(
+        &self,
+        path: &Path,
+        grid: &Grid,
+        pair: Pair,
+        notes: &mut Vec<String>,
+    ) -> Result<(), DataError> {
+        let agreement = self.grid.compared(grid);
+        let agreement = agreement
+            .map_err(|difference| DataError::file(path, difference.sentence(self.path.display())))?;
+        notes.extend(note(agreement, pair));
+        Ok(())
+    }
+}
+
+fn note(agreement: Agreement, pair: Pair) -> Option<String> {
+    let files = match pair {
+        Pair::Bands => "files whose bands are stacked",
+        Pair::Dates => "images of two dates",
+        Pair::Label => "masks or targets and their images",
+    };
+    let reason = match agreement {
+        Agreement::Full => return None,
+        Agreement::SizeOnly => "only one of two files has a georeference, so only their sizes were compared",
+        Agreement::NoGeotransform => {
+            "only one of two files has a geotransform, so only sizes and reference systems were compared"
+        }
+        Agreement::UnknownSystem => {
+            "the reference systems of two files are defined in ways that cannot be compared, so only sizes and \
+             geotransforms were compared"
+        }
+    };
+    Some(format!("{files}: {reason}"))
+}
