@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use eosfed_common::stdout::print;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -277,7 +278,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Prints the completion script of a shell.
 pub(super) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Arguments::command(), "eosfed", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "eosfed", &mut script);
+    print(format_args!("{}", String::from_utf8_lossy(&script)));
 }
 
 #[cfg(test)]

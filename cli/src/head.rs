@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadFile;
+use eosfed_common::outln;
 use eosfed_common::view::{JobView, TrainedHeadView};
 use eosfed_common::weights::{Signature, WeightsFile};
 use serde_json::json;
@@ -47,14 +48,14 @@ pub(super) async fn pull(
         })),
         Output::Table => {
             let (place, release) = (folder.display(), trained.head.release);
-            println!(
+            outln!(
                 "the head of job {} is in {place}: {}, {}",
                 job.id,
                 print::bytes(trained.weights.size),
                 print::metrics(&trained.metrics)
             );
-            println!("it stands on release {release}: eosfed release pull {release} --to release-{release}");
-            println!(
+            outln!("it stands on release {release}: eosfed release pull {release} --to release-{release}");
+            outln!(
                 "score it on labelled data:  eosfed-trainer score {place} --release release-{release} --data DATA --output scores"
             );
             Ok(())

@@ -7,6 +7,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::view::InstitutionView;
+use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_transport::join::JoinToken;
 use serde_json::json;
@@ -48,11 +49,11 @@ pub(super) async fn run(
                     "enrolled_before": invited.enrolled_before,
                 }))?,
                 (Output::Table, Some(path)) => {
-                    eprintln!("The token for `{name}` is in {}.", path.display());
+                    errln!("The token for `{name}` is in {}.", path.display());
                     instruct(name, expires_at, invited.enrolled_before);
                 }
                 (Output::Table, None) => {
-                    println!("{text}");
+                    outln!("{text}");
                     instruct(name, expires_at, invited.enrolled_before);
                 }
             }
@@ -74,10 +75,10 @@ pub(super) async fn run(
 /// What to do with a token. On standard error: standard output is the token's alone.
 fn instruct(name: &str, expires_at: Timestamp, enrolled_before: bool) {
     if enrolled_before {
-        eprintln!("`{name}` is enrolled already; the token lets it join again with a new key.");
+        errln!("`{name}` is enrolled already; the token lets it join again with a new key.");
     }
-    eprintln!("It works once and expires {}. Hand it over in private; there:", print::when(expires_at));
-    eprintln!("  eosfed-client join --token-file FILE --state DIR");
+    errln!("It works once and expires {}. Hand it over in private; there:", print::when(expires_at));
+    errln!("  eosfed-client join --token-file FILE --state DIR");
 }
 
 fn show(list: &[InstitutionView]) {
@@ -99,5 +100,5 @@ fn show(list: &[InstitutionView]) {
             print::bytes(received.control),
         ]);
     }
-    println!("{table}\n* received since the coordinator was started");
+    outln!("{table}\n* received since the coordinator was started");
 }

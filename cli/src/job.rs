@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use eosfed_common::plan::{Plan, RoundsPlan};
 use eosfed_common::view::{Again, JobView, Origin, ParticipantView, RoundKind, RoundView};
+use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use serde_json::json;
 
@@ -19,7 +20,7 @@ pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let (_, plan) = read(path)?;
     match output {
         Output::Json => print::json(&plan)?,
-        Output::Table => println!("{} keeps every rule of a plan", path.display()),
+        Output::Table => outln!("{} keeps every rule of a plan", path.display()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,7 +94,7 @@ pub(super) async fn run(
             plot::plot(&job, file)?;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
-                Output::Table => println!("the picture of job {} is in {}", job.id, file.display()),
+                Output::Table => outln!("the picture of job {} is in {}", job.id, file.display()),
             }
         }
     }
@@ -111,12 +112,12 @@ async fn submit(
     let answer = connection.operator.submit_job(request).await;
     let job = connection.answer(answer)?.job;
     if watch {
-        eprintln!("submitted as job {job}");
+        errln!("submitted as job {job}");
         return watch::watch(connection, &job, output).await;
     }
     match output {
         Output::Json => print::json(&json!({ "job": job }))?,
-        Output::Table => println!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
+        Output::Table => outln!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -152,7 +153,7 @@ async fn go_on(
     match output {
         Output::Json => print::json(&json!({ "job": new, "origin": job.id, "round": index })),
         Output::Table => {
-            println!(
+            outln!(
                 "job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`",
                 job.id
             );
@@ -165,7 +166,7 @@ fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Json => print::json(&json!({ "job": job, "done": what })),
         Output::Table => {
-            println!("job {job} is {what}");
+            outln!("job {job} is {what}");
             Ok(())
         }
     }
@@ -206,7 +207,7 @@ async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()>
             made(job),
         ]);
     }
-    println!("{table}");
+    outln!("{table}");
     Ok(())
 }
 
@@ -218,50 +219,50 @@ fn made(job: &JobView) -> String {
 }
 
 fn show(job: &JobView) {
-    println!("job {}: {} ({})", job.id, job.plan.name, job.plan.mode);
-    println!("  state      {}", job.state);
+    outln!("job {}: {} ({})", job.id, job.plan.name, job.plan.mode);
+    outln!("  state      {}", job.state);
     if let Some(why) = &job.why {
-        println!("  because    {why}");
+        outln!("  because    {why}");
     }
     if let Some(Origin { job: origin, round, again }) = &job.origin {
         let what = match again {
             Again::Round => "run again",
             Again::Aggregate => "aggregated again",
         };
-        println!("  goes on    from round {} of job {origin}, {what}", round + 1);
+        outln!("  goes on    from round {} of job {origin}, {what}", round + 1);
     }
-    println!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
+    outln!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
     if let Some(at) = job.ended_at {
-        println!(
+        outln!(
             "  ended      {} ({} after it was submitted)",
             print::when(at),
             print::span(at.since(job.submitted_at).as_secs())
         );
     }
     if !job.produced.is_empty() {
-        println!("  made       {}", job.produced.join(", "));
+        outln!("  made       {}", job.produced.join(", "));
     }
     if let Some(trained) = &job.trained {
         let (head, metrics) = (&trained.head, print::metrics(&trained.metrics));
-        println!("  made       a head over release {}: {metrics}", head.release);
-        println!("             get it with `eosfed job head {} --to DIR`", job.id);
+        outln!("  made       a head over release {}: {metrics}", head.release);
+        outln!("             get it with `eosfed job head {} --to DIR`", job.id);
     }
     if let Some(number) = job.release {
-        println!("  release    {number}");
+        outln!("  release    {number}");
     }
     for entry in job.normalisation.iter().flatten() {
-        println!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
+        outln!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }
     if let Some(matrix) = scores::matrix(job) {
-        println!("\n{matrix}");
+        outln!("\n{matrix}");
     }
     for round in job.history.iter().chain(&job.current) {
-        println!("\n{}", heading(round, job));
-        println!("{}", table(round));
+        outln!("\n{}", heading(round, job));
+        outln!("{}", table(round));
     }
     let asked = job.current.iter().flat_map(|round| &round.participants);
     for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
-        println!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
+        outln!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
     }
 }
 

@@ -1,6 +1,8 @@
 //! The `eosfed` command: what operators and users of releases do, over gRPC. It imports nothing of the
 //! coordinator; what both must agree on is in `eosfed-common`.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod arguments;
 mod connection;
 mod fetch;
@@ -21,13 +23,14 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::proxy::Proxy;
 
 use arguments::{Arguments, Command};
+use eosfed_common::stdout::print_error;
 
 /// Runs a command and gives the program's exit code.
 pub async fn run(arguments: Arguments) -> ExitCode {
     match act(&arguments).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print_error(format_args!("{error:#}"));
             exit_code(&error)
         }
     }

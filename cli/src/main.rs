@@ -1,10 +1,13 @@
 //! The operator's and model user's command-line tool.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use eosfed_cli::arguments::Arguments;
 use eosfed_cli::run;
+use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => {
-            eprintln!("error: {error}");
+            print_error(format_args!("{error}"));
             ExitCode::FAILURE
         }
     }

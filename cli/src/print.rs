@@ -6,11 +6,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
+use eosfed_common::outln;
 use serde::Serialize;
 
 /// Prints a JSON document.
 pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    outln!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::files::write_atomically;
+use eosfed_common::outln;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,7 @@ pub(super) async fn run(
                 list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
             match output {
                 Output::Json => print::json(&list)?,
-                Output::Table => println!("{}", table(&list)),
+                Output::Table => outln!("{}", table(&list)),
             }
         }
         Release::Show { number } => show(&get(connection, *number).await?, output)?,
@@ -134,8 +135,8 @@ fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Json => print::json(release),
         Output::Table => {
-            println!("release {}, cut {} ({})", release.number, release.created_at, release.note);
-            println!("{}", specialist::table(&release.specialists));
+            outln!("release {}, cut {} ({})", release.number, release.created_at, release.note);
+            outln!("{}", specialist::table(&release.specialists));
             Ok(())
         }
     }
@@ -163,7 +164,7 @@ async fn pull(
     match output {
         Output::Json => print::json(&json!({ "folder": folder, "release": release.number, "bytes": total })),
         Output::Table => {
-            println!(
+            outln!(
                 "release {} is in {}: {} specialists, {}",
                 release.number,
                 folder.display(),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use eosfed_common::card::Card;
+use eosfed_common::outln;
 use eosfed_common::view::EvaluationView;
 use eosfed_proto::v1;
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub(super) async fn run(
             let cards = cards.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<Card>>>()?;
             match output {
                 Output::Json => print::json(&cards)?,
-                Output::Table => println!("{}", table(&cards)),
+                Output::Table => outln!("{}", table(&cards)),
             }
         }
         Specialist::Show { reference } => {
@@ -76,38 +77,38 @@ pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
 fn show(known: &Known) {
     let Known { card, evaluations, set_aside } = known;
     let Card { name, version, weights, weights_bytes, model, normalisation, .. } = card;
-    println!("{name}@{version}");
-    println!("  weights        {weights} ({})", print::bytes(*weights_bytes));
-    println!("  network        {} for {}", model.backbone, model.task);
-    println!("  bands          {}", model.bands.join(", "));
-    println!("  classes        {}", model.classes.join(", "));
+    outln!("{name}@{version}");
+    outln!("  weights        {weights} ({})", print::bytes(*weights_bytes));
+    outln!("  network        {} for {}", model.backbone, model.task);
+    outln!("  bands          {}", model.bands.join(", "));
+    outln!("  classes        {}", model.classes.join(", "));
     if let Some(size) = card.input_size {
-        println!("  input size     {size} px");
+        outln!("  input size     {size} px");
     }
     for entry in normalisation {
-        println!("  normalisation  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
+        outln!("  normalisation  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }
     let from = &card.provenance;
     let institutions: Vec<_> = from.institutions.iter().map(ToString::to_string).collect();
-    println!("  made by        {} in job {} ({})", institutions.join(", "), from.job, from.mode);
-    println!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
+    outln!("  made by        {} in job {} ({})", institutions.join(", "), from.job, from.mode);
+    outln!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
     if let Some(initial) = &from.initial {
-        println!("  started from   {} ({})", initial.file, initial.digest);
+        outln!("  started from   {} ({})", initial.file, initial.digest);
     }
-    println!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
+    outln!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
     for (name, value) in &card.metrics {
-        println!("  metric         {name} {value:.4}");
+        outln!("  metric         {name} {value:.4}");
     }
-    println!("  energy         {}", print::energy(&card.energy));
-    println!("  licence        {}", card.licence);
+    outln!("  energy         {}", print::energy(&card.energy));
+    outln!("  licence        {}", card.licence);
     for EvaluationView { institution, job, at, samples, metrics } in evaluations {
         let scores = print::metrics(metrics);
-        println!(
+        outln!(
             "  scored at      {institution}: {scores} ({samples} samples, job {job}, {})",
             print::when(*at)
         );
     }
     if let Some(why) = set_aside {
-        println!("  set aside      {why}");
+        outln!("  set aside      {why}");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use eosfed_common::refusal::Refusal;
 use eosfed_common::view::{JobState, JobView, ParticipantState, ParticipantView, RoundView};
+use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -74,12 +75,12 @@ fn finish(job: &JobView, screen: &Screen, output: Output) -> anyhow::Result<Exit
         Output::Json => print::json(job)?,
         Output::Table => {
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            println!("job {} is {}{why}", job.id, job.state);
+            outln!("job {} is {}{why}", job.id, job.state);
             if !job.produced.is_empty() {
-                println!("made {}", job.produced.join(", "));
+                outln!("made {}", job.produced.join(", "));
             }
             if let Some(number) = job.release {
-                println!("release {number}: see it with `eosfed release show {number}`");
+                outln!("release {number}: see it with `eosfed release show {number}`");
             }
         }
     }
@@ -109,7 +110,7 @@ impl Screen {
     fn say(&mut self, line: &str) {
         match &self.bars {
             Some((all, ..)) => drop(all.println(line)),
-            None => eprintln!("{line}"),
+            None => errln!("{line}"),
         }
     }
 
@@ -149,7 +150,7 @@ impl Screen {
         }
         for (key, line) in lines {
             if self.said.get(&key) != Some(&line) {
-                eprintln!("{line}");
+                errln!("{line}");
                 self.said.insert(key, line);
             }
         }

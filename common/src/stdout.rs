@@ -15,6 +15,12 @@ macro_rules! outln {
     ($($argument:tt)*) => { $crate::stdout::print(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
+/// Prints a line to standard error. Takes the arguments of `eprintln!`, and does nothing if nobody reads.
+#[macro_export]
+macro_rules! errln {
+    ($($argument:tt)*) => { $crate::stdout::print_note(format_args!($($argument)*)) };
+}
+
 /// Writes text to standard output. When that fails, this ends the program: with [`CLOSED_PIPE`] if
 /// nobody reads any more, otherwise with code 1 and a sentence on standard error.
 pub fn print(text: fmt::Arguments<'_>) {
@@ -23,9 +29,14 @@ pub fn print(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes `error: TEXT` to standard error. A reader that has gone is no reason to fail twice.
+/// Writes `error: TEXT` to standard error.
 pub fn print_error(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "error: {text}");
+    print_note(format_args!("error: {text}"));
+}
+
+/// Writes a line to standard error. A reader that has gone is no reason to fail.
+pub fn print_note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Writes text; gives the exit code to end with when it cannot be written.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct ByteCounts {
     /// Chunks of weights.
     pub weights: u64,
-    /// Progress, metrics, statistics and results.
+    /// Progress, metrics, statistics, scores and reports of failure.
     pub metrics: u64,
     /// Everything else: greetings, polls, acceptances, refusals.
     pub control: u64,

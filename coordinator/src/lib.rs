@@ -6,6 +6,8 @@
 //!         engine -> storage -> domain
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod backup;
 pub mod domain;
 pub mod engine;

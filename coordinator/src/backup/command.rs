@@ -6,6 +6,8 @@ use std::path::Path;
 use clap::ValueEnum;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::digest::Digest;
+use eosfed_common::outln;
+use eosfed_common::stdout::print;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{Backup, Counts, Restored, backup, restore};
@@ -33,8 +35,8 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
     bar.finish_and_clear();
     let made = made?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&made)?),
-        Output::Table => print!("{}", made_text(&made)),
+        Output::Json => outln!("{}", serde_json::to_string_pretty(&made)?),
+        Output::Table => print(format_args!("{}", made_text(&made))),
     }
     Ok(())
 }
@@ -49,8 +51,8 @@ pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let restored = restored?;
     match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&restored)?),
-        Output::Table => print!("{}", restored_text(&restored)),
+        Output::Json => outln!("{}", serde_json::to_string_pretty(&restored)?),
+        Output::Table => print(format_args!("{}", restored_text(&restored))),
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The coordinator daemon.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::outln;
+use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
 use eosfed_coordinator::init::{Choices, init};
@@ -136,7 +140,7 @@ fn main() -> ExitCode {
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            print_error(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -146,9 +150,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Init { state, listen, public_url, names } => {
             let made = init(&state, &Choices { listen, public_url, names }, SystemClock.now())?;
-            println!("The coordinator's state is in {}.", made.0.display());
-            println!("  start it:            eosfed-coordinator serve --state {}", made.0.display());
-            println!(
+            outln!("The coordinator's state is in {}.", made.0.display());
+            outln!("  start it:            eosfed-coordinator serve --state {}", made.0.display());
+            outln!(
                 "  invite institutions: eosfed --identity {} institution invite NAME",
                 made.operator().display()
             );
@@ -171,13 +175,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             runtime.block_on(async {
                 let coordinator = Coordinator::open(state, settings).await?;
                 if check {
-                    println!("settings, keys and store are fine");
+                    outln!("settings, keys and store are fine");
                     return Ok(());
                 }
                 let ready = |url: &str| {
-                    println!("READY {url}");
-                    // Who waits for the line may have gone; that is no reason not to serve.
-                    let _ = std::io::stdout().flush();
+                    // The program that waits for the line may have ended. The coordinator serves all the same.
+                    let mut out = std::io::stdout().lock();
+                    let _ = writeln!(out, "READY {url}").and_then(|()| out.flush());
                 };
                 coordinator.serve(ready, stopped()?).await
             })
