@@ -9,6 +9,7 @@ use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::telemetry::LogFormat;
 use eosfed_transport::proxy::{Proxy, ProxyError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The commented file that `join` starts from.
@@ -22,7 +23,7 @@ const SAMPLE_CREDENTIALS: &str = "# proxy_credentials_file = \"/etc/eosfed/proxy
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u64> = 1..=40;
 
 /// How the training program is started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerSettings {
     /// Its name, or a path.
@@ -58,10 +59,11 @@ impl Default for TrainerSettings {
 }
 
 /// The contents of `client.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The coordinator's address, `https://HOST:PORT`.
+    #[schemars(extend("x-rule" = "begins with `https://`"))]
     pub coordinator: String,
     /// `dataset.toml`, or the folder it lies in.
     pub dataset: PathBuf,
@@ -74,6 +76,7 @@ pub struct Settings {
     pub log: LogFormat,
     /// Seconds between two heartbeats.
     #[serde(default = "default_heartbeat")]
+    #[schemars(range(min = 1, max = 40))]
     pub heartbeat_seconds: u64,
     /// How the training program is started.
     #[serde(default)]

@@ -58,7 +58,7 @@ impl Coordinator {
         let blobs = FileBlobs::open(&state.blobs())
             .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
-        let options = Options { keep_updates_for: settings.retention(), ..Options::default() };
+        let options = Options { keep_updates_for: settings.keep_updates_for, ..Options::default() };
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);

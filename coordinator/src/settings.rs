@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eosfed_common::telemetry::LogFormat;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The commented file that `init` writes.
 pub const SAMPLE: &str = include_str!("../samples/coordinator.toml");
 
 /// The contents of `coordinator.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
@@ -22,9 +23,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// How long what closed rounds are made of is kept.
     #[serde(default = "default_keep", with = "eosfed_common::duration")]
+    #[schemars(with = "String", extend("x-rule" = "a duration such as `7d`, `12h` or `0s`"))]
     pub keep_updates_for: Duration,
-    /// What `keep_updates_for` has replaced: `true` keeps everything.
-    pub keep_updates: Option<bool>,
     /// How log lines look.
     #[serde(default)]
     pub log: LogFormat,
@@ -32,17 +32,6 @@ pub struct Settings {
 
 const fn default_keep() -> Duration {
     Duration::from_secs(7 * 86_400)
-}
-
-impl Settings {
-    /// How long what closed rounds are made of is kept, whichever key says so.
-    #[must_use]
-    pub fn retention(&self) -> Duration {
-        match self.keep_updates {
-            Some(true) => Duration::from_secs(u64::from(u32::MAX)),
-            Some(false) | None => self.keep_updates_for,
-        }
-    }
 }
 
 /// A state folder.

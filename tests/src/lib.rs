@@ -62,16 +62,13 @@ pub struct Federation {
 }
 
 impl Federation {
-    /// Makes a coordinator's state folder; its settings keep the updates of closed rounds for days.
+    /// Makes a coordinator's state folder with the default settings, which keep updates for days.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
         // Freed at once for the coordinator, which must come back on the same port after a crash.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let federation = Self { folder, bin: programs(), port };
         federation.init("coordinator", port);
-        let settings = federation.path("coordinator/coordinator.toml");
-        let text = std::fs::read_to_string(&settings).unwrap();
-        std::fs::write(settings, text.replace("keep_updates = false", "keep_updates = true")).unwrap();
         federation
     }
 

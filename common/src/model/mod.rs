@@ -13,6 +13,7 @@ mod task;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
@@ -29,7 +30,7 @@ pub const MAX_BANDS: usize = 64;
 pub const MAX_CLASSES: usize = 254;
 
 /// A ConvNeXtV2 variant, under timm's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Backbone {
     /// 3.4 million parameters.
     #[serde(rename = "convnextv2_atto")]

@@ -18,7 +18,7 @@ pub fn settings(bytes: &[u8]) -> bool {
             .map_err(|error| error.to_string()),
         Policy::load(&path).map(|policy| weigh(&policy)).map_err(|error| error.to_string()),
         eosfed_common::settings::load::<coordinator::Settings>(&path)
-            .map(|settings| assert!(settings.retention().as_secs() < u64::MAX))
+            .map(|settings| assert!(settings.keep_updates_for.as_secs() < u64::MAX))
             .map_err(|error| error.to_string()),
         DatasetConfig::load(&path)
             .map(|config| drop(config.named_bands()))

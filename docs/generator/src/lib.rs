@@ -1,0 +1,54 @@
+//! The pages of `docs/reference`, made from the types that the programs read their files with and
+//! from the table of reasons. A page lists every key with its type, default, rule and meaning, and
+//! ends with an example that sets every key and that the program's own parser accepts.
+//!
+//! The pages are committed, so that they can be read without a build; a test compares them.
+
+mod keys;
+mod reasons;
+mod render;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+/// A page of the reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Its file in `docs/reference`.
+    pub file: &'static str,
+    /// Its Markdown.
+    pub text: String,
+}
+
+/// The folder `docs/reference` of this checkout.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("reference")
+}
+
+/// All pages.
+///
+/// # Errors
+/// If a key has no description, an example lacks a key, or the program's parser refuses an example.
+pub fn pages() -> anyhow::Result<Vec<Page>> {
+    let mut pages = Vec::new();
+    for source in sources::all() {
+        pages.push(render::page(&source)?);
+    }
+    pages.push(reasons::page()?);
+    Ok(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_pages_match_the_types() {
+        for page in pages().unwrap() {
+            let path = folder().join(page.file);
+            let committed = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(committed == page.text, "{} is out of date; run `make reference`", path.display());
+        }
+    }
+}
