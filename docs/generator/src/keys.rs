@@ -79,7 +79,8 @@ impl<'a> Walk<'a> {
     /// The tables of a tagged enum, one for each of its variants.
     fn variants(&mut self, path: &str, schema: &'a Map<String, Value>) -> anyhow::Result<()> {
         for variant in list(schema.get("oneOf")).iter().filter_map(Value::as_object) {
-            let (tag, value) = tag(variant).with_context(|| format!("`{path}` has a variant without a tag"))?;
+            let (tag, value) =
+                tag(variant).with_context(|| format!("`{path}` has a variant without a tag"))?;
             self.object(&format!("{path} ({tag} = \"{value}\")"), variant, described(variant))?;
         }
         Ok(())
@@ -141,8 +142,11 @@ impl<'a> Walk<'a> {
             return Ok(format!("table of: {}", self.kind(self.resolve(values)?)?));
         }
         if let Some(Value::Array(choices)) = schema.get("anyOf") {
-            let kinds: anyhow::Result<Vec<_>> =
-                choices.iter().filter_map(Value::as_object).map(|one| self.kind(self.resolve(one)?)).collect();
+            let kinds: anyhow::Result<Vec<_>> = choices
+                .iter()
+                .filter_map(Value::as_object)
+                .map(|one| self.kind(self.resolve(one)?))
+                .collect();
             return Ok(kinds?.join(", or "));
         }
         Ok(match schema.get("type") {

@@ -2,12 +2,10 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
-use serde_json::Value;
-
 use crate::Page;
 use crate::keys::{self, Key, Table};
 use crate::sources::Source;
+use anyhow::Context as _;
 
 const WIDTH: usize = 100;
 
@@ -18,10 +16,12 @@ const WIDTH: usize = 100;
 pub(crate) fn page(source: &Source) -> anyhow::Result<Page> {
     let schema = serde_json::to_value(&source.schema)?;
     let tables = keys::tables(&schema).with_context(|| format!("{}: its schema", source.file))?;
-    (source.parse)(source.example).map_err(|error| anyhow::anyhow!("{}: the example: {error}", source.file))?;
+    (source.parse)(source.example)
+        .map_err(|error| anyhow::anyhow!("{}: the example: {error}", source.file))?;
     let missing = missing(&tables, source.example);
     anyhow::ensure!(missing.is_empty(), "{}: the example lacks {}", source.file, missing.join(", "));
-    let mut text = format!("# {}\n\n{}\n\nUnknown keys are refused.\n", source.title, wrapped(source.introduction));
+    let mut text =
+        format!("# {}\n\n{}\n\nUnknown keys are refused.\n", source.title, wrapped(source.introduction));
     for table in &tables {
         section(&mut text, table)?;
     }
@@ -48,12 +48,15 @@ fn section(text: &mut String, table: &Table) -> anyhow::Result<()> {
 
 fn row(key: &Key) -> String {
     let default = match (&key.default, key.required) {
+        // Its keys have a section of their own.
+        (Some(_), _) if key.kind == "table" => "see its keys".to_owned(),
         (Some(default), _) => format!("`{default}`"),
         (None, true) => "required".to_owned(),
         (None, false) => "none".to_owned(),
     };
     let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
-    let cells = [&format!("`{}`", key.name), &key.kind, &default, &key.rule, &key.meaning].map(|one| cell(one));
+    let cells =
+        [&format!("`{}`", key.name), &key.kind, &default, &key.rule, &key.meaning].map(|one| cell(one));
     format!("| {} |", cells.join(" | "))
 }
 
@@ -62,7 +65,8 @@ fn missing(tables: &[Table], example: &str) -> Vec<String> {
     let said: Vec<_> = example.lines().map(|line| line.trim_start_matches(['#', ' '])).collect();
     let has = |name: &str| {
         let inside = |line: &&str| {
-            line.split(['{', ',', '}']).any(|part| part.trim().split('=').next().is_some_and(|key| key.trim() == name))
+            line.split(['{', ',', '}'])
+                .any(|part| part.trim().split('=').next().is_some_and(|key| key.trim() == name))
         };
         let header = |line: &&str| line.trim_matches(['[', ']']).split('.').any(|part| part == name);
         said.iter().any(|line| inside(line) || (line.starts_with('[') && header(line)))
@@ -90,16 +94,11 @@ pub(crate) fn wrapped(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// The schema of a type as JSON, for tests.
-#[allow(dead_code, reason = "used by tests")]
-fn schema_of<T: schemars::JsonSchema>() -> Value {
-    serde_json::to_value(schemars::schema_for!(T)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use schemars::JsonSchema;
+    use serde_json::Value;
 
     /// A file.
     #[derive(JsonSchema)]
@@ -155,11 +154,18 @@ mod tests {
         count: u64,
     }
 
+    fn schema_of<T: JsonSchema>() -> Value {
+        serde_json::to_value(schemars::schema_for!(T)).unwrap()
+    }
+
     #[test]
     fn every_key_is_listed_with_type_default_rule_and_meaning() {
         let tables = keys::tables(&schema_of::<File>()).unwrap();
         let rows: Vec<String> = tables[0].keys.iter().map(row).collect();
-        assert!(rows.contains(&"| `count` | integer | required | 1 to 40 | A number. |".to_owned()), "{rows:#?}");
+        assert!(
+            rows.contains(&"| `count` | integer | required | 1 to 40 | A number. |".to_owned()),
+            "{rows:#?}"
+        );
         assert!(rows.iter().any(|row| row.contains("`\"text-one\"`, `\"text-two\"` | none |")), "{rows:#?}");
         let paths: Vec<_> = tables.iter().map(|table| table.path.as_str()).collect();
         assert_eq!(paths, ["", "choice (kind = \"by-number\")", "choice (kind = \"nothing\")", "part"]);
@@ -174,7 +180,8 @@ mod tests {
     #[test]
     fn an_example_must_set_every_key() {
         let tables = keys::tables(&schema_of::<File>()).unwrap();
-        let example = "count = 3\n# word = \"text-one\"\n[part]\n[choice]\nkind = \"by-number\"\nnumber = 3\n";
+        let example =
+            "count = 3\n# word = \"text-one\"\n[part]\n[choice]\nkind = \"by-number\"\nnumber = 3\n";
         assert_eq!(missing(&tables, example), ["part.names"]);
     }
 }

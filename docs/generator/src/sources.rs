@@ -1,5 +1,8 @@
 //! The files that the reference covers: their types, examples and parsers.
 
+use std::fmt::Display;
+use std::path::Path;
+
 use schemars::{Schema, schema_for};
 
 /// A file that a person writes.
@@ -18,9 +21,16 @@ pub(crate) struct Source {
     pub parse: fn(&str) -> Result<(), String>,
 }
 
+/// Reads a text as the program does, from a file.
+fn read<T, E: Display>(text: &str, load: impl FnOnce(&Path) -> Result<T, E>) -> Result<(), String> {
+    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    std::fs::write(file.path(), text).map_err(|error| error.to_string())?;
+    load(file.path()).map(drop).map_err(|error| error.to_string())
+}
+
 /// All of them.
 pub(crate) fn all() -> Vec<Source> {
-    vec![coordinator(), client()]
+    vec![coordinator(), client(), dataset()]
 }
 
 fn coordinator() -> Source {
@@ -32,7 +42,7 @@ fn coordinator() -> Source {
         schema: schema_for!(eosfed_coordinator::settings::Settings),
         example: include_str!("../examples/coordinator.toml"),
         parse: |text| {
-            toml::from_str::<eosfed_coordinator::settings::Settings>(text).map(drop).map_err(|error| error.to_string())
+            read(text, |path| eosfed_common::settings::load::<eosfed_coordinator::settings::Settings>(path))
         },
     }
 }
@@ -45,8 +55,19 @@ fn client() -> Source {
                        folder; `eosfed-client check --state DIR` says what is wrong with it.",
         schema: schema_for!(eosfed_client::settings::Settings),
         example: include_str!("../examples/client.toml"),
-        parse: |text| {
-            toml::from_str::<eosfed_client::settings::Settings>(text).map(drop).map_err(|error| error.to_string())
-        },
+        parse: |text| read(text, |path| eosfed_client::settings::Settings::load(path)),
+    }
+}
+
+fn dataset() -> Source {
+    Source {
+        file: "dataset.md",
+        title: "dataset.toml",
+        introduction: "What an institution says of its imagery: the task, the bands, where the files lie and how \
+                       samples are divided. The file lies in the data folder; `eosfed-client data inspect DIR` \
+                       checks it against the files.",
+        schema: schema_for!(eosfed_data::DatasetConfig),
+        example: include_str!("../examples/dataset.toml"),
+        parse: |text| read(text, |path| eosfed_data::DatasetConfig::load(path)),
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use eosfed_common::bands::{BandInfo, Sensor};
 use eosfed_common::model::{NamedBand, Task};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, OneOrMany, Where};
@@ -15,7 +16,7 @@ pub use layout::{Layout, OneOrMany, Where};
 use crate::error::DataError;
 
 /// What decides to which part a sample belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitBy {
     /// A digest of the key of each sample, or of each group of samples. Refused for scenes in which
@@ -27,15 +28,17 @@ pub enum SplitBy {
 }
 
 /// How samples are divided into parts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// What decides; default: `location` for scenes, `digest` for everything else.
     pub by: Option<SplitBy>,
     /// Share of the validation part.
+    #[schemars(extend("x-rule" = "above 0 and, with `test`, below 1"))]
     pub validation: f64,
     /// Share of the test part.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "0 to below 1"))]
     pub test: f64,
     /// Another seed gives another division.
     #[serde(default)]
@@ -49,7 +52,7 @@ impl Default for SplitConfig {
 }
 
 /// The contents of `dataset.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
     /// What the labels are.
@@ -59,29 +62,37 @@ pub struct DatasetConfig {
     pub sensor: Option<Sensor>,
     /// Names of the bands in the order of the files; default: the sensor's.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "1 to 64 distinct names of letters, digits and `_`, at most 32 long; or `sensor`"))]
     pub bands: Vec<String>,
     /// What bands see that this system does not know by name.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "each about a band of `bands`"))]
     pub band_info: BTreeMap<String, BandInfo>,
     /// Whether bands that contradict their pixels are an error; else they are a warning.
     #[serde(default)]
     pub strict: bool,
     /// Names of the classes in the order of their indices; in regression the target's name alone.
+    #[schemars(extend("x-rule" = "as many distinct names as the task allows; one for regression"))]
     pub classes: Vec<String>,
     /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
+    #[schemars(extend("x-rule" = "one distinct value a class; only for masks"))]
     pub mask_values: Option<Vec<i64>>,
     /// Pixels with this value in any band are invalid, besides those that the file declares.
     pub nodata: Option<f64>,
     /// Pixels of a target raster with this value have no target, besides those that the file declares.
+    #[schemars(extend("x-rule" = "only for regression"))]
     pub target_nodata: Option<f64>,
     /// What pixel values are multiplied by.
     #[serde(default = "one")]
+    #[schemars(extend("x-rule" = "finite, not 0"))]
     pub scale: f64,
     /// What is added after scaling.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "finite"))]
     pub offset: f64,
     /// Largest share of files that may be unreadable and are then skipped by name.
     #[serde(default = "default_corrupt_share")]
+    #[schemars(extend("x-rule" = "0 to 1"))]
     pub max_corrupt_share: f64,
     /// Where the files are.
     pub layout: Layout,
