@@ -23,7 +23,7 @@ pub struct Page {
 /// The folder `docs/reference` of this checkout.
 #[must_use]
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).join("reference")
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("reference")
 }
 
 /// All pages.

@@ -41,9 +41,7 @@ fn coordinator() -> Source {
                        folder; a change takes effect at the next start.",
         schema: schema_for!(eosfed_coordinator::settings::Settings),
         example: include_str!("../examples/coordinator.toml"),
-        parse: |text| {
-            read(text, |path| eosfed_common::settings::load::<eosfed_coordinator::settings::Settings>(path))
-        },
+        parse: |text| read(text, eosfed_common::settings::load::<eosfed_coordinator::settings::Settings>),
     }
 }
 
@@ -55,7 +53,7 @@ fn client() -> Source {
                        folder; `eosfed-client check --state DIR` says what is wrong with it.",
         schema: schema_for!(eosfed_client::settings::Settings),
         example: include_str!("../examples/client.toml"),
-        parse: |text| read(text, |path| eosfed_client::settings::Settings::load(path)),
+        parse: |text| read(text, eosfed_client::settings::Settings::load),
     }
 }
 
@@ -68,6 +66,6 @@ fn dataset() -> Source {
                        checks it against the files.",
         schema: schema_for!(eosfed_data::DatasetConfig),
         example: include_str!("../examples/dataset.toml"),
-        parse: |text| read(text, |path| eosfed_data::DatasetConfig::load(path)),
+        parse: |text| read(text, eosfed_data::DatasetConfig::load),
     }
 }
