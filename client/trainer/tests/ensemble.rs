@@ -237,5 +237,5 @@ fn a_damaged_release_is_refused_by_name() {
     assert!(cut.contains("only-red"), "{cut}");
     fs::remove_file(release.join(ReleaseManifest::FILE)).unwrap();
     let gone = fitted(&options(&release, &data, "all", &head)).unwrap_err().to_string();
-    assert!(gone.contains("release.json"), "{gone}");
+    assert!(gone.contains("release.json") && gone.contains("`eosfed release pull --to DIR`"), "{gone}");
 }

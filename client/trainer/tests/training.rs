@@ -135,12 +135,16 @@ fn json(task: &TrainTask) -> String {
     serde_json::to_string(task).unwrap()
 }
 
-/// The program on a task file, with its exit code and its last line.
+/// Runs `eosfed-trainer train` on a task file: its exit code, its last event, and its standard error.
 fn program(task: &str, folder: &Path) -> (Option<i32>, String, String) {
+    program_for("train", task, folder)
+}
+
+fn program_for(command: &str, task: &str, folder: &Path) -> (Option<i32>, String, String) {
     let path = folder.join("task.json");
     fs::write(&path, task).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
-    let output = command.arg("train").arg(&path).output().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer"));
+    let output = program.arg(command).arg(&path).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), lines.lines().last().unwrap_or_default().to_owned(), said)
@@ -155,9 +159,17 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
     let wrong = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer")).arg("trian").output().unwrap();
     assert_eq!(wrong.status.code(), Some(64));
 
-    let (code, _, said) = program("{", folder.path());
-    assert_eq!(code, Some(64), "{said}");
-    assert!(said.contains("task.json"), "{said}");
+    // The daemon reads events only: without one it would take this for a crash and try again.
+    for (command, text) in [("train", "{"), ("train", "{}"), ("evaluate", "{}")] {
+        let (code, last, said) = program_for(command, text, folder.path());
+        assert_eq!(code, Some(64), "{said}");
+        assert!(said.contains("task.json"), "{said}");
+        let event: TrainerEvent = serde_json::from_str(&last).unwrap();
+        assert!(
+            matches!(&event, TrainerEvent::Failed { reason } if reason.contains("task.json")),
+            "{event:?}"
+        );
+    }
 
     let mut missing = good.clone();
     missing.dataset = folder.path().join("nowhere.toml");

@@ -15,13 +15,16 @@ use serde::de::DeserializeOwned;
 
 use super::{raised, stop_flag};
 
-/// The task in a file; nothing, with a word to the person, if it is none.
+/// Reads a task file. If it is not a task, says so to the daemon with a `failed` event and to people
+/// on standard error, and gives nothing.
 fn read_task<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<Option<T>> {
     let json = std::fs::read(path).with_context(|| path.display().to_string())?;
     match serde_json::from_slice(&json) {
         Ok(task) => Ok(Some(task)),
         Err(error) => {
-            print_error(format_args!("{}: not {what}: {error}", path.display()));
+            let reason = format!("{}: the file is not {what}: {error}", path.display());
+            print_error(format_args!("{reason}"));
+            print(&TrainerEvent::Failed { reason });
             Ok(None)
         }
     }

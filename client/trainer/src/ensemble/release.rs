@@ -12,7 +12,7 @@ use eosfed_common::model::{
 use eosfed_common::weights::Tensors;
 use tch::Device;
 
-use super::EnsembleError;
+use super::error::EnsembleError;
 use crate::net::{Compute, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
 
@@ -63,10 +63,7 @@ impl Release {
     pub fn open(folder: &Path) -> Result<Self, EnsembleError> {
         let path = folder.join(ReleaseManifest::FILE);
         let json = std::fs::read(&path).map_err(|error| {
-            EnsembleError::file(
-                &path,
-                format!("{error}; get a release with `eosfed release pull --output DIR`"),
-            )
+            EnsembleError::file(&path, format!("{error}; get a release with `eosfed release pull --to DIR`"))
         })?;
         let manifest = serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))?;
         Ok(Self { folder: folder.to_owned(), manifest })
