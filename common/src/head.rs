@@ -119,6 +119,47 @@ pub struct HeadTraining {
     pub seed: u64,
 }
 
+/// The imagery that a head learned from. `predict` shows it a scene in windows of the same size, and
+/// compares the ground sampling distances: a head does not recognise things at another scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Imagery {
+    /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent where
+    /// samples had several sizes, and where each institution cut its own.
+    pub tile: Option<[u32; 2]>,
+    /// Metres on the ground from one pixel to the next. Absent where files do not say it, or differ.
+    pub ground_sampling_distance: Option<f64>,
+}
+
+impl Imagery {
+    /// Largest side of a tile in pixels.
+    pub const MAX_TILE: u32 = 32_768;
+    /// Largest ground sampling distance in metres.
+    pub const MAX_DISTANCE: f64 = 1e6;
+
+    /// Checks the bounds of the numbers.
+    ///
+    /// # Errors
+    /// A sentence with the key, the rule and the value found.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(tile) = self.tile
+            && !tile.iter().all(|side| (1..=Self::MAX_TILE).contains(side))
+        {
+            let (most, [height, width]) = (Self::MAX_TILE, tile);
+            return Err(format!(
+                "`imagery.tile` must be 1 to {most} pixels high and wide, found `{height}x{width}`"
+            ));
+        }
+        match self.ground_sampling_distance {
+            Some(metres) if !(metres > 0.0 && metres <= Self::MAX_DISTANCE) => Err(format!(
+                "`imagery.ground_sampling_distance` must be above 0 and at most {} metres, found `{metres}`",
+                Self::MAX_DISTANCE
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The contents of `head.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +188,9 @@ pub struct HeadFile {
     pub target: Option<TargetScale>,
     /// Side to which tiles are resized, if they are.
     pub input_size: Option<u32>,
+    /// What it learned from; unknown for a head trained in rounds.
+    #[serde(default)]
+    pub imagery: Imagery,
     /// Labelled samples it was trained on.
     pub samples: usize,
     /// How it was trained; absent where nothing was.
@@ -182,6 +226,7 @@ impl HeadFile {
             classes: model.classes.clone(),
             target: model.target.clone(),
             input_size: training.input_size,
+            imagery: Imagery::default(),
             samples: 0,
             training: Some(HeadTraining {
                 epochs: training.epochs,
@@ -206,6 +251,7 @@ impl HeadFile {
                 self.encoders.len()
             ));
         }
+        self.imagery.check()?;
         self.composition.check(&self.encoder_dims())?;
         for encoder in &self.encoders {
             let (name, bands, fed) = (&encoder.name, encoder.normalisation.len(), encoder.sources.len());
@@ -356,6 +402,21 @@ mod tests {
             "composition": { "selection": serde_json::from_str::<serde_json::Value>(selection).unwrap() }
         });
         serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn imagery_has_bounds() {
+        let with = |tile, ground_sampling_distance| {
+            let imagery = Imagery { tile, ground_sampling_distance };
+            imagery.check()
+        };
+        assert_eq!(with(None, None), Ok(()));
+        assert_eq!(with(Some([32, 64]), Some(28.5)), Ok(()));
+        assert!(with(Some([0, 64]), None).unwrap_err().contains("found `0x64`"));
+        assert!(with(Some([64, 1 << 20]), None).unwrap_err().contains("`imagery.tile`"));
+        for metres in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(with(None, Some(metres)).unwrap_err().contains(&format!("found `{metres}`")));
+        }
     }
 
     #[test]

@@ -39,6 +39,11 @@ pub fn print_note(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Writes `warning: TEXT` to standard error.
+pub fn print_warning(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "warning: {text}");
+}
+
 /// Writes text; gives the exit code to end with when it cannot be written.
 fn failure(out: &mut impl Write, text: fmt::Arguments<'_>) -> Option<i32> {
     let error = out.write_fmt(text).and_then(|()| out.flush()).err()?;

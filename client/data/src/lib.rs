@@ -24,7 +24,7 @@ pub use bandcheck::{
 };
 pub use config::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig, Where};
 pub use crop::{CropReport, Window, crop, crop_mask};
-pub use dataset::{Dataset, IGNORE, Loaded, Sample, Target};
+pub use dataset::{Chunks, Dataset, IGNORE, Loaded, Sample, Target};
 pub use error::DataError;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, write_geotiff, write_map};

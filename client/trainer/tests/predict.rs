@@ -63,13 +63,18 @@ fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (Predict
     let mut progress = |done, total| (last, count) = (done, total);
     let report = predict_scene(&options, Device::Cpu, &mut progress).unwrap();
     assert_eq!((last, count), (report.windows, report.windows));
+    (report, grey(folder))
+}
+
+/// The classes of `folder/map.tif`.
+fn grey(folder: &Path) -> Raster {
     // The reader here knows no palettes: the tag (262, one short, 3) is turned into plain grey.
-    let mut bytes = fs::read(&options.output).unwrap();
+    let mut bytes = fs::read(folder.join("map.tif")).unwrap();
     let at = bytes.windows(10).position(|entry| entry == [6, 1, 3, 0, 1, 0, 0, 0, 3, 0]).unwrap();
     bytes[at + 8] = 1;
     let grey = folder.join("grey.tif");
     fs::write(&grey, bytes).unwrap();
-    (report, read_raster(&grey, &Limits::default()).unwrap())
+    read_raster(&grey, &Limits::default()).unwrap()
 }
 
 /// Share of pixels with data that are right, and whether exactly the hole has none.
@@ -187,18 +192,127 @@ fn a_head_of_patches_maps_a_scene_where_the_patches_lie() {
     assert!(wrong(&other, 0) > 0 && wrong(&other, 0) < width * height / 8, "{}", wrong(&other, 0));
 }
 
+/// The map of `folder/scene.tif` as a head makes it when nothing is said about windows.
+fn by_default(folder: &Path, head: &Path) -> PredictReport {
+    let options = PredictOptions { window: None, overlap: None, ..whole(folder, head) };
+    predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap()
+}
+
 #[test]
-fn a_head_of_patches_must_be_told_how_large_they_are() {
+fn windows_are_by_default_as_large_as_the_tiles_of_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let patches = patch_head(folder.path());
+    image(&folder.path().join("scene.tif"), 96, 64);
+    let report = by_default(folder.path(), &patches);
+    assert_eq!((report.window, report.window_height, report.warnings), ([32, 8], 32, Vec::new()));
+    assert_eq!(report.scale.window_ratio, Some(1.0));
+
+    // Another window is a warning with the ratio.
+    let (report, _) = mapped(folder.path(), &patches, 64, 16);
+    assert_eq!(report.scale.window_ratio, Some(2.0));
+    assert!(report.warnings[0].contains("64x64 pixels") && report.warnings[0].contains("2.000 times"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (&json["scale"]["window_ratio"], json["warnings"].as_array().unwrap().len()),
+        (&2.0.into(), 1)
+    );
+}
+
+#[test]
+fn a_head_that_does_not_say_its_tiles_must_be_told() {
     let folder = tempfile::tempdir().unwrap();
     let head = patch_head(folder.path());
     image(&folder.path().join("scene.tif"), 64, 64);
-    let options = PredictOptions { window: None, overlap: None, ..whole(folder.path(), &head) };
-    let error = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap_err().to_string();
-    assert!(
-        error.contains("head: the head gives one class a patch") && error.contains("`--window`"),
-        "{error}"
-    );
-    assert!(!options.output.exists());
+    let change = |imagery: Option<serde_json::Value>| {
+        let path = head.join("head.json");
+        let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        match imagery {
+            Some(imagery) => json["imagery"] = imagery,
+            None => drop(json.as_object_mut().unwrap().remove("imagery")),
+        }
+        fs::write(&path, json.to_string()).unwrap();
+        let options = PredictOptions { window: None, overlap: None, ..whole(folder.path(), &head) };
+        let error = predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap_err().to_string();
+        assert!(!options.output.exists());
+        error
+    };
+    // A head that was trained in rounds.
+    let unknown = serde_json::json!({ "tile": null, "ground_sampling_distance": null });
+    let error = change(Some(unknown));
+    assert!(error.contains("head: the head does not say") && error.contains("`--window`"), "{error}");
+    let error = change(Some(serde_json::json!({ "tile": [0, 32], "ground_sampling_distance": null })));
+    assert!(error.contains("`imagery.tile`") && error.contains("found `0x32`"), "{error}");
+    let error = change(None);
+    assert!(error.contains("head.json: `imagery` is missing") && error.contains("train it again"), "{error}");
+}
+
+/// The coordinates of a scene in metres, with pixels of this size.
+fn metres(pixel: f64) -> GeoReference {
+    GeoReference {
+        pixel_scale: vec![pixel, pixel, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, 500_000.0, 4_000_000.0, 0.0],
+        // Projected coordinates (1024: 1), in metres (3076: 9001).
+        keys: vec![1, 1, 0, 2, 1024, 0, 1, 1, 3076, 0, 1, 9001],
+        ..GeoReference::default()
+    }
+}
+
+/// Replaces the reference of an image.
+fn set_reference(path: &Path, reference: GeoReference) {
+    let raster = read_raster(path, &Limits::default()).unwrap();
+    write_geotiff(path, &Raster { reference: Some(reference), ..raster }).unwrap();
+}
+
+#[test]
+fn a_head_sees_a_scene_at_the_scale_that_it_learned() {
+    tch::set_num_threads(1);
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    set_reference(&folder.path().join("data/image.tif"), metres(30.0));
+    let head = folder.path().join("head");
+    let mut options = options(&release, &data, "only-red", &head);
+    options.training.epochs = 3;
+    // Tiles of 32 pixels are enlarged to 64.
+    options.input_size = Some(64);
+    fitted(&options).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(head.join("head.json")).unwrap()).unwrap();
+    assert_eq!(json["imagery"], serde_json::json!({ "tile": [32, 32], "ground_sampling_distance": 30.0 }));
+
+    let path = folder.path().join("scene.tif");
+    image(&path, 256, 256);
+    set_reference(&path, metres(30.0));
+    let report = by_default(folder.path(), &head);
+    assert_eq!((report.window, report.scale.seen_at, report.warnings), ([32, 8], Some(1.0), Vec::new()));
+    let right = accuracy(&grey(folder.path()), 0..256);
+    // At an eighth of the scale, the map is near to chance and says so.
+    let (report, map) = mapped(folder.path(), &head, 256, 64);
+    assert_eq!(report.scale.seen_at, Some(0.125));
+    assert!(report.warnings[0].contains("0.125 times the scale"), "{:?}", report.warnings);
+    let wrong = accuracy(&map, 0..256);
+    assert!(right > 0.8 && wrong < 0.7, "{right} {wrong}");
+
+    // A scene whose pixels are of another size.
+    set_reference(&path, metres(10.0));
+    let report = by_default(folder.path(), &head);
+    assert_eq!(report.scale.ground_sampling_distance_ratio, Some(1.0 / 3.0));
+    assert!(report.warnings[0].contains("3.000 times the scale"), "{:?}", report.warnings);
+    assert!(report.warnings[0].contains("use `--window 96`"), "{:?}", report.warnings);
+}
+
+#[test]
+fn windows_of_tiles_that_are_not_square_are_not_square() {
+    tch::set_num_threads(1);
+    let folder = tempfile::tempdir().unwrap();
+    let head = head(folder.path());
+    let path = head.join("head.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    json["imagery"]["tile"] = serde_json::json!([32, 64]);
+    fs::write(&path, json.to_string()).unwrap();
+    image(&folder.path().join("scene.tif"), 150, 100);
+    let report = by_default(folder.path(), &head);
+    assert_eq!((report.window, report.window_height, report.windows), ([64, 8], 32, 3 * 4));
+    assert!(accuracy(&grey(folder.path()), 0..150) > 0.75);
 }
 
 #[test]

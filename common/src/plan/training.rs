@@ -21,7 +21,7 @@ pub enum ClassWeights {
 pub enum Augmentation {
     /// Mirror left-right and up-down, each with probability one half.
     Flip,
-    /// Turn by a random multiple of 90 degrees.
+    /// Turn by a random multiple of 90 degrees; of 180 degrees where height and width differ.
     Rotate90,
     /// Per band: multiply by U(0.9, 1.1) and add U(-0.1, 0.1), in normalised units.
     Jitter,

@@ -4,22 +4,25 @@
 //! memory, bounded by [`Limits`]; other images are read when they are asked for, in parallel, in an
 //! order that is always the same.
 
+mod chunks;
 mod divide;
 mod find;
 mod grids;
+mod imagery;
 mod location;
 mod overlap;
 mod read;
 mod table;
 mod tiles;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use eosfed_common::head::Imagery;
 use eosfed_common::model::Task;
 use find::Found;
-use rayon::prelude::*;
+
+pub use chunks::Chunks;
 
 use crate::bandcheck::{BandReport, Scaling, check_bands};
 use crate::config::DatasetConfig;
@@ -67,6 +70,8 @@ pub struct Loaded {
     pub skipped: Vec<String>,
     /// What was done to the images that a person should know, such as resampling.
     pub notes: Vec<String>,
+    /// What the samples have in common.
+    pub imagery: Imagery,
 }
 
 /// The files that a sample is made of.
@@ -228,44 +233,30 @@ impl Dataset {
     /// # Errors
     /// If a band is missing, the part is empty, or too many files are unreadable.
     pub fn load(&self, split: Split, bands: &[String]) -> Result<Loaded, DataError> {
-        self.load_range(split, bands, 0..usize::MAX)
+        let mut chunks = self.chunks(split, bands, usize::MAX)?;
+        let mut samples = Vec::new();
+        for chunk in &mut chunks {
+            samples.extend(chunk?);
+        }
+        Ok(Loaded {
+            samples,
+            skipped: chunks.skipped().to_vec(),
+            notes: chunks.notes(),
+            imagery: chunks.imagery(),
+        })
     }
 
-    /// As [`Dataset::load`], but only the samples at these positions of the part: for work that must
-    /// not hold all of it in memory.
+    /// As [`Dataset::load`], but at most `size` samples at a time.
     ///
     /// # Errors
-    /// As [`Dataset::load`].
-    pub fn load_range(
-        &self,
-        split: Split,
-        bands: &[String],
-        range: std::ops::Range<usize>,
-    ) -> Result<Loaded, DataError> {
-        let positions = self.positions(bands)?;
-        let entries: Vec<_> = self.entries.iter().filter(|entry| entry.split == split).collect();
-        if entries.is_empty() {
-            return Err(DataError::unfit(&self.path, format!("the {} part has no samples", split.name())));
-        }
-        let entries = &entries[range.start.min(entries.len())..range.end.min(entries.len())];
-        let results: Vec<_> = entries.par_iter().map(|entry| self.read(entry, &positions)).collect();
-        let mut skipped = if split == Split::Train { self.broken.clone() } else { Vec::new() };
-        let total = entries.len() + skipped.len();
-        let (mut samples, mut notes) = (Vec::with_capacity(results.len()), BTreeSet::new());
-        for result in results {
-            match result {
-                Ok((sample, said)) => {
-                    samples.push(sample);
-                    notes.extend(said);
-                }
-                Err(error) => skipped.push(error.to_string()),
-            }
-        }
-        self.tolerable(&skipped, total)?;
-        if samples.is_empty() {
-            return Err(DataError::TooManyCorrupt { files: skipped, total, share: self.share() });
-        }
-        Ok(Loaded { samples, skipped, notes: notes.into_iter().collect() })
+    /// If a band is missing or the part is empty.
+    pub fn chunks(&self, split: Split, bands: &[String], size: usize) -> Result<Chunks<'_>, DataError> {
+        Chunks::new(self, split, bands, size)
+    }
+
+    /// Number of files and tiles of all parts, readable or not.
+    fn files(&self) -> usize {
+        self.entries.len() + self.broken.len()
     }
 
     /// Whether so many files of `total` may be unreadable.
@@ -273,7 +264,11 @@ impl Dataset {
         if skipped.len() as f64 <= self.config.max_corrupt_share * total as f64 {
             return Ok(());
         }
-        Err(DataError::TooManyCorrupt { files: skipped.to_vec(), total, share: self.share() })
+        Err(self.too_many_corrupt(skipped, total))
+    }
+
+    fn too_many_corrupt(&self, skipped: &[String], total: usize) -> DataError {
+        DataError::TooManyCorrupt { files: skipped.to_vec(), total, share: self.share() }
     }
 
     fn share(&self) -> String {

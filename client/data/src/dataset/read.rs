@@ -10,22 +10,30 @@ use crate::error::DataError;
 use crate::raster::Raster;
 use crate::read::{read_labels, read_raster};
 
+/// A sample, and what is known of its images besides their values.
+pub(super) struct ReadSample {
+    pub(super) sample: Sample,
+    /// What was done to the images that a person should know.
+    pub(super) notes: Vec<String>,
+    /// In metres, where the files say it.
+    pub(super) ground_sampling_distance: Option<f64>,
+}
+
 impl Dataset {
-    /// A sample, and what was done to its images that a person should know.
-    pub(super) fn read(
-        &self,
-        entry: &Entry,
-        positions: &[usize],
-    ) -> Result<(Sample, Vec<String>), DataError> {
+    /// Reads a sample.
+    pub(super) fn read(&self, entry: &Entry, positions: &[usize]) -> Result<ReadSample, DataError> {
         match &entry.source {
             Source::Files { images, label } => {
                 let scene = self.scene(images, label)?;
                 let sample = self.sample(&entry.key, &scene, positions)?;
-                Ok((sample, scene.notes))
+                let ground_sampling_distance = scene.ground_sampling_distance();
+                Ok(ReadSample { sample, notes: scene.notes, ground_sampling_distance })
             }
             Source::Tile { scene, left, top, side } => {
                 let tile = scene.tile(*left, *top, *side);
-                Ok((self.sample(&entry.key, &tile, positions)?, tile.notes))
+                let sample = self.sample(&entry.key, &tile, positions)?;
+                let ground_sampling_distance = scene.ground_sampling_distance();
+                Ok(ReadSample { sample, notes: tile.notes, ground_sampling_distance })
             }
         }
     }
@@ -191,6 +199,11 @@ fn finest(rasters: &[Raster]) -> usize {
 }
 
 impl Scene {
+    /// In metres, where the file says it.
+    fn ground_sampling_distance(&self) -> Option<f64> {
+        self.dates[0].reference.as_ref()?.ground_sampling_distance()
+    }
+
     /// The square as a scene of its own.
     fn tile(&self, left: usize, top: usize, side: usize) -> Self {
         let width = self.dates[0].width;

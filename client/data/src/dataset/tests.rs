@@ -1,6 +1,6 @@
 use super::*;
 use crate::geotiff::write_geotiff;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn raster(width: usize, height: usize, bands: usize, value: impl Fn(usize, usize, usize) -> f32) -> Raster {
     let mut data = Vec::new();
@@ -148,6 +148,73 @@ fn a_few_corrupt_files_are_skipped_by_name_and_many_are_an_error() {
     let (_folder, dataset) = folders(8);
     let error = dataset.load(Split::Train, &bands).unwrap_err().to_string();
     assert!(error.contains("8 of 40") && error.contains("07.tif"), "{error}");
+}
+
+#[test]
+fn damaged_files_are_judged_over_the_whole_data_set_however_small_the_chunks() {
+    let bands = ["B02".to_owned()];
+    // The two damaged files lie in one chunk of 8, of which they are a quarter.
+    let (_folder, dataset) = folders(2);
+    let mut chunks = dataset.chunks(Split::Train, &bands, 8).unwrap();
+    let sizes: Vec<usize> = chunks.by_ref().map(|chunk| chunk.unwrap().len()).collect();
+    assert_eq!((sizes, chunks.done(), chunks.total()), (vec![8, 8, 6, 8, 8], 40, 40));
+    assert!(chunks.skipped()[1].contains("sea/01.tif"), "{:?}", chunks.skipped());
+    // One file a chunk: the damaged ones leave no empty chunk behind.
+    let chunks = dataset.chunks(Split::Train, &bands, 1).unwrap();
+    assert_eq!(chunks.map(Result::unwrap).filter(|chunk| chunk.len() == 1).count(), 38);
+    // Too many are an error as soon as they have been found, and nothing follows it.
+    let (_folder, dataset) = folders(8);
+    let mut chunks = dataset.chunks(Split::Train, &bands, 4).unwrap();
+    let error = chunks.find_map(Result::err).unwrap().to_string();
+    assert!(error.contains("8 of 40") && error.contains("07.tif"), "{error}");
+    assert!(chunks.next().is_none());
+}
+
+#[test]
+fn a_part_of_few_files_has_no_stricter_rule() {
+    let (folder, _) = folders(2);
+    let path = folder.path().join("dataset.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // 2 of 40 files are damaged, 5 %, and most of them may lie in a part of a few files.
+    std::fs::write(&path, text.replace("validation = 0.0", "validation = 0.9\nseed = 3")).unwrap();
+    let dataset = Dataset::open(&path, &Limits::default()).unwrap();
+    let bands = ["B02".to_owned()];
+    let parts = [Split::Train, Split::Validation].map(|split| dataset.load(split, &bands).unwrap());
+    assert_eq!(parts.iter().map(|part| part.skipped.len()).sum::<usize>(), 2);
+    assert_eq!(parts.iter().map(|part| part.samples.len()).sum::<usize>(), 38);
+}
+
+#[test]
+fn a_part_without_a_readable_file_is_an_error_even_if_all_may_be_damaged() {
+    let (folder, _) = folders(20);
+    for index in 0..20 {
+        std::fs::write(folder.path().join(format!("crop/{index:02}.tif")), b"II*\0").unwrap();
+    }
+    let path = folder.path().join("dataset.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("max_corrupt_share = 0.1", "max_corrupt_share = 1.0")).unwrap();
+    let dataset = Dataset::open(&path, &Limits::default()).unwrap();
+    let error = dataset.load(Split::Train, &["B02".to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("40 of 40") && error.contains("crop/19.tif"), "{error}");
+}
+
+#[test]
+fn the_tile_size_and_the_ground_sampling_distance_of_samples_are_known() {
+    let (folder, dataset) = scene(SCENE);
+    let imagery = all(&dataset.unwrap(), Split::Train).imagery;
+    assert_eq!((imagery.tile, imagery.ground_sampling_distance), (Some([16, 16]), None));
+    let path = folder.path().join("image.tif");
+    let image = crate::raster::read_raster(&path, &Limits::default()).unwrap();
+    let reference = crate::geotiff::GeoReference {
+        pixel_scale: vec![30.0, 30.0, 0.0],
+        tie_point: vec![0.0, 0.0, 0.0, 600_000.0, 4_000_000.0, 0.0],
+        keys: vec![1, 1, 0, 2, 1024, 0, 1, 1, 3076, 0, 1, 9001],
+        ..crate::geotiff::GeoReference::default()
+    };
+    write_geotiff(&path, &Raster { reference: Some(reference), ..image }).unwrap();
+    let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
+    let imagery = all(&dataset, Split::Train).imagery;
+    assert_eq!((imagery.tile, imagery.ground_sampling_distance), (Some([16, 16]), Some(30.0)));
 }
 
 #[test]
@@ -315,8 +382,8 @@ fn regression_keeps_values_and_leaves_out_what_has_none() {
     let dataset = dataset.unwrap();
     // Of b, the right tile has no target and the left one no data: both are left out.
     assert_eq!(dataset.len(Split::Train), 2);
-    let loaded = dataset.load_range(Split::Train, &["VV".to_owned()], 0..2).unwrap();
-    let Target::Values(values) = &loaded.samples[0].target else { panic!("values") };
+    let first = dataset.chunks(Split::Train, &["VV".to_owned()], 2).unwrap().next().unwrap().unwrap();
+    let Target::Values(values) = &first[0].target else { panic!("values") };
     assert!(values[0].is_nan() && values[1].is_nan() && values[2] == 50.5, "{:?}", &values[..3]);
 }
 

@@ -9,6 +9,7 @@ use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Selection};
 use eosfed_common::outln;
 use eosfed_common::plan::{ClassWeights, Loss};
+use eosfed_common::stdout::print_warning;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_trainer::ensemble::{
     self, AblationReport, Choice, FitOptions, FitReport, PruneOptions, PruneReport, Release,
@@ -417,12 +418,21 @@ pub(super) fn score(arguments: &ScoreArguments) -> anyhow::Result<ExitCode> {
     let rows: Result<Vec<_>, _> =
         heads.iter().map(|head| ensemble::score(head, release, &on.data, split, device)).collect();
     let rows = rows?;
+    rows.first().iter().for_each(|row| warn_of_skipped(&row.skipped));
     ensemble::report(&rows, &on.data, split, output)?;
     match on.format {
         Format::Table => outln!("{}", ensemble::table(&rows)),
         Format::Json => outln!("{}", serde_json::to_string_pretty(&rows)?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Names the files that were left out, on standard error.
+pub(super) fn warn_of_skipped(skipped: &[String]) {
+    if !skipped.is_empty() {
+        let reasons: String = skipped.iter().map(|reason| format!("\n  {reason}")).collect();
+        print_warning(format_args!("{} file(s) cannot be read and were left out:{reasons}", skipped.len()));
+    }
 }
 
 pub(super) fn look_into(command: &EnsembleCommand) -> anyhow::Result<ExitCode> {

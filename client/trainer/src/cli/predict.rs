@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use eosfed_common::bands::Sensor;
 use eosfed_common::outln;
+use eosfed_common::stdout::print_warning;
 use eosfed_trainer::ensemble::{self, Choice, ExportFormat, ExportOptions, PredictOptions};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DeviceArgument;
-use super::ensemble::{BandsArgument, Format, SplitArgument};
+use super::ensemble::{BandsArgument, Format, SplitArgument, warn_of_skipped};
 
 /// Map a whole scene with a trained head.
 ///
@@ -23,7 +24,7 @@ use super::ensemble::{BandsArgument, Format, SplitArgument};
 /// Examples:
 ///   eosfed-trainer predict --head heads/all --image scene.tif --sensor sentinel2_l2a --scale 0.0001 --output map.tif
 ///   eosfed-trainer predict --head heads/all --image s2.tif --image s1.tif --bands B02,B03,B04,B08,VV,VH --output map.tif
-///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --window 64 --overlap 48 --output map.tif
+///   eosfed-trainer predict --head heads/landuse --image scene.tif --sensor sentinel2_l2a --overlap 48 --output map.tif
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct PredictArguments {
@@ -51,8 +52,8 @@ pub(super) struct PredictArguments {
     /// Pixels with this value have no data.
     #[arg(long, allow_negative_numbers = true)]
     nodata: Option<f64>,
-    /// Side of a window in pixels; a multiple of 32, or any where the head resizes. Default: 256 for a
-    /// head of pixels; for one of whole patches, say the side of a patch that it was trained on.
+    /// Side of a window in pixels, a multiple of 32 unless the head resizes its images. Default: the
+    /// size of the tiles that the head learned from; at another scale its map is not reliable.
     #[arg(long)]
     window: Option<usize>,
     /// Pixels that neighbouring windows share and blend; the more, the finer a map from patches.
@@ -159,6 +160,7 @@ pub(super) fn predict(arguments: &PredictArguments) -> anyhow::Result<ExitCode> 
     let bar = bar("mapping", "windows")?;
     let report = ensemble::predict_scene(&options, device, &mut |done, count| advance(&bar, done, count))?;
     bar.finish_and_clear();
+    report.warnings.iter().for_each(|warning| print_warning(format_args!("{warning}")));
     if matches!(arguments.format, Format::Json) {
         outln!("{}", serde_json::to_string_pretty(&report)?);
         return Ok(ExitCode::SUCCESS);
@@ -205,6 +207,7 @@ pub(super) fn features(arguments: &FeaturesArguments) -> anyhow::Result<ExitCode
     let report = ensemble::export_features(&options, device, &mut |done, count| advance(&bar, done, count))?;
     bar.finish_and_clear();
     report.notes.iter().for_each(|note| outln!("note: {note}"));
+    warn_of_skipped(&report.skipped);
     outln!(
         "{}: {} samples over {}",
         arguments.output.display(),

@@ -8,8 +8,8 @@ use eosfed_plot::bar_chart;
 use serde::Serialize;
 use tch::Device;
 
-use super::EnsembleError;
 use super::downstream::Downstream;
+use super::error::EnsembleError;
 
 /// What leaving out one specialist does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub fn ablate(
     }
     let task = head.file.task;
     let measure = |head: &Downstream| -> Result<f64, EnsembleError> {
-        Ok(head.evaluate(&dataset, split, &mut |_| ())?.summary()[task.main_metric()])
+        Ok(head.evaluate(&dataset, split, &mut |_| ())?.scores.summary()[task.main_metric()])
     };
     let all = measure(&head)?;
     let weights = head.weights().unwrap_or_default();

@@ -6,8 +6,8 @@ use eosfed_common::head::HeadFile;
 use eosfed_data::{Dataset, Split};
 use tch::{Device, Tensor};
 
-use super::EnsembleError;
 use super::combine::Combiner;
+use super::error::EnsembleError;
 use super::extract::Extractor;
 use super::release::Release;
 use crate::metrics::{Measure, Scores};
@@ -21,12 +21,20 @@ const CHUNK: usize = 64;
 /// Reads `head.json` in `folder`.
 ///
 /// # Errors
-/// If it is missing or damaged.
+/// If it is missing or damaged, or comes from a version that did not record the imagery of heads.
 pub(super) fn read_head(folder: &Path) -> Result<HeadFile, EnsembleError> {
     let path = folder.join(HeadFile::FILE);
-    let json = std::fs::read(&path).map_err(|error| EnsembleError::file(&path, error))?;
-    let head: HeadFile = serde_json::from_slice(&json).map_err(|error| EnsembleError::file(&path, error))?;
-    head.check().map_err(|reason| EnsembleError::file(&path, reason))?;
+    let fail = |reason: &dyn std::fmt::Display| EnsembleError::file(&path, reason);
+    let json = std::fs::read(&path).map_err(|error| fail(&error))?;
+    let value: serde_json::Value = serde_json::from_slice(&json).map_err(|error| fail(&error))?;
+    if value.get("imagery").is_none() {
+        return Err(fail(
+            &"`imagery` is missing: an earlier version trained this head and did not record the size of its tiles; \
+             train it again with `eosfed-trainer fit`, or fetch it again with `eosfed job head`",
+        ));
+    }
+    let head: HeadFile = serde_json::from_value(value).map_err(|error| fail(&error))?;
+    head.check().map_err(|reason| fail(&reason))?;
     Ok(head)
 }
 
@@ -58,6 +66,15 @@ pub(super) fn preparation(head: &HeadFile) -> Preparation {
         target: head.target.clone().unwrap_or_default(),
         ..Preparation::default()
     }
+}
+
+/// The scores of a head on a part of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The scores.
+    pub scores: Scores,
+    /// What is wrong with each file that was left out, by name.
+    pub skipped: Vec<String>,
 }
 
 /// Frozen specialists and what was learned over them.
@@ -131,17 +148,16 @@ impl Downstream {
         dataset: &Dataset,
         split: Split,
         each: &mut dyn FnMut(&Tensor),
-    ) -> Result<Scores, EnsembleError> {
+    ) -> Result<Evaluated, EnsembleError> {
         dataset.serves(self.file.task, &self.file.classes)?;
         let mut scores = measure(&self.file).start();
-        for start in (0..dataset.len(split).max(1)).step_by(CHUNK) {
-            let loaded = dataset.load_range(split, self.bands(), start..start + CHUNK)?;
-            loaded.skipped.iter().for_each(|reason| tracing::warn!("skipped: {reason}"));
-            let data = Prepared::new(&loaded.samples, &preparation(&self.file), self.device)?;
+        let mut chunks = dataset.chunks(split, self.bands(), CHUNK)?;
+        for samples in &mut chunks {
+            let data = Prepared::new(&samples?, &preparation(&self.file), self.device)?;
             let outputs = at_label_size(&self.forward(&data.images), &data.labels, self.file.task);
             scores.add(&data.labels, &outputs);
             each(&outputs);
         }
-        Ok(scores)
+        Ok(Evaluated { scores, skipped: chunks.skipped().to_vec() })
     }
 }

@@ -1,21 +1,20 @@
 //! Features for users who bring their own classifier: computed sample by sample into safetensors or
 //! NumPy files, in memory that does not grow with the data set.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::{HeadFile, Method};
+use eosfed_common::head::{HeadFile, Imagery, Method};
 use eosfed_common::model::{BandRule, Composition};
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::EnsembleError;
 use super::combine::fused;
 use super::downstream::Downstream;
+use super::error::EnsembleError;
 use super::extract::Extractor;
 use super::release::{Choice, Release};
 use crate::net::{Composer, Maps, Passes};
@@ -70,7 +69,9 @@ pub struct ExportReport {
     pub keys: Vec<String>,
     /// Names of the classes, in the order of their indices.
     pub classes: Vec<String>,
-    /// What was left out or done to images.
+    /// What is wrong with each file that was left out, by name.
+    pub skipped: Vec<String>,
+    /// What was done to images.
     pub notes: Vec<String>,
 }
 
@@ -107,6 +108,7 @@ impl Source {
             classes: config.classes.clone(),
             target: None,
             input_size: options.input_size,
+            imagery: Imagery::default(),
             samples: 0,
             training: None,
         };
@@ -152,13 +154,19 @@ pub fn export_features(
         Source::Release { .. } => options.input_size,
     };
     let how = Preparation { input_size, ..Preparation::default() };
-    let (mut columns, mut keys, mut notes) = (Vec::<Column>::new(), Vec::new(), BTreeSet::new());
-    let total = dataset.len(options.split);
-    for start in (0..total.max(1)).step_by(CHUNK) {
-        let loaded = dataset.load_range(options.split, source.bands(), start..start + CHUNK)?;
-        notes.extend(loaded.skipped.into_iter().chain(loaded.notes));
-        keys.extend(loaded.samples.iter().map(|sample| sample.key.clone()));
-        let data = Prepared::new(&loaded.samples, &how, device)?;
+    let mut columns = Vec::<Column>::new();
+    let mut keys = Vec::new();
+    let mut one_size = None;
+    let mut chunks = dataset.chunks(options.split, source.bands(), CHUNK)?;
+    while let Some(samples) = chunks.next() {
+        let samples = samples?;
+        keys.extend(samples.iter().map(|sample| sample.key.clone()));
+        let data = Prepared::new(&samples, &how, device)?;
+        let size = data.images.size()[2..].to_vec();
+        if *one_size.get_or_insert_with(|| size.clone()) != size {
+            let reason = "images must all have one size; give `--input-size`, or cut them (`layout.tile`)";
+            return Err(EnsembleError::file(dataset.path(), reason));
+        }
         let maps = source.maps(&data.images).ok_or_else(|| {
             let reason = "a head that combines answers has no maps; use `--release` instead";
             EnsembleError::file(options.head.as_deref().unwrap_or_else(|| Path::new(".")), reason)
@@ -173,14 +181,15 @@ pub fn export_features(
                 tensors.iter().map(|(name, tensor)| Column::new(name, tensor)).collect::<Result<_, _>>()?;
         }
         columns.iter_mut().zip(&tensors).try_for_each(|(column, (_, tensor))| column.append(tensor))?;
-        progress((start + CHUNK).min(total), total);
+        progress(chunks.done(), chunks.total());
     }
     let report = ExportReport {
         encoders,
         tensors: columns.iter().map(|column| (column.name.clone(), column.shape())).collect(),
         keys,
         classes: dataset.config().classes.clone(),
-        notes: notes.into_iter().collect(),
+        skipped: chunks.skipped().to_vec(),
+        notes: chunks.notes(),
     };
     finish(options, &mut columns, &report).map_err(|error| EnsembleError::file(&options.output, error))?;
     Ok(report)

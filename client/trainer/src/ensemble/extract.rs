@@ -9,10 +9,10 @@ use eosfed_common::head::{HeadEncoder, HeadFile, Method};
 use eosfed_common::model::{ModelSpec, TargetScale};
 use tch::{Device, Tensor};
 
-use super::EnsembleError;
+use super::error::EnsembleError;
 use super::release::Release;
 use crate::net::{ConvNeXt, Network, apart, together};
-use crate::train::Prepared;
+use crate::train::{Orientation, Prepared};
 
 /// Images that go through an encoder at once.
 const BATCH: i64 = 16;
@@ -155,27 +155,20 @@ fn same_answer(
     Err(EnsembleError::file(folder, reason))
 }
 
-/// Parts of samples and their labels, in all eight orientations.
+/// What the specialists make of samples in several orientations, and the labels.
 #[derive(Debug)]
 pub struct FeatureBank {
     parts: Vec<Tensor>,
     labels: Tensor,
 }
 
-/// All eight orientations of a square, the first as it is: quarter turns, and whether mirrored.
-const ORIENTATIONS: [(i64, bool); 8] =
-    [(0, false), (1, false), (2, false), (3, false), (0, true), (1, true), (2, true), (3, true)];
-
 impl FeatureBank {
-    /// Orientations in which each sample is kept.
-    pub const ORIENTATIONS: usize = ORIENTATIONS.len();
-
-    /// Computes the parts of all samples in the first `orientations` of the eight.
+    /// Computes the parts of all samples in these orientations.
     #[must_use]
-    pub fn new(extractor: &Extractor, data: &Prepared, orientations: usize) -> Self {
+    pub fn new(extractor: &Extractor, data: &Prepared, orientations: &[Orientation]) -> Self {
         let all = |tensor: &Tensor| {
             let turned: Vec<Tensor> =
-                ORIENTATIONS.iter().take(orientations).map(|turn| oriented(tensor, *turn)).collect();
+                orientations.iter().map(|orientation| orientation.apply(tensor)).collect();
             Tensor::cat(&turned, 0)
         };
         Self { parts: extractor.parts(&all(&data.images)), labels: all(&data.labels) }
@@ -200,13 +193,4 @@ impl FeatureBank {
     pub fn parts(&self) -> &[Tensor] {
         &self.parts
     }
-}
-
-/// Labels of images have no orientation, those of pixels (three dimensions with the samples') do.
-fn oriented(tensor: &Tensor, (turns, mirrored): (i64, bool)) -> Tensor {
-    if tensor.dim() < 3 {
-        return tensor.shallow_clone();
-    }
-    let turned = tensor.rot90(turns, [-2, -1]);
-    if mirrored { turned.flip([-1]) } else { turned }
 }

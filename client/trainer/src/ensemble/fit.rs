@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::{HeadFile, HeadTraining, Method};
+use eosfed_common::head::{HeadFile, HeadTraining, Imagery, Method};
 use eosfed_common::model::{BandRule, Composition, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::Training;
 use eosfed_data::{Dataset, Limits, Split, label_warnings};
@@ -11,10 +11,10 @@ use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
-use super::EnsembleError;
 use super::combine::Combiner;
 use super::downstream::{measure, preparation};
-use super::extract::{Extractor, FeatureBank};
+use super::error::EnsembleError;
+use super::extract::Extractor;
 use super::feed::Feed;
 use super::release::{Choice, Release};
 use crate::net::Passes;
@@ -99,9 +99,10 @@ pub fn fit(
     notes.extend(report.findings.iter().map(ToString::to_string));
     notes.extend(label_warnings(&dataset, &loaded.samples));
     head.samples = loaded.samples.len();
+    head.imagery = loaded.imagery;
     let data = Prepared::new(&loaded.samples, &preparation(&head), device)?;
     drop(loaded.samples);
-    let feed = Feed::new(&extractor, data, &head, FeatureBank::ORIENTATIONS, options.cache);
+    let feed = Feed::training(&extractor, data, &head, options.cache);
     let signature = head.signature();
     let mut initial = initial_tensors(&signature, options.training.seed);
     feed.moments(&mut initial, head.task.dates() as i64);
@@ -203,6 +204,7 @@ fn describe(
         classes: config.classes.clone(),
         target: target_scale(dataset)?,
         input_size: options.input_size,
+        imagery: Imagery::default(),
         samples: 0,
         training: (options.method != Method::MeanLogits).then(|| options.training.clone()),
     };

@@ -8,10 +8,10 @@ use eosfed_common::weights::{Signature, Tensors};
 use eosfed_data::{DataError, Dataset, Limits, Sample, Split};
 use tch::{Device, Tensor};
 
-use super::EnsembleError;
 use super::combine::Combiner;
 use super::downstream::{measure, preparation};
-use super::extract::{Extractor, FeatureBank};
+use super::error::EnsembleError;
+use super::extract::Extractor;
 use super::feed::Feed;
 use super::fit::{CACHE, optimizer};
 use super::release::Release;
@@ -43,8 +43,8 @@ pub fn train_head(
     dataset.serves(head.task, &head.classes)?;
     let mut facts = Facts::default();
     let (training, validation) = load(&dataset, head, device, &mut facts)?;
-    let feed = Feed::new(&extractor, training, head, FeatureBank::ORIENTATIONS, CACHE);
-    let check = validation.map(|data| Feed::new(&extractor, data, head, 1, CACHE));
+    let feed = Feed::training(&extractor, training, head, CACHE);
+    let check = validation.map(|data| Feed::validation(&extractor, data, head, CACHE));
     let (samples, upright) = (feed.samples(), check.as_ref().map(Feed::samples));
 
     let signature = head.signature();

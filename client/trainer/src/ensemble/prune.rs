@@ -11,9 +11,10 @@ use serde::Serialize;
 use tch::Device;
 
 use super::downstream::{Downstream, read_head, release_folder};
+use super::error::EnsembleError;
 use super::fit::{CACHE, FitOptions, fit};
 use super::release::{Choice, Release};
-use super::{EnsembleError, score};
+use super::score::score;
 use crate::parameters::read;
 
 /// What to prune and how it is judged.

@@ -9,8 +9,8 @@ use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::EnsembleError;
-use super::downstream::Downstream;
+use super::downstream::{Downstream, Evaluated};
+use super::error::EnsembleError;
 use crate::parameters::to_vec;
 
 /// One head's scores.
@@ -32,6 +32,8 @@ pub struct ScoreRow {
     pub head_parameters: usize,
     /// Samples scored.
     pub samples: usize,
+    /// What is wrong with each file that was left out, by name.
+    pub skipped: Vec<String>,
     /// Seconds from files to predictions.
     pub seconds: f64,
     /// Seed of the head's training, if there was one.
@@ -59,7 +61,7 @@ pub fn score(
     let dataset = Dataset::open(data, &Limits::default())?;
     let mut predictions = Vec::new();
     let (mut samples, task) = (0, head.file.task);
-    let scores = head.evaluate(&dataset, split, &mut |outputs| {
+    let Evaluated { scores, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
         samples += outputs.size()[0] as usize;
         if task.is_dense() {
             let shown = answers(&head, outputs);
@@ -77,6 +79,7 @@ pub fn score(
         by_class: named.filter_map(|(name, score)| Some((name, score?))).collect(),
         head_parameters: head.parameters,
         samples,
+        skipped,
         seconds: start.elapsed().as_secs_f64(),
         seed: head.file.training.as_ref().map(|training| training.seed),
         task,

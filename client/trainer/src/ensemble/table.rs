@@ -10,7 +10,7 @@ use eosfed_common::model::Task;
 use eosfed_data::{Dataset, IGNORE, Limits, Look, Split, Target};
 use eosfed_plot::{Picture, sheet};
 
-use super::EnsembleError;
+use super::error::EnsembleError;
 use super::score::ScoreRow;
 
 /// Samples shown in the picture.

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::Prepared;
+use super::orientation::is_square;
 
 /// What is done to training samples.
 #[derive(Debug, Clone, Default)]
@@ -45,45 +46,65 @@ impl<'a> Batches<'a> {
     }
 
     fn change(&mut self, image: Tensor, label: Tensor) -> (Tensor, Tensor) {
-        let (mut image, mut label) = (image, label);
-        let size = image.size();
-        // One class is a scalar, several are a row, and what has a place is a plane.
-        let dense = label.dim() == 2;
-        let mut both = |change: &dyn Fn(&Tensor) -> Tensor| {
-            image = change(&image);
-            if dense {
-                label = change(&label);
-            }
-        };
+        let mut sample = Pair { image, label };
         let has = |kind| self.changes.augment.contains(&kind);
         if let Some(side) = self.changes.crop {
+            let size = sample.image.size();
             let (height, width) = (size[1], size[2]);
             let side = i64::from(side).min(height).min(width);
-            let (top, left) =
-                (self.rng.random_range(0..=height - side), self.rng.random_range(0..=width - side));
-            both(&|tensor| tensor.narrow(-2, top, side).narrow(-1, left, side));
+            let top = self.rng.random_range(0..=height - side);
+            let left = self.rng.random_range(0..=width - side);
+            sample.map(&|tensor| tensor.narrow(-2, top, side).narrow(-1, left, side));
         }
         if has(Augmentation::Flip) {
             for axis in [-1, -2] {
                 if self.rng.random::<bool>() {
-                    both(&|tensor| tensor.flip([axis]));
+                    sample.map(&|tensor| tensor.flip([axis]));
                 }
             }
         }
         if has(Augmentation::Rotate90) {
-            let turns = self.rng.random_range(0..4);
-            both(&|tensor| tensor.rot90(turns, [-2, -1]));
+            // All samples of a batch must keep one shape.
+            let step = if sample.is_square() { 1 } else { 2 };
+            let turns = self.rng.random_range(0..4 / step) * step;
+            sample.map(&|tensor| tensor.rot90(turns, [-2, -1]));
         }
         if has(Augmentation::Jitter) {
-            let bands = image.size()[0];
+            let bands = sample.image.size()[0];
+            let device = sample.image.device();
             let mut draw = |low: f32, high: f32| {
                 let values: Vec<f32> = (0..bands).map(|_| self.rng.random_range(low..high)).collect();
-                Tensor::from_slice(&values).reshape([bands, 1, 1]).to_device(image.device())
+                Tensor::from_slice(&values).reshape([bands, 1, 1]).to_device(device)
             };
             let (scale, shift) = (draw(0.9, 1.1), draw(-0.1, 0.1));
-            image = image * scale + shift;
+            sample.image = sample.image * scale + shift;
         }
-        (image, label)
+        (sample.image, sample.label)
+    }
+}
+
+/// One sample: an image `[C, H, W]` and its label.
+struct Pair {
+    image: Tensor,
+    label: Tensor,
+}
+
+impl Pair {
+    /// Whether pixels are labelled. A class is a scalar and several classes are a row.
+    fn is_dense(&self) -> bool {
+        self.label.dim() == 2
+    }
+
+    fn is_square(&self) -> bool {
+        is_square(&self.image) && (!self.is_dense() || is_square(&self.label))
+    }
+
+    /// Changes the image, and the label alike where pixels are labelled.
+    fn map(&mut self, change: &dyn Fn(&Tensor) -> Tensor) {
+        self.image = change(&self.image);
+        if self.is_dense() {
+            self.label = change(&self.label);
+        }
     }
 }
 
@@ -127,6 +148,23 @@ mod tests {
         }
         assert!(batches.iter().zip(epoch(3)).all(|(a, b)| a.0 == b.0));
         assert!(batches.iter().zip(epoch(4)).any(|(a, b)| a.0 != b.0));
+    }
+
+    #[test]
+    fn samples_that_are_not_square_are_turned_by_half_turns_only() {
+        let values: Vec<f32> = (0..32 * 64).map(|value| value as f32).collect();
+        let images = Tensor::from_slice(&values).view([1, 1, 32, 64]).repeat([4, 1, 1, 1]);
+        let data = Prepared { labels: images.squeeze_dim(1).to_kind(Kind::Int64), images };
+        let turn = changes(&[Augmentation::Rotate90], None);
+        let mut corners = std::collections::BTreeSet::new();
+        for seed in 0..16 {
+            let (images, labels) = Batches::new(&data, 4, &turn, seed).next().unwrap();
+            assert_eq!(images.size(), [4, 1, 32, 64]);
+            assert_eq!(images.squeeze_dim(1).to_kind(Kind::Int64), labels);
+            corners.extend((0..4).map(|at| labels.int64_value(&[at, 0, 0])));
+        }
+        // As it was, and turned by 180 degrees.
+        assert_eq!(corners.into_iter().collect::<Vec<_>>(), [0, 32 * 64 - 1]);
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use eosfed_data::{DataError, GeoTiff, Limits};
+use eosfed_data::{DataError, GeoReference, GeoTiff, Limits};
 
-use super::PredictOptions;
-use crate::ensemble::EnsembleError;
+use super::options::PredictOptions;
+use super::windows::Windows;
 use crate::ensemble::downstream::Downstream;
+use crate::ensemble::error::EnsembleError;
 
 /// The opened images.
 pub(super) struct Scene {
-    /// Of each date the files whose bands are stacked.
-    pub(super) dates: Vec<Vec<GeoTiff>>,
+    /// The files of each date, whose bands are stacked.
+    dates: Vec<Vec<GeoTiff>>,
     pub(super) width: usize,
     pub(super) height: usize,
     /// Positions of the head's bands among the stacked ones.
@@ -63,23 +64,33 @@ impl Scene {
         Ok(Self { dates, width, height, positions })
     }
 
-    /// The head's bands of all dates inside a window, `[dates * bands, side, side]`, scaled; NaN where
-    /// there is no data.
+    /// Where on Earth the scene lies, if its first file says so.
+    pub(super) fn reference(&self) -> Option<&GeoReference> {
+        self.dates[0][0].reference()
+    }
+
+    /// In metres, if the scene says it.
+    pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
+        self.reference()?.ground_sampling_distance()
+    }
+
+    /// The head's bands of all dates inside a window, `[dates * bands, height, width]`, scaled; NaN
+    /// where there is no data.
     pub(super) fn values(
         &mut self,
         left: usize,
         top: usize,
-        side: usize,
+        Windows { height, width, .. }: Windows,
         options: &PredictOptions,
     ) -> Result<Vec<f32>, DataError> {
         let (scale, offset) = (options.scale as f32, options.offset as f32);
         let nodata = options.nodata.map(|value| value as f32);
-        let size = side * side;
+        let size = height * width;
         let mut values = Vec::with_capacity(size * self.positions.len() * self.dates.len());
         for stack in &mut self.dates {
             let mut bands = Vec::new();
             for file in stack {
-                bands.extend(file.window(left, top, side, side)?);
+                bands.extend(file.window(left, top, width, height)?);
             }
             for position in &self.positions {
                 let band = &bands[position * size..(position + 1) * size];

@@ -1,0 +1,133 @@
+//! Reading a part of a data set a chunk at a time, for work that must not hold all of it in memory.
+//!
+//! Whether too many files are damaged is judged over the whole data set, however it is read: in a
+//! chunk of 32 samples a single damaged file is already 3 %.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use eosfed_common::head::Imagery;
+use rayon::prelude::*;
+
+use super::imagery::ImageryRange;
+use super::read::ReadSample;
+use super::{Dataset, Entry, Sample};
+use crate::error::DataError;
+use crate::split::Split;
+
+/// The samples of a part, chunk by chunk in the order of their keys. A chunk without a readable file
+/// is left out; a part without one is an error.
+pub struct Chunks<'a> {
+    dataset: &'a Dataset,
+    entries: Vec<&'a Entry>,
+    /// Positions of the wanted bands in the files.
+    bands: Vec<usize>,
+    size: usize,
+    next: usize,
+    skipped: Vec<String>,
+    notes: BTreeSet<String>,
+    imagery: ImageryRange,
+    found_any: bool,
+    failed: bool,
+}
+
+impl<'a> Chunks<'a> {
+    pub(super) fn new(
+        dataset: &'a Dataset,
+        split: Split,
+        bands: &[String],
+        size: usize,
+    ) -> Result<Self, DataError> {
+        let bands = dataset.positions(bands)?;
+        let entries: Vec<_> = dataset.entries.iter().filter(|entry| entry.split == split).collect();
+        if entries.is_empty() {
+            let reason = format!("the {} part has no samples", split.name());
+            return Err(DataError::unfit(&dataset.path, reason));
+        }
+        // Files that could not be opened belong to no part; they are reported once, with the largest.
+        let skipped = if split == Split::Train { dataset.broken.clone() } else { Vec::new() };
+        Ok(Self {
+            dataset,
+            entries,
+            bands,
+            size: size.max(1),
+            next: 0,
+            skipped,
+            notes: BTreeSet::new(),
+            imagery: ImageryRange::default(),
+            found_any: false,
+            failed: false,
+        })
+    }
+
+    /// Number of samples in the part, readable or not.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Number of samples that have been read so far, readable or not.
+    #[must_use]
+    pub const fn done(&self) -> usize {
+        self.next
+    }
+
+    /// What is wrong with each file that has been skipped so far, by name.
+    #[must_use]
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// What was done to the images so far that a person should know, such as resampling.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.iter().cloned().chain(self.imagery.note()).collect()
+    }
+
+    /// What the samples so far have in common.
+    #[must_use]
+    pub fn imagery(&self) -> Imagery {
+        self.imagery.imagery()
+    }
+
+    fn read(&mut self, range: Range<usize>) -> Result<Vec<Sample>, DataError> {
+        let entries = &self.entries[range];
+        let results: Vec<_> = entries.par_iter().map(|entry| self.dataset.read(entry, &self.bands)).collect();
+        let mut samples = Vec::with_capacity(results.len());
+        for result in results {
+            match result {
+                Ok(ReadSample { sample, notes, ground_sampling_distance }) => {
+                    self.imagery.add([sample.height, sample.width], ground_sampling_distance);
+                    self.notes.extend(notes);
+                    samples.push(sample);
+                }
+                Err(error) => self.skipped.push(error.to_string()),
+            }
+        }
+        self.dataset.tolerable(&self.skipped, self.dataset.files())?;
+        Ok(samples)
+    }
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Result<Vec<Sample>, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.failed && self.next < self.entries.len() {
+            let start = self.next;
+            self.next = start.saturating_add(self.size).min(self.entries.len());
+            let read = self.read(start..self.next);
+            self.failed = read.is_err();
+            if read.as_ref().is_ok_and(Vec::is_empty) {
+                continue;
+            }
+            self.found_any = true;
+            return Some(read);
+        }
+        if self.found_any || self.failed {
+            return None;
+        }
+        self.failed = true;
+        Some(Err(self.dataset.too_many_corrupt(&self.skipped, self.entries.len())))
+    }
+}

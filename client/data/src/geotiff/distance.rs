@@ -1,0 +1,148 @@
+//! The ground sampling distance of a raster: metres on the ground from one pixel to the next.
+
+use super::GeoReference;
+
+/// Metres in a degree of latitude, and in a degree of longitude at the equator.
+const DEGREE: f64 = 111_320.0;
+/// Radius of the sphere of web Mercator in metres.
+const MERCATOR_RADIUS: f64 = 6_378_137.0;
+
+// Ids and values of GeoTIFF 1.1, sections 7.4 and 7.5.
+const MODEL_TYPE: u16 = 1024;
+const ANGULAR_UNITS: u16 = 2054;
+const PROJECTED_SYSTEM: u16 = 3072;
+const LINEAR_UNITS: u16 = 3076;
+const PROJECTED: u16 = 1;
+const GEOGRAPHIC: u16 = 2;
+const DEGREES: u16 = 9102;
+const WEB_MERCATOR: u16 = 3857;
+
+impl GeoReference {
+    /// The ground sampling distance in metres: the side of a square as large as a pixel. Nothing where
+    /// the file does not say the units of its coordinates.
+    #[must_use]
+    pub fn ground_sampling_distance(&self) -> Option<f64> {
+        let side = self.pixel_area()?.sqrt();
+        let metres = match self.key(MODEL_TYPE)? {
+            PROJECTED => side * self.metres_per_unit()? * self.projection_scale(),
+            GEOGRAPHIC if self.key(ANGULAR_UNITS).is_none_or(|units| units == DEGREES) => {
+                // A degree of longitude shrinks with the latitude, one of latitude does not.
+                side * DEGREE * self.origin()?[1].to_radians().cos().sqrt()
+            }
+            _ => return None,
+        };
+        (metres.is_finite() && metres > 0.0).then_some(metres)
+    }
+
+    /// Area of a pixel in units of the coordinates.
+    fn pixel_area(&self) -> Option<f64> {
+        match (&self.transformation[..], &self.pixel_scale[..]) {
+            ([a, b, _, _, e, f, ..], _) => Some((a * f - b * e).abs()),
+            (_, [x, y, ..]) => Some((x * y).abs()),
+            _ => None,
+        }
+    }
+
+    /// Coordinates of a corner: x and y, or longitude and latitude.
+    fn origin(&self) -> Option<[f64; 2]> {
+        match (&self.transformation[..], &self.tie_point[..]) {
+            ([_, _, _, x, _, _, _, y, ..], _) | (_, [_, _, _, x, y, ..]) => Some([*x, *y]),
+            _ => None,
+        }
+    }
+
+    fn metres_per_unit(&self) -> Option<f64> {
+        match self.key(LINEAR_UNITS)? {
+            9001 => Some(1.0),
+            9002 => Some(0.3048),
+            9003 => Some(1200.0 / 3937.0),
+            9036 => Some(1000.0),
+            _ => None,
+        }
+    }
+
+    /// Web Mercator stretches by the reciprocal of the latitude's cosine; other projections in use
+    /// are true to within a few parts in a thousand.
+    fn projection_scale(&self) -> f64 {
+        match (self.key(PROJECTED_SYSTEM), self.origin()) {
+            (Some(WEB_MERCATOR), Some([_, y])) => 1.0 / (y / MERCATOR_RADIUS).cosh(),
+            _ => 1.0,
+        }
+    }
+
+    /// The short value of a key, if it is stored in the directory itself.
+    fn key(&self, wanted: u16) -> Option<u16> {
+        let entries = self.keys.get(4..)?.chunks_exact(4);
+        entries.filter(|entry| entry[0] == wanted && entry[1] == 0).map(|entry| entry[3]).next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(scale: f64, origin: [f64; 2], keys: &[(u16, u16)]) -> GeoReference {
+        let entries = keys.iter().flat_map(|(id, value)| [*id, 0, 1, *value]);
+        GeoReference {
+            pixel_scale: vec![scale, scale, 0.0],
+            tie_point: vec![0.0, 0.0, 0.0, origin[0], origin[1], 0.0],
+            keys: [1, 1, 0, keys.len() as u16].into_iter().chain(entries).collect(),
+            ..GeoReference::default()
+        }
+    }
+
+    fn metres(reference: &GeoReference) -> Option<f64> {
+        reference.ground_sampling_distance().map(|metres| (metres * 1000.0).round() / 1000.0)
+    }
+
+    #[test]
+    fn metres_follow_from_the_units_of_the_reference_system() {
+        let projected = |units| [(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, units)];
+        let utm = reference(28.5, [630_000.0, 230_000.0], &projected(9001));
+        assert_eq!(metres(&utm), Some(28.5));
+        assert_eq!(metres(&reference(10.0, [0.0, 0.0], &projected(9002))), Some(3.048));
+        // Half a degree of longitude is half as wide at 60 degrees north; a pixel covers half the area.
+        let degrees = reference(0.001, [7.0, 60.0], &[(MODEL_TYPE, GEOGRAPHIC)]);
+        assert_eq!(metres(&degrees), Some((111.32 * 0.5_f64.sqrt() * 1000.0).round() / 1000.0));
+        let mercator = [(MODEL_TYPE, PROJECTED), (PROJECTED_SYSTEM, WEB_MERCATOR), (LINEAR_UNITS, 9001)];
+        assert_eq!(metres(&reference(10.0, [0.0, 8_399_737.89], &mercator)), Some(5.0));
+    }
+
+    #[test]
+    fn turned_pixels_keep_their_area() {
+        let (sin, cos) = 0.5_f64.sin_cos();
+        let mut turned = reference(1.0, [0.0, 0.0], &[(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, 9001)]);
+        turned.pixel_scale.clear();
+        turned.transformation = vec![0.0; 16];
+        turned.transformation[..6].copy_from_slice(&[
+            20.0 * cos,
+            20.0 * sin,
+            0.0,
+            0.0,
+            20.0 * sin,
+            -20.0 * cos,
+        ]);
+        assert_eq!(metres(&turned), Some(20.0));
+    }
+
+    #[test]
+    fn what_does_not_say_its_units_has_no_distance() {
+        let unknown: [&[(u16, u16)]; 4] = [
+            &[],
+            &[(MODEL_TYPE, PROJECTED)],
+            &[(MODEL_TYPE, 3)],
+            &[(MODEL_TYPE, GEOGRAPHIC), (ANGULAR_UNITS, 9101)],
+        ];
+        for keys in unknown {
+            assert_eq!(metres(&reference(10.0, [0.0, 0.0], keys)), None, "{keys:?}");
+        }
+        assert_eq!(
+            metres(&reference(0.0, [0.0, 0.0], &[(MODEL_TYPE, PROJECTED), (LINEAR_UNITS, 9001)])),
+            None
+        );
+        assert_eq!(
+            GeoReference { pixel_scale: vec![1.0], ..GeoReference::default() }.ground_sampling_distance(),
+            None
+        );
+    }
+}

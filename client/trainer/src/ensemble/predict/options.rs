@@ -1,0 +1,58 @@
+//! What to map and what was mapped.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::scale::Scale;
+
+/// What to map and how.
+#[derive(Debug, Clone)]
+pub struct PredictOptions {
+    /// Folder of a trained head.
+    pub head: PathBuf,
+    /// Folder of its release; `None`: the folder that the head was trained with.
+    pub release: Option<PathBuf>,
+    /// For each date the GeoTIFFs whose bands are stacked; all lie on one grid.
+    pub images: Vec<Vec<PathBuf>>,
+    /// Names of the stacked bands, in order.
+    pub bands: Vec<String>,
+    /// Factor that pixel values are multiplied by.
+    pub scale: f64,
+    /// Number that is added after scaling.
+    pub offset: f64,
+    /// Value of pixels without data, besides the one that the files declare.
+    pub nodata: Option<f64>,
+    /// Side of a window in pixels; `None`: the size of the tiles that the head learned from.
+    pub window: Option<usize>,
+    /// Pixels that neighbouring windows share; `None`: a quarter of the window.
+    pub overlap: Option<usize>,
+    /// The map.
+    pub output: PathBuf,
+    /// A picture of the map, at most 1,024 pixels wide and high.
+    pub preview: Option<PathBuf>,
+}
+
+/// What was mapped.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PredictReport {
+    /// The map.
+    pub output: PathBuf,
+    /// Its width and height in pixels.
+    pub size: [usize; 2],
+    /// Width of a window, and what neighbouring windows share, in pixels.
+    pub window: [usize; 2],
+    /// Height of a window in pixels. It differs from the width where the tiles of the training were
+    /// not square.
+    pub window_height: usize,
+    /// Windows computed.
+    pub windows: usize,
+    /// How the scene compares with the imagery that the head learned from.
+    pub scale: Scale,
+    /// Reasons not to trust the map, as sentences.
+    pub warnings: Vec<String>,
+    /// Pixels without data.
+    pub no_data: u64,
+    /// Pixels of each class, by name; empty for regression.
+    pub classes: Vec<(String, u64)>,
+}
