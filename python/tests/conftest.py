@@ -23,7 +23,8 @@ def plain_model(bands: int, classes: int, seed: int) -> torch.nn.Module:
     return model
 
 
-def make_release(folder: Path) -> Path:
+def make_release(folder: Path, mean: float = 0.2, std: float = 0.5) -> Path:
+    """A release of two specialists; the normalisation of their bands differs by a fifth of a deviation."""
     cards = []
     for seed, (name, bands) in enumerate({"green-nir": ["green", "nir"], "only-red": ["red"]}.items()):
         place = folder / name
@@ -38,7 +39,9 @@ def make_release(folder: Path) -> Path:
                 "weights": "sha256:" + hashlib.sha256(weights.read_bytes()).hexdigest(),
                 "weights_bytes": weights.stat().st_size,
                 "model": {"backbone": BACKBONE, "task": "classification", "bands": bands, "classes": ["a", "b"]},
-                "normalisation": [{"band": band, "mean": 0.2 + 0.1 * at, "std": 0.5} for at, band in enumerate(bands)],
+                "normalisation": [
+                    {"band": band, "mean": mean + 0.2 * at * std, "std": std} for at, band in enumerate(bands)
+                ],
                 "input_size": None,
                 "provenance": {
                     "job": "j-00000000",

@@ -36,6 +36,7 @@ def make_head(
         "classes": ["a", "b"],
         "target": None,
         "input_size": None,
+        "imagery": {"tile": [64, 96], "ground_sampling_distance": 10.0},
         "samples": 1,
         "training": None,
     }
@@ -157,4 +158,36 @@ def test_heads_that_cannot_be_opened_are_refused(release: Path, tmp_path: Path) 
 
     assert "found `router`" in refused("a", {}, {}, method="router")
     assert "found `median`" in refused("b", {"fusion": {"kind": "median"}}, {})
+    assert "`imagery` is damaged" in refused("d", {"norm": "none"}, {}, imagery={"tile": [1]})
+    assert "must be above 0" in refused(
+        "e", {"norm": "none"}, {}, imagery={"tile": [0, 1], "ground_sampling_distance": None}
+    )
+    old = make_head(tmp_path / "old", release, {"norm": "none"}, {})
+    raw = json.loads((old / "head.json").read_text())
+    del raw["imagery"]
+    (old / "head.json").write_text(json.dumps(raw))
+    with pytest.raises(eosfed.ReleaseError, match="`imagery` is missing: .* train it again"):
+        eosfed.open_release(release, head=old)
     assert "`fuse.0.weight` is missing" in refused("c", {"fusion": {"kind": "conv1x1", "multiple": 1}}, {})
+
+
+def test_a_head_says_what_it_learned_from(release: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    plain = eosfed.open_release(release, head=make_head(tmp_path / "plain", release, {"norm": "none"}, {}))
+    assert plain.imagery == eosfed.Imagery(tile=(64, 96), ground_sampling_distance=10.0, input_size=None)
+    plain(images(), BANDS)
+    assert plain.out_channels == [80, 160, 320, 640] and not recwarn.list
+    with pytest.warns(UserWarning, match=r"images of 64x96 pixels and gets 64x192, 2\.000 times"):
+        plain(torch.cat([images(), images()], 3), BANDS)
+    # Tiles that were resized must be resized here too.
+    head = make_head(tmp_path / "resized", release, {"norm": "none"}, {}, input_size=128)
+    with pytest.warns(UserWarning, match=r"128x128 pixels \(tiles of 64x96, resized\) and gets 64x96, 0\.500 times"):
+        eosfed.open_release(release, head=head)(images(), BANDS)
+
+
+def test_a_head_trained_in_rounds_has_no_tiles_of_its_own(release: Path, tmp_path: Path) -> None:
+    unknown = {"tile": None, "ground_sampling_distance": None}
+    head = eosfed.open_release(
+        release, head=make_head(tmp_path / "head", release, {"norm": "none"}, {}, imagery=unknown)
+    )
+    assert head.imagery == eosfed.Imagery(tile=None, ground_sampling_distance=None, input_size=None)
+    head(images(), BANDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from conftest import BACKBONE, plain_model
+from conftest import BACKBONE, make_release, plain_model
 from safetensors.torch import load_file, save_file
 
 import eosfed
@@ -77,19 +77,53 @@ def test_timm_loads_the_weights_strictly_both_ways(release: Path) -> None:
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def test_the_reference_implementation_can_load_an_export(release: Path, tmp_path: Path) -> None:
-    path = tmp_path / "ensemble.pth"
-    assert eosfed.export_eosfm(release, path) == ["green-nir", "only-red"]
-    # What the reference does, with torch's safe default.
-    names = []
+def reference_models(path: Path) -> dict[str, torch.nn.Module]:
+    """What the reference implementation does with an export: torch's safe loader, and timm's ``features_only`` model."""
+    models = {}
     for in_chans, state_dict, config in torch.load(path):
-        model = timm.create_model(
-            config["backbone"].removeprefix("timm_"), in_chans=in_chans, features_only=True, pretrained=False
-        )
+        name = config["backbone"].removeprefix("timm_")
+        model = timm.create_model(name, in_chans=in_chans, features_only=True, pretrained=False)
         model.load_state_dict(state_dict)
         assert "stem_0.weight" in state_dict and "stages_0.blocks.0.conv_dw.weight" in state_dict
-        names.append(config.get("encoder_name"))
-    assert names == ["green-nir", "only-red"]
+        models[config["encoder_name"]] = model.eval()
+    return models
+
+
+#: Means and deviations of unit reflectances, of digital numbers, and of decibels.
+UNITS = {"reflectance": (0.2, 0.05), "digital numbers": (1500.0, 900.0), "decibels": (-14.0, 4.0)}
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_the_reference_implementation_gives_the_same_maps(tmp_path: Path, units: str) -> None:
+    """It knows no normalisation: it feeds images in the data's units to the encoders of the export."""
+    mean, std = UNITS[units]
+    release = make_release(tmp_path / "release", mean=mean, std=std)
+    path = tmp_path / "ensemble.pth"
+    assert eosfed.export_eosfm(release, path) == ["green-nir", "only-red"]
+    models = reference_models(path)
+    assert list(models) == ["green-nir", "only-red"]
+    ensemble = eosfed.open_release(release)
+    x = mean + std * torch.randn(2, len(BANDS), 64, 96, generator=torch.Generator().manual_seed(5))
+    for at, (name, bands) in enumerate({"green-nir": ["green", "nir"], "only-red": ["red"]}.items()):
+        with torch.no_grad():
+            ours = ensemble.encoders[at](ensemble.encoder_input(at, x, BANDS))
+            theirs = models[name](x[:, [BANDS.index(band) for band in bands]])
+        for level, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).item()
+            error = (a - b).abs().max().item() / a.abs().max().item()
+            print(
+                f"{units}, {name}, level {level}: cosine {cosine:.7f}, largest error {error:.1e} of the largest value"
+            )
+            assert cosine > 0.999999 and error < 1e-4, f"{name}, level {level}: cosine {cosine}, error {error}"
+
+
+def test_an_export_says_what_was_folded_into_it(release: Path, tmp_path: Path) -> None:
+    eosfed.export_eosfm(release, tmp_path / "ensemble.pth")
+    configs = [config for _, _, config in torch.load(tmp_path / "ensemble.pth")]
+    assert configs[0]["bands"] == ["green", "nir"] and configs[0]["folded_std"] == [0.5, 0.5]
+    assert configs[0]["folded_mean"] == pytest.approx([0.2, 0.3]) and configs[0]["licence"] == "CC0-1.0"
+    # Whoever finds these names would normalise a second time.
+    assert not any({"mean", "std"} & set(config) for config in configs)
 
 
 def refused(release: Path, **arguments: object) -> str:

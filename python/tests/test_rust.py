@@ -14,6 +14,7 @@ import pytest
 import tifffile
 import torch
 from safetensors.torch import load_file
+from test_release import reference_models
 
 import eosfed
 
@@ -59,6 +60,32 @@ def test_concatenated_maps_are_the_rust_trainers(release: Path, data: Path, tmp_
     output = tmp_path / "features.safetensors"
     run("features", "--release", release, "--data", data, "--split", "test", "--maps", "--output", output)
     compare(eosfed.open_release(release), output, data)
+
+
+def test_maps_of_the_export_are_the_rust_trainers(release: Path, data: Path, tmp_path: Path) -> None:
+    """The reference implementation's way: images in the data's units, the band's mean where there is no data."""
+    features, export = tmp_path / "features.safetensors", tmp_path / "ensemble.pth"
+    run("features", "--release", release, "--data", data, "--split", "test", "--maps", "--output", features)
+    eosfed.export_eosfm(release, export)
+    models = reference_models(export)
+    configs = {config["encoder_name"]: config for _, _, config in torch.load(export)}
+    keys = json.loads(features.with_suffix(".json").read_text())["keys"]
+    images = torch.stack([torch.from_numpy(tifffile.imread(data / key)) for key in keys])
+    found = load_file(features)
+    for level in range(4):
+        each = []
+        for name, model in models.items():
+            config = configs[name]
+            mean = torch.tensor(config["folded_mean"])[:, None, None]
+            x = images[:, [BANDS.index(band) for band in config["bands"]]]
+            with torch.no_grad():
+                map = model(torch.where(x.isnan(), mean, x))[level]
+            each.append((map - map.mean(1, keepdim=True)) / (map.var(1, keepdim=True, unbiased=False) + 1e-6).sqrt())
+        ours, theirs = found[f"map.{level}"], torch.cat(each, 1)
+        cosine = torch.nn.functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0).item()
+        error = (ours - theirs).abs().max().item()
+        print(f"level {level}: cosine {cosine:.7f}, largest error {error:.1e}")
+        assert cosine > 0.999999 and error < 1e-3, f"level {level}: cosine {cosine}, error {error}"
 
 
 @pytest.fixture

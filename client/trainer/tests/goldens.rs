@@ -1,12 +1,14 @@
 //! The network against timm, whose outputs for tiny random variants `goldens/generate.py` has kept.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::path::PathBuf;
 
 use eosfed_common::model::{BackboneShape, Task, backbone_signature, head_signature};
-use eosfed_common::weights::{Signature, WeightsFile};
+use eosfed_common::weights::{Signature, Tensors, WeightsFile};
 use eosfed_trainer::net::{Compute, ConvNeXt, Head};
 use eosfed_trainer::parameters::Parameters;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 const CLASSES: usize = 5;
 const SIZE: [i64; 2] = [64, 96];
@@ -50,6 +52,27 @@ fn file_signature(golden: &Golden) -> Signature {
     all
 }
 
+/// What a golden's file holds: the weights, the image, and the rest by name.
+struct Stored {
+    weights: Tensors,
+    image: Tensor,
+    values: Tensors,
+}
+
+fn stored(golden: &Golden) -> Stored {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens").join(golden.file);
+    let file = WeightsFile::open(&path).unwrap();
+    let checked = file.check(&file_signature(golden)).unwrap();
+    let names = file_signature(golden).0.into_keys();
+    let values: Tensors = names.map(|name| (name.clone(), checked.values(&name).iter().collect())).collect();
+    let weights = model_signature(golden)
+        .0
+        .into_keys()
+        .map(|name| (name.clone(), values[&format!("w.{name}")].clone()));
+    let image = Tensor::from_slice(&values["image"]).reshape([2, golden.bands as i64, SIZE[0], SIZE[1]]);
+    Stored { weights: weights.collect(), image, values }
+}
+
 fn assert_close(found: &Tensor, expected: &[f32], what: &str) {
     let expected = Tensor::from_slice(expected).reshape(found.size());
     let difference = (found - &expected).abs().max().double_value(&[]);
@@ -61,20 +84,58 @@ fn assert_close(found: &Tensor, expected: &[f32], what: &str) {
 #[test]
 fn maps_and_logits_are_timms() {
     for golden in &GOLDENS {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("goldens").join(golden.file);
-        let file = WeightsFile::open(&path).unwrap();
-        let checked = file.check(&file_signature(golden)).unwrap();
-        let values = |name: &str| checked.values(name).iter().collect::<Vec<f32>>();
-        let signature = model_signature(golden);
-        let weights = signature.0.keys().map(|name| (name.clone(), values(&format!("w.{name}")))).collect();
-        let parameters = Parameters::new(signature, &weights, Device::Cpu);
-        assert!(values("w.stages.0.blocks.0.mlp.grn.weight").iter().all(|value| *value != 0.0));
-        let image = Tensor::from_slice(&values("image")).reshape([2, golden.bands as i64, SIZE[0], SIZE[1]]);
+        let Stored { weights, image, values } = stored(golden);
+        let parameters = Parameters::new(model_signature(golden), &weights, Device::Cpu);
+        assert!(values["w.stages.0.blocks.0.mlp.grn.weight"].iter().all(|value| *value != 0.0));
         let maps = ConvNeXt::new(&golden.shape, &parameters, 0.0, Compute::FULL).forward(&image, false);
         for (level, map) in maps.iter().enumerate() {
-            assert_close(map, &values(&format!("map.{level}")), &format!("{} map {level}", golden.file));
+            assert_close(map, &values[&format!("map.{level}")], &format!("{} map {level}", golden.file));
         }
         let logits = Head::new(Task::Classification, &parameters, Compute::FULL).forward(&maps);
-        assert_close(&logits, &values("logits"), golden.file);
+        assert_close(&logits, &values["logits"], golden.file);
     }
+}
+
+/// The Python package exports encoders for a program that does not normalise its images: it folds the
+/// normalisation into the first convolution (`python/src/eosfed/export.py`). Here both sides are
+/// computed by this crate's encoder. Padding in that convolution would make them differ.
+#[test]
+fn a_normalisation_that_is_folded_into_the_stem_gives_the_same_maps() {
+    for golden in &GOLDENS {
+        let Stored { mut weights, image, .. } = stored(golden);
+        let bands = golden.bands;
+        let mean: Vec<f64> = (0..bands).map(|band| 1500.0 + 100.0 * band as f64).collect();
+        let std: Vec<f64> = (0..bands).map(|band| 900.0 - 50.0 * band as f64).collect();
+        let along = |values: &[f64]| Tensor::from_slice(values).view([1, bands as i64, 1, 1]);
+        let forward = |weights: &Tensors, images: &Tensor| {
+            let parameters = Parameters::new(model_signature(golden), weights, Device::Cpu);
+            ConvNeXt::new(&golden.shape, &parameters, 0.0, Compute::FULL).forward(images, false)
+        };
+        let raw = (&image * along(&std) + along(&mean)).to_kind(Kind::Float);
+        let normalised = ((&raw - along(&mean)) / along(&std)).to_kind(Kind::Float);
+        let expected = forward(&weights, &normalised);
+        fold(&mut weights, &mean, &std);
+        for (level, (map, expected)) in forward(&weights, &raw).iter().zip(&expected).enumerate() {
+            let largest = expected.abs().max().double_value(&[]);
+            let error = (map - expected).abs().max().double_value(&[]) / largest;
+            println!("{}, level {level}: largest error {error:.1e} of the largest value", golden.file);
+            assert!(error < 1e-5, "{}, level {level}: {error}", golden.file);
+        }
+    }
+}
+
+/// `w / std` and `b - sum(w * mean / std)` over the input channels and the kernel.
+fn fold(weights: &mut Tensors, mean: &[f64], std: &[f64]) {
+    const KERNEL: usize = 16;
+    let filters = weights["stem.0.weight"].clone();
+    let inputs = mean.len() * KERNEL;
+    let scaled: Vec<f64> =
+        filters.iter().enumerate().map(|(at, w)| f64::from(*w) / std[at % inputs / KERNEL]).collect();
+    let bias = scaled.chunks_exact(inputs).zip(&weights["stem.0.bias"]).map(|(filter, bias)| {
+        let means = filter.iter().enumerate().map(|(at, w)| w * mean[at / KERNEL]);
+        (f64::from(*bias) - means.sum::<f64>()) as f32
+    });
+    let bias = bias.collect();
+    weights.insert("stem.0.bias".to_owned(), bias);
+    weights.insert("stem.0.weight".to_owned(), scaled.iter().map(|w| *w as f32).collect());
 }

@@ -33,7 +33,7 @@ fn dataset(folder: &Path, kind: Task) -> PathBuf {
     };
     let mut rows = "image,after,mask,heights,one,several\n".to_owned();
     for sample in 0..SAMPLES {
-        let light = |x: usize| (x / 16 + sample) % 2 == 0;
+        let light = |x: usize| (x / 16 + sample).is_multiple_of(2);
         let name = |what: &str| folder.join(format!("{what}-{sample}.tif"));
         tif(&name("image"), 2, |band, x, y| noise(sample, band, x, y) + if light(x) { 1.0 } else { 0.0 });
         tif(&name("after"), 2, |band, x, y| noise(sample + 50, band, x, y));

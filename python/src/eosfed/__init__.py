@@ -7,7 +7,17 @@ weights as safetensors. Nothing here runs code from a release, and every file is
 from .card import BandNormalisation, Card, ReleaseError
 from .ensemble import Ensemble, open_release
 from .export import export_eosfm
+from .imagery import Imagery
 from .specialist import Specialist
 
-__all__ = ["BandNormalisation", "Card", "Ensemble", "ReleaseError", "Specialist", "export_eosfm", "open_release"]
+__all__ = [
+    "BandNormalisation",
+    "Card",
+    "Ensemble",
+    "Imagery",
+    "ReleaseError",
+    "Specialist",
+    "export_eosfm",
+    "open_release",
+]
 __version__ = "0.1.0"

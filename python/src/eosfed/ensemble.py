@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,21 @@ from torch import Tensor, nn
 from . import bands as naming
 from .card import Card, ReleaseError, normalisation, read_json, read_manifest
 from .compose import Composer
+from .imagery import Imagery
 from .specialist import Specialist
 
 
 class Ensemble(nn.Module):
     """Frozen specialists whose maps are normalised and concatenated, or fused as a head has learned.
 
-    ``forward(images, bands)`` takes images ``[N, B, H, W]`` in the data's own units, NaN where there is no data, with the names of
-    their bands, and gives four maps of strides 4, 8, 16 and 32. Height and width are multiples of 32.
+    ``forward(images, bands)`` takes images ``[N, B, H, W]`` in the data's own units, NaN where there is no data, with the
+    names of their bands, and returns four maps of strides 4, 8, 16 and 32. Height and width are multiples of 32.
 
-    Under a head for two dates (``dates`` is 2) images are ``[N, 2, B, H, W]``, the earlier date first. Each date is fused by
-    itself, and the maps of the later one follow those of the earlier one along the channels.
+    Under a head for two dates (``dates`` is 2) images are ``[N, 2, B, H, W]``, the earlier date first. Each date is fused
+    by itself, and the maps of the later one follow those of the earlier one along the channels.
+
+    ``imagery`` says what a head learned from: the size of its tiles and their ground sampling distance. Images of another
+    size than the head saw are a warning with the ratio, because a head does not recognise things at another scale.
     """
 
     strides = (4, 8, 16, 32)
@@ -37,9 +42,11 @@ class Ensemble(nn.Module):
         sources: Sequence[Sequence[Sequence[str]]] | None,
         composer: Composer,
         dates: int = 1,
+        imagery: Imagery | None = None,
     ) -> None:
         super().__init__()
         self.dates = dates
+        self.imagery = imagery
         self.encoders = nn.ModuleList(encoders)
         self.specialists = list(cards)
         self.names = list(names)
@@ -50,7 +57,7 @@ class Ensemble(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Ensemble:
-        """Stays as it is: specialists are frozen, and nothing else here learns."""
+        """Changes nothing: specialists are frozen, and nothing else here learns."""
         return super().train(False)
 
     @property
@@ -58,8 +65,7 @@ class Ensemble(nn.Module):
         """Channels of the four maps."""
         bands = sorted({band for sources in self.needs() for source in sources for band in source})
         with torch.no_grad():
-            images = torch.zeros(1, *([self.dates] if self.dates > 1 else []), len(bands), 32, 32)
-            return [map.shape[1] for map in self(images, bands)]
+            return [self.dates * map.shape[1] for map in self.each(torch.zeros(1, len(bands), 32, 32), bands)]
 
     def needs(self) -> list[list[list[str]]]:
         """For each encoder and each of its inputs, the bands of an image that feed it."""
@@ -68,7 +74,7 @@ class Ensemble(nn.Module):
         return [[[entry.band] for entry in entries] for entries in self.normalisations]
 
     def selection(self) -> dict[str, float]:
-        """What each encoder's maps are multiplied by, by name; an encoder that is fed in two ways has a number at its end."""
+        """What each encoder's maps are multiplied by, by name; an encoder that is fed in two ways has a number in its name."""
         weights = self.composer.gates(len(self.names)).tolist()
         unique = [name if self.names.count(name) == 1 else f"{name}:{at}" for at, name in enumerate(self.names)]
         return dict(zip(unique, weights, strict=True))
@@ -98,6 +104,9 @@ class Ensemble(nn.Module):
             )
         if images.shape[-2] % 32 or images.shape[-1] % 32:
             raise ReleaseError(f"height and width must be multiples of 32, found {images.shape[-2]}x{images.shape[-1]}")
+        unlike = self.imagery and self.imagery.difference(int(images.shape[-2]), int(images.shape[-1]))
+        if unlike:
+            warnings.warn(unlike, stacklevel=2)
         if self.dates > 1:
             maps = self.each(images.flatten(0, 1), bands)
             # Both dates' channels side by side.
@@ -116,9 +125,9 @@ def open_release(
 ) -> Ensemble:
     """Opens the release in the folder ``path``.
 
-    Without ``head``, the maps of all (or the named) specialists are normalised at each position and concatenated. With the folder of
-    a head that ``eosfed-trainer fit`` has trained, they are selected and fused as it has learned. ``verify`` checks every file
-    against its digest. Raises :class:`eosfed.ReleaseError`.
+    Without ``head``, the maps of all (or the named) specialists are normalised at each position and concatenated. With the
+    folder of a head that ``eosfed-trainer fit`` has trained, they are selected and fused as the head learned. ``verify``
+    checks every file against its digest. Raises :class:`eosfed.ReleaseError`.
     """
     folder = Path(path)
     _, cards = read_manifest(folder)
@@ -166,4 +175,5 @@ def _with_head(folder: Path, cards: Sequence[Card], head: Path, verify: bool) ->
         [entry["sources"] for entry in raw["encoders"]],
         composer,
         dates=2 if raw["task"] == "change_detection" else 1,
+        imagery=Imagery.parse(raw, path),
     )

@@ -204,12 +204,12 @@ fn the_tile_size_and_the_ground_sampling_distance_of_samples_are_known() {
     let imagery = all(&dataset.unwrap(), Split::Train).imagery;
     assert_eq!((imagery.tile, imagery.ground_sampling_distance), (Some([16, 16]), None));
     let path = folder.path().join("image.tif");
-    let image = crate::raster::read_raster(&path, &Limits::default()).unwrap();
-    let reference = crate::geotiff::GeoReference {
+    let image = crate::read::read_raster(&path, &Limits::default()).unwrap();
+    let reference = crate::georeference::GeoReference {
         pixel_scale: vec![30.0, 30.0, 0.0],
         tie_point: vec![0.0, 0.0, 0.0, 600_000.0, 4_000_000.0, 0.0],
         keys: vec![1, 1, 0, 2, 1024, 0, 1, 1, 3076, 0, 1, 9001],
-        ..crate::geotiff::GeoReference::default()
+        ..crate::georeference::GeoReference::default()
     };
     write_geotiff(&path, &Raster { reference: Some(reference), ..image }).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();

@@ -54,6 +54,14 @@ pub(super) fn counts_from_centres(reference: &GeoReference) -> bool {
     entries(reference).any(|(key, value)| key == RASTER_TYPE && value == Value::Code(PIXEL_IS_POINT))
 }
 
+/// The code of a key, if it has one.
+pub(super) fn code(reference: &GeoReference, wanted: u16) -> Option<u16> {
+    entries(reference).find_map(|(key, value)| match value {
+        Value::Code(code) if key == wanted => Some(code),
+        _ => None,
+    })
+}
+
 /// Keys with their values; a key that points outside the parameters is left out.
 fn entries(reference: &GeoReference) -> impl Iterator<Item = (u16, Value)> {
     let keys = reference.keys.get(4..).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Where on Earth a raster lies, and whether several rasters lie on one grid.
 
+mod distance;
 mod grid;
 mod keys;
 

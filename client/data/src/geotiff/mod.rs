@@ -1,7 +1,6 @@
 //! GeoTIFF in and out: any number of bands, integers and floats, strips and tiles, interleaved or
 //! planar, with the georeference carried through as the tags that hold it.
 
-mod distance;
 mod header;
 mod map;
 mod reader;

@@ -44,7 +44,6 @@ impl Orientation {
     }
 
     /// Images or labels of samples in this orientation. Labels of whole images have none.
-    #[must_use]
     pub fn apply(self, tensor: &Tensor) -> Tensor {
         if tensor.dim() < 3 {
             return tensor.shallow_clone();

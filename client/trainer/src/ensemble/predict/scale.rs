@@ -91,7 +91,7 @@ fn causes(scale: &Scale, head: &HeadFile, windows: &Windows, distance: Option<f6
     let distance = scale
         .ground_sampling_distance_ratio
         .filter(|ratio| is_off(*ratio))
-        .and(distance.zip(head.imagery.ground_sampling_distance))
+        .and_then(|_| distance.zip(head.imagery.ground_sampling_distance))
         .map(|(scene, learned)| {
             format!(
                 "pixels of the scene are {scene:.1} m apart, those of the training were {learned:.1} m apart"

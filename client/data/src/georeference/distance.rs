@@ -1,6 +1,6 @@
 //! The ground sampling distance of a raster: metres on the ground from one pixel to the next.
 
-use super::GeoReference;
+use super::{GeoReference, keys};
 
 /// Metres in a degree of latitude, and in a degree of longitude at the equator.
 const DEGREE: f64 = 111_320.0;
@@ -14,7 +14,7 @@ const PROJECTED_SYSTEM: u16 = 3072;
 const LINEAR_UNITS: u16 = 3076;
 const PROJECTED: u16 = 1;
 const GEOGRAPHIC: u16 = 2;
-const DEGREES: u16 = 9102;
+const DEGREES: [u16; 2] = [9102, 9122];
 const WEB_MERCATOR: u16 = 3857;
 
 impl GeoReference {
@@ -22,37 +22,21 @@ impl GeoReference {
     /// the file does not say the units of its coordinates.
     #[must_use]
     pub fn ground_sampling_distance(&self) -> Option<f64> {
-        let side = self.pixel_area()?.sqrt();
-        let metres = match self.key(MODEL_TYPE)? {
-            PROJECTED => side * self.metres_per_unit()? * self.projection_scale(),
-            GEOGRAPHIC if self.key(ANGULAR_UNITS).is_none_or(|units| units == DEGREES) => {
+        let [a, b, _, d, e, y] = self.geotransform()?;
+        let side = (a * e - b * d).abs().sqrt();
+        let metres = match keys::code(self, MODEL_TYPE)? {
+            PROJECTED => side * self.metres_per_unit()? * self.projection_scale(y),
+            GEOGRAPHIC if keys::code(self, ANGULAR_UNITS).is_none_or(|units| DEGREES.contains(&units)) => {
                 // A degree of longitude shrinks with the latitude, one of latitude does not.
-                side * DEGREE * self.origin()?[1].to_radians().cos().sqrt()
+                side * DEGREE * y.to_radians().cos().abs().sqrt()
             }
             _ => return None,
         };
         (metres.is_finite() && metres > 0.0).then_some(metres)
     }
 
-    /// Area of a pixel in units of the coordinates.
-    fn pixel_area(&self) -> Option<f64> {
-        match (&self.transformation[..], &self.pixel_scale[..]) {
-            ([a, b, _, _, e, f, ..], _) => Some((a * f - b * e).abs()),
-            (_, [x, y, ..]) => Some((x * y).abs()),
-            _ => None,
-        }
-    }
-
-    /// Coordinates of a corner: x and y, or longitude and latitude.
-    fn origin(&self) -> Option<[f64; 2]> {
-        match (&self.transformation[..], &self.tie_point[..]) {
-            ([_, _, _, x, _, _, _, y, ..], _) | (_, [_, _, _, x, y, ..]) => Some([*x, *y]),
-            _ => None,
-        }
-    }
-
     fn metres_per_unit(&self) -> Option<f64> {
-        match self.key(LINEAR_UNITS)? {
+        match keys::code(self, LINEAR_UNITS)? {
             9001 => Some(1.0),
             9002 => Some(0.3048),
             9003 => Some(1200.0 / 3937.0),
@@ -63,17 +47,11 @@ impl GeoReference {
 
     /// Web Mercator stretches by the reciprocal of the latitude's cosine; other projections in use
     /// are true to within a few parts in a thousand.
-    fn projection_scale(&self) -> f64 {
-        match (self.key(PROJECTED_SYSTEM), self.origin()) {
-            (Some(WEB_MERCATOR), Some([_, y])) => 1.0 / (y / MERCATOR_RADIUS).cosh(),
+    fn projection_scale(&self, y: f64) -> f64 {
+        match keys::code(self, PROJECTED_SYSTEM) {
+            Some(WEB_MERCATOR) => 1.0 / (y / MERCATOR_RADIUS).cosh(),
             _ => 1.0,
         }
-    }
-
-    /// The short value of a key, if it is stored in the directory itself.
-    fn key(&self, wanted: u16) -> Option<u16> {
-        let entries = self.keys.get(4..)?.chunks_exact(4);
-        entries.filter(|entry| entry[0] == wanted && entry[1] == 0).map(|entry| entry[3]).next()
     }
 }
 
