@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls the library, prints.
 
 mod baseline;
+mod device;
 mod ensemble;
 mod predict;
 mod train;
@@ -55,7 +56,7 @@ enum Command {
     /// Look into a release: how it takes your bands, and what each of its specialists brings.
     #[command(subcommand, arg_required_else_help = true)]
     Ensemble(ensemble::EnsembleCommand),
-    /// Say which device would be used, and why.
+    /// Say which device would be used and why, and what is known of CUDA on this machine.
     Device {
         /// Where to compute.
         #[arg(long, value_enum, default_value_t)]
@@ -105,7 +106,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Predict(arguments) => predict::predict(&arguments),
         Command::Features(arguments) => predict::features(&arguments),
         Command::Ensemble(command) => ensemble::look_into(&command),
-        Command::Device { device } => explain_device(device.into()),
+        Command::Device { device } => device::explain(device.into()),
     };
     match result {
         Ok(code) => code,
@@ -114,13 +115,6 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(exit_code::FAILED as u8)
         }
     }
-}
-
-fn explain_device(choice: DeviceChoice) -> anyhow::Result<ExitCode> {
-    let cuda = tch::Cuda::is_available();
-    let (device, why) = eosfed_trainer::device::choose(choice, cuda)?;
-    outln!("{}: {why}", eosfed_trainer::device::name(device));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A flag that SIGTERM and SIGINT raise.

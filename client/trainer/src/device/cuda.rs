@@ -1,0 +1,210 @@
+//! Opens libtorch's CUDA part, which is a library of its own, when it is there.
+//!
+//! The trainer uses no symbol of `libtorch_cuda.so`, so it is not linked against it, and one binary
+//! serves machines with and without it. The library registers itself with libtorch while it is
+//! loaded. libtorch looks for it once, when CUDA is first asked for, and remembers the answer. So the
+//! library is opened before the first tensor is made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use tch::Cuda;
+
+use super::Driver;
+
+const LIBRARY: &str = "libtorch_cuda.so";
+/// The library that lies beside it and is linked.
+const LINKED: &str = "libtorch_cpu.so";
+
+/// CUDA can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CudaReady {
+    /// The library that was opened; without a folder, if the loader found it.
+    pub library: PathBuf,
+    /// Devices that libtorch sees, at least 1.
+    pub devices: u32,
+}
+
+/// Why CUDA cannot be used, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CudaProblem {
+    /// The library is not there.
+    #[error(
+        "libtorch's CUDA part was not found (looked at {tried}); put the `libtorch_cuda.so` of the same libtorch, \
+         and what it needs, beside `libtorch_cpu.so` or on LD_LIBRARY_PATH"
+    )]
+    NotFound {
+        /// Where it was looked for.
+        tried: String,
+    },
+    /// The library is there and cannot be loaded.
+    #[error("libtorch's CUDA part cannot be loaded: {reason} (of {path}); it must be of the libtorch in use")]
+    Refused {
+        /// The file, or its name if the loader found it.
+        path: String,
+        /// What the loader says.
+        reason: String,
+    },
+    /// The library is loaded; there is no driver.
+    #[error(
+        "libtorch's CUDA part is loaded ({library}), but NVIDIA's driver is not there; install it, or give the \
+         container access to it"
+    )]
+    NoDriver {
+        /// The library.
+        library: String,
+    },
+    /// The library and a driver are there, yet no device.
+    #[error(
+        "libtorch's CUDA part is loaded ({library}) and there is a driver ({driver}), but libtorch sees no device; \
+         CUDA_VISIBLE_DEVICES is {visible}; `nvidia-smi` says whether a device is there and which CUDA the driver can do"
+    )]
+    NoDevice {
+        /// The library.
+        library: String,
+        /// The driver.
+        driver: String,
+        /// What the variable says.
+        visible: String,
+    },
+}
+
+/// Opens the library the first time it is called, and says whether CUDA can be used.
+///
+/// # Errors
+/// The reason why it cannot.
+pub fn cuda() -> Result<&'static CudaReady, &'static CudaProblem> {
+    static STATE: OnceLock<Result<CudaReady, CudaProblem>> = OnceLock::new();
+    STATE.get_or_init(look).as_ref()
+}
+
+fn look() -> Result<CudaReady, CudaProblem> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let library = open_one_of(&candidates(linked_folder(&maps)))?;
+    let devices = if Cuda::is_available() { u32::try_from(Cuda::device_count()).unwrap_or(0) } else { 0 };
+    if devices > 0 {
+        return Ok(CudaReady { library, devices });
+    }
+    Err(without_device(&library, Driver::read(), std::env::var("CUDA_VISIBLE_DEVICES").ok()))
+}
+
+/// The folder from which libtorch was loaded, by the lines of `/proc/self/maps`.
+fn linked_folder(maps: &str) -> Option<PathBuf> {
+    // A line's sixth column, the path, is the only one with a slash, and may hold spaces.
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let mut linked = paths.filter(|path| path.file_name().is_some_and(|name| name == LINKED));
+    linked.next()?.parent().map(Path::to_owned)
+}
+
+/// Beside the libtorch in use, then wherever the loader looks.
+fn candidates(folder: Option<PathBuf>) -> Vec<PathBuf> {
+    folder.map(|folder| folder.join(LIBRARY)).into_iter().chain([PathBuf::from(LIBRARY)]).collect()
+}
+
+/// Opens the first that is there and leaves it open until the process ends.
+fn open_one_of(candidates: &[PathBuf]) -> Result<PathBuf, CudaProblem> {
+    for path in candidates {
+        let by_loader = path.components().count() == 1;
+        if !by_loader && !path.exists() {
+            continue;
+        }
+        match open(path) {
+            Ok(()) => return Ok(path.clone()),
+            // The loader names the library itself if that is not there, else what it needs.
+            Err(reason) if by_loader && reason.starts_with(LIBRARY) && reason.contains("No such file") => {}
+            Err(reason) => return Err(CudaProblem::Refused { path: path.display().to_string(), reason }),
+        }
+    }
+    let tried: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
+    Err(CudaProblem::NotFound { tried: tried.join(", ") })
+}
+
+/// Loads a library with all its symbols resolved, visible to libraries loaded later.
+fn open(path: &Path) -> Result<(), String> {
+    // Sound as far as loading any library is: what runs is its own initialisation, as if it had been
+    // linked. No symbol is looked up here, and it is never unloaded.
+    #[allow(unsafe_code)]
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
+    match library {
+        Ok(library) => {
+            std::mem::forget(library);
+            Ok(())
+        }
+        Err(error) => {
+            Err(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
+        }
+    }
+}
+
+/// Why libtorch sees no device although the library is loaded.
+fn without_device(library: &Path, driver: Driver, visible: Option<String>) -> CudaProblem {
+    let library = library.display().to_string();
+    match driver.version {
+        Some(driver) => {
+            let visible = visible.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
+            CudaProblem::NoDevice { library, driver, visible }
+        }
+        None => CudaProblem::NoDriver { library },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtorch_is_found_where_this_process_has_loaded_it() {
+        let maps = "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libc.so.6\n7f02-7f03 r--p 00000000 00:00 0 \n\
+                    7f04-7f05 r-xp 00000000 08:01 2 /opt/my torch/lib/libtorch_cpu.so\n";
+        assert_eq!(linked_folder(maps), Some("/opt/my torch/lib".into()));
+        assert_eq!(linked_folder("7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libtorch_cpu.so.bak"), None);
+        let _ = tch::get_num_threads();
+        let folder = linked_folder(&fs::read_to_string("/proc/self/maps").unwrap()).unwrap();
+        assert!(folder.join(LINKED).exists(), "{}", folder.display());
+    }
+
+    #[test]
+    fn a_library_is_looked_for_opened_or_refused_by_its_own_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(LIBRARY);
+        let nowhere = open_one_of(&candidates(Some(folder.path().to_owned())));
+        let tried = format!("{}, {LIBRARY}", path.display());
+        assert_eq!(nowhere, Err(CudaProblem::NotFound { tried }));
+
+        fs::write(&path, "not a library").unwrap();
+        let Err(CudaProblem::Refused { reason, .. }) = open_one_of(std::slice::from_ref(&path)) else {
+            panic!("a text file was opened")
+        };
+        assert!(reason.contains("too short") || reason.contains("ELF"), "{reason}");
+
+        // Any library will do: here one of libtorch's own.
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(linked_folder(&maps).unwrap().join("libc10.so"), &path).unwrap();
+        assert_eq!(open_one_of(std::slice::from_ref(&path)), Ok(path));
+    }
+
+    #[test]
+    fn a_missing_driver_is_told_from_a_hidden_device() {
+        let library = Path::new("/lt/libtorch_cuda.so");
+        let none = without_device(library, Driver::default(), Some("0".to_owned())).to_string();
+        assert!(none.contains("driver is not there"), "{none}");
+        let driver = || Driver { version: Some("580.1".to_owned()), gpus: Vec::new() };
+        let hidden = without_device(library, driver(), Some(String::new())).to_string();
+        assert!(hidden.contains("580.1") && hidden.contains("CUDA_VISIBLE_DEVICES is ``"), "{hidden}");
+        assert!(without_device(library, driver(), None).to_string().contains("is not set"));
+    }
+
+    #[test]
+    fn this_machine_has_cuda_or_says_why_not() {
+        match cuda() {
+            Ok(ready) => assert!(ready.devices > 0 && Cuda::is_available()),
+            Err(problem) => {
+                assert!(!Cuda::is_available());
+                assert!(problem.to_string().contains(LIBRARY), "{problem}");
+            }
+        }
+    }
+}

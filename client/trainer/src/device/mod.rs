@@ -1,0 +1,84 @@
+//! Where to compute: CUDA when it can be used, else the processor. The choice is a pure function.
+
+mod cuda;
+mod driver;
+
+use eosfed_common::task::DeviceChoice;
+use tch::Device;
+
+pub use cuda::{CudaProblem, CudaReady, cuda};
+pub use driver::Driver;
+
+/// CUDA was asked for and cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("device `cuda` was asked for, but {0}; or use `auto` or `cpu`")]
+pub struct NoCuda(pub CudaProblem);
+
+/// Chooses the device and says why.
+///
+/// # Errors
+/// If CUDA is demanded and cannot be used.
+pub fn choose(
+    choice: DeviceChoice,
+    cuda: Result<&CudaReady, &CudaProblem>,
+) -> Result<(Device, String), NoCuda> {
+    match (choice, cuda) {
+        (DeviceChoice::Cpu, _) => Ok((Device::Cpu, "the processor was asked for".to_owned())),
+        (DeviceChoice::Auto, Ok(_)) => Ok((Device::Cuda(0), "libtorch finds a CUDA device".to_owned())),
+        (DeviceChoice::Auto, Err(problem)) => Ok((Device::Cpu, problem.to_string())),
+        (DeviceChoice::Cuda, Ok(_)) => Ok((Device::Cuda(0), "CUDA was asked for".to_owned())),
+        (DeviceChoice::Cuda, Err(problem)) => Err(NoCuda(problem.clone())),
+    }
+}
+
+/// Sets the number of threads and chooses the device on this machine. To be called before the first
+/// tensor is made: see [`cuda`].
+///
+/// # Errors
+/// As [`choose`].
+pub fn set_up(choice: DeviceChoice, threads: Option<u32>) -> Result<Device, NoCuda> {
+    let (device, why) = match choice {
+        // The library of CUDA is large: who asks for the processor does not wait for it.
+        DeviceChoice::Cpu => (Device::Cpu, "the processor was asked for".to_owned()),
+        DeviceChoice::Auto | DeviceChoice::Cuda => choose(choice, cuda())?,
+    };
+    if let Some(threads) = threads {
+        tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    }
+    tracing::info!(device = name(device), why, threads = tch::get_num_threads(), "device");
+    Ok(device)
+}
+
+/// The device's name in events: `cpu` or `cuda:0`.
+#[must_use]
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        Device::Cpu => "cpu".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choice_depends_on_the_wish_and_on_what_is_there() {
+        let ready = CudaReady { library: "libtorch_cuda.so".into(), devices: 1 };
+        let problem = CudaProblem::NotFound { tried: "/nowhere".to_owned() };
+        let chosen = |choice, cuda: bool| {
+            let cuda = if cuda { Ok(&ready) } else { Err(&problem) };
+            choose(choice, cuda).map(|(device, _)| device)
+        };
+        assert_eq!(chosen(DeviceChoice::Auto, true), Ok(Device::Cuda(0)));
+        assert_eq!(chosen(DeviceChoice::Auto, false), Ok(Device::Cpu));
+        assert_eq!(chosen(DeviceChoice::Cpu, true), Ok(Device::Cpu));
+        assert_eq!(chosen(DeviceChoice::Cuda, false), Err(NoCuda(problem.clone())));
+        assert_eq!(name(Device::Cuda(1)), "cuda:1");
+        // Why it is the processor is said in either case.
+        let error = chosen(DeviceChoice::Cuda, false).unwrap_err().to_string();
+        let (_, why) = choose(DeviceChoice::Auto, Err(&problem)).unwrap();
+        assert!(error.contains("/nowhere") && why.contains("/nowhere"), "{error} {why}");
+    }
+}
