@@ -3,6 +3,7 @@
 mod baseline;
 mod device;
 mod ensemble;
+mod memory;
 mod predict;
 mod train;
 
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use eosfed_common::outln;
 use eosfed_common::stdout::print_error;
 use eosfed_common::task::{DeviceChoice, exit_code};
 use eosfed_common::telemetry::{self, LogFormat};
@@ -97,7 +97,8 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(code as u8);
         }
     };
-    let result = match cli.command {
+    memory::install();
+    let result = memory::contained(|| match cli.command {
         Command::Train { task, pretty } => train::train(&task, pretty),
         Command::Evaluate { task } => train::evaluate(&task),
         Command::Fit(arguments) => ensemble::fit(&arguments),
@@ -107,8 +108,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Features(arguments) => predict::features(&arguments),
         Command::Ensemble(command) => ensemble::look_into(&command),
         Command::Device { device } => device::explain(device.into()),
-    };
-    match result {
+    });
+    match result.unwrap_or_else(|error| Err(error.into())) {
         Ok(code) => code,
         Err(error) => {
             print_error(format_args!("{error:#}"));

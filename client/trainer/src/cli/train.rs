@@ -13,6 +13,7 @@ use eosfed_trainer::train::{TrainError, run};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 
+use super::memory::contained;
 use super::{raised, stop_flag};
 
 /// Reads a task file. If it is not a task, says so to the daemon with a `failed` event and to people
@@ -35,14 +36,15 @@ pub(super) fn evaluate(path: &Path) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit_code::USAGE as u8));
     };
     // Nothing is lost when it is stopped: the default of SIGTERM will do.
-    match eosfed_trainer::train::evaluate(&task, &mut |event| print(&event)) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) => {
-            tracing::error!(%error, "the evaluation failed");
-            print(&TrainerEvent::Failed { reason: error.to_string() });
-            Ok(ExitCode::from(exit_code::FAILED as u8))
-        }
-    }
+    let work = || eosfed_trainer::train::evaluate(&task, &mut |event| print(&event));
+    let reason = match contained(work) {
+        Ok(Ok(())) => return Ok(ExitCode::SUCCESS),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(error = reason, "the evaluation failed");
+    print(&TrainerEvent::Failed { reason });
+    Ok(ExitCode::from(exit_code::FAILED as u8))
 }
 
 pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
@@ -57,20 +59,21 @@ pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit_code::FAILED as u8));
     }
     let stopped = || raised(&flag);
-    let result = match &task.trainee {
+    let result = contained(|| match &task.trainee {
         Trainee::Specialist(model) => run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from),
         Trainee::Head(over) => train_head(&task, &over.head, &mut emit, &stopped),
-    };
-    let code = match result {
-        Ok(()) => exit_code::DONE,
-        Err(EnsembleError::Train(TrainError::Cancelled(_))) => exit_code::CANCELLED,
-        Err(error) => {
-            tracing::error!(%error, "training failed");
-            emit(TrainerEvent::Failed { reason: error.to_string() });
-            exit_code::FAILED
+    });
+    let reason = match result {
+        Ok(Ok(())) => return Ok(ExitCode::SUCCESS),
+        Ok(Err(EnsembleError::Train(TrainError::Cancelled(_)))) => {
+            return Ok(ExitCode::from(exit_code::CANCELLED as u8));
         }
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
     };
-    Ok(ExitCode::from(code as u8))
+    tracing::error!(error = reason, "training failed");
+    emit(TrainerEvent::Failed { reason });
+    Ok(ExitCode::from(exit_code::FAILED as u8))
 }
 
 fn print(event: &TrainerEvent) {
