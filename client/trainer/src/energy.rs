@@ -1,11 +1,13 @@
 //! Energy of a training run: the processor's own counter where it may be read, else an estimate from
-//! processor time. GPU energy is not counted yet.
+//! processor time. What a GPU spends is not counted yet, so nothing is known of a run on one: the
+//! processor's part alone would be a tenth of the whole.
 
 use std::path::Path;
 
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use nix::sys::resource::{UsageWho, getrusage};
+use tch::Device;
 
 const COUNTER: &str = "/sys/class/powercap/intel-rapl:0/energy_uj";
 /// Assumed power of one busy core with its share of memory, in watts.
@@ -17,18 +19,28 @@ const JOULES_PER_KWH: f64 = 3.6e6;
 pub struct Meter {
     counter: Option<u64>,
     processor_seconds: f64,
+    device: Device,
 }
 
 impl Meter {
     /// Starts measuring.
     #[must_use]
     pub fn start() -> Self {
-        Self { counter: counter(), processor_seconds: processor_seconds() }
+        Self { counter: counter(), processor_seconds: processor_seconds(), device: Device::Cpu }
+    }
+
+    /// The same once it is known where to compute.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// What was spent since the start.
     #[must_use]
     pub fn spent(&self) -> Energy {
+        if self.device != Device::Cpu {
+            return Energy::default();
+        }
         between(self.counter, counter(), processor_seconds() - self.processor_seconds)
     }
 }
@@ -59,6 +71,13 @@ fn processor_seconds() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_run_on_a_gpu_nothing_is_claimed() {
+        let spent = Meter::start().on(Device::Cuda(0)).spent();
+        assert_eq!(spent, Energy::default());
+        assert_ne!(Meter::start().on(Device::Cpu).spent().source, EnergySource::Unavailable);
+    }
 
     #[test]
     fn the_counter_wins_unless_it_has_wrapped() {

@@ -35,6 +35,7 @@ pub fn train_head(
 ) -> Result<(), EnsembleError> {
     let meter = energy::Meter::start();
     let device = device::set_up(task.device, task.threads).map_err(crate::train::TrainError::from)?;
+    let meter = meter.on(device);
     let Some(folder) = &task.release else {
         return Err(EnsembleError::file(&task.output, "a task for a head must say where its `release` is"));
     };

@@ -27,6 +27,7 @@ const BATCH: usize = 16;
 pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Result<(), TrainError> {
     let meter = energy::Meter::start();
     let device = device::set_up(task.device, task.threads)?;
+    let meter = meter.on(device);
     let model = &task.model;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;

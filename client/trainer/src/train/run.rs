@@ -80,6 +80,7 @@ pub fn run(
 ) -> Result<(), TrainError> {
     let meter = energy::Meter::start();
     let device = device::set_up(task.device, task.threads)?;
+    let meter = meter.on(device);
     let Data { training, validation, normalisation, warnings } = load(task, model, device)?;
     let signature = signature(model);
     let (initial, file) = initial(task, model, &signature)?;
