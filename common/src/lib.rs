@@ -14,6 +14,7 @@ pub mod files;
 pub mod finite;
 pub mod head;
 pub mod ids;
+pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod refusal;

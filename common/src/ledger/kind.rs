@@ -1,0 +1,264 @@
+//! What can happen. Names and members are the schema of `eosfed audit export`; rounds are counted from 0
+//! and attempts from 1, as in `eosfed job show --output json`.
+
+use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
+
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::ids::{JobId, ReleaseNumber};
+use crate::refusal::Reason;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum EventKind {
+    /// The ledger begins. What was in the store before is counted here.
+    LedgerOpened {
+        /// The schema of the store.
+        schema: u32,
+        /// The schema that the store was migrated from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrated_from: Option<u32>,
+        /// Institutions.
+        institutions: u64,
+        /// Jobs.
+        jobs: u64,
+        /// Versions of specialists.
+        specialists: u64,
+        /// Releases.
+        releases: u64,
+    },
+    /// The coordinator was started; leases and deadlines were extended.
+    CoordinatorStarted {
+        /// Its version.
+        version: String,
+    },
+    /// A record did not read back and was set apart.
+    RecordQuarantined {
+        /// Its tree and key.
+        record: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An institution was invited.
+    InstitutionInvited {
+        /// When the invitation expires.
+        expires_at: Timestamp,
+    },
+    /// An institution has redeemed its invitation.
+    InstitutionEnrolled {
+        /// Digest of its certificate signing request.
+        request: Digest,
+    },
+    /// A certificate was renewed.
+    CertificateRenewed {
+        /// When the new one expires.
+        expires_at: Timestamp,
+    },
+    /// A plan was submitted as a job.
+    JobSubmitted {
+        /// The name of the plan.
+        name: String,
+    },
+    /// A job was started from a round of another.
+    JobForked {
+        /// The other job.
+        origin: JobId,
+        /// Index of its round.
+        round: u32,
+    },
+    /// A job was paused.
+    JobPaused {
+        /// Why.
+        reason: String,
+    },
+    /// A paused job was resumed.
+    JobResumed,
+    /// A job was cancelled.
+    JobCancelled,
+    /// A job has made what it was to make.
+    JobFinished,
+    /// An institution was asked again that had refused, failed or been rejected.
+    InstitutionRetried {
+        /// Index of the round.
+        round: u32,
+    },
+    /// A round was opened, or another attempt at it.
+    RoundOpened {
+        /// Index of the round.
+        round: u32,
+        /// The attempt.
+        attempt: u32,
+        /// When it ends at the latest.
+        deadline: Timestamp,
+    },
+    /// A round was closed.
+    RoundClosed {
+        /// Index of the round.
+        round: u32,
+        /// The attempt.
+        attempt: u32,
+        /// Whether enough was submitted.
+        complete: bool,
+        /// How many answers count.
+        submitted: u32,
+    },
+    /// An institution has accepted an assignment.
+    AssignmentAccepted {
+        /// Index of the round.
+        round: u32,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// An institution has refused an assignment.
+    AssignmentRefused {
+        /// Index of the round.
+        round: u32,
+        /// The reason's code.
+        #[serde(with = "code")]
+        reason: Reason,
+        /// Its words.
+        message: String,
+    },
+    /// A lease expired. The work is offered again, or the institution has failed.
+    LeaseExpired {
+        /// Index of the round.
+        round: u32,
+        /// How many of its leases have expired in this round.
+        expiries: u32,
+        /// Whether it has failed by that.
+        failed: bool,
+    },
+    /// An institution has reported that the work failed there.
+    FailureReported {
+        /// Index of the round.
+        round: u32,
+        /// Its words.
+        message: String,
+    },
+    /// An update was admitted and counts.
+    UpdateSubmitted {
+        /// Index of the round.
+        round: u32,
+        /// Its weights.
+        weights: Digest,
+        /// Samples that it has learned from.
+        samples: u64,
+    },
+    /// Admission has refused an update.
+    UpdateRejected {
+        /// Index of the round.
+        round: u32,
+        /// Its weights.
+        weights: Digest,
+        /// The reason's code.
+        #[serde(with = "code")]
+        reason: Reason,
+        /// What was found.
+        message: String,
+    },
+    /// An update that was admitted was excluded from its round.
+    UpdateExcluded {
+        /// Index of the round.
+        round: u32,
+        /// Its weights.
+        weights: Digest,
+        /// What was found.
+        message: String,
+    },
+    /// Statistics were admitted and count.
+    StatisticsSubmitted {
+        /// Index of the round.
+        round: u32,
+    },
+    /// Scores were admitted and count.
+    EvaluationSubmitted {
+        /// Index of the round.
+        round: u32,
+        /// Samples scored.
+        samples: u64,
+    },
+    /// The first global model was written.
+    ModelInitialised {
+        /// Its weights.
+        weights: Digest,
+    },
+    /// The updates of a round were aggregated.
+    RoundAggregated {
+        /// Index of the round.
+        round: u32,
+        /// The new global model.
+        weights: Digest,
+    },
+    /// A specialist was frozen.
+    SpecialistFrozen {
+        /// Its name and version, as `NAME@VERSION`.
+        specialist: String,
+        /// Its weights.
+        weights: Digest,
+    },
+    /// A head was trained.
+    HeadTrained {
+        /// Its weights.
+        weights: Digest,
+    },
+    /// A release was created.
+    ReleaseCreated {
+        /// Its number.
+        release: ReleaseNumber,
+        /// How many specialists it has.
+        specialists: u64,
+    },
+    /// A snapshot for a backup was taken.
+    SnapshotTaken {
+        /// Blobs in it.
+        blobs: u64,
+    },
+    /// Blobs that nothing refers to any more were removed.
+    BlobsRemoved {
+        /// How many.
+        blobs: u64,
+    },
+    /// A person's call was refused.
+    Refused {
+        /// The call.
+        action: String,
+        /// The reason's code.
+        #[serde(with = "code")]
+        reason: Reason,
+        /// Why, cut to a bounded length.
+        message: String,
+    },
+    /// Calls were refused without an event of their own: there were too many of them.
+    RefusalsOmitted {
+        /// How many.
+        refusals: u64,
+    },
+}
+
+/// A reason as its code, which stays the same in all versions.
+mod code {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::refusal::Reason;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(reason: &Reason, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(reason.code())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Reason, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl EventKind {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.as_ref()
+    }
+}

@@ -1,0 +1,198 @@
+//! The ledger: who did what, and when. One event for each change that the coordinator has accepted, and
+//! for what it refused to people, in the order in which they were committed.
+//!
+//! Events are chained. The hash of an event is the SHA-256 of its canonical JSON without the member
+//! `hash`; the member `previous` holds the hash of the event before it. Canonical JSON is that of
+//! RFC 8785: members in the order of their names, no white space, no escapes but those that JSON demands.
+//! Events hold no floats and no number above 2^53, so this Python verifies a line of an export:
+//!
+//! ```python
+//! event = json.loads(line)
+//! found = event.pop("hash")
+//! text = json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+//! assert found == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+//! ```
+//!
+//! The chain shows every later change but one: whoever can write the store can drop the last events, or
+//! make the whole chain anew. So note the newest event elsewhere now and then (`eosfed audit verify`
+//! prints it), and compare.
+
+mod kind;
+mod verify;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::digest::Digest;
+use crate::ids::{InstitutionName, JobId};
+
+pub use kind::EventKind;
+pub use verify::{Broken, Mark, Verified, Verifier};
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Actor {
+    /// An operator.
+    Operator(InstitutionName),
+    /// A user of releases.
+    Reader(InstitutionName),
+    /// An institution.
+    Institution(InstitutionName),
+    /// The coordinator itself: what follows from time, or from what others did.
+    Coordinator,
+}
+
+/// The text is not an actor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is not an actor: use `coordinator`, `operator:NAME`, `institution:NAME` or `reader:NAME`",
+    .0.escape_debug()
+)]
+pub struct InvalidActor(String);
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(name) => f.pad(&format!("operator:{name}")),
+            Self::Reader(name) => f.pad(&format!("reader:{name}")),
+            Self::Institution(name) => f.pad(&format!("institution:{name}")),
+            Self::Coordinator => f.pad("coordinator"),
+        }
+    }
+}
+
+impl FromStr for Actor {
+    type Err = InvalidActor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidActor> {
+        if text == "coordinator" {
+            return Ok(Self::Coordinator);
+        }
+        let invalid = || InvalidActor(text.chars().take(80).collect());
+        let (role, name) = text.split_once(':').ok_or_else(invalid)?;
+        let name = name.parse().map_err(|_| invalid())?;
+        match role {
+            "operator" => Ok(Self::Operator(name)),
+            "reader" => Ok(Self::Reader(name)),
+            "institution" => Ok(Self::Institution(name)),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl TryFrom<String> for Actor {
+    type Error = InvalidActor;
+
+    fn try_from(text: String) -> Result<Self, InvalidActor> {
+        text.parse()
+    }
+}
+
+impl From<Actor> for String {
+    fn from(actor: Actor) -> Self {
+        actor.to_string()
+    }
+}
+
+/// What happened, before it has its place in the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who did it.
+    pub actor: Actor,
+    /// The job that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The institution that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub institution: Option<InstitutionName>,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl Entry {
+    /// Something that is about no job and no institution.
+    #[must_use]
+    pub const fn new(actor: Actor, kind: EventKind) -> Self {
+        Self { actor, job: None, institution: None, kind }
+    }
+
+    /// About this job.
+    #[must_use]
+    pub fn of(self, job: &JobId) -> Self {
+        Self { job: Some(job.clone()), ..self }
+    }
+
+    /// About this institution.
+    #[must_use]
+    pub fn at(self, institution: &InstitutionName) -> Self {
+        Self { institution: Some(institution.clone()), ..self }
+    }
+}
+
+/// One event of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place, from 0 without gaps.
+    pub sequence: u64,
+    /// When it was decided, by the coordinator's clock.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The hash of the event before it; absent in the first.
+    pub previous: Option<Digest>,
+    /// Its own hash.
+    pub hash: Digest,
+}
+
+impl Event {
+    /// The event that follows `last`, or the first of a ledger.
+    #[must_use]
+    pub fn follow(last: Option<Mark>, at: Timestamp, entry: Entry) -> Self {
+        let sequence = last.map_or(0, |last| last.sequence + 1);
+        let previous = last.map(|last| last.hash);
+        let mut event = Self { sequence, at, entry, previous, hash: Digest::of(b"") };
+        let mut value = event.value();
+        event.hash = hash_of(&mut value);
+        event
+    }
+
+    /// Its place and its hash: what the next event builds on.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark { sequence: self.sequence, hash: self.hash }
+    }
+
+    /// The event as a line of an export: canonical JSON, without the end of the line.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        canonical(&mut self.value())
+    }
+
+    fn value(&self) -> Value {
+        serde_json::to_value(self).expect("an event is plain data")
+    }
+}
+
+/// The hash of an event, of which only the member `hash` is not looked at.
+fn hash_of(event: &mut Value) -> Digest {
+    if let Some(members) = event.as_object_mut() {
+        members.remove("hash");
+    }
+    Digest::of(canonical(event).as_bytes())
+}
+
+/// JSON as RFC 8785 has it, of a value without floats.
+fn canonical(value: &mut Value) -> String {
+    value.sort_all_objects();
+    value.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Verifying a ledger from its lines alone, without knowing what kinds of events there are: as anybody
+//! can who holds an export.
+
+use serde_json::Value;
+
+use super::{canonical, hash_of};
+use crate::digest::Digest;
+
+/// An event's place and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Its place.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+/// The first place at which a chain is broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// A line is not what an export holds.
+    #[error("line {line} is not an event as it was exported: {reason}")]
+    Line {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Events are missing, or in another order.
+    #[error("event {found} follows event {last}; event {expected} is missing")]
+    Gap {
+        /// The event before the gap.
+        last: u64,
+        /// The event that should follow.
+        expected: u64,
+        /// The event that follows.
+        found: u64,
+    },
+    /// The first event names one before it.
+    #[error("event 0 names an event before it")]
+    Beginning,
+    /// An event does not build on the one before it.
+    #[error("event {sequence} does not follow from event {last}: one of the two was changed or replaced")]
+    Link {
+        /// The event.
+        sequence: u64,
+        /// The event before it.
+        last: u64,
+    },
+    /// An event is not what its hash says.
+    #[error("event {sequence} was changed: its hash is {expected}, its contents have {found}")]
+    Changed {
+        /// The event.
+        sequence: u64,
+        /// The hash that it states.
+        expected: Digest,
+        /// The hash of its contents.
+        found: Digest,
+    },
+    /// An event that was noted elsewhere has another hash, or is not there.
+    #[error("event {} was noted as {}, and is not in this ledger", .0.sequence, .0.hash)]
+    Rewritten(Mark),
+}
+
+/// What was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// How many events.
+    pub events: u64,
+    /// The first of them.
+    pub first: Option<u64>,
+    /// The newest of them.
+    pub head: Option<Mark>,
+}
+
+/// Takes the lines of a ledger in order.
+#[derive(Debug, Default)]
+pub struct Verifier {
+    done: Verified,
+    expected: Option<Mark>,
+    seen: bool,
+}
+
+impl Verifier {
+    /// A verifier that also wants to find an event that was noted elsewhere.
+    #[must_use]
+    pub fn expecting(noted: Option<Mark>) -> Self {
+        Self { expected: noted, ..Self::default() }
+    }
+
+    /// Takes the next line.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with how it follows from the one before.
+    pub fn line(&mut self, text: &str) -> Result<(), Broken> {
+        let line = self.done.events + 1;
+        let wrong = |reason: String| Broken::Line { line, reason };
+        let mut event: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        if canonical(&mut event) != text {
+            return Err(wrong("it is not canonical JSON".to_owned()));
+        }
+        let sequence = event.get("sequence").and_then(Value::as_u64);
+        let sequence = sequence.ok_or_else(|| wrong("it has no `sequence`".to_owned()))?;
+        let stated = digest(&event, "hash").ok_or_else(|| wrong("it has no `hash`".to_owned()))?;
+        self.link(sequence, digest(&event, "previous"))?;
+        let found = hash_of(&mut event);
+        if found != stated {
+            return Err(Broken::Changed { sequence, expected: stated, found });
+        }
+        let mark = Mark { sequence, hash: stated };
+        self.seen |= self.expected == Some(mark);
+        self.done.first.get_or_insert(sequence);
+        self.done = Verified { events: line, head: Some(mark), ..self.done };
+        Ok(())
+    }
+
+    fn link(&self, sequence: u64, previous: Option<Digest>) -> Result<(), Broken> {
+        let Some(last) = self.done.head else {
+            return if sequence == 0 && previous.is_some() { Err(Broken::Beginning) } else { Ok(()) };
+        };
+        let expected = last.sequence + 1;
+        if sequence != expected {
+            return Err(Broken::Gap { last: last.sequence, expected, found: sequence });
+        }
+        if previous != Some(last.hash) {
+            return Err(Broken::Link { sequence, last: last.sequence });
+        }
+        Ok(())
+    }
+
+    /// What was verified, when all lines were taken.
+    ///
+    /// # Errors
+    /// [`Broken::Rewritten`] if the event that was noted elsewhere was not among them.
+    pub fn finish(self) -> Result<Verified, Broken> {
+        match self.expected.filter(|_| !self.seen) {
+            Some(noted) => Err(Broken::Rewritten(noted)),
+            None => Ok(self.done),
+        }
+    }
+}
+
+fn digest(event: &Value, member: &str) -> Option<Digest> {
+    event.get(member)?.as_str()?.parse().ok()
+}
