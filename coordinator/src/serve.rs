@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::engine::{Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
 use crate::settings::{Settings, StateFolder};
-use crate::storage::{FileBlobs, SledStore};
+use crate::storage::{FileBlobs, STAGING, SledStore};
 use eosfed_transport::operator::IdentityFolder;
 
 /// The server's certificate lives shortly and is made anew while serving.
@@ -58,7 +58,10 @@ impl Coordinator {
         let blobs = FileBlobs::open(&state.blobs())
             .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
-        let options = Options { keep_updates_for: settings.keep_updates_for, ..Options::default() };
+        let options = Options {
+            keep_updates_for: settings.keep_updates_for,
+            ..Options::new(state.blobs().join(STAGING))
+        };
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);

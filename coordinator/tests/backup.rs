@@ -119,7 +119,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     over.store(true, Ordering::Relaxed);
     let mut submitted = writer.await.unwrap();
     submitted.insert(0, first);
-    let left: Vec<_> = fs::read_dir(server.state().blobs().join("workshop")).unwrap().collect();
+    let left: Vec<_> = fs::read_dir(server.state().blobs().join("staging")).unwrap().collect();
     assert!(left.is_empty(), "the snapshots are gone: {left:?}");
 
     // The disk is lost; what was backed up is a whole state of an instant: the first so many jobs.
@@ -127,7 +127,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     let (name, backup) = backups.pop().unwrap();
     assert!(backup.serving && backup.counts.institutions == 1 && backup.missing.is_empty(), "{backup:?}");
     let folder = tempfile::tempdir().unwrap();
-    restore(&elsewhere.path().join(name), &folder.path().join("state"), QUIET).unwrap();
+    restore(&elsewhere.path().join(name), &folder.path().join("state"), QUIET).await.unwrap();
     let server = Server::serve(folder, clients).await;
     let there = jobs(&server).await;
     assert_eq!(there.len() as u64, backup.counts.jobs);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_coordinator::domain::Federation;
 use eosfed_coordinator::init::{Choices, init};
-use eosfed_coordinator::storage::{Record, SCHEMA, SledStore, Store as _, read_lines};
+use eosfed_coordinator::storage::{Record, SCHEMA, SledStore, Store as _, read_lines, ready};
 
 /// What a coordinator of schema 1 has left behind; see the README beside it.
 const RECORDS: &str = include_str!("../fixtures/schema-1/records.jsonl");
@@ -79,7 +79,7 @@ fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
         let (schema, records) = export(&store);
         assert_eq!(records, RECORDS.lines().count());
         found[usize::from(schema == SCHEMA)] += 1;
-        let federation = SledStore::open(&store).unwrap().load().unwrap();
+        let federation = ready(SledStore::open(&store).unwrap().load()).unwrap();
         assert_eq!(lasting(&federation), lasting(&expected), "killed at {kill} of {KILLS}, schema {schema}");
     }
     println!("killed {KILLS} times: {} before and {} after the store was migrated", found[0], found[1]);

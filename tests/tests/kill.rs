@@ -80,7 +80,7 @@ impl Chaos<'_> {
         }
         let blobs = self.federation.path("coordinator/blobs");
         let holds = |folder: &str| holds_files(&blobs.join(folder));
-        let at = match (holds("workshop"), holds("partial")) {
+        let at = match (holds("staging"), holds("partial")) {
             (true, _) => "computing",
             (false, true) => "receiving",
             (false, false) => "at rest",

@@ -45,9 +45,9 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
 ///
 /// # Errors
 /// As [`restore`].
-pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
+pub async fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
     let bar = bar()?;
-    let restored = restore(from, to, &|done, total| tell(&bar, done, total));
+    let restored = restore(from, to, &|done, total| tell(&bar, done, total)).await;
     bar.finish_and_clear();
     let restored = restored?;
     match output {

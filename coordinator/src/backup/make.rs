@@ -54,7 +54,7 @@ pub async fn backup(
     copy::empty_folder(to, "name a folder that is not there yet for each backup")?;
     let held = take(state)?;
     let source = match &held {
-        Some(_) => Source::resting(state)?,
+        Some(_) => Source::resting(state).await?,
         None => Source::serving(state, identity).await?,
     };
     let mut files = Vec::new();

@@ -46,7 +46,7 @@ pub struct Restored {
 /// If the backup is incomplete, damaged or of a newer release, which is known before anything is written
 /// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
 /// coordinator starts on it.
-pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
+pub async fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
     let records = read_records(from, &manifest)?;
@@ -59,7 +59,9 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
     copy::empty_folder(to, "name a folder that is not there yet")?;
     let state = StateFolder(to.to_owned());
     copy_blobs(from, &manifest, &state.blobs(), tell)?;
-    fill(&state.store(), records).with_context(|| format!("cannot fill {}", state.store().display()))?;
+    fill(&state.store(), records)
+        .await
+        .with_context(|| format!("cannot fill {}", state.store().display()))?;
     // Last, and the settings after all: they make the folder a state folder.
     for name in FILES.iter().rev().filter(|name| manifest.entry(name).is_some()) {
         let path = to.join(name);
@@ -156,12 +158,12 @@ fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> an
     copy::sync(to)
 }
 
-fn fill(path: &Path, records: Change) -> anyhow::Result<()> {
+async fn fill(path: &Path, records: Change) -> anyhow::Result<()> {
     let store = SledStore::open(path)?;
     let Change { institutions, jobs, specialists, releases, volatile: _ } = records;
-    store.commit(&Change { institutions, specialists, releases, ..Change::default() })?;
+    store.commit(&Change { institutions, specialists, releases, ..Change::default() }).await?;
     for jobs in jobs.chunks(JOBS) {
-        store.commit(&Change { jobs: jobs.to_vec(), ..Change::default() })?;
+        store.commit(&Change { jobs: jobs.to_vec(), ..Change::default() }).await?;
     }
     Ok(())
 }

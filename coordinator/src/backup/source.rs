@@ -19,7 +19,7 @@ use super::manifest::RECORDS;
 use crate::domain::Change;
 use crate::settings::StateFolder;
 use crate::storage::{
-    Blobs as _, FileBlobs, STAGED_BLOBS, STAGED_PREFIX, STAGED_RECORDS, SledStore, read_lines,
+    Blobs as _, FileBlobs, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS, STAGING, SledStore, read_lines,
 };
 
 /// Where records and blobs come from.
@@ -55,7 +55,7 @@ impl Drop for Staged {
 
 impl Source {
     /// The state folder of a coordinator that is not serving; whoever calls holds its lock.
-    pub(super) fn resting(state: &StateFolder) -> anyhow::Result<Self> {
+    pub(super) async fn resting(state: &StateFolder) -> anyhow::Result<Self> {
         let (schema, records) = if state.store().exists() {
             let store = || state.store().display().to_string();
             SledStore::export(&state.store()).with_context(store)?
@@ -67,8 +67,8 @@ impl Source {
         if state.blobs().exists() {
             let cannot = || format!("cannot read {}", state.blobs().display());
             let files = FileBlobs::open(&state.blobs()).with_context(cannot)?;
-            for digest in files.list()? {
-                blobs.push((digest, files.file(digest)?));
+            for digest in files.list().await? {
+                blobs.push((digest, files.place(digest)));
             }
         }
         let release = env!("CARGO_PKG_VERSION").to_owned();
@@ -81,12 +81,12 @@ impl Source {
         let identity = IdentityFolder(identity.to_owned()).read()?;
         let answer = ask(&identity).await?;
         let v1::BackupResponse { folder, records: _, blobs: _, schema, release } = answer;
-        let digits = folder.strip_prefix(STAGED_PREFIX).unwrap_or_default();
+        let digits = folder.strip_prefix(SNAPSHOT_PREFIX).unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             bail!("the coordinator at {} names a snapshot `{}`", identity.url, folder.escape_debug());
         }
-        let path = state.blobs().join("workshop").join(&folder);
-        if !path.join(STAGED_RECORDS).is_file() {
+        let path = state.blobs().join(STAGING).join(&folder);
+        if !path.join(SNAPSHOT_RECORDS).is_file() {
             bail!(
                 "the coordinator at {} has taken a snapshot, but not in {}: it serves another state folder, or \
                  another machine's; run this on the coordinator's machine, as a user who can read its folder, and \
@@ -96,14 +96,14 @@ impl Source {
             );
         }
         let staged = Staged(path.clone());
-        let (mut blobs, folder) = (Vec::new(), path.join(STAGED_BLOBS));
+        let (mut blobs, folder) = (Vec::new(), path.join(SNAPSHOT_BLOBS));
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let file = entry?.path();
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let digest = format!("sha256:{name}").parse();
             blobs.push((digest.with_context(|| format!("{} is not a blob", file.display()))?, file));
         }
-        let records = Records::File(path.join(STAGED_RECORDS));
+        let records = Records::File(path.join(SNAPSHOT_RECORDS));
         Ok(Self { release, schema, serving: true, records, blobs, _staged: Some(staged) })
     }
 

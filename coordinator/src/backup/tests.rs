@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Federation, Job};
 use crate::init::{Choices, init};
 use crate::settings::StateFolder;
-use crate::storage::{Blobs as _, FileBlobs, SledStore, Store as _};
+use crate::storage::{Blobs as _, FileBlobs, SledStore, Store as _, ready};
 use crate::testing::{self, NOW, ONE_SHOT, name};
 
 const QUIET: Tell<'static> = &|_, _| {};
@@ -31,7 +31,7 @@ impl Bench {
         let mut federation = Federation::default();
         let store = SledStore::open(&state.store()).unwrap();
         let commit = |federation: &mut Federation, change: crate::domain::Change| {
-            store.commit(&change).unwrap();
+            ready(store.commit(&change)).unwrap();
             federation.merge(change);
         };
         commit(&mut federation, testing::enrolled(&["east", "west"]));
@@ -39,12 +39,14 @@ impl Bench {
         let (_, change) = testing::submit(&federation, ONE_SHOT);
         for (seed, institution) in (1..).zip(["west", "east"]) {
             let assignment = change.jobs[0].assignment(&name(institution)).unwrap();
-            let (path, blob) = testing::weights(blobs.workshop(), &assignment, seed);
-            assert_eq!(blobs.adopt(&path).unwrap(), blob);
+            let (path, blob) = testing::weights(folder.path(), &assignment, seed);
+            let staged = blobs.stage().unwrap();
+            fs::rename(path, staged.path()).unwrap();
+            assert_eq!(ready(blobs.ingest(staged)).unwrap(), blob);
         }
-        let spare = blobs.workshop().join("spare");
-        fs::write(&spare, b"a blob that is still to be handed in").unwrap();
-        blobs.adopt(&spare).unwrap();
+        let spare = blobs.stage().unwrap();
+        fs::write(spare.path(), b"a blob that is still to be handed in").unwrap();
+        ready(blobs.ingest(spare)).unwrap();
         let finished = testing::finished_one_shot(&federation);
         let change = federation.settle(finished, NOW).unwrap();
         commit(&mut federation, change);
@@ -60,7 +62,7 @@ impl Bench {
     }
 
     fn restore(&self, from: &str, to: &str) -> anyhow::Result<Restored> {
-        restore(&self.path(from), &self.path(to), QUIET)
+        ready(restore(&self.path(from), &self.path(to), QUIET))
     }
 
     /// What a restore that must fail says; and that nothing came of it that could be started.
@@ -111,7 +113,7 @@ async fn what_is_restored_is_what_was_there() {
     let restored = bench.restore("backup", "new").unwrap();
     assert_eq!((restored.counts, restored.blobs, restored.bytes), (made.counts, 3, made.bytes));
     let new = StateFolder(bench.path("new"));
-    assert_eq!(SledStore::open(&new.store()).unwrap().load().unwrap(), bench.federation);
+    assert_eq!(ready(SledStore::open(&new.store()).unwrap().load()).unwrap(), bench.federation);
     for name in manifest::FILES {
         let text = |state: &StateFolder| fs::read(state.0.join(name)).unwrap();
         assert_eq!(text(&new), text(&bench.state), "{name}");
@@ -119,9 +121,9 @@ async fn what_is_restored_is_what_was_there() {
     assert_eq!((mode(&new.0), mode(&new.authority()[0])), (0o700, 0o600));
     let (old, blobs) =
         (FileBlobs::open(&bench.state.blobs()).unwrap(), FileBlobs::open(&new.blobs()).unwrap());
-    assert_eq!(blobs.list().unwrap().len(), 3);
-    for digest in old.list().unwrap() {
-        assert_eq!(Digest::of_file(&blobs.file(digest).unwrap()).unwrap(), digest);
+    assert_eq!(ready(blobs.list()).unwrap().len(), 3);
+    for digest in ready(old.list()).unwrap() {
+        assert_eq!(Digest::of_file(&blobs.place(digest)).unwrap(), digest);
     }
     let error = bench.restore("backup", "new").unwrap_err().to_string();
     assert!(error.contains("not empty") && error.contains("nothing was changed"), "{error}");
@@ -185,7 +187,7 @@ async fn a_blob_that_a_record_needs_must_be_in_the_backup() {
     assert!(said.contains(&lost.to_string()) && said.contains("does not have"), "{said}");
 
     // It was lost before: the rest is worth having, and everybody is told.
-    FileBlobs::open(&bench.state.blobs()).unwrap().remove(lost).unwrap();
+    ready(FileBlobs::open(&bench.state.blobs()).unwrap().remove(lost)).unwrap();
     let made = bench.backup("rest").await.unwrap();
     assert_eq!((made.missing, made.blobs), (vec![lost], 2));
     assert_eq!(bench.restore("rest", "new").unwrap().missing, [lost]);
@@ -196,7 +198,7 @@ async fn a_damaged_blob_is_not_backed_up_as_if_it_were_whole() {
     let bench = Bench::new();
     let blobs = FileBlobs::open(&bench.state.blobs()).unwrap();
     let digest = bench.federation.released_blobs().next().unwrap().digest;
-    fs::write(blobs.file(digest).unwrap(), b"rotten").unwrap();
+    fs::write(blobs.place(digest), b"rotten").unwrap();
     let said = format!("{:#}", bench.backup("backup").await.unwrap_err());
     assert!(said.contains(&digest.to_string()) && said.contains("is damaged"), "{said}");
     assert!(bench.refused("backup").contains("interrupted"));
@@ -235,7 +237,8 @@ async fn a_store_of_an_earlier_release_is_backed_up_as_it_is_and_restored_to_thi
     assert!(!made.missing.is_empty());
     bench.restore("before", "new").unwrap();
     let store = SledStore::open(&bench.path("new/store")).unwrap();
-    let states: Vec<_> = store.load().unwrap().jobs.values().map(|job: &Job| job.state.name()).collect();
+    let states: Vec<_> =
+        ready(store.load()).unwrap().jobs.values().map(|job: &Job| job.state.name()).collect();
     assert!(states.contains(&"running") && states.contains(&"paused"), "{states:?}");
     assert_eq!(SledStore::export(&bench.state.store()).unwrap().0, 1, "the backup has changed nothing");
 }

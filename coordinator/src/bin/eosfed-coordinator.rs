@@ -165,7 +165,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Restore(Restore { from, state, output }) => {
             telemetry::init(LogFormat::Text, "warn");
-            command::unmake(&from, &state, output)
+            let runtime = tokio::runtime::Runtime::new()?;
+            runtime.block_on(command::unmake(&from, &state, output))
         }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;

@@ -2,16 +2,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use eosfed_common::assignment::{Assignment, BlobRef, Progress, Work};
-use eosfed_common::clock::ManualClock;
+use async_trait::async_trait;
+use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
+use eosfed_common::card::ReleaseManifest;
+use eosfed_common::clock::{ManualClock, Timestamp};
 use eosfed_common::digest::Digest;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::model::{initial_tensors, signature};
+use eosfed_common::plan::Plan;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
 
 use super::*;
 use crate::domain::{Change, Federation};
-use crate::storage::{FileBlobs, MemoryStore, Presence};
+use crate::storage::{FileBlobs, MemoryStore, Presence, STAGING, ready};
 use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
 
 /// A coordinator that can be stopped and started on the same store, blobs and clock.
@@ -31,14 +35,15 @@ struct Fenced {
     mine: u64,
 }
 
+#[async_trait]
 impl Store for Fenced {
-    fn load(&self) -> Result<Federation, StoreError> {
-        self.store.load()
+    async fn load(&self) -> Result<Federation, StoreError> {
+        self.store.load().await
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
         if self.starts.load(Ordering::SeqCst) == self.mine {
-            return self.store.commit(change);
+            return self.store.commit(change).await;
         }
         Err(StoreError::Backend("this coordinator is dead".to_owned()))
     }
@@ -47,10 +52,14 @@ impl Store for Fenced {
 impl Bench {
     pub(super) fn new() -> Self {
         let store = MemoryStore::default();
-        store.commit(&testing::enrolled(&["east", "west"])).unwrap();
+        ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(FileBlobs::open(folder.path()).unwrap());
         Self { folder, store, clock: ManualClock::new(NOW), blobs, starts: Arc::default() }
+    }
+
+    fn options(&self) -> Options {
+        Options::new(self.folder.path().join(STAGING))
     }
 
     pub(super) async fn start(&self, seed: u64) -> Handle {
@@ -58,13 +67,33 @@ impl Bench {
         let mine = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
         let store = Fenced { store: self.store.clone(), starts: Arc::clone(&self.starts), mine };
         let clock = Arc::new(self.clock.clone());
-        let options = Options { keep_updates_for: Duration::ZERO, ..Options::default() };
+        let options = Options { keep_updates_for: Duration::ZERO, ..self.options() };
         Handle::start(Box::new(store), blobs, clock, rng(seed), options).await.unwrap()
     }
 }
 
+/// A call on the engine, with whatever it needs moved into it.
+macro_rules! call {
+    ($handle:expr, $core:ident => $call:expr) => {
+        $handle.call(async move |$core: &Core| $call.await).await
+    };
+}
+
+async fn submit_job(handle: &Handle, plan: Plan, key: IdempotencyKey) -> Result<JobId, Refusal> {
+    call!(handle, core => core.submit_job(plan, &name("admin"), key))
+}
+
+async fn accept(handle: &Handle, id: &AssignmentId) -> Result<Lease, Refusal> {
+    let id = id.clone();
+    call!(handle, core => core.accept(&id))
+}
+
+async fn submit_update(handle: &Handle, submission: UpdateSubmission) -> Result<Timestamp, Refusal> {
+    call!(handle, core => core.submit_update(&submission))
+}
+
 pub(super) async fn submit(handle: &Handle, plan: &str) -> JobId {
-    handle.submit_job(Plan::parse(plan).unwrap(), name("admin"), key(1)).await.unwrap()
+    submit_job(handle, Plan::parse(plan).unwrap(), key(1)).await.unwrap()
 }
 
 /// The institution's next assignment, once there is one; nothing when its job has ended.
@@ -84,34 +113,39 @@ pub(super) async fn next(handle: &Handle, job: &JobId, institution: &str) -> Opt
 
 pub(super) fn upload(handle: &Handle, institution: &str, path: &Path, blob: BlobRef) {
     let bytes = std::fs::read(path).unwrap();
-    let blobs = handle.blobs();
-    if blobs.stat(institution, blob.digest).unwrap() == Presence::Complete(blob.size) {
+    let blobs = handle.0.blobs();
+    if ready(blobs.stat(institution, blob.digest)).unwrap() == Presence::Complete(blob.size) {
         return;
     }
-    blobs.append(institution, blob, 0, &bytes).unwrap();
-    blobs.finish(institution, blob).unwrap();
+    ready(blobs.append(institution, blob, 0, &bytes)).unwrap();
+    ready(blobs.finish(institution, blob)).unwrap();
 }
 
 /// Accepts, uploads and submits whatever is asked, until the job has ended.
 async fn take_part(handle: &Handle, job: &JobId, institution: &str, seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     while let Some(assignment) = next(handle, job, institution).await {
-        let lease = handle.accept(assignment.id.clone()).await.unwrap();
+        let lease = accept(handle, &assignment.id).await.unwrap();
         match &assignment.work {
             Work::Statistics => {
                 let statistics = testing::statistics(&assignment, &lease.token).into_inner();
-                handle.submit_statistics(statistics).await.unwrap();
+                call!(handle, core => core.submit_statistics(statistics)).unwrap();
             }
             Work::Training(_) => {
                 let seed = seed + u64::from(assignment.id.round);
                 let (path, blob) = testing::weights(folder.path(), &assignment, seed);
                 upload(handle, institution, &path, blob);
-                handle.submit_update(update(&assignment, &lease.token, blob)).await.unwrap();
+                submit_update(handle, update(&assignment, &lease.token, blob)).await.unwrap();
             }
             Work::Evaluation(_) => {
                 let scores = testing::evaluation(&assignment, &lease.token, 0.25).into_inner();
-                let first = handle.submit_evaluation(scores.clone()).await.unwrap();
-                assert_eq!(handle.submit_evaluation(scores).await.unwrap(), first, "the same again");
+                let again = scores.clone();
+                let first = call!(handle, core => core.submit_evaluation(again)).unwrap();
+                assert_eq!(
+                    call!(handle, core => core.submit_evaluation(scores)).unwrap(),
+                    first,
+                    "the same again"
+                );
             }
         }
     }
@@ -124,12 +158,12 @@ async fn an_evaluation_asks_each_about_each_and_is_kept() {
     let id = submit(&handle, ONE_SHOT).await;
     tokio::join!(take_part(&handle, &id, "west", 10), take_part(&handle, &id, "east", 20));
     let plan = Plan::parse(testing::EVALUATION).unwrap();
-    let id = handle.submit_job(plan, name("admin"), key(2)).await.unwrap();
+    let id = submit_job(&handle, plan, key(2)).await.unwrap();
     tokio::join!(take_part(&handle, &id, "west", 30), take_part(&handle, &id, "east", 40));
     drop(handle);
     let handle = bench.start(2).await;
     for card in handle.specialists() {
-        let (scores, set_aside) = handle.standing(&card);
+        let (scores, set_aside) = handle.evaluation_status(&card);
         assert_eq!((scores.len(), set_aside), (2, None), "{scores:?}");
         assert!(scores.iter().all(|one| one.job == id && one.metrics["accuracy"] == 0.25));
         assert!(handle.may_download(&name("west"), &card.weights));
@@ -148,9 +182,9 @@ async fn rounds_end_in_a_release_and_leave_no_updates_behind() {
     assert_eq!((release.number.0, release.specialists.len()), (1, 1));
     let blob = release.specialists[0].weights;
     let expected = signature(&release.specialists[0].model);
-    let path = handle.blobs().file(blob).unwrap();
+    let path = handle.0.blobs().local(blob).unwrap();
     WeightsFile::open(&path).unwrap().check(&expected).unwrap();
-    handle.sweep();
+    call!(handle, core => async { Ok(core.sweep().await) }).unwrap();
     let left: Vec<_> = walk(&bench.folder.path().join("sha256"));
     assert_eq!(left, [blob.to_hex()], "updates are removed once their round has closed");
 }
@@ -175,7 +209,7 @@ async fn a_second_job_adds_to_the_release_without_touching_the_others() {
     let first = submit(&handle, ONE_SHOT).await;
     tokio::join!(take_part(&handle, &first, "west", 10), take_part(&handle, &first, "east", 20));
     let plan = Plan::parse(ROUNDS).unwrap();
-    let second = handle.submit_job(plan, name("admin"), key(2)).await.unwrap();
+    let second = submit_job(&handle, plan, key(2)).await.unwrap();
     tokio::join!(take_part(&handle, &second, "west", 30), take_part(&handle, &second, "east", 40));
     let (one, two) =
         (handle.release(Some(eosfed_common::ids::ReleaseNumber(1))).unwrap(), handle.release(None).unwrap());
@@ -206,9 +240,9 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
     let handle = bench.start(1).await;
     for (index, (spoil, reason)) in cases.into_iter().enumerate() {
         let plan = Plan::parse(ONE_SHOT).unwrap();
-        let id = handle.submit_job(plan, name("admin"), key(index as u64)).await.unwrap();
+        let id = submit_job(&handle, plan, key(index as u64)).await.unwrap();
         let assignment = handle.job(&id).unwrap().assignment(&name("west")).unwrap();
-        let lease = handle.accept(assignment.id.clone()).await.unwrap();
+        let lease = accept(&handle, &assignment.id).await.unwrap();
         let mut signature = assignment.trainee.signature();
         let mut tensors = initial_tensors(&signature, 3);
         spoil(&mut signature, &mut tensors);
@@ -216,7 +250,7 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         let digest = write(&path, &signature, &tensors).unwrap();
         let blob = BlobRef { digest, size: std::fs::metadata(&path).unwrap().len() };
         upload(&handle, "west", &path, blob);
-        let refusal = handle.submit_update(update(&assignment, &lease.token, blob)).await.unwrap_err();
+        let refusal = submit_update(&handle, update(&assignment, &lease.token, blob)).await.unwrap_err();
         assert_eq!(refusal.reason, reason, "{refusal}");
         assert!(!refusal.message.contains(&*bench.folder.path().to_string_lossy()), "{refusal}");
         let west = handle.job(&id).unwrap().current().unwrap().participants[&name("west")].slot.clone();
@@ -226,9 +260,9 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
             panic!("{west:?}")
         };
         assert_eq!((kept, weights), (refusal, blob));
-        handle.sweep();
-        assert!(handle.blobs().file(digest).is_ok(), "what was refused is kept, to be looked at");
-        handle.cancel_job(id, name("admin")).await.unwrap();
+        call!(handle, core => async { Ok(core.sweep().await) }).unwrap();
+        assert!(handle.0.blobs().local(digest).is_some(), "what was refused is kept, to be looked at");
+        call!(&handle, core => core.cancel_job(&id, name("admin"))).unwrap();
     }
 }
 
@@ -238,13 +272,13 @@ async fn a_blob_that_was_never_uploaded_can_still_be() {
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     let assignment = next(&handle, &id, "west").await.unwrap();
-    let lease = handle.accept(assignment.id.clone()).await.unwrap();
+    let lease = accept(&handle, &assignment.id).await.unwrap();
     let (path, blob) = testing::weights(bench.folder.path(), &assignment, 1);
     let submission = update(&assignment, &lease.token, blob);
-    let refusal = handle.submit_update(submission.clone()).await.unwrap_err();
+    let refusal = submit_update(&handle, submission.clone()).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::BlobMissing);
     upload(&handle, "west", &path, blob);
-    handle.submit_update(submission).await.unwrap();
+    submit_update(&handle, submission).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +289,7 @@ async fn uploads_need_a_lease_and_fit_its_model() {
     let west = name("west");
     assert_eq!(handle.may_upload(&west, 1).unwrap_err().reason, Reason::LeaseExpired);
     let assignment = next(&handle, &id, "west").await.unwrap();
-    handle.accept(assignment.id.clone()).await.unwrap();
+    accept(&handle, &assignment.id).await.unwrap();
     let limit = assignment.trainee.signature().max_file_bytes();
     handle.may_upload(&west, limit).unwrap();
     assert_eq!(handle.may_upload(&west, limit + 1).unwrap_err().reason, Reason::TooLarge);
@@ -269,7 +303,7 @@ async fn time_passes_without_anybody_calling() {
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     bench.clock.advance(Duration::from_secs(2 * 3600));
-    assert!(handle.tick());
+    assert!(call!(handle, core => async { Ok(core.tick().await) }).unwrap());
     assert_eq!(handle.job(&id).unwrap().current().unwrap().attempt, 2);
 }
 
@@ -277,13 +311,14 @@ async fn time_passes_without_anybody_calling() {
 #[derive(Debug, Clone, Default)]
 struct FullStore(MemoryStore, Arc<AtomicBool>);
 
+#[async_trait]
 impl Store for FullStore {
-    fn load(&self) -> Result<Federation, StoreError> {
-        self.0.load()
+    async fn load(&self) -> Result<Federation, StoreError> {
+        self.0.load().await
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
-        if self.1.load(Ordering::Relaxed) { Err(StoreError::Full) } else { self.0.commit(change) }
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
+        if self.1.load(Ordering::Relaxed) { Err(StoreError::Full) } else { self.0.commit(change).await }
     }
 }
 
@@ -293,16 +328,15 @@ async fn what_cannot_be_stored_does_not_happen() {
     let store = FullStore(bench.store.clone(), Arc::default());
     let blobs = Arc::new(FileBlobs::open(bench.folder.path()).unwrap());
     let clock = Arc::new(bench.clock.clone());
-    let handle =
-        Handle::start(Box::new(store.clone()), blobs, clock, rng(1), Options::default()).await.unwrap();
+    let handle = Handle::start(Box::new(store.clone()), blobs, clock, rng(1), bench.options()).await.unwrap();
     let id = submit(&handle, ONE_SHOT).await;
     let assignment = next(&handle, &id, "west").await.unwrap();
     store.1.store(true, Ordering::Relaxed);
     let before = handle.job(&id).unwrap();
-    let refusal = handle.accept(assignment.id.clone()).await.unwrap_err();
+    let refusal = accept(&handle, &assignment.id).await.unwrap_err();
     assert_eq!((refusal.reason, handle.job(&id).unwrap()), (Reason::StorageFull, before));
     store.1.store(false, Ordering::Relaxed);
-    handle.accept(assignment.id).await.unwrap();
+    accept(&handle, &assignment.id).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,15 +345,15 @@ async fn what_a_heartbeat_brings_about_is_stored() {
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     let east = next(&handle, &id, "east").await.unwrap();
-    let lease = handle.accept(east.id.clone()).await.unwrap();
+    let lease = accept(&handle, &east.id).await.unwrap();
     let west = next(&handle, &id, "west").await.unwrap();
-    let token = handle.accept(west.id.clone()).await.unwrap().token;
+    let token = accept(&handle, &west.id).await.unwrap().token;
     let (path, blob) = testing::weights(bench.folder.path(), &west, 1);
     upload(&handle, "west", &path, blob);
-    handle.submit_update(update(&west, &token, blob)).await.unwrap();
+    submit_update(&handle, update(&west, &token, blob)).await.unwrap();
     // East is still at work when the deadline comes, and the first to call.
     bench.clock.advance(Duration::from_secs(31 * 60));
-    handle.heartbeat(east.id, lease.token, Progress::default()).await.unwrap();
+    call!(&handle, core => core.heartbeat(&east.id, &lease.token, Progress::default())).unwrap();
     assert!(handle.job(&id).unwrap().has_ended());
     let again = bench.start(2).await;
     assert!(again.job(&id).unwrap().has_ended(), "the end was forgotten");

@@ -1,14 +1,14 @@
-//! Lets time pass: leases run out, deadlines come and blobs grow old without anybody calling.
+//! Lets time pass: leases expire, deadlines come and blobs grow old without anybody calling.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::{Core, Handle};
+use super::{Core, Handle, on_thread};
 
 /// Longest sleep; a clock that jumps is noticed after it.
 const LONGEST: Duration = Duration::from_secs(30);
 /// Between two looks for blobs that nothing needs.
-const SWEEP: Duration = Duration::from_secs(600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Starts the timer; it ends when the engine is dropped.
 pub(super) fn spawn(handle: &Handle) {
@@ -24,11 +24,11 @@ pub(super) fn spawn(handle: &Handle) {
     let core = Arc::downgrade(&handle.0);
     tokio::spawn(async move {
         while let Some(core) = core.upgrade() {
-            let swept = tokio::task::spawn_blocking(move || core.sweep()).await;
+            let swept = on_thread(async move || core.sweep().await).await;
             if let Ok(removed @ 1..) = swept {
                 tracing::info!(removed, "removed blobs that nothing refers to");
             }
-            tokio::time::sleep(SWEEP).await;
+            tokio::time::sleep(SWEEP_INTERVAL).await;
         }
     });
 }
@@ -36,11 +36,11 @@ pub(super) fn spawn(handle: &Handle) {
 /// Does what is due and gives how long to sleep; nothing when the engine is gone.
 async fn pass(core: &Weak<Core>) -> Option<Duration> {
     let handle = Handle(core.upgrade()?);
-    let due = handle.run(|core| Ok(core.tick())).await;
+    let due = handle.call(async |core: &Core| Ok(core.tick().await)).await;
     if due == Ok(true) {
         return Some(Duration::ZERO);
     }
-    let (now, waiting) = (handle.now(), handle.waiting());
-    let next = waiting.into_values().map(|at| at.since(now)).min();
+    let (now, wakeups) = (handle.now(), handle.next_wakeups());
+    let next = wakeups.into_values().map(|at| at.since(now)).min();
     Some(next.unwrap_or(LONGEST).clamp(Duration::from_millis(1), LONGEST))
 }

@@ -17,20 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Context, access, reply};
-use crate::engine::places;
-use crate::storage::Presence;
+use crate::engine::{Core, cpu_permits};
+use crate::storage::{BlobError, Presence};
 
 pub(super) struct Service(pub(super) Context);
-
-/// Runs disk work on a thread of its own.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, crate::storage::BlobError> + Send + 'static,
-) -> Result<T, Refusal> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(error) => Err(Refusal::new(Reason::Internal, format!("disk work has panicked: {error}"))),
-    }
-}
 
 fn missing(digest: &Digest) -> Refusal {
     Refusal::new(Reason::NotFound, format!("blob {digest} is not here, or not for this caller"))
@@ -46,12 +36,16 @@ impl Service {
         if allowed { Ok(()) } else { Err(missing(digest)) }
     }
 
+    /// How much of a blob is there, counting an upload of `owner`.
+    async fn presence(&self, owner: InstitutionName, digest: Digest) -> Result<Presence, Refusal> {
+        let stat = async move |core: &Core| Ok(core.blobs().stat(owner.as_str(), digest).await?);
+        self.0.engine.call(stat).await
+    }
+
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<v1::StatResponse, Refusal> {
         let caller = access::anybody(&request, &self.0.engine)?;
         let digest: Digest = parse("digest", &request.into_inner().digest)?;
-        let blobs = self.0.engine.blobs();
-        let owner = caller.name.clone();
-        let (complete, bytes) = match on_disk(move || blobs.stat(owner.as_str(), digest)).await? {
+        let (complete, bytes) = match self.presence(caller.name, digest).await? {
             Presence::Complete(bytes) => (true, bytes),
             Presence::Partial(bytes) => (false, bytes),
         };
@@ -66,14 +60,15 @@ impl Service {
         let v1::DownloadRequest { digest, mut offset } = request.into_inner();
         let digest: Digest = parse("digest", &digest)?;
         self.may_download(&caller, &digest)?;
-        let blobs = self.0.engine.blobs();
-        blobs.file(digest)?;
+        if let Presence::Partial(_) = self.presence(caller.name, digest).await? {
+            return Err(BlobError::Missing(digest).into());
+        }
+        let engine = self.0.engine.clone();
         let (sender, receiver) = mpsc::channel(2);
         tokio::spawn(async move {
             loop {
-                let blobs = std::sync::Arc::clone(&blobs);
-                let read = on_disk(move || blobs.read(digest, offset, CHUNK)).await;
-                let message = match read {
+                let read = async move |core: &Core| Ok(core.blobs().read(digest, offset, CHUNK).await?);
+                let message = match engine.call(read).await {
                     Ok(chunk) if chunk.is_empty() => return,
                     Ok(chunk) => {
                         offset += chunk.len() as u64;
@@ -99,15 +94,14 @@ impl Service {
         let v1::UploadHeader { digest, size, offset } = header;
         let blob = BlobRef { digest: parse("digest", &digest)?, size };
         self.0.engine.may_upload(&caller, size)?;
-        let (blobs, owner) = (self.0.engine.blobs(), caller.clone());
-        if let Presence::Complete(bytes) = on_disk(move || blobs.stat(owner.as_str(), blob.digest)).await? {
+        if let Presence::Complete(bytes) = self.presence(caller.clone(), blob.digest).await? {
             return Ok(bytes);
         }
         let stands = self.receive(&caller, blob, offset, &mut parts).await?;
         if stands == size {
-            let _place = places::take().await;
-            let blobs = self.0.engine.blobs();
-            on_disk(move || blobs.finish(caller.as_str(), blob)).await?;
+            let _permit = cpu_permits::acquire().await;
+            let finish = async move |core: &Core| Ok(core.blobs().finish(caller.as_str(), blob).await?);
+            self.0.engine.call(finish).await?;
         }
         Ok(stands)
     }
@@ -125,8 +119,11 @@ impl Service {
             let Part::Chunk(chunk) = part else {
                 return Err(Refusal::new(Reason::Malformed, "only one header an upload"));
             };
-            let (blobs, owner, at) = (self.0.engine.blobs(), caller.clone(), stands);
-            stands = on_disk(move || blobs.append(owner.as_str(), blob, at, &chunk)).await?;
+            let owner = caller.clone();
+            let append = async move |core: &Core| {
+                Ok(core.blobs().append(owner.as_str(), blob, stands, &chunk).await?)
+            };
+            stands = self.0.engine.call(append).await?;
         }
         Ok(stands)
     }

@@ -10,6 +10,7 @@ use eosfed_transport::wire::parse;
 use tonic::{Request, Response, Status};
 
 use super::{CERTIFICATE_VALIDITY, Context, access, reply};
+use crate::engine::Core;
 
 /// Longest signing request; one of this system's has about 500 bytes.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -44,7 +45,9 @@ impl Service {
         let identity = Identity { role: Role::Institution, name: name.clone() };
         // Certified first: a malformed request must not use up the token.
         let response = self.certify(&identity, &signing_request_pem, self.0.engine.now())?;
-        self.0.engine.redeem(name.clone(), secret, signing_request_pem).await?;
+        let redeemed = name.clone();
+        let redeem = async move |core: &Core| core.redeem(&redeemed, &secret, &signing_request_pem).await;
+        self.0.engine.call(redeem).await?;
         tracing::info!(institution = %name, "enrolled");
         Ok(response)
     }

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use super::{Context, access, agree, reply};
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
-use crate::engine::{Handle, Invited, Staged};
+use crate::engine::{Core, Handle, Invited, Snapshot};
 use crate::storage::SCHEMA;
 
 /// Shortest time between two messages of a watch.
@@ -44,7 +44,9 @@ impl Service {
         let by = access::operator(&request)?;
         let v1::InviteInstitutionRequest { name, valid_for_seconds } = request.into_inner();
         let name: InstitutionName = parse("name", &name)?;
-        let invited = self.0.engine.invite(name.clone(), Duration::from_secs(valid_for_seconds)).await?;
+        let (invited, valid_for) = (name.clone(), Duration::from_secs(valid_for_seconds));
+        let invited =
+            self.0.engine.call(async move |core: &Core| core.invite(&invited, valid_for).await).await?;
         let Invited { secret, expires_at, enrolled_before } = invited;
         tracing::info!(institution = %name, %by, %expires_at, "invited");
         Ok(v1::InviteInstitutionResponse {
@@ -71,7 +73,9 @@ impl Service {
         let plan =
             Plan::parse(&plan_toml).map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
         let name = plan.name.clone();
-        let job = self.0.engine.submit_job(plan, by.clone(), key).await?;
+        let operator = by.clone();
+        let job =
+            self.0.engine.call(async move |core: &Core| core.submit_job(plan, &operator, key).await).await?;
         tracing::info!(%job, name, %by, "submitted");
         Ok(v1::SubmitJobResponse { job: job.to_string() })
     }
@@ -89,7 +93,9 @@ impl Service {
                 Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?)
             }
         };
-        let job = self.0.engine.job_from(origin.clone(), round, rounds, by.clone(), key).await?;
+        let (from, operator) = (origin.clone(), by.clone());
+        let fork = async move |core: &Core| core.job_from(&from, round, rounds, &operator, key).await;
+        let job = self.0.engine.call(fork).await?;
         tracing::info!(%job, %origin, round, %by, "goes on from another");
         Ok(v1::ContinueFromResponse { job: job.to_string() })
     }
@@ -120,7 +126,8 @@ impl Service {
             specialists.iter().map(|text| text.parse()).collect::<Result<Vec<SpecialistRef>, _>>()?;
         let note = limited("note", &note)?.to_owned();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let manifest = self.0.engine.create_release(references, note, key).await?;
+        let create = async move |core: &Core| core.create_release(&references, note, key).await;
+        let manifest = self.0.engine.call(create).await?;
         tracing::info!(release = %manifest.number, %by, "cut");
         Ok(v1::CreateReleaseResponse { manifest_json: json(&manifest)? })
     }
@@ -130,7 +137,8 @@ impl Service {
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<v1::BackupResponse, Refusal> {
         let by = access::operator(&request)?;
         let v1::BackupRequest {} = request.into_inner();
-        let Staged { folder, records, blobs } = self.0.engine.stage_backup().await?;
+        let snapshot = self.0.engine.call(async |core: &Core| core.take_snapshot().await).await?;
+        let Snapshot { folder, records, blobs } = snapshot;
         tracing::info!(folder, records, blobs, %by, "a snapshot for a backup was taken");
         let release = env!("CARGO_PKG_VERSION").to_owned();
         Ok(v1::BackupResponse { folder, records, blobs, schema: SCHEMA, release })
@@ -240,7 +248,7 @@ impl Operator for Service {
             let by = access::operator(&request)?;
             let id: JobId = parse("job", &request.into_inner().job)?;
             tracing::info!(job = %id, %by, "cancelled");
-            self.0.engine.cancel_job(id, by).await?;
+            self.0.engine.call(async move |core: &Core| core.cancel_job(&id, by).await).await?;
             Ok(v1::CancelJobResponse {})
         };
         reply(cancel.await)
@@ -254,7 +262,7 @@ impl Operator for Service {
             let by = access::operator(&request)?;
             let id: JobId = parse("job", &request.into_inner().job)?;
             tracing::info!(job = %id, %by, "resumed");
-            self.0.engine.resume_job(id).await?;
+            self.0.engine.call(async move |core: &Core| core.resume_job(&id).await).await?;
             Ok(v1::ResumeJobResponse {})
         };
         reply(resume.await)
@@ -268,7 +276,7 @@ impl Operator for Service {
             let by = access::operator(&request)?;
             let id: JobId = parse("job", &request.into_inner().job)?;
             tracing::info!(job = %id, %by, "paused");
-            self.0.engine.pause_job(id, by).await?;
+            self.0.engine.call(async move |core: &Core| core.pause_job(&id, by).await).await?;
             Ok(v1::PauseJobResponse {})
         };
         reply(pause.await)
@@ -284,7 +292,7 @@ impl Operator for Service {
             let id: JobId = parse("job", &job)?;
             let institution: InstitutionName = parse("institution", &institution)?;
             tracing::info!(job = %id, %institution, %by, "asked again");
-            self.0.engine.retry(id, institution).await?;
+            self.0.engine.call(async move |core: &Core| core.retry(&id, institution).await).await?;
             Ok(v1::RetryInstitutionResponse {})
         };
         reply(retry.await)
@@ -321,7 +329,7 @@ impl Operator for Service {
         reply(access::reader(&request).and_then(|_| {
             let reference: SpecialistRef = request.into_inner().reference.parse()?;
             let card = self.0.engine.specialist(&reference)?;
-            let (evaluations, set_aside) = self.0.engine.standing(&card);
+            let (evaluations, set_aside) = self.0.engine.evaluation_status(&card);
             Ok(v1::GetSpecialistResponse {
                 card_json: json(&card)?,
                 evaluations_json: evaluations

@@ -13,6 +13,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::{Context, access, agree, reply};
+use crate::engine::Core;
 
 /// Longest wait for a change, whatever the caller asks for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -51,7 +52,8 @@ impl Service {
         let (caller, v1::AcceptRequest { assignment }) = self.open(request)?;
         let id: AssignmentId = parse("assignment", &assignment)?;
         access::own(&id, &caller)?;
-        Ok(self.0.engine.accept(id).await?.into_message())
+        let lease = self.0.engine.call(async move |core: &Core| core.accept(&id).await).await?;
+        Ok(lease.into_message())
     }
 
     async fn refuse(&self, request: Request<v1::RefuseRequest>) -> Result<v1::RefuseResponse, Refusal> {
@@ -60,7 +62,7 @@ impl Service {
         access::own(&id, &caller)?;
         let refusal = Refusal::from_message(refusal.unwrap_or_default())?;
         tracing::info!(assignment = %id, %refusal, "refused by the institution");
-        self.0.engine.refuse(id, refusal).await?;
+        self.0.engine.call(async move |core: &Core| core.refuse(&id, refusal).await).await?;
         Ok(v1::RefuseResponse {})
     }
 
@@ -71,7 +73,8 @@ impl Service {
         let (caller, message) = self.open(request)?;
         let Heartbeat { assignment, token, progress } = Heartbeat::from_message(message)?;
         access::own(&assignment, &caller)?;
-        Ok(self.0.engine.heartbeat(assignment, token, progress).await?.into_message())
+        let beat = async move |core: &Core| core.heartbeat(&assignment, &token, progress).await;
+        Ok(self.0.engine.call(beat).await?.into_message())
     }
 
     async fn submit_update(
@@ -81,7 +84,8 @@ impl Service {
         let (caller, message) = self.open(request)?;
         let submission = UpdateSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
-        let recorded_at = self.0.engine.submit_update(submission).await?.0;
+        let submit = async move |core: &Core| core.submit_update(&submission).await;
+        let recorded_at = self.0.engine.call(submit).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
     }
 
@@ -92,7 +96,8 @@ impl Service {
         let (caller, message) = self.open(request)?;
         let submission = StatisticsSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
-        let recorded_at = self.0.engine.submit_statistics(submission).await?.0;
+        let submit = async move |core: &Core| core.submit_statistics(submission).await;
+        let recorded_at = self.0.engine.call(submit).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
     }
 
@@ -103,7 +108,8 @@ impl Service {
         let (caller, message) = self.open(request)?;
         let submission = EvaluationSubmission::from_message(message)?;
         access::own(&submission.assignment, &caller)?;
-        let recorded_at = self.0.engine.submit_evaluation(submission).await?.0;
+        let submit = async move |core: &Core| core.submit_evaluation(submission).await;
+        let recorded_at = self.0.engine.call(submit).await?.0;
         Ok(v1::SubmitResponse { recorded_at })
     }
 
@@ -117,7 +123,8 @@ impl Service {
         let token = parse("lease_token", &lease_token)?;
         let message = limited("message", &message)?.to_owned();
         tracing::warn!(assignment = %id, message, "failed at the institution");
-        self.0.engine.report_failure(id, token, message).await?;
+        let report = async move |core: &Core| core.report_failure(&id, &token, message).await;
+        self.0.engine.call(report).await?;
         Ok(v1::ReportFailureResponse {})
     }
 }

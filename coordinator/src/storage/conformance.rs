@@ -7,7 +7,9 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 
-use super::{BlobError, Blobs, FileBlobs, MemoryStore, Presence, SledStore, Store};
+use super::{
+    BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, MemoryStore, Presence, SledStore, Store, ready,
+};
 use crate::domain::job::Event;
 use crate::domain::{Change, Federation};
 use crate::testing::{self, NOW};
@@ -20,15 +22,15 @@ struct Beside<'a> {
 
 impl Beside<'_> {
     fn commit(&mut self, change: Change) {
-        self.store.commit(&change).unwrap();
+        ready(self.store.commit(&change)).unwrap();
         self.expected.merge(change);
-        assert_eq!(self.store.load().unwrap(), self.expected);
+        assert_eq!(ready(self.store.load()).unwrap(), self.expected);
     }
 }
 
 /// Every kind of record is written, replaced and read back; gives what must be there in the end.
 fn fill(store: &dyn Store) -> Federation {
-    let mut beside = Beside { store, expected: store.load().unwrap() };
+    let mut beside = Beside { store, expected: ready(store.load()).unwrap() };
     assert_eq!(beside.expected, Federation::default());
     beside.commit(testing::enrolled(&["east", "west"]));
     let (_, invited) =
@@ -51,7 +53,7 @@ fn fill(store: &dyn Store) -> Federation {
 fn the_memory_store_conforms() {
     let store = MemoryStore::default();
     let expected = fill(&store);
-    assert_eq!(store.clone().load().unwrap(), expected);
+    assert_eq!(ready(store.clone().load()).unwrap(), expected);
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn the_sled_store_conforms_also_when_opened_again() {
     let store = SledStore::open(folder.path()).unwrap();
     let expected = fill(&store);
     drop(store);
-    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), expected);
+    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), expected);
 }
 
 fn blob(bytes: &[u8]) -> BlobRef {
@@ -71,59 +73,72 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
     let blobs = open();
     let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     let whole = blob(&bytes);
-    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(0));
-    assert!(matches!(blobs.read(whole.digest, 0, 10), Err(BlobError::Missing(_))));
-    assert_eq!(blobs.append("west", whole, 0, &bytes[..4000]).unwrap(), 4000);
+    assert_eq!(ready(blobs.stat("west", whole.digest)).unwrap(), Presence::Partial(0));
+    assert!(matches!(ready(blobs.read(whole.digest, 0, 10)), Err(BlobError::Missing(_))));
+    assert_eq!(ready(blobs.append("west", whole, 0, &bytes[..4000])).unwrap(), 4000);
 
     // It goes on after a restart, for its owner only, and only where it stands.
     let blobs = open();
-    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(4000));
-    assert_eq!(blobs.stat("east", whole.digest).unwrap(), Presence::Partial(0));
+    assert_eq!(ready(blobs.stat("west", whole.digest)).unwrap(), Presence::Partial(4000));
+    assert_eq!(ready(blobs.stat("east", whole.digest)).unwrap(), Presence::Partial(0));
     assert!(matches!(
-        blobs.append("west", whole, 3000, &bytes[3000..]),
+        ready(blobs.append("west", whole, 3000, &bytes[3000..])),
         Err(BlobError::Offset { stands: 4000, found: 3000 })
     ));
-    assert!(matches!(blobs.finish("west", whole), Err(BlobError::Offset { .. })));
-    assert!(matches!(blobs.append("west", whole, 4000, &[0; 7000]), Err(BlobError::TooLong(10_000))));
-    blobs.append("west", whole, 4000, &bytes[4000..]).unwrap();
-    assert_eq!(blobs.stat("west", whole.digest).unwrap(), Presence::Partial(10_000));
-    blobs.finish("west", whole).unwrap();
+    assert!(matches!(ready(blobs.finish("west", whole)), Err(BlobError::Offset { .. })));
+    assert!(matches!(ready(blobs.append("west", whole, 4000, &[0; 7000])), Err(BlobError::TooLong(10_000))));
+    ready(blobs.append("west", whole, 4000, &bytes[4000..])).unwrap();
+    assert_eq!(ready(blobs.stat("west", whole.digest)).unwrap(), Presence::Partial(10_000));
+    ready(blobs.finish("west", whole)).unwrap();
     for owner in ["west", "east"] {
-        assert_eq!(blobs.stat(owner, whole.digest).unwrap(), Presence::Complete(10_000));
+        assert_eq!(ready(blobs.stat(owner, whole.digest)).unwrap(), Presence::Complete(10_000));
     }
-    assert_eq!(blobs.read(whole.digest, 9_990, 100).unwrap(), bytes[9_990..]);
+    assert_eq!(ready(blobs.read(whole.digest, 9_990, 100)).unwrap(), bytes[9_990..]);
     // Found by fuzzing: a caller may ask for more than a file system can count.
     for behind in [10_000, 10_001, i64::MAX as u64, 1 << 63, u64::MAX] {
-        assert!(blobs.read(whole.digest, behind, 100).unwrap().is_empty());
+        assert!(ready(blobs.read(whole.digest, behind, 100)).unwrap().is_empty());
     }
-    assert_eq!(std::fs::read(blobs.file(whole.digest).unwrap()).unwrap(), bytes);
+    let file = ready(LocalFile::of(&*blobs, whole.digest)).unwrap();
+    assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
 
-    // It is to be claimed, once; a restart does not forget it.
+    // It is pinned, until it is unpinned; a restart does not forget it.
     let blobs = open();
-    assert_eq!(blobs.unclaimed().unwrap(), [whole.digest]);
-    blobs.claim("east", whole.digest).unwrap();
-    blobs.drop_stale_uploads(Duration::from_secs(60)).unwrap();
-    assert_eq!(blobs.unclaimed().unwrap(), [whole.digest], "it is not east's to claim, and is not old");
-    blobs.claim("west", whole.digest).unwrap();
-    blobs.claim("west", whole.digest).unwrap();
-    assert_eq!(blobs.unclaimed().unwrap(), []);
+    assert_eq!(ready(blobs.pinned()).unwrap(), [whole.digest]);
+    ready(blobs.unpin("east", whole.digest)).unwrap();
+    ready(blobs.drop_stale_uploads(Duration::from_secs(60))).unwrap();
+    assert_eq!(ready(blobs.pinned()).unwrap(), [whole.digest], "it is not east's to unpin, and is not old");
+    ready(blobs.unpin("west", whole.digest)).unwrap();
+    ready(blobs.unpin("west", whole.digest)).unwrap();
+    assert_eq!(ready(blobs.pinned()).unwrap(), []);
 
     // Wrong bytes are thrown away, and another upload replaces an unfinished one.
     let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
-    blobs.append("west", lie, 0, b"wrong").unwrap();
-    assert!(matches!(blobs.finish("west", lie), Err(BlobError::Digest { .. })));
-    assert_eq!(blobs.stat("west", lie.digest).unwrap(), Presence::Partial(0));
-    blobs.append("west", lie, 0, b"oth").unwrap();
-    blobs.append("west", blob(b"third"), 0, b"th").unwrap();
-    assert_eq!(blobs.stat("west", lie.digest).unwrap(), Presence::Partial(0));
+    ready(blobs.append("west", lie, 0, b"wrong")).unwrap();
+    assert!(matches!(ready(blobs.finish("west", lie)), Err(BlobError::Digest { .. })));
+    assert_eq!(ready(blobs.stat("west", lie.digest)).unwrap(), Presence::Partial(0));
+    ready(blobs.append("west", lie, 0, b"oth")).unwrap();
+    ready(blobs.append("west", blob(b"third"), 0, b"th")).unwrap();
+    assert_eq!(ready(blobs.stat("west", lie.digest)).unwrap(), Presence::Partial(0));
 
-    let made = blobs.workshop().join("made");
-    std::fs::write(&made, b"made here").unwrap();
-    assert_eq!(blobs.adopt(&made).unwrap(), blob(b"made here"));
-    assert!(!made.exists());
-    blobs.remove(whole.digest).unwrap();
-    blobs.remove(whole.digest).unwrap();
-    assert!(matches!(blobs.file(whole.digest), Err(BlobError::Missing(_))));
+    let staged = blobs.stage().unwrap();
+    let path = staged.path().to_owned();
+    std::fs::write(&path, b"made here").unwrap();
+    assert_eq!(ready(blobs.ingest(staged)).unwrap(), blob(b"made here"));
+    assert!(!path.exists());
+    assert_eq!(ready(blobs.stat("", blob(b"made here").digest)).unwrap(), Presence::Complete(9));
+    let unused = blobs.stage().unwrap().path().to_owned();
+    assert!(!unused.exists(), "what is staged and dropped is gone");
+    ready(blobs.remove(whole.digest)).unwrap();
+    ready(blobs.remove(whole.digest)).unwrap();
+    assert_eq!(blobs.local(whole.digest), None);
+    assert!(matches!(ready(LocalFile::of(&*blobs, whole.digest)), Err(BlobError::Missing(_))));
+    assert_eq!(ready(blobs.list()).unwrap(), [blob(b"made here").digest]);
+}
+
+#[test]
+fn memory_blobs_conform() {
+    let blobs = MemoryBlobs::default();
+    blobs_conform(|| Box::new(blobs.clone()));
 }
 
 #[test]
@@ -140,18 +155,18 @@ fn the_same_chunk_twice_at_once_is_there_once() {
     for number in 0..200_u32 {
         let bytes: Vec<u8> = number.to_le_bytes().repeat(16 * 1024);
         let (whole, half) = (blob(&bytes), bytes.len() / 2);
-        blobs.append("west", whole, 0, &bytes[..half]).unwrap();
+        ready(blobs.append("west", whole, 0, &bytes[..half])).unwrap();
         let start = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     start.wait();
                     // The later one may be told where the earlier one has got to.
-                    let _ = blobs.append("west", whole, half as u64, &bytes[half..]);
+                    let _ = ready(blobs.append("west", whole, half as u64, &bytes[half..]));
                 });
             }
         });
-        blobs.finish("west", whole).unwrap();
+        ready(blobs.finish("west", whole)).unwrap();
     }
 }
 
@@ -169,13 +184,15 @@ fn a_full_disk_loses_nothing() {
     let mut stands = 0;
     let error = loop {
         let end = (stands as usize + 100_000).min(bytes.len());
-        match blobs.append("west", whole, stands, &bytes[stands as usize..end]) {
+        match ready(blobs.append("west", whole, stands, &bytes[stands as usize..end])) {
             Ok(now) => stands = now,
             Err(error) => break error,
         }
     };
     assert!(matches!(error, BlobError::Full), "{error}");
-    let Presence::Partial(kept) = blobs.stat("west", whole.digest).unwrap() else { panic!("complete?") };
+    let Presence::Partial(kept) = ready(blobs.stat("west", whole.digest)).unwrap() else {
+        panic!("complete?")
+    };
     assert!(kept >= stands && kept > 0, "{kept} of {stands}");
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+
 use super::{Store, StoreError};
 use crate::domain::{Change, Federation};
 
@@ -9,12 +11,13 @@ use crate::domain::{Change, Federation};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Mutex<Federation>>);
 
+#[async_trait]
 impl Store for MemoryStore {
-    fn load(&self) -> Result<Federation, StoreError> {
+    async fn load(&self) -> Result<Federation, StoreError> {
         Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).merge(change.clone());
         Ok(())
     }

@@ -4,6 +4,7 @@
 mod blobs;
 mod memory;
 mod migrate;
+mod ready;
 mod records;
 mod sled_store;
 
@@ -12,20 +13,25 @@ mod conformance;
 
 use std::fmt;
 
-pub use blobs::{BlobError, Blobs, FileBlobs, Presence};
+use async_trait::async_trait;
+
+pub use blobs::{BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, Presence};
 pub use memory::MemoryStore;
 pub use migrate::SCHEMA;
+pub use ready::ready;
 pub use records::{Record, read_lines, write_lines};
 pub use sled_store::SledStore;
 
 use crate::domain::{Change, Federation};
 
-/// Folders in the workshop of the blobs that hold a snapshot for a backup begin like this.
-pub const STAGED_PREFIX: &str = "backup-";
+/// The folder beside the blobs for files of the coordinator's own, emptied at each start.
+pub const STAGING: &str = "staging";
+/// Folders in [`STAGING`] that hold a snapshot for a backup begin like this.
+pub const SNAPSHOT_PREFIX: &str = "backup-";
 /// The folder of a snapshot with its blobs, each named by the hexadecimal digits of its digest.
-pub const STAGED_BLOBS: &str = "blobs";
+pub const SNAPSHOT_BLOBS: &str = "blobs";
 /// The file of a snapshot with its records, as [`write_lines`] writes them under [`SCHEMA`].
-pub const STAGED_RECORDS: &str = "records.jsonl";
+pub const SNAPSHOT_RECORDS: &str = "records.jsonl";
 
 /// Why the store cannot do what it is for.
 #[derive(Debug, thiserror::Error)]
@@ -72,16 +78,17 @@ pub enum StoreError {
 /// - What does not read back as what was given is not stored: [`StoreError::Unreadable`].
 /// - A record replaces the one of the same key; nothing is ever removed.
 /// - [`load`](Store::load) gives all that was ever committed, in a store that was opened again too.
+#[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads everything.
     ///
     /// # Errors
     /// If a record does not read back or the backend fails.
-    fn load(&self) -> Result<Federation, StoreError>;
+    async fn load(&self) -> Result<Federation, StoreError>;
 
     /// Stores a change, or nothing of it.
     ///
     /// # Errors
     /// If the disk is full, the backend fails or a record would not read back.
-    fn commit(&self, change: &Change) -> Result<(), StoreError>;
+    async fn commit(&self, change: &Change) -> Result<(), StoreError>;
 }

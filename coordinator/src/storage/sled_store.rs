@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -189,8 +190,9 @@ fn all<T: DeserializeOwned>(tree: &Tree) -> Result<Vec<T>, StoreError> {
     entries(tree).map(|entry| entry.map(|(_, record)| record)).collect()
 }
 
+#[async_trait]
 impl Store for SledStore {
-    fn load(&self) -> Result<Federation, StoreError> {
+    async fn load(&self) -> Result<Federation, StoreError> {
         let mut federation = Federation::default();
         federation.merge(Change {
             institutions: all(&self.institutions)?,
@@ -202,7 +204,7 @@ impl Store for SledStore {
         Ok(federation)
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
         let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
         // Encoded first: the transaction may run more than once.
         let fresh = [

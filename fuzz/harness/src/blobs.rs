@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
-use eosfed_coordinator::storage::{BlobError, Blobs as _, FileBlobs, Presence};
+use eosfed_coordinator::storage::{BlobError, Blobs as _, FileBlobs, Presence, ready};
 
 use crate::Seeds;
 use crate::folder::fresh;
@@ -132,14 +132,14 @@ pub fn blobs(bytes: &[u8]) -> bool {
     }
     assert_eq!(listed(&store), model.blobs.keys().copied().collect::<Vec<_>>());
     for (digest, bytes) in &model.blobs {
-        assert_eq!(&store.read(*digest, 0, usize::MAX).unwrap(), bytes);
-        assert_eq!(Digest::of_file(&store.file(*digest).unwrap()).unwrap(), *digest);
+        assert_eq!(&ready(store.read(*digest, 0, usize::MAX)).unwrap(), bytes);
+        assert_eq!(Digest::of_file(&store.local(*digest).unwrap()).unwrap(), *digest);
     }
     !model.blobs.is_empty()
 }
 
 fn listed(store: &FileBlobs) -> Vec<Digest> {
-    let mut listed = store.list().unwrap();
+    let mut listed = ready(store.list()).unwrap();
     listed.sort_unstable();
     listed
 }
@@ -161,7 +161,7 @@ fn call(
     };
     let blob = BlobRef { digest, size };
     match what {
-        0 => assert_eq!(store.stat(owner, digest).unwrap(), model.stat(owner, digest)),
+        0 => assert_eq!(ready(store.stat(owner, digest)).unwrap(), model.stat(owner, digest)),
         1 => {
             // The right bytes for where it stands, as far as there are some.
             let stands = model.stands(owner, digest).map_or(0, Vec::len).min(content.len());
@@ -172,9 +172,9 @@ fn call(
             let (offset, length) = (tape.number(), tape.below(48));
             append(store, model, owner, blob, offset, &vec![tape.byte(); length]);
         }
-        3 | 4 => assert_eq!(word(store.finish(owner, blob)), model.finish(owner, blob)),
+        3 | 4 => assert_eq!(word(ready(store.finish(owner, blob))), model.finish(owner, blob)),
         5 => {
-            store.remove(digest).unwrap();
+            ready(store.remove(digest)).unwrap();
             model.blobs.remove(&digest);
         }
         6 => assert_eq!(listed(store), model.blobs.keys().copied().collect::<Vec<_>>()),
@@ -184,17 +184,17 @@ fn call(
                 let rest = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
                 rest[..rest.len().min(most)].to_vec()
             });
-            assert_eq!(word(store.read(digest, offset, most)), wanted);
+            assert_eq!(word(ready(store.read(digest, offset, most))), wanted);
         }
         // A restart loses nothing; what is still growing is not dropped.
         8 => {
             *store = FileBlobs::open(root).unwrap();
-            store.drop_stale_uploads(Duration::from_secs(3600)).unwrap();
+            ready(store.drop_stale_uploads(Duration::from_secs(3600))).unwrap();
         }
         _ => {
-            let made = store.workshop().join("made");
-            std::fs::write(&made, content).unwrap();
-            assert_eq!(store.adopt(&made).unwrap(), BlobRef { digest, size: content.len() as u64 });
+            let staged = store.stage().unwrap();
+            std::fs::write(staged.path(), content).unwrap();
+            assert_eq!(ready(store.ingest(staged)).unwrap(), BlobRef { digest, size: content.len() as u64 });
             model.blobs.insert(digest, content.clone());
         }
     }
@@ -208,7 +208,7 @@ fn append(
     offset: u64,
     bytes: &[u8],
 ) {
-    let found = word(store.append(owner, blob, offset, bytes));
+    let found = word(ready(store.append(owner, blob, offset, bytes)));
     assert_eq!(found, model.append(owner, blob, offset, bytes), "at {offset}");
 }
 

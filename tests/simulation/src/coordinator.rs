@@ -8,7 +8,8 @@ use std::time::Duration;
 use eosfed_common::clock::ManualClock;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_coordinator::engine::{Core, Options, Performed};
+use eosfed_coordinator::engine::{Core, Options, TaskOutcome};
+use eosfed_coordinator::storage::{STAGING, ready};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
@@ -48,10 +49,10 @@ impl Coordinator {
         let rng = ChaCha12Rng::seed_from_u64(self.seed ^ (self.starts << 32));
         // Rounds stay as they were, for the oracle to look at.
         let keep = Duration::from_secs(10 * 365 * 86_400);
-        let options = Options { keep_updates_for: keep, ..Options::default() };
+        let options = Options { keep_updates_for: keep, ..Options::new(self.folder.join(STAGING)) };
         let blobs = Arc::new(SimBlobs::open(&self.folder, self.trouble.clone()));
         let (store, clock) = (Box::new(self.store.clone()), Arc::new(self.clock.clone()));
-        let opened = catch_unwind(AssertUnwindSafe(|| Core::open(store, blobs, clock, rng, options)));
+        let opened = catch_unwind(AssertUnwindSafe(|| ready(Core::open(store, blobs, clock, rng, options))));
         match opened {
             Ok(Ok(core)) => self.core = Some(core),
             Ok(Err(_)) => {}
@@ -89,6 +90,6 @@ impl Coordinator {
 
     /// Computes a job's task; whether it has to be tried again.
     pub fn perform(&mut self, job: &JobId) -> bool {
-        self.with(|core| core.perform(job)) == Some(Performed::Again)
+        self.with(|core| ready(core.perform(job))) == Some(TaskOutcome::Retry)
     }
 }

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_coordinator::domain::{Change, Federation};
 use eosfed_coordinator::storage::{BlobError, Blobs, FileBlobs, Presence, Store, StoreError};
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
+use tempfile::NamedTempFile;
 
 /// The coordinator has died; what unwinds to whoever called it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +99,9 @@ impl SimStore {
     }
 }
 
+#[async_trait]
 impl Store for SimStore {
-    fn load(&self) -> Result<Federation, StoreError> {
+    async fn load(&self) -> Result<Federation, StoreError> {
         // As any store does, it reads back what was written, not what was meant.
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let jobs = kept.jobs.into_iter().map(|(id, job)| {
@@ -108,7 +111,7 @@ impl Store for SimStore {
         Ok(Federation { jobs: jobs.collect(), ..kept })
     }
 
-    fn commit(&self, change: &Change) -> Result<(), StoreError> {
+    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
         if self.trouble.is_full() {
             return Err(StoreError::Full);
         }
@@ -134,72 +137,73 @@ impl SimBlobs {
     }
 }
 
+#[async_trait]
 impl Blobs for SimBlobs {
-    fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
-        self.files.stat(owner, digest)
+    async fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        self.files.stat(owner, digest).await
     }
 
-    fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
+    async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         if self.trouble.is_full() {
             return Err(BlobError::Full);
         }
         if self.trouble.strikes() {
             // The write is torn: some of it has arrived.
             let torn = self.trouble.draw(bytes.len());
-            let _ = self.files.append(owner, blob, offset, &bytes[..torn]);
+            let _ = self.files.append(owner, blob, offset, &bytes[..torn]).await;
             resume_unwind(Box::new(Died));
         }
-        self.files.append(owner, blob, offset, bytes)
+        self.files.append(owner, blob, offset, bytes).await
     }
 
-    fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
+    async fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
         self.trouble.maybe_die();
-        let finished = self.files.finish(owner, blob);
+        let finished = self.files.finish(owner, blob).await;
         self.trouble.maybe_die();
         finished
     }
 
-    fn adopt(&self, file: &Path) -> Result<BlobRef, BlobError> {
+    fn stage(&self) -> Result<NamedTempFile, BlobError> {
+        self.files.stage()
+    }
+
+    async fn ingest(&self, staged: NamedTempFile) -> Result<BlobRef, BlobError> {
         if self.trouble.is_full() {
             return Err(BlobError::Full);
         }
         self.trouble.maybe_die();
-        let adopted = self.files.adopt(file);
+        let ingested = self.files.ingest(staged).await;
         self.trouble.maybe_die();
-        adopted
+        ingested
     }
 
-    fn workshop(&self) -> &Path {
-        self.files.workshop()
+    fn local(&self, digest: Digest) -> Option<PathBuf> {
+        self.files.local(digest)
     }
 
-    fn file(&self, digest: Digest) -> Result<PathBuf, BlobError> {
-        self.files.file(digest)
+    async fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
+        self.files.read(digest, offset, most).await
     }
 
-    fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
-        self.files.read(digest, offset, most)
+    async fn list(&self) -> Result<Vec<Digest>, BlobError> {
+        self.files.list().await
     }
 
-    fn list(&self) -> Result<Vec<Digest>, BlobError> {
-        self.files.list()
+    async fn pinned(&self) -> Result<Vec<Digest>, BlobError> {
+        self.files.pinned().await
     }
 
-    fn unclaimed(&self) -> Result<Vec<Digest>, BlobError> {
-        self.files.unclaimed()
-    }
-
-    fn claim(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
+    async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
         self.trouble.maybe_die();
-        self.files.claim(owner, digest)
+        self.files.unpin(owner, digest).await
     }
 
-    fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
-        self.files.drop_stale_uploads(age)
+    async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
+        self.files.drop_stale_uploads(age).await
     }
 
-    fn remove(&self, digest: Digest) -> Result<(), BlobError> {
+    async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
         self.trouble.maybe_die();
-        self.files.remove(digest)
+        self.files.remove(digest).await
     }
 }

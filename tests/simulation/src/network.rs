@@ -5,7 +5,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::engine::Core;
-use eosfed_coordinator::storage::Presence;
+use eosfed_coordinator::storage::{Presence, ready};
 
 /// A call, as it lies on the wire.
 #[derive(Debug, Clone)]
@@ -57,21 +57,23 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
     let blobs = core.blobs();
     Ok(match call {
         Call::Poll => Answer::Offers(core.assignments(from)),
-        Call::Accept(id) => Answer::Lease(core.accept(&id)?),
+        Call::Accept(id) => Answer::Lease(ready(core.accept(&id))?),
         Call::Refuse(id) => {
-            core.refuse(&id, Refusal::new(Reason::Policy, "not today"))?;
+            ready(core.refuse(&id, Refusal::new(Reason::Policy, "not today")))?;
             Answer::Done
         }
-        Call::Heartbeat(id, token, progress) => Answer::Directive(core.heartbeat(&id, &token, progress)?),
-        Call::Stat(blob) => Answer::Stands(blobs.stat(from.as_str(), blob.digest)?),
+        Call::Heartbeat(id, token, progress) => {
+            Answer::Directive(ready(core.heartbeat(&id, &token, progress))?)
+        }
+        Call::Stat(blob) => Answer::Stands(ready(blobs.stat(from.as_str(), blob.digest))?),
         Call::Append(blob, offset, bytes) => {
             core.may_upload(from, blob.size)?;
-            if let there @ Presence::Complete(_) = blobs.stat(from.as_str(), blob.digest)? {
+            if let there @ Presence::Complete(_) = ready(blobs.stat(from.as_str(), blob.digest))? {
                 return Ok(Answer::Stands(there));
             }
-            let stands = blobs.append(from.as_str(), blob, offset, &bytes)?;
+            let stands = ready(blobs.append(from.as_str(), blob, offset, &bytes))?;
             if stands == blob.size {
-                blobs.finish(from.as_str(), blob)?;
+                ready(blobs.finish(from.as_str(), blob))?;
                 return Ok(Answer::Stands(Presence::Complete(stands)));
             }
             Answer::Stands(Presence::Partial(stands))
@@ -80,11 +82,11 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
             if !core.may_download(from, &blob.digest) {
                 return Err(Refusal::new(Reason::NotFound, "not for you"));
             }
-            Answer::Bytes(blobs.read(blob.digest, 0, usize::MAX)?)
+            Answer::Bytes(ready(blobs.read(blob.digest, 0, usize::MAX))?)
         }
-        Call::Submit(submission) => Answer::Recorded(core.submit_update(&submission)?),
+        Call::Submit(submission) => Answer::Recorded(ready(core.submit_update(&submission))?),
         Call::Fail(id, token) => {
-            core.report_failure(&id, &token, "no more memory".to_owned())?;
+            ready(core.report_failure(&id, &token, "no more memory".to_owned()))?;
             Answer::Done
         }
     })

@@ -46,7 +46,7 @@ pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violati
         recompute(job, &complete, closed, next, blobs)?;
     }
     for blob in job.needs() {
-        if blobs.file(blob.digest).is_err() {
+        if blobs.local(blob.digest).is_none() {
             broken(format!("{} is gone, and the job needs it", blob.digest))?;
         }
     }
@@ -110,7 +110,7 @@ fn recompute(
     let rounds = job.plan.rounds.as_ref().unwrap();
     let signature = job.trainee_of(&job.roster[0]).unwrap().signature();
     let open = |blob: BlobRef, signature: &Signature| {
-        Operand::open(&blobs.file(blob.digest).unwrap(), signature).unwrap()
+        Operand::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()
     };
     let mut parts = Vec::new();
     for (name, contribution) in closed.round.contributions() {
@@ -136,12 +136,12 @@ fn recompute(
     let (memory, step) = (memory.as_ref(), closed.round.index);
     let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
     let made = aggregate(&recipe, &updates).unwrap();
-    let file = blobs.workshop().join("recomputed");
-    if Some(write(&file, &signature, &made.weights).unwrap()) != next.map(|blob| blob.digest) {
+    let file = blobs.stage().unwrap();
+    if Some(write(file.path(), &signature, &made.weights).unwrap()) != next.map(|blob| blob.digest) {
         broken(format!("the weights after round {step} are not those of its updates"))?;
     }
     if let (Some(memory), Some(names)) = (&made.memory, &names)
-        && Some(write(&file, names, memory).unwrap()) != next_memory.map(|blob| blob.digest)
+        && Some(write(file.path(), names, memory).unwrap()) != next_memory.map(|blob| blob.digest)
     {
         broken(format!("the server step after round {step} remembers something else"))?;
     }

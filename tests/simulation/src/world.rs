@@ -10,8 +10,7 @@ use eosfed_common::digest::{Digest, Hasher};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
 use eosfed_coordinator::domain::{Job, JobState};
-use eosfed_coordinator::engine::Core;
-use eosfed_coordinator::storage::FileBlobs;
+use eosfed_coordinator::storage::{FileBlobs, ready};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 
@@ -204,7 +203,7 @@ impl Federation {
         let mut coordinator = Coordinator::new(store, blobs, trouble.clone(), clock.clone(), seed);
         coordinator.start();
         let key = IdempotencyKey::random(&mut rng);
-        let submitted = coordinator.with(|core| core.submit_job(plan, &"admin".parse().unwrap(), key));
+        let submitted = coordinator.with(|core| ready(core.submit_job(plan, &"admin".parse().unwrap(), key)));
         let job = submitted.unwrap().map_err(|refusal| Violation(refusal.to_string()))?;
         trouble.arm(deadly);
         let sites = names.into_iter().map(|name| {
@@ -291,7 +290,7 @@ impl Federation {
                 let answer = self.sphere.coordinator.call(&from, call);
                 self.sphere.note(&format!("{from}: {name}, once more: {}", answer.is_ok()));
             } else if tick <= now {
-                self.sphere.coordinator.with(Core::tick);
+                self.sphere.coordinator.with(|core| ready(core.tick()));
                 self.sphere.note("tick");
             } else if let Some(Reverse((_, index))) = self.queue.pop() {
                 let what = self.events[index as usize].take().unwrap();
@@ -304,7 +303,7 @@ impl Federation {
     /// When the coordinator's timer would ring, in the world's time.
     fn tick_at(&self) -> u64 {
         let Some(core) = self.sphere.coordinator.core() else { return u64::MAX };
-        let Some(at) = core.waiting().into_values().min() else { return u64::MAX };
+        let Some(at) = core.next_wakeups().into_values().min() else { return u64::MAX };
         let wait = at.since(self.sphere.clock.now()).as_millis() as u64;
         self.sphere.time + wait.max(1000)
     }
@@ -328,7 +327,7 @@ impl Federation {
         let changed = self.sphere.coordinator.with(|core| {
             let jobs = core.take_changed();
             jobs.into_iter()
-                .filter(|id| core.look_at(id, |job| job.task().is_some()) == Ok(true))
+                .filter(|id| core.with_job(id, |job| job.task().is_some()) == Ok(true))
                 .collect::<Vec<_>>()
         });
         for id in changed.unwrap_or_default() {
@@ -339,7 +338,7 @@ impl Federation {
 
     fn ended(&mut self) -> bool {
         let id = self.job.clone();
-        self.sphere.coordinator.core().is_some_and(|core| core.look_at(&id, Job::has_ended).unwrap())
+        self.sphere.coordinator.core().is_some_and(|core| core.with_job(&id, Job::has_ended).unwrap())
     }
 
     fn job(&mut self) -> Result<Job, Violation> {
@@ -387,7 +386,7 @@ impl Federation {
                 }
             }
             What::Sweep => {
-                let swept = self.sphere.coordinator.with(Core::sweep);
+                let swept = self.sphere.coordinator.with(|core| ready(core.sweep()));
                 self.sphere.note(&format!("swept {swept:?}"));
                 self.soon(What::Sweep);
             }
@@ -427,10 +426,10 @@ impl Federation {
         let done = self.sphere.coordinator.with(|core| {
             let job = core.job(&id).unwrap();
             match (&job.state, choice) {
-                (JobState::Paused { .. }, _) if resumed < 6 => core.resume_job(&id).map(|()| 1),
-                (JobState::Paused { .. }, _) => core.cancel_job(&id, admin).map(|()| 0),
-                (JobState::Collecting(_), 0) if rough => core.pause_job(&id, admin).map(|()| 0),
-                (JobState::Collecting(_), 1 | 2) => core.retry(&id, institution).map(|()| 0),
+                (JobState::Paused { .. }, _) if resumed < 6 => ready(core.resume_job(&id)).map(|()| 1),
+                (JobState::Paused { .. }, _) => ready(core.cancel_job(&id, admin)).map(|()| 0),
+                (JobState::Collecting(_), 0) if rough => ready(core.pause_job(&id, admin)).map(|()| 0),
+                (JobState::Collecting(_), 1 | 2) => ready(core.retry(&id, institution)).map(|()| 0),
                 _ => Ok(0),
             }
         });

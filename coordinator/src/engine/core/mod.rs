@@ -1,6 +1,6 @@
 //! The engine itself, without threads, sleep or sockets: decided on the present state, stored in one
 //! transaction, made visible, and only then acted upon and answered. It is given its store, blobs,
-//! clock and randomness, so that a simulation can run it as it is.
+//! clock and randomness, and needs no runtime, so that a simulation can run it as it is.
 
 mod backup;
 mod institutions;
@@ -11,45 +11,58 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-use eosfed_common::clock::{Clock, Timestamp};
-use eosfed_common::ids::JobId;
-use eosfed_common::refusal::{Reason, Refusal};
-use rand::RngExt as _;
-use rand_chacha::ChaCha12Rng;
-use tokio::sync::watch;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Options;
 use crate::domain::job::Event;
 use crate::domain::{Change, Federation, Job, Outcome};
 use crate::storage::{Blobs, Store, StoreError};
+use eosfed_common::clock::{Clock, Timestamp};
+use eosfed_common::ids::JobId;
+use eosfed_common::refusal::{Reason, Refusal};
+use rand::RngExt as _;
+use rand_chacha::ChaCha12Rng;
 
-pub use backup::Staged;
+pub use backup::Snapshot;
 pub use operators::Invited;
-pub use tasks::Performed;
+pub use queries::Queries;
+pub use tasks::TaskOutcome;
 
 /// The engine without threads. Every call takes as long as the disk does.
 pub struct Core {
     store: Box<dyn Store>,
     blobs: Arc<dyn Blobs>,
-    clock: Arc<dyn Clock>,
     options: Options,
-    state: RwLock<Federation>,
-    /// Whoever changes the state, or removes blobs, holds this; it also guards the only randomness.
-    door: Mutex<ChaCha12Rng>,
-    revision: watch::Sender<u64>,
+    queries: Queries,
+    /// The write lock: whoever changes the state, or removes blobs, holds it.
+    writer: tokio::sync::Mutex<Writer>,
     /// Jobs that have changed since somebody last asked.
     changed: Mutex<BTreeSet<JobId>>,
     /// Jobs whose task is being computed, each with what it computes.
     busy: Mutex<BTreeSet<JobId>>,
 }
 
+/// What only the holder of the write lock may use.
+struct Writer {
+    /// The only randomness.
+    rng: ChaCha12Rng,
+}
+
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("revision", &*self.revision.borrow()).finish_non_exhaustive()
+        f.debug_struct("Core").field("queries", &self.queries).finish_non_exhaustive()
+    }
+}
+
+/// Questions to the state in memory.
+impl Deref for Core {
+    type Target = Queries;
+
+    fn deref(&self) -> &Queries {
+        &self.queries
     }
 }
 
@@ -87,61 +100,72 @@ impl Core {
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub fn open(
+    pub async fn open(
         store: Box<dyn Store>,
         blobs: Arc<dyn Blobs>,
         clock: Arc<dyn Clock>,
         rng: ChaCha12Rng,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let state = store.load()?;
+        let state = store.load().await?;
         let live: Vec<_> =
             state.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id.clone()).collect();
         let core = Self {
             store,
             blobs,
-            clock,
             options,
-            state: RwLock::new(state),
-            door: Mutex::new(rng),
-            revision: watch::Sender::new(1),
+            queries: Queries::new(state, clock),
+            writer: tokio::sync::Mutex::new(Writer { rng }),
             changed: Mutex::default(),
             busy: Mutex::default(),
         };
         for id in live {
             let restarted = core.on_job(&id, |job, now| job.apply(Event::Restart, now));
-            restarted.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
+            restarted.await.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
             lock(&core.changed).insert(id);
         }
         Ok(core)
     }
 
-    fn read<T>(&self, look: impl FnOnce(&Federation) -> T) -> T {
-        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    /// The state in memory.
+    #[must_use]
+    pub const fn queries(&self) -> &Queries {
+        &self.queries
     }
 
-    /// The one door: nothing changes but through here.
-    fn transact<T>(
+    /// The blobs.
+    #[must_use]
+    pub fn blobs(&self) -> &dyn Blobs {
+        &*self.blobs
+    }
+
+    /// Decides under the write lock, and makes the decision true.
+    async fn transact<T>(
         &self,
         decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>,
     ) -> Result<T, Refusal> {
-        let mut rng = lock(&self.door);
-        let now = self.clock.now();
-        let (answer, change) = self.read(|state| decide(state, now, &mut rng))?;
-        if change.is_empty() {
-            return Ok(answer);
-        }
-        if !change.volatile {
-            self.store.commit(&change)?;
-        }
-        lock(&self.changed).extend(change.jobs.iter().map(|job| job.id.clone()));
-        self.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
-        self.revision.send_modify(|revision| *revision += 1);
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        let (answer, change) = self.read(|state| decide(state, now, &mut writer.rng))?;
+        self.commit(&mut writer, change).await?;
         Ok(answer)
     }
 
+    /// Stores a change, then makes it visible. Nothing changes but through here.
+    async fn commit(&self, _: &mut Writer, change: Change) -> Result<(), Refusal> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        if !change.volatile {
+            self.store.commit(&change).await?;
+        }
+        lock(&self.changed).extend(change.jobs.iter().map(|job| job.id.clone()));
+        self.queries.merge(change);
+        Ok(())
+    }
+
     /// A transition of one job.
-    fn on_job(
+    async fn on_job(
         &self,
         id: &JobId,
         change: impl FnOnce(&Job, Timestamp) -> Result<Outcome, Refusal>,
@@ -150,6 +174,7 @@ impl Core {
             let outcome = change(state.job(id)?, now)?;
             Ok(((), state.settle(outcome, now)?))
         })
+        .await
     }
 
     /// Jobs that have changed since this was last asked.
@@ -158,23 +183,15 @@ impl Core {
     }
 
     /// Tells each job whose time has come; gives whether there was one.
-    pub fn tick(&self) -> bool {
+    pub async fn tick(&self) -> bool {
         let now = self.now();
         let mut any = false;
-        for (id, _) in self.waiting().into_iter().filter(|(_, at)| *at <= now) {
-            match self.on_job(&id, |job, now| job.apply(Event::Tick, now)) {
+        for (id, _) in self.next_wakeups().into_iter().filter(|(_, at)| *at <= now) {
+            match self.on_job(&id, |job, now| job.apply(Event::Tick, now)).await {
                 Ok(()) => any = true,
                 Err(refusal) => tracing::warn!(job = %id, %refusal, "time passes without being recorded"),
             }
         }
         any
-    }
-
-    /// Jobs that wait for a point in time, with it.
-    pub fn waiting(&self) -> BTreeMap<JobId, Timestamp> {
-        self.read(|state| {
-            let jobs = state.jobs.values();
-            jobs.filter_map(|job| Some((job.id.clone(), job.collecting()?.wake_at()))).collect()
-        })
     }
 }

@@ -42,12 +42,13 @@ impl Core {
     ///
     /// # Errors
     /// If the invitation would be open for no time or for too long.
-    pub fn invite(&self, name: &InstitutionName, valid_for: Duration) -> Result<Invited, Refusal> {
+    pub async fn invite(&self, name: &InstitutionName, valid_for: Duration) -> Result<Invited, Refusal> {
         self.transact(|state, now, rng| {
             let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
             let (enrolled_before, change) = state.invite(name, &secret, valid_for, now)?;
             Ok((Invited { secret, expires_at: now.plus(valid_for), enrolled_before }, change))
         })
+        .await
     }
 
     /// Redeems an invitation for a signing request; when this has returned, the request may be
@@ -55,53 +56,58 @@ impl Core {
     ///
     /// # Errors
     /// A reason of the `TOKEN_` family.
-    pub fn redeem(&self, name: &InstitutionName, secret: &str, request_pem: &str) -> Result<(), Refusal> {
-        self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?)))
+    pub async fn redeem(
+        &self,
+        name: &InstitutionName,
+        secret: &str,
+        request_pem: &str,
+    ) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?))).await
     }
 
     /// Submits a plan as a job; the same key again gives the same job.
     ///
     /// # Errors
     /// If too few institutions are enrolled.
-    pub fn submit_job(
+    pub async fn submit_job(
         &self,
         plan: Plan,
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, plan, by, now))
+        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, plan, by, now)).await
     }
 
     /// Stops a job for good.
     ///
     /// # Errors
     /// If there is no such job, or it has ended.
-    pub fn cancel_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Cancel(by), now))
+    pub async fn cancel_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
+        self.on_job(id, |job, now| job.apply(Event::Cancel(by), now)).await
     }
 
     /// Lets a paused job go on.
     ///
     /// # Errors
     /// If there is no such job, or it is not paused.
-    pub fn resume_job(&self, id: &JobId) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Resume, now))
+    pub async fn resume_job(&self, id: &JobId) -> Result<(), Refusal> {
+        self.on_job(id, |job, now| job.apply(Event::Resume, now)).await
     }
 
     /// Lets a job rest: nothing new is offered until it is resumed.
     ///
     /// # Errors
     /// If there is no such job, or it is at rest already.
-    pub fn pause_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Pause(by), now))
+    pub async fn pause_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
+        self.on_job(id, |job, now| job.apply(Event::Pause(by), now)).await
     }
 
     /// Asks an institution again that has refused, failed or been rejected in the open round.
     ///
     /// # Errors
     /// If there is no such job, or nothing to ask again.
-    pub fn retry(&self, id: &JobId, institution: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Retry(institution), now))
+    pub async fn retry(&self, id: &JobId, institution: InstitutionName) -> Result<(), Refusal> {
+        self.on_job(id, |job, now| job.apply(Event::Retry(institution), now)).await
     }
 
     /// Goes on from a job's round in a new job; the same key again gives the same job. With `rounds`,
@@ -109,7 +115,7 @@ impl Core {
     ///
     /// # Errors
     /// If the round has not closed, the rules do not fit, or the blobs it needs are gone.
-    pub fn job_from(
+    pub async fn job_from(
         &self,
         origin: &JobId,
         round: u32,
@@ -117,22 +123,25 @@ impl Core {
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| {
-            let id = free(state, rng);
-            let (id, change) = state.job_from(origin, round, rounds, id, key, by, now)?;
-            for blob in change.jobs.iter().flat_map(Job::needs) {
-                if !matches!(self.blobs.stat("", blob.digest)?, Presence::Complete(_)) {
-                    let message = format!(
-                        "round {} of job {origin} cannot be gone on from: {} was removed; `keep_updates_for` in \
-                         the coordinator's settings says how long updates are kept",
-                        round + 1,
-                        blob.digest
-                    );
-                    return Err(Refusal::new(Reason::BlobMissing, message));
-                }
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        let (id, change) = self.read(|state| {
+            let id = free(state, &mut writer.rng);
+            state.job_from(origin, round, rounds, id, key, by, now)
+        })?;
+        for blob in change.jobs.iter().flat_map(Job::needs) {
+            if !matches!(self.blobs.stat("", blob.digest).await?, Presence::Complete(_)) {
+                let message = format!(
+                    "round {} of job {origin} cannot be gone on from: {} was removed; `keep_updates_for` in \
+                     the coordinator's settings says how long updates are kept",
+                    round + 1,
+                    blob.digest
+                );
+                return Err(Refusal::new(Reason::BlobMissing, message));
             }
-            Ok((id, change))
-        })
+        }
+        self.commit(&mut writer, change).await?;
+        Ok(id)
     }
 
     /// Cuts a release of these specialists, or of the latest version of all; the same key again
@@ -140,12 +149,12 @@ impl Core {
     ///
     /// # Errors
     /// If a reference names nothing, a name comes twice, or there is nothing to release.
-    pub fn create_release(
+    pub async fn create_release(
         &self,
         references: &[SpecialistRef],
         note: String,
         key: IdempotencyKey,
     ) -> Result<ReleaseManifest, Refusal> {
-        self.transact(|state, now, _| state.create_release(references, note, key, now))
+        self.transact(|state, now, _| state.create_release(references, note, key, now)).await
     }
 }

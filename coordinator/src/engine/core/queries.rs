@@ -1,22 +1,44 @@
-//! Questions to the federation: copies of what is there, never of what is being decided.
+//! Questions to the federation: what is there, never what is being decided. Nothing here waits for a disk.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
-use eosfed_common::clock::Timestamp;
+use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::refusal::Refusal;
 
 use tokio::sync::watch;
 
-use super::Core;
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Evaluation, Federation, Institution, Job};
-use crate::storage::Blobs;
+use crate::domain::{Change, Evaluation, Federation, Institution, Job};
 
-impl Core {
+/// The state in memory.
+#[derive(Debug)]
+pub struct Queries {
+    state: RwLock<Federation>,
+    revision: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Queries {
+    pub(super) fn new(state: Federation, clock: Arc<dyn Clock>) -> Self {
+        Self { state: RwLock::new(state), revision: watch::Sender::new(1), clock }
+    }
+
+    /// Looks at the state.
+    pub fn read<T>(&self, look: impl FnOnce(&Federation) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Makes a change visible that is stored.
+    pub(super) fn merge(&self, change: Change) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
     /// The engine's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -27,12 +49,6 @@ impl Core {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
-    }
-
-    /// The blobs.
-    #[must_use]
-    pub fn blobs(&self) -> Arc<dyn Blobs> {
-        Arc::clone(&self.blobs)
     }
 
     /// Everything, as it is at this instant.
@@ -75,8 +91,17 @@ impl Core {
     ///
     /// # Errors
     /// If there is none of this id.
-    pub fn look_at<T>(&self, id: &JobId, look: impl FnOnce(&Job) -> T) -> Result<T, Refusal> {
+    pub fn with_job<T>(&self, id: &JobId, look: impl FnOnce(&Job) -> T) -> Result<T, Refusal> {
         self.read(|state| state.job(id).map(look))
+    }
+
+    /// Jobs that wait for a point in time, with it.
+    #[must_use]
+    pub fn next_wakeups(&self) -> BTreeMap<JobId, Timestamp> {
+        self.read(|state| {
+            let jobs = state.jobs.values();
+            jobs.filter_map(|job| Some((job.id.clone(), job.collecting()?.wake_at()))).collect()
+        })
     }
 
     /// What is asked of an institution now.
@@ -121,7 +146,7 @@ impl Core {
 
     /// The scores of a specialist at institutions, and why it is left out of releases, if it is.
     #[must_use]
-    pub fn standing(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
+    pub fn evaluation_status(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
         self.read(|state| (state.evaluations(&card.weights), state.set_aside(card)))
     }
 

@@ -12,76 +12,81 @@ use eosfed_common::weights::{Signature, Tensors, write};
 
 use super::{Core, lock};
 use crate::domain::job::{Aggregation, Event, Operand, Task};
-use crate::storage::Blobs;
+use crate::storage::{BlobError, Blobs, LocalFile};
 
 /// How a task has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Performed {
+pub enum TaskOutcome {
     /// The job has none now, or somebody else is at it.
     Nothing,
     /// Its result, or its failure, is recorded.
     Recorded,
     /// The store could not take the result: to be tried again.
-    Again,
+    Retry,
 }
 
 impl Core {
     /// Computes the task of a job, if it has one, and records the result.
-    pub fn perform(&self, id: &JobId) -> Performed {
+    pub async fn perform(&self, id: &JobId) -> TaskOutcome {
         if !lock(&self.busy).insert(id.clone()) {
-            return Performed::Nothing;
+            return TaskOutcome::Nothing;
         }
         let _busy = Busy(self, id);
-        let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return Performed::Nothing };
-        let event = compute(&*self.blobs, id, &task).unwrap_or_else(|error| {
+        let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return TaskOutcome::Nothing };
+        let event = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
             tracing::error!(job = %id, why = format!("{error:#}"), "the job pauses");
             Event::TaskFailed(format!("{error:#}"))
         });
-        match self.on_job(id, |job, now| job.apply(event, now)) {
-            Ok(()) => Performed::Recorded,
+        match self.on_job(id, |job, now| job.apply(event, now)).await {
+            Ok(()) => TaskOutcome::Recorded,
             Err(refusal) => {
                 tracing::warn!(job = %id, %refusal, "a result cannot be recorded");
-                if refusal.reason.is_transient() { Performed::Again } else { Performed::Recorded }
+                if refusal.reason.is_transient() { TaskOutcome::Retry } else { TaskOutcome::Recorded }
             }
         }
     }
 
-    /// Removes the blobs that nothing refers to, and uploads that nobody has gone on with, or handed in,
-    /// for longer than the settings allow; gives how many blobs. Never while something is being computed, whose
-    /// result nothing refers to yet; and behind the door, so that no submission comes in between.
-    pub fn sweep(&self) -> usize {
-        let _door = lock(&self.door);
-        let busy = lock(&self.busy);
-        if !busy.is_empty() {
-            return 0;
-        }
-        let keep_for = self.options.keep_updates_for;
-        let mut needed: BTreeSet<Digest> = self.read(|state| state.referenced(keep_for, self.clock.now()));
-        let removed = self.blobs.list().and_then(|all| {
-            self.blobs.drop_stale_uploads(self.options.keep_uploads_for)?;
-            // Looked at after the list: what has become a blob since is not in it.
-            needed.extend(self.blobs.unclaimed()?);
-            let spent: Vec<_> = all.into_iter().filter(|digest| !needed.contains(digest)).collect();
-            spent.iter().try_for_each(|digest| self.blobs.remove(*digest))?;
-            Ok(spent.len())
-        });
-        removed.unwrap_or_else(|error| {
+    /// Removes the blobs that nothing refers to, and uploads that nobody has gone on with, or submitted,
+    /// for longer than the settings allow; gives how many blobs. Never while something is being computed,
+    /// whose result nothing refers to yet; and under the write lock, so that no submission comes in between.
+    pub async fn sweep(&self) -> usize {
+        let _writer = self.writer.lock().await;
+        self.remove_unneeded().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot remove blobs that are no longer needed");
             0
         })
     }
-}
 
-impl Core {
+    async fn remove_unneeded(&self) -> Result<usize, BlobError> {
+        let all = self.blobs.list().await?;
+        // All of this after the list: what has become a blob since is not in it. A result that is in it
+        // and that nothing refers to yet is one of a task that cannot end without the write lock.
+        if !lock(&self.busy).is_empty() {
+            return Ok(0);
+        }
+        self.blobs.drop_stale_uploads(self.options.keep_uploads_for).await?;
+        let mut needed = self.referenced();
+        needed.extend(self.blobs.pinned().await?);
+        let mut removed = 0;
+        for digest in all.into_iter().filter(|digest| !needed.contains(digest)) {
+            self.blobs.remove(digest).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     /// Removes a blob at once, unless something refers to it.
-    pub(super) fn remove_unless_needed(&self, digest: Digest) {
-        let _door = lock(&self.door);
-        let needed = self.read(|state| state.referenced(self.options.keep_updates_for, self.clock.now()));
-        if !needed.contains(&digest)
-            && let Err(error) = self.blobs.remove(digest)
+    pub(super) async fn remove_unless_needed(&self, digest: Digest) {
+        let _writer = self.writer.lock().await;
+        if !self.referenced().contains(&digest)
+            && let Err(error) = self.blobs.remove(digest).await
         {
             tracing::warn!(%error, "cannot remove a blob that is no longer needed");
         }
+    }
+
+    fn referenced(&self) -> BTreeSet<Digest> {
+        self.read(|state| state.referenced(self.options.keep_updates_for, self.now()))
     }
 }
 
@@ -94,50 +99,60 @@ impl Drop for Busy<'_> {
     }
 }
 
-fn compute(blobs: &dyn Blobs, job: &JobId, task: &Task) -> anyhow::Result<Event> {
+async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Event> {
     match task {
         Task::Prepare(trainee, seed) => {
             let tensors = trainee.initial_weights(*seed);
-            Ok(Event::Prepared(keep(blobs, job, &trainee.signature(), &tensors)?))
+            Ok(Event::Prepared(keep(blobs, &trainee.signature(), &tensors).await?))
         }
-        Task::Aggregate(aggregation) => combine(blobs, job, aggregation),
+        Task::Aggregate(aggregation) => combine(blobs, aggregation).await,
     }
 }
 
-fn combine(blobs: &dyn Blobs, job: &JobId, aggregation: &Aggregation) -> anyhow::Result<Event> {
+async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Event> {
     let Aggregation { trainee, round, strategy, server, now, memory, step, updates } = aggregation;
     let (signature, step) = (trainee.signature(), *step);
     let remembered = Server::of(*strategy, *server).memory(&signature);
-    let open = |blob: &BlobRef, signature: &Signature| -> anyhow::Result<_> {
-        Ok(eosfed_aggregation::Operand::open(&blobs.file(blob.digest)?, signature)?)
-    };
-    let now = open(now, &signature)?;
+    let now = open(blobs, now, &signature).await?;
     let memory = match (memory, &remembered) {
-        (Some(blob), Some(names)) => Some(open(blob, names)?),
+        (Some(blob), Some(names)) => Some(open(blobs, blob, names).await?),
         (None, _) | (_, None) => None,
     };
-    let opened = updates.iter().map(|Operand { weights, weight, base }| {
-        let base = base.as_ref().map(|base| open(base, &signature)).transpose()?;
-        Ok((open(weights, &signature)?, *weight, base))
-    });
-    let opened = opened.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut opened = Vec::new();
+    for Operand { weights, weight, base } in updates {
+        let base = match base {
+            Some(base) => Some(open(blobs, base, &signature).await?),
+            None => None,
+        };
+        opened.push((open(blobs, weights, &signature).await?, *weight, base));
+    }
     let updates: Vec<_> = (opened.iter())
         .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
         .collect();
     let (strategy, server, memory) = (*strategy, *server, memory.as_ref());
     let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
     let Aggregate { weights, memory } = aggregate(&recipe, &updates)?;
-    let next = keep(blobs, job, &signature, &weights)?;
+    let next = keep(blobs, &signature, &weights).await?;
     drop(weights);
     let memory = match (memory, remembered) {
-        (Some(memory), Some(names)) => Some(keep(blobs, job, &names, &memory)?),
+        (Some(memory), Some(names)) => Some(keep(blobs, &names, &memory).await?),
         (None, _) | (_, None) => None,
     };
     Ok(Event::Aggregated(*round, next, memory))
 }
 
-fn keep(blobs: &dyn Blobs, job: &JobId, signature: &Signature, tensors: &Tensors) -> anyhow::Result<BlobRef> {
-    let path = blobs.workshop().join(format!("{job}.safetensors"));
-    write(&path, signature, tensors)?;
-    Ok(blobs.adopt(&path)?)
+async fn open(
+    blobs: &dyn Blobs,
+    blob: &BlobRef,
+    signature: &Signature,
+) -> anyhow::Result<eosfed_aggregation::Operand> {
+    let file = LocalFile::of(blobs, blob.digest).await?;
+    // A copy may lose its name now: it stays open.
+    Ok(eosfed_aggregation::Operand::open(file.path(), signature)?)
+}
+
+async fn keep(blobs: &dyn Blobs, signature: &Signature, tensors: &Tensors) -> anyhow::Result<BlobRef> {
+    let staged = blobs.stage()?;
+    write(staged.path(), signature, tensors)?;
+    Ok(blobs.ingest(staged).await?)
 }

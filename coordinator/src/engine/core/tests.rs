@@ -11,7 +11,9 @@ use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::Plan;
 
 use super::*;
-use crate::storage::{FileBlobs, MemoryStore, Presence, SCHEMA, STAGED_BLOBS, STAGED_RECORDS, read_lines};
+use crate::storage::{
+    FileBlobs, MemoryStore, Presence, SCHEMA, SNAPSHOT_BLOBS, SNAPSHOT_RECORDS, STAGING, read_lines, ready,
+};
 use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
 
 /// An engine without threads, which keeps nothing longer than it is needed.
@@ -24,16 +26,17 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (folder, store) = (tempfile::tempdir().unwrap(), MemoryStore::default());
-        store.commit(&testing::enrolled(&["east", "west"])).unwrap();
+        ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
         let core = Self::open(folder.path(), &store, Duration::from_secs(3600));
         Self { folder, store, core }
     }
 
     fn open(folder: &Path, store: &MemoryStore, keep_uploads_for: Duration) -> Core {
         let blobs = Arc::new(FileBlobs::open(&folder.join("blobs")).unwrap());
-        let options = Options { keep_updates_for: Duration::ZERO, keep_uploads_for };
+        let snapshots = folder.join("blobs").join(STAGING);
+        let options = Options { keep_updates_for: Duration::ZERO, keep_uploads_for, snapshots };
         let clock = Arc::new(ManualClock::new(NOW));
-        Core::open(Box::new(store.clone()), blobs, clock, rng(1), options).unwrap()
+        ready(Core::open(Box::new(store.clone()), blobs, clock, rng(1), options)).unwrap()
     }
 
     /// Ends the engine and starts another on the same disk.
@@ -45,12 +48,12 @@ impl Bench {
     }
 
     fn submit(&self, plan: &str) -> JobId {
-        self.core.submit_job(Plan::parse(plan).unwrap(), &name("admin"), key(1)).unwrap()
+        ready(self.core.submit_job(Plan::parse(plan).unwrap(), &name("admin"), key(1))).unwrap()
     }
 
     fn work(&self, institution: &str) -> (Assignment, LeaseToken) {
         let assignment = self.core.assignments(&name(institution)).remove(0);
-        let token = self.core.accept(&assignment.id).unwrap().token;
+        let token = ready(self.core.accept(&assignment.id)).unwrap().token;
         (assignment, token)
     }
 
@@ -60,12 +63,12 @@ impl Bench {
 
     fn upload(&self, institution: &str, path: &Path, blob: BlobRef) {
         let blobs = self.core.blobs();
-        blobs.append(institution, blob, 0, &std::fs::read(path).unwrap()).unwrap();
-        blobs.finish(institution, blob).unwrap();
+        ready(blobs.append(institution, blob, 0, &std::fs::read(path).unwrap())).unwrap();
+        ready(blobs.finish(institution, blob)).unwrap();
     }
 
     fn is_here(&self, blob: BlobRef) -> bool {
-        self.core.blobs().stat("", blob.digest).unwrap() == Presence::Complete(blob.size)
+        ready(self.core.blobs().stat("", blob.digest)).unwrap() == Presence::Complete(blob.size)
     }
 
     /// Does all of an institution's next assignment; gives the update, if it is one.
@@ -73,12 +76,12 @@ impl Bench {
         let (assignment, token) = self.work(institution);
         if assignment.work == Work::Statistics {
             let statistics = testing::statistics(&assignment, &token).into_inner();
-            self.core.submit_statistics(statistics).unwrap();
+            ready(self.core.submit_statistics(statistics)).unwrap();
             return None;
         }
         let (path, blob) = self.weights(&assignment, seed);
         self.upload(institution, &path, blob);
-        self.core.submit_update(&update(&assignment, &token, blob)).unwrap();
+        ready(self.core.submit_update(&update(&assignment, &token, blob))).unwrap();
         Some(blob)
     }
 }
@@ -90,23 +93,23 @@ fn an_upload_is_kept_until_it_is_handed_in_or_given_up() {
     let (work, token) = bench.work("west");
     let (path, blob) = bench.weights(&work, 7);
     let bytes = std::fs::read(&path).unwrap();
-    bench.core.blobs().append("west", blob, 0, &bytes[..1000]).unwrap();
-    assert_eq!(bench.core.sweep(), 0);
-    let stands = bench.core.blobs().stat("west", blob.digest).unwrap();
+    ready(bench.core.blobs().append("west", blob, 0, &bytes[..1000])).unwrap();
+    assert_eq!(ready(bench.core.sweep()), 0);
+    let stands = ready(bench.core.blobs().stat("west", blob.digest)).unwrap();
     assert_eq!(stands, Presence::Partial(1000), "an upload under way goes on");
-    bench.core.blobs().append("west", blob, 1000, &bytes[1000..]).unwrap();
-    bench.core.blobs().finish("west", blob).unwrap();
-    assert_eq!(bench.core.sweep(), 0);
+    ready(bench.core.blobs().append("west", blob, 1000, &bytes[1000..])).unwrap();
+    ready(bench.core.blobs().finish("west", blob)).unwrap();
+    assert_eq!(ready(bench.core.sweep()), 0);
     assert!(bench.is_here(blob), "it is whole, and still to be handed in");
     // So it is after a restart, whose first act is to sweep.
     let bench = bench.again(Duration::from_secs(3600));
-    assert_eq!(bench.core.sweep(), 0);
+    assert_eq!(ready(bench.core.sweep()), 0);
     assert!(bench.is_here(blob));
-    bench.core.submit_update(&update(&work, &token, blob)).unwrap();
-    assert_eq!((bench.core.sweep(), bench.is_here(blob)), (0, true), "a record refers to it");
+    ready(bench.core.submit_update(&update(&work, &token, blob))).unwrap();
+    assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (0, true), "a record refers to it");
     // Handed in, it is kept as long as records need it, and no longer.
-    bench.core.cancel_job(&job, name("admin")).unwrap();
-    assert_eq!((bench.core.sweep(), bench.is_here(blob)), (1, false));
+    ready(bench.core.cancel_job(&job, name("admin"))).unwrap();
+    assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 }
 
 #[test]
@@ -118,14 +121,14 @@ fn an_upload_that_nobody_hands_in_is_kept_as_long_as_the_settings_say() {
     bench.upload("west", &path, blob);
     let bench = bench.again(Duration::ZERO);
     std::thread::sleep(Duration::from_millis(20));
-    assert_eq!((bench.core.sweep(), bench.is_here(blob)), (1, false));
+    assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 }
 
 #[test]
 fn what_a_pending_aggregate_needs_is_kept() {
     let bench = Bench::new();
     let job = bench.submit(ROUNDS);
-    assert_eq!(bench.core.perform(&job), Performed::Recorded);
+    assert_eq!(ready(bench.core.perform(&job)), TaskOutcome::Recorded);
     for institution in ["west", "east"] {
         assert_eq!(bench.take_part(institution, 0), None);
     }
@@ -136,18 +139,18 @@ fn what_a_pending_aggregate_needs_is_kept() {
     let base = pending.global.unwrap();
     // Nobody has come to it yet; and after a restart, nobody has either.
     let bench = bench.again(Duration::ZERO);
-    assert_eq!(bench.core.sweep(), 0);
+    assert_eq!(ready(bench.core.sweep()), 0);
     assert!(updates.iter().chain([&base]).all(|blob| bench.is_here(*blob)));
     // While it is computed, its result is on the disk before any record refers to it.
     lock(&bench.core.busy).insert(job.clone());
-    let stray = bench.core.blobs().workshop().join("result");
-    std::fs::write(&stray, b"the result of an aggregate").unwrap();
-    let result = bench.core.blobs().adopt(&stray).unwrap();
-    assert_eq!((bench.core.sweep(), bench.is_here(result)), (0, true));
+    let stray = bench.core.blobs().stage().unwrap();
+    std::fs::write(stray.path(), b"the result of an aggregate").unwrap();
+    let result = ready(bench.core.blobs().ingest(stray)).unwrap();
+    assert_eq!((ready(bench.core.sweep()), bench.is_here(result)), (0, true));
     lock(&bench.core.busy).remove(&job);
-    assert_eq!(bench.core.sweep(), 1, "nobody has recorded it");
-    assert_eq!(bench.core.perform(&job), Performed::Recorded);
-    assert_eq!(bench.core.sweep(), 3, "two updates and what they started from");
+    assert_eq!(ready(bench.core.sweep()), 1, "nobody has recorded it");
+    assert_eq!(ready(bench.core.perform(&job)), TaskOutcome::Recorded);
+    assert_eq!(ready(bench.core.sweep()), 3, "two updates and what they started from");
     assert!(bench.is_here(bench.core.job(&job).unwrap().global.unwrap()));
 }
 
@@ -157,24 +160,24 @@ fn what_a_snapshot_holds_outlives_its_removal() {
     let job = bench.submit(ONE_SHOT);
     let blob = bench.take_part("west", 7).unwrap();
     let before = bench.core.snapshot();
-    let staged = bench.core.stage_backup().unwrap();
+    let staged = ready(bench.core.take_snapshot()).unwrap();
     assert_eq!((staged.records, staged.blobs), (3, 1));
-    bench.core.cancel_job(&job, name("admin")).unwrap();
-    assert_eq!((bench.core.sweep(), bench.is_here(blob)), (1, false));
+    ready(bench.core.cancel_job(&job, name("admin"))).unwrap();
+    assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 
-    let folder = bench.core.blobs().workshop().join(&staged.folder);
-    let held = folder.join(STAGED_BLOBS).join(blob.digest.to_hex());
+    let folder = bench.folder.path().join("blobs").join(STAGING).join(&staged.folder);
+    let held = folder.join(SNAPSHOT_BLOBS).join(blob.digest.to_hex());
     assert_eq!(Digest::of_file(&held).unwrap(), blob.digest);
-    let records = std::fs::read(folder.join(STAGED_RECORDS)).unwrap();
+    let records = std::fs::read(folder.join(SNAPSHOT_RECORDS)).unwrap();
     let mut read = Federation::default();
     read.merge(read_lines(records.as_slice(), SCHEMA).unwrap());
     assert_eq!(read, before, "the state of the instant at which it was taken");
 
     // The next takes its place, and a start leaves none.
-    let next = bench.core.stage_backup().unwrap();
+    let next = ready(bench.core.take_snapshot()).unwrap();
     assert!(next.folder != staged.folder && next.blobs == 0 && !folder.exists());
     let bench = bench.again(Duration::ZERO);
-    assert!(!bench.core.blobs().workshop().join(&next.folder).exists());
+    assert!(!bench.folder.path().join("blobs").join(STAGING).join(&next.folder).exists());
 }
 
 /// A pooled mean of 1e200 has an infinite deviation, which JSON writes as `null`: after one such message
@@ -188,23 +191,24 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
         (store, blobs, Arc::new(ManualClock::new(NOW)))
     };
     let (store, blobs, clock) = open();
-    store.commit(&testing::enrolled(&["east", "west"])).unwrap();
-    let core = Core::open(Box::new(store), blobs, clock, rng(1), Options::default()).unwrap();
-    let job = core.submit_job(Plan::parse(ROUNDS).unwrap(), &name("admin"), key(1)).unwrap();
-    assert_eq!(core.perform(&job), Performed::Recorded);
+    ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
+    let options = || Options::new(folder.path().join("blobs").join(STAGING));
+    let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options())).unwrap();
+    let job = ready(core.submit_job(Plan::parse(ROUNDS).unwrap(), &name("admin"), key(1))).unwrap();
+    assert_eq!(ready(core.perform(&job)), TaskOutcome::Recorded);
     let mut said = Vec::new();
     for institution in ["east", "west"] {
         let offer = core.assignments(&name(institution)).remove(0);
-        let token = core.accept(&offer.id).unwrap().token;
+        let token = ready(core.accept(&offer.id)).unwrap().token;
         let mut statistics = testing::statistics(&offer, &token).into_inner();
         if institution == "west" {
             statistics.bands[0].mean = eosfed_common::finite::Finite::literal(1e200);
         }
-        said.push(core.submit_statistics(statistics));
+        said.push(ready(core.submit_statistics(statistics)));
     }
     drop(core);
     let (store, blobs, clock) = open();
-    let again = Core::open(Box::new(store), blobs, clock, rng(2), Options::default()).unwrap();
+    let again = ready(Core::open(Box::new(store), blobs, clock, rng(2), options())).unwrap();
     assert!(again.job(&job).unwrap().collecting().is_some());
     assert!(said[0].is_ok() && said[1].as_ref().unwrap_err().message.contains("1e200"), "{said:?}");
 }

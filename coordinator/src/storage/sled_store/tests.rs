@@ -10,8 +10,8 @@ use eosfed_common::weights::write;
 use super::*;
 use crate::domain::job::Next;
 use crate::domain::{Job, JobState, Slot};
-use crate::engine::{Core, Options, Performed};
-use crate::storage::{FileBlobs, read_lines};
+use crate::engine::{Core, Options, TaskOutcome};
+use crate::storage::{FileBlobs, STAGING, read_lines, ready};
 use crate::testing::{self, NOW, name, rng, update};
 
 /// What a coordinator of schema 1 has left behind; see the README beside it.
@@ -54,24 +54,28 @@ fn a_damaged_record_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
     store.jobs.insert("j-00000000", "{").unwrap();
-    assert!(store.load().unwrap_err().to_string().contains("jobs/j-00000000"));
+    assert!(ready(store.load()).unwrap_err().to_string().contains("jobs/j-00000000"));
 }
 
 #[test]
 fn a_record_that_would_not_read_back_is_not_stored() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
-    store.commit(&testing::enrolled(&["east", "west"])).unwrap();
-    let federation = store.load().unwrap();
+    ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
+    let federation = ready(store.load()).unwrap();
     let finished = testing::finished_one_shot(&federation);
     let mut change = federation.settle(finished, NOW).unwrap();
     // A float that no `Finite` guards: JSON writes it as `null`.
     change.specialists[1].model.target =
         Some(eosfed_common::model::TargetScale { scale: f64::INFINITY, ..Default::default() });
-    let error = store.commit(&change).unwrap_err().to_string();
+    let error = ready(store.commit(&change)).unwrap_err().to_string();
     assert!(error.contains("`specialists/west-rgb@0000000001`") && error.contains("null"), "{error}");
     drop(store);
-    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), federation, "nothing was changed");
+    assert_eq!(
+        ready(SledStore::open(folder.path()).unwrap().load()).unwrap(),
+        federation,
+        "nothing was changed"
+    );
 }
 
 #[test]
@@ -79,7 +83,7 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
     let store = SledStore::open(folder.path()).unwrap();
-    let migrated = store.load().unwrap();
+    let migrated = ready(store.load()).unwrap();
     assert_eq!(migrated, expected());
     assert_eq!(store.db.get(SCHEMA_KEY).unwrap().unwrap(), b"2".as_slice());
     let names: Vec<_> = migrated.institutions.keys().map(ToString::to_string).collect();
@@ -90,7 +94,7 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
     }
     assert_eq!((migrated.registry.specialists.len(), migrated.registry.releases.len()), (3, 3));
     drop(store);
-    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), migrated);
+    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), migrated);
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn migrating_what_was_half_migrated_gives_the_same() {
     assert_ne!(half, schema_1());
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &half);
-    assert_eq!(SledStore::open(folder.path()).unwrap().load().unwrap(), expected());
+    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), expected());
 }
 
 #[test]
@@ -154,7 +158,8 @@ impl Upgraded {
         // Two years later: nobody's lease is forgotten, the coordinator was away.
         let clock = Arc::new(ManualClock::new(NOW));
         clock.advance(Duration::from_secs(2 * 365 * 86_400));
-        let core = Core::open(Box::new(store), blobs, clock, rng(1), Options::default()).unwrap();
+        let options = Options::new(folder.path().join("blobs").join(STAGING));
+        let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options)).unwrap();
         Self { folder, core }
     }
 
@@ -168,12 +173,12 @@ impl Upgraded {
     /// Makes weights a blob as an institution's upload does.
     fn upload(&self, institution: &str, path: &Path, blob: BlobRef) {
         let blobs = self.core.blobs();
-        blobs.append(institution, blob, 0, &std::fs::read(path).unwrap()).unwrap();
-        blobs.finish(institution, blob).unwrap();
+        ready(blobs.append(institution, blob, 0, &std::fs::read(path).unwrap())).unwrap();
+        ready(blobs.finish(institution, blob)).unwrap();
     }
 
     fn perform(&self, id: &JobId) {
-        assert_eq!(self.core.perform(id), Performed::Recorded);
+        assert_eq!(ready(self.core.perform(id)), TaskOutcome::Recorded);
     }
 }
 
@@ -203,15 +208,15 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     // West goes on with the lease of before.
     let (path, blob) = testing::weights(upgraded.folder.path(), &west, 602);
     upgraded.upload("west", &path, blob);
-    core.submit_update(&update(&west, &lease.token, blob)).unwrap();
+    ready(core.submit_update(&update(&west, &lease.token, blob))).unwrap();
     upgraded.perform(&job.id);
     for (seed, institution) in (603..).zip(["west", "east"]) {
         let offer = core.job(&job.id).unwrap().assignment(&name(institution)).unwrap();
         assert!(matches!(offer.work, Work::Training(_)));
-        let lease = core.accept(&offer.id).unwrap();
+        let lease = ready(core.accept(&offer.id)).unwrap();
         let (path, blob) = testing::weights(upgraded.folder.path(), &offer, seed);
         upgraded.upload(institution, &path, blob);
-        core.submit_update(&update(&offer, &lease.token, blob)).unwrap();
+        ready(core.submit_update(&update(&offer, &lease.token, blob))).unwrap();
     }
     upgraded.perform(&job.id);
     let done = core.job(&job.id).unwrap();
@@ -224,10 +229,10 @@ fn a_job_that_was_paused_can_be_resumed_and_one_that_has_ended_stays() {
     let upgraded = Upgraded::open();
     let job = upgraded.only("paused");
     assert!(matches!(&job.state, JobState::Paused { next: Next::Collect(_), .. }));
-    upgraded.core.resume_job(&job.id).unwrap();
+    ready(upgraded.core.resume_job(&job.id)).unwrap();
     let resumed = upgraded.core.job(&job.id).unwrap();
     assert_eq!(resumed.collecting().unwrap().submitted(), 0);
     assert!(resumed.assignment(&name("west")).is_some() && resumed.assignment(&name("east")).is_some());
     let cancelled = upgraded.only("cancelled");
-    assert_eq!(upgraded.core.resume_job(&cancelled.id).unwrap_err().reason, Reason::WrongState);
+    assert_eq!(ready(upgraded.core.resume_job(&cancelled.id)).unwrap_err().reason, Reason::WrongState);
 }

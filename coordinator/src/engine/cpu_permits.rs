@@ -1,0 +1,39 @@
+//! Permits for work that keeps a processor busy for seconds and whose caller waits as long as it takes:
+//! hashing an upload. When hundreds of institutions finish together, their uploads are hashed in turn, and
+//! heartbeats are answered meanwhile. Not for calls that a client gives up after half a minute, such as
+//! submitting an update: a client that gives up would lose its permit.
+
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// One for each processor, shared by the whole process.
+static PERMITS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+
+/// Waits for a permit, first come, first served. It is returned when it is dropped.
+pub async fn acquire() -> Option<SemaphorePermit<'static>> {
+    // The semaphore is never closed.
+    PERMITS.acquire().await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn there_is_a_permit_for_each_processor_and_it_is_returned() {
+        let count = available_parallelism().map_or(1, NonZero::get);
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            taken.push(acquire().await.unwrap());
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(50), acquire()).await.is_err());
+        taken.pop();
+        assert!(tokio::time::timeout(Duration::from_secs(5), acquire()).await.unwrap().is_some());
+    }
+}

@@ -1,0 +1,228 @@
+//! Blobs in files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
+use tempfile::NamedTempFile;
+
+use super::{BlobError, Blobs, Presence, failed};
+use crate::storage::STAGING;
+
+/// What ends the name of a file that pins a blob.
+const DONE: &str = ".done";
+
+/// Blobs in a folder: `sha256/ab/ab12...`, uploads in `partial/OWNER/`, where an empty file of the name
+/// `HEX.done` pins one that has become a blob, and files of the coordinator's own in `staging/`.
+#[derive(Debug)]
+pub struct FileBlobs {
+    blobs: PathBuf,
+    partial: PathBuf,
+    staging: PathBuf,
+}
+
+impl FileBlobs {
+    /// Blobs in the folder `root`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If the folders cannot be made.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        let [blobs, partial, staging] = ["sha256", "partial", STAGING].map(|name| root.join(name));
+        // Files that a crash has left half written; what they were to hold is computed again. Earlier
+        // versions named the folder differently.
+        for folder in [&staging, &root.join("workshop")] {
+            gone(fs::remove_dir_all(folder))?;
+        }
+        for folder in [&blobs, &partial, &staging] {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(Self { blobs, partial, staging })
+    }
+
+    /// Where the blob of this digest lies, if it is there.
+    #[must_use]
+    pub fn place(&self, digest: Digest) -> PathBuf {
+        let hex = digest.to_hex();
+        self.blobs.join(&hex[..2]).join(hex)
+    }
+
+    fn partial(&self, owner: &str, digest: Digest) -> PathBuf {
+        self.partial.join(owner).join(digest.to_hex())
+    }
+
+    fn done(&self, owner: &str, digest: Digest) -> PathBuf {
+        self.partial.join(owner).join(format!("{}{DONE}", digest.to_hex()))
+    }
+
+    /// Drops other uploads of `owner`.
+    fn begin(&self, owner: &str, path: &Path) -> io::Result<()> {
+        let folder = self.partial.join(owner);
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let other = entry?.path();
+            if other != path {
+                fs::remove_file(other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a finished file to its place, durably.
+    fn settle(&self, from: &Path, digest: Digest) -> io::Result<()> {
+        let to = self.place(digest);
+        let folder = to.parent().unwrap_or(&self.blobs);
+        fs::create_dir_all(folder)?;
+        File::open(from)?.sync_all()?;
+        fs::rename(from, &to)?;
+        File::open(folder)?.sync_all()?;
+        File::open(&self.blobs)?.sync_all()
+    }
+}
+
+/// The files in the folders of a folder.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for inner in fs::read_dir(folder)? {
+        for entry in fs::read_dir(inner?.path())? {
+            found.push(entry?.path());
+        }
+    }
+    Ok(found)
+}
+
+/// The length of a file; `None` without one.
+fn length(path: &Path) -> io::Result<Option<u64>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was not there is gone too.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Blobs for FileBlobs {
+    async fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        let failed = failed(digest);
+        if let Some(bytes) = length(&self.place(digest)).map_err(&failed)? {
+            return Ok(Presence::Complete(bytes));
+        }
+        let partial = length(&self.partial(owner, digest)).map_err(&failed)?;
+        Ok(Presence::Partial(partial.unwrap_or_default()))
+    }
+
+    async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
+        let failed = failed(blob.digest);
+        let path = self.partial(owner, blob.digest);
+        if offset == 0 {
+            self.begin(owner, &path).map_err(&failed)?;
+        }
+        let stands = length(&path).map_err(&failed)?.unwrap_or_default();
+        if stands != offset {
+            return Err(BlobError::Offset { stands, found: offset });
+        }
+        let end = offset + bytes.len() as u64;
+        if end > blob.size {
+            return Err(BlobError::TooLong(blob.size));
+        }
+        // At its place, not at the end: a connection that was given up may still deliver the same bytes.
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
+        file.write_all_at(bytes, offset).map_err(&failed)?;
+        Ok(end)
+    }
+
+    async fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
+        let failed = failed(blob.digest);
+        let path = self.partial(owner, blob.digest);
+        let stands = length(&path).map_err(&failed)?.unwrap_or_default();
+        if stands != blob.size {
+            return Err(BlobError::Offset { stands, found: blob.size });
+        }
+        let found = Digest::of_file(&path).map_err(&failed)?;
+        if found != blob.digest {
+            fs::remove_file(&path).map_err(&failed)?;
+            return Err(BlobError::Digest { found, expected: blob.digest });
+        }
+        // First: a blob without it is one that nobody needs.
+        File::create(self.done(owner, blob.digest)).map_err(&failed)?;
+        self.settle(&path, blob.digest).map_err(&failed)
+    }
+
+    fn stage(&self) -> Result<NamedTempFile, BlobError> {
+        NamedTempFile::new_in(&self.staging).map_err(failed(Digest::of(b"")))
+    }
+
+    async fn ingest(&self, staged: NamedTempFile) -> Result<BlobRef, BlobError> {
+        let unknown = failed(Digest::of(b""));
+        let digest = Digest::of_file(staged.path()).map_err(&unknown)?;
+        let size = fs::metadata(staged.path()).map_err(&unknown)?.len();
+        self.settle(staged.path(), digest).map_err(failed(digest))?;
+        Ok(BlobRef { digest, size })
+    }
+
+    fn local(&self, digest: Digest) -> Option<PathBuf> {
+        Some(self.place(digest)).filter(|path| path.exists())
+    }
+
+    async fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
+        let failed = failed(digest);
+        let mut file = File::open(self.place(digest)).map_err(&failed)?;
+        // The system refuses to seek as far as a caller can ask for; behind the end there is nothing.
+        let length = file.metadata().map_err(&failed)?.len();
+        file.seek(SeekFrom::Start(offset.min(length))).map_err(&failed)?;
+        let mut bytes = Vec::new();
+        file.take(most as u64).read_to_end(&mut bytes).map_err(&failed)?;
+        Ok(bytes)
+    }
+
+    async fn list(&self) -> Result<Vec<Digest>, BlobError> {
+        let names = files(&self.blobs).map_err(failed(Digest::of(b"")))?.into_iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("sha256:{name}").parse()
+        });
+        // Anything that is not named like a blob is somebody else's, and stays.
+        Ok(names.filter_map(Result::ok).collect())
+    }
+
+    async fn pinned(&self) -> Result<Vec<Digest>, BlobError> {
+        let names = files(&self.partial).map_err(failed(Digest::of(b"")))?.into_iter().map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            format!("sha256:{}", name.strip_suffix(DONE).unwrap_or_default()).parse()
+        });
+        Ok(names.filter_map(Result::ok).collect())
+    }
+
+    async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
+        gone(fs::remove_file(self.done(owner, digest))).map_err(failed(digest))
+    }
+
+    async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
+        let drop = || -> io::Result<()> {
+            for path in files(&self.partial)? {
+                let idle = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
+                if idle > age {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        drop().map_err(failed(Digest::of(b"")))
+    }
+
+    async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
+        gone(fs::remove_file(self.place(digest))).map_err(failed(digest))
+    }
+}
