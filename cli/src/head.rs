@@ -7,6 +7,7 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadFile;
 use eosfed_common::outln;
+use eosfed_common::plan::JobKind;
 use eosfed_common::view::{JobView, TrainedHeadView};
 use eosfed_common::weights::{Signature, WeightsFile};
 use serde_json::json;
@@ -19,12 +20,13 @@ use super::{fetch, print};
 fn trained(job: &JobView) -> anyhow::Result<&TrainedHeadView> {
     match &job.trained {
         Some(trained) => Ok(trained),
-        None if job.plan.head.is_some() => {
+        None if job.spec.kind() == JobKind::Downstream => {
             bail!("job {} is {}: its head is there when it has finished", job.id, job.state)
         }
         None => bail!(
-            "job {} is for specialists and trains no head; a plan with `kind = \"downstream\"` does",
-            job.id
+            "job {} is of kind `{}` and trains no head; a plan with `kind = \"downstream\"` does",
+            job.id,
+            job.spec.kind()
         ),
     }
 }

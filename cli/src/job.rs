@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
-use eosfed_common::plan::{Plan, RoundsPlan};
+use anyhow::{Context as _, anyhow, bail};
+use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::view::{Again, JobView, Origin, ParticipantView, RoundKind, RoundView};
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
@@ -17,18 +17,18 @@ use super::{head, plot, print, scores, watch};
 
 /// Checks a plan on this machine.
 pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
-    let (_, plan) = read(path)?;
+    let (_, spec) = read(path)?;
     match output {
-        Output::Json => print::json(&plan)?,
+        Output::Json => print::json(&spec)?,
         Output::Table => outln!("{} keeps every rule of a plan", path.display()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> anyhow::Result<(String, Plan)> {
+fn read(path: &Path) -> anyhow::Result<(String, JobSpec)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let plan = Plan::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-    Ok((text, plan))
+    let spec = JobSpec::parse(&text).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+    Ok((text, spec))
 }
 
 pub(super) async fn run(
@@ -122,13 +122,16 @@ async fn submit(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The table `rounds` of a job's plan, with another strategy.
+/// The table `rounds` of a job, with another strategy.
 fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
+    let now = match job.spec.federated() {
+        Some(federated) => federated.rounds.clone(),
+        None => bail!("job {} is of kind `{}`, which aggregates nothing", job.id, job.spec.kind()),
+    };
     let inline = if strategy.contains('=') { strategy.to_owned() } else { format!("name = \"{strategy}\"") };
-    let count = job.plan.training_rounds();
+    let count = now.count;
     let text = format!("count = {count}\nstrategy = {{ {inline} }}");
     let rounds = RoundsPlan::parse(&text).map_err(|error| anyhow!("--strategy `{strategy}`: {error}"))?;
-    let now = job.plan.rounds.clone().unwrap_or_else(|| rounds.clone());
     // What the old strategy's server step was told means nothing to another.
     let server = if rounds.strategy.is_adaptive() { rounds.server } else { now.server };
     Ok(toml::to_string(&RoundsPlan { strategy: rounds.strategy, server, ..now })?)
@@ -191,7 +194,7 @@ async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()>
     if output == Output::Json {
         return print::json(&jobs);
     }
-    let mut table = print::table(&["job", "name", "mode", "state", "round", "submitted", "made"]);
+    let mut table = print::table(&["job", "name", "kind", "state", "round", "submitted", "made"]);
     for job in &jobs {
         let round = job.current.as_ref().map_or_else(
             || "–".to_owned(),
@@ -199,8 +202,8 @@ async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()>
         );
         table.add_row([
             job.id.to_string(),
-            job.plan.name.clone(),
-            job.plan.mode.to_string(),
+            job.spec.name().to_owned(),
+            job.spec.kind().to_string(),
             job.state.to_string(),
             round,
             print::when(job.submitted_at),
@@ -219,7 +222,7 @@ fn made(job: &JobView) -> String {
 }
 
 fn show(job: &JobView) {
-    outln!("job {}: {} ({})", job.id, job.plan.name, job.plan.mode);
+    outln!("job {}: {} ({})", job.id, job.spec.name(), job.spec.kind());
     outln!("  state      {}", job.state);
     if let Some(why) = &job.why {
         outln!("  because    {why}");

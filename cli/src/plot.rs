@@ -13,12 +13,12 @@ use super::scores;
 /// Draws the training loss of each institution over its steps, rounds following each other; of an
 /// evaluation, its scores.
 pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
-    if job.plan.kind == JobKind::Evaluation {
+    if job.spec.kind() == JobKind::Evaluation {
         return scores::plot(job, path);
     }
     let rounds = job.history.iter().filter(|round| round.phase == RoundPhase::Complete).chain(&job.current);
     let series = series(rounds);
-    let title = format!("{} ({})", job.plan.name, job.id);
+    let title = format!("{} ({})", job.spec.name(), job.id);
     line_chart(path, &title, "optimiser steps", "training loss", &series)
         .with_context(|| format!("job {} has no curves to draw yet", job.id))
 }

@@ -62,6 +62,6 @@ pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
         .collect();
     let rows: Vec<_> = rounds.iter().map(|(candidate, _)| (*candidate).to_owned()).collect();
     let columns: Vec<_> = institutions.iter().map(ToString::to_string).collect();
-    let title = format!("{} ({}): {metric}", job.plan.name, job.id);
+    let title = format!("{} ({}): {metric}", job.spec.name(), job.id);
     Ok(heat_map(path, &title, &rows, &columns, &values)?)
 }

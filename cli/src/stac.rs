@@ -259,12 +259,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use eosfed_common::card::{BandNormalisation, Energy, InitialFile, Provenance};
+    use eosfed_common::card::{BandNormalisation, Energy, InitialFile, Provenance, TrainingMode};
     use eosfed_common::clock::Timestamp;
     use eosfed_common::finite::Finite;
     use eosfed_common::ids::ReleaseNumber;
     use eosfed_common::model::TargetScale;
-    use eosfed_common::plan::Mode;
 
     fn card(task: Task) -> Card {
         let bands = ["B04", "B08"].map(str::to_owned).to_vec();
@@ -293,7 +292,7 @@ mod tests {
             input_size: Some(64),
             provenance: Provenance {
                 job: "j-0a1b2c3d".parse().unwrap(),
-                mode: Mode::Rounds,
+                mode: TrainingMode::Rounds,
                 institutions: vec!["north".parse().unwrap()],
                 rounds: 3,
                 samples: 100,

@@ -18,6 +18,7 @@ use eosfed_coordinator::tls::ServerTls;
 use eosfed_proto::v1;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
+use eosfed_transport::protocol::PROTOCOL;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tonic::body::Body;
@@ -97,9 +98,13 @@ async fn the_commands_say_what_to_update() {
         command.arg("--identity").arg(state.operator()).args(["job", "list"]);
         command
     };
-    let (_newer, state) = other(2).await;
+    let (_newer, state) = other(i32::from(PROTOCOL) + 1).await;
     let said = says(&mut eosfed(&state)).await;
-    assert!(said.contains("speaks protocol 2") && said.contains("update the `eosfed` command"), "{said}");
+    assert!(
+        said.contains(&format!("speaks protocol {}", i32::from(PROTOCOL) + 1))
+            && said.contains("update the `eosfed` command"),
+        "{said}"
+    );
     let (_older, state) = other(0).await;
     let said = says(&mut eosfed(&state)).await;
     assert!(
@@ -108,7 +113,7 @@ async fn the_commands_say_what_to_update() {
     );
 
     // The same protocol, but a call that it does not know yet.
-    let (folder, state) = other(1).await;
+    let (folder, state) = other(PROTOCOL.into()).await;
     let said = says(&mut eosfed(&state)).await;
     assert!(said.contains("INCOMPATIBLE") && said.contains("older release"), "{said}");
     let lock = std::fs::File::create(state.lock()).unwrap();

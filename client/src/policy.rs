@@ -1,6 +1,7 @@
 //! The site policy: what the institution lets its daemon do. Pure: [`decide`] sees a policy, an
 //! assignment and the time, and lists every objection at once. What is not allowed is refused.
 
+mod earlier;
 mod explain;
 mod hours;
 
@@ -9,12 +10,12 @@ use std::path::Path;
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, Task};
-use eosfed_common::plan::{JobKind, Mode};
+use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::settings::{SettingsError, load};
 use serde::{Deserialize, Serialize};
 
-pub use explain::{explain, explain_plan};
+pub use explain::{explain, explain_job};
 pub use hours::Hours;
 
 /// The commented file that `join` writes; it allows nothing.
@@ -64,14 +65,12 @@ pub enum Approval {
 pub struct Allow {
     /// Kinds of job.
     pub job_kinds: Vec<JobKind>,
-    /// One-shot, rounds.
-    pub modes: Vec<Mode>,
     /// Tasks.
     pub tasks: Vec<Task>,
     /// Encoders.
     pub backbones: Vec<Backbone>,
-    /// Strategies by name, in rounds.
-    pub strategies: Vec<String>,
+    /// Strategies, in federated rounds.
+    pub strategies: Vec<StrategyName>,
 }
 
 /// The contents of `policy.toml`.
@@ -120,9 +119,10 @@ impl Policy {
     /// Reads the file.
     ///
     /// # Errors
-    /// If it cannot be read, holds an unknown key or word.
+    /// If it cannot be read, or holds an unknown key or word; for those of earlier versions, with what
+    /// to write instead.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        load(path)
+        load(path).map_err(earlier::advise)
     }
 
     /// Whether something may leave.
@@ -159,7 +159,7 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
 pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
     let mut list = Listing::default();
-    list.kind(policy, assignment.kind());
+    list.kind(policy, assignment.kind);
     let task = assignment.trainee.task();
     list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
     for backbone in assignment.trainee.backbones() {
@@ -167,12 +167,12 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     }
     match &assignment.work {
         Work::Statistics => {
-            joint(policy, assignment, Mode::Rounds, &mut list);
+            combined(policy, assignment, &mut list);
             list.leaves(policy, Leaving::Statistics);
         }
         Work::Training(work) => {
-            joint(policy, assignment, work.mode, &mut list);
-            training(policy, work, &mut list);
+            combined(policy, assignment, &mut list);
+            training(policy, assignment.kind, work, &mut list);
         }
         Work::Evaluation(_) => list.leaves(policy, Leaving::Metrics),
     }
@@ -188,24 +188,27 @@ pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
     list.0
 }
 
-/// How results of several institutions become one.
-fn joint(policy: &Policy, assignment: &Assignment, mode: Mode, list: &mut Listing) {
-    list.unless(policy.allow.modes.contains(&mode), format!("`allow.modes` lacks `{mode}`"));
-    let (least, found) = (policy.min_institutions, assignment.min_institutions);
-    list.unless(
-        mode == Mode::OneShot || found >= least,
-        format!("`min_institutions` is {least}, found `{found}`"),
-    );
+/// Whether enough institutions are combined in the result; a one-shot job combines nothing.
+fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
+    let enough = match assignment.kind {
+        JobKind::OneShot => true,
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => {
+            assignment.min_institutions >= policy.min_institutions
+        }
+    };
+    let Policy { min_institutions, .. } = policy;
+    let found = assignment.min_institutions;
+    list.unless(enough, format!("`min_institutions` is {min_institutions}, found `{found}`"));
 }
 
-fn training(policy: &Policy, work: &TrainingWork, list: &mut Listing) {
-    let leaving = match work.mode {
-        Mode::OneShot => Leaving::FrozenWeights,
-        Mode::Rounds => Leaving::Updates,
+fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
+    let leaving = match kind {
+        JobKind::OneShot => Leaving::FrozenWeights,
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => Leaving::Updates,
     };
     list.leaves(policy, leaving);
-    if let Some(strategy) = &work.strategy {
-        let allowed = policy.allow.strategies.contains(strategy);
+    if let Some(strategy) = work.strategy {
+        let allowed = policy.allow.strategies.contains(&strategy);
         list.unless(allowed, format!("`allow.strategies` lacks `{strategy}`"));
     }
     let (most, found) = (policy.max_epochs, work.settings.epochs);

@@ -3,7 +3,7 @@
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, ModelSpec, Task};
-use eosfed_common::plan::{JobKind, Mode, Training};
+use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
@@ -12,11 +12,10 @@ use crate::policy::{Allow, Approval, Leaving, Policy};
 pub(crate) fn permissive() -> Policy {
     Policy {
         allow: Allow {
-            job_kinds: vec![JobKind::Specialist],
-            modes: vec![Mode::OneShot, Mode::Rounds],
+            job_kinds: vec![JobKind::OneShot, JobKind::Rounds],
             tasks: vec![Task::Classification, Task::Segmentation],
             backbones: Backbone::ALL.to_vec(),
-            strategies: vec!["fed-avg".to_owned()],
+            strategies: vec![StrategyName::FedAvg],
         },
         may_leave: vec![Leaving::FrozenWeights, Leaving::Updates, Leaving::Metrics, Leaving::Statistics],
         min_institutions: 2,
@@ -26,11 +25,10 @@ pub(crate) fn permissive() -> Policy {
     }
 }
 
-pub(crate) fn training(mode: Mode) -> Assignment {
+pub(crate) fn training(kind: JobKind) -> Assignment {
     let settings: Training = toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap();
     let work = TrainingWork {
-        mode,
-        strategy: (mode == Mode::Rounds).then(|| "fed-avg".to_owned()),
+        strategy: (kind != JobKind::OneShot).then_some(StrategyName::FedAvg),
         base: None,
         initial_seed: 1,
         normalisation: None,
@@ -39,13 +37,14 @@ pub(crate) fn training(mode: Mode) -> Assignment {
         keep: Keep::Best,
         settings,
     };
-    Assignment { work: Work::Training(Box::new(work)), ..statistics() }
+    Assignment { kind, work: Work::Training(Box::new(work)), ..statistics() }
 }
 
 pub(crate) fn statistics() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
+        kind: JobKind::Rounds,
         trainee: Trainee::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Classification,
@@ -73,5 +72,6 @@ pub(crate) fn head() -> Assignment {
         },
         "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
     });
-    Assignment { trainee: Trainee::Head(serde_json::from_value(over).unwrap()), ..training(Mode::Rounds) }
+    let trainee = Trainee::Head(serde_json::from_value(over).unwrap());
+    Assignment { trainee, ..training(JobKind::Downstream) }
 }

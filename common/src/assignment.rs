@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
-use crate::plan::{JobKind, Mode, Training};
+use crate::plan::{JobKind, StrategyName, Training};
 use crate::refusal::Refusal;
 use crate::task::Keep;
 use crate::trainee::Trainee;
@@ -43,6 +43,8 @@ pub struct Assignment {
     pub id: AssignmentId,
     /// The job's name for people.
     pub job_name: String,
+    /// What kind of job.
+    pub kind: JobKind,
     /// What is trained; for statistics only its bands matter.
     pub trainee: Trainee,
     /// Until when the round can use an answer.
@@ -68,13 +70,24 @@ pub enum Work {
 }
 
 impl Assignment {
-    /// The kind of job that it is of.
-    #[must_use]
-    pub const fn kind(&self) -> JobKind {
-        match self.work {
-            Work::Statistics | Work::Training(_) => self.trainee.kind(),
-            Work::Evaluation(_) => JobKind::Evaluation,
-        }
+    /// Whether jobs of its kind ask for such work.
+    ///
+    /// # Errors
+    /// A sentence with the kind of job and what it cannot ask for.
+    pub fn check(&self) -> Result<(), String> {
+        let strategy = match &self.work {
+            Work::Training(work) => work.strategy,
+            Work::Statistics | Work::Evaluation(_) => None,
+        };
+        let fits = match (self.kind, &self.work, &self.trainee) {
+            (JobKind::OneShot, Work::Training(_), Trainee::Specialist(_)) => strategy.is_none(),
+            (JobKind::Rounds, Work::Training(_), Trainee::Specialist(_))
+            | (JobKind::Downstream, Work::Training(_), Trainee::Head(_)) => strategy.is_some(),
+            (JobKind::Rounds, Work::Statistics, Trainee::Specialist(_))
+            | (JobKind::Evaluation, Work::Evaluation(_), Trainee::Specialist(_)) => true,
+            (JobKind::OneShot | JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation, _, _) => false,
+        };
+        if fits { Ok(()) } else { Err(format!("a {} job does not ask for this work", self.kind)) }
     }
 }
 
@@ -92,10 +105,8 @@ pub struct EvaluationWork {
 /// A training assignment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingWork {
-    /// One-shot or one round of several.
-    pub mode: Mode,
-    /// Name of the strategy in rounds; absent in one-shot.
-    pub strategy: Option<String>,
+    /// How the updates of a round become one; absent in one-shot jobs.
+    pub strategy: Option<StrategyName>,
     /// Starting weights; absent: those of `initial_seed`.
     pub base: Option<BlobRef>,
     /// Seed of the starting weights when there is no base.

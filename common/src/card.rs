@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::Display;
 
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
-use crate::plan::Mode;
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,14 +95,25 @@ impl InitialFile {
     }
 }
 
+/// How a specialist was trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum TrainingMode {
+    /// By one institution, to the end.
+    OneShot,
+    /// By several institutions together, in rounds.
+    Rounds,
+}
+
 /// Where a specialist came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// The job that made it.
     pub job: JobId,
-    /// One-shot or rounds.
-    pub mode: Mode,
+    /// How it was trained.
+    pub mode: TrainingMode,
     /// Whose imagery it has learned from.
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation; 0 for one-shot.

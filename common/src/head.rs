@@ -11,7 +11,7 @@ use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
     Backbone, BandRule, Composition, MapDims, NamedBand, Selection, TargetScale, Task, adapt, head_signature,
 };
-use crate::plan::{ClassWeights, HeadPlan, Loss, Plan};
+use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
 
 /// Longest description of a head and its release, in bytes of JSON.
@@ -160,6 +160,21 @@ impl Imagery {
     }
 }
 
+impl HeadTraining {
+    /// What a plan says of it.
+    fn planned(training: &Training, seed: u64) -> Self {
+        Self {
+            epochs: training.epochs,
+            batch_size: training.batch_size,
+            learning_rate: training.learning_rate,
+            weight_decay: training.weight_decay,
+            loss: training.loss.clone(),
+            class_weights: training.class_weights,
+            seed,
+        }
+    }
+}
+
 /// The contents of `head.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -203,41 +218,28 @@ impl HeadFile {
     /// File name of its weights.
     pub const WEIGHTS: &'static str = "head.safetensors";
 
-    /// The head that a plan asks for, over these encoders of this release; none if it trains nothing.
+    /// The head that a job asks for, over these encoders of this release.
     #[must_use]
-    pub fn planned(
-        plan: &Plan,
-        wanted: &HeadPlan,
-        release: ReleaseNumber,
-        encoders: Vec<HeadEncoder>,
-    ) -> Option<Self> {
-        let (model, training) = (plan.model.as_ref()?, plan.training.as_ref()?);
-        Some(Self {
-            name: plan.name.clone(),
+    pub fn planned(spec: &DownstreamSpec, release: ReleaseNumber, encoders: Vec<HeadEncoder>) -> Self {
+        let training = &spec.federated.training;
+        Self {
+            name: spec.name.clone(),
             release,
             release_folder: String::new(),
             encoders,
-            method: wanted.method,
-            composition: match wanted.method {
-                Method::Fusion => wanted.composition,
+            method: spec.head.method,
+            composition: match spec.head.method {
+                Method::Fusion => spec.head.composition,
                 Method::MeanLogits | Method::Router => Composition::default(),
             },
-            task: model.task,
-            classes: model.classes.clone(),
-            target: model.target.clone(),
+            task: spec.output.task,
+            classes: spec.output.classes.clone(),
+            target: spec.output.target.clone(),
             input_size: training.input_size,
             imagery: Imagery::default(),
             samples: 0,
-            training: Some(HeadTraining {
-                epochs: training.epochs,
-                batch_size: training.batch_size,
-                learning_rate: training.learning_rate,
-                weight_decay: training.weight_decay,
-                loss: training.loss.clone(),
-                class_weights: training.class_weights,
-                seed: plan.seed,
-            }),
-        })
+            training: Some(HeadTraining::planned(training, spec.seed)),
+        }
     }
 
     /// Whether it can be: encoders that are fed completely, and maps that can be composed.

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task, initial_tensors, signature};
-use crate::plan::JobKind;
 use crate::weights::{Signature, Tensors};
 
 /// What is trained: a whole network, or what stands over frozen ones.
@@ -18,15 +17,6 @@ pub enum Trainee {
 }
 
 impl Trainee {
-    /// The kind of job that trains it; evaluations are of what is trained already.
-    #[must_use]
-    pub const fn kind(&self) -> JobKind {
-        match self {
-            Self::Specialist(_) => JobKind::Specialist,
-            Self::Head(_) => JobKind::Downstream,
-        }
-    }
-
     /// Names and shapes of its weights: exactly what may travel.
     #[must_use]
     pub fn signature(&self) -> Signature {

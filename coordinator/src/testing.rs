@@ -11,22 +11,22 @@ use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::plan::{AdmissionPlan, Plan};
+use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::weights::write;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
+use crate::domain::admission::UpdateRules;
 use crate::domain::institution::{Enrolment, Institution};
 use crate::domain::{Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
 pub(crate) const ONE_SHOT: &str = r#"
-    version = 1
+    version = 2
     name = "each its own"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     seed = 7
     release = "auto"
     [model]
@@ -52,10 +52,9 @@ pub(crate) const ONE_SHOT: &str = r#"
 "#;
 
 pub(crate) const ROUNDS: &str = r#"
-    version = 1
+    version = 2
     name = "shared"
-    kind = "specialist"
-    mode = "rounds"
+    kind = "rounds"
     seed = 7
     release = "auto"
     [model]
@@ -70,6 +69,7 @@ pub(crate) const ROUNDS: &str = r#"
     max = 2
     deadline = "30m"
     attempts = 2
+    lease_expiries = 2
     [rounds]
     count = 2
     strategy = { name = "fed-prox", mu = 0.01 }
@@ -83,10 +83,9 @@ pub(crate) const ROUNDS: &str = r#"
 
 /// A head over the specialists of [`ONE_SHOT`].
 pub(crate) const DOWNSTREAM: &str = r#"
-    version = 1
+    version = 2
     name = "cover"
     kind = "downstream"
-    mode = "rounds"
     seed = 7
     [model]
     task = "segmentation"
@@ -109,10 +108,9 @@ pub(crate) const DOWNSTREAM: &str = r#"
 
 /// Scores of the specialists of [`ONE_SHOT`].
 pub(crate) const EVALUATION: &str = r#"
-    version = 1
+    version = 2
     name = "cross-site scores"
     kind = "evaluation"
-    mode = "rounds"
     [evaluation]
     [participation]
     min = 1
@@ -149,10 +147,10 @@ pub(crate) fn submit(federation: &Federation, plan: &str) -> (JobId, Change) {
 }
 
 pub(crate) fn try_submit(federation: &Federation, plan: &str) -> Result<(JobId, Change), Refusal> {
-    let plan = Plan::parse(plan).unwrap();
+    let spec = JobSpec::parse(plan).unwrap();
     let id = JobId::random(&mut rng(federation.jobs.len() as u64));
     let key = key(1000 + federation.jobs.len() as u64);
-    federation.submit_job(id, key, plan, &name("admin"), NOW)
+    federation.submit_job(id, key, spec, &name("admin"), NOW)
 }
 
 /// Weights of what an assignment trains that follow from `seed`, written into `folder`.
@@ -182,7 +180,7 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
 
 pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
     let weights = Operand::open(path, &assignment.trainee.signature()).unwrap();
-    ScreenedUpdate::screen(submission, &AdmissionPlan::default(), &assignment.trainee, &weights, 1.0).unwrap()
+    ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.trainee, &weights, 1.0).unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {

@@ -16,6 +16,7 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
@@ -62,7 +63,7 @@ async fn every_other_message_is_small() {
     let bulk = "imagery ".repeat(20_000);
     let mut participant = ParticipantClient::new(west.clone());
     let mut refused = Vec::new();
-    let hello = v1::HelloRequest { protocol: 1, release: bulk.clone() };
+    let hello = v1::HelloRequest { protocol: PROTOCOL.into(), release: bulk.clone() };
     refused.push(participant.hello(hello).await.unwrap_err());
     let beat = v1::HeartbeatRequest { assignment: bulk.clone(), ..Default::default() };
     refused.push(participant.heartbeat(beat).await.unwrap_err());

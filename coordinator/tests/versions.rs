@@ -8,6 +8,7 @@ use eosfed_common::refusal::Reason;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use server::Server;
 
@@ -16,21 +17,25 @@ async fn callers_of_another_protocol_are_told_who_is_behind() {
     let server = Server::start().await;
     let mut west = ParticipantClient::new(server.enrol("west").await);
     let mut operator = OperatorClient::new(server.operator());
-    for (protocol, behind) in [(2, "update the coordinator"), (0, "update the client")] {
+    let ours = i32::from(PROTOCOL);
+    for (protocol, behind) in
+        [(ours + 1, "update the coordinator"), (1, "update the client"), (0, "update the client")]
+    {
         let hello = v1::HelloRequest { protocol, release: "9.9.9".to_owned() };
         let refusal = from_status(&west.hello(hello).await.unwrap_err());
         assert_eq!(refusal.reason, Reason::Incompatible);
-        let wanted = [behind, "client (release 9.9.9)", "protocol 1"];
+        let spoken = format!("speaks protocol {ours}");
+        let wanted = [behind, "client (release 9.9.9)", &spoken];
         assert!(wanted.iter().all(|part| refusal.message.contains(part)), "{refusal}");
     }
-    let hello = v1::OperatorHelloRequest { protocol: 2, release: "9.9.9".to_owned() };
+    let hello = v1::OperatorHelloRequest { protocol: ours + 1, release: "9.9.9".to_owned() };
     let refusal = from_status(&operator.hello(hello).await.unwrap_err());
     assert!(refusal.message.contains("`eosfed` command (release 9.9.9)"), "{refusal}");
     // Another release that speaks the same protocol is served.
     for release in ["0.0.1", "9.9.9"] {
-        let hello = v1::HelloRequest { protocol: 1, release: release.to_owned() };
-        assert_eq!(west.hello(hello).await.unwrap().into_inner().protocol, 1);
-        let hello = v1::OperatorHelloRequest { protocol: 1, release: release.to_owned() };
+        let hello = v1::HelloRequest { protocol: ours, release: release.to_owned() };
+        assert_eq!(west.hello(hello).await.unwrap().into_inner().protocol, ours);
+        let hello = v1::OperatorHelloRequest { protocol: ours, release: release.to_owned() };
         assert_eq!(operator.hello(hello).await.unwrap().into_inner().role, "operator");
     }
 }

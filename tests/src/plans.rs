@@ -5,10 +5,9 @@
 pub fn rounds(rounds: u32, min: u32, max: u32, deadline: &str) -> String {
     format!(
         r#"
-        version = 1
+        version = 2
         name = "shared"
-        kind = "specialist"
-        mode = "rounds"
+        kind = "rounds"
         seed = 11
         release = "auto"
         [model]

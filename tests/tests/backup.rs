@@ -13,10 +13,9 @@ use serde_json::Value;
 
 /// Nobody takes part in it here: west's daemon does not run.
 const PLAN: &str = r#"
-    version = 1
+    version = 2
     name = "its own"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     [model]
     backbone = "convnextv2_atto"
     task = "classification"

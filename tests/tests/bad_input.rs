@@ -10,10 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use eosfed_e2e::{Federation, Mount, fail, succeed, truncate};
 
 const ONE_SHOT: &str = r#"
-    version = 1
+    version = 2
     name = "its own"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     release = "auto"
     [model]
     backbone = "convnextv2_atto"

@@ -7,10 +7,9 @@ use eosfed_e2e::{Federation, fail, succeed};
 use safetensors::SafeTensors;
 
 const SPECIALISTS: &str = r#"
-    version = 1
+    version = 2
     name = "each its own"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     release = "auto"
     [model]
     backbone = "convnextv2_atto"
@@ -35,10 +34,9 @@ const SPECIALISTS: &str = r#"
 "#;
 
 const HEAD: &str = r#"
-    version = 1
+    version = 2
     name = "brightness"
     kind = "downstream"
-    mode = "rounds"
     [model]
     task = "classification"
     classes = ["dark", "bright"]

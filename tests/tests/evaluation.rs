@@ -6,10 +6,9 @@
 use eosfed_e2e::{Federation, fail, succeed};
 
 const ONE_SHOT: &str = r#"
-    version = 1
+    version = 2
     name = "each its own"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     [model]
     backbone = "convnextv2_atto"
     task = "classification"
@@ -35,10 +34,9 @@ const ONE_SHOT: &str = r#"
 "#;
 
 const EVALUATION: &str = r#"
-    version = 1
+    version = 2
     name = "cross-site scores"
     kind = "evaluation"
-    mode = "rounds"
     [evaluation]
     [participation]
     min = 1

@@ -10,10 +10,9 @@ use serde_json::Value;
 const NAMES: [&str; 3] = ["centre", "east", "west"];
 
 const PLAN: &str = r#"
-    version = 1
+    version = 2
     name = "shared"
-    kind = "specialist"
-    mode = "rounds"
+    kind = "rounds"
     seed = 3
     release = "auto"
     [model]

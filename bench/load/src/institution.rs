@@ -16,6 +16,7 @@ use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
+use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use eosfed_transport::transfer;
 use eosfed_transport::wire::{Heartbeat, Wire as _};
@@ -91,10 +92,8 @@ impl Institution {
     /// A greeting; gives how long the answer took.
     pub(crate) async fn hello(&self) -> Result<Duration, Refusal> {
         let started = Instant::now();
-        let request = v1::HelloRequest {
-            protocol: v1::ProtocolVersion::ProtocolVersion1.into(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let request =
+            v1::HelloRequest { protocol: PROTOCOL.into(), release: env!("CARGO_PKG_VERSION").to_owned() };
         answer(self.participant().hello(request).await)?;
         Ok(started.elapsed())
     }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use eosfed_common::assignment::{Assignment, BlobRef};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write;
@@ -220,10 +220,9 @@ fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
     let names = names.collect::<anyhow::Result<Vec<_>>>()?.join(", ");
     let text = format!(
         r#"
-        version = 1
+        version = 2
         name = "load"
-        kind = "specialist"
-        mode = "rounds"
+        kind = "rounds"
         [model]
         backbone = "convnextv2_atto"
         task = "classification"
@@ -252,10 +251,8 @@ fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
         learning_rate = 1e-3
         "#
     );
-    let plan = Plan::parse(&text)?;
-    let model =
-        plan.specialists.first().and_then(|one| plan.model_of(one)).context("the plan has a model")?;
-    Ok((text, Trainee::Specialist(model)))
+    let JobSpec::Rounds(spec) = JobSpec::parse(&text)? else { bail!("the plan is one of rounds") };
+    Ok((text, Trainee::Specialist(spec.model())))
 }
 
 /// Files of weights that differ in their last value.

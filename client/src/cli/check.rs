@@ -63,7 +63,7 @@ fn identity(site: &Site) -> Finding {
 
 fn policy(site: &Site) -> Finding {
     let policy = Policy::load(&site.policy()).map_err(|error| error.to_string())?;
-    if policy.may_leave.is_empty() || policy.allow.modes.is_empty() {
+    if policy.may_leave.is_empty() || policy.allow.job_kinds.is_empty() {
         return Err(format!("it allows nothing; edit {}", site.policy().display()));
     }
     Ok(format!(

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use eosfed_client::policy::{Policy, explain, explain_plan};
+use eosfed_client::policy::{Policy, explain, explain_job};
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::JobSpec;
 
 use super::site;
 
@@ -36,10 +36,10 @@ impl PolicyCommand {
         let Some(path) = plan else { return Ok(ExitCode::SUCCESS) };
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let plan = Plan::parse(&text).with_context(|| path.display().to_string())?;
+        let spec = JobSpec::parse(&text).with_context(|| path.display().to_string())?;
         let mut refused = false;
         outln!();
-        for (what, objections) in explain_plan(&policy, &plan)? {
+        for (what, objections) in explain_job(&policy, &spec)? {
             refused |= !objections.is_empty();
             outln!("{what}: {}", if objections.is_empty() { "allowed" } else { "refused" });
             for objection in objections {

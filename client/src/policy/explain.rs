@@ -1,4 +1,4 @@
-//! A policy in words, and what it would say to a plan before anybody submits it.
+//! A policy in words, and what it would say to a job before anybody submits it.
 
 use std::fmt::Display;
 
@@ -7,7 +7,9 @@ use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{AssignmentId, InstitutionName, InvalidId, ReleaseNumber};
-use eosfed_common::plan::{HeadPlan, Mode, Normalisation, Plan};
+use eosfed_common::plan::{
+    DownstreamSpec, FederatedTraining, JobSpec, OneShotSpecialist, RoundsSpec, SharedNormalisation, Training,
+};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
@@ -21,10 +23,9 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         "imagery and labels never leave".to_owned(),
         words("may leave", may_leave.iter().map(|what| what.name())),
         words("kinds of job", &allow.job_kinds),
-        words("modes", &allow.modes),
         words("tasks", &allow.tasks),
         words("backbones", &allow.backbones),
-        words("strategies for rounds", &allow.strategies),
+        words("strategies for federated rounds", &allow.strategies),
         format!("joint results combine at least {min_institutions} institutions"),
         format!("an assignment has at most {max_epochs} epochs"),
         hours.map_or_else(
@@ -47,82 +48,93 @@ fn words<T: Display>(what: &str, list: impl IntoIterator<Item = T>) -> String {
     if list.is_empty() { format!("{what}: none") } else { format!("{what}: {}", list.join(", ")) }
 }
 
-/// For each kind of assignment that the plan would make: its description and the policy's objections.
+/// For each kind of assignment that the job would make: its description and the policy's objections.
 ///
 /// # Errors
-/// Never for a plan that [`Plan::parse`] has made.
-pub fn explain_plan(policy: &Policy, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, InvalidId> {
+/// Never for a job that [`JobSpec::parse`] has made.
+pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<String>)>, InvalidId> {
     let mut findings = Vec::new();
-    if plan.evaluation.is_some() {
-        let what = "scores of specialists (each decides about `allow.tasks` and `allow.backbones`)";
-        findings.push((what.to_owned(), objections_to_evaluation(policy)));
-    }
-    for specialist in &plan.specialists {
-        let Some(model) = plan.model_of(specialist) else { continue };
-        let who = specialist.institution.as_ref().map_or_else(String::new, |name| format!(" at {name}"));
-        for (what, work) in works(plan) {
-            let trainee = Trainee::Specialist(model.clone());
-            let assignment = assignment(plan, specialist.institution.as_ref(), trainee, work)?;
-            findings.push((format!("{what} for {}{who}", specialist.name), objections(policy, &assignment)));
+    match spec {
+        JobSpec::OneShot(one_shot) => {
+            for OneShotSpecialist { name, institution, bands } in &one_shot.specialists {
+                let trainee = Trainee::Specialist(one_shot.network.on(bands));
+                let work = training(one_shot.seed, None, &one_shot.training);
+                let assignment = assignment(spec, institution.clone(), trainee, work)?;
+                let what = format!("training for {name} at {institution}");
+                findings.push((what, objections(policy, &assignment)));
+            }
         }
-    }
-    if let Some(head) = &plan.head {
-        let over = head_of(plan, head).into_iter();
-        for (over, (_, work)) in
-            over.flat_map(|over| works(plan).into_iter().map(move |work| (over.clone(), work)))
-        {
-            let assignment = assignment(plan, None, Trainee::Head(Box::new(over)), work)?;
+        JobSpec::Rounds(rounds) => {
+            for (what, work) in works(rounds) {
+                let trainee = Trainee::Specialist(rounds.model());
+                let assignment = assignment(spec, anyone()?, trainee, work)?;
+                let what = format!("{what} for {}", rounds.specialist.name);
+                findings.push((what, objections(policy, &assignment)));
+            }
+        }
+        JobSpec::Downstream(downstream) => {
+            let trainee = Trainee::Head(Box::new(head(downstream)));
+            let federated = &downstream.federated;
+            let work = training(downstream.seed, Some(federated), &federated.training);
+            let assignment = assignment(spec, anyone()?, trainee, work)?;
             let what = "training of a head (the release under it decides about `allow.backbones`)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
+        }
+        JobSpec::Evaluation(_) => {
+            let what = "scores of specialists (each decides about `allow.tasks` and `allow.backbones`)";
+            findings.push((what.to_owned(), objections_to_evaluation(policy)));
         }
     }
     Ok(findings)
 }
 
-/// A plan's head over a release of which nothing is known yet.
-fn head_of(plan: &Plan, head: &HeadPlan) -> Option<HeadOver> {
-    let number = head.release.unwrap_or(ReleaseNumber(1));
-    let release =
-        ReleaseManifest { number, created_at: Timestamp(0), note: String::new(), specialists: Vec::new() };
-    Some(HeadOver { head: HeadFile::planned(plan, head, number, Vec::new())?, release })
+fn anyone() -> Result<InstitutionName, InvalidId> {
+    "anyone".parse()
 }
 
-fn works(plan: &Plan) -> Vec<(&'static str, Work)> {
-    let Some(settings) = plan.training.clone() else { return Vec::new() };
-    let training = TrainingWork {
-        mode: plan.mode,
-        strategy: plan.rounds.as_ref().map(|rounds| rounds.strategy.name().to_owned()),
-        base: None,
-        initial_seed: plan.seed,
-        normalisation: None,
-        seed: plan.seed,
-        schedule: [0.0, 1.0],
-        keep: Keep::Last,
-        settings,
-    };
-    let training = ("training", Work::Training(Box::new(training)));
-    match plan.normalisation {
-        Normalisation::Federated => vec![("statistics", Work::Statistics), training],
-        Normalisation::Local | Normalisation::Given { .. } => vec![training],
+/// A job's head over a release of which nothing is known yet.
+fn head(spec: &DownstreamSpec) -> HeadOver {
+    let number = spec.head.release.unwrap_or(ReleaseNumber(1));
+    let release =
+        ReleaseManifest { number, created_at: Timestamp(0), note: String::new(), specialists: Vec::new() };
+    HeadOver { head: HeadFile::planned(spec, number, Vec::new()), release }
+}
+
+fn works(spec: &RoundsSpec) -> Vec<(&'static str, Work)> {
+    let federated = &spec.federated;
+    let training = ("training", training(spec.seed, Some(federated), &federated.training));
+    match spec.normalisation {
+        SharedNormalisation::Federated => vec![("statistics", Work::Statistics), training],
+        SharedNormalisation::Given { .. } => vec![training],
     }
 }
 
+fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Training) -> Work {
+    Work::Training(Box::new(TrainingWork {
+        strategy: federated.map(|federated| federated.rounds.strategy.name()),
+        base: None,
+        initial_seed: seed,
+        normalisation: None,
+        seed,
+        schedule: [0.0, 1.0],
+        keep: Keep::Last,
+        settings: settings.clone(),
+    }))
+}
+
 fn assignment(
-    plan: &Plan,
-    institution: Option<&InstitutionName>,
+    spec: &JobSpec,
+    institution: InstitutionName,
     trainee: Trainee,
     work: Work,
 ) -> Result<Assignment, InvalidId> {
-    let institution = match institution {
-        Some(name) => name.clone(),
-        None => "anyone".parse()?,
-    };
     Ok(Assignment {
         id: AssignmentId { job: "j-00000000".parse()?, round: 0, attempt: 1, institution },
-        job_name: plan.name.clone(),
+        job_name: spec.name().to_owned(),
+        kind: spec.kind(),
         trainee,
         deadline: Timestamp(u64::MAX),
-        min_institutions: if plan.mode == Mode::OneShot { 1 } else { plan.participation.min },
+        min_institutions: spec.min_institutions(),
         accepted: false,
         work,
     })

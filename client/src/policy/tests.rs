@@ -5,18 +5,24 @@ use crate::testing::{head, permissive, statistics, training};
 fn the_sample_allows_nothing_and_says_all_of_it() {
     let policy: Policy = toml::from_str(SAMPLE).unwrap();
     assert_eq!(policy, toml::from_str("").unwrap(), "the sample spells out the defaults");
-    let Decision::Refuse(refusal) = decide(&policy, &training(Mode::Rounds), true, Timestamp(0)) else {
+    let Decision::Refuse(refusal) = decide(&policy, &training(JobKind::Rounds), true, Timestamp(0)) else {
         panic!("the sample must refuse")
     };
     assert_eq!(refusal.reason, Reason::Policy);
-    for key in ["job_kinds", "modes", "tasks", "backbones", "strategies", "may_leave"] {
+    for key in ["job_kinds", "tasks", "backbones", "strategies", "may_leave"] {
         assert!(refusal.message.contains(key), "{key}: {}", refusal.message);
     }
 }
 
 #[test]
 fn unknown_words_are_refused() {
-    for bad in ["may_leave = [\"imagery\"]", "may_live = []", "hours = \"late\"", "[allow]\nmode = []"] {
+    for bad in [
+        "may_leave = [\"imagery\"]",
+        "may_live = []",
+        "hours = \"late\"",
+        "[allow]\nmode = []",
+        "[allow]\nstrategies = [\"fed-up\"]",
+    ] {
         assert!(toml::from_str::<Policy>(bad).is_err(), "{bad}");
     }
 }
@@ -26,20 +32,20 @@ fn each_rule_alone_refuses() {
     type Change = fn(&mut Policy);
     let cases: [(&str, Change); 9] = [
         ("job_kinds", |p| p.allow.job_kinds.clear()),
-        ("modes", |p| p.allow.modes = vec![Mode::OneShot]),
+        ("job_kinds", |p| p.allow.job_kinds = vec![JobKind::OneShot]),
         ("tasks", |p| p.allow.tasks = vec![Task::Segmentation]),
         ("backbones", |p| p.allow.backbones = vec![Backbone::Base]),
-        ("strategies", |p| p.allow.strategies = vec!["fed-prox".to_owned()]),
+        ("strategies", |p| p.allow.strategies = vec![StrategyName::FedProx]),
         ("may_leave", |p| p.may_leave = vec![Leaving::FrozenWeights, Leaving::Statistics]),
         ("min_institutions", |p| p.min_institutions = 3),
         ("max_epochs", |p| p.max_epochs = 0),
         ("may_leave", |p| p.may_leave.clear()),
     ];
-    assert_eq!(decide(&permissive(), &training(Mode::Rounds), false, Timestamp(0)), Decision::Accept);
+    assert_eq!(decide(&permissive(), &training(JobKind::Rounds), false, Timestamp(0)), Decision::Accept);
     for (key, change) in cases {
         let mut policy = permissive();
         change(&mut policy);
-        let found = objections(&policy, &training(Mode::Rounds));
+        let found = objections(&policy, &training(JobKind::Rounds));
         assert!(found.len() == 1 && found[0].contains(key), "{key}: {found:?}");
     }
 }
@@ -48,7 +54,7 @@ fn each_rule_alone_refuses() {
 fn a_head_needs_its_own_kind_of_job_and_each_backbone_under_it() {
     let mut policy = permissive();
     let assignment = head();
-    policy.allow.job_kinds = vec![JobKind::Specialist];
+    policy.allow.job_kinds = vec![JobKind::OneShot, JobKind::Rounds];
     let found = objections(&policy, &assignment);
     assert!(found.len() == 1 && found[0].contains("lacks `downstream`"), "{found:?}");
     policy.allow.job_kinds = vec![JobKind::Downstream];
@@ -63,11 +69,11 @@ fn one_shot_and_statistics_need_their_own_words() {
     let mut policy = permissive();
     policy.min_institutions = 2;
     policy.may_leave = vec![Leaving::Updates];
-    assert!(objections(&policy, &training(Mode::OneShot))[0].contains("frozen_weights"));
+    assert!(objections(&policy, &training(JobKind::OneShot))[0].contains("frozen_weights"));
     assert!(objections(&policy, &statistics())[0].contains("statistics"));
     policy.may_leave = vec![Leaving::FrozenWeights];
     assert_eq!(
-        objections(&policy, &training(Mode::OneShot)),
+        objections(&policy, &training(JobKind::OneShot)),
         Vec::<String>::new(),
         "one-shot combines nothing"
     );
@@ -77,7 +83,7 @@ fn one_shot_and_statistics_need_their_own_words() {
 fn persons_and_hours_make_it_wait() {
     let mut policy = permissive();
     policy.approval = Approval::Manual;
-    let work = training(Mode::OneShot);
+    let work = training(JobKind::OneShot);
     let Decision::Wait(why) = decide(&policy, &work, false, Timestamp(0)) else { panic!("must wait") };
     assert!(why.contains("eosfed-client approve j-0a1b2c3d"), "{why}");
     assert_eq!(decide(&policy, &work, true, Timestamp(0)), Decision::Accept);

@@ -78,7 +78,7 @@ impl Fake {
 #[tonic::async_trait]
 impl Participant for Fake {
     async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion1.into());
+        let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion2.into());
         let (release, institution) = ("0".to_owned(), "west".to_owned());
         Ok(Response::new(v1::HelloResponse { protocol, release, institution }))
     }

@@ -14,8 +14,10 @@ use eosfed_common::card::BandNormalisation;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
+use eosfed_common::plan::JobKind;
 use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
+use eosfed_transport::protocol::PROTOCOL;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
 
 fn good() -> String {
@@ -139,14 +141,15 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
     let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
     let normalisation = vec![BandNormalisation { band: "red".to_owned(), mean, std }];
     let work = EvaluationWork { weights: blob, normalisation, input_size: None };
-    let assignment = Assignment { work: Work::Evaluation(Box::new(work)), ..training() };
+    let work = Work::Evaluation(Box::new(work));
+    let assignment = Assignment { kind: JobKind::Evaluation, work, ..training() };
     // It is called to evaluate, and the weights are where the task says.
     let script = format!(
         "{STARTED}[ \"$1\" = evaluate ] && grep -q base.safetensors \"$2\" && [ -s \"$out/base.safetensors\" ] || exit 9\n{}",
         r#"echo '{"event":"finished","samples":3,"steps":0,"normalisation":[],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'"#
     );
     let world = World::new(assignment, &script).await;
-    let policy = |kinds: &str| POLICY.replace("job_kinds = [\"specialist\"]", kinds);
+    let policy = |kinds: &str| POLICY.replace("job_kinds = [\"one-shot\", \"rounds\"]", kinds);
     world.site().write("policy.toml", policy("job_kinds = [\"evaluation\"]").as_bytes()).unwrap();
     world.fake.get().blobs.insert(blob.digest.to_string(), weights);
     world.run().await;
@@ -252,7 +255,8 @@ async fn weights_that_are_no_numbers_are_reported_and_do_not_leave() {
 
 #[tokio::test]
 async fn a_coordinator_of_another_protocol_is_told_from_one_of_another_release() {
-    for (protocol, behind) in [(2, "update the client"), (0, "update the coordinator")] {
+    let newer = i32::from(PROTOCOL) + 1;
+    for (protocol, behind) in [(newer, "update the client"), (0, "update the coordinator")] {
         let world = World::new(training(), &good()).await;
         world.fake.get().protocol = Some(protocol);
         let (_sender, task) = world.start();

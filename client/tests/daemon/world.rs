@@ -14,7 +14,7 @@ use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
-use eosfed_common::plan::Mode;
+use eosfed_common::plan::JobKind;
 use eosfed_common::task::{DeviceChoice, Keep};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write;
@@ -37,8 +37,7 @@ pub(crate) const POLICY: &str = r#"
 may_leave = ["frozen_weights", "updates", "metrics", "statistics"]
 approval = "automatic"
 [allow]
-job_kinds = ["specialist"]
-modes = ["one-shot", "rounds"]
+job_kinds = ["one-shot", "rounds"]
 tasks = ["classification"]
 backbones = ["convnextv2_atto"]
 strategies = ["fed-avg"]
@@ -78,6 +77,7 @@ pub(crate) fn statistics() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
+        kind: JobKind::Rounds,
         trainee: Trainee::Specialist(model()),
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
@@ -88,7 +88,6 @@ pub(crate) fn statistics() -> Assignment {
 
 pub(crate) fn training() -> Assignment {
     let work = TrainingWork {
-        mode: Mode::OneShot,
         strategy: None,
         base: None,
         initial_seed: 1,
@@ -98,7 +97,7 @@ pub(crate) fn training() -> Assignment {
         keep: Keep::Best,
         settings: toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap(),
     };
-    Assignment { work: Work::Training(Box::new(work)), ..statistics() }
+    Assignment { kind: JobKind::OneShot, work: Work::Training(Box::new(work)), ..statistics() }
 }
 
 /// Weights of the model, good and with one value that is no number.

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::finite::Finite;
 use crate::head::HeadFile;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
-use crate::plan::Plan;
+use crate::plan::JobSpec;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
@@ -75,8 +75,8 @@ pub struct JobView {
     pub release: Option<ReleaseNumber>,
     /// The head trained.
     pub trained: Option<TrainedHeadView>,
-    /// The plan.
-    pub plan: Plan,
+    /// What it is to do.
+    pub spec: JobSpec,
 }
 
 /// The job and the round that another job was started from.

@@ -6,7 +6,7 @@ use eosfed_proto::v1::ProtocolVersion;
 use eosfed_common::refusal::{Reason, Refusal};
 
 /// The protocol that this release speaks.
-pub const PROTOCOL: ProtocolVersion = ProtocolVersion::ProtocolVersion1;
+pub const PROTOCOL: ProtocolVersion = ProtocolVersion::ProtocolVersion2;
 /// This release.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -51,11 +51,14 @@ mod tests {
 
     #[test]
     fn the_end_that_is_behind_is_named() {
-        assert_eq!(agree("coordinator", "client", 1, "0.1.0"), Ok(()));
-        assert_eq!(agree("coordinator", "client", 1, "another release"), Ok(()));
-        for (protocol, release, behind) in
-            [(0, "", "the client"), (2, "9.9.9", "the coordinator"), (-7, "0.0.1\n\u{1b}[31m", "the client")]
-        {
+        let ours = i32::from(PROTOCOL);
+        assert_eq!(agree("coordinator", "client", ours, "0.1.0"), Ok(()));
+        assert_eq!(agree("coordinator", "client", ours, "another release"), Ok(()));
+        for (protocol, release, behind) in [
+            (0, "", "the client"),
+            (ours + 1, "9.9.9", "the coordinator"),
+            (-7, "0.0.1\n\u{1b}[31m", "the client"),
+        ] {
             let refusal = agree("coordinator", "client", protocol, release).unwrap_err();
             assert_eq!(refusal.reason, Reason::Incompatible);
             assert!(refusal.message.ends_with(&format!("update {behind}")), "{refusal}");

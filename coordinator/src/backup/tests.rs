@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Federation, Job};
 use crate::init::{Choices, init};
 use crate::settings::StateFolder;
-use crate::storage::{Blobs as _, FileBlobs, SledStore, Store as _, ready};
+use crate::storage::{Blobs as _, FileBlobs, SCHEMA, SledStore, Store as _, ready};
 use crate::testing::{self, NOW, ONE_SHOT, name};
 
 const QUIET: Tell<'static> = &|_, _| {};
@@ -166,8 +166,12 @@ async fn a_backup_that_is_not_whole_is_refused_with_what_is_wrong() {
     }
     let said = spoilt(&|folder| fs::remove_file(folder.join("ca/key.pem")).unwrap());
     assert!(said.contains("ca/key.pem"), "{said}");
-    let said = spoilt(&|folder| edit(folder, "\"schema\": 2", "\"schema\": 99"));
-    assert!(said.contains("`99`") && said.contains("schema 2") && said.contains("newer"), "{said}");
+    let ours = format!("\"schema\": {SCHEMA}");
+    let said = spoilt(&|folder| edit(folder, &ours, "\"schema\": 99"));
+    assert!(
+        said.contains("`99`") && said.contains(&format!("schema {SCHEMA}")) && said.contains("newer"),
+        "{said}"
+    );
     let said = spoilt(&|folder| edit(folder, "\"format\": 1", "\"format\": 2"));
     assert!(said.contains("format `2`"), "{said}");
     let said = spoilt(&|folder| edit(folder, "\"ca/key.pem\"", "\"../key.pem\""));

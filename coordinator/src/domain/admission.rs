@@ -9,7 +9,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::Energy;
 use eosfed_common::finite::Finite;
-use eosfed_common::plan::{AdmissionPlan, Floor};
+use eosfed_common::plan::{Floor, JobSpec};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::WeightsError;
@@ -26,6 +26,32 @@ pub const MAX_MOMENT: f64 = 1e30;
 pub const MAX_METRIC: f64 = 1e100;
 /// Most energy that an institution can claim for one assignment, in kilowatt-hours.
 pub const MAX_KWH: f64 = 1e12;
+
+/// What a plan asks of an update beyond its weights.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UpdateRules<'a> {
+    /// Most samples that an institution may claim.
+    pub max_samples: Option<u64>,
+    /// The least quality that a specialist must report.
+    pub floor: Option<&'a Floor>,
+}
+
+impl<'a> UpdateRules<'a> {
+    /// Those of a job.
+    #[must_use]
+    pub const fn of(spec: &'a JobSpec) -> Self {
+        match spec {
+            JobSpec::OneShot(spec) => {
+                Self { max_samples: spec.admission.max_samples, floor: spec.admission.floor.as_ref() }
+            }
+            JobSpec::Rounds(spec) => Self { max_samples: spec.federated.admission.max_samples, floor: None },
+            JobSpec::Downstream(spec) => {
+                Self { max_samples: spec.federated.admission.max_samples, floor: None }
+            }
+            JobSpec::Evaluation(_) => Self { max_samples: None, floor: None },
+        }
+    }
+}
 
 /// An update whose weights were checked. Made only by [`ScreenedUpdate::screen`].
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +70,7 @@ impl ScreenedUpdate {
     /// finite, normalisation of other bands, or a specialist that reports less than the plan's floor.
     pub fn screen(
         submission: UpdateSubmission,
-        rules: &AdmissionPlan,
+        rules: UpdateRules<'_>,
         trainee: &Trainee,
         _weights: &Operand,
         norm: f64,
@@ -68,7 +94,7 @@ impl ScreenedUpdate {
             submission.normalisation.iter().map(|entry| &entry.band),
             trainee.normalised(),
         )?;
-        if let Some(floor) = &rules.floor {
+        if let Some(floor) = rules.floor {
             let Floor { metric, bound } = floor;
             let found = submission.metrics.get(metric);
             if !found.is_some_and(|value| floor.holds(value.get())) {

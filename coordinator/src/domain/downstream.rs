@@ -1,32 +1,32 @@
-//! The head of a downstream job: its plan, resolved against a release when the job is submitted, so
+//! The head of a downstream job, resolved against a release when the job is submitted, so
 //! that no later release changes what a job trains.
 
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::head::{HeadEncoder, HeadFile, HeadOver, MAX_HEAD_BYTES, Method};
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::NamedBand;
-use eosfed_common::plan::{HeadPlan, Plan};
+use eosfed_common::plan::{DownstreamSpec, OutputPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::registry::Registry;
 
 impl Registry {
-    /// The head that a plan asks for, over the release that it names or the latest.
+    /// The head that a job asks for, over the release that it names or the latest.
     ///
     /// # Errors
     /// [`Reason::NotFound`] without that release or specialist, [`Reason::Malformed`] if a specialist
     /// cannot be fed from the plan's bands, answers cannot be combined or maps not be composed.
-    pub fn head_over(&self, plan: &Plan, wanted: &HeadPlan) -> Result<HeadOver, Refusal> {
+    pub fn head_over(&self, spec: &DownstreamSpec) -> Result<HeadOver, Refusal> {
+        let wanted = &spec.head;
         let release = self.release(wanted.release)?.manifest.clone();
         let cards = chosen("head.specialists", &release, &wanted.specialists)?;
         if wanted.method == Method::Router {
-            cards.iter().try_for_each(|card| same_answer(plan, card))?;
+            cards.iter().try_for_each(|card| same_answer(&spec.output, card))?;
         }
         let bands: Vec<_> = wanted.bands.iter().map(|band| NamedBand::of(band)).collect();
         let (encoders, _) = HeadEncoder::of_cards(&cards, &bands, wanted.band_rule)
             .map_err(|(name, reason)| malformed(format!("`head.bands`: specialist `{name}`: {reason}")))?;
-        let head = HeadFile::planned(plan, wanted, release.number, encoders)
-            .ok_or_else(|| malformed("a plan with a head has `model` and `training`".to_owned()))?;
+        let head = HeadFile::planned(spec, release.number, encoders);
         let over = HeadOver { head, release };
         over.check().map_err(|reason| malformed(format!("`head.composition`: {reason}")))?;
         let bytes = serde_json::to_string(&over).map_or(usize::MAX, |json| json.len());
@@ -69,8 +69,8 @@ pub(super) fn chosen<'a>(
     names.iter().map(find).collect()
 }
 
-fn same_answer(plan: &Plan, card: &Card) -> Result<(), Refusal> {
-    let (model, Some(asked)) = (&card.model, &plan.model) else { return Ok(()) };
+fn same_answer(asked: &OutputPlan, card: &Card) -> Result<(), Refusal> {
+    let model = &card.model;
     if model.task == asked.task && model.classes == asked.classes {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
-use eosfed_common::plan::{EvaluationPlan, Floor};
+use eosfed_common::plan::{EvaluationPlan, Floor, JobSpec};
 use eosfed_common::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,7 +92,10 @@ impl Federation {
     /// have scored it, and the median of their scores is below the floor of the plan that made it.
     #[must_use]
     pub fn set_aside(&self, card: &Card) -> Option<String> {
-        let floor = self.jobs.get(&card.provenance.job)?.plan.admission.floor.as_ref()?;
+        let floor = match &self.jobs.get(&card.provenance.job)?.spec {
+            JobSpec::OneShot(spec) => spec.admission.floor.as_ref()?,
+            JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => return None,
+        };
         let Floor { metric, bound } = floor;
         let others = self.evaluations(&card.weights).into_iter();
         let others = others.filter(|one| !card.provenance.institutions.contains(&one.institution));

@@ -10,7 +10,7 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::plan::{Mode, Plan, ReleasePolicy, RoundsPlan};
+use eosfed_common::plan::{JobSpec, ReleasePolicy, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::institution::{Institution, MAX_VALIDITY, invalid};
@@ -126,15 +126,15 @@ impl Federation {
         &self,
         id: JobId,
         key: IdempotencyKey,
-        plan: Plan,
+        spec: JobSpec,
         by: &InstitutionName,
         now: Timestamp,
     ) -> Result<(JobId, Change), Refusal> {
         if let Some(job) = self.jobs.values().find(|job| job.key == key) {
             return Ok((job.id.clone(), Change::default()));
         }
-        let roster = self.roster(&plan);
-        let (asked, min) = (roster.len(), plan.participation.min);
+        let roster = self.roster(&spec);
+        let (asked, min) = (roster.len(), spec.participation().min);
         if asked < min as usize {
             let message = format!(
                 "the plan asks every enrolled institution and needs {min}, but {asked} are enrolled; invite \
@@ -142,24 +142,28 @@ impl Federation {
             );
             return Err(Refusal::new(Reason::WrongState, message));
         }
-        let head = plan.head.as_ref().map(|head| self.registry.head_over(&plan, head)).transpose()?;
-        let evaluation = plan.evaluation.as_ref();
-        let candidates = evaluation.map(|wanted| self.registry.candidates(wanted)).transpose()?;
-        let resolved =
-            Resolved { plan, head: head.map(Box::new), candidates: candidates.unwrap_or_default() };
-        let job = Job::submit(id.clone(), key, resolved, roster, by.clone(), now);
+        let job = Job::submit(id.clone(), key, self.resolve(spec)?, roster, by.clone(), now);
         Ok((id, Change { jobs: vec![job], ..Change::default() }))
     }
 
-    fn roster(&self, plan: &Plan) -> Vec<InstitutionName> {
-        let mut roster: Vec<_> = match plan.mode {
-            Mode::OneShot => plan.specialists.iter().filter_map(|one| one.institution.clone()).collect(),
-            Mode::Rounds if plan.participation.institutions.is_empty() => {
-                let enrolled = self.institutions.values().filter(|one| one.enrolment.is_some());
-                enrolled.map(|one| one.name.clone()).collect()
-            }
-            Mode::Rounds => plan.participation.institutions.clone(),
+    /// Finds what a job names in the registry, so that no later release changes what it does.
+    fn resolve(&self, spec: JobSpec) -> Result<Resolved, Refusal> {
+        let mut head = None;
+        let mut candidates = Vec::new();
+        match &spec {
+            JobSpec::OneShot(_) | JobSpec::Rounds(_) => {}
+            JobSpec::Downstream(spec) => head = Some(Box::new(self.registry.head_over(spec)?)),
+            JobSpec::Evaluation(spec) => candidates = self.registry.candidates(&spec.evaluation)?,
+        }
+        Ok(Resolved { spec, head, candidates })
+    }
+
+    fn roster(&self, spec: &JobSpec) -> Vec<InstitutionName> {
+        let enrolled = || {
+            let enrolled = self.institutions.values().filter(|one| one.enrolment.is_some());
+            enrolled.map(|one| one.name.clone()).collect()
         };
+        let mut roster = spec.institutions().unwrap_or_else(enrolled);
         roster.sort();
         roster
     }
@@ -187,8 +191,13 @@ impl Federation {
         }
         let mut releases = Vec::new();
         let finished = matches!(job.state, JobState::Finished { .. });
-        if finished && !frozen.is_empty() && job.plan.release == ReleasePolicy::Auto {
-            let note = format!("job {}: {}", job.id, job.plan.name);
+        let release = match &job.spec {
+            JobSpec::OneShot(spec) => spec.release,
+            JobSpec::Rounds(spec) => spec.release,
+            JobSpec::Downstream(_) | JobSpec::Evaluation(_) => ReleasePolicy::Manual,
+        };
+        if finished && !frozen.is_empty() && release == ReleasePolicy::Auto {
+            let note = format!("job {}: {}", job.id, job.spec.name());
             if let Some(manifest) = self.release_with(&frozen, note, now)? {
                 job.release = Some(manifest.number);
                 releases.push(Release { manifest, key: None });

@@ -1,4 +1,4 @@
-//! A job: a plan under way, as a state machine whose every transition is a method that gives the
+//! A job: what a plan asks for, under way, as a state machine whose every transition is a method that gives the
 //! next job and the answer to whoever asked, or a refusal.
 //!
 //! ```text
@@ -29,7 +29,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
-use eosfed_common::plan::{JobKind, Mode, Normalisation, Plan, ServerPlan, Strategy};
+use eosfed_common::plan::{JobKind, JobSpec, ServerPlan, SharedNormalisation, Strategy};
 use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ pub struct Job {
     /// The key of the call that submitted it.
     pub key: IdempotencyKey,
     /// What it is to do.
-    pub plan: Plan,
+    pub spec: JobSpec,
     /// The job that it goes on from.
     pub origin: Option<Origin>,
     /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
@@ -250,11 +250,11 @@ pub struct Operand {
     pub base: Option<BlobRef>,
 }
 
-/// A plan, with what it names in the registry.
+/// What a job is to do, with what that names in the registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
-    /// The plan.
-    pub plan: Plan,
+    /// What it is to do.
+    pub spec: JobSpec,
     /// Its head over the release that it stands on.
     pub head: Option<Box<HeadOver>>,
     /// The specialists that it scores.
@@ -267,7 +267,7 @@ impl Job {
     pub fn submit(
         id: JobId,
         key: IdempotencyKey,
-        Resolved { plan, head, candidates }: Resolved,
+        Resolved { spec, head, candidates }: Resolved,
         roster: Vec<InstitutionName>,
         by: InstitutionName,
         now: Timestamp,
@@ -275,7 +275,7 @@ impl Job {
         let mut job = Self {
             id,
             key,
-            plan,
+            spec,
             origin: None,
             head,
             candidates,
@@ -291,13 +291,24 @@ impl Job {
             release: None,
             trained: None,
         };
-        if let (Mode::Rounds, Normalisation::Given { bands }) = (job.plan.mode, &job.plan.normalisation) {
-            job.normalisation = Some(offer::in_order(bands, &job.plan.specialists[0].bands));
-        }
-        if job.plan.mode == Mode::OneShot || job.plan.kind == JobKind::Evaluation {
-            job.open(0, now);
+        job.normalisation = job.given_normalisation();
+        match job.spec.kind() {
+            JobKind::OneShot | JobKind::Evaluation => job.open(0, now),
+            // Their first weights are written before the first round.
+            JobKind::Rounds | JobKind::Downstream => {}
         }
         job
+    }
+
+    /// The normalisation of all, if the plan gives it.
+    fn given_normalisation(&self) -> Option<Vec<BandNormalisation>> {
+        match &self.spec {
+            JobSpec::Rounds(spec) => match &spec.normalisation {
+                SharedNormalisation::Given { bands } => Some(bands.clone()),
+                SharedNormalisation::Federated => None,
+            },
+            JobSpec::OneShot(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => None,
+        }
     }
 
     /// Whether nothing more will happen.
@@ -350,7 +361,7 @@ impl Job {
     #[must_use]
     pub fn task(&self) -> Option<Task> {
         match &self.state {
-            JobState::Preparing => Some(Task::Prepare(self.shared()?, self.plan.seed)),
+            JobState::Preparing => self.preparation(),
             JobState::Aggregating(round) => Some(Task::Aggregate(Box::new(self.aggregation(round)?))),
             JobState::Collecting(_)
             | JobState::Paused { .. }
@@ -359,12 +370,22 @@ impl Job {
         }
     }
 
-    /// What all train together in a job of rounds.
+    /// What all train together, in jobs of federated rounds.
     fn shared(&self) -> Option<Trainee> {
-        match &self.head {
-            Some(over) => Some(Trainee::Head(over.clone())),
-            None => self.plan.model_of(self.plan.specialists.first()?).map(Trainee::Specialist),
+        match &self.spec {
+            JobSpec::Rounds(spec) => Some(Trainee::Specialist(spec.model())),
+            JobSpec::Downstream(_) => self.head.clone().map(Trainee::Head),
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => None,
         }
+    }
+
+    fn preparation(&self) -> Option<Task> {
+        let seed = match &self.spec {
+            JobSpec::Rounds(spec) => spec.seed,
+            JobSpec::Downstream(spec) => spec.seed,
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => return None,
+        };
+        Some(Task::Prepare(self.shared()?, seed))
     }
 }
 

@@ -9,7 +9,7 @@ use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, LeaseToken};
-use eosfed_common::plan::Participation;
+use eosfed_common::plan::{JobSpec, Participation};
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
@@ -215,16 +215,16 @@ impl Round {
         index: u32,
         purpose: Purpose,
         roster: &[InstitutionName],
-        rules: &Participation,
+        spec: &JobSpec,
         now: Timestamp,
     ) -> Self {
         Self {
             index,
             attempt: 1,
-            last_attempt: rules.attempts,
+            last_attempt: spec.attempts(),
             purpose,
             opened_at: now,
-            deadline: now.plus(rules.deadline),
+            deadline: now.plus(spec.participation().deadline),
             participants: roster.iter().map(|name| (name.clone(), Participant::asked())).collect(),
         }
     }
@@ -535,7 +535,7 @@ impl Round {
                 continue;
             }
             participant.lapses += 1;
-            participant.slot = if participant.lapses >= rules.attempts {
+            participant.slot = if participant.lapses >= rules.lease_expiries {
                 let message = format!("fell silent {} times", participant.lapses);
                 Slot::Failed { at: now, message }
             } else {

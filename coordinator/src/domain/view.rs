@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::plan::{JobKind, Normalisation};
+use eosfed_common::plan::{JobSpec, SharedNormalisation};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     Again as AgainView, EvaluationView, InstitutionView, JobState as StateView, JobView,
@@ -65,15 +65,19 @@ pub fn job(job: &Job) -> JobView {
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
         trained: job.trained.as_deref().map(trained),
-        plan: job.plan.clone(),
+        spec: job.spec.clone(),
     }
 }
 
 fn rounds(job: &Job) -> u32 {
-    let statistics = u32::from(job.plan.normalisation == Normalisation::Federated);
-    match job.plan.kind {
-        JobKind::Evaluation => u32::try_from(job.candidates.len()).unwrap_or(u32::MAX),
-        JobKind::Specialist | JobKind::Downstream => job.plan.training_rounds() + statistics,
+    match &job.spec {
+        JobSpec::OneShot(_) => 1,
+        JobSpec::Rounds(spec) => {
+            let statistics = u32::from(spec.normalisation == SharedNormalisation::Federated);
+            spec.federated.rounds.count + statistics
+        }
+        JobSpec::Downstream(spec) => spec.federated.rounds.count,
+        JobSpec::Evaluation(_) => u32::try_from(job.candidates.len()).unwrap_or(u32::MAX),
     }
 }
 
@@ -104,7 +108,7 @@ fn trained(trained: &TrainedHead) -> TrainedHeadView {
 fn current(job: &Job) -> Option<RoundView> {
     match &job.state {
         JobState::Collecting(round) => {
-            let recruited = round.engaged() >= job.plan.participation.min as usize;
+            let recruited = round.engaged() >= job.spec.participation().min as usize;
             Some(view(round, if recruited { RoundPhase::Training } else { RoundPhase::Recruiting }, None))
         }
         JobState::Aggregating(round) => Some(view(round, RoundPhase::Aggregating, None)),

@@ -9,7 +9,7 @@ use eosfed_common::clock::{ManualClock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::model::{initial_tensors, signature};
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
 
@@ -79,8 +79,8 @@ macro_rules! call {
     };
 }
 
-async fn submit_job(handle: &Handle, plan: Plan, key: IdempotencyKey) -> Result<JobId, Refusal> {
-    call!(handle, core => core.submit_job(plan, &name("admin"), key))
+async fn submit_job(handle: &Handle, spec: JobSpec, key: IdempotencyKey) -> Result<JobId, Refusal> {
+    call!(handle, core => core.submit_job(spec, &name("admin"), key))
 }
 
 async fn accept(handle: &Handle, id: &AssignmentId) -> Result<Lease, Refusal> {
@@ -93,7 +93,7 @@ async fn submit_update(handle: &Handle, submission: UpdateSubmission) -> Result<
 }
 
 pub(super) async fn submit(handle: &Handle, plan: &str) -> JobId {
-    submit_job(handle, Plan::parse(plan).unwrap(), key(1)).await.unwrap()
+    submit_job(handle, JobSpec::parse(plan).unwrap(), key(1)).await.unwrap()
 }
 
 /// The institution's next assignment, once there is one; nothing when its job has ended.
@@ -157,7 +157,7 @@ async fn an_evaluation_asks_each_about_each_and_is_kept() {
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     tokio::join!(take_part(&handle, &id, "west", 10), take_part(&handle, &id, "east", 20));
-    let plan = Plan::parse(testing::EVALUATION).unwrap();
+    let plan = JobSpec::parse(testing::EVALUATION).unwrap();
     let id = submit_job(&handle, plan, key(2)).await.unwrap();
     tokio::join!(take_part(&handle, &id, "west", 30), take_part(&handle, &id, "east", 40));
     drop(handle);
@@ -208,7 +208,7 @@ async fn a_second_job_adds_to_the_release_without_touching_the_others() {
     let handle = bench.start(1).await;
     let first = submit(&handle, ONE_SHOT).await;
     tokio::join!(take_part(&handle, &first, "west", 10), take_part(&handle, &first, "east", 20));
-    let plan = Plan::parse(ROUNDS).unwrap();
+    let plan = JobSpec::parse(ROUNDS).unwrap();
     let second = submit_job(&handle, plan, key(2)).await.unwrap();
     tokio::join!(take_part(&handle, &second, "west", 30), take_part(&handle, &second, "east", 40));
     let (one, two) =
@@ -239,7 +239,7 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     for (index, (spoil, reason)) in cases.into_iter().enumerate() {
-        let plan = Plan::parse(ONE_SHOT).unwrap();
+        let plan = JobSpec::parse(ONE_SHOT).unwrap();
         let id = submit_job(&handle, plan, key(index as u64)).await.unwrap();
         let assignment = handle.job(&id).unwrap().assignment(&name("west")).unwrap();
         let lease = accept(&handle, &assignment.id).await.unwrap();

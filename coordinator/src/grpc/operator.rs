@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
-use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_server::Operator;
@@ -70,12 +70,12 @@ impl Service {
         let by = access::operator(&request)?;
         let v1::SubmitJobRequest { plan_toml, idempotency_key } = request.into_inner();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let plan =
-            Plan::parse(&plan_toml).map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
-        let name = plan.name.clone();
+        let spec = JobSpec::parse(&plan_toml)
+            .map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
+        let name = spec.name().to_owned();
         let operator = by.clone();
         let job =
-            self.0.engine.call(async move |core: &Core| core.submit_job(plan, &operator, key).await).await?;
+            self.0.engine.call(async move |core: &Core| core.submit_job(spec, &operator, key).await).await?;
         tracing::info!(%job, name, %by, "submitted");
         Ok(v1::SubmitJobResponse { job: job.to_string() })
     }

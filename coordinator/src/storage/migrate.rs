@@ -6,13 +6,16 @@
 //! | --- | --- | --- |
 //! | 1 | the first releases | |
 //! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
+//! | 3 | typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document |
 //!
 //! What a schema adds as an optional value or with a default needs no step: it reads as absent.
+
+mod spec;
 
 use serde_json::{Value, json};
 
 /// The schema that this release reads and writes.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 /// The oldest schema that this release can bring up to [`SCHEMA`].
 pub(super) const OLDEST: u32 = 1;
 
@@ -20,6 +23,9 @@ pub(super) const OLDEST: u32 = 1;
 pub(super) fn migrate(tree: &str, record: &mut Value, from: u32) {
     if from < 2 && tree == "jobs" {
         rounds_to_2(record);
+    }
+    if from < 3 && tree == "jobs" {
+        spec::to_3(record);
     }
 }
 

@@ -21,10 +21,9 @@ use tokio::task::JoinHandle;
 
 /// A job for one institution, `west`.
 pub(crate) const PLAN: &str = r#"
-    version = 1
+    version = 2
     name = "one"
-    kind = "specialist"
-    mode = "one-shot"
+    kind = "one-shot"
     [model]
     backbone = "convnextv2_atto"
     task = "classification"

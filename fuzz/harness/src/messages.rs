@@ -10,7 +10,7 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_proto::v1;
@@ -127,7 +127,7 @@ table! {
     }),
     SubmitJobRequest: |bytes| fields::<v1::SubmitJobRequest>(bytes, |m| {
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
-        Ok(Plan::parse(&m.plan_toml).is_ok())
+        Ok(JobSpec::parse(&m.plan_toml).is_ok())
     }),
     SubmitJobResponse: job::<v1::SubmitJobResponse>,
     ListJobsRequest: free::<v1::ListJobsRequest>,

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use eosfed_client::policy::{self, Policy, explain_plan};
-use eosfed_common::model::signature;
-use eosfed_common::plan::{MAX_PLAN_BYTES, Plan, RoundsPlan};
+use eosfed_client::policy::{self, Policy, explain_job};
+use eosfed_common::model::{ModelSpec, signature};
+use eosfed_common::plan::{JobSpec, MAX_PLAN_BYTES, RawPlan, RoundsPlan};
 
 use crate::Seeds;
 
@@ -14,23 +14,35 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| toml::from_str(policy::SAMPLE
 pub fn plans(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else { return false };
     let rounds = RoundsPlan::parse(text).is_ok();
-    let plan = match Plan::parse(text) {
-        Ok(plan) => plan,
+    let spec = match JobSpec::parse(text) {
+        Ok(spec) => spec,
         Err(error) => {
             // What people read of a bad plan is shorter than a screenful of screens.
             assert!(error.to_string().len() < 16 * MAX_PLAN_BYTES);
             return rounds;
         }
     };
-    let again = toml::to_string(&plan).unwrap();
-    assert_eq!(Plan::parse(&again).unwrap(), plan);
-    for specialist in &plan.specialists {
-        let bytes = plan.model_of(specialist).map_or(0, |model| signature(&model).max_file_bytes());
+    let again = toml::to_string(&RawPlan::read(text).unwrap()).unwrap();
+    assert_eq!(JobSpec::parse(&again).unwrap(), spec);
+    let stored = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<JobSpec>(&stored).unwrap(), spec);
+    for model in models(&spec) {
+        let bytes = signature(&model).max_file_bytes();
         assert!(bytes < 4 << 30, "a model of {bytes} bytes");
     }
-    assert!(plan.training_rounds() >= 1);
-    assert!(!explain_plan(&POLICY, &plan).unwrap().is_empty());
+    assert!(spec.attempts() >= 1 && spec.participation().min >= 1);
+    assert!(spec.federated().is_none_or(|federated| federated.rounds.count >= 1));
+    assert!(!explain_job(&POLICY, &spec).unwrap().is_empty());
     true
+}
+
+/// The networks that a job trains.
+fn models(spec: &JobSpec) -> Vec<ModelSpec> {
+    match spec {
+        JobSpec::OneShot(spec) => spec.specialists.iter().map(|one| spec.network.on(&one.bands)).collect(),
+        JobSpec::Rounds(spec) => vec![spec.model()],
+        JobSpec::Downstream(_) | JobSpec::Evaluation(_) => Vec::new(),
+    }
 }
 
 pub(crate) fn seeds() -> Seeds {
@@ -41,6 +53,7 @@ pub(crate) fn seeds() -> Seeds {
         include_str!("../../../deploy/demo/landsat/one-shot.toml"),
         include_str!("../../../deploy/demo/landsat/rounds.toml"),
         include_str!("../../../deploy/demo/tour/plan.toml"),
+        include_str!("../../../common/fixtures/plan-2-evaluation.toml"),
         "count = 3\nstrategy = { name = \"trimmed-mean\", trim = 0.1 }\n",
     ];
     let good = good.map(|text| text.as_bytes().to_vec()).into();

@@ -4,12 +4,12 @@ use eosfed_common::assignment::{
     Assignment, BandMoments, BlobRef, CurvePoint, EvaluationSubmission, EvaluationWork, Progress,
     StatisticsSubmission, TrainingWork, UpdateSubmission, Work,
 };
-use eosfed_common::card::{BandNormalisation, Card, Energy, ReleaseManifest};
+use eosfed_common::card::{BandNormalisation, Card, Energy, ReleaseManifest, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
-use eosfed_common::plan::Mode;
+use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_transport::wire::Heartbeat;
@@ -44,7 +44,7 @@ pub(crate) fn card() -> Card {
 }
 
 fn with_mode(mut card: Value) -> Value {
-    card["provenance"]["mode"] = serde_json::to_value(Mode::Rounds).unwrap();
+    card["provenance"]["mode"] = serde_json::to_value(TrainingMode::Rounds).unwrap();
     card
 }
 
@@ -71,8 +71,7 @@ pub(crate) fn over() -> HeadOver {
 
 fn training(settings: &str) -> TrainingWork {
     TrainingWork {
-        mode: Mode::Rounds,
-        strategy: Some("fed-prox".to_owned()),
+        strategy: Some(StrategyName::FedProx),
         base: Some(blob()),
         initial_seed: 3,
         normalisation: Some(normalisation()),
@@ -91,9 +90,10 @@ pub(crate) fn blob() -> BlobRef {
 pub(crate) fn assignments() -> Vec<Assignment> {
     let specialist = Trainee::Specialist(serde_json::from_value(model()).unwrap());
     let settings = "epochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\naugment = [\"flip\"]\nclip_norm = 0.5";
-    let one = |trainee: Trainee, work: Work| Assignment {
+    let one = |kind: JobKind, trainee: Trainee, work: Work| Assignment {
         id: ASSIGNMENT.parse().unwrap(),
         job_name: "shared".to_owned(),
+        kind,
         trainee,
         deadline: Timestamp(9),
         min_institutions: 2,
@@ -101,11 +101,12 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         work,
     };
     let scoring = EvaluationWork { weights: blob(), normalisation: normalisation(), input_size: Some(64) };
+    let rounds = Work::Training(Box::new(training(settings)));
     vec![
-        one(specialist.clone(), Work::Statistics),
-        one(specialist.clone(), Work::Evaluation(Box::new(scoring))),
-        one(specialist, Work::Training(Box::new(training(settings)))),
-        one(Trainee::Head(Box::new(over())), Work::Training(Box::new(training(settings)))),
+        one(JobKind::Rounds, specialist.clone(), Work::Statistics),
+        one(JobKind::Evaluation, specialist.clone(), Work::Evaluation(Box::new(scoring))),
+        one(JobKind::Rounds, specialist, rounds.clone()),
+        one(JobKind::Downstream, Trainee::Head(Box::new(over())), rounds),
     ]
 }
 

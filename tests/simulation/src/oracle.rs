@@ -39,8 +39,9 @@ pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violati
             broken(format!("round {} was completed in place {index}", closed.round.index))?;
         }
         let counted = closed.round.submitted();
-        if counted < job.plan.participation.min as usize {
-            broken(format!("round {index} closed with {counted} of {}", job.plan.participation.min))?;
+        let min = job.spec.participation().min;
+        if counted < min as usize {
+            broken(format!("round {index} closed with {counted} of {min}"))?;
         }
         let next = complete.get(index + 1).map_or((job.global, job.memory), |next| (next.base, next.memory));
         recompute(job, &complete, closed, next, blobs)?;
@@ -107,7 +108,7 @@ fn recompute(
     (next, next_memory): (Option<BlobRef>, Option<BlobRef>),
     blobs: &dyn Blobs,
 ) -> Result<(), Violation> {
-    let rounds = job.plan.rounds.as_ref().unwrap();
+    let rounds = &job.spec.federated().unwrap().rounds;
     let signature = job.trainee_of(&job.roster[0]).unwrap().signature();
     let open = |blob: BlobRef, signature: &Signature| {
         Operand::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()

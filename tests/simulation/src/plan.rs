@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{Assignment, BlobRef};
-use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance};
+use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, ModelSpec, Task};
-use eosfed_common::plan::{Mode, Plan};
+use eosfed_common::plan::JobSpec;
 use eosfed_coordinator::domain::institution::{Enrolment, Institution};
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
@@ -56,7 +56,7 @@ pub fn beginning(names: &[InstitutionName]) -> Change {
         input_size: None,
         provenance: Provenance {
             job: "j-00000000".parse().unwrap(),
-            mode: Mode::OneShot,
+            mode: TrainingMode::OneShot,
             institutions: names.to_vec(),
             rounds: 0,
             samples: 1,
@@ -81,7 +81,7 @@ pub fn beginning(names: &[InstitutionName]) -> Change {
 
 /// A plan for `count` institutions, drawn from `rng`.
 #[must_use]
-pub fn draw(rng: &mut ChaCha12Rng, count: usize) -> Plan {
+pub fn draw(rng: &mut ChaCha12Rng, count: usize) -> JobSpec {
     let strategies = [
         "{ name = \"fed-avg\" }",
         "{ name = \"fed-prox\", mu = 0.01 }",
@@ -105,7 +105,7 @@ pub fn draw(rng: &mut ChaCha12Rng, count: usize) -> Plan {
 
 /// A plan in which all take part in every round, so that its result is always the same.
 #[must_use]
-pub fn complete(rng: &mut ChaCha12Rng, count: usize) -> Plan {
+pub fn complete(rng: &mut ChaCha12Rng, count: usize) -> JobSpec {
     let strategies =
         ["{ name = \"fed-avg\" }", "{ name = \"fed-adam\", tau = 1e-3 }", "{ name = \"median\" }"];
     text(count, count, 2, strategies[rng.random_range(0..strategies.len())], "", "", 3)
@@ -119,13 +119,12 @@ fn text(
     extra: &str,
     admission: &str,
     attempts: u32,
-) -> Plan {
+) -> JobSpec {
     let text = format!(
         r#"
-        version = 1
+        version = 2
         name = "simulated"
         kind = "downstream"
-        mode = "rounds"
         seed = 7
         [model]
         task = "classification"
@@ -138,6 +137,7 @@ fn text(
         max = {max}
         deadline = "2h"
         attempts = {attempts}
+        lease_expiries = {attempts}
         [rounds]
         count = {rounds}
         strategy = {strategy}
@@ -149,7 +149,7 @@ fn text(
         learning_rate = 1e-3
         "#
     );
-    Plan::parse(&text).unwrap()
+    JobSpec::parse(&text).unwrap()
 }
 
 /// What an honest trainer makes of an assignment: bytes that follow from its seed and its base.

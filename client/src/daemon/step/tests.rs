@@ -1,5 +1,5 @@
 use eosfed_common::digest::Digest;
-use eosfed_common::plan::Mode;
+use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Reason;
 
 use super::*;
@@ -20,7 +20,7 @@ fn after(events: impl IntoIterator<Item = Event>) -> (State, Vec<Action>) {
 }
 
 fn at_training() -> Vec<Event> {
-    vec![accepted(training(Mode::OneShot)), Event::Fetched]
+    vec![accepted(training(JobKind::OneShot)), Event::Fetched]
 }
 
 fn update() -> Box<Update> {
@@ -41,7 +41,7 @@ fn refusal(reason: Reason) -> Refusal {
 
 #[test]
 fn one_shot_goes_round() {
-    let (state, actions) = after([accepted(training(Mode::OneShot))]);
+    let (state, actions) = after([accepted(training(JobKind::OneShot))]);
     assert_eq!((state.name(), actions), ("fetching", vec![Action::Fetch]));
     assert_eq!(state.held().unwrap().since, NOW);
     let (state, actions) = after(at_training());
@@ -49,7 +49,7 @@ fn one_shot_goes_round() {
     let (state, actions) = step(state, Event::Finished(update()), NOW);
     assert_eq!((state.name(), actions), ("submitting", vec![Action::Submit]));
     let (state, actions) = step(state, Event::Acknowledged(NOW), NOW);
-    let id = training(Mode::OneShot).id;
+    let id = training(JobKind::OneShot).id;
     let expected = vec![Action::Tell(Ending::Recorded(NOW)), Action::Discard(id), Action::Seek];
     assert_eq!((state, actions), (State::Idle, expected));
 }
@@ -100,7 +100,7 @@ fn unwanted_work_is_dropped_unless_it_is_on_its_way() {
 #[test]
 fn a_new_lease_replaces_the_old_in_every_phase() {
     let fresh = Lease { token: "f".repeat(32).parse().unwrap(), expires_at: Timestamp(200) };
-    for events in [vec![accepted(training(Mode::OneShot))], at_training(), vec![accepted(statistics())]] {
+    for events in [vec![accepted(training(JobKind::OneShot))], at_training(), vec![accepted(statistics())]] {
         let (state, actions) = step(after(events).0, Event::Leased(fresh.clone()), NOW);
         assert_eq!((&state.held().unwrap().lease, actions), (&fresh, vec![]));
     }
@@ -119,7 +119,7 @@ fn events_out_of_place_change_nothing() {
 fn every_state_survives_the_journal_and_knows_what_to_do() {
     let submitting = step(after(at_training()).0, Event::Finished(update()), NOW).0;
     let states =
-        [State::Idle, after([accepted(training(Mode::Rounds))]).0, after(at_training()).0, submitting];
+        [State::Idle, after([accepted(training(JobKind::Rounds))]).0, after(at_training()).0, submitting];
     for state in states {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest};
+use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadTraining, Method};
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Backbone, BandRule, Composition, ModelSpec, Task, initial_weights, signature};
-use eosfed_common::plan::{Augmentation, ClassWeights, Mode, Training};
+use eosfed_common::plan::{Augmentation, ClassWeights, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write as write_weights;
@@ -149,7 +149,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             input_size: None,
             provenance: Provenance {
                 job: "j-00000000".parse().unwrap(),
-                mode: Mode::OneShot,
+                mode: TrainingMode::OneShot,
                 institutions: Vec::new(),
                 rounds: 0,
                 samples: 1,

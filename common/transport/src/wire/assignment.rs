@@ -2,13 +2,14 @@
 
 use eosfed_proto::v1;
 
+use super::kind::{kind as job_kind, kind_message, strategy as strategy_name, strategy_message};
 use super::model::bands;
 use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::model::ModelSpec;
-use eosfed_common::plan::{Mode, Training};
+use eosfed_common::plan::Training;
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
@@ -16,7 +17,8 @@ impl Wire for Assignment {
     type Message = v1::Assignment;
 
     fn from_message(message: v1::Assignment) -> Result<Self, WireError> {
-        let v1::Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = message;
+        let v1::Assignment { id, job_name, trainee, deadline, min_institutions, accepted, kind, work } =
+            message;
         let work = match required("work", work)? {
             v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
             v1::assignment::Work::Training(training) => {
@@ -26,19 +28,22 @@ impl Wire for Assignment {
                 Work::Evaluation(Box::new(EvaluationWork::from_message(evaluation)?))
             }
         };
-        Ok(Self {
+        let assignment = Self {
             id: parse("id", &id)?,
             job_name: limited("job_name", &job_name)?.to_owned(),
+            kind: job_kind("kind", kind)?,
             trainee: Trainee::from_message(required("trainee", trainee)?)?,
             deadline: Timestamp(deadline),
             min_institutions,
             accepted,
             work,
-        })
+        };
+        assignment.check().map_err(|rule| wrong("kind", rule))?;
+        Ok(assignment)
     }
 
     fn into_message(self) -> v1::Assignment {
-        let Assignment { id, job_name, trainee, deadline, min_institutions, accepted, work } = self;
+        let Assignment { id, job_name, kind, trainee, deadline, min_institutions, accepted, work } = self;
         let work = match work {
             Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
             Work::Training(training) => v1::assignment::Work::Training(training.into_message()),
@@ -51,6 +56,7 @@ impl Wire for Assignment {
             deadline: deadline.0,
             min_institutions,
             accepted,
+            kind: kind_message(kind).into(),
             work: Some(work),
         }
     }
@@ -115,7 +121,6 @@ impl Wire for TrainingWork {
 
     fn from_message(message: v1::TrainingWork) -> Result<Self, WireError> {
         let v1::TrainingWork {
-            mode,
             strategy,
             base,
             initial_seed,
@@ -126,17 +131,11 @@ impl Wire for TrainingWork {
             keep,
             settings,
         } = message;
-        let mode = match specified("mode", mode)? {
-            v1::Mode::Unspecified => return Err(wrong("mode", "a specified value")),
-            v1::Mode::OneShot => Mode::OneShot,
-            v1::Mode::Rounds => Mode::Rounds,
-        };
         let keep = match specified("keep", keep)? {
             v1::Keep::Unspecified => return Err(wrong("keep", "a specified value")),
             v1::Keep::Best => Keep::Best,
             v1::Keep::Last => Keep::Last,
         };
-        let strategy = limited("strategy", &strategy)?.to_owned();
         let normalisation = bands("normalisation", normalisation)?;
         let schedule =
             [finite("schedule_start", schedule_start)?.get(), finite("schedule_end", schedule_end)?.get()];
@@ -144,8 +143,7 @@ impl Wire for TrainingWork {
             return Err(wrong("schedule", format!("0 <= start < end <= 1, found `{schedule:?}`")));
         }
         Ok(Self {
-            mode,
-            strategy: Some(strategy).filter(|name| !name.is_empty()),
+            strategy: strategy.map(|value| strategy_name("strategy", value)).transpose()?,
             base: base.map(BlobRef::from_message).transpose()?,
             initial_seed,
             normalisation: Some(normalisation).filter(|list| !list.is_empty()),
@@ -157,28 +155,14 @@ impl Wire for TrainingWork {
     }
 
     fn into_message(self) -> v1::TrainingWork {
-        let TrainingWork {
-            mode,
-            strategy,
-            base,
-            initial_seed,
-            normalisation,
-            seed,
-            schedule,
-            keep,
-            settings,
-        } = self;
-        let mode = match mode {
-            Mode::OneShot => v1::Mode::OneShot,
-            Mode::Rounds => v1::Mode::Rounds,
-        };
+        let TrainingWork { strategy, base, initial_seed, normalisation, seed, schedule, keep, settings } =
+            self;
         let keep = match keep {
             Keep::Best => v1::Keep::Best,
             Keep::Last => v1::Keep::Last,
         };
         v1::TrainingWork {
-            mode: mode.into(),
-            strategy: strategy.unwrap_or_default(),
+            strategy: strategy.map(|name| strategy_message(name).into()),
             base: base.map(Wire::into_message),
             initial_seed,
             normalisation: normalisation.unwrap_or_default().into_iter().map(Wire::into_message).collect(),

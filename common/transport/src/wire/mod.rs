@@ -3,6 +3,7 @@
 //! text has a limit, so that no message but a blob chunk can carry bulk bytes.
 
 mod assignment;
+mod kind;
 mod model;
 mod submission;
 mod training;

@@ -8,7 +8,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
-use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Mode, Precision, Training};
+use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
@@ -36,8 +36,7 @@ fn assignment() -> Assignment {
         proximal_mu: 0.01,
     };
     let work = TrainingWork {
-        mode: Mode::Rounds,
-        strategy: Some("fed-prox".to_owned()),
+        strategy: Some(StrategyName::FedProx),
         base: Some(BlobRef { digest: Digest::of(b"w"), size: 1 }),
         initial_seed: 3,
         normalisation: Some(normalisation()),
@@ -49,6 +48,7 @@ fn assignment() -> Assignment {
     Assignment {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
+        kind: JobKind::Rounds,
         trainee: Trainee::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Regression,
@@ -84,7 +84,8 @@ fn assignments_and_updates_survive_the_wire() {
     assert_eq!(Assignment::from_message(statistics.clone().into_message()), Ok(statistics));
     let weights = BlobRef { digest: Digest::of(b"w"), size: 1 };
     let work = EvaluationWork { weights, normalisation: normalisation(), input_size: Some(64) };
-    let evaluation = Assignment { work: Work::Evaluation(Box::new(work)), ..assignment() };
+    let work = Work::Evaluation(Box::new(work));
+    let evaluation = Assignment { kind: JobKind::Evaluation, work, ..assignment() };
     assert_eq!(Assignment::from_message(evaluation.clone().into_message()), Ok(evaluation));
     let UpdateSubmission { assignment, token, key, samples, metrics, energy, .. } = update();
     let scores = EvaluationSubmission { assignment, token, key, samples, metrics, energy };
@@ -128,6 +129,7 @@ fn head() -> HeadOver {
 
 #[test]
 fn a_head_travels_with_its_release_and_must_stand_on_it() {
+    let assignment = || Assignment { kind: JobKind::Downstream, ..assignment() };
     let good = Assignment { trainee: Trainee::Head(Box::new(head())), ..assignment() };
     assert_eq!(Assignment::from_message(good.clone().into_message()), Ok(good));
     let refused = |change: fn(&mut HeadOver)| {

@@ -3,7 +3,7 @@
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::plan::{Mode, Plan, RoundsPlan};
+use eosfed_common::plan::{JobKind, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Again, ClosedRound, Job, JobState, Origin};
@@ -44,27 +44,25 @@ impl Job {
         now: Timestamp,
     ) -> Result<Self, Refusal> {
         let closed = self.closed(index)?;
-        if !matches!(closed.round.purpose, Purpose::Train(_)) || self.plan.mode == Mode::OneShot {
+        let (Purpose::Train(_), Some(federated)) = (closed.round.purpose, self.spec.federated()) else {
             let message = format!("round {} of job {} has no updates to aggregate", index + 1, self.id);
             return Err(Refusal::new(Reason::WrongState, message));
-        }
+        };
         let mut job = self.derived(closed, Again::Aggregate, id, key, by, now);
-        if rounds.strategy != self.plan.rounds.as_ref().map_or(rounds.strategy, |rounds| rounds.strategy) {
+        if rounds.strategy != federated.rounds.strategy {
             // Another server step would not understand what this one remembers.
             job.memory = None;
         }
-        let count = self.plan.training_rounds();
-        job.plan.rounds = Some(RoundsPlan { count, ..rounds });
-        let text = toml::to_string(&job.plan).map_err(|error| error.to_string());
-        let checked = text.and_then(|text| Plan::parse(&text).map_err(|error| error.to_string()));
-        job.plan = checked.map_err(|message| Refusal::new(Reason::PlanInvalid, message))?;
+        let rounds = RoundsPlan { count: federated.rounds.count, ..rounds };
+        let changed = self.spec.with_rounds(rounds);
+        job.spec = changed.map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
         job.state = JobState::Aggregating(closed.round.clone());
         Ok(job)
     }
 
     /// The round of this index that was completed.
     fn closed(&self, index: u32) -> Result<&ClosedRound, Refusal> {
-        if self.plan.mode == Mode::OneShot {
+        if self.spec.kind() == JobKind::OneShot {
             let message = format!("job {} is one-shot: submit its plan again instead", self.id);
             return Err(Refusal::new(Reason::Malformed, message));
         }

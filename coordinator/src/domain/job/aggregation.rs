@@ -7,9 +7,9 @@ use super::{Aggregation, Job, Operand};
 use crate::domain::round::{Contribution, Purpose, Round};
 
 impl Job {
-    /// The asynchronous rounds of the plan.
+    /// The rules of asynchronous rounds, if the job has such.
     pub(super) fn asynchronous(&self) -> Option<Asynchronous> {
-        self.plan.rounds.as_ref()?.asynchronous
+        self.spec.federated()?.rounds.asynchronous
     }
 
     /// Whether work on the weights of round `since` is still of use in `round`.
@@ -47,7 +47,7 @@ impl Job {
 
     pub(super) fn aggregation(&self, round: &Round) -> Option<Aggregation> {
         let RoundsPlan { count: _, strategy, weighting, max_share, server, asynchronous } =
-            self.plan.rounds.as_ref()?;
+            &self.spec.federated()?.rounds;
         let exponent = asynchronous.map_or(0.0, |rules| rules.exponent);
         let updates: Vec<_> = round
             .contributions()

@@ -4,7 +4,7 @@
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::plan::{JobKind, Mode, Normalisation};
+use eosfed_common::plan::{JobSpec, RoundsPlan, SharedNormalisation};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{ClosedRound, Event, Job, JobState, Next, Outcome};
@@ -21,7 +21,7 @@ impl Job {
         match event {
             Event::Tick => {
                 if let JobState::Collecting(round) = &mut job.state {
-                    round.lapse(&self.plan.participation, now);
+                    round.lapse(self.spec.participation(), now);
                 }
             }
             Event::Restart => {
@@ -73,7 +73,8 @@ impl Job {
         self.close(round.clone(), true, now);
         self.global = Some(weights);
         self.memory = memory;
-        if round.purpose != Purpose::Train(self.plan.training_rounds() - 1) {
+        let is_last = |rounds: &RoundsPlan| round.purpose == Purpose::Train(rounds.count - 1);
+        if !self.spec.federated().is_some_and(|federated| is_last(&federated.rounds)) {
             self.open(index + 1, now);
             self.carry(&round, now);
             return Ok(Outcome { job: self, frozen: Vec::new() });
@@ -144,7 +145,7 @@ impl Job {
 
     fn resume(&mut self, now: Timestamp) -> Result<(), Refusal> {
         let JobState::Paused { at, next, .. } = &self.state else { return Err(self.wrong_state("resumed")) };
-        let rules = &self.plan.participation;
+        let rules = self.spec.participation();
         self.state = match next {
             Next::Prepare => JobState::Preparing,
             Next::Aggregate(round) => JobState::Aggregating(round.clone()),
@@ -155,7 +156,7 @@ impl Job {
                 });
                 let mut round = if exhausted { round.again(rules, now) } else { round.clone() };
                 if exhausted {
-                    round.last_attempt = round.attempt + rules.attempts - 1;
+                    round.last_attempt = round.attempt + self.spec.attempts() - 1;
                 }
                 round.deadline = round.deadline.max(round.deadline.plus(now.since(*at)));
                 round.extend(now);
@@ -166,21 +167,22 @@ impl Job {
     }
 
     /// What a round of this index is for.
-    pub(super) fn purpose(&self, index: u32) -> Purpose {
-        if self.plan.kind == JobKind::Evaluation {
-            return Purpose::Evaluate(index);
-        }
-        match (self.plan.mode, &self.plan.normalisation) {
-            (Mode::OneShot, _) => Purpose::OneShot,
-            (Mode::Rounds, Normalisation::Federated) if index == 0 => Purpose::Statistics,
-            (Mode::Rounds, Normalisation::Federated) => Purpose::Train(index - 1),
-            (Mode::Rounds, Normalisation::Local | Normalisation::Given { .. }) => Purpose::Train(index),
+    pub(super) const fn purpose(&self, index: u32) -> Purpose {
+        match &self.spec {
+            JobSpec::OneShot(_) => Purpose::OneShot,
+            JobSpec::Rounds(spec) => match spec.normalisation {
+                SharedNormalisation::Federated if index == 0 => Purpose::Statistics,
+                SharedNormalisation::Federated => Purpose::Train(index - 1),
+                SharedNormalisation::Given { .. } => Purpose::Train(index),
+            },
+            JobSpec::Downstream(_) => Purpose::Train(index),
+            JobSpec::Evaluation(_) => Purpose::Evaluate(index),
         }
     }
 
     pub(super) fn open(&mut self, index: u32, now: Timestamp) {
-        let (purpose, rules) = (self.purpose(index), &self.plan.participation);
-        self.state = JobState::Collecting(Round::open(index, purpose, &self.roster, rules, now));
+        let purpose = self.purpose(index);
+        self.state = JobState::Collecting(Round::open(index, purpose, &self.roster, &self.spec, now));
     }
 
     fn close(&mut self, mut round: Round, complete: bool, now: Timestamp) {
@@ -194,9 +196,10 @@ impl Job {
             return Outcome { job: self, frozen: Vec::new() };
         };
         let mut round = round.clone();
-        let rules = &self.plan.participation;
+        let rules = self.spec.participation();
         let mut verdict = round.verdict(rules, now);
-        if let (Verdict::Complete, Some(factor)) = (verdict, self.plan.admission.norm_factor)
+        let norm_factor = self.spec.federated().and_then(|federated| federated.admission.norm_factor);
+        if let (Verdict::Complete, Some(factor)) = (verdict, norm_factor)
             && round.set_outliers_aside(factor) > 0
         {
             verdict = round.verdict(rules, now);
@@ -267,7 +270,7 @@ impl Job {
         if let Purpose::Evaluate(_) = round.purpose {
             return self.pass_on(round, false, now);
         }
-        let rules = &self.plan.participation;
+        let rules = self.spec.participation();
         self.state = if round.attempt < round.last_attempt {
             JobState::Collecting(round.again(rules, now))
         } else {

@@ -3,16 +3,27 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{BandNormalisation, Card, Energy, InitialFile, Provenance};
+use eosfed_common::card::{BandNormalisation, Card, Energy, InitialFile, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
-use eosfed_common::ids::InstitutionName;
-use eosfed_common::plan::SpecialistPlan;
+use eosfed_common::ids::{InstitutionName, SpecialistName};
+use eosfed_common::model::ModelSpec;
+use eosfed_common::plan::JobSpec;
 
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Purpose, Round};
 
-/// The parts of a card that differ between the modes.
+/// What the plan says of a specialist.
+struct Planned<'a> {
+    name: &'a SpecialistName,
+    model: ModelSpec,
+    input_size: Option<u32>,
+    mode: TrainingMode,
+    seed: u64,
+    licence: &'a str,
+}
+
+/// What came out of its training.
 struct Frozen {
     weights: BlobRef,
     normalisation: Vec<BandNormalisation>,
@@ -27,8 +38,17 @@ struct Frozen {
 impl Job {
     /// A specialist for each update of a one-shot round.
     pub(super) fn freeze_each(&self, round: &Round, now: Timestamp) -> Vec<Card> {
+        let JobSpec::OneShot(spec) = &self.spec else { return Vec::new() };
         let freeze = |(name, contribution): (&InstitutionName, &Contribution)| {
-            let plan = self.specialist_of(name)?;
+            let specialist = spec.specialist_of(name)?;
+            let planned = Planned {
+                name: &specialist.name,
+                model: spec.network.on(&specialist.bands),
+                input_size: spec.training.input_size,
+                mode: TrainingMode::OneShot,
+                seed: spec.seed,
+                licence: &spec.licence,
+            };
             let Contribution::Update {
                 weights,
                 samples,
@@ -52,7 +72,7 @@ impl Job {
                 energy: *energy,
                 initial: initial.clone(),
             };
-            self.card(plan, frozen, now)
+            Some(self.card(planned, frozen, now))
         };
         round.contributions().filter_map(freeze).collect()
     }
@@ -60,7 +80,16 @@ impl Job {
     /// The specialist that all have trained together, of the last round's aggregate; `None` in
     /// downstream jobs.
     pub(super) fn freeze_shared(&self, last: &Round, weights: BlobRef, now: Timestamp) -> Option<Card> {
-        self.card(self.plan.specialists.first()?, self.joint(last, weights), now)
+        let JobSpec::Rounds(spec) = &self.spec else { return None };
+        let planned = Planned {
+            name: &spec.specialist.name,
+            model: spec.model(),
+            input_size: spec.federated.training.input_size,
+            mode: TrainingMode::Rounds,
+            seed: spec.seed,
+            licence: &spec.licence,
+        };
+        Some(self.card(planned, self.joint(last, weights), now))
     }
 
     /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
@@ -91,7 +120,7 @@ impl Job {
             weights,
             normalisation: self.normalisation.clone().unwrap_or_default(),
             institutions,
-            rounds: self.plan.training_rounds(),
+            rounds: self.spec.federated().map_or(0, |federated| federated.rounds.count),
             samples,
             metrics,
             energy: energy.unwrap_or_default(),
@@ -99,31 +128,32 @@ impl Job {
         }
     }
 
-    fn card(&self, plan: &SpecialistPlan, frozen: Frozen, now: Timestamp) -> Option<Card> {
+    fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
+        let Planned { name, model, input_size, mode, seed, licence } = planned;
         let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy, initial } =
             frozen;
-        Some(Card {
-            name: plan.name.clone(),
+        Card {
+            name: name.clone(),
             version: 0,
             weights: weights.digest,
             weights_bytes: weights.size,
-            model: self.plan.model_of(plan)?,
+            model,
             normalisation,
-            input_size: self.plan.training.as_ref()?.input_size,
+            input_size,
             provenance: Provenance {
                 job: self.id.clone(),
-                mode: self.plan.mode,
+                mode,
                 institutions,
                 rounds,
                 samples,
-                seed: self.plan.seed,
+                seed,
                 frozen_at: now,
                 initial,
             },
             metrics,
             energy,
-            licence: self.plan.licence.clone(),
-        })
+            licence: licence.to_owned(),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! What a job asks of one institution now.
 
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
-use eosfed_common::card::BandNormalisation;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
-use eosfed_common::plan::{Mode, Normalisation, SpecialistPlan, Training};
+use eosfed_common::plan::{JobSpec, OneShotNormalisation, OneShotSpec, Training, in_order};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
@@ -30,22 +29,26 @@ impl Job {
                 attempt: round.attempt,
                 institution: institution.clone(),
             },
-            job_name: self.plan.name.clone(),
+            job_name: self.spec.name().to_owned(),
+            kind: self.spec.kind(),
             trainee: self.trainee_in(since, institution)?,
             deadline: round.deadline,
-            min_institutions: match self.plan.mode {
-                Mode::OneShot => 1,
-                Mode::Rounds => self.plan.participation.min,
-            },
+            min_institutions: self.spec.min_institutions(),
             accepted,
-            work: match self.purpose(since) {
-                Purpose::Statistics => Work::Statistics,
-                Purpose::OneShot => Work::Training(Box::new(self.one_shot(institution)?)),
-                Purpose::Train(index) => {
-                    Work::Training(Box::new(self.training(since, index, institution)?))
-                }
-                Purpose::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
+            work: self.work(since, institution)?,
+        })
+    }
+
+    /// What the round of this index asks of an institution.
+    fn work(&self, since: u32, institution: &InstitutionName) -> Option<Work> {
+        Some(match self.purpose(since) {
+            Purpose::Statistics => Work::Statistics,
+            Purpose::OneShot => match &self.spec {
+                JobSpec::OneShot(spec) => Work::Training(Box::new(one_shot(spec, institution)?)),
+                JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => return None,
             },
+            Purpose::Train(index) => Work::Training(Box::new(self.training(since, index, institution)?)),
+            Purpose::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
         })
     }
 
@@ -71,62 +74,53 @@ impl Job {
     /// What an institution trains; nothing in evaluation jobs.
     #[must_use]
     pub fn trainee_of(&self, institution: &InstitutionName) -> Option<Trainee> {
-        match self.plan.mode {
-            Mode::OneShot => self.plan.model_of(self.specialist_of(institution)?).map(Trainee::Specialist),
-            Mode::Rounds => self.shared(),
-        }
-    }
-
-    /// The plan's specialist that an institution works on.
-    pub(super) fn specialist_of(&self, institution: &InstitutionName) -> Option<&SpecialistPlan> {
-        match self.plan.mode {
-            Mode::OneShot => {
-                self.plan.specialists.iter().find(|plan| plan.institution.as_ref() == Some(institution))
+        match &self.spec {
+            JobSpec::OneShot(spec) => {
+                let specialist = spec.specialist_of(institution)?;
+                Some(Trainee::Specialist(spec.network.on(&specialist.bands)))
             }
-            Mode::Rounds => self.plan.specialists.first(),
+            JobSpec::Rounds(_) | JobSpec::Downstream(_) => self.shared(),
+            JobSpec::Evaluation(_) => None,
         }
-    }
-
-    fn one_shot(&self, institution: &InstitutionName) -> Option<TrainingWork> {
-        let specialist = self.specialist_of(institution)?;
-        let normalisation = match &self.plan.normalisation {
-            Normalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
-            Normalisation::Local | Normalisation::Federated => None,
-        };
-        Some(TrainingWork {
-            mode: Mode::OneShot,
-            strategy: None,
-            base: None,
-            initial_seed: self.plan.seed,
-            normalisation,
-            seed: derived_seed(self.plan.seed, 0, institution),
-            schedule: [0.0, 1.0],
-            keep: Keep::Best,
-            settings: self.plan.training.clone()?,
-        })
     }
 
     fn training(&self, since: u32, index: u32, institution: &InstitutionName) -> Option<TrainingWork> {
-        let rounds = f64::from(self.plan.training_rounds());
-        let strategy = self.plan.rounds.as_ref().map(|rounds| rounds.strategy);
-        let proximal_mu = strategy.map_or(0.0, |strategy| strategy.proximal_mu());
+        let (seed, federated) = match &self.spec {
+            JobSpec::Rounds(spec) => (spec.seed, &spec.federated),
+            JobSpec::Downstream(spec) => (spec.seed, &spec.federated),
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => return None,
+        };
+        let rounds = f64::from(federated.rounds.count);
+        let strategy = federated.rounds.strategy;
         Some(TrainingWork {
-            mode: Mode::Rounds,
-            strategy: strategy.map(|strategy| strategy.name().to_owned()),
+            strategy: Some(strategy.name()),
             base: self.base_of(since),
-            initial_seed: self.plan.seed,
+            initial_seed: seed,
             normalisation: self.normalisation.clone(),
-            seed: derived_seed(self.plan.seed, since, institution),
+            seed: derived_seed(seed, since, institution),
             schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
             keep: Keep::Last,
-            settings: Training { proximal_mu, ..self.plan.training.clone()? },
+            settings: Training { proximal_mu: strategy.proximal_mu(), ..federated.training.clone() },
         })
     }
 }
 
-/// The entries of `given` for `bands`, in their order.
-pub(super) fn in_order(given: &[BandNormalisation], bands: &[String]) -> Vec<BandNormalisation> {
-    bands.iter().filter_map(|band| given.iter().find(|entry| entry.band == *band)).cloned().collect()
+fn one_shot(spec: &OneShotSpec, institution: &InstitutionName) -> Option<TrainingWork> {
+    let specialist = spec.specialist_of(institution)?;
+    let normalisation = match &spec.normalisation {
+        OneShotNormalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
+        OneShotNormalisation::Local => None,
+    };
+    Some(TrainingWork {
+        strategy: None,
+        base: None,
+        initial_seed: spec.seed,
+        normalisation,
+        seed: derived_seed(spec.seed, 0, institution),
+        schedule: [0.0, 1.0],
+        keep: Keep::Best,
+        settings: spec.training.clone(),
+    })
 }
 
 /// A seed of its own for each round and institution: shuffles must not move in step. The first

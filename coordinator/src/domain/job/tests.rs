@@ -9,6 +9,7 @@ use eosfed_common::ids::AssignmentId;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::*;
+use crate::domain::admission::UpdateRules;
 use crate::domain::round::Slot;
 use crate::domain::{Federation, ScreenedUpdate};
 use crate::testing::{
@@ -232,7 +233,7 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
         let update = update(&assignment, &token(seed), blob);
         last = Some((assignment.id.clone(), update.key.clone()));
         let file = eosfed_aggregation::Operand::open(&path, &assignment.trainee.signature()).unwrap();
-        let rules = &job.plan.admission;
+        let rules = UpdateRules::of(&job.spec);
         let screened = ScreenedUpdate::screen(update, rules, &assignment.trainee, &file, norm).unwrap();
         job = after.submit_update(screened, NOW).unwrap().0.job;
     }

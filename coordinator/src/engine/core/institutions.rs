@@ -9,7 +9,7 @@ use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, defect};
-use crate::domain::admission::weights_refusal;
+use crate::domain::admission::{UpdateRules, weights_refusal};
 use crate::domain::{Change, Job, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 use crate::storage::{LocalFile, Presence};
 
@@ -138,7 +138,7 @@ impl Core {
                 .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
-        ScreenedUpdate::screen(submission, &job.plan.admission, &trainee, &weights, norm)
+        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &trainee, &weights, norm)
     }
 
     /// Records that admission has refused an update, unless trying again may help.

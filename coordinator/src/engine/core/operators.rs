@@ -5,7 +5,7 @@ use std::time::Duration;
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::plan::{Plan, RoundsPlan};
+use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
@@ -65,17 +65,17 @@ impl Core {
         self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?))).await
     }
 
-    /// Submits a plan as a job; the same key again gives the same job.
+    /// Submits a job; the same key again gives the same job.
     ///
     /// # Errors
     /// If too few institutions are enrolled.
     pub async fn submit_job(
         &self,
-        plan: Plan,
+        spec: JobSpec,
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, plan, by, now)).await
+        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, spec, by, now)).await
     }
 
     /// Stops a job for good.

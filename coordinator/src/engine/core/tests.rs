@@ -8,7 +8,7 @@ use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::ManualClock;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::LeaseToken;
-use eosfed_common::plan::Plan;
+use eosfed_common::plan::JobSpec;
 
 use super::*;
 use crate::storage::{
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     fn submit(&self, plan: &str) -> JobId {
-        ready(self.core.submit_job(Plan::parse(plan).unwrap(), &name("admin"), key(1))).unwrap()
+        ready(self.core.submit_job(JobSpec::parse(plan).unwrap(), &name("admin"), key(1))).unwrap()
     }
 
     fn work(&self, institution: &str) -> (Assignment, LeaseToken) {
@@ -194,7 +194,7 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
     ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
     let options = || Options::new(folder.path().join("blobs").join(STAGING));
     let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options())).unwrap();
-    let job = ready(core.submit_job(Plan::parse(ROUNDS).unwrap(), &name("admin"), key(1))).unwrap();
+    let job = ready(core.submit_job(JobSpec::parse(ROUNDS).unwrap(), &name("admin"), key(1))).unwrap();
     assert_eq!(ready(core.perform(&job)), TaskOutcome::Recorded);
     let mut said = Vec::new();
     for institution in ["east", "west"] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use eosfed_common::assignment::{BlobRef, Work};
 use eosfed_common::clock::ManualClock;
 use eosfed_common::ids::JobId;
+use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::write;
 
@@ -44,7 +45,7 @@ fn another_releases_store_is_refused_with_a_sentence() {
         let folder = tempfile::tempdir().unwrap();
         lay_down(folder.path(), found, &schema_1());
         let error = SledStore::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(&format!("`{found}`")) && error.contains("`2`"), "{error}");
+        assert!(error.contains(&format!("`{found}`")) && error.contains(&format!("`{SCHEMA}`")), "{error}");
         assert!(SledStore::export(folder.path()).is_err(), "{found}");
     }
 }
@@ -85,7 +86,7 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
     let store = SledStore::open(folder.path()).unwrap();
     let migrated = ready(store.load()).unwrap();
     assert_eq!(migrated, expected());
-    assert_eq!(store.db.get(SCHEMA_KEY).unwrap().unwrap(), b"2".as_slice());
+    assert_eq!(store.db.get(SCHEMA_KEY).unwrap().unwrap(), b"3".as_slice());
     let names: Vec<_> = migrated.institutions.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["east", "north", "west"]);
     let states: Vec<_> = migrated.jobs.values().map(|job| job.state.name()).collect();
@@ -198,7 +199,8 @@ fn a_job_that_was_running_goes_on_to_its_end() {
 
     // The weights that the round starts from, and what east has sent, made again as they were.
     let (base, path) = (job.global.unwrap(), upgraded.folder.path().join("base"));
-    let first = west.trainee.initial_weights(job.plan.seed);
+    let JobSpec::Rounds(spec) = &job.spec else { panic!("not rounds") };
+    let first = west.trainee.initial_weights(spec.seed);
     assert_eq!(write(&path, &west.trainee.signature(), &first).unwrap(), base.digest);
     upgraded.upload("coordinator", &path, base);
     let (path, blob) = testing::weights(upgraded.folder.path(), &west, 601);

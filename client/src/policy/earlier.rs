@@ -1,0 +1,92 @@
+//! What policies of earlier versions said otherwise. They are refused, with what to write instead.
+//!
+//! They named the kind of a job by two keys: `job_kinds = ["specialist"]` and `modes = ["rounds"]`.
+
+use eosfed_common::settings::SettingsError;
+use toml::{Table, Value};
+
+/// The error, with what to write instead of words of earlier versions.
+pub(super) fn advise(error: SettingsError) -> SettingsError {
+    match error {
+        SettingsError::Invalid { path, reason } => {
+            let advice = std::fs::read_to_string(&path).ok().and_then(|text| advice(&text));
+            let reason = advice.map_or_else(|| reason.clone(), |advice| format!("{reason}\n{advice}"));
+            SettingsError::Invalid { path, reason }
+        }
+        SettingsError::Read { .. } => error,
+    }
+}
+
+/// What to write instead, if the text is a policy with words of earlier versions.
+fn advice(text: &str) -> Option<String> {
+    let policy: Table = toml::from_str(text).ok()?;
+    let allow = policy.get("allow")?.as_table()?;
+    let kinds = words(allow, "job_kinds");
+    if !allow.contains_key("modes") && !kinds.contains(&"specialist") {
+        return None;
+    }
+    let modes = words(allow, "modes");
+    let mut now: Vec<&str> = Vec::new();
+    for kind in kinds {
+        match kind {
+            "specialist" => now.extend(["one-shot", "rounds"].iter().filter(|kind| modes.contains(kind))),
+            // Its rounds needed the word for rounds too.
+            "downstream" if !modes.contains(&"rounds") => {}
+            other => now.push(other),
+        }
+    }
+    let list: Vec<_> = now.iter().map(|kind| format!("\"{kind}\"")).collect();
+    Some(format!(
+        "`allow.job_kinds` now names each kind of job by itself, and `allow.modes` is gone: `specialist` became \
+         `one-shot` and `rounds`; write `job_kinds = [{}]` instead of these two lines",
+        list.join(", ")
+    ))
+}
+
+fn words<'a>(allow: &'a Table, key: &str) -> Vec<&'a str> {
+    let list = allow.get(key).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::Policy;
+
+    fn refused(allow: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.toml");
+        std::fs::write(&path, format!("[allow]\n{allow}\n")).unwrap();
+        Policy::load(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_old_word_is_refused_with_what_it_became() {
+        for (old, new) in [
+            ("job_kinds = [\"specialist\"]\nmodes = [\"rounds\"]", "[\"rounds\"]"),
+            (
+                "job_kinds = [\"specialist\"]\nmodes = [\"one-shot\", \"rounds\"]",
+                "[\"one-shot\", \"rounds\"]",
+            ),
+            ("job_kinds = [\"specialist\"]", "[]"),
+            (
+                "job_kinds = [\"downstream\", \"evaluation\"]\nmodes = [\"rounds\"]",
+                "[\"downstream\", \"evaluation\"]",
+            ),
+            ("job_kinds = [\"downstream\", \"evaluation\"]\nmodes = [\"one-shot\"]", "[\"evaluation\"]"),
+        ] {
+            let said = refused(old);
+            assert!(
+                said.contains("policy.toml") && said.contains(&format!("write `job_kinds = {new}`")),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_mistakes_get_no_such_advice() {
+        for mistake in ["job_kinds = [\"lunch\"]", "job_kinds = 7", "mode = []"] {
+            let said = refused(mistake);
+            assert!(!said.contains("instead of these two lines"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What admission asks of updates beyond well-formed, finite weights: the table `[admission]`.
+
+use serde::{Deserialize, Serialize};
+
+/// In one-shot jobs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct OneShotAdmission {
+    /// Most samples that an institution may claim.
+    pub max_samples: Option<u64>,
+    /// The least quality that a specialist must report.
+    pub floor: Option<Floor>,
+}
+
+/// In jobs of federated rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct FederatedAdmission {
+    /// Most samples that an institution may claim.
+    pub max_samples: Option<u64>,
+    /// An update whose step from the round's starting weights is longer than this factor times the
+    /// round's median is excluded; decided when the round closes, with three updates or more.
+    pub norm_factor: Option<f64>,
+}
+
+/// The least value of a validation metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// The metric's name, such as `miou`; an error metric, such as `rmse`, has a greatest value instead.
+    pub metric: String,
+    /// The bound.
+    pub bound: f64,
+}
+
+impl Floor {
+    /// Whether a reported value is good enough.
+    #[must_use]
+    pub fn holds(&self, value: f64) -> bool {
+        let lower_is_better = matches!(self.metric.as_str(), "rmse" | "mae" | "loss");
+        if lower_is_better { value <= self.bound } else { value >= self.bound }
+    }
+}

@@ -1,0 +1,50 @@
+//! The kinds of jobs.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+/// What kind of work a job is. Its word is the same in plans, policies, messages and tables.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum JobKind {
+    /// Each institution trains its own specialist to the end and sends its frozen weights.
+    OneShot,
+    /// Institutions train one specialist together; each sends updates, which are aggregated.
+    Rounds,
+    /// Institutions train one head over the frozen specialists of a release, in rounds; only what is
+    /// learned travels.
+    Downstream,
+    /// Institutions score frozen specialists on their imagery; only metrics travel.
+    Evaluation,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_word_everywhere() {
+        for kind in JobKind::VARIANTS {
+            let word = kind.to_string();
+            assert_eq!(word.parse(), Ok(*kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), word.as_str());
+        }
+        assert_eq!(format!("{:>10}", JobKind::OneShot), "  one-shot", "tables can align it");
+    }
+}

@@ -1,0 +1,30 @@
+//! The tables that name specialists: `[head]` and `[evaluation]`.
+
+use super::words::{distinct, words};
+use crate::head::Method;
+use crate::model::{FeatureNorm, MAX_BANDS};
+use crate::plan::report::Report;
+use crate::plan::{EvaluationPlan, HeadPlan};
+
+/// The head of a downstream job.
+pub(in crate::plan) fn head(head: Option<HeadPlan>, report: &mut Report) -> Option<HeadPlan> {
+    let head = report.given("head", head, "in a downstream job")?;
+    words("head.bands", &head.bands, &(1..=MAX_BANDS), report);
+    distinct("head.specialists", &head.specialists, report);
+    let rule = "`fusion` or `router`; `mean_logits` has nothing to learn";
+    report.rule(head.method != Method::MeanLogits, "head.method", rule, "mean_logits");
+    let rule =
+        "`pixel`, `layer` or `none` in rounds: `batch` would need the moments of other institutions' imagery";
+    report.rule(head.composition.norm != FeatureNorm::Batch, "head.composition.norm", rule, "batch");
+    Some(head)
+}
+
+/// What an evaluation scores.
+pub(in crate::plan) fn evaluation(
+    evaluation: Option<EvaluationPlan>,
+    report: &mut Report,
+) -> Option<EvaluationPlan> {
+    let evaluation = report.given("evaluation", evaluation, "in an evaluation job")?;
+    distinct("evaluation.specialists", &evaluation.specialists, report);
+    Some(evaluation)
+}

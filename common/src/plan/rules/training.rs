@@ -1,0 +1,69 @@
+//! The table `[training]`: how a network or a head is trained.
+
+use super::words::distinct;
+use crate::model::Task;
+use crate::plan::report::Report;
+use crate::plan::{Loss, Precision, Training};
+
+/// How it is trained, for `task` where that is known.
+pub(in crate::plan) fn training(
+    training: Option<Training>,
+    task: Option<Task>,
+    report: &mut Report,
+) -> Option<Training> {
+    let training = report.given("training", training, "in a job that trains")?;
+    schedule(&training, report);
+    sizes(&training, report);
+    losses(&training, task, report);
+    distinct("training.augment", training.augment.iter().map(|change| format!("{change:?}")), report);
+    Some(training)
+}
+
+fn schedule(training: &Training, report: &mut Report) {
+    report.range("training.epochs", 1..=10_000, training.epochs);
+    report.range("training.batch_size", 1..=4096, training.batch_size);
+    let rate = training.learning_rate;
+    report.rule(rate > 0.0 && rate <= 1.0, "training.learning_rate", "above 0 and at most 1", rate);
+    report.range("training.weight_decay", 0.0..=1.0, training.weight_decay);
+    report.range("training.warmup", 0.0..=1.0, training.warmup);
+    report.range("training.drop_path", 0.0..=0.9, training.drop_path);
+    report.range("training.label_smoothing", 0.0..=0.9, training.label_smoothing);
+    report.range("training.accumulate", 1..=1024, training.accumulate);
+    report.range("training.clip_norm", 0.0..=1e6, training.clip_norm);
+    let mu = training.proximal_mu;
+    report.rule(mu == 0.0, "training.proximal_mu", "absent; use `rounds.strategy.mu`", mu);
+}
+
+fn sizes(training: &Training, report: &mut Report) {
+    let fits = |size: u32| (32..=1024).contains(&size) && size.is_multiple_of(32);
+    let rule = "a multiple of 32 between 32 and 1024";
+    if let Some(size) = training.input_size {
+        report.rule(fits(size), "training.input_size", rule, size);
+    }
+    if let Some(side) = training.crop {
+        report.rule(fits(side), "training.crop", rule, side);
+        let size = training.input_size.unwrap_or(side);
+        report.rule(side <= size, "training.crop", format!("at most `training.input_size`, {size}"), side);
+    }
+}
+
+fn losses(training: &Training, task: Option<Task>, report: &mut Report) {
+    if let Some(task) = task {
+        let fitting: Vec<_> = Loss::of(task).iter().map(|loss| loss.name()).collect();
+        for loss in &training.loss {
+            let rule = format!("one of those for {task}: {}", fitting.join(", "));
+            report.rule(Loss::of(task).contains(loss), "training.loss", rule, loss.name());
+        }
+    }
+    distinct("training.loss", training.loss.iter().map(|loss| loss.name()), report);
+}
+
+/// The settings that mean nothing when only a head is trained.
+pub(in crate::plan) fn of_a_head(training: &Training, report: &mut Report) {
+    let rule = "absent in a downstream job, where each pass shows every sample in all eight orientations";
+    report.rule(training.augment.is_empty(), "training.augment", rule, training.augment.len());
+    report.rule(training.crop.is_none(), "training.crop", rule, training.crop.unwrap_or_default());
+    let rule = "absent in a downstream job, whose encoders are frozen";
+    report.rule(training.drop_path == 0.0, "training.drop_path", rule, training.drop_path);
+    report.rule(training.precision == Precision::Full, "training.precision", rule, "bf16");
+}

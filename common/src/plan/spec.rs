@@ -1,0 +1,371 @@
+//! What a job is to do: one type for each kind of job, with exactly the fields of that kind.
+//!
+//! A [`JobSpec`] is made by [`JobSpec::parse`] only, or read back from where one was stored. It keeps
+//! every rule of the plan format, so what runs a job never checks it again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
+use crate::card::BandNormalisation;
+use crate::head::Method;
+use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
+use crate::model::{Backbone, BandRule, Composition, ModelSpec, TargetScale, Task};
+
+/// What a job is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a job has one; nothing keeps them in bulk")]
+pub enum JobSpec {
+    /// Each institution trains its own specialist.
+    OneShot(OneShotSpec),
+    /// Institutions train one specialist together.
+    Rounds(RoundsSpec),
+    /// Institutions train one head over frozen specialists together.
+    Downstream(DownstreamSpec),
+    /// Institutions score frozen specialists.
+    Evaluation(EvaluationSpec),
+}
+
+/// A job in which each institution trains its own specialist to the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneShotSpec {
+    /// A name for people.
+    pub name: String,
+    /// Seed of all randomness in the job.
+    pub seed: u64,
+    /// Licence of the weights that the job makes.
+    pub licence: String,
+    /// When a release is cut.
+    pub release: ReleasePolicy,
+    /// What the specialists' networks have in common.
+    pub network: NetworkPlan,
+    /// The specialists, one for each institution.
+    pub specialists: Vec<OneShotSpecialist>,
+    /// How many take part, and how long it may take.
+    pub participation: Participation,
+    /// Tries of the round before the job pauses.
+    pub attempts: u32,
+    /// What admission asks of updates.
+    pub admission: OneShotAdmission,
+    /// Where normalisation comes from.
+    pub normalisation: OneShotNormalisation,
+    /// How to train.
+    pub training: Training,
+}
+
+/// A job in which institutions train one specialist together, in rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundsSpec {
+    /// A name for people.
+    pub name: String,
+    /// Seed of all randomness in the job.
+    pub seed: u64,
+    /// Licence of the weights that the job makes.
+    pub licence: String,
+    /// When a release is cut.
+    pub release: ReleasePolicy,
+    /// What the network is, besides its bands.
+    pub network: NetworkPlan,
+    /// The specialist.
+    pub specialist: SharedSpecialist,
+    /// Who is asked; empty: every enrolled institution.
+    pub institutions: Vec<InstitutionName>,
+    /// How many take part, and how long a round may take.
+    pub participation: Participation,
+    /// Tries of a round before the job pauses.
+    pub attempts: u32,
+    /// Where normalisation comes from.
+    pub normalisation: SharedNormalisation,
+    /// How the specialist is trained.
+    pub federated: FederatedTraining,
+}
+
+/// A job in which institutions train one head over the frozen specialists of a release, in rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownstreamSpec {
+    /// A name for people.
+    pub name: String,
+    /// Seed of all randomness in the job.
+    pub seed: u64,
+    /// Licence of the weights that the job makes.
+    pub licence: String,
+    /// What the head predicts.
+    pub output: OutputPlan,
+    /// The head.
+    pub head: HeadPlan,
+    /// Who is asked; empty: every enrolled institution.
+    pub institutions: Vec<InstitutionName>,
+    /// How many take part, and how long a round may take.
+    pub participation: Participation,
+    /// Tries of a round before the job pauses.
+    pub attempts: u32,
+    /// How the head is trained.
+    pub federated: FederatedTraining,
+}
+
+/// A job in which institutions score frozen specialists, a round for each specialist. A specialist
+/// that nobody can score is skipped, so a round has one try.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationSpec {
+    /// A name for people.
+    pub name: String,
+    /// Which specialists are scored.
+    pub evaluation: EvaluationPlan,
+    /// Who is asked; empty: every enrolled institution.
+    pub institutions: Vec<InstitutionName>,
+    /// How many take part, and how long a round may take.
+    pub participation: Participation,
+}
+
+/// How many institutions take part in a round, and how long it may take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Participation {
+    /// Fewest results with which a round may close.
+    pub min: u32,
+    /// Number of results at which it closes at once.
+    pub max: u32,
+    /// Longest duration of one attempt at a round, such as `30m`.
+    #[serde(with = "crate::duration")]
+    pub deadline: Duration,
+    /// Number of expired leases after which an institution counts as failed in the round.
+    pub lease_expiries: u32,
+}
+
+/// How institutions train one thing together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FederatedTraining {
+    /// Rounds of aggregation.
+    pub rounds: RoundsPlan,
+    /// What admission asks of updates.
+    pub admission: FederatedAdmission,
+    /// How each institution trains in a round.
+    pub training: Training,
+}
+
+/// What the networks of a job's specialists have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkPlan {
+    /// The encoder.
+    pub backbone: Backbone,
+    /// What the network predicts.
+    pub output: OutputPlan,
+}
+
+impl RoundsSpec {
+    /// The network of the specialist.
+    #[must_use]
+    pub fn model(&self) -> ModelSpec {
+        self.network.on(&self.specialist.bands)
+    }
+}
+
+impl OneShotSpec {
+    /// The specialist of an institution.
+    #[must_use]
+    pub fn specialist_of(&self, institution: &InstitutionName) -> Option<&OneShotSpecialist> {
+        self.specialists.iter().find(|one| one.institution == *institution)
+    }
+}
+
+impl NetworkPlan {
+    /// The network with these input bands.
+    #[must_use]
+    pub fn on(&self, bands: &[String]) -> ModelSpec {
+        let Self { backbone, output: OutputPlan { task, classes, target } } = self.clone();
+        ModelSpec { backbone, task, bands: bands.to_vec(), classes, target }
+    }
+}
+
+/// What a network or a head predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputPlan {
+    /// The task.
+    pub task: Task,
+    /// Names of the classes in the order of their indices (regression: the target's name); the data
+    /// sets must use the same.
+    pub classes: Vec<String>,
+    /// What the output means in the target's units; regression only.
+    pub target: Option<TargetScale>,
+}
+
+/// The specialist of one institution in a one-shot job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OneShotSpecialist {
+    /// The name it gets in the registry.
+    pub name: SpecialistName,
+    /// Who trains it.
+    pub institution: InstitutionName,
+    /// Its input bands, by the names of the institution's data set.
+    pub bands: Vec<String>,
+}
+
+/// The specialist that institutions train together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedSpecialist {
+    /// The name it gets in the registry.
+    pub name: SpecialistName,
+    /// Its input bands, by the names of the institutions' data sets.
+    pub bands: Vec<String>,
+}
+
+/// A head over the frozen specialists of a release: the table `[head]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadPlan {
+    /// The release; absent: the latest when the job is submitted.
+    pub release: Option<ReleaseNumber>,
+    /// Which of its specialists; empty: all.
+    #[serde(default)]
+    pub specialists: Vec<SpecialistName>,
+    /// Names of the bands of the institutions' data sets, from which the specialists are fed.
+    pub bands: Vec<String>,
+    /// How bands are adapted.
+    #[serde(default)]
+    pub band_rule: BandRule,
+    /// How the head combines the specialists.
+    #[serde(default)]
+    pub method: Method,
+    /// How maps are fused (method `fusion`).
+    #[serde(default)]
+    pub composition: Composition,
+}
+
+/// Which frozen specialists are scored, a round for each: the table `[evaluation]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationPlan {
+    /// The release that they are of; absent: the latest version of each in the registry.
+    pub release: Option<ReleaseNumber>,
+    /// Which; empty: all.
+    #[serde(default)]
+    pub specialists: Vec<SpecialistName>,
+}
+
+/// Where per-band mean and standard deviation of a one-shot job come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OneShotNormalisation {
+    /// Each institution's own training part.
+    Local,
+    /// The plan.
+    Given {
+        /// An entry for each band of every specialist.
+        bands: Vec<BandNormalisation>,
+    },
+}
+
+/// Where per-band mean and standard deviation of a job of rounds come from; all institutions use the
+/// same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SharedNormalisation {
+    /// A statistics round before the first training round.
+    Federated,
+    /// The plan.
+    Given {
+        /// An entry for each band of the specialist, in the order of its bands.
+        bands: Vec<BandNormalisation>,
+    },
+}
+
+/// When a release is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasePolicy {
+    /// By the operator.
+    #[default]
+    Manual,
+    /// When the job ends: the latest release's specialists and the new ones.
+    Auto,
+}
+
+impl JobSpec {
+    /// The kind of job.
+    #[must_use]
+    pub const fn kind(&self) -> JobKind {
+        match self {
+            Self::OneShot(_) => JobKind::OneShot,
+            Self::Rounds(_) => JobKind::Rounds,
+            Self::Downstream(_) => JobKind::Downstream,
+            Self::Evaluation(_) => JobKind::Evaluation,
+        }
+    }
+
+    /// The job's name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::OneShot(spec) => &spec.name,
+            Self::Rounds(spec) => &spec.name,
+            Self::Downstream(spec) => &spec.name,
+            Self::Evaluation(spec) => &spec.name,
+        }
+    }
+
+    /// How many institutions take part in a round, and how long it may take.
+    #[must_use]
+    pub const fn participation(&self) -> &Participation {
+        match self {
+            Self::OneShot(spec) => &spec.participation,
+            Self::Rounds(spec) => &spec.participation,
+            Self::Downstream(spec) => &spec.participation,
+            Self::Evaluation(spec) => &spec.participation,
+        }
+    }
+
+    /// Tries of a round before the job pauses.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        match self {
+            Self::OneShot(spec) => spec.attempts,
+            Self::Rounds(spec) => spec.attempts,
+            Self::Downstream(spec) => spec.attempts,
+            Self::Evaluation(_) => 1,
+        }
+    }
+
+    /// The institutions that are asked to take part, in no order; `None`: every enrolled institution.
+    #[must_use]
+    pub fn institutions(&self) -> Option<Vec<InstitutionName>> {
+        let named = match self {
+            Self::OneShot(spec) => {
+                return Some(spec.specialists.iter().map(|one| one.institution.clone()).collect());
+            }
+            Self::Rounds(spec) => &spec.institutions,
+            Self::Downstream(spec) => &spec.institutions,
+            Self::Evaluation(spec) => &spec.institutions,
+        };
+        Some(named.clone()).filter(|named| !named.is_empty())
+    }
+
+    /// Fewest institutions whose results are combined in what the job makes.
+    #[must_use]
+    pub const fn min_institutions(&self) -> u32 {
+        match self {
+            Self::OneShot(_) => 1,
+            Self::Rounds(_) | Self::Downstream(_) | Self::Evaluation(_) => self.participation().min,
+        }
+    }
+
+    /// How institutions train one thing together, in the kinds of jobs that do.
+    #[must_use]
+    pub const fn federated(&self) -> Option<&FederatedTraining> {
+        match self {
+            Self::Rounds(spec) => Some(&spec.federated),
+            Self::Downstream(spec) => Some(&spec.federated),
+            Self::OneShot(_) | Self::Evaluation(_) => None,
+        }
+    }
+}

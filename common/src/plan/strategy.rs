@@ -1,0 +1,211 @@
+//! Strategies of aggregation.
+
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
+
+/// How updates become one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, EnumDiscriminants)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+#[strum_discriminants(
+    name(StrategyName),
+    doc = "The name of a strategy, as plans, policies and messages say it.",
+    derive(PartialOrd, Ord, Serialize, Deserialize, Display, EnumString, IntoStaticStr, VariantArray),
+    serde(rename_all = "kebab-case"),
+    strum(serialize_all = "kebab-case")
+)]
+pub enum Strategy {
+    /// Weighted mean (McMahan et al. 2017).
+    FedAvg,
+    /// FedAvg with a proximal term in each client's loss (Li et al. 2020).
+    FedProx {
+        /// Weight of half the squared distance to the global weights.
+        mu: f64,
+    },
+    /// FedAvg with momentum at the server (Hsu et al. 2019).
+    FedAvgM {
+        /// How much of the last step is carried into the next.
+        #[serde(default = "default_momentum")]
+        momentum: f64,
+    },
+    /// Adam at the server (Reddi et al. 2021, algorithm 2), with the bias correction of Flower's.
+    FedAdam {
+        /// The server's learning rate, eta.
+        #[serde(default = "default_rate")]
+        learning_rate: f64,
+        /// How much of the first moment is kept.
+        #[serde(default = "default_beta_1")]
+        beta_1: f64,
+        /// How much of the second moment is kept.
+        #[serde(default = "default_beta_2")]
+        beta_2: f64,
+        /// Added to the root of the second moment: the degree of adaptivity.
+        #[serde(default = "default_tau")]
+        tau: f64,
+    },
+    /// Yogi at the server (Reddi et al. 2021, algorithm 2).
+    FedYogi {
+        /// The server's learning rate, eta.
+        #[serde(default = "default_yogi_rate")]
+        learning_rate: f64,
+        /// How much of the first moment is kept.
+        #[serde(default = "default_beta_1")]
+        beta_1: f64,
+        /// How fast the second moment follows.
+        #[serde(default = "default_beta_2")]
+        beta_2: f64,
+        /// Added to the root of the second moment: the degree of adaptivity.
+        #[serde(default = "default_yogi_tau")]
+        tau: f64,
+    },
+    /// Adagrad at the server (Reddi et al. 2021, algorithm 2, without a first moment).
+    FedAdagrad {
+        /// The server's learning rate, eta.
+        #[serde(default = "default_rate")]
+        learning_rate: f64,
+        /// Added to the root of the second moment: the degree of adaptivity.
+        #[serde(default = "default_tau")]
+        tau: f64,
+    },
+    /// The median of each coordinate (Yin et al. 2018).
+    Median,
+    /// The mean of each coordinate without its extremes (Yin et al. 2018).
+    TrimmedMean {
+        /// The fraction cut off at each end, rounded down to whole updates.
+        trim: f64,
+    },
+    /// The update that is closest to its neighbours (Blanchard et al. 2017).
+    Krum {
+        /// How many attackers it is to withstand.
+        byzantine: u32,
+    },
+    /// The weighted mean of the updates that are closest to their neighbours (Blanchard et al. 2017).
+    MultiKrum {
+        /// How many attackers it is to withstand.
+        byzantine: u32,
+        /// How many updates are averaged; absent: all but `byzantine`.
+        keep: Option<u32>,
+    },
+    /// The weighted geometric median, by smoothed Weiszfeld iterations (Pillutla et al. 2022).
+    GeometricMedian,
+    /// The weighted mean of updates whose step from the round's starting weights is shortened to a
+    /// bound where it is longer (Sun et al. 2019).
+    NormBoundedMean {
+        /// The bound on the L2 norm of a step.
+        bound: f64,
+    },
+}
+
+const fn default_momentum() -> f64 {
+    0.9
+}
+
+const fn default_rate() -> f64 {
+    0.1
+}
+
+const fn default_yogi_rate() -> f64 {
+    0.01
+}
+
+const fn default_beta_1() -> f64 {
+    0.9
+}
+
+const fn default_beta_2() -> f64 {
+    0.99
+}
+
+const fn default_tau() -> f64 {
+    1e-9
+}
+
+const fn default_yogi_tau() -> f64 {
+    1e-3
+}
+
+impl Strategy {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> StrategyName {
+        self.into()
+    }
+
+    /// The weight of the proximal term in each client's loss.
+    #[must_use]
+    pub const fn proximal_mu(&self) -> f64 {
+        match self {
+            Self::FedProx { mu } => *mu,
+            Self::FedAvg
+            | Self::FedAvgM { .. }
+            | Self::FedAdam { .. }
+            | Self::FedYogi { .. }
+            | Self::FedAdagrad { .. }
+            | Self::Median
+            | Self::TrimmedMean { .. }
+            | Self::Krum { .. }
+            | Self::MultiKrum { .. }
+            | Self::GeometricMedian
+            | Self::NormBoundedMean { .. } => 0.0,
+        }
+    }
+
+    /// Fewest updates with which it means what it says: Krum's neighbours, a mean of something.
+    #[must_use]
+    pub const fn fewest(&self) -> u32 {
+        match self {
+            Self::Krum { byzantine } | Self::MultiKrum { byzantine, .. } => 2 * *byzantine + 3,
+            Self::FedAvg
+            | Self::FedProx { .. }
+            | Self::FedAvgM { .. }
+            | Self::FedAdam { .. }
+            | Self::FedYogi { .. }
+            | Self::FedAdagrad { .. }
+            | Self::Median
+            | Self::TrimmedMean { .. }
+            | Self::GeometricMedian
+            | Self::NormBoundedMean { .. } => 1,
+        }
+    }
+
+    /// Whether it is an optimiser at the server by itself, with a learning rate of its own.
+    #[must_use]
+    pub const fn is_adaptive(&self) -> bool {
+        matches!(self, Self::FedAdam { .. } | Self::FedYogi { .. } | Self::FedAdagrad { .. })
+    }
+
+    /// Whether it combines updates by a mean, and so may combine updates that start from different
+    /// weights.
+    #[must_use]
+    pub const fn is_mean(&self) -> bool {
+        match self {
+            Self::FedAvg
+            | Self::FedProx { .. }
+            | Self::FedAvgM { .. }
+            | Self::FedAdam { .. }
+            | Self::FedYogi { .. }
+            | Self::FedAdagrad { .. } => true,
+            Self::Median
+            | Self::TrimmedMean { .. }
+            | Self::Krum { .. }
+            | Self::MultiKrum { .. }
+            | Self::GeometricMedian
+            | Self::NormBoundedMean { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strategy_has_one_name_everywhere() {
+        for name in StrategyName::VARIANTS {
+            let word = name.to_string();
+            assert_eq!(word.parse(), Ok(*name));
+            assert_eq!(serde_json::to_value(name).unwrap(), word.as_str());
+        }
+        let found = toml::from_str::<Strategy>("name = \"fed-avg-m\"").unwrap().name();
+        assert_eq!((found, StrategyName::VARIANTS.len()), (StrategyName::FedAvgM, 12));
+    }
+}

@@ -1,0 +1,310 @@
+use super::*;
+
+const ROUNDS: &str = r#"
+    version = 2
+    name = "shared six bands"
+    kind = "rounds"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "segmentation"
+    classes = ["forest", "water"]
+    [[specialist]]
+    name = "shared"
+    bands = ["red", "nir"]
+    [participation]
+    min = 2
+    max = 3
+    deadline = "30m"
+    [rounds]
+    count = 3
+    strategy = { name = "fed-prox", mu = 0.01 }
+    [normalisation]
+    from = "federated"
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+fn problems_after(changes: &[(&str, &str)]) -> Vec<String> {
+    let mut text = ROUNDS.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    match JobSpec::parse(&text) {
+        Ok(_) => Vec::new(),
+        Err(PlanError::Rules(problems)) => problems.iter().map(ToString::to_string).collect(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// A plan is accepted, and both what it says and what it means survive being written down.
+fn survives(plan: &str) {
+    let spec = JobSpec::parse(plan).unwrap();
+    let document = toml::to_string(&RawPlan::read(plan).unwrap()).unwrap();
+    assert_eq!(JobSpec::parse(&document).unwrap(), spec);
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<JobSpec>(&json).unwrap(), spec);
+}
+
+#[test]
+fn a_good_plan_is_accepted_and_survives_toml() {
+    survives(ROUNDS);
+}
+
+#[test]
+fn five_mistakes_are_reported_at_once_with_key_rule_and_value() {
+    let found = problems_after(&[
+        ("version = 2", "version = 7"),
+        ("max = 3", "max = 1"),
+        ("epochs = 2", "epochs = 0"),
+        ("learning_rate = 1e-3", "learning_rate = -1.0"),
+        ("from = \"federated\"", "from = \"local\""),
+    ]);
+    assert_eq!(found.len(), 5, "{found:#?}");
+    assert_eq!(found[0], "`version` must be 2, found `7`");
+    for (key, value) in [("participation.max", "1"), ("training.epochs", "0"), ("learning_rate", "-1")] {
+        assert!(found.iter().any(|p| p.contains(key) && p.contains(&format!("`{value}`"))), "{found:#?}");
+    }
+}
+
+#[test]
+fn each_rule_can_fail() {
+    for change in [
+        ("classes = [\"forest\", \"water\"]", "classes = [\"forest\"]"),
+        ("classes = [\"forest\", \"water\"]", "classes = [\"forest\", \"forest\"]"),
+        ("bands = [\"red\", \"nir\"]", "bands = []"),
+        ("bands = [\"red\", \"nir\"]", "bands = [\"red\"]\ninstitution = \"west\""),
+        ("min = 2", "min = 0"),
+        ("max = 3", "max = 3\ninstitutions = [\"west\", \"east\"]"),
+        ("deadline = \"30m\"", "deadline = \"31d\""),
+        ("deadline = \"30m\"", "deadline = \"30m\"\nattempts = 0"),
+        ("deadline = \"30m\"", "deadline = \"30m\"\nlease_expiries = 21"),
+        ("count = 3", "count = 0"),
+        ("mu = 0.01", "mu = -1.0"),
+        ("mu = 0.01", "mu = nan"),
+        ("name = \"fed-prox\", mu = 0.01", "name = \"trimmed-mean\", trim = 0.5"),
+        ("name = \"fed-prox\", mu = 0.01", "name = \"krum\", byzantine = 1"),
+        ("name = \"fed-prox\", mu = 0.01", "name = \"norm-bounded-mean\", bound = 0.0"),
+        ("name = \"fed-prox\", mu = 0.01", "name = \"fed-adam\", tau = 0.0"),
+        ("name = \"fed-prox\", mu = 0.01", "name = \"fed-yogi\", beta_2 = 1.0"),
+        ("count = 3", "count = 3\nmax_share = 0.4"),
+        ("count = 3", "count = 3\nserver = { learning_rate = 0.0 }"),
+        ("count = 3", "count = 3\nweighting = { by = \"samples\", cap = 0 }"),
+        ("count = 3", "count = 3\nweighting = { by = \"institution\", weights = { west = 0.0 } }"),
+        ("count = 3", "count = 3\nasynchronous = { exponent = -1.0 }"),
+        ("[normalisation]", "[admission]\nnorm_factor = 0.5\n[normalisation]"),
+        ("[normalisation]", "[admission]\nfloor = { metric = \"miou\", bound = 0.3 }\n[normalisation]"),
+        ("batch_size = 8", "batch_size = 0"),
+        ("batch_size = 8", "batch_size = 8\ninput_size = 50"),
+        ("batch_size = 8", "batch_size = 8\nproximal_mu = 0.5"),
+        ("batch_size = 8", "batch_size = 8\naugment = [\"flip\", \"flip\"]"),
+        ("batch_size = 8", "batch_size = 8\ncrop = 48"),
+        ("batch_size = 8", "batch_size = 8\ncrop = 64\ninput_size = 32"),
+        ("batch_size = 8", "batch_size = 8\nloss = [\"mse\"]"),
+        ("batch_size = 8", "batch_size = 8\nloss = [\"dice\", \"dice\"]"),
+        ("batch_size = 8", "batch_size = 8\naccumulate = 0"),
+        ("batch_size = 8", "batch_size = 8\nclip_norm = -1.0"),
+        ("[model]", "[model]\ntarget = { scale = 2.0 }"),
+        ("name = \"shared six bands\"", "name = \"\""),
+        ("from = \"federated\"", "from = \"given\"\nbands = [{ band = \"red\", mean = 0.0, std = 1.0 }]"),
+    ] {
+        assert_eq!(problems_after(&[change]).len(), 1, "{change:?}");
+    }
+}
+
+const DOWNSTREAM: &str = r#"
+    version = 2
+    name = "cover over release 1"
+    kind = "downstream"
+    [model]
+    task = "segmentation"
+    classes = ["forest", "water"]
+    [head]
+    release = 1
+    bands = ["red", "nir"]
+    composition = { selection = { kind = "top_k", k = 2, scale = false }, fusion = { kind = "sum" } }
+    [participation]
+    min = 2
+    max = 2
+    institutions = ["west", "east"]
+    deadline = "30m"
+    [rounds]
+    count = 3
+    strategy = { name = "fed-avg" }
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;
+
+#[test]
+fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
+    survives(DOWNSTREAM);
+    for (from, to) in [
+        ("task = \"segmentation\"", "task = \"segmentation\"\nbackbone = \"convnextv2_atto\""),
+        ("kind = \"downstream\"", "kind = \"downstream\"\nrelease = \"auto\""),
+        ("bands = [\"red\", \"nir\"]", "bands = []"),
+        ("release = 1", "release = 1\nspecialists = [\"a\", \"a\"]"),
+        ("release = 1", "release = 1\nmethod = \"mean_logits\""),
+        ("fusion = { kind = \"sum\" }", "norm = \"batch\""),
+        ("[participation]", "[[specialist]]\nname = \"a\"\nbands = [\"red\"]\n[participation]"),
+        ("[participation]", "[normalisation]\nfrom = \"federated\"\n[participation]"),
+        ("epochs = 2", "epochs = 2\naugment = [\"flip\"]"),
+        ("epochs = 2", "epochs = 2\ncrop = 32"),
+        ("epochs = 2", "epochs = 2\ndrop_path = 0.1"),
+        ("epochs = 2", "epochs = 2\nprecision = \"bf16\""),
+    ] {
+        let text = DOWNSTREAM.replace(from, to);
+        assert_ne!(text, DOWNSTREAM, "{from}");
+        match JobSpec::parse(&text) {
+            Err(PlanError::Rules(problems)) => assert_eq!(problems.len(), 1, "{to}: {problems:?}"),
+            other => panic!("{to}: {other:?}"),
+        }
+    }
+    let alone = problems_after(&[("[participation]", "[head]\nbands = [\"red\"]\n[participation]")]);
+    assert!(alone.len() == 1 && alone[0].contains("`head` must be absent"), "{alone:?}");
+}
+
+const EVALUATION: &str = r#"
+    version = 2
+    name = "cross-site scores"
+    kind = "evaluation"
+    [evaluation]
+    specialists = ["west-rgb", "east"]
+    [participation]
+    min = 1
+    max = 3
+    deadline = "2h"
+"#;
+
+#[test]
+fn a_plan_for_scores_is_accepted_and_each_of_its_rules_can_fail() {
+    survives(EVALUATION);
+    for (from, to) in [
+        ("[evaluation]\n    specialists = [\"west-rgb\", \"east\"]", ""),
+        ("\"east\"", "\"west-rgb\""),
+        ("kind = \"evaluation\"", "kind = \"evaluation\"\nseed = 1"),
+        ("kind = \"evaluation\"", "kind = \"evaluation\"\nlicence = \"MIT\""),
+        ("max = 3", "max = 3\nattempts = 3"),
+        ("[participation]", "[model]\ntask = \"segmentation\"\nclasses = [\"a\", \"b\"]\n[participation]"),
+        ("[participation]", "[training]\nepochs = 1\nbatch_size = 1\nlearning_rate = 0.1\n[participation]"),
+        ("[participation]", "[admission]\nmax_samples = 9\n[participation]"),
+        ("max = 3", "max = 3\nattempts = 5"),
+        ("max = 3", "max = 0"),
+    ] {
+        let text = EVALUATION.replace(from, to);
+        assert_ne!(text, EVALUATION, "{from}");
+        match JobSpec::parse(&text) {
+            Err(PlanError::Rules(problems)) => assert!(!problems.is_empty(), "{to}: {problems:?}"),
+            other => panic!("{to}: {other:?}"),
+        }
+    }
+    let training = problems_after(&[("[training]", "[evaluation]\n[training]")]);
+    assert!(training.len() == 1 && training[0].contains("`evaluation` must be absent"), "{training:?}");
+}
+
+#[test]
+fn unknown_keys_and_types_are_refused_with_their_place() {
+    let error = JobSpec::parse(&ROUNDS.replace("count = 3", "cuont = 3")).unwrap_err().to_string();
+    assert!(error.contains("cuont"), "{error}");
+    let error =
+        JobSpec::parse(&ROUNDS.replace("[model]", "mode = \"rounds\"\n[model]")).unwrap_err().to_string();
+    assert!(error.contains("unknown field `mode`"), "{error}");
+    let error = JobSpec::parse(&ROUNDS.replace("\"rounds\"", "\"specialist\"")).unwrap_err().to_string();
+    assert!(error.contains("`one-shot`, `rounds`"), "{error}");
+    assert!(JobSpec::parse("version = [").is_err());
+    assert!(matches!(JobSpec::parse(&"#".repeat(70_000)), Err(PlanError::TooLong(70_000))));
+}
+
+#[test]
+fn one_shot_plans_name_an_institution_for_each_specialist() {
+    let found = problems_after(&[("kind = \"rounds\"", "kind = \"one-shot\"")]);
+    assert!(found.iter().any(|p| p.contains("specialist[0].institution")), "{found:#?}");
+    assert!(found.iter().any(|p| p.starts_with("`rounds` must be absent")), "{found:#?}");
+}
+
+#[test]
+fn a_one_shot_plan_is_accepted_and_each_of_its_rules_can_fail() {
+    survives(ONE_SHOT);
+    for (from, to) in [
+        ("institution = \"east\"", ""),
+        ("institution = \"east\"", "institution = \"west\""),
+        ("name = \"east\"", "name = \"west\""),
+        ("max = 2", "max = 3"),
+        ("max = 2", "max = 2\ninstitutions = [\"west\", \"east\"]"),
+        ("[training]", "[admission]\nnorm_factor = 2.0\n[training]"),
+        ("[training]", "[admission]\nfloor = { metric = \"miou\", bound = nan }\n[training]"),
+        ("[training]", "[admission]\nmax_samples = 0\n[training]"),
+        ("[training]", "[normalisation]\nfrom = \"federated\"\n[training]"),
+        ("[training]", "[rounds]\ncount = 1\nstrategy = { name = \"fed-avg\" }\n[training]"),
+        ("[training]", "[evaluation]\n[training]"),
+    ] {
+        let text = ONE_SHOT.replace(from, to);
+        assert_ne!(text, ONE_SHOT, "{from}");
+        match JobSpec::parse(&text) {
+            Err(PlanError::Rules(problems)) => assert_eq!(problems.len(), 1, "{to}: {problems:?}"),
+            other => panic!("{to}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn given_normalisation_is_in_the_order_of_the_bands() {
+    let entry = |band: &str| format!("{{ band = \"{band}\", mean = 0.0, std = 1.0 }}");
+    let given = format!("from = \"given\"\nbands = [{}, {}, {}]", entry("nir"), entry("blue"), entry("red"));
+    let plan = ROUNDS.replace("from = \"federated\"", &given);
+    let JobSpec::Rounds(spec) = JobSpec::parse(&plan).unwrap() else { panic!("not rounds") };
+    let SharedNormalisation::Given { bands } = spec.normalisation else { panic!("not given") };
+    assert_eq!(bands.iter().map(|one| one.band.as_str()).collect::<Vec<_>>(), ["red", "nir"]);
+}
+
+#[test]
+fn the_rounds_of_a_job_can_be_replaced_by_others_that_fit() {
+    let spec = JobSpec::parse(ROUNDS).unwrap();
+    let rounds = |text: &str| RoundsPlan::parse(text).unwrap();
+    let changed = spec.with_rounds(rounds("count = 9\nstrategy = { name = \"median\" }")).unwrap();
+    assert_eq!(changed.federated().unwrap().rounds, RoundsPlan::new(9, Strategy::Median));
+    let error =
+        spec.with_rounds(rounds("count = 0\nstrategy = { name = \"krum\", byzantine = 1 }")).unwrap_err();
+    let PlanError::Rules(problems) = error else { panic!("{error}") };
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let error = JobSpec::parse(EVALUATION).unwrap().with_rounds(RoundsPlan::new(1, Strategy::Median));
+    assert_eq!(error, Err(PlanError::NoRounds(JobKind::Evaluation)));
+}
+
+#[test]
+fn attempts_and_lease_expiries_have_a_default_each() {
+    let spec = JobSpec::parse(ROUNDS).unwrap();
+    assert_eq!((spec.attempts(), spec.participation().lease_expiries), (3, 3));
+    let plan = ROUNDS.replace("max = 3", "max = 3\nattempts = 5\nlease_expiries = 2");
+    let spec = JobSpec::parse(&plan).unwrap();
+    assert_eq!((spec.attempts(), spec.participation().lease_expiries), (5, 2));
+}
+
+const ONE_SHOT: &str = r#"
+    version = 2
+    name = "each its own"
+    kind = "one-shot"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "segmentation"
+    classes = ["forest", "water"]
+    [[specialist]]
+    name = "west"
+    institution = "west"
+    bands = ["red"]
+    [[specialist]]
+    name = "east"
+    institution = "east"
+    bands = ["nir"]
+    [participation]
+    min = 1
+    max = 2
+    deadline = "30m"
+    [training]
+    epochs = 2
+    batch_size = 8
+    learning_rate = 1e-3
+"#;

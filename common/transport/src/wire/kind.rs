@@ -1,0 +1,83 @@
+//! Kinds of jobs and strategies.
+
+use eosfed_proto::v1;
+
+use super::{WireError, specified, wrong};
+use eosfed_common::plan::{JobKind, StrategyName};
+
+/// The kind of a job.
+pub(super) fn kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {
+    match specified(field, value)? {
+        v1::JobKind::Unspecified => Err(wrong(field, "a specified value")),
+        v1::JobKind::OneShot => Ok(JobKind::OneShot),
+        v1::JobKind::Rounds => Ok(JobKind::Rounds),
+        v1::JobKind::Downstream => Ok(JobKind::Downstream),
+        v1::JobKind::Evaluation => Ok(JobKind::Evaluation),
+    }
+}
+
+/// Its message.
+pub(super) const fn kind_message(kind: JobKind) -> v1::JobKind {
+    match kind {
+        JobKind::OneShot => v1::JobKind::OneShot,
+        JobKind::Rounds => v1::JobKind::Rounds,
+        JobKind::Downstream => v1::JobKind::Downstream,
+        JobKind::Evaluation => v1::JobKind::Evaluation,
+    }
+}
+
+/// The name of a strategy.
+pub(super) fn strategy(field: &'static str, value: i32) -> Result<StrategyName, WireError> {
+    match specified(field, value)? {
+        v1::Strategy::Unspecified => Err(wrong(field, "a specified value")),
+        v1::Strategy::FedAvg => Ok(StrategyName::FedAvg),
+        v1::Strategy::FedProx => Ok(StrategyName::FedProx),
+        v1::Strategy::FedAvgM => Ok(StrategyName::FedAvgM),
+        v1::Strategy::FedAdam => Ok(StrategyName::FedAdam),
+        v1::Strategy::FedYogi => Ok(StrategyName::FedYogi),
+        v1::Strategy::FedAdagrad => Ok(StrategyName::FedAdagrad),
+        v1::Strategy::Median => Ok(StrategyName::Median),
+        v1::Strategy::TrimmedMean => Ok(StrategyName::TrimmedMean),
+        v1::Strategy::Krum => Ok(StrategyName::Krum),
+        v1::Strategy::MultiKrum => Ok(StrategyName::MultiKrum),
+        v1::Strategy::GeometricMedian => Ok(StrategyName::GeometricMedian),
+        v1::Strategy::NormBoundedMean => Ok(StrategyName::NormBoundedMean),
+    }
+}
+
+/// Its message.
+pub(super) const fn strategy_message(strategy: StrategyName) -> v1::Strategy {
+    match strategy {
+        StrategyName::FedAvg => v1::Strategy::FedAvg,
+        StrategyName::FedProx => v1::Strategy::FedProx,
+        StrategyName::FedAvgM => v1::Strategy::FedAvgM,
+        StrategyName::FedAdam => v1::Strategy::FedAdam,
+        StrategyName::FedYogi => v1::Strategy::FedYogi,
+        StrategyName::FedAdagrad => v1::Strategy::FedAdagrad,
+        StrategyName::Median => v1::Strategy::Median,
+        StrategyName::TrimmedMean => v1::Strategy::TrimmedMean,
+        StrategyName::Krum => v1::Strategy::Krum,
+        StrategyName::MultiKrum => v1::Strategy::MultiKrum,
+        StrategyName::GeometricMedian => v1::Strategy::GeometricMedian,
+        StrategyName::NormBoundedMean => v1::Strategy::NormBoundedMean,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::VariantArray as _;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_and_every_strategy_survives_the_wire() {
+        for known in JobKind::VARIANTS {
+            assert_eq!(kind("kind", kind_message(*known).into()), Ok(*known));
+        }
+        for known in StrategyName::VARIANTS {
+            assert_eq!(strategy("strategy", strategy_message(*known).into()), Ok(*known));
+        }
+        assert!(kind("kind", 0).is_err() && kind("kind", 99).is_err());
+        assert!(strategy("strategy", 0).is_err() && strategy("strategy", 99).is_err());
+    }
+}
