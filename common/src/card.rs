@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
@@ -13,7 +14,7 @@ use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BandNormalisation {
     /// The band's name.

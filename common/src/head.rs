@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Card, ReleaseManifest};
@@ -87,7 +88,7 @@ impl HeadEncoder {
 }
 
 /// How a head comes to its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The encoders' maps are fused and a new head is learned over them.

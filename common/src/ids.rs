@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::RngExt as _;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a piece of text is not an id.
@@ -37,7 +38,7 @@ fn is_name(text: &str) -> bool {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:expr, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -178,7 +179,7 @@ impl From<AssignmentId> for String {
 }
 
 /// The number of an ensemble release, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseNumber(pub u32);
 
 impl fmt::Display for ReleaseNumber {

@@ -5,6 +5,7 @@
 //! zeros. The reference implementation of EoS-FM decides by the number of channels alone; its rules
 //! are here under the name `eosfm`, so that results can be compared.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bands::{BandInfo, known};
@@ -44,7 +45,7 @@ impl NamedBand {
 }
 
 /// How bands are adapted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BandRule {
     /// By what bands are called and see.

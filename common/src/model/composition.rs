@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::weights::Signature;
@@ -16,7 +17,7 @@ use crate::weights::Signature;
 pub type MapDims = [usize; 4];
 
 /// How each map of each encoder is normalised, without learned scale or shift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureNorm {
     /// Over the channels of each position.
@@ -31,7 +32,7 @@ pub enum FeatureNorm {
 }
 
 /// Which encoders count, and how much.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Selection {
     /// All alike; nothing is learned.
@@ -54,7 +55,7 @@ pub enum Selection {
 }
 
 /// How maps of one level become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fusion {
     /// One after the other along the channels.
@@ -77,7 +78,7 @@ pub enum Fusion {
 }
 
 /// The whole way from maps to maps.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Composition {
     /// How maps are normalised.

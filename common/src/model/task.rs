@@ -93,7 +93,7 @@ impl fmt::Display for Task {
 
 /// How a regression network's output becomes a value: `output * scale + offset`. Networks learn best
 /// near zero and one; all institutions of a job use the same scale, so it is part of the model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetScale {
     /// What is added, in the target's units; about the target's mean.

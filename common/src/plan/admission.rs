@@ -1,5 +1,6 @@
 //! What admission asks of updates beyond well-formed, finite weights: the table `[admission]`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// In one-shot jobs.
@@ -24,7 +25,7 @@ pub struct FederatedAdmission {
 }
 
 /// The least value of a validation metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
     /// The metric's name, such as `miou`; an error metric, such as `rmse`, has a greatest value instead.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluationPlan, Floor, HeadPlan, JobKind, ReleasePolicy, RoundsPlan, Training};
@@ -10,102 +11,125 @@ use crate::ids::{InstitutionName, SpecialistName};
 use crate::model::{Backbone, TargetScale, Task};
 
 /// The document. [`super::JobSpec`] is what it means.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawPlan {
-    /// Version of the format, [`super::PLAN_VERSION`].
+    /// Version of the format.
+    #[schemars(extend("x-rule" = "2"))]
     pub version: u32,
     /// A name for people.
+    #[schemars(extend("x-rule" = "1 to 80 printable characters"))]
     pub name: String,
     /// What kind of job.
     pub kind: JobKind,
-    /// Seed of all randomness in the job.
+    /// Seed of all randomness in the job; default: 0.
     pub seed: Option<u64>,
-    /// Licence of the weights that the job makes.
+    /// Licence of the weights that the job makes; default: `unspecified`.
+    #[schemars(extend("x-rule" = "1 to 80 printable characters"))]
     pub licence: Option<String>,
-    /// When a release is cut.
+    /// When a release is cut; default: `manual`.
+    #[schemars(extend("x-rule" = "`auto` in one-shot and rounds only"))]
     pub release: Option<ReleasePolicy>,
     /// The network, or what a head predicts.
+    #[schemars(extend("x-rule" = "one-shot, rounds, downstream"))]
     pub model: Option<RawModel>,
     /// The specialists.
     #[serde(rename = "specialist", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-rule" = "one-shot: one for each institution; rounds: exactly one"))]
     pub specialists: Vec<RawSpecialist>,
     /// The head.
+    #[schemars(extend("x-rule" = "downstream only"))]
     pub head: Option<HeadPlan>,
     /// What is scored.
+    #[schemars(extend("x-rule" = "evaluation only"))]
     pub evaluation: Option<EvaluationPlan>,
     /// Who takes part.
     pub participation: RawParticipation,
     /// Rounds of aggregation.
+    #[schemars(extend("x-rule" = "rounds, downstream"))]
     pub rounds: Option<RoundsPlan>,
     /// What admission asks of updates.
+    #[schemars(extend("x-rule" = "not in evaluation"))]
     pub admission: Option<RawAdmission>,
     /// Where normalisation comes from.
+    #[schemars(extend("x-rule" = "one-shot, rounds"))]
     pub normalisation: Option<RawNormalisation>,
     /// How to train.
+    #[schemars(extend("x-rule" = "not in evaluation"))]
     pub training: Option<Training>,
 }
 
 /// The table `[model]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawModel {
     /// The encoder of specialists.
+    #[schemars(extend("x-rule" = "one-shot, rounds"))]
     pub backbone: Option<Backbone>,
     /// What is predicted.
     pub task: Task,
     /// Names of the classes in the order of their indices.
     pub classes: Vec<String>,
     /// What the output means in the target's units.
+    #[schemars(extend("x-rule" = "regression only"))]
     pub target: Option<TargetScale>,
 }
 
 /// One of the tables `[[specialist]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpecialist {
     /// The name it gets in the registry.
     pub name: SpecialistName,
     /// Who trains it.
+    #[schemars(extend("x-rule" = "one-shot only"))]
     pub institution: Option<InstitutionName>,
     /// Its input bands.
     pub bands: Vec<String>,
 }
 
 /// The table `[participation]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawParticipation {
     /// Who is asked; empty: every enrolled institution.
     #[serde(default)]
     pub institutions: Vec<InstitutionName>,
     /// Fewest results with which a round may close.
+    #[schemars(extend("x-rule" = "1 to 100000"))]
     pub min: u32,
     /// Number of results at which it closes at once.
+    #[schemars(extend("x-rule" = "at least `min`"))]
     pub max: u32,
     /// Longest duration of one attempt at a round.
     #[serde(with = "crate::duration")]
+    #[schemars(with = "String", extend("x-rule" = "a duration such as `30m` or `2h`"))]
     pub deadline: Duration,
     /// Tries of a round before the job pauses.
+    #[schemars(extend("x-rule" = "1 to 20; default 3"))]
     pub attempts: Option<u32>,
     /// Number of expired leases after which an institution counts as failed in the round.
+    #[schemars(extend("x-rule" = "1 to 20; default 3"))]
     pub lease_expiries: Option<u32>,
 }
 
 /// The table `[admission]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAdmission {
     /// How much longer than the median an update's step may be.
+    #[schemars(extend("x-rule" = "1 to 1e6; rounds, downstream"))]
     pub norm_factor: Option<f64>,
     /// Most samples that an institution may claim.
+    #[schemars(extend("x-rule" = "above 0"))]
     pub max_samples: Option<u64>,
     /// The least quality that a specialist must report.
+    #[schemars(extend("x-rule" = "one-shot only"))]
     pub floor: Option<Floor>,
 }
 
 /// The table `[normalisation]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RawNormalisation {
     /// Each institution's own training part.

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Strategy;
 use crate::ids::InstitutionName;
 
 /// Rounds of aggregation; only in jobs that train together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundsPlan {
     /// How many.
+    #[schemars(extend("x-rule" = "1 to 10000"))]
     pub count: u32,
     /// How updates become one.
     pub strategy: Strategy,
@@ -19,6 +21,7 @@ pub struct RoundsPlan {
     #[serde(default)]
     pub weighting: Weighting,
     /// Largest share of the whole weight that one institution may have, above 0 and at most 1.
+    #[schemars(extend("x-rule" = "1 / `participation.min` to 1"))]
     pub max_share: Option<f64>,
     /// The step from the combined update to the next weights.
     #[serde(default)]
@@ -57,14 +60,16 @@ impl RoundsPlan {
 /// Buffered asynchronous rounds (FedBuff, Nguyen et al. 2022): a round closes with
 /// `participation.max` updates, whoever sends them; who is still at work goes on, and its update
 /// counts in a later round, for less.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Asynchronous {
     /// Most rounds that an update may be behind; one that is further behind is refused.
     #[serde(default = "default_staleness")]
+    #[schemars(extend("x-rule" = "0 to 1000"))]
     pub max_staleness: u32,
     /// An update that is `s` rounds behind counts `(1 + s)^-exponent` of its weight.
     #[serde(default = "default_exponent")]
+    #[schemars(extend("x-rule" = "0 to 10"))]
     pub exponent: f64,
 }
 
@@ -77,7 +82,7 @@ const fn default_exponent() -> f64 {
 }
 
 /// How much each update counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Weighting {
     /// By the samples that it has learned from.
@@ -90,6 +95,7 @@ pub enum Weighting {
     /// By who sends it.
     Institution {
         /// Weight of each institution; others weigh 1.
+        #[schemars(extend("x-rule" = "each above 0, at most 1e6"))]
         weights: BTreeMap<InstitutionName, f64>,
     },
 }
@@ -102,14 +108,16 @@ impl Default for Weighting {
 
 /// The step from the combined update to the next weights: `next = now + learning_rate * step`, where
 /// `step = momentum * last step + (combined - now)`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerPlan {
     /// The server's learning rate; 1 takes the combined update as it is.
     #[serde(default = "one")]
+    #[schemars(extend("x-rule" = "above 0, at most 100"))]
     pub learning_rate: f64,
     /// How much of the last step is carried into the next.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "0 to 0.9999"))]
     pub momentum: f64,
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
@@ -221,7 +222,7 @@ pub struct SharedSpecialist {
 }
 
 /// A head over the frozen specialists of a release: the table `[head]`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadPlan {
     /// The release; absent: the latest when the job is submitted.
@@ -243,7 +244,7 @@ pub struct HeadPlan {
 }
 
 /// Which frozen specialists are scored, a round for each: the table `[evaluation]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationPlan {
     /// The release that they are of; absent: the latest version of each in the registry.
@@ -281,7 +282,7 @@ pub enum SharedNormalisation {
 }
 
 /// When a release is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePolicy {
     /// By the operator.

@@ -1,10 +1,11 @@
 //! Strategies of aggregation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
 
 /// How updates become one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, EnumDiscriminants)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, EnumDiscriminants, JsonSchema)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 #[strum_discriminants(
     name(StrategyName),

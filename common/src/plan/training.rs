@@ -1,11 +1,12 @@
 //! How a network is trained: the table `[training]` of a plan.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Task;
 
 /// Weights of classes in the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeights {
     /// All equal.
@@ -16,7 +17,7 @@ pub enum ClassWeights {
 }
 
 /// Random changes to training samples, the same for image and mask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Augmentation {
     /// Mirror left-right and up-down, each with probability one half.
@@ -28,7 +29,7 @@ pub enum Augmentation {
 }
 
 /// A term of the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
     /// Softmax cross-entropy.
@@ -84,7 +85,7 @@ impl Loss {
 }
 
 /// Numbers in which the network computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// 32 bits throughout.
@@ -96,52 +97,66 @@ pub enum Precision {
 }
 
 /// How a network is trained at an institution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
     /// Passes over the training part: in all (one-shot) or in each round (rounds).
+    #[schemars(extend("x-rule" = "1 to 10000"))]
     pub epochs: u32,
     /// Samples in an optimiser step.
+    #[schemars(extend("x-rule" = "1 to 4096"))]
     pub batch_size: u32,
     /// AdamW's learning rate at the top of the schedule.
+    #[schemars(extend("x-rule" = "above 0, at most 1"))]
     pub learning_rate: f64,
     /// AdamW's weight decay, on tensors of two and more dimensions.
     #[serde(default = "default_weight_decay")]
+    #[schemars(extend("x-rule" = "0 to 1"))]
     pub weight_decay: f64,
     /// Fraction of all steps over which the learning rate rises linearly before the cosine.
     #[serde(default = "default_warmup")]
+    #[schemars(extend("x-rule" = "0 to 1"))]
     pub warmup: f64,
     /// Drop-path rate of the last block; rises linearly from 0 at the first.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "0 to 0.9; 0 in downstream jobs"))]
     pub drop_path: f64,
     /// Label smoothing of the cross-entropy.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "0 to 0.9"))]
     pub label_smoothing: f64,
     /// Weights of classes in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
     /// Random changes to training samples.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "distinct; none in downstream jobs"))]
     pub augment: Vec<Augmentation>,
     /// Side in pixels to which square tiles are resized (bilinear; masks nearest); a multiple of 32.
+    #[schemars(extend("x-rule" = "a multiple of 32, 32 to 1024"))]
     pub input_size: Option<u32>,
     /// Side in pixels of the random square taken of each training sample; a multiple of 32. Absent:
     /// whole samples.
+    #[schemars(extend("x-rule" = "a multiple of 32, 32 to `input_size`; not in downstream jobs"))]
     pub crop: Option<u32>,
     /// Terms of the loss, summed; empty: the task's usual one.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "distinct, of those that fit the task"))]
     pub loss: Vec<Loss>,
     /// Batches whose gradients are averaged into one step.
     #[serde(default = "default_accumulate")]
+    #[schemars(extend("x-rule" = "1 to 1024"))]
     pub accumulate: u32,
     /// Norm to which the gradient of all tensors together is clipped; 0: not clipped.
     #[serde(default = "default_clip_norm")]
+    #[schemars(extend("x-rule" = "0 to 1e6"))]
     pub clip_norm: f64,
     /// Numbers in which the network computes.
     #[serde(default)]
     pub precision: Precision,
     /// FedProx's mu; set by the coordinator from the strategy, 0 in plans.
     #[serde(default)]
+    #[schemars(extend("x-rule" = "0; use `rounds.strategy.mu`"))]
     pub proximal_mu: f64,
 }
 

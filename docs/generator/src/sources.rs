@@ -30,7 +30,7 @@ fn read<T, E: Display>(text: &str, load: impl FnOnce(&Path) -> Result<T, E>) -> 
 
 /// All of them.
 pub(crate) fn all() -> Vec<Source> {
-    vec![coordinator(), client(), dataset()]
+    vec![coordinator(), client(), dataset(), plan()]
 }
 
 fn coordinator() -> Source {
@@ -67,5 +67,17 @@ fn dataset() -> Source {
         schema: schema_for!(eosfed_data::DatasetConfig),
         example: include_str!("../examples/dataset.toml"),
         parse: |text| read(text, eosfed_data::DatasetConfig::load),
+    }
+}
+
+fn plan() -> Source {
+    Source {
+        file: "plan.md",
+        title: "The plan of a job",
+        introduction: "What an operator submits with `eosfed job submit PLAN`. `kind` says what the job is, and which \
+                       of the tables below it has; `eosfed job check PLAN` lists every broken rule at once.",
+        schema: schema_for!(eosfed_common::plan::RawPlan),
+        example: include_str!("../examples/plan.toml"),
+        parse: |text| eosfed_common::plan::JobSpec::parse(text).map(drop).map_err(|error| error.to_string()),
     }
 }
