@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::arguments::Output;
 use super::connection::Connection;
-use super::{fetch, print};
+use super::{fetch, print, query};
 
 /// The head that a job has trained.
 fn trained(job: &JobView) -> anyhow::Result<&TrainedHeadView> {
@@ -94,7 +94,7 @@ pub(super) async fn strongest(
         .map(|digest| digest.to_string())
         .collect();
     digests.dedup();
-    let release = super::release::get(connection, Some(head.release.0)).await?;
+    let release = query::release(connection, Some(head.release.0)).await?;
     let note = note(job, trained, &release, &digests);
     Ok(Kept { specialists: digests, note })
 }

@@ -1,19 +1,18 @@
 //! `eosfed job`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
-use eosfed_common::view::{Again, JobView, Origin, ParticipantView, RoundKind, RoundView};
+use eosfed_common::view::JobView;
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use serde_json::json;
 
 use super::arguments::{Job, Output};
-use super::connection::{Connection, decode, key};
-use super::{head, plot, print, scores, watch};
+use super::connection::{Connection, key};
+use super::{head, plot, print, query, show, watch};
 
 /// Checks a plan on this machine.
 pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
@@ -41,56 +40,56 @@ pub(super) async fn run(
         Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
         Job::List => list(connection, output).await?,
         Job::Show(id) => {
-            let job = get(connection, &id.job).await?;
+            let job = query::job(connection, &id.job).await?;
             match output {
                 Output::Json => print::json(&job)?,
-                Output::Table => show(&job),
+                Output::Table => show::show(&job),
             }
         }
         Job::Watch(id) => {
-            let id = get(connection, &id.job).await?.id.to_string();
+            let id = query::job(connection, &id.job).await?.id.to_string();
             return watch::watch(connection, &id, output).await;
         }
         Job::Cancel(id) => {
-            let job = get(connection, &id.job).await?.id.to_string();
+            let job = query::job(connection, &id.job).await?.id.to_string();
             let answer = connection.operator.cancel_job(v1::CancelJobRequest { job: job.clone() }).await;
             connection.answer(answer)?;
             done(&job, "cancelled", output)?;
         }
         Job::Resume(id) => {
-            let job = get(connection, &id.job).await?.id.to_string();
+            let job = query::job(connection, &id.job).await?.id.to_string();
             let answer = connection.operator.resume_job(v1::ResumeJobRequest { job: job.clone() }).await;
             connection.answer(answer)?;
             done(&job, "resumed", output)?;
         }
         Job::Pause(id) => {
-            let job = get(connection, &id.job).await?.id.to_string();
+            let job = query::job(connection, &id.job).await?.id.to_string();
             let answer = connection.operator.pause_job(v1::PauseJobRequest { job: job.clone() }).await;
             connection.answer(answer)?;
             done(&job, "paused", output)?;
         }
         Job::Retry { job, institution } => {
-            let job = get(connection, &job.job).await?.id.to_string();
+            let job = query::job(connection, &job.job).await?.id.to_string();
             let request = v1::RetryInstitutionRequest { job: job.clone(), institution: institution.clone() };
             let answer = connection.operator.retry_institution(request).await;
             connection.answer(answer)?;
             done(&job, &format!("asking {institution} again"), output)?;
         }
         Job::Rerun { job, from_round } => {
-            let job = get(connection, &job.job).await?;
+            let job = query::job(connection, &job.job).await?;
             go_on(connection, &job, *from_round, String::new(), output).await?;
         }
         Job::Reaggregate { job, round, strategy } => {
-            let job = get(connection, &job.job).await?;
+            let job = query::job(connection, &job.job).await?;
             let rules = rules(&job, strategy)?;
             go_on(connection, &job, *round, rules, output).await?;
         }
         Job::Head { job, folder } => {
-            let job = get(connection, &job.job).await?;
+            let job = query::job(connection, &job.job).await?;
             head::pull(connection, &job, folder, output).await?;
         }
         Job::Plot { job, file } => {
-            let job = get(connection, &job.job).await?;
+            let job = query::job(connection, &job.job).await?;
             plot::plot(&job, file)?;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
@@ -175,22 +174,8 @@ fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
     }
 }
 
-async fn all(connection: &mut Connection) -> anyhow::Result<Vec<JobView>> {
-    let answer = connection.operator.list_jobs(v1::ListJobsRequest {}).await;
-    connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
-}
-
-pub(super) async fn get(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
-    if id == "latest" {
-        let last = all(connection).await?.pop();
-        return last.context("there is no job yet; submit one with `eosfed job submit PLAN.toml`");
-    }
-    let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;
-    decode(&connection.answer(answer)?.job_json)
-}
-
 async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()> {
-    let jobs = all(connection).await?;
+    let jobs = query::jobs(connection).await?;
     if output == Output::Json {
         return print::json(&jobs);
     }
@@ -218,97 +203,5 @@ fn made(job: &JobView) -> String {
     match &job.trained {
         Some(trained) => format!("a head over release {}", trained.head.release),
         None => job.produced.join(" "),
-    }
-}
-
-fn show(job: &JobView) {
-    outln!("job {}: {} ({})", job.id, job.spec.name(), job.spec.kind());
-    outln!("  state      {}", job.state);
-    if let Some(why) = &job.why {
-        outln!("  because    {why}");
-    }
-    if let Some(Origin { job: origin, round, again }) = &job.origin {
-        let what = match again {
-            Again::Round => "run again",
-            Again::Aggregate => "aggregated again",
-        };
-        outln!("  goes on    from round {} of job {origin}, {what}", round + 1);
-    }
-    outln!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
-    if let Some(at) = job.ended_at {
-        outln!(
-            "  ended      {} ({} after it was submitted)",
-            print::when(at),
-            print::span(at.since(job.submitted_at).as_secs())
-        );
-    }
-    if !job.produced.is_empty() {
-        outln!("  made       {}", job.produced.join(", "));
-    }
-    if let Some(trained) = &job.trained {
-        let (head, metrics) = (&trained.head, print::metrics(&trained.metrics));
-        outln!("  made       a head over release {}: {metrics}", head.release);
-        outln!("             get it with `eosfed job head {} --to DIR`", job.id);
-    }
-    if let Some(number) = job.release {
-        outln!("  release    {number}");
-    }
-    for entry in job.normalisation.iter().flatten() {
-        outln!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
-    }
-    if let Some(matrix) = scores::matrix(job) {
-        outln!("\n{matrix}");
-    }
-    for round in job.history.iter().chain(&job.current) {
-        outln!("\n{}", heading(round, job));
-        outln!("{}", table(round));
-    }
-    let asked = job.current.iter().flat_map(|round| &round.participants);
-    for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
-        outln!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
-    }
-}
-
-/// What a round is, in a line.
-pub(super) fn heading(round: &RoundView, job: &JobView) -> String {
-    let JobView { rounds, candidates, .. } = job;
-    let what = match round.purpose {
-        RoundKind::Statistics => "statistics".to_owned(),
-        RoundKind::OneShot => "one-shot training".to_owned(),
-        RoundKind::Train(index) => format!("training round {}", index + 1),
-        RoundKind::Evaluate(place) => match candidates.get(place as usize) {
-            Some(candidate) => format!("scores of {candidate}"),
-            None => "scores".to_owned(),
-        },
-    };
-    let mut line = format!("round {} of {rounds}: {what}, {}", round.index + 1, round.phase);
-    if round.attempt > 1 {
-        let _ = write!(line, ", attempt {}", round.attempt);
-    }
-    line
-}
-
-fn table(round: &RoundView) -> comfy_table::Table {
-    let mut table =
-        print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
-    for (name, one) in &round.participants {
-        table.add_row([
-            name.to_string(),
-            one.state.to_string(),
-            steps(one),
-            one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
-            print::metrics(&one.metrics),
-            one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
-            one.message.clone().unwrap_or_default(),
-        ]);
-    }
-    table
-}
-
-fn steps(one: &ParticipantView) -> String {
-    match (one.step, one.steps) {
-        (0, 0) => "–".to_owned(),
-        (step, 0) => step.to_string(),
-        (step, steps) => format!("{step}/{steps}"),
     }
 }

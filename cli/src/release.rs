@@ -17,7 +17,7 @@ use serde_json::json;
 use super::arguments::{Output, Release};
 use super::connection::{Connection, decode, key};
 use super::head::{self, Kept};
-use super::{print, specialist, stac};
+use super::{print, query, specialist, stac};
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -38,7 +38,7 @@ pub(super) async fn run(
             let Kept { specialists, note: found } = match (&from.file, &from.job) {
                 (Some(path), _) => Pruned::read(path)?.kept(),
                 (None, Some(job)) => {
-                    let job = super::job::get(connection, job).await?;
+                    let job = query::job(connection, job).await?;
                     head::strongest(connection, &job, top_k.unwrap_or_default()).await?
                 }
                 (None, None) => anyhow::bail!("give `--from` or `--from-job`"),
@@ -58,7 +58,7 @@ pub(super) async fn run(
                 Output::Table => outln!("{}", table(&list)),
             }
         }
-        Release::Show { number } => show(&get(connection, *number).await?, output)?,
+        Release::Show { number } => show(&query::release(connection, *number).await?, output)?,
         Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -111,12 +111,6 @@ impl Pruned {
     }
 }
 
-pub(super) async fn get(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseManifest> {
-    let request = v1::GetReleaseRequest { number: number.unwrap_or_default() };
-    let answer = connection.operator.get_release(request).await;
-    decode(&connection.answer(answer)?.manifest_json)
-}
-
 fn table(list: &[ReleaseManifest]) -> comfy_table::Table {
     let mut table = print::table(&["release", "cut", "specialists", "note"]);
     for release in list {
@@ -148,7 +142,7 @@ async fn pull(
     folder: &Path,
     output: Output,
 ) -> anyhow::Result<()> {
-    let release = get(connection, number).await?;
+    let release = query::release(connection, number).await?;
     let total = release.specialists.iter().map(|card| card.weights_bytes).sum();
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")?;
     let bar = ProgressBar::new(total).with_style(style);

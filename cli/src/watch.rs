@@ -13,8 +13,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::arguments::Output;
 use super::connection::{Connection, decode};
-use super::job::heading;
 use super::print;
+use super::show::heading;
 
 /// How often the watch is taken up again after the coordinator went away.
 const TRIES: u32 = 60;

@@ -5,18 +5,17 @@ mod earlier;
 mod explain;
 mod hours;
 
-use std::path::Path;
-
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, Task};
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::settings::{SettingsError, load};
 use serde::{Deserialize, Serialize};
 
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
+
+pub(crate) use earlier::advice;
 
 /// The commented file that `join` writes; it allows nothing.
 pub const SAMPLE: &str = include_str!("../samples/policy.toml");
@@ -116,15 +115,6 @@ pub enum Decision {
 }
 
 impl Policy {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// If it cannot be read, or holds an unknown key or word; for those of earlier versions, with what
-    /// to write instead.
-    pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        load(path).map_err(earlier::advise)
-    }
-
     /// Whether something may leave.
     #[must_use]
     pub fn lets_out(&self, what: Leaving) -> bool {

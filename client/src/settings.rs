@@ -12,6 +12,8 @@ use eosfed_transport::proxy::{Proxy, ProxyError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::policy::{self, Policy};
+
 /// The commented file that `join` starts from.
 pub const SAMPLE: &str = include_str!("../samples/client.toml");
 
@@ -149,6 +151,22 @@ impl Settings {
         }
         file
     }
+}
+
+/// Reads a site policy.
+///
+/// # Errors
+/// If the file cannot be read, or holds an unknown key or word; for those of earlier versions, with what
+/// to write instead.
+pub fn load_policy(path: &Path) -> Result<Policy, SettingsError> {
+    load(path).map_err(|error| match error {
+        SettingsError::Invalid { path, reason } => {
+            let advice = std::fs::read_to_string(&path).ok().and_then(|text| policy::advice(&text));
+            let reason = advice.map_or_else(|| reason.clone(), |advice| format!("{reason}\n{advice}"));
+            SettingsError::Invalid { path, reason }
+        }
+        SettingsError::Read { .. } => error,
+    })
 }
 
 /// The training program as a path: beside this program if it lies there, else as `PATH` finds it.

@@ -1,9 +1,6 @@
 //! The digest by which blobs are named.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -19,22 +16,6 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
-    }
-
-    /// The digest of a file's contents, read in pieces.
-    ///
-    /// # Errors
-    /// Whatever reading the file gives.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let mut hasher = Hasher::default();
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                read => hasher.update(&buffer[..read]),
-            }
-        }
     }
 
     /// The 64 hexadecimal digits, without the algorithm's name: a safe file name.

@@ -1,8 +1,10 @@
-//! Files that appear whole or not at all.
+//! Files that appear whole or not at all, and the digests of files.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
+
+use crate::digest::{Digest, Hasher};
 
 /// Writes a file that appears whole or not at all: a temporary file beside it, synced and renamed. Only
 /// its owner can read it.
@@ -11,6 +13,22 @@ use std::path::Path;
 /// Whatever the file system gives; the old file, if any, is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     atomically(path, |file| file.write_all(bytes))
+}
+
+/// The digest of a file's contents, read in pieces.
+///
+/// # Errors
+/// Whatever reading the file gives.
+pub fn digest(path: &Path) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
 }
 
 /// Fills a temporary file beside `path` and renames it to `path`.

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::tls::Authority;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
@@ -14,6 +13,7 @@ use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
 use crate::settings::{StateFolder, filled_in};
+use crate::tls::Authority;
 
 /// How long the operator's certificate is valid.
 const OPERATOR_VALIDITY: Duration = Duration::from_secs(365 * 86_400);

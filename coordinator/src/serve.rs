@@ -1,17 +1,16 @@
 //! `eosfed-coordinator serve`: the daemon, from its state folder to its last call.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::tls::Authority;
-use crate::tls::ServerTls;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_transport::keys::KeyAndCertificate;
+use eosfed_transport::operator::IdentityFolder;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
@@ -20,7 +19,7 @@ use crate::engine::{Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
 use crate::settings::{Settings, StateFolder};
 use crate::storage::{FileBlobs, STAGING, SledStore};
-use eosfed_transport::operator::IdentityFolder;
+use crate::tls::{Authority, ServerTls};
 
 /// The server's certificate lives shortly and is made anew while serving.
 const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
@@ -44,7 +43,7 @@ impl Coordinator {
     /// # Errors
     /// If another coordinator has the folder, or anything in it cannot be used.
     pub async fn open(state: StateFolder, settings: Settings) -> anyhow::Result<Self> {
-        let Some(lock) = take(&state)? else {
+        let Some(lock) = state.take_lock()? else {
             bail!(
                 "another coordinator runs on {}, or a backup of it is being made; stop it, or wait for it, first",
                 state.0.display()
@@ -129,19 +128,6 @@ impl Coordinator {
             tokio::time::sleep(SERVER_VALIDITY - RENEWAL).await;
             tls.replace(&self.server_certificate()?, &self.ca_pem)?;
             tracing::info!("the server's certificate was renewed");
-        }
-    }
-}
-
-/// The lock that whoever uses a state folder holds; nothing when somebody else does.
-pub(crate) fn take(state: &StateFolder) -> anyhow::Result<Option<File>> {
-    let path = state.lock();
-    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
     }
 }

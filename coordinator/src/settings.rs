@@ -1,9 +1,11 @@
 //! `coordinator.toml`, and where everything lies in the state folder.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use eosfed_common::telemetry::LogFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -75,10 +77,26 @@ impl StateFolder {
         self.0.join("address")
     }
 
-    /// What one running coordinator holds.
+    /// The file that one running coordinator locks.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
+    }
+
+    /// Locks the folder for one program; gives nothing when another holds the lock.
+    ///
+    /// # Errors
+    /// If the file cannot be made or locked.
+    pub fn take_lock(&self) -> anyhow::Result<Option<File>> {
+        let path = self.lock();
+        let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
     }
 }
 

@@ -180,7 +180,8 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
 
 pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
     let weights = Operand::open(path, &assignment.trainee.signature()).unwrap();
-    ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.trainee, &weights, 1.0).unwrap()
+    ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.trainee, weights.verified(), 1.0)
+        .unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {

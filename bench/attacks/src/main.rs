@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
-use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate, distance, outliers};
+use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate, distance};
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Tensors, write};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
@@ -19,6 +19,7 @@ use rand_chacha::ChaCha12Rng;
 use rayon::prelude::*;
 
 use attack::Attack;
+use eosfed_common::robust::outliers;
 use scene::Parts;
 
 const INSTITUTIONS: usize = 8;

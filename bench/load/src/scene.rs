@@ -18,6 +18,7 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::meter::Meter;
+use eosfed_transport::wire::Wire as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -25,7 +26,6 @@ use tokio::task::JoinSet;
 use crate::coordinator::Coordinator;
 use crate::institution::{Enrolled, Institution, answer, enrol};
 use crate::report::{Report, seconds};
-use eosfed_transport::wire::Wire as _;
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
-use eosfed_client::policy::Policy;
 use eosfed_client::settings::Settings;
+use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
@@ -62,7 +62,7 @@ fn identity(site: &Site) -> Finding {
 }
 
 fn policy(site: &Site) -> Finding {
-    let policy = Policy::load(&site.policy()).map_err(|error| error.to_string())?;
+    let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
     if policy.may_leave.is_empty() || policy.allow.job_kinds.is_empty() {
         return Err(format!("it allows nothing; edit {}", site.policy().display()));
     }

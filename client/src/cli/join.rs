@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use eosfed_client::join::enroll;
-use eosfed_client::policy::{self, Policy};
+use eosfed_client::policy;
 use eosfed_client::settings::Settings;
+use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
 use eosfed_transport::join::JoinToken;
@@ -111,7 +112,7 @@ impl Join {
     /// The policy's text, held against its rules before anything is changed.
     fn read_policy(&self) -> anyhow::Result<String> {
         let Some(path) = &self.policy else { return Ok(policy::SAMPLE.to_owned()) };
-        Policy::load(path)?;
+        load_policy(path)?;
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     }
 }

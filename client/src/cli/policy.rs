@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use eosfed_client::policy::{Policy, explain, explain_job};
+use eosfed_client::policy::{explain, explain_job};
+use eosfed_client::settings::load_policy;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
 use eosfed_common::plan::JobSpec;
@@ -29,7 +30,7 @@ pub(super) enum PolicyCommand {
 impl PolicyCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let Self::Explain { policy, plan } = self;
-        let policy = Policy::load(&policy)?;
+        let policy = load_policy(&policy)?;
         for line in explain(&policy) {
             outln!("{line}");
         }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use eosfed_client::coordinator::GrpcCoordinator;
 use eosfed_client::daemon::{Daemon, Pace, Parts, StopSender, stop};
-use eosfed_client::policy::Policy;
+use eosfed_client::settings::load_policy;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
 use eosfed_common::telemetry::init;
@@ -43,7 +43,7 @@ impl Run {
         let settings = settings(&site, self.dataset.as_deref())?;
         init(settings.log, "info");
         let _lock = site.lock()?;
-        Policy::load(&site.policy())?;
+        load_policy(&site.policy())?;
         let program = trainer_program(&settings).map_err(anyhow::Error::msg)?;
         let way = Way::through(settings.way_out()?);
         let runtime = runtime()?;

@@ -34,6 +34,7 @@ use rand_chacha::ChaCha12Rng;
 use crate::coordinator::Coordinator;
 use crate::policy::Policy;
 use crate::retry::Backoff;
+use crate::settings::load_policy;
 use crate::site::{Credentials, Site, SiteError};
 use crate::trainer::{TrainerCommand, reap};
 use heart::{Heart, Tracker};
@@ -302,7 +303,7 @@ impl<C: Coordinator> Daemon<C> {
 
     /// The policy as it stands in its file now, so that a change needs no restart.
     fn policy(&self) -> Result<Policy, DaemonError> {
-        Ok(Policy::load(&self.parts.site.policy())?)
+        Ok(load_policy(&self.parts.site.policy())?)
     }
 
     /// The assignment in hand; only activities of states that hold one ask.

@@ -2,23 +2,10 @@
 //!
 //! They named the kind of a job by two keys: `job_kinds = ["specialist"]` and `modes = ["rounds"]`.
 
-use eosfed_common::settings::SettingsError;
 use toml::{Table, Value};
 
-/// The error, with what to write instead of words of earlier versions.
-pub(super) fn advise(error: SettingsError) -> SettingsError {
-    match error {
-        SettingsError::Invalid { path, reason } => {
-            let advice = std::fs::read_to_string(&path).ok().and_then(|text| advice(&text));
-            let reason = advice.map_or_else(|| reason.clone(), |advice| format!("{reason}\n{advice}"));
-            SettingsError::Invalid { path, reason }
-        }
-        SettingsError::Read { .. } => error,
-    }
-}
-
 /// What to write instead, if the text is a policy with words of earlier versions.
-fn advice(text: &str) -> Option<String> {
+pub(crate) fn advice(text: &str) -> Option<String> {
     let policy: Table = toml::from_str(text).ok()?;
     let allow = policy.get("allow")?.as_table()?;
     let kinds = words(allow, "job_kinds");
@@ -50,13 +37,13 @@ fn words<'a>(allow: &'a Table, key: &str) -> Vec<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::policy::Policy;
+    use crate::settings::load_policy;
 
     fn refused(allow: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.toml");
         std::fs::write(&path, format!("[allow]\n{allow}\n")).unwrap();
-        Policy::load(&path).unwrap_err().to_string()
+        load_policy(&path).unwrap_err().to_string()
     }
 
     #[test]

@@ -12,6 +12,7 @@ use eosfed_client::daemon::State;
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
@@ -36,7 +37,7 @@ async fn one_shot_training_is_handed_in() {
     let inner = world.fake.get();
     let update = inner.updates.values().next().unwrap();
     assert_eq!((inner.updates.len(), update.samples, update.metrics.len()), (1, 9, 1));
-    let digest = Digest::of_file(&WEIGHTS.1).unwrap().to_string();
+    let digest = files::digest(&WEIGHTS.1).unwrap().to_string();
     assert_eq!(update.weights.as_ref().unwrap().digest, digest);
     assert!(update.initial.is_none() && inner.beats > 0);
     // A point whose answer was lost comes again; its step tells.

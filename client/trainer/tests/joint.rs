@@ -13,6 +13,7 @@ use std::sync::Mutex;
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::model::{Composition, Fusion, Selection};
 use eosfed_common::plan::Training;
@@ -80,7 +81,7 @@ impl Bench {
 }
 
 fn weights(folder: &Path) -> Digest {
-    Digest::of_file(&folder.join(TrainTask::WEIGHTS)).unwrap()
+    files::digest(&folder.join(TrainTask::WEIGHTS)).unwrap()
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_round_of_one_is_what_a_researcher_would_do_alone() {
     };
     assert_eq!((*samples, normalisation.len()), (bench.head.samples as u64, 0));
     assert!(metrics["miou"] > 0.2, "{metrics:?}");
-    let alone = Digest::of_file(&bench.folder.path().join("fit/head.safetensors")).unwrap();
+    let alone = files::digest(&bench.folder.path().join("fit/head.safetensors")).unwrap();
     assert_eq!(weights(&task.output), alone);
 }
 

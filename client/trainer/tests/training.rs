@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use common::{events, metric, model, run, scene, specialist, task, weights};
 use eosfed_common::card::InitialFile;
-use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{WeightsFile, write};
@@ -219,7 +219,7 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
         Some(TrainerEvent::Finished { initial, .. }) => initial.clone(),
         other => panic!("not finished: {other:?}"),
     };
-    let digest = Digest::of_file(&file).unwrap();
+    let digest = files::digest(&file).unwrap();
     assert_eq!(from(&events_of), Some(InitialFile { file: "timm.safetensors".to_owned(), digest }));
     let path = task.output.join(TrainTask::WEIGHTS);
     let found = WeightsFile::open(&path).unwrap();

@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+use eosfed_common::files::write_atomically;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::settings::{self, SettingsError};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use serde::{Deserialize, Serialize};
@@ -13,9 +16,6 @@ use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, RELEASE, agree};
 use crate::status::from_status;
-use eosfed_common::files::write_atomically;
-use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::settings::{self, SettingsError};
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;

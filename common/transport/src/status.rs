@@ -1,14 +1,14 @@
 //! Refusals as gRPC status and back: the one table of codes. The reason travels in metadata, so a
 //! client never reads the text.
 
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::refusal::{Reason, Refusal};
 use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use crate::protocol::RELEASE;
 use crate::validity;
-use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::refusal::{Reason, Refusal};
 
 const METADATA: &str = "eosfed-refusal-bin";
 

@@ -5,6 +5,10 @@ use std::io::SeekFrom;
 use std::path::Path;
 
 use bytes::Bytes;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::digest::Digest;
+use eosfed_common::files;
+use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::{
     DownloadRequest, DownloadResponse, StatRequest, StatResponse, UploadHeader, UploadRequest,
@@ -17,9 +21,6 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::channel::Transport;
 use crate::status::from_status;
-use eosfed_common::assignment::BlobRef;
-use eosfed_common::digest::Digest;
-use eosfed_common::refusal::{Reason, Refusal};
 
 /// Bytes in one message. The coordinator holds two of each upload in memory: one on its way to the disk,
 /// one arriving; so this decides what hundreds of uploads at once take.
@@ -139,7 +140,7 @@ async fn stat(client: &mut BlobsClient<Transport>, digest: Digest) -> Result<Sta
 
 async fn digest_of(path: &Path) -> Result<Digest, Refusal> {
     let owned = path.to_owned();
-    let digest = tokio::task::spawn_blocking(move || Digest::of_file(&owned)).await;
+    let digest = tokio::task::spawn_blocking(move || files::digest(&owned)).await;
     digest.map_err(std::io::Error::other).and_then(|read| read).map_err(|error| local(path, &error))
 }
 

@@ -3,7 +3,7 @@
 
 use eosfed_common::weights::WeightsError;
 
-use crate::Operand;
+use crate::operand::Operand;
 
 /// Coordinates that are sorted at a time: so many values of every update are in memory.
 const STRIPE: usize = 1 << 10;

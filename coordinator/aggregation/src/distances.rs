@@ -3,7 +3,8 @@
 use eosfed_common::weights::{Signature, WeightsError};
 use rayon::prelude::*;
 
-use crate::{Operand, PIECE};
+use crate::input::PIECE;
+use crate::operand::Operand;
 
 /// Squared distances between all pairs of some updates.
 #[derive(Debug)]
@@ -58,21 +59,6 @@ pub fn distance(signature: &Signature, a: &Operand, b: &Operand) -> Result<f64, 
         sum += square(&left, &right);
     }
     Ok(sum.sqrt())
-}
-
-/// Which of some norms are longer than `factor` times their median; none of fewer than three.
-#[must_use]
-pub fn outliers(norms: &[f64], factor: f64) -> Vec<bool> {
-    let most = if norms.len() < 3 { f64::INFINITY } else { factor * median(norms) };
-    norms.iter().map(|norm| *norm > most).collect()
-}
-
-/// The median of at least one number.
-#[must_use]
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
 }
 
 fn pieces(signature: &Signature) -> impl Iterator<Item = (&String, usize, usize)> {

@@ -21,50 +21,21 @@
 
 mod coordinates;
 mod distances;
+mod input;
 mod linear;
 mod operand;
+mod rule;
 mod server;
-mod weighting;
 
-use eosfed_common::plan::{ServerPlan, Strategy};
-use eosfed_common::weights::{Signature, Tensors, WeightsError};
+use eosfed_common::weights::{Tensors, WeightsError};
 use rayon::prelude::*;
 
-pub use distances::{distance, median, outliers};
+use rule::Rule;
+
+pub use distances::distance;
+pub use input::{PIECE, Recipe, Update};
 pub use operand::Operand;
 pub use server::Server;
-pub use weighting::weights;
-
-/// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
-pub const PIECE: usize = 1 << 14;
-
-/// One update.
-#[derive(Debug)]
-pub struct Update<'a> {
-    /// Its weights.
-    pub weights: &'a Operand,
-    /// How much it counts, above 0.
-    pub weight: f64,
-    /// The weights that it started from, where they are not the round's (asynchronous rounds).
-    pub base: Option<&'a Operand>,
-}
-
-/// Everything that an aggregate follows from.
-#[derive(Debug)]
-pub struct Recipe<'a> {
-    /// The rule, and the server step that belongs to it.
-    pub strategy: Strategy,
-    /// The server step of strategies that have none of their own.
-    pub server: ServerPlan,
-    /// Names and shapes.
-    pub signature: &'a Signature,
-    /// The weights that the round started from.
-    pub now: &'a Operand,
-    /// What the last server step has left, if there was one.
-    pub memory: Option<&'a Operand>,
-    /// Server steps before this one.
-    pub step: u32,
-}
 
 /// What comes out.
 #[derive(Debug)]
@@ -92,57 +63,6 @@ pub enum AggregateError {
         /// The value.
         value: f32,
     },
-}
-
-/// The rule of a strategy, ready to be asked for pieces.
-enum Rule<'a> {
-    Linear(linear::Terms<'a>),
-    Coordinates { updates: Vec<&'a Operand>, cut: usize },
-}
-
-impl<'a> Rule<'a> {
-    fn of(recipe: &Recipe<'a>, updates: &[Update<'a>]) -> Result<Self, WeightsError> {
-        let all = || updates.iter().map(|update| update.weights).collect::<Vec<_>>();
-        Ok(match recipe.strategy {
-            Strategy::FedAvg
-            | Strategy::FedProx { .. }
-            | Strategy::FedAvgM { .. }
-            | Strategy::FedAdam { .. }
-            | Strategy::FedYogi { .. }
-            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(recipe.now, updates)),
-            Strategy::Median => {
-                Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 }
-            }
-            Strategy::TrimmedMean { trim } => {
-                let cut = (trim * updates.len() as f64) as usize;
-                Self::Coordinates { updates: all(), cut }
-            }
-            Strategy::Krum { byzantine } => {
-                let squares = distances::squares(recipe.signature, &all())?;
-                Self::Linear(linear::krum(&squares, updates, byzantine, 1))
-            }
-            Strategy::MultiKrum { byzantine, keep } => {
-                let squares = distances::squares(recipe.signature, &all())?;
-                let keep = keep
-                    .map_or_else(|| updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
-                Self::Linear(linear::krum(&squares, updates, byzantine, keep))
-            }
-            Strategy::GeometricMedian => {
-                let squares = distances::squares(recipe.signature, &all())?;
-                Self::Linear(linear::geometric_median(&squares, updates))
-            }
-            Strategy::NormBoundedMean { bound } => {
-                Self::Linear(linear::norm_bounded(recipe.signature, recipe.now, updates, bound)?)
-            }
-        })
-    }
-
-    fn piece(&self, name: &str, start: usize, combined: &mut [f64]) -> Result<(), WeightsError> {
-        match self {
-            Self::Linear(terms) => terms.piece(name, start, combined),
-            Self::Coordinates { updates, cut } => coordinates::piece(updates, *cut, name, start, combined),
-        }
-    }
 }
 
 /// Combines at least one update.

@@ -3,7 +3,8 @@
 use eosfed_common::weights::{Signature, WeightsError};
 
 use crate::distances::{Squares, distance};
-use crate::{Operand, Update};
+use crate::input::Update;
+use crate::operand::Operand;
 
 /// Most steps of Weiszfeld's iteration; it ends earlier when nothing moves any more.
 const WEISZFELD_STEPS: usize = 100;

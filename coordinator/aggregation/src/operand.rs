@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::weights::{Signature, WeightsError, WeightsFile};
+use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
 
 /// A file of weights whose names, shapes, dtype and finiteness were checked.
 #[derive(Debug)]
@@ -16,6 +16,7 @@ pub struct Operand {
     file: File,
     /// Where each tensor's values begin, in bytes.
     offsets: BTreeMap<String, u64>,
+    verified: Verified,
 }
 
 impl Operand {
@@ -25,10 +26,18 @@ impl Operand {
     /// As [`WeightsFile::check`].
     pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
         let mapped = WeightsFile::open(path)?;
-        let offsets = mapped.check(expected)?.offsets(&mapped);
+        let checked = mapped.check(expected)?;
+        let verified = checked.verified();
+        let offsets = checked.offsets(&mapped);
         drop(mapped);
         let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, offsets })
+        Ok(Self { path: path.to_owned(), file, offsets, verified })
+    }
+
+    /// The proof that the file was checked.
+    #[must_use]
+    pub const fn verified(&self) -> Verified {
+        self.verified
     }
 
     /// Reads `values.len()` values of a tensor from element `start` on.

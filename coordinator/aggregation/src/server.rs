@@ -4,7 +4,7 @@
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
 
-use crate::Recipe;
+use crate::input::Recipe;
 
 /// A server step.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,6 +8,9 @@ use proptest::strategy::Strategy as Draw;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use eosfed_common::plan::{ServerPlan, Strategy};
+use eosfed_common::weights::Signature;
+
 use super::*;
 
 /// A folder of weights files of one signature.

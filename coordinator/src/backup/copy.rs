@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 
 /// How much is copied at once.
 const PIECE: usize = 1 << 20;
@@ -37,7 +38,7 @@ pub(super) fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> anyhow:
     let size = copied(from, to, tell)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     // Of the copy, not of what was read: this is what must be right.
-    let digest = Digest::of_file(to).with_context(|| format!("cannot read {}", to.display()))?;
+    let digest = files::digest(to).with_context(|| format!("cannot read {}", to.display()))?;
     Ok((digest, size))
 }
 

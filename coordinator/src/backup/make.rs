@@ -9,13 +9,13 @@ use anyhow::{Context as _, bail};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use serde::Serialize;
 
 use super::manifest::{BLOBS, Counts, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
 use super::source::Source;
 use super::{Tell, copy};
 use crate::domain::Federation;
-use crate::serve::take;
 use crate::settings::StateFolder;
 
 /// What was backed up.
@@ -52,7 +52,7 @@ pub async fn backup(
     outside(state, to)?;
     let _only = only(state)?;
     copy::empty_folder(to, "name a folder that is not there yet for each backup")?;
-    let held = take(state)?;
+    let held = state.take_lock()?;
     let source = match &held {
         Some(_) => Source::resting(state).await?,
         None => Source::serving(state, identity).await?,
@@ -69,7 +69,7 @@ pub async fn backup(
     }
     let records = source.write_records(to)?;
     let path = to.join(RECORDS);
-    let digest = Digest::of_file(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let digest = files::digest(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
     files.push(Entry { path: RECORDS.to_owned(), digest, size });
     let counts = Counts::of(&records);

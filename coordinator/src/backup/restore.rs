@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use serde::Serialize;
 
 use super::make::needed;
@@ -84,7 +85,7 @@ pub async fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<R
 fn check_files(from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     for Entry { path, digest, size } in &manifest.files {
         let file = from.join(path);
-        let found = Digest::of_file(&file).with_context(|| format!("the backup lacks {}", file.display()))?;
+        let found = files::digest(&file).with_context(|| format!("the backup lacks {}", file.display()))?;
         if found != *digest {
             bail!(
                 "{} is damaged: it has digest {found}, and had {digest} ({size} bytes) when the backup was made; use \

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::digest::Digest;
+use eosfed_common::files;
 
 use super::*;
 use crate::domain::{Federation, Job};
@@ -123,7 +123,7 @@ async fn what_is_restored_is_what_was_there() {
         (FileBlobs::open(&bench.state.blobs()).unwrap(), FileBlobs::open(&new.blobs()).unwrap());
     assert_eq!(ready(blobs.list()).unwrap().len(), 3);
     for digest in ready(old.list()).unwrap() {
-        assert_eq!(Digest::of_file(&blobs.place(digest)).unwrap(), digest);
+        assert_eq!(files::digest(&blobs.place(digest)).unwrap(), digest);
     }
     let error = bench.restore("backup", "new").unwrap_err().to_string();
     assert!(error.contains("not empty") && error.contains("nothing was changed"), "{error}");

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_aggregation::Operand;
 use eosfed_common::assignment::{
     BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
@@ -12,7 +11,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::plan::{Floor, JobSpec};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::trainee::Trainee;
-use eosfed_common::weights::WeightsError;
+use eosfed_common::weights::{Verified, WeightsError};
 
 /// Most training samples that an institution can claim; beyond it the claim is absurd.
 pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
@@ -72,7 +71,7 @@ impl ScreenedUpdate {
         submission: UpdateSubmission,
         rules: UpdateRules<'_>,
         trainee: &Trainee,
-        _weights: &Operand,
+        _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
         let (samples, most) = (submission.samples, rules.max_samples.unwrap_or(MAX_SAMPLES));

@@ -1,7 +1,6 @@
 //! Scores of frozen specialists at institutions: which are scored, what is known of one, and
 //! whether it is good enough for a release by the rule of the plan that made it.
 
-use eosfed_aggregation::median;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
@@ -9,6 +8,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::plan::{EvaluationPlan, Floor, JobSpec};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::robust::median;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

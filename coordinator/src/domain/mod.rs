@@ -15,6 +15,7 @@ pub mod registry;
 pub mod round;
 pub mod statistics;
 pub mod view;
+pub mod weighting;
 
 pub use admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
 pub use evaluation::Evaluation;

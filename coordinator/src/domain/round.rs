@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eosfed_aggregation::{median, outliers};
 use eosfed_common::assignment::{BandMoments, BlobRef, CurvePoint, LEASE, Lease, Progress};
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
@@ -11,6 +10,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::plan::{JobSpec, Participation};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::robust::{median, outliers};
 use serde::{Deserialize, Serialize};
 
 /// Most curve points kept of one participant in an open round; older ones are thinned out.

@@ -1,13 +1,13 @@
 //! Who is calling, and the three kinds of caller that services ask for. Default deny: a call without
 //! one of these is open to nobody.
 
-use crate::tls::Peer;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::identity::{Identity, Role};
 use tonic::Request;
 
 use crate::engine::Handle;
+use crate::tls::Peer;
 
 /// The verified identity of the connection.
 pub(super) fn identity<T>(request: &Request<T>) -> Result<Identity, Refusal> {

@@ -12,8 +12,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::tls::Authority;
-use crate::tls::ServerTls;
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::BlobsServer;
@@ -27,6 +25,8 @@ use tonic::transport::Server;
 use tonic::{Response, Status};
 
 use crate::engine::Handle;
+use crate::tls::Authority;
+use crate::tls::ServerTls;
 pub use traffic::Traffic;
 
 /// Longest message of institutions, in bytes: none of them has much to say.

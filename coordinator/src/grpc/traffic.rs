@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::tls::Peer;
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::traffic::ByteCounts;
@@ -13,6 +12,8 @@ use eosfed_transport::identity::Role;
 use eosfed_transport::meter::{Meter, Metered};
 use tonic::body::Body;
 use tower::{Layer, Service};
+
+use crate::tls::Peer;
 
 #[derive(Debug, Default)]
 struct Heard {

@@ -5,20 +5,14 @@
 //! The pages are committed, so that they can be read without a build; a test compares them.
 
 mod keys;
+mod page;
 mod reasons;
 mod render;
 mod sources;
 
 use std::path::{Path, PathBuf};
 
-/// A page of the reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// Its file in `docs/reference`.
-    pub file: &'static str,
-    /// Its Markdown.
-    pub text: String,
-}
+pub use page::Page;
 
 /// The folder `docs/reference` of this checkout.
 #[must_use]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use eosfed_common::refusal::Reason;
 
-use crate::Page;
+use crate::page::Page;
 
 const INTRODUCTION: &str = "\
 # Refusal reasons

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::Page;
 use crate::keys::{self, Key, Table};
+use crate::page::Page;
 use crate::sources::Source;
 use anyhow::Context as _;
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_coordinator::storage::{BlobError, Blobs as _, FileBlobs, Presence, ready};
 
-use crate::Seeds;
 use crate::folder::fresh;
+use crate::target::Seeds;
 
 /// What blobs are about: known contents, so that digests can be right.
 fn contents() -> [Vec<u8>; 4] {
@@ -133,7 +134,7 @@ pub fn blobs(bytes: &[u8]) -> bool {
     assert_eq!(listed(&store), model.blobs.keys().copied().collect::<Vec<_>>());
     for (digest, bytes) in &model.blobs {
         assert_eq!(&ready(store.read(*digest, 0, usize::MAX)).unwrap(), bytes);
-        assert_eq!(Digest::of_file(&store.local(*digest).unwrap()).unwrap(), *digest);
+        assert_eq!(files::digest(&store.local(*digest).unwrap()).unwrap(), *digest);
     }
     !model.blobs.is_empty()
 }

@@ -15,6 +15,7 @@ mod records;
 mod samples;
 mod settings;
 mod table;
+mod target;
 mod text;
 mod weights;
 
@@ -25,34 +26,11 @@ pub use raster::raster;
 pub use records::records;
 pub use settings::settings;
 pub use table::table;
+pub use target::{Seeds, Target};
 pub use text::text;
 pub use weights::weights;
 
-/// A kind of foreign bytes.
-pub struct Target {
-    /// Its name, for `cargo fuzz run`.
-    pub name: &'static str,
-    /// Reads bytes; says whether something in them was accepted. Panics at a finding.
-    pub run: fn(&[u8]) -> bool,
-    /// Valid inputs, made here and now, and some that nobody would write.
-    pub seeds: fn() -> Seeds,
-    /// Most memory that reading may take at any one time, in bytes.
-    pub memory: usize,
-    /// Most memory that may be asked for at once, in bytes.
-    pub single: usize,
-}
-
-/// What mutations start from.
-#[derive(Debug, Clone, Default)]
-pub struct Seeds {
-    /// Inputs that are accepted.
-    pub good: Vec<Vec<u8>>,
-    /// Inputs of kinds that changes would hardly find: lengths that lie, and what unfolds to much.
-    pub odd: Vec<Vec<u8>>,
-}
-
-const KIB: usize = 1 << 10;
-const MIB: usize = 1 << 20;
+use target::{KIB, MIB};
 
 /// All targets. Limits are a few times what the good inputs take; those of imagery follow from
 /// [`eosfed_data::Limits`]. Of messages, a list of empty entries takes up to 440 bytes of memory for two

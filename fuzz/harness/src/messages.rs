@@ -12,14 +12,15 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::{InstitutionView, JobView};
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{Heartbeat, Wire, WireError, limited, parse};
 use prost::Message;
 
-use crate::{Seeds, samples};
-use eosfed_common::view::{InstitutionView, JobView};
+use crate::samples;
+use crate::target::Seeds;
 
 /// Decodes a message of one type; says whether it is one that its reader takes.
 type Read = fn(&[u8]) -> bool;

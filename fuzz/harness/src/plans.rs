@@ -6,7 +6,7 @@ use eosfed_client::policy::{self, Policy, explain_job};
 use eosfed_common::model::{ModelSpec, signature};
 use eosfed_common::plan::{JobSpec, MAX_PLAN_BYTES, RawPlan, RoundsPlan};
 
-use crate::Seeds;
+use crate::target::Seeds;
 
 static POLICY: LazyLock<Policy> = LazyLock::new(|| toml::from_str(policy::SAMPLE).unwrap());
 

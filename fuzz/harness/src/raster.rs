@@ -11,7 +11,7 @@ use tiff::encoder::{Compression, TiffEncoder, colortype};
 use tiff::tags::Tag;
 
 use crate::folder::{file, fresh};
-use crate::{MIB, Seeds};
+use crate::target::{MIB, Seeds};
 
 /// What a file may ask for here: small, so that one which asks for more is found out by little memory.
 const LIMITS: Limits = Limits { side: 4096, bands: 64, bytes: 4 << 20 };

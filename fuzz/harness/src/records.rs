@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{Seeds, samples};
+use crate::samples;
+use crate::target::Seeds;
 
 /// A record: written again, it is read as the same.
 fn record<T: DeserializeOwned + Serialize + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {

@@ -2,12 +2,14 @@
 
 use eosfed_client::policy::{self, Decision, Policy, decide, explain};
 use eosfed_client::settings as client;
+use eosfed_client::settings::load_policy;
 use eosfed_common::clock::Timestamp;
 use eosfed_coordinator::settings as coordinator;
 use eosfed_data::DatasetConfig;
 
 use crate::folder::file;
-use crate::{Seeds, samples};
+use crate::samples;
+use crate::target::Seeds;
 
 /// A settings file, read as each of the four kinds.
 pub fn settings(bytes: &[u8]) -> bool {
@@ -16,7 +18,7 @@ pub fn settings(bytes: &[u8]) -> bool {
         client::Settings::load(&path)
             .map(|settings| drop(settings.way_out()))
             .map_err(|error| error.to_string()),
-        Policy::load(&path).map(|policy| weigh(&policy)).map_err(|error| error.to_string()),
+        load_policy(&path).map(|policy| weigh(&policy)).map_err(|error| error.to_string()),
         eosfed_common::settings::load::<coordinator::Settings>(&path)
             .map(|settings| assert!(settings.keep_updates_for.as_secs() < u64::MAX))
             .map_err(|error| error.to_string()),

@@ -2,8 +2,8 @@
 
 use eosfed_data::{Dataset, Limits, Split};
 
-use crate::Seeds;
 use crate::folder::file;
+use crate::target::Seeds;
 
 const CONFIG: &str = "task = \"multilabel\"\nbands = [\"red\", \"nir\"]\nclasses = [\"forest\", \"water\"]\n[layout]\n\
                       kind = \"table\"\nfile = \"index.csv\"\nroot = \"no-such-folder\"\nimages = [\"red\", \"nir\"]\n\

@@ -18,7 +18,7 @@ use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyAndRequest;
 use eosfed_transport::proxy::{Answer, Proxy, answer};
 
-use crate::Seeds;
+use crate::target::Seeds;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);

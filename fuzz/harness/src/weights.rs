@@ -2,8 +2,8 @@
 
 use eosfed_common::weights::{Signature, Tensors, WeightsFile, write};
 
-use crate::Seeds;
 use crate::folder::{file, fresh};
+use crate::target::Seeds;
 
 fn signature() -> Signature {
     Signature([("a.bias".to_owned(), vec![2]), ("a.weight".to_owned(), vec![2, 3])].into())

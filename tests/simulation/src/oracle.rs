@@ -126,7 +126,7 @@ fn recompute(
         ));
     }
     let facts: Vec<_> = parts.iter().map(|(_, facts, _)| *facts).collect();
-    let weights = eosfed_aggregation::weights(&rounds.weighting, rounds.max_share, &facts);
+    let weights = eosfed_coordinator::domain::weighting::weights(&rounds.weighting, rounds.max_share, &facts);
     let updates: Vec<_> = (parts.iter().zip(weights))
         .map(|((weights, _, base), weight)| Update { weights, weight, base: base.as_ref() })
         .collect();

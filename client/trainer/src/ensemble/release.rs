@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::card::{BandNormalisation, CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::head::HeadEncoder;
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::{
@@ -173,7 +174,7 @@ impl Release {
         };
         let card = self.card(name, digest)?;
         let path = self.folder.join(name).join(WEIGHTS_FILE);
-        let found = Digest::of_file(&path).map_err(|error| {
+        let found = files::digest(&path).map_err(|error| {
             EnsembleError::file(&path, format!("{error}; the release is incomplete: pull it again"))
         })?;
         if found != digest {

@@ -1,10 +1,5 @@
 //! Assignments: from the coordinator to an institution.
 
-use eosfed_proto::v1;
-
-use super::kind::{kind as job_kind, kind_message, strategy as strategy_name, strategy_message};
-use super::model::bands;
-use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
@@ -12,6 +7,11 @@ use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::Training;
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
+use eosfed_proto::v1;
+
+use super::kind::{kind as job_kind, kind_message, strategy as strategy_name, strategy_message};
+use super::model::bands;
+use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
 
 impl Wire for Assignment {
     type Message = v1::Assignment;

@@ -1,9 +1,9 @@
 //! Kinds of jobs and strategies.
 
+use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_proto::v1;
 
 use super::{WireError, specified, wrong};
-use eosfed_common::plan::{JobKind, StrategyName};
 
 /// The kind of a job.
 pub(super) fn kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {

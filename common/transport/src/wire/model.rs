@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use eosfed_proto::v1;
-
-use super::{Wire, WireError, at_most, finite, limited, specified, wrong};
 use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRIC_NAME, MAX_METRICS};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
+use eosfed_proto::v1;
+
+use super::{Wire, WireError, at_most, finite, limited, specified, wrong};
 
 impl Wire for ModelSpec {
     type Message = v1::Model;

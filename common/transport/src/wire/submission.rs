@@ -1,9 +1,5 @@
 //! Progress and results: from an institution to the coordinator.
 
-use eosfed_proto::v1;
-
-use super::model::{bands, metric_messages, metrics};
-use super::{Wire, WireError, at_most, limited, parse, required, wrong};
 use eosfed_common::assignment::{
     BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
     UpdateSubmission,
@@ -12,6 +8,10 @@ use eosfed_common::card::{Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::Refusal;
+use eosfed_proto::v1;
+
+use super::model::{bands, metric_messages, metrics};
+use super::{Wire, WireError, at_most, limited, parse, required, wrong};
 
 /// A heartbeat, taken apart.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,3 @@
-use eosfed_proto::v1;
-
-use super::*;
 use eosfed_common::assignment::*;
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
@@ -11,6 +8,9 @@ use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
+use eosfed_proto::v1;
+
+use super::*;
 
 fn normalisation() -> Vec<BandNormalisation> {
     vec![BandNormalisation { band: "red".to_owned(), mean: Finite::literal(0.1), std: Finite::literal(0.02) }]

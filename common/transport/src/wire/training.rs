@@ -1,9 +1,9 @@
 //! Training settings.
 
+use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Precision, Training};
 use eosfed_proto::v1;
 
 use super::{Wire, WireError, at_most, finite, specified, wrong};
-use eosfed_common::plan::{Augmentation, ClassWeights, Loss, Precision, Training};
 
 impl Wire for Training {
     type Message = v1::TrainingSettings;

@@ -5,6 +5,7 @@ use eosfed_common::plan::{Asynchronous, RoundsPlan};
 
 use super::{Aggregation, Job, Operand};
 use crate::domain::round::{Contribution, Purpose, Round};
+use crate::domain::weighting::weights;
 
 impl Job {
     /// The rules of asynchronous rounds, if the job has such.
@@ -61,7 +62,7 @@ impl Job {
         let weighed = updates.iter().map(|(name, _, samples, since)| {
             (*name, *samples, (1.0 + f64::from(round.index - since)).powf(-exponent))
         });
-        let weighed = eosfed_aggregation::weights(weighting, *max_share, &weighed.collect::<Vec<_>>());
+        let weighed = weights(weighting, *max_share, &weighed.collect::<Vec<_>>());
         let operand = |((_, weights, _, since), weight): (&(_, BlobRef, u64, u32), f64)| {
             let base = if *since == round.index { None } else { self.base_of(*since) };
             Operand { weights: *weights, weight, base }

@@ -234,7 +234,8 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
         last = Some((assignment.id.clone(), update.key.clone()));
         let file = eosfed_aggregation::Operand::open(&path, &assignment.trainee.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec);
-        let screened = ScreenedUpdate::screen(update, rules, &assignment.trainee, &file, norm).unwrap();
+        let screened =
+            ScreenedUpdate::screen(update, rules, &assignment.trainee, file.verified(), norm).unwrap();
         job = after.submit_update(screened, NOW).unwrap().0.job;
     }
     let (id, key) = last.unwrap();

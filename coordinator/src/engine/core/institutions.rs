@@ -138,7 +138,7 @@ impl Core {
                 .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
-        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &trainee, &weights, norm)
+        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &trainee, weights.verified(), norm)
     }
 
     /// Records that admission has refused an update, unless trying again may help.

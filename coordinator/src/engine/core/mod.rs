@@ -16,15 +16,16 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Options;
-use crate::domain::job::Event;
-use crate::domain::{Change, Federation, Job, Outcome};
-use crate::storage::{Blobs, Store, StoreError};
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
+
+use super::Options;
+use crate::domain::job::Event;
+use crate::domain::{Change, Federation, Job, Outcome};
+use crate::storage::{Blobs, Store, StoreError};
 
 pub use backup::Snapshot;
 pub use operators::Invited;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::ManualClock;
-use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::JobSpec;
 
@@ -167,7 +167,7 @@ fn what_a_snapshot_holds_outlives_its_removal() {
 
     let folder = bench.folder.path().join("blobs").join(STAGING).join(&staged.folder);
     let held = folder.join(SNAPSHOT_BLOBS).join(blob.digest.to_hex());
-    assert_eq!(Digest::of_file(&held).unwrap(), blob.digest);
+    assert_eq!(files::digest(&held).unwrap(), blob.digest);
     let records = std::fs::read(folder.join(SNAPSHOT_RECORDS)).unwrap();
     let mut read = Federation::default();
     read.merge(read_lines(records.as_slice(), SCHEMA).unwrap());

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
+use eosfed_common::files;
 use tempfile::NamedTempFile;
 
 use super::{BlobError, Blobs, Presence, failed};
@@ -151,7 +152,7 @@ impl Blobs for FileBlobs {
         if stands != blob.size {
             return Err(BlobError::Offset { stands, found: blob.size });
         }
-        let found = Digest::of_file(&path).map_err(&failed)?;
+        let found = files::digest(&path).map_err(&failed)?;
         if found != blob.digest {
             fs::remove_file(&path).map_err(&failed)?;
             return Err(BlobError::Digest { found, expected: blob.digest });
@@ -167,7 +168,7 @@ impl Blobs for FileBlobs {
 
     async fn ingest(&self, staged: NamedTempFile) -> Result<BlobRef, BlobError> {
         let unknown = failed(Digest::of(b""));
-        let digest = Digest::of_file(staged.path()).map_err(&unknown)?;
+        let digest = files::digest(staged.path()).map_err(&unknown)?;
         let size = fs::metadata(staged.path()).map_err(&unknown)?.len();
         self.settle(staged.path(), digest).map_err(failed(digest))?;
         Ok(BlobRef { digest, size })

@@ -1,0 +1,155 @@
+//! Reading and checking a file of weights.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::{Signature, Verified, WeightsError};
+
+/// A safetensors file mapped into memory.
+#[derive(Debug)]
+pub struct WeightsFile {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl WeightsFile {
+    /// Maps `path`. Nothing is checked yet.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
+        let io = |source| WeightsError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        // SAFETY: files given to this type are digest-named blobs or a trainer's finished output,
+        // both written under a temporary name and renamed: nobody writes to them any more.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+        Ok(Self { path: path.to_owned(), map })
+    }
+
+    /// The whole file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Checks every tensor against `expected`: names, shapes, dtype and finiteness. The proof of
+    /// it is the only way to the values.
+    ///
+    /// # Errors
+    /// The first rule broken, with the tensor's name.
+    pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
+        let parsed = self.parse()?;
+        if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
+            let tensor = tensor.chars().take(120).flat_map(char::escape_default).collect();
+            return Err(WeightsError::Unexpected { path: self.path.clone(), tensor });
+        }
+        self.pick(&parsed, expected)
+    }
+
+    /// As [`WeightsFile::check`], but the file may hold other tensors too, which stay unread.
+    ///
+    /// # Errors
+    /// The first rule broken, with the tensor's name.
+    pub fn check_part(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
+        self.pick(&self.parse()?, expected)
+    }
+
+    fn parse(&self) -> Result<SafeTensors<'_>, WeightsError> {
+        let malformed = |reason: safetensors::SafeTensorError| WeightsError::Malformed {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        };
+        SafeTensors::deserialize(&self.map).map_err(malformed)
+    }
+
+    fn pick<'a>(
+        &'a self,
+        parsed: &SafeTensors<'a>,
+        expected: &Signature,
+    ) -> Result<CheckedWeights<'a>, WeightsError> {
+        let mut tensors = BTreeMap::new();
+        for (name, shape) in &expected.0 {
+            let view = parsed
+                .tensor(name)
+                .map_err(|_| WeightsError::Missing { path: self.path.clone(), tensor: name.clone() })?;
+            self.check_tensor(name, shape, &view)?;
+            tensors.insert(name.clone(), Values(view.data()));
+        }
+        Ok(CheckedWeights { tensors })
+    }
+
+    fn check_tensor(&self, name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<(), WeightsError> {
+        let (path, tensor) = (self.path.clone(), name.to_owned());
+        if view.dtype() != Dtype::F32 {
+            return Err(WeightsError::Dtype { path, tensor, found: format!("{:?}", view.dtype()) });
+        }
+        if view.shape() != shape {
+            let found = view.shape().to_vec();
+            return Err(WeightsError::Shape { path, tensor, found, expected: shape.to_vec() });
+        }
+        match Values(view.data()).iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            Some((position, value)) => Err(WeightsError::NotFinite { path, tensor, position, value }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The tensors of a signature, all finite. Only [`WeightsFile`]'s checks make one.
+#[derive(Debug, Clone)]
+pub struct CheckedWeights<'a> {
+    tensors: BTreeMap<String, Values<'a>>,
+}
+
+impl<'a> CheckedWeights<'a> {
+    /// The proof that names, shapes, dtype and finiteness were checked.
+    #[must_use]
+    pub const fn verified(&self) -> Verified {
+        Verified::by_check()
+    }
+
+    /// The values of one tensor, row-major.
+    ///
+    /// # Panics
+    /// If `name` is not in the signature that was checked.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Values<'a> {
+        self.tensors[name]
+    }
+
+    /// Where in `file`, from which these were checked, each tensor's values begin: bytes from its start.
+    #[must_use]
+    pub fn offsets(&self, file: &WeightsFile) -> BTreeMap<String, u64> {
+        let start = file.map.as_ptr().addr();
+        let offset = |values: &Values<'_>| (values.0.as_ptr().addr() - start) as u64;
+        self.tensors.iter().map(|(name, values)| (name.clone(), offset(values))).collect()
+    }
+}
+
+/// Little-endian 32-bit floats inside a mapped file, at any alignment.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a>(&'a [u8]);
+
+impl Values<'_> {
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len() / 4
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
+        self.0.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
+    }
+}

@@ -1,0 +1,60 @@
+//! Writing a file of weights.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+
+use safetensors::Dtype;
+
+use super::{Signature, Tensors, WeightsError};
+use crate::digest::Digest;
+use crate::files::{atomically, digest};
+
+/// Writes `tensors` as safetensors and returns the digest of the file. The same tensors give the
+/// same bytes. The file appears whole or not at all.
+///
+/// # Errors
+/// A tensor of the signature that is missing or of the wrong size, or a failure to write.
+pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Digest, WeightsError> {
+    for (name, shape) in &signature.0 {
+        let missing = || WeightsError::Missing { path: path.to_owned(), tensor: name.clone() };
+        let found = tensors.get(name).ok_or_else(missing)?.len();
+        if found != shape.iter().product::<usize>() {
+            let (path, tensor, expected) = (path.to_owned(), name.clone(), shape.clone());
+            return Err(WeightsError::Shape { path, tensor, found: vec![found], expected });
+        }
+    }
+    let views = signature.0.iter().map(|(name, shape)| (name, Unwritten { shape, values: &tensors[name] }));
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
+    atomically(path, |file| match safetensors::serialize_to_file(views, None, file.path()) {
+        Ok(()) => Ok(()),
+        Err(safetensors::SafeTensorError::IoError(error)) => Err(error),
+        Err(other) => Err(io::Error::other(other)),
+    })
+    .and_then(|()| digest(path))
+    .map_err(io)
+}
+
+/// A tensor on its way into a file: its bytes are made when their turn has come.
+struct Unwritten<'a> {
+    shape: &'a [usize],
+    values: &'a [f32],
+}
+
+impl safetensors::View for Unwritten<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * 4
+    }
+}

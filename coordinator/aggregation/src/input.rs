@@ -1,0 +1,37 @@
+//! Everything that an aggregate follows from.
+
+use eosfed_common::plan::{ServerPlan, Strategy};
+use eosfed_common::weights::Signature;
+
+use crate::operand::Operand;
+
+/// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
+pub const PIECE: usize = 1 << 14;
+
+/// One update.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// Its weights.
+    pub weights: &'a Operand,
+    /// How much it counts, above 0.
+    pub weight: f64,
+    /// The weights that it started from, where they are not the round's (asynchronous rounds).
+    pub base: Option<&'a Operand>,
+}
+
+/// Everything that an aggregate follows from.
+#[derive(Debug)]
+pub struct Recipe<'a> {
+    /// The rule, and the server step that belongs to it.
+    pub strategy: Strategy,
+    /// The server step of strategies that have none of their own.
+    pub server: ServerPlan,
+    /// Names and shapes.
+    pub signature: &'a Signature,
+    /// The weights that the round started from.
+    pub now: &'a Operand,
+    /// What the last server step has left, if there was one.
+    pub memory: Option<&'a Operand>,
+    /// Server steps before this one.
+    pub step: u32,
+}

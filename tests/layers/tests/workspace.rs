@@ -1,0 +1,209 @@
+//! The layer rule of this workspace. What a person should know of it is in ARCHITECTURE.md.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use eosfed_layers::{
+    CrateRule, Import, ModuleRule, Outside, OutsideRule, PureRule, Violation, Workspace, circles,
+    crate_rules, impure, module_rules, outside_rules,
+};
+
+const fn package(name: &'static str, may_import: &'static [&'static str]) -> CrateRule {
+    CrateRule { name, may_import }
+}
+
+/// What each crate may import. Nobody imports a bench, a test or the fuzz harness.
+const CRATES: [CrateRule; 17] = [
+    package("eosfed_proto", &[]),
+    package("eosfed_common", &[]),
+    package("eosfed_plot", &[]),
+    package("eosfed_transport", &["eosfed_common", "eosfed_proto"]),
+    package("eosfed_cli", &["eosfed_common", "eosfed_plot", "eosfed_proto", "eosfed_transport"]),
+    package("eosfed_aggregation", &["eosfed_common"]),
+    package(
+        "eosfed_coordinator",
+        &["eosfed_aggregation", "eosfed_common", "eosfed_proto", "eosfed_transport"],
+    ),
+    package("eosfed_data", &["eosfed_common", "eosfed_plot"]),
+    package("eosfed_client", &["eosfed_common", "eosfed_data", "eosfed_proto", "eosfed_transport"]),
+    package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_plot"]),
+    package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
+    package("eosfed_load", &["eosfed_common", "eosfed_proto", "eosfed_transport"]),
+    package(
+        "eosfed_fuzz_harness",
+        &[
+            "eosfed_cli",
+            "eosfed_client",
+            "eosfed_common",
+            "eosfed_coordinator",
+            "eosfed_data",
+            "eosfed_proto",
+            "eosfed_transport",
+        ],
+    ),
+    package("eosfed_e2e", &[]),
+    package(
+        "eosfed_simulation",
+        &["eosfed_aggregation", "eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_transport"],
+    ),
+    package("eosfed_layers", &[]),
+    package("eosfed_reference", &["eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_data"]),
+];
+
+const fn layer(
+    package: &'static str,
+    module: &'static str,
+    may_import: &'static [&'static str],
+) -> ModuleRule {
+    ModuleRule { package, module, may_import }
+}
+
+/// What the layers of a crate may import of it.
+const MODULES: [ModuleRule; 12] = [
+    layer("eosfed_coordinator", "domain", &[]),
+    layer("eosfed_coordinator", "storage", &["domain"]),
+    layer("eosfed_coordinator", "engine", &["domain", "storage"]),
+    layer("eosfed_coordinator", "tls", &[]),
+    layer("eosfed_coordinator", "grpc", &["domain", "engine", "storage", "tls"]),
+    layer("eosfed_coordinator", "backup", &["domain", "settings", "storage"]),
+    layer("eosfed_client", "policy", &[]),
+    layer("eosfed_client", "retry", &[]),
+    layer("eosfed_trainer", "net", &["device", "parameters"]),
+    layer("eosfed_trainer", "train", &["device", "energy", "metrics", "net", "parameters"]),
+    layer("eosfed_trainer", "ensemble", &["device", "energy", "metrics", "net", "parameters", "train"]),
+    layer("eosfed_trainer", "parameters", &[]),
+];
+
+const fn pure(package: &'static str, module: &'static str) -> PureRule {
+    PureRule { package, module, may_import: &["eosfed_common"] }
+}
+
+/// Modules that decide.
+const PURE: [PureRule; 4] = [
+    pure("eosfed_coordinator", "domain"),
+    pure("eosfed_client", "policy"),
+    pure("eosfed_client", "retry"),
+    pure("eosfed_client", "daemon::step"),
+];
+
+/// What a module that decides may use of crates outside the workspace.
+const OUTSIDE: Outside = Outside {
+    allowed: &[
+        "alloc",
+        "core",
+        "hex",
+        "jiff",
+        "rand",
+        "rand_chacha",
+        "rand_distr",
+        "schemars",
+        "serde",
+        "serde_json",
+        "sha2",
+        "std",
+        "strum",
+        "thiserror",
+        "toml",
+    ],
+    forbidden: &[
+        "jiff::Timestamp::now",
+        "jiff::Zoned::now",
+        "jiff::tz",
+        "rand::random",
+        "rand::rng",
+        "rand::rngs",
+        "std::env",
+        "std::fs",
+        "std::io",
+        "std::net",
+        "std::os",
+        "std::process",
+        "std::sync",
+        "std::thread",
+        "std::time",
+    ],
+    harmless: &[
+        "std::io::Error",
+        "std::io::ErrorKind",
+        "std::sync::Arc",
+        "std::sync::LazyLock",
+        "std::time::Duration",
+    ],
+};
+
+/// Libraries that no command line is in.
+const NEVER: [OutsideRule; 4] = [
+    OutsideRule { package: "eosfed_client", never: "clap" },
+    OutsideRule { package: "eosfed_client", never: "comfy_table" },
+    OutsideRule { package: "eosfed_client", never: "indicatif" },
+    OutsideRule { package: "eosfed_trainer", never: "clap" },
+];
+
+/// What is known to break the rule, and is being mended: the rule and the subject, as they are printed.
+const KNOWN: [(&str, &str); 4] = [
+    ("circle", "eosfed_client: daemon, outbound, trainer"),
+    ("circle", "eosfed_common: head, plan"),
+    ("circle", "eosfed_data: bandcheck, dataset, statistics"),
+    ("circle", "eosfed_trainer::train: run, session"),
+];
+
+/// The sources, read once for all tests.
+static SOURCES: LazyLock<(Workspace, Vec<Import>)> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    let workspace = Workspace::read(root).unwrap();
+    let imports = workspace.imports();
+    (workspace, imports)
+});
+
+fn is_known(violation: &Violation) -> bool {
+    KNOWN.contains(&(violation.rule, violation.subject.as_str()))
+}
+
+/// Fails with every violation that is not known.
+fn none(found: &[Violation]) {
+    let fresh: Vec<_> =
+        found.iter().filter(|violation| !is_known(violation)).map(ToString::to_string).collect();
+    assert!(fresh.is_empty(), "{} broken rules\n\n{}\n", fresh.len(), fresh.join("\n\n"));
+}
+
+#[test]
+fn the_sources_are_read() {
+    let (workspace, imports) = &*SOURCES;
+    assert!(workspace.crates().count() >= 20, "{:?}", workspace.crates().collect::<Vec<_>>());
+    assert!(imports.len() > 4000, "only {} imports were found", imports.len());
+}
+
+#[test]
+fn crates_import_what_they_may() {
+    let (workspace, imports) = &*SOURCES;
+    none(&crate_rules(workspace, imports, &CRATES));
+    none(&outside_rules(imports, &NEVER));
+}
+
+#[test]
+fn layers_import_what_they_may() {
+    let (workspace, imports) = &*SOURCES;
+    none(&module_rules(workspace, imports, &MODULES));
+}
+
+#[test]
+fn modules_that_decide_are_pure() {
+    let (workspace, imports) = &*SOURCES;
+    none(&impure(workspace, imports, &PURE, &OUTSIDE));
+}
+
+#[test]
+fn no_modules_import_each_other() {
+    none(&circles(&SOURCES.1));
+}
+
+#[test]
+fn known_exceptions_still_exist() {
+    let found = circles(&SOURCES.1);
+    for (rule, subject) in KNOWN {
+        let there = found.iter().any(|violation| violation.rule == rule && violation.subject == subject);
+        assert!(there, "`{rule}: {subject}` is mended; take it out of KNOWN");
+    }
+}
