@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod georeference;
 mod geotiff;
+mod jpeg;
 mod quicklook;
 mod raster;
 mod read;

@@ -1,12 +1,15 @@
 //! Reading image files of all supported kinds: GeoTIFF, PNG and JPEG.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use crate::error::DataError;
 use crate::georeference::Grid;
-use crate::geotiff::{GeoTiff, read_geotiff};
+use crate::geotiff::{GeoTiff, REWRITE, conversion, read_geotiff};
+use crate::jpeg::{Colours, JpegError, decode, look_through};
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
@@ -20,20 +23,51 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     let mut reader = reader.map_err(|error| DataError::file(path, error))?;
     match reader.format() {
         Some(ImageFormat::Tiff) => read_geotiff(path, limits),
-        Some(ImageFormat::Png | ImageFormat::Jpeg) => {
+        Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
+        Some(ImageFormat::Png) => {
             let mut allowed = image::Limits::default();
-            (allowed.max_image_width, allowed.max_image_height) = (Some(limits.side), Some(limits.side));
+            allowed.max_image_width = Some(limits.side);
+            allowed.max_image_height = Some(limits.side);
             allowed.max_alloc = Some(limits.bytes);
             reader.limits(allowed);
             let fail = |error| DataError::file(path, error);
             let decoder = reader.into_decoder().map_err(fail)?;
             // By what the header says, before a pixel is decoded.
-            let ((width, height), bands) = (decoder.dimensions(), decoder.color_type().channel_count());
-            limits.check(path, width, height, u32::from(bands))?;
+            let (width, height) = decoder.dimensions();
+            limits.check(path, width, height, u32::from(decoder.color_type().channel_count()))?;
             Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
         }
         _ => Err(DataError::file(path, "not a GeoTIFF, PNG or JPEG file")),
     }
+}
+
+/// Reads a JPEG file: grey, or red, green and blue.
+fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    let fail = |error| DataError::file(path, error);
+    let file = File::open(path).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
+    if length > limits.bytes {
+        let found = format!("a JPEG file may take {} bytes, found `{length}`", limits.bytes);
+        return Err(DataError::file(path, found));
+    }
+    let mut stream = Vec::new();
+    file.take(limits.bytes).read_to_end(&mut stream).map_err(fail)?;
+    let refuse = |error: JpegError| match error {
+        JpegError::Unsupported(sentence) => {
+            let remedy = conversion(REWRITE, path);
+            DataError::file(path, format!("{sentence}; {remedy}"))
+        }
+        JpegError::Damaged(sentence) => DataError::file(path, sentence),
+    };
+    let frame = look_through(&stream).map_err(refuse)?;
+    let (width, height) = (frame.width, frame.height);
+    let bands = frame.channels(Colours::Shown);
+    limits.check(path, width.into(), height.into(), bands.into())?;
+    let pixels = decode(&stream, frame, Colours::Shown).map_err(refuse)?;
+    let interleaved: Vec<f32> = pixels.into_iter().map(f32::from).collect();
+    let bands = usize::from(bands);
+    let data = sequential(&interleaved, bands);
+    Ok(Raster { width: width.into(), height: height.into(), bands, data, reference: None })
 }
 
 /// Reads a mask: like [`read_raster`], but of PNG files with indexed colours the indices, and of grey

@@ -1,13 +1,19 @@
 //! GeoTIFF in and out: any number of bands, integers and floats, strips and tiles, interleaved or
 //! planar, with the georeference carried through as the tags that hold it.
 
+mod accept;
+mod chunks;
+mod decode;
+mod directory;
 mod header;
 mod map;
+mod nodata;
 mod reader;
 
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
+pub(crate) use accept::{REWRITE, conversion};
 pub use map::{MAP_TILE, MapKind, MapLayout, PutTile, write_map};
 pub use reader::GeoTiff;
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};

@@ -6,71 +6,96 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use tiff::decoder::{Decoder, DecodingResult};
+use tiff::decoder::Decoder;
 use tiff::tags::Tag;
 
-use super::header;
+use super::accept::{Accepted, Refused};
+use super::chunks::Chunks;
+use super::header::Header;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Limits, Raster};
 
 /// Decoded strips and tiles that are kept, in bytes.
 const CACHE: usize = 256 << 20;
-const PLANAR: u16 = 2;
 
 /// An opened GeoTIFF.
 pub struct GeoTiff {
-    path: PathBuf,
-    decoder: Decoder<BufReader<File>>,
-    width: usize,
-    height: usize,
-    bands: usize,
-    nodata: Option<f32>,
-    reference: Option<GeoReference>,
-    planar: bool,
-    chunk: (usize, usize),
-    kept: VecDeque<(u32, Vec<f32>)>,
-    cache: usize,
+    pub(super) path: PathBuf,
+    pub(super) decoder: Decoder<BufReader<File>>,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) bands: usize,
+    pub(super) accepted: Accepted,
+    pub(super) chunks: Chunks,
+    pub(super) reference: Option<GeoReference>,
+    /// Width and height of a strip or tile in pixels.
+    pub(super) chunk: (usize, usize),
+    pub(super) kept: VecDeque<(u32, Vec<f32>)>,
+    pub(super) cache: usize,
+    /// Most bytes of one strip or tile in the file.
+    pub(super) most_bytes: u64,
 }
 
 impl GeoTiff {
     /// Opens a file. Its size does not matter, only that of its strips or tiles.
     ///
     /// # Errors
-    /// If it cannot be read, is damaged, or exceeds the limits of side and bands.
+    /// If it cannot be read, is damaged, exceeds the limits of side and bands, or is of a kind that is not
+    /// known to be read rightly; then with the tag, the value found and a command that converts it.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
         let file = File::open(path).map_err(|error| DataError::file(path, error))?;
         let fail = |error: tiff::TiffError| DataError::file(path, error);
-        let mut allowed = tiff::decoder::Limits::default();
-        let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
-        (allowed.decoding_buffer_size, allowed.intermediate_buffer_size) = (bytes, bytes);
+        let refuse = |refused: Refused| DataError::file(path, refused.about(path));
         let length = file.metadata().map_err(|error| DataError::file(path, error))?.len();
         let mut file = BufReader::new(file);
-        header::check(&mut file, length).map_err(|reason| DataError::file(path, reason))?;
-        let mut decoder = Decoder::new(file).map_err(fail)?.with_limits(allowed);
+        let header = Header::read(&mut file, length).map_err(|reason| DataError::file(path, reason))?;
+        let accepted = header.accepted.transpose().map_err(refuse)?;
+        file.rewind().map_err(|error| DataError::file(path, error))?;
+        let mut decoder = Decoder::new(file).map_err(fail)?.with_limits(allowed(limits));
         let (width, height) = decoder.dimensions().map_err(fail)?;
-        let bands = decoder.find_tag_unsigned::<u32>(Tag::SamplesPerPixel).map_err(fail)?.unwrap_or(1);
+        // The decoder has read a directory that could not be read before it.
+        let (accepted, chunks) = accepted
+            .ok_or_else(|| DataError::file(path, "its first directory cannot be read; it is damaged"))?;
+        let bands = u32::try_from(accepted.samples).unwrap_or(u32::MAX);
         limits.check_shape(path, width, height, bands)?;
-        let planar =
-            decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).map_err(fail)? == Some(PLANAR);
-        let nodata = decoder.get_tag_ascii_string(Tag::GdalNodata).ok();
-        let nodata = nodata.and_then(|text| text.trim_matches(['\0', ' ']).parse::<f64>().ok());
-        let (chunk_width, chunk_height) = decoder.chunk_dimensions();
-        let samples = if planar { 1 } else { bands };
-        limits.check_chunk(path, chunk_width.min(width), chunk_height.min(height), samples)?;
-        Ok(Self {
+        let chunk = decoder.chunk_dimensions();
+        let samples = u32::try_from(accepted.samples_in_chunk()).unwrap_or(u32::MAX);
+        limits.check_chunk(path, chunk.0.min(width), chunk.1.min(height), samples)?;
+        let found = Self {
             path: path.to_owned(),
             reference: reference(&mut decoder),
             decoder,
             width: width as usize,
             height: height as usize,
             bands: bands as usize,
-            nodata: nodata.map(|value| value as f32),
-            planar,
-            chunk: (chunk_width.max(1) as usize, chunk_height.max(1) as usize),
+            accepted,
+            chunks,
+            chunk: (chunk.0.max(1) as usize, chunk.1.max(1) as usize),
             kept: VecDeque::new(),
             cache: CACHE,
-        })
+            most_bytes: limits.bytes,
+        };
+        found.chunks.check(&found.accepted, |at| found.bytes_of(at)).map_err(refuse)?;
+        Ok(found)
+    }
+
+    /// Bytes of the pixels of a strip or tile.
+    fn bytes_of(&self, at: usize) -> u64 {
+        let (across, down) = self.across_and_down();
+        let rows = if self.chunks.tiled {
+            self.chunk.1
+        } else {
+            let row = at % (across * down).max(1);
+            self.chunk.1.min(self.height.saturating_sub(row.saturating_mul(self.chunk.1)))
+        };
+        let row = (self.chunk.0 as u64 * self.accepted.samples_in_chunk() * self.accepted.bits).div_ceil(8);
+        row.saturating_mul(rows as u64)
+    }
+
+    /// Strips or tiles in a row, and in a column, of one plane.
+    fn across_and_down(&self) -> (usize, usize) {
+        (self.width.div_ceil(self.chunk.0), self.height.div_ceil(self.chunk.1))
     }
 
     /// Width in pixels.
@@ -131,9 +156,8 @@ impl GeoTiff {
         if left >= right || top >= bottom {
             return Ok(window.data);
         }
-        let across = self.width.div_ceil(self.chunk.0);
-        let down = self.height.div_ceil(self.chunk.1);
-        let planes = if self.planar { self.bands } else { 1 };
+        let (across, down) = self.across_and_down();
+        let planes = if self.accepted.planar { self.bands } else { 1 };
         for plane in 0..planes {
             for row in top / self.chunk.1..=(bottom - 1) / self.chunk.1 {
                 for column in left / self.chunk.0..=(right - 1) / self.chunk.0 {
@@ -141,9 +165,6 @@ impl GeoTiff {
                     self.copy(index, across * down, plane, (column, row), &mut window)?;
                 }
             }
-        }
-        if let Some(nodata) = self.nodata {
-            window.data.iter_mut().filter(|value| **value == nodata).for_each(|value| *value = f32::NAN);
         }
         Ok(window.data)
     }
@@ -159,17 +180,17 @@ impl GeoTiff {
     ) -> Result<(), DataError> {
         let chunk = u32::try_from(index).unwrap_or(u32::MAX);
         let (w, h) = self.decoder.chunk_data_dimensions((index % in_plane) as u32);
-        let (w, h) = (w as usize, h as usize);
-        let samples = if self.planar { 1 } else { self.bands };
+        let w = w as usize;
+        let h = h as usize;
+        let samples = if self.accepted.planar { 1 } else { self.bands };
         let at = match self.kept.iter().position(|(kept, _)| *kept == chunk) {
             Some(at) => at,
             None => {
-                let decoded =
-                    self.decoder.read_chunk(chunk).map_err(|error| DataError::file(&self.path, error))?;
-                let values = floats(decoded);
+                let values = self.decode(chunk, w, h)?;
                 if values.len() < w * h * samples {
-                    let (wanted, found) = (w * h * samples, values.len());
-                    let found = format!("chunk {chunk} should hold {wanted} values, found `{found}`");
+                    let wanted = w * h * samples;
+                    let found =
+                        format!("chunk {chunk} should hold {wanted} values, found `{}`", values.len());
                     return Err(DataError::file(&self.path, found));
                 }
                 self.keep(chunk, values)
@@ -212,22 +233,6 @@ struct Window {
     data: Vec<f32>,
 }
 
-fn floats(decoded: DecodingResult) -> Vec<f32> {
-    match decoded {
-        DecodingResult::U8(v) => v.into_iter().map(f32::from).collect(),
-        DecodingResult::U16(v) => v.into_iter().map(f32::from).collect(),
-        DecodingResult::U32(v) => v.into_iter().map(|x| x as f32).collect(),
-        DecodingResult::U64(v) => v.into_iter().map(|x| x as f32).collect(),
-        DecodingResult::I8(v) => v.into_iter().map(f32::from).collect(),
-        DecodingResult::I16(v) => v.into_iter().map(f32::from).collect(),
-        DecodingResult::I32(v) => v.into_iter().map(|x| x as f32).collect(),
-        DecodingResult::I64(v) => v.into_iter().map(|x| x as f32).collect(),
-        DecodingResult::F16(v) => v.into_iter().map(f32::from).collect(),
-        DecodingResult::F32(v) => v,
-        DecodingResult::F64(v) => v.into_iter().map(|x| x as f32).collect(),
-    }
-}
-
 fn reference<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<GeoReference> {
     let mut doubles = |tag| decoder.get_tag_f64_vec(tag).unwrap_or_default();
     let found = GeoReference {
@@ -240,4 +245,13 @@ fn reference<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<GeoReference> {
     };
     let known = !(found.keys.is_empty() && found.pixel_scale.is_empty() && found.transformation.is_empty());
     known.then_some(found)
+}
+
+/// What the decoder may ask for.
+fn allowed(limits: &Limits) -> tiff::decoder::Limits {
+    let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
+    let mut allowed = tiff::decoder::Limits::default();
+    allowed.decoding_buffer_size = bytes;
+    allowed.intermediate_buffer_size = bytes;
+    allowed
 }
