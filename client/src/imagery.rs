@@ -1,18 +1,69 @@
 //! The daemon's own look at the private imagery: whether it can serve an assignment, and the moments
 //! of its bands. Only counts and moments come out of here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
 use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
 
-/// Whether the data set can serve the assignment.
-///
-/// # Errors
-/// [`Reason::DataUnfit`] with everything that stands against it.
-pub fn fits(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
+use crate::condition::{ConditionKind, LocalCondition};
+use crate::offload::Blocking;
+
+/// The private imagery as the daemon looks at it.
+pub trait Imagery: Clone + Send + Sync + 'static {
+    /// What of it cannot be reached now, if anything.
+    fn missing(&self) -> impl Future<Output = Option<LocalCondition>> + Send;
+
+    /// Whether it can serve an assignment; if not, a refusal with every objection.
+    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Moments of each of these bands over the training part.
+    fn moments(&self, bands: &[String]) -> impl Future<Output = Result<Vec<BandMoments>, Refusal>> + Send;
+}
+
+/// Imagery in files.
+#[derive(Debug, Clone)]
+pub struct FileImagery {
+    /// `dataset.toml`, or the folder it lies in.
+    pub dataset: PathBuf,
+    /// Where reading runs.
+    pub blocking: Blocking,
+}
+
+impl Imagery for FileImagery {
+    async fn missing(&self) -> Option<LocalCondition> {
+        let dataset = self.dataset.clone();
+        let found = self.blocking.run(move || eosfed_data::missing(&dataset)).await;
+        let problem = found.unwrap_or_else(Some)?;
+        let advice = "make it available, or correct `dataset` in client.toml";
+        Some(LocalCondition::new(
+            ConditionKind::DataMissing,
+            format!("the data set cannot be reached: {problem}; {advice}"),
+        ))
+    }
+
+    async fn check(&self, assignment: &Assignment) -> Result<(), Refusal> {
+        let (dataset, assignment) = (self.dataset.clone(), assignment.clone());
+        self.blocking
+            .run(move || check(&dataset, &assignment))
+            .await
+            .unwrap_or_else(|error| Err(unfit(error)))
+    }
+
+    async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
+        let (dataset, bands) = (self.dataset.clone(), bands.to_owned());
+        let computed = self.blocking.run(move || moments(&dataset, &bands)).await.map_err(unfit)?;
+        computed.map_err(|error| unfit(error.to_string()))
+    }
+}
+
+fn unfit(why: String) -> Refusal {
+    Refusal::new(Reason::DataUnfit, why)
+}
+
+fn check(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
     let problems = match Dataset::open(dataset, &Limits::default()) {
         Ok(dataset) => problems(&dataset, assignment),
         Err(error) => vec![error.to_string()],
@@ -20,8 +71,7 @@ pub fn fits(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
     if problems.is_empty() {
         return Ok(());
     }
-    let message = format!("the data set cannot serve this: {}", problems.join("; "));
-    Err(Refusal::new(Reason::DataUnfit, message))
+    Err(unfit(format!("the data set cannot serve this: {}", problems.join("; "))))
 }
 
 fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
@@ -47,11 +97,7 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
 /// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
 const FINITE: &str = "moments of finite pixels are finite";
 
-/// Moments of each of these bands over the training part.
-///
-/// # Errors
-/// As loading the data set.
-pub fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
+fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
     let dataset = Dataset::open(dataset, &Limits::default())?;
     let loaded = dataset.load(Split::Train, bands)?;
     for finding in dataset.check_bands(bands, &loaded.samples)?.findings {

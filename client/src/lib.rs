@@ -1,19 +1,27 @@
 //! The EoS-Fed daemon that runs at an institution, beside its private imagery.
 //!
-//! It asks the coordinator for work, holds it against the site policy, lets the training program do
-//! it and hands in the result. All connections go out; nothing listens. Direction of imports: the
-//! program, then [`daemon`], then [`coordinator`], [`trainer`], [`outbound`], [`imagery`] and
-//! [`site`]; [`policy`], [`retry`] and [`settings`] are pure.
+//! It asks the coordinator for work, holds it against the site policy, has the training program do it
+//! and submits the result. All connections go out; nothing listens.
+//!
+//! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
+//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`policy`], [`condition`],
+//! [`retry`], [`state`], [`offload`] and [`settings`]. The decisions in `policy`, `condition`, `retry`,
+//! `state` and `daemon::step` are pure.
 
+pub mod condition;
 pub mod coordinator;
 pub mod daemon;
+pub mod egress;
 pub mod imagery;
 pub mod join;
+pub mod journal;
+pub mod offload;
 pub mod outbound;
 pub mod policy;
 pub mod retry;
 pub mod settings;
 pub mod site;
+pub mod state;
 #[cfg(test)]
 mod testing;
 pub mod trainer;

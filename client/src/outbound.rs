@@ -8,7 +8,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{WeightsError, WeightsFile};
 
-use crate::daemon::Update;
+use crate::state::Update;
 
 /// Checks a file of weights and names it by its digest.
 ///

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 /// What a refusal means for the work at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Course {
+pub enum Recovery {
     /// Try the same again, later.
     Retry,
     /// The lease has run out, but the work may still be wanted: accept the assignment again.
@@ -19,21 +19,21 @@ pub enum Course {
     Halt,
 }
 
-/// The course for each reason.
+/// The recovery for each reason.
 #[must_use]
-pub const fn course(reason: Reason) -> Course {
+pub const fn recovery(reason: Reason) -> Recovery {
     use Reason as R;
     match reason {
         // A missing blob is uploaded again; a mismatching digest makes either side start afresh.
-        R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch | R::JobPaused => Course::Retry,
-        R::BlobMissing | R::DigestMismatch => Course::Retry,
-        R::LeaseExpired | R::LeaseMismatch => Course::Reaccept,
-        R::RoundClosed | R::JobEnded | R::NotFound | R::WrongState | R::AlreadyExists => Course::Abandon,
-        R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Course::Abandon,
-        R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Course::Abandon,
-        R::NotFinite | R::Replayed | R::NormOutlier | R::QualityFloor => Course::Abandon,
-        R::Unauthenticated | R::Forbidden | R::Incompatible => Course::Halt,
-        R::TokenInvalid | R::TokenExpired | R::TokenUsed => Course::Halt,
+        R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch | R::JobPaused => Recovery::Retry,
+        R::BlobMissing | R::DigestMismatch => Recovery::Retry,
+        R::LeaseExpired | R::LeaseMismatch => Recovery::Reaccept,
+        R::RoundClosed | R::JobEnded | R::NotFound | R::WrongState | R::AlreadyExists => Recovery::Abandon,
+        R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Recovery::Abandon,
+        R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Recovery::Abandon,
+        R::NotFinite | R::Replayed | R::NormOutlier | R::QualityFloor => Recovery::Abandon,
+        R::Unauthenticated | R::Forbidden | R::Incompatible => Recovery::Halt,
+        R::TokenInvalid | R::TokenExpired | R::TokenUsed => Recovery::Halt,
     }
 }
 
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn what_time_alone_can_heal_is_tried_again() {
         for reason in Reason::ALL.iter().filter(|reason| reason.is_transient()) {
-            assert_eq!(course(*reason), Course::Retry, "{reason}");
+            assert_eq!(recovery(*reason), Recovery::Retry, "{reason}");
         }
-        assert_eq!(course(Reason::RoundClosed), Course::Abandon);
-        assert_eq!(course(Reason::LeaseExpired), Course::Reaccept);
-        assert_eq!(course(Reason::Unauthenticated), Course::Halt);
+        assert_eq!(recovery(Reason::RoundClosed), Recovery::Abandon);
+        assert_eq!(recovery(Reason::LeaseExpired), Recovery::Reaccept);
+        assert_eq!(recovery(Reason::Unauthenticated), Recovery::Halt);
     }
 
     #[test]

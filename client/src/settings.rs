@@ -174,15 +174,23 @@ pub fn load_policy(path: &Path) -> Result<Policy, SettingsError> {
 /// # Errors
 /// A sentence that says where it was looked for.
 pub fn find_program(program: &Path, beside: Option<&Path>, path: &str) -> Result<PathBuf, String> {
-    if program.components().count() > 1 {
-        let missing = || format!("`trainer.program` must be an existing file, found `{}`", program.display());
-        return if program.is_file() { Ok(program.to_owned()) } else { Err(missing()) };
-    }
-    let folders = beside.map(Path::to_owned).into_iter().chain(std::env::split_paths(path));
-    folders.map(|folder| folder.join(program)).find(|found| found.is_file()).ok_or_else(|| {
+    find_executable(program, beside, path).ok_or_else(|| {
         let name = program.display();
+        if program.components().count() > 1 {
+            return format!("`trainer.program` must be an existing file, found `{name}`");
+        }
         format!("cannot find `{name}` beside this program or in PATH; set `trainer.program` in client.toml")
     })
+}
+
+/// A program by its path, or by its name beside another program or in `PATH`.
+#[must_use]
+pub fn find_executable(program: &Path, beside: Option<&Path>, path: &str) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let folders = beside.map(Path::to_owned).into_iter().chain(std::env::split_paths(path));
+    folders.map(|folder| folder.join(program)).find(|found| found.is_file())
 }
 
 #[cfg(test)]

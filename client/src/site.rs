@@ -14,6 +14,11 @@ use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+mod withheld;
+
+/// The file name of the daemon's journal.
+pub const JOURNAL: &str = "journal.json";
+
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
@@ -107,12 +112,6 @@ impl Site {
     #[must_use]
     pub fn policy(&self) -> PathBuf {
         self.0.join("policy.toml")
-    }
-
-    /// The daemon's journal.
-    #[must_use]
-    pub fn journal(&self) -> PathBuf {
-        self.0.join("journal.json")
     }
 
     /// Where assignments are worked on.

@@ -7,7 +7,7 @@ use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
-use crate::policy::{Allow, Approval, Leaving, Policy};
+use crate::policy::{Allow, Approval, Egress, Policy};
 
 pub(crate) fn permissive() -> Policy {
     Policy {
@@ -17,7 +17,7 @@ pub(crate) fn permissive() -> Policy {
             backbones: Backbone::ALL.to_vec(),
             strategies: vec![StrategyName::FedAvg],
         },
-        may_leave: vec![Leaving::FrozenWeights, Leaving::Updates, Leaving::Metrics, Leaving::Statistics],
+        may_leave: vec![Egress::FrozenWeights, Egress::Updates, Egress::Metrics, Egress::Statistics],
         min_institutions: 2,
         max_epochs: 10,
         hours: None,

@@ -8,12 +8,13 @@ use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
+use eosfed_client::trainer::{Trainer as _, TrainerCommand};
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_transport::channel::Way;
 use eosfed_transport::meter::Meter;
 
-use super::{runtime, settings, site, trainer_program};
+use super::shared::{runtime, settings, site, trainer_program};
 
 /// Check settings, policy, data set, training program, proxy and coordinator. Changes nothing.
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ impl Check {
         ];
         if let Ok(settings) = &settings {
             findings.push(("data set", dataset(settings)));
-            findings.push(("trainer", trainer_program(settings).map(|path| path.display().to_string())));
+            findings.push(("trainer", trainer(settings)));
             let runtime = runtime()?;
             let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
             findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
@@ -79,6 +80,14 @@ fn dataset(settings: &Settings) -> Finding {
         return Err(format!("{}: the training part has no samples", dataset.path().display()));
     }
     Ok(format!("{}: {counts}", dataset.path().display()))
+}
+
+fn trainer(settings: &Settings) -> Finding {
+    let program = trainer_program(settings)?;
+    let command = TrainerCommand { launcher: settings.trainer.launcher.clone(), program };
+    command.ready().map_err(|condition| condition.to_string())?;
+    let words = command.launcher.iter().cloned().chain([command.program.display().to_string()]);
+    Ok(words.collect::<Vec<_>>().join(" "))
 }
 
 async fn proxy(settings: &Settings) -> Finding {

@@ -12,7 +12,7 @@ use eosfed_common::outln;
 use eosfed_data::{CropReport, Dataset, Limits, Summary, Window, crop, crop_mask, quicklook, summarise};
 use indicatif::ProgressBar;
 
-use super::Output;
+use super::shared::Output;
 
 /// Look at imagery, or cut a part out of it.
 #[derive(Debug, Subcommand)]

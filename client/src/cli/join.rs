@@ -15,7 +15,7 @@ use eosfed_common::outln;
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
-use super::{runtime, site};
+use super::shared::{runtime, site};
 
 /// Get an identity with a join token and make the state folder. The private key is made here and
 /// stays here.

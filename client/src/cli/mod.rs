@@ -6,15 +6,12 @@ mod data;
 mod join;
 mod policy;
 mod run;
+mod shared;
 mod status;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
-use eosfed_client::settings::Settings;
-use eosfed_client::site::Site;
+use clap::{Parser, Subcommand};
 use eosfed_common::telemetry::{LogFormat, init};
 
 const EXAMPLES: &str = "\
@@ -27,8 +24,8 @@ Examples:
 Exit codes: 0 done, 1 failed, 64 wrong command line.
 EOSFED_LOG sets what is logged, such as EOSFED_LOG=debug.";
 
-/// An institution's end of a federation: trains on private imagery where it lies, and hands in
-/// weights as far as the site policy allows.
+/// An institution's end of a federation: trains on private imagery where it lies, and submits weights
+/// as far as the site policy allows.
 #[derive(Debug, Parser)]
 #[command(name = "eosfed-client", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -40,7 +37,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Get an identity with a join token and make the state folder.
     Join(join::Join),
-    /// Work: look for assignments, train, hand in. Ends on SIGTERM or SIGINT.
+    /// Poll for work, train and submit. Ends on SIGTERM or SIGINT.
     Run(run::Run),
     /// Say who this is, what it is doing and how much it has sent.
     Status(status::Status),
@@ -54,15 +51,6 @@ enum Command {
     /// Explain a site policy.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-}
-
-/// How results look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 impl Cli {
@@ -81,34 +69,4 @@ impl Cli {
             Command::Policy(policy) => policy.execute(),
         }
     }
-}
-
-/// A runtime for the commands that speak to the coordinator.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
-}
-
-/// The settings of a state folder, with the data set replaced if one is given.
-fn settings(site: &Site, dataset: Option<&Path>) -> anyhow::Result<Settings> {
-    let mut settings = Settings::load(&site.settings())?;
-    if let Some(dataset) = dataset {
-        settings.dataset = dataset.to_owned();
-    }
-    let dataset = &settings.dataset;
-    // The training program may run elsewhere: a relative path would mean something else there.
-    settings.dataset = std::path::absolute(dataset).with_context(|| dataset.display().to_string())?;
-    Ok(settings)
-}
-
-/// A state folder by its absolute path.
-fn site(state: &Path) -> anyhow::Result<Site> {
-    Ok(Site::at(&std::path::absolute(state).with_context(|| state.display().to_string())?))
-}
-
-/// The training program as the settings name it.
-fn trainer_program(settings: &Settings) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent);
-    let path = std::env::var("PATH").unwrap_or_default();
-    eosfed_client::settings::find_program(&settings.trainer.program, beside, &path)
 }

@@ -11,7 +11,7 @@ use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
 use eosfed_common::plan::JobSpec;
 
-use super::site;
+use super::shared::site;
 
 /// Explain a site policy.
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use eosfed_client::coordinator::GrpcCoordinator;
-use eosfed_client::daemon::{Daemon, Pace, Parts, StopSender, stop};
+use eosfed_client::daemon::{Daemon, Intervals, Parts, Programs, SystemDisk, TaskSettings};
+use eosfed_client::egress::PolicyFile;
+use eosfed_client::imagery::FileImagery;
+use eosfed_client::offload::Blocking;
 use eosfed_client::settings::load_policy;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
@@ -18,11 +21,12 @@ use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::{runtime, settings, site, trainer_program};
+use super::shared::{runtime, settings, site, trainer_program};
 
-/// Work: look for assignments, train, hand in. On SIGTERM or SIGINT the trainer is stopped with its
-/// checkpoint kept, and the next start goes on from there.
+/// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
+/// and the next start goes on from there.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The state folder that `join` has made.
@@ -31,7 +35,7 @@ pub(super) struct Run {
     /// Another data set than the one in client.toml.
     #[arg(long)]
     dataset: Option<PathBuf>,
-    /// End when one assignment has come to its end, whatever that is.
+    /// End after one assignment, however it ends.
     #[arg(long)]
     once: bool,
 }
@@ -50,37 +54,44 @@ impl Run {
         let _inside = runtime.enter();
         let meter = Meter::default();
         tracing::info!(
-            release = env!("CARGO_PKG_VERSION"),
+            version = env!("CARGO_PKG_VERSION"),
             institution = %credentials.institution,
             coordinator = %settings.coordinator,
             proxy = way.proxy.as_ref().map(tracing::field::display),
             dataset = %settings.dataset.display(),
             "eosfed-client"
         );
-        let parts = Parts {
+        let parts: Parts<Programs> = Parts {
             coordinator: GrpcCoordinator::by(way, &settings.coordinator, &credentials, meter.clone())?,
+            trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
+            imagery: FileImagery { dataset: settings.dataset.clone(), blocking: Blocking::ThreadPool },
+            journal: site.clone(),
+            policy: Arc::new(PolicyFile(site.policy())),
+            disk: Arc::new(SystemDisk),
             site,
             credentials,
             meter,
-            dataset: settings.dataset,
-            trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
-            device: settings.trainer.device,
-            threads: settings.trainer.threads,
-            pretrained: settings.trainer.pretrained.clone(),
-            pace: Pace::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
+            task: TaskSettings {
+                dataset: settings.dataset,
+                device: settings.trainer.device,
+                threads: settings.trainer.threads,
+                pretrained: settings.trainer.pretrained,
+            },
+            intervals: Intervals::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
+            blocking: Blocking::ThreadPool,
             clock: Arc::new(SystemClock),
             rng: ChaCha12Rng::from_rng(&mut rand::rng()),
             once: self.once,
         };
-        let (sender, wish) = stop();
-        let daemon = Daemon::new(parts, wish)?;
+        let cancel = CancellationToken::new();
+        let daemon = Daemon::new(parts, cancel.clone())?;
         runtime.block_on(async move {
-            let signals = tokio::spawn(raise_on_signal(sender));
+            let signals = tokio::spawn(cancel_on_signal(cancel));
             let result = daemon.run().await;
             signals.abort();
             result
         })?;
-        // A statistics computation that nobody waits for any more must not hold up the end.
+        // A computation of statistics may still run; its result is no longer needed.
         drop(_inside);
         runtime.shutdown_timeout(Duration::from_secs(1));
         tracing::info!("ended");
@@ -88,14 +99,14 @@ impl Run {
     }
 }
 
-async fn raise_on_signal(sender: StopSender) -> anyhow::Result<()> {
+async fn cancel_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to signals")?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("asked to end; the journal and the trainer's checkpoint are kept");
-    sender.raise();
+    tracing::info!("ending on a signal; the journal and the trainer's checkpoint are kept");
+    cancel.cancel();
     Ok(())
 }

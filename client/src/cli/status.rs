@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use eosfed_client::daemon::{JOURNAL, State};
+use eosfed_client::journal::Journal as _;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
 use serde_json::{Value, json};
 
-use super::{Output, site};
+use super::shared::{Output, site};
 
-/// Say who this is, what it is doing and how much it has sent. Reads the state folder only.
+/// Say who this is, what it is doing, what it waits for and how much it has sent. Reads the state folder
+/// only.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// The state folder.
@@ -36,7 +37,7 @@ impl Status {
 
 fn report(site: &Site) -> anyhow::Result<Value> {
     let credentials = site.credentials()?;
-    let state: State = site.read_json(JOURNAL)?.unwrap_or_default();
+    let state = site.load()?;
     let sent = site.sent()?;
     let running = site.lock().is_err();
     Ok(json!({
@@ -47,6 +48,12 @@ fn report(site: &Site) -> anyhow::Result<Value> {
         "assignment": state.held().map(|held| held.assignment.id.to_string()),
         "job": state.held().map(|held| held.assignment.job_name.clone()),
         "since": state.held().map(|held| held.since.to_string()),
+        "waiting_for": state.wait().map(|wait| json!({
+            "condition": wait.condition.kind,
+            "message": wait.condition.message,
+            "since": wait.since.to_string(),
+            "tries": wait.tries,
+        })),
         "sent_bytes": { "weights": sent.weights, "metrics": sent.metrics, "control": sent.control },
     }))
 }
@@ -62,6 +69,11 @@ fn table(report: &Value) -> Table {
     };
     for key in ["institution", "certificate_ends", "daemon", "phase", "assignment", "job", "since"] {
         row(key, &report[key]);
+    }
+    if let Some(wait) = report["waiting_for"].as_object() {
+        row("waiting_for", &wait["message"]);
+        row("waiting_since", &wait["since"]);
+        row("tries", &wait["tries"]);
     }
     for kind in ["weights", "metrics", "control"] {
         row(&format!("sent_bytes, {kind}"), &report["sent_bytes"][kind]);

@@ -1,100 +1,222 @@
-//! Handing in what there is, again and again until the coordinator has answered for good. The same
-//! idempotency key goes with each try, so that no more than one is counted.
+//! Submitting the outcome, again and again until the coordinator has answered for good. The same
+//! idempotency key goes with each try, so that no more than one is counted. The site policy is asked
+//! before each step that sends anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
 
-use super::heart::{Tracker, flush, lost};
-use super::step::{Event, Held, Outcome, Scores, State, Update};
-use super::work::Beside;
-use super::{Daemon, DaemonError, Flow};
-use crate::coordinator::Coordinator;
+use super::environment::{DaemonError, Environment};
+use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
+use super::run::{Daemon, Flow};
+use super::step::Event;
+use super::supervise::Supervised;
+use crate::condition::{ConditionKind, LocalCondition};
+use crate::coordinator::{Coordinator, UploadGuard};
+use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
-use crate::retry::{Course, course};
+use crate::retry::{Recovery, recovery};
+use crate::state::{HeldAssignment, Outcome, Scores, State, Update};
 
-impl<C: Coordinator> Daemon<C> {
+impl<E: Environment> Daemon<E> {
     pub(super) async fn submit(&mut self) -> Result<Flow, DaemonError> {
-        let State::Submitting { held, outcome } = self.state.clone() else { return Ok(Flow::On) };
-        if let Outcome::Update(update) = &outcome
-            && let Err(why) = outbound::recheck(update, &held.assignment.trainee)
-        {
-            return Ok(Flow::Event(Event::Rejected(Refusal::new(Reason::Internal, why))));
+        let State::Submitting { held, outcome } = self.state.clone() else { return Ok(Flow::Continue) };
+        if let Some(event) = self.prepare(&held, &outcome).await? {
+            return Ok(Flow::Event(event));
         }
-        let mut heart = self.heart(&held);
+        let reporter = self.reporter(&held);
+        let interval = self.parts.intervals.heartbeat;
+        let mut heartbeats = HeartbeatTask::start(reporter.clone(), held.lease.token.clone(), interval);
         let mut failures = 0;
         loop {
             let held = self.held();
-            let (coordinator, tracker, now) =
-                (self.parts.coordinator.clone(), self.tracker.clone(), self.parts.clock.now());
-            let attempt = hand_in(&coordinator, &held, &outcome, &tracker, now);
-            let event = match self.beside(&mut heart, attempt).await {
-                Beside::End => return Ok(Flow::End),
-                // What is handed in may have been recorded already: only the answer to it decides.
-                Beside::Event(Event::Stopped(_)) => continue,
-                Beside::Event(event) => Some(event),
-                Beside::Done(Ok(at)) => Some(Event::Acknowledged(at)),
-                Beside::Done(Err(refusal)) => {
-                    lost(&coordinator, &held.assignment.id, refusal, Event::Rejected).await
-                }
+            let work = self.work_in_hand(&held);
+            if let Some(event) = self.policy_objection(&work, &outcome)? {
+                return Ok(Flow::Event(event));
+            }
+            let submission = Submission {
+                coordinator: self.parts.coordinator.clone(),
+                gate: self.gate.clone(),
+                reporter: reporter.clone(),
+                work: work.clone(),
+                now: self.parts.clock.now(),
             };
+            let refusal = match self.supervise(&mut heartbeats, submission.send(&held, &outcome)).await? {
+                // It may have been recorded already: only the answer to it decides.
+                Supervised::Interrupted(Flow::Event(Event::Stopped(_))) => continue,
+                Supervised::Interrupted(flow) => return Ok(flow),
+                Supervised::Done(Ok(at)) => return Ok(Flow::Event(Event::Acknowledged(at))),
+                Supervised::Done(Err(refusal)) => refusal,
+            };
+            // The policy may have cut it off.
+            if let Some(event) = self.policy_objection(&work, &outcome)? {
+                return Ok(Flow::Event(event));
+            }
+            let event = after_refusal(&self.parts.coordinator, &work, refusal, Event::Rejected).await;
+            if let (Outcome::Withheld(_), Some(Event::Rejected(refusal))) = (&outcome, &event) {
+                tracing::warn!(%refusal, "the result may have been recorded before the policy was changed");
+            }
             match event {
                 Some(Event::Leased(lease)) => drop(self.apply(Event::Leased(lease))?),
                 Some(event) => return Ok(Flow::Event(event)),
                 None => {
                     failures += 1;
                     if !self.pause(failures).await {
-                        return Ok(Flow::End);
+                        return Ok(Flow::Exit);
                     }
+                    self.renew_when_due().await?;
                 }
+            }
+        }
+    }
+
+    /// Checks once more what an earlier run of the daemon may have left, and puts weights that may not
+    /// leave where they are kept.
+    async fn prepare(
+        &mut self,
+        held: &HeldAssignment,
+        outcome: &Outcome,
+    ) -> Result<Option<Event>, DaemonError> {
+        match outcome {
+            Outcome::Update(update) => {
+                let (update, trainee) = (update.clone(), held.assignment.trainee.clone());
+                let checked = self.parts.blocking.run(move || outbound::recheck(&update, &trainee)).await;
+                let checked = checked.and_then(|checked| checked);
+                Ok(checked.err().map(|why| Event::Rejected(Refusal::new(Reason::Internal, why))))
+            }
+            Outcome::Withheld(refusal) => {
+                let weights = self.finished_weights(held);
+                if let Some(kept) = self.parts.site.withhold(&held.assignment.id, &weights)? {
+                    let (job, kept) = (&held.assignment.id.job, kept.display());
+                    tracing::warn!(%refusal, "the finished weights of job {job} are kept at {kept} and not sent");
+                }
+                Ok(None)
+            }
+            Outcome::Failure(refusal) => {
+                tracing::warn!(assignment = %held.assignment.id, %refusal, "reporting that the work failed here");
+                Ok(None)
+            }
+            Outcome::Statistics(_) | Outcome::Scores(_) => Ok(None),
+        }
+    }
+
+    /// What the policy has against sending the outcome now.
+    fn policy_objection(
+        &mut self,
+        work: &WorkInHand,
+        outcome: &Outcome,
+    ) -> Result<Option<Event>, DaemonError> {
+        if !outcome.is_result() {
+            return Ok(None);
+        }
+        match self.gate.result(work) {
+            Permission::Allowed => {
+                if self.state.wait().is_some() {
+                    drop(self.apply(Event::Progressed)?);
+                }
+                Ok(None)
+            }
+            Permission::Denied(refusal) => Ok(Some(Event::PolicyDenied(refusal))),
+            Permission::Held(why) => {
+                let condition = LocalCondition::new(ConditionKind::PolicyUnclear, why);
+                Ok(Some(match self.blocked(condition) {
+                    Event::Failed(refusal) => Event::PolicyDenied(refusal),
+                    event => event,
+                }))
             }
         }
     }
 }
 
-async fn hand_in<C: Coordinator>(
-    coordinator: &C,
-    held: &Held,
-    outcome: &Outcome,
-    tracker: &Tracker,
+/// One try to submit.
+struct Submission<C> {
+    coordinator: C,
+    gate: EgressGate,
+    reporter: Reporter<C>,
+    work: WorkInHand,
     now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    match flush(coordinator, held, tracker).await {
-        // Curve points that nobody wants are no reason to keep back the result.
-        Err(refusal) if course(refusal.reason) == Course::Abandon => {}
-        flushed => flushed?,
+}
+
+impl<C: Coordinator> Submission<C> {
+    async fn send(&self, held: &HeldAssignment, outcome: &Outcome) -> Result<Timestamp, Refusal> {
+        match self.reporter.flush(&held.lease.token).await {
+            // Curve points that the coordinator does not want are no reason to keep back the result.
+            Err(refusal) if recovery(refusal.reason) == Recovery::Abandon => {}
+            flushed => flushed?,
+        }
+        match outcome {
+            Outcome::Update(update) => self.send_update(held, update).await,
+            Outcome::Statistics(bands) => {
+                let submission = StatisticsSubmission {
+                    assignment: held.assignment.id.clone(),
+                    token: held.lease.token.clone(),
+                    key: held.key.clone(),
+                    bands: bands.clone(),
+                };
+                self.ask_policy()?;
+                self.coordinator.submit_statistics(submission).await
+            }
+            Outcome::Scores(Scores { samples, metrics, energy }) => {
+                let submission = EvaluationSubmission {
+                    assignment: held.assignment.id.clone(),
+                    token: held.lease.token.clone(),
+                    key: held.key.clone(),
+                    samples: *samples,
+                    metrics: metrics.clone(),
+                    energy: *energy,
+                };
+                self.ask_policy()?;
+                self.coordinator.submit_evaluation(submission).await
+            }
+            Outcome::Failure(why) | Outcome::Withheld(why) => {
+                let id = &held.assignment.id;
+                self.coordinator.report_failure(id, &held.lease.token, why).await.map(|()| self.now)
+            }
+        }
     }
-    let (id, token, key) = (held.assignment.id.clone(), held.lease.token.clone(), held.key.clone());
-    match outcome {
-        Outcome::Update(update) => {
-            let Update { file, weights, samples, metrics, normalisation, energy, initial } =
-                (**update).clone();
-            coordinator.upload(&file, weights).await?;
-            let submission = UpdateSubmission {
-                assignment: id,
-                token,
-                key,
-                weights,
-                samples,
-                metrics,
-                normalisation,
-                energy,
-                initial,
-            };
-            coordinator.submit_update(submission).await
-        }
-        Outcome::Statistics(bands) => {
-            let submission = StatisticsSubmission { assignment: id, token, key, bands: bands.clone() };
-            coordinator.submit_statistics(submission).await
-        }
-        Outcome::Scores(Scores { samples, metrics, energy }) => {
-            let (samples, metrics, energy) = (*samples, metrics.clone(), *energy);
-            let scores = EvaluationSubmission { assignment: id, token, key, samples, metrics, energy };
-            coordinator.submit_evaluation(scores).await
-        }
-        Outcome::Failure(why) => {
-            tracing::warn!(assignment = %id, "reporting that it failed here: {why}");
-            coordinator.report_failure(&id, &token, why).await.map(|()| now)
-        }
+
+    async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, Refusal> {
+        self.ask_policy()?;
+        self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
+        self.ask_policy()?;
+        let metrics = match self.gate.metrics(&self.work) {
+            Permission::Allowed => update.metrics.clone(),
+            Permission::Denied(_) => BTreeMap::new(),
+            Permission::Held(why) => return Err(Refusal::new(Reason::Unavailable, why)),
+        };
+        let submission = UpdateSubmission {
+            assignment: held.assignment.id.clone(),
+            token: held.lease.token.clone(),
+            key: held.key.clone(),
+            weights: update.weights,
+            samples: update.samples,
+            metrics,
+            normalisation: update.normalisation.clone(),
+            energy: update.energy,
+            initial: update.initial.clone(),
+        };
+        self.coordinator.submit_update(submission).await
+    }
+
+    /// That the policy allows the result to leave at this very moment. If it does not, the next try says
+    /// what that means.
+    fn ask_policy(&self) -> Result<(), Refusal> {
+        may_leave(&self.gate, &self.work).map_err(|why| Refusal::new(Reason::Unavailable, why))
+    }
+
+    fn upload_guard(&self) -> UploadGuard {
+        let (gate, work) = (self.gate.clone(), self.work.clone());
+        Arc::new(move || may_leave(&gate, &work))
+    }
+}
+
+fn may_leave(gate: &EgressGate, work: &WorkInHand) -> Result<(), String> {
+    match gate.result(work) {
+        Permission::Allowed => Ok(()),
+        Permission::Held(why) => Err(why),
+        Permission::Denied(refusal) => Err(refusal.message),
     }
 }

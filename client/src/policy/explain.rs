@@ -13,7 +13,7 @@ use eosfed_common::plan::{
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
-use super::{Approval, Leaving, Policy, objections, objections_to_evaluation};
+use super::{Approval, Egress, Policy, objections, objections_to_evaluation};
 
 /// What the policy allows, a sentence each.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
             Approval::Manual => "each job waits for `eosfed-client approve JOB --state DIR`".to_owned(),
         },
     ];
-    if !policy.lets_out(Leaving::Metrics) {
+    if !policy.allows(Egress::Metrics) {
         lines.push("losses and scores are dropped from what is sent".to_owned());
     }
     lines

@@ -36,7 +36,7 @@ fn each_rule_alone_refuses() {
         ("tasks", |p| p.allow.tasks = vec![Task::Segmentation]),
         ("backbones", |p| p.allow.backbones = vec![Backbone::Base]),
         ("strategies", |p| p.allow.strategies = vec![StrategyName::FedProx]),
-        ("may_leave", |p| p.may_leave = vec![Leaving::FrozenWeights, Leaving::Statistics]),
+        ("may_leave", |p| p.may_leave = vec![Egress::FrozenWeights, Egress::Statistics]),
         ("min_institutions", |p| p.min_institutions = 3),
         ("max_epochs", |p| p.max_epochs = 0),
         ("may_leave", |p| p.may_leave.clear()),
@@ -68,10 +68,10 @@ fn a_head_needs_its_own_kind_of_job_and_each_backbone_under_it() {
 fn one_shot_and_statistics_need_their_own_words() {
     let mut policy = permissive();
     policy.min_institutions = 2;
-    policy.may_leave = vec![Leaving::Updates];
+    policy.may_leave = vec![Egress::Updates];
     assert!(objections(&policy, &training(JobKind::OneShot))[0].contains("frozen_weights"));
     assert!(objections(&policy, &statistics())[0].contains("statistics"));
-    policy.may_leave = vec![Leaving::FrozenWeights];
+    policy.may_leave = vec![Egress::FrozenWeights];
     assert_eq!(
         objections(&policy, &training(JobKind::OneShot)),
         Vec::<String>::new(),

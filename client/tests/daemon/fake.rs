@@ -39,6 +39,14 @@ pub(crate) struct Inner {
     pub(crate) hold_downloads: bool,
     /// Submissions are recorded, but the answer is lost.
     pub(crate) lose_answers: bool,
+    /// How long each chunk of an upload takes.
+    pub(crate) upload_pause: Duration,
+    /// Results are not taken now.
+    pub(crate) hold_results: bool,
+    /// Acceptances wait.
+    pub(crate) hold_accept: bool,
+    /// How many have been asked for.
+    pub(crate) accepting: usize,
     /// Heartbeats are told to stop.
     pub(crate) stop: bool,
     /// The protocol that it says it speaks, where that is not this release's.
@@ -102,6 +110,10 @@ impl Participant for Fake {
         &self,
         request: Request<v1::AcceptRequest>,
     ) -> Result<Response<v1::AcceptResponse>, Status> {
+        self.up()?.accepting += 1;
+        while self.get().hold_accept {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let mut inner = self.up()?;
         let wanted = inner.assignment.as_ref().map(|offer| offer.id.to_string());
         if wanted != Some(request.into_inner().assignment) {
@@ -117,7 +129,14 @@ impl Participant for Fake {
         request: Request<v1::RefuseRequest>,
     ) -> Result<Response<v1::RefuseResponse>, Status> {
         let mut inner = self.up()?;
-        inner.refusals.extend(request.into_inner().refusal);
+        let request = request.into_inner();
+        inner.refusals.extend(request.refusal);
+        // Refusing work in hand ends it.
+        if !inner.tokens.is_empty()
+            && inner.assignment.as_ref().is_some_and(|it| it.id.to_string() == request.assignment)
+        {
+            inner.assignment = None;
+        }
         Ok(Response::new(v1::RefuseResponse {}))
     }
 
@@ -162,6 +181,9 @@ impl Participant for Fake {
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let request = request.into_inner();
         let mut inner = self.holder(&request.lease_token)?;
+        if inner.hold_results {
+            return Err(Status::unavailable("not now"));
+        }
         inner.statistics.push(request);
         inner.assignment = None;
         Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))
@@ -235,6 +257,10 @@ impl Blobs for Fake {
         self.up()?.offsets.push(offset);
         while let Some(v1::UploadRequest { part }) = stream.message().await? {
             if let Some(v1::upload_request::Part::Chunk(chunk)) = part {
+                let pause = self.up()?.upload_pause;
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
                 self.up()?.partial.entry(digest.clone()).or_default().extend_from_slice(&chunk);
             }
         }

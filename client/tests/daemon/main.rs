@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod conditions;
 mod fake;
+mod policy;
 mod proxy;
 mod world;
 
 use std::collections::BTreeSet;
 
-use eosfed_client::daemon::State;
+use eosfed_client::state::State;
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::digest::Digest;
@@ -21,12 +23,12 @@ use eosfed_proto::v1;
 use eosfed_transport::protocol::PROTOCOL;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
 
-fn good() -> String {
+pub(crate) fn good() -> String {
     format!("{STARTED}{FINISHED}")
 }
 
 /// A trainer that waits for a file `go` beside it before it finishes.
-fn patient() -> String {
+pub(crate) fn patient() -> String {
     format!("{STARTED}\nuntil [ -e \"$(dirname \"$0\")/go\" ]; do sleep 0.05; done\n{FINISHED}")
 }
 
@@ -84,10 +86,10 @@ async fn statistics_are_those_of_the_training_part() {
 async fn what_the_policy_forbids_is_declined() {
     let world = World::new(training(), &good()).await;
     world.site().write("policy.toml", eosfed_client::policy::SAMPLE.as_bytes()).unwrap();
-    let (sender, task) = world.start();
+    let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    sender.raise();
+    cancel.cancel();
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
     assert_eq!((inner.refusals.len(), inner.refusals[0].reason.as_str()), (1, "POLICY"));
@@ -99,9 +101,9 @@ async fn imagery_of_other_classes_is_declined() {
     let model = ModelSpec { classes: vec!["b".to_owned(), "a".to_owned()], ..world::model() };
     let assignment = Assignment { trainee: Trainee::Specialist(model), ..training() };
     let world = World::new(assignment, &good()).await;
-    let (sender, task) = world.start();
+    let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
-    sender.raise();
+    cancel.cancel();
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
     assert_eq!(inner.refusals[0].reason, "DATA_UNFIT");
@@ -162,7 +164,7 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
 #[tokio::test]
 async fn a_lease_that_was_given_up_is_taken_again() {
     let world = World::new(training(), &patient()).await;
-    let (_sender, task) = world.start();
+    let (_cancel, task) = world.start();
     until(|| world.fake.get().beats > 0).await;
     world.fake.get().tokens = ["none".to_owned()].into();
     until(|| world.fake.get().tokens.len() == 2).await;
@@ -174,7 +176,7 @@ async fn a_lease_that_was_given_up_is_taken_again() {
 #[tokio::test]
 async fn training_goes_on_while_the_coordinator_is_down() {
     let world = World::new(training(), &patient()).await;
-    let (_sender, task) = world.start();
+    let (_cancel, task) = world.start();
     until(|| world.state().name() == "training").await;
     world.fake.get().down = true;
     std::fs::write(world.path("go"), "").unwrap();
@@ -194,21 +196,21 @@ async fn stop_ends_the_trainer_and_drops_the_work() {
         "{STARTED}\ntrap 'echo x > \"$(dirname \"$0\")/stopped\"; exit 143' TERM\nwhile :; do sleep 0.05; done"
     );
     let world = World::new(training(), &script).await;
-    let (_sender, task) = world.start();
+    let (_cancel, task) = world.start();
     until(|| world.fake.get().points.len() == 1).await;
     world.fake.get().stop = true;
     task.await.unwrap().unwrap();
     assert!(world.path("stopped").exists(), "the trainer was asked to end");
-    assert_eq!(world.state(), State::Idle);
+    assert_eq!(world.state(), State::default());
     assert!(world.fake.get().updates.is_empty());
 }
 
 #[tokio::test]
 async fn asked_to_end_the_daemon_keeps_its_work() {
     let world = World::new(training(), &patient()).await;
-    let (sender, task) = world.start();
+    let (cancel, task) = world.start();
     until(|| world.fake.get().points.len() == 1).await;
-    sender.raise();
+    cancel.cancel();
     task.await.unwrap().unwrap();
     assert_eq!(world.state().name(), "training");
     std::fs::write(world.path("go"), "").unwrap();
@@ -260,7 +262,7 @@ async fn a_coordinator_of_another_protocol_is_told_from_one_of_another_release()
     for (protocol, behind) in [(newer, "update the client"), (0, "update the coordinator")] {
         let world = World::new(training(), &good()).await;
         world.fake.get().protocol = Some(protocol);
-        let (_sender, task) = world.start();
+        let (_cancel, task) = world.start();
         let error = tokio::time::timeout(std::time::Duration::from_secs(30), task).await.unwrap().unwrap();
         let said = error.unwrap_err().to_string();
         assert!(said.contains("INCOMPATIBLE") && said.contains(behind), "{said}");

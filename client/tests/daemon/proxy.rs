@@ -63,7 +63,7 @@ async fn work_waits_for_a_proxy_that_is_down_or_refuses() {
         refusal.message.contains("cannot be reached") && refusal.message.contains("`proxy`"),
         "{refusal}"
     );
-    let (_sender, task) = world.start();
+    let (_cancel, task) = world.start();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let proxy = ConnectProxy::start(port);
     proxy.switches.refuse.store(503, Ordering::SeqCst);

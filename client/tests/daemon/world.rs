@@ -7,9 +7,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use eosfed_client::coordinator::GrpcCoordinator;
-use eosfed_client::daemon::{Daemon, DaemonError, JOURNAL, Pace, Parts, State, Stop, StopSender, stop};
+use eosfed_client::daemon::{Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings};
+use eosfed_client::egress::PolicyFile;
+use eosfed_client::imagery::FileImagery;
+use eosfed_client::journal::Journal as _;
+use eosfed_client::offload::Blocking;
 use eosfed_client::retry::Backoff;
 use eosfed_client::site::Site;
+use eosfed_client::state::State;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
@@ -30,6 +35,7 @@ use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::fake::Fake;
 
@@ -180,59 +186,82 @@ impl World {
         Site::at(&self.path("state"))
     }
 
-    pub(crate) fn daemon(&self, stop: Stop) -> Daemon<GrpcCoordinator> {
-        let (site, meter) = (self.site(), Meter::default());
+    /// What the daemon is made of, with intervals for a test.
+    pub(crate) fn parts(&self) -> Parts<Programs> {
+        let site = self.site();
         let credentials = site.credentials().unwrap();
+        let meter = Meter::default();
         let fast = Duration::from_millis(40);
-        let parts = Parts {
+        let dataset = self.path("imagery");
+        Parts {
             coordinator: GrpcCoordinator::by(self.way.clone(), &self.url, &credentials, meter.clone())
                 .unwrap(),
+            trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
+            imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
+            journal: site.clone(),
+            policy: Arc::new(PolicyFile(site.policy())),
+            disk: Arc::new(SystemDisk),
             site,
             credentials,
             meter,
-            dataset: self.path("imagery"),
-            trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
-            device: DeviceChoice::Cpu,
-            threads: None,
-            pretrained: BTreeMap::new(),
-            pace: Pace {
+            task: TaskSettings {
+                dataset,
+                device: DeviceChoice::Cpu,
+                threads: None,
+                pretrained: BTreeMap::new(),
+            },
+            intervals: Intervals {
                 heartbeat: fast,
                 poll: fast,
-                waiting: fast,
+                waiting_poll: fast,
                 backoff: Backoff { first: fast, limit: fast },
+                policy_settle: fast,
+                condition_timeout: Duration::from_secs(60),
             },
+            blocking: Blocking::ThreadPool,
             clock: Arc::new(SystemClock),
             rng: rand_chacha::ChaCha12Rng::seed_from_u64(3),
             once: true,
-        };
-        Daemon::new(parts, stop).unwrap()
+        }
+    }
+
+    /// Replaces the site policy, as `join --policy` writes it.
+    pub(crate) fn set_policy(&self, text: &str) {
+        self.site().write("policy.toml", text.as_bytes()).unwrap();
     }
 
     /// Runs the daemon until its one assignment has come to its end.
     pub(crate) async fn run(&self) {
-        let (_sender, wish) = stop();
-        tokio::time::timeout(Duration::from_secs(60), self.daemon(wish).run())
-            .await
-            .expect("in time")
-            .unwrap();
-        assert_eq!(self.state(), State::Idle);
+        let daemon = Daemon::new(self.parts(), CancellationToken::new()).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), daemon.run()).await.expect("in time").unwrap();
+        assert_eq!(self.state(), State::default());
         let left = std::fs::read_dir(self.site().work()).map_or(0, Iterator::count);
         assert_eq!(left, 0, "folders of assignments are removed");
     }
 
     /// Starts the daemon beside the test.
-    pub(crate) fn start(&self) -> (StopSender, JoinHandle<Result<(), DaemonError>>) {
-        let (sender, wish) = stop();
-        (sender, tokio::spawn(self.daemon(wish).run()))
+    pub(crate) fn start(&self) -> (CancellationToken, JoinHandle<Result<(), DaemonError>>) {
+        self.start_with(|_| {})
+    }
+
+    /// The same, made of other parts.
+    pub(crate) fn start_with(
+        &self,
+        change: impl FnOnce(&mut Parts<Programs>),
+    ) -> (CancellationToken, JoinHandle<Result<(), DaemonError>>) {
+        let mut parts = self.parts();
+        change(&mut parts);
+        let cancel = CancellationToken::new();
+        (cancel.clone(), tokio::spawn(Daemon::new(parts, cancel).unwrap().run()))
     }
 
     pub(crate) fn state(&self) -> State {
-        self.site().read_json(JOURNAL).unwrap().unwrap_or_default()
+        self.site().load().unwrap()
     }
 
     /// Starts the daemon, lets it come into a phase and ends it as a crash would.
     pub(crate) async fn crash_in(&self, phase: &str) {
-        let (_sender, task) = self.start();
+        let (_cancel, task) = self.start();
         until(|| self.state().name() == phase).await;
         // Into the phase, not just to its door.
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -27,11 +27,18 @@ use crate::status::from_status;
 pub const CHUNK: usize = 256 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. A blob that is there
-/// already costs one question.
+/// already costs one question. `guard` is asked before each chunk; when it gives a sentence, the call
+/// is cut off and not even what is already on its way is completed.
 ///
 /// # Errors
-/// The coordinator's refusal, or [`Reason::Internal`] when the file cannot be read.
-pub async fn upload(transport: Transport, path: &Path, blob: BlobRef) -> Result<(), Refusal> {
+/// The coordinator's refusal, [`Reason::Unavailable`] with the guard's sentence, or [`Reason::Internal`]
+/// when the file cannot be read.
+pub async fn upload(
+    transport: Transport,
+    path: &Path,
+    blob: BlobRef,
+    guard: impl Fn() -> Result<(), String> + Send,
+) -> Result<(), Refusal> {
     let mut client = BlobsClient::new(transport);
     let StatResponse { complete, bytes: offset } = stat(&mut client, blob.digest).await?;
     if complete {
@@ -41,11 +48,11 @@ pub async fn upload(transport: Transport, path: &Path, blob: BlobRef) -> Result<
     file.seek(SeekFrom::Start(offset)).await.map_err(|error| local(path, &error))?;
     let header = UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset };
     let (sender, receiver) = mpsc::channel(2);
-    let reader = tokio::spawn(send_parts(file, header, sender));
-    let sent = client.upload(ReceiverStream::new(receiver)).await;
-    let read = reader.await.map_err(|error| Refusal::new(Reason::Internal, error.to_string()))?;
-    let UploadResponse { bytes } = sent.map_err(|status| from_status(&status))?.into_inner();
-    read.map_err(|error| local(path, &error))?;
+    let answered =
+        async { client.upload(ReceiverStream::new(receiver)).await.map_err(|status| from_status(&status)) };
+    // The first of the two that fails ends the other.
+    let (answer, ()) = tokio::try_join!(answered, send_parts(file, path, header, sender, guard))?;
+    let UploadResponse { bytes } = answer.into_inner();
     if bytes == blob.size {
         return Ok(());
     }
@@ -55,14 +62,18 @@ pub async fn upload(transport: Transport, path: &Path, blob: BlobRef) -> Result<
 
 async fn send_parts(
     mut file: File,
+    path: &Path,
     header: UploadHeader,
     sender: mpsc::Sender<UploadRequest>,
-) -> std::io::Result<()> {
+    guard: impl Fn() -> Result<(), String> + Send,
+) -> Result<(), Refusal> {
     let mut part = upload_request::Part::Header(header);
     // The receiver is gone when the coordinator has refused or the connection is lost.
     while sender.send(UploadRequest { part: Some(part) }).await.is_ok() {
+        guard().map_err(|why| Refusal::new(Reason::Unavailable, format!("the upload was cut off: {why}")))?;
         let mut chunk = Vec::with_capacity(CHUNK);
-        (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
+        let mut rest = (&mut file).take(CHUNK as u64);
+        rest.read_to_end(&mut chunk).await.map_err(|error| local(path, &error))?;
         if chunk.is_empty() {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use eosfed_cli::stac::{release_item, specialist_item};
-use eosfed_client::daemon::State;
+use eosfed_client::state::State;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::task::{TrainTask, TrainerEvent};
@@ -75,7 +75,7 @@ pub(crate) fn seeds() -> Seeds {
         serde_json::to_value(&over.head).unwrap(),
         serde_json::to_value(&over).unwrap(),
         serde_json::to_value(ByteCounts::default()).unwrap(),
-        serde_json::to_value(State::Idle).unwrap(),
+        serde_json::to_value(State::default()).unwrap(),
         json!({ "phase": "training", "held": held, "deaths": 1, "process": { "pid": 4, "start_ticks": 9 } }),
         json!({ "phase": "measuring", "held": held }),
         json!({ "event": "progress", "step": 3, "loss": 0.5 }),

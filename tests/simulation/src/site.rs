@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use eosfed_client::daemon::step::{
-    Action, Ending, Event, Held, Outcome, Process, State, Update, resume, step,
-};
-use eosfed_client::retry::{Course, course};
+use eosfed_client::daemon::step::{Action, Ending, Event, resume, step};
+use eosfed_client::retry::{Recovery, recovery};
+use eosfed_client::state::{HeldAssignment, Outcome, Process, State, Update};
 use eosfed_common::assignment::{BlobRef, Directive, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::Timestamp;
@@ -174,17 +173,18 @@ impl Site {
         let Some(action) = self.actions.first().cloned() else { return Ok(30_000) };
         let before = self.actions.len();
         let pause = match action {
-            Action::Seek => self.seek(world)?,
+            Action::PollForWork => self.seek(world)?,
             Action::Fetch => self.fetch(world)?,
             Action::Train(_) => self.train(world)?,
             Action::Submit => self.submit(world)?,
-            Action::Measure => panic!("no statistics are asked for"),
+            Action::ComputeStatistics => panic!("no statistics are asked for"),
+            Action::Wait(_) => panic!("no condition is found"),
             Action::Reap(_) => Some(100),
             Action::Discard(id) => {
                 let _ = std::fs::remove_file(self.folder.join(id.to_string()));
                 Some(1)
             }
-            Action::Tell(ending) => {
+            Action::Report(ending) => {
                 if let Ending::Dropped(refusal) = ending {
                     self.dropped.push(refusal);
                 }
@@ -203,7 +203,7 @@ impl Site {
         }
     }
 
-    fn held(&self) -> Held {
+    fn held(&self) -> HeldAssignment {
         self.state.held().cloned().unwrap()
     }
 
@@ -261,8 +261,10 @@ impl Site {
         }
         self.training_until = None;
         let event = match self.rng.random_range(0..20) {
-            0 => Event::TrainerDied("it was out of memory".to_owned()),
-            1 if self.nature == Nature::Unreliable => Event::Failed("the data has gone".to_owned()),
+            0 => Event::TrainerCrashed("it was out of memory".to_owned()),
+            1 if self.nature == Nature::Unreliable => {
+                Event::Failed(Refusal::new(Reason::Internal, "the data has gone"))
+            }
             _ => Event::Finished(Box::new(self.make(&held))),
         };
         self.apply(event, now)?;
@@ -270,7 +272,7 @@ impl Site {
     }
 
     /// The update, as a file and what is said of it.
-    fn make(&self, held: &Held) -> Update {
+    fn make(&self, held: &HeldAssignment) -> Update {
         let Work::Training(work) = &held.assignment.work else { panic!("no statistics are asked for") };
         let trainee = &held.assignment.trainee;
         let (mut signature, mut tensors) =
@@ -296,7 +298,7 @@ impl Site {
         let State::Submitting { held, outcome } = self.state.clone() else { return Ok(Some(1)) };
         let answered = match &outcome {
             Outcome::Update(update) => self.hand_in(&held, update, world),
-            Outcome::Failure(_) => {
+            Outcome::Failure(_) | Outcome::Withheld(_) => {
                 let call = Call::Fail(held.assignment.id.clone(), held.lease.token.clone());
                 world.call(&self.name, call).map(|_| world.now())
             }
@@ -315,7 +317,12 @@ impl Site {
         }
     }
 
-    fn hand_in(&self, held: &Held, update: &Update, world: &mut dyn World) -> Result<Timestamp, Refusal> {
+    fn hand_in(
+        &self,
+        held: &HeldAssignment,
+        update: &Update,
+        world: &mut dyn World,
+    ) -> Result<Timestamp, Refusal> {
         let bytes = std::fs::read(&update.file).unwrap();
         let blob = update.weights;
         let mut stands = match world.call(&self.name, Call::Stat(blob))? {
@@ -352,25 +359,25 @@ impl Site {
     /// What a refusal means for the assignment in hand, as the daemon has it: a pause if it is over.
     fn lost(
         &mut self,
-        held: &Held,
+        held: &HeldAssignment,
         refusal: Refusal,
         end: fn(Refusal) -> Event,
         world: &mut dyn World,
     ) -> Result<Option<u64>, Dead> {
-        let event = match course(refusal.reason) {
-            Course::Retry => return Ok(None),
-            Course::Halt => Event::Banned(refusal),
-            Course::Abandon => end(refusal),
-            Course::Reaccept => match world.call(&self.name, Call::Accept(held.assignment.id.clone())) {
+        let event = match recovery(refusal.reason) {
+            Recovery::Retry => return Ok(None),
+            Recovery::Halt => Event::Banned(refusal),
+            Recovery::Abandon => end(refusal),
+            Recovery::Reaccept => match world.call(&self.name, Call::Accept(held.assignment.id.clone())) {
                 Ok(Answer::Lease(lease)) => {
                     self.apply(Event::Leased(lease), world.now())?;
                     return Ok(None);
                 }
                 Ok(_) => panic!("an acceptance has another answer"),
-                Err(refusal) => match course(refusal.reason) {
-                    Course::Retry => return Ok(None),
-                    Course::Halt => Event::Banned(refusal),
-                    Course::Abandon | Course::Reaccept => end(refusal),
+                Err(refusal) => match recovery(refusal.reason) {
+                    Recovery::Retry => return Ok(None),
+                    Recovery::Halt => Event::Banned(refusal),
+                    Recovery::Abandon | Recovery::Reaccept => end(refusal),
                 },
             },
         };

@@ -3,6 +3,7 @@ use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Reason;
 
 use super::*;
+use crate::condition::{ConditionKind, LocalCondition};
 use crate::testing::{statistics, training};
 
 const NOW: Timestamp = Timestamp(7);
@@ -16,7 +17,7 @@ fn accepted(assignment: Assignment) -> Event {
 }
 
 fn after(events: impl IntoIterator<Item = Event>) -> (State, Vec<Action>) {
-    events.into_iter().fold((State::Idle, Vec::new()), |(state, _), event| step(state, event, NOW))
+    events.into_iter().fold((State::default(), Vec::new()), |(state, _), event| step(state, event, NOW))
 }
 
 fn at_training() -> Vec<Event> {
@@ -26,11 +27,11 @@ fn at_training() -> Vec<Event> {
 fn update() -> Box<Update> {
     Box::new(Update {
         file: "w".into(),
-        weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
+        weights: eosfed_common::assignment::BlobRef { digest: Digest::of(b"w"), size: 1 },
         samples: 3,
-        metrics: BTreeMap::new(),
+        metrics: Default::default(),
         normalisation: Vec::new(),
-        energy: Energy::default(),
+        energy: Default::default(),
         initial: None,
     })
 }
@@ -40,7 +41,7 @@ fn refusal(reason: Reason) -> Refusal {
 }
 
 #[test]
-fn one_shot_goes_round() {
+fn a_one_shot_training_ends_where_it_began() {
     let (state, actions) = after([accepted(training(JobKind::OneShot))]);
     assert_eq!((state.name(), actions), ("fetching", vec![Action::Fetch]));
     assert_eq!(state.held().unwrap().since, NOW);
@@ -50,34 +51,34 @@ fn one_shot_goes_round() {
     assert_eq!((state.name(), actions), ("submitting", vec![Action::Submit]));
     let (state, actions) = step(state, Event::Acknowledged(NOW), NOW);
     let id = training(JobKind::OneShot).id;
-    let expected = vec![Action::Tell(Ending::Recorded(NOW)), Action::Discard(id), Action::Seek];
-    assert_eq!((state, actions), (State::Idle, expected));
+    let expected = vec![Action::Report(Ending::Recorded(NOW)), Action::Discard(id), Action::PollForWork];
+    assert_eq!((state, actions), (State::default(), expected));
 }
 
 #[test]
 fn statistics_need_no_trainer() {
     let (state, actions) = after([accepted(statistics())]);
-    assert_eq!((state.name(), actions), ("measuring", vec![Action::Measure]));
-    let (state, _) = step(state, Event::Measured(Vec::new()), NOW);
+    assert_eq!((state.name(), actions), ("computing_statistics", vec![Action::ComputeStatistics]));
+    let (state, _) = step(state, Event::StatisticsComputed(Vec::new()), NOW);
     assert!(matches!(state, State::Submitting { outcome: Outcome::Statistics(_), .. }));
 }
 
 #[test]
-fn a_trainer_may_die_twice() {
-    let died = || Event::TrainerDied("signal 9".to_owned());
+fn a_trainer_may_crash_twice() {
+    let crashed = || Event::TrainerCrashed("signal 9".to_owned());
     let mut events = at_training();
-    for deaths in 1..=MAX_DEATHS {
-        events.push(died());
-        assert_eq!(after(events.clone()).1, [Action::Train(deaths)]);
+    for crashes in 1..=MAX_RESTARTS {
+        events.push(crashed());
+        assert_eq!(after(events.clone()).1, [Action::Train(crashes)]);
     }
-    events.push(died());
+    events.push(crashed());
     let (state, _) = after(events);
     let State::Submitting { outcome: Outcome::Failure(why), .. } = state else { panic!("{state:?}") };
-    assert!(why.contains("3 times") && why.contains("signal 9"), "{why}");
+    assert!(why.message.contains("3 times") && why.message.contains("signal 9"), "{why}");
 }
 
 #[test]
-fn a_trainer_left_behind_is_ended_before_the_next_starts() {
+fn a_trainer_that_was_left_is_ended_before_the_next_starts() {
     let process = Process { pid: 9, start_ticks: 8 };
     let mut events = at_training();
     events.push(Event::TrainerStarted(process));
@@ -87,14 +88,14 @@ fn a_trainer_left_behind_is_ended_before_the_next_starts() {
 }
 
 #[test]
-fn unwanted_work_is_dropped_unless_it_is_on_its_way() {
+fn unwanted_work_is_dropped_unless_it_is_being_submitted() {
     let (state, actions) = step(after(at_training()).0, Event::Stopped(refusal(Reason::JobEnded)), NOW);
-    assert_eq!(state, State::Idle);
-    assert_eq!(actions[0], Action::Tell(Ending::Dropped(refusal(Reason::JobEnded))));
+    assert_eq!(state, State::default());
+    assert_eq!(actions[0], Action::Report(Ending::Dropped(refusal(Reason::JobEnded))));
     let submitting = step(after(at_training()).0, Event::Finished(update()), NOW).0;
     let (state, actions) = step(submitting.clone(), Event::Stopped(refusal(Reason::RoundClosed)), NOW);
     assert_eq!((state, actions), (submitting.clone(), vec![]));
-    assert_eq!(step(submitting, Event::Rejected(refusal(Reason::RoundClosed)), NOW).0, State::Idle);
+    assert_eq!(step(submitting, Event::Rejected(refusal(Reason::RoundClosed)), NOW).0, State::default());
 }
 
 #[test]
@@ -108,18 +109,25 @@ fn a_new_lease_replaces_the_old_in_every_phase() {
 
 #[test]
 fn events_out_of_place_change_nothing() {
-    for event in
-        [Event::Fetched, Event::Finished(update()), Event::Acknowledged(NOW), Event::Failed("x".into())]
-    {
-        assert_eq!(step(State::Idle, event, NOW), (State::Idle, vec![]));
+    for event in [
+        Event::Fetched,
+        Event::Finished(update()),
+        Event::Acknowledged(NOW),
+        Event::Failed(refusal(Reason::Internal)),
+    ] {
+        assert_eq!(step(State::default(), event, NOW), (State::default(), vec![]));
     }
 }
 
 #[test]
 fn every_state_survives_the_journal_and_knows_what_to_do() {
     let submitting = step(after(at_training()).0, Event::Finished(update()), NOW).0;
-    let states =
-        [State::Idle, after([accepted(training(JobKind::Rounds))]).0, after(at_training()).0, submitting];
+    let states = [
+        State::default(),
+        after([accepted(training(JobKind::Rounds))]).0,
+        after(at_training()).0,
+        submitting,
+    ];
     for state in states {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
@@ -132,4 +140,61 @@ fn a_ban_ends_the_daemon_and_keeps_the_state() {
     let state = after(at_training()).0;
     let (kept, actions) = step(state.clone(), Event::Banned(refusal(Reason::Unauthenticated)), NOW);
     assert_eq!((kept, actions), (state, vec![Action::Halt(refusal(Reason::Unauthenticated))]));
+}
+
+fn away() -> LocalCondition {
+    LocalCondition::new(ConditionKind::DataMissing, "the data set is away")
+}
+
+#[test]
+fn a_condition_of_this_machine_is_waited_for_and_forgotten_on_progress() {
+    let state = after(at_training()).0;
+    let (state, actions) = step(state, Event::Blocked(away()), NOW);
+    assert_eq!((state.name(), actions), ("training", vec![Action::Wait(1)]));
+    let (state, actions) = step(state, Event::Blocked(away()), Timestamp(9));
+    assert_eq!(actions, [Action::Wait(2)]);
+    assert_eq!(state.wait().unwrap().since, NOW);
+    let (state, actions) = step(state, Event::WaitOver, NOW);
+    assert_eq!(actions, [Action::Train(0)], "it does not count as a crash");
+    let (state, actions) = step(state, Event::Progressed, NOW);
+    assert_eq!((state.wait(), actions), (None, vec![]));
+}
+
+#[test]
+fn a_condition_leaves_no_trainer_to_be_ended() {
+    let state = after(at_training()).0;
+    let state = step(state, Event::TrainerStarted(Process { pid: 9, start_ticks: 8 }), NOW).0;
+    let state = step(state, Event::Blocked(away()), NOW).0;
+    assert_eq!(resume(&state), [Action::Train(0)]);
+}
+
+#[test]
+fn without_an_assignment_a_condition_is_only_remembered() {
+    let (state, actions) = step(State::default(), Event::Blocked(away()), NOW);
+    assert_eq!((state.wait().unwrap().tries, actions), (1, vec![]));
+    assert_eq!(step(state.clone(), Event::WaitOver, NOW), (State::default(), vec![]));
+    let (state, _) = step(state, accepted(training(JobKind::OneShot)), NOW);
+    assert_eq!(state.wait(), None);
+}
+
+#[test]
+fn what_the_policy_no_longer_allows_is_reported_and_weights_are_kept() {
+    let denied = || Event::PolicyDenied(refusal(Reason::Policy));
+    let outcome = |state: State| match step(state, denied(), NOW) {
+        (State::Submitting { outcome, .. }, actions) => (outcome, actions),
+        (state, _) => panic!("{state:?}"),
+    };
+    let failure = (Outcome::Failure(refusal(Reason::Policy)), vec![Action::Submit]);
+    for events in [vec![accepted(training(JobKind::OneShot))], at_training(), vec![accepted(statistics())]] {
+        assert_eq!(outcome(after(events).0), failure);
+    }
+    let computed = step(after([accepted(statistics())]).0, Event::StatisticsComputed(Vec::new()), NOW).0;
+    assert_eq!(outcome(computed), failure);
+    let finished = step(after(at_training()).0, Event::Finished(update()), NOW).0;
+    let withheld = Outcome::Withheld(refusal(Reason::Policy));
+    assert_eq!(outcome(finished.clone()), (withheld.clone(), vec![Action::Submit]));
+    let state = step(finished, denied(), NOW).0;
+    assert_eq!(step(state.clone(), denied(), NOW), (state.clone(), vec![]), "it is being reported");
+    let (_, actions) = step(state, Event::Acknowledged(NOW), NOW);
+    assert_eq!(actions[0], Action::Report(Ending::FailureReported));
 }

@@ -1,9 +1,11 @@
 //! The site policy: what the institution lets its daemon do. Pure: [`decide`] sees a policy, an
 //! assignment and the time, and lists every objection at once. What is not allowed is refused.
 
+mod changes;
 mod earlier;
 mod explain;
 mod hours;
+mod watch;
 
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
@@ -12,18 +14,20 @@ use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
+pub use changes::changes;
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
+pub use watch::{Observation, PolicyWatch, Reading, Standing};
 
 pub(crate) use earlier::advice;
 
 /// The commented file that `join` writes; it allows nothing.
-pub const SAMPLE: &str = include_str!("../samples/policy.toml");
+pub const SAMPLE: &str = include_str!("../../samples/policy.toml");
 
 /// What may leave the institution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Leaving {
+pub enum Egress {
     /// Weights of a specialist trained here to the end.
     FrozenWeights,
     /// Weights after a round of joint training.
@@ -34,7 +38,7 @@ pub enum Leaving {
     Statistics,
 }
 
-impl Leaving {
+impl Egress {
     /// Its word in policies.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -81,7 +85,7 @@ pub struct Policy {
     pub allow: Allow,
     /// What may leave.
     #[serde(default)]
-    pub may_leave: Vec<Leaving>,
+    pub may_leave: Vec<Egress>,
     /// Fewest institutions in an aggregate.
     #[serde(default = "default_min_institutions")]
     pub min_institutions: u32,
@@ -117,7 +121,7 @@ pub enum Decision {
 impl Policy {
     /// Whether something may leave.
     #[must_use]
-    pub fn lets_out(&self, what: Leaving) -> bool {
+    pub fn allows(&self, what: Egress) -> bool {
         self.may_leave.contains(&what)
     }
 }
@@ -158,13 +162,13 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     match &assignment.work {
         Work::Statistics => {
             combined(policy, assignment, &mut list);
-            list.leaves(policy, Leaving::Statistics);
+            list.leaves(policy, Egress::Statistics);
         }
         Work::Training(work) => {
             combined(policy, assignment, &mut list);
             training(policy, assignment.kind, work, &mut list);
         }
-        Work::Evaluation(_) => list.leaves(policy, Leaving::Metrics),
+        Work::Evaluation(_) => list.leaves(policy, Egress::Metrics),
     }
     list.0
 }
@@ -174,7 +178,7 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
 pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
     let mut list = Listing::default();
     list.kind(policy, JobKind::Evaluation);
-    list.leaves(policy, Leaving::Metrics);
+    list.leaves(policy, Egress::Metrics);
     list.0
 }
 
@@ -192,11 +196,11 @@ fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
 }
 
 fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
-    let leaving = match kind {
-        JobKind::OneShot => Leaving::FrozenWeights,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => Leaving::Updates,
+    let egress = match kind {
+        JobKind::OneShot => Egress::FrozenWeights,
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => Egress::Updates,
     };
-    list.leaves(policy, leaving);
+    list.leaves(policy, egress);
     if let Some(strategy) = work.strategy {
         let allowed = policy.allow.strategies.contains(&strategy);
         list.unless(allowed, format!("`allow.strategies` lacks `{strategy}`"));
@@ -219,8 +223,8 @@ impl Listing {
         self.unless(policy.allow.job_kinds.contains(&kind), format!("`allow.job_kinds` lacks `{kind}`"));
     }
 
-    fn leaves(&mut self, policy: &Policy, what: Leaving) {
-        self.unless(policy.lets_out(what), format!("`may_leave` lacks `{}`", what.name()));
+    fn leaves(&mut self, policy: &Policy, what: Egress) {
+        self.unless(policy.allows(what), format!("`may_leave` lacks `{}`", what.name()));
     }
 }
 

@@ -1,0 +1,47 @@
+//! What several commands need.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use eosfed_client::settings::{Settings, find_program};
+use eosfed_client::site::Site;
+
+/// How results look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A runtime for the commands that speak to the coordinator.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// The settings of a state folder, with the data set replaced if one is given.
+pub(super) fn settings(site: &Site, dataset: Option<&Path>) -> anyhow::Result<Settings> {
+    let mut settings = Settings::load(&site.settings())?;
+    if let Some(dataset) = dataset {
+        settings.dataset = dataset.to_owned();
+    }
+    let dataset = &settings.dataset;
+    // The training program may run elsewhere: a relative path would mean something else there.
+    settings.dataset = std::path::absolute(dataset).with_context(|| dataset.display().to_string())?;
+    Ok(settings)
+}
+
+/// A state folder by its absolute path.
+pub(super) fn site(state: &Path) -> anyhow::Result<Site> {
+    Ok(Site::at(&std::path::absolute(state).with_context(|| state.display().to_string())?))
+}
+
+/// The training program as the settings name it.
+pub(super) fn trainer_program(settings: &Settings) -> Result<PathBuf, String> {
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent);
+    let path = std::env::var("PATH").unwrap_or_default();
+    find_program(&settings.trainer.program, beside, &path)
+}

@@ -1,0 +1,97 @@
+//! What the daemon asks of a coordinator. One call is one try: when to try again is the caller's
+//! decision. [`GrpcCoordinator`] is the real one.
+
+mod grpc;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::assignment::{
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
+};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::refusal::Refusal;
+use eosfed_transport::channel::ChannelError;
+use eosfed_transport::wire::Heartbeat;
+
+use crate::site::Credentials;
+
+pub use grpc::GrpcCoordinator;
+
+/// The assignments that the coordinator has for this client.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offers {
+    /// Changes whenever the assignments do.
+    pub revision: u64,
+    /// The assignments.
+    pub assignments: Vec<Assignment>,
+    /// Assignments that ask for what this version does not know, each with what to answer.
+    pub unknown: Vec<(AssignmentId, Refusal)>,
+}
+
+/// A certificate fresh from the authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate.
+    pub certificate_pem: String,
+    /// The authority's.
+    pub ca_pem: String,
+}
+
+/// Decides before each chunk of an upload whether it may be sent; a sentence says why not.
+pub type UploadGuard = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// What the daemon asks of a coordinator. Each call is tried once.
+pub trait Coordinator: Clone + Send + Sync + 'static {
+    /// Exchanges versions and gives the institution's name as the coordinator sees it.
+    fn hello(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
+    /// Waits up to `wait` for assignments other than those of revision `seen`.
+    fn poll(&self, seen: u64, wait: Duration) -> impl Future<Output = Result<Offers, Refusal>> + Send;
+    /// Takes an assignment, or takes it again.
+    fn accept(&self, id: &AssignmentId) -> impl Future<Output = Result<Lease, Refusal>> + Send;
+    /// Declines an assignment.
+    fn decline(&self, id: &AssignmentId, why: Refusal) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Reports progress and renews the lease.
+    fn heartbeat(&self, heartbeat: Heartbeat) -> impl Future<Output = Result<Directive, Refusal>> + Send;
+    /// Downloads a blob into a file, from where an earlier try ended.
+    fn download(&self, blob: BlobRef, path: &Path) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Sends a file, from where an earlier try ended. Asks the guard before each chunk; once it forbids
+    /// one, the call is cut off and fails with `UNAVAILABLE`.
+    fn upload(
+        &self,
+        path: &Path,
+        blob: BlobRef,
+        guard: UploadGuard,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Submits an update; gives when it was first recorded.
+    fn submit_update(
+        &self,
+        update: UpdateSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Submits statistics; gives when they were first recorded.
+    fn submit_statistics(
+        &self,
+        statistics: StatisticsSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Submits scores; gives when they were first recorded.
+    fn submit_evaluation(
+        &self,
+        scores: EvaluationSubmission,
+    ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
+    /// Reports that an assignment failed here for good.
+    fn report_failure(
+        &self,
+        id: &AssignmentId,
+        token: &LeaseToken,
+        why: &Refusal,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Asks for a fresh certificate.
+    fn renew(&self, request_pem: String) -> impl Future<Output = Result<Issued, Refusal>> + Send;
+    /// Uses other credentials for later calls; calls under way go on.
+    ///
+    /// # Errors
+    /// If they cannot be used; the old ones then stay.
+    fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError>;
+}

@@ -1,0 +1,54 @@
+//! Space on the disk: a trainer that runs out of it has failed through no fault of the work, and must
+//! not be tried until its tries are used up.
+
+use std::path::Path;
+
+use eosfed_common::trainee::Trainee;
+use nix::sys::statvfs::statvfs;
+
+use crate::condition::{ConditionKind, LocalCondition};
+
+/// Weights, and a checkpoint of weights with two moments each.
+const COPIES: u64 = 4;
+
+/// The free space on disks.
+pub trait DiskSpace: Send + Sync + 'static {
+    /// Bytes that may still be written in a folder; [`u64::MAX`] if that is unknown.
+    fn free(&self, folder: &Path) -> u64;
+}
+
+/// The disks of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDisk;
+
+impl DiskSpace for SystemDisk {
+    fn free(&self, folder: &Path) -> u64 {
+        statvfs(folder)
+            .map_or(u64::MAX, |found| found.blocks_available().saturating_mul(found.fragment_size()))
+    }
+}
+
+/// Bytes that a training writes beside what is there.
+pub(super) fn of_training(trainee: &Trainee) -> u64 {
+    COPIES * trainee.signature().max_file_bytes()
+}
+
+/// That `needed` bytes can be written in a folder for `what`.
+pub(super) fn check(
+    disk: &dyn DiskSpace,
+    folder: &Path,
+    what: &str,
+    needed: u64,
+) -> Result<(), LocalCondition> {
+    let free = disk.free(folder);
+    if free >= needed {
+        return Ok(());
+    }
+    let message = format!(
+        "this disk is full: {}: {what} needs {} MB here, and {} MB are free; make space",
+        folder.display(),
+        needed.div_ceil(1_000_000),
+        free / 1_000_000
+    );
+    Err(LocalCondition::new(ConditionKind::DiskFull, message))
+}

@@ -1,0 +1,171 @@
+//! What a daemon is made of: everything outside of it, as traits and values.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::clock::Clock;
+use eosfed_common::model::Backbone;
+use eosfed_common::refusal::Refusal;
+use eosfed_common::task::DeviceChoice;
+use eosfed_transport::keys::KeyError;
+use eosfed_transport::meter::Meter;
+use rand_chacha::ChaCha12Rng;
+
+use super::disk_space::DiskSpace;
+use crate::coordinator::{Coordinator, GrpcCoordinator};
+use crate::egress::PolicySource;
+use crate::imagery::{FileImagery, Imagery};
+use crate::journal::Journal;
+use crate::offload::Blocking;
+use crate::retry::Backoff;
+use crate::site::{Credentials, Site, SiteError};
+use crate::trainer::{Trainer, TrainerCommand};
+
+/// The kinds of things outside of a daemon.
+pub trait Environment: Send + Sync + 'static {
+    /// The connection to the coordinator.
+    type Coordinator: Coordinator;
+    /// The training program.
+    type Trainer: Trainer;
+    /// The private imagery.
+    type Imagery: Imagery;
+    /// Where the state is kept.
+    type Journal: Journal;
+}
+
+/// The real environment: gRPC, a child process, files.
+#[derive(Debug)]
+pub struct Programs;
+
+impl Environment for Programs {
+    type Coordinator = GrpcCoordinator;
+    type Trainer = TrainerCommand;
+    type Imagery = FileImagery;
+    type Journal = Site;
+}
+
+/// What a daemon is made of.
+pub struct Parts<E: Environment> {
+    /// The coordinator.
+    pub coordinator: E::Coordinator,
+    /// The training program.
+    pub trainer: E::Trainer,
+    /// The private imagery.
+    pub imagery: E::Imagery,
+    /// Where the state is kept.
+    pub journal: E::Journal,
+    /// The site policy.
+    pub policy: Arc<dyn PolicySource>,
+    /// The free space on the disk of the state folder.
+    pub disk: Arc<dyn DiskSpace>,
+    /// The state folder.
+    pub site: Site,
+    /// Who the daemon is.
+    pub credentials: Credentials,
+    /// What it has sent, as its coordinator counts.
+    pub meter: Meter,
+    /// What every task is given.
+    pub task: TaskSettings,
+    /// How long things take.
+    pub intervals: Intervals,
+    /// Where blocking work runs.
+    pub blocking: Blocking,
+    /// Its clock, for what is stored, compared with deadlines and shown. It waits on tokio's time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws keys and waiting times; must be cryptographically secure.
+    pub rng: ChaCha12Rng,
+    /// Whether to end after one assignment.
+    pub once: bool,
+}
+
+/// What every task is given.
+#[derive(Debug, Clone)]
+pub struct TaskSettings {
+    /// `dataset.toml`, or the folder it lies in.
+    pub dataset: PathBuf,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Threads for computing; absent: all processors.
+    pub threads: Option<u32>,
+    /// Files of timm's, by backbone, that one-shot specialists start from.
+    pub pretrained: BTreeMap<Backbone, PathBuf>,
+}
+
+/// How long things take.
+#[derive(Debug, Clone, Copy)]
+pub struct Intervals {
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// How long the coordinator may hold back an answer to a poll.
+    pub poll: Duration,
+    /// The same while an assignment waits for a person or an hour.
+    pub waiting_poll: Duration,
+    /// Between tries.
+    pub backoff: Backoff,
+    /// How long a change of the policy must stand until it counts.
+    pub policy_settle: Duration,
+    /// How long a condition of this machine is waited for until the coordinator is told.
+    pub condition_timeout: Duration,
+}
+
+impl Intervals {
+    /// Those for real use, with heartbeats as the settings say.
+    #[must_use]
+    pub const fn with_heartbeat(heartbeat: Duration) -> Self {
+        Self {
+            heartbeat,
+            poll: Duration::from_secs(25),
+            waiting_poll: Duration::from_secs(5),
+            backoff: Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) },
+            policy_settle: Duration::from_secs(5),
+            condition_timeout: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// Why the daemon ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The state folder.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The coordinator does not accept this client.
+    #[error("the coordinator refuses this client: {0}; ask its operator")]
+    Refused(Refusal),
+    /// A new key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file of an assignment cannot be written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+impl DaemonError {
+    /// An error about a file.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// Whether more space on the disk would have been enough.
+    pub(super) fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Site(SiteError::Io { source, .. }) | Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Site(
+                SiteError::Invalid { .. } | SiteError::Locked { .. } | SiteError::NotJoined { .. },
+            )
+            | Self::Refused(_)
+            | Self::Key(_) => false,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Polling for work: the greeting, the poll, the site policy's decision, accepting or declining.
+
+use std::time::Duration;
+
+use eosfed_common::assignment::{Assignment, Work};
+use eosfed_common::ids::{AssignmentId, IdempotencyKey};
+use eosfed_common::refusal::Refusal;
+use tokio::time::Instant;
+
+use super::environment::{DaemonError, Environment};
+use super::run::{Daemon, Flow};
+use super::step::Event;
+use crate::condition::{ConditionKind, LocalCondition};
+use crate::coordinator::{Coordinator as _, Offers};
+use crate::egress::unreadable;
+use crate::imagery::Imagery as _;
+use crate::policy::{Decision, Standing, decide};
+use crate::retry::{Recovery, recovery};
+use crate::trainer::Trainer as _;
+
+/// Least time between two polls, whatever the coordinator answers.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What has become of one offer.
+enum Considered {
+    /// It ends the polling.
+    Take(Event),
+    /// It was declined, or it waits.
+    Pass,
+}
+
+/// Why work that the policy allows cannot be accepted.
+enum Obstacle {
+    /// This will change.
+    Condition(LocalCondition),
+    /// This will not.
+    Refusal(Refusal),
+}
+
+impl<E: Environment> Daemon<E> {
+    /// Polls until there is work, the coordinator bans this client, or the daemon is cancelled.
+    pub(super) async fn poll_for_work(&mut self) -> Result<Flow, DaemonError> {
+        if self.parts.once && self.ended_assignments > 0 {
+            return Ok(Flow::Exit);
+        }
+        let cancel = self.cancel.clone();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ok(Flow::Exit),
+            flow = self.poll() => flow,
+        }
+    }
+
+    async fn poll(&mut self) -> Result<Flow, DaemonError> {
+        let mut seen = 0;
+        let mut failures = 0;
+        let mut greeted = false;
+        loop {
+            self.renew_when_due().await?;
+            match self.ask(seen, &mut greeted).await {
+                Ok(offers) => {
+                    seen = offers.revision;
+                    failures = 0;
+                    if let Some(event) = self.consider(offers).await? {
+                        return Ok(Flow::Event(event));
+                    }
+                    tokio::time::sleep(MIN_POLL_INTERVAL).await;
+                }
+                Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
+                    return Ok(Flow::Event(Event::Banned(refusal)));
+                }
+                Err(refusal) => {
+                    failures += 1;
+                    greeted = false;
+                    if failures == 1 {
+                        tracing::warn!(%refusal, "the coordinator does not answer; trying until it does");
+                    }
+                    if !self.pause(failures).await {
+                        return Ok(Flow::Exit);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, seen: u64, greeted: &mut bool) -> Result<Offers, Refusal> {
+        let coordinator = &self.parts.coordinator;
+        if !*greeted {
+            let institution = coordinator.hello().await?;
+            tracing::info!(%institution, "connected; waiting for work");
+            *greeted = true;
+        }
+        let intervals = &self.parts.intervals;
+        let mut wait = if self.offers.waiting.is_empty() { intervals.poll } else { intervals.waiting_poll };
+        if let Some(next) = self.offers.next_look {
+            wait = wait.min(next.saturating_duration_since(Instant::now()));
+        }
+        coordinator.poll(seen, wait).await
+    }
+
+    /// Takes the first assignment that can be taken: first those that this client holds already, then
+    /// those that end soonest.
+    async fn consider(&mut self, offers: Offers) -> Result<Option<Event>, DaemonError> {
+        let mut assignments = offers.assignments;
+        assignments.sort_by_key(|offer| (!offer.accepted, offer.deadline));
+        self.forget_other_offers(&assignments, &offers.unknown)?;
+        for (id, why) in offers.unknown {
+            if !self.offers.declined.contains(&id)
+                && let Considered::Take(event) = self.decline(&id, why).await
+            {
+                return Ok(Some(event));
+            }
+        }
+        for assignment in assignments {
+            if let Considered::Take(event) = self.consider_one(assignment).await? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets what is no longer offered. What is offered again later, because an operator has asked for
+    /// it, is then considered again.
+    fn forget_other_offers(
+        &mut self,
+        assignments: &[Assignment],
+        unknown: &[(AssignmentId, Refusal)],
+    ) -> Result<(), DaemonError> {
+        let offered = |id: &AssignmentId| {
+            assignments
+                .iter()
+                .map(|offer| &offer.id)
+                .chain(unknown.iter().map(|(id, _)| id))
+                .any(|one| one == id)
+        };
+        self.offers.declined.retain(|id| offered(id));
+        self.offers.waiting.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
+        self.offers.blocked.retain(|id, _| offered(id));
+        self.end_wait_if_unblocked()
+    }
+
+    async fn consider_one(&mut self, assignment: Assignment) -> Result<Considered, DaemonError> {
+        if self.offers.declined.contains(&assignment.id) || self.is_waiting_for_condition(&assignment) {
+            return Ok(Considered::Pass);
+        }
+        let policy = match self.gate.standing(None) {
+            Standing::Settled(policy) => policy,
+            Standing::Unsettled => {
+                return self.postpone(&assignment, "the site policy has just been changed");
+            }
+            Standing::Unreadable(why) => {
+                let condition = LocalCondition::new(ConditionKind::PolicyUnclear, unreadable(&why));
+                return self.block(&assignment, condition).await;
+            }
+        };
+        let approved = self.parts.site.is_approved(&assignment.id.job);
+        match decide(&policy, &assignment, approved, self.parts.clock.now()) {
+            Decision::Refuse(refusal) => Ok(self.decline(&assignment.id, refusal).await),
+            Decision::Wait(why) => self.postpone(&assignment, &why),
+            Decision::Accept => match self.obstacle_to(&assignment).await {
+                None => self.accept(assignment).await,
+                Some(Obstacle::Condition(condition)) => self.block(&assignment, condition).await,
+                Some(Obstacle::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
+            },
+        }
+    }
+
+    /// What keeps this machine from doing the work.
+    async fn obstacle_to(&self, assignment: &Assignment) -> Option<Obstacle> {
+        if assignment.work != Work::Statistics
+            && let Err(condition) = self.parts.trainer.ready()
+        {
+            return Some(Obstacle::Condition(condition));
+        }
+        let imagery = &self.parts.imagery;
+        if let Some(condition) = imagery.missing().await {
+            return Some(Obstacle::Condition(condition));
+        }
+        let refusal = imagery.check(assignment).await.err()?;
+        // The disk may have gone while it was read.
+        Some(imagery.missing().await.map_or(Obstacle::Refusal(refusal), Obstacle::Condition))
+    }
+
+    /// Lets an offer wait for a person or an hour.
+    fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<Considered, DaemonError> {
+        if self.offers.waiting.insert(assignment.id.job.clone()) {
+            tracing::info!(assignment = %assignment.id, "not yet: {why}");
+        }
+        Ok(Considered::Pass)
+    }
+
+    /// Lets an offer wait for a condition of this machine, with longer and longer intervals between two
+    /// looks; declines it once that has lasted for too long.
+    async fn block(
+        &mut self,
+        assignment: &Assignment,
+        condition: LocalCondition,
+    ) -> Result<Considered, DaemonError> {
+        let now = self.parts.clock.now();
+        let since = *self.offers.blocked.entry(assignment.id.clone()).or_insert(now);
+        if let Some(refusal) = self.given_up(&condition, since, assignment.deadline) {
+            let considered = self.decline(&assignment.id, refusal).await;
+            if self.offers.declined.contains(&assignment.id) {
+                self.offers.blocked.remove(&assignment.id);
+                self.end_wait_if_unblocked()?;
+            }
+            return Ok(considered);
+        }
+        drop(self.apply(Event::Blocked(condition.clone()))?);
+        let tries = self.state.wait().map_or(1, |wait| wait.tries);
+        let delay = self.delay(tries);
+        self.offers.next_look = Some(Instant::now() + delay);
+        tracing::warn!(
+            assignment = %assignment.id,
+            %since,
+            "not accepted yet, next try in {:.1} s: {condition}",
+            delay.as_secs_f64()
+        );
+        Ok(Considered::Pass)
+    }
+
+    /// Whether an offer waits for a condition that is not to be looked at yet.
+    fn is_waiting_for_condition(&self, assignment: &Assignment) -> bool {
+        self.offers.blocked.contains_key(&assignment.id)
+            && self.offers.next_look.is_some_and(|next| Instant::now() < next)
+    }
+
+    /// Ends the wait once no offer is kept back by a condition.
+    fn end_wait_if_unblocked(&mut self) -> Result<(), DaemonError> {
+        if self.offers.blocked.is_empty() {
+            self.offers.next_look = None;
+            if self.state.wait().is_some() {
+                drop(self.apply(Event::WaitOver)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> Considered {
+        tracing::warn!(assignment = %id, refusal = %why, "declining");
+        match self.parts.coordinator.decline(id, why).await {
+            Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
+                Considered::Take(Event::Banned(refusal))
+            }
+            // It is declined with the next poll.
+            Err(refusal) if recovery(refusal.reason) == Recovery::Retry => Considered::Pass,
+            Ok(()) | Err(_) => {
+                self.offers.declined.insert(id.clone());
+                Considered::Pass
+            }
+        }
+    }
+
+    async fn accept(&mut self, assignment: Assignment) -> Result<Considered, DaemonError> {
+        match self.parts.coordinator.accept(&assignment.id).await {
+            Ok(lease) => {
+                tracing::info!(assignment = %assignment.id, "accepted {}", describe(&assignment));
+                self.progress.clear();
+                self.offers.waiting.remove(&assignment.id.job);
+                self.offers.blocked.clear();
+                self.offers.next_look = None;
+                let key = IdempotencyKey::random(&mut self.parts.rng);
+                Ok(Considered::Take(Event::Accepted(Box::new(assignment), lease, key)))
+            }
+            Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
+                Ok(Considered::Take(Event::Banned(refusal)))
+            }
+            Err(refusal) => {
+                tracing::info!(assignment = %assignment.id, %refusal, "the coordinator grants no lease");
+                Ok(Considered::Pass)
+            }
+        }
+    }
+}
+
+/// An assignment in a few words.
+fn describe(assignment: &Assignment) -> String {
+    let trainee = &assignment.trainee;
+    let kind = match assignment.work {
+        Work::Statistics => "statistics",
+        Work::Training(_) => "training",
+        Work::Evaluation(_) => "evaluation",
+    };
+    format!("{kind} for `{}`: {}, {}", assignment.job_name, trainee.task(), trainee.bands().join(" "))
+}

@@ -1,0 +1,113 @@
+//! How far the work is, and which points of the training curve have not been reported yet.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use eosfed_common::assignment::{CurvePoint, MAX_METRICS, MAX_POINTS, Progress};
+use eosfed_common::finite::Finite;
+
+/// Most points that are kept for a coordinator that cannot be reached; older ones are dropped.
+const MAX_UNSENT: usize = 10_000;
+
+#[derive(Debug, Default)]
+struct Unsent {
+    step: u64,
+    steps: u64,
+    points: VecDeque<CurvePoint>,
+}
+
+/// Clones share it. Points are reported at least once: again when an answer was lost; a point's step
+/// tells that it is the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ProgressTracker(Arc<Mutex<Unsent>>);
+
+impl ProgressTracker {
+    fn lock(&self) -> MutexGuard<'_, Unsent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets how many steps there are.
+    pub(super) fn begin(&self, step: u64, steps: u64) {
+        let mut unsent = self.lock();
+        unsent.step = step;
+        unsent.steps = steps;
+    }
+
+    /// Sets how many steps are done.
+    pub(super) fn advance(&self, step: u64) {
+        self.lock().step = step;
+    }
+
+    /// Adds a point. The wire carries finite values only, so others are dropped.
+    pub(super) fn add(&self, step: u64, loss: f64, metrics: BTreeMap<String, f64>) {
+        let Some(loss) = Finite::new(loss) else { return };
+        let finite = metrics.into_iter().filter_map(|(name, value)| Some((name, Finite::new(value)?)));
+        let metrics = finite.take(MAX_METRICS).collect();
+        let mut unsent = self.lock();
+        if unsent.points.len() == MAX_UNSENT {
+            unsent.points.pop_front();
+        }
+        unsent.points.push_back(CurvePoint { step, loss, metrics });
+    }
+
+    /// Forgets an earlier assignment's progress.
+    pub(super) fn clear(&self) {
+        *self.lock() = Unsent::default();
+    }
+
+    /// Drops the points that may not be reported.
+    pub(super) fn discard_points(&self) {
+        self.lock().points.clear();
+    }
+
+    pub(super) fn has_points(&self) -> bool {
+        !self.lock().points.is_empty()
+    }
+
+    /// One report, with or without points, which stay until [`Self::sent`].
+    pub(super) fn report(&self, with_points: bool) -> Progress {
+        let unsent = self.lock();
+        let most = if with_points { MAX_POINTS } else { 0 };
+        let points = unsent.points.iter().take(most).cloned().collect();
+        Progress { step: unsent.step, steps: unsent.steps, points }
+    }
+
+    /// Removes the points of a report that has arrived.
+    pub(super) fn sent(&self, points: usize) {
+        let mut unsent = self.lock();
+        let sent = points.min(unsent.points.len());
+        unsent.points.drain(..sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics() -> BTreeMap<String, f64> {
+        [("nan".to_owned(), f64::NAN), ("iou".to_owned(), 0.5)].into()
+    }
+
+    #[test]
+    fn points_stay_until_their_report_has_arrived() {
+        let tracker = ProgressTracker::default();
+        tracker.begin(0, 9);
+        tracker.add(1, f64::NAN, metrics());
+        tracker.add(2, 0.5, metrics());
+        assert_eq!(tracker.report(false).points, []);
+        let report = tracker.report(true);
+        assert_eq!((report.points.len(), report.points[0].metrics.len()), (1, 1));
+        assert_eq!(tracker.report(true), report, "the answer may have been lost");
+        tracker.sent(1);
+        assert!(!tracker.has_points());
+    }
+
+    #[test]
+    fn a_coordinator_out_of_reach_costs_bounded_memory() {
+        let tracker = ProgressTracker::default();
+        for step in 0..MAX_UNSENT as u64 + 5 {
+            tracker.add(step, 0.5, metrics());
+        }
+        assert_eq!(tracker.report(true).points[0].step, 5);
+    }
+}

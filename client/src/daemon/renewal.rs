@@ -1,0 +1,35 @@
+//! A new certificate before the old one ends.
+
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+
+use super::environment::{DaemonError, Environment};
+use super::run::Daemon;
+use crate::coordinator::Coordinator as _;
+
+impl<E: Environment> Daemon<E> {
+    /// Asks for a new certificate when less than a third of the old one's lifetime is left. A failure
+    /// is logged only: it is tried again on the next occasion.
+    pub(super) async fn renew_when_due(&mut self) -> Result<(), DaemonError> {
+        if !self.parts.credentials.due_for_renewal(self.parts.clock.now()) {
+            return Ok(());
+        }
+        let KeyAndRequest { key_pem, request_pem } =
+            KeyAndRequest::generate(self.parts.credentials.institution.as_str())?;
+        let issued = match self.parts.coordinator.renew(request_pem).await {
+            Ok(issued) => issued,
+            Err(refusal) => {
+                let until = self.parts.credentials.not_after;
+                tracing::warn!(%refusal, %until, "the certificate cannot be renewed now");
+                return Ok(());
+            }
+        };
+        let pair = KeyAndCertificate { key_pem, certificate_pem: issued.certificate_pem };
+        self.parts.site.replace_identity(&pair, &issued.ca_pem)?;
+        self.parts.credentials = self.parts.site.credentials()?;
+        if let Err(error) = self.parts.coordinator.replace(&self.parts.credentials) {
+            tracing::warn!(%error, "the new certificate cannot be used before a restart");
+        }
+        tracing::info!(until = %self.parts.credentials.not_after, "the certificate has been renewed");
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! The loop: perform an action, take the step that follows, perform what that asks for.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::task::TrainTask;
+use eosfed_common::traffic::ByteCounts;
+use tokio_util::sync::CancellationToken;
+
+use super::environment::{DaemonError, Environment, Parts};
+use super::heartbeat::{HeartbeatTask, Reporter};
+use super::progress::ProgressTracker;
+use super::step::{Action, Ending, Event, resume, step};
+use crate::egress::{EgressGate, Stage, WorkInHand};
+use crate::journal::Journal as _;
+use crate::state::{HeldAssignment, Outcome, State};
+use crate::trainer::Trainer as _;
+
+/// The daemon.
+pub struct Daemon<E: Environment> {
+    pub(super) parts: Parts<E>,
+    pub(super) cancel: CancellationToken,
+    pub(super) gate: EgressGate,
+    pub(super) state: State,
+    pub(super) progress: ProgressTracker,
+    pub(super) offers: OfferMemory,
+    sent_before: ByteCounts,
+    pub(super) ended_assignments: u32,
+}
+
+/// What is remembered of offers between polls.
+#[derive(Debug, Default)]
+pub(super) struct OfferMemory {
+    /// Assignments that were declined.
+    pub(super) declined: BTreeSet<AssignmentId>,
+    /// Jobs that wait for a person or an hour.
+    pub(super) waiting: BTreeSet<JobId>,
+    /// Assignments that a condition of this machine keeps from being accepted, and since when.
+    pub(super) blocked: BTreeMap<AssignmentId, Timestamp>,
+    /// When the condition is looked at again.
+    pub(super) next_look: Option<tokio::time::Instant>,
+}
+
+/// How an action has ended.
+pub(super) enum Flow {
+    /// Nothing follows from it.
+    Continue,
+    /// This has happened.
+    Event(Event),
+    /// The daemon is to end.
+    Exit,
+}
+
+impl<E: Environment> Daemon<E> {
+    /// A daemon that goes on where the journal stands. It ends when `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// If the journal holds something else.
+    pub fn new(parts: Parts<E>, cancel: CancellationToken) -> Result<Self, DaemonError> {
+        let state = parts.journal.load()?;
+        let sent_before = parts.site.sent()?;
+        let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle);
+        let progress = ProgressTracker::default();
+        let offers = OfferMemory::default();
+        Ok(Self { parts, cancel, gate, state, progress, offers, sent_before, ended_assignments: 0 })
+    }
+
+    /// Works until it is cancelled; with `once`, until one assignment has ended.
+    ///
+    /// # Errors
+    /// If the state folder cannot be used, or the coordinator does not accept this client.
+    pub async fn run(mut self) -> Result<(), DaemonError> {
+        if let Some(held) = self.state.held() {
+            tracing::info!(assignment = %held.assignment.id, phase = self.state.name(), "going on where the journal stands");
+        }
+        self.sweep()?;
+        let mut actions = VecDeque::from(resume(&self.state));
+        let mut result = Ok(());
+        let mut tries = 0;
+        while let Some(action) = actions.pop_front() {
+            match self.act(action).await {
+                Ok(Some(more)) => {
+                    tries = if more.is_empty() { tries } else { 0 };
+                    actions.extend(more);
+                }
+                Ok(None) => break,
+                // The state is still what the journal says: go on from it as after a restart.
+                Err(error) if error.is_full_disk() => {
+                    tries += 1;
+                    if !self.wait_for_disk(&error, tries).await {
+                        break;
+                    }
+                    actions = resume(&self.state).into();
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        self.record_sent_if_space()?;
+        result
+    }
+
+    /// Performs an action and takes the step that follows; gives what is to be done then, or nothing
+    /// when the daemon is to end. What has happened is not forgotten when the journal's disk is full.
+    async fn act(&mut self, action: Action) -> Result<Option<Vec<Action>>, DaemonError> {
+        let event = match self.perform(action).await? {
+            Flow::Continue => return Ok(Some(Vec::new())),
+            Flow::Exit => return Ok(None),
+            Flow::Event(event) => event,
+        };
+        let mut tries = 0;
+        loop {
+            match self.apply(event.clone()) {
+                Err(error) if error.is_full_disk() => {
+                    tries += 1;
+                    if !self.wait_for_disk(&error, tries).await {
+                        return Ok(None);
+                    }
+                }
+                done => return done.map(Some),
+            }
+        }
+    }
+
+    /// Takes the step that an event asks for, journal first. Nothing has happened if that fails.
+    pub(super) fn apply(&mut self, event: Event) -> Result<Vec<Action>, DaemonError> {
+        let now = self.parts.clock.now();
+        let (state, actions) = step(self.state.clone(), event, now);
+        self.parts.journal.store(&state)?;
+        self.state = state;
+        self.record_sent_if_space()?;
+        Ok(actions)
+    }
+
+    async fn perform(&mut self, action: Action) -> Result<Flow, DaemonError> {
+        match action {
+            Action::PollForWork => Box::pin(self.poll_for_work()).await,
+            Action::Fetch => Box::pin(self.fetch()).await,
+            Action::Reap(process) => {
+                self.parts.trainer.reap(process).await;
+                Ok(Flow::Continue)
+            }
+            Action::Train(crash_count) => Box::pin(self.train(crash_count)).await,
+            Action::ComputeStatistics => Box::pin(self.compute_statistics()).await,
+            Action::Submit => Box::pin(self.submit()).await,
+            Action::Wait(tries) => Box::pin(self.wait_for_condition(tries)).await,
+            Action::Discard(_) => self.sweep().map(|()| Flow::Continue),
+            Action::Report(ending) => {
+                report(&ending);
+                self.ended_assignments += 1;
+                Ok(Flow::Continue)
+            }
+            Action::Halt(refusal) => Err(DaemonError::Refused(refusal)),
+        }
+    }
+
+    /// Removes the folders of assignments that are not in hand.
+    fn sweep(&self) -> Result<(), DaemonError> {
+        let keep = self.state.held().map(|held| self.parts.site.folder(&held.assignment.id));
+        let Ok(entries) = std::fs::read_dir(self.parts.site.work()) else { return Ok(()) };
+        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+            if Some(&path) != keep.as_ref() {
+                std::fs::remove_dir_all(&path).map_err(DaemonError::io(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what has been sent. A full disk is no reason to forget what has happened besides: it is
+    /// recorded the next time.
+    pub(super) fn record_sent_if_space(&self) -> Result<(), DaemonError> {
+        let sent = self.sent_before.plus(self.parts.meter.sent());
+        match self.parts.site.record_sent(&sent).map_err(DaemonError::from) {
+            Err(error) if error.is_full_disk() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The assignment in hand; only activities of states that hold one ask.
+    pub(super) fn held(&self) -> HeldAssignment {
+        self.state.held().cloned().expect("actions on an assignment come from states that hold one")
+    }
+
+    /// The folder of the assignment in hand, made if need be.
+    pub(super) fn folder(&self, held: &HeldAssignment) -> Result<PathBuf, DaemonError> {
+        let folder = self.parts.site.folder(&held.assignment.id);
+        std::fs::create_dir_all(&folder).map_err(DaemonError::io(&folder))?;
+        Ok(folder)
+    }
+
+    /// Where the finished weights of an assignment are.
+    pub(super) fn finished_weights(&self, held: &HeldAssignment) -> PathBuf {
+        self.parts.site.folder(&held.assignment.id).join(TrainTask::WEIGHTS)
+    }
+
+    /// The work in hand, as the policy sees it.
+    pub(super) fn work_in_hand(&self, held: &HeldAssignment) -> WorkInHand {
+        let stage = match &self.state {
+            State::Submitting { outcome: Outcome::Update(_), .. } => {
+                Stage::Weights(self.parts.site.withheld(&held.assignment.id))
+            }
+            State::Submitting { outcome: Outcome::Statistics(_) | Outcome::Scores(_), .. } => Stage::Numbers,
+            State::Submitting { outcome: Outcome::Failure(_) | Outcome::Withheld(_), .. } => Stage::Failed,
+            State::Idle { .. }
+            | State::Fetching { .. }
+            | State::Training { .. }
+            | State::ComputingStatistics { .. } => Stage::Unfinished,
+        };
+        WorkInHand { assignment: held.assignment.clone(), stage }
+    }
+
+    /// Reports the progress of the assignment in hand.
+    pub(super) fn reporter(&self, held: &HeldAssignment) -> Reporter<E::Coordinator> {
+        let coordinator = self.parts.coordinator.clone();
+        Reporter::new(coordinator, self.gate.clone(), self.work_in_hand(held), self.progress.clone())
+    }
+
+    /// Starts the heartbeats of the assignment in hand.
+    pub(super) fn heartbeats(&self, held: &HeldAssignment) -> HeartbeatTask {
+        let token = held.lease.token.clone();
+        HeartbeatTask::start(self.reporter(held), token, self.parts.intervals.heartbeat)
+    }
+}
+
+fn report(ending: &Ending) {
+    match ending {
+        Ending::Recorded(at) => tracing::info!(recorded_at = %at, "the coordinator has recorded the result"),
+        Ending::FailureReported => tracing::info!("the coordinator knows that the work failed here"),
+        Ending::Dropped(refusal) => {
+            tracing::warn!(%refusal, "the work is dropped: the coordinator no longer wants it");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Computing the statistics of bands.
+
+use super::environment::{DaemonError, Environment};
+use super::run::{Daemon, Flow};
+use super::step::Event;
+use super::supervise::Supervised;
+use crate::condition::LocalCondition;
+use crate::imagery::Imagery;
+
+/// What looking at the imagery has brought.
+enum Looked {
+    Blocked(LocalCondition),
+    Ended(Event),
+}
+
+impl<E: Environment> Daemon<E> {
+    /// Computes the moments of the assignment's bands.
+    pub(super) async fn compute_statistics(&mut self) -> Result<Flow, DaemonError> {
+        let held = self.held();
+        let mut heartbeats = self.heartbeats(&held);
+        let imagery = self.parts.imagery.clone();
+        let bands = held.assignment.trainee.bands();
+        Ok(match self.supervise(&mut heartbeats, compute(&imagery, &bands)).await? {
+            Supervised::Done(Looked::Blocked(condition)) => Flow::Event(self.blocked(condition)),
+            Supervised::Done(Looked::Ended(event)) => Flow::Event(event),
+            Supervised::Interrupted(flow) => flow,
+        })
+    }
+}
+
+async fn compute<I: Imagery>(imagery: &I, bands: &[String]) -> Looked {
+    if let Some(condition) = imagery.missing().await {
+        return Looked::Blocked(condition);
+    }
+    match imagery.moments(bands).await {
+        Ok(moments) => Looked::Ended(Event::StatisticsComputed(moments)),
+        // The disk may have gone while it was read.
+        Err(refusal) => match imagery.missing().await {
+            Some(condition) => Looked::Blocked(condition),
+            None => Looked::Ended(Event::Failed(refusal)),
+        },
+    }
+}

@@ -1,0 +1,81 @@
+//! Waiting: before another try, for a condition of this machine, and for space on the disk.
+
+use std::time::Duration;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::refusal::Refusal;
+
+use super::environment::{DaemonError, Environment};
+use super::run::{Daemon, Flow};
+use super::step::Event;
+use super::supervise::Supervised;
+use crate::condition::{LocalCondition, give_up_at};
+
+impl<E: Environment> Daemon<E> {
+    /// How long to wait before try `attempt`.
+    pub(super) fn delay(&mut self, attempt: u32) -> Duration {
+        self.parts.intervals.backoff.delay(attempt, &mut self.parts.rng)
+    }
+
+    /// Waits before try `attempt`; gives whether to go on.
+    pub(super) async fn pause(&mut self, attempt: u32) -> bool {
+        let delay = self.delay(attempt);
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => false,
+            () = tokio::time::sleep(delay) => true,
+        }
+    }
+
+    /// What a condition means for an assignment in hand: it is waited for, or, once it has lasted for too
+    /// long, what the coordinator is told.
+    pub(super) fn blocked(&self, condition: LocalCondition) -> Event {
+        let now = self.parts.clock.now();
+        let since = self.state.wait().map_or(now, |wait| wait.since);
+        let deadline = self.state.held().map_or(Timestamp(u64::MAX), |held| held.assignment.deadline);
+        match self.given_up(&condition, since, deadline) {
+            Some(refusal) => Event::Failed(refusal),
+            None => Event::Blocked(condition),
+        }
+    }
+
+    /// What the coordinator is told about a condition that has lasted since `since`, if it is time.
+    pub(super) fn given_up(
+        &self,
+        condition: &LocalCondition,
+        since: Timestamp,
+        deadline: Timestamp,
+    ) -> Option<Refusal> {
+        let end = give_up_at(since, deadline, self.parts.intervals.condition_timeout);
+        (self.parts.clock.now() >= end).then(|| condition.refusal(since))
+    }
+
+    /// Waits for a condition of this machine while heartbeats keep the lease.
+    pub(super) async fn wait_for_condition(&mut self, tries: u32) -> Result<Flow, DaemonError> {
+        let held = self.held();
+        let Some(wait) = held.wait.clone() else { return Ok(Flow::Event(Event::WaitOver)) };
+        let delay = self.delay(tries);
+        let timeout = self.parts.intervals.condition_timeout;
+        tracing::warn!(
+            assignment = %held.assignment.id,
+            since = %wait.since,
+            until = %give_up_at(wait.since, held.assignment.deadline, timeout),
+            "waiting, next try in {:.1} s: {}",
+            delay.as_secs_f64(),
+            wait.condition
+        );
+        let mut heartbeats = self.heartbeats(&held);
+        Ok(match self.supervise(&mut heartbeats, tokio::time::sleep(delay)).await? {
+            Supervised::Done(()) => Flow::Event(Event::WaitOver),
+            Supervised::Interrupted(flow) => flow,
+        })
+    }
+
+    /// Logs that the disk is full and waits, while heartbeats keep the lease; gives whether to go on. What
+    /// a heartbeat brings cannot be recorded now; the next one brings it again.
+    pub(super) async fn wait_for_disk(&mut self, error: &DaemonError, attempt: u32) -> bool {
+        tracing::warn!(%error, "this disk is full; nothing is lost, and the work goes on once there is space");
+        let _heartbeats = self.state.held().cloned().map(|held| self.heartbeats(&held));
+        self.pause(attempt).await
+    }
+}

@@ -1,0 +1,249 @@
+//! The gate in front of everything that leaves this institution. It reads the site policy again each
+//! time it is asked, so that a change takes effect at once, and logs what a change means.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use eosfed_common::assignment::{Assignment, Work};
+use eosfed_common::refusal::{Reason, Refusal};
+use tokio::time::Instant;
+
+use crate::policy::{Egress, Observation, Policy, PolicyWatch, Standing, objections};
+use crate::settings::load_policy;
+
+/// Where the site policy comes from.
+pub trait PolicySource: fmt::Debug + Send + Sync + 'static {
+    /// The policy as it stands now.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be read.
+    fn read(&self) -> Result<Policy, String>;
+}
+
+/// The policy in a file.
+#[derive(Debug)]
+pub struct PolicyFile(pub PathBuf);
+
+impl PolicySource for PolicyFile {
+    fn read(&self) -> Result<Policy, String> {
+        load_policy(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+/// Whether something may leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permission {
+    /// It may leave now.
+    Allowed,
+    /// It may not leave now. Time or a person will change that.
+    Held(String),
+    /// The policy forbids it.
+    Denied(Refusal),
+}
+
+/// What there is of the result of an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// The work goes on.
+    Unfinished,
+    /// Weights. They are kept here if they may not leave.
+    Weights(PathBuf),
+    /// Statistics or scores.
+    Numbers,
+    /// Nothing but a failure that is reported.
+    Failed,
+}
+
+/// The work that a change of the policy may concern.
+#[derive(Debug, Clone)]
+pub struct WorkInHand {
+    /// The assignment.
+    pub assignment: Assignment,
+    /// What there is of its result.
+    pub stage: Stage,
+}
+
+/// The gate; clones share it.
+#[derive(Debug, Clone)]
+pub struct EgressGate(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    source: Arc<dyn PolicySource>,
+    started: Instant,
+    watch: Mutex<PolicyWatch>,
+}
+
+impl EgressGate {
+    /// A gate over a policy. A change of it counts once it has stood for `settle_time`.
+    #[must_use]
+    pub fn new(source: Arc<dyn PolicySource>, settle_time: Duration) -> Self {
+        let watch = Mutex::new(PolicyWatch::new(source.read(), settle_time));
+        Self(Arc::new(Shared { source, started: Instant::now(), watch }))
+    }
+
+    /// What the policy says now. A change is logged, with what it means for the work in hand.
+    #[must_use]
+    pub fn standing(&self, work: Option<&WorkInHand>) -> Standing {
+        let found = self.0.source.read();
+        let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Observation { standing, change } = watch.observe(found, self.0.started.elapsed());
+        drop(watch);
+        if let Some(change) = change {
+            tracing::warn!("policy changed: {change}; {}", consequence(&standing, work));
+        }
+        standing
+    }
+
+    /// Whether the result of an assignment may leave.
+    #[must_use]
+    pub fn result(&self, work: &WorkInHand) -> Permission {
+        match self.standing(Some(work)) {
+            Standing::Unsettled => held_while_unsettled(),
+            Standing::Unreadable(why) => Permission::Held(unreadable(&why)),
+            Standing::Settled(policy) => match refusal(&policy, &work.assignment) {
+                None => Permission::Allowed,
+                Some(refusal) => Permission::Denied(refusal),
+            },
+        }
+    }
+
+    /// Whether losses and validation scores of an assignment may leave.
+    #[must_use]
+    pub fn metrics(&self, work: &WorkInHand) -> Permission {
+        match self.standing(Some(work)) {
+            Standing::Unsettled => held_while_unsettled(),
+            Standing::Unreadable(why) => Permission::Held(unreadable(&why)),
+            Standing::Settled(policy) if policy.allows(Egress::Metrics) => Permission::Allowed,
+            Standing::Settled(_) => {
+                let message = format!("`may_leave` lacks `{}`", Egress::Metrics.name());
+                Permission::Denied(Refusal::new(Reason::Policy, message))
+            }
+        }
+    }
+}
+
+/// What the policy has against the result of an assignment.
+fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {
+    let objections = objections(policy, assignment);
+    (!objections.is_empty()).then(|| {
+        let message = format!("the site policy no longer allows this: {}", objections.join("; "));
+        Refusal::new(Reason::Policy, message)
+    })
+}
+
+fn held_while_unsettled() -> Permission {
+    Permission::Held("the site policy has just been changed; nothing leaves until it stands".to_owned())
+}
+
+/// A policy that cannot be read, with what to do.
+#[must_use]
+pub fn unreadable(why: &str) -> String {
+    format!("the site policy cannot be read and therefore denies everything; correct it: {why}")
+}
+
+/// What the policy, as it stands now, means for the work in hand.
+fn consequence(standing: &Standing, work: Option<&WorkInHand>) -> String {
+    let Some(WorkInHand { assignment, stage }) = work else {
+        return "it applies to the next offer".to_owned();
+    };
+    let job = &assignment.id.job;
+    let policy = match standing {
+        Standing::Settled(policy) => policy,
+        Standing::Unreadable(_) | Standing::Unsettled => {
+            return format!("nothing of job {job} is sent until it can be read again");
+        }
+    };
+    if *stage == Stage::Failed {
+        return format!("job {job} has failed here already");
+    }
+    if refusal(policy, assignment).is_some() {
+        return match stage {
+            Stage::Weights(path) => {
+                format!("the finished weights of job {job} are kept at {} and not sent", path.display())
+            }
+            Stage::Numbers => format!("the result of job {job} is not sent"),
+            Stage::Unfinished | Stage::Failed => {
+                format!("the work on job {job} is stopped, and no result of it is sent")
+            }
+        };
+    }
+    let metrics = matches!(assignment.work, Work::Training(_)) && !policy.allows(Egress::Metrics);
+    let suffix = if metrics { "; its losses and scores are not sent" } else { "" };
+    format!("the work on job {job} goes on{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::plan::JobKind;
+
+    use super::*;
+    use crate::testing::{permissive, training};
+
+    #[derive(Debug, Default)]
+    struct Given(Mutex<Option<Policy>>);
+
+    impl Given {
+        fn set(&self, policy: Option<Policy>) {
+            *self.0.lock().unwrap() = policy;
+        }
+    }
+
+    impl PolicySource for Given {
+        fn read(&self) -> Result<Policy, String> {
+            self.0.lock().unwrap().clone().ok_or_else(|| "it is gone".to_owned())
+        }
+    }
+
+    fn work(stage: Stage) -> WorkInHand {
+        WorkInHand { assignment: training(JobKind::OneShot), stage }
+    }
+
+    #[test]
+    fn each_question_reads_the_policy_again() {
+        let source = Arc::new(Given::default());
+        source.set(Some(permissive()));
+        let gate = EgressGate::new(Arc::clone(&source) as Arc<dyn PolicySource>, Duration::ZERO);
+        let work = work(Stage::Unfinished);
+        assert_eq!((gate.result(&work), gate.metrics(&work)), (Permission::Allowed, Permission::Allowed));
+        source.set(Some(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() }));
+        assert_eq!(gate.result(&work), Permission::Allowed);
+        assert!(matches!(gate.metrics(&work), Permission::Denied(_)));
+        source.set(Some(Policy { max_epochs: 1, ..permissive() }));
+        let Permission::Denied(refusal) = gate.result(&work) else { panic!("it must be denied") };
+        assert!(refusal.reason == Reason::Policy && refusal.message.contains("max_epochs"), "{refusal}");
+        source.set(None);
+        for permission in [gate.result(&work), gate.metrics(&work)] {
+            let Permission::Held(why) = permission else { panic!("it must be held: {permission:?}") };
+            assert!(why.contains("denies everything") && why.contains("it is gone"), "{why}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_while_a_change_is_unsettled() {
+        let source = Arc::new(Given::default());
+        source.set(Some(permissive()));
+        let gate = EgressGate::new(Arc::clone(&source) as Arc<dyn PolicySource>, Duration::from_secs(3600));
+        source.set(Some(Policy { max_epochs: 99, ..permissive() }));
+        assert!(matches!(gate.result(&work(Stage::Numbers)), Permission::Held(_)));
+    }
+
+    #[test]
+    fn a_change_is_explained_for_the_work_in_hand() {
+        let nothing = Standing::Settled(Policy { may_leave: Vec::new(), ..permissive() });
+        let said = |standing: &Standing, stage| consequence(standing, Some(&work(stage)));
+        let weights = said(&nothing, Stage::Weights("/state/withheld/x".into()));
+        assert_eq!(
+            weights,
+            "the finished weights of job j-0a1b2c3d are kept at /state/withheld/x and not sent"
+        );
+        assert!(said(&nothing, Stage::Unfinished).contains("is stopped"));
+        let quiet = Standing::Settled(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() });
+        assert!(said(&quiet, Stage::Unfinished).contains("goes on; its losses and scores are not sent"));
+        let unreadable = Standing::Unreadable("gone".to_owned());
+        assert!(said(&unreadable, Stage::Numbers).contains("until it can be read again"));
+        assert_eq!(consequence(&nothing, None), "it applies to the next offer");
+    }
+}

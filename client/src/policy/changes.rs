@@ -1,0 +1,85 @@
+//! What differs between two policies, in words.
+
+use std::fmt::Display;
+
+use super::{Allow, Approval, Egress, Policy};
+
+/// Each difference as a phrase, such as "`may_leave` no longer allows `updates`".
+#[must_use]
+pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
+    let mut found = Changes::default();
+    let Policy { allow, may_leave, min_institutions, max_epochs, hours, approval } = new;
+    let names = |list: &[Egress]| list.iter().map(|what| what.name()).collect::<Vec<_>>();
+    found.list("may_leave", &names(&old.may_leave), &names(may_leave));
+    let Allow { job_kinds, tasks, backbones, strategies } = allow;
+    found.list("allow.job_kinds", &old.allow.job_kinds, job_kinds);
+    found.list("allow.tasks", &old.allow.tasks, tasks);
+    found.list("allow.backbones", &old.allow.backbones, backbones);
+    found.list("allow.strategies", &old.allow.strategies, strategies);
+    found.value("min_institutions", &old.min_institutions, min_institutions);
+    found.value("max_epochs", &old.max_epochs, max_epochs);
+    let words = |hours: &Option<_>| {
+        hours.map_or_else(|| "any time".to_owned(), |hours: super::Hours| hours.to_string())
+    };
+    found.value("hours", &words(&old.hours), &words(hours));
+    let word = |approval: Approval| match approval {
+        Approval::Automatic => "automatic",
+        Approval::Manual => "manual",
+    };
+    found.value("approval", &word(old.approval), &word(*approval));
+    found.0
+}
+
+#[derive(Default)]
+struct Changes(Vec<String>);
+
+impl Changes {
+    fn list<T: PartialEq + Display>(&mut self, key: &str, old: &[T], new: &[T]) {
+        let missing = |from: &[T], of: &[T]| -> Vec<String> {
+            of.iter().filter(|word| !from.contains(word)).map(|word| format!("`{word}`")).collect()
+        };
+        for (verb, words) in [("no longer allows", missing(new, old)), ("now allows", missing(old, new))] {
+            if !words.is_empty() {
+                self.0.push(format!("`{key}` {verb} {}", words.join(", ")));
+            }
+        }
+    }
+
+    fn value<T: PartialEq + Display>(&mut self, key: &str, old: &T, new: &T) {
+        if old != new {
+            self.0.push(format!("`{key}` is now {new}, it was {old}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::permissive;
+
+    #[test]
+    fn every_key_is_compared() {
+        let old = permissive();
+        assert_eq!(changes(&old, &old), Vec::<String>::new());
+        let new: Policy = toml::from_str(
+            "may_leave = [\"metrics\"]\nmin_institutions = 5\nmax_epochs = 3\nhours = \"22:00-06:00\"\n\
+             approval = \"manual\"\n[allow]\njob_kinds = [\"evaluation\"]",
+        )
+        .unwrap();
+        let said = changes(&old, &new).join("\n");
+        for phrase in [
+            "`may_leave` no longer allows `frozen_weights`, `updates`, `statistics`",
+            "`allow.job_kinds` no longer allows `one-shot`, `rounds`",
+            "`allow.job_kinds` now allows `evaluation`",
+            "`allow.tasks` no longer allows `classification`",
+            "`allow.backbones` no longer allows `convnextv2_atto`",
+            "`allow.strategies` no longer allows `fed-avg`",
+            "`min_institutions` is now 5, it was 2",
+            "`max_epochs` is now 3, it was 10",
+            "`hours` is now 22:00-06:00, it was any time",
+            "`approval` is now manual, it was automatic",
+        ] {
+            assert!(said.contains(phrase), "{phrase}:\n{said}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A policy that may change at any time. An editor writes a file in several steps, so a change counts
+//! once it has stood unchanged for a moment. Until then it is unsettled, and nothing may leave.
+
+use std::time::Duration;
+
+use super::{Policy, changes};
+
+/// The policy as its file holds it, or a sentence that says why it cannot be read.
+pub type Reading = Result<Policy, String>;
+
+/// What the policy says at a point in time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// It stands.
+    Settled(Policy),
+    /// It cannot be read: this denies everything.
+    Unreadable(String),
+    /// It was changed a moment ago.
+    Unsettled,
+}
+
+/// What a reading has brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// What the policy says.
+    pub standing: Standing,
+    /// What has changed, told once, when the change counts.
+    pub change: Option<String>,
+}
+
+/// Compares each reading with the one before.
+#[derive(Debug)]
+pub struct PolicyWatch {
+    settled: Reading,
+    /// Another reading, and since when it has stood.
+    changed: Option<(Reading, Duration)>,
+    settle_time: Duration,
+}
+
+impl PolicyWatch {
+    /// A watch over a policy that stands. Changes count after `settle_time`.
+    #[must_use]
+    pub const fn new(first: Reading, settle_time: Duration) -> Self {
+        Self { settled: first, changed: None, settle_time }
+    }
+
+    /// Takes in what the file holds at `now`, a time that never goes backwards.
+    pub fn observe(&mut self, found: Reading, now: Duration) -> Observation {
+        let mut change = None;
+        if found == self.settled {
+            self.changed = None;
+        } else {
+            let since = match &self.changed {
+                Some((reading, since)) if *reading == found => *since,
+                _ => now,
+            };
+            if now.saturating_sub(since) < self.settle_time {
+                self.changed = Some((found, since));
+                return Observation { standing: Standing::Unsettled, change: None };
+            }
+            change = Some(describe(&self.settled, &found));
+            self.settled = found;
+            self.changed = None;
+        }
+        let standing = match &self.settled {
+            Ok(policy) => Standing::Settled(policy.clone()),
+            Err(why) => Standing::Unreadable(why.clone()),
+        };
+        Observation { standing, change }
+    }
+}
+
+fn describe(old: &Reading, new: &Reading) -> String {
+    match (old, new) {
+        (Ok(old), Ok(new)) => changes(old, new).join(", "),
+        (_, Err(why)) => format!("it cannot be read and therefore denies everything: {why}"),
+        (Err(_), Ok(_)) => "it can be read again".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Egress;
+    use super::*;
+    use crate::testing::permissive;
+
+    const SETTLE: Duration = Duration::from_secs(5);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn strict() -> Policy {
+        Policy { may_leave: vec![Egress::Metrics], ..permissive() }
+    }
+
+    #[test]
+    fn a_change_counts_once_it_has_stood_for_a_moment() {
+        let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
+        assert_eq!(watch.observe(Ok(permissive()), at(0)).standing, Standing::Settled(permissive()));
+        for now in [100, 101, 104] {
+            let seen = watch.observe(Ok(strict()), at(now));
+            assert_eq!(seen, Observation { standing: Standing::Unsettled, change: None });
+        }
+        let seen = watch.observe(Ok(strict()), at(105));
+        assert_eq!(seen.standing, Standing::Settled(strict()));
+        assert!(seen.change.unwrap().contains("`may_leave` no longer allows `frozen_weights`"));
+        assert_eq!(watch.observe(Ok(strict()), at(106)).change, None, "a change is told once");
+    }
+
+    #[test]
+    fn what_an_editor_has_half_written_never_counts() {
+        let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
+        for (now, found) in
+            [(1, Err("truncated".to_owned())), (2, Ok(strict())), (6, Err("truncated".to_owned()))]
+        {
+            assert_eq!(watch.observe(found, at(now)).standing, Standing::Unsettled);
+        }
+        let seen = watch.observe(Ok(permissive()), at(60));
+        assert_eq!(seen, Observation { standing: Standing::Settled(permissive()), change: None });
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_read_denies_everything() {
+        let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
+        let lost = || Err("policy.toml: no such file".to_owned());
+        watch.observe(lost(), at(0));
+        let seen = watch.observe(lost(), at(5));
+        assert_eq!(seen.standing, Standing::Unreadable("policy.toml: no such file".to_owned()));
+        assert!(seen.change.unwrap().contains("denies everything: policy.toml: no such file"));
+        watch.observe(Ok(permissive()), at(10));
+        assert_eq!(watch.observe(Ok(permissive()), at(15)).change.unwrap(), "it can be read again");
+    }
+}

@@ -1,0 +1,232 @@
+//! Where the daemon stands, as its journal holds it: the assignment in hand, the running trainer, the
+//! result that is to be submitted. Plain data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease};
+use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::finite::Finite;
+use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::refusal::{Reason, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::condition::LocalWait;
+
+/// An assignment whose lease this client holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldAssignment {
+    /// The work.
+    pub assignment: Assignment,
+    /// Proof of holding it.
+    pub lease: Lease,
+    /// Makes repeating its submission harmless.
+    pub key: IdempotencyKey,
+    /// When it was accepted.
+    pub since: Timestamp,
+    /// The condition of this machine that the work waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<LocalWait>,
+}
+
+/// A running trainer, as it can be found again after this daemon was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its process id, which is its group's too.
+    pub pid: i32,
+    /// When the kernel started it, in clock ticks since boot: tells it from a later process of the same id.
+    pub start_ticks: u64,
+}
+
+/// A finished training whose weights have passed every check.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// The weights.
+    pub file: PathBuf,
+    /// Their digest and size.
+    pub weights: BlobRef,
+    /// Training samples that they have learned from.
+    pub samples: u64,
+    /// Validation metrics. They are submitted if the policy allows it at that time.
+    pub metrics: BTreeMap<String, Finite>,
+    /// The normalisation used.
+    pub normalisation: Vec<BandNormalisation>,
+    /// Energy spent by the process that finished.
+    pub energy: Energy,
+    /// What the encoder started from, if the settings named a file.
+    #[serde(default)]
+    pub initial: Option<InitialFile>,
+}
+
+/// The scores of a frozen specialist on the validation part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Validation samples scored.
+    pub samples: u64,
+    /// The scores.
+    pub metrics: BTreeMap<String, Finite>,
+    /// Energy spent.
+    pub energy: Energy,
+}
+
+/// What is submitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Weights.
+    Update(Box<Update>),
+    /// Moments of each band.
+    Statistics(Vec<BandMoments>),
+    /// Scores of a frozen specialist.
+    Scores(Scores),
+    /// It failed here for good, for this reason.
+    Failure(#[serde(deserialize_with = "failure")] Refusal),
+    /// Weights that the site policy no longer allows to leave. They are kept here; this is what the
+    /// coordinator is told.
+    Withheld(Refusal),
+}
+
+impl Outcome {
+    /// Whether it holds data of the institution, which the site policy decides about.
+    #[must_use]
+    pub const fn is_result(&self) -> bool {
+        match self {
+            Self::Update(_) | Self::Statistics(_) | Self::Scores(_) => true,
+            Self::Failure(_) | Self::Withheld(_) => false,
+        }
+    }
+}
+
+/// Where the daemon stands; what the journal holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum State {
+    /// Polling for work.
+    Idle {
+        /// The condition of this machine that keeps it from accepting work that it was offered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait: Option<LocalWait>,
+    },
+    /// Downloading the starting weights.
+    Fetching {
+        /// The assignment.
+        held: Box<HeldAssignment>,
+    },
+    /// The trainer is at work.
+    Training {
+        /// The assignment.
+        held: Box<HeldAssignment>,
+        /// How often the trainer has crashed on it.
+        #[serde(alias = "deaths")]
+        crash_count: u32,
+        /// The running trainer, once it runs.
+        process: Option<Process>,
+    },
+    /// Computing statistics.
+    #[serde(alias = "measuring")]
+    ComputingStatistics {
+        /// The assignment.
+        held: Box<HeldAssignment>,
+    },
+    /// Submitting the outcome, until the coordinator has acknowledged it.
+    Submitting {
+        /// The assignment.
+        held: Box<HeldAssignment>,
+        /// What is submitted.
+        outcome: Outcome,
+    },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Idle { wait: None }
+    }
+}
+
+impl State {
+    /// The assignment in hand.
+    #[must_use]
+    pub fn held(&self) -> Option<&HeldAssignment> {
+        match self {
+            Self::Idle { .. } => None,
+            Self::Fetching { held }
+            | Self::Training { held, .. }
+            | Self::ComputingStatistics { held }
+            | Self::Submitting { held, .. } => Some(held),
+        }
+    }
+
+    /// The assignment in hand, to be changed.
+    pub(crate) fn held_mut(&mut self) -> Option<&mut HeldAssignment> {
+        match self {
+            Self::Idle { .. } => None,
+            Self::Fetching { held }
+            | Self::Training { held, .. }
+            | Self::ComputingStatistics { held }
+            | Self::Submitting { held, .. } => Some(held),
+        }
+    }
+
+    /// The condition of this machine that is waited for.
+    #[must_use]
+    pub fn wait(&self) -> Option<&LocalWait> {
+        match self {
+            Self::Idle { wait } => wait.as_ref(),
+            Self::Fetching { held }
+            | Self::Training { held, .. }
+            | Self::ComputingStatistics { held }
+            | Self::Submitting { held, .. } => held.wait.as_ref(),
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle { .. } => "idle",
+            Self::Fetching { .. } => "fetching",
+            Self::Training { .. } => "training",
+            Self::ComputingStatistics { .. } => "computing_statistics",
+            Self::Submitting { .. } => "submitting",
+        }
+    }
+}
+
+/// Journals of earlier versions hold a failure's message only.
+fn failure<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Refusal, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Recorded {
+        Message(String),
+        Refusal(Refusal),
+    }
+    Ok(match Recorded::deserialize(deserializer)? {
+        Recorded::Message(message) => Refusal::new(Reason::Internal, message),
+        Recorded::Refusal(refusal) => refusal,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn journals_of_earlier_versions_are_read() {
+        let outcome = serde_json::from_str::<Outcome>(r#"{"failure":"no room"}"#).unwrap();
+        assert_eq!(outcome, Outcome::Failure(Refusal::new(Reason::Internal, "no room")));
+        assert_eq!(serde_json::from_str::<State>(r#"{"phase":"idle"}"#).unwrap(), State::default());
+        let held = HeldAssignment {
+            assignment: crate::testing::statistics(),
+            lease: Lease { token: "0".repeat(32).parse().unwrap(), expires_at: Timestamp(100) },
+            key: "1".repeat(32).parse().unwrap(),
+            since: Timestamp(7),
+            wait: None,
+        };
+        let state = State::Training { held: Box::new(held), crash_count: 1, process: None };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&text.replace("crash_count", "deaths")).unwrap(), state);
+        let measuring = text.replace("training\"", "measuring\"");
+        assert_eq!(serde_json::from_str::<State>(&measuring).unwrap().name(), "computing_statistics");
+    }
+}

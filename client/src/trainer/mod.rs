@@ -1,0 +1,96 @@
+//! What the daemon asks of a training program. [`TrainerCommand`] runs it as a child process.
+
+mod process;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use eosfed_common::task::{EvaluationTask, TrainTask, TrainerEvent};
+
+use crate::condition::LocalCondition;
+use crate::state::Process;
+
+pub use process::{ChildTrainer, LOG, TrainerCommand};
+
+/// What the trainer is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Train.
+    Train(Box<TrainTask>),
+    /// Score a frozen specialist.
+    Evaluate(Box<EvaluationTask>),
+}
+
+impl Task {
+    /// The trainer's command for it.
+    #[must_use]
+    pub const fn command(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Evaluate(_) => "evaluate",
+        }
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn json(&self) -> Vec<u8> {
+        let json = match self {
+            Self::Train(task) => serde_json::to_vec_pretty(task),
+            Self::Evaluate(task) => serde_json::to_vec_pretty(task),
+        };
+        json.expect("a task is plain data")
+    }
+}
+
+/// Why a trainer was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The launcher or the program cannot be started.
+    #[error(transparent)]
+    Condition(#[from] LocalCondition),
+    /// A file beside its work cannot be written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// Starts trainers, and ends those that an earlier daemon has left.
+pub trait Trainer: Send + Sync + 'static {
+    /// A trainer that was started.
+    type Running: RunningTrainer;
+
+    /// Whether one could be started, as far as that can be seen beforehand.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn ready(&self) -> Result<(), LocalCondition>;
+
+    /// Starts one on a task, with its log in `folder`.
+    ///
+    /// # Errors
+    /// What keeps it from being started.
+    fn start(&self, task: &Task, folder: &Path) -> Result<Self::Running, StartError>;
+
+    /// Ends one that an earlier daemon has left running, if it still runs.
+    fn reap(&self, process: Process) -> impl Future<Output = ()> + Send;
+}
+
+/// A running trainer. Dropping it leaves it running, as a killed daemon would.
+pub trait RunningTrainer: Send {
+    /// How to find it again.
+    fn process(&self) -> Process;
+
+    /// Its next event; nothing once it has closed its output. A sentence if a line is no event.
+    fn next(&mut self) -> impl Future<Output = Option<Result<TrainerEvent, String>>> + Send;
+
+    /// Waits for its end, but not for long: it has closed its output. A sentence about how it ended if
+    /// that was not a success.
+    fn end(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Asks it to end, which leaves its checkpoint, and makes it end when it does not.
+    fn stop(self) -> impl Future<Output = ()> + Send;
+}

@@ -1,0 +1,316 @@
+//! The training program as a child process: its own process group, events as JSON lines on its
+//! standard output, its standard error in a log file beside its work.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use eosfed_common::files::write_atomically;
+use eosfed_common::task::TrainerEvent;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+
+use super::{RunningTrainer, StartError, Task, Trainer};
+use crate::condition::{ConditionKind, LocalCondition};
+use crate::settings::find_executable;
+use crate::state::Process;
+
+/// Longest line of the trainer.
+const MAX_LINE: u64 = 1 << 20;
+/// Size at which its log file is put aside, at the start of a trainer.
+const MAX_LOG: u64 = 4 << 20;
+/// How many bytes of the log's end stand in a message.
+const LOG_TAIL: usize = 400;
+/// Time to end after being asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks at a trainer that was killed, and how often it is looked at.
+const REAP_INTERVAL: Duration = Duration::from_millis(50);
+const REAP_CHECKS: u32 = 100;
+/// The log file's name in an assignment's folder.
+pub const LOG: &str = "trainer.log";
+/// The task file's name in an assignment's folder.
+const TASK: &str = "task.json";
+
+/// How the training program is called.
+#[derive(Debug, Clone)]
+pub struct TrainerCommand {
+    /// Words before it.
+    pub launcher: Vec<String>,
+    /// The program.
+    pub program: PathBuf,
+}
+
+/// The training program as a child process.
+#[derive(Debug)]
+pub struct ChildTrainer {
+    child: Child,
+    process: Process,
+    log: PathBuf,
+    lines: mpsc::Receiver<Result<TrainerEvent, String>>,
+}
+
+impl TrainerCommand {
+    /// What the first word of the command is, and that it cannot be started.
+    fn cannot_start(&self, error: &str) -> LocalCondition {
+        match self.launcher.first() {
+            Some(launcher) => LocalCondition::new(
+                ConditionKind::LauncherMissing,
+                format!(
+                    "the launcher `{launcher}` cannot be started: {error}; install it, or correct \
+                     `trainer.launcher` in client.toml"
+                ),
+            ),
+            None => LocalCondition::new(
+                ConditionKind::TrainerMissing,
+                format!(
+                    "the training program `{}` cannot be started: {error}; install it, or correct \
+                     `trainer.program` in client.toml",
+                    self.program.display()
+                ),
+            ),
+        }
+    }
+
+    /// The first word of the command.
+    fn first(&self) -> &Path {
+        self.launcher.first().map_or(&self.program, |launcher| Path::new(launcher))
+    }
+}
+
+impl Trainer for TrainerCommand {
+    type Running = ChildTrainer;
+
+    fn ready(&self) -> Result<(), LocalCondition> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        match find_executable(self.first(), None, &path) {
+            Some(_) => Ok(()),
+            None => Err(self.cannot_start("there is no such file")),
+        }
+    }
+
+    fn start(&self, task: &Task, folder: &Path) -> Result<ChildTrainer, StartError> {
+        let file = folder.join(TASK);
+        let failed = |path: &Path, source| StartError::Io { path: path.to_owned(), source };
+        write_atomically(&file, &task.json()).map_err(|error| failed(&file, error))?;
+        let log = folder.join(LOG);
+        let stderr = open_log(&log).map_err(|error| failed(&log, error))?;
+        let mut child = Command::new(self.first())
+            .args(self.launcher.iter().skip(1))
+            .args((!self.launcher.is_empty()).then_some(&self.program))
+            .arg(task.command())
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| self.cannot_start(&error.to_string()))?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+        let process = Process { pid, start_ticks: start_ticks(pid).unwrap_or_default() };
+        let (sender, lines) = mpsc::channel(64);
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(read_lines(stdout, sender));
+        }
+        Ok(ChildTrainer { child, process, log, lines })
+    }
+
+    async fn reap(&self, process: Process) {
+        if !is_running(process) {
+            return;
+        }
+        tracing::info!(pid = process.pid, "ending the trainer that an earlier daemon has left running");
+        signal(process.pid, Signal::SIGKILL);
+        for _ in 0..REAP_CHECKS {
+            if !is_running(process) {
+                return;
+            }
+            tokio::time::sleep(REAP_INTERVAL).await;
+        }
+        tracing::warn!(pid = process.pid, "the old trainer does not end");
+    }
+}
+
+impl ChildTrainer {
+    async fn status(&mut self) -> io::Result<ExitStatus> {
+        let status = match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
+            Ok(status) => status?,
+            Err(_) => {
+                signal(self.process.pid, Signal::SIGKILL);
+                self.child.wait().await?
+            }
+        };
+        // Whatever a launcher may have left in the group.
+        signal(self.process.pid, Signal::SIGKILL);
+        Ok(status)
+    }
+}
+
+impl RunningTrainer for ChildTrainer {
+    fn process(&self) -> Process {
+        self.process
+    }
+
+    async fn next(&mut self) -> Option<Result<TrainerEvent, String>> {
+        self.lines.recv().await
+    }
+
+    async fn end(&mut self) -> Result<(), String> {
+        match self.status().await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(describe(status, &self.log)),
+            Err(error) => Err(format!("it cannot be waited for: {error}")),
+        }
+    }
+
+    async fn stop(mut self) {
+        signal(self.process.pid, Signal::SIGTERM);
+        self.lines.close();
+        if let Err(error) = self.status().await {
+            tracing::warn!(%error, "cannot wait for the trainer");
+        }
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if path.metadata().is_ok_and(|found| found.len() > MAX_LOG) {
+        std::fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Result<TrainerEvent, String>>) {
+    let mut reader = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        match (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
+            Ok(_) => {}
+        }
+        let event = serde_json::from_slice(&line).map_err(|error| {
+            let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
+            format!("it printed `{}`, which is none of its events ({error})", start.escape_debug())
+        });
+        if sender.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// How a trainer ended, with the end of its log.
+fn describe(status: ExitStatus, log: &Path) -> String {
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "an unknown end".to_owned(),
+    };
+    let log = std::fs::read(log).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL)..]).trim().to_owned();
+    if tail.is_empty() { how } else { format!("{how}: {tail}") }
+}
+
+fn signal(group: i32, signal: Signal) {
+    // Group 0 would be this process's own. A group that is gone is what was wanted.
+    if group > 1 {
+        let _ = killpg(Pid::from_raw(group), signal);
+    }
+}
+
+fn is_running(process: Process) -> bool {
+    process.start_ticks != 0 && start_ticks(process.pid) == Some(process.start_ticks)
+}
+
+/// When the kernel started a process that has not ended, in clock ticks since boot: field 22 of
+/// proc_pid_stat(5). The name, field 2, may hold anything, so counting starts behind its bracket.
+fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    if state == "Z" { None } else { fields.nth(18)?.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::task::{DeviceChoice, EvaluationTask};
+    use eosfed_common::trainee::Trainee;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let ticks = start_ticks(own).unwrap();
+        assert!(is_running(Process { pid: own, start_ticks: ticks }));
+        assert!(!is_running(Process { pid: own, start_ticks: ticks + 1 }));
+        assert!(!is_running(Process { pid: own, start_ticks: 0 }));
+    }
+
+    #[tokio::test]
+    async fn only_the_trainer_that_was_left_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = command(&["sh", "-c", "sleep 60 & wait"], "unused");
+        let trainer = command.start(&task(), folder.path()).unwrap();
+        let process = trainer.process();
+        command.reap(Process { start_ticks: process.start_ticks + 1, ..process }).await;
+        assert!(is_running(process));
+        drop(trainer);
+        command.reap(process).await;
+        assert!(!is_running(process));
+    }
+
+    fn command(launcher: &[&str], program: &str) -> TrainerCommand {
+        let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        TrainerCommand { launcher, program: program.into() }
+    }
+
+    fn task() -> Task {
+        Task::Evaluate(Box::new(EvaluationTask {
+            model: match crate::testing::statistics().trainee {
+                Trainee::Specialist(model) => model,
+                Trainee::Head(_) => panic!("it is of a specialist"),
+            },
+            weights: "w".into(),
+            normalisation: Vec::new(),
+            input_size: None,
+            dataset: "d".into(),
+            device: DeviceChoice::Cpu,
+            threads: None,
+        }))
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named_with_its_setting() {
+        let folder = tempfile::tempdir().unwrap();
+        for (launcher, program, kind, named) in [
+            (
+                &["no-such-launcher", "-n1"][..],
+                "/bin/true",
+                ConditionKind::LauncherMissing,
+                "trainer.launcher",
+            ),
+            (&[], "/no/such-trainer", ConditionKind::TrainerMissing, "trainer.program"),
+        ] {
+            let command = command(launcher, program);
+            let missing = launcher.first().unwrap_or(&program);
+            let Err(StartError::Condition(started)) = command.start(&task(), folder.path()) else {
+                panic!("{missing} must not start")
+            };
+            for condition in [command.ready().unwrap_err(), started] {
+                let said = &condition.message;
+                assert_eq!(condition.kind, kind, "{said}");
+                assert!(said.contains(&format!("`{missing}`")) && said.contains(named), "{said}");
+            }
+        }
+        assert_eq!(
+            command(&["env"], "/no/such-trainer").ready(),
+            Ok(()),
+            "the launcher may find it elsewhere"
+        );
+    }
+}

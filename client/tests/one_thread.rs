@@ -1,0 +1,386 @@
+//! The whole daemon on one thread with paused time: hours pass in milliseconds, and the same seed takes
+//! the same course. This is how a simulation drives it.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use eosfed_client::condition::LocalCondition;
+use eosfed_client::coordinator::{Coordinator, Issued, Offers, UploadGuard};
+use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings};
+use eosfed_client::egress::PolicySource;
+use eosfed_client::imagery::Imagery;
+use eosfed_client::journal::Journal;
+use eosfed_client::offload::Blocking;
+use eosfed_client::policy::Policy;
+use eosfed_client::site::{Credentials, Site, SiteError};
+use eosfed_client::state::{Process, State};
+use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
+use eosfed_common::assignment::{
+    Assignment, BandMoments, BlobRef, Directive, EvaluationSubmission, LEASE, Lease, StatisticsSubmission,
+    TrainingWork, UpdateSubmission, Work,
+};
+use eosfed_common::clock::{Clock, Timestamp};
+use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::plan::JobKind;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::task::{DeviceChoice, Keep, TrainerEvent};
+use eosfed_common::trainee::Trainee;
+use eosfed_common::weights::write;
+use eosfed_transport::channel::ChannelError;
+use eosfed_transport::keys::KeyAndCertificate;
+use eosfed_transport::meter::Meter;
+use eosfed_transport::wire::Heartbeat;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha12Rng;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+const START: Timestamp = Timestamp(1_795_000_000_000);
+const TRAINING: Duration = Duration::from_secs(5 * 3600);
+
+/// A coordinator with one assignment, of whose calls and answers every fourth is lost.
+#[derive(Clone)]
+struct Simulated(Arc<Mutex<Inner>>);
+
+struct Inner {
+    offer: Option<Assignment>,
+    recorded: Vec<UpdateSubmission>,
+    chance: ChaCha12Rng,
+    trace: Vec<String>,
+    began: Instant,
+}
+
+impl Simulated {
+    fn get(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    /// One call: it takes a moment, and it or its answer may be lost.
+    async fn call<T>(
+        &self,
+        name: &str,
+        answer: impl FnOnce(&mut Inner) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let lost = |inner: &mut Inner| inner.chance.random_ratio(1, 4);
+        let (delay, missed) = {
+            let mut inner = self.get();
+            (inner.chance.random_range(1..2000), lost(&mut inner))
+        };
+        sleep(Duration::from_millis(delay)).await;
+        let mut inner = self.get();
+        let line = format!("{} ms {name} {missed}", inner.began.elapsed().as_millis());
+        inner.trace.push(line);
+        let nothing = || Refusal::new(Reason::Unavailable, "no answer came");
+        if missed {
+            return Err(nothing());
+        }
+        let answered = answer(&mut inner);
+        if lost(&mut inner) { Err(nothing()) } else { answered }
+    }
+}
+
+impl Coordinator for Simulated {
+    async fn hello(&self) -> Result<String, Refusal> {
+        self.call("hello", |_| Ok("west".to_owned())).await
+    }
+
+    async fn poll(&self, _: u64, wait: Duration) -> Result<Offers, Refusal> {
+        sleep(wait).await;
+        self.call("poll", |inner| {
+            let assignments = inner.offer.iter().cloned().collect();
+            Ok(Offers { revision: 1, assignments, unknown: Vec::new() })
+        })
+        .await
+    }
+
+    async fn accept(&self, _: &AssignmentId) -> Result<Lease, Refusal> {
+        let lease = Lease { token: "0".repeat(32).parse().unwrap(), expires_at: START.plus(LEASE) };
+        self.call("accept", |_| Ok(lease)).await
+    }
+
+    async fn decline(&self, _: &AssignmentId, why: Refusal) -> Result<(), Refusal> {
+        panic!("nothing is declined: {why}")
+    }
+
+    async fn heartbeat(&self, _: Heartbeat) -> Result<Directive, Refusal> {
+        self.call("heartbeat", |_| Ok(Directive::Continue(Timestamp(u64::MAX)))).await
+    }
+
+    async fn download(&self, _: BlobRef, _: &Path) -> Result<(), Refusal> {
+        panic!("there is nothing to download")
+    }
+
+    async fn upload(&self, _: &Path, _: BlobRef, guard: UploadGuard) -> Result<(), Refusal> {
+        guard().unwrap();
+        self.call("upload", |_| Ok(())).await
+    }
+
+    async fn submit_update(&self, update: UpdateSubmission) -> Result<Timestamp, Refusal> {
+        self.call("submit", |inner| {
+            inner.offer = None;
+            inner.recorded.push(update);
+            Ok(START)
+        })
+        .await
+    }
+
+    async fn submit_statistics(&self, _: StatisticsSubmission) -> Result<Timestamp, Refusal> {
+        panic!("no statistics are asked for")
+    }
+
+    async fn submit_evaluation(&self, _: EvaluationSubmission) -> Result<Timestamp, Refusal> {
+        panic!("no scores are asked for")
+    }
+
+    async fn report_failure(&self, _: &AssignmentId, _: &LeaseToken, why: &Refusal) -> Result<(), Refusal> {
+        panic!("nothing fails: {why}")
+    }
+
+    async fn renew(&self, _: String) -> Result<Issued, Refusal> {
+        panic!("the certificate is young")
+    }
+
+    fn replace(&self, _: &Credentials) -> Result<(), ChannelError> {
+        Ok(())
+    }
+}
+
+/// A trainer that takes hours, and weights that follow from the task's seed.
+struct SimulatedTrainer;
+
+struct Running(Vec<(Duration, TrainerEvent)>);
+
+impl Trainer for SimulatedTrainer {
+    type Running = Running;
+
+    fn ready(&self) -> Result<(), LocalCondition> {
+        Ok(())
+    }
+
+    fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
+        let Task::Train(task) = task else { panic!("only training is asked for") };
+        let signature = task.trainee.signature();
+        let weights = task.trainee.initial_weights(task.seed);
+        write(&folder.join("weights.safetensors"), &signature, &weights).unwrap();
+        let progress = TrainerEvent::Progress { step: 1, loss: 0.5 };
+        let finished = TrainerEvent::Finished {
+            samples: 9,
+            steps: 2,
+            normalisation: Vec::new(),
+            metrics: BTreeMap::new(),
+            energy: Default::default(),
+            initial: None,
+        };
+        Ok(Running(vec![(TRAINING / 2, finished), (TRAINING / 2, progress)]))
+    }
+
+    async fn reap(&self, _: Process) {}
+}
+
+impl RunningTrainer for Running {
+    fn process(&self) -> Process {
+        Process { pid: 1, start_ticks: 1 }
+    }
+
+    async fn next(&mut self) -> Option<Result<TrainerEvent, String>> {
+        let (after, _) = self.0.last()?;
+        sleep(*after).await;
+        self.0.pop().map(|(_, event)| Ok(event))
+    }
+
+    async fn end(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn stop(self) {}
+}
+
+#[derive(Clone)]
+struct NoImagery;
+
+impl Imagery for NoImagery {
+    async fn missing(&self) -> Option<LocalCondition> {
+        None
+    }
+
+    async fn check(&self, _: &Assignment) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn moments(&self, _: &[String]) -> Result<Vec<BandMoments>, Refusal> {
+        panic!("no statistics are asked for")
+    }
+}
+
+/// A journal in memory: what a power cut leaves.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<State>>);
+
+impl Journal for Memory {
+    fn load(&self) -> Result<State, SiteError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn store(&self, state: &State) -> Result<(), SiteError> {
+        *self.0.lock().unwrap() = state.clone();
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct Everything;
+
+impl PolicySource for Everything {
+    fn read(&self) -> Result<Policy, String> {
+        let text = "may_leave = [\"frozen_weights\", \"updates\", \"metrics\"]\napproval = \"automatic\"\n[allow]\n\
+                    job_kinds = [\"downstream\"]\nstrategies = [\"fed-avg\"]\ntasks = [\"classification\"]\n\
+                    backbones = [\"convnextv2_atto\"]";
+        toml::from_str(text).map_err(|error: toml::de::Error| error.to_string())
+    }
+}
+
+struct Endless;
+
+impl DiskSpace for Endless {
+    fn free(&self, _: &Path) -> u64 {
+        u64::MAX
+    }
+}
+
+/// A clock that follows tokio's time.
+#[derive(Debug)]
+struct Follows(Instant);
+
+impl Clock for Follows {
+    fn now(&self) -> Timestamp {
+        START.plus(self.0.elapsed())
+    }
+}
+
+struct Simulation;
+
+impl Environment for Simulation {
+    type Coordinator = Simulated;
+    type Trainer = SimulatedTrainer;
+    type Imagery = NoImagery;
+    type Journal = Memory;
+}
+
+/// Training of a small head.
+fn assignment() -> Assignment {
+    let over = serde_json::json!({
+        "head": {
+            "name": "cover", "release": 1, "task": "classification", "classes": ["a", "b"],
+            "encoders": [{
+                "name": "west", "backbone": "convnextv2_atto", "weights": null, "random_seed": 1,
+                "normalisation": [{ "band": "red", "mean": 0.0, "std": 1.0 }], "sources": [["red"]]
+            }],
+            "input_size": null, "samples": 0, "training": null
+        },
+        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
+    });
+    let work = TrainingWork {
+        strategy: None,
+        base: None,
+        initial_seed: 1,
+        normalisation: None,
+        seed: 2,
+        schedule: [0.0, 1.0],
+        keep: Keep::Best,
+        settings: toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap(),
+    };
+    Assignment {
+        id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
+        job_name: "cover".to_owned(),
+        kind: JobKind::Downstream,
+        trainee: Trainee::Head(serde_json::from_value(over).unwrap()),
+        deadline: Timestamp(u64::MAX),
+        min_institutions: 2,
+        accepted: false,
+        work: Work::Training(Box::new(work)),
+    }
+}
+
+fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> Parts<Simulation> {
+    let credentials = Credentials {
+        pair: KeyAndCertificate { key_pem: String::new(), certificate_pem: String::new() },
+        ca_pem: String::new(),
+        institution: "west".parse().unwrap(),
+        not_before: START,
+        not_after: Timestamp(u64::MAX),
+    };
+    Parts {
+        coordinator,
+        trainer: SimulatedTrainer,
+        imagery: NoImagery,
+        journal,
+        policy: Arc::new(Everything),
+        disk: Arc::new(Endless),
+        site: Site::at(folder),
+        credentials,
+        meter: Meter::default(),
+        task: TaskSettings {
+            dataset: "nowhere".into(),
+            device: DeviceChoice::Cpu,
+            threads: None,
+            pretrained: BTreeMap::new(),
+        },
+        intervals: Intervals::with_heartbeat(Duration::from_secs(10)),
+        blocking: Blocking::Inline,
+        clock: Arc::new(Follows(Instant::now())),
+        rng: ChaCha12Rng::seed_from_u64(seed),
+        once: true,
+    }
+}
+
+/// One course: the daemon is killed once in the middle of training and started from its journal.
+fn course(seed: u64) -> (Vec<String>, Vec<UpdateSubmission>) {
+    let before = threads();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        let chance = ChaCha12Rng::seed_from_u64(seed);
+        let inner =
+            Inner { offer: Some(assignment()), recorded: Vec::new(), chance, trace: Vec::new(), began };
+        let coordinator = Simulated(Arc::new(Mutex::new(inner)));
+        let journal = Memory::default();
+        let start = |seed| {
+            let parts = parts(coordinator.clone(), journal.clone(), folder.path(), seed);
+            Daemon::new(parts, CancellationToken::new()).unwrap().run()
+        };
+        let killed = tokio::time::timeout(TRAINING / 3, start(seed)).await;
+        assert!(killed.is_err(), "it is killed while it trains: {killed:?}");
+        assert_eq!(journal.load().unwrap().name(), "training");
+        start(seed + 1).await.unwrap();
+        assert_eq!(journal.load().unwrap(), State::default());
+        assert!(began.elapsed() > TRAINING);
+        assert_eq!(threads(), before, "nothing has started a thread");
+        let inner = coordinator.get();
+        (inner.trace.clone(), inner.recorded.clone())
+    })
+}
+
+fn threads() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().find(|line| line.starts_with("Threads:")).unwrap().to_owned()
+}
+
+#[test]
+fn the_same_seed_takes_the_same_course_and_needs_no_thread() {
+    let mut traces = Vec::new();
+    for seed in 0..4 {
+        let (trace, recorded) = course(seed);
+        assert!(recorded.iter().all(|update| update.key == recorded[0].key), "one key for every try");
+        assert!(trace.iter().any(|line| line.contains("heartbeat")));
+        assert_eq!(course(seed), (trace.clone(), recorded));
+        traces.push(trace);
+    }
+    traces.dedup();
+    assert_eq!(traces.len(), 4, "another seed takes another course");
+}
