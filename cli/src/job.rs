@@ -40,7 +40,7 @@ pub(super) async fn run(
         Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
         Job::List => list(connection, output).await?,
         Job::Show(id) => {
-            let job = query::job(connection, &id.job).await?;
+            let job = query::job_with_rounds(connection, &id.job).await?;
             match output {
                 Output::Json => print::json(&job)?,
                 Output::Table => show::show(&job),
@@ -89,7 +89,7 @@ pub(super) async fn run(
             head::pull(connection, &job, folder, output).await?;
         }
         Job::Plot { job, file } => {
-            let job = query::job(connection, &job.job).await?;
+            let job = query::job_with_rounds(connection, &job.job).await?;
             plot::plot(&job, file)?;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,

@@ -1,9 +1,9 @@
 //! Questions to the coordinator that several commands ask.
 
-use anyhow::Context as _;
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::view::JobView;
 use eosfed_proto::v1;
+use eosfed_transport::status::from_status;
 
 use super::connection::{Connection, decode};
 
@@ -13,14 +13,21 @@ pub(super) async fn jobs(connection: &mut Connection) -> anyhow::Result<Vec<JobV
     connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
 }
 
-/// A job by its id, or the latest.
+/// A job by its id, or the latest, without its closed rounds.
 pub(super) async fn job(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
-    if id == "latest" {
-        let last = jobs(connection).await?.pop();
-        return last.context("there is no job yet; submit one with `eosfed job submit PLAN.toml`");
-    }
     let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;
     decode(&connection.answer(answer)?.job_json)
+}
+
+/// A job by its id, or the latest, with its closed rounds.
+pub(super) async fn job_with_rounds(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
+    let mut job = job(connection, id).await?;
+    let answer = connection.operator.list_rounds(v1::ListRoundsRequest { job: job.id.to_string() }).await;
+    let mut rounds = connection.answer(answer)?;
+    while let Some(message) = rounds.message().await.map_err(|status| from_status(&status))? {
+        job.history.push(decode(&message.round_json)?);
+    }
+    Ok(job)
 }
 
 /// A release by its number, or the latest.

@@ -14,6 +14,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::arguments::Output;
 use super::connection::{Connection, decode};
 use super::print;
+use super::query::job_with_rounds;
 use super::show::heading;
 
 /// How often the watch is taken up again after the coordinator went away.
@@ -25,7 +26,7 @@ pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output)
     let mut tries = 0;
     loop {
         match follow(connection, id, &mut screen, &mut tries).await {
-            Ok(job) => return finish(&job, &screen, output),
+            Ok(job) => return finish(connection, &job, &screen, output).await,
             Err(Interrupted::Refused(refusal)) if refusal.reason.is_transient() && tries < TRIES => {
                 tries += 1;
                 screen.say(&format!("{}; trying again", refusal.message));
@@ -69,10 +70,15 @@ async fn follow(
     }
 }
 
-fn finish(job: &JobView, screen: &Screen, output: Output) -> anyhow::Result<ExitCode> {
+async fn finish(
+    connection: &mut Connection,
+    job: &JobView,
+    screen: &Screen,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
     screen.clear();
     match output {
-        Output::Json => print::json(job)?,
+        Output::Json => print::json(&job_with_rounds(connection, job.id.as_str()).await?)?,
         Output::Table => {
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             outln!("job {} is {}{why}", job.id, job.state);
@@ -174,7 +180,7 @@ fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, roun
         });
         bar.set_length(one.steps);
         bar.set_position(one.step);
-        let loss = one.curve.last().map(|point| format!(", loss {:.3}", point.loss)).unwrap_or_default();
+        let loss = one.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
         let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
         bar.set_message(format!("{}{loss}{message}", one.state));
     }

@@ -19,7 +19,9 @@ use rand_chacha::ChaCha12Rng;
 
 use crate::domain::admission::UpdateRules;
 use crate::domain::institution::{Enrolment, Institution};
-use crate::domain::{Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
+use crate::domain::{
+    Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, Submission,
+};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
 
@@ -150,7 +152,7 @@ pub(crate) fn try_submit(federation: &Federation, plan: &str) -> Result<(JobId, 
     let spec = JobSpec::parse(plan).unwrap();
     let id = JobId::random(&mut rng(federation.jobs.len() as u64));
     let key = key(1000 + federation.jobs.len() as u64);
-    federation.submit_job(id, key, spec, &name("admin"), NOW)
+    federation.submit_job(Submission { id, key, spec, by: name("admin") }, NOW)
 }
 
 /// Weights of what an assignment trains that follow from `seed`, written into `folder`.
@@ -205,7 +207,7 @@ pub(crate) fn finished_one_shot(federation: &Federation) -> Outcome {
 pub(crate) fn finished(federation: &Federation, plan: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let (_, change) = submit(federation, plan);
-    let mut outcome = Outcome { job: change.jobs[0].clone(), frozen: Vec::new() };
+    let mut outcome = Outcome::of(change.jobs[0].clone());
     for (seed, institution) in (1..).zip(["west", "east"]) {
         let assignment = outcome.job.assignment(&name(institution)).unwrap();
         let (after, lease) = outcome.job.accept(&assignment.id, token(seed), NOW).unwrap();

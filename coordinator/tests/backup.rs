@@ -127,7 +127,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     let (name, backup) = backups.pop().unwrap();
     assert!(backup.serving && backup.counts.institutions == 1 && backup.missing.is_empty(), "{backup:?}");
     let folder = tempfile::tempdir().unwrap();
-    restore(&elsewhere.path().join(name), &folder.path().join("state"), QUIET).await.unwrap();
+    restore(&elsewhere.path().join(name), &folder.path().join("state"), QUIET).unwrap();
     let server = Server::serve(folder, clients).await;
     let there = jobs(&server).await;
     assert_eq!(there.len() as u64, backup.counts.jobs);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,15 +11,18 @@ use std::time::{Duration, Instant};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_coordinator::domain::Federation;
 use eosfed_coordinator::init::{Choices, init};
-use eosfed_coordinator::storage::{Record, SCHEMA, SledStore, Store as _, read_lines, ready};
+use eosfed_coordinator::storage::{Record, SCHEMA, SledStore, Store as _, Tree, read_lines, ready};
 
-/// What a coordinator of schema 1 has left behind; see the README beside it.
-const RECORDS: &str = include_str!("../fixtures/schema-1/records.jsonl");
+/// What coordinators of earlier schemas have left behind; see the READMEs beside them.
+const STORES: [(u32, &str); 2] = [
+    (1, include_str!("../fixtures/schema-1/records.jsonl")),
+    (2, include_str!("../fixtures/schema-2/records.jsonl")),
+];
 /// How often it is killed, each time a little later.
 const KILLS: u32 = 12;
 
 /// A state folder of before, in `folder`.
-fn lay_down(folder: &Path) {
+fn lay_down(folder: &Path, schema: u32, records: &str) {
     let choices = Choices {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
@@ -27,11 +31,11 @@ fn lay_down(folder: &Path) {
     fs::create_dir(folder).unwrap();
     let state = init(folder, &choices, SystemClock.now()).unwrap();
     let db = sled::open(state.store()).unwrap();
-    for line in RECORDS.lines() {
+    for line in records.lines() {
         let Record { tree, key, record } = serde_json::from_str(line).unwrap();
         db.open_tree(tree).unwrap().insert(key, serde_json::to_vec(&record).unwrap()).unwrap();
     }
-    db.insert("schema", "1").unwrap();
+    db.insert("schema", schema.to_string().as_str()).unwrap();
     db.flush().unwrap();
 }
 
@@ -44,55 +48,96 @@ fn check(folder: &Path) -> Child {
 /// What no restart changes: leases and deadlines are extended by one.
 fn lasting(federation: &Federation) -> Vec<String> {
     let jobs = federation.jobs.values();
-    let jobs =
-        jobs.map(|job| format!("{} {} {:?} {:?}", job.id, job.state.name(), job.history, job.produced));
+    let jobs = jobs.map(|job| {
+        let (id, state) = (&job.id, job.state.name());
+        format!("{id} {state} {:?} {:?} {:?}", job.definition, job.closed, job.produced)
+    });
     let rest = [format!("{:?} {:?}", federation.institutions, federation.registry)];
     jobs.chain(rest).collect()
 }
 
+/// A record on its way into the store, by its tree and key.
+type Kept = BTreeMap<(Tree, String), Vec<u8>>;
+
 #[test]
 fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
     eosfed_transport::install_crypto_provider();
-    let folder = tempfile::tempdir().unwrap();
-    let mut expected = Federation::default();
-    expected.merge(read_lines(RECORDS.as_bytes(), 1).unwrap());
+    for (schema, records) in STORES {
+        let (mut kept, folder) = (Kept::new(), tempfile::tempdir().unwrap());
+        let expected = read_lines(records.as_bytes(), schema, &mut |tree, key, bytes| {
+            kept.insert((tree, key.to_owned()), bytes.to_vec());
+            Ok(())
+        });
+        let expected = expected.unwrap().federation;
+        assert!(kept.len() > records.lines().count(), "rounds are records of their own");
 
-    let path = folder.path().join("whole");
-    lay_down(&path);
-    let started = Instant::now();
-    let whole = check(&path).wait_with_output().unwrap();
-    let takes = started.elapsed();
-    let said = String::from_utf8_lossy(&whole.stderr).into_owned();
-    assert!(whole.status.success() && said.contains("migrated") && said.contains("from=1"), "{said}");
-    let again = check(&path).wait_with_output().unwrap();
-    assert!(again.status.success() && !String::from_utf8_lossy(&again.stderr).contains("migrated"));
+        let path = folder.path().join("whole");
+        lay_down(&path, schema, records);
+        let started = Instant::now();
+        let whole = check(&path).wait_with_output().unwrap();
+        let takes = started.elapsed();
+        let said = String::from_utf8_lossy(&whole.stderr).into_owned();
+        let from = format!("from={schema}");
+        assert!(whole.status.success() && said.contains("migrated") && said.contains(&from), "{said}");
+        assert!(said.contains("ledger_opened"), "{said}");
+        let again = check(&path).wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(again.status.success() && !said.contains("migrated") && !said.contains("ledger_opened"));
 
-    let mut found = [0, 0];
-    for kill in 0..KILLS {
-        let path = folder.path().join(kill.to_string());
-        lay_down(&path);
-        let mut child = check(&path);
-        std::thread::sleep(takes * kill / KILLS);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let store = path.join("store");
-        let (schema, records) = export(&store);
-        assert_eq!(records, RECORDS.lines().count());
-        found[usize::from(schema == SCHEMA)] += 1;
-        let federation = ready(SledStore::open(&store).unwrap().load()).unwrap();
-        assert_eq!(lasting(&federation), lasting(&expected), "killed at {kill} of {KILLS}, schema {schema}");
+        let mut found = [0, 0];
+        for kill in 0..KILLS {
+            let path = folder.path().join(kill.to_string());
+            lay_down(&path, schema, records);
+            let mut child = check(&path);
+            std::thread::sleep(takes * kill / KILLS);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let store = path.join("store");
+            let (left, lines) = export(&store);
+            found[usize::from(left == SCHEMA)] += 1;
+            compare(&lines, left, records, &kept);
+            let loaded = ready(SledStore::open(&store).unwrap().load()).unwrap();
+            assert_eq!(
+                lasting(&loaded.federation),
+                lasting(&expected),
+                "killed at {kill} of {KILLS}, {left}"
+            );
+            assert_eq!(loaded.migrated_from, Some(schema));
+        }
+        println!("schema {schema}: killed {KILLS} times, {} before and {} after", found[0], found[1]);
     }
-    println!("killed {KILLS} times: {} before and {} after the store was migrated", found[0], found[1]);
 }
 
-/// The schema and the number of records; the lock of who was killed may take a moment to go.
-fn export(store: &Path) -> (u32, usize) {
-    for _ in 0..50 {
-        if let Ok((schema, records)) = SledStore::export(store) {
-            return (schema, records.len());
-        }
-        std::thread::sleep(Duration::from_millis(20));
+/// A store that was not migrated holds what was in it; one that was, all that this becomes.
+fn compare(lines: &[u8], schema: u32, records: &str, kept: &Kept) {
+    let lines = std::str::from_utf8(lines).unwrap();
+    if schema != SCHEMA {
+        return assert_eq!(lines.lines().count(), records.lines().count());
     }
-    let (schema, records) = SledStore::export(store).unwrap();
-    (schema, records.len())
+    let mut found = Kept::new();
+    read_lines(lines.as_bytes(), SCHEMA, &mut |tree, key, bytes| {
+        found.insert((tree, key.to_owned()), bytes.to_vec());
+        Ok(())
+    })
+    .unwrap();
+    for (record, bytes) in kept {
+        // A start extends deadlines, and notes in the ledger that it did.
+        assert!(
+            found.contains_key(record) && (record.0 == Tree::JobStates || found[record] == *bytes),
+            "{record:?}"
+        );
+    }
+}
+
+/// The schema and the records; the lock of who was killed may take a moment to go.
+fn export(store: &Path) -> (u32, Vec<u8>) {
+    for tries in (0..50).rev() {
+        let mut lines = Vec::new();
+        match SledStore::export(store, &mut lines) {
+            Ok(schema) => return (schema, lines),
+            Err(error) if tries == 0 => panic!("{error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    unreachable!()
 }

@@ -90,7 +90,7 @@ fn jump(seconds: i64) {
     daemons[1].take().unwrap().kill();
     clock.set(seconds + 5 * MINUTE);
     federation.wait(&job, "the lease of who is gone to end", |job| {
-        job["current"]["participants"]["west"]["lapses"].as_u64() >= Some(1)
+        job["current"]["participants"]["west"]["lease_expiries"].as_u64() >= Some(1)
             || job["history"].as_array().is_some_and(|closed| closed.len() > 1)
     });
     daemons[1] = Some(start("west"));

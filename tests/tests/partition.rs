@@ -202,12 +202,12 @@ fn away_for_longer_than_its_lease_its_update_counts_if_the_round_is_open() {
     clock.set(300);
     federation.wait(&job, "the lease to end", |job| {
         let west = &job["current"]["participants"]["west"];
-        west["state"] == "offered" && west["lapses"] == 1
+        west["state"] == "offered" && west["lease_expiries"] == 1
     });
     proxy.pass();
     let done = federation.wait(&job, "the end", |job| job["state"] == "finished");
     let west = &done["history"][1]["participants"]["west"];
-    assert!(west["state"] == "submitted" && west["lapses"] == 1, "{west:#}");
+    assert!(west["state"] == "submitted" && west["lease_expiries"] == 1, "{west:#}");
     assert_eq!(done["history"].as_array().unwrap().len(), 2, "{done:#}");
     assert!(world.log().matches("the trainer has started").count() == 1, "nothing was trained twice");
     world.finish(&job);

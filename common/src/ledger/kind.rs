@@ -185,6 +185,15 @@ pub enum EventKind {
         /// Its weights.
         weights: Digest,
     },
+    /// A round has what it needs; its updates are being aggregated.
+    AggregationStarted {
+        /// Index of the round.
+        round: u32,
+        /// The attempt.
+        attempt: u32,
+        /// How many updates.
+        updates: u32,
+    },
     /// The updates of a round were aggregated.
     RoundAggregated {
         /// Index of the round.
@@ -212,10 +221,7 @@ pub enum EventKind {
         specialists: u64,
     },
     /// A snapshot for a backup was taken.
-    SnapshotTaken {
-        /// Blobs in it.
-        blobs: u64,
-    },
+    SnapshotTaken,
     /// Blobs that nothing refers to any more were removed.
     BlobsRemoved {
         /// How many.
@@ -260,5 +266,15 @@ impl EventKind {
     #[must_use]
     pub fn name(&self) -> &str {
         self.as_ref()
+    }
+
+    /// Its members but for its name, as JSON.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.remove("kind");
+        }
+        value.to_string()
     }
 }

@@ -158,8 +158,7 @@ impl Event {
         let sequence = last.map_or(0, |last| last.sequence + 1);
         let previous = last.map(|last| last.hash);
         let mut event = Self { sequence, at, entry, previous, hash: Digest::of(b"") };
-        let mut value = event.value();
-        event.hash = hash_of(&mut value);
+        event.hash = hash_of(&mut event.value());
         event
     }
 
@@ -172,7 +171,7 @@ impl Event {
     /// The event as a line of an export: canonical JSON, without the end of the line.
     #[must_use]
     pub fn to_line(&self) -> String {
-        canonical(&mut self.value())
+        canonical(&self.value())
     }
 
     fn value(&self) -> Value {
@@ -189,9 +188,11 @@ fn hash_of(event: &mut Value) -> Digest {
 }
 
 /// JSON as RFC 8785 has it, of a value without floats.
-fn canonical(value: &mut Value) -> String {
-    value.sort_all_objects();
-    value.to_string()
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut sorted = value.clone();
+    sorted.sort_all_objects();
+    sorted.to_string()
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Verifier {
         let line = self.done.events + 1;
         let wrong = |reason: String| Broken::Line { line, reason };
         let mut event: Value = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        if canonical(&mut event) != text {
+        if canonical(&event) != text {
             return Err(wrong("it is not canonical JSON".to_owned()));
         }
         let sequence = event.get("sequence").and_then(Value::as_u64);

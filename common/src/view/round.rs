@@ -105,7 +105,9 @@ pub struct ParticipantView {
     /// Why it has refused or failed, or was rejected.
     pub message: Option<String>,
     /// Leases that expired.
-    pub lapses: u32,
+    pub lease_expiries: u32,
+    /// The newest training loss that it has reported.
+    pub loss: Option<Finite>,
     /// Samples that its update has learned from, or that it has scored.
     pub samples: Option<u64>,
     /// Digest of its update, counted or rejected.

@@ -10,8 +10,9 @@ use eosfed_common::outln;
 use eosfed_common::stdout::print;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::{Backup, Counts, Restored, backup, restore};
+use super::{Backup, Restored, backup, restore};
 use crate::settings;
+use crate::storage::Counts;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,9 +46,9 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
 ///
 /// # Errors
 /// As [`restore`].
-pub async fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
+pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
     let bar = bar()?;
-    let restored = restore(from, to, &|done, total| tell(&bar, done, total)).await;
+    let restored = restore(from, to, &|done, total| tell(&bar, done, total));
     bar.finish_and_clear();
     let restored = restored?;
     match output {
@@ -94,8 +95,12 @@ fn restored_text(restored: &Restored) -> String {
 }
 
 fn counted(counts: &Counts) -> String {
-    let Counts { institutions, jobs, specialists, releases } = counts;
-    format!("{institutions} institutions, {jobs} jobs, {specialists} specialists, {releases} releases")
+    let Counts { institutions, jobs, rounds, curves: _, specialists, releases, events, quarantined: _ } =
+        counts;
+    format!(
+        "{institutions} institutions, {jobs} jobs with {rounds} rounds, {specialists} specialists, {releases} \
+         releases, {events} events"
+    )
 }
 
 /// A warning about each blob that is nowhere.

@@ -12,11 +12,12 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use serde::Serialize;
 
-use super::manifest::{BLOBS, Counts, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
+use super::manifest::{BLOBS, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
 use super::source::Source;
 use super::{Tell, copy};
 use crate::domain::Federation;
 use crate::settings::StateFolder;
+use crate::storage::Counts;
 
 /// What was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,7 +73,7 @@ pub async fn backup(
     let digest = files::digest(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
     files.push(Entry { path: RECORDS.to_owned(), digest, size });
-    let counts = Counts::of(&records);
+    let counts = records.counts;
     let blobs = copy_blobs(&source, &to.join(BLOBS), tell)?;
     let mut manifest = Manifest {
         format: Manifest::format(),
@@ -85,9 +86,7 @@ pub async fn backup(
         blobs,
         missing: Vec::new(),
     };
-    let mut federation = Federation::default();
-    federation.merge(records);
-    manifest.missing = manifest.lacks(&needed(&federation));
+    manifest.missing = manifest.lacks(&needed(&records.federation));
     for folder in [&to.join(BLOBS), &to.join("ca"), &to.join("operator"), to] {
         if folder.exists() {
             copy::sync(folder)?;

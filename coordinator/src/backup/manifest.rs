@@ -11,8 +11,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Change;
-use crate::storage::SCHEMA;
+use crate::storage::{Counts, SCHEMA};
 
 /// The file's name.
 pub const MANIFEST: &str = "backup.json";
@@ -47,34 +46,6 @@ pub struct Entry {
     pub digest: Digest,
     /// Its bytes.
     pub size: u64,
-}
-
-/// How much of what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct Counts {
-    /// Institutions.
-    pub institutions: u64,
-    /// Jobs.
-    pub jobs: u64,
-    /// Specialists, each version.
-    pub specialists: u64,
-    /// Releases.
-    pub releases: u64,
-}
-
-impl Counts {
-    /// Counts records.
-    #[must_use]
-    pub const fn of(change: &Change) -> Self {
-        let Change { institutions, jobs, specialists, releases, volatile: _ } = change;
-        Self {
-            institutions: institutions.len() as u64,
-            jobs: jobs.len() as u64,
-            specialists: specialists.len() as u64,
-            releases: releases.len() as u64,
-        }
-    }
 }
 
 /// The contents of `backup.json`.

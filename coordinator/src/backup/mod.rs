@@ -21,7 +21,7 @@ mod source;
 mod tests;
 
 pub use make::{Backup, backup};
-pub use manifest::{Counts, MANIFEST, Manifest};
+pub use manifest::{MANIFEST, Manifest};
 pub use restore::{Restored, restore};
 
 /// Told how far copying is, in bytes: done and of how many.

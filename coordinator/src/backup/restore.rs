@@ -11,16 +11,13 @@ use eosfed_common::files;
 use serde::Serialize;
 
 use super::make::needed;
-use super::manifest::{BLOBS, Counts, Entry, FILES, Manifest, RECORDS};
+use super::manifest::{BLOBS, Entry, FILES, Manifest, RECORDS};
 use super::{Tell, copy};
-use crate::domain::{Change, Federation};
 use crate::settings::StateFolder;
-use crate::storage::{FileBlobs, SledStore, Store as _, read_lines};
+use crate::storage::{Assembled, Counts, Each, FileBlobs, SCHEMA, SledStore, read_lines};
 
 /// Most names in one message.
 const NAMED: usize = 5;
-/// How many jobs go into one transaction.
-const JOBS: usize = 50;
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,21 +44,18 @@ pub struct Restored {
 /// If the backup is incomplete, damaged or of a newer release, which is known before anything is written
 /// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
 /// coordinator starts on it.
-pub async fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
+pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
     let records = read_records(from, &manifest)?;
-    let mut federation = Federation::default();
-    federation.merge(records.clone());
-    let missing = manifest.lacks(&needed(&federation));
+    let missing = manifest.lacks(&needed(&records.federation));
     if let Some(lost) = missing.iter().find(|digest| !manifest.missing.contains(digest)) {
         bail!("{}: a record refers to {lost}, which the backup does not have; use another", from.display());
     }
     copy::empty_folder(to, "name a folder that is not there yet")?;
     let state = StateFolder(to.to_owned());
     copy_blobs(from, &manifest, &state.blobs(), tell)?;
-    fill(&state.store(), records)
-        .await
+    fill(&state.store(), from, &manifest)
         .with_context(|| format!("cannot fill {}", state.store().display()))?;
     // Last, and the settings after all: they make the folder a state folder.
     for name in FILES.iter().rev().filter(|name| manifest.entry(name).is_some()) {
@@ -119,16 +113,38 @@ fn check_files(from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     )
 }
 
-fn read_records(from: &Path, manifest: &Manifest) -> anyhow::Result<Change> {
+fn read_records(from: &Path, manifest: &Manifest) -> anyhow::Result<Assembled> {
     let path = from.join(RECORDS);
-    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let records = read_lines(BufReader::new(file), manifest.schema)
-        .with_context(|| format!("{} cannot be used", path.display()))?;
-    let found = Counts::of(&records);
-    if found != manifest.counts {
-        bail!("{} has {found:?}, and the backup was made with {:?}", path.display(), manifest.counts);
+    let records = read(from, manifest, &mut |_, _, _| Ok(()))?;
+    if records.counts != expected(manifest, &records) {
+        bail!(
+            "{} has {:?}, and the backup was made with {:?}",
+            path.display(),
+            records.counts,
+            manifest.counts
+        );
+    }
+    if let Some(broken) = &records.broken {
+        tracing::warn!(%broken, "the ledger of the backup is not a whole chain; see `eosfed audit verify`");
     }
     Ok(records)
+}
+
+/// What the manifest says that there is. Earlier versions counted no rounds and curves: they were inside
+/// jobs.
+fn expected(manifest: &Manifest, records: &Assembled) -> Counts {
+    if manifest.schema == SCHEMA {
+        return manifest.counts;
+    }
+    let Counts { rounds, curves, .. } = records.counts;
+    Counts { rounds, curves, ..manifest.counts }
+}
+
+fn read(from: &Path, manifest: &Manifest, each: &mut Each<'_>) -> anyhow::Result<Assembled> {
+    let path = from.join(RECORDS);
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    read_lines(BufReader::new(file), manifest.schema, each)
+        .with_context(|| format!("{} cannot be used", path.display()))
 }
 
 fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
@@ -159,12 +175,9 @@ fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> an
     copy::sync(to)
 }
 
-async fn fill(path: &Path, records: Change) -> anyhow::Result<()> {
+fn fill(path: &Path, from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     let store = SledStore::open(path)?;
-    let Change { institutions, jobs, specialists, releases, volatile: _ } = records;
-    store.commit(&Change { institutions, specialists, releases, ..Change::default() }).await?;
-    for jobs in jobs.chunks(JOBS) {
-        store.commit(&Change { jobs: jobs.to_vec(), ..Change::default() }).await?;
-    }
-    Ok(())
+    let mut import = store.import();
+    read(from, manifest, &mut |tree, key, bytes| import.take(tree, key, bytes))?;
+    Ok(import.flush()?)
 }

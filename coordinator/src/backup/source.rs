@@ -2,7 +2,7 @@
 //! one that rests.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use eosfed_transport::status::from_status;
 
 use super::copy;
 use super::manifest::RECORDS;
-use crate::domain::Change;
 use crate::settings::StateFolder;
 use crate::storage::{
-    Blobs as _, FileBlobs, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS, STAGING, SledStore, read_lines,
+    Assembled, Blobs as _, FileBlobs, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS, STAGING, SledStore,
+    read_lines,
 };
 
 /// Where records and blobs come from.
@@ -39,8 +39,10 @@ pub(super) struct Source {
 enum Records {
     /// In a snapshot.
     File(PathBuf),
-    /// Just read from the store.
-    Read(Vec<crate::storage::Record>),
+    /// In the store in this folder.
+    Store(PathBuf),
+    /// There are none.
+    None,
 }
 
 /// A snapshot, removed when it is no longer needed.
@@ -56,12 +58,13 @@ impl Drop for Staged {
 impl Source {
     /// The state folder of a coordinator that is not serving; whoever calls holds its lock.
     pub(super) async fn resting(state: &StateFolder) -> anyhow::Result<Self> {
-        let (schema, records) = if state.store().exists() {
-            let store = || state.store().display().to_string();
-            SledStore::export(&state.store()).with_context(store)?
+        let store = state.store();
+        let (schema, records) = if store.exists() {
+            let schema = SledStore::schema(&store).with_context(|| store.display().to_string())?;
+            (schema, Records::Store(store))
         } else {
             // Initialised and never started.
-            (crate::storage::SCHEMA, Vec::new())
+            (crate::storage::SCHEMA, Records::None)
         };
         let mut blobs = Vec::new();
         if state.blobs().exists() {
@@ -72,7 +75,6 @@ impl Source {
             }
         }
         let release = env!("CARGO_PKG_VERSION").to_owned();
-        let records = Records::Read(records);
         Ok(Self { release, schema, serving: false, records, blobs, _staged: None })
     }
 
@@ -108,28 +110,28 @@ impl Source {
     }
 
     /// Writes the records into the backup in `folder` and reads them back.
-    pub(super) fn write_records(&self, folder: &Path) -> anyhow::Result<Change> {
+    pub(super) fn write_records(&self, folder: &Path) -> anyhow::Result<Assembled> {
         let path = folder.join(RECORDS);
+        let cannot = || format!("cannot write {}", path.display());
         match &self.records {
             Records::File(from) => drop(copy::copy(from, &path, &mut |_| {})?),
-            Records::Read(records) => {
-                write(&path, records).with_context(|| format!("cannot write {}", path.display()))?;
-            }
+            Records::Store(store) => export(&path, Some(store)).with_context(cannot)?,
+            Records::None => export(&path, None).with_context(cannot)?,
         }
         let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let change = read_lines(BufReader::new(file), self.schema);
-        change.map_err(|error| anyhow!("a record cannot be backed up: {error}"))
+        let read = read_lines(BufReader::new(file), self.schema, &mut |_, _, _| Ok(()));
+        read.map_err(|error| anyhow!("a record cannot be backed up: {error}"))
     }
 }
 
-fn write(path: &Path, records: &[crate::storage::Record]) -> std::io::Result<()> {
+/// Writes the records of a store, if there is one, to a new file.
+fn export(path: &Path, store: Option<&Path>) -> anyhow::Result<()> {
     let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
     let mut file = BufWriter::new(file);
-    for record in records {
-        serde_json::to_writer(&mut file, record)?;
-        file.write_all(b"\n")?;
+    if let Some(store) = store {
+        SledStore::export(store, &mut file)?;
     }
-    file.into_inner()?.sync_all()
+    Ok(file.into_inner()?.sync_all()?)
 }
 
 async fn ask(identity: &PersonalIdentity) -> anyhow::Result<v1::BackupResponse> {

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Federation, Job};
 use crate::init::{Choices, init};
 use crate::settings::StateFolder;
-use crate::storage::{Blobs as _, FileBlobs, SCHEMA, SledStore, Store as _, ready};
+use crate::storage::{Blobs as _, Counts, FileBlobs, SCHEMA, SledStore, Store as _, ready};
 use crate::testing::{self, NOW, ONE_SHOT, name};
 
 const QUIET: Tell<'static> = &|_, _| {};
@@ -31,7 +31,7 @@ impl Bench {
         let mut federation = Federation::default();
         let store = SledStore::open(&state.store()).unwrap();
         let commit = |federation: &mut Federation, change: crate::domain::Change| {
-            ready(store.commit(&change)).unwrap();
+            ready(store.commit(&change, &[])).unwrap();
             federation.merge(change);
         };
         commit(&mut federation, testing::enrolled(&["east", "west"]));
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     fn restore(&self, from: &str, to: &str) -> anyhow::Result<Restored> {
-        ready(restore(&self.path(from), &self.path(to), QUIET))
+        restore(&self.path(from), &self.path(to), QUIET)
     }
 
     /// What a restore that must fail says; and that nothing came of it that could be started.
@@ -101,7 +101,7 @@ async fn what_is_restored_is_what_was_there() {
     assert!(!made.serving && made.missing.is_empty());
     assert_eq!(
         (made.blobs, made.counts),
-        (3, Counts { institutions: 2, jobs: 1, specialists: 2, releases: 1 })
+        (3, Counts { institutions: 2, jobs: 1, rounds: 1, specialists: 2, releases: 1, ..Counts::default() })
     );
     for path in ["backup", "backup/ca", "backup/operator", "backup/blobs"] {
         assert_eq!(mode(&bench.path(path)), 0o700, "{path}");
@@ -113,7 +113,7 @@ async fn what_is_restored_is_what_was_there() {
     let restored = bench.restore("backup", "new").unwrap();
     assert_eq!((restored.counts, restored.blobs, restored.bytes), (made.counts, 3, made.bytes));
     let new = StateFolder(bench.path("new"));
-    assert_eq!(ready(SledStore::open(&new.store()).unwrap().load()).unwrap(), bench.federation);
+    assert_eq!(ready(SledStore::open(&new.store()).unwrap().load()).unwrap().federation, bench.federation);
     for name in manifest::FILES {
         let text = |state: &StateFolder| fs::read(state.0.join(name)).unwrap();
         assert_eq!(text(&new), text(&bench.state), "{name}");
@@ -181,7 +181,7 @@ async fn a_backup_that_is_not_whole_is_refused_with_what_is_wrong() {
 #[tokio::test]
 async fn a_blob_that_a_record_needs_must_be_in_the_backup() {
     let bench = Bench::new();
-    let lost = bench.federation.released_blobs().next().unwrap().digest;
+    let lost = bench.federation.published_blobs().next().unwrap().digest;
     bench.backup("whole").await.unwrap();
     // Somebody has left it out of the manifest: the records say that it is needed.
     let mut manifest = bench.manifest("whole");
@@ -201,7 +201,7 @@ async fn a_blob_that_a_record_needs_must_be_in_the_backup() {
 async fn a_damaged_blob_is_not_backed_up_as_if_it_were_whole() {
     let bench = Bench::new();
     let blobs = FileBlobs::open(&bench.state.blobs()).unwrap();
-    let digest = bench.federation.released_blobs().next().unwrap().digest;
+    let digest = bench.federation.published_blobs().next().unwrap().digest;
     fs::write(blobs.place(digest), b"rotten").unwrap();
     let said = format!("{:#}", bench.backup("backup").await.unwrap_err());
     assert!(said.contains(&digest.to_string()) && said.contains("is damaged"), "{said}");
@@ -242,7 +242,7 @@ async fn a_store_of_an_earlier_release_is_backed_up_as_it_is_and_restored_to_thi
     bench.restore("before", "new").unwrap();
     let store = SledStore::open(&bench.path("new/store")).unwrap();
     let states: Vec<_> =
-        ready(store.load()).unwrap().jobs.values().map(|job: &Job| job.state.name()).collect();
+        ready(store.load()).unwrap().federation.jobs.values().map(|job: &Job| job.state.name()).collect();
     assert!(states.contains(&"running") && states.contains(&"paused"), "{states:?}");
-    assert_eq!(SledStore::export(&bench.state.store()).unwrap().0, 1, "the backup has changed nothing");
+    assert_eq!(SledStore::schema(&bench.state.store()).unwrap(), 1, "the backup has changed nothing");
 }

@@ -165,8 +165,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Restore(Restore { from, state, output }) => {
             telemetry::init(LogFormat::Text, "warn");
-            let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(command::unmake(&from, &state, output))
+            command::unmake(&from, &state, output)
         }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;

@@ -12,10 +12,12 @@ use eosfed_common::robust::median;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::closed::{Score, scores};
 use super::downstream::chosen;
 use super::federation::Federation;
+use super::job::Job;
 use super::registry::{Registry, SpecialistRef};
-use super::round::{Contribution, Purpose, Slot};
+use super::round::RoundKind;
 
 /// The scores of one specialist at one institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,32 +56,35 @@ impl Registry {
     }
 }
 
+impl Job {
+    /// What institutions have scored with these weights, in closed rounds and in the one that is open.
+    fn scores_of(&self, weights: &Digest) -> impl Iterator<Item = (InstitutionName, Score)> {
+        let is_about = move |kind: RoundKind| match kind {
+            RoundKind::Evaluate(index) => {
+                self.candidates.get(index as usize).is_some_and(|card| card.weights == *weights)
+            }
+            RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => false,
+        };
+        let closed = self.closed.iter().filter(move |closed| is_about(closed.kind));
+        let closed = closed.flat_map(|closed| closed.scores.clone());
+        let open = self.current().filter(move |round| is_about(round.kind));
+        closed.chain(open.into_iter().flat_map(scores))
+    }
+}
+
 impl Federation {
     /// The scores of the specialist with these weights, the newest of each institution, oldest first.
     #[must_use]
     pub fn evaluations(&self, weights: &Digest) -> Vec<Evaluation> {
         let mut newest: BTreeMap<InstitutionName, Evaluation> = BTreeMap::new();
         for job in self.jobs.values() {
-            let rounds = job.history.iter().map(|closed| &closed.round).chain(job.current());
-            let about = rounds.filter(|round| match round.purpose {
-                Purpose::Evaluate(place) => {
-                    job.candidates.get(place as usize).is_some_and(|card| card.weights == *weights)
-                }
-                Purpose::Statistics | Purpose::OneShot | Purpose::Train(_) => false,
-            });
-            for (name, participant) in about.flat_map(|round| &round.participants) {
-                let Slot::Submitted {
-                    at,
-                    contribution: Contribution::Evaluation { samples, metrics, .. },
-                    ..
-                } = &participant.slot
-                else {
-                    continue;
-                };
-                if newest.get(name).is_none_or(|known| known.at < *at) {
-                    let (institution, metrics) = (name.clone(), metrics.clone());
-                    let (job, at, samples) = (job.id.clone(), *at, *samples);
-                    newest.insert(name.clone(), Evaluation { institution, job, at, samples, metrics });
+            for (institution, score) in job.scores_of(weights) {
+                let Score { at, samples, metrics } = score;
+                if newest.get(&institution).is_none_or(|known| known.at < at) {
+                    let job = job.id.clone();
+                    let evaluation =
+                        Evaluation { institution: institution.clone(), job, at, samples, metrics };
+                    newest.insert(institution, evaluation);
                 }
             }
         }
@@ -91,7 +96,7 @@ impl Federation {
     /// Why a specialist is left out of releases, if it is: institutions that it has not learned from
     /// have scored it, and the median of their scores is below the floor of the plan that made it.
     #[must_use]
-    pub fn set_aside(&self, card: &Card) -> Option<String> {
+    pub fn excluded(&self, card: &Card) -> Option<String> {
         let floor = match &self.jobs.get(&card.provenance.job)?.spec {
             JobSpec::OneShot(spec) => spec.admission.floor.as_ref()?,
             JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => return None,
@@ -118,7 +123,6 @@ impl Federation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Change;
     use crate::domain::job::JobState;
     use crate::testing::{EVALUATION, NOW, ONE_SHOT, enrolled, evaluation, finished, name, submit, token};
 
@@ -146,7 +150,8 @@ mod tests {
                     .job
                     .submit_evaluation(scores, NOW.plus(std::time::Duration::from_secs(1)))
                     .unwrap();
-                federation.merge(Change { jobs: vec![outcome.job], ..Change::default() });
+                let change = federation.settle(outcome, NOW).unwrap();
+                federation.merge(change);
             }
         }
         id
@@ -158,14 +163,14 @@ mod tests {
         let id = evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
         let job = federation.job(&id).unwrap();
         assert!(matches!(job.state, JobState::Finished { .. }), "{:?}", job.state);
-        assert_eq!(job.history.len(), 2);
+        assert_eq!(job.closed.len(), 2);
         for card in federation.registry.specialists.values() {
             let found = federation.evaluations(&card.weights);
             let scores: Vec<_> =
                 found.iter().map(|one| (one.institution.as_str(), one.metrics["accuracy"].get())).collect();
             assert_eq!(scores.len(), 2);
             assert!(scores.contains(&("west", 0.9)) && scores.contains(&("east", 0.4)), "{scores:?}");
-            assert_eq!(federation.set_aside(card), None, "no floor, no judgement");
+            assert_eq!(federation.excluded(card), None, "no floor, no judgement");
         }
     }
 
@@ -175,14 +180,14 @@ mod tests {
         let card = |federation: &Federation, text: &str| {
             federation.registry.specialist(&text.parse().unwrap()).unwrap().clone()
         };
-        assert_eq!(federation.set_aside(&card(&federation, "west-rgb")), None, "nobody else has looked yet");
+        assert_eq!(federation.excluded(&card(&federation, "west-rgb")), None, "nobody else has looked yet");
         evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
-        let why = federation.set_aside(&card(&federation, "west-rgb")).unwrap();
+        let why = federation.excluded(&card(&federation, "west-rgb")).unwrap();
         assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");
-        assert_eq!(federation.set_aside(&card(&federation, "east-nir")), None, "west finds it good");
+        assert_eq!(federation.excluded(&card(&federation, "east-nir")), None, "west finds it good");
         let cut = |references: &[SpecialistRef]| {
             let key = crate::testing::key(77);
-            federation.create_release(references, String::new(), key, NOW)
+            federation.create_release(references, String::new(), key, name("admin"), NOW)
         };
         let (manifest, _) = cut(&[]).unwrap();
         let names: Vec<_> = manifest.specialists.iter().map(|card| card.name.as_str()).collect();
@@ -208,10 +213,10 @@ mod tests {
             job = job.refuse(&offer.id, why, NOW).unwrap().0.job;
         }
         let round = job.collecting().unwrap();
-        assert_eq!((round.index, round.purpose), (1, Purpose::Evaluate(1)));
-        assert!(!job.history[0].complete);
+        assert_eq!((round.index, round.kind), (1, RoundKind::Evaluate(1)));
+        assert!(!job.closed[0].complete);
         let late = NOW.plus(std::time::Duration::from_secs(86_400));
-        let job = job.apply(crate::domain::Event::Tick, late).unwrap().job;
+        let job = job.apply(crate::domain::Transition::Tick, late).unwrap().job;
         assert!(matches!(job.state, JobState::Finished { .. }), "{:?}", job.state);
     }
 }

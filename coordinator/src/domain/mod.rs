@@ -6,11 +6,15 @@
 //! computing on weights happen elsewhere, after the decision is on disk.
 
 pub mod admission;
+mod change;
+pub mod closed;
+pub mod curve;
 mod downstream;
 pub mod evaluation;
 pub mod federation;
 pub mod institution;
 pub mod job;
+pub mod refusals;
 pub mod registry;
 pub mod round;
 pub mod statistics;
@@ -18,9 +22,11 @@ pub mod view;
 pub mod weighting;
 
 pub use admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
+pub use change::{Change, Damaged};
+pub use closed::{ClosedRound, RoundSummary};
 pub use evaluation::Evaluation;
-pub use federation::{Change, Federation};
+pub use federation::{Federation, Submission};
 pub use institution::{Enrolment, Institution, Invitation};
-pub use job::{Event, Job, JobState, Outcome, Resolved};
+pub use job::{Fork, Job, JobDefinition, JobState, Outcome, Transition};
 pub use registry::{Registry, Release, SpecialistRef};
-pub use round::{Participant, Purpose, Round, Slot};
+pub use round::{Participant, ParticipantState, Round, RoundKind};

@@ -70,13 +70,31 @@ pub struct Registry {
     pub specialists: BTreeMap<(SpecialistName, u32), Card>,
     /// By number.
     pub releases: BTreeMap<ReleaseNumber, Release>,
+    /// The highest version of each name, and the highest number of a release, that a record had that was
+    /// lost.
+    retired: (BTreeMap<SpecialistName, u32>, u32),
 }
 
 impl Registry {
     /// The version that the next specialist of this name gets.
     #[must_use]
     pub fn next_version(&self, name: &SpecialistName) -> u32 {
-        self.latest(name).map_or(1, |card| card.version + 1)
+        let lost = self.retired.0.get(name).copied().unwrap_or_default();
+        self.latest(name).map_or(0, |card| card.version).max(lost) + 1
+    }
+
+    /// Never gives a number again that a lost record had. `record` is its tree and key.
+    pub(super) fn retire(&mut self, record: &str) {
+        let (versions, release) = &mut self.retired;
+        if let Some((name, version)) = record.strip_prefix("specialists/").and_then(|key| key.split_once('@'))
+            && let (Ok(name), Ok(version)) = (name.parse(), version.parse::<u32>())
+        {
+            let known = versions.entry(name).or_default();
+            *known = version.max(*known);
+        }
+        if let Some(Ok(number)) = record.strip_prefix("releases/").map(str::parse::<u32>) {
+            *release = number.max(*release);
+        }
     }
 
     fn latest(&self, name: &SpecialistName) -> Option<&Card> {
@@ -168,7 +186,7 @@ impl Registry {
         if specialists.is_empty() {
             return Err(nothing());
         }
-        let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0);
+        let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0).max(self.retired.1);
         Ok(ReleaseManifest { number: ReleaseNumber(last + 1), created_at: now, note, specialists })
     }
 }

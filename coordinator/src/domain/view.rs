@@ -3,19 +3,23 @@
 
 use std::collections::BTreeMap;
 
+use eosfed_common::assignment::CurvePoint;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::{JobSpec, SharedNormalisation};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     Again as AgainView, EvaluationView, InstitutionView, JobState as StateView, JobView,
-    Origin as OriginView, ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView,
+    Origin as OriginView, ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView,
     TrainedHeadView,
 };
 
+use super::closed::ClosedRound;
+use super::curve::Curve;
 use super::evaluation::Evaluation;
 use super::institution::Institution;
-use super::job::{Again, ClosedRound, Job, JobState, Next, Origin, TrainedHead};
-use super::round::{Contribution, Participant, Purpose, Rejection, Round, Slot};
+use super::job::{Again, Job, JobState, Next, Origin, TrainedHead};
+use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
 
 /// The view of an institution.
 #[must_use]
@@ -40,9 +44,9 @@ pub fn evaluation(evaluation: Evaluation) -> EvaluationView {
     EvaluationView { institution, job, at, samples, metrics }
 }
 
-/// The view of a job.
+/// The view of a job without its closed rounds, with these curves of its open one.
 #[must_use]
-pub fn job(job: &Job) -> JobView {
+pub fn job(job: &Job, curves: &[Curve]) -> JobView {
     let (why, ended_at) = match &job.state {
         JobState::Paused { why, .. } => (Some(why.clone()), None),
         JobState::Cancelled { at, by } => (Some(format!("cancelled by {by}")), Some(*at)),
@@ -57,10 +61,10 @@ pub fn job(job: &Job) -> JobView {
         submitted_by: job.submitted_by.clone(),
         submitted_at: job.submitted_at,
         ended_at,
-        current: current(job),
-        history: job.history.iter().map(closed).collect(),
+        current: current(job, curves),
+        history: Vec::new(),
         rounds: rounds(job),
-        normalisation: job.normalisation.clone(),
+        normalisation: job.normalisation.as_deref().cloned(),
         candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
@@ -105,15 +109,16 @@ fn trained(trained: &TrainedHead) -> TrainedHeadView {
     TrainedHeadView { head, weights, institutions, rounds, metrics, energy }
 }
 
-fn current(job: &Job) -> Option<RoundView> {
+fn current(job: &Job, curves: &[Curve]) -> Option<RoundView> {
+    let view = |round: &Round, phase: RoundPhase| Some(view(round, phase, None, curves));
     match &job.state {
         JobState::Collecting(round) => {
             let recruited = round.engaged() >= job.spec.participation().min as usize;
-            Some(view(round, if recruited { RoundPhase::Training } else { RoundPhase::Recruiting }, None))
+            view(round, if recruited { RoundPhase::Training } else { RoundPhase::Recruiting })
         }
-        JobState::Aggregating(round) => Some(view(round, RoundPhase::Aggregating, None)),
+        JobState::Aggregating(round) => view(round, RoundPhase::Aggregating),
         JobState::Paused { next: Next::Collect(round) | Next::Aggregate(round), .. } => {
-            Some(view(round, RoundPhase::Paused, None))
+            view(round, RoundPhase::Paused)
         }
         JobState::Preparing
         | JobState::Paused { .. }
@@ -122,69 +127,71 @@ fn current(job: &Job) -> Option<RoundView> {
     }
 }
 
-fn closed(closed: &ClosedRound) -> RoundView {
+/// The view of a closed round, with its curves.
+#[must_use]
+pub fn closed_round(closed: &ClosedRound, curves: &[Curve]) -> RoundView {
     let phase = if closed.complete { RoundPhase::Complete } else { RoundPhase::Incomplete };
-    view(&closed.round, phase, Some(closed.at))
+    view(&closed.round, phase, Some(closed.at), curves)
 }
 
-const fn kind(purpose: Purpose) -> RoundKind {
-    match purpose {
-        Purpose::Statistics => RoundKind::Statistics,
-        Purpose::OneShot => RoundKind::OneShot,
-        Purpose::Train(index) => RoundKind::Train(index),
-        Purpose::Evaluate(index) => RoundKind::Evaluate(index),
-    }
-}
-
-fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>) -> RoundView {
+fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>, curves: &[Curve]) -> RoundView {
+    let curve = |name: &InstitutionName| {
+        let found = curves.iter().find(|curve| curve.id.institution == *name);
+        found.map_or_else(Vec::new, |curve| curve.points.clone())
+    };
     let participants = round.participants.iter();
+    let participants = participants.map(|(name, one)| (name.clone(), participant(one, curve(name))));
     RoundView {
         index: round.index,
         attempt: round.attempt,
-        purpose: kind(round.purpose),
+        purpose: round.kind,
         phase,
         opened_at: round.opened_at,
         deadline: round.deadline,
         closed_at,
-        participants: participants.map(|(name, one)| (name.clone(), participant(one))).collect(),
+        participants: participants.collect(),
     }
 }
 
-fn participant(participant: &Participant) -> ParticipantView {
+fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> ParticipantView {
     let mut view = ParticipantView {
-        state: ParticipantState::Offered,
-        step: participant.curve.last().map_or(0, |point| point.step),
+        state: ParticipantStateView::Offered,
+        step: curve.last().map_or(0, |point| point.step),
         steps: 0,
         message: None,
-        lapses: participant.lapses,
+        lease_expiries: participant.lease_expiries,
+        loss: curve.last().map(|point| point.loss),
         samples: None,
         weights: None,
         metrics: BTreeMap::new(),
         energy: None,
         norm: None,
-        curve: participant.curve.clone(),
+        curve,
     };
-    view.state = match &participant.slot {
-        Slot::Offered => ParticipantState::Offered,
-        Slot::Leased { lease: _, since: _, step, steps } => {
-            (view.step, view.steps) = (*step, *steps);
-            ParticipantState::Working
+    view.state = match &participant.state {
+        ParticipantState::Offered => ParticipantStateView::Offered,
+        ParticipantState::Leased { lease: _, since: _, step, steps, loss } => {
+            view.step = *step;
+            view.steps = *steps;
+            view.loss = loss.or(view.loss);
+            ParticipantStateView::Working
         }
-        Slot::Submitted { at: _, key: _, contribution } => {
+        ParticipantState::Submitted { at: _, key: _, contribution } => {
             contributed(&mut view, contribution);
-            ParticipantState::Submitted
+            ParticipantStateView::Submitted
         }
-        Slot::Refused { at: _, refusal } => {
+        ParticipantState::Refused { at: _, refusal } => {
             view.message = Some(refusal.to_string());
-            ParticipantState::Refused
+            ParticipantStateView::Refused
         }
-        Slot::Rejected(Rejection { at: _, key: _, refusal, weights }) => {
-            (view.message, view.weights) = (Some(refusal.to_string()), Some(weights.digest));
-            ParticipantState::Rejected
+        ParticipantState::Rejected(Rejection { at: _, key: _, refusal, weights }) => {
+            view.message = Some(refusal.to_string());
+            view.weights = Some(weights.digest);
+            ParticipantStateView::Rejected
         }
-        Slot::Failed { at: _, message } => {
+        ParticipantState::Failed { at: _, message } => {
             view.message = Some(message.clone());
-            ParticipantState::Failed
+            ParticipantStateView::Failed
         }
     };
     view
@@ -221,8 +228,8 @@ mod tests {
         let submitted = submit(&federation, ONE_SHOT).1.jobs.remove(0);
         let id = submitted.assignment(&name("west")).unwrap().id;
         let (outcome, lease) = submitted.accept(&id, token(1), NOW).unwrap();
-        let text = serde_json::to_string(&job(&outcome.job)).unwrap();
+        let text = serde_json::to_string(&job(&outcome.job, &[])).unwrap();
         assert!(!text.contains(lease.token.as_str()) && text.contains("\"working\""), "{text}");
-        assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), job(&outcome.job));
+        assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), job(&outcome.job, &[]));
     }
 }

@@ -2,7 +2,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::{ManualClock, Timestamp};
@@ -14,8 +13,8 @@ use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
 
 use super::*;
-use crate::domain::{Change, Federation};
-use crate::storage::{FileBlobs, MemoryStore, Presence, STAGING, ready};
+use crate::domain::job::JobAction;
+use crate::storage::{Faults, FaultyStore, FileBlobs, MemoryStore, Presence, STAGING, ready};
 use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
 
 /// A coordinator that can be stopped and started on the same store, blobs and clock.
@@ -27,23 +26,17 @@ pub(super) struct Bench {
     starts: Arc<AtomicU64>,
 }
 
-/// A store that the coordinator of an earlier start can no longer write to, as if it had been killed.
+/// The coordinator of an earlier start can no longer write, as if it had been killed.
 #[derive(Debug)]
-struct Fenced {
-    store: MemoryStore,
+struct Fence {
     starts: Arc<AtomicU64>,
     mine: u64,
 }
 
-#[async_trait]
-impl Store for Fenced {
-    async fn load(&self) -> Result<Federation, StoreError> {
-        self.store.load().await
-    }
-
-    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
+impl Faults for Fence {
+    fn before_commit(&self) -> Result<(), StoreError> {
         if self.starts.load(Ordering::SeqCst) == self.mine {
-            return self.store.commit(change).await;
+            return Ok(());
         }
         Err(StoreError::Backend("this coordinator is dead".to_owned()))
     }
@@ -52,7 +45,7 @@ impl Store for Fenced {
 impl Bench {
     pub(super) fn new() -> Self {
         let store = MemoryStore::default();
-        ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
+        ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let blobs = Arc::new(FileBlobs::open(folder.path()).unwrap());
         Self { folder, store, clock: ManualClock::new(NOW), blobs, starts: Arc::default() }
@@ -65,7 +58,8 @@ impl Bench {
     pub(super) async fn start(&self, seed: u64) -> Handle {
         let blobs = Arc::clone(&self.blobs);
         let mine = self.starts.fetch_add(1, Ordering::SeqCst) + 1;
-        let store = Fenced { store: self.store.clone(), starts: Arc::clone(&self.starts), mine };
+        let faults = Fence { starts: Arc::clone(&self.starts), mine };
+        let store = FaultyStore { store: self.store.clone(), faults };
         let clock = Arc::new(self.clock.clone());
         let options = Options { keep_updates_for: Duration::ZERO, ..self.options() };
         Handle::start(Box::new(store), blobs, clock, rng(seed), options).await.unwrap()
@@ -163,8 +157,8 @@ async fn an_evaluation_asks_each_about_each_and_is_kept() {
     drop(handle);
     let handle = bench.start(2).await;
     for card in handle.specialists() {
-        let (scores, set_aside) = handle.evaluation_status(&card);
-        assert_eq!((scores.len(), set_aside), (2, None), "{scores:?}");
+        let (scores, excluded) = handle.evaluation_status(&card);
+        assert_eq!((scores.len(), excluded), (2, None), "{scores:?}");
         assert!(scores.iter().all(|one| one.job == id && one.metrics["accuracy"] == 0.25));
         assert!(handle.may_download(&name("west"), &card.weights));
     }
@@ -253,16 +247,19 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         let refusal = submit_update(&handle, update(&assignment, &lease.token, blob)).await.unwrap_err();
         assert_eq!(refusal.reason, reason, "{refusal}");
         assert!(!refusal.message.contains(&*bench.folder.path().to_string_lossy()), "{refusal}");
-        let west = handle.job(&id).unwrap().current().unwrap().participants[&name("west")].slot.clone();
-        let crate::domain::Slot::Rejected(crate::domain::round::Rejection { refusal: kept, weights, .. }) =
-            west
+        let west = handle.job(&id).unwrap().current().unwrap().participants[&name("west")].state.clone();
+        let crate::domain::ParticipantState::Rejected(crate::domain::round::Rejection {
+            refusal: kept,
+            weights,
+            ..
+        }) = west
         else {
             panic!("{west:?}")
         };
         assert_eq!((kept, weights), (refusal, blob));
         call!(handle, core => async { Ok(core.sweep().await) }).unwrap();
         assert!(handle.0.blobs().local(digest).is_some(), "what was refused is kept, to be looked at");
-        call!(&handle, core => core.cancel_job(&id, name("admin"))).unwrap();
+        call!(&handle, core => core.control_job(&id, JobAction::Cancel, name("admin"))).unwrap();
     }
 }
 
@@ -307,35 +304,31 @@ async fn time_passes_without_anybody_calling() {
     assert_eq!(handle.job(&id).unwrap().current().unwrap().attempt, 2);
 }
 
-/// A store whose disk can be full.
+/// A disk that can be full.
 #[derive(Debug, Clone, Default)]
-struct FullStore(MemoryStore, Arc<AtomicBool>);
+struct Disk(Arc<AtomicBool>);
 
-#[async_trait]
-impl Store for FullStore {
-    async fn load(&self) -> Result<Federation, StoreError> {
-        self.0.load().await
-    }
-
-    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
-        if self.1.load(Ordering::Relaxed) { Err(StoreError::Full) } else { self.0.commit(change).await }
+impl Faults for Disk {
+    fn before_commit(&self) -> Result<(), StoreError> {
+        if self.0.load(Ordering::Relaxed) { Err(StoreError::Full) } else { Ok(()) }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_stored_does_not_happen() {
     let bench = Bench::new();
-    let store = FullStore(bench.store.clone(), Arc::default());
+    let disk = Disk::default();
+    let store = FaultyStore { store: bench.store.clone(), faults: disk.clone() };
     let blobs = Arc::new(FileBlobs::open(bench.folder.path()).unwrap());
     let clock = Arc::new(bench.clock.clone());
-    let handle = Handle::start(Box::new(store.clone()), blobs, clock, rng(1), bench.options()).await.unwrap();
+    let handle = Handle::start(Box::new(store), blobs, clock, rng(1), bench.options()).await.unwrap();
     let id = submit(&handle, ONE_SHOT).await;
     let assignment = next(&handle, &id, "west").await.unwrap();
-    store.1.store(true, Ordering::Relaxed);
+    disk.0.store(true, Ordering::Relaxed);
     let before = handle.job(&id).unwrap();
     let refusal = accept(&handle, &assignment.id).await.unwrap_err();
     assert_eq!((refusal.reason, handle.job(&id).unwrap()), (Reason::StorageFull, before));
-    store.1.store(false, Ordering::Relaxed);
+    disk.0.store(false, Ordering::Relaxed);
     accept(&handle, &assignment.id).await.unwrap();
 }
 

@@ -2,6 +2,7 @@
 //! one of these is open to nobody.
 
 use eosfed_common::ids::{AssignmentId, InstitutionName};
+use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::identity::{Identity, Role};
 use tonic::Request;
@@ -15,6 +16,16 @@ pub(super) fn identity<T>(request: &Request<T>) -> Result<Identity, Refusal> {
     peer.and_then(|peer| peer.identity.clone()).ok_or_else(|| {
         let message = "this call needs a certificate of this coordinator's authority; join first";
         Refusal::new(Reason::Unauthenticated, message)
+    })
+}
+
+/// The caller as the ledger names it; nobody without a certificate.
+pub(super) fn actor<T>(request: &Request<T>) -> Option<Actor> {
+    let Identity { role, name } = identity(request).ok()?;
+    Some(match role {
+        Role::Operator => Actor::Operator(name),
+        Role::Reader => Actor::Reader(name),
+        Role::Institution => Actor::Institution(name),
     })
 }
 

@@ -48,15 +48,19 @@ impl Service {
         let redeemed = name.clone();
         let redeem = async move |core: &Core| core.redeem(&redeemed, &secret, &signing_request_pem).await;
         self.0.engine.call(redeem).await?;
-        tracing::info!(institution = %name, "enrolled");
         Ok(response)
     }
 
-    fn renew(&self, request: Request<v1::RenewRequest>) -> Result<v1::EnrollResponse, Refusal> {
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<v1::EnrollResponse, Refusal> {
         let identity = access::anybody(&request, &self.0.engine)?;
+        let actor = access::actor(&request);
         let v1::RenewRequest { signing_request_pem } = request.into_inner();
         let response = self.certify(&identity, &signing_request_pem, self.0.engine.now())?;
-        tracing::info!(%identity, "certificate renewed");
+        if let Some(actor) = actor {
+            let expires_at = Timestamp(response.expires_at);
+            let record = async move |core: &Core| core.record_renewal(actor, expires_at).await;
+            self.0.engine.call(record).await?;
+        }
         Ok(response)
     }
 }
@@ -74,6 +78,6 @@ impl Enrollment for Service {
         &self,
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::EnrollResponse>, Status> {
-        reply(Self::renew(self, request))
+        reply(Self::renew(self, request).await)
     }
 }

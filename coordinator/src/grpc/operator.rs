@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
+use eosfed_common::ledger::Actor;
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::JobView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_server::Operator;
 use eosfed_transport::status::to_status;
@@ -15,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Context, access, agree, reply};
+use crate::domain::job::JobAction;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
 use crate::engine::{Core, Handle, Invited, Snapshot};
@@ -31,9 +34,15 @@ fn json<T: Serialize>(value: &T) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|error| Refusal::new(Reason::Internal, error.to_string()))
 }
 
-fn job_json(engine: &Handle, id: &JobId) -> Result<(String, bool), Refusal> {
-    let view = view::job(&engine.job(id)?);
-    Ok((json(&view)?, view.state.is_at_rest()))
+/// A job as people see it, with the curves of its open round if they are wanted.
+async fn job_view(engine: &Handle, id: &JobId, curves: bool) -> Result<JobView, Refusal> {
+    let job = engine.job(id)?;
+    let open = job.current().filter(|_| curves).cloned();
+    let curves = match open {
+        Some(round) => engine.call(async move |core: &Core| core.curves(&round).await).await?,
+        None => Vec::new(),
+    };
+    Ok(view::job(&job, &curves))
 }
 
 impl Service {
@@ -44,11 +53,9 @@ impl Service {
         let by = access::operator(&request)?;
         let v1::InviteInstitutionRequest { name, valid_for_seconds } = request.into_inner();
         let name: InstitutionName = parse("name", &name)?;
-        let (invited, valid_for) = (name.clone(), Duration::from_secs(valid_for_seconds));
-        let invited =
-            self.0.engine.call(async move |core: &Core| core.invite(&invited, valid_for).await).await?;
-        let Invited { secret, expires_at, enrolled_before } = invited;
-        tracing::info!(institution = %name, %by, %expires_at, "invited");
+        let valid_for = Duration::from_secs(valid_for_seconds);
+        let invite = async move |core: &Core| core.invite(&name, valid_for, by).await;
+        let Invited { secret, expires_at, enrolled_before } = self.0.engine.call(invite).await?;
         Ok(v1::InviteInstitutionResponse {
             secret,
             expires_at: expires_at.0,
@@ -72,11 +79,8 @@ impl Service {
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let spec = JobSpec::parse(&plan_toml)
             .map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
-        let name = spec.name().to_owned();
-        let operator = by.clone();
-        let job =
-            self.0.engine.call(async move |core: &Core| core.submit_job(spec, &operator, key).await).await?;
-        tracing::info!(%job, name, %by, "submitted");
+        let submit = async move |core: &Core| core.submit_job(spec, &by, key).await;
+        let job = self.0.engine.call(submit).await?;
         Ok(v1::SubmitJobResponse { job: job.to_string() })
     }
 
@@ -93,10 +97,8 @@ impl Service {
                 Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?)
             }
         };
-        let (from, operator) = (origin.clone(), by.clone());
-        let fork = async move |core: &Core| core.job_from(&from, round, rounds, &operator, key).await;
+        let fork = async move |core: &Core| core.fork_job(&origin, round, rounds, by, key).await;
         let job = self.0.engine.call(fork).await?;
-        tracing::info!(%job, %origin, round, %by, "goes on from another");
         Ok(v1::ContinueFromResponse { job: job.to_string() })
     }
 
@@ -109,6 +111,17 @@ impl Service {
         self.0.engine.job(&id)?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(watch(self.0.engine.clone(), id, sender));
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    fn rounds(
+        &self,
+        request: &Request<v1::ListRoundsRequest>,
+    ) -> Result<ReceiverStream<Result<v1::ListRoundsResponse, Status>>, Refusal> {
+        access::reader(request)?;
+        let id = self.0.engine.resolve_job(&request.get_ref().job)?;
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(rounds(self.0.engine.clone(), id, sender));
         Ok(ReceiverStream::new(receiver))
     }
 
@@ -126,22 +139,75 @@ impl Service {
             specialists.iter().map(|text| text.parse()).collect::<Result<Vec<SpecialistRef>, _>>()?;
         let note = limited("note", &note)?.to_owned();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let create = async move |core: &Core| core.create_release(&references, note, key).await;
+        let create = async move |core: &Core| core.create_release(&references, note, key, by).await;
         let manifest = self.0.engine.call(create).await?;
-        tracing::info!(release = %manifest.number, %by, "cut");
         Ok(v1::CreateReleaseResponse { manifest_json: json(&manifest)? })
     }
 }
 
 impl Service {
+    /// Does to a job what an operator wants.
+    async fn control(
+        &self,
+        by: Result<InstitutionName, Refusal>,
+        job: &str,
+        action: JobAction,
+    ) -> Result<(), Refusal> {
+        let (by, id) = (by?, parse::<JobId>("job", job)?);
+        self.0.engine.call(async move |core: &Core| core.control_job(&id, action, by).await).await
+    }
+
+    /// The answer to a call that would have changed something. That it was refused is recorded, unless
+    /// trying again may help.
+    async fn audited<T>(
+        &self,
+        actor: Option<Actor>,
+        action: &'static str,
+        job: Option<JobId>,
+        answer: Result<T, Refusal>,
+    ) -> Result<Response<T>, Status> {
+        if let (Some(actor), Err(refusal)) = (actor, &answer)
+            && !refusal.reason.is_transient()
+        {
+            let refusal = refusal.clone();
+            let record = async move |core: &Core| {
+                core.record_refusal(actor, action, job, &refusal).await;
+                Ok(())
+            };
+            // Whoever was refused is told why, whether that can be recorded or not.
+            let _ = self.0.engine.call(record).await;
+        }
+        reply(answer)
+    }
+
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<v1::BackupResponse, Refusal> {
         let by = access::operator(&request)?;
         let v1::BackupRequest {} = request.into_inner();
-        let snapshot = self.0.engine.call(async |core: &Core| core.take_snapshot().await).await?;
+        let snapshot = self.0.engine.call(async move |core: &Core| core.take_snapshot(by).await).await?;
         let Snapshot { folder, records, blobs } = snapshot;
-        tracing::info!(folder, records, blobs, %by, "a snapshot for a backup was taken");
         let release = env!("CARGO_PKG_VERSION").to_owned();
         Ok(v1::BackupResponse { folder, records, blobs, schema: SCHEMA, release })
+    }
+}
+
+/// Sends the closed rounds of a job, one index after the other, until there are no more or nobody listens.
+async fn rounds(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::ListRoundsResponse, Status>>) {
+    let last = engine.with_job(&id, |job| job.closed.last().map(|closed| closed.id.round));
+    let Ok(Some(last)) = last else { return };
+    for index in 0..=last {
+        let id = id.clone();
+        let closed = engine.call(async move |core: &Core| core.history(&id, index..=index).await).await;
+        let views = closed.map(|closed| {
+            let views = closed.iter().map(|(closed, curves)| view::closed_round(closed, curves));
+            views.map(|view| Ok(v1::ListRoundsResponse { round_json: json(&view)? })).collect::<Vec<_>>()
+        });
+        for message in views.unwrap_or_else(|refusal| vec![Err(refusal)]) {
+            let message = message.map_err(|refusal: Refusal| to_status(&refusal));
+            let failed = message.is_err();
+            if sender.send(message).await.is_err() || failed {
+                return;
+            }
+        }
     }
 }
 
@@ -151,11 +217,12 @@ async fn watch(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::WatchJ
     let mut sent = String::new();
     loop {
         changes.mark_unchanged();
-        let (message, last) = match job_json(&engine, &id) {
+        let seen = job_view(&engine, &id, false).await.and_then(|view| Ok((json(&view)?, view.state)));
+        let (message, last) = match seen {
             Ok((job_json, _)) if job_json == sent => (None, false),
-            Ok((job_json, rests)) => {
+            Ok((job_json, state)) => {
                 sent.clone_from(&job_json);
-                (Some(Ok(v1::WatchJobResponse { job_json })), rests)
+                (Some(Ok(v1::WatchJobResponse { job_json })), state.is_at_rest())
             }
             Err(refusal) => (Some(Err(to_status(&refusal))), true),
         };
@@ -174,6 +241,7 @@ async fn watch(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::WatchJ
 
 #[tonic::async_trait]
 impl Operator for Service {
+    type ListRoundsStream = ReceiverStream<Result<v1::ListRoundsResponse, Status>>;
     type WatchJobStream = ReceiverStream<Result<v1::WatchJobResponse, Status>>;
 
     async fn hello(
@@ -195,7 +263,9 @@ impl Operator for Service {
         &self,
         request: Request<v1::InviteInstitutionRequest>,
     ) -> Result<Response<v1::InviteInstitutionResponse>, Status> {
-        reply(self.invite(request).await)
+        let actor = access::actor(&request);
+        let answer = self.invite(request).await;
+        self.audited(actor, "InviteInstitution", None, answer).await
     }
 
     async fn list_institutions(
@@ -209,7 +279,9 @@ impl Operator for Service {
         &self,
         request: Request<v1::SubmitJobRequest>,
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
-        reply(self.submit(request).await)
+        let actor = access::actor(&request);
+        let answer = self.submit(request).await;
+        self.audited(actor, "SubmitJob", None, answer).await
     }
 
     async fn list_jobs(
@@ -218,7 +290,7 @@ impl Operator for Service {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         reply(access::reader(&request).and_then(|_| {
             let jobs = self.0.engine.jobs();
-            let jobs_json = jobs.iter().map(|job| json(&view::job(job))).collect::<Result<_, _>>()?;
+            let jobs_json = jobs.iter().map(|job| json(&view::job(job, &[]))).collect::<Result<_, _>>()?;
             Ok(v1::ListJobsResponse { jobs_json })
         }))
     }
@@ -227,10 +299,19 @@ impl Operator for Service {
         &self,
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<v1::GetJobResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let id = parse("job", &request.into_inner().job)?;
-            Ok(v1::GetJobResponse { job_json: job_json(&self.0.engine, &id)?.0 })
-        }))
+        let get = async {
+            access::reader(&request)?;
+            let id = self.0.engine.resolve_job(&request.get_ref().job)?;
+            Ok(v1::GetJobResponse { job_json: json(&job_view(&self.0.engine, &id, true).await?)? })
+        };
+        reply(get.await)
+    }
+
+    async fn list_rounds(
+        &self,
+        request: Request<v1::ListRoundsRequest>,
+    ) -> Result<Response<Self::ListRoundsStream>, Status> {
+        reply(self.rounds(&request))
     }
 
     async fn watch_job(
@@ -244,72 +325,67 @@ impl Operator for Service {
         &self,
         request: Request<v1::CancelJobRequest>,
     ) -> Result<Response<v1::CancelJobResponse>, Status> {
-        let cancel = async {
-            let by = access::operator(&request)?;
-            let id: JobId = parse("job", &request.into_inner().job)?;
-            tracing::info!(job = %id, %by, "cancelled");
-            self.0.engine.call(async move |core: &Core| core.cancel_job(&id, by).await).await?;
-            Ok(v1::CancelJobResponse {})
-        };
-        reply(cancel.await)
+        let actor = access::actor(&request);
+        let job = request.get_ref().job.clone();
+        let controlled = self.control(access::operator(&request), &job, JobAction::Cancel).await;
+        let answer = controlled.map(|()| v1::CancelJobResponse {});
+        self.audited(actor, "CancelJob", job.parse().ok(), answer).await
     }
 
     async fn resume_job(
         &self,
         request: Request<v1::ResumeJobRequest>,
     ) -> Result<Response<v1::ResumeJobResponse>, Status> {
-        let resume = async {
-            let by = access::operator(&request)?;
-            let id: JobId = parse("job", &request.into_inner().job)?;
-            tracing::info!(job = %id, %by, "resumed");
-            self.0.engine.call(async move |core: &Core| core.resume_job(&id).await).await?;
-            Ok(v1::ResumeJobResponse {})
-        };
-        reply(resume.await)
+        let actor = access::actor(&request);
+        let job = request.get_ref().job.clone();
+        let controlled = self.control(access::operator(&request), &job, JobAction::Resume).await;
+        let answer = controlled.map(|()| v1::ResumeJobResponse {});
+        self.audited(actor, "ResumeJob", job.parse().ok(), answer).await
     }
 
     async fn pause_job(
         &self,
         request: Request<v1::PauseJobRequest>,
     ) -> Result<Response<v1::PauseJobResponse>, Status> {
-        let pause = async {
-            let by = access::operator(&request)?;
-            let id: JobId = parse("job", &request.into_inner().job)?;
-            tracing::info!(job = %id, %by, "paused");
-            self.0.engine.call(async move |core: &Core| core.pause_job(&id, by).await).await?;
-            Ok(v1::PauseJobResponse {})
-        };
-        reply(pause.await)
+        let actor = access::actor(&request);
+        let job = request.get_ref().job.clone();
+        let controlled = self.control(access::operator(&request), &job, JobAction::Pause).await;
+        let answer = controlled.map(|()| v1::PauseJobResponse {});
+        self.audited(actor, "PauseJob", job.parse().ok(), answer).await
     }
 
     async fn retry_institution(
         &self,
         request: Request<v1::RetryInstitutionRequest>,
     ) -> Result<Response<v1::RetryInstitutionResponse>, Status> {
-        let retry = async {
-            let by = access::operator(&request)?;
-            let v1::RetryInstitutionRequest { job, institution } = request.into_inner();
-            let id: JobId = parse("job", &job)?;
-            let institution: InstitutionName = parse("institution", &institution)?;
-            tracing::info!(job = %id, %institution, %by, "asked again");
-            self.0.engine.call(async move |core: &Core| core.retry(&id, institution).await).await?;
-            Ok(v1::RetryInstitutionResponse {})
+        let actor = access::actor(&request);
+        let by = access::operator(&request);
+        let v1::RetryInstitutionRequest { job, institution } = request.into_inner();
+        let controlled = match parse("institution", &institution) {
+            Ok(institution) => self.control(by, &job, JobAction::Retry(institution)).await,
+            Err(error) => Err(error.into()),
         };
-        reply(retry.await)
+        let answer = controlled.map(|()| v1::RetryInstitutionResponse {});
+        self.audited(actor, "RetryInstitution", job.parse().ok(), answer).await
     }
 
     async fn continue_from(
         &self,
         request: Request<v1::ContinueFromRequest>,
     ) -> Result<Response<v1::ContinueFromResponse>, Status> {
-        reply(self.go_on(request).await)
+        let actor = access::actor(&request);
+        let job = request.get_ref().job.parse().ok();
+        let answer = self.go_on(request).await;
+        self.audited(actor, "ContinueFrom", job, answer).await
     }
 
     async fn backup(
         &self,
         request: Request<v1::BackupRequest>,
     ) -> Result<Response<v1::BackupResponse>, Status> {
-        reply(Self::backup(self, request).await)
+        let actor = access::actor(&request);
+        let answer = Self::backup(self, request).await;
+        self.audited(actor, "Backup", None, answer).await
     }
 
     async fn list_specialists(
@@ -345,7 +421,9 @@ impl Operator for Service {
         &self,
         request: Request<v1::CreateReleaseRequest>,
     ) -> Result<Response<v1::CreateReleaseResponse>, Status> {
-        reply(self.release(request).await)
+        let actor = access::actor(&request);
+        let answer = self.release(request).await;
+        self.audited(actor, "CreateRelease", None, answer).await
     }
 
     async fn list_releases(

@@ -61,7 +61,6 @@ impl Service {
         let id: AssignmentId = parse("assignment", &assignment)?;
         access::own(&id, &caller)?;
         let refusal = Refusal::from_message(refusal.unwrap_or_default())?;
-        tracing::info!(assignment = %id, %refusal, "refused by the institution");
         self.0.engine.call(async move |core: &Core| core.refuse(&id, refusal).await).await?;
         Ok(v1::RefuseResponse {})
     }
@@ -122,7 +121,6 @@ impl Service {
         access::own(&id, &caller)?;
         let token = parse("lease_token", &lease_token)?;
         let message = limited("message", &message)?.to_owned();
-        tracing::warn!(assignment = %id, message, "failed at the institution");
         let report = async move |core: &Core| core.report_failure(&id, &token, message).await;
         self.0.engine.call(report).await?;
         Ok(v1::ReportFailureResponse {})

@@ -7,53 +7,113 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 
+use eosfed_common::finite::Finite;
+use eosfed_common::ids::JobId;
+use eosfed_common::ledger::Event;
+
 use super::{
-    BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, MemoryStore, Presence, SledStore, Store, ready,
+    BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, MemoryStore, Presence, SledStore, Store, read_lines,
+    ready,
 };
-use crate::domain::job::Event;
-use crate::domain::{Change, Federation};
-use crate::testing::{self, NOW};
+use crate::domain::curve::Curve;
+use crate::domain::{Change, ClosedRound, Federation, Transition};
+use crate::testing::{self, NOW, name};
 
 /// A federation in the making: each commit merged into the expectation beside the store.
 struct Beside<'a> {
     store: &'a dyn Store,
     expected: Federation,
+    rounds: Vec<ClosedRound>,
+    events: Vec<Event>,
 }
 
 impl Beside<'_> {
     fn commit(&mut self, change: Change) {
-        ready(self.store.commit(&change)).unwrap();
+        let before = self.events.len();
+        for entry in &change.events {
+            let last = self.events.last().map(Event::mark);
+            self.events.push(Event::follow(last, NOW, entry.clone()));
+        }
+        ready(self.store.commit(&change, &self.events[before..])).unwrap();
+        self.rounds.extend(change.rounds.iter().cloned());
         self.expected.merge(change);
-        assert_eq!(ready(self.store.load()).unwrap(), self.expected);
+        let loaded = ready(self.store.load()).unwrap();
+        assert_eq!(loaded.federation, self.expected);
+        assert_eq!(loaded.head, self.events.last().map(Event::mark));
+        assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
+    }
+
+    /// What was committed beside the state.
+    fn check(&self) {
+        let lines: Vec<_> = self.events.iter().map(Event::to_line).collect();
+        assert!(lines.len() > 5);
+        assert_eq!(ready(self.store.events(0, usize::MAX)).unwrap(), lines);
+        assert_eq!(ready(self.store.events(2, 3)).unwrap(), lines[2..5]);
+        assert!(ready(self.store.events(lines.len() as u64, 9)).unwrap().is_empty());
+        for job in self.expected.jobs.keys() {
+            let of = |job: &JobId, rounds| ready(self.store.closed_rounds(job, rounds)).unwrap();
+            let own: Vec<_> = self.rounds.iter().filter(|closed| closed.job == *job).cloned().collect();
+            assert_eq!(of(job, 0..=u32::MAX), own);
+            assert!(of(job, 7..=u32::MAX).is_empty());
+        }
+        let mut text = Vec::new();
+        let head = self.events.last().map(Event::mark);
+        let count = ready(self.store.export(&self.expected, head, &mut text)).unwrap();
+        let read = read_lines(text.as_slice(), super::SCHEMA, &mut |_, _, _| Ok(())).unwrap();
+        assert_eq!((read.federation, read.ledger.head, read.broken), (self.expected.clone(), head, None));
+        assert_eq!(count, text.split(|byte| *byte == b'\n').count() as u64 - 1);
+        assert_eq!(read.counts.rounds, self.rounds.len() as u64);
     }
 }
 
 /// Every kind of record is written, replaced and read back; gives what must be there in the end.
 fn fill(store: &dyn Store) -> Federation {
-    let mut beside = Beside { store, expected: ready(store.load()).unwrap() };
+    let expected = ready(store.load()).unwrap().federation;
+    let mut beside = Beside { store, expected, rounds: Vec::new(), events: Vec::new() };
     assert_eq!(beside.expected, Federation::default());
     beside.commit(testing::enrolled(&["east", "west"]));
-    let (_, invited) =
-        beside.expected.invite(&testing::name("west"), "again", Duration::from_secs(60), NOW).unwrap();
-    beside.commit(invited);
+    let minute = Duration::from_secs(60);
+    let invited = beside.expected.invite(&name("west"), "again", minute, name("admin"), NOW);
+    beside.commit(invited.unwrap().1);
     let job = testing::finished_one_shot(&beside.expected);
     let change = beside.expected.settle(job, NOW).unwrap();
-    assert_eq!((change.specialists.len(), change.releases.len()), (2, 1));
+    assert_eq!((change.specialists.len(), change.releases.len(), change.rounds.len()), (2, 1, 1));
     beside.commit(change);
-    let (_, change) = testing::submit(&beside.expected, testing::ROUNDS);
-    let job = change.jobs[0].apply(Event::Cancel(testing::name("admin")), Timestamp(NOW.0 + 5)).unwrap();
+    let (id, change) = testing::submit(&beside.expected, testing::ROUNDS);
+    let prepared = Transition::Prepared(blob(b"initial"));
     beside.commit(change);
-    let change = beside.expected.settle(job, NOW).unwrap();
+    let change = beside.expected.apply(&id, prepared, NOW).unwrap();
+    beside.commit(change);
+    curves(&mut beside, &id);
+    let later = Timestamp(NOW.0 + 5);
+    let change = beside.expected.apply(&id, Transition::Cancel(name("admin")), later).unwrap();
+    assert_eq!(change.rounds.len(), 1);
     beside.commit(change);
     beside.commit(Change::default());
+    beside.check();
     beside.expected
+}
+
+/// A curve is replaced as a whole, and nothing else is.
+fn curves(beside: &mut Beside<'_>, job: &JobId) {
+    let offer = beside.expected.jobs[job].assignment(&name("west")).unwrap();
+    let id = beside.expected.jobs[job].curve_of(&offer.id).unwrap();
+    assert_eq!(ready(beside.store.curve(&id)).unwrap(), None);
+    let mut curve = Curve::new(id.clone());
+    for step in 1..4 {
+        let loss = Finite::literal(0.1 * step as f64);
+        let point = eosfed_common::assignment::CurvePoint { step, loss, metrics: Default::default() };
+        curve = curve.extended(vec![point]).unwrap();
+        beside.commit(Change { curves: vec![curve.clone()], ..Change::default() });
+        assert_eq!(ready(beside.store.curve(&id)).unwrap(), Some(curve.clone()));
+    }
 }
 
 #[test]
 fn the_memory_store_conforms() {
     let store = MemoryStore::default();
     let expected = fill(&store);
-    assert_eq!(ready(store.clone().load()).unwrap(), expected);
+    assert_eq!(ready(store.clone().load()).unwrap().federation, expected);
 }
 
 #[test]
@@ -62,7 +122,7 @@ fn the_sled_store_conforms_also_when_opened_again() {
     let store = SledStore::open(folder.path()).unwrap();
     let expected = fill(&store);
     drop(store);
-    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), expected);
+    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap().federation, expected);
 }
 
 fn blob(bytes: &[u8]) -> BlobRef {

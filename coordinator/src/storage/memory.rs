@@ -1,24 +1,59 @@
 //! A store that forgets when it is dropped, for tests of what is built on stores.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-
-use super::{Store, StoreError};
-use crate::domain::{Change, Federation};
+use super::StoreError;
+use super::record_store::RecordStore;
+use super::trees::{Tree, Trees, Visit, Write};
 
 /// A store in memory. Clones share their contents, as a store that is opened again would.
-#[derive(Debug, Clone, Default)]
-pub struct MemoryStore(Arc<Mutex<Federation>>);
+pub type MemoryStore = RecordStore<MemoryTrees>;
 
-#[async_trait]
-impl Store for MemoryStore {
-    async fn load(&self) -> Result<Federation, StoreError> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+/// Records in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTrees(Arc<Mutex<Records>>);
+
+type Records = BTreeMap<(Tree, String), Vec<u8>>;
+
+impl MemoryTrees {
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trees for MemoryTrees {
+    fn get(&self, tree: Tree, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.records().get(&(tree, key.to_owned())).cloned())
     }
 
-    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).merge(change.clone());
+    fn scan(&self, tree: Tree, from: &str, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        for ((found, key), value) in self.records().range((tree, from.to_owned())..) {
+            if *found != tree || !visit(key, value)? {
+                break;
+            }
+        }
         Ok(())
+    }
+
+    fn last(&self, tree: Tree) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+        let records = self.records();
+        let last = records.iter().rfind(|((found, _), _)| *found == tree);
+        Ok(last.map(|((_, key), value)| (key.clone(), value.clone())))
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let mut records = self.records();
+        for Write { tree, key, value } in writes {
+            match value {
+                Some(value) => drop(records.insert((tree, key), value)),
+                None => drop(records.remove(&(tree, key))),
+            }
+        }
+        Ok(())
+    }
+
+    fn migrated_from(&self) -> Result<Option<u32>, StoreError> {
+        Ok(None)
     }
 }

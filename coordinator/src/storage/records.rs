@@ -1,45 +1,100 @@
-//! The federation as records: which trees there are, under which keys records lie, and how they look
-//! as JSON lines, in which they leave one store and enter another.
+//! How the federation looks as records: which keys they have and what they hold.
 
-use std::io::{self, BufRead, Write};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use eosfed_common::card::Card;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::card::{BandNormalisation, Card, Energy};
+use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
+use eosfed_common::ledger::Event;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::StoreError;
-use super::migrate::migrate;
-use crate::domain::{Change, Federation, Institution, Job, Release};
+use super::trees::{Tree, Write};
+use crate::domain::closed::ClosedRound;
+use crate::domain::curve::CurveId;
+use crate::domain::job::{JobDefinition, JobState, TrainedHead};
+use crate::domain::{Change, Job, Release};
 
-/// The kinds of records.
-pub(super) const TREES: [&str; 4] = ["institutions", "jobs", "specialists", "releases"];
-
-/// A record outside a store; as JSON, a line of an export.
+/// What of a job changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
-    /// One of the store's trees.
-    pub tree: String,
-    /// Its key there.
-    pub key: String,
-    /// What it says, in the shape of the schema that it was written under.
-    pub record: Value,
+pub(super) struct JobStateRecord {
+    id: JobId,
+    state: JobState,
+    global_model: Option<BlobRef>,
+    optimizer_state: Option<BlobRef>,
+    normalisation: Option<Vec<BandNormalisation>>,
+    contributors: BTreeSet<InstitutionName>,
+    energy: Option<Energy>,
+    produced: Vec<(SpecialistName, u32)>,
+    release: Option<ReleaseNumber>,
+    trained: Option<TrainedHead>,
 }
 
-/// A [`Record`] that need not be taken apart to be written.
-#[derive(Serialize)]
-struct Line<'a, T> {
-    tree: &'a str,
-    key: String,
-    record: &'a T,
-}
+impl JobStateRecord {
+    /// The job that it is of.
+    pub(super) const fn id(&self) -> &JobId {
+        &self.id
+    }
 
-pub(super) fn institution_key(one: &Institution) -> String {
-    one.name.to_string()
-}
+    pub(super) fn of(job: &Job) -> Self {
+        let Job {
+            definition,
+            state,
+            closed: _,
+            global_model,
+            optimizer_state,
+            normalisation,
+            contributors,
+            energy,
+            produced,
+            release,
+            trained,
+        } = job;
+        Self {
+            id: definition.id.clone(),
+            state: state.clone(),
+            global_model: *global_model,
+            optimizer_state: *optimizer_state,
+            normalisation: normalisation.as_deref().cloned(),
+            contributors: contributors.clone(),
+            energy: *energy,
+            produced: produced.clone(),
+            release: *release,
+            trained: trained.as_deref().cloned(),
+        }
+    }
 
-pub(super) fn job_key(job: &Job) -> String {
-    job.id.to_string()
+    /// The job, without its closed rounds.
+    pub(super) fn into_job(self, definition: JobDefinition) -> Job {
+        let Self {
+            id: _,
+            state,
+            global_model,
+            optimizer_state,
+            normalisation,
+            contributors,
+            energy,
+            produced,
+            release,
+            trained,
+        } = self;
+        Job {
+            definition: Arc::new(definition),
+            state,
+            closed: Arc::default(),
+            global_model,
+            optimizer_state,
+            normalisation: normalisation.map(Arc::new),
+            contributors,
+            energy,
+            produced,
+            release,
+            trained: trained.map(Arc::new),
+        }
+    }
 }
 
 pub(super) fn specialist_key(card: &Card) -> String {
@@ -50,100 +105,94 @@ pub(super) fn release_key(release: &Release) -> String {
     format!("{:010}", release.manifest.number.0)
 }
 
-/// Writes all records of a federation, one a line; gives how many.
-///
-/// # Errors
-/// Whatever writing gives.
-pub fn write_lines(federation: &Federation, to: &mut impl Write) -> io::Result<u64> {
-    let Federation { institutions, jobs, registry } = federation;
-    let mut count = 0;
-    for one in institutions.values() {
-        count += line(to, TREES[0], institution_key(one), one)?;
-    }
-    for job in jobs.values() {
-        count += line(to, TREES[1], job_key(job), job)?;
-    }
-    for card in registry.specialists.values() {
-        count += line(to, TREES[2], specialist_key(card), card)?;
-    }
-    for release in registry.releases.values() {
-        count += line(to, TREES[3], release_key(release), release)?;
-    }
-    Ok(count)
+/// The beginning of the keys of a job's closed rounds from the round of this index on.
+pub(super) fn rounds_from(job: &JobId, index: u32) -> String {
+    format!("{job}/{index:010}/")
 }
 
-fn line<T: Serialize>(to: &mut impl Write, tree: &str, key: String, record: &T) -> io::Result<u64> {
-    serde_json::to_writer(&mut *to, &Line { tree, key, record })?;
-    to.write_all(b"\n")?;
-    Ok(1)
+fn round_key(closed: &ClosedRound) -> String {
+    format!("{}{:010}", rounds_from(&closed.job, closed.round.index), closed.round.attempt)
 }
 
-/// Reads what [`write_lines`], or an earlier release under schema `from`, has written.
-///
-/// # Errors
-/// If it cannot be read; [`StoreError::Damaged`] with the line if that is no record.
-pub fn read_lines(lines: impl BufRead, from: u32) -> Result<Change, StoreError> {
-    let mut change = Change::default();
-    for (number, line) in (1..).zip(lines.lines()) {
-        let damaged = |reason: String| StoreError::Damaged { key: format!("line {number}"), reason };
-        let line = line.map_err(|error| damaged(error.to_string()))?;
-        let record: Record = serde_json::from_str(&line).map_err(|error| damaged(error.to_string()))?;
-        decode(record, from, &mut change)?;
+/// The key of a training curve.
+pub(super) fn curve_key(id: &CurveId) -> String {
+    let CurveId { asked_in, institution } = id;
+    format!("{}{:010}/{institution}", rounds_from(&asked_in.job, asked_in.round), asked_in.attempt)
+}
+
+/// The key of an event.
+pub(super) fn event_key(sequence: u64) -> String {
+    format!("{sequence:020}")
+}
+
+/// What is to be written for a change and its events. `is_defined` says whether the definition of a job is
+/// there already: it is written once.
+pub(super) fn encode(
+    change: &Change,
+    events: &[Event],
+    is_defined: impl Fn(&JobId) -> Result<bool, StoreError>,
+) -> Result<Vec<Write>, StoreError> {
+    let Change {
+        institutions,
+        jobs,
+        rounds,
+        curves,
+        specialists,
+        releases,
+        quarantined: _,
+        events: _,
+        progress: _,
+    } = change;
+    let mut writes = Vec::new();
+    for one in institutions {
+        writes.push(encoded(Tree::Institutions, one.name.to_string(), one)?);
     }
-    Ok(change)
-}
-
-/// Adds a record, written under schema `from`, to a change.
-///
-/// # Errors
-/// [`StoreError::Damaged`] if it is not what its tree holds.
-pub(super) fn decode(record: Record, from: u32, into: &mut Change) -> Result<(), StoreError> {
-    let Record { tree, key, mut record } = record;
-    migrate(&tree, &mut record, from);
-    let added = match tree.as_str() {
-        "institutions" => serde_json::from_value(record).map(|one| into.institutions.push(one)),
-        "jobs" => serde_json::from_value(record).map(|one| into.jobs.push(one)),
-        "specialists" => serde_json::from_value(record).map(|one| into.specialists.push(one)),
-        "releases" => serde_json::from_value(record).map(|one| into.releases.push(one)),
-        _ => {
-            let reason = format!("there are no records of this kind; known are {}", TREES.join(", "));
-            return Err(StoreError::Damaged { key: format!("{tree}/{key}"), reason });
+    for job in jobs {
+        if !is_defined(&job.id)? {
+            writes.push(encoded(Tree::Jobs, job.id.to_string(), &*job.definition)?);
         }
-    };
-    added.map_err(|error| StoreError::Damaged { key: format!("{tree}/{key}"), reason: error.to_string() })
+        writes.push(encoded(Tree::JobStates, job.id.to_string(), &JobStateRecord::of(job))?);
+    }
+    for closed in rounds {
+        writes.push(encoded(Tree::Rounds, round_key(closed), closed)?);
+    }
+    for curve in curves {
+        writes.push(encoded(Tree::Curves, curve_key(&curve.id), curve)?);
+    }
+    for card in specialists {
+        writes.push(encoded(Tree::Specialists, specialist_key(card), card)?);
+    }
+    for release in releases {
+        writes.push(encoded(Tree::Releases, release_key(release), release)?);
+    }
+    for event in events {
+        let line = event.to_line().into_bytes();
+        read_back(Tree::Events, &event_key(event.sequence), &line, event)?;
+        writes.push(Write::put(Tree::Events, event_key(event.sequence), line));
+    }
+    Ok(writes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::storage::SCHEMA;
-    use crate::testing;
+fn encoded<T>(tree: Tree, key: String, value: &T) -> Result<Write, StoreError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    let unreadable = |error: serde_json::Error| StoreError::unreadable(tree, &key, error.to_string());
+    let bytes = serde_json::to_vec(value).map_err(unreadable)?;
+    read_back(tree, &key, &bytes, value)?;
+    Ok(Write::put(tree, key, bytes))
+}
 
-    #[test]
-    fn what_is_written_reads_back() {
-        let mut federation = Federation::default();
-        federation.merge(testing::enrolled(&["east", "west"]));
-        let job = testing::finished_one_shot(&federation);
-        let change = federation.settle(job, testing::NOW).unwrap();
-        federation.merge(change);
-        let mut text = Vec::new();
-        let count = write_lines(&federation, &mut text).unwrap();
-        assert_eq!(count, 2 + 1 + 2 + 1);
-        let mut read = Federation::default();
-        read.merge(read_lines(text.as_slice(), SCHEMA).unwrap());
-        assert_eq!(read, federation);
-    }
-
-    #[test]
-    fn what_is_no_record_is_named() {
-        for (text, wanted) in [
-            ("{}", "line 1"),
-            ("nonsense", "line 1"),
-            (r#"{"tree":"jobs","key":"j-1","record":{}}"#, "jobs/j-1"),
-            (r#"{"tree":"pets","key":"cat","record":{}}"#, "pets/cat"),
-        ] {
-            let error = read_lines(text.as_bytes(), SCHEMA).unwrap_err().to_string();
-            assert!(error.contains(wanted), "{text}: {error}");
-        }
+/// A record that may differ from what it was made of, or from which nothing can be made, is never
+/// written: the coordinator would not start again.
+fn read_back<T>(tree: Tree, key: &str, bytes: &[u8], value: &T) -> Result<(), StoreError>
+where
+    T: DeserializeOwned + PartialEq,
+{
+    let read: Result<T, _> = serde_json::from_slice(bytes);
+    match read {
+        Ok(read) if read == *value => Ok(()),
+        Ok(_) => Err(StoreError::unreadable(tree, key, "it reads back as something else".to_owned())),
+        Err(error) => Err(StoreError::unreadable(tree, key, error.to_string())),
     }
 }

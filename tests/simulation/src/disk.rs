@@ -10,8 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
-use eosfed_coordinator::domain::{Change, Federation};
-use eosfed_coordinator::storage::{BlobError, Blobs, FileBlobs, Presence, Store, StoreError};
+use eosfed_coordinator::domain::Change;
+use eosfed_coordinator::storage::{
+    BlobError, Blobs, Faults, FaultyStore, FileBlobs, MemoryStore, Presence, Store as _, StoreError, ready,
+};
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 use tempfile::NamedTempFile;
@@ -83,43 +85,28 @@ impl Trouble {
 }
 
 /// A store whose commits are there whole or not at all. Clones are the same disk.
-#[derive(Debug, Clone)]
-pub struct SimStore {
-    kept: Arc<Mutex<Federation>>,
-    trouble: Trouble,
-}
+pub type SimStore = FaultyStore<MemoryStore, Trouble>;
 
-impl SimStore {
-    /// A disk with this on it.
-    #[must_use]
-    pub fn new(trouble: Trouble, beginning: Change) -> Self {
-        let mut federation = Federation::default();
-        federation.merge(beginning);
-        Self { kept: Arc::new(Mutex::new(federation)), trouble }
-    }
-}
-
-#[async_trait]
-impl Store for SimStore {
-    async fn load(&self) -> Result<Federation, StoreError> {
-        // As any store does, it reads back what was written, not what was meant.
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let jobs = kept.jobs.into_iter().map(|(id, job)| {
-            let text = serde_json::to_vec(&job).unwrap();
-            (id, serde_json::from_slice(&text).unwrap())
-        });
-        Ok(Federation { jobs: jobs.collect(), ..kept })
-    }
-
-    async fn commit(&self, change: &Change) -> Result<(), StoreError> {
-        if self.trouble.is_full() {
+impl Faults for Trouble {
+    fn before_commit(&self) -> Result<(), StoreError> {
+        if self.is_full() {
             return Err(StoreError::Full);
         }
-        self.trouble.maybe_die();
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).merge(change.clone());
-        self.trouble.maybe_die();
+        self.maybe_die();
         Ok(())
     }
+
+    fn after_commit(&self) {
+        self.maybe_die();
+    }
+}
+
+/// A disk with this on it.
+#[must_use]
+pub fn disk(trouble: Trouble, beginning: &Change) -> SimStore {
+    let store = MemoryStore::default();
+    ready(store.commit(beginning, &[])).unwrap();
+    FaultyStore { store, faults: trouble }
 }
 
 /// Blobs in files, whose writes can be interrupted and torn.

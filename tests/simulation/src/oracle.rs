@@ -6,10 +6,13 @@ use std::fmt;
 use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::ledger::Verifier;
 use eosfed_common::weights::{Signature, write};
-use eosfed_coordinator::domain::job::{ClosedRound, Job};
-use eosfed_coordinator::domain::round::{Contribution, Slot};
-use eosfed_coordinator::storage::Blobs;
+use eosfed_coordinator::domain::closed::ClosedRound;
+use eosfed_coordinator::domain::job::Job;
+use eosfed_coordinator::domain::round::{Contribution, ParticipantState};
+use eosfed_coordinator::engine::Core;
+use eosfed_coordinator::storage::{Blobs, ready};
 
 use crate::site::Site;
 
@@ -31,9 +34,9 @@ fn broken(what: impl Into<String>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first rule that does not hold.
-pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violation> {
-    receipts(job, sites)?;
-    let complete: Vec<_> = job.history.iter().filter(|closed| closed.complete).collect();
+pub fn judge(job: &Job, history: &[ClosedRound], sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violation> {
+    receipts(job, history, sites)?;
+    let complete: Vec<_> = history.iter().filter(|closed| closed.complete).collect();
     for (index, closed) in complete.iter().enumerate() {
         if closed.round.index as usize != index {
             broken(format!("round {} was completed in place {index}", closed.round.index))?;
@@ -43,7 +46,9 @@ pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violati
         if counted < min as usize {
             broken(format!("round {index} closed with {counted} of {min}"))?;
         }
-        let next = complete.get(index + 1).map_or((job.global, job.memory), |next| (next.base, next.memory));
+        let next = complete
+            .get(index + 1)
+            .map_or((job.global_model, job.optimizer_state), |next| (next.base, next.optimizer_state));
         recompute(job, &complete, closed, next, blobs)?;
     }
     for blob in job.needs() {
@@ -54,20 +59,32 @@ pub fn judge(job: &Job, sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violati
     Ok(())
 }
 
+/// The ledger is one chain, and what is in memory is what its newest event says.
+///
+/// # Errors
+/// Where it is broken.
+pub fn ledger(core: &Core) -> Result<(), Violation> {
+    let mut verifier = Verifier::default();
+    for line in ready(core.events(0, usize::MAX)).unwrap() {
+        verifier.line(&line).map_err(|broken| Violation(broken.to_string()))?;
+    }
+    let head = verifier.finish().unwrap().head;
+    if head == ready(core.ledger_head()) { Ok(()) } else { broken(format!("the ledger ends at {head:?}")) }
+}
+
 /// Each acknowledged update is counted in exactly one round, or set aside with a reason in it; and
 /// nothing is counted that its institution did not send.
-fn receipts(job: &Job, sites: &[Site]) -> Result<(), Violation> {
+fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Violation> {
     let mut counted: BTreeMap<&IdempotencyKey, u32> = BTreeMap::new();
     // Attempts that came to nothing have handed what they had to the next.
-    let last = job.current().or_else(|| job.history.last().map(|closed| &closed.round));
-    let complete = job.history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
-    let open =
-        last.filter(|last| !job.history.iter().any(|one| one.complete && one.round.index == last.index));
+    let last = job.current().or_else(|| history.last().map(|closed| &closed.round));
+    let complete = history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
+    let open = last.filter(|last| !history.iter().any(|one| one.complete && one.round.index == last.index));
     for round in complete.chain(open) {
         for (name, participant) in &round.participants {
             let aside = participant.rejections().filter_map(|rejection| rejection.key.as_ref());
-            let submitted = match &participant.slot {
-                Slot::Submitted { key, .. } => Some(key),
+            let submitted = match &participant.state {
+                ParticipantState::Submitted { key, .. } => Some(key),
                 _ => None,
             };
             let own = sites.iter().find(|site| site.name == *name).map(|site| &site.keys);
@@ -109,7 +126,7 @@ fn recompute(
     blobs: &dyn Blobs,
 ) -> Result<(), Violation> {
     let rounds = &job.spec.federated().unwrap().rounds;
-    let signature = job.trainee_of(&job.roster[0]).unwrap().signature();
+    let signature = job.trainee_of(&job.cohort[0]).unwrap().signature();
     let open = |blob: BlobRef, signature: &Signature| {
         Operand::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()
     };
@@ -132,7 +149,7 @@ fn recompute(
         .collect();
     let (strategy, server) = (rounds.strategy, rounds.server);
     let names = Server::of(strategy, server).memory(&signature);
-    let memory = closed.memory.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
+    let memory = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
     let now = open(closed.base.unwrap(), &signature);
     let (memory, step) = (memory.as_ref(), closed.round.index);
     let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };

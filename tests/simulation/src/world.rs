@@ -9,15 +9,16 @@ use eosfed_common::clock::{Clock as _, ManualClock, Timestamp};
 use eosfed_common::digest::{Digest, Hasher};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
-use eosfed_coordinator::domain::{Job, JobState};
+use eosfed_coordinator::domain::job::JobAction;
+use eosfed_coordinator::domain::{ClosedRound, Job, JobState};
 use eosfed_coordinator::storage::{FileBlobs, ready};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 
 use crate::coordinator::Coordinator;
-use crate::disk::{SimStore, Trouble};
+use crate::disk::{Trouble, disk};
 use crate::network::{Answer, Call};
-use crate::oracle::{Violation, judge};
+use crate::oracle::{Violation, judge, ledger};
 use crate::plan::{self, START};
 use crate::site::{Nature, Site, World, nothing_came};
 
@@ -165,17 +166,17 @@ pub fn run(seed: u64, weather: Weather, folder: &Path) -> Result<Report, Violati
         federation.calm();
         done = federation.live(federation.sphere.time + HORIZON, Weather::Calm)?;
     }
-    let job = federation.job()?;
+    let (job, history) = federation.job()?;
     if !done {
         return Err(Violation(format!("the job does not end: {:?}", job.state)));
     }
     let blobs = FileBlobs::open(&folder.join("blobs")).unwrap();
-    judge(&job, &federation.sites, &blobs)?;
+    judge(&job, &history, &federation.sites, &blobs)?;
     Ok(Report {
         state: job.state.name().to_owned(),
         made: job.trained.as_ref().map(|head| head.weights.digest),
         trace: federation.sphere.trace.clone().finish(),
-        rounds: job.history.iter().filter(|closed| closed.complete).count(),
+        rounds: job.closed.iter().filter(|closed| closed.complete).count(),
         receipts: federation.sites.iter().map(|site| site.receipts.len()).sum(),
         starts: federation.starts,
         took: Duration::from_millis(federation.sphere.time),
@@ -196,7 +197,7 @@ impl Federation {
         let rough = weather != Weather::Calm;
         let deadly = if rough { rng.random_range(30..300) } else { 0 };
         let trouble = Trouble::new(ChaCha12Rng::seed_from_u64(seed ^ 0xd15c), 0);
-        let store = SimStore::new(trouble.clone(), plan::beginning(&names));
+        let store = disk(trouble.clone(), &plan::beginning(&names));
         let clock = ManualClock::new(START);
         let blobs = folder.join("blobs");
         std::fs::create_dir_all(&blobs).unwrap();
@@ -341,11 +342,15 @@ impl Federation {
         self.sphere.coordinator.core().is_some_and(|core| core.with_job(&id, Job::has_ended).unwrap())
     }
 
-    fn job(&mut self) -> Result<Job, Violation> {
+    fn job(&mut self) -> Result<(Job, Vec<ClosedRound>), Violation> {
         self.trouble.end();
         self.sphere.coordinator.start();
-        let core = self.sphere.coordinator.core();
-        core.unwrap().job(&self.job).map_err(|refusal| Violation(refusal.to_string()))
+        let core = self.sphere.coordinator.core().unwrap();
+        let job = core.job(&self.job).map_err(|refusal| Violation(refusal.to_string()))?;
+        let history = ready(core.history(&self.job, 0..=u32::MAX));
+        let history = history.map_err(|refusal| Violation(refusal.to_string()))?;
+        ledger(core)?;
+        Ok((job, history.into_iter().map(|(closed, _)| closed).collect()))
     }
 
     fn happen(&mut self, what: What, weather: Weather) {
@@ -426,10 +431,18 @@ impl Federation {
         let done = self.sphere.coordinator.with(|core| {
             let job = core.job(&id).unwrap();
             match (&job.state, choice) {
-                (JobState::Paused { .. }, _) if resumed < 6 => ready(core.resume_job(&id)).map(|()| 1),
-                (JobState::Paused { .. }, _) => ready(core.cancel_job(&id, admin)).map(|()| 0),
-                (JobState::Collecting(_), 0) if rough => ready(core.pause_job(&id, admin)).map(|()| 0),
-                (JobState::Collecting(_), 1 | 2) => ready(core.retry(&id, institution)).map(|()| 0),
+                (JobState::Paused { .. }, _) if resumed < 6 => {
+                    ready(core.control_job(&id, JobAction::Resume, admin)).map(|()| 1)
+                }
+                (JobState::Paused { .. }, _) => {
+                    ready(core.control_job(&id, JobAction::Cancel, admin)).map(|()| 0)
+                }
+                (JobState::Collecting(_), 0) if rough => {
+                    ready(core.control_job(&id, JobAction::Pause, admin)).map(|()| 0)
+                }
+                (JobState::Collecting(_), 1 | 2) => {
+                    ready(core.control_job(&id, JobAction::Retry(institution), admin)).map(|()| 0)
+                }
                 _ => Ok(0),
             }
         });

@@ -1,11 +1,53 @@
-//! What an aggregate of a round is made of.
+//! What the coordinator itself computes for a job, and what an aggregate of a round is made of.
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::plan::{Asynchronous, RoundsPlan};
+use eosfed_common::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy};
+use eosfed_common::trainee::Trainee;
 
-use super::{Aggregation, Job, Operand};
-use crate::domain::round::{Contribution, Purpose, Round};
+use super::Job;
+use crate::domain::round::{Contribution, Round, RoundKind};
 use crate::domain::weighting::weights;
+
+/// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Write starting weights by this seed.
+    Prepare(Trainee, u64),
+    /// Combine the updates of a round.
+    Aggregate(Box<Aggregation>),
+}
+
+/// Everything that an aggregate follows from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregation {
+    /// What the updates are of.
+    pub trainee: Trainee,
+    /// Index of their round.
+    pub round: u32,
+    /// How they become one.
+    pub strategy: Strategy,
+    /// The server step of strategies without one of their own.
+    pub server: ServerPlan,
+    /// The global model that the round started from.
+    pub now: BlobRef,
+    /// The state of the server optimizer.
+    pub optimizer_state: Option<BlobRef>,
+    /// Server steps before this one.
+    pub step: u32,
+    /// The updates, in the order of the institutions' names.
+    pub updates: Vec<WeightedUpdate>,
+}
+
+/// One update of an aggregation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WeightedUpdate {
+    /// Its weights.
+    pub weights: BlobRef,
+    /// How much it counts.
+    pub weight: f64,
+    /// The weights that it started from, where they are not the round's.
+    pub base: Option<BlobRef>,
+}
 
 impl Job {
     /// The rules of asynchronous rounds, if the job has such.
@@ -19,7 +61,7 @@ impl Job {
             || self.asynchronous().is_some_and(|rules| {
                 since < round.index
                     && round.index - since <= rules.max_staleness
-                    && matches!(self.purpose(since), Purpose::Train(_))
+                    && matches!(self.kind_of(since), RoundKind::Train(_))
             })
     }
 
@@ -27,9 +69,12 @@ impl Job {
     #[must_use]
     pub fn base_of(&self, index: u32) -> Option<BlobRef> {
         if self.current().is_some_and(|round| round.index == index) {
-            return self.global;
+            return self.global_model;
         }
-        self.history.iter().find(|closed| closed.complete && closed.round.index == index)?.base
+        // Attempts are in order: the last at a round is the one that may be complete.
+        let end = self.closed.partition_point(|closed| closed.id.round <= index);
+        let last = end.checked_sub(1).and_then(|last| self.closed.get(last))?;
+        if last.complete && last.id.round == index { last.base } else { None }
     }
 
     /// The weights that work under way, or an update waiting to be counted, has started from.
@@ -43,7 +88,7 @@ impl Job {
     /// The blobs that it cannot go on without.
     pub fn needs(&self) -> impl Iterator<Item = BlobRef> {
         let updates = self.current().into_iter().flat_map(Round::blobs);
-        self.bases().chain(self.global).chain(self.memory).chain(updates)
+        self.bases().chain(self.global_model).chain(self.optimizer_state).chain(updates)
     }
 
     pub(super) fn aggregation(&self, round: &Round) -> Option<Aggregation> {
@@ -63,20 +108,20 @@ impl Job {
             (*name, *samples, (1.0 + f64::from(round.index - since)).powf(-exponent))
         });
         let weighed = weights(weighting, *max_share, &weighed.collect::<Vec<_>>());
-        let operand = |((_, weights, _, since), weight): (&(_, BlobRef, u64, u32), f64)| {
+        let weighted_update = |((_, weights, _, since), weight): (&(_, BlobRef, u64, u32), f64)| {
             let base = if *since == round.index { None } else { self.base_of(*since) };
-            Operand { weights: *weights, weight, base }
+            WeightedUpdate { weights: *weights, weight, base }
         };
-        let Purpose::Train(step) = round.purpose else { return None };
+        let RoundKind::Train(step) = round.kind else { return None };
         Some(Aggregation {
             trainee: self.shared()?,
             round: round.index,
             strategy: *strategy,
             server: *server,
-            now: self.global?,
-            memory: self.memory,
+            now: self.global_model?,
+            optimizer_state: self.optimizer_state,
             step,
-            updates: updates.iter().zip(weighed).map(operand).collect(),
+            updates: updates.iter().zip(weighed).map(weighted_update).collect(),
         })
     }
 }

@@ -1,43 +1,47 @@
 //! What time, operators and the coordinator's own computations do to a job, and what follows from a
 //! round that is over.
 
+use std::sync::Arc;
+
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobSpec, RoundsPlan, SharedNormalisation};
 use eosfed_common::refusal::{Reason, Refusal};
 
-use super::{ClosedRound, Event, Job, JobState, Next, Outcome};
-use crate::domain::round::{Contribution, Purpose, Round, Verdict};
+use super::{Job, JobState, Next, Outcome, Transition};
+use crate::domain::round::{Contribution, Expired, Round, RoundKind, Verdict};
 use crate::domain::statistics::pool;
 
 impl Job {
-    /// The job after an event.
+    /// The job after a transition.
     ///
     /// # Errors
-    /// [`Reason::WrongState`] if the event means nothing in this state.
-    pub fn apply(&self, event: Event, now: Timestamp) -> Result<Outcome, Refusal> {
-        let mut job = self.clone();
-        match event {
-            Event::Tick => {
-                if let JobState::Collecting(round) = &mut job.state {
-                    round.lapse(self.spec.participation(), now);
-                }
-            }
-            Event::Restart => {
-                if let JobState::Collecting(round) = &mut job.state {
+    /// [`Reason::WrongState`] if the transition means nothing in this state.
+    pub fn apply(&self, transition: Transition, now: Timestamp) -> Result<Outcome, Refusal> {
+        let mut outcome = Outcome::of(self.clone());
+        match transition {
+            Transition::Tick => outcome.expire_leases(now),
+            Transition::Restart => {
+                if let JobState::Collecting(round) = &mut outcome.job.state {
                     round.extend(now);
                 }
             }
-            Event::Prepared(weights) => job.prepared(weights, now)?,
-            Event::Aggregated(index, weights, memory) => return job.aggregated(index, weights, memory, now),
-            Event::TaskFailed(why) => job.task_failed(why, now)?,
-            Event::Cancel(by) => job.cancel(by, now)?,
-            Event::Pause(by) => job.pause(&by, now)?,
-            Event::Resume => job.resume(now)?,
-            Event::Retry(institution) => job.retry_with(&institution)?,
+            Transition::Prepared(weights) => outcome.prepared(weights, now)?,
+            Transition::Aggregated(index, weights, optimizer_state) => {
+                outcome.aggregated(index, weights, optimizer_state, now)?;
+            }
+            Transition::TaskFailed(why) => outcome.pause(Actor::Coordinator, why, now)?,
+            Transition::Cancel(by) => outcome.cancel(by, now)?,
+            Transition::Pause(by) => {
+                let why = format!("paused by {by}");
+                outcome.pause(Actor::Operator(by), why, now)?;
+            }
+            Transition::Resume(by) => outcome.resume(by, now)?,
+            Transition::Retry { by, institution } => outcome.retry_with(by, &institution)?,
         }
-        Ok(job.settle(now))
+        Ok(outcome.settle(now))
     }
 
     fn wrong_state(&self, what: &str) -> Refusal {
@@ -45,210 +49,226 @@ impl Job {
         Refusal::new(Reason::WrongState, format!("job {} is {state}; it cannot be {what}", self.id))
     }
 
-    fn prepared(&mut self, weights: BlobRef, now: Timestamp) -> Result<(), Refusal> {
-        if self.state != JobState::Preparing {
-            return Err(self.wrong_state("prepared"));
+    /// What a round of this index is for.
+    pub(super) fn kind_of(&self, index: u32) -> RoundKind {
+        match &self.spec {
+            JobSpec::OneShot(_) => RoundKind::OneShot,
+            JobSpec::Rounds(spec) => match spec.normalisation {
+                SharedNormalisation::Federated if index == 0 => RoundKind::Statistics,
+                SharedNormalisation::Federated => RoundKind::Train(index - 1),
+                SharedNormalisation::Given { .. } => RoundKind::Train(index),
+            },
+            JobSpec::Downstream(_) => RoundKind::Train(index),
+            JobSpec::Evaluation(_) => RoundKind::Evaluate(index),
         }
-        self.global = Some(weights);
+    }
+}
+
+impl Outcome {
+    fn expire_leases(&mut self, now: Timestamp) {
+        let JobState::Collecting(round) = &mut self.job.state else { return };
+        let index = round.index;
+        for expired in round.expire_leases(self.job.definition.spec.participation(), now) {
+            let Expired { institution, expiries, failed } = expired;
+            let kind = EventKind::LeaseExpired { round: index, expiries, failed };
+            self.note_of(&institution, Actor::Coordinator, kind);
+        }
+    }
+
+    fn prepared(&mut self, weights: BlobRef, now: Timestamp) -> Result<(), Refusal> {
+        if self.job.state != JobState::Preparing {
+            return Err(self.job.wrong_state("prepared"));
+        }
+        self.job.global_model = Some(weights);
+        self.note(Actor::Coordinator, EventKind::ModelInitialised { weights: weights.digest });
         self.open(0, now);
         Ok(())
     }
 
     fn aggregated(
-        mut self,
+        &mut self,
         index: u32,
         weights: BlobRef,
-        memory: Option<BlobRef>,
+        optimizer_state: Option<BlobRef>,
         now: Timestamp,
-    ) -> Result<Outcome, Refusal> {
-        let round = match &self.state {
+    ) -> Result<(), Refusal> {
+        let round = match &self.job.state {
             JobState::Aggregating(round) if round.index == index => round.clone(),
             JobState::Aggregating(_)
             | JobState::Preparing
             | JobState::Collecting(_)
             | JobState::Paused { .. }
             | JobState::Finished { .. }
-            | JobState::Cancelled { .. } => return Err(self.wrong_state("aggregated")),
+            | JobState::Cancelled { .. } => return Err(self.job.wrong_state("aggregated")),
         };
+        self.note(Actor::Coordinator, EventKind::RoundAggregated { round: index, weights: weights.digest });
         self.close(round.clone(), true, now);
-        self.global = Some(weights);
-        self.memory = memory;
-        let is_last = |rounds: &RoundsPlan| round.purpose == Purpose::Train(rounds.count - 1);
-        if !self.spec.federated().is_some_and(|federated| is_last(&federated.rounds)) {
+        self.job.global_model = Some(weights);
+        self.job.optimizer_state = optimizer_state;
+        let is_last = |rounds: &RoundsPlan| round.kind == RoundKind::Train(rounds.count - 1);
+        if !self.job.spec.federated().is_some_and(|federated| is_last(&federated.rounds)) {
             self.open(index + 1, now);
             self.carry(&round, now);
-            return Ok(Outcome { job: self, frozen: Vec::new() });
+            return Ok(());
         }
-        let frozen = self.freeze_shared(&round, weights, now).into_iter().collect();
-        self.trained = self.freeze_head(&round, weights).map(Box::new);
-        self.state = JobState::Finished { at: now };
-        Ok(Outcome { job: self, frozen })
-    }
-
-    fn task_failed(&mut self, why: String, now: Timestamp) -> Result<(), Refusal> {
-        let next = match &self.state {
-            JobState::Preparing => Next::Prepare,
-            JobState::Aggregating(round) => Next::Aggregate(round.clone()),
-            JobState::Collecting(_)
-            | JobState::Paused { .. }
-            | JobState::Finished { .. }
-            | JobState::Cancelled { .. } => return Err(self.wrong_state("paused")),
-        };
-        self.state = JobState::Paused { at: now, why, next };
-        Ok(())
-    }
-
-    fn cancel(&mut self, by: InstitutionName, now: Timestamp) -> Result<(), Refusal> {
-        if self.has_ended() {
-            return Err(self.wrong_state("cancelled"));
+        self.frozen = self.job.freeze_shared(&round, weights, now).into_iter().collect();
+        self.job.trained = self.job.freeze_head(&round, weights).map(Arc::new);
+        if self.job.trained.is_some() {
+            self.note(Actor::Coordinator, EventKind::HeadTrained { weights: weights.digest });
         }
-        if let Some(round) = self.current().cloned() {
-            self.close(round, false, now);
-        }
-        self.state = JobState::Cancelled { at: now, by };
+        self.finish(now);
         Ok(())
     }
 
     /// In asynchronous jobs, who is at work goes on beyond the round.
     fn carry(&mut self, last: &Round, now: Timestamp) {
-        if let (Some(rules), JobState::Collecting(round)) = (self.asynchronous(), &mut self.state) {
+        if let (Some(rules), JobState::Collecting(round)) = (self.job.asynchronous(), &mut self.job.state) {
             round.carry(last, rules.max_staleness);
             round.extend(now);
         }
     }
 
-    fn pause(&mut self, by: &InstitutionName, now: Timestamp) -> Result<(), Refusal> {
-        let next = match &self.state {
-            JobState::Preparing => Next::Prepare,
-            JobState::Collecting(round) => Next::Collect(round.clone()),
-            JobState::Aggregating(round) => Next::Aggregate(round.clone()),
-            JobState::Paused { .. } | JobState::Finished { .. } | JobState::Cancelled { .. } => {
-                return Err(self.wrong_state("paused"));
-            }
-        };
-        self.state = JobState::Paused { at: now, why: format!("paused by {by}"), next };
+    fn cancel(&mut self, by: InstitutionName, now: Timestamp) -> Result<(), Refusal> {
+        if self.job.has_ended() {
+            return Err(self.job.wrong_state("cancelled"));
+        }
+        self.note(Actor::Operator(by.clone()), EventKind::JobCancelled);
+        if let Some(round) = self.job.current().cloned() {
+            self.close(round, false, now);
+        }
+        self.job.state = JobState::Cancelled { at: now, by };
         Ok(())
     }
 
-    fn retry_with(&mut self, institution: &InstitutionName) -> Result<(), Refusal> {
-        match &mut self.state {
-            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => {
-                round.ask_again(institution)
-            }
+    /// Lets the job rest: by an operator in any state, by the coordinator when it cannot compute.
+    fn pause(&mut self, actor: Actor, why: String, now: Timestamp) -> Result<(), Refusal> {
+        let next = match &self.job.state {
+            JobState::Preparing => Next::Prepare,
+            JobState::Collecting(round) if actor != Actor::Coordinator => Next::Collect(round.clone()),
+            JobState::Aggregating(round) => Next::Aggregate(round.clone()),
+            JobState::Collecting(_)
+            | JobState::Paused { .. }
+            | JobState::Finished { .. }
+            | JobState::Cancelled { .. } => return Err(self.job.wrong_state("paused")),
+        };
+        self.rest(actor, why, next, now);
+        Ok(())
+    }
+
+    fn rest(&mut self, actor: Actor, why: String, next: Next, now: Timestamp) {
+        self.note(actor, EventKind::JobPaused { reason: why.clone() });
+        self.job.state = JobState::Paused { at: now, why, next };
+    }
+
+    fn retry_with(&mut self, by: InstitutionName, institution: &InstitutionName) -> Result<(), Refusal> {
+        let round = match &mut self.job.state {
+            JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => round,
             JobState::Preparing
             | JobState::Aggregating(_)
             | JobState::Paused { .. }
             | JobState::Finished { .. }
-            | JobState::Cancelled { .. } => Err(self.wrong_state("asked anything")),
-        }
-    }
-
-    fn resume(&mut self, now: Timestamp) -> Result<(), Refusal> {
-        let JobState::Paused { at, next, .. } = &self.state else { return Err(self.wrong_state("resumed")) };
-        let rules = self.spec.participation();
-        self.state = match next {
-            Next::Prepare => JobState::Preparing,
-            Next::Aggregate(round) => JobState::Aggregating(round.clone()),
-            Next::Collect(round) => {
-                // Paused for want of answers: its attempts are used up, and it gets as many again.
-                let exhausted = self.history.last().is_some_and(|closed| {
-                    (closed.round.index, closed.round.attempt) == (round.index, round.attempt)
-                });
-                let mut round = if exhausted { round.again(rules, now) } else { round.clone() };
-                if exhausted {
-                    round.last_attempt = round.attempt + self.spec.attempts() - 1;
-                }
-                round.deadline = round.deadline.max(round.deadline.plus(now.since(*at)));
-                round.extend(now);
-                JobState::Collecting(round)
-            }
+            | JobState::Cancelled { .. } => return Err(self.job.wrong_state("asked anything")),
         };
+        round.ask_again(&self.job.definition.id, institution)?;
+        let kind = EventKind::InstitutionRetried { round: round.index };
+        self.note_of(institution, Actor::Operator(by), kind);
         Ok(())
     }
 
-    /// What a round of this index is for.
-    pub(super) const fn purpose(&self, index: u32) -> Purpose {
-        match &self.spec {
-            JobSpec::OneShot(_) => Purpose::OneShot,
-            JobSpec::Rounds(spec) => match spec.normalisation {
-                SharedNormalisation::Federated if index == 0 => Purpose::Statistics,
-                SharedNormalisation::Federated => Purpose::Train(index - 1),
-                SharedNormalisation::Given { .. } => Purpose::Train(index),
-            },
-            JobSpec::Downstream(_) => Purpose::Train(index),
-            JobSpec::Evaluation(_) => Purpose::Evaluate(index),
+    fn resume(&mut self, by: InstitutionName, now: Timestamp) -> Result<(), Refusal> {
+        let JobState::Paused { at, next, .. } = &self.job.state else {
+            return Err(self.job.wrong_state("resumed"));
+        };
+        let (at, next) = (*at, next.clone());
+        self.note(Actor::Operator(by), EventKind::JobResumed);
+        match next {
+            Next::Prepare => self.job.state = JobState::Preparing,
+            Next::Aggregate(round) => self.job.state = JobState::Aggregating(round),
+            Next::Collect(round) => {
+                // Paused for want of answers: its attempts are used up, and it gets as many again.
+                let exhausted = self.job.closed.last().is_some_and(|closed| closed.id == round.id());
+                let spec = &self.job.definition.spec;
+                let id = &self.job.definition.id;
+                let mut next = if exhausted { round.again(id, spec.participation(), now) } else { round };
+                if exhausted {
+                    next.last_attempt = next.attempt + spec.attempts() - 1;
+                }
+                next.deadline = next.deadline.max(next.deadline.plus(now.since(at)));
+                next.extend(now);
+                if exhausted {
+                    self.collect(next);
+                } else {
+                    self.job.state = JobState::Collecting(next);
+                }
+            }
         }
-    }
-
-    pub(super) fn open(&mut self, index: u32, now: Timestamp) {
-        let purpose = self.purpose(index);
-        self.state = JobState::Collecting(Round::open(index, purpose, &self.roster, &self.spec, now));
-    }
-
-    fn close(&mut self, mut round: Round, complete: bool, now: Timestamp) {
-        round.thin_curves();
-        self.history.push(ClosedRound { round, at: now, complete, base: self.global, memory: self.memory });
+        Ok(())
     }
 
     /// Draws the consequences of the open round's verdict.
-    pub(super) fn settle(mut self, now: Timestamp) -> Outcome {
-        let JobState::Collecting(round) = &self.state else {
-            return Outcome { job: self, frozen: Vec::new() };
-        };
+    pub(super) fn settle(mut self, now: Timestamp) -> Self {
+        let JobState::Collecting(round) = &self.job.state else { return self };
         let mut round = round.clone();
-        let rules = self.spec.participation();
+        let definition = Arc::clone(&self.job.definition);
+        let rules = definition.spec.participation();
         let mut verdict = round.verdict(rules, now);
-        let norm_factor = self.spec.federated().and_then(|federated| federated.admission.norm_factor);
-        if let (Verdict::Complete, Some(factor)) = (verdict, norm_factor)
-            && round.set_outliers_aside(factor) > 0
-        {
+        let norm_factor = definition.spec.federated().and_then(|federated| federated.admission.norm_factor);
+        if let (Verdict::Complete, Some(factor)) = (verdict, norm_factor) {
+            self.exclude_outliers(&mut round, factor);
             verdict = round.verdict(rules, now);
-            self.state = JobState::Collecting(round.clone());
         }
         match verdict {
-            Verdict::Open => Outcome { job: self, frozen: Vec::new() },
+            Verdict::Open => {}
             Verdict::Complete => self.complete(round, now),
-            Verdict::TooFew => {
-                self.retry(round, now);
-                Outcome { job: self, frozen: Vec::new() }
+            Verdict::TooFew => self.retry(round, now),
+        }
+        self
+    }
+
+    fn exclude_outliers(&mut self, round: &mut Round, factor: f64) {
+        let excluded = round.exclude_outliers(factor);
+        if excluded.is_empty() {
+            return;
+        }
+        for (institution, rejection) in excluded {
+            let kind = EventKind::UpdateExcluded {
+                round: round.index,
+                weights: rejection.weights.digest,
+                message: rejection.refusal.message,
+            };
+            self.note_of(&institution, Actor::Coordinator, kind);
+        }
+        self.job.state = JobState::Collecting(round.clone());
+    }
+
+    fn complete(&mut self, round: Round, now: Timestamp) {
+        match round.kind {
+            RoundKind::Train(_) => self.aggregate(round),
+            RoundKind::Statistics => self.complete_statistics(round, now),
+            RoundKind::OneShot => {
+                self.frozen = self.job.freeze_each(&round, now);
+                self.close(round, true, now);
+                self.finish(now);
             }
+            RoundKind::Evaluate(_) => self.pass_on(round, true, now),
         }
     }
 
-    fn complete(mut self, round: Round, now: Timestamp) -> Outcome {
-        match round.purpose {
-            Purpose::Train(_) => {
-                self.state = JobState::Aggregating(round);
-                Outcome { job: self, frozen: Vec::new() }
-            }
-            Purpose::Statistics => {
-                let sites = round.contributions().filter_map(|(_, contribution)| match contribution {
-                    Contribution::Statistics(bands) => Some(bands),
-                    Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
-                });
-                match pool(sites) {
-                    Ok(pooled) => {
-                        self.normalisation = Some(pooled);
-                        let next = round.index + 1;
-                        self.close(round, true, now);
-                        self.open(next, now);
-                    }
-                    Err(error) => {
-                        let why = format!("the pooled statistics must be {error}; cancel the job");
-                        self.state = JobState::Paused { at: now, why, next: Next::Collect(round) };
-                    }
-                }
-                Outcome { job: self, frozen: Vec::new() }
-            }
-            Purpose::OneShot => {
-                let frozen = self.freeze_each(&round, now);
+    fn complete_statistics(&mut self, round: Round, now: Timestamp) {
+        let sites = round.contributions().filter_map(|(_, contribution)| match contribution {
+            Contribution::Statistics(bands) => Some(bands),
+            Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
+        });
+        match pool(sites) {
+            Ok(pooled) => {
+                self.job.normalisation = Some(Arc::new(pooled));
+                let next = round.index + 1;
                 self.close(round, true, now);
-                self.state = JobState::Finished { at: now };
-                Outcome { job: self, frozen }
+                self.open(next, now);
             }
-            Purpose::Evaluate(_) => {
-                self.pass_on(round, true, now);
-                Outcome { job: self, frozen: Vec::new() }
+            Err(error) => {
+                let why = format!("the pooled statistics must be {error}; cancel the job");
+                self.rest(Actor::Coordinator, why, Next::Collect(round), now);
             }
         }
     }
@@ -257,32 +277,32 @@ impl Job {
     fn pass_on(&mut self, round: Round, complete: bool, now: Timestamp) {
         let next = round.index + 1;
         self.close(round, complete, now);
-        if (next as usize) < self.candidates.len() {
+        if (next as usize) < self.job.candidates.len() {
             self.open(next, now);
         } else {
-            self.state = JobState::Finished { at: now };
+            self.finish(now);
         }
     }
 
     /// Tries a round again that got too few answers, or pauses. A candidate that nobody can score is
-    /// passed over: the others are not to wait for it.
+    /// skipped: the others are not to wait for it.
     fn retry(&mut self, round: Round, now: Timestamp) {
-        if let Purpose::Evaluate(_) = round.purpose {
+        if let RoundKind::Evaluate(_) = round.kind {
             return self.pass_on(round, false, now);
         }
-        let rules = self.spec.participation();
-        self.state = if round.attempt < round.last_attempt {
-            JobState::Collecting(round.again(rules, now))
-        } else {
-            let (got, min, attempts) = (round.submitted(), rules.min, round.attempt);
-            let why = format!(
-                "round {} got {got} of at least {min} results in {attempts} attempts; see why with `eosfed job \
-                 show {id}`, then `eosfed job resume {id}` or `eosfed job cancel {id}`",
-                round.index,
-                id = self.id
-            );
-            JobState::Paused { at: now, why, next: Next::Collect(round.clone()) }
-        };
-        self.close(round, false, now);
+        self.close(round.clone(), false, now);
+        let definition = Arc::clone(&self.job.definition);
+        let rules = definition.spec.participation();
+        if round.attempt < round.last_attempt {
+            return self.collect(round.again(&definition.id, rules, now));
+        }
+        let (got, min, attempts) = (round.submitted(), rules.min, round.attempt);
+        let why = format!(
+            "round {} got {got} of at least {min} results in {attempts} attempts; see why with `eosfed job \
+             show {id}`, then `eosfed job resume {id}` or `eosfed job cancel {id}`",
+            round.index,
+            id = definition.id
+        );
+        self.rest(Actor::Coordinator, why, Next::Collect(round), now);
     }
 }

@@ -11,7 +11,7 @@ use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobSpec;
 
 use super::{Job, TrainedHead};
-use crate::domain::round::{Contribution, Purpose, Round};
+use crate::domain::round::{Contribution, Round};
 
 /// What the plan says of a specialist.
 struct Planned<'a> {
@@ -102,28 +102,17 @@ impl Job {
         Some(TrainedHead { head, weights, institutions, rounds, metrics, energy })
     }
 
+    /// What all have trained together; the last round is among those that count already.
     fn joint(&self, last: &Round, weights: BlobRef) -> Frozen {
-        let mut institutions = Vec::new();
-        let mut energy: Option<Energy> = None;
-        // The last round is in the history already.
-        for closed in self.history.iter().filter(|closed| is_training(&closed.round) && closed.complete) {
-            for (name, contribution) in closed.round.contributions() {
-                let Contribution::Update { energy: spent, .. } = contribution else { continue };
-                institutions.push(name.clone());
-                energy = Some(energy.map_or(*spent, |sum| sum.plus(*spent)));
-            }
-        }
-        institutions.sort();
-        institutions.dedup();
         let (samples, metrics) = weighted_metrics(last);
         Frozen {
             weights,
-            normalisation: self.normalisation.clone().unwrap_or_default(),
-            institutions,
+            normalisation: self.normalisation.as_deref().cloned().unwrap_or_default(),
+            institutions: self.contributors.iter().cloned().collect(),
             rounds: self.spec.federated().map_or(0, |federated| federated.rounds.count),
             samples,
             metrics,
-            energy: energy.unwrap_or_default(),
+            energy: self.energy.unwrap_or_default(),
             initial: None,
         }
     }
@@ -154,13 +143,6 @@ impl Job {
             energy,
             licence: licence.to_owned(),
         }
-    }
-}
-
-const fn is_training(round: &Round) -> bool {
-    match round.purpose {
-        Purpose::Train(_) => true,
-        Purpose::Statistics | Purpose::OneShot | Purpose::Evaluate(_) => false,
     }
 }
 

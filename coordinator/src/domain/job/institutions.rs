@@ -1,14 +1,19 @@
-//! What institutions do to a job: take work, report, hand in. Each is answered in its own type, and
+//! What institutions do to a job: take work, report, submit. Each is answered in its own type, and
 //! each draws its consequences at once.
+
+use std::ops::RangeInclusive;
 
 use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Job, JobState, Next, Outcome};
 use crate::domain::admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
-use crate::domain::round::{Contribution, Purpose, Round, Slot};
+use crate::domain::closed::ClosedRound;
+use crate::domain::curve::CurveId;
+use crate::domain::round::{Contribution, ParticipantState, Round, RoundKind};
 
 impl Job {
     /// Lends an assignment.
@@ -25,7 +30,11 @@ impl Job {
             let message = format!("job {} is paused; it may be resumed, try again later", self.id);
             return Err(Refusal::new(Reason::JobPaused, message));
         }
-        self.in_round(id, now, |round| round.accept(&id.institution, id.round, token, now))
+        self.in_round(id, now, |round| {
+            let (lease, fresh) = round.accept(&id.institution, id.round, token, now)?;
+            let accepted = EventKind::AssignmentAccepted { round: round.index, attempt: round.attempt };
+            Ok((lease, fresh.then_some(accepted)))
+        })
     }
 
     /// Notes that an institution does not want an assignment.
@@ -38,10 +47,15 @@ impl Job {
         refusal: Refusal,
         now: Timestamp,
     ) -> Result<(Outcome, ()), Refusal> {
-        self.in_round(id, now, |round| round.refuse(&id.institution, refusal, now))
+        self.in_round(id, now, |round| {
+            let Refusal { reason, message } = refusal.clone();
+            let refused = EventKind::AssignmentRefused { round: round.index, reason, message };
+            let fresh = round.refuse(&id.institution, refusal, now)?;
+            Ok(((), fresh.then_some(refused)))
+        })
     }
 
-    /// Renews a lease and notes progress; gives the lease's new end.
+    /// Renews a lease and notes progress, without the points of its curve; gives the lease's new end.
     ///
     /// # Errors
     /// If the round is over or the token not the lease's.
@@ -49,10 +63,21 @@ impl Job {
         &self,
         id: &AssignmentId,
         token: &LeaseToken,
-        progress: Progress,
+        progress: &Progress,
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
-        self.in_round(id, now, |round| round.heartbeat(&id.institution, token, progress, now))
+        let Progress { step, steps, points } = progress;
+        let loss = points.last().map(|point| point.loss);
+        self.in_round(id, now, |round| {
+            Ok((round.heartbeat(&id.institution, token, (*step, *steps), loss, now)?, None))
+        })
+    }
+
+    /// The curve to which an assignment's points belong.
+    #[must_use]
+    pub fn curve_of(&self, id: &AssignmentId) -> Option<CurveId> {
+        let participant = self.current()?.participants.get(&id.institution)?;
+        Some(CurveId { asked_in: participant.asked_in.clone(), institution: id.institution.clone() })
     }
 
     /// Counts an update; gives when it was recorded. Repeating the call gives the first answer.
@@ -118,8 +143,8 @@ impl Job {
         contribution: Contribution,
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
-        if let Some(at) = self.receipt(id, &key) {
-            return Ok((Outcome { job: self.clone(), frozen: Vec::new() }, at));
+        if let Some(at) = self.receipt(id, &key, &[]) {
+            return Ok((Outcome::of(self.clone()), at));
         }
         if let JobState::Aggregating(_) = self.state {
             self.round_of(id)?;
@@ -127,37 +152,49 @@ impl Job {
             return Err(Refusal::new(Reason::Unavailable, message));
         }
         let fits = |round: &Round| match &contribution {
-            Contribution::Statistics(_) => round.purpose == Purpose::Statistics,
-            Contribution::Update { .. } => matches!(round.purpose, Purpose::OneShot | Purpose::Train(_)),
-            Contribution::Evaluation { .. } => matches!(round.purpose, Purpose::Evaluate(_)),
+            Contribution::Statistics(_) => round.kind == RoundKind::Statistics,
+            Contribution::Update { .. } => matches!(round.kind, RoundKind::OneShot | RoundKind::Train(_)),
+            Contribution::Evaluation { .. } => matches!(round.kind, RoundKind::Evaluate(_)),
         };
         if !self.open_round().is_none_or(fits) {
             let message = format!("assignment {id} asks for something else");
             return Err(Refusal::new(Reason::WrongState, message));
         }
         self.in_round(id, now, |round| {
-            round.submit(&id.institution, token, key, contribution, now).map(|()| now)
+            let event = submitted(&contribution, round.index);
+            round.submit(&id.institution, token, key, contribution, now)?;
+            Ok((now, Some(event)))
         })
     }
 
-    /// When a submission with this key was recorded, if it was: also after its round has closed, so
-    /// that an answer that got lost can be asked for again.
+    /// The closed rounds in which a submission for an assignment may be recorded, if there are any.
+    /// [`Job::receipt`] wants them.
     #[must_use]
-    pub fn receipt(&self, id: &AssignmentId, key: &IdempotencyKey) -> Option<Timestamp> {
-        let rounds = self.history.iter().map(|closed| &closed.round).chain(self.current());
+    pub fn rounds_with_receipts(&self, id: &AssignmentId) -> Option<RangeInclusive<u32>> {
+        let last = match self.current() {
+            // All attempts at a round keep what was acknowledged in an earlier one.
+            Some(round) => round.index.checked_sub(1)?,
+            None => self.closed.last()?.id.round,
+        };
+        let behind = self.asynchronous().map_or(0, |rules| rules.max_staleness);
+        let last = last.min(id.round.saturating_add(behind));
+        (id.round <= last).then_some(id.round..=last)
+    }
+
+    /// When a submission with this key was recorded, if it was: also after its round has closed, so
+    /// that an answer that got lost can be asked for again. `closed` holds the rounds of
+    /// [`Job::rounds_with_receipts`].
+    #[must_use]
+    pub fn receipt(
+        &self,
+        id: &AssignmentId,
+        key: &IdempotencyKey,
+        closed: &[ClosedRound],
+    ) -> Option<Timestamp> {
+        let rounds = closed.iter().map(|closed| &closed.round).chain(self.current());
         let rounds = rounds.filter(|round| round.index >= id.round);
-        rounds.filter_map(|round| round.participants.get(&id.institution)).find_map(|participant| {
-            let aside = participant.rejections().find(|one| one.key.as_ref() == Some(key));
-            match &participant.slot {
-                Slot::Submitted { at, key: known, .. } if known == key => Some(*at),
-                Slot::Submitted { .. }
-                | Slot::Rejected(_)
-                | Slot::Offered
-                | Slot::Leased { .. }
-                | Slot::Refused { .. }
-                | Slot::Failed { .. } => aside.map(|rejection| rejection.at),
-            }
-        })
+        let participants = rounds.filter_map(|round| round.participants.get(&id.institution));
+        participants.filter_map(|participant| participant.receipt(key)).next()
     }
 
     /// Keeps an update that admission has refused, out of every count.
@@ -172,7 +209,13 @@ impl Job {
         refusal: Refusal,
         now: Timestamp,
     ) -> Result<(Outcome, ()), Refusal> {
-        self.in_round(id, now, |round| round.reject(&id.institution, token, weights, refusal, now))
+        self.in_round(id, now, |round| {
+            let Refusal { reason, message } = refusal.clone();
+            let rejected =
+                EventKind::UpdateRejected { round: round.index, weights: weights.digest, reason, message };
+            round.reject(&id.institution, token, weights, refusal, now)?;
+            Ok(((), Some(rejected)))
+        })
     }
 
     /// Notes that the work failed at an institution for good.
@@ -186,7 +229,11 @@ impl Job {
         message: String,
         now: Timestamp,
     ) -> Result<(Outcome, ()), Refusal> {
-        self.in_round(id, now, |round| round.fail(&id.institution, token, message, now))
+        self.in_round(id, now, |round| {
+            let failed = EventKind::FailureReported { round: round.index, message: message.clone() };
+            let fresh = round.fail(&id.institution, token, message, now)?;
+            Ok(((), fresh.then_some(failed)))
+        })
     }
 
     /// Checks that the caller holds the lease of an assignment that is still wanted.
@@ -207,15 +254,15 @@ impl Job {
         };
         let ended = |how: &str| Err(Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id)));
         let wanted = |round: &Round| {
-            let slot = round.participants.get(&id.institution).map(|participant| &participant.slot);
-            let since = match slot {
-                Some(Slot::Leased { since, .. }) => *since,
+            let state = round.participants.get(&id.institution).map(|participant| &participant.state);
+            let since = match state {
+                Some(ParticipantState::Leased { since, .. }) => *since,
                 Some(
-                    Slot::Offered
-                    | Slot::Submitted { .. }
-                    | Slot::Refused { .. }
-                    | Slot::Rejected(_)
-                    | Slot::Failed { .. },
+                    ParticipantState::Offered
+                    | ParticipantState::Submitted { .. }
+                    | ParticipantState::Refused { .. }
+                    | ParticipantState::Rejected(_)
+                    | ParticipantState::Failed { .. },
                 )
                 | None => id.round,
             };
@@ -234,15 +281,16 @@ impl Job {
         }
     }
 
-    /// A transition inside the open round, and what follows from it.
+    /// A transition inside the open round, which gives its answer and what happened, and what follows
+    /// from it.
     fn in_round<T>(
         &self,
         id: &AssignmentId,
         now: Timestamp,
-        change: impl FnOnce(&mut Round) -> Result<T, Refusal>,
+        change: impl FnOnce(&mut Round) -> Result<(T, Option<EventKind>), Refusal>,
     ) -> Result<(Outcome, T), Refusal> {
         let mut round = self.round_of(id)?.clone();
-        let answer = change(&mut round)?;
+        let (answer, event) = change(&mut round)?;
         let state = match &self.state {
             JobState::Paused { at, why, next: _ } => {
                 JobState::Paused { at: *at, why: why.clone(), next: Next::Collect(round) }
@@ -253,6 +301,24 @@ impl Job {
             | JobState::Finished { .. }
             | JobState::Cancelled { .. } => JobState::Collecting(round),
         };
-        Ok((Self { state, ..self.clone() }.settle(now), answer))
+        let mut outcome = Outcome::of(Self { state, ..self.clone() });
+        if let Some(event) = event {
+            let actor = Actor::Institution(id.institution.clone());
+            outcome.note_of(&id.institution, actor, event);
+        }
+        Ok((outcome.settle(now), answer))
+    }
+}
+
+/// What it is called that a contribution counts.
+fn submitted(contribution: &Contribution, round: u32) -> EventKind {
+    match contribution {
+        Contribution::Update { weights, samples, .. } => {
+            EventKind::UpdateSubmitted { round, weights: weights.digest, samples: *samples }
+        }
+        Contribution::Statistics(_) => EventKind::StatisticsSubmitted { round },
+        Contribution::Evaluation { samples, .. } => {
+            EventKind::EvaluationSubmitted { round, samples: *samples }
+        }
     }
 }

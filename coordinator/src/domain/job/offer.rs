@@ -8,17 +8,20 @@ use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 
 use super::Job;
-use crate::domain::round::{Purpose, Slot};
+use crate::domain::round::{ParticipantState, RoundKind};
 
 impl Job {
     /// The assignment that is offered or lent to `institution` now.
     #[must_use]
     pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment> {
         let round = self.collecting()?;
-        let (accepted, since) = match round.participants.get(institution)?.slot {
-            Slot::Offered => (false, round.index),
-            Slot::Leased { since, .. } => (true, since),
-            Slot::Submitted { .. } | Slot::Refused { .. } | Slot::Rejected(_) | Slot::Failed { .. } => {
+        let (accepted, since) = match round.participants.get(institution)?.state {
+            ParticipantState::Offered => (false, round.index),
+            ParticipantState::Leased { since, .. } => (true, since),
+            ParticipantState::Submitted { .. }
+            | ParticipantState::Refused { .. }
+            | ParticipantState::Rejected(_)
+            | ParticipantState::Failed { .. } => {
                 return None;
             }
         };
@@ -41,24 +44,24 @@ impl Job {
 
     /// What the round of this index asks of an institution.
     fn work(&self, since: u32, institution: &InstitutionName) -> Option<Work> {
-        Some(match self.purpose(since) {
-            Purpose::Statistics => Work::Statistics,
-            Purpose::OneShot => match &self.spec {
+        Some(match self.kind_of(since) {
+            RoundKind::Statistics => Work::Statistics,
+            RoundKind::OneShot => match &self.spec {
                 JobSpec::OneShot(spec) => Work::Training(Box::new(one_shot(spec, institution)?)),
                 JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => return None,
             },
-            Purpose::Train(index) => Work::Training(Box::new(self.training(since, index, institution)?)),
-            Purpose::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
+            RoundKind::Train(index) => Work::Training(Box::new(self.training(since, index, institution)?)),
+            RoundKind::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
         })
     }
 
     /// What the round of this index is about at an institution.
     fn trainee_in(&self, index: u32, institution: &InstitutionName) -> Option<Trainee> {
-        match self.purpose(index) {
-            Purpose::Evaluate(place) => {
+        match self.kind_of(index) {
+            RoundKind::Evaluate(place) => {
                 Some(Trainee::Specialist(self.candidates.get(place as usize)?.model.clone()))
             }
-            Purpose::Statistics | Purpose::OneShot | Purpose::Train(_) => self.trainee_of(institution),
+            RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => self.trainee_of(institution),
         }
     }
 
@@ -96,7 +99,7 @@ impl Job {
             strategy: Some(strategy.name()),
             base: self.base_of(since),
             initial_seed: seed,
-            normalisation: self.normalisation.clone(),
+            normalisation: self.normalisation.as_deref().cloned(),
             seed: derived_seed(seed, since, institution),
             schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
             keep: Keep::Last,

@@ -6,12 +6,14 @@ use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadFile;
 use eosfed_common::ids::AssignmentId;
+use eosfed_common::ledger::Entry;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::*;
 use crate::domain::admission::UpdateRules;
-use crate::domain::round::Slot;
-use crate::domain::{Federation, ScreenedUpdate};
+use crate::domain::round::ParticipantState;
+use crate::domain::{Change, Federation, ScreenedUpdate};
+use crate::storage::{MemoryStore, Store as _, ready};
 use crate::testing::{
     DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
     token, try_submit, update, weights,
@@ -35,7 +37,7 @@ fn blob(text: &str) -> BlobRef {
 
 /// A job of rounds whose first weights are there.
 fn rounds() -> Job {
-    job(ROUNDS).apply(Event::Prepared(blob("initial")), NOW).unwrap().job
+    job(ROUNDS).apply(Transition::Prepared(blob("initial")), NOW).unwrap().job
 }
 
 /// The job with its statistics round done.
@@ -122,15 +124,15 @@ fn rounds_pool_statistics_then_train_then_freeze() {
     let Some(Task::Aggregate(aggregation)) = full.task() else { panic!("{:?}", full.task()) };
     let Aggregation { updates, round: 1, .. } = *aggregation else { panic!("{aggregation:?}") };
     assert_eq!(updates.iter().map(|update| update.weight).collect::<Vec<_>>(), [14.0, 14.0]);
-    let second = full.apply(Event::Aggregated(1, blob("mean"), None), NOW).unwrap().job;
+    let second = full.apply(Transition::Aggregated(1, blob("mean"), None), NOW).unwrap().job;
     let Work::Training(work) = offered(&second, "west").work else { panic!() };
     assert_eq!((work.base, work.schedule), (Some(blob("mean")), [0.5, 1.0]));
     let full = submitted(&submitted(&second, "west", 3).job, "east", 4).job;
     assert_eq!(
-        full.apply(Event::Aggregated(1, blob("stale"), None), NOW).unwrap_err().reason,
+        full.apply(Transition::Aggregated(1, blob("stale"), None), NOW).unwrap_err().reason,
         Reason::WrongState
     );
-    let done = full.apply(Event::Aggregated(2, blob("final"), None), NOW).unwrap();
+    let done = full.apply(Transition::Aggregated(2, blob("final"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 1));
     let card = &done.frozen[0];
     assert_eq!(
@@ -138,13 +140,13 @@ fn rounds_pool_statistics_then_train_then_freeze() {
         (blob("final").digest, 2, 28)
     );
     assert_eq!(card.provenance.institutions, [name("east"), name("west")]);
-    assert_eq!(card.normalisation, normalisation);
+    assert_eq!(card.normalisation, *normalisation);
 }
 
 #[test]
 fn only_the_leases_holder_is_heard() {
     let (job, assignment) = accepted(&training(), "west", 1);
-    let beat = |by: u64| job.heartbeat(&assignment.id, &token(by), Progress::default(), NOW);
+    let beat = |by: u64| job.heartbeat(&assignment.id, &token(by), &Progress::default(), NOW);
     assert_eq!(beat(2).unwrap_err().reason, Reason::LeaseMismatch);
     assert_eq!(beat(1).unwrap().1, NOW.plus(LEASE));
     let (_, again) = job.accept(&assignment.id, token(9), NOW).unwrap();
@@ -154,15 +156,15 @@ fn only_the_leases_holder_is_heard() {
 }
 
 #[test]
-fn a_lease_that_lapses_is_offered_again_and_given_up_in_the_end() {
+fn a_lease_that_expires_is_offered_again_and_given_up_in_the_end() {
     let late = NOW.plus(LEASE);
     let (mut job, assignment) = accepted(&training(), "west", 1);
-    job = job.apply(Event::Tick, late).unwrap().job;
-    let beat = job.heartbeat(&assignment.id, &token(1), Progress::default(), late);
+    job = job.apply(Transition::Tick, late).unwrap().job;
+    let beat = job.heartbeat(&assignment.id, &token(1), &Progress::default(), late);
     assert_eq!(beat.unwrap_err().reason, Reason::LeaseExpired);
     job = accepted(&job, "west", 2).0;
-    job = job.apply(Event::Tick, late).unwrap().job;
-    // The second lapse is the last of two; without west the round cannot succeed, so it starts over.
+    job = job.apply(Transition::Tick, late).unwrap().job;
+    // The second expiry is the last of two; without west the round cannot succeed, so it starts over.
     assert_eq!((job.current().unwrap().attempt, state(&job)), (2, "running"));
 }
 
@@ -170,8 +172,8 @@ fn a_lease_that_lapses_is_offered_again_and_given_up_in_the_end() {
 fn the_time_that_the_coordinator_was_away_is_given_back() {
     let (job, _) = accepted(&training(), "west", 1);
     let back = NOW.plus(DEADLINE * 3);
-    let job = job.apply(Event::Restart, back).unwrap().job;
-    let job = job.apply(Event::Tick, back).unwrap().job;
+    let job = job.apply(Transition::Restart, back).unwrap().job;
+    let job = job.apply(Transition::Tick, back).unwrap().job;
     assert_eq!((job.current().unwrap().attempt, job.current().unwrap().engaged()), (1, 1));
 }
 
@@ -179,10 +181,10 @@ fn the_time_that_the_coordinator_was_away_is_given_back() {
 fn a_clock_set_back_while_the_coordinator_was_away_makes_nobody_wait_for_its_time() {
     let (job, _) = accepted(&training(), "west", 1);
     let back = Timestamp(NOW.0 - 3 * 3_600_000);
-    let job = job.apply(Event::Restart, back).unwrap().job;
+    let job = job.apply(Transition::Restart, back).unwrap().job;
     let round = job.current().unwrap();
     assert_eq!((round.opened_at, round.deadline), (back, back.plus(DEADLINE)));
-    let job = job.apply(Event::Tick, back.plus(LEASE)).unwrap().job;
+    let job = job.apply(Transition::Tick, back.plus(LEASE)).unwrap().job;
     assert_eq!(job.current().unwrap().engaged(), 0, "who is silent loses its lease by the new clock");
 }
 
@@ -220,7 +222,7 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
     let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
     let plan = plan.replace("[rounds]", "[admission]\nnorm_factor = 2.0\n[rounds]");
     let mut job = submit(&federation, &plan).1.jobs.remove(0);
-    job = job.apply(Event::Prepared(blob("initial")), NOW).unwrap().job;
+    job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     for (seed, institution) in (1..).zip(["east", "north", "west"]) {
         let (after, assignment) = accepted(&job, institution, seed);
         job = after.submit_statistics(statistics(&assignment, &token(seed)), NOW).unwrap().0.job;
@@ -241,9 +243,9 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
     let (id, key) = last.unwrap();
     let round = job.collecting().unwrap();
     let west = &round.participants[&name("west")];
-    assert_eq!((round.attempt, &west.slot), (2, &Slot::Offered), "it is asked again");
+    assert_eq!((round.attempt, &west.state), (2, &ParticipantState::Offered), "it is asked again");
     assert_eq!(west.rejections().map(|one| one.refusal.reason).collect::<Vec<_>>(), [Reason::NormOutlier]);
-    assert_eq!(job.receipt(&id, &key), Some(NOW), "and still knows what it has acknowledged");
+    assert_eq!(job.receipt(&id, &key, &[]), Some(NOW), "and still knows what it has acknowledged");
 }
 
 #[test]
@@ -255,19 +257,20 @@ fn statistics_do_not_pass_for_updates() {
 
 #[test]
 fn the_deadline_closes_with_enough_and_retries_with_too_few() {
-    let enough = submitted(&job(ONE_SHOT), "west", 1).job.apply(Event::Tick, NOW.plus(DEADLINE)).unwrap();
+    let enough =
+        submitted(&job(ONE_SHOT), "west", 1).job.apply(Transition::Tick, NOW.plus(DEADLINE)).unwrap();
     assert_eq!((state(&enough.job), enough.frozen.len()), ("finished", 1));
 
     let one = submitted(&training(), "west", 1).job;
-    let again = one.apply(Event::Tick, NOW.plus(DEADLINE)).unwrap().job;
+    let again = one.apply(Transition::Tick, NOW.plus(DEADLINE)).unwrap().job;
     let round = again.current().unwrap();
     assert_eq!((round.attempt, round.submitted()), (2, 1), "what was acknowledged still counts");
-    let paused = again.apply(Event::Tick, NOW.plus(DEADLINE * 2)).unwrap().job;
+    let paused = again.apply(Transition::Tick, NOW.plus(DEADLINE * 2)).unwrap().job;
     let JobState::Paused { why, .. } = &paused.state else { panic!("{}", state(&paused)) };
     assert!(why.contains("got 1 of at least 2") && why.contains("eosfed job resume"), "{why}");
     let west = AssignmentId { job: paused.id.clone(), round: 1, attempt: 2, institution: name("west") };
     assert_eq!(paused.accept(&west, token(1), NOW).unwrap_err().reason, Reason::JobPaused);
-    let resumed = paused.apply(Event::Resume, NOW).unwrap().job;
+    let resumed = paused.apply(Transition::Resume(name("admin")), NOW).unwrap().job;
     assert_eq!((state(&resumed), resumed.current().unwrap().last_attempt), ("running", 4));
     assert_eq!(state(&submitted(&resumed, "east", 2).job), "aggregating");
 }
@@ -278,8 +281,8 @@ fn a_round_that_cannot_succeed_does_not_wait_for_its_deadline() {
     let refusal = Refusal::new(Reason::Policy, "not at night");
     let (outcome, ()) = job.refuse(&offered(&job, "west").id, refusal.clone(), NOW).unwrap();
     assert_eq!(outcome.job.current().unwrap().attempt, 2);
-    let slot = &outcome.job.history[1].round.participants[&name("west")].slot;
-    assert_eq!(*slot, Slot::Refused { at: NOW, refusal });
+    let slot = &outcome.closed[0].round.participants[&name("west")].state;
+    assert_eq!(*slot, ParticipantState::Refused { at: NOW, refusal });
 }
 
 #[test]
@@ -293,46 +296,83 @@ fn failures_are_recorded_and_a_lost_answer_does_no_harm() {
 #[test]
 fn a_failing_coordinator_pauses_and_goes_on_where_it_was() {
     let full = submitted(&submitted(&training(), "west", 1).job, "east", 2).job;
-    let paused = full.apply(Event::TaskFailed("no space left".to_owned()), NOW).unwrap().job;
+    let paused = full.apply(Transition::TaskFailed("no space left".to_owned()), NOW).unwrap().job;
     assert_eq!((state(&paused), paused.task()), ("paused", None));
-    let resumed = paused.apply(Event::Resume, NOW).unwrap().job;
+    let resumed = paused.apply(Transition::Resume(name("admin")), NOW).unwrap().job;
     assert_eq!(resumed.task(), full.task());
 }
 
 #[test]
 fn cancelled_jobs_take_nothing_more() {
     let (job, assignment) = accepted(&training(), "west", 1);
-    let cancelled = job.apply(Event::Cancel(name("admin")), NOW).unwrap().job;
-    let beat = cancelled.heartbeat(&assignment.id, &token(1), Progress::default(), NOW).unwrap_err();
+    let cancelled = job.apply(Transition::Cancel(name("admin")), NOW).unwrap().job;
+    let beat = cancelled.heartbeat(&assignment.id, &token(1), &Progress::default(), NOW).unwrap_err();
     assert_eq!(beat.reason, Reason::JobEnded);
-    for event in [Event::Cancel(name("admin")), Event::Resume, Event::Prepared(blob("x"))] {
-        assert_eq!(cancelled.apply(event, NOW).unwrap_err().reason, Reason::WrongState);
+    for transition in [
+        Transition::Cancel(name("admin")),
+        Transition::Resume(name("admin")),
+        Transition::Prepared(blob("x")),
+    ] {
+        assert_eq!(cancelled.apply(transition, NOW).unwrap_err().reason, Reason::WrongState);
     }
 }
 
 #[test]
-fn curves_are_thinned_keep_their_end_and_ignore_repetition() {
-    let (mut job, assignment) = accepted(&training(), "west", 1);
-    let point =
-        |step| CurvePoint { step, loss: Finite::literal(1.0 / step as f64), metrics: Default::default() };
-    for start in (1..2000).step_by(20) {
-        let points: Vec<_> = (start..start + 20).map(point).collect();
-        for _ in 0..2 {
-            let progress = Progress { step: start, steps: 2000, points: points.clone() };
-            job = job.heartbeat(&assignment.id, &token(1), progress, NOW).unwrap().0.job;
-        }
-    }
-    let curve = &job.current().unwrap().participants[&name("west")].curve;
-    assert!(curve.len() <= crate::domain::round::MAX_CURVE && curve.len() > 150, "{}", curve.len());
-    assert_eq!(curve.last().unwrap().step, 2000);
-    assert!(curve.is_sorted_by(|a, b| a.step < b.step));
+fn a_heartbeat_changes_nothing_that_is_stored_unless_it_ends_the_round() {
+    let (job, assignment) = accepted(&training(), "west", 1);
+    let point = |step| CurvePoint { step, loss: Finite::literal(0.5), metrics: Default::default() };
+    let progress = Progress { step: 7, steps: 70, points: vec![point(3), point(7)] };
+    let (outcome, _) = job.heartbeat(&assignment.id, &token(1), &progress, NOW.plus(LEASE / 2)).unwrap();
+    assert_eq!((&outcome.events, &outcome.closed), (&vec![], &vec![]));
+    let west = &outcome.job.current().unwrap().participants[&name("west")].state;
+    let ParticipantState::Leased { step: 7, steps: 70, loss: Some(loss), .. } = west else {
+        panic!("{west:?}")
+    };
+    assert_eq!(*loss, 0.5);
+    assert_ne!(outcome.job, job);
+    assert_eq!(outcome.job.without_progress(), job.without_progress());
+    // After the deadline, it is the first to notice that the round is over.
+    let (late, _) = outcome.job.heartbeat(&assignment.id, &token(1), &progress, NOW.plus(DEADLINE)).unwrap();
+    let kinds: Vec<_> = late.events.iter().map(|entry| entry.kind.name().to_owned()).collect();
+    assert_eq!((kinds, late.closed.len()), (vec!["round_closed".to_owned(), "round_opened".to_owned()], 1));
 }
 
 #[test]
-fn jobs_survive_json() {
+fn each_transition_says_what_happened_and_who_did_it() {
+    let said = |outcome: &Outcome| -> Vec<String> {
+        let line = |entry: &Entry| format!("{} {}", entry.actor, entry.kind.name());
+        outcome.events.iter().map(line).collect()
+    };
+    let (job, assignment) = accepted(&training(), "west", 1);
+    let again = job.accept(&assignment.id, token(2), NOW).unwrap().0;
+    assert_eq!(said(&again), Vec::<String>::new(), "the same lease again is nothing new");
+    let east = submitted(&job, "east", 2);
+    assert_eq!(said(&east), ["institution:east update_submitted"]);
+    let operators = [
+        (Transition::Pause(name("anna")), "operator:anna job_paused"),
+        (Transition::Cancel(name("admin")), "operator:admin job_cancelled"),
+    ];
+    for (transition, wanted) in operators {
+        assert_eq!(said(&job.apply(transition, NOW).unwrap())[0], wanted);
+    }
+    let silent = job.apply(Transition::Tick, NOW.plus(LEASE)).unwrap();
+    assert_eq!(said(&silent), ["coordinator lease_expired"]);
+    let full = submitted(&submitted(&training(), "west", 1).job, "east", 2);
+    assert_eq!(said(&full), ["institution:east update_submitted", "coordinator aggregation_started"]);
+    let next = full.job.apply(Transition::Aggregated(1, blob("mean"), None), NOW).unwrap();
+    let coordinator = ["round_aggregated", "round_closed", "round_opened"];
+    assert_eq!(said(&next), coordinator.map(|kind| format!("coordinator {kind}")));
+    assert!(next.events.iter().all(|entry| entry.job.as_ref() == Some(&job.id)));
+}
+
+#[test]
+fn jobs_survive_being_stored() {
     for job in [job(ONE_SHOT), training(), submitted(&training(), "west", 1).job] {
-        let text = serde_json::to_string(&job).unwrap();
-        assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+        // Their closed rounds are records of their own.
+        let job = Job { closed: Arc::default(), ..job };
+        let store = MemoryStore::default();
+        ready(store.commit(&Change { jobs: vec![job.clone()], ..Change::default() }, &[])).unwrap();
+        assert_eq!(ready(store.load()).unwrap().federation.jobs[&job.id], job);
     }
 }
 
@@ -360,12 +400,12 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     let signature = trainee.signature();
     assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
 
-    let job = job.apply(Event::Prepared(blob("initial")), NOW).unwrap().job;
+    let job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     let assignment = offered(&job, "west");
     assert_eq!(assignment.trainee, Trainee::Head(over.clone()));
     assert!(matches!(&assignment.work, Work::Training(work) if work.normalisation.is_none()));
     let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
-    let done = full.apply(Event::Aggregated(0, blob("mean"), None), NOW).unwrap();
+    let done = full.apply(Transition::Aggregated(0, blob("mean"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 0));
     let trained = done.job.trained.clone().unwrap();
     assert_eq!((trained.weights, trained.head.samples, trained.rounds), (blob("mean"), 28, 1));

@@ -10,11 +10,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use eosfed_common::digest::Digest;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::{Actor, Entry, EventKind, Mark};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, defect, log_number};
-use crate::domain::Federation;
-use crate::storage::{BlobError, LocalFile, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS, write_lines};
+use crate::domain::{Change, Federation};
+use crate::storage::{BlobError, LocalFile, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS};
 
 /// A snapshot, in a folder of the coordinator's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,38 +35,39 @@ impl Core {
     ///
     /// # Errors
     /// If the disk is full, or cannot link files.
-    pub async fn take_snapshot(&self) -> Result<Snapshot, Refusal> {
+    pub async fn take_snapshot(&self, by: InstitutionName) -> Result<Snapshot, Refusal> {
         let folder = format!("{SNAPSHOT_PREFIX}{}", log_number());
         let path = self.options.snapshots.join(&folder);
-        let taken = self.fill_snapshot(&path).await;
+        let taken = self.fill_snapshot(&path, by).await;
         taken.map(|(records, blobs)| Snapshot { folder, records, blobs }).inspect_err(|_| {
             let _ = fs::remove_dir_all(&path);
         })
     }
 
-    async fn fill_snapshot(&self, path: &Path) -> Result<(u64, u64), Refusal> {
+    async fn fill_snapshot(&self, path: &Path, by: InstitutionName) -> Result<(u64, u64), Refusal> {
         self.drop_snapshots().map_err(|error| failed(&error))?;
         let blobs = path.join(SNAPSHOT_BLOBS);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&blobs).map_err(|error| failed(&error))?;
-        let (state, count) = self.hold(&blobs).await?;
-        let written = fs::File::create(path.join(SNAPSHOT_RECORDS)).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            let count = write_lines(&state, &mut file)?;
-            file.flush().map(|()| count)
-        });
-        Ok((written.map_err(|error| failed(&error))?, count))
+        let taken = Entry::new(Actor::Operator(by), EventKind::SnapshotTaken);
+        self.transact(|_, _, _| Ok(((), Change::noted(taken)))).await?;
+        let (state, head, count) = self.hold(&blobs).await?;
+        let file = fs::File::create(path.join(SNAPSHOT_RECORDS)).map_err(|error| failed(&error))?;
+        let mut file = BufWriter::new(file);
+        let records = self.store.export(&state, head, &mut file).await?;
+        file.flush().map_err(|error| failed(&error))?;
+        Ok((records, count))
     }
 
-    /// The state now, and its blobs in `folder`.
-    async fn hold(&self, folder: &Path) -> Result<(Federation, u64), Refusal> {
-        let _writer = self.writer.lock().await;
+    /// The state now, the newest event, and the blobs in `folder`.
+    async fn hold(&self, folder: &Path) -> Result<(Federation, Option<Mark>, u64), Refusal> {
+        let writer = self.writer.lock().await;
         let state = self.snapshot();
         let mut count = 0;
         for digest in self.blobs.list().await? {
             self.hold_blob(digest, &folder.join(digest.to_hex())).await?;
             count += 1;
         }
-        Ok((state, count))
+        Ok((state, writer.ledger.head(), count))
     }
 
     async fn hold_blob(&self, digest: Digest, to: &Path) -> Result<(), Refusal> {

@@ -5,28 +5,25 @@ use eosfed_common::assignment::{
     BlobRef, Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
-use super::{Core, defect};
+use super::{Core, Writer, defect};
 use crate::domain::admission::{UpdateRules, weights_refusal};
+use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Job, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
-use crate::storage::{LocalFile, Presence};
+use crate::storage::{LocalFile, Presence, StoreError};
 
 impl Core {
     /// A transition that an institution asks for, with its answer.
     async fn on_assignment<T>(
         &self,
         id: &AssignmentId,
-        volatile: bool,
         change: impl FnOnce(&Job, Timestamp) -> Result<(Outcome, T), Refusal>,
     ) -> Result<T, Refusal> {
         self.transact(|state, now, _| {
-            let job = state.job(&id.job)?;
-            let (outcome, answer) = change(job, now)?;
-            // A heartbeat may be the first to notice that the round is over; that must not be forgotten.
-            let volatile = volatile && attempt(job) == attempt(&outcome.job);
-            Ok((answer, Change { volatile, ..state.settle(outcome, now)? }))
+            let (outcome, answer) = change(state.job(&id.job)?, now)?;
+            Ok((answer, state.settle(outcome, now)?))
         })
         .await
     }
@@ -48,29 +45,89 @@ impl Core {
     /// # Errors
     /// If it is not offered any more.
     pub async fn refuse(&self, id: &AssignmentId, refusal: Refusal) -> Result<(), Refusal> {
-        self.on_assignment(id, false, |job, now| job.refuse(id, refusal, now)).await
+        self.on_assignment(id, |job, now| job.refuse(id, refusal, now)).await
     }
 
-    /// Renews a lease and notes progress. What can no longer be used is told to stop.
+    /// Renews a lease and notes progress. What can no longer be used is told to stop. Points of the curve
+    /// are stored, as a record of their own; the step that a trainer is at need not survive a restart.
     ///
     /// # Errors
-    /// If the lease is not the caller's or has run out.
+    /// If the lease is not the caller's or has expired.
     pub async fn heartbeat(
         &self,
         id: &AssignmentId,
         token: &LeaseToken,
         progress: Progress,
     ) -> Result<Directive, Refusal> {
-        // The step that a trainer is at need not survive a restart; points of a curve must.
-        let volatile = progress.points.is_empty();
-        let beat = |job: &Job, now| job.heartbeat(id, token, progress, now);
-        match self.on_assignment(id, volatile, beat).await {
-            Ok(expires_at) => Ok(Directive::Continue(expires_at)),
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        let decided = self.read(|state| {
+            let job = state.job(&id.job)?;
+            let (outcome, expires_at) = job.heartbeat(id, token, &progress, now)?;
+            Ok::<_, Refusal>((expires_at, job.curve_of(id), state.settle(outcome, now)?))
+        });
+        let (expires_at, curve, change) = match decided {
+            Ok(decided) => decided,
             Err(refusal) if matches!(refusal.reason, Reason::RoundClosed | Reason::JobEnded) => {
-                Ok(Directive::Stop(refusal))
+                return Ok(Directive::Stop(refusal));
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => return Err(refusal),
+        };
+        // The lease is renewed whether the points can be stored or not.
+        self.store_change(&mut writer, change, now).await?;
+        if let (Some(id), false) = (curve, progress.points.is_empty()) {
+            let curves = self.curve(id).await?.extended(progress.points).into_iter().collect();
+            self.store_change(&mut writer, Change { curves, ..Change::default() }, now).await?;
         }
+        Ok(Directive::Continue(expires_at))
+    }
+
+    /// A curve as it is stored. One that is damaged begins anew.
+    async fn curve(&self, id: CurveId) -> Result<Curve, Refusal> {
+        match self.store.curve(&id).await {
+            Ok(curve) => Ok(curve.unwrap_or_else(|| Curve::new(id))),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%error, "a training curve begins anew");
+                Ok(Curve::new(id))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When a submission with this key was recorded, if it was, and how many rounds of its job have closed.
+    async fn receipt(
+        &self,
+        id: &AssignmentId,
+        key: &IdempotencyKey,
+    ) -> Result<(Option<Timestamp>, usize), Refusal> {
+        let job = self.job(&id.job)?;
+        let closed = match job.rounds_with_receipts(id) {
+            Some(rounds) => self.store.closed_rounds(&id.job, rounds).await?,
+            None => Vec::new(),
+        };
+        Ok((job.receipt(id, key, &closed), job.closed.len()))
+    }
+
+    /// Counts a submission under the write lock. `seen` is how many rounds had closed when it was looked
+    /// whether the submission was recorded already.
+    async fn count(
+        &self,
+        writer: &mut Writer,
+        (id, key, seen): (&AssignmentId, &IdempotencyKey, usize),
+        submit: impl FnOnce(&Job, Timestamp) -> Result<(Outcome, Timestamp), Refusal>,
+    ) -> Result<Timestamp, Refusal> {
+        if self.with_job(&id.job, |job| job.closed.len())? != seen
+            && let (Some(at), _) = self.receipt(id, key).await?
+        {
+            return Ok(at);
+        }
+        let now = self.now();
+        let (recorded, change) = self.read(|state| {
+            let (outcome, recorded) = submit(state.job(&id.job)?, now)?;
+            Ok::<_, Refusal>((recorded, state.settle(outcome, now)?))
+        })?;
+        self.store_change(writer, change, now).await?;
+        Ok(recorded)
     }
 
     /// Admits and counts an update; gives when it was first recorded. An update that admission
@@ -79,28 +136,24 @@ impl Core {
     /// # Errors
     /// Whatever admission finds, or that the round is over.
     pub async fn submit_update(&self, submission: &UpdateSubmission) -> Result<Timestamp, Refusal> {
-        let id = submission.assignment.clone();
-        let job = self.job(&id.job)?;
-        if let Some(at) = job.receipt(&id, &submission.key) {
+        let UpdateSubmission { assignment: id, key, weights, .. } = submission;
+        let (recorded, seen) = self.receipt(id, key).await?;
+        if let Some(at) = recorded {
             return Ok(at);
         }
-        job.check_lease(&id, &submission.token)?;
-        let weights = submission.weights;
+        let job = self.job(&id.job)?;
+        job.check_lease(id, &submission.token)?;
         let screened = match self.screen(&job, submission.clone()).await {
             Ok(screened) => screened,
             Err(refusal) => return Err(self.reject(submission, refusal).await),
         };
         let mut writer = self.writer.lock().await;
         // Blobs are removed under the same lock: what is there now is there when it counts.
-        self.must_be_here(weights).await?;
-        let now = self.now();
-        let (recorded, change) = self.read(|state| {
-            let (outcome, recorded) = state.job(&id.job)?.submit_update(screened, now)?;
-            Ok::<_, Refusal>((recorded, state.settle(outcome, now)?))
-        })?;
-        self.commit(&mut writer, change).await?;
+        self.must_be_here(*weights).await?;
+        let submit = |job: &Job, now| job.submit_update(screened, now);
+        let recorded = self.count(&mut writer, (id, key, seen), submit).await?;
         drop(writer);
-        self.unpin(&id, weights).await;
+        self.unpin(id, *weights).await;
         Ok(recorded)
     }
 
@@ -147,17 +200,16 @@ impl Core {
             return refusal;
         }
         let UpdateSubmission { assignment, token, weights, .. } = submission;
-        tracing::warn!(%assignment, %refusal, "admission refuses an update");
         let why = refusal.clone();
         // What is no safetensors file may be anything, imagery too: it is not kept.
         let recorded = if refusal.reason == Reason::WeightsMalformed {
             let failed = |job: &Job, now| job.report_failure(assignment, token, why.to_string(), now);
-            let recorded = self.on_assignment(assignment, false, failed).await;
+            let recorded = self.on_assignment(assignment, failed).await;
             self.remove_unless_needed(weights.digest).await;
             recorded
         } else {
             let rejected = |job: &Job, now| job.reject(assignment, token, *weights, why, now);
-            self.on_assignment(assignment, false, rejected).await
+            self.on_assignment(assignment, rejected).await
         };
         match recorded {
             Ok(()) => self.unpin(assignment, *weights).await,
@@ -171,17 +223,20 @@ impl Core {
     /// # Errors
     /// Whatever admission finds, or that the round is over.
     pub async fn submit_statistics(&self, submission: StatisticsSubmission) -> Result<Timestamp, Refusal> {
-        let id = submission.assignment.clone();
-        let job = self.job(&id.job)?;
-        if let Some(at) = job.receipt(&id, &submission.key) {
+        let (id, key) = (submission.assignment.clone(), submission.key.clone());
+        let (recorded, seen) = self.receipt(&id, &key).await?;
+        if let Some(at) = recorded {
             return Ok(at);
         }
+        let job = self.job(&id.job)?;
         job.check_lease(&id, &submission.token)?;
         let trainee = job.trainee_of(&id.institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
         let screened = ScreenedStatistics::screen(submission, &trainee)?;
-        self.on_assignment(&id, false, |job, now| job.submit_statistics(screened, now)).await
+        let mut writer = self.writer.lock().await;
+        let submit = |job: &Job, now| job.submit_statistics(screened, now);
+        self.count(&mut writer, (&id, &key, seen), submit).await
     }
 
     /// Admits and counts scores; gives when they were first recorded.
@@ -189,14 +244,17 @@ impl Core {
     /// # Errors
     /// Whatever admission finds, or that the round is over.
     pub async fn submit_evaluation(&self, submission: EvaluationSubmission) -> Result<Timestamp, Refusal> {
-        let id = submission.assignment.clone();
-        let job = self.job(&id.job)?;
-        if let Some(at) = job.receipt(&id, &submission.key) {
+        let (id, key) = (submission.assignment.clone(), submission.key.clone());
+        let (recorded, seen) = self.receipt(&id, &key).await?;
+        if let Some(at) = recorded {
             return Ok(at);
         }
+        let job = self.job(&id.job)?;
         job.check_lease(&id, &submission.token)?;
         let screened = ScreenedEvaluation::screen(submission)?;
-        self.on_assignment(&id, false, |job, now| job.submit_evaluation(screened, now)).await
+        let mut writer = self.writer.lock().await;
+        let submit = |job: &Job, now| job.submit_evaluation(screened, now);
+        self.count(&mut writer, (&id, &key, seen), submit).await
     }
 
     /// Notes that the work failed at an institution for good.
@@ -209,11 +267,6 @@ impl Core {
         token: &LeaseToken,
         message: String,
     ) -> Result<(), Refusal> {
-        self.on_assignment(id, false, |job, now| job.report_failure(id, token, message, now)).await
+        self.on_assignment(id, |job, now| job.report_failure(id, token, message, now)).await
     }
-}
-
-/// The attempt at a round that is open.
-fn attempt(job: &Job) -> Option<(u32, u32)> {
-    job.open_round().map(|round| (round.index, round.attempt))
 }

@@ -3,7 +3,9 @@
 //! clock and randomness, and needs no runtime, so that a simulation can run it as it is.
 
 mod backup;
+mod history;
 mod institutions;
+mod ledger;
 mod operators;
 mod queries;
 mod tasks;
@@ -23,9 +25,8 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 
 use super::Options;
-use crate::domain::job::Event;
-use crate::domain::{Change, Federation, Job, Outcome};
-use crate::storage::{Blobs, Store, StoreError};
+use crate::domain::{Change, Federation, Transition};
+use crate::storage::{Blobs, Loaded, Store, StoreError};
 
 pub use backup::Snapshot;
 pub use operators::Invited;
@@ -42,7 +43,7 @@ pub struct Core {
     writer: tokio::sync::Mutex<Writer>,
     /// Jobs that have changed since somebody last asked.
     changed: Mutex<BTreeSet<JobId>>,
-    /// Jobs whose task is being computed, each with what it computes.
+    /// Jobs whose task is being computed.
     busy: Mutex<BTreeSet<JobId>>,
 }
 
@@ -50,6 +51,7 @@ pub struct Core {
 struct Writer {
     /// The only randomness.
     rng: ChaCha12Rng,
+    ledger: ledger::Ledger,
 }
 
 impl fmt::Debug for Core {
@@ -98,6 +100,7 @@ impl From<StoreError> for Refusal {
 
 impl Core {
     /// Opens the federation in `store` and gives everybody back the time that the coordinator was away.
+    /// Records that do not read back are set apart, and the rest is opened.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -108,21 +111,23 @@ impl Core {
         rng: ChaCha12Rng,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let state = store.load().await?;
-        let live: Vec<_> =
-            state.jobs.values().filter(|job| !job.has_ended()).map(|job| job.id.clone()).collect();
+        let Loaded { federation, head, migrated_from, damaged } = store.load().await?;
+        let live = federation.jobs.values().filter(|job| !job.has_ended());
+        let live: Vec<_> = live.map(|job| job.id.clone()).collect();
+        let opening = ledger::opening(&federation, head, migrated_from, damaged);
         let core = Self {
             store,
             blobs,
             options,
-            queries: Queries::new(state, clock),
-            writer: tokio::sync::Mutex::new(Writer { rng }),
+            queries: Queries::new(federation, clock),
+            writer: tokio::sync::Mutex::new(Writer { rng, ledger: ledger::Ledger::new(head) }),
             changed: Mutex::default(),
             busy: Mutex::default(),
         };
+        core.store_change(&mut *core.writer.lock().await, opening, core.now()).await?;
         for id in live {
-            let restarted = core.on_job(&id, |job, now| job.apply(Event::Restart, now));
-            restarted.await.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
+            let restarted = core.transition(&id, Transition::Restart).await;
+            restarted.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
             lock(&core.changed).insert(id);
         }
         Ok(core)
@@ -148,34 +153,34 @@ impl Core {
         let mut writer = self.writer.lock().await;
         let now = self.now();
         let (answer, change) = self.read(|state| decide(state, now, &mut writer.rng))?;
-        self.commit(&mut writer, change).await?;
+        self.store_change(&mut writer, change, now).await?;
         Ok(answer)
     }
 
-    /// Stores a change, then makes it visible. Nothing changes but through here.
-    async fn commit(&self, _: &mut Writer, change: Change) -> Result<(), Refusal> {
+    /// Stores a change with its events, then makes it visible. Nothing changes but through here.
+    async fn store_change(
+        &self,
+        writer: &mut Writer,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         if change.is_empty() {
             return Ok(());
         }
-        if !change.volatile {
-            self.store.commit(&change).await?;
+        if change.must_be_stored() {
+            let events = writer.ledger.seal(&change.events, now);
+            self.store.commit(&change, &events).await?;
+            writer.ledger.committed(&events);
         }
-        lock(&self.changed).extend(change.jobs.iter().map(|job| job.id.clone()));
+        let jobs = change.jobs.iter().chain(&change.progress);
+        lock(&self.changed).extend(jobs.map(|job| job.id.clone()));
         self.queries.merge(change);
         Ok(())
     }
 
     /// A transition of one job.
-    async fn on_job(
-        &self,
-        id: &JobId,
-        change: impl FnOnce(&Job, Timestamp) -> Result<Outcome, Refusal>,
-    ) -> Result<(), Refusal> {
-        self.transact(|state, now, _| {
-            let outcome = change(state.job(id)?, now)?;
-            Ok(((), state.settle(outcome, now)?))
-        })
-        .await
+    async fn transition(&self, id: &JobId, transition: Transition) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.apply(id, transition, now)?))).await
     }
 
     /// Jobs that have changed since this was last asked.
@@ -188,7 +193,7 @@ impl Core {
         let now = self.now();
         let mut any = false;
         for (id, _) in self.next_wakeups().into_iter().filter(|(_, at)| *at <= now) {
-            match self.on_job(&id, |job, now| job.apply(Event::Tick, now)).await {
+            match self.transition(&id, Transition::Tick).await {
                 Ok(()) => any = true,
                 Err(refusal) => tracing::warn!(job = %id, %refusal, "time passes without being recorded"),
             }

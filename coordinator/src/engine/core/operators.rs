@@ -11,9 +11,9 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 
 use super::Core;
-use crate::domain::job::Event;
+use crate::domain::job::JobAction;
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Federation, Job};
+use crate::domain::{Federation, Fork, Job, Submission};
 use crate::storage::Presence;
 
 /// An invitation, once: its secret is not kept.
@@ -42,10 +42,15 @@ impl Core {
     ///
     /// # Errors
     /// If the invitation would be open for no time or for too long.
-    pub async fn invite(&self, name: &InstitutionName, valid_for: Duration) -> Result<Invited, Refusal> {
+    pub async fn invite(
+        &self,
+        name: &InstitutionName,
+        valid_for: Duration,
+        by: InstitutionName,
+    ) -> Result<Invited, Refusal> {
         self.transact(|state, now, rng| {
             let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
-            let (enrolled_before, change) = state.invite(name, &secret, valid_for, now)?;
+            let (enrolled_before, change) = state.invite(name, &secret, valid_for, by, now)?;
             Ok((Invited { secret, expires_at: now.plus(valid_for), enrolled_before }, change))
         })
         .await
@@ -75,72 +80,59 @@ impl Core {
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| state.submit_job(free(state, rng), key, spec, by, now)).await
+        self.transact(|state, now, rng| {
+            let id = free(state, rng);
+            state.submit_job(Submission { id, key, spec, by: by.clone() }, now)
+        })
+        .await
     }
 
-    /// Stops a job for good.
+    /// Does to a job what an operator wants.
     ///
     /// # Errors
-    /// If there is no such job, or it has ended.
-    pub async fn cancel_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Cancel(by), now)).await
+    /// If there is no such job, or its state does not allow it.
+    pub async fn control_job(
+        &self,
+        id: &JobId,
+        action: JobAction,
+        by: InstitutionName,
+    ) -> Result<(), Refusal> {
+        self.transition(id, action.by(by)).await
     }
 
-    /// Lets a paused job go on.
+    /// Starts a job from a round of another; the same key again gives the same job. With `rounds`, the
+    /// round's kept updates are aggregated by these rules; without, the round is run again.
     ///
     /// # Errors
-    /// If there is no such job, or it is not paused.
-    pub async fn resume_job(&self, id: &JobId) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Resume, now)).await
-    }
-
-    /// Lets a job rest: nothing new is offered until it is resumed.
-    ///
-    /// # Errors
-    /// If there is no such job, or it is at rest already.
-    pub async fn pause_job(&self, id: &JobId, by: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Pause(by), now)).await
-    }
-
-    /// Asks an institution again that has refused, failed or been rejected in the open round.
-    ///
-    /// # Errors
-    /// If there is no such job, or nothing to ask again.
-    pub async fn retry(&self, id: &JobId, institution: InstitutionName) -> Result<(), Refusal> {
-        self.on_job(id, |job, now| job.apply(Event::Retry(institution), now)).await
-    }
-
-    /// Goes on from a job's round in a new job; the same key again gives the same job. With `rounds`,
-    /// the round's kept updates are aggregated by these rules; without, the round is run again.
-    ///
-    /// # Errors
-    /// If the round has not closed, the rules do not fit, or the blobs it needs are gone.
-    pub async fn job_from(
+    /// If the round is not complete, the rules do not fit, or the blobs it needs are gone.
+    pub async fn fork_job(
         &self,
         origin: &JobId,
         round: u32,
         rounds: Option<RoundsPlan>,
-        by: &InstitutionName,
+        by: InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
         let mut writer = self.writer.lock().await;
         let now = self.now();
+        // What has closed stays: nothing that is read here can change.
+        let closed = self.store.closed_rounds(origin, 0..=round).await?;
         let (id, change) = self.read(|state| {
             let id = free(state, &mut writer.rng);
-            state.job_from(origin, round, rounds, id, key, by, now)
+            state.fork(origin, Fork { id, key, by, round, rounds }, &closed, now)
         })?;
         for blob in change.jobs.iter().flat_map(Job::needs) {
             if !matches!(self.blobs.stat("", blob.digest).await?, Presence::Complete(_)) {
                 let message = format!(
-                    "round {} of job {origin} cannot be gone on from: {} was removed; `keep_updates_for` in \
-                     the coordinator's settings says how long updates are kept",
+                    "no job can start from round {} of job {origin}: {} was removed; `keep_updates_for` in the \
+                     coordinator's settings sets how long updates are kept",
                     round + 1,
                     blob.digest
                 );
                 return Err(Refusal::new(Reason::BlobMissing, message));
             }
         }
-        self.commit(&mut writer, change).await?;
+        self.store_change(&mut writer, change, now).await?;
         Ok(id)
     }
 
@@ -154,7 +146,8 @@ impl Core {
         references: &[SpecialistRef],
         note: String,
         key: IdempotencyKey,
+        by: InstitutionName,
     ) -> Result<ReleaseManifest, Refusal> {
-        self.transact(|state, now, _| state.create_release(references, note, key, now)).await
+        self.transact(|state, now, _| state.create_release(references, note, key, by, now)).await
     }
 }

@@ -7,8 +7,8 @@ use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
-use eosfed_common::refusal::Refusal;
+use eosfed_common::ids::{InstitutionName, InvalidId, JobId, ReleaseNumber};
+use eosfed_common::refusal::{Reason, Refusal};
 
 use tokio::sync::watch;
 
@@ -87,6 +87,24 @@ impl Queries {
         self.read(|state| state.job(id).cloned())
     }
 
+    /// The id of a job that a person names: by its id, or as `latest`.
+    ///
+    /// # Errors
+    /// If there is no such job.
+    pub fn resolve_job(&self, name: &str) -> Result<JobId, Refusal> {
+        if name != "latest" {
+            let malformed = |error: InvalidId| Refusal::new(Reason::Malformed, error.to_string());
+            let id = name.parse().map_err(malformed)?;
+            return self.read(|state| state.job(&id).map(|job| job.id.clone()));
+        }
+        let latest = self.read(|state| {
+            let last = state.jobs.values().max_by_key(|job| (job.submitted_at, &job.id));
+            last.map(|job| job.id.clone())
+        });
+        let none = "there is no job yet; submit one with `eosfed job submit PLAN.toml`";
+        latest.ok_or_else(|| Refusal::new(Reason::NotFound, none))
+    }
+
     /// What `look` sees in a job, without a copy of it.
     ///
     /// # Errors
@@ -147,7 +165,7 @@ impl Queries {
     /// The scores of a specialist at institutions, and why it is left out of releases, if it is.
     #[must_use]
     pub fn evaluation_status(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
-        self.read(|state| (state.evaluations(&card.weights), state.set_aside(card)))
+        self.read(|state| (state.evaluations(&card.weights), state.excluded(card)))
     }
 
     /// Releases by number.

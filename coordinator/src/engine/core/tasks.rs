@@ -8,10 +8,12 @@ use eosfed_aggregation::{Aggregate, Recipe, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
+use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::weights::{Signature, Tensors, write};
 
 use super::{Core, lock};
-use crate::domain::job::{Aggregation, Event, Operand, Task};
+use crate::domain::job::{Aggregation, Task, WeightedUpdate};
+use crate::domain::{Change, Transition};
 use crate::storage::{BlobError, Blobs, LocalFile};
 
 /// How a task has gone.
@@ -33,11 +35,11 @@ impl Core {
         }
         let _busy = Busy(self, id);
         let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return TaskOutcome::Nothing };
-        let event = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
+        let transition = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
             tracing::error!(job = %id, why = format!("{error:#}"), "the job pauses");
-            Event::TaskFailed(format!("{error:#}"))
+            Transition::TaskFailed(format!("{error:#}"))
         });
-        match self.on_job(id, |job, now| job.apply(event, now)).await {
+        match self.transition(id, transition).await {
             Ok(()) => TaskOutcome::Recorded,
             Err(refusal) => {
                 tracing::warn!(job = %id, %refusal, "a result cannot be recorded");
@@ -50,29 +52,36 @@ impl Core {
     /// for longer than the settings allow; gives how many blobs. Never while something is being computed,
     /// whose result nothing refers to yet; and under the write lock, so that no submission comes in between.
     pub async fn sweep(&self) -> usize {
-        let _writer = self.writer.lock().await;
-        self.remove_unneeded().await.unwrap_or_else(|error| {
+        let mut writer = self.writer.lock().await;
+        let mut removed = 0;
+        if let Err(error) = self.remove_unneeded(&mut removed).await {
             tracing::warn!(%error, "cannot remove blobs that are no longer needed");
-            0
-        })
+        }
+        if removed > 0 {
+            let kind = EventKind::BlobsRemoved { blobs: removed as u64 };
+            let change = Change::noted(Entry::new(Actor::Coordinator, kind));
+            if let Err(error) = self.store_change(&mut writer, change, self.now()).await {
+                tracing::warn!(%error, removed, "the removal of blobs is not recorded");
+            }
+        }
+        removed
     }
 
-    async fn remove_unneeded(&self) -> Result<usize, BlobError> {
+    async fn remove_unneeded(&self, removed: &mut usize) -> Result<(), BlobError> {
         let all = self.blobs.list().await?;
         // All of this after the list: what has become a blob since is not in it. A result that is in it
         // and that nothing refers to yet is one of a task that cannot end without the write lock.
         if !lock(&self.busy).is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         self.blobs.drop_stale_uploads(self.options.keep_uploads_for).await?;
         let mut needed = self.referenced();
         needed.extend(self.blobs.pinned().await?);
-        let mut removed = 0;
         for digest in all.into_iter().filter(|digest| !needed.contains(digest)) {
             self.blobs.remove(digest).await?;
-            removed += 1;
+            *removed += 1;
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes a blob at once, unless something refers to it.
@@ -99,27 +108,27 @@ impl Drop for Busy<'_> {
     }
 }
 
-async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Event> {
+async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
     match task {
         Task::Prepare(trainee, seed) => {
             let tensors = trainee.initial_weights(*seed);
-            Ok(Event::Prepared(keep(blobs, &trainee.signature(), &tensors).await?))
+            Ok(Transition::Prepared(keep(blobs, &trainee.signature(), &tensors).await?))
         }
         Task::Aggregate(aggregation) => combine(blobs, aggregation).await,
     }
 }
 
-async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Event> {
-    let Aggregation { trainee, round, strategy, server, now, memory, step, updates } = aggregation;
+async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
+    let Aggregation { trainee, round, strategy, server, now, optimizer_state, step, updates } = aggregation;
     let (signature, step) = (trainee.signature(), *step);
-    let remembered = Server::of(*strategy, *server).memory(&signature);
+    let state_signature = Server::of(*strategy, *server).memory(&signature);
     let now = open(blobs, now, &signature).await?;
-    let memory = match (memory, &remembered) {
+    let memory = match (optimizer_state, &state_signature) {
         (Some(blob), Some(names)) => Some(open(blobs, blob, names).await?),
         (None, _) | (_, None) => None,
     };
     let mut opened = Vec::new();
-    for Operand { weights, weight, base } in updates {
+    for WeightedUpdate { weights, weight, base } in updates {
         let base = match base {
             Some(base) => Some(open(blobs, base, &signature).await?),
             None => None,
@@ -134,11 +143,11 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
     let Aggregate { weights, memory } = aggregate(&recipe, &updates)?;
     let next = keep(blobs, &signature, &weights).await?;
     drop(weights);
-    let memory = match (memory, remembered) {
+    let memory = match (memory, state_signature) {
         (Some(memory), Some(names)) => Some(keep(blobs, &names, &memory).await?),
         (None, _) | (_, None) => None,
     };
-    Ok(Event::Aggregated(*round, next, memory))
+    Ok(Transition::Aggregated(*round, next, memory))
 }
 
 async fn open(

@@ -11,6 +11,7 @@ use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::JobSpec;
 
 use super::*;
+use crate::domain::job::JobAction;
 use crate::storage::{
     FileBlobs, MemoryStore, Presence, SCHEMA, SNAPSHOT_BLOBS, SNAPSHOT_RECORDS, STAGING, read_lines, ready,
 };
@@ -26,7 +27,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (folder, store) = (tempfile::tempdir().unwrap(), MemoryStore::default());
-        ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
+        ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
         let core = Self::open(folder.path(), &store, Duration::from_secs(3600));
         Self { folder, store, core }
     }
@@ -108,7 +109,7 @@ fn an_upload_is_kept_until_it_is_handed_in_or_given_up() {
     ready(bench.core.submit_update(&update(&work, &token, blob))).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (0, true), "a record refers to it");
     // Handed in, it is kept as long as records need it, and no longer.
-    ready(bench.core.cancel_job(&job, name("admin"))).unwrap();
+    ready(bench.core.control_job(&job, JobAction::Cancel, name("admin"))).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 }
 
@@ -136,7 +137,7 @@ fn what_a_pending_aggregate_needs_is_kept() {
         (10..).zip(["west", "east"]).map(|(seed, one)| bench.take_part(one, seed).unwrap()).collect();
     let pending = bench.core.job(&job).unwrap();
     assert_eq!(pending.state.name(), "aggregating");
-    let base = pending.global.unwrap();
+    let base = pending.global_model.unwrap();
     // Nobody has come to it yet; and after a restart, nobody has either.
     let bench = bench.again(Duration::ZERO);
     assert_eq!(ready(bench.core.sweep()), 0);
@@ -151,7 +152,7 @@ fn what_a_pending_aggregate_needs_is_kept() {
     assert_eq!(ready(bench.core.sweep()), 1, "nobody has recorded it");
     assert_eq!(ready(bench.core.perform(&job)), TaskOutcome::Recorded);
     assert_eq!(ready(bench.core.sweep()), 3, "two updates and what they started from");
-    assert!(bench.is_here(bench.core.job(&job).unwrap().global.unwrap()));
+    assert!(bench.is_here(bench.core.job(&job).unwrap().global_model.unwrap()));
 }
 
 #[test]
@@ -160,21 +161,20 @@ fn what_a_snapshot_holds_outlives_its_removal() {
     let job = bench.submit(ONE_SHOT);
     let blob = bench.take_part("west", 7).unwrap();
     let before = bench.core.snapshot();
-    let staged = ready(bench.core.take_snapshot()).unwrap();
-    assert_eq!((staged.records, staged.blobs), (3, 1));
-    ready(bench.core.cancel_job(&job, name("admin"))).unwrap();
+    let staged = ready(bench.core.take_snapshot(name("admin"))).unwrap();
+    assert_eq!(staged.blobs, 1);
+    ready(bench.core.control_job(&job, JobAction::Cancel, name("admin"))).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 
     let folder = bench.folder.path().join("blobs").join(STAGING).join(&staged.folder);
     let held = folder.join(SNAPSHOT_BLOBS).join(blob.digest.to_hex());
     assert_eq!(files::digest(&held).unwrap(), blob.digest);
     let records = std::fs::read(folder.join(SNAPSHOT_RECORDS)).unwrap();
-    let mut read = Federation::default();
-    read.merge(read_lines(records.as_slice(), SCHEMA).unwrap());
-    assert_eq!(read, before, "the state of the instant at which it was taken");
+    let read = read_lines(records.as_slice(), SCHEMA, &mut |_, _, _| Ok(())).unwrap();
+    assert_eq!(read.federation, before, "the state of the instant at which it was taken");
 
     // The next takes its place, and a start leaves none.
-    let next = ready(bench.core.take_snapshot()).unwrap();
+    let next = ready(bench.core.take_snapshot(name("admin"))).unwrap();
     assert!(next.folder != staged.folder && next.blobs == 0 && !folder.exists());
     let bench = bench.again(Duration::ZERO);
     assert!(!bench.folder.path().join("blobs").join(STAGING).join(&next.folder).exists());
@@ -191,7 +191,7 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
         (store, blobs, Arc::new(ManualClock::new(NOW)))
     };
     let (store, blobs, clock) = open();
-    ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
+    ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
     let options = || Options::new(folder.path().join("blobs").join(STAGING));
     let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options())).unwrap();
     let job = ready(core.submit_job(JobSpec::parse(ROUNDS).unwrap(), &name("admin"), key(1))).unwrap();

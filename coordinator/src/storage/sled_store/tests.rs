@@ -9,10 +9,10 @@ use eosfed_common::refusal::Reason;
 use eosfed_common::weights::write;
 
 use super::*;
-use crate::domain::job::Next;
-use crate::domain::{Job, JobState, Slot};
+use crate::domain::job::{JobAction, Next};
+use crate::domain::{Federation, Job, JobState, ParticipantState};
 use crate::engine::{Core, Options, TaskOutcome};
-use crate::storage::{FileBlobs, STAGING, read_lines, ready};
+use crate::storage::{FileBlobs, STAGING, Store as _, read_lines, ready};
 use crate::testing::{self, NOW, name, rng, update};
 
 /// What a coordinator of schema 1 has left behind; see the README beside it.
@@ -28,15 +28,21 @@ fn lay_down(folder: &Path, schema: &str, records: &[Record]) {
     db.flush().unwrap();
 }
 
+/// What an export holds, and under which schema.
+fn exported(path: &Path) -> (u32, Vec<Record>) {
+    let mut text = Vec::new();
+    let schema = SledStore::export(path, &mut text).unwrap();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    (schema, lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
+}
+
 fn schema_1() -> Vec<Record> {
     SCHEMA_1.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The federation that the fixture is to become.
 fn expected() -> Federation {
-    let mut federation = Federation::default();
-    federation.merge(read_lines(SCHEMA_1.as_bytes(), 1).unwrap());
-    federation
+    read_lines(SCHEMA_1.as_bytes(), 1, &mut |_, _, _| Ok(())).unwrap().federation
 }
 
 #[test]
@@ -46,34 +52,118 @@ fn another_releases_store_is_refused_with_a_sentence() {
         lay_down(folder.path(), found, &schema_1());
         let error = SledStore::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains(&format!("`{found}`")) && error.contains(&format!("`{SCHEMA}`")), "{error}");
-        assert!(SledStore::export(folder.path()).is_err(), "{found}");
+        assert!(SledStore::export(folder.path(), &mut Vec::new()).is_err(), "{found}");
     }
 }
 
+/// Puts bytes in the place of a record of a store that nobody has open.
+fn damage(folder: &Path, tree: Tree, key: &str, bytes: &[u8]) {
+    let db = sled::open(folder).unwrap();
+    assert!(db.open_tree(tree.name()).unwrap().insert(key, bytes).unwrap().is_some(), "{key}");
+    db.flush().unwrap();
+}
+
+/// A coordinator with a finished job, its specialists and their release.
+fn with_a_release(folder: &Path) -> Federation {
+    let store = SledStore::open(folder).unwrap();
+    ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
+    let mut federation = ready(store.load()).unwrap().federation;
+    let finished = testing::finished_one_shot(&federation);
+    let change = federation.settle(finished, NOW).unwrap();
+    ready(store.commit(&change, &[])).unwrap();
+    federation.merge(change);
+    federation
+}
+
+fn open(folder: &Path) -> Core {
+    let store = SledStore::open(&folder.join("store")).unwrap();
+    let blobs = Arc::new(FileBlobs::open(&folder.join("blobs")).unwrap());
+    let options = Options::new(folder.join("blobs").join(STAGING));
+    ready(Core::open(Box::new(store), blobs, Arc::new(ManualClock::new(NOW)), rng(1), options)).unwrap()
+}
+
 #[test]
-fn a_damaged_record_is_named() {
+fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SledStore::open(folder.path()).unwrap();
-    store.jobs.insert("j-00000000", "{").unwrap();
-    assert!(ready(store.load()).unwrap_err().to_string().contains("jobs/j-00000000"));
+    let path = folder.path().join("store");
+    let before = with_a_release(&path);
+    let job = before.jobs.keys().next().unwrap().clone();
+    let weights = before.registry.specialists.values().map(|card| card.weights);
+    let weights: Vec<_> = weights.collect();
+    let torn = format!("{{\"specialist\": \"{}\", torn", weights[0]);
+    damage(&path, Tree::JobStates, job.as_str(), b"{");
+    damage(&path, Tree::Specialists, "east-nir@0000000001", torn.as_bytes());
+    damage(&path, Tree::Releases, "0000000001", b"null");
+
+    let core = open(folder.path());
+    assert!(core.jobs().is_empty() && core.job(&job).is_err(), "half a job is no job");
+    assert_eq!(core.specialists().len(), 1);
+    let apart: Vec<_> = core.read(|state| state.quarantined.iter().map(|one| one.record.clone()).collect());
+    let records = [
+        format!("jobs/{job}"),
+        format!("job_states/{job}"),
+        "specialists/east-nir@0000000001".to_owned(),
+        "releases/0000000001".to_owned(),
+    ];
+    assert!(apart.len() == 4 && records.iter().all(|record| apart.contains(record)), "{apart:?}");
+    let lines = ready(core.events(0, 100)).unwrap().join("\n");
+    for record in &records {
+        assert!(lines.contains("\"kind\":\"record_quarantined\"") && lines.contains(record), "{lines}");
+    }
+    // Blobs that the records mention are kept, and numbers that they had are not given again.
+    let kept = core.read(|state| state.referenced(Duration::ZERO, NOW));
+    assert!(weights.iter().all(|digest| kept.contains(digest)), "{kept:?}");
+    assert_eq!(core.read(|state| state.registry.next_version(&"east-nir".parse().unwrap())), 2);
+    let key = testing::key(9);
+    let release = ready(core.create_release(&[], String::new(), key, name("admin"))).unwrap();
+    assert_eq!(release.number.0, 2);
+
+    // The next start finds them where they are, and says nothing of them again.
+    drop(core);
+    let again = open(folder.path());
+    assert_eq!(again.read(|state| state.quarantined.len()), 4);
+    let lines = ready(again.events(0, 100)).unwrap();
+    assert_eq!(lines.iter().filter(|line| line.contains("record_quarantined")).count(), 4);
+}
+
+#[test]
+fn a_damaged_end_of_the_ledger_is_set_apart_and_the_chain_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = open(folder.path());
+    let invite = |core: &Core| {
+        ready(core.invite(&name("north"), Duration::from_secs(60), name("admin"))).unwrap();
+    };
+    invite(&core);
+    let lines = ready(core.events(0, 100)).unwrap();
+    drop(core);
+    let last = format!("{:020}", lines.len() - 1);
+    damage(&folder.path().join("store"), Tree::Events, &last, b"{}");
+    let core = open(folder.path());
+    invite(&core);
+    let now = ready(core.events(0, 100)).unwrap();
+    assert_eq!(now[..lines.len() - 1], lines[..lines.len() - 1]);
+    assert!(now.iter().any(|line| line.contains(&format!("events/{last}"))), "{now:?}");
+    let mut verifier = eosfed_common::ledger::Verifier::default();
+    now.iter().for_each(|line| verifier.line(line).unwrap());
+    assert_eq!(verifier.finish().unwrap().head, ready(core.ledger_head()));
 }
 
 #[test]
 fn a_record_that_would_not_read_back_is_not_stored() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
-    ready(store.commit(&testing::enrolled(&["east", "west"]))).unwrap();
-    let federation = ready(store.load()).unwrap();
+    ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
+    let federation = ready(store.load()).unwrap().federation;
     let finished = testing::finished_one_shot(&federation);
     let mut change = federation.settle(finished, NOW).unwrap();
     // A float that no `Finite` guards: JSON writes it as `null`.
     change.specialists[1].model.target =
         Some(eosfed_common::model::TargetScale { scale: f64::INFINITY, ..Default::default() });
-    let error = ready(store.commit(&change)).unwrap_err().to_string();
+    let error = ready(store.commit(&change, &[])).unwrap_err().to_string();
     assert!(error.contains("`specialists/west-rgb@0000000001`") && error.contains("null"), "{error}");
     drop(store);
     assert_eq!(
-        ready(SledStore::open(folder.path()).unwrap().load()).unwrap(),
+        ready(SledStore::open(folder.path()).unwrap().load()).unwrap().federation,
         federation,
         "nothing was changed"
     );
@@ -84,9 +174,8 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
     let store = SledStore::open(folder.path()).unwrap();
-    let migrated = ready(store.load()).unwrap();
+    let migrated = ready(store.load()).unwrap().federation;
     assert_eq!(migrated, expected());
-    assert_eq!(store.db.get(SCHEMA_KEY).unwrap().unwrap(), b"3".as_slice());
     let names: Vec<_> = migrated.institutions.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["east", "north", "west"]);
     let states: Vec<_> = migrated.jobs.values().map(|job| job.state.name()).collect();
@@ -95,24 +184,21 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
     }
     assert_eq!((migrated.registry.specialists.len(), migrated.registry.releases.len()), (3, 3));
     drop(store);
-    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), migrated);
+    assert_eq!(SledStore::schema(folder.path()).unwrap(), SCHEMA);
+    let again = ready(SledStore::open(folder.path()).unwrap().load()).unwrap();
+    assert_eq!((again.federation, again.migrated_from), (migrated, Some(1)));
 }
 
 #[test]
 fn migrating_what_was_half_migrated_gives_the_same() {
     // No transaction leaves this behind; a store whose files were put back by hand may.
     let half: Vec<_> = (schema_1().into_iter().enumerate())
-        .map(|(at, mut record)| {
-            if at % 2 == 0 {
-                migrate(&record.tree, &mut record.record, 1);
-            }
-            record
-        })
+        .flat_map(|(at, record)| if at % 2 == 0 { migrate(record, 1) } else { vec![record] })
         .collect();
     assert_ne!(half, schema_1());
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &half);
-    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap(), expected());
+    assert_eq!(ready(SledStore::open(folder.path()).unwrap().load()).unwrap().federation, expected());
 }
 
 #[test]
@@ -125,7 +211,7 @@ fn a_store_that_cannot_be_migrated_stays_as_it_was() {
     lay_down(folder.path(), "1", &records);
     let error = SledStore::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains(&format!("jobs/{key}")) && error.contains("telepathy"), "{error}");
-    let (schema, mut left) = SledStore::export(folder.path()).unwrap();
+    let (schema, mut left) = exported(folder.path());
     left.sort_by(|a, b| (&a.tree, &a.key).cmp(&(&b.tree, &b.key)));
     records.sort_by(|a, b| (&a.tree, &a.key).cmp(&(&b.tree, &b.key)));
     assert_eq!((schema, left), (1, records), "nothing was written");
@@ -136,11 +222,11 @@ fn an_export_is_what_is_there_and_migrates_nothing() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
     for _ in 0..2 {
-        let (schema, records) = SledStore::export(folder.path()).unwrap();
+        let (schema, records) = exported(folder.path());
         assert_eq!((schema, records.len()), (1, schema_1().len()));
         assert!(schema_1().iter().all(|record| records.contains(record)));
     }
-    assert!(SledStore::export(&folder.path().join("nowhere")).is_err());
+    assert!(SledStore::export(&folder.path().join("nowhere"), &mut Vec::new()).is_err());
     assert!(!folder.path().join("nowhere").exists());
 }
 
@@ -189,16 +275,16 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     let core = &upgraded.core;
     let job = upgraded.only("running");
     let round = job.collecting().unwrap().clone();
-    let slot = round.participants[&name("west")].slot.clone();
-    let Slot::Leased { lease, since, .. } = slot else { panic!("{slot:?}") };
+    let state = round.participants[&name("west")].state.clone();
+    let ParticipantState::Leased { lease, since, .. } = state else { panic!("{state:?}") };
     assert!(since == round.index && lease.expires_at > core.now(), "west's lease holds");
     let west = job.assignment(&name("west")).unwrap();
     let east = &round.participants[&name("east")];
-    let Slot::Submitted { contribution, .. } = &east.slot else { panic!("{east:?}") };
+    let ParticipantState::Submitted { contribution, .. } = &east.state else { panic!("{east:?}") };
     assert!(matches!(contribution, crate::domain::round::Contribution::Update { .. }));
 
     // The weights that the round starts from, and what east has sent, made again as they were.
-    let (base, path) = (job.global.unwrap(), upgraded.folder.path().join("base"));
+    let (base, path) = (job.global_model.unwrap(), upgraded.folder.path().join("base"));
     let JobSpec::Rounds(spec) = &job.spec else { panic!("not rounds") };
     let first = west.trainee.initial_weights(spec.seed);
     assert_eq!(write(&path, &west.trainee.signature(), &first).unwrap(), base.digest);
@@ -231,10 +317,13 @@ fn a_job_that_was_paused_can_be_resumed_and_one_that_has_ended_stays() {
     let upgraded = Upgraded::open();
     let job = upgraded.only("paused");
     assert!(matches!(&job.state, JobState::Paused { next: Next::Collect(_), .. }));
-    ready(upgraded.core.resume_job(&job.id)).unwrap();
+    ready(upgraded.core.control_job(&job.id, JobAction::Resume, name("admin"))).unwrap();
     let resumed = upgraded.core.job(&job.id).unwrap();
     assert_eq!(resumed.collecting().unwrap().submitted(), 0);
     assert!(resumed.assignment(&name("west")).is_some() && resumed.assignment(&name("east")).is_some());
     let cancelled = upgraded.only("cancelled");
-    assert_eq!(ready(upgraded.core.resume_job(&cancelled.id)).unwrap_err().reason, Reason::WrongState);
+    assert_eq!(
+        ready(upgraded.core.control_job(&cancelled.id, JobAction::Resume, name("admin"))).unwrap_err().reason,
+        Reason::WrongState
+    );
 }

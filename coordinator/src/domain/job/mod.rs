@@ -14,14 +14,17 @@
 //! coordinator itself must compute follows from the state ([`Job::task`]), so that after a restart
 //! it is simply computed again.
 
-mod again;
 mod aggregation;
 mod apply;
+mod fork;
 mod freeze;
 mod institutions;
 mod offer;
+mod outcome;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::sync::Arc;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
@@ -29,11 +32,17 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
-use eosfed_common::plan::{JobKind, JobSpec, ServerPlan, SharedNormalisation, Strategy};
+use eosfed_common::ledger::{Actor, EventKind};
+use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
 use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
+use super::closed::RoundSummary;
 use super::round::Round;
+
+pub use aggregation::{Aggregation, Task, WeightedUpdate};
+pub use fork::Fork;
+pub use outcome::Outcome;
 
 /// Where a paused job goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,21 +89,6 @@ pub enum JobState {
     },
 }
 
-/// An attempt at a round that is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ClosedRound {
-    /// The attempt, as it ended.
-    pub round: Round,
-    /// When it was over.
-    pub at: Timestamp,
-    /// Whether enough was submitted.
-    pub complete: bool,
-    /// The weights that it started from.
-    pub base: Option<BlobRef>,
-    /// What the server step remembered when it started.
-    pub memory: Option<BlobRef>,
-}
-
 /// Which job a job goes on from, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -116,9 +110,10 @@ pub enum Again {
     Aggregate,
 }
 
-/// A job.
+/// What of a job never changes: stored once, when it is submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Job {
+#[serde(deny_unknown_fields)]
+pub struct JobDefinition {
     /// Its id.
     pub id: JobId,
     /// The key of the call that submitted it.
@@ -131,30 +126,49 @@ pub struct Job {
     pub head: Option<Box<HeadOver>>,
     /// The specialists that it scores, a round each, as they were resolved when the job was submitted;
     /// only in evaluation jobs.
-    #[serde(default)]
     pub candidates: Vec<Card>,
     /// Who is asked to take part.
-    pub roster: Vec<InstitutionName>,
+    pub cohort: Vec<InstitutionName>,
     /// The operator who submitted it.
     pub submitted_by: InstitutionName,
     /// When.
     pub submitted_at: Timestamp,
+}
+
+/// A job. It dereferences to its definition. Cloning it, as each decision does, copies the open round and
+/// little else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// What of it never changes.
+    pub definition: Arc<JobDefinition>,
     /// Where it stands.
     pub state: JobState,
-    /// Attempts at rounds that are over, in order.
-    pub history: Vec<ClosedRound>,
-    /// The weights that the next training round starts from.
-    pub global: Option<BlobRef>,
-    /// What the server step remembers.
-    pub memory: Option<BlobRef>,
+    /// Attempts at rounds that are over, by round and attempt.
+    pub closed: Arc<Vec<RoundSummary>>,
+    /// The global model: the weights that the next training round starts from.
+    pub global_model: Option<BlobRef>,
+    /// The state of the server optimizer.
+    pub optimizer_state: Option<BlobRef>,
     /// The normalisation that all use; absent while unknown or when each uses its own.
-    pub normalisation: Option<Vec<BandNormalisation>>,
+    pub normalisation: Option<Arc<Vec<BandNormalisation>>>,
+    /// Whose updates count in a training round that is complete.
+    pub contributors: BTreeSet<InstitutionName>,
+    /// Energy spent on those updates.
+    pub energy: Option<Energy>,
     /// What it has made: names and versions.
     pub produced: Vec<(SpecialistName, u32)>,
     /// The release that it has cut.
     pub release: Option<ReleaseNumber>,
     /// The head that it has trained.
-    pub trained: Option<Box<TrainedHead>>,
+    pub trained: Option<Arc<TrainedHead>>,
+}
+
+impl Deref for Job {
+    type Target = JobDefinition;
+
+    fn deref(&self) -> &JobDefinition {
+        &self.definition
+    }
 }
 
 /// What a downstream job has made.
@@ -175,26 +189,16 @@ pub struct TrainedHead {
     pub energy: Energy,
 }
 
-/// A job after a transition, and the specialists that the transition has frozen: complete but for
-/// their version, which is 0 until the registry numbers them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The job.
-    pub job: Job,
-    /// Its new specialists.
-    pub frozen: Vec<Card>,
-}
-
 /// What can happen to a job besides what institutions do.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum Transition {
     /// Time has passed.
     Tick,
     /// The coordinator has been away: everybody gets that time back.
     Restart,
     /// The first global weights are stored.
     Prepared(BlobRef),
-    /// The weights combined from the round of this index are stored, and what the server step remembers.
+    /// The aggregate of the round of this index is stored, and the new state of the server optimizer.
     Aggregated(u32, BlobRef, Option<BlobRef>),
     /// The coordinator could not compute what the state asks for.
     TaskFailed(String),
@@ -204,100 +208,76 @@ pub enum Event {
     /// may go on and hand in.
     Pause(InstitutionName),
     /// An operator lets a paused job go on.
-    Resume,
+    Resume(InstitutionName),
     /// An operator has an institution asked again that has refused, failed or been rejected.
+    Retry {
+        /// The operator.
+        by: InstitutionName,
+        /// The institution.
+        institution: InstitutionName,
+    },
+}
+
+/// What an operator can do to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobAction {
+    /// Stop it for good.
+    Cancel,
+    /// Let it rest: nothing new is offered until it is resumed.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Ask an institution again that has refused, failed or been rejected in the open round.
     Retry(InstitutionName),
 }
 
-/// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Task {
-    /// Write starting weights by this seed.
-    Prepare(Trainee, u64),
-    /// Combine the updates of a round.
-    Aggregate(Box<Aggregation>),
-}
-
-/// Everything that an aggregate follows from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Aggregation {
-    /// What the updates are of.
-    pub trainee: Trainee,
-    /// Index of their round.
-    pub round: u32,
-    /// How they become one.
-    pub strategy: Strategy,
-    /// The server step of strategies without one of their own.
-    pub server: ServerPlan,
-    /// The weights that the round started from.
-    pub now: BlobRef,
-    /// What the server step remembers.
-    pub memory: Option<BlobRef>,
-    /// Server steps before this one.
-    pub step: u32,
-    /// The updates, in the order of the institutions' names.
-    pub updates: Vec<Operand>,
-}
-
-/// One update of an aggregation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Operand {
-    /// Its weights.
-    pub weights: BlobRef,
-    /// How much it counts.
-    pub weight: f64,
-    /// The weights that it started from, where they are not the round's.
-    pub base: Option<BlobRef>,
-}
-
-/// What a job is to do, with what that names in the registry.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resolved {
-    /// What it is to do.
-    pub spec: JobSpec,
-    /// Its head over the release that it stands on.
-    pub head: Option<Box<HeadOver>>,
-    /// The specialists that it scores.
-    pub candidates: Vec<Card>,
+impl JobAction {
+    /// The transition that it is.
+    #[must_use]
+    pub fn by(self, operator: InstitutionName) -> Transition {
+        match self {
+            Self::Cancel => Transition::Cancel(operator),
+            Self::Pause => Transition::Pause(operator),
+            Self::Resume => Transition::Resume(operator),
+            Self::Retry(institution) => Transition::Retry { by: operator, institution },
+        }
+    }
 }
 
 impl Job {
     /// A job that has just been submitted.
     #[must_use]
-    pub fn submit(
-        id: JobId,
-        key: IdempotencyKey,
-        Resolved { spec, head, candidates }: Resolved,
-        roster: Vec<InstitutionName>,
-        by: InstitutionName,
-        now: Timestamp,
-    ) -> Self {
-        let mut job = Self {
-            id,
-            key,
-            spec,
-            origin: None,
-            head,
-            candidates,
-            roster,
-            submitted_by: by,
-            submitted_at: now,
-            state: JobState::Preparing,
-            history: Vec::new(),
-            global: None,
-            memory: None,
-            normalisation: None,
-            produced: Vec::new(),
-            release: None,
-            trained: None,
-        };
-        job.normalisation = job.given_normalisation();
-        match job.spec.kind() {
-            JobKind::OneShot | JobKind::Evaluation => job.open(0, now),
+    pub fn submit(definition: JobDefinition, now: Timestamp) -> Outcome {
+        let mut job = Self::new(definition);
+        job.normalisation = job.given_normalisation().map(Arc::new);
+        let name = job.spec.name().to_owned();
+        let by = Actor::Operator(job.submitted_by.clone());
+        let kind = job.spec.kind();
+        let mut outcome = Outcome::of(job);
+        outcome.note(by, EventKind::JobSubmitted { name });
+        match kind {
+            JobKind::OneShot | JobKind::Evaluation => outcome.open(0, now),
             // Their first weights are written before the first round.
             JobKind::Rounds | JobKind::Downstream => {}
         }
-        job
+        outcome
+    }
+
+    /// A job that has done nothing yet.
+    fn new(definition: JobDefinition) -> Self {
+        Self {
+            definition: Arc::new(definition),
+            state: JobState::Preparing,
+            closed: Arc::default(),
+            global_model: None,
+            optimizer_state: None,
+            normalisation: None,
+            contributors: BTreeSet::new(),
+            energy: None,
+            produced: Vec::new(),
+            release: None,
+            trained: None,
+        }
     }
 
     /// The normalisation of all, if the plan gives it.
@@ -309,6 +289,18 @@ impl Job {
             },
             JobSpec::OneShot(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => None,
         }
+    }
+
+    /// The job as if no lease had made any progress: what of it must survive a restart.
+    pub(super) fn without_progress(&self) -> Self {
+        let mut job = self.clone();
+        if let JobState::Collecting(round)
+        | JobState::Aggregating(round)
+        | JobState::Paused { next: Next::Collect(round) | Next::Aggregate(round), .. } = &mut job.state
+        {
+            round.forget_progress();
+        }
+        job
     }
 
     /// Whether nothing more will happen.

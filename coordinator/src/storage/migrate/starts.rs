@@ -1,38 +1,11 @@
-//! Records of earlier releases, brought into the shape that this release reads: pure functions over
-//! JSON, one for each step from a schema to the next. A step adds what is missing and touches nothing
-//! else, so a record that has been through it already stays as it is.
-//!
-//! | schema | since | what is different |
-//! | --- | --- | --- |
-//! | 1 | the first releases | |
-//! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
-//! | 3 | typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document |
-//!
-//! What a schema adds as an optional value or with a default needs no step: it reads as absent.
-
-mod spec;
+//! Schema 2 says from which weights work has started. It adds what is missing and touches nothing else.
 
 use serde_json::{Value, json};
 
-/// The schema that this release reads and writes.
-pub const SCHEMA: u32 = 3;
-/// The oldest schema that this release can bring up to [`SCHEMA`].
-pub(super) const OLDEST: u32 = 1;
+use super::{CURRENT, add};
 
-/// Brings a record of `tree`, written under schema `from`, up to [`SCHEMA`].
-pub(super) fn migrate(tree: &str, record: &mut Value, from: u32) {
-    if from < 2 && tree == "jobs" {
-        rounds_to_2(record);
-    }
-    if from < 3 && tree == "jobs" {
-        spec::to_3(record);
-    }
-}
-
-/// Where the state of a job holds its round.
-const CURRENT: [&str; 4] = ["/collecting", "/aggregating", "/paused/next/collect", "/paused/next/aggregate"];
-
-fn rounds_to_2(job: &mut Value) {
+/// Gives every round of a job what it lacks.
+pub(super) fn to_2(job: &mut Value) {
     if let Some(history) = job.get_mut("history").and_then(Value::as_array_mut) {
         history.iter_mut().filter_map(|closed| closed.get_mut("round")).for_each(round_to_2);
     }
@@ -61,13 +34,6 @@ fn round_to_2(round: &mut Value) {
     }
 }
 
-/// Adds a field unless it is there.
-fn add(object: &mut Value, field: &str, value: Value) {
-    if let Some(object) = object.as_object_mut() {
-        object.entry(field).or_insert(value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,14 +54,14 @@ mod tests {
         ];
         for (state, place) in states.into_iter().zip(CURRENT) {
             let mut job = json!({ "history": [{ "round": round(&update), "at": 1 }], "state": state });
-            migrate("jobs", &mut job, 1);
+            to_2(&mut job);
             let west = job["state"].pointer(place).unwrap()["participants"]["west"].clone();
             assert_eq!((&west["rejected"], &west["slot"]["since"]), (&json!([]), &json!(3)), "{place}");
             let west = &job["history"][0]["round"]["participants"]["west"];
             let found = &west["slot"]["contribution"]["update"];
             assert_eq!(*found, json!({ "samples": 5, "norm": 0.0, "since": 3 }));
             let once = job.clone();
-            migrate("jobs", &mut job, 1);
+            to_2(&mut job);
             assert_eq!(job, once, "twice is once");
         }
     }
@@ -107,17 +73,16 @@ mod tests {
         let west = &mut job["state"]["collecting"]["participants"]["west"];
         west["rejected"] = json!(["one"]);
         let before = job.clone();
-        migrate("jobs", &mut job, 1);
+        to_2(&mut job);
         assert_eq!(job, before);
-        // Neither a state without a round, nor nonsense, nor another kind of record is touched.
-        for (tree, record) in [
-            ("jobs", json!({ "history": [], "state": "preparing" })),
-            ("jobs", json!({ "history": 7, "state": { "collecting": [1] } })),
-            ("jobs", json!(null)),
-            ("specialists", json!({ "state": { "collecting": round(&json!({ "state": "leased" })) } })),
+        // Neither a state without a round nor nonsense is touched.
+        for record in [
+            json!({ "history": [], "state": "preparing" }),
+            json!({ "history": 7, "state": { "collecting": [1] } }),
+            json!(null),
         ] {
             let mut after = record.clone();
-            migrate(tree, &mut after, 1);
+            to_2(&mut after);
             assert_eq!(after, record);
         }
     }

@@ -1,0 +1,71 @@
+//! Who may upload and download which blobs, and which blobs are kept.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::refusal::{Reason, Refusal};
+
+use super::Federation;
+use crate::domain::job::Job;
+use crate::domain::round::ParticipantState;
+
+impl Federation {
+    /// Whether an institution may upload a blob of this size: it needs a lease of training work
+    /// whose weights can be as large.
+    ///
+    /// # Errors
+    /// [`Reason::LeaseExpired`] without such a lease, [`Reason::TooLarge`].
+    pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
+        let leased = self.jobs.values().filter(|job| {
+            let participant = job.current().and_then(|round| round.participants.get(institution));
+            participant.is_some_and(|one| matches!(one.state, ParticipantState::Leased { .. }))
+        });
+        let limits = leased.filter_map(|job| job.trainee_of(institution));
+        let Some(limit) = limits.map(|trainee| trainee.signature().max_file_bytes()).max() else {
+            let message = "weights are taken from holders of a lease only; accept the assignment again";
+            return Err(Refusal::new(Reason::LeaseExpired, message));
+        };
+        if size <= limit {
+            return Ok(());
+        }
+        let message = format!("the weights of this model need at most {limit} bytes, found `{size}`");
+        Err(Refusal::new(Reason::TooLarge, message))
+    }
+
+    /// Whether an institution may download a blob: weights of the registry, and those that an
+    /// assignment of its own starts from.
+    #[must_use]
+    pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
+        let asked = |job: &&Job| job.cohort.contains(institution) && !job.has_ended();
+        let own = self.jobs.values().filter(asked).flat_map(Job::bases);
+        own.chain(self.specialist_blobs()).any(|blob| blob.digest == *digest)
+    }
+
+    /// The weights of all specialists.
+    fn specialist_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        let cards = self.registry.specialists.values();
+        cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
+    }
+
+    /// What operators and readers may download: the weights of all specialists and of all heads.
+    pub fn published_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        let heads = self.jobs.values().filter_map(|job| job.trained.as_ref());
+        self.specialist_blobs().chain(heads.map(|trained| trained.weights))
+    }
+
+    /// The blobs that something refers to: specialists and heads, jobs under way, rounds for `keep_for`
+    /// after they have closed, and whatever records mention that are set apart.
+    #[must_use]
+    pub fn referenced(&self, keep_for: Duration, now: Timestamp) -> BTreeSet<Digest> {
+        let live = self.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
+        let closed = self.jobs.values().flat_map(|job| job.closed.iter());
+        let kept = closed.filter(|closed| now < closed.at.plus(keep_for));
+        let kept = kept.flat_map(|closed| closed.blobs.iter().copied());
+        let blobs = self.published_blobs().chain(live).chain(kept).map(|blob| blob.digest);
+        blobs.chain(self.quarantined.iter().flat_map(|damaged| damaged.blobs.iter().copied())).collect()
+    }
+}

@@ -1,0 +1,245 @@
+//! Everything that the coordinator knows, and every decision about it: each is a function of the
+//! present state that gives an answer and the [`Change`] that makes it true. Nothing is changed in
+//! place: the change is stored first, then merged.
+
+mod access;
+mod releases;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eosfed_common::assignment::Assignment;
+use eosfed_common::card::Card;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::head::HeadOver;
+use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
+use eosfed_common::ledger::{Actor, Entry, EventKind};
+use eosfed_common::plan::JobSpec;
+use eosfed_common::refusal::{Reason, Refusal};
+
+use super::change::{Change, Damaged};
+use super::closed::ClosedRound;
+use super::institution::{Institution, MAX_VALIDITY, invalid};
+use super::job::{Fork, Job, JobDefinition, Transition};
+use super::registry::Registry;
+
+/// All that the coordinator knows, but for what only closed rounds, curves and events say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Federation {
+    /// Institutions by name.
+    pub institutions: BTreeMap<InstitutionName, Institution>,
+    /// Jobs by id.
+    pub jobs: BTreeMap<JobId, Job>,
+    /// Specialists and releases.
+    pub registry: Registry,
+    /// Records that are set apart because they do not read back.
+    pub quarantined: Vec<Damaged>,
+}
+
+/// A job that is to be submitted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// Its id.
+    pub id: JobId,
+    /// The key of the call.
+    pub key: IdempotencyKey,
+    /// What it is to do.
+    pub spec: JobSpec,
+    /// The operator.
+    pub by: InstitutionName,
+}
+
+impl Federation {
+    /// Makes a stored change true.
+    pub fn merge(&mut self, change: Change) {
+        // What only records of their own say is in the store; jobs hold what decisions need of it.
+        let Change {
+            institutions,
+            jobs,
+            rounds: _,
+            curves: _,
+            specialists,
+            releases,
+            quarantined,
+            events: _,
+            progress,
+        } = change;
+        self.institutions.extend(institutions.into_iter().map(|one| (one.name.clone(), one)));
+        self.jobs.extend(jobs.into_iter().chain(progress).map(|job| (job.id.clone(), job)));
+        let specialists = specialists.into_iter().map(|card| ((card.name.clone(), card.version), card));
+        self.registry.specialists.extend(specialists);
+        self.registry.releases.extend(releases.into_iter().map(|one| (one.manifest.number, one)));
+        self.set_apart(quarantined);
+    }
+
+    /// Notes records that are set apart. Their numbers are not given again.
+    pub fn set_apart(&mut self, quarantined: Vec<Damaged>) {
+        for damaged in &quarantined {
+            self.registry.retire(&damaged.record);
+        }
+        self.quarantined.extend(quarantined);
+    }
+
+    /// Invites an institution; gives whether it is enrolled already.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] if the invitation would be open for no time or for too long.
+    pub fn invite(
+        &self,
+        name: &InstitutionName,
+        secret: &str,
+        valid_for: Duration,
+        by: InstitutionName,
+        now: Timestamp,
+    ) -> Result<(bool, Change), Refusal> {
+        if valid_for.is_zero() || valid_for > MAX_VALIDITY {
+            let message = format!(
+                "an invitation may be open for 1 second to 30 days, found `{}s`",
+                valid_for.as_secs()
+            );
+            return Err(Refusal::new(Reason::Malformed, message));
+        }
+        let institution = self.institutions.get(name).cloned();
+        let institution = institution.unwrap_or_else(|| Institution::unknown(name.clone()));
+        let enrolled = institution.enrolment.is_some();
+        let institutions = vec![institution.invite(secret, valid_for, now)];
+        let invited = EventKind::InstitutionInvited { expires_at: now.plus(valid_for) };
+        let events = vec![Entry::new(Actor::Operator(by), invited).at(name)];
+        Ok((enrolled, Change { institutions, events, ..Change::default() }))
+    }
+
+    /// Redeems an invitation. Doing so again, with the same request, changes nothing.
+    ///
+    /// # Errors
+    /// A reason of the `TOKEN_` family.
+    pub fn redeem(
+        &self,
+        name: &InstitutionName,
+        secret: &str,
+        request_pem: &str,
+        now: Timestamp,
+    ) -> Result<Change, Refusal> {
+        let before = self.institutions.get(name).ok_or_else(invalid)?;
+        let after = before.redeem(secret, request_pem, now)?;
+        if after == *before {
+            return Ok(Change::default());
+        }
+        let enrolled = EventKind::InstitutionEnrolled { request: Digest::of(request_pem.as_bytes()) };
+        let events = vec![Entry::new(Actor::Institution(name.clone()), enrolled).at(name)];
+        Ok(Change { institutions: vec![after], events, ..Change::default() })
+    }
+
+    /// Checks that an institution is enrolled.
+    ///
+    /// # Errors
+    /// [`Reason::Unauthenticated`].
+    pub fn must_be_enrolled(&self, name: &InstitutionName) -> Result<(), Refusal> {
+        let enrolled = self.institutions.get(name).is_some_and(|one| one.enrolment.is_some());
+        if enrolled {
+            return Ok(());
+        }
+        let message = format!("institution `{name}` is not enrolled here; join with a token of the operator");
+        Err(Refusal::new(Reason::Unauthenticated, message))
+    }
+
+    /// Submits a job; the same key again gives the same job.
+    ///
+    /// # Errors
+    /// [`Reason::WrongState`] if too few institutions are enrolled for a plan that asks all of them.
+    pub fn submit_job(&self, submission: Submission, now: Timestamp) -> Result<(JobId, Change), Refusal> {
+        let Submission { id, key, spec, by } = submission;
+        if let Some(job) = self.jobs.values().find(|job| job.key == key) {
+            return Ok((job.id.clone(), Change::default()));
+        }
+        let cohort = self.cohort(&spec);
+        let (asked, min) = (cohort.len(), spec.participation().min);
+        if asked < min as usize {
+            let message = format!(
+                "the plan asks every enrolled institution and needs {min}, but {asked} are enrolled; invite \
+                 more, or name them in `participation.institutions`"
+            );
+            return Err(Refusal::new(Reason::WrongState, message));
+        }
+        let (head, candidates) = self.resolve(&spec)?;
+        let definition = JobDefinition {
+            id: id.clone(),
+            key,
+            spec,
+            origin: None,
+            head,
+            candidates,
+            cohort,
+            submitted_by: by,
+            submitted_at: now,
+        };
+        Ok((id, self.settle(Job::submit(definition, now), now)?))
+    }
+
+    /// Finds what a job names in the registry, so that no later release changes what it does.
+    fn resolve(&self, spec: &JobSpec) -> Result<(Option<Box<HeadOver>>, Vec<Card>), Refusal> {
+        let mut head = None;
+        let mut candidates = Vec::new();
+        match spec {
+            JobSpec::OneShot(_) | JobSpec::Rounds(_) => {}
+            JobSpec::Downstream(spec) => head = Some(Box::new(self.registry.head_over(spec)?)),
+            JobSpec::Evaluation(spec) => candidates = self.registry.candidates(&spec.evaluation)?,
+        }
+        Ok((head, candidates))
+    }
+
+    fn cohort(&self, spec: &JobSpec) -> Vec<InstitutionName> {
+        let enrolled = || {
+            let enrolled = self.institutions.values().filter(|one| one.enrolment.is_some());
+            enrolled.map(|one| one.name.clone()).collect()
+        };
+        let mut cohort = spec.institutions().unwrap_or_else(enrolled);
+        cohort.sort();
+        cohort
+    }
+
+    /// A job by its id.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`].
+    pub fn job(&self, id: &JobId) -> Result<&Job, Refusal> {
+        self.jobs
+            .get(id)
+            .ok_or_else(|| Refusal::new(Reason::NotFound, format!("no job `{id}`; see `eosfed job list`")))
+    }
+
+    /// Starts a job from a round of another; the same key again gives the same job. `closed` holds the
+    /// closed rounds of the other job up to that one.
+    ///
+    /// # Errors
+    /// As [`Job::fork`].
+    pub fn fork(
+        &self,
+        origin: &JobId,
+        fork: Fork,
+        closed: &[ClosedRound],
+        now: Timestamp,
+    ) -> Result<(JobId, Change), Refusal> {
+        if let Some(job) = self.jobs.values().find(|job| job.key == fork.key) {
+            return Ok((job.id.clone(), Change::default()));
+        }
+        let outcome = self.job(origin)?.fork(fork, closed, now)?;
+        Ok((outcome.job.id.clone(), self.settle(outcome, now)?))
+    }
+
+    /// A transition of one job.
+    ///
+    /// # Errors
+    /// As [`Job::apply`]; [`Reason::NotFound`].
+    pub fn apply(&self, id: &JobId, transition: Transition, now: Timestamp) -> Result<Change, Refusal> {
+        self.settle(self.job(id)?.apply(transition, now)?, now)
+    }
+
+    /// What all jobs ask of an institution now, oldest job first.
+    #[must_use]
+    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment> {
+        let mut jobs: Vec<_> = self.jobs.values().filter(|job| !job.has_ended()).collect();
+        jobs.sort_by(|a, b| (a.submitted_at, &a.id).cmp(&(b.submitted_at, &b.id)));
+        jobs.into_iter().filter_map(|job| job.assignment(institution)).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! The ledger of the engine: each change is committed with the events that say who made it so, and each
+//! event is a line of the log.
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{InstitutionName, JobId};
+use eosfed_common::ledger::{Actor, Entry, Event, EventKind, Mark};
+use eosfed_common::refusal::{Reason, Refusal};
+
+use super::Core;
+use crate::domain::refusals::{RefusalBudget, cut};
+use crate::domain::{Change, Damaged, Federation};
+use crate::storage::SCHEMA;
+
+/// Where the ledger stands.
+pub(super) struct Ledger {
+    head: Option<Mark>,
+    refusals: RefusalBudget,
+    renewals: RefusalBudget,
+}
+
+impl Ledger {
+    pub(super) fn new(head: Option<Mark>) -> Self {
+        Self { head, refusals: RefusalBudget::default(), renewals: RefusalBudget::default() }
+    }
+
+    /// The newest event.
+    pub(super) const fn head(&self) -> Option<Mark> {
+        self.head
+    }
+
+    /// Gives entries their places, after the newest event.
+    pub(super) fn seal(&self, entries: &[Entry], now: Timestamp) -> Vec<Event> {
+        let mut events: Vec<Event> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let last = events.last().map(Event::mark).or(self.head);
+            events.push(Event::follow(last, now, entry.clone()));
+        }
+        events
+    }
+
+    /// Notes that events are stored, and logs them.
+    pub(super) fn committed(&mut self, events: &[Event]) {
+        for event in events {
+            let Event { sequence, entry: Entry { actor, job, institution, kind }, .. } = event;
+            let job = job.as_ref().map(JobId::as_str);
+            let institution = institution.as_ref().map(InstitutionName::as_str);
+            tracing::info!(sequence, %actor, job, institution, details = %kind.details(), "{}", kind.name());
+            self.head = Some(event.mark());
+        }
+    }
+}
+
+/// What a start records.
+pub(super) fn opening(
+    federation: &Federation,
+    head: Option<Mark>,
+    migrated_from: Option<u32>,
+    damaged: Vec<Damaged>,
+) -> Change {
+    let entry = |kind| Entry::new(Actor::Coordinator, kind);
+    let mut events = Vec::new();
+    if head.is_none() {
+        events.push(entry(EventKind::LedgerOpened {
+            schema: SCHEMA,
+            migrated_from,
+            institutions: federation.institutions.len() as u64,
+            jobs: federation.jobs.len() as u64,
+            specialists: federation.registry.specialists.len() as u64,
+            releases: federation.registry.releases.len() as u64,
+        }));
+    }
+    events.push(entry(EventKind::CoordinatorStarted { version: env!("CARGO_PKG_VERSION").to_owned() }));
+    for Damaged { record, reason, blobs: _ } in &damaged {
+        tracing::error!(
+            record,
+            reason,
+            "a record is damaged; it is set apart, and the rest starts without it"
+        );
+        let (record, reason) = (record.clone(), cut(reason));
+        events.push(entry(EventKind::RecordQuarantined { record, reason }));
+    }
+    Change { events, quarantined: damaged, ..Change::default() }
+}
+
+impl Core {
+    /// Records that a person's call was refused. There is a limit to how many such events there are in an
+    /// hour; those beyond it are counted.
+    pub async fn record_refusal(&self, actor: Actor, action: &str, job: Option<JobId>, refusal: &Refusal) {
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        let Some(omitted) = writer.ledger.refusals.take(&actor, now) else { return };
+        let Refusal { reason, message } = refusal;
+        let kind = EventKind::Refused { action: action.to_owned(), reason: *reason, message: cut(message) };
+        let refused = Entry { job, ..Entry::new(actor, kind) };
+        let mut change = Change::noted(refused);
+        if omitted > 0 {
+            let kind = EventKind::RefusalsOmitted { refusals: omitted };
+            change.events.insert(0, Entry::new(Actor::Coordinator, kind));
+        }
+        if let Err(error) = self.store_change(&mut writer, change, now).await {
+            tracing::warn!(%error, action, "a refused call is not recorded");
+        }
+    }
+
+    /// Records that a certificate is renewed. Whoever asks for more renewals than anybody needs gets none.
+    ///
+    /// # Errors
+    /// [`Reason::Unavailable`] if there were too many in this hour; whatever the store gives.
+    pub async fn record_renewal(&self, actor: Actor, expires_at: Timestamp) -> Result<(), Refusal> {
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        if writer.ledger.renewals.take(&actor, now).is_none() {
+            let message = "too many certificates were renewed within an hour; try again later";
+            return Err(Refusal::new(Reason::Unavailable, message));
+        }
+        let mut entry = Entry::new(actor.clone(), EventKind::CertificateRenewed { expires_at });
+        if let Actor::Institution(name) = actor {
+            entry = entry.at(&name);
+        }
+        Ok(self.store_change(&mut writer, Change::noted(entry), now).await?)
+    }
+
+    /// Up to `most` events of the ledger from this one on, each as the line that its hash is over.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn events(&self, from: u64, most: usize) -> Result<Vec<String>, Refusal> {
+        Ok(self.store.events(from, most).await?)
+    }
+
+    /// The newest event of the ledger.
+    pub async fn ledger_head(&self) -> Option<Mark> {
+        self.writer.lock().await.ledger.head()
+    }
+}

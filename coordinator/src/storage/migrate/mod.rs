@@ -1,0 +1,48 @@
+//! Records of earlier versions, brought into the shape that this version reads: pure functions over
+//! JSON, one for each step from a schema to the next. What has been through a step already stays as it is.
+//!
+//! | schema | since | what is different |
+//! | --- | --- | --- |
+//! | 1 | the first versions | |
+//! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
+//! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; a job is two records, of which one never changes; closed rounds and curves are records of their own |
+//!
+//! What a schema adds as an optional value or with a default needs no step: it reads as absent.
+
+mod jobs;
+mod spec;
+mod starts;
+
+use serde_json::Value;
+
+use super::record::Record;
+
+/// The schema that this version reads and writes.
+pub const SCHEMA: u32 = 3;
+/// The oldest schema that this version can bring up to [`SCHEMA`].
+pub(super) const OLDEST: u32 = 1;
+
+/// Brings a record that was written under schema `from` up to [`SCHEMA`]; it may become several.
+pub(super) fn migrate(mut record: Record, from: u32) -> Vec<Record> {
+    if record.tree != "jobs" {
+        return vec![record];
+    }
+    if from < 2 {
+        starts::to_2(&mut record.record);
+    }
+    if from < 3 {
+        spec::to_3(&mut record.record);
+        return jobs::to_3(record);
+    }
+    vec![record]
+}
+
+/// Where the state of a job holds its round.
+const CURRENT: [&str; 4] = ["/collecting", "/aggregating", "/paused/next/collect", "/paused/next/aggregate"];
+
+/// Adds a field unless it is there.
+fn add(object: &mut Value, field: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.entry(field).or_insert(value);
+    }
+}

@@ -1,0 +1,218 @@
+//! The embedded backend: sled 0.34, one transaction over all trees for each commit.
+//!
+//! sled keeps its first failure until it is opened again: after one full disk, nothing could be written
+//! until a restart, even with room again. So no commit is begun when there is little room, and after a
+//! failure the database is opened again at once, or before the next commit.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use nix::sys::statvfs::statvfs;
+use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
+use sled::{Db, Tree as SledTree};
+use strum::IntoEnumIterator as _;
+
+use super::StoreError;
+use super::trees::{Tree, Trees, Visit, Write};
+
+pub(super) const SCHEMA_KEY: &str = "schema";
+/// Bytes that must be free for a commit to be begun: more than sled writes at once, which is a few segments
+/// of its log and a snapshot of its page table.
+pub(super) const RESERVE: u64 = 32 << 20;
+
+/// A sled database.
+#[derive(Debug)]
+pub struct SledTrees {
+    path: PathBuf,
+    reserve: u64,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Database),
+    /// It has failed and could not be opened again. What was being written may be in it or not.
+    Failed {
+        why: StoreError,
+        pending: Vec<Write>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) db: Db,
+    trees: BTreeMap<Tree, SledTree>,
+}
+
+impl Database {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let db = sled::open(path).map_err(|error| backend(&error))?;
+        let open = |tree: Tree| Ok((tree, db.open_tree(tree.name()).map_err(|error| backend(&error))?));
+        let trees = Tree::iter().map(open).collect::<Result<_, StoreError>>()?;
+        Ok(Self { db, trees })
+    }
+
+    pub(super) fn tree(&self, tree: Tree) -> &SledTree {
+        &self.trees[&tree]
+    }
+
+    /// Writes records, and entries of the database itself, in one transaction.
+    pub(super) fn write(&self, writes: &[Write], own: &[(&str, String)]) -> Result<(), StoreError> {
+        let trees: Vec<&SledTree> = self.trees.values().chain([&*self.db]).collect();
+        let places: BTreeMap<Tree, usize> = self.trees.keys().copied().zip(0..).collect();
+        let done = trees.as_slice().transaction(|trees| {
+            for Write { tree, key, value } in writes {
+                let Some(into) = places.get(tree).and_then(|place| trees.get(*place)) else { continue };
+                match value {
+                    Some(value) => drop(into.insert(key.as_bytes(), value.as_slice())?),
+                    None => drop(into.remove(key.as_bytes())?),
+                }
+            }
+            for (key, value) in own {
+                if let Some(into) = trees.last() {
+                    into.insert(key.as_bytes(), value.as_bytes())?;
+                }
+            }
+            Ok::<_, ConflictableTransactionError<()>>(())
+        });
+        match done {
+            Ok(()) => {}
+            Err(TransactionError::Storage(error)) => return Err(backend(&error)),
+            Err(TransactionError::Abort(())) => {
+                return Err(StoreError::Backend("the transaction was aborted".to_owned()));
+            }
+        }
+        self.db.flush().map_err(|error| backend(&error))?;
+        Ok(())
+    }
+
+    /// Whether all of it is there. A transaction is there as a whole or not at all.
+    fn holds(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        // Of several writes of one record, the last.
+        let last: BTreeMap<_, _> =
+            writes.iter().map(|write| ((write.tree, &write.key), write.value.as_deref())).collect();
+        for ((tree, key), value) in last {
+            if self.tree(tree).get(key).map_err(|error| backend(&error))?.as_deref() != value {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl SledTrees {
+    pub(super) fn new(path: &Path, reserve: u64, database: Database) -> Self {
+        Self { path: path.to_owned(), reserve, state: RwLock::new(State::Open(database)) }
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let state: RwLockReadGuard<'_, State> = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        match &*state {
+            State::Open(database) => look(database),
+            State::Failed { why, .. } => Err(why.clone()),
+        }
+    }
+
+    fn check_room(&self) -> Result<(), StoreError> {
+        let free = statvfs(&self.path).map(|stat| stat.blocks_available() * stat.fragment_size());
+        let free = free.map_err(|error| StoreError::Backend(format!("{}: {error}", self.path.display())))?;
+        if free < self.reserve { Err(StoreError::Full) } else { Ok(()) }
+    }
+}
+
+impl Trees for SledTrees {
+    fn get(&self, tree: Tree, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|database| {
+            let found = database.tree(tree).get(key).map_err(|error| backend(&error))?;
+            Ok(found.map(|bytes| bytes.to_vec()))
+        })
+    }
+
+    fn scan(&self, tree: Tree, from: &str, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.read(|database| {
+            for entry in database.tree(tree).range(from..) {
+                let (key, value) = entry.map_err(|error| backend(&error))?;
+                if !visit(&String::from_utf8_lossy(&key), &value)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn last(&self, tree: Tree) -> Result<Option<(String, Vec<u8>)>, StoreError> {
+        self.read(|database| {
+            let found = database.tree(tree).last().map_err(|error| backend(&error))?;
+            Ok(found.map(|(key, value)| (String::from_utf8_lossy(&key).into_owned(), value.to_vec())))
+        })
+    }
+
+    fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.check_room()?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let gone = State::Failed {
+            why: StoreError::Backend("a write has panicked".to_owned()),
+            pending: Vec::new(),
+        };
+        let before = std::mem::replace(&mut *state, gone);
+        let (after, done) = match before {
+            State::Open(database) => self.write_or_reopen(database, writes),
+            State::Failed { why, pending } => match self.reopen(&pending) {
+                Ok((database, false)) => self.write_or_reopen(database, writes),
+                // Whoever wanted it was told that it had failed.
+                Ok((_, true)) => {
+                    (State::Failed { why: StoreError::Diverged, pending }, Err(StoreError::Diverged))
+                }
+                Err(error) => (State::Failed { why, pending }, Err(error)),
+            },
+        };
+        *state = after;
+        done
+    }
+
+    fn migrated_from(&self) -> Result<Option<u32>, StoreError> {
+        self.read(|database| {
+            let found = database.db.get(MIGRATED_KEY).map_err(|error| backend(&error))?;
+            Ok(found.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()))
+        })
+    }
+}
+
+impl SledTrees {
+    /// Writes. After a failure, the database is opened again, which tells whether the write is in it.
+    fn write_or_reopen(&self, database: Database, writes: Vec<Write>) -> (State, Result<(), StoreError>) {
+        let Err(error) = database.write(&writes, &[]) else { return (State::Open(database), Ok(())) };
+        tracing::error!(%error, "the store has failed; it is opened again");
+        drop(database);
+        match self.reopen(&writes) {
+            Ok((database, written)) => (State::Open(database), if written { Ok(()) } else { Err(error) }),
+            Err(why) => {
+                tracing::error!(%why, "the store cannot be opened again yet; the next change tries it");
+                (State::Failed { why: why.clone(), pending: writes }, Err(error))
+            }
+        }
+    }
+
+    /// Opens the database again, and looks whether what was being written is there.
+    fn reopen(&self, pending: &[Write]) -> Result<(Database, bool), StoreError> {
+        let database = Database::open(&self.path)?;
+        let written = !pending.is_empty() && database.holds(pending)?;
+        Ok((database, written))
+    }
+}
+
+/// The key under which it stands from which schema the store was migrated when the ledger began.
+pub(super) const MIGRATED_KEY: &str = "migrated_from";
+
+pub(super) fn backend(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(error)
+            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+        {
+            StoreError::Full
+        }
+        other => StoreError::Backend(other.to_string()),
+    }
+}

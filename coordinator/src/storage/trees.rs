@@ -1,0 +1,92 @@
+//! What a store of records needs of its backend: ordered trees of text keys and JSON values, written in one
+//! transaction.
+
+use std::fmt;
+
+use strum::IntoEnumIterator as _;
+use strum::{EnumIter, EnumString, IntoStaticStr};
+
+use super::StoreError;
+
+/// The kinds of records. Their names are those of the trees in a database and in an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, EnumIter, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum Tree {
+    /// Institutions, by name.
+    Institutions,
+    /// What of a job never changes, by its id.
+    Jobs,
+    /// What of a job changes, by its id.
+    JobStates,
+    /// Closed rounds, by job, round and attempt.
+    Rounds,
+    /// Training curves, by job, round, attempt and institution.
+    Curves,
+    /// Specialists, by name and version.
+    Specialists,
+    /// Releases, by number.
+    Releases,
+    /// The ledger, by sequence.
+    Events,
+    /// Records that did not read back, by tree and key.
+    Quarantine,
+}
+
+impl Tree {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// The names of all.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::iter().map(Self::name)
+    }
+}
+
+/// One record to be written, or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Where.
+    pub tree: Tree,
+    /// Its key there.
+    pub key: String,
+    /// The record's bytes; absent to remove it.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Write {
+    pub(super) const fn put(tree: Tree, key: String, value: Vec<u8>) -> Self {
+        Self { tree, key, value: Some(value) }
+    }
+
+    pub(super) const fn remove(tree: Tree, key: String) -> Self {
+        Self { tree, key, value: None }
+    }
+}
+
+/// Shown a record's tree, key and bytes.
+pub type Each<'a> = dyn FnMut(Tree, &str, &[u8]) -> Result<(), StoreError> + 'a;
+
+/// Shown a record's key and bytes; says whether to go on.
+pub(super) type Visit<'a> = dyn FnMut(&str, &[u8]) -> Result<bool, StoreError> + 'a;
+
+/// A backend.
+pub trait Trees: fmt::Debug + Send + Sync + 'static {
+    /// A record's bytes.
+    fn get(&self, tree: Tree, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Shows the records with keys from `from` on, in order, as long as it is told to go on.
+    fn scan(&self, tree: Tree, from: &str, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// The record with the last key.
+    fn last(&self, tree: Tree) -> Result<Option<(String, Vec<u8>)>, StoreError>;
+
+    /// Writes all of it, durably, or nothing.
+    fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
+
+    /// The schema from which the records were migrated by the first version of this program that keeps a
+    /// ledger, if they were.
+    fn migrated_from(&self) -> Result<Option<u32>, StoreError>;
+}
