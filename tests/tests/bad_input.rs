@@ -104,7 +104,7 @@ fn five_mistakes_in_a_plan_are_five_lines() {
     let federation = Federation::new();
     let _coordinator = federation.coordinator();
     let plan = ONE_SHOT
-        .replace("version = 1", "version = 7")
+        .replace("version = 2", "version = 7")
         .replace("max = 1", "max = 0")
         .replace("epochs = 1", "epochs = 0")
         .replace("learning_rate = 1e-3", "learning_rate = -1.0")
