@@ -4,13 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use eosfed_common::clock::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const MINUTES_A_DAY: u64 = 24 * 60;
 
 /// From the first minute up to, not including, the last. Equal ends mean the whole day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("x-rule" = "`HH:MM-HH:MM`, UTC"))]
 pub struct Hours {
     from: u64,
     to: u64,

@@ -12,6 +12,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, Task};
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::refusal::{Reason, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use changes::changes;
@@ -25,7 +26,7 @@ pub(crate) use earlier::advice;
 pub const SAMPLE: &str = include_str!("../../samples/policy.toml");
 
 /// What may leave the institution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Egress {
     /// Weights of a specialist trained here to the end.
@@ -52,7 +53,7 @@ impl Egress {
 }
 
 /// Whether a person is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
     /// Nobody is asked.
@@ -63,7 +64,7 @@ pub enum Approval {
 }
 
 /// Which work is allowed; an empty list allows none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allow {
     /// Kinds of job.
@@ -77,7 +78,7 @@ pub struct Allow {
 }
 
 /// The contents of `policy.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Which work is allowed.

@@ -10,7 +10,17 @@ use strum::{Display, EnumDiscriminants, EnumString, IntoStaticStr, VariantArray}
 #[strum_discriminants(
     name(StrategyName),
     doc = "The name of a strategy, as plans, policies and messages say it.",
-    derive(PartialOrd, Ord, Serialize, Deserialize, Display, EnumString, IntoStaticStr, VariantArray),
+    derive(
+        PartialOrd,
+        Ord,
+        Serialize,
+        Deserialize,
+        Display,
+        EnumString,
+        IntoStaticStr,
+        VariantArray,
+        JsonSchema
+    ),
     serde(rename_all = "kebab-case"),
     strum(serialize_all = "kebab-case")
 )]

@@ -30,7 +30,7 @@ fn read<T, E: Display>(text: &str, load: impl FnOnce(&Path) -> Result<T, E>) -> 
 
 /// All of them.
 pub(crate) fn all() -> Vec<Source> {
-    vec![coordinator(), client(), dataset(), plan()]
+    vec![coordinator(), client(), dataset(), plan(), policy()]
 }
 
 fn coordinator() -> Source {
@@ -79,5 +79,18 @@ fn plan() -> Source {
         schema: schema_for!(eosfed_common::plan::RawPlan),
         example: include_str!("../examples/plan.toml"),
         parse: |text| eosfed_common::plan::JobSpec::parse(text).map(drop).map_err(|error| error.to_string()),
+    }
+}
+
+fn policy() -> Source {
+    Source {
+        file: "policy.md",
+        title: "policy.toml",
+        introduction: "The institution's own rules. The coordinator cannot override them. What the file does not \
+                       allow is refused with the reason; a file that cannot be read allows nothing. \
+                       `eosfed-client policy explain --policy FILE [--plan PLAN]` says what it means.",
+        schema: schema_for!(eosfed_client::policy::Policy),
+        example: include_str!("../examples/policy.toml"),
+        parse: |text| read(text, eosfed_common::settings::load::<eosfed_client::policy::Policy>),
     }
 }
