@@ -12,7 +12,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::{InstitutionView, JobView};
+use eosfed_common::view::{InstitutionView, JobView, RoundView};
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};
@@ -136,6 +136,10 @@ table! {
     GetJobRequest: job::<v1::GetJobRequest>,
     GetJobResponse: |bytes| fields::<v1::GetJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
+    }),
+    ListRoundsRequest: job::<v1::ListRoundsRequest>,
+    ListRoundsResponse: |bytes| fields::<v1::ListRoundsResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<RoundView>(&m.round_json).is_ok())
     }),
     WatchJobRequest: job::<v1::WatchJobRequest>,
     WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| {
