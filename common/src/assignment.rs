@@ -1,5 +1,6 @@
 //! What the coordinator lends to an institution and what comes back, as both programs see it once
-//! the wire is behind them. Plain data with limits in its documentation; [`crate::wire`] enforces them.
+//! the wire is behind them. Plain data with limits in its documentation; the crate
+//! `eosfed-transport` enforces them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! optimisers, over files that are read a piece at a time.
 //!
 //! An aggregate has two parts. A *rule* combines the updates of a round into one set of weights; a
-//! *server step* goes from the round's starting weights towards it. [`Strategy`] names both.
+//! *server step* goes from the round's starting weights towards it. [`eosfed_common::plan::Strategy`] names both.
 //!
 //! **The order of arithmetic is part of the contract**, so that anybody who holds the updates can
 //! recompute an aggregate bit for bit. With the updates in the order given (the coordinator gives
