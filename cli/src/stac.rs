@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(properties["mlm:memory_size"], 35);
     }
 
-    /// `cargo test -p eosfed-common stac_items -- --ignored` with STAC_ITEMS=DIR writes examples for
+    /// `cargo test -p eosfed-cli stac_items -- --ignored` with STAC_ITEMS=DIR writes examples for
     /// `deploy/check_stac.py`.
     #[test]
     #[ignore = "writes files for a validator; see `make interop`"]
