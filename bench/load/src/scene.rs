@@ -362,13 +362,22 @@ async fn send_all(
     Ok(Sent { took, bytes, accepted, uploaded, submitted })
 }
 
+/// The first closed round of a job.
+async fn first_round(operator: &OperatorClient<Transport>, job: &str) -> anyhow::Result<serde_json::Value> {
+    let request = v1::ListRoundsRequest { job: job.to_owned() };
+    let mut rounds = answer(operator.clone().list_rounds(request).await)?;
+    let first = rounds.message().await?.context("a job that has finished has a closed round")?;
+    Ok(serde_json::from_str(&first.round_json)?)
+}
+
 /// Waits for the job's end, and checks that every update counts.
 async fn finished(operator: &OperatorClient<Transport>, id: &str, uploading: u32) -> anyhow::Result<()> {
     loop {
         let found = job(operator, id).await?;
         match found["state"].as_str() {
             Some("finished") => {
-                let participants = found["history"][0]["participants"].as_object().context("a round")?;
+                let round = first_round(operator, id).await?;
+                let participants = round["participants"].as_object().context("a round has participants")?;
                 let counted = participants.values().filter(|one| one["state"] == "submitted").count();
                 ensure!(counted == uploading as usize, "{counted} of {uploading} updates count");
                 return Ok(());
