@@ -32,7 +32,7 @@ pub fn choose(
 }
 
 /// Sets the number of threads and chooses the device on this machine. To be called before the first
-/// tensor is made: see [`cuda`].
+/// tensor is made: see `device/cuda.rs`.
 ///
 /// # Errors
 /// As [`choose`].
