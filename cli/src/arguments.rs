@@ -184,7 +184,7 @@ How long updates are kept says `keep_updates_for` in the coordinator's settings.
 /// Which job.
 #[derive(Debug, Clone, Args)]
 pub struct JobId {
-    /// Its id, such as j-0a1b2c3d, or `latest`
+    /// Its id, such as j-0a1b2c3d, the first characters of its id, such as j-0a, or `latest`
     pub job: String,
 }
 
@@ -256,7 +256,7 @@ pub struct PruneFrom {
     /// The prune.json of `eosfed-trainer ensemble prune`, or the folder in which that lies
     #[arg(long = "from", value_name = "FILE", conflicts_with = "top_k")]
     pub file: Option<PathBuf>,
-    /// A downstream job that has learned a selection, or `latest`
+    /// A downstream job that has learned a selection: its id, the first characters of it, or `latest`
     #[arg(long = "from-job", value_name = "JOB", requires = "top_k")]
     pub job: Option<String>,
 }

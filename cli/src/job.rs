@@ -46,43 +46,36 @@ pub(super) async fn run(
                 Output::Table => show::show(&job),
             }
         }
-        Job::Watch(id) => {
-            let id = query::job(connection, &id.job).await?.id.to_string();
-            return watch::watch(connection, &id, output).await;
-        }
+        Job::Watch(id) => return watch::watch(connection, &id.job, output).await,
         Job::Cancel(id) => {
-            let job = query::job(connection, &id.job).await?.id.to_string();
-            let answer = connection.operator.cancel_job(v1::CancelJobRequest { job: job.clone() }).await;
-            connection.answer(answer)?;
-            done(&job, "cancelled", output)?;
+            let request = v1::CancelJobRequest { job: id.job.clone() };
+            let answer = connection.operator.cancel_job(request).await;
+            done(&connection.answer(answer)?.job, "cancelled", output)?;
         }
         Job::Resume(id) => {
-            let job = query::job(connection, &id.job).await?.id.to_string();
-            let answer = connection.operator.resume_job(v1::ResumeJobRequest { job: job.clone() }).await;
-            connection.answer(answer)?;
-            done(&job, "resumed", output)?;
+            let request = v1::ResumeJobRequest { job: id.job.clone() };
+            let answer = connection.operator.resume_job(request).await;
+            done(&connection.answer(answer)?.job, "resumed", output)?;
         }
         Job::Pause(id) => {
-            let job = query::job(connection, &id.job).await?.id.to_string();
-            let answer = connection.operator.pause_job(v1::PauseJobRequest { job: job.clone() }).await;
-            connection.answer(answer)?;
-            done(&job, "paused", output)?;
+            let request = v1::PauseJobRequest { job: id.job.clone() };
+            let answer = connection.operator.pause_job(request).await;
+            done(&connection.answer(answer)?.job, "paused", output)?;
         }
         Job::Retry { job, institution } => {
-            let job = query::job(connection, &job.job).await?.id.to_string();
-            let request = v1::RetryInstitutionRequest { job: job.clone(), institution: institution.clone() };
+            let institution = institution.clone();
+            let request =
+                v1::RetryInstitutionRequest { job: job.job.clone(), institution: institution.clone() };
             let answer = connection.operator.retry_institution(request).await;
-            connection.answer(answer)?;
-            done(&job, &format!("asking {institution} again"), output)?;
+            done(&connection.answer(answer)?.job, &format!("asking {institution} again"), output)?;
         }
         Job::Rerun { job, from_round } => {
-            let job = query::job(connection, &job.job).await?;
-            go_on(connection, &job, *from_round, String::new(), output).await?;
+            go_on(connection, &job.job, *from_round, String::new(), output).await?;
         }
         Job::Reaggregate { job, round, strategy } => {
             let job = query::job(connection, &job.job).await?;
             let rules = rules(&job, strategy)?;
-            go_on(connection, &job, *round, rules, output).await?;
+            go_on(connection, job.id.as_str(), *round, rules, output).await?;
         }
         Job::Head { job, folder } => {
             let job = query::job(connection, &job.job).await?;
@@ -138,26 +131,21 @@ fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
 
 async fn go_on(
     connection: &mut Connection,
-    job: &JobView,
+    job: &str,
     round: u32,
     rounds_toml: String,
     output: Output,
 ) -> anyhow::Result<()> {
     let index = round.checked_sub(1).context("rounds are counted from 1, as `eosfed job show` does")?;
-    let request = v1::ContinueFromRequest {
-        job: job.id.to_string(),
-        round: index,
-        rounds_toml,
-        idempotency_key: key(),
-    };
+    let request =
+        v1::ContinueFromRequest { job: job.to_owned(), round: index, rounds_toml, idempotency_key: key() };
     let answer = connection.operator.continue_from(request).await;
-    let new = connection.answer(answer)?.job;
+    let v1::ContinueFromResponse { job: new, origin } = connection.answer(answer)?;
     match output {
-        Output::Json => print::json(&json!({ "job": new, "origin": job.id, "round": index })),
+        Output::Json => print::json(&json!({ "job": new, "origin": origin, "round": index })),
         Output::Table => {
             outln!(
-                "job {new} goes on from round {round} of job {}; follow it with `eosfed job watch {new}`",
-                job.id
+                "job {new} goes on from round {round} of job {origin}; follow it with `eosfed job watch {new}`"
             );
             Ok(())
         }

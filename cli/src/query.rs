@@ -13,7 +13,7 @@ pub(super) async fn jobs(connection: &mut Connection) -> anyhow::Result<Vec<JobV
     connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
 }
 
-/// A job by its id, or the latest, without its closed rounds.
+/// A job by its id, by the first characters of its id, or the latest, without its closed rounds.
 pub(super) async fn job(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
     let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;
     decode(&connection.answer(answer)?.job_json)

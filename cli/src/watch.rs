@@ -23,9 +23,10 @@ const TRIES: u32 = 60;
 /// Shows a job until it rests. The exit code is 0 only if it has finished.
 pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output) -> anyhow::Result<ExitCode> {
     let mut screen = Screen::new(output);
+    let mut id = id.to_owned();
     let mut tries = 0;
     loop {
-        match follow(connection, id, &mut screen, &mut tries).await {
+        match follow(connection, &mut id, &mut screen, &mut tries).await {
             Ok(job) => return finish(connection, &job, &screen, output).await,
             Err(Interrupted::Refused(refusal)) if refusal.reason.is_transient() && tries < TRIES => {
                 tries += 1;
@@ -45,11 +46,11 @@ enum Interrupted {
 
 async fn follow(
     connection: &mut Connection,
-    id: &str,
+    id: &mut String,
     screen: &mut Screen,
     tries: &mut u32,
 ) -> Result<JobView, Interrupted> {
-    let answer = connection.operator.watch_job(v1::WatchJobRequest { job: id.to_owned() }).await;
+    let answer = connection.operator.watch_job(v1::WatchJobRequest { job: id.clone() }).await;
     let mut stream = connection.answer(answer).map_err(Interrupted::Refused)?;
     loop {
         let message = stream
@@ -63,6 +64,8 @@ async fn follow(
         };
         *tries = 0;
         let job: JobView = decode(&job_json).map_err(Interrupted::Failed)?;
+        // `latest` may be another job by the time that the watch is taken up again.
+        *id = job.id.to_string();
         screen.show(&job);
         if job.state.is_at_rest() {
             return Ok(job);

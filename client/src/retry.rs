@@ -30,6 +30,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         R::LeaseExpired | R::LeaseMismatch => Recovery::Reaccept,
         R::RoundClosed | R::JobEnded | R::NotFound | R::WrongState | R::AlreadyExists => Recovery::Abandon,
         R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Recovery::Abandon,
+        R::Ambiguous => Recovery::Abandon,
         R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Recovery::Abandon,
         R::NotFinite | R::Replayed | R::NormOutlier | R::QualityFloor => Recovery::Abandon,
         R::Unauthenticated | R::Forbidden | R::Incompatible => Recovery::Halt,

@@ -45,6 +45,8 @@ reasons! {
     Incompatible = "INCOMPATIBLE",
     /// No such job, specialist, release, institution, blob or assignment.
     NotFound = "NOT_FOUND",
+    /// The name fits more than one job; the sentence lists them.
+    Ambiguous = "AMBIGUOUS",
     /// The name is taken.
     AlreadyExists = "ALREADY_EXISTS",
     /// A message breaks a rule of its format.

@@ -21,7 +21,8 @@ pub const fn code(reason: Reason) -> Code {
         R::Forbidden | R::Policy => Code::PermissionDenied,
         R::NotFound | R::BlobMissing => Code::NotFound,
         R::AlreadyExists => Code::AlreadyExists,
-        R::Malformed
+        R::Ambiguous
+        | R::Malformed
         | R::PlanInvalid
         | R::WeightsMalformed
         | R::TensorSet

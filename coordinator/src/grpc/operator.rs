@@ -90,16 +90,18 @@ impl Service {
     ) -> Result<v1::ContinueFromResponse, Refusal> {
         let by = access::operator(&request)?;
         let v1::ContinueFromRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
-        let (origin, key) = (parse::<JobId>("job", &job)?, parse("idempotency_key", &idempotency_key)?);
+        let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
+        let origin = self.0.engine.resolve_job(&job)?;
         let rounds = match rounds_toml.as_str() {
             "" => None,
             text => {
                 Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?)
             }
         };
-        let fork = async move |core: &Core| core.fork_job(&origin, round, rounds, by, key).await;
+        let from = origin.clone();
+        let fork = async move |core: &Core| core.fork_job(&from, round, rounds, by, key).await;
         let job = self.0.engine.call(fork).await?;
-        Ok(v1::ContinueFromResponse { job: job.to_string() })
+        Ok(v1::ContinueFromResponse { job: job.to_string(), origin: origin.to_string() })
     }
 
     fn watch(
@@ -107,8 +109,7 @@ impl Service {
         request: Request<v1::WatchJobRequest>,
     ) -> Result<ReceiverStream<Result<v1::WatchJobResponse, Status>>, Refusal> {
         access::reader(&request)?;
-        let id: JobId = parse("job", &request.into_inner().job)?;
-        self.0.engine.job(&id)?;
+        let id = self.0.engine.resolve_job(&request.into_inner().job)?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(watch(self.0.engine.clone(), id, sender));
         Ok(ReceiverStream::new(receiver))
@@ -146,15 +147,18 @@ impl Service {
 }
 
 impl Service {
-    /// Does to a job what an operator wants.
+    /// Does to a job what an operator wants; gives the id of the job.
     async fn control(
         &self,
         by: Result<InstitutionName, Refusal>,
         job: &str,
         action: JobAction,
-    ) -> Result<(), Refusal> {
-        let (by, id) = (by?, parse::<JobId>("job", job)?);
-        self.0.engine.call(async move |core: &Core| core.control_job(&id, action, by).await).await
+    ) -> Result<String, Refusal> {
+        let by = by?;
+        let id = self.0.engine.resolve_job(job)?;
+        let answer = id.to_string();
+        self.0.engine.call(async move |core: &Core| core.control_job(&id, action, by).await).await?;
+        Ok(answer)
     }
 
     /// The answer to a call that would have changed something. That it was refused is recorded, unless
@@ -328,8 +332,8 @@ impl Operator for Service {
         let actor = access::actor(&request);
         let job = request.get_ref().job.clone();
         let controlled = self.control(access::operator(&request), &job, JobAction::Cancel).await;
-        let answer = controlled.map(|()| v1::CancelJobResponse {});
-        self.audited(actor, "CancelJob", job.parse().ok(), answer).await
+        let answer = controlled.map(|job| v1::CancelJobResponse { job });
+        self.audited(actor, "CancelJob", self.0.engine.resolve_job(&job).ok(), answer).await
     }
 
     async fn resume_job(
@@ -339,8 +343,8 @@ impl Operator for Service {
         let actor = access::actor(&request);
         let job = request.get_ref().job.clone();
         let controlled = self.control(access::operator(&request), &job, JobAction::Resume).await;
-        let answer = controlled.map(|()| v1::ResumeJobResponse {});
-        self.audited(actor, "ResumeJob", job.parse().ok(), answer).await
+        let answer = controlled.map(|job| v1::ResumeJobResponse { job });
+        self.audited(actor, "ResumeJob", self.0.engine.resolve_job(&job).ok(), answer).await
     }
 
     async fn pause_job(
@@ -350,8 +354,8 @@ impl Operator for Service {
         let actor = access::actor(&request);
         let job = request.get_ref().job.clone();
         let controlled = self.control(access::operator(&request), &job, JobAction::Pause).await;
-        let answer = controlled.map(|()| v1::PauseJobResponse {});
-        self.audited(actor, "PauseJob", job.parse().ok(), answer).await
+        let answer = controlled.map(|job| v1::PauseJobResponse { job });
+        self.audited(actor, "PauseJob", self.0.engine.resolve_job(&job).ok(), answer).await
     }
 
     async fn retry_institution(
@@ -365,8 +369,8 @@ impl Operator for Service {
             Ok(institution) => self.control(by, &job, JobAction::Retry(institution)).await,
             Err(error) => Err(error.into()),
         };
-        let answer = controlled.map(|()| v1::RetryInstitutionResponse {});
-        self.audited(actor, "RetryInstitution", job.parse().ok(), answer).await
+        let answer = controlled.map(|job| v1::RetryInstitutionResponse { job });
+        self.audited(actor, "RetryInstitution", self.0.engine.resolve_job(&job).ok(), answer).await
     }
 
     async fn continue_from(
@@ -374,7 +378,7 @@ impl Operator for Service {
         request: Request<v1::ContinueFromRequest>,
     ) -> Result<Response<v1::ContinueFromResponse>, Status> {
         let actor = access::actor(&request);
-        let job = request.get_ref().job.parse().ok();
+        let job = self.0.engine.resolve_job(&request.get_ref().job).ok();
         let answer = self.go_on(request).await;
         self.audited(actor, "ContinueFrom", job, answer).await
     }

@@ -84,6 +84,11 @@ const fn explain(reason: Reason) -> Explanation {
              the caller's.",
             "list what there is (`eosfed job list`, `eosfed specialist list`, `eosfed release list`).",
         ),
+        Reason::Ambiguous => explained(
+            "The first characters of a job's id were given, and the ids of several jobs begin with them. The \
+             sentence lists the newest of them.",
+            "give more characters, or the whole id.",
+        ),
         Reason::AlreadyExists => explained(
             "The name is taken, or a call with the same idempotency key has done something else.",
             "choose another name.",
@@ -91,7 +96,8 @@ const fn explain(reason: Reason) -> Explanation {
         Reason::Malformed => explained(
             "A message breaks a rule of its format: a field is missing, a number is out of its range, or a \
              text is too long.",
-            "update the program that sent it; if both have the same version, report it as a defect.",
+            "correct what you typed. If a program sent it, update that program; if both have the same version, \
+             report it as a defect.",
         ),
         Reason::PlanInvalid => explained(
             "The plan breaks its rules. The sentence lists every broken rule with its key and the value found.",

@@ -13,7 +13,7 @@ use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, L
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{InstitutionView, JobView, RoundView};
-use eosfed_coordinator::domain::registry::SpecialistRef;
+use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{Heartbeat, Wire, WireError, limited, parse};
@@ -133,35 +133,38 @@ table! {
     SubmitJobResponse: job::<v1::SubmitJobResponse>,
     ListJobsRequest: free::<v1::ListJobsRequest>,
     ListJobsResponse: |bytes| fields::<v1::ListJobsResponse>(bytes, |m| Ok(all_json::<JobView>(&m.jobs_json))),
-    GetJobRequest: job::<v1::GetJobRequest>,
+    GetJobRequest: reference::<v1::GetJobRequest>,
     GetJobResponse: |bytes| fields::<v1::GetJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
     }),
-    ListRoundsRequest: job::<v1::ListRoundsRequest>,
+    ListRoundsRequest: reference::<v1::ListRoundsRequest>,
     ListRoundsResponse: |bytes| fields::<v1::ListRoundsResponse>(bytes, |m| {
         Ok(serde_json::from_str::<RoundView>(&m.round_json).is_ok())
     }),
-    WatchJobRequest: job::<v1::WatchJobRequest>,
+    WatchJobRequest: reference::<v1::WatchJobRequest>,
     WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
     }),
-    CancelJobRequest: job::<v1::CancelJobRequest>,
-    CancelJobResponse: free::<v1::CancelJobResponse>,
-    ResumeJobRequest: job::<v1::ResumeJobRequest>,
-    ResumeJobResponse: free::<v1::ResumeJobResponse>,
-    PauseJobRequest: job::<v1::PauseJobRequest>,
-    PauseJobResponse: free::<v1::PauseJobResponse>,
+    CancelJobRequest: reference::<v1::CancelJobRequest>,
+    CancelJobResponse: job::<v1::CancelJobResponse>,
+    ResumeJobRequest: reference::<v1::ResumeJobRequest>,
+    ResumeJobResponse: job::<v1::ResumeJobResponse>,
+    PauseJobRequest: reference::<v1::PauseJobRequest>,
+    PauseJobResponse: job::<v1::PauseJobResponse>,
     RetryInstitutionRequest: |bytes| fields::<v1::RetryInstitutionRequest>(bytes, |m| {
-        parse::<JobId>("job", &m.job)?;
+        parse::<JobRef>("job", &m.job)?;
         parse::<InstitutionName>("institution", &m.institution).map(|_| true)
     }),
-    RetryInstitutionResponse: free::<v1::RetryInstitutionResponse>,
+    RetryInstitutionResponse: job::<v1::RetryInstitutionResponse>,
     ContinueFromRequest: |bytes| fields::<v1::ContinueFromRequest>(bytes, |m| {
-        parse::<JobId>("job", &m.job)?;
+        parse::<JobRef>("job", &m.job)?;
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
         Ok(m.rounds_toml.is_empty() || RoundsPlan::parse(&m.rounds_toml).is_ok())
     }),
-    ContinueFromResponse: job::<v1::ContinueFromResponse>,
+    ContinueFromResponse: |bytes| fields::<v1::ContinueFromResponse>(bytes, |m| {
+        parse::<JobId>("job", &m.job)?;
+        parse::<JobId>("origin", &m.origin).map(|_| true)
+    }),
     ListSpecialistsRequest: free::<v1::ListSpecialistsRequest>,
     ListSpecialistsResponse: |bytes| fields::<v1::ListSpecialistsResponse>(bytes, |m| {
         Ok(all_json::<Card>(&m.cards_json))
@@ -188,6 +191,12 @@ table! {
     GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
     }),
+}
+
+/// The messages that name a job in their first field and hold nothing else.
+fn reference<M: Message + Default>(bytes: &[u8]) -> bool {
+    let message = v1::GetJobRequest::decode(bytes);
+    M::decode(bytes).is_ok() && message.is_ok_and(|message| parse::<JobRef>("job", &message.job).is_ok())
 }
 
 /// The messages that hold a job's id in their first field and nothing else.

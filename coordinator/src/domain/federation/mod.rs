@@ -22,6 +22,7 @@ use super::change::{Change, Damaged};
 use super::closed::ClosedRound;
 use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Fork, Job, JobDefinition, Transition};
+use super::job_ref::{self, JobRef};
 use super::registry::Registry;
 
 /// All that the coordinator knows, but for what only closed rounds, curves and events say.
@@ -206,6 +207,14 @@ impl Federation {
         self.jobs
             .get(id)
             .ok_or_else(|| Refusal::new(Reason::NotFound, format!("no job `{id}`; see `eosfed job list`")))
+    }
+
+    /// The job that a reference means.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`], or [`Reason::Ambiguous`] with the candidates.
+    pub fn resolve_job(&self, wanted: &JobRef) -> Result<&Job, Refusal> {
+        job_ref::resolve(&self.jobs, wanted)
     }
 
     /// Starts a job from a round of another; the same key again gives the same job. `closed` holds the

@@ -7,13 +7,13 @@ use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{InstitutionName, InvalidId, JobId, ReleaseNumber};
-use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
+use eosfed_common::refusal::Refusal;
 
 use tokio::sync::watch;
 
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Change, Evaluation, Federation, Institution, Job};
+use crate::domain::{Change, Evaluation, Federation, Institution, Job, JobRef};
 
 /// The state in memory.
 #[derive(Debug)]
@@ -79,30 +79,21 @@ impl Queries {
         jobs
     }
 
+    /// The id of the job that a person names: by its id, by the first characters of its id, or as `latest`.
+    ///
+    /// # Errors
+    /// If the name means no job, or more than one.
+    pub fn resolve_job(&self, name: &str) -> Result<JobId, Refusal> {
+        let wanted: JobRef = name.parse()?;
+        self.read(|state| state.resolve_job(&wanted).map(|job| job.id.clone()))
+    }
+
     /// A job.
     ///
     /// # Errors
     /// If there is none of this id.
     pub fn job(&self, id: &JobId) -> Result<Job, Refusal> {
         self.read(|state| state.job(id).cloned())
-    }
-
-    /// The id of a job that a person names: by its id, or as `latest`.
-    ///
-    /// # Errors
-    /// If there is no such job.
-    pub fn resolve_job(&self, name: &str) -> Result<JobId, Refusal> {
-        if name != "latest" {
-            let malformed = |error: InvalidId| Refusal::new(Reason::Malformed, error.to_string());
-            let id = name.parse().map_err(malformed)?;
-            return self.read(|state| state.job(&id).map(|job| job.id.clone()));
-        }
-        let latest = self.read(|state| {
-            let last = state.jobs.values().max_by_key(|job| (job.submitted_at, &job.id));
-            last.map(|job| job.id.clone())
-        });
-        let none = "there is no job yet; submit one with `eosfed job submit PLAN.toml`";
-        latest.ok_or_else(|| Refusal::new(Reason::NotFound, none))
     }
 
     /// What `look` sees in a job, without a copy of it.
