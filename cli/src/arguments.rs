@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use eosfed_common::duration;
 use eosfed_common::stdout::print;
 
 /// How results are printed.
@@ -83,7 +84,7 @@ pub enum Institution {
         /// 1 to 40 lower-case letters, digits and hyphens
         name: String,
         /// How long the token can be used, such as 90s, 30m, 24h or 7d
-        #[arg(long, default_value = "24h", value_parser = duration)]
+        #[arg(long, default_value = "24h", value_parser = duration::parse)]
         valid_for: Duration,
         /// Write the token to this file instead of standard output
         #[arg(long, value_name = "FILE")]
@@ -261,21 +262,6 @@ pub struct PruneFrom {
     pub job: Option<String>,
 }
 
-/// A duration such as `90s`, `30m`, `24h` or `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let rule = || format!("use a number and one of s, m, h, d, such as `24h`; found `{text}`");
-    let unit = text.chars().last().ok_or_else(rule)?;
-    let seconds: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(rule()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| rule())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(rule)
-}
-
 /// Prints the completion script of a shell.
 pub(super) fn completions(shell: clap_complete::Shell) {
     let mut script = Vec::new();
@@ -293,10 +279,16 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
-        for bad in ["", "24", "h", "-1h", "1w", "99999999999999999999d", "1ä"] {
-            assert!(duration(bad).is_err(), "{bad}");
+    fn a_token_is_valid_for_a_duration() {
+        let read = |valid_for: &str| {
+            Arguments::try_parse_from(["eosfed", "institution", "invite", "west", "--valid-for", valid_for])
+        };
+        let Command::Institution(Institution::Invite { valid_for, .. }) = read("24h").unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(valid_for, Duration::from_secs(86_400));
+        for bad in ["", "24", "h", "-1h", "99999999999999999999d", "1ä"] {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 }

@@ -11,6 +11,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::condition::LocalWait;
 
@@ -99,8 +100,9 @@ impl Outcome {
 }
 
 /// Where the daemon stands; what the journal holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "phase", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum State {
     /// Polling for work.
     Idle {
@@ -182,14 +184,8 @@ impl State {
 
     /// Its name for people.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Idle { .. } => "idle",
-            Self::Fetching { .. } => "fetching",
-            Self::Training { .. } => "training",
-            Self::ComputingStatistics { .. } => "computing_statistics",
-            Self::Submitting { .. } => "submitting",
-        }
+    pub fn name(&self) -> &'static str {
+        self.into()
     }
 }
 

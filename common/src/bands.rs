@@ -9,11 +9,11 @@
 //! Sources: the STAC electro-optical extension 2.0 (common names); ESA's Sentinel-2 user handbook and
 //! USGS's tables of Landsat 7 ETM+ and Landsat 8/9 OLI and TIRS (centres, resolutions).
 
-use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 /// What one band sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
@@ -97,8 +97,23 @@ pub fn known(name: &str) -> Option<BandInfo> {
 }
 
 /// A product whose bands come in a known order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumCount,
+    IntoStaticStr,
+    VariantArray,
+    JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Sensor {
     /// Red, green, blue.
     Rgb,
@@ -120,30 +135,12 @@ pub enum Sensor {
 
 impl Sensor {
     /// Every sensor.
-    pub const ALL: [Self; 8] = [
-        Self::Rgb,
-        Self::Sentinel2L1c,
-        Self::Sentinel2L2a,
-        Self::Sentinel2Land,
-        Self::Sentinel1,
-        Self::Landsat7,
-        Self::Landsat8,
-        Self::Landsat9,
-    ];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.as_array().expect("as many as there are variants");
 
     /// Its name in files.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rgb => "rgb",
-            Self::Sentinel2L1c => "sentinel2_l1c",
-            Self::Sentinel2L2a => "sentinel2_l2a",
-            Self::Sentinel2Land => "sentinel2_land",
-            Self::Sentinel1 => "sentinel1",
-            Self::Landsat7 => "landsat7",
-            Self::Landsat8 => "landsat8",
-            Self::Landsat9 => "landsat9",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The names of its bands, in the product's order.
@@ -197,12 +194,6 @@ impl Sensor {
     }
 }
 
-impl fmt::Display for Sensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 impl FromStr for Sensor {
     type Err = String;
 
@@ -225,6 +216,7 @@ mod tests {
                 assert!(known(band).is_some(), "{sensor}: {band}");
             }
             assert_eq!(sensor.name().parse(), Ok(sensor));
+            assert_eq!(serde_json::to_value(sensor).unwrap(), sensor.name());
         }
         let names: std::collections::BTreeSet<_> = TABLE.iter().map(|known| known.name).collect();
         assert_eq!(names.len(), TABLE.len(), "a name occurs twice");

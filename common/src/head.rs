@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Card, ReleaseManifest};
 use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
-    Backbone, BandRule, Composition, MapDims, NamedBand, Selection, TargetScale, Task, adapt, head_signature,
+    Backbone, BandRule, Composition, MapDims, Method, NamedBand, Selection, TargetScale, Task, adapt,
+    head_signature,
 };
 use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
@@ -85,19 +85,6 @@ impl HeadEncoder {
             sources: normalisation.iter().map(|entry| vec![entry.band.clone()]).collect(),
         }
     }
-}
-
-/// How a head comes to its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// The encoders' maps are fused and a new head is learned over them.
-    #[default]
-    Fusion,
-    /// The mean of the specialists' own answers; nothing is learned.
-    MeanLogits,
-    /// The specialists' own answers, weighed by a learned router that sees them all.
-    Router,
 }
 
 /// How a head is trained.

@@ -2,106 +2,113 @@
 //! a sentence for people. The one table of reasons; the client's retry table and the status codes
 //! of the wire both follow from it.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal,)+) => {
-        /// Why something is refused. Stable: the code travels on the wire and stands in logs and docs.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Reason {
-            $($(#[$doc])* #[serde(rename = $code)] $name,)+
-        }
-
-        impl Reason {
-            /// Every reason.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-
-            /// The stable code.
-            #[must_use]
-            pub const fn code(self) -> &'static str {
-                match self {
-                    $(Self::$name => $code,)+
-                }
-            }
-        }
-    };
-}
-
-reasons! {
+/// Why something is refused. Stable: the code travels on the wire and stands in logs and docs.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(
+    serialize_all = "SCREAMING_SNAKE_CASE",
+    parse_err_ty = UnknownReason,
+    parse_err_fn = unknown
+)]
+pub enum Reason {
     /// The join token was never issued, or is for somebody else.
-    TokenInvalid = "TOKEN_INVALID",
+    TokenInvalid,
     /// The join token's time is over.
-    TokenExpired = "TOKEN_EXPIRED",
+    TokenExpired,
     /// The join token has been used.
-    TokenUsed = "TOKEN_USED",
+    TokenUsed,
     /// No certificate, or one of nobody we know.
-    Unauthenticated = "UNAUTHENTICATED",
+    Unauthenticated,
     /// The caller's role does not allow the call.
-    Forbidden = "FORBIDDEN",
+    Forbidden,
     /// Program or protocol versions do not fit together.
-    Incompatible = "INCOMPATIBLE",
+    Incompatible,
     /// No such job, specialist, release, institution, blob or assignment.
-    NotFound = "NOT_FOUND",
+    NotFound,
     /// The name fits more than one job; the sentence lists them.
-    Ambiguous = "AMBIGUOUS",
+    Ambiguous,
     /// The name is taken.
-    AlreadyExists = "ALREADY_EXISTS",
+    AlreadyExists,
     /// A message breaks a rule of its format.
-    Malformed = "MALFORMED",
+    Malformed,
     /// The plan breaks its rules.
-    PlanInvalid = "PLAN_INVALID",
+    PlanInvalid,
     /// The thing is not in a state in which this can be done.
-    WrongState = "WRONG_STATE",
+    WrongState,
     /// The round has closed; the update is no longer wanted.
-    RoundClosed = "ROUND_CLOSED",
+    RoundClosed,
     /// The job has ended or was cancelled.
-    JobEnded = "JOB_ENDED",
+    JobEnded,
     /// The job is paused; it may be resumed, and then the work is wanted again.
-    JobPaused = "JOB_PAUSED",
+    JobPaused,
     /// The lease has run out and the work was given up.
-    LeaseExpired = "LEASE_EXPIRED",
+    LeaseExpired,
     /// The token is not the lease's.
-    LeaseMismatch = "LEASE_MISMATCH",
+    LeaseMismatch,
     /// The institution's own policy forbids the job.
-    Policy = "POLICY",
+    Policy,
     /// The institution's data set cannot serve the job.
-    DataUnfit = "DATA_UNFIT",
+    DataUnfit,
     /// The weights are not a well-formed safetensors file.
-    WeightsMalformed = "WEIGHTS_MALFORMED",
+    WeightsMalformed,
     /// A tensor is missing or one too many.
-    TensorSet = "TENSOR_SET",
+    TensorSet,
     /// A tensor has the wrong shape.
-    ShapeMismatch = "SHAPE_MISMATCH",
+    ShapeMismatch,
     /// A tensor has the wrong dtype.
-    DtypeMismatch = "DTYPE_MISMATCH",
+    DtypeMismatch,
     /// A tensor holds NaN or an infinity.
-    NotFinite = "NOT_FINITE",
+    NotFinite,
     /// The update repeats another institution's, or an earlier one's, bytes.
-    Replayed = "REPLAYED",
+    Replayed,
     /// The update's step is far longer than the others' of its round.
-    NormOutlier = "NORM_OUTLIER",
+    NormOutlier,
     /// The specialist is not as good as the plan demands.
-    QualityFloor = "QUALITY_FLOOR",
+    QualityFloor,
     /// More bytes, or more of anything, than allowed.
-    TooLarge = "TOO_LARGE",
+    TooLarge,
     /// The bytes are not those that the digest names.
-    DigestMismatch = "DIGEST_MISMATCH",
+    DigestMismatch,
     /// The upload does not go on where the coordinator stands; ask again where that is.
-    OffsetMismatch = "OFFSET_MISMATCH",
+    OffsetMismatch,
     /// The blob named has not been uploaded.
-    BlobMissing = "BLOB_MISSING",
+    BlobMissing,
     /// The disk of the coordinator is full.
-    StorageFull = "STORAGE_FULL",
+    StorageFull,
     /// The coordinator is starting, stopping or out of reach.
-    Unavailable = "UNAVAILABLE",
+    Unavailable,
     /// A defect; the sentence holds only an opaque number that stands in the coordinator's log.
-    Internal = "INTERNAL",
+    Internal,
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.into()
+    }
+
     /// Whether the same call may succeed later without anybody changing anything but time.
     #[must_use]
     pub const fn is_transient(self) -> bool {
@@ -112,23 +119,13 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.code())
-    }
-}
-
 /// The text is no reason of this release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown refusal reason")]
 pub struct UnknownReason;
 
-impl FromStr for Reason {
-    type Err = UnknownReason;
-
-    fn from_str(text: &str) -> Result<Self, UnknownReason> {
-        Self::ALL.iter().copied().find(|reason| reason.code() == text).ok_or(UnknownReason)
-    }
+const fn unknown(_: &str) -> UnknownReason {
+    UnknownReason
 }
 
 /// A no, with its reason and a sentence that says what was found and what to do.

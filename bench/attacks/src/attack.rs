@@ -3,46 +3,43 @@
 use eosfed_common::weights::Tensors;
 use rand_chacha::ChaCha12Rng;
 use rand_distr::{Distribution as _, StandardNormal};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::scene::{CLASSES, Pixel};
 
 /// An attack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub(crate) enum Attack {
     /// Honest training on labels counted from the other end.
+    #[strum(serialize = "label flip")]
     LabelFlip,
     /// The honest step, backwards.
+    #[strum(serialize = "sign flip")]
     SignFlip,
     /// The honest step, ten times as long.
+    #[strum(serialize = "scaled by 10")]
     Scaled,
     /// Noise of deviation 1 on every weight.
+    #[strum(serialize = "Gaussian noise")]
     Noise,
     /// All attackers alike, 1.5 deviations below the mean of the honest (Baruch et al. 2019).
+    #[strum(serialize = "a little is enough")]
     ALittle,
     /// Not a number.
+    #[strum(serialize = "NaN")]
     NotANumber,
     /// An infinity.
+    #[strum(serialize = "Inf")]
     Infinity,
     /// Numbers too small for their exponent.
+    #[strum(serialize = "denormals")]
     Denormals,
     /// Nothing but zeros.
+    #[strum(serialize = "all zero")]
     Zeros,
 }
 
 impl Attack {
-    /// All of them, with their names.
-    pub(crate) const ALL: [(Self, &'static str); 9] = [
-        (Self::LabelFlip, "label flip"),
-        (Self::SignFlip, "sign flip"),
-        (Self::Scaled, "scaled by 10"),
-        (Self::Noise, "Gaussian noise"),
-        (Self::ALittle, "a little is enough"),
-        (Self::NotANumber, "NaN"),
-        (Self::Infinity, "Inf"),
-        (Self::Denormals, "denormals"),
-        (Self::Zeros, "all zero"),
-    ];
-
     /// The imagery that an attacker trains on.
     #[must_use]
     pub(crate) fn imagery(self, pixels: &[Pixel]) -> Vec<Pixel> {

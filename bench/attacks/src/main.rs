@@ -12,14 +12,15 @@ use anyhow::Context as _;
 use clap::Parser;
 use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate, distance};
 use eosfed_common::plan::{ServerPlan, Strategy};
+use eosfed_common::robust::outliers;
 use eosfed_common::weights::{Tensors, write};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use rayon::prelude::*;
+use strum::VariantArray as _;
 
 use attack::Attack;
-use eosfed_common::robust::outliers;
 use scene::Parts;
 
 const INSTITUTIONS: usize = 8;
@@ -71,14 +72,9 @@ fn defences() -> anyhow::Result<Vec<Defence>> {
 fn main() -> anyhow::Result<()> {
     let Arguments { scene, document, seeds } = Arguments::parse();
     let defences = defences()?;
-    let attacks: Vec<_> = [(None, "nobody", 0)]
-        .into_iter()
-        .chain(
-            Attack::ALL
-                .into_iter()
-                .flat_map(|(attack, name)| [(Some(attack), name, 1), (Some(attack), name, 2)]),
-        )
-        .collect();
+    let of = |attack: &Attack| [1, 2].map(|attackers| (Some(*attack), attack.into(), attackers));
+    let attacks: Vec<(Option<Attack>, &'static str, usize)> =
+        [(None, "nobody", 0)].into_iter().chain(Attack::VARIANTS.iter().flat_map(of)).collect();
     let cases: Vec<_> = (0..attacks.len())
         .flat_map(|attack| (0..defences.len()).map(move |defence| (attack, defence)))
         .collect();

@@ -14,6 +14,7 @@ use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::refusal::{Reason, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 pub use changes::changes;
 pub use explain::{explain, explain_job};
@@ -26,8 +27,9 @@ pub(crate) use earlier::advice;
 pub const SAMPLE: &str = include_str!("../../samples/policy.toml");
 
 /// What may leave the institution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Egress {
     /// Weights of a specialist trained here to the end.
     FrozenWeights,
@@ -42,13 +44,8 @@ pub enum Egress {
 impl Egress {
     /// Its word in policies.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FrozenWeights => "frozen_weights",
-            Self::Updates => "updates",
-            Self::Metrics => "metrics",
-            Self::Statistics => "statistics",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

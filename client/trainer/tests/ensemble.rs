@@ -9,9 +9,8 @@ use std::fs;
 
 use common::{fitted, options, release, scene};
 use eosfed_common::card::ReleaseManifest;
-use eosfed_common::head::Method;
 use eosfed_common::ids::ReleaseNumber;
-use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection};
+use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
 use eosfed_data::Split;
 use eosfed_trainer::ensemble::{FitOptions, PruneOptions, ablate, ablation_chart, prune, report, score};
 use tch::Device;

@@ -77,6 +77,19 @@ pub enum Fusion {
     Product,
 }
 
+/// How a head comes to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The encoders' maps are fused and a new head is learned over them.
+    #[default]
+    Fusion,
+    /// The mean of the specialists' own answers; nothing is learned.
+    MeanLogits,
+    /// The specialists' own answers, weighed by a learned router that sees them all.
+    Router,
+}
+
 /// The whole way from maps to maps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

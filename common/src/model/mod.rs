@@ -11,13 +11,12 @@ mod init;
 mod signature;
 mod task;
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
-pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Selection};
+pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Method, Selection};
 pub use init::{initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
 pub use task::{TargetScale, Task};
@@ -30,7 +29,24 @@ pub const MAX_BANDS: usize = 64;
 pub const MAX_CLASSES: usize = 254;
 
 /// A ConvNeXtV2 variant, under timm's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumCount,
+    IntoStaticStr,
+    VariantArray,
+    JsonSchema,
+)]
+#[strum(prefix = "convnextv2_", serialize_all = "snake_case")]
 pub enum Backbone {
     /// 3.4 million parameters.
     #[serde(rename = "convnextv2_atto")]
@@ -65,19 +81,12 @@ pub struct BackboneShape {
 
 impl Backbone {
     /// Every variant, smallest first.
-    pub const ALL: [Self; 6] = [Self::Atto, Self::Femto, Self::Pico, Self::Nano, Self::Tiny, Self::Base];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.as_array().expect("as many as there are variants");
 
     /// timm's name of the variant.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Atto => "convnextv2_atto",
-            Self::Femto => "convnextv2_femto",
-            Self::Pico => "convnextv2_pico",
-            Self::Nano => "convnextv2_nano",
-            Self::Tiny => "convnextv2_tiny",
-            Self::Base => "convnextv2_base",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The variant's sizes.
@@ -92,12 +101,6 @@ impl Backbone {
             Self::Base => ([3, 3, 27, 3], [128, 256, 512, 1024], false),
         };
         BackboneShape { depths, dims, conv_mlp }
-    }
-}
-
-impl fmt::Display for Backbone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 
@@ -116,4 +119,19 @@ pub struct ModelSpec {
     /// What the output means in the target's units; regression only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetScale>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_the_same_in_files_and_in_tables() {
+        for backbone in Backbone::ALL {
+            assert_eq!(serde_json::to_value(backbone).unwrap(), backbone.name());
+        }
+        for task in Task::ALL {
+            assert_eq!(serde_json::to_value(task).unwrap(), task.name());
+        }
+    }
 }

@@ -1,13 +1,27 @@
 //! The five tasks, and what follows from each.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 /// What a specialist is trained to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumCount,
+    IntoStaticStr,
+    VariantArray,
+    JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Task {
     /// One class for each image.
     Classification,
@@ -23,19 +37,12 @@ pub enum Task {
 
 impl Task {
     /// Every task.
-    pub const ALL: [Self; 5] =
-        [Self::Classification, Self::Multilabel, Self::Segmentation, Self::ChangeDetection, Self::Regression];
+    pub const ALL: [Self; Self::COUNT] = *Self::VARIANTS.as_array().expect("as many as there are variants");
 
     /// Its name in files.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Classification => "classification",
-            Self::Multilabel => "multilabel",
-            Self::Segmentation => "segmentation",
-            Self::ChangeDetection => "change_detection",
-            Self::Regression => "regression",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Whether it predicts for each pixel.
@@ -82,12 +89,6 @@ impl Task {
     #[must_use]
     pub const fn larger_is_better(self) -> bool {
         !matches!(self, Self::Regression)
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
 use crate::card::BandNormalisation;
-use crate::head::Method;
 use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
-use crate::model::{Backbone, BandRule, Composition, ModelSpec, TargetScale, Task};
+use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
 
 /// What a job is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

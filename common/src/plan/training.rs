@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::model::Task;
 
@@ -29,8 +30,9 @@ pub enum Augmentation {
 }
 
 /// A term of the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Loss {
     /// Softmax cross-entropy.
     CrossEntropy,
@@ -56,18 +58,8 @@ pub enum Loss {
 impl Loss {
     /// Its name in plans.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CrossEntropy => "cross_entropy",
-            Self::Focal => "focal",
-            Self::Dice => "dice",
-            Self::Jaccard => "jaccard",
-            Self::Lovasz => "lovasz",
-            Self::Bce => "bce",
-            Self::Mse => "mse",
-            Self::Mae => "mae",
-            Self::Huber => "huber",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The losses that fit a task, the first of which is the usual one.

@@ -5,14 +5,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use eosfed_common::ids::InstitutionName;
 
 /// What a certificate's holder may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Runs the federation.
     Operator,
@@ -23,22 +27,10 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Operator, Self::Institution, Self::Reader];
-
     /// Its name in certificates and messages.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Institution => "institution",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -68,7 +60,7 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, NoIdentity> {
         let rest = text.strip_prefix("urn:eosfed:").ok_or(NoIdentity)?;
         let (role, name) = rest.split_once(':').ok_or(NoIdentity)?;
-        let role = Role::ALL.into_iter().find(|r| r.name() == role).ok_or(NoIdentity)?;
+        let role = role.parse().map_err(|_| NoIdentity)?;
         Ok(Self { role, name: name.parse().map_err(|_| NoIdentity)? })
     }
 }

@@ -2,9 +2,9 @@
 //! that no later release changes what a job trains.
 
 use eosfed_common::card::{Card, ReleaseManifest};
-use eosfed_common::head::{HeadEncoder, HeadFile, HeadOver, MAX_HEAD_BYTES, Method};
+use eosfed_common::head::{HeadEncoder, HeadFile, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::SpecialistName;
-use eosfed_common::model::NamedBand;
+use eosfed_common::model::{Method, NamedBand};
 use eosfed_common::plan::{DownstreamSpec, OutputPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 

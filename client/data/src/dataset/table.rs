@@ -68,7 +68,7 @@ impl Dataset {
             columns.images.iter().map(|stack| stack.iter().map(file).collect()).collect::<Result<_, _>>()?;
         let key = cell(columns.images[0][0]).to_owned();
         let part = match columns.split.map(cell) {
-            Some(name) => Split::ALL.into_iter().find(|split| split.name() == name).ok_or_else(|| {
+            Some(name) => name.parse().map_err(|_| {
                 format!("a part is `train`, `validation` or `test`, found `{}`", name.escape_debug())
             })?,
             None => Split::of(columns.group.map_or(key.as_str(), cell), &self.config.split),

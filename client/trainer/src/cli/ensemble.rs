@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
-use eosfed_common::head::{HeadTraining, Method};
-use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Selection};
+use eosfed_common::head::HeadTraining;
+use eosfed_common::model::{BandRule, Composition, FeatureNorm, Fusion, Method, Selection};
 use eosfed_common::outln;
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_common::stdout::print_warning;

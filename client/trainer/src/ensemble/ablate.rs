@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use eosfed_common::head::Method;
+use eosfed_common::model::Method;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::bar_chart;
 use serde::Serialize;

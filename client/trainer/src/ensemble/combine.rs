@@ -1,6 +1,7 @@
 //! The learned part: from what the specialists say to one answer.
 
-use eosfed_common::head::{HeadFile, Method};
+use eosfed_common::head::HeadFile;
+use eosfed_common::model::Method;
 use tch::{Kind, Tensor};
 
 use crate::net::{Composer, Compute, Head, Maps, Passes, apart, together};

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::{HeadFile, Imagery, Method};
-use eosfed_common::model::{BandRule, Composition};
+use eosfed_common::head::{HeadFile, Imagery};
+use eosfed_common::model::{BandRule, Composition, Method};
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use eosfed_common::head::{HeadEncoder, HeadFile, Method};
-use eosfed_common::model::{ModelSpec, TargetScale};
+use eosfed_common::head::{HeadEncoder, HeadFile};
+use eosfed_common::model::{Method, ModelSpec, TargetScale};
 use tch::{Device, Tensor};
 
 use super::error::EnsembleError;

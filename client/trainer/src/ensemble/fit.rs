@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::{HeadFile, HeadTraining, Imagery, Method};
-use eosfed_common::model::{BandRule, Composition, Selection, TargetScale, Task, initial_tensors};
+use eosfed_common::head::{HeadFile, HeadTraining, Imagery};
+use eosfed_common::model::{BandRule, Composition, Method, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::Training;
 use eosfed_data::{Dataset, Limits, Split, label_warnings};
 use eosfed_plot::{Series, line_chart};

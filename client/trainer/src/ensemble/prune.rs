@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::{HeadFile, Method};
-use eosfed_common::model::{BandRule, Composition, Selection};
+use eosfed_common::head::HeadFile;
+use eosfed_common::model::{BandRule, Composition, Method, Selection};
 use eosfed_data::Split;
 use serde::Serialize;
 use tch::Device;

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, ReleaseManifest, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
-use eosfed_common::head::{HeadTraining, Method};
+use eosfed_common::head::HeadTraining;
 use eosfed_common::ids::ReleaseNumber;
-use eosfed_common::model::{Backbone, BandRule, Composition, ModelSpec, Task, initial_weights, signature};
+use eosfed_common::model::{
+    Backbone, BandRule, Composition, Method, ModelSpec, Task, initial_weights, signature,
+};
 use eosfed_common::plan::{Augmentation, ClassWeights, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;

@@ -1,8 +1,7 @@
 //! The tables that name specialists: `[head]` and `[evaluation]`.
 
 use super::words::{distinct, words};
-use crate::head::Method;
-use crate::model::{FeatureNorm, MAX_BANDS};
+use crate::model::{FeatureNorm, MAX_BANDS, Method};
 use crate::plan::report::Report;
 use crate::plan::{EvaluationPlan, HeadPlan};
 
