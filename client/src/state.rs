@@ -1,15 +1,13 @@
 //! Where the daemon stands, as its journal holds it: the assignment in hand, the running trainer, the
 //! result that is to be submitted. Plain data.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease};
-use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::finite::Finite;
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -47,28 +45,8 @@ pub struct Update {
     pub file: PathBuf,
     /// Their digest and size.
     pub weights: BlobRef,
-    /// Training samples that they have learned from.
-    pub samples: u64,
-    /// Validation metrics. They are submitted if the policy allows it at that time.
-    pub metrics: BTreeMap<String, Finite>,
-    /// The normalisation used.
-    pub normalisation: Vec<BandNormalisation>,
-    /// Energy spent by the process that finished.
-    pub energy: Energy,
-    /// What the encoder started from, if the settings named a file.
-    #[serde(default)]
-    pub initial: Option<InitialFile>,
-}
-
-/// The scores of a frozen specialist on the validation part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Validation samples scored.
-    pub samples: u64,
-    /// The scores.
-    pub metrics: BTreeMap<String, Finite>,
-    /// Energy spent.
-    pub energy: Energy,
+    /// What is known of their training. Its metrics are submitted if the policy allows it at that time.
+    pub report: TrainingReport,
 }
 
 /// What is submitted.
@@ -80,7 +58,7 @@ pub enum Outcome {
     /// Moments of each band.
     Statistics(Vec<BandMoments>),
     /// Scores of a frozen specialist.
-    Scores(Scores),
+    Scores(EvaluationReport),
     /// It failed here for good, for this reason.
     Failure(#[serde(deserialize_with = "failure")] Refusal),
     /// Weights that the site policy no longer allows to leave. They are kept here; this is what the

@@ -27,6 +27,7 @@ use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{DeviceChoice, Keep, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write;
@@ -168,12 +169,14 @@ impl Trainer for SimulatedTrainer {
         write(&folder.join("weights.safetensors"), &signature, &weights).unwrap();
         let progress = TrainerEvent::Progress { step: 1, loss: 0.5 };
         let finished = TrainerEvent::Finished {
-            samples: 9,
             steps: 2,
-            normalisation: Vec::new(),
-            metrics: BTreeMap::new(),
-            energy: Default::default(),
-            initial: None,
+            report: TrainingReport {
+                samples: 9,
+                metrics: BTreeMap::new(),
+                normalisation: Vec::new(),
+                energy: Default::default(),
+                initial: None,
+            },
         };
         Ok(Running(vec![(TRAINING / 2, finished), (TRAINING / 2, progress)]))
     }

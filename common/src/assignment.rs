@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Energy, InitialFile};
+use crate::card::BandNormalisation;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use crate::plan::{JobKind, StrategyName, Training};
 use crate::refusal::Refusal;
+use crate::report::{EvaluationReport, TrainingReport};
 use crate::task::Keep;
 use crate::trainee::Trainee;
 
@@ -175,16 +176,8 @@ pub struct UpdateSubmission {
     pub key: IdempotencyKey,
     /// The uploaded weights.
     pub weights: BlobRef,
-    /// Training samples that they have learned from.
-    pub samples: u64,
-    /// Validation metrics, at most [`MAX_METRICS`].
-    pub metrics: BTreeMap<String, Finite>,
-    /// The normalisation used, in the order of the model's bands.
-    pub normalisation: Vec<BandNormalisation>,
-    /// Energy spent.
-    pub energy: Energy,
-    /// What the encoder started from, if that was a file of the institution's.
-    pub initial: Option<InitialFile>,
+    /// What is known of their training.
+    pub report: TrainingReport,
 }
 
 /// Scores of a frozen specialist at one institution.
@@ -196,12 +189,8 @@ pub struct EvaluationSubmission {
     pub token: LeaseToken,
     /// Makes repeating the call harmless.
     pub key: IdempotencyKey,
-    /// Validation samples scored.
-    pub samples: u64,
-    /// Metrics, at most [`MAX_METRICS`].
-    pub metrics: BTreeMap<String, Finite>,
-    /// Energy spent.
-    pub energy: Energy,
+    /// The scores.
+    pub report: EvaluationReport,
 }
 
 /// Streaming moments of one band (Chan, Golub & LeVeque 1979).

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod model;
 pub mod plan;
 pub mod refusal;
+pub mod report;
 pub mod robust;
 pub mod settings;
 pub mod stdout;

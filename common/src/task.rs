@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Energy, InitialFile};
-use crate::finite::Finite;
+use crate::card::BandNormalisation;
 use crate::model::ModelSpec;
 use crate::plan::Training;
+use crate::report::{EvaluationReport, TrainingReport};
 use crate::trainee::Trainee;
 
 /// Exit codes of `eosfed-trainer`.
@@ -191,22 +191,17 @@ pub enum TrainerEvent {
         /// Validation metrics by name; empty without validation samples.
         metrics: BTreeMap<String, f64>,
     },
-    /// The task is done; of a training, the weights are on disk.
+    /// The training is done and the weights are on disk.
     Finished {
-        /// Training samples that the weights have learned from (the weight in an average); of an
-        /// evaluation, the samples scored.
-        samples: u64,
         /// Steps done.
         steps: u64,
-        /// The normalisation used.
-        normalisation: Vec<BandNormalisation>,
-        /// Validation metrics of the kept weights.
-        metrics: BTreeMap<String, Finite>,
-        /// Energy spent by this process.
-        energy: Energy,
-        /// What the encoder started from, if the task named a file of timm's.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        initial: Option<InitialFile>,
+        /// What is known of the training; its energy is that of this process.
+        report: TrainingReport,
+    },
+    /// The evaluation is done.
+    Scored {
+        /// The scores.
+        report: EvaluationReport,
     },
     /// The task cannot be done; trying again with the same input will not help.
     Failed {

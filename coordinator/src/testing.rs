@@ -13,6 +13,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Refusal;
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::weights::write;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
@@ -172,11 +173,13 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
         token: token.clone(),
         key: key(weights.size ^ u64::from(assignment.id.round)),
         weights,
-        samples: 10 + assignment.id.institution.as_str().len() as u64,
-        metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
-        normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
-        energy: Energy::default(),
-        initial: None,
+        report: TrainingReport {
+            samples: 10 + assignment.id.institution.as_str().len() as u64,
+            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
+            normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
+            energy: Energy::default(),
+            initial: None,
+        },
     }
 }
 
@@ -223,9 +226,11 @@ pub(crate) fn evaluation(assignment: &Assignment, token: &LeaseToken, accuracy: 
         assignment: assignment.id.clone(),
         token: token.clone(),
         key: key(500 + u64::from(assignment.id.round)),
-        samples: 12,
-        metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(accuracy))]),
-        energy: Energy::default(),
+        report: EvaluationReport {
+            samples: 12,
+            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(accuracy))]),
+            energy: Energy::default(),
+        },
     };
     ScreenedEvaluation::screen(submission).unwrap()
 }

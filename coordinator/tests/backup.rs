@@ -17,6 +17,7 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::Reason;
+use eosfed_common::report::TrainingReport;
 use eosfed_common::weights::write;
 use eosfed_coordinator::backup::{Backup, Tell, backup, restore};
 use eosfed_proto::v1;
@@ -79,11 +80,13 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: Lease
         token,
         key: IdempotencyKey::random(&mut rand::rng()),
         weights,
-        samples: 10,
-        metrics: Default::default(),
-        normalisation: work.trainee.normalised().iter().map(normal).collect(),
-        energy: Energy::default(),
-        initial: None,
+        report: TrainingReport {
+            samples: 10,
+            metrics: Default::default(),
+            normalisation: work.trainee.normalised().iter().map(normal).collect(),
+            energy: Energy::default(),
+            initial: None,
+        },
     };
     ParticipantClient::new(west).submit_update(update.into_message()).await.unwrap();
 }

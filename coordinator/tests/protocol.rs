@@ -71,7 +71,8 @@ async fn every_other_message_is_small() {
     let statistics = v1::SubmitStatisticsRequest { bands: vec![band], ..Default::default() };
     refused.push(participant.submit_statistics(statistics).await.unwrap_err());
     let metric = v1::Metric { name: bulk.clone(), value: 0.0 };
-    let update = v1::SubmitUpdateRequest { metrics: vec![metric], ..Default::default() };
+    let report = v1::TrainingReport { metrics: vec![metric], ..Default::default() };
+    let update = v1::SubmitUpdateRequest { report: Some(report), ..Default::default() };
     refused.push(participant.submit_update(update).await.unwrap_err());
     let failure = v1::ReportFailureRequest { message: bulk.clone(), ..Default::default() };
     refused.push(participant.report_failure(failure).await.unwrap_err());
@@ -147,11 +148,13 @@ async fn what_is_no_model_is_not_kept() {
         lease_token: lease.lease_token,
         idempotency_key: KEY.to_owned(),
         weights: Some(blob.into_message()),
-        samples: 3,
-        metrics: Vec::new(),
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
-        energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
-        initial: None,
+        report: Some(v1::TrainingReport {
+            samples: 3,
+            metrics: Vec::new(),
+            normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+            energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
+            initial: None,
+        }),
     };
     let status = participant.submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::WeightsMalformed, "{status:?}");

@@ -9,6 +9,7 @@ use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::report::TrainingReport;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -140,11 +141,13 @@ impl Institution {
             token: held.lease.token.clone(),
             key: IdempotencyKey::random(&mut rand::rng()),
             weights,
-            samples: 100,
-            metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-            normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
-            energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
-            initial: None,
+            report: TrainingReport {
+                samples: 100,
+                metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
+                normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
+                energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
+                initial: None,
+            },
         };
         let started = Instant::now();
         answer(self.participant().submit_update(submission.into_message()).await)?;

@@ -18,9 +18,10 @@ use eosfed_common::assignment::{Assignment, BandMoments, Lease, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::EvaluationReport;
 
 use crate::condition::{LocalCondition, LocalWait};
-use crate::state::{HeldAssignment, Outcome, Process, Scores, State, Update};
+use crate::state::{HeldAssignment, Outcome, Process, State, Update};
 
 /// How often a trainer that crashed is started again.
 pub const MAX_RESTARTS: u32 = 2;
@@ -39,7 +40,7 @@ pub enum Event {
     /// Training has finished and its weights are good.
     Finished(Box<Update>),
     /// The specialist is scored.
-    Scored(Scores),
+    Scored(EvaluationReport),
     /// The trainer ended without a result.
     TrainerCrashed(String),
     /// The statistics are computed.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::TrainingReport;
 
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
@@ -19,7 +20,7 @@ use crate::coordinator::{Coordinator, UploadGuard};
 use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
 use crate::retry::{Recovery, recovery};
-use crate::state::{HeldAssignment, Outcome, Scores, State, Update};
+use crate::state::{HeldAssignment, Outcome, State, Update};
 
 impl<E: Environment> Daemon<E> {
     pub(super) async fn submit(&mut self) -> Result<Flow, DaemonError> {
@@ -159,14 +160,12 @@ impl<C: Coordinator> Submission<C> {
                 self.ask_policy()?;
                 self.coordinator.submit_statistics(submission).await
             }
-            Outcome::Scores(Scores { samples, metrics, energy }) => {
+            Outcome::Scores(report) => {
                 let submission = EvaluationSubmission {
                     assignment: held.assignment.id.clone(),
                     token: held.lease.token.clone(),
                     key: held.key.clone(),
-                    samples: *samples,
-                    metrics: metrics.clone(),
-                    energy: *energy,
+                    report: report.clone(),
                 };
                 self.ask_policy()?;
                 self.coordinator.submit_evaluation(submission).await
@@ -183,7 +182,7 @@ impl<C: Coordinator> Submission<C> {
         self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
         self.ask_policy()?;
         let metrics = match self.gate.metrics(&self.work) {
-            Permission::Allowed => update.metrics.clone(),
+            Permission::Allowed => update.report.metrics.clone(),
             Permission::Denied(_) => BTreeMap::new(),
             Permission::Held(why) => return Err(Refusal::new(Reason::Unavailable, why)),
         };
@@ -192,11 +191,7 @@ impl<C: Coordinator> Submission<C> {
             token: held.lease.token.clone(),
             key: held.key.clone(),
             weights: update.weights,
-            samples: update.samples,
-            metrics,
-            normalisation: update.normalisation.clone(),
-            energy: update.energy,
-            initial: update.initial.clone(),
+            report: TrainingReport { metrics, ..update.report.clone() },
         };
         self.coordinator.submit_update(submission).await
     }

@@ -1,9 +1,12 @@
 //! Training: the trainer beside the heartbeats, and what its end means.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_common::assignment::{BlobRef, MAX_METRICS};
+use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 
@@ -15,7 +18,7 @@ use super::supervise::Supervised;
 use crate::condition::LocalCondition;
 use crate::imagery::Imagery as _;
 use crate::outbound;
-use crate::state::{HeldAssignment, Scores, Update};
+use crate::state::{HeldAssignment, Update};
 use crate::trainer::{RunningTrainer, StartError, Task, Trainer};
 
 impl<E: Environment> Daemon<E> {
@@ -122,7 +125,9 @@ impl<E: Environment> Daemon<E> {
                 self.progress.add(step, loss, metrics);
                 None
             }
-            end @ (TrainerEvent::Finished { .. } | TrainerEvent::Failed { .. }) => Some(end),
+            end @ (TrainerEvent::Finished { .. }
+            | TrainerEvent::Scored { .. }
+            | TrainerEvent::Failed { .. }) => Some(end),
         }
     }
 
@@ -134,18 +139,22 @@ impl<E: Environment> Daemon<E> {
         task: Task,
         folder: &Path,
     ) -> Result<Flow, DaemonError> {
-        let event = match (last, trainer.end().await) {
-            (Some(finished @ TrainerEvent::Finished { .. }), Ok(())) => {
-                self.finished(finished, task, folder).await
+        let event = match (&task, last, trainer.end().await) {
+            (Task::Train(task), Some(TrainerEvent::Finished { steps, report }), Ok(())) => {
+                self.progress.advance(steps);
+                self.finished(report, task, folder).await
             }
-            (Some(TrainerEvent::Failed { reason }), _) => match self.obstacle(&task, folder).await {
+            (Task::Evaluate(_), Some(TrainerEvent::Scored { report }), Ok(())) => {
+                Event::Scored(EvaluationReport { metrics: bounded(report.metrics), ..report })
+            }
+            (_, Some(TrainerEvent::Failed { reason }), _) => match self.obstacle(&task, folder).await {
                 Some(condition) => {
                     tracing::warn!("the trainer has failed: {reason}");
                     self.blocked(condition)
                 }
                 None => Event::Failed(Refusal::new(Reason::Internal, reason)),
             },
-            (_, ended) => {
+            (_, _, ended) => {
                 let why = ended.err().unwrap_or_else(|| "it ended without a result".to_owned());
                 tracing::warn!("the trainer died: {why}");
                 match self.obstacle(&task, folder).await {
@@ -157,24 +166,12 @@ impl<E: Environment> Daemon<E> {
         Ok(Flow::Event(event))
     }
 
-    /// What the trainer has finished with.
-    async fn finished(&self, finished: TrainerEvent, task: Task, folder: &Path) -> Event {
-        let TrainerEvent::Finished { samples, steps, normalisation, metrics, energy, initial } = finished
-        else {
-            return Event::TrainerCrashed("it ended without a result".to_owned());
-        };
-        self.progress.advance(steps);
-        let metrics = metrics.into_iter().take(MAX_METRICS).collect();
-        let task = match task {
-            Task::Evaluate(_) => return Event::Scored(Scores { samples, metrics, energy }),
-            Task::Train(task) => task,
-        };
+    /// What a training has finished with.
+    async fn finished(&self, report: TrainingReport, task: &TrainTask, folder: &Path) -> Event {
+        let report = TrainingReport { metrics: bounded(report.metrics), ..report };
         let file = folder.join(TrainTask::WEIGHTS);
         match self.check_weights(&file, &task.trainee).await {
-            Ok(weights) => {
-                let update = Update { file, weights, samples, metrics, normalisation, energy, initial };
-                Event::Finished(Box::new(update))
-            }
+            Ok(weights) => Event::Finished(Box::new(Update { file, weights, report })),
             Err(why) => {
                 let message = format!("the trained weights may not leave: {why}");
                 Event::Failed(Refusal::new(Reason::Internal, message))
@@ -187,6 +184,11 @@ impl<E: Environment> Daemon<E> {
         let checked = self.parts.blocking.run(move || outbound::check(&file, &trainee)).await?;
         checked.map_err(|error| error.to_string())
     }
+}
+
+/// As many metrics as a message may have.
+fn bounded(metrics: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
+    metrics.into_iter().take(MAX_METRICS).collect()
 }
 
 enum Attended {

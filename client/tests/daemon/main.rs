@@ -38,10 +38,11 @@ async fn one_shot_training_is_handed_in() {
     world.run().await;
     let inner = world.fake.get();
     let update = inner.updates.values().next().unwrap();
-    assert_eq!((inner.updates.len(), update.samples, update.metrics.len()), (1, 9, 1));
+    let report = update.report.as_ref().unwrap();
+    assert_eq!((inner.updates.len(), report.samples, report.metrics.len()), (1, 9, 1));
     let digest = files::digest(&WEIGHTS.1).unwrap().to_string();
     assert_eq!(update.weights.as_ref().unwrap().digest, digest);
-    assert!(update.initial.is_none() && inner.beats > 0);
+    assert!(report.initial.is_none() && inner.beats > 0);
     // A point whose answer was lost comes again; its step tells.
     let steps: BTreeSet<u64> = inner.points.iter().map(|point| point.step).collect();
     assert_eq!(steps, [2, 4].into());
@@ -55,7 +56,8 @@ async fn the_file_that_training_started_from_is_named_and_does_not_leave() {
     let world = World::new(training(), &format!("{STARTED}{}", finished_from_a_file(&digest))).await;
     world.run().await;
     let inner = world.fake.get();
-    let initial = inner.updates.values().next().unwrap().initial.as_ref().unwrap();
+    let report = inner.updates.values().next().unwrap().report.as_ref().unwrap();
+    let initial = report.initial.as_ref().unwrap();
     assert_eq!((initial.file.as_str(), &initial.digest), ("atto.safetensors", &digest));
     assert!(!inner.blobs.contains_key(&digest));
 }
@@ -67,7 +69,8 @@ async fn metrics_stay_when_the_policy_says_so() {
     world.site().write("policy.toml", policy.as_bytes()).unwrap();
     world.run().await;
     let inner = world.fake.get();
-    assert!(inner.updates.values().all(|update| update.metrics.is_empty()) && inner.updates.len() == 1);
+    let silent = |update: &v1::SubmitUpdateRequest| update.report.as_ref().unwrap().metrics.is_empty();
+    assert!(inner.updates.values().all(silent) && inner.updates.len() == 1);
     assert_eq!(inner.points, []);
 }
 
@@ -149,7 +152,7 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
     // It is called to evaluate, and the weights are where the task says.
     let script = format!(
         "{STARTED}[ \"$1\" = evaluate ] && grep -q base.safetensors \"$2\" && [ -s \"$out/base.safetensors\" ] || exit 9\n{}",
-        r#"echo '{"event":"finished","samples":3,"steps":0,"normalisation":[],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'"#
+        r#"echo '{"event":"scored","report":{"samples":3,"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}}'"#
     );
     let world = World::new(assignment, &script).await;
     let policy = |kinds: &str| POLICY.replace("job_kinds = [\"one-shot\", \"rounds\"]", kinds);
@@ -158,7 +161,8 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
     world.run().await;
     let inner = world.fake.get();
     assert_eq!((inner.scores.len(), inner.updates.len()), (1, 0));
-    assert_eq!((inner.scores[0].samples, inner.scores[0].metrics[0].value), (3, 0.8));
+    let report = inner.scores[0].report.as_ref().unwrap();
+    assert_eq!((report.samples, report.metrics[0].value), (3, 0.8));
 }
 
 #[tokio::test]

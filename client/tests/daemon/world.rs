@@ -60,7 +60,7 @@ echo '{"event":"epoch","epoch":1,"step":2,"loss":0.7,"learning_rate":0.1,"metric
 pub(crate) const FINISHED: &str = r#"
 cp "$WEIGHTS" "$out/weights.safetensors"
 echo '{"event":"epoch","epoch":2,"step":4,"loss":0.4,"learning_rate":0.0,"metrics":{"accuracy":0.8}}'
-echo '{"event":"finished","samples":9,"steps":4,"normalisation":[{"band":"red","mean":1.0,"std":2.0}],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}'
+echo '{"event":"finished","steps":4,"report":{"samples":9,"normalisation":[{"band":"red","mean":1.0,"std":2.0}],"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}}'
 "#;
 
 /// The same from a file of timm's.

@@ -16,7 +16,7 @@ const SPLIT: &str = "validation = 0.25\nseed = 1";
 
 fn normalisation(events: &[TrainerEvent]) -> Vec<BandNormalisation> {
     match events.last() {
-        Some(TrainerEvent::Finished { normalisation, .. }) => normalisation.clone(),
+        Some(TrainerEvent::Finished { report, .. }) => report.normalisation.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -46,14 +46,11 @@ fn scores_are_those_of_the_end_of_training() {
     let task = task(&data, &folder.path().join("out"), 6);
     let trained = events(&task).unwrap();
     let found = scored(&evaluation(&task, &data, normalisation(&trained))).unwrap();
-    let (
-        Some(TrainerEvent::Finished { metrics, .. }),
-        Some(TrainerEvent::Finished { samples, metrics: scores, .. }),
-    ) = (trained.last(), found.last())
-    else {
-        panic!("{found:?}")
-    };
-    assert!(*samples > 0);
+    let Some(TrainerEvent::Finished { report, .. }) = trained.last() else { panic!("{trained:?}") };
+    let metrics = &report.metrics;
+    let Some(TrainerEvent::Scored { report }) = found.last() else { panic!("{found:?}") };
+    let scores = &report.metrics;
+    assert!(report.samples > 0);
     assert_eq!(metrics.keys().collect::<Vec<_>>(), scores.keys().collect::<Vec<_>>());
     for (name, value) in metrics {
         assert!((value.get() - scores[name].get()).abs() < 1e-6, "{name}: {value} and {}", scores[name]);

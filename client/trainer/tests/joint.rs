@@ -17,6 +17,7 @@ use eosfed_common::files;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::model::{Composition, Fusion, Selection};
 use eosfed_common::plan::Training;
+use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
@@ -90,9 +91,10 @@ fn a_round_of_one_is_what_a_researcher_would_do_alone() {
     let bench = Bench::new();
     let task = bench.task("round");
     let events = bench.run(&task, &|| false).unwrap();
-    let Some(TrainerEvent::Finished { samples, normalisation, metrics, .. }) = events.last() else {
+    let Some(TrainerEvent::Finished { report, .. }) = events.last() else {
         panic!("not finished: {events:?}")
     };
+    let TrainingReport { samples, normalisation, metrics, .. } = report;
     assert_eq!((*samples, normalisation.len()), (bench.head.samples as u64, 0));
     assert!(metrics["miou"] > 0.2, "{metrics:?}");
     let alone = files::digest(&bench.folder.path().join("fit/head.safetensors")).unwrap();

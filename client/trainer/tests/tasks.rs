@@ -97,8 +97,8 @@ fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f6
     task.check().unwrap();
     let mut events = Vec::new();
     train_head(&task, &head, &mut |event| events.push(event), &|| false).unwrap();
-    let Some(TrainerEvent::Finished { metrics, .. }) = events.pop() else { panic!("not finished") };
-    let metrics = metrics.into_iter().filter(|(name, _)| !name.contains('/'));
+    let Some(TrainerEvent::Finished { report, .. }) = events.pop() else { panic!("not finished") };
+    let metrics = report.metrics.into_iter().filter(|(name, _)| !name.contains('/'));
     metrics.map(|(name, value)| (name, value.get())).collect()
 }
 

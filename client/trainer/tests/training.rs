@@ -216,7 +216,7 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     task.training.learning_rate = 1e-12;
     let events_of = events(&task).unwrap();
     let from = |events: &[TrainerEvent]| match events.last() {
-        Some(TrainerEvent::Finished { initial, .. }) => initial.clone(),
+        Some(TrainerEvent::Finished { report, .. }) => report.initial.clone(),
         other => panic!("not finished: {other:?}"),
     };
     let digest = files::digest(&file).unwrap();

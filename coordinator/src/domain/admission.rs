@@ -10,6 +10,7 @@ use eosfed_common::card::Energy;
 use eosfed_common::finite::Finite;
 use eosfed_common::plan::{Floor, JobSpec};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Verified, WeightsError};
 
@@ -74,28 +75,25 @@ impl ScreenedUpdate {
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
-        let (samples, most) = (submission.samples, rules.max_samples.unwrap_or(MAX_SAMPLES));
-        if !(1..=most).contains(&samples) {
+        let TrainingReport { samples, metrics, normalisation, energy, initial: _ } = &submission.report;
+        let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
+        if !(1..=most).contains(samples) {
             let message = format!("`samples` must be between 1 and {most}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
         }
         let norm = Finite::try_from(norm).map_err(|error| {
             Refusal::new(Reason::NotFinite, format!("the norm of the update's step must be {error}"))
         })?;
-        check_metrics(&submission.metrics)?;
-        check_energy(&submission.energy)?;
-        for entry in &submission.normalisation {
+        check_metrics(metrics)?;
+        check_energy(energy)?;
+        for entry in normalisation {
             check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;
             check_moment("normalisation", "std", &entry.band, entry.std.get())?;
         }
-        same_bands(
-            "normalisation",
-            submission.normalisation.iter().map(|entry| &entry.band),
-            trainee.normalised(),
-        )?;
+        same_bands("normalisation", normalisation.iter().map(|entry| &entry.band), trainee.normalised())?;
         if let Some(floor) = rules.floor {
             let Floor { metric, bound } = floor;
-            let found = submission.metrics.get(metric);
+            let found = metrics.get(metric);
             if !found.is_some_and(|value| floor.holds(value.get())) {
                 let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let message =
@@ -153,7 +151,7 @@ impl ScreenedEvaluation {
     /// # Errors
     /// The first rule broken.
     pub fn screen(submission: EvaluationSubmission) -> Result<Self, Refusal> {
-        let EvaluationSubmission { samples, metrics, energy, .. } = &submission;
+        let EvaluationReport { samples, metrics, energy } = &submission.report;
         if !(1..=MAX_SAMPLES).contains(samples) {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));

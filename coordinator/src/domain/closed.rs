@@ -7,6 +7,7 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
+use eosfed_common::report::EvaluationReport;
 use serde::{Deserialize, Serialize};
 
 use super::round::{AttemptId, Contribution, ParticipantState, Round, RoundKind};
@@ -81,7 +82,7 @@ pub(super) fn scores(round: &Round) -> impl Iterator<Item = (InstitutionName, Sc
         ParticipantState::Submitted {
             at,
             key: _,
-            contribution: Contribution::Evaluation { samples, metrics, energy: _ },
+            contribution: Contribution::Evaluation(EvaluationReport { samples, metrics, energy: _ }),
         } => Some((name.clone(), Score { at: *at, samples: *samples, metrics: metrics.clone() })),
         ParticipantState::Submitted { .. }
         | ParticipantState::Offered

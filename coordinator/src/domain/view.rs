@@ -7,6 +7,7 @@ use eosfed_common::assignment::CurvePoint;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::{JobSpec, SharedNormalisation};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     Again as AgainView, EvaluationView, InstitutionView, JobState as StateView, JobView,
@@ -105,7 +106,8 @@ fn origin(origin: &Origin) -> OriginView {
 }
 
 fn trained(trained: &TrainedHead) -> TrainedHeadView {
-    let TrainedHead { head, weights, institutions, rounds, metrics, energy } = trained.clone();
+    let TrainedHead { head, weights, institutions, rounds, report } = trained.clone();
+    let TrainingReport { samples: _, metrics, normalisation: _, energy, initial: _ } = report;
     TrainedHeadView { head, weights, institutions, rounds, metrics, energy }
 }
 
@@ -199,17 +201,17 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
 
 fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
     match contribution {
-        Contribution::Update { weights, samples, metrics, energy, norm, .. } => {
+        Contribution::Update { weights, report, norm, since: _ } => {
             view.norm = Some(*norm);
-            view.samples = Some(*samples);
+            view.samples = Some(report.samples);
             view.weights = Some(weights.digest);
-            view.metrics = metrics.clone();
-            view.energy = Some(*energy);
+            view.metrics.clone_from(&report.metrics);
+            view.energy = Some(report.energy);
         }
-        Contribution::Evaluation { samples, metrics, energy } => {
-            view.samples = Some(*samples);
-            view.metrics = metrics.clone();
-            view.energy = Some(*energy);
+        Contribution::Evaluation(report) => {
+            view.samples = Some(report.samples);
+            view.metrics.clone_from(&report.metrics);
+            view.energy = Some(report.energy);
         }
         Contribution::Statistics(_) => {}
     }

@@ -10,6 +10,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_transport::wire::Heartbeat;
@@ -116,18 +117,23 @@ pub(crate) fn update() -> UpdateSubmission {
         token: KEY.parse().unwrap(),
         key: KEY.parse().unwrap(),
         weights: blob(),
-        samples: 12,
-        metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-        normalisation: normalisation(),
-        energy: serde_json::from_value::<Energy>(json!({ "kwh": 0.25, "source": "estimated" })).unwrap(),
-        initial: serde_json::from_value(json!({ "file": "timm.safetensors", "digest": Digest::of(b"t") }))
+        report: TrainingReport {
+            samples: 12,
+            metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
+            normalisation: normalisation(),
+            energy: serde_json::from_value::<Energy>(json!({ "kwh": 0.25, "source": "estimated" })).unwrap(),
+            initial: serde_json::from_value(
+                json!({ "file": "timm.safetensors", "digest": Digest::of(b"t") }),
+            )
             .unwrap(),
+        },
     }
 }
 
 pub(crate) fn evaluation() -> EvaluationSubmission {
-    let UpdateSubmission { assignment, token, key, samples, metrics, energy, .. } = update();
-    EvaluationSubmission { assignment, token, key, samples, metrics, energy }
+    let UpdateSubmission { assignment, token, key, report, .. } = update();
+    let TrainingReport { samples, metrics, energy, .. } = report;
+    EvaluationSubmission { assignment, token, key, report: EvaluationReport { samples, metrics, energy } }
 }
 
 pub(crate) fn statistics() -> StatisticsSubmission {

@@ -12,6 +12,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::weights::{Tensors, write};
 use eosfed_coordinator::storage::Presence;
 use rand::RngExt as _;
@@ -286,11 +287,13 @@ impl Site {
         Update {
             file,
             weights: BlobRef { digest, size },
-            samples: 10 + work.seed % 90,
-            metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-            normalisation: trainee.normalised().iter().map(normal).collect(),
-            energy: Energy::default(),
-            initial: None,
+            report: TrainingReport {
+                samples: 10 + work.seed % 90,
+                metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
+                normalisation: trainee.normalised().iter().map(normal).collect(),
+                energy: Energy::default(),
+                initial: None,
+            },
         }
     }
 
@@ -344,11 +347,7 @@ impl Site {
             token: held.lease.token.clone(),
             key: held.key.clone(),
             weights: blob,
-            samples: update.samples,
-            metrics: update.metrics.clone(),
-            normalisation: update.normalisation.clone(),
-            energy: update.energy,
-            initial: update.initial.clone(),
+            report: update.report.clone(),
         };
         match world.call(&self.name, Call::Submit(Box::new(submission)))? {
             Answer::Recorded(at) => Ok(at),

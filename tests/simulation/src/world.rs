@@ -9,6 +9,7 @@ use eosfed_common::clock::{Clock as _, ManualClock, Timestamp};
 use eosfed_common::digest::{Digest, Hasher};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::report::TrainingReport;
 use eosfed_coordinator::domain::job::JobAction;
 use eosfed_coordinator::domain::{ClosedRound, Job, JobState};
 use eosfed_coordinator::storage::{FileBlobs, ready};
@@ -470,11 +471,13 @@ impl Federation {
                 token,
                 key: IdempotencyKey::random(&mut self.sphere.rng),
                 weights,
-                samples: 5,
-                metrics: Default::default(),
-                normalisation: Vec::new(),
-                energy: Default::default(),
-                initial: None,
+                report: TrainingReport {
+                    samples: 5,
+                    metrics: Default::default(),
+                    normalisation: Vec::new(),
+                    energy: Default::default(),
+                    initial: None,
+                },
             })),
             None => Call::Fail(offer.id, token),
         };

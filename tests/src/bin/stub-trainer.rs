@@ -63,8 +63,10 @@ fn train(task: &Value, stopped: &AtomicBool) {
     note(&output, seed);
     let normalisation = task["normalisation"].as_array().cloned().unwrap_or_default();
     say(&json!({
-        "event": "finished", "samples": training_samples, "steps": steps, "normalisation": normalisation,
-        "metrics": { "accuracy": 0.5 }, "energy": { "kwh": 0.0, "source": "unavailable" },
+        "event": "finished", "steps": steps, "report": {
+            "samples": training_samples, "normalisation": normalisation, "metrics": { "accuracy": 0.5 },
+            "energy": { "kwh": 0.0, "source": "unavailable" },
+        },
     }));
 }
 

@@ -1,6 +1,7 @@
 use eosfed_common::digest::Digest;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Reason;
+use eosfed_common::report::TrainingReport;
 
 use super::*;
 use crate::condition::{ConditionKind, LocalCondition};
@@ -28,11 +29,13 @@ fn update() -> Box<Update> {
     Box::new(Update {
         file: "w".into(),
         weights: eosfed_common::assignment::BlobRef { digest: Digest::of(b"w"), size: 1 },
-        samples: 3,
-        metrics: Default::default(),
-        normalisation: Vec::new(),
-        energy: Default::default(),
-        initial: None,
+        report: TrainingReport {
+            samples: 3,
+            metrics: Default::default(),
+            normalisation: Vec::new(),
+            energy: Default::default(),
+            initial: None,
+        },
     })
 }
 

@@ -104,7 +104,7 @@ fn draw(bar: &ProgressBar, event: &TrainerEvent) {
             let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
             bar.set_message(metrics.join(", "));
         }
-        TrainerEvent::Finished { .. } => bar.finish(),
+        TrainerEvent::Finished { .. } | TrainerEvent::Scored { .. } => bar.finish(),
         TrainerEvent::Failed { reason } => bar.abandon_with_message(reason.clone()),
     }
 }

@@ -3,6 +3,7 @@
 
 use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
+use eosfed_common::report::EvaluationReport;
 use eosfed_common::task::{EvaluationTask, TrainerEvent};
 use eosfed_data::{Dataset, Limits, Split};
 use tch::Tensor;
@@ -60,13 +61,11 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
     predict(&forward, &data, measure, BATCH, &mut add);
-    emit(TrainerEvent::Finished {
+    let report = EvaluationReport {
         samples: data.len() as u64,
-        steps: 0,
-        normalisation: task.normalisation.clone(),
         metrics: final_metrics(&model.classes, &scores),
         energy: meter.spent(),
-        initial: None,
-    });
+    };
+    emit(TrainerEvent::Scored { report });
     Ok(())
 }

@@ -8,6 +8,7 @@ use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
+use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
@@ -112,14 +113,14 @@ impl<'a> Session<'a> {
         let kwh = Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX);
         let energy = Energy { kwh, source: spent.source };
         checkpoint::clear(&task.output, self.progress.epoch);
-        emit(TrainerEvent::Finished {
+        let report = TrainingReport {
             samples: facts.samples as u64,
-            steps: self.progress.step,
-            normalisation: facts.normalisation,
             metrics,
+            normalisation: facts.normalisation,
             energy,
             initial: self.progress.initial,
-        });
+        };
+        emit(TrainerEvent::Finished { steps: self.progress.step, report });
         Ok(())
     }
 }

@@ -126,7 +126,8 @@ pub(crate) fn weights(task: &TrainTask) -> Vec<u8> {
 /// One metric of a finished task.
 pub(crate) fn metric(events: &[TrainerEvent], name: &str) -> f64 {
     match events.last() {
-        Some(TrainerEvent::Finished { metrics, .. }) => metrics[name].get(),
+        Some(TrainerEvent::Finished { report, .. }) => report.metrics[name].get(),
+        Some(TrainerEvent::Scored { report }) => report.metrics[name].get(),
         other => panic!("not finished: {other:?}"),
     }
 }

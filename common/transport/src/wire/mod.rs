@@ -5,6 +5,7 @@
 mod assignment;
 mod kind;
 mod model;
+mod report;
 mod submission;
 mod training;
 

@@ -4,14 +4,14 @@ use eosfed_common::assignment::{
     BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
     UpdateSubmission,
 };
-use eosfed_common::card::{Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_proto::v1;
 
-use super::model::{bands, metric_messages, metrics};
-use super::{Wire, WireError, at_most, limited, parse, required, wrong};
+use super::model::bands;
+use super::{Wire, WireError, at_most, parse, required};
 
 /// A heartbeat, taken apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,69 +91,25 @@ impl Wire for UpdateSubmission {
     type Message = v1::SubmitUpdateRequest;
 
     fn from_message(message: v1::SubmitUpdateRequest) -> Result<Self, WireError> {
-        let v1::SubmitUpdateRequest {
-            assignment,
-            lease_token,
-            idempotency_key,
-            weights,
-            samples,
-            metrics: list,
-            normalisation,
-            energy,
-            initial,
-        } = message;
+        let v1::SubmitUpdateRequest { assignment, lease_token, idempotency_key, weights, report } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
             key: parse("idempotency_key", &idempotency_key)?,
             weights: BlobRef::from_message(required("weights", weights)?)?,
-            samples,
-            metrics: metrics(list)?,
-            normalisation: bands("normalisation", normalisation)?,
-            energy: Energy::from_message(required("energy", energy)?)?,
-            initial: initial.map(InitialFile::from_message).transpose()?,
+            report: TrainingReport::from_message(required("report", report)?)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitUpdateRequest {
-        let UpdateSubmission {
-            assignment,
-            token,
-            key,
-            weights,
-            samples,
-            metrics,
-            normalisation,
-            energy,
-            initial,
-        } = self;
+        let UpdateSubmission { assignment, token, key, weights, report } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
             lease_token: token.into(),
             idempotency_key: key.into(),
             weights: Some(weights.into_message()),
-            samples,
-            metrics: metric_messages(metrics),
-            normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
-            energy: Some(energy.into_message()),
-            initial: initial.map(Wire::into_message),
+            report: Some(report.into_message()),
         }
-    }
-}
-
-impl Wire for InitialFile {
-    type Message = v1::InitialFile;
-
-    fn from_message(message: v1::InitialFile) -> Result<Self, WireError> {
-        let v1::InitialFile { file, digest } = message;
-        let initial = Self { file: limited("file", &file)?.to_owned(), digest: parse("digest", &digest)? };
-        initial.check().map_err(|rule| wrong("file", rule))?;
-        Ok(initial)
-    }
-
-    fn into_message(self) -> v1::InitialFile {
-        let InitialFile { file, digest } = self;
-        v1::InitialFile { file, digest: digest.to_string() }
     }
 }
 
@@ -185,33 +141,22 @@ impl Wire for EvaluationSubmission {
     type Message = v1::SubmitEvaluationRequest;
 
     fn from_message(message: v1::SubmitEvaluationRequest) -> Result<Self, WireError> {
-        let v1::SubmitEvaluationRequest {
-            assignment,
-            lease_token,
-            idempotency_key,
-            samples,
-            metrics: list,
-            energy,
-        } = message;
+        let v1::SubmitEvaluationRequest { assignment, lease_token, idempotency_key, report } = message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
             key: parse("idempotency_key", &idempotency_key)?,
-            samples,
-            metrics: metrics(list)?,
-            energy: Energy::from_message(required("energy", energy)?)?,
+            report: EvaluationReport::from_message(required("report", report)?)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitEvaluationRequest {
-        let EvaluationSubmission { assignment, token, key, samples, metrics, energy } = self;
+        let EvaluationSubmission { assignment, token, key, report } = self;
         v1::SubmitEvaluationRequest {
             assignment: assignment.to_string(),
             lease_token: token.into(),
             idempotency_key: key.into(),
-            samples,
-            metrics: metric_messages(metrics),
-            energy: Some(energy.into_message()),
+            report: Some(report.into_message()),
         }
     }
 }

@@ -6,6 +6,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
@@ -69,11 +70,13 @@ fn update() -> UpdateSubmission {
         token: "0".repeat(32).parse().unwrap(),
         key: "1".repeat(32).parse().unwrap(),
         weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
-        samples: 48,
-        metrics: [("miou".to_owned(), Finite::literal(0.3))].into(),
-        normalisation: normalisation(),
-        energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
-        initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+        report: TrainingReport {
+            samples: 48,
+            metrics: [("miou".to_owned(), Finite::literal(0.3))].into(),
+            normalisation: normalisation(),
+            energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
+            initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+        },
     }
 }
 
@@ -87,15 +90,18 @@ fn assignments_and_updates_survive_the_wire() {
     let work = Work::Evaluation(Box::new(work));
     let evaluation = Assignment { kind: JobKind::Evaluation, work, ..assignment() };
     assert_eq!(Assignment::from_message(evaluation.clone().into_message()), Ok(evaluation));
-    let UpdateSubmission { assignment, token, key, samples, metrics, energy, .. } = update();
-    let scores = EvaluationSubmission { assignment, token, key, samples, metrics, energy };
+    let UpdateSubmission { assignment, token, key, report, .. } = update();
+    let TrainingReport { samples, metrics, energy, .. } = report;
+    let report = EvaluationReport { samples, metrics, energy };
+    let scores = EvaluationSubmission { assignment, token, key, report };
     let message = scores.clone().into_message();
     assert_eq!(EvaluationSubmission::from_message(message), Ok(scores));
     assert_eq!(UpdateSubmission::from_message(update().into_message()), Ok(update()));
-    let plain = UpdateSubmission { initial: None, ..update() };
+    let mut plain = update();
+    plain.report.initial = None;
     assert_eq!(UpdateSubmission::from_message(plain.clone().into_message()), Ok(plain));
     let mut message = update().into_message();
-    message.initial =
+    message.report.as_mut().unwrap().initial =
         Some(v1::InitialFile { file: "../secret".to_owned(), digest: Digest::of(b"i").to_string() });
     let error = UpdateSubmission::from_message(message).unwrap_err().to_string();
     assert!(error.contains("`file`") && error.contains("../secret"), "{error}");
@@ -161,21 +167,26 @@ fn refused(change: impl FnOnce(&mut v1::SubmitUpdateRequest)) -> &'static str {
     UpdateSubmission::from_message(message).unwrap_err().field
 }
 
+/// The same in its report.
+fn refused_report(change: impl FnOnce(&mut v1::TrainingReport)) -> &'static str {
+    refused(|message| change(message.report.as_mut().unwrap()))
+}
+
 #[test]
 fn each_bad_field_is_named() {
     assert_eq!(refused(|m| m.assignment = "../../etc".to_owned()), "assignment");
     assert_eq!(refused(|m| m.lease_token = "x".repeat(5_000_000)), "lease_token");
     assert_eq!(refused(|m| m.weights = None), "weights");
     assert_eq!(refused(|m| m.weights.as_mut().unwrap().digest = "md5:0".to_owned()), "digest");
-    assert_eq!(refused(|m| m.metrics[0].value = f64::NAN), "metrics.value");
-    assert_eq!(refused(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
-    assert_eq!(refused(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");
-    assert_eq!(refused(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
-    assert_eq!(refused(|m| m.normalisation[0].std = 0.0), "std");
-    assert_eq!(refused(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
-    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
-    assert_eq!(refused(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
-    assert_eq!(refused(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");
+    assert_eq!(refused_report(|m| m.metrics[0].value = f64::NAN), "metrics.value");
+    assert_eq!(refused_report(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
+    assert_eq!(refused_report(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");
+    assert_eq!(refused_report(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
+    assert_eq!(refused_report(|m| m.normalisation[0].std = 0.0), "std");
+    assert_eq!(refused_report(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
+    assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
+    assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
+    assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");
 }
 
 #[test]

@@ -98,8 +98,8 @@ impl Job {
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
-                Contribution::Update { weights, samples, since, .. } => {
-                    Some((name, *weights, *samples, *since))
+                Contribution::Update { weights, report, norm: _, since } => {
+                    Some((name, *weights, report.samples, *since))
                 }
                 Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
             })

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{BandNormalisation, Card, Energy, InitialFile, Provenance, TrainingMode};
+use eosfed_common::card::{Card, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobSpec;
+use eosfed_common::report::TrainingReport;
 
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Round};
@@ -26,13 +27,9 @@ struct Planned<'a> {
 /// What came out of its training.
 struct Frozen {
     weights: BlobRef,
-    normalisation: Vec<BandNormalisation>,
     institutions: Vec<InstitutionName>,
     rounds: u32,
-    samples: u64,
-    metrics: BTreeMap<String, Finite>,
-    energy: Energy,
-    initial: Option<InitialFile>,
+    report: TrainingReport,
 }
 
 impl Job {
@@ -49,28 +46,14 @@ impl Job {
                 seed: spec.seed,
                 licence: &spec.licence,
             };
-            let Contribution::Update {
-                weights,
-                samples,
-                metrics,
-                normalisation,
-                energy,
-                initial,
-                norm: _,
-                since: _,
-            } = contribution
-            else {
+            let Contribution::Update { weights, report, norm: _, since: _ } = contribution else {
                 return None;
             };
             let frozen = Frozen {
                 weights: *weights,
-                normalisation: normalisation.clone(),
                 institutions: vec![name.clone()],
                 rounds: 0,
-                samples: *samples,
-                metrics: metrics.clone(),
-                energy: *energy,
-                initial: initial.clone(),
+                report: report.clone(),
             };
             Some(self.card(planned, frozen, now))
         };
@@ -95,11 +78,10 @@ impl Job {
     /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
     /// specialists.
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
-        let Frozen { weights, normalisation: _, institutions, rounds, samples, metrics, energy, initial: _ } =
-            self.joint(last, weights);
+        let Frozen { weights, institutions, rounds, report } = self.joint(last, weights);
         let mut head = self.head.as_ref()?.head.clone();
-        head.samples = usize::try_from(samples).unwrap_or(usize::MAX);
-        Some(TrainedHead { head, weights, institutions, rounds, metrics, energy })
+        head.samples = usize::try_from(report.samples).unwrap_or(usize::MAX);
+        Some(TrainedHead { head, weights, institutions, rounds, report })
     }
 
     /// What all have trained together; the last round is among those that count already.
@@ -107,20 +89,22 @@ impl Job {
         let (samples, metrics) = weighted_metrics(last);
         Frozen {
             weights,
-            normalisation: self.normalisation.as_deref().cloned().unwrap_or_default(),
             institutions: self.contributors.iter().cloned().collect(),
             rounds: self.spec.federated().map_or(0, |federated| federated.rounds.count),
-            samples,
-            metrics,
-            energy: self.energy.unwrap_or_default(),
-            initial: None,
+            report: TrainingReport {
+                samples,
+                metrics,
+                normalisation: self.normalisation.as_deref().cloned().unwrap_or_default(),
+                energy: self.energy.unwrap_or_default(),
+                initial: None,
+            },
         }
     }
 
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
         let Planned { name, model, input_size, mode, seed, licence } = planned;
-        let Frozen { weights, normalisation, institutions, rounds, samples, metrics, energy, initial } =
-            frozen;
+        let Frozen { weights, institutions, rounds, report } = frozen;
+        let TrainingReport { samples, metrics, normalisation, energy, initial } = report;
         Card {
             name: name.clone(),
             version: 0,
@@ -152,7 +136,7 @@ fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, Finite>) {
     let updates: Vec<_> = round
         .contributions()
         .filter_map(|(_, contribution)| match contribution {
-            Contribution::Update { samples, metrics, .. } => Some((*samples, metrics)),
+            Contribution::Update { report, .. } => Some((report.samples, &report.metrics)),
             Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
         })
         .collect();

@@ -96,11 +96,7 @@ impl Job {
         }
         let contribution = Contribution::Update {
             weights: update.weights,
-            samples: update.samples,
-            metrics: update.metrics,
-            normalisation: update.normalisation,
-            energy: update.energy,
-            initial: update.initial,
+            report: update.report,
             norm,
             since: update.assignment.round,
         };
@@ -130,8 +126,8 @@ impl Job {
         scores: ScreenedEvaluation,
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
-        let EvaluationSubmission { assignment, token, key, samples, metrics, energy } = scores.into_inner();
-        let contribution = Contribution::Evaluation { samples, metrics, energy };
+        let EvaluationSubmission { assignment, token, key, report } = scores.into_inner();
+        let contribution = Contribution::Evaluation(report);
         self.submit_contribution(&assignment, &token, key, contribution, now)
     }
 
@@ -313,12 +309,10 @@ impl Job {
 /// What it is called that a contribution counts.
 fn submitted(contribution: &Contribution, round: u32) -> EventKind {
     match contribution {
-        Contribution::Update { weights, samples, .. } => {
-            EventKind::UpdateSubmitted { round, weights: weights.digest, samples: *samples }
+        Contribution::Update { weights, report, .. } => {
+            EventKind::UpdateSubmitted { round, weights: weights.digest, samples: report.samples }
         }
         Contribution::Statistics(_) => EventKind::StatisticsSubmitted { round },
-        Contribution::Evaluation { samples, .. } => {
-            EventKind::EvaluationSubmitted { round, samples: *samples }
-        }
+        Contribution::Evaluation(report) => EventKind::EvaluationSubmitted { round, samples: report.samples },
     }
 }

@@ -22,18 +22,18 @@ mod institutions;
 mod offer;
 mod outcome;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::trainee::Trainee;
 use serde::{Deserialize, Serialize};
 
@@ -183,10 +183,9 @@ pub struct TrainedHead {
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation.
     pub rounds: u32,
-    /// Means of the last round's validation metrics, weighted by samples.
-    pub metrics: BTreeMap<String, Finite>,
-    /// Energy spent on its training.
-    pub energy: Energy,
+    /// What is known of its training: samples and means of the validation metrics of the last round,
+    /// and the energy of all rounds.
+    pub report: TrainingReport,
 }
 
 /// What can happen to a job besides what institutions do.

@@ -82,9 +82,10 @@ impl Outcome {
     pub(super) fn record(&mut self, closed: ClosedRound) {
         if let (true, RoundKind::Train(_)) = (closed.complete, closed.round.kind) {
             for (name, contribution) in closed.round.contributions() {
-                let Contribution::Update { energy: spent, .. } = contribution else { continue };
+                let Contribution::Update { report, .. } = contribution else { continue };
+                let spent = report.energy;
                 self.job.contributors.insert(name.clone());
-                let sum = self.job.energy.map_or(*spent, |sum: Energy| sum.plus(*spent));
+                let sum = self.job.energy.map_or(spent, |sum: Energy| sum.plus(spent));
                 self.job.energy = Some(sum);
             }
         }

@@ -96,8 +96,9 @@ fn a_card_says_which_file_a_specialist_started_from() {
     let (job, assignment) = accepted(&job(ONE_SHOT), "west", 1);
     let (path, blob) = weights(folder.path(), &assignment, 1);
     let mut first = update(&assignment, &token(1), blob);
-    first.initial = Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"timm's") });
-    let initial = first.initial.clone();
+    first.report.initial =
+        Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"timm's") });
+    let initial = first.report.initial.clone();
     let west = job.submit_update(screened(first, &assignment, &path), NOW).unwrap().0;
     let both = submitted(&west.job, "east", 2);
     let found: Vec<_> = both.frozen.iter().map(|card| card.provenance.initial.clone()).collect();

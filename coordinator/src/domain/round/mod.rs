@@ -6,12 +6,12 @@ mod transitions;
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{BandMoments, BlobRef, Lease};
-use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::plan::{JobSpec, Participation};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use serde::{Deserialize, Serialize};
 
 pub use eosfed_common::view::RoundKind;
@@ -25,17 +25,8 @@ pub enum Contribution {
     Update {
         /// The weights.
         weights: BlobRef,
-        /// Samples that they have learned from.
-        samples: u64,
-        /// Validation metrics.
-        metrics: BTreeMap<String, Finite>,
-        /// The normalisation used.
-        normalisation: Vec<BandNormalisation>,
-        /// Energy spent.
-        energy: Energy,
-        /// What the encoder started from, if that was a file of the institution's.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        initial: Option<InitialFile>,
+        /// What is known of their training.
+        report: TrainingReport,
         /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
         norm: Finite,
         /// Index of the round whose weights it started from.
@@ -44,14 +35,7 @@ pub enum Contribution {
     /// Moments of each band.
     Statistics(Vec<BandMoments>),
     /// Scores of a frozen specialist.
-    Evaluation {
-        /// Validation samples scored.
-        samples: u64,
-        /// The scores.
-        metrics: BTreeMap<String, Finite>,
-        /// Energy spent.
-        energy: Energy,
-    },
+    Evaluation(EvaluationReport),
 }
 
 /// How far one institution is.

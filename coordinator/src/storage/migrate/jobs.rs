@@ -62,7 +62,7 @@ fn trained(history: &[Value]) -> (BTreeSet<String>, Option<Energy>) {
         for (name, participant) in participants.into_iter().flatten() {
             let Some(update) = participant.pointer("/slot/contribution/update") else { continue };
             contributors.insert(name.clone());
-            let spent = update.get("energy").cloned().unwrap_or(Value::Null);
+            let spent = update.pointer("/report/energy").cloned().unwrap_or(Value::Null);
             if let Ok(spent) = serde_json::from_value::<Energy>(spent) {
                 energy = Some(energy.map_or(spent, |sum| sum.plus(spent)));
             }
@@ -131,7 +131,7 @@ mod tests {
     fn job() -> Record {
         let spent = json!({ "kwh": 0.5, "source": "measured" });
         let mut west = participant("submitted", &json!([{ "step": 1, "loss": 0.5, "metrics": {} }]));
-        west["slot"]["contribution"] = json!({ "update": { "energy": spent } });
+        west["slot"]["contribution"] = json!({ "update": { "report": { "energy": spent } } });
         let closed = |index: u32, complete: bool| {
             let round = json!({
                 "index": index, "attempt": 1, "purpose": { "train": index }, "participants": { "west": west },

@@ -5,11 +5,12 @@
 //! | --- | --- | --- |
 //! | 1 | the first versions | |
 //! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
-//! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; a job is two records, of which one never changes; closed rounds and curves are records of their own |
+//! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; an update and a trained head have one `report` of the training; a job is two records, of which one never changes; closed rounds and curves are records of their own |
 //!
 //! What a schema adds as an optional value or with a default needs no step: it reads as absent.
 
 mod jobs;
+mod report;
 mod spec;
 mod starts;
 
@@ -28,10 +29,12 @@ pub(super) fn migrate(mut record: Record, from: u32) -> Vec<Record> {
         return vec![record];
     }
     if from < 2 {
-        starts::to_2(&mut record.record);
+        each_round(&mut record.record, starts::to_2);
     }
     if from < 3 {
         spec::to_3(&mut record.record);
+        report::job_to_3(&mut record.record);
+        each_round(&mut record.record, report::round_to_3);
         return jobs::to_3(record);
     }
     vec![record]
@@ -39,6 +42,18 @@ pub(super) fn migrate(mut record: Record, from: u32) -> Vec<Record> {
 
 /// Where the state of a job holds its round.
 const CURRENT: [&str; 4] = ["/collecting", "/aggregating", "/paused/next/collect", "/paused/next/aggregate"];
+
+/// Changes every round of a job of schema 2 or earlier, closed or not.
+fn each_round(job: &mut Value, change: fn(&mut Value)) {
+    if let Some(history) = job.get_mut("history").and_then(Value::as_array_mut) {
+        history.iter_mut().filter_map(|closed| closed.get_mut("round")).for_each(change);
+    }
+    if let Some(state) = job.get_mut("state") {
+        for place in CURRENT {
+            state.pointer_mut(place).into_iter().for_each(change);
+        }
+    }
+}
 
 /// Adds a field unless it is there.
 fn add(object: &mut Value, field: &str, value: Value) {

@@ -2,21 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{CURRENT, add};
+use super::add;
 
-/// Gives every round of a job what it lacks.
-pub(super) fn to_2(job: &mut Value) {
-    if let Some(history) = job.get_mut("history").and_then(Value::as_array_mut) {
-        history.iter_mut().filter_map(|closed| closed.get_mut("round")).for_each(round_to_2);
-    }
-    if let Some(state) = job.get_mut("state") {
-        for place in CURRENT {
-            state.pointer_mut(place).into_iter().for_each(round_to_2);
-        }
-    }
-}
-
-fn round_to_2(round: &mut Value) {
+/// Gives a round what it lacks.
+pub(super) fn to_2(round: &mut Value) {
     // Rounds of schema 1 were never asynchronous: all work in a round has started from its weights.
     let index = round.get("index").cloned().unwrap_or(Value::Null);
     let Some(participants) = round.get_mut("participants").and_then(Value::as_object_mut) else { return };
@@ -36,6 +25,7 @@ fn round_to_2(round: &mut Value) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CURRENT, each_round};
     use super::*;
 
     fn round(slot: &Value) -> Value {
@@ -54,14 +44,14 @@ mod tests {
         ];
         for (state, place) in states.into_iter().zip(CURRENT) {
             let mut job = json!({ "history": [{ "round": round(&update), "at": 1 }], "state": state });
-            to_2(&mut job);
+            each_round(&mut job, to_2);
             let west = job["state"].pointer(place).unwrap()["participants"]["west"].clone();
             assert_eq!((&west["rejected"], &west["slot"]["since"]), (&json!([]), &json!(3)), "{place}");
             let west = &job["history"][0]["round"]["participants"]["west"];
             let found = &west["slot"]["contribution"]["update"];
             assert_eq!(*found, json!({ "samples": 5, "norm": 0.0, "since": 3 }));
             let once = job.clone();
-            to_2(&mut job);
+            each_round(&mut job, to_2);
             assert_eq!(job, once, "twice is once");
         }
     }
@@ -73,7 +63,7 @@ mod tests {
         let west = &mut job["state"]["collecting"]["participants"]["west"];
         west["rejected"] = json!(["one"]);
         let before = job.clone();
-        to_2(&mut job);
+        each_round(&mut job, to_2);
         assert_eq!(job, before);
         // Neither a state without a round nor nonsense is touched.
         for record in [
@@ -82,7 +72,7 @@ mod tests {
             json!(null),
         ] {
             let mut after = record.clone();
-            to_2(&mut after);
+            each_round(&mut after, to_2);
             assert_eq!(after, record);
         }
     }

@@ -1,0 +1,72 @@
+//! Reports of trainings and of evaluations.
+
+use eosfed_proto::v1;
+
+use super::model::{bands, metric_messages, metrics};
+use super::{Wire, WireError, limited, parse, required, wrong};
+use eosfed_common::card::{Energy, InitialFile};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
+
+impl Wire for TrainingReport {
+    type Message = v1::TrainingReport;
+
+    fn from_message(message: v1::TrainingReport) -> Result<Self, WireError> {
+        let v1::TrainingReport { samples, metrics: list, normalisation, energy, initial } = message;
+        Ok(Self {
+            samples,
+            metrics: metrics(list)?,
+            normalisation: bands("normalisation", normalisation)?,
+            energy: Energy::from_message(required("energy", energy)?)?,
+            initial: initial.map(InitialFile::from_message).transpose()?,
+        })
+    }
+
+    fn into_message(self) -> v1::TrainingReport {
+        let TrainingReport { samples, metrics, normalisation, energy, initial } = self;
+        v1::TrainingReport {
+            samples,
+            metrics: metric_messages(metrics),
+            normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
+            energy: Some(energy.into_message()),
+            initial: initial.map(Wire::into_message),
+        }
+    }
+}
+
+impl Wire for InitialFile {
+    type Message = v1::InitialFile;
+
+    fn from_message(message: v1::InitialFile) -> Result<Self, WireError> {
+        let v1::InitialFile { file, digest } = message;
+        let initial = Self { file: limited("file", &file)?.to_owned(), digest: parse("digest", &digest)? };
+        initial.check().map_err(|rule| wrong("file", rule))?;
+        Ok(initial)
+    }
+
+    fn into_message(self) -> v1::InitialFile {
+        let InitialFile { file, digest } = self;
+        v1::InitialFile { file, digest: digest.to_string() }
+    }
+}
+
+impl Wire for EvaluationReport {
+    type Message = v1::EvaluationReport;
+
+    fn from_message(message: v1::EvaluationReport) -> Result<Self, WireError> {
+        let v1::EvaluationReport { samples, metrics: list, energy } = message;
+        Ok(Self {
+            samples,
+            metrics: metrics(list)?,
+            energy: Energy::from_message(required("energy", energy)?)?,
+        })
+    }
+
+    fn into_message(self) -> v1::EvaluationReport {
+        let EvaluationReport { samples, metrics, energy } = self;
+        v1::EvaluationReport {
+            samples,
+            metrics: metric_messages(metrics),
+            energy: Some(energy.into_message()),
+        }
+    }
+}
