@@ -5,8 +5,9 @@ use std::path::Path;
 use eosfed_common::model::Task;
 use eosfed_plot::{Legend, Picture, palette, ramp, sheet};
 
-use crate::dataset::{Dataset, IGNORE, Sample, Target};
+use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 
 const ROWS: usize = 6;

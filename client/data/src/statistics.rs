@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Sample;
+use crate::sample::Sample;
 
 /// Moments and extremes of one band over valid pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,9 @@ use eosfed_common::model::Task;
 use serde::Serialize;
 
 use crate::bandcheck::BandReport;
-use crate::dataset::{Dataset, IGNORE, Sample, Target};
+use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 use crate::statistics::{BandStatistics, band_statistics};
 

@@ -127,8 +127,11 @@ fn a_scene_too_small_for_two_parts_is_named_in_the_summary() {
     let dataset = open(folder.path(), &["a"], [16, 4], "validation = 0.2\nseed = 1").unwrap();
     assert_disjoint(&dataset, "24x24");
     assert!(dataset.len(Split::Train) > 0 && dataset.is_empty(Split::Validation));
+    let said = |text: &String| text.contains("validation part is empty: the scenes are too small");
     let warnings = summarise(&dataset).unwrap().warnings;
-    assert!(warnings.iter().any(|text| text.contains("validation part is empty: the scenes are too small")));
+    assert_eq!(warnings.iter().filter(|text| said(text)).count(), 1, "{warnings:?}");
+    // Training says it too.
+    assert!(dataset.load(Split::Train, &["red".to_owned()]).unwrap().notes.iter().any(said));
     // A second scene has room for it.
     scene(folder.path(), "b", 24, 24, 24 * 24);
     let dataset = open(folder.path(), &["a", "b"], [16, 4], "validation = 0.2\nseed = 1").unwrap();

@@ -24,7 +24,7 @@ mod values;
 use eosfed_common::model::NamedBand;
 use serde::Serialize;
 
-use crate::dataset::Sample;
+use crate::sample::Sample;
 pub use finding::{Finding, Rule, Severity};
 pub use moments::{Moments, compare_moments};
 use pixels::Pixels;

@@ -1,6 +1,6 @@
 //! A deterministic sample of pixels, with what the rules need to know of each channel.
 
-use crate::dataset::Sample;
+use crate::sample::Sample;
 
 /// About so many pixels are looked at, whatever the size of the data set.
 const PIXELS: usize = 8192;

@@ -1,7 +1,7 @@
 //! Images made from a few physical regularities, for tests that need no imagery.
 
 use super::NamedBand;
-use crate::dataset::{Sample, Target};
+use crate::sample::{Sample, Target};
 
 /// A sample of one class.
 pub(super) fn sample(height: usize, width: usize, image: Vec<f32>) -> Sample {

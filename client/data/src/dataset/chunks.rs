@@ -44,8 +44,11 @@ impl<'a> Chunks<'a> {
             let reason = format!("the {} part has no samples", split.name());
             return Err(DataError::unfit(&dataset.path, reason));
         }
-        // Files that could not be opened belong to no part; they are reported once, with the largest.
-        let skipped = if split == Split::Train { dataset.broken.clone() } else { Vec::new() };
+        // Files that could not be opened, and what is to be said of the division, belong to no part; they are
+        // reported once, with the largest.
+        let largest = split == Split::Train;
+        let skipped = if largest { dataset.broken.clone() } else { Vec::new() };
+        let notes = if largest { dataset.notes.iter().cloned().collect() } else { BTreeSet::new() };
         Ok(Self {
             dataset,
             entries,
@@ -53,7 +56,7 @@ impl<'a> Chunks<'a> {
             size: size.max(1),
             next: 0,
             skipped,
-            notes: BTreeSet::new(),
+            notes,
             imagery: ImageryRange::default(),
             found_any: false,
             failed: false,
