@@ -118,9 +118,9 @@ pub enum Job {
     Watch(JobId),
     /// Stop a job for good
     Cancel(JobId),
-    /// Let a job rest: nothing new is offered, and who is at work may go on and hand in
+    /// Pause a job: no new work is offered; institutions at work may finish and submit
     Pause(JobId),
-    /// Let a paused job go on
+    /// Resume a paused job
     Resume(JobId),
     /// Ask an institution again that has refused, failed or been rejected in the open round
     Retry {
@@ -130,35 +130,29 @@ pub enum Job {
         /// The institution
         institution: String,
     },
-    /// Run a job again from one of its rounds, as a new job
+    /// Start a new job from a complete round of another
     ///
-    /// The new job begins with the rounds before it, starts from the weights that the round has started
-    /// from, and asks the same institutions. The old job stays as it is.
-    Rerun {
-        /// The job
-        #[command(flatten)]
-        job: JobId,
-        /// The round, counted from 1 as `eosfed job show` does
-        #[arg(long, value_name = "N")]
-        from_round: u32,
-    },
-    /// Aggregate the kept updates of a round by another strategy, as a new job that goes on from there
+    /// The new job keeps the rounds before that round and asks the same institutions. Without
+    /// `--strategy`, institutions train the round again, from the weights that it started from. With
+    /// `--strategy`, the updates that were kept of the round are aggregated by another strategy, and the
+    /// new job continues with the next round. The other job does not change.
     #[command(after_help = "\
 Examples:
-  eosfed job reaggregate latest --round 3 --strategy median
-  eosfed job reaggregate latest --round 3 --strategy 'name = \"trimmed-mean\", trim = 0.2'
+  eosfed job fork latest --round 3
+  eosfed job fork latest --round 3 --strategy median
+  eosfed job fork latest --round 3 --strategy 'name = \"trimmed-mean\", trim = 0.2'
 
-How long updates are kept says `keep_updates_for` in the coordinator's settings.")]
-    Reaggregate {
+`keep_updates_for` in the coordinator's settings sets how long updates are kept.")]
+    Fork {
         /// The job
         #[command(flatten)]
         job: JobId,
         /// The round, counted from 1 as `eosfed job show` does
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         round: u32,
-        /// Name of the strategy, or the inside of a plan's `strategy = { ... }`
+        /// Name of another strategy, or the inside of a plan's `strategy = { ... }`
         #[arg(long, value_name = "STRATEGY")]
-        strategy: String,
+        strategy: Option<String>,
     },
     /// Download the head that a downstream job has trained
     ///

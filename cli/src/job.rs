@@ -8,9 +8,10 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::view::JobView;
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
+use eosfed_proto::v1::control_job_request::Action;
 use serde_json::json;
 
-use super::arguments::{Job, Output};
+use super::arguments::{Job, JobId, Output};
 use super::connection::{Connection, key};
 use super::{head, plot, print, query, show, watch};
 
@@ -47,35 +48,15 @@ pub(super) async fn run(
             }
         }
         Job::Watch(id) => return watch::watch(connection, &id.job, output).await,
-        Job::Cancel(id) => {
-            let request = v1::CancelJobRequest { job: id.job.clone() };
-            let answer = connection.operator.cancel_job(request).await;
-            done(&connection.answer(answer)?.job, "cancelled", output)?;
-        }
-        Job::Resume(id) => {
-            let request = v1::ResumeJobRequest { job: id.job.clone() };
-            let answer = connection.operator.resume_job(request).await;
-            done(&connection.answer(answer)?.job, "resumed", output)?;
-        }
-        Job::Pause(id) => {
-            let request = v1::PauseJobRequest { job: id.job.clone() };
-            let answer = connection.operator.pause_job(request).await;
-            done(&connection.answer(answer)?.job, "paused", output)?;
-        }
+        Job::Cancel(id) => control(connection, id, Action::Cancel(v1::CancelJob {}), output).await?,
+        Job::Pause(id) => control(connection, id, Action::Pause(v1::PauseJob {}), output).await?,
+        Job::Resume(id) => control(connection, id, Action::Resume(v1::ResumeJob {}), output).await?,
         Job::Retry { job, institution } => {
-            let institution = institution.clone();
-            let request =
-                v1::RetryInstitutionRequest { job: job.job.clone(), institution: institution.clone() };
-            let answer = connection.operator.retry_institution(request).await;
-            done(&connection.answer(answer)?.job, &format!("asking {institution} again"), output)?;
+            let retry = v1::RetryInstitution { institution: institution.clone() };
+            control(connection, job, Action::Retry(retry), output).await?;
         }
-        Job::Rerun { job, from_round } => {
-            go_on(connection, &job.job, *from_round, String::new(), output).await?;
-        }
-        Job::Reaggregate { job, round, strategy } => {
-            let job = query::job(connection, &job.job).await?;
-            let rules = rules(&job, strategy)?;
-            go_on(connection, job.id.as_str(), *round, rules, output).await?;
+        Job::Fork { job, round, strategy } => {
+            fork(connection, job, *round, strategy.as_deref(), output).await?;
         }
         Job::Head { job, folder } => {
             let job = query::job(connection, &job.job).await?;
@@ -129,34 +110,53 @@ fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
     Ok(toml::to_string(&RoundsPlan { strategy: rounds.strategy, server, ..now })?)
 }
 
-async fn go_on(
+async fn fork(
     connection: &mut Connection,
-    job: &str,
+    job: &JobId,
     round: u32,
-    rounds_toml: String,
+    strategy: Option<&str>,
     output: Output,
 ) -> anyhow::Result<()> {
     let index = round.checked_sub(1).context("rounds are counted from 1, as `eosfed job show` does")?;
-    let request =
-        v1::ContinueFromRequest { job: job.to_owned(), round: index, rounds_toml, idempotency_key: key() };
-    let answer = connection.operator.continue_from(request).await;
-    let v1::ContinueFromResponse { job: new, origin } = connection.answer(answer)?;
+    let (job, rounds_toml) = match strategy {
+        Some(strategy) => {
+            let job = query::job(connection, &job.job).await?;
+            (job.id.to_string(), rules(&job, strategy)?)
+        }
+        None => (job.job.clone(), String::new()),
+    };
+    let request = v1::ForkJobRequest { job, round: index, rounds_toml, idempotency_key: key() };
+    let answer = connection.operator.fork_job(request).await;
+    let v1::ForkJobResponse { job: new, origin } = connection.answer(answer)?;
     match output {
         Output::Json => print::json(&json!({ "job": new, "origin": origin, "round": index })),
         Output::Table => {
-            outln!(
-                "job {new} goes on from round {round} of job {origin}; follow it with `eosfed job watch {new}`"
-            );
+            outln!("job {new} starts from round {round} of job {origin}");
+            outln!("follow it with `eosfed job watch {new}`");
             Ok(())
         }
     }
 }
 
-fn done(job: &str, what: &str, output: Output) -> anyhow::Result<()> {
+async fn control(
+    connection: &mut Connection,
+    job: &JobId,
+    action: Action,
+    output: Output,
+) -> anyhow::Result<()> {
+    let done = match &action {
+        Action::Cancel(_) => "cancelled".to_owned(),
+        Action::Pause(_) => "paused".to_owned(),
+        Action::Resume(_) => "resumed".to_owned(),
+        Action::Retry(retry) => format!("asking {} again", retry.institution),
+    };
+    let request = v1::ControlJobRequest { job: job.job.clone(), action: Some(action) };
+    let answer = connection.operator.control_job(request).await;
+    let job = connection.answer(answer)?.job;
     match output {
-        Output::Json => print::json(&json!({ "job": job, "done": what })),
+        Output::Json => print::json(&json!({ "job": job, "done": done })),
         Output::Table => {
-            outln!("job {job} is {what}");
+            outln!("job {job} is {done}");
             Ok(())
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use eosfed_common::outln;
-use eosfed_common::view::{Again, JobView, Origin, ParticipantView, RoundKind, RoundView};
+use eosfed_common::view::{ForkStep, JobView, Origin, ParticipantView, RoundKind, RoundView};
 
 use super::{print, scores};
 
@@ -14,12 +14,12 @@ pub(super) fn show(job: &JobView) {
     if let Some(why) = &job.why {
         outln!("  because    {why}");
     }
-    if let Some(Origin { job: origin, round, again }) = &job.origin {
-        let what = match again {
-            Again::Round => "run again",
-            Again::Aggregate => "aggregated again",
+    if let Some(Origin { job: origin, round, step }) = &job.origin {
+        let what = match step {
+            ForkStep::Train => "trained again",
+            ForkStep::Aggregate => "aggregated again",
         };
-        outln!("  goes on    from round {} of job {origin}, {what}", round + 1);
+        outln!("  forked     from round {} of job {origin}, {what}", round + 1);
     }
     outln!("  submitted  {} by {}", print::when(job.submitted_at), job.submitted_by);
     if let Some(at) = job.ended_at {

@@ -4,8 +4,10 @@
 
 mod server;
 
-use eosfed_common::refusal::Reason;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::{JobState, JobView};
 use eosfed_proto::v1;
+use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
@@ -15,6 +17,19 @@ async fn submit(operator: &mut OperatorClient<Transport>, number: u64) -> String
     let idempotency_key = format!("{number:032x}");
     let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key };
     operator.submit_job(request).await.unwrap().into_inner().job
+}
+
+async fn control(
+    operator: &mut OperatorClient<Transport>,
+    job: &str,
+    action: Option<Action>,
+) -> Result<String, Refusal> {
+    let answer = operator.control_job(v1::ControlJobRequest { job: job.to_owned(), action }).await;
+    answer.map(|answer| answer.into_inner().job).map_err(|status| from_status(&status))
+}
+
+fn pause() -> Option<Action> {
+    Some(Action::Pause(v1::PauseJob {}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,15 +43,14 @@ async fn the_coordinator_resolves_the_name_of_a_job() {
 
     let first = submit(&mut operator, 1).await;
     let last = submit(&mut operator, 2).await;
-    let paused = operator.pause_job(v1::PauseJobRequest { job: "latest".to_owned() }).await.unwrap();
-    assert_eq!(paused.into_inner().job, last);
-    let resumed = operator.resume_job(v1::ResumeJobRequest { job: last[..9].to_owned() }).await.unwrap();
-    assert_eq!(resumed.into_inner().job, last);
-    let cancelled = operator.cancel_job(v1::CancelJobRequest { job: first.clone() }).await.unwrap();
-    assert_eq!(cancelled.into_inner().job, first);
+    assert_eq!(control(&mut operator, "latest", pause()).await.unwrap(), last);
+    let resume = Some(Action::Resume(v1::ResumeJob {}));
+    assert_eq!(control(&mut operator, &last[..9], resume).await.unwrap(), last);
+    let cancel = Some(Action::Cancel(v1::CancelJob {}));
+    assert_eq!(control(&mut operator, &first, cancel.clone()).await.unwrap(), first);
+    let no_name = control(&mut operator, "j-", cancel).await.unwrap_err();
+    assert_eq!(no_name.reason, Reason::Malformed);
 
-    let ambiguous = operator.cancel_job(v1::CancelJobRequest { job: "j-".to_owned() }).await.unwrap_err();
-    assert_eq!(from_status(&ambiguous).reason, Reason::Malformed);
     // Sixteen first digits: of seventeen jobs, two have the same.
     let mut jobs = vec![first, last];
     for number in 3..=17 {
@@ -50,4 +64,31 @@ async fn the_coordinator_resolves_the_name_of_a_job() {
     let candidates: Vec<_> = jobs.iter().filter(|id| id.starts_with(&prefix)).collect();
     let listed = candidates.iter().filter(|id| refusal.message.contains(id.as_str())).count();
     assert_eq!(listed, candidates.len().min(5), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_controlled_by_one_call() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    let mut operator = OperatorClient::new(server.operator());
+    let job = submit(&mut operator, 1).await;
+
+    let nothing = control(&mut operator, &job, None).await.unwrap_err();
+    assert_eq!(nothing.reason, Reason::Malformed, "{nothing}");
+    let odd = Some(Action::Retry(v1::RetryInstitution { institution: "../etc".to_owned() }));
+    assert_eq!(control(&mut operator, &job, odd).await.unwrap_err().reason, Reason::Malformed);
+    // West has not answered yet, so there is nothing to ask it again.
+    let early = Some(Action::Retry(v1::RetryInstitution { institution: "west".to_owned() }));
+    assert_eq!(control(&mut operator, &job, early).await.unwrap_err().reason, Reason::WrongState);
+
+    control(&mut operator, &job, pause()).await.unwrap();
+    let twice = control(&mut operator, &job, pause()).await.unwrap_err();
+    assert_eq!(twice.reason, Reason::WrongState, "{twice}");
+    let shown = operator.get_job(v1::GetJobRequest { job }).await.unwrap().into_inner();
+    assert_eq!(serde_json::from_str::<JobView>(&shown.job_json).unwrap().state, JobState::Paused);
+
+    // Neither an institution nor a stranger controls a job.
+    let mut institution = OperatorClient::new(server.enrol("east").await);
+    let refusal = control(&mut institution, "latest", pause()).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::Forbidden);
 }

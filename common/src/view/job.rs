@@ -50,7 +50,7 @@ pub struct JobView {
     pub state: JobState,
     /// Why it is paused, or who has cancelled it.
     pub why: Option<String>,
-    /// The job that it was started from.
+    /// The job that it was forked from.
     pub origin: Option<Origin>,
     /// The operator who submitted it.
     pub submitted_by: InstitutionName,
@@ -79,24 +79,25 @@ pub struct JobView {
     pub spec: JobSpec,
 }
 
-/// The job and the round that another job was started from.
+/// The job and the round that a job was forked from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Origin {
     /// The job.
     pub job: JobId,
     /// Index of its round, from 0.
     pub round: u32,
-    /// What is done with that round.
-    pub again: Again,
+    /// The step of that round which the new job repeats.
+    pub step: ForkStep,
 }
 
-/// What a job does with the round of another job that it starts from.
+/// The step of a round at which a forked job starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Again {
-    /// It runs the round again, from the weights that the round started from.
-    Round,
-    /// It aggregates the round's kept updates by another strategy.
+pub enum ForkStep {
+    /// Institutions train the round again, from the weights that it started from.
+    Train,
+    /// The round's kept updates are aggregated by another strategy.
     Aggregate,
 }
 

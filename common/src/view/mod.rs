@@ -8,7 +8,7 @@ mod round;
 mod specialist;
 
 pub use institution::InstitutionView;
-pub use job::{Again, JobState, JobView, Origin, TrainedHeadView};
+pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
 pub use specialist::EvaluationView;
 

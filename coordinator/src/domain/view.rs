@@ -10,16 +10,15 @@ use eosfed_common::plan::{JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
-    Again as AgainView, EvaluationView, InstitutionView, JobState as StateView, JobView,
-    Origin as OriginView, ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView,
-    TrainedHeadView,
+    EvaluationView, InstitutionView, JobState as StateView, JobView,
+    ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
 use super::curve::Curve;
 use super::evaluation::Evaluation;
 use super::institution::Institution;
-use super::job::{Again, Job, JobState, Next, Origin, TrainedHead};
+use super::job::{Job, JobState, Next, TrainedHead};
 use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
 
 /// The view of an institution.
@@ -58,7 +57,7 @@ pub fn job(job: &Job, curves: &[Curve]) -> JobView {
         id: job.id.clone(),
         state: state(&job.state),
         why,
-        origin: job.origin.as_ref().map(origin),
+        origin: job.origin.clone(),
         submitted_by: job.submitted_by.clone(),
         submitted_at: job.submitted_at,
         ended_at,
@@ -95,14 +94,6 @@ const fn state(state: &JobState) -> StateView {
         JobState::Finished { .. } => StateView::Finished,
         JobState::Cancelled { .. } => StateView::Cancelled,
     }
-}
-
-fn origin(origin: &Origin) -> OriginView {
-    let again = match origin.again {
-        Again::Round => AgainView::Round,
-        Again::Aggregate => AgainView::Aggregate,
-    };
-    OriginView { job: origin.job.clone(), round: origin.round, again }
 }
 
 fn trained(trained: &TrainedHead) -> TrainedHeadView {

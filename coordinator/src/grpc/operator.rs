@@ -8,6 +8,7 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::JobView;
 use eosfed_proto::v1;
+use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
 use eosfed_transport::status::to_status;
 use eosfed_transport::wire::{limited, parse};
@@ -32,6 +33,22 @@ pub(super) struct Service(pub(super) Context);
 
 fn json<T: Serialize>(value: &T) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|error| Refusal::new(Reason::Internal, error.to_string()))
+}
+
+/// What an operator can do to a job, as it comes over the wire.
+fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
+    match action {
+        Some(Action::Cancel(v1::CancelJob {})) => Ok(JobAction::Cancel),
+        Some(Action::Pause(v1::PauseJob {})) => Ok(JobAction::Pause),
+        Some(Action::Resume(v1::ResumeJob {})) => Ok(JobAction::Resume),
+        Some(Action::Retry(v1::RetryInstitution { institution })) => {
+            Ok(JobAction::Retry(parse("institution", &institution)?))
+        }
+        None => {
+            let message = "field `action`: required; this version cancels, pauses, resumes and retries";
+            Err(Refusal::new(Reason::Malformed, message))
+        }
+    }
 }
 
 /// A job as people see it, with the curves of its open round if they are wanted.
@@ -84,12 +101,9 @@ impl Service {
         Ok(v1::SubmitJobResponse { job: job.to_string() })
     }
 
-    async fn go_on(
-        &self,
-        request: Request<v1::ContinueFromRequest>,
-    ) -> Result<v1::ContinueFromResponse, Refusal> {
+    async fn fork(&self, request: Request<v1::ForkJobRequest>) -> Result<v1::ForkJobResponse, Refusal> {
         let by = access::operator(&request)?;
-        let v1::ContinueFromRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
+        let v1::ForkJobRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let origin = self.0.engine.resolve_job(&job)?;
         let rounds = match rounds_toml.as_str() {
@@ -101,7 +115,7 @@ impl Service {
         let from = origin.clone();
         let fork = async move |core: &Core| core.fork_job(&from, round, rounds, by, key).await;
         let job = self.0.engine.call(fork).await?;
-        Ok(v1::ContinueFromResponse { job: job.to_string(), origin: origin.to_string() })
+        Ok(v1::ForkJobResponse { job: job.to_string(), origin: origin.to_string() })
     }
 
     fn watch(
@@ -152,13 +166,14 @@ impl Service {
         &self,
         by: Result<InstitutionName, Refusal>,
         job: &str,
-        action: JobAction,
-    ) -> Result<String, Refusal> {
+        action: Result<JobAction, Refusal>,
+    ) -> Result<v1::ControlJobResponse, Refusal> {
         let by = by?;
+        let action = action?;
         let id = self.0.engine.resolve_job(job)?;
-        let answer = id.to_string();
+        let job = id.to_string();
         self.0.engine.call(async move |core: &Core| core.control_job(&id, action, by).await).await?;
-        Ok(answer)
+        Ok(v1::ControlJobResponse { job })
     }
 
     /// The answer to a call that would have changed something. That it was refused is recorded, unless
@@ -166,7 +181,7 @@ impl Service {
     async fn audited<T>(
         &self,
         actor: Option<Actor>,
-        action: &'static str,
+        action: &str,
         job: Option<JobId>,
         answer: Result<T, Refusal>,
     ) -> Result<Response<T>, Status> {
@@ -174,8 +189,9 @@ impl Service {
             && !refusal.reason.is_transient()
         {
             let refusal = refusal.clone();
+            let action = action.to_owned();
             let record = async move |core: &Core| {
-                core.record_refusal(actor, action, job, &refusal).await;
+                core.record_refusal(actor, &action, job, &refusal).await;
                 Ok(())
             };
             // Whoever was refused is told why, whether that can be recorded or not.
@@ -325,62 +341,27 @@ impl Operator for Service {
         reply(self.watch(request))
     }
 
-    async fn cancel_job(
+    async fn control_job(
         &self,
-        request: Request<v1::CancelJobRequest>,
-    ) -> Result<Response<v1::CancelJobResponse>, Status> {
-        let actor = access::actor(&request);
-        let job = request.get_ref().job.clone();
-        let controlled = self.control(access::operator(&request), &job, JobAction::Cancel).await;
-        let answer = controlled.map(|job| v1::CancelJobResponse { job });
-        self.audited(actor, "CancelJob", self.0.engine.resolve_job(&job).ok(), answer).await
-    }
-
-    async fn resume_job(
-        &self,
-        request: Request<v1::ResumeJobRequest>,
-    ) -> Result<Response<v1::ResumeJobResponse>, Status> {
-        let actor = access::actor(&request);
-        let job = request.get_ref().job.clone();
-        let controlled = self.control(access::operator(&request), &job, JobAction::Resume).await;
-        let answer = controlled.map(|job| v1::ResumeJobResponse { job });
-        self.audited(actor, "ResumeJob", self.0.engine.resolve_job(&job).ok(), answer).await
-    }
-
-    async fn pause_job(
-        &self,
-        request: Request<v1::PauseJobRequest>,
-    ) -> Result<Response<v1::PauseJobResponse>, Status> {
-        let actor = access::actor(&request);
-        let job = request.get_ref().job.clone();
-        let controlled = self.control(access::operator(&request), &job, JobAction::Pause).await;
-        let answer = controlled.map(|job| v1::PauseJobResponse { job });
-        self.audited(actor, "PauseJob", self.0.engine.resolve_job(&job).ok(), answer).await
-    }
-
-    async fn retry_institution(
-        &self,
-        request: Request<v1::RetryInstitutionRequest>,
-    ) -> Result<Response<v1::RetryInstitutionResponse>, Status> {
+        request: Request<v1::ControlJobRequest>,
+    ) -> Result<Response<v1::ControlJobResponse>, Status> {
         let actor = access::actor(&request);
         let by = access::operator(&request);
-        let v1::RetryInstitutionRequest { job, institution } = request.into_inner();
-        let controlled = match parse("institution", &institution) {
-            Ok(institution) => self.control(by, &job, JobAction::Retry(institution)).await,
-            Err(error) => Err(error.into()),
-        };
-        let answer = controlled.map(|job| v1::RetryInstitutionResponse { job });
-        self.audited(actor, "RetryInstitution", self.0.engine.resolve_job(&job).ok(), answer).await
+        let v1::ControlJobRequest { job, action } = request.into_inner();
+        let action = job_action(action);
+        let name = action.as_ref().map_or_else(|_| "ControlJob".to_owned(), |one| one.as_ref().to_owned());
+        let answer = self.control(by, &job, action).await;
+        self.audited(actor, &name, self.0.engine.resolve_job(&job).ok(), answer).await
     }
 
-    async fn continue_from(
+    async fn fork_job(
         &self,
-        request: Request<v1::ContinueFromRequest>,
-    ) -> Result<Response<v1::ContinueFromResponse>, Status> {
+        request: Request<v1::ForkJobRequest>,
+    ) -> Result<Response<v1::ForkJobResponse>, Status> {
         let actor = access::actor(&request);
         let job = self.0.engine.resolve_job(&request.get_ref().job).ok();
-        let answer = self.go_on(request).await;
-        self.audited(actor, "ContinueFrom", job, answer).await
+        let answer = self.fork(request).await;
+        self.audited(actor, "ForkJob", job, answer).await
     }
 
     async fn backup(

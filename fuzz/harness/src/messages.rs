@@ -145,23 +145,22 @@ table! {
     WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
     }),
-    CancelJobRequest: reference::<v1::CancelJobRequest>,
-    CancelJobResponse: job::<v1::CancelJobResponse>,
-    ResumeJobRequest: reference::<v1::ResumeJobRequest>,
-    ResumeJobResponse: job::<v1::ResumeJobResponse>,
-    PauseJobRequest: reference::<v1::PauseJobRequest>,
-    PauseJobResponse: job::<v1::PauseJobResponse>,
-    RetryInstitutionRequest: |bytes| fields::<v1::RetryInstitutionRequest>(bytes, |m| {
+    ControlJobRequest: |bytes| fields::<v1::ControlJobRequest>(bytes, |m| {
+        use v1::control_job_request::Action::{Cancel, Pause, Resume, Retry};
         parse::<JobRef>("job", &m.job)?;
-        parse::<InstitutionName>("institution", &m.institution).map(|_| true)
+        match &m.action {
+            Some(Cancel(_) | Pause(_) | Resume(_)) => Ok(true),
+            Some(Retry(retry)) => parse::<InstitutionName>("institution", &retry.institution).map(|_| true),
+            None => Ok(false),
+        }
     }),
-    RetryInstitutionResponse: job::<v1::RetryInstitutionResponse>,
-    ContinueFromRequest: |bytes| fields::<v1::ContinueFromRequest>(bytes, |m| {
+    ControlJobResponse: job::<v1::ControlJobResponse>,
+    ForkJobRequest: |bytes| fields::<v1::ForkJobRequest>(bytes, |m| {
         parse::<JobRef>("job", &m.job)?;
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
         Ok(m.rounds_toml.is_empty() || RoundsPlan::parse(&m.rounds_toml).is_ok())
     }),
-    ContinueFromResponse: |bytes| fields::<v1::ContinueFromResponse>(bytes, |m| {
+    ForkJobResponse: |bytes| fields::<v1::ForkJobResponse>(bytes, |m| {
         parse::<JobId>("job", &m.job)?;
         parse::<JobId>("origin", &m.origin).map(|_| true)
     }),
@@ -265,8 +264,9 @@ pub(crate) fn seeds() -> Seeds {
             "SubmitJobRequest",
             &v1::SubmitJobRequest { plan_toml, idempotency_key: key.to_owned() }.encode_to_vec(),
         ),
-        numbered("RetryInstitutionRequest", &[text(1, "j-0a1b2c3d"), text(2, "west")].concat()),
-        numbered("ContinueFromRequest", &[text(1, "j-0a1b2c3d"), text(4, key)].concat()),
+        numbered("ControlJobRequest", &[text(1, "j-0a1b2c3d"), vec![18, 0]].concat()),
+        numbered("ControlJobRequest", &[text(1, "j-0a1b2c3d"), vec![42, 6], text(1, "west")].concat()),
+        numbered("ForkJobRequest", &[text(1, "j-0a1b2c3d"), text(4, key)].concat()),
         numbered("GetSpecialistRequest", &text(1, "west-red@2")),
         numbered(
             "GetSpecialistResponse",
@@ -285,7 +285,7 @@ pub(crate) fn seeds() -> Seeds {
         let poll = v1::PollResponse { revision: 3, assignments: vec![message; 2] };
         good.push(numbered("PollResponse", &poll.encode_to_vec()));
     }
-    for job in ["GetJobRequest", "WatchJobRequest", "CancelJobRequest", "SubmitJobResponse"] {
+    for job in ["GetJobRequest", "WatchJobRequest", "ControlJobResponse", "SubmitJobResponse"] {
         good.push(numbered(job, &text(1, "j-0a1b2c3d")));
     }
     // Lists of twenty thousand empty entries, and a length beyond the end.

@@ -1,4 +1,4 @@
-//! Plan files, and the table of rounds by which an operator goes on from a job.
+//! Plan files, and the table of rounds by which an operator forks a job.
 
 use std::sync::LazyLock;
 

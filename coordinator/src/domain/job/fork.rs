@@ -1,13 +1,15 @@
-//! Jobs that start from a round of another: the round run again, or its kept updates aggregated by another
-//! strategy. The other job stays as it is; the new one begins with its complete rounds up to there.
+//! Jobs that are forked from a round of another: the round is trained again, or its kept updates are
+//! aggregated by another strategy. The other job does not change; the new one has its complete rounds up to
+//! there.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::{ForkStep, Origin};
 
-use super::{Again, Job, JobDefinition, Origin, Outcome};
+use super::{Job, JobDefinition, Outcome};
 use crate::domain::closed::ClosedRound;
 use crate::domain::round::RoundKind;
 
@@ -22,7 +24,7 @@ pub struct Fork {
     pub by: InstitutionName,
     /// Index of the round.
     pub round: u32,
-    /// Rules by which the round's kept updates are aggregated again. Without them, the round is run again.
+    /// Rules by which the round's kept updates are aggregated. Without them, the round is trained again.
     pub rounds: Option<RoundsPlan>,
 }
 
@@ -37,12 +39,12 @@ impl Job {
         let index = fork.round;
         let from = self.complete_round(index, closed)?;
         let Some(rounds) = fork.rounds.clone() else {
-            let mut outcome = self.begin(fork, Again::Round, self.spec.clone(), (from, closed), now);
+            let mut outcome = self.begin(fork, ForkStep::Train, self.spec.clone(), (from, closed), now);
             outcome.open(index, now);
             return Ok(outcome);
         };
         let (spec, same_optimizer) = self.with_rounds(from, rounds)?;
-        let mut outcome = self.begin(fork, Again::Aggregate, spec, (from, closed), now);
+        let mut outcome = self.begin(fork, ForkStep::Aggregate, spec, (from, closed), now);
         if !same_optimizer {
             outcome.job.optimizer_state = None;
         }
@@ -81,7 +83,7 @@ impl Job {
     fn begin(
         &self,
         fork: Fork,
-        again: Again,
+        step: ForkStep,
         spec: JobSpec,
         (from, closed): (&ClosedRound, &[ClosedRound]),
         now: Timestamp,
@@ -91,7 +93,7 @@ impl Job {
             id: id.clone(),
             key,
             spec,
-            origin: Some(Origin { job: self.id.clone(), round, again }),
+            origin: Some(Origin { job: self.id.clone(), round, step }),
             head: self.head.clone(),
             candidates: self.candidates.clone(),
             cohort: self.cohort.clone(),

@@ -35,7 +35,9 @@ use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::trainee::Trainee;
+use eosfed_common::view::Origin;
 use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
 
 use super::closed::RoundSummary;
 use super::round::Round;
@@ -89,27 +91,6 @@ pub enum JobState {
     },
 }
 
-/// Which job a job goes on from, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The job.
-    pub job: JobId,
-    /// Index of its round.
-    pub round: u32,
-    /// What is done with that round.
-    pub again: Again,
-}
-
-/// What is done again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Again {
-    /// The round is run again, from the weights that it started from.
-    Round,
-    /// Its kept updates are aggregated again, by another strategy.
-    Aggregate,
-}
-
 /// What of a job never changes: stored once, when it is submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +101,7 @@ pub struct JobDefinition {
     pub key: IdempotencyKey,
     /// What it is to do.
     pub spec: JobSpec,
-    /// The job that it goes on from.
+    /// The job that it was forked from.
     pub origin: Option<Origin>,
     /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
     pub head: Option<Box<HeadOver>>,
@@ -217,16 +198,20 @@ pub enum Transition {
     },
 }
 
-/// What an operator can do to a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an operator can do to a job. Its name is that of the call in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
 pub enum JobAction {
-    /// Stop it for good.
+    /// End it for good.
+    #[strum(serialize = "CancelJob")]
     Cancel,
-    /// Let it rest: nothing new is offered until it is resumed.
+    /// Offer no new work until it is resumed; institutions at work may finish and submit.
+    #[strum(serialize = "PauseJob")]
     Pause,
-    /// Let it go on.
+    /// Resume it.
+    #[strum(serialize = "ResumeJob")]
     Resume,
     /// Ask an institution again that has refused, failed or been rejected in the open round.
+    #[strum(serialize = "RetryInstitution")]
     Retry(InstitutionName),
 }
 

@@ -29,6 +29,9 @@ pub(super) fn to_3(record: Record) -> Vec<Record> {
             open_round(&key, round, &mut records);
         }
     }
+    if let Some(Value::Object(origin)) = job.get_mut("origin") {
+        fork_step(origin);
+    }
     let mut take = |name: &str| job.remove(name).unwrap_or(Value::Null);
     let changes = json!({
         "id": key,
@@ -110,6 +113,16 @@ fn open_round(job: &str, round: &mut Value, records: &mut Vec<Record>) {
     }
 }
 
+/// Names the step of the round from which a job was forked.
+fn fork_step(origin: &mut Map<String, Value>) {
+    rename(origin, "again", "step");
+    if let Some(step) = origin.get_mut("step")
+        && step == "round"
+    {
+        *step = json!("train");
+    }
+}
+
 fn number(object: &Value, field: &str) -> u64 {
     object.get(field).and_then(Value::as_u64).unwrap_or_default()
 }
@@ -143,7 +156,9 @@ mod tests {
             "participants": { "west": participant("leased", &json!([{ "step": 9, "loss": 0.1, "metrics": {} }])) },
         });
         let record = json!({
-            "id": "j-0a1b2c3d", "key": "k", "spec": {}, "origin": null, "head": null, "roster": ["west"],
+            "id": "j-0a1b2c3d", "key": "k", "spec": {},
+            "origin": { "job": "j-00000001", "round": 0, "again": "round" },
+            "head": null, "roster": ["west"],
             "submitted_by": "admin", "submitted_at": 1, "state": { "collecting": open },
             "history": [closed(0, true), closed(1, true), closed(1, false)],
             "global": null, "memory": null, "normalisation": null, "produced": [], "release": null, "trained": null,
@@ -158,6 +173,7 @@ mod tests {
         assert_eq!(["jobs", "job_states", "rounds", "curves"].map(|tree| named(tree).len()), [1, 1, 3, 4]);
         let definition = &named("jobs")[0].record;
         assert_eq!((&definition["cohort"], &definition["candidates"]), (&json!(["west"]), &json!([])));
+        assert_eq!(definition["origin"], json!({ "job": "j-00000001", "round": 0, "step": "train" }));
         assert!(definition.get("state").is_none() && definition.get("history").is_none());
         let state = &named("job_states")[0].record;
         assert_eq!(state["contributors"], json!(["west"]));
