@@ -4,11 +4,13 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod arguments;
+mod audit;
 mod connection;
 mod fetch;
 mod head;
 mod institution;
 mod job;
+mod moment;
 mod plot;
 mod print;
 mod query;
@@ -55,6 +57,9 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Job(arguments::Job::Check { plan }) = &arguments.command {
         return job::check(plan, output);
     }
+    if let Command::Audit(arguments::Audit::Verify { file: Some(file), noted }) = &arguments.command {
+        return audit::verify_file(file, *noted, output);
+    }
     let credentials = arguments.proxy_credentials_file.as_deref();
     let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
     let mut connection = connection::open(arguments.identity.as_deref(), proxy)?;
@@ -64,6 +69,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Job(command) => job::run(&mut connection, command, output).await,
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
         Command::Release(command) => release::run(&mut connection, command, output).await,
+        Command::Audit(command) => audit::run(&mut connection, command, output).await,
         Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

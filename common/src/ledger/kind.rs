@@ -2,7 +2,7 @@
 //! and attempts from 1, as in `eosfed job show --output json`.
 
 use serde::{Deserialize, Serialize};
-use strum::AsRefStr;
+use strum::{AsRefStr, VariantNames};
 
 use crate::clock::Timestamp;
 use crate::digest::Digest;
@@ -10,7 +10,7 @@ use crate::ids::{JobId, ReleaseNumber};
 use crate::refusal::Reason;
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr, VariantNames)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {

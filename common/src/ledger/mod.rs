@@ -17,6 +17,7 @@
 //! make the whole chain anew. So note the newest event elsewhere now and then (`eosfed audit verify`
 //! prints it), and compare.
 
+mod filter;
 mod kind;
 mod verify;
 
@@ -30,8 +31,9 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::ids::{InstitutionName, JobId};
 
+pub use filter::{ActorFilter, Filter, InvalidActorFilter, InvalidKindFilter, KindFilter};
 pub use kind::EventKind;
-pub use verify::{Broken, Mark, Verified, Verifier};
+pub use verify::{Broken, InvalidMark, Mark, Verified, Verifier};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

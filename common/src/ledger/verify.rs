@@ -1,6 +1,9 @@
 //! Verifying a ledger from its lines alone, without knowing what kinds of events there are: as anybody
 //! can who holds an export.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde_json::Value;
 
 use super::{canonical, hash_of};
@@ -13,6 +16,29 @@ pub struct Mark {
     pub sequence: u64,
     /// Its hash.
     pub hash: Digest,
+}
+
+/// The text is not a mark.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not an event's number and hash: use NUMBER:sha256:HEX", .0.escape_debug())]
+pub struct InvalidMark(String);
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.sequence, self.hash)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = InvalidMark;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMark> {
+        let parts = text.split_once(':');
+        let mark = parts.and_then(|(sequence, hash)| {
+            Some(Self { sequence: sequence.parse().ok()?, hash: hash.parse().ok()? })
+        });
+        mark.ok_or_else(|| InvalidMark(text.chars().take(100).collect()))
+    }
 }
 
 /// The first place at which a chain is broken.

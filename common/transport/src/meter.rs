@@ -36,8 +36,8 @@ fn classify(path: &str) -> Option<Kind> {
         | (
             "Operator",
             "Hello" | "InviteInstitution" | "ListInstitutions" | "SubmitJob" | "ListJobs" | "GetJob"
-            | "ListRounds" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListSpecialists"
-            | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
+            | "ListRounds" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents"
+            | "ListSpecialists" | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

@@ -4,6 +4,7 @@
 mod access;
 mod blobs;
 mod enrollment;
+mod events;
 mod operator;
 mod participant;
 mod traffic;

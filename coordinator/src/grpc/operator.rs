@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
-use eosfed_common::ledger::Actor;
+use eosfed_common::ledger::{Actor, Filter};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::JobView;
@@ -11,13 +11,13 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
 use eosfed_transport::status::to_status;
-use eosfed_transport::wire::{limited, parse};
+use eosfed_transport::wire::{event_filter, limited, parse};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Context, access, agree, reply};
+use super::{Context, access, agree, events, reply};
 use crate::domain::job::JobAction;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
@@ -137,6 +137,23 @@ impl Service {
         let id = self.0.engine.resolve_job(&request.get_ref().job)?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(rounds(self.0.engine.clone(), id, sender));
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    fn events(
+        &self,
+        request: &Request<v1::ListEventsRequest>,
+    ) -> Result<ReceiverStream<Result<v1::ListEventsResponse, Status>>, Refusal> {
+        access::operator(request)?;
+        let request = request.get_ref();
+        let job = match request.job.as_str() {
+            "" => None,
+            name => Some(self.0.engine.resolve_job(name)?),
+        };
+        let filter = Filter { job, ..event_filter(request)? };
+        let newest = usize::try_from(request.newest).unwrap_or(usize::MAX);
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(events::send(self.0.engine.clone(), filter, newest, sender));
         Ok(ReceiverStream::new(receiver))
     }
 
@@ -261,6 +278,7 @@ async fn watch(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::WatchJ
 
 #[tonic::async_trait]
 impl Operator for Service {
+    type ListEventsStream = ReceiverStream<Result<v1::ListEventsResponse, Status>>;
     type ListRoundsStream = ReceiverStream<Result<v1::ListRoundsResponse, Status>>;
     type WatchJobStream = ReceiverStream<Result<v1::WatchJobResponse, Status>>;
 
@@ -371,6 +389,15 @@ impl Operator for Service {
         let actor = access::actor(&request);
         let answer = Self::backup(self, request).await;
         self.audited(actor, "Backup", None, answer).await
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<Self::ListEventsStream>, Status> {
+        let actor = access::actor(&request);
+        let answer = self.events(&request);
+        self.audited(actor, "ListEvents", None, answer).await
     }
 
     async fn list_specialists(

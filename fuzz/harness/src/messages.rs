@@ -10,13 +10,14 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::ledger::Verifier;
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{InstitutionView, JobView, RoundView};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};
-use eosfed_transport::wire::{Heartbeat, Wire, WireError, limited, parse};
+use eosfed_transport::wire::{Heartbeat, Wire, WireError, event_filter, limited, parse};
 use prost::Message;
 
 use crate::samples;
@@ -163,6 +164,11 @@ table! {
     ForkJobResponse: |bytes| fields::<v1::ForkJobResponse>(bytes, |m| {
         parse::<JobId>("job", &m.job)?;
         parse::<JobId>("origin", &m.origin).map(|_| true)
+    }),
+    ListEventsRequest: |bytes| fields::<v1::ListEventsRequest>(bytes, |m| Ok(event_filter(m).is_ok())),
+    ListEventsResponse: |bytes| fields::<v1::ListEventsResponse>(bytes, |m| {
+        let mut verifier = Verifier::default();
+        Ok(m.lines.iter().all(|line| verifier.line(line).is_ok()))
     }),
     ListSpecialistsRequest: free::<v1::ListSpecialistsRequest>,
     ListSpecialistsResponse: |bytes| fields::<v1::ListSpecialistsResponse>(bytes, |m| {

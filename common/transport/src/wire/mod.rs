@@ -3,12 +3,14 @@
 //! text has a limit, so that no message but a blob chunk can carry bulk bytes.
 
 mod assignment;
+mod events;
 mod kind;
 mod model;
 mod report;
 mod submission;
 mod training;
 
+pub use events::event_filter;
 pub use submission::Heartbeat;
 
 use std::fmt::Display;

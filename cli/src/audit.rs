@@ -1,0 +1,256 @@
+//! `eosfed audit`.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ledger::{Mark, Verified, Verifier};
+use eosfed_common::outln;
+use eosfed_proto::v1;
+use eosfed_transport::status::from_status;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::arguments::{Audit, EventFilter, Output};
+use super::connection::Connection;
+use super::print;
+
+/// The longest line of an export that is read, in bytes. The coordinator's own lines are far shorter.
+const MAX_LINE: u64 = 1 << 20;
+/// Members of an event that have a column of their own.
+const COLUMNS: [&str; 8] = ["sequence", "at", "actor", "kind", "job", "institution", "hash", "previous"];
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    command: &Audit,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Audit::List { filter, limit } => list(connection, filter, *limit, output).await?,
+        Audit::Export { filter, file } => export(connection, filter, file, output).await?,
+        Audit::Verify { noted, .. } => {
+            let mut verifier = Verifier::expecting(*noted);
+            let bar = bar("verifying");
+            let all = v1::ListEventsRequest::default();
+            each(connection, all, |line| {
+                bar.inc(1);
+                Ok(verifier.line(&line)?)
+            })
+            .await?;
+            bar.finish_and_clear();
+            report(&verifier.finish()?, output)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Verifies an export without a coordinator.
+pub(super) fn verify_file(path: &Path, noted: Option<Mark>, output: Output) -> anyhow::Result<ExitCode> {
+    let mut verifier = Verifier::expecting(noted);
+    let name = || format!("cannot read {}", path.display());
+    let mut file = BufReader::new(File::open(path).with_context(name)?);
+    let mut line = String::new();
+    while (&mut file).take(MAX_LINE).read_line(&mut line).with_context(name)? > 0 {
+        let text = line.strip_suffix('\n').with_context(|| {
+            format!("{}: the last line is not complete, or is longer than {MAX_LINE} bytes", path.display())
+        })?;
+        verifier.line(text).with_context(|| path.display().to_string())?;
+        line.clear();
+    }
+    report(&verifier.finish().with_context(|| path.display().to_string())?, output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(
+    connection: &mut Connection,
+    filter: &EventFilter,
+    limit: u32,
+    output: Output,
+) -> anyhow::Result<()> {
+    let request = v1::ListEventsRequest { newest: limit, ..request(filter) };
+    let mut events: Vec<Value> = Vec::new();
+    each(connection, request, |line| {
+        let event = serde_json::from_str(&line).context("the coordinator's ledger has a damaged event")?;
+        match output {
+            Output::Table => outln!("{}", row(&event)),
+            Output::Json => events.push(event),
+        }
+        Ok(())
+    })
+    .await?;
+    if output == Output::Json {
+        print::json(&events)?;
+    }
+    Ok(())
+}
+
+/// An event as one line of text: its columns, then what else it has.
+fn row(event: &Value) -> String {
+    let text = |member: &str| event[member].as_str().unwrap_or("–");
+    let at = Timestamp(event["at"].as_u64().unwrap_or_default()).to_string();
+    let mut row = format!("{:>6}  {at}  {:<20}  {}", event["sequence"], text("actor"), text("kind"));
+    for about in ["job", "institution"] {
+        if let Some(name) = event[about].as_str() {
+            row.push_str(&format!("  {name}"));
+        }
+    }
+    let details = event.as_object().into_iter().flatten();
+    for (name, value) in details.filter(|(name, _)| !COLUMNS.contains(&name.as_str())) {
+        row.push_str(&format!("  {name}={}", detail(name, value)));
+    }
+    // An event holds text that came from outside.
+    row.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
+}
+
+/// A value as text: moments as times, texts of several words in quotation marks.
+fn detail(name: &str, value: &Value) -> String {
+    match value {
+        Value::Number(moment) if name.ends_with("_at") || name == "deadline" => {
+            moment.as_u64().map_or_else(|| moment.to_string(), |moment| Timestamp(moment).to_string())
+        }
+        Value::String(text) if !text.is_empty() && !text.contains([' ', '"']) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+async fn export(
+    connection: &mut Connection,
+    filter: &EventFilter,
+    file: &Path,
+    output: Output,
+) -> anyhow::Result<()> {
+    let to_stdout = file == Path::new("-");
+    if to_stdout {
+        each(connection, request(filter), |line| {
+            outln!("{line}");
+            Ok(())
+        })
+        .await?;
+        return Ok(());
+    }
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let name = || format!("cannot write {}", file.display());
+    let mut partial = tempfile::NamedTempFile::new_in(folder).with_context(name)?;
+    let bar = bar("exporting");
+    let events = {
+        let mut writer = BufWriter::new(&mut partial);
+        let mut events = 0_u64;
+        each(connection, request(filter), |line| {
+            events += 1;
+            bar.inc(1);
+            Ok(writeln!(writer, "{line}")?)
+        })
+        .await?;
+        writer.flush().with_context(name)?;
+        events
+    };
+    bar.finish_and_clear();
+    partial.as_file().sync_all().with_context(name)?;
+    partial.persist(file).with_context(name)?;
+    let whole = filter.is_empty();
+    match output {
+        Output::Json => print::json(&json!({ "file": file, "events": events, "whole": whole }))?,
+        Output::Table if whole => outln!(
+            "{events} events are in {}. Check them with `eosfed audit verify {}`.",
+            file.display(),
+            file.display()
+        ),
+        Output::Table => outln!(
+            "{events} events are in {}. A filtered export cannot be verified: its events do not follow one \
+             another.",
+            file.display()
+        ),
+    }
+    Ok(())
+}
+
+fn report(verified: &Verified, output: Output) -> anyhow::Result<()> {
+    let newest = verified.head.map(|head| head.to_string());
+    match output {
+        Output::Json => print::json(&json!({
+            "events": verified.events, "first": verified.first, "newest": newest,
+        }))?,
+        Output::Table => {
+            outln!("{} events: each is unchanged and follows from the one before it.", verified.events);
+            if let Some(first) = verified.first.filter(|first| *first > 0) {
+                outln!("They begin with event {first}; nothing is known about the events before it.");
+            }
+            if let Some(newest) = newest {
+                outln!("Newest: {newest}");
+                outln!("Keep that line elsewhere. `eosfed audit verify --noted {newest}`");
+                outln!("later shows whether the ledger still contains it.");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn request(filter: &EventFilter) -> v1::ListEventsRequest {
+    let EventFilter { since, until, actor, job, institution, kind } = filter;
+    let time = |time: &Option<Timestamp>| time.map_or(0, |time| time.0);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    v1::ListEventsRequest {
+        since: time(since),
+        until: time(until),
+        actor: actor.as_ref().map(ToString::to_string).unwrap_or_default(),
+        job: text(job),
+        institution: text(institution),
+        kind: kind.as_ref().map(ToString::to_string).unwrap_or_default(),
+        newest: 0,
+    }
+}
+
+/// Takes the lines that the coordinator sends, one after the other.
+async fn each(
+    connection: &mut Connection,
+    request: v1::ListEventsRequest,
+    mut take: impl FnMut(String) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let answer = connection.operator.list_events(request).await;
+    let mut messages = connection.answer(answer)?;
+    while let Some(message) = messages.message().await.map_err(|status| from_status(&status))? {
+        for line in message.lines {
+            take(line)?;
+        }
+    }
+    Ok(())
+}
+
+/// A count of events on standard error, if that is a terminal.
+fn bar(verb: &'static str) -> ProgressBar {
+    ProgressBar::new_spinner().with_message(verb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_without_control_characters() {
+        let event = json!({
+            "sequence": 12, "at": 1_795_000_000_000_u64, "actor": "operator:ada", "kind": "job_paused",
+            "job": "j-0a1b2c3d", "reason": "two\nlines \u{1b}[2J", "hash": "sha256:00", "previous": null
+        });
+        let expected = "    12  2026-11-18T11:06:40Z  operator:ada          job_paused  j-0a1b2c3d  \
+                        reason=\"two\\nlines \\u001b[2J\"";
+        assert_eq!(row(&event), expected);
+        let name = json!({ "sequence": 1, "at": 0, "actor": "x", "kind": "y", "name": "a\u{9b}b" });
+        assert!(row(&name).ends_with("name=a\u{fffd}b"), "{}", row(&name));
+    }
+
+    #[test]
+    fn a_damaged_export_is_refused_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(&path, "{\"sequence\":0}\n").unwrap();
+        let error = verify_file(&path, None, Output::Json).unwrap_err();
+        assert!(format!("{error:#}").contains("line 1 is not an event"), "{error:#}");
+        std::fs::write(&path, "{\"sequence\":0").unwrap();
+        let error = verify_file(&path, None, Output::Json).unwrap_err();
+        assert!(format!("{error:#}").contains("the last line is not complete"), "{error:#}");
+    }
+}
