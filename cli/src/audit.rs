@@ -91,7 +91,8 @@ async fn list(
 fn row(event: &Value) -> String {
     let text = |member: &str| event[member].as_str().unwrap_or("–");
     let at = Timestamp(event["at"].as_u64().unwrap_or_default()).to_string();
-    let mut row = format!("{:>6}  {at}  {:<20}  {}", event["sequence"], text("actor"), text("kind"));
+    let sequence = event["sequence"].as_u64().unwrap_or_default();
+    let mut row = format!("{sequence:>6}  {at}  {:<20}  {}", text("actor"), text("kind"));
     for about in ["job", "institution"] {
         if let Some(name) = event[about].as_str() {
             row.push_str(&format!("  {name}"));
