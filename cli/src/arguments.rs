@@ -1,13 +1,19 @@
 //! The command line of `eosfed`.
 
+use std::error::Error;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::duration;
 use eosfed_common::ledger::{ActorFilter, KindFilter, Mark};
+use eosfed_common::plan::JobKind;
 use eosfed_common::stdout::print;
+use eosfed_common::view::JobState;
+use strum::VariantArray;
 
 use super::moment::moment;
 
@@ -97,8 +103,8 @@ pub enum Institution {
         #[arg(long, value_name = "FILE")]
         token_file: Option<PathBuf>,
     },
-    /// List institutions: since when, last seen, bytes received
-    List,
+    /// List institutions by name: since when, last seen, bytes received
+    List(Extent),
 }
 
 /// Commands about jobs.
@@ -117,8 +123,21 @@ pub enum Job {
         #[arg(long)]
         watch: bool,
     },
-    /// List jobs
-    List,
+    /// List jobs, newest first
+    ///
+    /// Options narrow the list: a job is shown if it matches each option that is given.
+    #[command(after_help = "\
+Examples:
+  eosfed job list --state running --state paused
+  eosfed job list --kind rounds --since 7d --all")]
+    List {
+        /// Which jobs
+        #[command(flatten)]
+        filter: JobFilter,
+        /// How many
+        #[command(flatten)]
+        extent: Extent,
+    },
     /// Show everything about a job
     Show(JobId),
     /// Show a job's progress until it rests; exit code 0 only if it has finished
@@ -183,6 +202,41 @@ Examples:
     },
 }
 
+/// How much of a list.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Extent {
+    /// Most entries to show, up to 500
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+    /// Show the whole list
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+}
+
+/// Which jobs of a list.
+#[derive(Debug, Clone, Args)]
+pub struct JobFilter {
+    /// Jobs in this state; may be repeated
+    #[arg(long = "state", value_name = "STATE", value_parser = words::<JobState>())]
+    pub states: Vec<JobState>,
+    /// Jobs of this kind; may be repeated
+    #[arg(long = "kind", value_name = "KIND", value_parser = words::<JobKind>())]
+    pub kinds: Vec<JobKind>,
+    /// Jobs submitted at this time or later: a time, a date (UTC) or how long ago, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+}
+
+/// Takes the words of an enumeration, and lists them in the help.
+fn words<T>() -> impl TypedValueParser<Value = T>
+where
+    T: VariantArray + Copy + Into<&'static str> + FromStr + Send + Sync,
+    T::Err: Error + Send + Sync + 'static,
+{
+    let words = T::VARIANTS.iter().map(|value| -> &'static str { (*value).into() });
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
 /// Which job.
 #[derive(Debug, Clone, Args)]
 pub struct JobId {
@@ -193,8 +247,8 @@ pub struct JobId {
 /// Commands about specialists.
 #[derive(Debug, Subcommand)]
 pub enum Specialist {
-    /// List all specialists
-    List,
+    /// List specialists by name and version
+    List(Extent),
     /// Show a specialist's card
     Show {
         /// NAME (the latest version), NAME@VERSION or a digest
@@ -231,8 +285,8 @@ pub enum Release {
         #[arg(long)]
         note: Option<String>,
     },
-    /// List releases
-    List,
+    /// List releases, newest first
+    List(Extent),
     /// Show a release
     Show {
         /// Its number [default: the latest]

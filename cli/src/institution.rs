@@ -12,9 +12,9 @@ use eosfed_proto::v1;
 use eosfed_transport::join::JoinToken;
 use serde_json::json;
 
-use super::arguments::{Institution, Output};
-use super::connection::{Connection, decode};
-use super::print;
+use super::arguments::{Extent, Institution, Output};
+use super::connection::Connection;
+use super::{pages, print};
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -58,18 +58,25 @@ pub(super) async fn run(
                 }
             }
         }
-        Institution::List => {
-            let answer = connection.operator.list_institutions(v1::ListInstitutionsRequest {}).await;
-            let list = connection.answer(answer)?.institutions_json;
-            let list =
-                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<InstitutionView>>>()?;
-            match output {
-                Output::Json => print::json(&list)?,
-                Output::Table => show(&list),
-            }
-        }
+        Institution::List(extent) => list(connection, extent, output).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+    let listed = pages::list(extent, async |page| {
+        let answer =
+            connection.operator.list_institutions(v1::ListInstitutionsRequest { page: Some(page) }).await;
+        let v1::ListInstitutionsResponse { institutions_json, page } = connection.answer(answer)?;
+        Ok((institutions_json, page))
+    });
+    let listed = listed.await?;
+    match output {
+        Output::Json => print::json(&listed.entries)?,
+        Output::Table => show(&listed.entries),
+    }
+    listed.report_rest();
+    Ok(())
 }
 
 /// What to do with a token. On standard error: standard output is the token's alone.

@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
-use eosfed_common::view::JobView;
+use eosfed_common::view::{JobSummary, JobView};
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
+use eosfed_transport::wire::{job_kind_message, job_state_message};
 use serde_json::json;
 
-use super::arguments::{Job, JobId, Output};
+use super::arguments::{Extent, Job, JobFilter, JobId, Output};
 use super::connection::{Connection, key};
+use super::pages::{self, Listed};
 use super::{head, plot, print, query, show, watch};
 
 /// Checks a plan on this machine.
@@ -39,7 +41,7 @@ pub(super) async fn run(
     match command {
         Job::Check { plan } => return check(plan, output),
         Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
-        Job::List => list(connection, output).await?,
+        Job::List { filter, extent } => list(connection, filter, extent, output).await?,
         Job::Show(id) => {
             let job = query::job_with_rounds(connection, &id.job).await?;
             match output {
@@ -162,34 +164,64 @@ async fn control(
     }
 }
 
-async fn list(connection: &mut Connection, output: Output) -> anyhow::Result<()> {
-    let jobs = query::jobs(connection).await?;
-    if output == Output::Json {
-        return print::json(&jobs);
+async fn list(
+    connection: &mut Connection,
+    filter: &JobFilter,
+    extent: &Extent,
+    output: Output,
+) -> anyhow::Result<()> {
+    let request = v1::ListJobsRequest {
+        page: None,
+        states: filter.states.iter().map(|state| job_state_message(*state).into()).collect(),
+        kinds: filter.kinds.iter().map(|kind| job_kind_message(*kind).into()).collect(),
+        since: filter.since.map_or(0, |since| since.0),
+    };
+    let listed = pages::list(extent, async |page| {
+        let request = v1::ListJobsRequest { page: Some(page), ..request.clone() };
+        let answer = connection.operator.list_jobs(request).await;
+        let v1::ListJobsResponse { jobs_json, page } = connection.answer(answer)?;
+        Ok((jobs_json, page))
+    });
+    let listed: Listed<JobSummary> = listed.await?;
+    match output {
+        Output::Json => print::json(&listed.entries)?,
+        Output::Table => outln!("{}", table(&listed.entries)),
     }
+    listed.report_rest();
+    Ok(())
+}
+
+fn table(jobs: &[JobSummary]) -> comfy_table::Table {
     let mut table = print::table(&["job", "name", "kind", "state", "round", "submitted", "made"]);
-    for job in &jobs {
-        let round = job.current.as_ref().map_or_else(
-            || "–".to_owned(),
-            |round| format!("{} of {}, {}", round.index + 1, job.rounds, round.phase),
-        );
+    for job in jobs {
         table.add_row([
             job.id.to_string(),
-            job.spec.name().to_owned(),
-            job.spec.kind().to_string(),
+            job.name.clone(),
+            job.kind.to_string(),
             job.state.to_string(),
-            round,
+            round(job),
             print::when(job.submitted_at),
             made(job),
         ]);
     }
-    outln!("{table}");
-    Ok(())
+    table
 }
 
-fn made(job: &JobView) -> String {
-    match &job.trained {
-        Some(trained) => format!("a head over release {}", trained.head.release),
-        None => job.produced.join(" "),
+fn round(job: &JobSummary) -> String {
+    match &job.current {
+        Some(round) => format!("{} of {}, {}", round.index + 1, job.rounds, round.phase),
+        None => format!("{} of {}", job.complete_rounds, job.rounds),
     }
+}
+
+fn made(job: &JobSummary) -> String {
+    let head = job.head_over.map(|release| format!("a head over release {release}"));
+    let specialists = match job.specialists {
+        0 => None,
+        1 => Some("1 specialist".to_owned()),
+        many => Some(format!("{many} specialists")),
+    };
+    let release = job.release.map(|number| format!("release {number}"));
+    let made: Vec<_> = [head, specialists, release].into_iter().flatten().collect();
+    if made.is_empty() { "–".to_owned() } else { made.join(", ") }
 }

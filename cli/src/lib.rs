@@ -11,6 +11,7 @@ mod head;
 mod institution;
 mod job;
 mod moment;
+mod pages;
 mod plot;
 mod print;
 mod query;

@@ -7,12 +7,6 @@ use eosfed_transport::status::from_status;
 
 use super::connection::{Connection, decode};
 
-/// All jobs, oldest first.
-pub(super) async fn jobs(connection: &mut Connection) -> anyhow::Result<Vec<JobView>> {
-    let answer = connection.operator.list_jobs(v1::ListJobsRequest {}).await;
-    connection.answer(answer)?.jobs_json.iter().map(|json| decode(json)).collect()
-}
-
 /// A job by its id, by the first characters of its id, or the latest, without its closed rounds.
 pub(super) async fn job(connection: &mut Connection, id: &str) -> anyhow::Result<JobView> {
     let answer = connection.operator.get_job(v1::GetJobRequest { job: id.to_owned() }).await;

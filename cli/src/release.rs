@@ -9,15 +9,16 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::files::write_atomically;
 use eosfed_common::outln;
+use eosfed_common::view::ReleaseSummary;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::arguments::{Output, Release};
+use super::arguments::{Extent, Output, Release};
 use super::connection::{Connection, decode, key};
 use super::head::{self, Kept};
-use super::{print, query, specialist, stac};
+use super::{pages, print, query, specialist, stac};
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -48,16 +49,7 @@ pub(super) async fn run(
             let answer = connection.operator.create_release(request).await;
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
-        Release::List => {
-            let answer = connection.operator.list_releases(v1::ListReleasesRequest {}).await;
-            let list = connection.answer(answer)?.manifests_json;
-            let list =
-                list.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<ReleaseManifest>>>()?;
-            match output {
-                Output::Json => print::json(&list)?,
-                Output::Table => outln!("{}", table(&list)),
-            }
-        }
+        Release::List(extent) => list(connection, extent, output).await?,
         Release::Show { number } => show(&query::release(connection, *number).await?, output)?,
         Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
     }
@@ -111,16 +103,26 @@ impl Pruned {
     }
 }
 
-fn table(list: &[ReleaseManifest]) -> comfy_table::Table {
-    let mut table = print::table(&["release", "cut", "specialists", "note"]);
-    for release in list {
-        let names: Vec<_> = release.specialists.iter().map(|c| format!("{}@{}", c.name, c.version)).collect();
-        table.add_row([
-            release.number.to_string(),
-            print::when(release.created_at),
-            names.join(" "),
-            release.note.clone(),
-        ]);
+async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+    let listed = pages::list(extent, async |page| {
+        let answer = connection.operator.list_releases(v1::ListReleasesRequest { page: Some(page) }).await;
+        let v1::ListReleasesResponse { releases_json, page } = connection.answer(answer)?;
+        Ok((releases_json, page))
+    });
+    let listed = listed.await?;
+    match output {
+        Output::Json => print::json(&listed.entries)?,
+        Output::Table => outln!("{}", table(&listed.entries)),
+    }
+    listed.report_rest();
+    Ok(())
+}
+
+fn table(list: &[ReleaseSummary]) -> comfy_table::Table {
+    let mut table = print::table(&["release", "created", "specialists", "note"]);
+    for ReleaseSummary { number, created_at, note, specialists } in list {
+        let created = print::when(*created_at);
+        table.add_row([number.to_string(), created, specialists.to_string(), note.clone()]);
     }
     table
 }

@@ -8,9 +8,9 @@ use eosfed_common::view::EvaluationView;
 use eosfed_proto::v1;
 use serde::Serialize;
 
-use super::arguments::{Output, Specialist};
+use super::arguments::{Extent, Output, Specialist};
 use super::connection::{Connection, decode};
-use super::print;
+use super::{pages, print};
 
 /// All that is known of a specialist: its card, and what has become of it since.
 #[derive(Serialize)]
@@ -27,15 +27,7 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Specialist::List => {
-            let answer = connection.operator.list_specialists(v1::ListSpecialistsRequest {}).await;
-            let cards = connection.answer(answer)?.cards_json;
-            let cards = cards.iter().map(|json| decode(json)).collect::<anyhow::Result<Vec<Card>>>()?;
-            match output {
-                Output::Json => print::json(&cards)?,
-                Output::Table => outln!("{}", table(&cards)),
-            }
-        }
+        Specialist::List(extent) => list(connection, extent, output).await?,
         Specialist::Show { reference } => {
             let request = v1::GetSpecialistRequest { reference: reference.clone() };
             let answer = connection.operator.get_specialist(request).await;
@@ -52,6 +44,22 @@ pub(super) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+    let listed = pages::list(extent, async |page| {
+        let answer =
+            connection.operator.list_specialists(v1::ListSpecialistsRequest { page: Some(page) }).await;
+        let v1::ListSpecialistsResponse { cards_json, page } = connection.answer(answer)?;
+        Ok((cards_json, page))
+    });
+    let listed = listed.await?;
+    match output {
+        Output::Json => print::json(&listed.entries)?,
+        Output::Table => outln!("{}", table(&listed.entries)),
+    }
+    listed.report_rest();
+    Ok(())
 }
 
 /// One line for each specialist.

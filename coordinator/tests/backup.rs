@@ -39,7 +39,8 @@ async fn submit(server: &Server, number: u64) -> String {
 }
 
 async fn jobs(server: &Server) -> BTreeSet<String> {
-    let list = OperatorClient::new(server.operator()).list_jobs(v1::ListJobsRequest {}).await.unwrap();
+    let list =
+        OperatorClient::new(server.operator()).list_jobs(v1::ListJobsRequest::default()).await.unwrap();
     let id = |json: &String| {
         serde_json::from_str::<serde_json::Value>(json).unwrap()["id"].as_str().unwrap().to_owned()
     };
@@ -140,7 +141,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     // West connects with its certificate of before, and hands in under its lease of before.
     hand_in(server.client("west"), elsewhere.path(), &work, token).await;
     let release = v1::GetReleaseRequest { number: 0 };
-    let specialists = v1::ListSpecialistsRequest {};
+    let specialists = v1::ListSpecialistsRequest::default();
     let mut operator = OperatorClient::new(server.operator());
     assert_eq!(operator.list_specialists(specialists).await.unwrap().into_inner().cards_json.len(), 1);
     let status = operator.get_release(release).await.unwrap_err();

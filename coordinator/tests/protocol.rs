@@ -177,8 +177,10 @@ async fn an_institution_sees_and_does_its_own_only() {
     let accept = v1::AcceptRequest { assignment: format!("{job}.0.1.west") };
     let status = east.accept(accept).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::Forbidden);
-    let status =
-        OperatorClient::new(server.client("east")).list_jobs(v1::ListJobsRequest {}).await.unwrap_err();
+    let status = OperatorClient::new(server.client("east"))
+        .list_jobs(v1::ListJobsRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::Forbidden);
     let nobody = ParticipantClient::new(server.stranger()).poll(poll).await.unwrap_err();
     assert_eq!(from_status(&nobody).reason, Reason::Unauthenticated);

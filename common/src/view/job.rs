@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use strum::Display;
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use super::round::RoundView;
 use crate::assignment::BlobRef;
@@ -15,7 +15,19 @@ use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
 
 /// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum JobState {

@@ -6,11 +6,13 @@ mod institution;
 mod job;
 mod round;
 mod specialist;
+mod summary;
 
 pub use institution::InstitutionView;
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
 pub use specialist::EvaluationView;
+pub use summary::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ pub mod federation;
 pub mod institution;
 pub mod job;
 pub mod job_ref;
+pub mod listing;
+pub mod paging;
 pub mod refusals;
 pub mod registry;
 pub mod round;

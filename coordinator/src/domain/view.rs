@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::CurvePoint;
+use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::{JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
-    EvaluationView, InstitutionView, JobState as StateView, JobView,
-    ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView, TrainedHeadView,
+    EvaluationView, InstitutionView, JobState as StateView, JobSummary, JobView, OpenRoundSummary,
+    ParticipantCounts, ParticipantState as ParticipantStateView, ParticipantView, ReleaseSummary, RoundPhase,
+    RoundView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -85,7 +87,8 @@ fn rounds(job: &Job) -> u32 {
     }
 }
 
-const fn state(state: &JobState) -> StateView {
+/// The state of a job as people see it.
+pub(super) const fn state(state: &JobState) -> StateView {
     match state {
         JobState::Preparing => StateView::Preparing,
         JobState::Collecting(_) => StateView::Running,
@@ -103,21 +106,86 @@ fn trained(trained: &TrainedHead) -> TrainedHeadView {
 }
 
 fn current(job: &Job, curves: &[Curve]) -> Option<RoundView> {
-    let view = |round: &Round, phase: RoundPhase| Some(view(round, phase, None, curves));
+    Some(view(job.current()?, open_phase(job)?, None, curves))
+}
+
+/// How far the open round of a job is.
+fn open_phase(job: &Job) -> Option<RoundPhase> {
     match &job.state {
         JobState::Collecting(round) => {
             let recruited = round.engaged() >= job.spec.participation().min as usize;
-            view(round, if recruited { RoundPhase::Training } else { RoundPhase::Recruiting })
+            Some(if recruited { RoundPhase::Training } else { RoundPhase::Recruiting })
         }
-        JobState::Aggregating(round) => view(round, RoundPhase::Aggregating),
-        JobState::Paused { next: Next::Collect(round) | Next::Aggregate(round), .. } => {
-            view(round, RoundPhase::Paused)
-        }
+        JobState::Aggregating(_) => Some(RoundPhase::Aggregating),
+        JobState::Paused { next: Next::Collect(_) | Next::Aggregate(_), .. } => Some(RoundPhase::Paused),
         JobState::Preparing
         | JobState::Paused { .. }
         | JobState::Finished { .. }
         | JobState::Cancelled { .. } => None,
     }
+}
+
+/// The line of a job in a list.
+pub(super) fn job_summary(job: &Job) -> JobSummary {
+    let ended_at = match &job.state {
+        JobState::Cancelled { at, .. } | JobState::Finished { at } => Some(*at),
+        JobState::Preparing
+        | JobState::Collecting(_)
+        | JobState::Aggregating(_)
+        | JobState::Paused { .. } => None,
+    };
+    let complete = job.closed.iter().filter(|closed| closed.complete).count();
+    JobSummary {
+        id: job.id.clone(),
+        name: job.spec.name().to_owned(),
+        kind: job.spec.kind(),
+        state: state(&job.state),
+        submitted_by: job.submitted_by.clone(),
+        submitted_at: job.submitted_at,
+        ended_at,
+        rounds: rounds(job),
+        complete_rounds: u32::try_from(complete).unwrap_or(u32::MAX),
+        current: open_round_summary(job),
+        specialists: u32::try_from(job.produced.len()).unwrap_or(u32::MAX),
+        release: job.release,
+        head_over: job.trained.as_ref().map(|trained| trained.head.release),
+    }
+}
+
+fn open_round_summary(job: &Job) -> Option<OpenRoundSummary> {
+    let round = job.current()?;
+    Some(OpenRoundSummary {
+        index: round.index,
+        attempt: round.attempt,
+        kind: round.kind,
+        phase: open_phase(job)?,
+        opened_at: round.opened_at,
+        deadline: round.deadline,
+        participants: counts(round),
+    })
+}
+
+fn counts(round: &Round) -> ParticipantCounts {
+    let mut counts = ParticipantCounts::default();
+    for participant in round.participants.values() {
+        let count = match &participant.state {
+            ParticipantState::Offered => &mut counts.offered,
+            ParticipantState::Leased { .. } => &mut counts.working,
+            ParticipantState::Submitted { .. } => &mut counts.submitted,
+            ParticipantState::Refused { .. } => &mut counts.refused,
+            ParticipantState::Rejected(_) => &mut counts.rejected,
+            ParticipantState::Failed { .. } => &mut counts.failed,
+        };
+        *count += 1;
+    }
+    counts
+}
+
+/// The line of a release in a list.
+pub(super) fn release_summary(release: &ReleaseManifest) -> ReleaseSummary {
+    let ReleaseManifest { number, created_at, note, specialists } = release;
+    let specialists = u32::try_from(specialists.len()).unwrap_or(u32::MAX);
+    ReleaseSummary { number: *number, created_at: *created_at, note: note.clone(), specialists }
 }
 
 /// The view of a closed round, with its curves.

@@ -156,7 +156,7 @@ async fn an_evaluation_asks_each_about_each_and_is_kept() {
     tokio::join!(take_part(&handle, &id, "west", 30), take_part(&handle, &id, "east", 40));
     drop(handle);
     let handle = bench.start(2).await;
-    for card in handle.specialists() {
+    for card in handle.snapshot().registry.specialists.into_values() {
         let (scores, excluded) = handle.evaluation_status(&card);
         assert_eq!((scores.len(), excluded), (2, None), "{scores:?}");
         assert!(scores.iter().all(|one| one.job == id && one.metrics["accuracy"] == 0.25));

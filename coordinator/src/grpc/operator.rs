@@ -1,5 +1,7 @@
 //! What operators and users of releases say.
 
+mod listing;
+
 use std::time::Duration;
 
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
@@ -80,14 +82,6 @@ impl Service {
             ca_pem: self.0.authority.certificate_pem().to_owned(),
             enrolled_before,
         })
-    }
-
-    fn institutions(&self) -> Result<v1::ListInstitutionsResponse, Refusal> {
-        let list = self.0.engine.institutions().into_iter().map(|institution| {
-            let (last_seen, received) = self.0.traffic.of(&institution.name);
-            json(&view::institution(&institution, last_seen, received))
-        });
-        Ok(v1::ListInstitutionsResponse { institutions_json: list.collect::<Result<_, _>>()? })
     }
 
     async fn submit(&self, request: Request<v1::SubmitJobRequest>) -> Result<v1::SubmitJobResponse, Refusal> {
@@ -310,7 +304,7 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListInstitutionsRequest>,
     ) -> Result<Response<v1::ListInstitutionsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| self.institutions()))
+        reply(access::reader(&request).and_then(|_| self.institutions(request.into_inner())))
     }
 
     async fn submit_job(
@@ -326,11 +320,7 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let jobs = self.0.engine.jobs();
-            let jobs_json = jobs.iter().map(|job| json(&view::job(job, &[]))).collect::<Result<_, _>>()?;
-            Ok(v1::ListJobsResponse { jobs_json })
-        }))
+        reply(access::reader(&request).and_then(|_| self.jobs(request.into_inner())))
     }
 
     async fn get_job(
@@ -404,10 +394,7 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListSpecialistsRequest>,
     ) -> Result<Response<v1::ListSpecialistsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let cards = self.0.engine.specialists();
-            Ok(v1::ListSpecialistsResponse { cards_json: cards.iter().map(json).collect::<Result<_, _>>()? })
-        }))
+        reply(access::reader(&request).and_then(|_| self.specialists(request.into_inner())))
     }
 
     async fn get_specialist(
@@ -442,11 +429,7 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListReleasesRequest>,
     ) -> Result<Response<v1::ListReleasesResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let manifests = self.0.engine.releases();
-            let manifests_json = manifests.iter().map(json).collect::<Result<_, _>>()?;
-            Ok(v1::ListReleasesResponse { manifests_json })
-        }))
+        reply(access::reader(&request).and_then(|_| self.releases(request.into_inner())))
     }
 
     async fn get_release(

@@ -13,11 +13,13 @@ use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, L
 use eosfed_common::ledger::Verifier;
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::{InstitutionView, JobView, RoundView};
+use eosfed_common::view::{InstitutionView, JobSummary, JobView, ReleaseSummary, RoundView};
+use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, SpecialistKey};
+use eosfed_coordinator::domain::paging::{Key, PageRequest};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_transport::status::{from_status, to_status};
-use eosfed_transport::wire::{Heartbeat, Wire, WireError, event_filter, limited, parse};
+use eosfed_transport::wire::{Heartbeat, Wire, WireError, event_filter, job_kind, job_state, limited, parse};
 use prost::Message;
 
 use crate::samples;
@@ -123,7 +125,9 @@ table! {
         parse::<InstitutionName>("name", &m.name).map(|_| true)
     }),
     InviteInstitutionResponse: free::<v1::InviteInstitutionResponse>,
-    ListInstitutionsRequest: free::<v1::ListInstitutionsRequest>,
+    ListInstitutionsRequest: |bytes| fields::<v1::ListInstitutionsRequest>(bytes, |m| {
+        Ok(page::<InstitutionKey>(m.page.as_ref()))
+    }),
     ListInstitutionsResponse: |bytes| fields::<v1::ListInstitutionsResponse>(bytes, |m| {
         Ok(all_json::<InstitutionView>(&m.institutions_json))
     }),
@@ -132,8 +136,12 @@ table! {
         Ok(JobSpec::parse(&m.plan_toml).is_ok())
     }),
     SubmitJobResponse: job::<v1::SubmitJobResponse>,
-    ListJobsRequest: free::<v1::ListJobsRequest>,
-    ListJobsResponse: |bytes| fields::<v1::ListJobsResponse>(bytes, |m| Ok(all_json::<JobView>(&m.jobs_json))),
+    ListJobsRequest: |bytes| fields::<v1::ListJobsRequest>(bytes, |m| {
+        let states = m.states.iter().try_for_each(|state| job_state("states", *state).map(drop));
+        let kinds = m.kinds.iter().try_for_each(|kind| job_kind("kinds", *kind).map(drop));
+        states.and(kinds).map(|()| page::<JobKey>(m.page.as_ref()))
+    }),
+    ListJobsResponse: |bytes| fields::<v1::ListJobsResponse>(bytes, |m| Ok(all_json::<JobSummary>(&m.jobs_json))),
     GetJobRequest: reference::<v1::GetJobRequest>,
     GetJobResponse: |bytes| fields::<v1::GetJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
@@ -170,7 +178,9 @@ table! {
         let mut verifier = Verifier::default();
         Ok(m.lines.iter().all(|line| verifier.line(line).is_ok()))
     }),
-    ListSpecialistsRequest: free::<v1::ListSpecialistsRequest>,
+    ListSpecialistsRequest: |bytes| fields::<v1::ListSpecialistsRequest>(bytes, |m| {
+        Ok(page::<SpecialistKey>(m.page.as_ref()))
+    }),
     ListSpecialistsResponse: |bytes| fields::<v1::ListSpecialistsResponse>(bytes, |m| {
         Ok(all_json::<Card>(&m.cards_json))
     }),
@@ -188,14 +198,22 @@ table! {
     CreateReleaseResponse: |bytes| fields::<v1::CreateReleaseResponse>(bytes, |m| {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
     }),
-    ListReleasesRequest: free::<v1::ListReleasesRequest>,
+    ListReleasesRequest: |bytes| fields::<v1::ListReleasesRequest>(bytes, |m| {
+        Ok(page::<ReleaseKey>(m.page.as_ref()))
+    }),
     ListReleasesResponse: |bytes| fields::<v1::ListReleasesResponse>(bytes, |m| {
-        Ok(all_json::<ReleaseManifest>(&m.manifests_json))
+        Ok(all_json::<ReleaseSummary>(&m.releases_json))
     }),
     GetReleaseRequest: free::<v1::GetReleaseRequest>,
     GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
     }),
+}
+
+/// Which page of a list is wanted.
+fn page<K: Key>(page: Option<&v1::PageRequest>) -> bool {
+    let v1::PageRequest { limit, token } = page.cloned().unwrap_or_default();
+    PageRequest::<K>::read(limit, &token).is_ok()
 }
 
 /// The messages that name a job in their first field and hold nothing else.
@@ -280,7 +298,7 @@ pub(crate) fn seeds() -> Seeds {
         ),
         numbered(
             "ListSpecialistsResponse",
-            &v1::ListSpecialistsResponse { cards_json: vec![card; 2] }.encode_to_vec(),
+            &v1::ListSpecialistsResponse { cards_json: vec![card; 2], page: None }.encode_to_vec(),
         ),
         numbered("GetReleaseResponse", &v1::GetReleaseResponse { manifest_json: release }.encode_to_vec()),
         numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
@@ -294,6 +312,10 @@ pub(crate) fn seeds() -> Seeds {
     for job in ["GetJobRequest", "WatchJobRequest", "ControlJobResponse", "SubmitJobResponse"] {
         good.push(numbered(job, &text(1, "j-0a1b2c3d")));
     }
+    let token = "[\"jobs\",[1795000000000,\"j-0a1b2c3d\"]]".to_owned();
+    let page = Some(v1::PageRequest { limit: 7, token });
+    let jobs = v1::ListJobsRequest { page, states: vec![2, 4], kinds: vec![1], since: 5 };
+    good.push(numbered("ListJobsRequest", &jobs.encode_to_vec()));
     // Lists of twenty thousand empty entries, and a length beyond the end.
     let odd = vec![
         numbered("HeartbeatRequest", &[42, 0].repeat(20_000)),

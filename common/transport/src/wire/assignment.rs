@@ -9,7 +9,7 @@ use eosfed_common::task::Keep;
 use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 
-use super::kind::{kind as job_kind, kind_message, strategy as strategy_name, strategy_message};
+use super::kind::{job_kind, job_kind_message, strategy as strategy_name, strategy_message};
 use super::model::bands;
 use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
 
@@ -56,7 +56,7 @@ impl Wire for Assignment {
             deadline: deadline.0,
             min_institutions,
             accepted,
-            kind: kind_message(kind).into(),
+            kind: job_kind_message(kind).into(),
             work: Some(work),
         }
     }

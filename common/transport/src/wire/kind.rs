@@ -1,12 +1,16 @@
-//! Kinds of jobs and strategies.
+//! Kinds and states of jobs, and strategies.
 
 use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::view::JobState;
 use eosfed_proto::v1;
 
 use super::{WireError, specified, wrong};
 
 /// The kind of a job.
-pub(super) fn kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {
+///
+/// # Errors
+/// If the value is not one of this version's.
+pub fn job_kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {
     match specified(field, value)? {
         v1::JobKind::Unspecified => Err(wrong(field, "a specified value")),
         v1::JobKind::OneShot => Ok(JobKind::OneShot),
@@ -16,13 +20,43 @@ pub(super) fn kind(field: &'static str, value: i32) -> Result<JobKind, WireError
     }
 }
 
-/// Its message.
-pub(super) const fn kind_message(kind: JobKind) -> v1::JobKind {
+/// The message of a kind of job.
+#[must_use]
+pub const fn job_kind_message(kind: JobKind) -> v1::JobKind {
     match kind {
         JobKind::OneShot => v1::JobKind::OneShot,
         JobKind::Rounds => v1::JobKind::Rounds,
         JobKind::Downstream => v1::JobKind::Downstream,
         JobKind::Evaluation => v1::JobKind::Evaluation,
+    }
+}
+
+/// The state of a job.
+///
+/// # Errors
+/// If the value is not one of this version's.
+pub fn job_state(field: &'static str, value: i32) -> Result<JobState, WireError> {
+    match specified(field, value)? {
+        v1::JobState::Unspecified => Err(wrong(field, "a specified value")),
+        v1::JobState::Preparing => Ok(JobState::Preparing),
+        v1::JobState::Running => Ok(JobState::Running),
+        v1::JobState::Aggregating => Ok(JobState::Aggregating),
+        v1::JobState::Paused => Ok(JobState::Paused),
+        v1::JobState::Finished => Ok(JobState::Finished),
+        v1::JobState::Cancelled => Ok(JobState::Cancelled),
+    }
+}
+
+/// The message of a state of a job.
+#[must_use]
+pub const fn job_state_message(state: JobState) -> v1::JobState {
+    match state {
+        JobState::Preparing => v1::JobState::Preparing,
+        JobState::Running => v1::JobState::Running,
+        JobState::Aggregating => v1::JobState::Aggregating,
+        JobState::Paused => v1::JobState::Paused,
+        JobState::Finished => v1::JobState::Finished,
+        JobState::Cancelled => v1::JobState::Cancelled,
     }
 }
 
@@ -70,14 +104,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_and_every_strategy_survives_the_wire() {
+    fn every_kind_state_and_strategy_survives_the_wire() {
         for known in JobKind::VARIANTS {
-            assert_eq!(kind("kind", kind_message(*known).into()), Ok(*known));
+            assert_eq!(job_kind("kind", job_kind_message(*known).into()), Ok(*known));
+        }
+        for known in JobState::VARIANTS {
+            assert_eq!(job_state("state", job_state_message(*known).into()), Ok(*known));
         }
         for known in StrategyName::VARIANTS {
             assert_eq!(strategy("strategy", strategy_message(*known).into()), Ok(*known));
         }
-        assert!(kind("kind", 0).is_err() && kind("kind", 99).is_err());
+        assert!(job_kind("kind", 0).is_err() && job_kind("kind", 99).is_err());
+        assert!(job_state("state", 0).is_err() && job_state("state", 99).is_err());
         assert!(strategy("strategy", 0).is_err() && strategy("strategy", 99).is_err());
     }
 }

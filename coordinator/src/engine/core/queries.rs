@@ -13,7 +13,7 @@ use eosfed_common::refusal::Refusal;
 use tokio::sync::watch;
 
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Change, Evaluation, Federation, Institution, Job, JobRef};
+use crate::domain::{Change, Evaluation, Federation, Job, JobRef};
 
 /// The state in memory.
 #[derive(Debug)]
@@ -57,26 +57,12 @@ impl Queries {
         self.read(Clone::clone)
     }
 
-    /// Institutions by name.
-    #[must_use]
-    pub fn institutions(&self) -> Vec<Institution> {
-        self.read(|state| state.institutions.values().cloned().collect())
-    }
-
     /// Checks that an institution is enrolled.
     ///
     /// # Errors
     /// If it is not.
     pub fn must_be_enrolled(&self, name: &InstitutionName) -> Result<(), Refusal> {
         self.read(|state| state.must_be_enrolled(name))
-    }
-
-    /// Jobs, oldest first.
-    #[must_use]
-    pub fn jobs(&self) -> Vec<Job> {
-        let mut jobs: Vec<_> = self.read(|state| state.jobs.values().cloned().collect());
-        jobs.sort_by(|a: &Job, b| (a.submitted_at, &a.id).cmp(&(b.submitted_at, &b.id)));
-        jobs
     }
 
     /// The id of the job that a person names: by its id, by the first characters of its id, or as `latest`.
@@ -139,12 +125,6 @@ impl Queries {
         self.read(|state| state.published_blobs().any(|blob| blob.digest == *digest))
     }
 
-    /// Specialists by name and version.
-    #[must_use]
-    pub fn specialists(&self) -> Vec<Card> {
-        self.read(|state| state.registry.specialists.values().cloned().collect())
-    }
-
     /// A specialist.
     ///
     /// # Errors
@@ -157,12 +137,6 @@ impl Queries {
     #[must_use]
     pub fn evaluation_status(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
         self.read(|state| (state.evaluations(&card.weights), state.excluded(card)))
-    }
-
-    /// Releases by number.
-    #[must_use]
-    pub fn releases(&self) -> Vec<ReleaseManifest> {
-        self.read(|state| state.registry.releases.values().map(|release| release.manifest.clone()).collect())
     }
 
     /// A release; the latest without a number.

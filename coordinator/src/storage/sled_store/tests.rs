@@ -96,8 +96,8 @@ fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
     damage(&path, Tree::Releases, "0000000001", b"null");
 
     let core = open(folder.path());
-    assert!(core.jobs().is_empty() && core.job(&job).is_err(), "half a job is no job");
-    assert_eq!(core.specialists().len(), 1);
+    assert!(core.snapshot().jobs.is_empty() && core.job(&job).is_err(), "half a job is no job");
+    assert_eq!(core.snapshot().registry.specialists.len(), 1);
     let apart: Vec<_> = core.read(|state| state.quarantined.iter().map(|one| one.record.clone()).collect());
     let records = [
         format!("jobs/{job}"),
@@ -251,7 +251,7 @@ impl Upgraded {
     }
 
     fn only(&self, state: &str) -> Job {
-        let mut found: Vec<_> = self.core.jobs();
+        let mut found: Vec<_> = self.core.snapshot().jobs.into_values().collect();
         found.retain(|job| job.state.name() == state);
         assert_eq!(found.len(), 1, "{state}");
         found.remove(0)
@@ -309,7 +309,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     upgraded.perform(&job.id);
     let done = core.job(&job.id).unwrap();
     assert!(matches!(done.state, JobState::Finished { .. }), "{:?}", done.state);
-    assert_eq!((done.produced.len(), core.releases().len()), (1, 4));
+    assert_eq!((done.produced.len(), core.snapshot().registry.releases.len()), (1, 4));
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! Lists, in pages.
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_proto::v1;
+use eosfed_transport::wire::{WireError, job_kind, job_state};
+
+use super::Service;
+use crate::domain::listing::JobFilter;
+use crate::domain::paging::{Key, Page, PageRequest};
+use crate::domain::view;
+
+/// Most states or kinds in one filter.
+const MAX_FILTER: usize = 32;
+
+/// Which page of a list is wanted; the first one if the request does not say.
+fn read_page<K: Key>(page: Option<v1::PageRequest>) -> Result<PageRequest<K>, Refusal> {
+    let v1::PageRequest { limit, token } = page.unwrap_or_default();
+    PageRequest::read(limit, &token)
+}
+
+/// The documents of a page, and where the list continues.
+fn split(page: Page) -> (Vec<String>, Option<v1::PageResponse>) {
+    let Page { documents, next, remaining } = page;
+    (documents, Some(v1::PageResponse { next_token: next, remaining }))
+}
+
+/// The values of a filter, each once.
+fn read_filter<T: PartialEq>(
+    field: &'static str,
+    values: &[i32],
+    read: impl Fn(&'static str, i32) -> Result<T, WireError>,
+) -> Result<Vec<T>, Refusal> {
+    if values.len() > MAX_FILTER {
+        let message = format!("field `{field}`: at most {MAX_FILTER} values, found {}", values.len());
+        return Err(Refusal::new(Reason::Malformed, message));
+    }
+    values.iter().map(|value| Ok(read(field, *value)?)).collect()
+}
+
+impl Service {
+    pub(super) fn jobs(&self, request: v1::ListJobsRequest) -> Result<v1::ListJobsResponse, Refusal> {
+        let v1::ListJobsRequest { page, states, kinds, since } = request;
+        let filter = JobFilter {
+            states: read_filter("states", &states, job_state)?,
+            kinds: read_filter("kinds", &kinds, job_kind)?,
+            since: (since > 0).then_some(Timestamp(since)),
+        };
+        let page = read_page(page)?;
+        let (jobs_json, page) = split(self.0.engine.read(|state| state.list_jobs(&filter, &page))?);
+        Ok(v1::ListJobsResponse { jobs_json, page })
+    }
+
+    pub(super) fn institutions(
+        &self,
+        request: v1::ListInstitutionsRequest,
+    ) -> Result<v1::ListInstitutionsResponse, Refusal> {
+        let page = read_page(request.page)?;
+        let page = self.0.engine.read(|state| {
+            state.list_institutions(&page, |institution| {
+                let (last_seen, received) = self.0.traffic.of(&institution.name);
+                view::institution(institution, last_seen, received)
+            })
+        });
+        let (institutions_json, page) = split(page?);
+        Ok(v1::ListInstitutionsResponse { institutions_json, page })
+    }
+
+    pub(super) fn specialists(
+        &self,
+        request: v1::ListSpecialistsRequest,
+    ) -> Result<v1::ListSpecialistsResponse, Refusal> {
+        let page = read_page(request.page)?;
+        let (cards_json, page) = split(self.0.engine.read(|state| state.list_specialists(&page))?);
+        Ok(v1::ListSpecialistsResponse { cards_json, page })
+    }
+
+    pub(super) fn releases(
+        &self,
+        request: v1::ListReleasesRequest,
+    ) -> Result<v1::ListReleasesResponse, Refusal> {
+        let page = read_page(request.page)?;
+        let (releases_json, page) = split(self.0.engine.read(|state| state.list_releases(&page))?);
+        Ok(v1::ListReleasesResponse { releases_json, page })
+    }
+}

@@ -1,0 +1,123 @@
+//! Lists, their filters and their pages, over real TLS.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod server;
+
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::{InstitutionView, JobState, JobSummary};
+use eosfed_proto::v1;
+use eosfed_proto::v1::control_job_request::Action;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::job_state_message;
+use server::{PLAN, Server};
+
+type Operator = OperatorClient<Transport>;
+
+async fn jobs(
+    operator: &mut Operator,
+    request: v1::ListJobsRequest,
+) -> Result<(Vec<JobSummary>, v1::PageResponse), Refusal> {
+    let answer = operator.list_jobs(request).await.map_err(|status| from_status(&status))?.into_inner();
+    let jobs = answer.jobs_json.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
+    Ok((jobs, answer.page.unwrap()))
+}
+
+fn page(limit: u32, token: &str) -> Option<v1::PageRequest> {
+    Some(v1::PageRequest { limit, token: token.to_owned() })
+}
+
+/// Submits so many jobs; gives their ids, oldest first.
+async fn submit(operator: &mut Operator, count: u64) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        let idempotency_key = format!("{number:032x}");
+        let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key };
+        ids.push(operator.submit_job(request).await.unwrap().into_inner().job);
+        // The times of two submissions differ.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_newest_first_in_pages() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    let mut operator = OperatorClient::new(server.operator());
+    let mut ids = submit(&mut operator, 7).await;
+    ids.reverse();
+
+    let mut token = String::new();
+    let mut seen: Vec<String> = Vec::new();
+    let mut rest = Vec::new();
+    loop {
+        let request = v1::ListJobsRequest { page: page(3, &token), ..Default::default() };
+        let (found, next) = jobs(&mut operator, request).await.unwrap();
+        seen.extend(found.iter().map(|job| job.id.to_string()));
+        rest.push(next.remaining);
+        token = next.next_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((seen, rest), (ids, vec![4, 1, 0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_filtered_by_the_coordinator() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    let mut operator = OperatorClient::new(server.operator());
+    let ids = submit(&mut operator, 4).await;
+    let action = Some(Action::Cancel(v1::CancelJob {}));
+    operator.control_job(v1::ControlJobRequest { job: ids[1].clone(), action }).await.unwrap();
+
+    let cancelled = v1::ListJobsRequest {
+        states: vec![job_state_message(JobState::Cancelled).into()],
+        ..Default::default()
+    };
+    let (found, next) = jobs(&mut operator, cancelled).await.unwrap();
+    assert_eq!(found.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [&ids[1]]);
+    assert!(next.next_token.is_empty() && found[0].ended_at.is_some() && found[0].current.is_none());
+    let rounds = v1::ListJobsRequest { kinds: vec![v1::JobKind::Rounds.into()], ..Default::default() };
+    assert_eq!(jobs(&mut operator, rounds).await.unwrap().0, []);
+
+    let (all, _) = jobs(&mut operator, v1::ListJobsRequest::default()).await.unwrap();
+    let since = v1::ListJobsRequest { since: all[1].submitted_at.0, ..Default::default() };
+    assert_eq!(jobs(&mut operator, since).await.unwrap().0, all[..2], "that time included");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_page_or_filter_is_refused_with_the_rule() {
+    let server = Server::start().await;
+    for name in ["east", "north", "west"] {
+        server.enrol(name).await;
+    }
+    let mut operator = OperatorClient::new(server.operator());
+    let request = v1::ListInstitutionsRequest { page: page(2, "") };
+    let first = operator.list_institutions(request).await.unwrap().into_inner();
+    let names =
+        first.institutions_json.iter().map(|json| serde_json::from_str::<InstitutionView>(json).unwrap());
+    assert_eq!(names.map(|one| one.name.to_string()).collect::<Vec<_>>(), ["east", "north"]);
+    let token = first.page.unwrap().next_token;
+
+    let wrong = |wrong: v1::ListJobsRequest, says: &'static str| (wrong, says);
+    for (request, says) in [
+        wrong(v1::ListJobsRequest { page: page(501, ""), ..Default::default() }, "at most 500"),
+        wrong(v1::ListJobsRequest { page: page(1, "next"), ..Default::default() }, "list of jobs"),
+        wrong(v1::ListJobsRequest { page: page(1, &token), ..Default::default() }, "list of jobs"),
+        wrong(v1::ListJobsRequest { states: vec![77], ..Default::default() }, "states"),
+        wrong(v1::ListJobsRequest { kinds: vec![0], ..Default::default() }, "kinds"),
+        wrong(v1::ListJobsRequest { kinds: vec![1; 1000], ..Default::default() }, "found 1000"),
+    ] {
+        let refusal = jobs(&mut operator, request).await.unwrap_err();
+        assert_eq!(refusal.reason, Reason::Malformed, "{refusal}");
+        assert!(refusal.message.contains(says), "{refusal}");
+    }
+    let mut institution = OperatorClient::new(server.client("west"));
+    let refusal = jobs(&mut institution, v1::ListJobsRequest::default()).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::Forbidden);
+}
