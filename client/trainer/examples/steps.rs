@@ -12,10 +12,10 @@ use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature
 use eosfed_common::plan::{Precision, Training};
 use eosfed_common::task::DeviceChoice;
 use eosfed_trainer::device;
-use eosfed_trainer::metrics::Measure;
-use eosfed_trainer::net::{Compute, Network};
+use eosfed_trainer::metrics::MetricSpec;
+use eosfed_trainer::net::{ComputePrecision, Network};
 use eosfed_trainer::parameters::Parameters;
-use eosfed_trainer::train::{AdamW, Batches, Fitting, LossSettings, Plan, Prepared};
+use eosfed_trainer::train::{AdamW, Batches, LoopSettings, LossSettings, TensorDataset, TrainLoop};
 use tch::{Cuda, Device, Kind, Tensor};
 
 const BANDS: i64 = 6;
@@ -99,28 +99,28 @@ fn measure(
         target: None,
     };
     let samples = (batch * EPOCH) as i64;
-    let data = Prepared {
+    let data = TensorDataset {
         images: Tensor::randn([samples, BANDS, size, size], (Kind::Float, device)),
         labels: Tensor::randint(CLASSES, [samples], (Kind::Int64, device)),
     };
     let parameters = Parameters::new(signature(&model), &initial_weights(&model, 1), device).trainable();
-    let network = Network::new(&model, &parameters, 0.0, Compute::choose(precision, device));
+    let network = Network::new(&model, &parameters, 0.0, ComputePrecision::choose(precision, device));
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let training = Training::new(1, batch as u32, 1e-4);
     let loss = || LossSettings::of(&training, model.task, CLASSES as usize, &data, device);
-    let fitting = Fitting {
+    let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &data,
         validation: None,
-        measure: Measure::of(&model),
+        metrics: MetricSpec::of(&model),
         loss: loss(),
         penalty: None,
         proximal: None,
-        plan: Plan::of(&training, [0.0, 1.0], 1),
+        settings: LoopSettings::of(&training, [0.0, 1.0], 1),
     };
     let mut optimizer = AdamW::new(&parameters, training.weight_decay, training.clip_norm);
-    let mut epoch = |number| fitting.epoch(number, &mut optimizer, &mut |_, _| (), &|| false);
+    let mut epoch = |number| train_loop.epoch(number, &mut optimizer, &mut |_, _| (), &|| false);
     epoch(1)?;
     epoch(2)?;
     rest(device);
@@ -131,7 +131,7 @@ fn measure(
     }
     rest(device);
     let rate = steps as f64 / start.elapsed().as_secs_f64();
-    let phases = phases(&fitting, &mut optimizer, device);
+    let phases = phases(&train_loop, &mut optimizer, device);
     Ok(serde_json::json!({
         "framework": "eosfed", "device": device::name(device), "backbone": backbone, "size": size, "batch": batch,
         "precision": precision, "steps_per_second": rate, "samples_per_second": rate * batch as f64,
@@ -140,11 +140,15 @@ fn measure(
 }
 
 /// Median milliseconds of the phases of a step.
-fn phases(fitting: &Fitting<'_>, optimizer: &mut AdamW, device: Device) -> serde_json::Value {
+fn phases(train_loop: &TrainLoop<'_>, optimizer: &mut AdamW, device: Device) -> serde_json::Value {
     let mut times: [Vec<f64>; 4] = Default::default();
     for step in 0..PHASE_STEPS {
-        let mut batches =
-            Batches::new(fitting.training, fitting.plan.batch_size, &fitting.plan.changes, step as u64);
+        let mut batches = Batches::new(
+            train_loop.training,
+            train_loop.settings.batch_size,
+            &train_loop.settings.transforms,
+            step as u64,
+        );
         let mut clock = Instant::now();
         let mut lap = |phase: usize| {
             rest(device);
@@ -153,11 +157,12 @@ fn phases(fitting: &Fitting<'_>, optimizer: &mut AdamW, device: Device) -> serde
         };
         let (images, labels) = batches.next().expect("an epoch has a batch");
         lap(0);
-        let loss = fitting.loss.loss(&(fitting.forward)(&images, true), &labels).expect("all is labelled");
+        let loss =
+            train_loop.loss.loss(&(train_loop.forward)(&images, true), &labels).expect("all is labelled");
         lap(1);
         loss.backward();
         lap(2);
-        optimizer.step(fitting.parameters, 1e-4);
+        optimizer.step(train_loop.parameters, 1e-4);
         lap(3);
     }
     let [batch, forward, backward, optimizer] = times.map(|mut list| {

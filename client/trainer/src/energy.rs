@@ -1,6 +1,6 @@
-//! Energy of a training run: the processor's own counter where it may be read, else an estimate from
-//! processor time. What a GPU spends is not counted yet, so nothing is known of a run on one: the
-//! processor's part alone would be a tenth of the whole.
+//! Energy of a training run: from the processor's own counter if it can be read, otherwise estimated
+//! from processor time. The energy of a GPU is not counted yet, so that of a run on a GPU is unknown:
+//! the processor's part alone would be a tenth of the whole.
 
 use std::path::Path;
 
@@ -9,35 +9,36 @@ use eosfed_common::finite::Finite;
 use nix::sys::resource::{UsageWho, getrusage};
 use tch::Device;
 
+/// Counter of the first processor package, in microjoules.
 const COUNTER: &str = "/sys/class/powercap/intel-rapl:0/energy_uj";
 /// Assumed power of one busy core with its share of memory, in watts.
 const WATTS_PER_CORE: f64 = 10.0;
 const JOULES_PER_KWH: f64 = 3.6e6;
 
-/// A running measurement.
+/// A measurement that has started.
 #[derive(Debug)]
-pub struct Meter {
+pub struct EnergyMeter {
     counter: Option<u64>,
     processor_seconds: f64,
     device: Device,
 }
 
-impl Meter {
+impl EnergyMeter {
     /// Starts measuring.
     #[must_use]
     pub fn start() -> Self {
         Self { counter: counter(), processor_seconds: processor_seconds(), device: Device::Cpu }
     }
 
-    /// The same once it is known where to compute.
+    /// Sets the device of the run, which is known a little later.
     #[must_use]
     pub fn on(self, device: Device) -> Self {
         Self { device, ..self }
     }
 
-    /// What was spent since the start.
+    /// Energy used since the start.
     #[must_use]
-    pub fn spent(&self) -> Energy {
+    pub fn energy(&self) -> Energy {
         if self.device != Device::Cpu {
             return Energy::default();
         }
@@ -45,7 +46,8 @@ impl Meter {
     }
 }
 
-/// A counter that is missing or has wrapped around is not believed.
+/// Energy between two readings of the counter. If the counter is missing or has wrapped around, the
+/// energy is estimated.
 fn between(start: Option<u64>, end: Option<u64>, processor_seconds: f64) -> Energy {
     match (start, end) {
         (Some(start), Some(end)) if end > start => energy((end - start) as f64 / 1e6, EnergySource::Measured),
@@ -73,14 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_run_on_a_gpu_nothing_is_claimed() {
-        let spent = Meter::start().on(Device::Cuda(0)).spent();
-        assert_eq!(spent, Energy::default());
-        assert_ne!(Meter::start().on(Device::Cpu).spent().source, EnergySource::Unavailable);
+    fn the_energy_of_a_run_on_a_gpu_is_unknown() {
+        let energy = EnergyMeter::start().on(Device::Cuda(0)).energy();
+        assert_eq!(energy, Energy::default());
+        assert_ne!(EnergyMeter::start().on(Device::Cpu).energy().source, EnergySource::Unavailable);
     }
 
     #[test]
-    fn the_counter_wins_unless_it_has_wrapped() {
+    fn the_counter_is_used_unless_it_has_wrapped() {
         let measured = between(Some(1_000_000), Some(3_601_000_000), 5.0);
         assert_eq!(measured, energy(3600.0, EnergySource::Measured));
         let estimated = between(Some(9), Some(3), 360.0);

@@ -1,8 +1,8 @@
-//! Trains and applies specialists with libtorch. The only crate that links it.
+//! Trains and applies specialists with libtorch. No other crate links it.
 //!
-//! A plain tensor operation of `tch` panics when libtorch refuses it. That is contained here by being
-//! a program of its own: the daemon sees the process end, and retries or reports. What can be wrong
-//! with input (files, shapes, options) is checked before it reaches libtorch and is an error.
+//! A tensor operation of `tch` panics when libtorch refuses it. Since the trainer is a program of its
+//! own, the daemon sees only that the process ends, and retries or reports it. Mistakes in the input
+//! (files, shapes, options) are found before they reach libtorch and are errors.
 
 pub mod device;
 pub mod energy;

@@ -1,8 +1,7 @@
-//! The one place where named values become libtorch tensors and back.
+//! Named values as libtorch tensors, and back. No other module converts them.
 //!
-//! `tch`'s own variable store renames duplicates, forgets order and ignores missing names when it
-//! loads; here a model's tensors are exactly those of its signature, in order of name, from the
-//! moment they are checked.
+//! `tch`'s own variable store renames duplicates, forgets the order and ignores missing names when it
+//! loads. Here the tensors of a model are exactly those of its signature, in the order of their names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +18,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Values in memory, which must be those of `signature`, as tensors on `device`.
+    /// Tensors on `device` with these values, which must be those of `signature`.
     #[must_use]
     pub fn new(signature: Signature, values: &Tensors, device: Device) -> Self {
         let tensor = |(name, shape): (&String, &Vec<usize>)| {
@@ -42,18 +41,18 @@ impl Parameters {
     /// The tensor called `name`.
     ///
     /// # Panics
-    /// If the signature has none of this name: a defect of the network's code.
+    /// If the signature has no tensor of this name, which is a bug in the network's code.
     pub fn get(&self, name: &str) -> Tensor {
         let tensor = self.tensors.get(name);
         tensor.unwrap_or_else(|| panic!("the signature has no tensor `{name}`")).shallow_clone()
     }
 
-    /// All tensors in order of name.
+    /// All tensors in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.tensors.iter()
     }
 
-    /// Asks libtorch to record gradients for all tensors.
+    /// Makes libtorch record gradients for all tensors.
     #[must_use]
     pub fn trainable(self) -> Self {
         for tensor in self.tensors.values() {
@@ -76,7 +75,7 @@ impl Parameters {
         }
     }
 
-    /// Writes all tensors as safetensors and gives the digest of the file.
+    /// Writes all tensors as a safetensors file and returns its digest.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -91,7 +90,7 @@ impl Parameters {
     }
 }
 
-/// Reads values that must be exactly those of `signature`.
+/// Reads the values of a file that must hold exactly `signature`.
 ///
 /// # Errors
 /// As [`Parameters::load`].

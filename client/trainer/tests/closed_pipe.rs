@@ -1,4 +1,4 @@
-//! `eosfed-trainer … | head -1` ends quietly: a reader that closes its pipe early is no defect.
+//! `eosfed-trainer … | head -1` ends quietly: a reader may close its pipe early.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

@@ -1,4 +1,4 @@
-//! UPerNet, normalisation, selection, fusion and scores against what PyTorch and torchmetrics say
+//! UPerNet, normalisation, selection, fusion and scores, compared with PyTorch and torchmetrics
 //! (`goldens/generate_composition.py`, `goldens/generate_metrics.py`).
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, MapDims, Selection, Task, head_signature};
 use eosfed_common::weights::Tensors;
-use eosfed_trainer::metrics::Measure;
-use eosfed_trainer::net::{Composer, Compute, Maps, Passes, UperNet};
+use eosfed_trainer::metrics::MetricSpec;
+use eosfed_trainer::net::{Composer, ComputePrecision, Maps, StepCounter, UperNet};
 use eosfed_trainer::parameters::{Parameters, to_vec};
 use tch::{Device, Kind, Tensor};
 
@@ -39,7 +39,7 @@ fn maps(tensors: &BTreeMap<String, Tensor>, encoder: usize) -> Maps {
 }
 
 #[test]
-fn upernet_is_the_papers() {
+fn upernet_matches_pytorch() {
     let golden = tensors();
     let signature = head_signature(Task::Segmentation, &DIMS, 3);
     // The generator's sine over the index of a value, with the tensor's rank among the names as phase.
@@ -50,7 +50,7 @@ fn upernet_is_the_papers() {
     };
     let values: Tensors = signature.0.iter().enumerate().map(wave).collect();
     let parameters = Parameters::new(signature, &values, Device::Cpu);
-    let found = UperNet::new(&parameters, Compute::FULL).forward(&maps(&golden, 0));
+    let found = UperNet::new(&parameters, ComputePrecision::FULL).forward(&maps(&golden, 0));
     assert_eq!(found.size(), [2, 3, 24, 32]);
     assert_close(&to_vec(&found), &to_vec(&golden["upernet"]), "upernet");
 }
@@ -77,12 +77,12 @@ fn composer(golden: &BTreeMap<String, Tensor>, composition: Composition) -> Comp
         composition,
         &ENCODERS,
         &Parameters::new(signature, &values, Device::Cpu),
-        Passes::default(),
+        StepCounter::default(),
     )
 }
 
 #[test]
-fn normalisations_are_torchs() {
+fn normalisations_match_pytorch() {
     let golden = tensors();
     let all: Vec<Maps> = (0..3).map(|encoder| maps(&golden, encoder)).collect();
     for (norm, name) in
@@ -96,7 +96,7 @@ fn normalisations_are_torchs() {
 }
 
 #[test]
-fn selections_and_fusions_are_the_formulas() {
+fn selections_and_fusions_match_their_formulas() {
     let golden = tensors();
     let all: Vec<Maps> = (0..3).map(|encoder| maps(&golden, encoder)).collect();
     let selections = [
@@ -126,7 +126,7 @@ fn selections_and_fusions_are_the_formulas() {
 }
 
 #[test]
-fn scores_are_torchmetrics() {
+fn scores_match_torchmetrics() {
     let json: serde_json::Value = serde_json::from_slice(&fs::read(golden("metrics.json")).unwrap()).unwrap();
     let numbers = |list: &serde_json::Value| -> Vec<f32> {
         list.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
@@ -144,7 +144,7 @@ fn scores_are_torchmetrics() {
                 _ => labels,
             };
             // Two batches, as in a real evaluation.
-            let mut scores = Measure::new(task, classes as usize, None).start();
+            let mut scores = MetricSpec::new(task, classes as usize, None).scores();
             let half = labels.size()[0] / 2;
             for (start, length) in [(0, half), (half, labels.size()[0] - half)] {
                 scores.add(&labels.narrow(0, start, length), &outputs.narrow(0, start, length));

@@ -1,4 +1,4 @@
-//! One damaged file among many is left out by name, by everything that reads a data set in chunks.
+//! Programs that read a data set in chunks leave out one damaged file among many, and name it.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use common::{fitted, options, release};
 use eosfed_common::model::BandRule;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{Choice, ExportFormat, ExportOptions, export_features, score};
+use eosfed_trainer::ensemble::{EncoderChoice, ExportFormat, ExportOptions, export_features, score};
 use tch::Device;
 
 const FILES: usize = 120;
@@ -42,7 +42,7 @@ fn features_and_scores_leave_a_damaged_file_out_and_name_it() {
     let export = ExportOptions {
         release: Some(release.clone()),
         head: None,
-        encoders: Choice::All,
+        encoders: EncoderChoice::All,
         band_rule: BandRule::ByName,
         data: data.clone(),
         split: Split::Train,

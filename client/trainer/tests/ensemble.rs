@@ -1,5 +1,5 @@
-//! Heads over a release: trained, scored, repeated to the byte, and refused when the release is not
-//! what it says.
+//! Heads over a release: they are trained and scored, the same seed gives the same bytes, and a damaged
+//! release is refused.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -85,7 +85,7 @@ fn every_way_of_composing_learns() {
 }
 
 #[test]
-fn maps_that_do_not_fit_in_memory_are_computed_in_every_pass() {
+fn features_that_do_not_fit_in_memory_are_computed_in_each_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
@@ -100,7 +100,7 @@ fn maps_that_do_not_fit_in_memory_are_computed_in_every_pass() {
 }
 
 #[test]
-fn answers_of_specialists_are_averaged_or_routed() {
+fn outputs_of_specialists_are_averaged_or_routed() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
@@ -125,7 +125,7 @@ fn answers_of_specialists_are_averaged_or_routed() {
 }
 
 #[test]
-fn leaving_out_what_a_head_relies_on_costs_most() {
+fn leaving_out_the_encoder_that_a_head_uses_costs_most() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
@@ -144,7 +144,7 @@ fn leaving_out_what_a_head_relies_on_costs_most() {
 }
 
 #[test]
-fn pruning_keeps_what_was_chosen_and_says_what_it_costs() {
+fn pruning_keeps_the_selected_encoders_and_measures_the_cost() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
@@ -178,7 +178,7 @@ fn pruning_keeps_what_was_chosen_and_says_what_it_costs() {
 }
 
 #[test]
-fn an_old_head_works_unchanged_when_a_release_grows() {
+fn a_head_gives_the_same_scores_when_its_release_grows() {
     let folder = tempfile::tempdir().unwrap();
     let release = release(&folder.path().join("release"));
     let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");

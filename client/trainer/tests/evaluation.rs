@@ -1,4 +1,4 @@
-//! A frozen specialist is scored as it was at the end of its training, and elsewhere as it deserves.
+//! The scores of a frozen specialist equal those at the end of its training.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -40,7 +40,7 @@ fn scored(task: &EvaluationTask) -> Result<Vec<TrainerEvent>, TrainError> {
 }
 
 #[test]
-fn scores_are_those_of_the_end_of_training() {
+fn scores_equal_those_at_the_end_of_training() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let task = task(&data, &folder.path().join("out"), 6);
@@ -65,7 +65,7 @@ fn scores_are_those_of_the_end_of_training() {
 }
 
 #[test]
-fn what_cannot_be_scored_says_why() {
+fn tasks_that_cannot_be_scored_give_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let task = task(&data, &folder.path().join("out"), 1);

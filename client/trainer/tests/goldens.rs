@@ -1,4 +1,5 @@
-//! The network against timm, whose outputs for tiny random variants `goldens/generate.py` has kept.
+//! The network compared with timm. `goldens/generate.py` has stored timm's outputs for tiny random
+//! variants.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 
 use eosfed_common::model::{BackboneShape, Task, backbone_signature, head_signature};
 use eosfed_common::weights::{Signature, Tensors, WeightsFile};
-use eosfed_trainer::net::{Compute, ConvNeXt, Head};
+use eosfed_trainer::net::{ComputePrecision, ConvNeXt, Head};
 use eosfed_trainer::parameters::Parameters;
 use tch::{Device, Kind, Tensor};
 
@@ -38,8 +39,8 @@ fn model_signature(golden: &Golden) -> Signature {
     Signature(tensors)
 }
 
-/// Everything in the file: weights under `w.`, the image, the four maps and the logits. That the check
-/// passes says already that our names and shapes are timm's.
+/// Everything in the file: weights under `w.`, the image, the four maps and the logits. The check of
+/// this signature shows that our names and shapes are timm's.
 fn file_signature(golden: &Golden) -> Signature {
     let mut all: Signature = Signature::default();
     all.0.extend(model_signature(golden).0.into_iter().map(|(name, shape)| (format!("w.{name}"), shape)));
@@ -82,16 +83,17 @@ fn assert_close(found: &Tensor, expected: &[f32], what: &str) {
 }
 
 #[test]
-fn maps_and_logits_are_timms() {
+fn maps_and_logits_match_timm() {
     for golden in &GOLDENS {
         let Stored { weights, image, values } = stored(golden);
         let parameters = Parameters::new(model_signature(golden), &weights, Device::Cpu);
         assert!(values["w.stages.0.blocks.0.mlp.grn.weight"].iter().all(|value| *value != 0.0));
-        let maps = ConvNeXt::new(&golden.shape, &parameters, 0.0, Compute::FULL).forward(&image, false);
+        let maps =
+            ConvNeXt::new(&golden.shape, &parameters, 0.0, ComputePrecision::FULL).forward(&image, false);
         for (level, map) in maps.iter().enumerate() {
             assert_close(map, &values[&format!("map.{level}")], &format!("{} map {level}", golden.file));
         }
-        let logits = Head::new(Task::Classification, &parameters, Compute::FULL).forward(&maps);
+        let logits = Head::new(Task::Classification, &parameters, ComputePrecision::FULL).forward(&maps);
         assert_close(&logits, &values["logits"], golden.file);
     }
 }
@@ -109,7 +111,7 @@ fn a_normalisation_that_is_folded_into_the_stem_gives_the_same_maps() {
         let along = |values: &[f64]| Tensor::from_slice(values).view([1, bands as i64, 1, 1]);
         let forward = |weights: &Tensors, images: &Tensor| {
             let parameters = Parameters::new(model_signature(golden), weights, Device::Cpu);
-            ConvNeXt::new(&golden.shape, &parameters, 0.0, Compute::FULL).forward(images, false)
+            ConvNeXt::new(&golden.shape, &parameters, 0.0, ComputePrecision::FULL).forward(images, false)
         };
         let raw = (&image * along(&std) + along(&mean)).to_kind(Kind::Float);
         let normalised = ((&raw - along(&mean)) / along(&std)).to_kind(Kind::Float);

@@ -1,5 +1,5 @@
-//! A head trained as a job asks: the same as one trained by a researcher alone, in rounds, and to the
-//! same bytes after a stop.
+//! A head that is trained in a job: one round gives the bytes of `fit`, and so does a training that was
+//! stopped and resumed.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -22,7 +22,7 @@ use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::trainee::Trainee;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
 
-/// libtorch's generator is one for the whole process: what is compared to the byte goes one by one.
+/// The process has one random generator of libtorch, so tests that compare bytes run one at a time.
 static GENERATOR: Mutex<()> = Mutex::new(());
 
 struct Bench {
@@ -86,7 +86,7 @@ fn weights(folder: &Path) -> Digest {
 }
 
 #[test]
-fn a_round_of_one_is_what_a_researcher_would_do_alone() {
+fn one_round_of_one_institution_gives_the_bytes_of_fit() {
     let _alone = GENERATOR.lock().unwrap();
     let bench = Bench::new();
     let task = bench.task("round");
@@ -102,7 +102,7 @@ fn a_round_of_one_is_what_a_researcher_would_do_alone() {
 }
 
 #[test]
-fn a_stopped_round_goes_on_to_the_same_bytes_and_needs_its_release() {
+fn a_stopped_round_resumes_to_the_same_bytes_and_needs_its_release() {
     let _alone = GENERATOR.lock().unwrap();
     let bench = Bench::new();
     let whole = bench.task("whole");

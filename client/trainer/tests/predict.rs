@@ -1,4 +1,4 @@
-//! Whole scenes mapped, and features for other programs, by a head trained here.
+//! Maps of whole scenes, and features for other programs, from a head that is trained here.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -12,7 +12,7 @@ use eosfed_common::model::BandRule;
 use eosfed_common::weights::Signature;
 use eosfed_data::{GeoReference, Limits, Raster, Split, read_raster, write_geotiff};
 use eosfed_trainer::ensemble::{
-    Choice, ExportFormat, ExportOptions, PredictOptions, PredictReport, export_features, predict_scene,
+    EncoderChoice, ExportFormat, ExportOptions, PredictOptions, PredictReport, export_features, predict_scene,
 };
 use tch::Device;
 
@@ -40,7 +40,7 @@ fn image(path: &Path, width: usize, height: usize) {
     write_geotiff(path, &Raster { width, height, bands: 2, data, reference: Some(reference) }).unwrap();
 }
 
-/// The map of `folder/scene.tif` in the usual windows.
+/// Options for a map of `folder/scene.tif` in windows of 64 pixels.
 fn whole(folder: &Path, head: &Path) -> PredictOptions {
     PredictOptions {
         head: head.to_owned(),
@@ -77,7 +77,7 @@ fn grey(folder: &Path) -> Raster {
     read_raster(&grey, &Limits::default()).unwrap()
 }
 
-/// Share of pixels with data that are right, and whether exactly the hole has none.
+/// Share of correct pixels among those with data. Checks that exactly the hole has no data.
 fn accuracy(map: &Raster, columns: std::ops::Range<usize>) -> f64 {
     let (mut right, mut all) = (0, 0);
     for y in 0..map.height {
@@ -95,7 +95,7 @@ fn accuracy(map: &Raster, columns: std::ops::Range<usize>) -> f64 {
 }
 
 #[test]
-fn a_scene_is_mapped_in_windows_with_its_place_and_its_holes() {
+fn a_map_has_the_georeference_and_the_holes_of_its_scene() {
     let folder = tempfile::tempdir().unwrap();
     let head = head(folder.path());
     image(&folder.path().join("scene.tif"), 150, 100);
@@ -114,7 +114,7 @@ fn a_scene_is_mapped_in_windows_with_its_place_and_its_holes() {
     assert!(alike as f64 > 0.9 * 15_000.0, "{alike}");
 }
 
-/// The class of a patch of 32 pixels of a scene: unlike along rows and columns, and when turned.
+/// The class of a patch of 32 pixels of a scene; the pattern has no symmetry.
 fn patch_class(x: usize, y: usize) -> usize {
     usize::from(x / 32 >= 3) ^ usize::from(x / 32 == 0 && y / 32 == 2)
 }
@@ -156,7 +156,7 @@ fn flat(x: usize, y: usize, band: usize, class: usize) -> f32 {
 }
 
 #[test]
-fn a_head_of_patches_maps_a_scene_where_the_patches_lie() {
+fn a_head_of_patches_maps_patches_to_their_places() {
     let folder = tempfile::tempdir().unwrap();
     let head = patch_head(folder.path());
     let (width, height) = (160, 96);
@@ -171,7 +171,7 @@ fn a_head_of_patches_maps_a_scene_where_the_patches_lie() {
     let raster = Raster { width, height, bands: 2, data, reference: Some(reference.clone()) };
     write_geotiff(&folder.path().join("scene.tif"), &raster).unwrap();
 
-    // Side by side, each patch is of one class and ends where it ends.
+    // Side by side, each patch has one class up to its border.
     let (report, map) = mapped(folder.path(), &head, 32, 0);
     assert_eq!((report.size, report.window, report.windows, report.no_data), ([160, 96], [32, 0], 15, 40));
     let found = map.reference.as_ref().unwrap();
@@ -192,14 +192,14 @@ fn a_head_of_patches_maps_a_scene_where_the_patches_lie() {
     assert!(wrong(&other, 0) > 0 && wrong(&other, 0) < width * height / 8, "{}", wrong(&other, 0));
 }
 
-/// The map of `folder/scene.tif` as a head makes it when nothing is said about windows.
+/// Maps `folder/scene.tif` without options for windows.
 fn by_default(folder: &Path, head: &Path) -> PredictReport {
     let options = PredictOptions { window: None, overlap: None, ..whole(folder, head) };
     predict_scene(&options, Device::Cpu, &mut |_, _| ()).unwrap()
 }
 
 #[test]
-fn windows_are_by_default_as_large_as_the_tiles_of_the_training() {
+fn default_windows_have_the_size_of_the_training_tiles() {
     let folder = tempfile::tempdir().unwrap();
     let patches = patch_head(folder.path());
     image(&folder.path().join("scene.tif"), 96, 64);
@@ -219,7 +219,7 @@ fn windows_are_by_default_as_large_as_the_tiles_of_the_training() {
 }
 
 #[test]
-fn a_head_that_does_not_say_its_tiles_must_be_told() {
+fn a_head_without_a_tile_size_needs_the_window_option() {
     let folder = tempfile::tempdir().unwrap();
     let head = patch_head(folder.path());
     image(&folder.path().join("scene.tif"), 64, 64);
@@ -239,7 +239,7 @@ fn a_head_that_does_not_say_its_tiles_must_be_told() {
     // A head that was trained in rounds.
     let unknown = serde_json::json!({ "tile": null, "ground_sampling_distance": null });
     let error = change(Some(unknown));
-    assert!(error.contains("head: the head does not say") && error.contains("`--window`"), "{error}");
+    assert!(error.contains("head: the head does not state") && error.contains("`--window`"), "{error}");
     let error = change(Some(serde_json::json!({ "tile": [0, 32], "ground_sampling_distance": null })));
     assert!(error.contains("`imagery.tile`") && error.contains("found `0x32`"), "{error}");
     let error = change(None);
@@ -357,7 +357,7 @@ fn features_are_written_for_other_programs() {
         let all = ExportOptions {
             release: Some(folder.path().join("release")),
             head: None,
-            encoders: Choice::All,
+            encoders: EncoderChoice::All,
             band_rule: BandRule::ByName,
             data: folder.path().join("data"),
             split: Split::Test,
@@ -388,7 +388,13 @@ fn features_are_written_for_other_programs() {
     assert_eq!(fused.tensors[2], ("map.0".to_owned(), vec![count, 40, 8, 8]));
     let bytes = fs::read(numpy.join("map_0.npy")).unwrap();
     assert_eq!((&bytes[..6], bytes.len() % 64), (&b"\x93NUMPY"[..], count * 40 * 64 * 4 % 64));
-    assert!(String::from_utf8_lossy(&bytes[10..128]).contains(&format!("'shape': ({count}, 40, 8, 8, )")));
+    let map = npyz::NpyFile::new(&bytes[..]).unwrap();
+    assert_eq!((map.shape(), map.order()), (&[count as u64, 40, 8, 8][..], npyz::Order::C));
+    let values = map.into_vec::<f32>().unwrap();
+    assert!(values.len() == count * 40 * 64 && values.iter().all(|value| value.is_finite()));
+    let labels = fs::read(numpy.join("label.npy")).unwrap();
+    let labels = npyz::NpyFile::new(&labels[..]).unwrap().into_vec::<i64>().unwrap();
+    assert!(labels.len() == count * 32 * 32 && labels.iter().all(|class| [0, 1].contains(class)));
 
     // The file holds what the header says: the pooled features are the means of the last map.
     let both = export(&|options| ExportOptions { maps: true, ..options });

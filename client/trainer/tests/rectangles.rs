@@ -1,4 +1,5 @@
-//! Samples that are not square: every task trains, fits, scores and maps them, with all augmentations.
+//! Samples that are not square, in every task: training with all augmentations, fitting, scoring and
+//! features.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -11,7 +12,7 @@ use common::{events, fitted, metric, options, release, specialist, task};
 use eosfed_common::model::{BandRule, Task};
 use eosfed_common::task::TrainerEvent;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{Choice, ExportFormat, ExportOptions, export_features, score};
+use eosfed_trainer::ensemble::{EncoderChoice, ExportFormat, ExportOptions, export_features, score};
 use tch::Device;
 
 const WIDTH: usize = 64;
@@ -26,7 +27,7 @@ fn tif(path: &Path, bands: usize, value: impl Fn(usize, usize, usize) -> f32) {
     write_geotiff(path, &raster).unwrap();
 }
 
-/// A data set of a task, whose samples are 64 pixels wide and 32 high.
+/// A data set of a task. Its samples are 64 pixels wide and 32 high.
 fn dataset(folder: &Path, kind: Task) -> PathBuf {
     let noise = |sample: usize, band: usize, x: usize, y: usize| {
         ((sample * 131 + band * 17 + y * WIDTH + x) * 7919 % 97) as f32 / 97.0
@@ -93,7 +94,7 @@ fn specialists_and_heads_learn(kind: Task) {
     let export = ExportOptions {
         release: Some(release),
         head: None,
-        encoders: Choice::All,
+        encoders: EncoderChoice::All,
         band_rule: BandRule::ByName,
         data,
         split: Split::Train,

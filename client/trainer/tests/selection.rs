@@ -1,5 +1,5 @@
-//! The learned choice of encoders: two of eight say, together, which of four classes an image has;
-//! the others only make noise. A top-2 selection must find the two.
+//! The learned selection of encoders. Two of eight encoders together determine which of four classes an
+//! image has; the others give noise. A top-2 selection must find the two.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use eosfed_common::model::{Composition, Fusion, MapDims, Selection, Task, head_signature, initial_tensors};
 use eosfed_common::plan::Loss;
 use eosfed_common::weights::Signature;
-use eosfed_trainer::metrics::Measure;
-use eosfed_trainer::net::{Composer, Compute, Head, Maps, Passes};
+use eosfed_trainer::metrics::MetricSpec;
+use eosfed_trainer::net::{Composer, ComputePrecision, Head, Maps, StepCounter};
 use eosfed_trainer::parameters::Parameters;
-use eosfed_trainer::train::{AdamW, Changes, Fitting, LossSettings, Plan, Prepared};
+use eosfed_trainer::train::{AdamW, LoopSettings, LossSettings, TensorDataset, TrainLoop, Transforms};
 use tch::{Device, Kind, Tensor};
 
 const ENCODERS: usize = 8;
@@ -21,18 +21,18 @@ const SAMPLES: i64 = 240;
 const DIMS: MapDims = [CHANNELS; 4];
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-/// libtorch's generator is one for the whole process: tests that count on a seed go one by one.
+/// The process has one random generator of libtorch, so tests that need a seed run one at a time.
 static GENERATOR: Mutex<()> = Mutex::new(());
 
 struct World {
-    /// The two that help.
+    /// The two encoders that carry information.
     helpful: BTreeSet<usize>,
     maps: Vec<Maps>,
-    data: Prepared,
+    data: TensorDataset,
 }
 
-/// Maps `[N, C, 2, 2]` at every level. Each helpful encoder shows one bit of the class along a
-/// direction of its own, weaker than its noise at any one position.
+/// Maps `[N, C, 2, 2]` at every level. Each helpful encoder adds one bit of the class along a direction of
+/// its own; at a single position the signal is weaker than the noise.
 fn world(seed: u64) -> World {
     tch::manual_seed(seed as i64);
     let first = (seed % 8) as usize;
@@ -51,10 +51,10 @@ fn world(seed: u64) -> World {
     });
     let maps = maps.collect();
     let images = Tensor::arange(SAMPLES, (Kind::Int64, Device::Cpu)).unsqueeze(1);
-    World { helpful, maps, data: Prepared { images, labels } }
+    World { helpful, maps, data: TensorDataset { images, labels } }
 }
 
-/// The encoders that a training chooses, and the weights of all.
+/// The weights of all encoders after a training.
 fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
     let composition =
         Composition { selection, fusion: Fusion::Conv1x1 { multiple: 2 }, ..Composition::default() };
@@ -65,8 +65,9 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
     let parameters =
         Parameters::new(signature.clone(), &initial_tensors(&signature, seed), Device::Cpu).trainable();
     let epochs = 25;
-    let composer = Composer::new(composition, &encoders, &parameters, Passes { done: 0, total: epochs * 15 });
-    let head = Head::new(Task::Classification, &parameters, Compute::FULL);
+    let composer =
+        Composer::new(composition, &encoders, &parameters, StepCounter { done: 0, total: epochs * 15 });
+    let head = Head::new(Task::Classification, &parameters, ComputePrecision::FULL);
     let forward = |picked: &Tensor, train: bool| {
         let picked = picked.view([-1]);
         let part: Vec<Maps> = world
@@ -77,12 +78,12 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
         head.forward(&composer.forward(&part, train))
     };
     let penalty = || composer.penalty().unwrap();
-    let fitting = Fitting {
+    let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &world.data,
         validation: None,
-        measure: Measure::new(Task::Classification, 4, None),
+        metrics: MetricSpec::new(Task::Classification, 4, None),
         loss: LossSettings {
             task: Task::Classification,
             terms: vec![Loss::CrossEntropy],
@@ -91,20 +92,20 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
         },
         penalty: composer.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
-        plan: Plan {
+        settings: LoopSettings {
             epochs: epochs as u32,
             batch_size: 16,
             accumulate: 1,
             learning_rate: 3e-3,
             warmup: 0.05,
             schedule: [0.0, 1.0],
-            changes: Changes::default(),
+            transforms: Transforms::default(),
             seed,
         },
     };
-    let mut optimizer = AdamW::new(&parameters, 0.05, 1.0).faster("select.", 30.0);
+    let mut optimizer = AdamW::new(&parameters, 0.05, 1.0).with_rate_factor("select.", 30.0);
     for epoch in 1..=epochs as u32 {
-        fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), &|| false).unwrap();
+        train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), &|| false).unwrap();
     }
     composer.weights(ENCODERS)
 }
@@ -116,7 +117,7 @@ fn largest(weights: &[f32]) -> BTreeSet<usize> {
 }
 
 #[test]
-fn top_two_finds_the_two_that_help() {
+fn a_top_2_selection_finds_the_two_helpful_encoders() {
     let _alone = GENERATOR.lock().unwrap();
     tch::set_num_threads(1);
     let seeds: u64 = std::env::var("SEEDS").map_or(5, |seeds| seeds.parse().unwrap());
@@ -136,7 +137,7 @@ fn top_two_finds_the_two_that_help() {
 }
 
 #[test]
-fn a_smooth_selection_lets_the_others_fade() {
+fn a_smooth_selection_reduces_the_weights_of_the_others() {
     let _alone = GENERATOR.lock().unwrap();
     tch::set_num_threads(1);
     for seed in 0..3 {

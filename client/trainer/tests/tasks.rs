@@ -1,5 +1,5 @@
-//! Each task learned from imagery in which it can be learned in seconds, and better than by the
-//! trivial answer. Files, training and scores are the real ones.
+//! Every task is learned from imagery in which this takes seconds, with a better score than a constant
+//! answer. Files, training and scores are the real ones.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -44,7 +44,7 @@ fn dataset(folder: &Path, kind: &str, classes: &str, layout: &str) -> PathBuf {
     path
 }
 
-/// A square of the image that has been built over, if any, by sample.
+/// Whether a pixel belongs to the square that a sample has.
 fn patch(sample: usize, x: usize, y: usize) -> bool {
     let (left, top) = ((sample * 7) % 20, (sample * 11) % 20);
     (left..left + 12).contains(&x) && (top..top + 12).contains(&y)
@@ -58,8 +58,7 @@ fn plan(dataset: &Path, output: &Path, kind: Task, classes: &[&str], training: T
     task
 }
 
-/// The main metric of a head over two encoders that have learned nothing, composed in a way that
-/// has parameters of every kind.
+/// The main metric of a head over two untrained encoders. Its composition has parameters of every kind.
 fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
     let release = common::release(&folder.join("release"));
     let composition = Composition {
@@ -81,7 +80,7 @@ fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
     row.metrics[kind.main_metric()]
 }
 
-/// The metrics of the same head after a round of a job, without what rounds do not have.
+/// The metrics of the same head after a round of a job, without the metrics of single classes.
 fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f64> {
     let read = |path: PathBuf| fs::read(path).unwrap();
     let mut head: HeadFile = serde_json::from_slice(&read(folder.join("head/head.json"))).unwrap();

@@ -1,5 +1,5 @@
-//! Training learns, repeats itself to the byte, goes on where it was stopped, and stays near its
-//! start when FedProx asks for it.
+//! Training learns, gives the same bytes for the same seed, resumes after a stop, and stays near its start
+//! with FedProx.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -39,8 +39,8 @@ fn segmentation_is_learned() {
     WeightsFile::open(&task.output.join("weights.safetensors")).unwrap().check(&signature(&model())).unwrap();
 }
 
-// The next two run the program: libtorch's generator, which drop path draws from, is one for the
-// whole process, so only a process of its own repeats itself.
+// The next two tests run the program. Drop path draws from libtorch's random generator, of which a process
+// has one, so only a process of its own gives the same bytes.
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
@@ -59,7 +59,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
 }
 
 #[test]
-fn a_training_stopped_by_sigterm_goes_on_to_the_same_bytes() {
+fn a_training_stopped_by_sigterm_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let whole = task(&data, &folder.path().join("whole"), 4);
@@ -111,7 +111,7 @@ fn a_checkpoint_of_another_task_is_not_used() {
 }
 
 #[test]
-fn fedprox_holds_weights_near_their_start() {
+fn fedprox_keeps_weights_near_their_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let distance = |name: &str, mu| {
@@ -151,7 +151,7 @@ fn program_for(command: &str, task: &str, folder: &Path) -> (Option<i32>, String
 }
 
 #[test]
-fn what_cannot_be_done_is_said_and_has_its_exit_code() {
+fn failures_have_a_reason_and_an_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, SPLIT);
     let good = task(&data, &folder.path().join("out"), 1);
@@ -159,7 +159,7 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
     let wrong = Command::new(env!("CARGO_BIN_EXE_eosfed-trainer")).arg("trian").output().unwrap();
     assert_eq!(wrong.status.code(), Some(64));
 
-    // The daemon reads events only: without one it would take this for a crash and try again.
+    // The daemon reads events. Without one it would take this for a crash and try again.
     for (command, text) in [("train", "{"), ("train", "{}"), ("evaluate", "{}")] {
         let (code, last, said) = program_for(command, text, folder.path());
         assert_eq!(code, Some(64), "{said}");
@@ -202,11 +202,11 @@ fn what_cannot_be_done_is_said_and_has_its_exit_code() {
 }
 
 #[test]
-fn training_starts_from_an_encoder_of_timms_with_other_bands() {
+fn training_starts_from_timms_encoder_with_other_bands() {
     let folder = tempfile::tempdir().unwrap();
     let data = scene(&folder.path().join("data"), 0, "validation = 0.2");
     let mut task = task(&data, &folder.path().join("out"), 1);
-    // A file as timm's is: three channels, and a classifier that is left aside.
+    // A file like timm's: three channels, and a classifier that is ignored.
     let mut timm = specialist(&mut task).clone();
     timm.task = Task::Classification;
     timm.bands = ["red", "green", "blue"].map(str::to_owned).to_vec();
@@ -231,7 +231,7 @@ fn training_starts_from_an_encoder_of_timms_with_other_bands() {
     let stem = (found.values("stem.0.weight").iter().next().unwrap(), expected["stem.0.weight"][0] * 1.5);
     assert!(near(stem.0, stem.1), "{stem:?}");
 
-    // Taken up again, it started from what the file was at the start.
+    // A resumed training reports the file of its first start.
     let mut longer = TrainTask { output: folder.path().join("longer"), ..task.clone() };
     longer.training.epochs = 2;
     fs::create_dir_all(&longer.output).unwrap();

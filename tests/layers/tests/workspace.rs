@@ -153,9 +153,6 @@ const NEVER: [OutsideRule; 4] = [
     OutsideRule { package: "eosfed_trainer", never: "clap" },
 ];
 
-/// What is known to break the rule, and is being mended: the rule and the subject, as they are printed.
-const KNOWN: [(&str, &str); 1] = [("circle", "eosfed_trainer::train: run, session")];
-
 /// The sources, read once for all tests.
 static SOURCES: LazyLock<(Workspace, Vec<Import>)> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -164,15 +161,10 @@ static SOURCES: LazyLock<(Workspace, Vec<Import>)> = LazyLock::new(|| {
     (workspace, imports)
 });
 
-fn is_known(violation: &Violation) -> bool {
-    KNOWN.contains(&(violation.rule, violation.subject.as_str()))
-}
-
-/// Fails with every violation that is not known.
+/// Fails with every violation.
 fn none(found: &[Violation]) {
-    let fresh: Vec<_> =
-        found.iter().filter(|violation| !is_known(violation)).map(ToString::to_string).collect();
-    assert!(fresh.is_empty(), "{} broken rules\n\n{}\n", fresh.len(), fresh.join("\n\n"));
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert!(found.is_empty(), "{} broken rules\n\n{}\n", found.len(), found.join("\n\n"));
 }
 
 #[test]
@@ -204,13 +196,4 @@ fn modules_that_decide_are_pure() {
 #[test]
 fn no_modules_import_each_other() {
     none(&circles(&SOURCES.1));
-}
-
-#[test]
-fn known_exceptions_still_exist() {
-    let found = circles(&SOURCES.1);
-    for (rule, subject) in KNOWN {
-        let there = found.iter().any(|violation| violation.rule == rule && violation.subject == subject);
-        assert!(there, "`{rule}: {subject}` is mended; take it out of KNOWN");
-    }
 }

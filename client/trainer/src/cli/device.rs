@@ -6,15 +6,16 @@ use eosfed_common::outln;
 use eosfed_common::task::DeviceChoice;
 use eosfed_trainer::device::{self, CudaReady, Driver};
 
-/// Prints the choice and why, then what is known of CUDA; the exit code says whether the choice stands.
-pub(super) fn explain(choice: DeviceChoice) -> anyhow::Result<ExitCode> {
+/// Prints the device and the reason, then what is known about CUDA. Fails if the requested device cannot
+/// be used.
+pub(super) fn device(choice: DeviceChoice) -> anyhow::Result<ExitCode> {
     let cuda = device::cuda();
     let chosen = device::choose(choice, cuda);
-    if let Ok((device, why)) = &chosen {
-        outln!("{}: {why}", device::name(*device));
+    if let Ok((device, reason)) = &chosen {
+        outln!("{}: {reason}", device::name(*device));
     }
     if let (DeviceChoice::Cpu, Err(problem)) = (choice, cuda) {
-        // The other choices say it by themselves.
+        // The reason of the other choices includes it.
         outln!("  {:<13} cannot be used: {problem}", "CUDA");
     }
     facts(cuda.ok(), &Driver::read()).iter().for_each(|(what, value)| outln!("  {what:<13} {value}"));
@@ -32,7 +33,7 @@ fn facts(cuda: Option<&CudaReady>, driver: &Driver) -> Vec<(&'static str, String
     facts.extend(driver.gpus.iter().map(|gpu| ("GPU", gpu.clone())));
     if cuda.is_some() {
         let known = if driver.gpus.is_empty() { "models, memory" } else { "memory" };
-        facts.push(("not known", format!("{known} and compute capability: `nvidia-smi` says them")));
+        facts.push(("not known", format!("{known} and compute capability; `nvidia-smi` shows them")));
     }
     facts
 }
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_what_was_found_and_what_is_not_known() {
+    fn facts_include_what_was_found_and_what_is_unknown() {
         let ready = CudaReady { library: "/lt/libtorch_cuda.so".into(), devices: 2 };
         let driver = Driver { version: Some("580.1".to_owned()), gpus: vec!["NVIDIA A".to_owned()] };
         let text = |facts: Vec<(&str, String)>| {

@@ -1,9 +1,9 @@
-//! Too little memory, on the device or the machine. libtorch's binding panics with a page of text about it;
-//! a person needs the numbers and what to do.
+//! Too little memory on the device or the machine. libtorch's binding panics with a page of text; a person
+//! needs the numbers, and what to do.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
-/// Something did not fit into memory.
+/// A tensor did not fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is too little memory: {0}; use a smaller batch, crop or input size, or free what other programs hold"
@@ -11,18 +11,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_h
 pub(super) struct OutOfMemory(String);
 
 impl OutOfMemory {
-    /// What a panic says, if it is about memory: on CUDA, then on the processor.
+    /// The message of a panic, if it is about memory on CUDA or on the processor.
     fn of(panic: &str) -> Option<Self> {
         const KINDS: [&str; 2] = ["CUDA out of memory", "DefaultCPUAllocator: "];
         let text = KINDS.iter().find_map(|kind| panic.find(kind).map(|at| &panic[at..]))?;
-        // Hints about settings of Python's and a stack of addresses follow, with line ends escaped.
+        // Hints about Python's settings and a stack of addresses follow, with escaped line ends.
         let ends = ["\n", "\\n", " Including non-PyTorch", " If reserved but", " Error code"];
         let end = ends.iter().filter_map(|end| text.find(end)).min().unwrap_or(text.len());
         Some(Self(text[..end].trim_end_matches('.').chars().take(400).collect()))
     }
 }
 
-/// Lets [`contained`] report such panics instead of printing them where they happen.
+/// Stops such panics from being printed where they happen; [`contained`] reports them.
 pub(super) fn install() {
     let usual = take_hook();
     set_hook(Box::new(move |info| {
@@ -32,7 +32,7 @@ pub(super) fn install() {
     }));
 }
 
-/// Does work in which libtorch may run out of memory. Any other panic goes on.
+/// Runs work in which libtorch may run out of memory. Other panics are passed on.
 pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -48,7 +48,7 @@ mod tests {
     const CUDA: &str = r#"called `Result::unwrap()` on an `Err` value: Torch("CUDA out of memory. Tried to allocate 34.00 GiB. GPU 0 has a total capacity of 139.80 GiB of which 2.03 GiB is free. Including non-PyTorch memory, this process has 137.76 GiB memory in use.\nException raised from malloc")"#;
 
     #[test]
-    fn the_numbers_are_kept_and_the_stack_is_not() {
+    fn the_message_has_the_numbers_without_the_stack() {
         let said = OutOfMemory::of(CUDA).unwrap().to_string();
         assert!(
             said.contains("34.00 GiB") && said.contains("2.03 GiB is free; use a smaller batch"),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn other_panics_go_on() {
+    fn other_panics_are_passed_on() {
         let failed: Result<(), _> = contained(|| panic!("{CUDA}"));
         assert_eq!(failed.err(), OutOfMemory::of(CUDA));
         assert_eq!(contained(|| 3), Ok(3));

@@ -1,20 +1,29 @@
-//! The command line: reads arguments, calls the library, prints.
+//! The command line: one module per command, which reads its arguments, calls the library and prints.
 
+mod ablate;
+mod arguments;
 mod baseline;
+mod composition;
 mod device;
-mod ensemble;
+mod evaluate;
+mod events;
+mod explain;
+mod features;
+mod fit;
 mod memory;
+mod output;
 mod predict;
+mod prune;
+mod score;
+mod signals;
 mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use eosfed_common::stdout::print_error;
-use eosfed_common::task::{DeviceChoice, exit_code};
+use eosfed_common::task::exit_code;
 use eosfed_common::telemetry::{self, LogFormat};
 
 /// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
@@ -30,59 +39,45 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a specialist, or a head over frozen ones, as a task file says (used by the client daemon).
+    /// Train a specialist, or a head over frozen specialists, from a task file (used by the client daemon).
     ///
-    /// Prints one JSON event a line on standard output. SIGTERM stops after the current step; the
-    /// same command then goes on from the last epoch.
+    /// Prints one JSON event per line on standard output. SIGTERM stops the training after the
+    /// current step; the same command resumes it after the last finished epoch.
     Train {
-        /// The task, as the daemon writes it.
+        /// Task file that the daemon has written.
         task: PathBuf,
         /// Show a progress bar instead of JSON events.
         #[arg(long)]
         pretty: bool,
     },
-    /// Score a frozen specialist on a validation part, as a task file says (used by the client daemon).
+    /// Score a frozen specialist on validation data from a task file (used by the client daemon).
     ///
-    /// Prints one JSON event a line on standard output.
+    /// Prints one JSON event per line on standard output.
     Evaluate {
-        /// The task, as the daemon writes it.
+        /// Task file that the daemon has written.
         task: PathBuf,
     },
-    Fit(ensemble::FitArguments),
-    Score(ensemble::ScoreArguments),
+    Fit(fit::FitArguments),
+    Score(score::ScoreArguments),
     Predict(predict::PredictArguments),
     Baseline(baseline::BaselineArguments),
-    Features(predict::FeaturesArguments),
-    /// Look into a release: how it takes your bands, and what each of its specialists brings.
+    Features(features::FeaturesArguments),
+    /// Inspect a release: how it uses your bands, and what each of its specialists contributes.
     #[command(subcommand, arg_required_else_help = true)]
-    Ensemble(ensemble::EnsembleCommand),
-    /// Say which device would be used and why, and what is known of CUDA on this machine.
+    Ensemble(EnsembleCommand),
+    /// Print which device would be used and why, and what is known about CUDA on this machine.
     Device {
-        /// Where to compute.
+        /// Device to compute on.
         #[arg(long, value_enum, default_value_t)]
-        device: DeviceArgument,
+        device: arguments::DeviceArgument,
     },
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum DeviceArgument {
-    /// CUDA when there is a device, else the processor.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The first CUDA device.
-    Cuda,
-}
-
-impl From<DeviceArgument> for DeviceChoice {
-    fn from(argument: DeviceArgument) -> Self {
-        match argument {
-            DeviceArgument::Auto => Self::Auto,
-            DeviceArgument::Cpu => Self::Cpu,
-            DeviceArgument::Cuda => Self::Cuda,
-        }
-    }
+#[derive(Subcommand)]
+enum EnsembleCommand {
+    Explain(explain::ExplainArguments),
+    Ablate(ablate::AblateArguments),
+    Prune(prune::PruneArguments),
 }
 
 /// Runs the program.
@@ -91,42 +86,32 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too; they are no mistakes.
+            // Help and version arrive here too, and are not mistakes.
             let _ = error.print();
             let code = if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE };
             return ExitCode::from(code as u8);
         }
     };
     memory::install();
-    let result = memory::contained(|| match cli.command {
+    let result = memory::contained(|| run(cli.command));
+    result.unwrap_or_else(|error| Err(error.into())).unwrap_or_else(|error| {
+        print_error(format_args!("{error:#}"));
+        ExitCode::from(exit_code::FAILED as u8)
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Train { task, pretty } => train::train(&task, pretty),
-        Command::Evaluate { task } => train::evaluate(&task),
-        Command::Fit(arguments) => ensemble::fit(&arguments),
-        Command::Score(arguments) => ensemble::score(&arguments),
-        Command::Baseline(arguments) => baseline::baseline(&arguments),
+        Command::Evaluate { task } => evaluate::evaluate(&task),
+        Command::Fit(arguments) => fit::fit(&arguments),
+        Command::Score(arguments) => score::score(&arguments),
         Command::Predict(arguments) => predict::predict(&arguments),
-        Command::Features(arguments) => predict::features(&arguments),
-        Command::Ensemble(command) => ensemble::look_into(&command),
-        Command::Device { device } => device::explain(device.into()),
-    });
-    match result.unwrap_or_else(|error| Err(error.into())) {
-        Ok(code) => code,
-        Err(error) => {
-            print_error(format_args!("{error:#}"));
-            ExitCode::from(exit_code::FAILED as u8)
-        }
+        Command::Baseline(arguments) => baseline::baseline(&arguments),
+        Command::Features(arguments) => features::features(&arguments),
+        Command::Ensemble(EnsembleCommand::Explain(arguments)) => explain::explain(&arguments),
+        Command::Ensemble(EnsembleCommand::Ablate(arguments)) => ablate::ablate(&arguments),
+        Command::Ensemble(EnsembleCommand::Prune(arguments)) => prune::prune(&arguments),
+        Command::Device { device } => device::device(device.into()),
     }
-}
-
-/// A flag that SIGTERM and SIGINT raise.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(&flag))?;
-    }
-    Ok(flag)
-}
-
-fn raised(flag: &AtomicBool) -> bool {
-    flag.load(Ordering::Relaxed)
 }

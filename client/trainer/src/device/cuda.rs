@@ -1,9 +1,9 @@
-//! Opens libtorch's CUDA part, which is a library of its own, when it is there.
+//! Opens libtorch's CUDA part, which is a separate library, if it is there.
 //!
-//! The trainer uses no symbol of `libtorch_cuda.so`, so it is not linked against it, and one binary
-//! serves machines with and without it. The library registers itself with libtorch while it is
-//! loaded. libtorch looks for it once, when CUDA is first asked for, and remembers the answer. So the
-//! library is opened before the first tensor is made.
+//! The trainer uses no symbol of `libtorch_cuda.so`, so it is not linked against it, and one binary serves
+//! machines with and without it. The library registers itself with libtorch while it is loaded. libtorch
+//! looks for it once, when CUDA is first used, and keeps the result. So the library is opened before the
+//! first tensor is made.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use tch::Cuda;
 use super::Driver;
 
 const LIBRARY: &str = "libtorch_cuda.so";
-/// The library that lies beside it and is linked.
+/// The linked library in the same folder.
 const LINKED: &str = "libtorch_cpu.so";
 
 /// CUDA can be used.
@@ -30,21 +30,21 @@ pub struct CudaReady {
 /// Why CUDA cannot be used, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CudaProblem {
-    /// The library is not there.
+    /// The library is missing.
     #[error(
         "libtorch's CUDA part was not found (looked at {tried}); put the `libtorch_cuda.so` of the same libtorch, \
          and what it needs, beside `libtorch_cpu.so` or on LD_LIBRARY_PATH"
     )]
     NotFound {
-        /// Where it was looked for.
+        /// Paths that were tried.
         tried: String,
     },
-    /// The library is there and cannot be loaded.
+    /// The library exists and cannot be loaded.
     #[error("libtorch's CUDA part cannot be loaded: {reason} (of {path}); it must be of the libtorch in use")]
     Refused {
         /// The file, or its name if the loader found it.
         path: String,
-        /// What the loader says.
+        /// The loader's message.
         reason: String,
     },
     /// The library is loaded; there is no driver.
@@ -59,19 +59,19 @@ pub enum CudaProblem {
     /// The library and a driver are there, yet no device.
     #[error(
         "libtorch's CUDA part is loaded ({library}) and there is a driver ({driver}), but libtorch sees no device; \
-         CUDA_VISIBLE_DEVICES is {visible}; `nvidia-smi` says whether a device is there and which CUDA the driver can do"
+         CUDA_VISIBLE_DEVICES is {visible}; `nvidia-smi` shows whether there is a device and which CUDA the driver supports"
     )]
     NoDevice {
         /// The library.
         library: String,
         /// The driver.
         driver: String,
-        /// What the variable says.
+        /// The value of the variable.
         visible: String,
     },
 }
 
-/// Opens the library the first time it is called, and says whether CUDA can be used.
+/// Whether CUDA can be used. Opens the library at the first call.
 ///
 /// # Errors
 /// The reason why it cannot.
@@ -103,7 +103,7 @@ fn candidates(folder: Option<PathBuf>) -> Vec<PathBuf> {
     folder.map(|folder| folder.join(LIBRARY)).into_iter().chain([PathBuf::from(LIBRARY)]).collect()
 }
 
-/// Opens the first that is there and leaves it open until the process ends.
+/// Opens the first of these files that exists. It stays open until the process ends.
 fn open_one_of(candidates: &[PathBuf]) -> Result<PathBuf, CudaProblem> {
     for path in candidates {
         let by_loader = path.components().count() == 1;
@@ -112,7 +112,7 @@ fn open_one_of(candidates: &[PathBuf]) -> Result<PathBuf, CudaProblem> {
         }
         match open(path) {
             Ok(()) => return Ok(path.clone()),
-            // The loader names the library itself if that is not there, else what it needs.
+            // The loader names the library itself if it is missing, otherwise the library that it needs.
             Err(reason) if by_loader && reason.starts_with(LIBRARY) && reason.contains("No such file") => {}
             Err(reason) => return Err(CudaProblem::Refused { path: path.display().to_string(), reason }),
         }
@@ -123,8 +123,8 @@ fn open_one_of(candidates: &[PathBuf]) -> Result<PathBuf, CudaProblem> {
 
 /// Loads a library with all its symbols resolved, visible to libraries loaded later.
 fn open(path: &Path) -> Result<(), String> {
-    // Sound as far as loading any library is: what runs is its own initialisation, as if it had been
-    // linked. No symbol is looked up here, and it is never unloaded.
+    // As sound as linking the library: only its own initialisation runs. No symbol is looked up here, and
+    // the library is never unloaded.
     #[allow(unsafe_code)]
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
     match library {
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libtorch_is_found_where_this_process_has_loaded_it() {
+    fn the_folder_of_libtorch_is_that_of_the_loaded_library() {
         let maps = "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libc.so.6\n7f02-7f03 r--p 00000000 00:00 0 \n\
                     7f04-7f05 r-xp 00000000 08:01 2 /opt/my torch/lib/libtorch_cpu.so\n";
         assert_eq!(linked_folder(maps), Some("/opt/my torch/lib".into()));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_is_looked_for_opened_or_refused_by_its_own_words() {
+    fn a_library_is_missing_refused_or_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LIBRARY);
         let nowhere = open_one_of(&candidates(Some(folder.path().to_owned())));
@@ -179,7 +179,7 @@ mod tests {
         };
         assert!(reason.contains("too short") || reason.contains("ELF"), "{reason}");
 
-        // Any library will do: here one of libtorch's own.
+        // Any library can be opened; this one is part of libtorch.
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(linked_folder(&maps).unwrap().join("libc10.so"), &path).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_driver_is_told_from_a_hidden_device() {
+    fn a_missing_driver_and_a_hidden_device_have_different_errors() {
         let library = Path::new("/lt/libtorch_cuda.so");
         let none = without_device(library, Driver::default(), Some("0".to_owned())).to_string();
         assert!(none.contains("driver is not there"), "{none}");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_cuda_or_says_why_not() {
+    fn this_machine_has_cuda_or_gives_a_reason() {
         match cuda() {
             Ok(ready) => assert!(ready.devices > 0 && Cuda::is_available()),
             Err(problem) => {

@@ -1,19 +1,19 @@
-//! What NVIDIA's driver says of itself and its GPUs in `/proc`: no library is needed to read it.
+//! The version of NVIDIA's driver and the models of its GPUs, from `/proc`, without any library.
 //!
-//! It does not say memory or compute capability; `nvidia-smi` does.
+//! Memory and compute capability are not there; `nvidia-smi` shows them.
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Where the driver puts it.
+/// The driver's folder.
 const FOLDER: &str = "/proc/driver/nvidia";
-/// Most GPUs that are listed.
-const MOST_GPUS: usize = 64;
-/// Most bytes that are read of one file.
-const MOST_BYTES: u64 = 16 << 10;
+/// Largest number of GPUs that are listed.
+const MAX_GPUS: usize = 64;
+/// Largest number of bytes that are read from a file.
+const MAX_BYTES: u64 = 16 << 10;
 
-/// The driver and the GPUs of this machine, whichever of them this process may use.
+/// The driver and all GPUs of this machine, whether this process may use them or not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Driver {
     /// The driver's line of version; `None` without a driver.
@@ -23,7 +23,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Reads what the driver of this machine says.
+    /// Reads the driver's files on this machine.
     #[must_use]
     pub fn read() -> Self {
         Self::read_in(Path::new(FOLDER))
@@ -35,7 +35,7 @@ impl Driver {
             Some(line.split_whitespace().collect::<Vec<_>>().join(" "))
         });
         let entries = fs::read_dir(folder.join("gpus")).into_iter().flatten().flatten();
-        let mut gpus: Vec<_> = entries.take(MOST_GPUS).map(|entry| entry.path()).collect();
+        let mut gpus: Vec<_> = entries.take(MAX_GPUS).map(|entry| entry.path()).collect();
         gpus.sort();
         let model = |gpu: &PathBuf| {
             let text = start(&gpu.join("information"))?;
@@ -49,7 +49,7 @@ impl Driver {
 /// The beginning of a text file; `None` if it cannot be read.
 fn start(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    fs::File::open(path).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_and_models_are_read_as_the_driver_writes_them() {
+    fn versions_and_models_are_read_from_the_drivers_files() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_the_driver_has_nothing_to_say() {
+    fn a_machine_without_the_driver_has_no_version_and_no_gpus() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Driver::read_in(folder.path()), Driver::default());
     }

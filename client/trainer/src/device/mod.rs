@@ -1,4 +1,4 @@
-//! Where to compute: CUDA when it can be used, else the processor. The choice is a pure function.
+//! The device to compute on: CUDA if it can be used, otherwise the processor.
 
 mod cuda;
 mod driver;
@@ -9,15 +9,15 @@ use tch::Device;
 pub use cuda::{CudaProblem, CudaReady, cuda};
 pub use driver::Driver;
 
-/// CUDA was asked for and cannot be used.
+/// CUDA was requested and cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("device `cuda` was asked for, but {0}; or use `auto` or `cpu`")]
 pub struct NoCuda(pub CudaProblem);
 
-/// Chooses the device and says why.
+/// Chooses the device, and gives the reason in words.
 ///
 /// # Errors
-/// If CUDA is demanded and cannot be used.
+/// If CUDA is requested and cannot be used.
 pub fn choose(
     choice: DeviceChoice,
     cuda: Result<&CudaReady, &CudaProblem>,
@@ -31,21 +31,21 @@ pub fn choose(
     }
 }
 
-/// Sets the number of threads and chooses the device on this machine. To be called before the first
-/// tensor is made: see `device/cuda.rs`.
+/// Sets the number of threads and chooses the device on this machine. Call it before the first tensor is
+/// made: see `device/cuda.rs`.
 ///
 /// # Errors
 /// As [`choose`].
 pub fn set_up(choice: DeviceChoice, threads: Option<u32>) -> Result<Device, NoCuda> {
-    let (device, why) = match choice {
-        // The library of CUDA is large: who asks for the processor does not wait for it.
+    let (device, reason) = match choice {
+        // The CUDA library is large, so it is not loaded for the processor.
         DeviceChoice::Cpu => (Device::Cpu, "the processor was asked for".to_owned()),
         DeviceChoice::Auto | DeviceChoice::Cuda => choose(choice, cuda())?,
     };
     if let Some(threads) = threads {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     }
-    tracing::info!(device = name(device), why, threads = tch::get_num_threads(), "device");
+    tracing::info!(device = name(device), reason, threads = tch::get_num_threads(), "device");
     Ok(device)
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_choice_depends_on_the_wish_and_on_what_is_there() {
+    fn the_device_depends_on_the_request_and_on_the_machine() {
         let ready = CudaReady { library: "libtorch_cuda.so".into(), devices: 1 };
         let problem = CudaProblem::NotFound { tried: "/nowhere".to_owned() };
         let chosen = |choice, cuda: bool| {
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(chosen(DeviceChoice::Cpu, true), Ok(Device::Cpu));
         assert_eq!(chosen(DeviceChoice::Cuda, false), Err(NoCuda(problem.clone())));
         assert_eq!(name(Device::Cuda(1)), "cuda:1");
-        // Why it is the processor is said in either case.
+        // The reason for the processor is given in both cases.
         let error = chosen(DeviceChoice::Cuda, false).unwrap_err().to_string();
         let (_, why) = choose(DeviceChoice::Auto, Err(&problem)).unwrap();
         assert!(error.contains("/nowhere") && why.contains("/nowhere"), "{error} {why}");

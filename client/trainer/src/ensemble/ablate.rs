@@ -1,4 +1,4 @@
-//! What each specialist brings: the change of the metric when its maps are left out.
+//! What each specialist contributes: the change of the metric when its maps are left out.
 
 use std::path::Path;
 
@@ -8,38 +8,39 @@ use eosfed_plot::bar_chart;
 use serde::Serialize;
 use tch::Device;
 
-use super::downstream::Downstream;
 use super::error::EnsembleError;
+use super::head_model::HeadModel;
 
-/// What leaving out one specialist does.
+/// The effect of leaving out one specialist.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ablation {
     /// The specialist.
     pub specialist: String,
-    /// What its maps are multiplied by.
+    /// Factor of its maps.
     pub weight: f32,
-    /// The main metric without it.
+    /// Main metric without it.
     pub without: f64,
-    /// That minus the metric with all: below zero, it helps (for errors, above zero).
+    /// Main metric without it minus the metric with all. Below zero the specialist helps; for errors,
+    /// above zero.
     pub change: f64,
 }
 
-/// The main metric with all specialists, and without each of them in turn, most useful first.
+/// The main metric with all specialists, and without each of them, most useful first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AblationReport {
-    /// The head.
+    /// Name of the head.
     pub head: String,
     /// Name of the metric.
     pub metric: String,
     /// Whether a larger value is better.
     pub larger_is_better: bool,
-    /// With all.
+    /// The metric with all specialists.
     pub all: f64,
-    /// Without each.
+    /// The metric without each of them.
     pub ablations: Vec<Ablation>,
 }
 
-/// Scores the head in `folder` with all its specialists and without each.
+/// Scores the head in `folder` with all its specialists and without each of them.
 ///
 /// # Errors
 /// As [`super::score`], and if the head does not fuse maps.
@@ -52,28 +53,27 @@ pub fn ablate(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<AblationReport, EnsembleError> {
     let dataset = Dataset::open(data, &Limits::default())?;
-    let head = Downstream::open(folder, release, device)?;
+    let head = HeadModel::open(folder, release, device)?;
     if head.file.method != Method::Fusion {
         let reason = "only a head that fuses maps can be ablated; score it with other `--encoders` instead";
         return Err(EnsembleError::file(folder, reason));
     }
     let task = head.file.task;
-    let measure = |head: &Downstream| -> Result<f64, EnsembleError> {
+    let metric = |head: &HeadModel| -> Result<f64, EnsembleError> {
         Ok(head.evaluate(&dataset, split, &mut |_| ())?.scores.summary()[task.main_metric()])
     };
-    let all = measure(&head)?;
+    let all = metric(&head)?;
     let weights = head.weights().unwrap_or_default();
     let count = head.file.encoders.len();
     let mut ablations = Vec::with_capacity(count);
     for (at, encoder) in head.file.encoders.iter().enumerate() {
         progress(at, count);
-        let without = measure(&Downstream::open(folder, release, device)?.without(at))?;
+        let without = metric(&HeadModel::open(folder, release, device)?.without(at))?;
         let specialist = encoder.name.clone();
         ablations.push(Ablation { specialist, weight: weights[at], without, change: without - all });
     }
-    let worth =
-        |ablation: &Ablation| if task.larger_is_better() { ablation.change } else { -ablation.change };
-    ablations.sort_by(|a, b| worth(a).total_cmp(&worth(b)));
+    let gain = |ablation: &Ablation| if task.larger_is_better() { ablation.change } else { -ablation.change };
+    ablations.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
     Ok(AblationReport {
         head: head.file.name.clone(),
         metric: task.main_metric().to_owned(),

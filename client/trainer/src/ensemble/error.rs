@@ -6,24 +6,24 @@ use eosfed_common::weights::WeightsError;
 use eosfed_data::DataError;
 use eosfed_plot::PlotError;
 
-use crate::train::{FitError, TrainError};
+use crate::train::{TrainError, TrainLoopError};
 
 /// Why a head cannot be trained, scored or used.
 #[derive(Debug, thiserror::Error)]
 pub enum EnsembleError {
-    /// The data set.
+    /// The data set cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A file of weights.
+    /// A file of weights cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// Training.
+    /// The training loop.
     #[error(transparent)]
-    Fit(#[from] FitError),
-    /// Training as a job asks.
+    Fit(#[from] TrainLoopError),
+    /// Training in a job.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// A picture.
+    /// A picture cannot be drawn.
     #[error(transparent)]
     Plot(#[from] PlotError),
     /// A file of the release or of a head is missing, damaged or not what it should be.

@@ -6,76 +6,73 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadTraining, Imagery};
 use eosfed_common::model::{BandRule, Composition, Method, Selection, TargetScale, Task, initial_tensors};
 use eosfed_common::plan::Training;
-use eosfed_data::{Dataset, Limits, Split, label_warnings};
+use eosfed_data::{Dataset, Limits, Sample, Split, label_warnings};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
-use super::downstream::{measure, preparation};
 use super::error::EnsembleError;
-use super::extract::Extractor;
-use super::feed::Feed;
-use super::release::{Choice, Release};
-use crate::net::Passes;
+use super::extractor::FeatureExtractor;
+use super::feature_source::FeatureSource;
+use super::head_model::{metric_spec, preprocessing};
+use super::release::{EncoderChoice, Release};
+use crate::net::StepCounter;
 use crate::parameters::Parameters;
-use crate::train::{self, AdamW, Batches, Fitting, LossSettings, Plan, Prepared};
+use crate::train::{self, AdamW, LoopSettings, LossSettings, TensorDataset, TrainLoop};
 
-/// How much faster than the rest a selection's weights learn: they are few, and start far apart from
-/// where they matter.
+/// Factor on the learning rate of a selection's weights: they are few, and they start far from the
+/// values that matter.
 const SELECTION_RATE: f64 = 30.0;
-
-/// Bytes up to which maps of samples are kept in memory where nobody says otherwise.
-pub(super) const CACHE: u64 = 2 << 30;
 
 /// How to train a head.
 #[derive(Debug, Clone)]
 pub struct FitOptions {
-    /// The name in tables.
+    /// Name of the head in tables.
     pub name: String,
-    /// A pulled release.
+    /// Folder of a pulled release.
     pub release: PathBuf,
     /// The labelled data.
     pub data: PathBuf,
-    /// Which encoders.
-    pub encoders: Choice,
+    /// The encoders.
+    pub encoders: EncoderChoice,
     /// How bands are adapted.
     pub band_rule: BandRule,
-    /// How the head comes to its answer.
+    /// How the head combines the encoders.
     pub method: Method,
     /// How maps are fused.
     pub composition: Composition,
-    /// Where the head goes.
+    /// Folder for the head.
     pub output: PathBuf,
     /// How to train.
     pub training: HeadTraining,
-    /// Side to which tiles are resized.
+    /// Side in pixels to which tiles are resized; `None`: they keep their size.
     pub input_size: Option<u32>,
-    /// Bytes up to which the specialists' maps of all samples are kept in memory; above, they are
-    /// computed in every pass.
+    /// Bytes of memory for the specialists' features of all samples. If they do not fit, they are
+    /// computed again in each epoch.
     pub cache: u64,
 }
 
-/// What training a head gave.
+/// Result of training a head.
 #[derive(Debug, Clone, Serialize)]
 pub struct FitReport {
-    /// Where the head is.
+    /// Folder of the head.
     pub head: PathBuf,
-    /// Labelled samples.
+    /// Number of labelled samples.
     pub samples: usize,
-    /// Numbers learned.
+    /// Number of learned parameters.
     pub parameters: usize,
-    /// Mean loss of the last epoch; absent when nothing was learned.
+    /// Mean loss of the last epoch; absent if nothing was learned.
     pub loss: Option<f64>,
     /// Names of the encoders.
     pub encoders: Vec<String>,
-    /// What each encoder's maps are multiplied by; absent where answers are combined.
+    /// Factor of each encoder's maps; absent where outputs are combined.
     pub weights: Option<Vec<f32>>,
-    /// What was done for bands that are not there by name, and to images.
+    /// Notes about bands that were not found by name, and about the images.
     pub notes: Vec<String>,
 }
 
-/// Hears of each epoch: how many are done, of how many, and the mean loss.
+/// Called after each epoch with the number of epochs done and in total, and the mean loss.
 pub type FitProgress<'a> = &'a mut dyn FnMut(u32, u32, f64);
 
 /// Trains a head on the training part of the data and writes it.
@@ -91,25 +88,18 @@ pub fn fit(
     let release = Release::open(&options.release)?;
     let dataset = Dataset::open(&options.data, &Limits::default())?;
     let (mut head, mut notes) = describe(options, &release, &dataset)?;
-    let extractor = Extractor::load(&release, &head, device)?;
-    let loaded = dataset.load(Split::Train, extractor.bands())?;
-    notes.extend(loaded.skipped.into_iter().map(|reason| format!("skipped: {reason}")));
-    notes.extend(loaded.notes);
-    let report = dataset.check_bands(extractor.bands(), &loaded.samples)?;
-    notes.extend(report.findings.iter().map(ToString::to_string));
-    notes.extend(label_warnings(&dataset, &loaded.samples));
-    head.samples = loaded.samples.len();
-    head.imagery = loaded.imagery;
-    let data = Prepared::new(&loaded.samples, &preparation(&head), device)?;
-    drop(loaded.samples);
-    let feed = Feed::training(&extractor, data, &head, options.cache);
+    let extractor = FeatureExtractor::load(&release, &head, device)?;
+    let samples = load(&dataset, &extractor, &mut head, &mut notes)?;
+    let data = TensorDataset::new(&samples, &preprocessing(&head), device)?;
+    drop(samples);
+    let source = FeatureSource::training(&extractor, data, &head, options.cache);
     let signature = head.signature();
     let mut initial = initial_tensors(&signature, options.training.seed);
-    feed.moments(&mut initial, head.task.dates() as i64);
+    source.insert_moments(&mut initial, head.task.dates() as i64);
     let parameters = Parameters::new(signature, &initial, device).trainable();
-    let epochs = if head.method == Method::MeanLogits { 0 } else { feed.epochs(options.training.epochs) };
-    let curve = learn(&options.training, &head, &feed, &parameters, epochs, (progress, stopped))?;
-    let combiner = Combiner::new(&head, &parameters, Passes::default());
+    let epochs = if head.method == Method::MeanLogits { 0 } else { source.epochs(options.training.epochs) };
+    let curve = learn(&options.training, &head, &source, &parameters, epochs, (progress, stopped))?;
+    let combiner = Combiner::new(&head, &parameters, StepCounter::default());
     write(&options.output, &head, &parameters, &curve)?;
     Ok(FitReport {
         head: options.output.clone(),
@@ -122,60 +112,83 @@ pub fn fit(
     })
 }
 
-/// The training loop; gives the loss after each epoch by step.
+/// Loads the training samples, describes them in `head`, and adds notes about them.
+fn load(
+    dataset: &Dataset,
+    extractor: &FeatureExtractor,
+    head: &mut HeadFile,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Sample>, EnsembleError> {
+    let loaded = dataset.load(Split::Train, extractor.bands())?;
+    notes.extend(loaded.skipped.into_iter().map(|reason| format!("skipped: {reason}")));
+    notes.extend(loaded.notes);
+    let report = dataset.check_bands(extractor.bands(), &loaded.samples)?;
+    notes.extend(report.findings.iter().map(ToString::to_string));
+    notes.extend(label_warnings(dataset, &loaded.samples));
+    head.samples = loaded.samples.len();
+    head.imagery = loaded.imagery;
+    Ok(loaded.samples)
+}
+
+/// Runs the training loop; returns the step and the loss after each epoch.
 fn learn(
     options: &HeadTraining,
     head: &HeadFile,
-    feed: &Feed<'_>,
+    source: &FeatureSource<'_>,
     parameters: &Parameters,
     epochs: u32,
     (progress, stopped): (FitProgress<'_>, &dyn Fn() -> bool),
 ) -> Result<Vec<(f64, f64)>, EnsembleError> {
-    let samples = feed.samples();
+    let samples = source.samples();
     let training = training(options);
-    let passes = Batches::count(samples.len(), options.batch_size as usize) as u64 * u64::from(epochs);
-    let combiner = Combiner::new(head, parameters, Passes { done: 0, total: passes });
-    let forward = |images: &Tensor, train: bool| combiner.forward(&feed.parts(images), train);
-    let penalty = || combiner.penalty().expect("asked only where there is one");
+    let settings = LoopSettings {
+        epochs,
+        transforms: source.transforms(),
+        ..LoopSettings::of(&training, [0.0, 1.0], options.seed)
+    };
+    let total = settings.batches_per_epoch(samples.len()) * u64::from(epochs);
+    let combiner = Combiner::new(head, parameters, StepCounter { done: 0, total });
+    let forward = |samples: &Tensor, train: bool| combiner.forward(&source.features(samples), train);
+    let penalty = || combiner.penalty().expect("called only if there is a penalty");
     let device = samples.labels.device();
-    let fitting = Fitting {
+    let train_loop = TrainLoop {
         parameters,
         forward: &forward,
         training: &samples,
         validation: None,
-        measure: measure(head),
+        metrics: metric_spec(head),
         loss: LossSettings::of(&training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: None,
-        plan: Plan { epochs, changes: feed.changes(), ..Plan::of(&training, [0.0, 1.0], options.seed) },
+        settings,
     };
     let mut optimizer = optimizer(parameters, &training);
     let mut curve = Vec::new();
     for epoch in 1..=epochs {
-        let report = fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
+        let report = train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
         progress(epoch, epochs, report.loss);
         curve.push((report.step as f64, report.loss));
     }
     Ok(curve)
 }
 
-/// The settings of a head as those of any training.
+/// The settings of a head as those of a plan.
 fn training(options: &HeadTraining) -> Training {
-    let HeadTraining { epochs, batch_size, learning_rate, weight_decay, loss, class_weights, seed: _ } =
-        options;
     Training {
-        weight_decay: *weight_decay,
-        loss: loss.clone(),
-        class_weights: *class_weights,
-        ..Training::new(*epochs, *batch_size, *learning_rate)
+        weight_decay: options.weight_decay,
+        loss: options.loss.clone(),
+        class_weights: options.class_weights,
+        ..Training::new(options.epochs, options.batch_size, options.learning_rate)
     }
 }
 
-/// The optimiser of a head, in which what selects learns faster.
+/// The optimiser of a head. Weights of a selection have a higher learning rate.
 pub(super) fn optimizer(parameters: &Parameters, training: &Training) -> AdamW {
-    AdamW::new(parameters, training.weight_decay, training.clip_norm).faster("select.", SELECTION_RATE)
+    AdamW::new(parameters, training.weight_decay, training.clip_norm)
+        .with_rate_factor("select.", SELECTION_RATE)
 }
 
+/// The head file before training, and notes about bands that were not found by name.
 fn describe(
     options: &FitOptions,
     release: &Release,
@@ -183,10 +196,10 @@ fn describe(
 ) -> Result<(HeadFile, Vec<String>), EnsembleError> {
     let config = dataset.config();
     let normalisation = match options.encoders {
-        Choice::Random(_) => {
+        EncoderChoice::Random(_) => {
             train::normalisation(&config.bands, &dataset.load(Split::Train, &config.bands)?.samples)
         }
-        Choice::All | Choice::Named(_) | Choice::Given(_) => Vec::new(),
+        EncoderChoice::All | EncoderChoice::Named(_) | EncoderChoice::Given(_) => Vec::new(),
     };
     let bands = config.named_bands();
     let (encoders, notes) = release.choose(&options.encoders, &bands, options.band_rule, &normalisation)?;
@@ -240,7 +253,7 @@ fn write(
     write_atomically(&path, &json).map_err(|error| EnsembleError::file(&path, error))
 }
 
-/// Whether a selection is learned, whose weights a person wants to see.
+/// Whether the composition learns a selection, whose weights are then of interest.
 #[must_use]
 pub const fn selects(composition: &Composition) -> bool {
     !matches!(composition.selection, Selection::All)

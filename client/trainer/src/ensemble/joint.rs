@@ -1,5 +1,5 @@
-//! Training a head as a job asks: its share of a round, from task file to weights. Only what is
-//! learned leaves; the specialists under it stay as they are.
+//! Training a head in a job: one institution's part of a round, from task file to weights. Only the
+//! learned parameters leave; the specialists under the head stay frozen.
 
 use eosfed_common::head::HeadFile;
 use eosfed_common::model::initial_tensors;
@@ -9,97 +9,104 @@ use eosfed_data::{DataError, Dataset, Limits, Sample, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
-use super::downstream::{measure, preparation};
 use super::error::EnsembleError;
-use super::extract::Extractor;
-use super::feed::Feed;
-use super::fit::{CACHE, optimizer};
+use super::extractor::FeatureExtractor;
+use super::feature_source::{DEFAULT_CACHE, FeatureSource};
+use super::fit::optimizer;
+use super::head_model::{metric_spec, preprocessing};
 use super::release::Release;
-use crate::net::Passes;
+use crate::device;
+use crate::energy::EnergyMeter;
+use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
-    Batches, Facts, Fitting, LossSettings, Plan, Prepared, Session, proximal, training_samples,
+    LoopSettings, LossSettings, RunInfo, Session, TensorDataset, TrainError, TrainLoop, proximal_term,
+    training_samples,
 };
-use crate::{device, energy};
 
-/// Trains a head, telling `emit` of each event and asking `stopped` before each step.
+/// Trains a head. Calls `emit` with each event, and `stopped` before each step.
 ///
 /// # Errors
-/// If the release or the data cannot be used, the loss diverges, a file cannot be written, or
-/// `stopped` says so.
+/// If the release or the data cannot be used, the loss diverges, a file cannot be written, or `stopped`
+/// returns true.
 pub fn train_head(
     task: &TrainTask,
     head: &HeadFile,
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), EnsembleError> {
-    let meter = energy::Meter::start();
-    let device = device::set_up(task.device, task.threads).map_err(crate::train::TrainError::from)?;
+    let meter = EnergyMeter::start();
+    let device = device::set_up(task.device, task.threads).map_err(TrainError::from)?;
     let meter = meter.on(device);
     let Some(folder) = &task.release else {
-        return Err(EnsembleError::file(&task.output, "a task for a head must say where its `release` is"));
+        let reason = "the task of a head must have the folder of its release (`release`)";
+        return Err(EnsembleError::file(&task.output, reason));
     };
-    let extractor = Extractor::load(&Release::open(folder)?, head, device)?;
+    let extractor = FeatureExtractor::load(&Release::open(folder)?, head, device)?;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(head.task, &head.classes)?;
-    let mut facts = Facts::default();
-    let (training, validation) = load(&dataset, head, device, &mut facts)?;
-    let feed = Feed::training(&extractor, training, head, CACHE);
-    let check = validation.map(|data| Feed::validation(&extractor, data, head, CACHE));
-    let (samples, upright) = (feed.samples(), check.as_ref().map(Feed::samples));
+    let mut info = RunInfo::default();
+    let (training, validation) = load(&dataset, head, device, &mut info)?;
+    let training = FeatureSource::training(&extractor, training, head, DEFAULT_CACHE);
+    let validation = validation.map(|data| FeatureSource::validation(&extractor, data, head, DEFAULT_CACHE));
+    let samples = training.samples();
+    let validation_samples = validation.as_ref().map(FeatureSource::samples);
 
     let signature = head.signature();
     let initial = initial(task, &signature)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let session = Session::open(task, &parameters, optimizer(&parameters, &task.training), meter);
-    let plan = Plan {
-        epochs: feed.epochs(task.training.epochs),
-        changes: feed.changes(),
-        ..Plan::of(&task.training, task.schedule, task.seed)
+    let settings = LoopSettings {
+        epochs: training.epochs(task.training.epochs),
+        transforms: training.transforms(),
+        ..LoopSettings::of(&task.training, task.schedule, task.seed)
     };
-    let passes = passes(&plan, samples.len(), session.epoch());
-    let combiner = Combiner::new(head, &parameters, passes);
-    let forward = |images: &Tensor, train: bool| {
-        let feed = check.as_ref().filter(|_| !train).unwrap_or(&feed);
-        combiner.forward(&feed.parts(images), train)
+    let steps = step_counter(&settings, samples.len(), session.epoch());
+    let combiner = Combiner::new(head, &parameters, steps);
+    let forward = |samples: &Tensor, train: bool| {
+        let source = validation.as_ref().filter(|_| !train).unwrap_or(&training);
+        combiner.forward(&source.features(samples), train)
     };
-    let penalty = || combiner.penalty().expect("asked only where there is one");
-    let fitting = Fitting {
+    let penalty = || combiner.penalty().expect("called only if there is a penalty");
+    let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &samples,
-        validation: upright.as_ref(),
-        measure: measure(head),
+        validation: validation_samples.as_ref(),
+        metrics: metric_spec(head),
         loss: LossSettings::of(&task.training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
-        proximal: proximal(task.training.proximal_mu, &parameters, &initial, device),
-        plan,
+        proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
+        settings,
     };
-    Ok(session.run(&fitting, facts, device, emit, stopped)?)
+    Ok(session.run(&train_loop, info, device, emit, stopped)?)
 }
 
-/// Training and validation samples, and what is to be said of them.
+/// Training and validation samples; adds what is known about them to `info`.
 fn load(
     dataset: &Dataset,
     head: &HeadFile,
     device: Device,
-    facts: &mut Facts,
-) -> Result<(Prepared, Option<Prepared>), EnsembleError> {
-    let (bands, how) = (head.bands(), preparation(head));
-    let prepare =
-        |samples: &[Sample]| -> Result<Prepared, DataError> { Prepared::new(samples, &how, device) };
+    info: &mut RunInfo,
+) -> Result<(TensorDataset, Option<TensorDataset>), EnsembleError> {
+    let bands = head.bands();
+    let preprocessing = preprocessing(head);
+    let tensors = |samples: &[Sample]| -> Result<TensorDataset, DataError> {
+        TensorDataset::new(samples, &preprocessing, device)
+    };
     let (samples, warnings) = training_samples(dataset, &bands)?;
-    (facts.samples, facts.warnings) = (samples.len(), warnings);
-    let training = prepare(&samples)?;
+    info.samples = samples.len();
+    info.warnings = warnings;
+    let training = tensors(&samples)?;
     drop(samples);
     if dataset.is_empty(Split::Validation) {
-        facts.warnings.push("there are no validation samples; nothing is scored".to_owned());
+        info.warnings.push("there are no validation samples, so the head is not scored".to_owned());
         return Ok((training, None));
     }
     let loaded = dataset.load(Split::Validation, &bands)?;
-    facts.warnings.extend(loaded.skipped);
-    facts.validation = loaded.samples.len();
-    Ok((training, Some(prepare(&loaded.samples)?)))
+    info.warnings.extend(loaded.skipped);
+    info.validation = loaded.samples.len();
+    Ok((training, Some(tensors(&loaded.samples)?)))
 }
 
 fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleError> {
@@ -107,38 +114,40 @@ fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleE
         InitialWeights::Seed(seed) => Ok(initial_tensors(signature, *seed)),
         InitialWeights::File(path) => Ok(read(path, signature)?),
         InitialWeights::Pretrained { file, .. } => {
-            Err(EnsembleError::file(file, "a head has no encoder that could start from a file of timm's"))
+            let reason = "a head has no encoder, so it cannot start from a file of timm's";
+            Err(EnsembleError::file(file, reason))
         }
     }
 }
 
-/// Where this task stands among the forward passes of all rounds.
-fn passes(plan: &Plan, samples: usize, epochs_done: u32) -> Passes {
-    let each = Batches::count(samples, plan.batch_size) as u64;
-    let here = (each * u64::from(plan.epochs)) as f64;
-    let total = here / (plan.schedule[1] - plan.schedule[0]);
-    let done = (plan.schedule[0] * total).round() as u64 + each * u64::from(epochs_done);
-    Passes { done, total: total.round() as u64 }
+/// The position of this task among the forward passes of all rounds.
+fn step_counter(settings: &LoopSettings, samples: usize, epochs_done: u32) -> StepCounter {
+    let per_epoch = settings.batches_per_epoch(samples);
+    let here = (per_epoch * u64::from(settings.epochs)) as f64;
+    let [start, end] = settings.schedule;
+    let total = here / (end - start);
+    let done = (start * total).round() as u64 + per_epoch * u64::from(epochs_done);
+    StepCounter { done, total: total.round() as u64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Changes;
+    use crate::train::Transforms;
 
     #[test]
-    fn the_third_of_four_rounds_begins_in_the_middle() {
-        let plan = Plan {
+    fn the_third_of_four_rounds_starts_in_the_middle() {
+        let settings = LoopSettings {
             epochs: 2,
             batch_size: 8,
             accumulate: 1,
             learning_rate: 1e-3,
             warmup: 0.0,
             schedule: [0.5, 0.75],
-            changes: Changes::default(),
+            transforms: Transforms::default(),
             seed: 0,
         };
-        assert_eq!(passes(&plan, 20, 0), Passes { done: 12, total: 24 });
-        assert_eq!(passes(&plan, 20, 1), Passes { done: 15, total: 24 });
+        assert_eq!(step_counter(&settings, 20, 0), StepCounter { done: 12, total: 24 });
+        assert_eq!(step_counter(&settings, 20, 1), StepCounter { done: 15, total: 24 });
     }
 }

@@ -1,14 +1,14 @@
-//! Using a release: its frozen specialists, what is learned over them, its score, and what each of
-//! them brings.
+//! Heads over the frozen specialists of a release: training them, scoring them, applying them, and
+//! measuring what each specialist contributes.
 
 mod ablate;
 mod combine;
-mod downstream;
 mod error;
 mod export;
-mod extract;
-mod feed;
+mod extractor;
+mod feature_source;
 mod fit;
+mod head_model;
 mod joint;
 mod predict;
 mod prune;
@@ -18,14 +18,14 @@ mod table;
 
 pub use ablate::{Ablation, AblationReport, ablate, ablation_chart};
 pub use combine::Combiner;
-pub use downstream::{Downstream, Evaluated};
 pub use error::EnsembleError;
 pub use export::{ExportFormat, ExportOptions, ExportReport, export_features};
-pub use extract::{Extractor, FeatureBank};
+pub use extractor::{FeatureCache, FeatureExtractor};
 pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
+pub use head_model::{Evaluation, HeadModel};
 pub use joint::train_head;
 pub use predict::{PredictOptions, PredictReport, Scale, predict_scene};
 pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
-pub use release::{Choice, Release};
+pub use release::{EncoderChoice, Release};
 pub use score::{ScoreRow, score};
 pub use table::{report, table};

@@ -1,10 +1,10 @@
-//! Mapping a whole scene: overlapping windows, blended where they overlap, written tile by tile.
+//! Mapping a whole scene in overlapping windows, which are blended and written tile by tile.
 //!
 //! A head for pixels gives an answer for each pixel of a window. A head for whole patches gives all of
 //! them the same: then a pixel has the class that the patches around it have on average.
 //!
-//! By default windows are as large as the tiles that the head learned from. At another scale a head
-//! still gives a map, and a wrong one; so everything that differs is a warning with its ratio.
+//! By default, windows have the size of the tiles that the head learned from. At another scale a head
+//! still gives a map, but a wrong one, so every difference is a warning with its ratio.
 
 mod blend;
 mod mapping;
@@ -19,13 +19,13 @@ use eosfed_data::{MapKind, MapLayout, write_map};
 use eosfed_plot::{palette, save_picture};
 use tch::Device;
 
-use self::mapping::Mapping;
+use self::mapping::SceneMapper;
 use self::outputs::PixelOutputs;
 use self::preview::Preview;
 use self::scene::Scene;
 use self::windows::Windows;
-use super::downstream::Downstream;
 use super::error::EnsembleError;
+use super::head_model::HeadModel;
 
 pub use self::options::{PredictOptions, PredictReport};
 pub use self::scale::Scale;
@@ -43,7 +43,7 @@ pub fn predict_scene(
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<PredictReport, EnsembleError> {
-    let head = Downstream::open(&options.head, options.release.as_deref(), device)?;
+    let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
     let scene = Scene::open(options, &head)?;
@@ -57,7 +57,7 @@ pub fn predict_scene(
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
-    let mut mapping = Mapping {
+    let mut mapping = SceneMapper {
         options,
         head: &head.file,
         outputs: PixelOutputs::new(&head, windows, device),

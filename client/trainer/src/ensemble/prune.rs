@@ -1,5 +1,5 @@
-//! From a learned selection to a smaller ensemble: the encoders with the largest weights are kept,
-//! the head is trained again over them as it was trained, and both are scored.
+//! From a learned selection to a smaller ensemble: keeps the encoders with the largest weights, trains
+//! the head again over them with the same settings, and scores both.
 
 use std::path::{Path, PathBuf};
 
@@ -10,48 +10,49 @@ use eosfed_data::Split;
 use serde::Serialize;
 use tch::Device;
 
-use super::downstream::{Downstream, read_head, release_folder};
 use super::error::EnsembleError;
-use super::fit::{CACHE, FitOptions, fit};
-use super::release::{Choice, Release};
+use super::feature_source::DEFAULT_CACHE;
+use super::fit::{FitOptions, fit};
+use super::head_model::{HeadModel, read_head, release_folder};
+use super::release::{EncoderChoice, Release};
 use super::score::score;
 use crate::parameters::read;
 
-/// What to prune and how it is judged.
+/// What to prune, and the data to score it on.
 #[derive(Debug, Clone)]
 pub struct PruneOptions {
     /// A head with a learned selection.
     pub head: PathBuf,
-    /// Its release; `None`: where it was when the head was trained.
+    /// Folder of its release; `None`: the folder that the head was trained with.
     pub release: Option<PathBuf>,
-    /// How many encoders to keep.
+    /// Number of encoders to keep.
     pub top_k: usize,
     /// The labelled data that the head was trained on.
     pub train: PathBuf,
-    /// What both heads are scored on.
+    /// Data that both heads are scored on.
     pub data: PathBuf,
-    /// The part of it.
+    /// Part of the data.
     pub split: Split,
-    /// Where the smaller head goes.
+    /// Folder for the smaller head.
     pub output: PathBuf,
 }
 
-/// A head before or after.
+/// A head before or after pruning.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PruneSide {
-    /// Its specialists as `NAME@VERSION`.
+    /// The specialists under it as `NAME@VERSION`.
     pub encoders: Vec<String>,
     /// Size of their weights files.
     pub bytes: u64,
     /// Parameters of the head.
     pub head_parameters: usize,
-    /// From file to answer, for each sample.
+    /// Time from file to output per sample.
     pub milliseconds: f64,
     /// The main metric.
     pub score: f64,
 }
 
-/// What pruning gives and costs; `prune.json` in the folder of the smaller head.
+/// Gain and cost of pruning; `prune.json` in the folder of the smaller head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PruneReport {
     /// Number of the release that was pruned.
@@ -60,7 +61,7 @@ pub struct PruneReport {
     pub metric: String,
     /// With all encoders.
     pub before: PruneSide,
-    /// With those kept.
+    /// With the kept encoders.
     pub after: PruneSide,
 }
 
@@ -74,26 +75,29 @@ pub fn prune(
     device: Device,
     stopped: &dyn Fn() -> bool,
 ) -> Result<PruneReport, EnsembleError> {
-    let head = Downstream::open(&options.head, options.release.as_deref(), device)?;
+    let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
     let file = &head.file;
     let kept = choose(file, options)?;
     let folder = release_folder(file, options.release.as_deref())?;
     let Some(training) = file.training.clone() else {
-        return Err(EnsembleError::file(&options.head, "the head does not say how it was trained"));
+        return Err(EnsembleError::file(
+            &options.head,
+            "the head does not say how it was trained; train it again with `eosfed-trainer fit --select`",
+        ));
     };
     let release = Release::open(&folder)?;
     let smaller = FitOptions {
         name: format!("{} (top {})", file.name, options.top_k),
         release: folder.clone(),
         data: options.train.clone(),
-        encoders: Choice::Given(kept.iter().map(|at| file.encoders[*at].clone()).collect()),
+        encoders: EncoderChoice::Given(kept.iter().map(|at| file.encoders[*at].clone()).collect()),
         band_rule: BandRule::ByName,
         method: Method::Fusion,
         composition: Composition { selection: Selection::All, ..file.composition },
         output: options.output.clone(),
         training,
         input_size: file.input_size,
-        cache: CACHE,
+        cache: DEFAULT_CACHE,
     };
     fit(&smaller, device, &mut |_, _, _| (), stopped)?;
     let report = PruneReport {

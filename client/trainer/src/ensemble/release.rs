@@ -1,4 +1,4 @@
-//! A pulled release: its manifest, and its encoders checked against it before they are used.
+//! A pulled release: its manifest, and its encoders, which are checked against the manifest.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,23 @@ use eosfed_common::weights::Tensors;
 use tch::Device;
 
 use super::error::EnsembleError;
-use crate::net::{Compute, ConvNeXt, Network};
+use crate::net::{ComputePrecision, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
 
-/// Which encoders a head is built on.
+/// The encoders under a head.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Choice {
-    /// All of the release.
+pub enum EncoderChoice {
+    /// All encoders of the release.
     All,
-    /// These.
+    /// The encoders with these names.
     Named(Vec<SpecialistName>),
-    /// One that has learned nothing, from this seed: the baseline.
+    /// One with random weights of this seed, as a baseline.
     Random(u64),
-    /// These, as another head has them.
+    /// The encoders of another head.
     Given(Vec<HeadEncoder>),
 }
 
-impl std::str::FromStr for Choice {
+impl std::str::FromStr for EncoderChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -70,7 +70,7 @@ impl Release {
         Ok(Self { folder: folder.to_owned(), manifest })
     }
 
-    /// What it is made of.
+    /// Its manifest.
     #[must_use]
     pub const fn manifest(&self) -> &ReleaseManifest {
         &self.manifest
@@ -82,52 +82,52 @@ impl Release {
         &self.folder
     }
 
-    /// The cards of the chosen specialists; none where they are not chosen from the release.
+    /// The cards of the chosen specialists; none if the choice does not depend on the release.
     ///
     /// # Errors
     /// If a name is not in the release, or the release is empty.
-    pub fn cards(&self, choice: &Choice) -> Result<Vec<&Card>, EnsembleError> {
+    pub fn cards(&self, choice: &EncoderChoice) -> Result<Vec<&Card>, EnsembleError> {
         let manifest = self.folder.join(ReleaseManifest::FILE);
         let cards = &self.manifest.specialists;
         match choice {
-            Choice::All if cards.is_empty() => {
+            EncoderChoice::All if cards.is_empty() => {
                 Err(EnsembleError::file(&manifest, "the release has no specialists"))
             }
-            Choice::All => Ok(cards.iter().collect()),
-            Choice::Named(names) => {
+            EncoderChoice::All => Ok(cards.iter().collect()),
+            EncoderChoice::Named(names) => {
                 let find = |name: &SpecialistName| {
                     cards.iter().find(|card| card.name == *name).ok_or_else(|| {
                         let there: Vec<_> = cards.iter().map(|card| card.name.as_str()).collect();
                         let reason =
-                            format!("there is no specialist `{name}`; there are {}", there.join(", "));
+                            format!("the release has no specialist `{name}`; it has {}", there.join(", "));
                         EnsembleError::file(&manifest, reason)
                     })
                 };
                 names.iter().map(find).collect()
             }
-            Choice::Random(_) | Choice::Given(_) => Ok(Vec::new()),
+            EncoderChoice::Random(_) | EncoderChoice::Given(_) => Ok(Vec::new()),
         }
     }
 
-    /// What the head file says of each chosen encoder when the data have these bands, and in words
-    /// what is done for the bands that are not there by name. A random encoder takes all of them,
-    /// normalised by `normalisation`, and the backbone of the release's first specialist.
+    /// The entries of the chosen encoders in a head file for data with these bands, and notes about bands
+    /// that were not found by name. A random encoder takes all bands, normalised by `normalisation`, and
+    /// has the backbone of the release's first specialist.
     ///
     /// # Errors
-    /// As [`Release::cards`], or if an encoder cannot be fed.
+    /// As [`Release::cards`], or if the data lack bands of an encoder.
     pub fn choose(
         &self,
-        choice: &Choice,
+        choice: &EncoderChoice,
         bands: &[NamedBand],
         rule: BandRule,
         normalisation: &[BandNormalisation],
     ) -> Result<(Vec<HeadEncoder>, Vec<String>), EnsembleError> {
-        if let Choice::Random(seed) = choice {
+        if let EncoderChoice::Random(seed) = choice {
             let backbone =
                 self.manifest.specialists.first().map_or(Backbone::Atto, |card| card.model.backbone);
             return Ok((vec![HeadEncoder::random(backbone, *seed, normalisation)], Vec::new()));
         }
-        if let Choice::Given(encoders) = choice {
+        if let EncoderChoice::Given(encoders) = choice {
             return Ok((encoders.clone(), Vec::new()));
         }
         HeadEncoder::of_cards(&self.cards(choice)?, bands, rule).map_err(|(name, reason)| {
@@ -135,7 +135,7 @@ impl Release {
         })
     }
 
-    /// Loads an encoder, frozen, after checking its file against the manifest's digest and the
+    /// Loads a frozen encoder. Its file must have the digest of the manifest and the tensors of the
     /// model's signature.
     ///
     /// # Errors
@@ -148,10 +148,10 @@ impl Release {
             None => self.values(entry)?.1,
         };
         let parameters = Parameters::new(encoder, &values, device);
-        Ok(ConvNeXt::new(&shape, &parameters, 0.0, Compute::FULL))
+        Ok(ConvNeXt::new(&shape, &parameters, 0.0, ComputePrecision::FULL))
     }
 
-    /// Loads a whole specialist, frozen, with the head it was trained with.
+    /// Loads a whole frozen specialist with its own head.
     ///
     /// # Errors
     /// As [`Release::encoder`], and for a random encoder, which has no head.
@@ -162,14 +162,14 @@ impl Release {
     ) -> Result<(ModelSpec, Network), EnsembleError> {
         let (card, values) = self.values(entry)?;
         let parameters = Parameters::new(signature(&card.model), &values, device);
-        Ok((card.model.clone(), Network::new(&card.model, &parameters, 0.0, Compute::FULL)))
+        Ok((card.model.clone(), Network::new(&card.model, &parameters, 0.0, ComputePrecision::FULL)))
     }
 
-    /// All tensors of a specialist, checked.
+    /// All tensors of a specialist, after the checks.
     fn values(&self, entry: &HeadEncoder) -> Result<(&Card, Tensors), EnsembleError> {
         let name = &entry.name;
         let Some(digest) = entry.weights else {
-            let reason = format!("`{name}` is no specialist of a release: it has no digest");
+            let reason = format!("`{name}` has no digest and so is not a specialist of a release");
             return Err(EnsembleError::file(&self.folder, reason));
         };
         let card = self.card(name, digest)?;
@@ -206,13 +206,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_from_the_command_line() {
-        assert_eq!("all".parse(), Ok(Choice::All));
-        assert_eq!("random:7".parse(), Ok(Choice::Random(7)));
+    fn choices_are_parsed() {
+        assert_eq!("all".parse(), Ok(EncoderChoice::All));
+        assert_eq!("random:7".parse(), Ok(EncoderChoice::Random(7)));
         let names = ["west-rgb", "shared"].map(|name| name.parse().unwrap()).to_vec();
-        assert_eq!("west-rgb, shared".parse(), Ok(Choice::Named(names)));
+        assert_eq!("west-rgb, shared".parse(), Ok(EncoderChoice::Named(names)));
         for bad in ["random:x", "West", "", "a,,b"] {
-            assert!(bad.parse::<Choice>().is_err(), "{bad}");
+            assert!(bad.parse::<EncoderChoice>().is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Scoring heads on a part of a data set that they have not seen, side by side.
+//! Scoring heads on a part of a data set that they have not seen.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,43 +9,44 @@ use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::downstream::{Downstream, Evaluated};
 use super::error::EnsembleError;
+use super::head_model::{Evaluation, HeadModel};
 use crate::parameters::to_vec;
 
-/// One head's scores.
+/// The scores of one head.
 #[derive(Debug, Clone, Serialize)]
 pub struct ScoreRow {
-    /// The head.
+    /// Name of the head.
     pub name: String,
     /// Names of its encoders.
     pub encoders: Vec<String>,
-    /// What each encoder's maps are multiplied by; absent where answers are combined.
+    /// Factor of each encoder's maps; absent where outputs are combined.
     pub weights: Option<Vec<f32>>,
     /// The task's metrics by name.
     pub metrics: BTreeMap<String, f64>,
-    /// What the next field is: `IoU`, `average precision`, or nothing.
+    /// Name of the metric in the next field: `IoU`, `average precision`, or empty.
     pub class_metric: String,
-    /// That metric of each class that occurs, by name.
+    /// That metric for each class that occurs, by name.
     pub by_class: BTreeMap<String, f64>,
-    /// Parameters of the head.
+    /// Number of parameters of the head.
     pub head_parameters: usize,
-    /// Samples scored.
+    /// Number of scored samples.
     pub samples: usize,
     /// What is wrong with each file that was left out, by name.
     pub skipped: Vec<String>,
-    /// Seconds from files to predictions.
+    /// Seconds from reading files to predictions.
     pub seconds: f64,
-    /// Seed of the head's training, if there was one.
+    /// Seed of the head's training, if it was trained.
     pub seed: Option<u64>,
     /// The task.
     pub task: Task,
-    /// Of each sample: the class of each pixel, or its value.
+    /// The predicted class or value of each pixel, for each sample.
     #[serde(skip)]
     pub(super) predictions: Vec<Vec<f32>>,
 }
 
-/// Scores the head in `folder` on a part of `data`, over the release in `release` or where it was.
+/// Scores the head in `folder` on a part of `data`, over the release in `release` or the one that it was
+/// trained with.
 ///
 /// # Errors
 /// If the head, its release or the data cannot be used.
@@ -57,14 +58,15 @@ pub fn score(
     device: Device,
 ) -> Result<ScoreRow, EnsembleError> {
     let start = Instant::now();
-    let head = Downstream::open(folder, release, device)?;
+    let head = HeadModel::open(folder, release, device)?;
     let dataset = Dataset::open(data, &Limits::default())?;
     let mut predictions = Vec::new();
-    let (mut samples, task) = (0, head.file.task);
-    let Evaluated { scores, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
+    let mut samples = 0;
+    let task = head.file.task;
+    let Evaluation { scores, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
         samples += outputs.size()[0] as usize;
         if task.is_dense() {
-            let shown = answers(&head, outputs);
+            let shown = predictions_of(&head, outputs);
             predictions.extend((0..shown.size()[0]).map(|at| to_vec(&shown.get(at))));
         }
     })?;
@@ -87,8 +89,8 @@ pub fn score(
     })
 }
 
-/// Dense outputs as people read them: classes, or values in the target's units.
-pub(super) fn answers(head: &Downstream, outputs: &Tensor) -> Tensor {
+/// Dense outputs as classes, or as values in the target's units.
+fn predictions_of(head: &HeadModel, outputs: &Tensor) -> Tensor {
     match &head.file.target {
         Some(target) => outputs.squeeze_dim(1) * target.scale + target.offset,
         None => outputs.argmax(1, false).to_kind(Kind::Float),

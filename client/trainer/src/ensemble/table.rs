@@ -1,4 +1,4 @@
-//! Scores as people read them: a table for the terminal, Markdown, JSON, and a picture.
+//! Scores for people: a table for the terminal, Markdown, JSON, and a picture.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ use super::error::EnsembleError;
 use super::score::ScoreRow;
 
 /// Samples shown in the picture.
-const SHOWN: usize = 5;
+const SHOWN_SAMPLES: usize = 5;
 
-/// The metrics that tables show, the main one first: name and heading.
+/// Name and heading of the metrics in tables, the main one first.
 const fn shown(task: Task) -> [(&'static str, &'static str); 2] {
     match task {
         Task::Classification => [("macro_f1", "macro F1"), ("accuracy", "accuracy")],
@@ -26,7 +26,7 @@ const fn shown(task: Task) -> [(&'static str, &'static str); 2] {
     }
 }
 
-/// The table as text for a terminal.
+/// A table for a terminal.
 #[must_use]
 pub fn table(rows: &[ScoreRow]) -> String {
     let mut table = Table::new();
@@ -97,7 +97,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
     let samples = dataset.load(split, &config.bands)?.samples;
     let look = Look::new(&config.bands, config.classes.len(), &samples);
     let mut order: Vec<usize> = (0..samples.len()).collect();
-    // The most varied tiles tell most.
+    // The tiles with most classes show most.
     order.sort_by_key(|index| std::cmp::Reverse(variety(&samples[*index].target)));
     let cells = |index: &usize| -> Option<Vec<Picture>> {
         let sample = &samples[*index];
@@ -112,7 +112,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
         });
         Some(cells)
     };
-    let rows: Vec<Vec<Picture>> = order.iter().take(SHOWN).filter_map(cells).collect();
+    let rows: Vec<Vec<Picture>> = order.iter().take(SHOWN_SAMPLES).filter_map(cells).collect();
     let titles: &[&str] = match row.task {
         Task::ChangeDetection => &["before", "after", "truth", "prediction"],
         _ => &["image", "truth", "prediction"],
@@ -123,7 +123,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
     Ok(sheet(path, titles, &rows, &look.legend(&config.classes))?)
 }
 
-/// How many different things a target shows.
+/// Number of different classes or values in a target.
 fn variety(target: &Target) -> usize {
     match target {
         Target::Class(_) | Target::Classes(_) => 0,

@@ -1,11 +1,11 @@
-//! Scores from a confusion matrix: overall accuracy, and the means over classes of IoU and F1, taken
-//! over the classes that occur in truth or prediction.
+//! Scores from a confusion matrix: overall accuracy, and the means of IoU and F1 over the classes that
+//! occur in the labels or the predictions.
 
 use tch::{Kind, Tensor};
 
 use super::mean;
 
-/// Counts of truth (row) against prediction (column).
+/// Counts of pairs of label (row) and prediction (column).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -13,13 +13,13 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Nothing counted yet.
+    /// An empty matrix.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes] }
     }
 
-    /// Counts labels against predictions; labels outside the classes (255) are left out.
+    /// Counts labels and predictions; labels outside the classes (255) are ignored.
     pub fn add(&mut self, labels: &Tensor, predictions: &Tensor) {
         let classes = self.classes as i64;
         let (labels, predictions) = (labels.view([-1]), predictions.view([-1]));
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_are_those_computed_by_hand() {
+    fn scores_match_those_computed_by_hand() {
         let mut confusion = Confusion::new(4);
         let labels = Tensor::from_slice(&[0_i64, 0, 0, 1, 1, 255, 2]);
         let predictions = Tensor::from_slice(&[0_i64, 0, 1, 1, 1, 0, 1]);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_counted_is_zero_not_nan() {
+    fn an_empty_matrix_has_scores_of_zero_not_nan() {
         assert!(Confusion::new(3).summary().iter().all(|(_, value)| *value == 0.0));
     }
 }

@@ -1,4 +1,5 @@
-//! Several labels for each image: mean average precision, F1 and accuracy at one half.
+//! Metrics for several labels per image: mean average precision, and F1 and accuracy at a threshold of
+//! one half.
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,13 +13,13 @@ pub struct LabelScores {
 }
 
 impl LabelScores {
-    /// Nothing scored yet.
+    /// Scores without an image yet.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self { classes: vec![Vec::new(); classes] }
     }
 
-    /// Takes in labels and logits, `[N, classes]` both.
+    /// Adds labels and logits, both `[N, classes]`.
     pub fn add(&mut self, labels: &Tensor, logits: &Tensor) {
         let flat = |tensor: &Tensor| {
             let tensor = tensor.to_kind(Kind::Float).to_device(Device::Cpu).contiguous().view([-1]);
@@ -30,8 +31,8 @@ impl LabelScores {
         }
     }
 
-    /// Area under the stepwise curve of precision over recall, of each class; `None` for a class
-    /// that no image has.
+    /// Area under the stepwise precision-recall curve of each class; `None` for a class that no image
+    /// has.
     #[must_use]
     pub fn average_precision(&self) -> Vec<Option<f64>> {
         self.classes.iter().map(|class| average_precision(class)).collect()
@@ -50,7 +51,7 @@ impl LabelScores {
 
     pub(super) fn summary(&self) -> Vec<(&'static str, f64)> {
         let counts = self.counts();
-        // A class that no image has counts as 0, as torchmetrics has it here.
+        // A class that no image has counts as 0, as in torchmetrics.
         let precision: Vec<_> = self.average_precision().iter().map(|ap| Some(ap.unwrap_or(0.0))).collect();
         let f1 = |[tp, fp, fng]: &[f64; 3]| Some(2.0 * tp / (2.0 * tp + fp + fng).max(1.0));
         let all: f64 = self.classes.iter().map(|class| class.len() as f64).sum();
@@ -74,7 +75,7 @@ fn average_precision(class: &[(f32, bool)]) -> Option<f64> {
     let (mut hits, mut before, mut area) = (0, 0, 0.0);
     for (at, (score, label)) in sorted.iter().enumerate() {
         hits += usize::from(*label);
-        // Images of equal score enter the curve together.
+        // Images of equal score are added to the curve together.
         if sorted.get(at + 1).is_none_or(|next| next.0 < *score) {
             area += (hits - before) as f64 * hits as f64 / (at + 1) as f64;
             before = hits;
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn precision_is_averaged_over_recall_and_ties_enter_together() {
+    fn average_precision_adds_ties_together() {
         let class = |list: &[(f32, bool)]| average_precision(list);
         assert_eq!(class(&[(0.9, true), (0.8, false), (0.7, true)]), Some(0.5 + 0.5 * 2.0 / 3.0));
         assert_eq!(class(&[(0.5, true), (0.5, false), (0.5, false)]), Some(1.0 / 3.0));

@@ -1,4 +1,4 @@
-//! Scores of predictions, as torchmetrics 1.9 defines them (`goldens/metrics.json` keeps its answers).
+//! Scores of predictions as torchmetrics 1.9 defines them (`goldens/metrics.json` has its results).
 
 mod confusion;
 mod labels;
@@ -13,33 +13,33 @@ pub use confusion::Confusion;
 pub use labels::LabelScores;
 pub use values::ValueScores;
 
-/// What is to be scored.
+/// The metrics of a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measure {
+pub struct MetricSpec {
     /// The task.
     pub task: Task,
     /// Number of classes.
     pub classes: usize,
-    /// What a regression's numbers are multiplied by to be in the target's units.
+    /// Factor that brings a regression's outputs to the target's units.
     pub scale: f64,
 }
 
-impl Measure {
-    /// For the outputs of a model.
+impl MetricSpec {
+    /// The metrics for the outputs of a model for a task.
     #[must_use]
     pub fn new(task: Task, classes: usize, target: Option<&TargetScale>) -> Self {
         Self { task, classes, scale: target.map_or(1.0, |target| target.scale) }
     }
 
-    /// For the outputs of `model`.
+    /// The metrics for the outputs of `model`.
     #[must_use]
     pub fn of(model: &ModelSpec) -> Self {
         Self::new(model.task, model.classes.len(), model.target.as_ref())
     }
 
-    /// Nothing scored yet.
+    /// Scores without a prediction yet.
     #[must_use]
-    pub fn start(&self) -> Scores {
+    pub fn scores(&self) -> Scores {
         match self.task {
             Task::Classification | Task::Segmentation | Task::ChangeDetection => {
                 Scores::Classes(Confusion::new(self.classes))
@@ -50,7 +50,7 @@ impl Measure {
     }
 }
 
-/// Scores of a task, gathered batch by batch.
+/// Scores of a task, collected batch by batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scores {
     /// One class for each image or pixel.
@@ -62,8 +62,8 @@ pub enum Scores {
 }
 
 impl Scores {
-    /// Takes in a batch: labels as [`crate::train::Prepared`] has them, and the network's outputs
-    /// for them, `[N, classes, ...]`, at the labels' height and width.
+    /// Adds a batch: labels as in [`crate::train::TensorDataset`], and the network's outputs for them,
+    /// `[N, classes, ...]`, at the labels' height and width.
     pub fn add(&mut self, labels: &Tensor, outputs: &Tensor) {
         match self {
             Self::Classes(confusion) => confusion.add(labels, &outputs.argmax(1, false)),
@@ -72,7 +72,7 @@ impl Scores {
         }
     }
 
-    /// All scores by name. Nothing is NaN: without samples all are 0.
+    /// All scores by name. None is NaN: without samples all are 0.
     #[must_use]
     pub fn summary(&self) -> BTreeMap<String, f64> {
         let list = match self {
@@ -83,7 +83,7 @@ impl Scores {
         list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// What a class by itself is scored by, and its score; `None` for classes that do not occur.
+    /// Name of the metric of single classes, and the score of each; `None` for classes that do not occur.
     #[must_use]
     pub fn by_class(&self) -> (&'static str, Vec<Option<f64>>) {
         match self {
@@ -94,7 +94,7 @@ impl Scores {
     }
 }
 
-/// Mean of what is known; 0 of nothing.
+/// Mean of the known scores; 0 if there are none.
 fn mean(scores: &[Option<f64>]) -> f64 {
     let known: Vec<f64> = scores.iter().flatten().copied().collect();
     known.iter().sum::<f64>() / (known.len() as f64).max(1.0)

@@ -1,4 +1,4 @@
-//! Numbers for each pixel: root mean squared error, mean absolute error, R2.
+//! Metrics for a number per pixel: root mean squared error, mean absolute error, R2.
 
 use tch::{Kind, Tensor};
 
@@ -14,13 +14,13 @@ pub struct ValueScores {
 }
 
 impl ValueScores {
-    /// Nothing scored yet; errors are multiplied by `scale` to be in the target's units.
+    /// Scores without a pixel yet. `scale` brings errors to the target's units.
     #[must_use]
     pub const fn new(scale: f64) -> Self {
         Self { scale, count: 0.0, squared: 0.0, absolute: 0.0, sum: 0.0, sum_of_squares: 0.0 }
     }
 
-    /// Takes in targets, NaN where there is none, and predictions of the same shape.
+    /// Adds targets, NaN where there is none, and predictions of the same shape.
     pub fn add(&mut self, targets: &Tensor, predictions: &Tensor) {
         let known = targets.isfinite();
         let pick = |tensor: &Tensor| tensor.masked_select(&known).to_kind(Kind::Double);
@@ -35,7 +35,7 @@ impl ValueScores {
 
     pub(super) fn summary(&self) -> Vec<(&'static str, f64)> {
         let count = self.count.max(1.0);
-        // About the mean of the targets. Targets are near 0 and 1 here, so nothing is lost in the difference.
+        // Targets are scaled to near 0 and 1, so the difference loses no precision.
         let spread = self.sum_of_squares - self.sum * self.sum / count;
         let r2 = if spread > 0.0 { 1.0 - self.squared / spread } else { 0.0 };
         vec![
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_in_the_targets_units_and_pixels_without_target_do_not_count() {
+    fn errors_have_the_units_of_the_target_and_ignore_pixels_without_one() {
         let mut scores = ValueScores::new(10.0);
         let targets = Tensor::from_slice(&[1.0_f32, f32::NAN, 3.0]);
         scores.add(&targets, &Tensor::from_slice(&[2.0_f32, 99.0, 3.0]));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_a_constant_are_not_nan() {
+    fn no_pixel_and_constant_targets_do_not_give_nan() {
         let mut scores = ValueScores::new(1.0);
         assert!(scores.summary().iter().all(|(_, value)| *value == 0.0));
         scores.add(&Tensor::from_slice(&[2.0_f32, 2.0]), &Tensor::from_slice(&[1.0_f32, 3.0]));

@@ -1,4 +1,4 @@
-//! timm's `NormMlpClassifierHead` without hidden layer: pool, normalise, classify.
+//! timm's `NormMlpClassifierHead` without its hidden layer: pooling, normalisation and a linear layer.
 
 use tch::{Kind, Tensor};
 
@@ -6,7 +6,7 @@ use super::Maps;
 use super::convnext::LayerNorm;
 use crate::parameters::Parameters;
 
-/// Logits for each image, from the last feature map.
+/// A classifier of images by their last feature map.
 #[derive(Debug)]
 pub struct Classifier {
     norm: LayerNorm,

@@ -1,4 +1,4 @@
-//! From the maps of several frozen encoders to the four maps of one head, as a [`Composition`] says.
+//! Fusing the maps of several frozen encoders into four maps for a head, as a [`Composition`] describes.
 
 use std::cell::Cell;
 
@@ -8,20 +8,21 @@ use tch::{Device, Kind, Tensor};
 use super::Maps;
 use crate::parameters::Parameters;
 
-/// Epsilons of torch's layer and batch normalisation; that of `Pixel` is timm's.
+/// Epsilon of torch's layer and batch normalisation.
 const EPS: f64 = 1e-5;
+/// timm's epsilon of layer normalisation, for `FeatureNorm::Pixel`.
 const PIXEL_EPS: f64 = 1e-6;
 /// Slope of torch's leaky ReLU below zero.
 const SLOPE: f64 = 0.01;
-/// Share of a training after which a hard selection is no longer varied at random.
-const SETTLED: f64 = 0.7;
+/// Share of a training during which a hard selection is varied at random.
+const EXPLORATION_SHARE: f64 = 0.7;
 
-/// Forward passes of a training, in all rounds.
+/// Counts the forward passes of a training over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Passes {
-    /// Done.
+pub struct StepCounter {
+    /// Forward passes done.
     pub done: u64,
-    /// To be done in all.
+    /// Forward passes in total.
     pub total: u64,
 }
 
@@ -36,19 +37,19 @@ pub struct Composer {
     select: Option<Tensor>,
     /// For each level, weights and biases of its convolutions.
     fuse: Vec<Vec<(Tensor, Tensor)>>,
-    /// How far training is, which decides how much a hard selection is still varied.
-    passes: Cell<Passes>,
+    /// Position in the training; a hard selection is varied less and less.
+    steps: Cell<StepCounter>,
     ablated: Option<usize>,
 }
 
 impl Composer {
-    /// Over the parameters of `composition`'s signature, at this point of a training.
+    /// The composer over parameters with the signature of `composition`, at a position in a training.
     #[must_use]
     pub fn new(
         composition: Composition,
         encoders: &[MapDims],
         parameters: &Parameters,
-        passes: Passes,
+        steps: StepCounter,
     ) -> Self {
         let pair = |name: String| {
             (parameters.get(&format!("{name}.weight")), parameters.get(&format!("{name}.bias")))
@@ -77,30 +78,30 @@ impl Composer {
                 Selection::TopK { .. } | Selection::Smooth { .. } => Some(parameters.get("select.weight")),
             },
             fuse: (0..4).map(fuse).collect(),
-            passes: Cell::new(passes),
+            steps: Cell::new(steps),
             ablated: None,
         }
     }
 
-    /// The same with the maps of one encoder left out.
+    /// Leaves the maps of one encoder out.
     #[must_use]
     pub fn without(mut self, encoder: usize) -> Self {
         self.ablated = Some(encoder);
         self
     }
 
-    /// The fused maps; `maps` holds those of each encoder as it gives them.
+    /// The fused maps of the encoders' maps.
     pub fn forward(&self, maps: &[Maps], train: bool) -> Maps {
         let gates = self.gates(maps.len(), train, maps[0][0].device());
         [0, 1, 2, 3].map(|level: usize| {
             let each: Vec<Tensor> =
-                maps.iter().enumerate().map(|(at, maps)| self.prepared(at, level, &maps[level])).collect();
+                maps.iter().enumerate().map(|(at, maps)| self.normalised(at, level, &maps[level])).collect();
             self.fused(level, &each, gates.as_ref())
         })
     }
 
-    /// A map normalised and projected.
-    fn prepared(&self, encoder: usize, level: usize, map: &Tensor) -> Tensor {
+    /// A map, normalised and projected.
+    fn normalised(&self, encoder: usize, level: usize, map: &Tensor) -> Tensor {
         let none = None::<&Tensor>;
         let channels = map.size()[1];
         let map = match self.composition.norm {
@@ -149,7 +150,7 @@ impl Composer {
                 weighed.fold(first, |sum, map| sum + map)
             }
             Fusion::Product => {
-                // One that does not count is a factor of 1.
+                // An encoder that is not selected is a factor of 1.
                 let factor = |(at, map): (usize, &Tensor)| match gate(at) {
                     Some(gate) => (map - 1.0) * gate + 1.0,
                     None => map.shallow_clone(),
@@ -161,7 +162,7 @@ impl Composer {
         }
     }
 
-    /// What each encoder's maps are multiplied by; `None`: all by 1.
+    /// Factor of each encoder's maps; `None` if all are 1.
     fn gates(&self, encoders: usize, train: bool, device: Device) -> Option<Tensor> {
         let gates = match (self.composition.selection, &self.select) {
             (Selection::TopK { k, scale }, Some(weights)) => Some(self.hard(weights, k, scale, train)),
@@ -169,36 +170,37 @@ impl Composer {
             (Selection::Smooth { scale: false, .. }, Some(weights)) => Some(weights.sigmoid()),
             (_, _) => None,
         };
-        let Some(left_out) = self.ablated else { return gates };
+        let Some(ablated) = self.ablated else { return gates };
         let keep = Tensor::ones([encoders as i64], (Kind::Float, device));
-        let _ = keep.get(left_out as i64).fill_(0.0);
+        let _ = keep.get(ablated as i64).fill_(0.0);
         Some(gates.map_or_else(|| keep.shallow_clone(), |gates| gates * &keep))
     }
 
-    /// One for the `k` largest weights (times the weight when scaling), zero for the others, with the
-    /// gradient of the weights themselves: that of an encoder left out says what it would bring
-    /// (straight-through, Bengio et al. 2013). While training, the choice is first varied by Gumbel
-    /// noise that fades (Kool et al. 2019), so that each encoder's maps are learned to be used.
+    /// One for the `k` largest weights (or the weight itself when scaling) and zero for the others.
+    /// The gradient passes straight through to all weights (Bengio et al. 2013), so an encoder that is
+    /// not selected learns what it would contribute. At the start of a training, Gumbel noise varies
+    /// the selection (Kool et al. 2019), so that the head learns to use the maps of each encoder.
     fn hard(&self, weights: &Tensor, k: usize, scale: bool, train: bool) -> Tensor {
         let progress = if train { self.advance() } else { 1.0 };
         let noise = (progress < 1.0).then(|| gumbel(weights) * (1.0 - progress));
-        let chosen_by = noise.map_or_else(|| weights.detach(), |noise| noise + weights.detach());
-        // A stable sort: of equal weights the first counts.
-        let order = chosen_by.sort_stable(true, 0, true).1.narrow(0, 0, k as i64);
+        let scores = noise.map_or_else(|| weights.detach(), |noise| noise + weights.detach());
+        // The sort is stable: of equal weights the first is selected.
+        let order = scores.sort_stable(true, 0, true).1.narrow(0, 0, k as i64);
         let mask = weights.zeros_like().detach().index_fill(0, &order, 1.0);
         let pass = weights - weights.detach();
-        // Scaling comes as the noise goes: else what was chosen early grows, whether it helps or not.
+        // Scaling starts as the noise ends. Otherwise encoders that were selected early would grow,
+        // whether they help or not.
         if scale { ((weights.detach() - 1.0) * progress + 1.0) * &mask + pass } else { mask + pass }
     }
 
-    /// Counts a training pass: from 0 at the first to 1 once the choice is no longer varied.
+    /// Counts a forward pass. Returns 0 at the first, and 1 when the selection is no longer varied.
     fn advance(&self) -> f64 {
-        let Passes { done, total } = self.passes.get();
-        self.passes.set(Passes { done: done + 1, total });
-        (done as f64 / (total.max(1) as f64 * SETTLED)).min(1.0)
+        let StepCounter { done, total } = self.steps.get();
+        self.steps.set(StepCounter { done: done + 1, total });
+        (done as f64 / (total.max(1) as f64 * EXPLORATION_SHARE)).min(1.0)
     }
 
-    /// What the selection adds to the loss, if it does.
+    /// Term that the selection adds to the loss, if any.
     #[must_use]
     pub fn penalty(&self) -> Option<Tensor> {
         match (self.composition.selection, &self.select) {
@@ -210,7 +212,7 @@ impl Composer {
         }
     }
 
-    /// What each encoder's maps are multiplied by when the head is used.
+    /// Factor of each encoder's maps when the head is used.
     #[must_use]
     pub fn weights(&self, encoders: usize) -> Vec<f32> {
         match self.gates(encoders, false, self.select.as_ref().map_or(Device::Cpu, Tensor::device)) {

@@ -1,13 +1,13 @@
-//! ConvNeXtV2 (Woo et al. 2023), computed as timm's `convnext.py` does, so that weights move to and
-//! from timm unchanged.
+//! ConvNeXtV2 (Woo et al. 2023), computed like timm's `convnext.py`, so that weights can be exchanged
+//! with timm unchanged.
 
 use eosfed_common::model::BackboneShape;
 use tch::{Kind, Tensor};
 
-use super::{Compute, Maps};
+use super::{ComputePrecision, Maps};
 use crate::parameters::Parameters;
 
-/// timm's epsilon of every layer normalisation and of GRN.
+/// timm's epsilon of layer normalisation and of GRN.
 const EPS: f64 = 1e-6;
 
 /// Layer normalisation over channels.
@@ -44,11 +44,11 @@ struct Block {
     grn: (Tensor, Tensor),
     fc2: (Tensor, Tensor),
     drop_path: f64,
-    compute: Compute,
+    precision: ComputePrecision,
 }
 
 impl Block {
-    fn new(parameters: &Parameters, name: &str, drop_path: f64, compute: Compute) -> Self {
+    fn new(parameters: &Parameters, name: &str, drop_path: f64, precision: ComputePrecision) -> Self {
         let pair = |part: &str| {
             let get = |kind: &str| parameters.get(&format!("{name}.{part}.{kind}"));
             (get("weight"), get("bias"))
@@ -60,15 +60,15 @@ impl Block {
             grn: pair("mlp.grn"),
             fc2: pair("mlp.fc2"),
             drop_path,
-            compute,
+            precision,
         }
     }
 
-    /// `[N, C, H, W]` to the same.
+    /// `[N, C, H, W]` to `[N, C, H, W]`.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let channels = x.size()[1];
-        let linear = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.compute.linear(x, weight, bias);
-        let y = self.compute.conv2d(x, &self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, channels);
+        let linear = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, bias);
+        let y = self.precision.conv2d(x, &self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, channels);
         let y = self.norm.forward(&y.permute([0, 2, 3, 1])); // [N, H, W, C] from here
         let y = linear(&y, &self.fc1).gelu("none");
         let y = linear(&self.response_norm(&y), &self.fc2);
@@ -84,7 +84,8 @@ impl Block {
     }
 }
 
-/// Stochastic depth (Huang et al. 2016): drops whole samples of a residual branch and scales the rest.
+/// Stochastic depth (Huang et al. 2016): drops the residual branch of random samples and scales the
+/// others.
 fn drop_path(x: &Tensor, rate: f64) -> Tensor {
     if rate == 0.0 {
         return x.shallow_clone();
@@ -96,7 +97,7 @@ fn drop_path(x: &Tensor, rate: f64) -> Tensor {
 
 #[derive(Debug)]
 struct Stage {
-    /// Absent in the first stage, which the stem precedes.
+    /// Absent in the first stage, which follows the stem.
     downsample: Option<(LayerNorm, Tensor, Tensor)>,
     blocks: Vec<Block>,
 }
@@ -106,14 +107,19 @@ struct Stage {
 pub struct ConvNeXt {
     stem: (Tensor, Tensor, LayerNorm),
     stages: Vec<Stage>,
-    compute: Compute,
+    precision: ComputePrecision,
 }
 
 impl ConvNeXt {
-    /// The encoder over `parameters`; drop path rises linearly from 0 at the first block to
-    /// `drop_path` at the last.
+    /// The encoder over `parameters`. The drop-path rate rises linearly from 0 in the first block to
+    /// `drop_path` in the last.
     #[must_use]
-    pub fn new(shape: &BackboneShape, parameters: &Parameters, drop_path: f64, compute: Compute) -> Self {
+    pub fn new(
+        shape: &BackboneShape,
+        parameters: &Parameters,
+        drop_path: f64,
+        precision: ComputePrecision,
+    ) -> Self {
         let total: usize = shape.depths.iter().sum();
         let mut done = 0;
         let stage = |(index, depth): (usize, &usize)| {
@@ -126,26 +132,26 @@ impl ConvNeXt {
             let blocks = (0..*depth).map(|block| {
                 let rate = drop_path * f64::from(done) / (total - 1).max(1) as f64;
                 done += 1;
-                Block::new(parameters, &format!("{name}.blocks.{block}"), rate, compute)
+                Block::new(parameters, &format!("{name}.blocks.{block}"), rate, precision)
             });
             Stage { downsample, blocks: blocks.collect() }
         };
         let stages = shape.depths.iter().enumerate().map(stage).collect();
         let norm = LayerNorm::new(parameters, "stem.1");
         let stem = (parameters.get("stem.0.weight"), parameters.get("stem.0.bias"), norm);
-        Self { stem, stages, compute }
+        Self { stem, stages, precision }
     }
 
     /// The four feature maps of `[N, bands, H, W]`; H and W are multiples of 32.
     pub fn forward(&self, images: &Tensor, train: bool) -> Maps {
         let (weight, bias, norm) = &self.stem;
-        let mut x = norm.forward_maps(&self.compute.conv2d(images, weight, Some(bias), 4, 0, 1));
+        let mut x = norm.forward_maps(&self.precision.conv2d(images, weight, Some(bias), 4, 0, 1));
         let maps: Vec<Tensor> = self
             .stages
             .iter()
             .map(|Stage { downsample, blocks }| {
                 if let Some((norm, weight, bias)) = downsample {
-                    x = self.compute.conv2d(&norm.forward_maps(&x), weight, Some(bias), 2, 0, 1);
+                    x = self.precision.conv2d(&norm.forward_maps(&x), weight, Some(bias), 2, 0, 1);
                 }
                 for block in blocks {
                     x = block.forward(&x, train);

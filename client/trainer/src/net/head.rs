@@ -1,12 +1,12 @@
-//! The part of a network that depends on its task.
+//! The head of a network, which depends on its task.
 
 use eosfed_common::model::Task;
 use tch::Tensor;
 
-use super::{Classifier, Compute, Maps, UperNet};
+use super::{Classifier, ComputePrecision, Maps, UperNet};
 use crate::parameters::Parameters;
 
-/// A task head over four feature maps.
+/// A head over four feature maps.
 #[derive(Debug)]
 pub enum Head {
     /// Outputs for each image.
@@ -18,9 +18,9 @@ pub enum Head {
 impl Head {
     /// The head for `task` over `parameters`.
     #[must_use]
-    pub fn new(task: Task, parameters: &Parameters, compute: Compute) -> Self {
+    pub fn new(task: Task, parameters: &Parameters, precision: ComputePrecision) -> Self {
         if task.is_dense() {
-            Self::Dense(UperNet::new(parameters, compute))
+            Self::Dense(UperNet::new(parameters, precision))
         } else {
             Self::Image(Classifier::new(parameters))
         }

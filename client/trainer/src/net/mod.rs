@@ -1,4 +1,4 @@
-//! The networks: ConvNeXtV2 as timm computes it, UPerNet, and timm's classifier.
+//! The networks: ConvNeXtV2 and a classifier as timm computes them, and UPerNet.
 
 mod classifier;
 mod composer;
@@ -11,15 +11,15 @@ use eosfed_common::model::{BackboneShape, ModelSpec};
 use tch::Tensor;
 
 pub use classifier::Classifier;
-pub use composer::{Composer, Passes, channel_moments};
+pub use composer::{Composer, StepCounter, channel_moments};
 pub use convnext::ConvNeXt;
 pub use head::Head;
-pub use ops::Compute;
+pub use ops::ComputePrecision;
 pub use uper::UperNet;
 
 use crate::parameters::Parameters;
 
-/// Four feature maps of strides 4, 8, 16 and 32, `[N, C_i, H_i, W_i]` each.
+/// Four feature maps `[N, C_i, H_i, W_i]` of strides 4, 8, 16 and 32.
 pub type Maps = [Tensor; 4];
 
 /// An encoder with its task head.
@@ -31,13 +31,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network of `spec` over `parameters`, which hold its signature.
+    /// The network of `spec` over `parameters`, which have its signature.
     #[must_use]
-    pub fn new(spec: &ModelSpec, parameters: &Parameters, drop_path: f64, compute: Compute) -> Self {
+    pub fn new(
+        spec: &ModelSpec,
+        parameters: &Parameters,
+        drop_path: f64,
+        precision: ComputePrecision,
+    ) -> Self {
         let shape: BackboneShape = spec.backbone.shape();
         Self {
-            encoder: ConvNeXt::new(&shape, parameters, drop_path, compute),
-            head: Head::new(spec.task, parameters, compute),
+            encoder: ConvNeXt::new(&shape, parameters, drop_path, precision),
+            head: Head::new(spec.task, parameters, precision),
             dates: spec.task.dates() as i64,
         }
     }
@@ -45,19 +50,19 @@ impl Network {
     /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks. `images` is
     /// `[N, dates * bands, H, W]`; all dates go through the same encoder.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        let maps = self.encoder.forward(&apart(images, self.dates), train);
-        self.head.forward(&maps.map(|map| together(&map, self.dates)))
+        let maps = self.encoder.forward(&split_dates(images, self.dates), train);
+        self.head.forward(&maps.map(|map| join_dates(&map, self.dates)))
     }
 }
 
 /// `[N, dates * C, H, W]` to `[N * dates, C, H, W]`.
-pub(crate) fn apart(images: &Tensor, dates: i64) -> Tensor {
+pub(crate) fn split_dates(images: &Tensor, dates: i64) -> Tensor {
     let size = images.size();
     images.reshape([size[0] * dates, size[1] / dates, size[2], size[3]])
 }
 
 /// `[N * dates, C, H, W]` to `[N, dates * C, H, W]`.
-pub(crate) fn together(maps: &Tensor, dates: i64) -> Tensor {
+pub(crate) fn join_dates(maps: &Tensor, dates: i64) -> Tensor {
     let size = maps.size();
     maps.reshape([size[0] / dates, size[1] * dates, size[2], size[3]])
 }

@@ -1,10 +1,10 @@
-//! UPerNet (Xiao et al. 2018): pyramid pooling over the last map, a feature pyramid over all four,
-//! fused at stride 4. Layout as in mmsegmentation, with group normalisation.
+//! UPerNet (Xiao et al. 2018): pyramid pooling over the last map and a feature pyramid over all four,
+//! fused at stride 4. The layout is that of mmsegmentation, with group normalisation.
 
 use eosfed_common::model::POOL_SCALES;
 use tch::Tensor;
 
-use super::{Compute, Maps};
+use super::{ComputePrecision, Maps};
 use crate::parameters::Parameters;
 
 const GROUPS: i64 = 32;
@@ -16,23 +16,23 @@ struct ConvNorm {
     weight: Tensor,
     scale: Tensor,
     shift: Tensor,
-    compute: Compute,
+    precision: ComputePrecision,
 }
 
 impl ConvNorm {
-    fn new(parameters: &Parameters, name: &str, compute: Compute) -> Self {
+    fn new(parameters: &Parameters, name: &str, precision: ComputePrecision) -> Self {
         let get = |part: &str| parameters.get(&format!("decoder.{name}.{part}"));
-        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias"), compute }
+        Self { weight: get("conv.weight"), scale: get("norm.weight"), shift: get("norm.bias"), precision }
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
         let padding = self.weight.size()[2] / 2;
-        let y = self.compute.conv2d(x, &self.weight, None, 1, padding, 1);
+        let y = self.precision.conv2d(x, &self.weight, None, 1, padding, 1);
         y.group_norm(GROUPS, Some(&self.scale), Some(&self.shift), EPS, false).relu()
     }
 }
 
-/// Numbers for each pixel (logits of classes, or a regression's value), from all four feature maps.
+/// A decoder that gives outputs for each pixel (logits, or a regression's value) from all four maps.
 #[derive(Debug)]
 pub struct UperNet {
     pools: Vec<ConvNorm>,
@@ -41,14 +41,14 @@ pub struct UperNet {
     pyramid: Vec<ConvNorm>,
     fuse: ConvNorm,
     classify: (Tensor, Tensor),
-    compute: Compute,
+    precision: ComputePrecision,
 }
 
 impl UperNet {
     /// The decoder over `parameters`.
     #[must_use]
-    pub fn new(parameters: &Parameters, compute: Compute) -> Self {
-        let part = |name: &str| ConvNorm::new(parameters, name, compute);
+    pub fn new(parameters: &Parameters, precision: ComputePrecision) -> Self {
+        let part = |name: &str| ConvNorm::new(parameters, name, precision);
         let parts = |name: &str, count| (0..count).map(|i| part(&format!("{name}.{i}"))).collect();
         Self {
             pools: parts("ppm", POOL_SCALES.len()),
@@ -57,7 +57,7 @@ impl UperNet {
             pyramid: parts("fpn", 3),
             fuse: part("fuse"),
             classify: (parameters.get("decoder.classify.weight"), parameters.get("decoder.classify.bias")),
-            compute,
+            precision,
         }
     }
 
@@ -74,7 +74,7 @@ impl UperNet {
         }
         let all: Vec<Tensor> = levels.iter().map(|level| resize(level, &levels[0])).collect();
         let fused = self.fuse.forward(&Tensor::cat(&all, 1));
-        self.compute.conv2d(&fused, &self.classify.0, Some(&self.classify.1), 1, 0, 1)
+        self.precision.conv2d(&fused, &self.classify.0, Some(&self.classify.1), 1, 0, 1)
     }
 
     fn pool(&self, map: &Tensor) -> Tensor {
@@ -87,7 +87,7 @@ impl UperNet {
     }
 }
 
-/// Bilinear, to the height and width of `like`.
+/// Resizes to the height and width of `like` (bilinear).
 fn resize(x: &Tensor, like: &Tensor) -> Tensor {
     let size = like.size();
     if x.size()[2..] == size[2..] {

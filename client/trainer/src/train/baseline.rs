@@ -1,5 +1,5 @@
-//! What one gets without a network, on the same split and scored alike: the constant answer, and a
-//! linear model of the bands. A specialist that does not beat both has learned nothing worth sending.
+//! Scores that need no network, on the same split and with the same metrics: a constant answer, and a
+//! linear model of the bands. A specialist that does not beat both has learned nothing useful.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,40 +11,44 @@ use eosfed_data::{BandStatistics, Dataset, Limits, Sample, Split, Target};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-use super::prepared::IGNORED;
-use super::run::{TrainError, normalisation};
-use super::{AdamW, Changes, Fitting, LossSettings, Plan, Preparation, Prepared, class_weights};
-use crate::metrics::Measure;
+use super::batches::Transforms;
+use super::error::TrainError;
+use super::loss::{LossSettings, class_weights};
+use super::optimizer::AdamW;
+use super::run::normalisation;
+use super::tensors::{IGNORE_INDEX, Preprocessing, TensorDataset};
+use super::train_loop::{LoopSettings, TrainLoop};
+use crate::metrics::MetricSpec;
 use crate::parameters::Parameters;
 
 /// Epochs of the linear model.
 const EPOCHS: u32 = 60;
-/// Steps' samples.
-const BATCH: usize = 16;
+/// Samples in a step of the linear model.
+const BATCH_SIZE: usize = 16;
 
-/// Scores of one trivial answer.
+/// Scores of one baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baseline {
-    /// What it is, in words.
+    /// Description of the baseline.
     pub name: String,
     /// The task's metrics by name.
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Scores of the trivial answers on a part of a data set, learned from its training part.
+/// Scores of the baselines on a part of a data set. They learn from its training part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BaselineReport {
     /// The task.
     pub task: Task,
-    /// Samples learned from.
+    /// Number of training samples.
     pub training_samples: usize,
-    /// Samples scored.
+    /// Number of scored samples.
     pub samples: usize,
-    /// The answers.
+    /// The baselines.
     pub baselines: Vec<Baseline>,
 }
 
-/// Computes the trivial answers.
+/// Computes the baselines.
 ///
 /// # Errors
 /// If the data cannot be used.
@@ -58,21 +62,21 @@ pub fn baselines(
     let config = dataset.config();
     let training = dataset.load(Split::Train, &config.bands)?.samples;
     let target = target_scale(config.task, &training);
-    let how = Preparation {
+    let preprocessing = Preprocessing {
         normalisation: normalisation(&config.bands, &training),
         input_size,
         resize_labels: true,
         target: target.clone().unwrap_or_default(),
     };
-    let learn = Prepared::new(&training, &how, Device::Cpu)?;
-    let test = Prepared::new(&dataset.load(split, &config.bands)?.samples, &how, Device::Cpu)?;
-    let measure = Measure::new(config.task, config.classes.len(), target.as_ref());
+    let train = TensorDataset::new(&training, &preprocessing, Device::Cpu)?;
+    let test = TensorDataset::new(&dataset.load(split, &config.bands)?.samples, &preprocessing, Device::Cpu)?;
+    let spec = MetricSpec::new(config.task, config.classes.len(), target.as_ref());
     let constant =
-        Baseline { name: constant_name(config.task).to_owned(), metrics: constant(&learn, &test, measure) };
-    let linear = linear(&learn, &test, measure, stopped)?;
+        Baseline { name: constant_name(config.task).to_owned(), metrics: constant(&train, &test, spec) };
+    let linear = linear(&train, &test, spec, stopped)?;
     Ok(BaselineReport {
         task: config.task,
-        training_samples: learn.len(),
+        training_samples: train.len(),
         samples: test.len(),
         baselines: vec![constant, linear],
     })
@@ -94,46 +98,49 @@ pub(crate) fn target_scale(task: Task, samples: &[Sample]) -> Option<TargetScale
 
 const fn constant_name(task: Task) -> &'static str {
     match task {
-        Task::Classification | Task::Segmentation | Task::ChangeDetection => "the commonest class everywhere",
+        Task::Classification | Task::Segmentation | Task::ChangeDetection => {
+            "the most frequent class everywhere"
+        }
         Task::Multilabel => "each class by its frequency",
         Task::Regression => "the mean everywhere",
     }
 }
 
-fn constant(learn: &Prepared, test: &Prepared, measure: Measure) -> BTreeMap<String, f64> {
+fn constant(train: &TensorDataset, test: &TensorDataset, spec: MetricSpec) -> BTreeMap<String, f64> {
     let size = test.labels.size();
-    let classes = measure.classes as i64;
-    let outputs = match measure.task {
+    let classes = spec.classes as i64;
+    let outputs = match spec.task {
         Task::Classification | Task::Segmentation | Task::ChangeDetection => {
-            let labels = learn.labels.view([-1]);
-            let known = labels.masked_select(&labels.ne(IGNORED));
+            let labels = train.labels.view([-1]);
+            let known = labels.masked_select(&labels.ne(IGNORE_INDEX));
             let counts = known.bincount(None::<Tensor>, classes).to_kind(Kind::Float);
             let shape: Vec<i64> = [1, classes].into_iter().chain(size[1..].iter().map(|_| 1)).collect();
             let full: Vec<i64> = [size[0], classes].into_iter().chain(size[1..].iter().copied()).collect();
             counts.view(&shape[..]).expand(&full[..], false)
         }
         Task::Multilabel => {
-            let share = learn.labels.mean_dim([0_i64].as_slice(), true, Kind::Float).clamp(1e-6, 1.0 - 1e-6);
+            let share = train.labels.mean_dim([0_i64].as_slice(), true, Kind::Float).clamp(1e-6, 1.0 - 1e-6);
             (&share / (&share * -1.0 + 1.0)).log().expand([size[0], classes], false)
         }
-        // Targets have been brought to mean 0.
+        // Targets have been scaled to mean 0.
         Task::Regression => Tensor::zeros([size[0], 1, size[1], size[2]], (Kind::Float, Device::Cpu)),
     };
-    let mut scores = measure.start();
+    let mut scores = spec.scores();
     scores.add(&test.labels, &outputs);
     scores.summary()
 }
 
-/// Logistic (or linear) regression of each pixel's bands; for images, of mean and spread of each band.
+/// Logistic (or linear) regression on the bands of each pixel; for labels of images, on the mean and the
+/// standard deviation of each band.
 fn linear(
-    learn: &Prepared,
-    test: &Prepared,
-    measure: Measure,
+    train: &TensorDataset,
+    test: &TensorDataset,
+    spec: MetricSpec,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Baseline, TrainError> {
-    let dense = measure.task.is_dense();
-    let inputs = learn.images.size()[1] as usize * if dense { 1 } else { 2 };
-    let outputs = measure.classes;
+    let dense = spec.task.is_dense();
+    let inputs = train.images.size()[1] as usize * if dense { 1 } else { 2 };
+    let outputs = spec.classes;
     let shapes =
         [("linear.weight".to_owned(), vec![outputs, inputs]), ("linear.bias".to_owned(), vec![outputs])];
     let signature = Signature(shapes.into());
@@ -150,41 +157,41 @@ fn linear(
         };
         features.linear(&weight, Some(&bias)).movedim_int(-1, 1)
     };
-    let fitting = Fitting {
+    let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
-        training: learn,
+        training: train,
         validation: None,
-        measure,
+        metrics: spec,
         loss: LossSettings {
-            task: measure.task,
-            terms: Loss::of(measure.task)[..1].to_vec(),
-            class_weights: class_weights(ClassWeights::None, learn, measure.task, outputs, Device::Cpu),
+            task: spec.task,
+            terms: Loss::of(spec.task)[..1].to_vec(),
+            class_weights: class_weights(ClassWeights::None, train, spec.task, outputs, Device::Cpu),
             label_smoothing: 0.0,
         },
         penalty: None,
         proximal: None,
-        plan: Plan {
+        settings: LoopSettings {
             epochs: EPOCHS,
-            batch_size: BATCH,
+            batch_size: BATCH_SIZE,
             accumulate: 1,
             learning_rate: 0.05,
             warmup: 0.05,
             schedule: [0.0, 1.0],
-            changes: Changes::default(),
+            transforms: Transforms::default(),
             seed: 0,
         },
     };
     let mut optimizer = AdamW::new(&parameters, 0.0, 1.0);
     for epoch in 1..=EPOCHS {
-        fitting.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
+        train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
     }
     let name = if dense {
         "a linear model of each pixel's bands"
     } else {
-        "a linear model of each band's mean and spread"
+        "a linear model of each band's mean and deviation"
     };
-    Ok(Baseline { name: name.to_owned(), metrics: fitting.evaluate(test).summary() })
+    Ok(Baseline { name: name.to_owned(), metrics: train_loop.evaluate(test).summary() })
 }
 
 #[cfg(test)]
@@ -192,30 +199,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trivial_answers_are_those_computed_by_hand() {
+    fn constant_answers_are_scored_as_by_hand() {
         let floats = |list: &[f32]| Tensor::from_slice(list);
         let data = |labels: Tensor| {
             let count = labels.size()[0];
-            Prepared { images: Tensor::zeros([count, 1, 1, 1], (Kind::Float, Device::Cpu)), labels }
+            TensorDataset { images: Tensor::zeros([count, 1, 1, 1], (Kind::Float, Device::Cpu)), labels }
         };
-        let learn = data(Tensor::from_slice(&[1_i64, 1, 0]));
+        let train = data(Tensor::from_slice(&[1_i64, 1, 0]));
         let test = data(Tensor::from_slice(&[1_i64, 0, 0, 0]));
-        let classes = constant(&learn, &test, Measure::new(Task::Classification, 2, None));
+        let classes = constant(&train, &test, MetricSpec::new(Task::Classification, 2, None));
         assert_eq!(classes["accuracy"], 0.25);
         let rows = data(floats(&[1.0, 0.0, 1.0, 0.0]).view([2, 2]));
-        let labels = constant(&rows, &rows, Measure::new(Task::Multilabel, 2, None));
+        let labels = constant(&rows, &rows, MetricSpec::new(Task::Multilabel, 2, None));
         assert_eq!(labels["accuracy"], 1.0);
         let values = data(floats(&[2.0, -2.0]).view([2, 1, 1]));
-        let numbers = constant(&values, &values, Measure::new(Task::Regression, 1, None));
+        let numbers = constant(&values, &values, MetricSpec::new(Task::Regression, 1, None));
         assert_eq!((numbers["rmse"], numbers["r2"]), (2.0, 0.0));
     }
 
     #[test]
-    fn the_linear_model_learns_what_is_linear() {
+    fn the_linear_model_learns_a_linear_rule() {
         let images = Tensor::from_slice(&[-1.0_f32, -0.5, 0.5, 1.0]).view([1, 1, 2, 2]);
         let labels = images.gt(0.0).to_kind(Kind::Int64).squeeze_dim(1);
-        let data = Prepared { images, labels };
-        let found = linear(&data, &data, Measure::new(Task::Segmentation, 2, None), &|| false).unwrap();
+        let data = TensorDataset { images, labels };
+        let found = linear(&data, &data, MetricSpec::new(Task::Segmentation, 2, None), &|| false).unwrap();
         assert_eq!(found.metrics["accuracy"], 1.0);
     }
 }

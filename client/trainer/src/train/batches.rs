@@ -1,4 +1,4 @@
-//! Random batches of samples, changed at random, the same for image and label.
+//! Batches of samples in random order, with random transforms that are alike for image and label.
 
 use eosfed_common::plan::Augmentation;
 use rand::seq::SliceRandom as _;
@@ -6,23 +6,23 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::Prepared;
 use super::orientation::is_square;
+use super::tensors::TensorDataset;
 
-/// What is done to training samples.
+/// Random changes to training samples.
 #[derive(Debug, Clone, Default)]
-pub struct Changes {
-    /// Random changes.
+pub struct Transforms {
+    /// Augmentations.
     pub augment: Vec<Augmentation>,
-    /// Side of the random square that is taken, if one is.
+    /// Side in pixels of the random square crop; absent: whole samples.
     pub crop: Option<u32>,
 }
 
-/// The batches of one epoch, in an order and with changes that follow from the seed alone.
+/// The batches of one epoch. Their order and transforms depend on the seed only.
 #[derive(Debug)]
 pub struct Batches<'a> {
-    data: &'a Prepared,
-    changes: &'a Changes,
+    data: &'a TensorDataset,
+    transforms: &'a Transforms,
     order: Vec<i64>,
     size: usize,
     at: usize,
@@ -30,25 +30,19 @@ pub struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// Shuffles for one epoch.
+    /// The batches of an epoch of this seed.
     #[must_use]
-    pub fn new(data: &'a Prepared, size: usize, changes: &'a Changes, seed: u64) -> Self {
+    pub fn new(data: &'a TensorDataset, size: usize, transforms: &'a Transforms, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<i64> = (0..data.len() as i64).collect();
         order.shuffle(&mut rng);
-        Self { data, changes, order, size, at: 0, rng }
+        Self { data, transforms, order, size, at: 0, rng }
     }
 
-    /// Number of batches in an epoch.
-    #[must_use]
-    pub fn count(samples: usize, size: usize) -> usize {
-        samples.div_ceil(size)
-    }
-
-    fn change(&mut self, image: Tensor, label: Tensor) -> (Tensor, Tensor) {
+    fn transform(&mut self, image: Tensor, label: Tensor) -> (Tensor, Tensor) {
         let mut sample = Pair { image, label };
-        let has = |kind| self.changes.augment.contains(&kind);
-        if let Some(side) = self.changes.crop {
+        let has = |kind| self.transforms.augment.contains(&kind);
+        if let Some(side) = self.transforms.crop {
             let size = sample.image.size();
             let (height, width) = (size[1], size[2]);
             let side = i64::from(side).min(height).min(width);
@@ -99,7 +93,7 @@ impl Pair {
         is_square(&self.image) && (!self.is_dense() || is_square(&self.label))
     }
 
-    /// Changes the image, and the label alike where pixels are labelled.
+    /// Transforms the image, and the label alike where pixels are labelled.
     fn map(&mut self, change: &dyn Fn(&Tensor) -> Tensor) {
         self.image = change(&self.image);
         if self.is_dense() {
@@ -115,11 +109,11 @@ impl Iterator for Batches<'_> {
         let end = (self.at + self.size).min(self.order.len());
         let chosen = self.order[self.at..end].to_vec();
         self.at = end;
-        let changed = chosen.iter().map(|index| {
+        let transformed = chosen.iter().map(|index| {
             let (image, label) = (self.data.images.get(*index), self.data.labels.get(*index));
-            self.change(image, label)
+            self.transform(image, label)
         });
-        let (images, labels): (Vec<_>, Vec<_>) = changed.unzip();
+        let (images, labels): (Vec<_>, Vec<_>) = transformed.unzip();
         (!images.is_empty()).then(|| (Tensor::stack(&images, 0), Tensor::stack(&labels, 0)))
     }
 }
@@ -127,18 +121,18 @@ impl Iterator for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::prepared::tests::{identity, sample};
+    use crate::train::tensors::tests::{identity, sample};
     use tch::{Device, Kind};
 
-    fn changes(augment: &[Augmentation], crop: Option<u32>) -> Changes {
-        Changes { augment: augment.to_vec(), crop }
+    fn transforms(augment: &[Augmentation], crop: Option<u32>) -> Transforms {
+        Transforms { augment: augment.to_vec(), crop }
     }
 
     #[test]
-    fn image_and_mask_change_alike_and_by_seed() {
+    fn image_and_mask_get_the_same_transforms_of_a_seed() {
         let samples: Vec<_> = (0..5).map(|i| sample(64, i)).collect();
-        let data = Prepared::new(&samples, &identity(), Device::Cpu).unwrap();
-        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
+        let data = TensorDataset::new(&samples, &identity(), Device::Cpu).unwrap();
+        let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         let epoch = |seed| Batches::new(&data, 2, &all, seed).collect::<Vec<_>>();
         let batches = epoch(3);
         assert_eq!(batches.iter().map(|(images, _)| images.size()[0]).collect::<Vec<_>>(), [2, 2, 1]);
@@ -154,8 +148,8 @@ mod tests {
     fn samples_that_are_not_square_are_turned_by_half_turns_only() {
         let values: Vec<f32> = (0..32 * 64).map(|value| value as f32).collect();
         let images = Tensor::from_slice(&values).view([1, 1, 32, 64]).repeat([4, 1, 1, 1]);
-        let data = Prepared { labels: images.squeeze_dim(1).to_kind(Kind::Int64), images };
-        let turn = changes(&[Augmentation::Rotate90], None);
+        let data = TensorDataset { labels: images.squeeze_dim(1).to_kind(Kind::Int64), images };
+        let turn = transforms(&[Augmentation::Rotate90], None);
         let mut corners = std::collections::BTreeSet::new();
         for seed in 0..16 {
             let (images, labels) = Batches::new(&data, 4, &turn, seed).next().unwrap();
@@ -168,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn both_dates_change_alike() {
+    fn both_dates_get_the_same_transforms() {
         let mut one = sample(64, 0);
         one.image.extend(one.image.clone());
-        let data = Prepared::new(&[one], &identity(), Device::Cpu).unwrap();
-        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
+        let data = TensorDataset::new(&[one], &identity(), Device::Cpu).unwrap();
+        let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         for seed in 0..8 {
             let (images, labels) = Batches::new(&data, 1, &all, seed).next().unwrap();
             assert_eq!(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
@@ -181,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn jitter_and_labels_of_images_have_no_place() {
-        let data = Prepared::new(&[sample(32, 0)], &identity(), Device::Cpu).unwrap();
-        let jitter = changes(&[Augmentation::Jitter], None);
+    fn jitter_changes_images_only_and_image_labels_are_never_transformed() {
+        let data = TensorDataset::new(&[sample(32, 0)], &identity(), Device::Cpu).unwrap();
+        let jitter = transforms(&[Augmentation::Jitter], None);
         let (images, labels) = Batches::new(&data, 1, &jitter, 1).next().unwrap();
         assert!(images != data.images && labels == data.labels);
         let rows = Tensor::from_slice(&[1.0_f32, 0.0, 0.0]).view([1, 3]);
-        let data = Prepared { images: data.images.shallow_clone(), labels: rows };
-        let all = changes(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
+        let data = TensorDataset { images: data.images.shallow_clone(), labels: rows };
+        let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         for seed in 0..8 {
             assert_eq!(Batches::new(&data, 1, &all, seed).next().unwrap().1, data.labels);
         }

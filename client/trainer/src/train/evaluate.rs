@@ -1,5 +1,5 @@
-//! Scoring a frozen specialist on a validation part, as it was trained: its own normalisation, its
-//! own size of tiles. Nothing is learned and nothing is written.
+//! Scoring a frozen specialist on validation data with its own normalisation and its own input size.
+//! Nothing is learned and nothing is written.
 
 use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
@@ -8,25 +8,25 @@ use eosfed_common::task::{EvaluationTask, TrainerEvent};
 use eosfed_data::{Dataset, Limits, Split};
 use tch::Tensor;
 
-use super::fit::predict;
-use super::run::TrainError;
+use super::error::TrainError;
 use super::session::final_metrics;
-use super::{Preparation, Prepared};
+use super::tensors::{Preprocessing, TensorDataset};
+use super::train_loop::predict;
 use crate::device;
-use crate::energy;
-use crate::metrics::Measure;
-use crate::net::{Compute, Network};
+use crate::energy::EnergyMeter;
+use crate::metrics::MetricSpec;
+use crate::net::{ComputePrecision, Network};
 use crate::parameters::{Parameters, read};
 
-/// Samples scored at once.
-const BATCH: usize = 16;
+/// Samples in a forward pass.
+const BATCH_SIZE: usize = 16;
 
-/// Scores a specialist, telling `emit` of the beginning and the result.
+/// Scores a specialist. Calls `emit` when it starts and when it has finished.
 ///
 /// # Errors
-/// Anything that trying again with the same input would meet again.
+/// Errors that the same input would cause again.
 pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Result<(), TrainError> {
-    let meter = energy::Meter::start();
+    let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads)?;
     let meter = meter.on(device);
     let model = &task.model;
@@ -37,17 +37,18 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let mut warnings = loaded.skipped;
     warnings.extend(loaded.notes);
     warnings.extend(report.findings.iter().map(ToString::to_string));
-    let how = Preparation {
+    let preprocessing = Preprocessing {
         normalisation: task.normalisation.clone(),
         input_size: task.input_size,
         resize_labels: false,
         target: model.target.clone().unwrap_or_default(),
     };
-    let data = Prepared::new(&loaded.samples, &how, device)?;
+    let data = TensorDataset::new(&loaded.samples, &preprocessing, device)?;
     let signature = signature(model);
     let weights = read(&task.weights, &signature)?;
     let parameters = Parameters::new(signature, &weights, device);
-    let network = Network::new(model, &parameters, 0.0, Compute::choose(Precision::Full, device));
+    let precision = ComputePrecision::choose(Precision::Full, device);
+    let network = Network::new(model, &parameters, 0.0, precision);
     emit(TrainerEvent::Started {
         device: device::name(device),
         steps: 0,
@@ -56,15 +57,15 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
         validation_samples: data.len() as u64,
         warnings,
     });
-    let measure = Measure::of(model);
-    let mut scores = measure.start();
+    let spec = MetricSpec::of(model);
+    let mut scores = spec.scores();
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
-    predict(&forward, &data, measure, BATCH, &mut add);
+    predict(&forward, &data, spec, BATCH_SIZE, &mut add);
     let report = EvaluationReport {
         samples: data.len() as u64,
         metrics: final_metrics(&model.classes, &scores),
-        energy: meter.spent(),
+        energy: meter.energy(),
     };
     emit(TrainerEvent::Scored { report });
     Ok(())

@@ -1,28 +1,32 @@
-//! Training: from a task file to weights, with checkpoints in between.
+//! Training: from a task file to weights, with a checkpoint after each epoch.
 
 mod baseline;
 mod batches;
 mod checkpoint;
+mod error;
 mod evaluate;
-mod fit;
 mod loss;
 mod optimizer;
 mod orientation;
-mod prepared;
 mod pretrained;
 mod run;
 mod session;
+mod tensors;
+mod train_loop;
 
 pub(crate) use baseline::target_scale;
 pub use baseline::{Baseline, BaselineReport, baselines};
-pub use batches::{Batches, Changes};
+pub use batches::{Batches, Transforms};
+pub use error::TrainError;
 pub use evaluate::evaluate;
-pub use fit::{Cancelled, EpochReport, FitError, Fitting, Plan, predict};
-pub(crate) use loss::at_label_size;
+pub(crate) use loss::resize_to_labels;
 pub use loss::{LossSettings, class_weights};
 pub use optimizer::{AdamW, learning_rate};
 pub use orientation::Orientation;
-pub use prepared::{Preparation, Prepared};
-pub use run::{TrainError, normalisation, run};
-pub(crate) use run::{proximal, training_samples};
-pub use session::{Facts, Session};
+pub use run::{normalisation, run};
+pub(crate) use run::{proximal_term, training_samples};
+pub use session::{RunInfo, Session};
+pub use tensors::{Preprocessing, TensorDataset};
+pub use train_loop::{
+    Cancelled, EpochReport, LoopSettings, ProximalTerm, TrainLoop, TrainLoopError, predict,
+};

@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2019) over named tensors, and the learning-rate schedule.
 //!
-//! Our own few lines, since `tch`'s optimiser cannot save its state, without which a resumed
-//! training would not give the bytes of an uninterrupted one.
+//! `tch`'s optimiser is not used because it cannot save its state. Without that, a resumed training
+//! would give other bytes than an uninterrupted one.
 
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
@@ -11,6 +11,7 @@ use tch::Tensor;
 
 use crate::parameters::{Parameters, to_vec};
 
+/// Decay rates of the first and the second moment.
 const BETA: (f64, f64) = (0.9, 0.999);
 const EPS: f64 = 1e-8;
 
@@ -21,13 +22,13 @@ pub struct AdamW {
     steps: u64,
     weight_decay: f64,
     clip_norm: f64,
-    /// Beginning of names, and the factor of their learning rate.
-    faster: Option<(&'static str, f64)>,
+    /// Prefix of names, and the factor on the learning rate of these tensors.
+    rate_factor: Option<(&'static str, f64)>,
 }
 
 impl AdamW {
-    /// An optimiser that has not taken a step. The gradient of all tensors together is clipped to
-    /// the norm `clip_norm`; 0 leaves it as it is.
+    /// An optimiser before its first step. The gradient of all tensors together is clipped to the
+    /// norm `clip_norm`; 0 means no clipping.
     #[must_use]
     pub fn new(parameters: &Parameters, weight_decay: f64, clip_norm: f64) -> Self {
         let zero = |(name, tensor): (&String, &Tensor)| {
@@ -39,18 +40,18 @@ impl AdamW {
             steps: 0,
             weight_decay,
             clip_norm,
-            faster: None,
+            rate_factor: None,
         }
     }
 
-    /// The same with the learning rate of tensors whose names begin so multiplied.
+    /// Multiplies the learning rate of tensors whose names have this prefix.
     #[must_use]
-    pub fn faster(self, names: &'static str, factor: f64) -> Self {
-        Self { faster: Some((names, factor)), ..self }
+    pub fn with_rate_factor(self, prefix: &'static str, factor: f64) -> Self {
+        Self { rate_factor: Some((prefix, factor)), ..self }
     }
 
-    /// Takes a step along the recorded gradients and clears them. Decay acts on tensors of two and
-    /// more dimensions only, as is usual for norms and biases (timm does the same).
+    /// Takes a step along the recorded gradients and clears them. Weight decay applies to tensors of
+    /// two and more dimensions only, so not to norms and biases, as in timm.
     pub fn step(&mut self, parameters: &Parameters, learning_rate: f64) {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
@@ -62,8 +63,8 @@ impl AdamW {
             if !gradient.defined() {
                 continue;
             }
-            let learning_rate = match self.faster {
-                Some((names, factor)) if name.starts_with(names) => learning_rate * factor,
+            let learning_rate = match self.rate_factor {
+                Some((prefix, factor)) if name.starts_with(prefix) => learning_rate * factor,
                 _ => learning_rate,
             };
             let mut tensor = tensor.shallow_clone();
@@ -83,7 +84,7 @@ impl AdamW {
         }
     }
 
-    /// The state under the names `m.NAME` and `v.NAME`, with the names and shapes that a file of it has.
+    /// The state under the names `m.NAME` and `v.NAME`, and the signature of a file that holds it.
     #[must_use]
     pub fn state(&self, parameters: &Signature) -> (Signature, Tensors) {
         let mut values = Tensors::new();
@@ -103,7 +104,7 @@ impl AdamW {
         Signature(parameters.0.iter().flat_map(both).collect())
     }
 
-    /// Goes on from a saved state.
+    /// Restores a saved state.
     pub fn restore(&mut self, values: &Tensors, steps: u64) {
         let _guard = tch::no_grad_guard();
         self.steps = steps;
@@ -121,25 +122,26 @@ impl AdamW {
     }
 }
 
-fn clip_factor(parameters: &Parameters, most: f64) -> f64 {
+/// The factor that reduces the gradient of all tensors together to the norm `limit`.
+fn clip_factor(parameters: &Parameters, limit: f64) -> f64 {
     let gradients: Vec<Tensor> = parameters.iter().map(|(_, t)| t.grad()).filter(Tensor::defined).collect();
     let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
     if norms.is_empty() {
         return 1.0;
     }
     let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
-    if norm > most { most / (norm + 1e-6) } else { 1.0 }
+    if norm > limit { limit / (norm + 1e-6) } else { 1.0 }
 }
 
-/// The learning rate at `progress` in 0..1 of the whole schedule: linear warm-up over the first
-/// `warmup`, then half a cosine down to 0 (Loshchilov & Hutter 2017).
+/// The learning rate at `progress`, from 0 to 1, of the whole schedule: a linear warm-up to `maximum`
+/// over the share `warmup`, then half a cosine down to 0 (Loshchilov & Hutter 2017).
 #[must_use]
-pub fn learning_rate(top: f64, warmup: f64, progress: f64) -> f64 {
+pub fn learning_rate(maximum: f64, warmup: f64, progress: f64) -> f64 {
     if progress < warmup {
-        return top * progress / warmup;
+        return maximum * progress / warmup;
     }
     let rest = (progress - warmup) / (1.0 - warmup).max(1e-12);
-    top * 0.5 * (1.0 + (PI * rest.min(1.0)).cos())
+    maximum * 0.5 * (1.0 + (PI * rest.min(1.0)).cos())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Starting from a file of timm's: its encoder, with the first convolution adapted to the bands as
-//! timm adapts it, under a new head.
+//! Initial weights from a file of timm's: its encoder under a new head. The first convolution is
+//! adapted to the bands in the way of timm.
 //!
-//! Published ImageNet weights of ConvNeXtV2 are CC BY-NC; nothing here brings them, and whoever names
-//! such a file answers for its licence.
+//! Published ImageNet weights of ConvNeXtV2 have the licence CC BY-NC. They are not part of this
+//! program; a user who names such a file is responsible for its licence.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ use eosfed_common::weights::{Tensors, WeightsError, WeightsFile};
 const CHANNELS: usize = 3;
 const STEM: &str = "stem.0.weight";
 
-/// The encoder of `path` for the bands of `model`, and a head from `seed`; and which file that was.
+/// The encoder in `path` for the bands of `model` with a head from `seed`, and the name and digest of
+/// the file.
 ///
 /// # Errors
 /// If the file cannot be read or does not hold the encoder's tensors for three channels.
@@ -33,14 +34,14 @@ pub(super) fn pretrained(
         let adapted = if name == STEM { adapt(&values, model.bands.len()) } else { values };
         tensors.insert(name.clone(), adapted);
     }
-    // Of what was read just now, whatever lies at the path later.
+    // The digest is of the bytes that were read, not of what is at the path later.
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok((tensors, InitialFile { file: name, digest: Digest::of(file.bytes()) }))
 }
 
-/// A convolution `[out, 3, 4, 4]` for another number of input channels, as timm's
-/// `adapt_input_conv` does it: the sum over channels for one, else the channels in turn, scaled so
-/// that inputs of one size give outputs of one size.
+/// A convolution `[out, 3, 4, 4]` for another number of input channels, as timm's `adapt_input_conv`
+/// makes it: for one channel the sum over the three; otherwise the three in turn, scaled so that
+/// outputs keep their size.
 fn adapt(values: &[f32], bands: usize) -> Vec<f32> {
     const KERNEL: usize = 16;
     let filters = values.chunks_exact(CHANNELS * KERNEL);
@@ -62,7 +63,7 @@ mod tests {
 
     /// timm 1.0.31: `adapt_input_conv` of a filter whose three channels are all 1, 2 and 4.
     #[test]
-    fn the_first_convolution_is_adapted_as_timm_does() {
+    fn the_first_convolution_is_adapted_like_timms() {
         let filter: Vec<f32> = [1.0, 2.0, 4.0].iter().flat_map(|value| [*value; 16]).collect();
         let first = |bands| adapt(&filter, bands).into_iter().step_by(16).collect::<Vec<_>>();
         assert_eq!(first(1), [7.0]);

@@ -1,4 +1,4 @@
-//! Training a specialist: data, network, starting weights.
+//! Training a specialist: data, network and initial weights.
 
 use std::collections::BTreeMap;
 
@@ -13,106 +13,72 @@ use eosfed_data::{
 };
 use tch::{Device, Tensor};
 
-use super::fit::{Cancelled, FitError, Fitting, Plan};
+use super::error::TrainError;
 use super::loss::LossSettings;
+use super::optimizer::AdamW;
 use super::pretrained::pretrained;
-use super::session::{Facts, Session};
-use super::{AdamW, Preparation, Prepared};
-use crate::device::{self, NoCuda};
-use crate::energy;
-use crate::metrics::Measure;
-use crate::net::{Compute, Network};
+use super::session::{RunInfo, Session};
+use super::tensors::{Preprocessing, TensorDataset};
+use super::train_loop::{LoopSettings, ProximalTerm, TrainLoop};
+use crate::device;
+use crate::energy::EnergyMeter;
+use crate::metrics::MetricSpec;
+use crate::net::{ComputePrecision, Network};
 use crate::parameters::{Parameters, read};
 
-/// Why a task did not give weights.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The data set.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// A file of weights.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The device.
-    #[error(transparent)]
-    Device(#[from] NoCuda),
-    /// The loss diverged.
-    #[error("{0}")]
-    Diverged(FitError),
-    /// On request.
-    #[error(transparent)]
-    Cancelled(#[from] Cancelled),
-    /// A result cannot be written.
-    #[error("cannot write {file}: {reason}")]
-    Write {
-        /// The file.
-        file: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl From<FitError> for TrainError {
-    fn from(error: FitError) -> Self {
-        match error {
-            FitError::Cancelled(cancelled) => Self::Cancelled(cancelled),
-            diverged @ FitError::Diverged { .. } => Self::Diverged(diverged),
-        }
-    }
-}
-
+/// Samples for training and validation, and what is known about them.
 struct Data {
-    training: Prepared,
-    validation: Option<Prepared>,
+    training: TensorDataset,
+    validation: Option<TensorDataset>,
     normalisation: Vec<BandNormalisation>,
     warnings: Vec<String>,
 }
 
-/// Trains a specialist, telling `emit` of each event and asking `stopped` before each step.
+/// Trains a specialist. Calls `emit` with each event, and `stopped` before each step.
 ///
 /// # Errors
-/// Anything that trying again with the same input would meet again, and [`TrainError::Cancelled`].
+/// Errors that the same input would cause again, and [`TrainError::Cancelled`].
 pub fn run(
     task: &TrainTask,
     model: &ModelSpec,
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), TrainError> {
-    let meter = energy::Meter::start();
+    let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads)?;
     let meter = meter.on(device);
     let Data { training, validation, normalisation, warnings } = load(task, model, device)?;
     let signature = signature(model);
     let (initial, file) = initial(task, model, &signature)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
-    let compute = Compute::choose(task.training.precision, device);
-    let network = Network::new(model, &parameters, task.training.drop_path, compute);
+    let precision = ComputePrecision::choose(task.training.precision, device);
+    let network = Network::new(model, &parameters, task.training.drop_path, precision);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm);
     let session = Session::open(task, &parameters, optimizer, meter);
-    let (kind, classes) = (model.task, model.classes.len());
-    let fitting = Fitting {
+    let classes = model.classes.len();
+    let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &training,
         validation: validation.as_ref(),
-        measure: Measure::of(model),
-        loss: LossSettings::of(&task.training, kind, classes, &training, device),
+        metrics: MetricSpec::of(model),
+        loss: LossSettings::of(&task.training, model.task, classes, &training, device),
         penalty: None,
-        proximal: proximal(task.training.proximal_mu, &parameters, &initial, device),
-        plan: Plan::of(&task.training, task.schedule, task.seed),
+        proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
+        settings: LoopSettings::of(&task.training, task.schedule, task.seed),
     };
-    let facts = Facts {
+    let info = RunInfo {
         samples: training.len(),
-        validation: validation.as_ref().map_or(0, Prepared::len),
+        validation: validation.as_ref().map_or(0, TensorDataset::len),
         normalisation,
         warnings,
         initial: file,
     };
-    session.run(&fitting, facts, device, emit, stopped)
+    session.run(&train_loop, info, device, emit, stopped)
 }
 
-/// The training samples, and what is to be said of them.
+/// The training samples, and warnings about them.
 pub(crate) fn training_samples(
     dataset: &Dataset,
     bands: &[String],
@@ -129,41 +95,46 @@ pub(crate) fn training_samples(
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let (training, mut warnings) = training_samples(&dataset, &model.bands)?;
-    let own = normalisation(&model.bands, &training);
+    let (samples, mut warnings) = training_samples(&dataset, &model.bands)?;
+    let own = normalisation(&model.bands, &samples);
     if let Some(given) = &task.normalisation {
-        let moments = |list: &[BandNormalisation]| list.iter().map(moments_of).collect::<Vec<_>>();
         let findings = compare_moments(&moments(&own), &moments(given));
         warnings.extend(findings.iter().map(ToString::to_string));
     }
     let normalisation = task.normalisation.clone().unwrap_or(own);
-    let how = Preparation {
+    let preprocessing = Preprocessing {
         normalisation: normalisation.clone(),
         input_size: task.training.input_size,
         resize_labels: task.training.crop.is_some(),
         target: model.target.clone().unwrap_or_default(),
     };
-    let prepare = |samples: &[_]| Prepared::new(samples, &how, device);
+    let training = TensorDataset::new(&samples, &preprocessing, device)?;
+    drop(samples);
     let validation = if dataset.is_empty(Split::Validation) {
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
         None
     } else {
         let loaded = dataset.load(Split::Validation, &model.bands)?;
         warnings.extend(loaded.skipped);
-        Some(prepare(&loaded.samples)?)
+        Some(TensorDataset::new(&loaded.samples, &preprocessing, device)?)
     };
-    Ok(Data { training: prepare(&training)?, validation, normalisation, warnings })
+    Ok(Data { training, validation, normalisation, warnings })
 }
 
-fn moments_of(entry: &BandNormalisation) -> Moments {
-    Moments { band: entry.band.clone(), mean: entry.mean.get(), std: entry.std.get() }
+fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
+    let moments = |entry: &BandNormalisation| Moments {
+        band: entry.band.clone(),
+        mean: entry.mean.get(),
+        std: entry.std.get(),
+    };
+    entries.iter().map(moments).collect()
 }
 
 /// Mean and standard deviation of each band over samples that hold these bands.
 #[must_use]
 pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisation> {
     let entry = |band: BandStatistics| {
-        // A constant band carries nothing; any positive divisor keeps it finite.
+        // A constant band carries no information; any positive divisor keeps it finite.
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };
         // Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
         let finite = |value| Finite::new(value).expect("moments of finite pixels are finite");
@@ -172,7 +143,7 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
     band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
 }
 
-/// The starting weights, and of which file of timm's they are if they are of one.
+/// The initial weights, and which of timm's files they come from, if any.
 fn initial(
     task: &TrainTask,
     model: &ModelSpec,
@@ -187,15 +158,17 @@ fn initial(
     }
 }
 
-/// FedProx's pull: its strength and where it pulls to, the starting weights; none at strength 0.
-pub(crate) fn proximal(
+/// FedProx's term, which pulls towards the initial weights; none at strength 0.
+pub(crate) fn proximal_term(
     mu: f64,
     parameters: &Parameters,
     initial: &Tensors,
     device: Device,
-) -> Option<(f64, BTreeMap<String, Tensor>)> {
+) -> Option<ProximalTerm> {
     (mu > 0.0).then(|| {
         let fixed = Parameters::new(parameters.signature().clone(), initial, device);
-        (mu, fixed.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect())
+        let anchor: BTreeMap<String, Tensor> =
+            fixed.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        ProximalTerm { mu, anchor }
     })
 }

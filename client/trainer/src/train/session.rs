@@ -1,8 +1,7 @@
-//! A training under way in a folder: taken up from its checkpoint, an epoch at a time, to its result.
-//! The same for specialists and for heads.
+//! A training in a folder: resumed from its checkpoint, continued epoch by epoch, and written out. The
+//! same code serves specialists and heads.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
@@ -14,119 +13,150 @@ use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
 use tch::Device;
 
-use super::AdamW;
-use super::checkpoint::{self, BEST, HistoryEntry, Progress};
-use super::fit::{EpochReport, Fitting};
-use super::run::TrainError;
+use super::checkpoint::{self, BEST, CheckpointState, HistoryEntry};
+use super::error::TrainError;
+use super::optimizer::AdamW;
+use super::train_loop::{EpochReport, TrainLoop};
 use crate::device;
-use crate::energy;
+use crate::energy::EnergyMeter;
 use crate::metrics::Scores;
 use crate::parameters::{Parameters, read};
 
 /// What is known when training starts, besides the task.
 #[derive(Debug, Default)]
-pub struct Facts {
-    /// Training samples.
+pub struct RunInfo {
+    /// Number of training samples.
     pub samples: usize,
-    /// Validation samples.
+    /// Number of validation samples.
     pub validation: usize,
-    /// The normalisation used; none where encoders are frozen.
+    /// The normalisation used; empty where encoders are frozen.
     pub normalisation: Vec<BandNormalisation>,
-    /// What a person should look at.
+    /// Warnings about the data.
     pub warnings: Vec<String>,
-    /// What the encoder started from, if that was a file of timm's.
+    /// Which of timm's files the encoder started from, if any.
     pub initial: Option<InitialFile>,
 }
 
-/// A training, standing where its checkpoint says.
+/// A training at the position of its checkpoint.
 #[derive(Debug)]
 pub struct Session<'a> {
     task: &'a TrainTask,
     parameters: &'a Parameters,
     optimizer: AdamW,
-    progress: Progress,
-    meter: energy::Meter,
+    state: CheckpointState,
+    meter: EnergyMeter,
 }
 
 impl<'a> Session<'a> {
-    /// Takes up a training from the checkpoint in the task's folder, or starts it.
+    /// Resumes a training from the checkpoint in the task's folder, or starts it.
     #[must_use]
     pub fn open(
         task: &'a TrainTask,
         parameters: &'a Parameters,
         mut optimizer: AdamW,
-        meter: energy::Meter,
+        meter: EnergyMeter,
     ) -> Self {
-        let progress = resume(task, parameters, &mut optimizer);
-        Self { task, parameters, optimizer, progress, meter }
+        let state = resume(task, parameters, &mut optimizer);
+        Self { task, parameters, optimizer, state, meter }
     }
 
     /// Epochs done.
     #[must_use]
     pub const fn epoch(&self) -> u32 {
-        self.progress.epoch
+        self.state.epoch
     }
 
     /// Trains to the end and writes the weights.
     ///
     /// # Errors
-    /// If the loss diverges, a file cannot be written, or `stopped` says so.
+    /// If the loss diverges, a file cannot be written, or `stopped` returns true.
     pub fn run(
         mut self,
-        fitting: &Fitting<'_>,
-        facts: Facts,
+        train_loop: &TrainLoop<'_>,
+        info: RunInfo,
         device: Device,
         emit: &mut dyn FnMut(TrainerEvent),
         stopped: &dyn Fn() -> bool,
     ) -> Result<(), TrainError> {
-        let Self { task, parameters, .. } = self;
-        let epochs = fitting.plan.epochs;
+        let epochs = train_loop.settings.epochs;
         emit(TrainerEvent::Started {
             device: device::name(device),
-            steps: fitting.steps_per_epoch() * u64::from(epochs),
-            resumed_at: self.progress.step,
-            training_samples: facts.samples as u64,
-            validation_samples: facts.validation as u64,
-            warnings: facts.warnings,
+            steps: train_loop.steps_per_epoch() * u64::from(epochs),
+            resumed_at: self.state.step,
+            training_samples: info.samples as u64,
+            validation_samples: info.validation as u64,
+            warnings: info.warnings,
         });
-        let earlier = self.progress.energy_kwh;
-        if self.progress.epoch == 0 {
-            // Resumed, it is the file of the first start that counts, whatever lies there now.
-            self.progress.initial = facts.initial;
+        let earlier = self.state.energy_kwh;
+        if self.state.epoch == 0 {
+            // A resumed training keeps the file of its first start, whatever is there now.
+            self.state.initial = info.initial;
         }
-        while self.progress.epoch < epochs {
-            let mut tell = |step, loss| emit(TrainerEvent::Progress { step, loss });
-            let report = fitting.epoch(self.progress.epoch + 1, &mut self.optimizer, &mut tell, stopped)?;
-            self.progress.energy_kwh = earlier + self.meter.spent().kwh.get();
-            finish_epoch(task, parameters, &self.optimizer, &mut self.progress, &report)?;
+        while self.state.epoch < epochs {
+            let mut progress = |step, loss| emit(TrainerEvent::Progress { step, loss });
+            let epoch = self.state.epoch + 1;
+            let report = train_loop.epoch(epoch, &mut self.optimizer, &mut progress, stopped)?;
+            self.state.energy_kwh = earlier + self.meter.energy().kwh.get();
+            self.finish_epoch(&report)?;
             let EpochReport { epoch, step, loss, learning_rate, metrics } = report;
             emit(TrainerEvent::Epoch { epoch, step, loss, learning_rate, metrics });
         }
-        if task.keep == Keep::Best && self.progress.best.is_some() {
-            parameters.assign(&read(&task.output.join(BEST), parameters.signature())?);
-        }
-        parameters.save(&task.output.join(TrainTask::WEIGHTS))?;
-        write_history(task, &self.progress)?;
-        let scores = fitting.validation.map(|data| fitting.evaluate(data));
-        let metrics = scores.map(|scores| final_metrics(task.trainee.classes(), &scores)).unwrap_or_default();
-        let spent = self.meter.spent();
-        let kwh = Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX);
-        let energy = Energy { kwh, source: spent.source };
-        checkpoint::clear(&task.output, self.progress.epoch);
+        self.write_results()?;
+        let scores = train_loop.validation.map(|data| train_loop.evaluate(data));
+        let classes = self.task.trainee.classes();
+        let metrics = scores.map(|scores| final_metrics(classes, &scores)).unwrap_or_default();
+        let spent = self.meter.energy();
+        checkpoint::clear(&self.task.output, self.state.epoch);
         let report = TrainingReport {
-            samples: facts.samples as u64,
+            samples: info.samples as u64,
             metrics,
-            normalisation: facts.normalisation,
-            energy,
-            initial: self.progress.initial,
+            normalisation: info.normalisation,
+            energy: Energy {
+                kwh: Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX),
+                source: spent.source,
+            },
+            initial: self.state.initial,
         };
-        emit(TrainerEvent::Finished { steps: self.progress.step, report });
+        emit(TrainerEvent::Finished { steps: self.state.step, report });
         Ok(())
+    }
+
+    /// Stores the checkpoint of an epoch, and its weights if they are the best so far.
+    fn finish_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
+        let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
+        let kind = self.task.trainee.task();
+        let better =
+            |score: f64, best: f64| if kind.larger_is_better() { score > best } else { score < best };
+        let score = metrics.get(kind.main_metric());
+        if let Some(score) = score.filter(|score| self.state.best.is_none_or(|best| better(**score, best))) {
+            self.state.best = Some(*score);
+            if self.task.keep == Keep::Best {
+                self.parameters.save(&self.task.output.join(BEST))?;
+            }
+        }
+        self.state.epoch = epoch;
+        self.state.step = step;
+        self.state.history.push(HistoryEntry { epoch, step, loss, learning_rate, metrics });
+        let (_, mut tensors) = self.optimizer.state(self.parameters.signature());
+        let weights = self.parameters.values().into_iter();
+        tensors.extend(weights.map(|(name, values)| (format!("w.{name}"), values)));
+        let signature = checkpoint_signature(self.parameters.signature());
+        Ok(checkpoint::save(&self.task.output, &self.state, &signature, &tensors)?)
+    }
+
+    /// Writes the weights that count, the history and its chart.
+    fn write_results(&self) -> Result<(), TrainError> {
+        if self.task.keep == Keep::Best && self.state.best.is_some() {
+            let best = self.task.output.join(BEST);
+            self.parameters.assign(&read(&best, self.parameters.signature())?);
+        }
+        self.parameters.save(&self.task.output.join(TrainTask::WEIGHTS))?;
+        write_history(self.task, &self.state.history)
     }
 }
 
-/// The scores, and those of each class by itself as `NAME/CLASS` when a card has room for them. A score
-/// that is not finite is left out with a warning.
+/// The scores, and those of each class as `NAME/CLASS` if the number of metrics stays within its limit.
+/// A score that is not finite is left out with a warning.
 pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, Finite> {
     let mut metrics = scores.summary();
     let (name, each) = scores.by_class();
@@ -138,7 +168,7 @@ pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<Str
     let finite = metrics.into_iter().filter_map(|(name, value)| match Finite::new(value) {
         Some(value) => Some((name, value)),
         None => {
-            tracing::warn!(metric = name, value, "a metric is not finite; it is not reported");
+            tracing::warn!(metric = name, value, "a metric is not finite and is not reported");
             None
         }
     });
@@ -152,62 +182,30 @@ fn checkpoint_signature(parameters: &Signature) -> Signature {
     Signature(all)
 }
 
-fn resume(task: &TrainTask, parameters: &Parameters, optimizer: &mut AdamW) -> Progress {
+/// Loads the checkpoint of this task, if there is one.
+fn resume(task: &TrainTask, parameters: &Parameters, optimizer: &mut AdamW) -> CheckpointState {
     let digest = checkpoint::task_digest(task);
-    let fresh = Progress {
-        task: digest,
-        epoch: 0,
-        step: 0,
-        best: None,
-        history: Vec::new(),
-        energy_kwh: 0.0,
-        initial: None,
+    let signature = checkpoint_signature(parameters.signature());
+    let Some((state, tensors)) = checkpoint::load(&task.output, digest, &signature) else {
+        return CheckpointState::new(digest);
     };
-    let signature = checkpoint_signature(parameters.signature());
-    let Some((progress, tensors)) = checkpoint::load(&task.output, digest, &signature) else { return fresh };
-    let named =
+    let weight =
         |(name, values): (&String, &Vec<f32>)| Some((name.strip_prefix("w.")?.to_owned(), values.clone()));
-    parameters.assign(&tensors.iter().filter_map(named).collect());
-    optimizer.restore(&tensors, progress.step);
-    tracing::info!(epoch = progress.epoch, step = progress.step, "resuming from a checkpoint");
-    progress
+    parameters.assign(&tensors.iter().filter_map(weight).collect());
+    optimizer.restore(&tensors, state.step);
+    tracing::info!(epoch = state.epoch, step = state.step, "resuming from a checkpoint");
+    state
 }
 
-fn finish_epoch(
-    task: &TrainTask,
-    parameters: &Parameters,
-    optimizer: &AdamW,
-    progress: &mut Progress,
-    report: &EpochReport,
-) -> Result<(), TrainError> {
-    let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
-    let kind = task.trainee.task();
-    let better = |score: f64, best: f64| if kind.larger_is_better() { score > best } else { score < best };
-    let score = metrics.get(kind.main_metric());
-    if let Some(score) = score.filter(|score| progress.best.is_none_or(|best| better(**score, best))) {
-        progress.best = Some(*score);
-        if task.keep == Keep::Best {
-            parameters.save(&task.output.join(BEST))?;
-        }
-    }
-    (progress.epoch, progress.step) = (epoch, step);
-    progress.history.push(HistoryEntry { epoch, step, loss, learning_rate, metrics });
-    let (_, mut tensors) = optimizer.state(parameters.signature());
-    tensors.extend(parameters.values().into_iter().map(|(name, values)| (format!("w.{name}"), values)));
-    let signature = checkpoint_signature(parameters.signature());
-    Ok(checkpoint::save(&task.output, progress, &signature, &tensors)?)
-}
-
-fn write_history(task: &TrainTask, progress: &Progress) -> Result<(), TrainError> {
-    let write = |file: &str, reason: String| TrainError::Write { file: file.to_owned(), reason };
-    let json = serde_json::to_vec_pretty(&progress.history).expect("history is plain data");
+fn write_history(task: &TrainTask, history: &[HistoryEntry]) -> Result<(), TrainError> {
+    let fail = |file: &str, reason: String| TrainError::Write { file: file.to_owned(), reason };
+    let json = serde_json::to_vec_pretty(history).expect("history is plain data");
     write_atomically(&task.output.join("history.json"), &json)
-        .map_err(|e| write("history.json", e.to_string()))?;
-    let points = progress.history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
+        .map_err(|error| fail("history.json", error.to_string()))?;
+    let points = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
     let series = [Series { name: "training loss".to_owned(), points }];
-    let picture: &Path = &task.output.join("loss.png");
     let terms: Vec<_> = task.training.losses(task.trainee.task()).iter().map(|term| term.name()).collect();
-    line_chart(picture, "training loss", "step", &terms.join(" + "), &series)
-        .map_err(|e| write("loss.png", e.to_string()))?;
-    Ok(())
+    let chart = task.output.join("loss.png");
+    line_chart(&chart, "training loss", "step", &terms.join(" + "), &series)
+        .map_err(|error| fail("loss.png", error.to_string()))
 }

@@ -20,7 +20,7 @@ use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, Trainer
 use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
-use eosfed_trainer::ensemble::{Choice, EnsembleError, FitOptions, fit};
+use eosfed_trainer::ensemble::{EncoderChoice, EnsembleError, FitOptions, fit};
 use eosfed_trainer::train::TrainError;
 use tch::Device;
 
@@ -39,8 +39,8 @@ pub(crate) fn pixel(x: usize, y: usize, band: usize, phase: usize) -> f32 {
     noise as f32 / 97.0 + if class(x, y, phase) == band { 2.0 } else { 0.0 }
 }
 
-/// A scene of two bands in which a checkerboard of 16-pixel squares tells its two classes apart,
-/// with noise; another phase gives another scene.
+/// A scene of two bands with noise, in which a checkerboard of 16-pixel squares separates two classes.
+/// Another phase gives another scene.
 pub(crate) fn scene(folder: &Path, phase: usize, split: &str) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
     let pixels = || (0..SIDE).flat_map(|y| (0..SIDE).map(move |x| (x, y)));
@@ -71,7 +71,7 @@ pub(crate) fn model() -> ModelSpec {
     }
 }
 
-/// A task on `dataset` whose results go to `output`, on one thread.
+/// A task on `dataset` with its results in `output`, on one thread.
 pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
     fs::create_dir_all(output).unwrap();
     TrainTask {
@@ -96,14 +96,14 @@ pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
     }
 }
 
-/// Does a task and gives its events.
+/// Runs a task and returns its events.
 pub(crate) fn events(task: &TrainTask) -> Result<Vec<TrainerEvent>, TrainError> {
     let mut events = Vec::new();
     run(task, &mut |event| events.push(event), &|| false)?;
     Ok(events)
 }
 
-/// Does a task of a specialist.
+/// Runs a task of a specialist.
 pub(crate) fn run(
     task: &TrainTask,
     emit: &mut dyn FnMut(TrainerEvent),
@@ -113,7 +113,7 @@ pub(crate) fn run(
     eosfed_trainer::train::run(task, model, emit, stopped)
 }
 
-/// The specialist of a task, to change it.
+/// The specialist of a task.
 pub(crate) fn specialist(task: &mut TrainTask) -> &mut ModelSpec {
     let Trainee::Specialist(model) = &mut task.trainee else { panic!("not a specialist") };
     model
@@ -132,7 +132,7 @@ pub(crate) fn metric(events: &[TrainerEvent], name: &str) -> f64 {
     }
 }
 
-/// A release of two specialists: one for each band.
+/// A release of two specialists, one for each band.
 pub(crate) fn release(folder: &Path) -> PathBuf {
     let mut specialists = Vec::new();
     for (seed, band) in (1..).zip(["nir", "red"]) {
@@ -182,7 +182,7 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
         name: output.file_name().unwrap().to_string_lossy().into_owned(),
         release: release.to_owned(),
         data: data.to_owned(),
-        encoders: encoders.parse::<Choice>().unwrap(),
+        encoders: encoders.parse::<EncoderChoice>().unwrap(),
         band_rule: BandRule::ByName,
         method: Method::Fusion,
         composition: Composition::default(),

@@ -1,10 +1,10 @@
-//! Windows over a scene, blended where they overlap: where they start, and the rows that later ones
-//! can still change.
+//! Blending of overlapping windows: where windows start, and the rows that later windows can still
+//! change.
 
 use super::windows::Windows;
 
-/// Where windows start along one side: evenly, the last one flush with the end.
-pub(super) fn starts(length: usize, window: usize, overlap: usize) -> Vec<usize> {
+/// Where windows start along one side: at even distances, and the last one at the end.
+pub(super) fn window_starts(length: usize, window: usize, overlap: usize) -> Vec<usize> {
     let last = length.saturating_sub(window);
     let mut starts: Vec<usize> = (0..last).step_by(window - overlap).collect();
     starts.push(last);
@@ -12,21 +12,21 @@ pub(super) fn starts(length: usize, window: usize, overlap: usize) -> Vec<usize>
 }
 
 /// The rows of a panel that windows still add to.
-pub(super) struct Rows {
+pub(super) struct BlendBuffer {
     left: usize,
     width: usize,
-    /// The first row held.
+    /// The first row in the buffer.
     pub(super) top: usize,
     /// Outputs of a pixel.
     pub(super) channels: usize,
     windows: Windows,
     /// Height of the scene.
     height: usize,
-    /// For each held row, for each pixel: weighted sums of outputs, and the sum of weights.
+    /// For each row and pixel: weighted sums of outputs, and the sum of weights.
     sums: Vec<Vec<f32>>,
 }
 
-impl Rows {
+impl BlendBuffer {
     /// The empty rows of a panel that starts at column `left`, of a scene of this height.
     pub(super) const fn new(
         left: usize,
@@ -38,14 +38,14 @@ impl Rows {
         Self { left, width, top: 0, channels, windows, height, sums: Vec::new() }
     }
 
-    /// Takes the first rows out.
+    /// Removes the first rows.
     pub(super) fn take(&mut self, count: usize) -> Vec<Vec<f32>> {
         self.top += count;
         self.sums.drain(..count).collect()
     }
 
-    /// Adds a window's outputs `[channels, height, width]`. A pixel weighs more, the farther it lies
-    /// from the border of the window.
+    /// Adds a window's outputs `[channels, height, width]`. Pixels near the centre of the window have more
+    /// weight than pixels near its border.
     pub(super) fn add(&mut self, outputs: &[f32], left: usize, top: usize) {
         let Windows { height, width, overlap, .. } = self.windows;
         let cells = self.channels + 1;
@@ -78,9 +78,9 @@ mod tests {
 
     #[test]
     fn windows_cover_a_side_and_never_leave_it() {
-        assert_eq!(starts(100, 64, 16), [0, 36]);
-        assert_eq!(starts(64, 64, 16), [0]);
-        assert_eq!(starts(20, 64, 16), [0]);
-        assert_eq!(starts(160, 64, 16), [0, 48, 96]);
+        assert_eq!(window_starts(100, 64, 16), [0, 36]);
+        assert_eq!(window_starts(64, 64, 16), [0]);
+        assert_eq!(window_starts(20, 64, 16), [0]);
+        assert_eq!(window_starts(160, 64, 16), [0, 48, 96]);
     }
 }

@@ -1,13 +1,13 @@
-//! A scene on its way through a head, panel by panel.
+//! Mapping a scene with a head, panel by panel.
 //!
 //! The scene is processed in panels of bounded width, each from top to bottom, and only the rows that
-//! a later window can still change are held. So memory depends on the window and the number of
+//! a later window can still change are kept. So memory depends on the window and the number of
 //! classes, not on the size of the scene. Windows on the border of two panels are computed twice.
 
 use eosfed_common::head::HeadFile;
 use eosfed_data::{MAP_TILE, PutTile};
 
-use super::blend::{Rows, starts};
+use super::blend::{BlendBuffer, window_starts};
 use super::options::PredictOptions;
 use super::outputs::PixelOutputs;
 use super::preview::Preview;
@@ -20,8 +20,8 @@ const PANEL: usize = 8 * MAP_TILE;
 /// Class of pixels without data.
 const NO_DATA: f32 = 255.0;
 
-/// A scene that is being mapped, and what has been counted so far.
-pub(super) struct Mapping<'a> {
+/// A scene that is being mapped, and the counts so far.
+pub(super) struct SceneMapper<'a> {
     pub(super) options: &'a PredictOptions,
     pub(super) head: &'a HeadFile,
     pub(super) outputs: PixelOutputs<'a>,
@@ -36,45 +36,46 @@ pub(super) struct Mapping<'a> {
     pub(super) done: usize,
 }
 
-/// One panel: its place, and the starts of the windows that touch it.
+/// One panel: its place, and the left columns of the windows that touch it.
 struct Panel {
     left: usize,
     width: usize,
     columns: Vec<usize>,
 }
 
-impl Mapping<'_> {
+impl SceneMapper<'_> {
     /// Maps the whole scene. `progress` gets the number of windows done, and of all.
     pub(super) fn run(
         &mut self,
         put: PutTile<'_>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(), EnsembleError> {
-        let rows = starts(self.scene.height, self.windows.height, self.windows.overlap);
+        let rows = window_starts(self.scene.height, self.windows.height, self.windows.overlap);
         let panels = self.panels();
         let total = panels.iter().map(|panel| panel.columns.len()).sum::<usize>() * rows.len();
         for panel in panels {
             let channels = PixelOutputs::channels(self.head);
-            let mut held = Rows::new(panel.left, panel.width, channels, self.windows, self.scene.height);
+            let mut buffer =
+                BlendBuffer::new(panel.left, panel.width, channels, self.windows, self.scene.height);
             let mut pending: Vec<Vec<f32>> = Vec::new();
             for (at, top) in rows.iter().enumerate() {
-                self.add_windows(&mut held, &panel, *top, &mut |done| progress(done, total))?;
-                let settled = rows.get(at + 1).copied().unwrap_or(self.scene.height);
-                let from = held.top;
-                let rows_done = self.settle(&mut held, settled);
+                self.add_windows(&mut buffer, &panel, *top, &mut |done| progress(done, total))?;
+                let complete = rows.get(at + 1).copied().unwrap_or(self.scene.height);
+                let from = buffer.top;
+                let rows_done = self.finish_rows(&mut buffer, complete);
                 for (at, row) in rows_done.iter().enumerate() {
-                    self.preview.take(from + at, panel.left, row);
+                    self.preview.add(from + at, panel.left, row);
                 }
                 pending.extend(rows_done);
-                let first = (held.top - pending.len()) / MAP_TILE;
-                self.flush(&mut pending, first, panel.left, held.top == self.scene.height, put)?;
+                let first = (buffer.top - pending.len()) / MAP_TILE;
+                self.flush(&mut pending, first, panel.left, buffer.top == self.scene.height, put)?;
             }
         }
         Ok(())
     }
 
     fn panels(&self) -> Vec<Panel> {
-        let columns = starts(self.scene.width, self.windows.width, self.windows.overlap);
+        let columns = window_starts(self.scene.width, self.windows.width, self.windows.overlap);
         let panel = |left: usize| {
             let touches = |start: &&usize| **start < left + PANEL && **start + self.windows.width > left;
             let width = PANEL.min(self.scene.width - left);
@@ -86,7 +87,7 @@ impl Mapping<'_> {
     /// Computes the windows of a panel that start at row `top`, a batch at a time.
     fn add_windows(
         &mut self,
-        held: &mut Rows,
+        buffer: &mut BlendBuffer,
         panel: &Panel,
         top: usize,
         progress: &mut dyn FnMut(usize),
@@ -97,7 +98,7 @@ impl Mapping<'_> {
                 .map(|left| self.scene.values(*left, top, self.windows, self.options))
                 .collect::<Result<_, _>>()?;
             for (left, outputs) in batch.iter().zip(self.outputs.compute(&values)) {
-                held.add(&outputs, *left, top);
+                buffer.add(&outputs, *left, top);
                 self.done += 1;
                 progress(self.done);
             }
@@ -105,11 +106,11 @@ impl Mapping<'_> {
         Ok(())
     }
 
-    /// Takes the rows above `until` out as classes or values.
-    fn settle(&mut self, held: &mut Rows, until: usize) -> Vec<Vec<f32>> {
-        let count = until - held.top;
-        let rows = held.take(count);
-        let width = held.channels + 1;
+    /// Removes the rows above `until`, which are complete, as classes or values.
+    fn finish_rows(&mut self, buffer: &mut BlendBuffer, until: usize) -> Vec<Vec<f32>> {
+        let count = until - buffer.top;
+        let rows = buffer.take(count);
+        let width = buffer.channels + 1;
         rows.iter().map(|row| row.chunks_exact(width).map(|pixel| self.decide(pixel)).collect()).collect()
     }
 
@@ -128,12 +129,12 @@ impl Mapping<'_> {
         best as f32
     }
 
-    /// What the map has where there is no data.
+    /// The map's value where there is no data.
     const fn empty(&self) -> f32 {
         if self.head.target.is_some() { f32::NAN } else { NO_DATA }
     }
 
-    /// Writes whole rows of tiles, and at the end of the scene what is left.
+    /// Writes complete rows of tiles, and the rest at the end of the scene.
     fn flush(
         &self,
         pending: &mut Vec<Vec<f32>>,

@@ -1,4 +1,4 @@
-//! What to map and what was mapped.
+//! Options and report of a map.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::scale::Scale;
 
-/// What to map and how.
+/// What to map, and how.
 #[derive(Debug, Clone)]
 pub struct PredictOptions {
     /// Folder of a trained head.
     pub head: PathBuf,
     /// Folder of its release; `None`: the folder that the head was trained with.
     pub release: Option<PathBuf>,
-    /// For each date the GeoTIFFs whose bands are stacked; all lie on one grid.
+    /// For each date the GeoTIFFs whose bands are stacked. All files have one grid.
     pub images: Vec<Vec<PathBuf>>,
     /// Names of the stacked bands, in order.
     pub bands: Vec<String>,
@@ -33,26 +33,26 @@ pub struct PredictOptions {
     pub preview: Option<PathBuf>,
 }
 
-/// What was mapped.
+/// Result of mapping a scene.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PredictReport {
     /// The map.
     pub output: PathBuf,
     /// Its width and height in pixels.
     pub size: [usize; 2],
-    /// Width of a window, and what neighbouring windows share, in pixels.
+    /// Width of a window, and overlap of neighbouring windows, in pixels.
     pub window: [usize; 2],
     /// Height of a window in pixels. It differs from the width where the tiles of the training were
     /// not square.
     pub window_height: usize,
-    /// Windows computed.
+    /// Number of windows.
     pub windows: usize,
     /// How the scene compares with the imagery that the head learned from.
     pub scale: Scale,
     /// Reasons not to trust the map, as sentences.
     pub warnings: Vec<String>,
-    /// Pixels without data.
+    /// Number of pixels without data.
     pub no_data: u64,
-    /// Pixels of each class, by name; empty for regression.
+    /// Number of pixels of each class, by name; empty for regression.
     pub classes: Vec<(String, u64)>,
 }

@@ -1,26 +1,26 @@
-//! What a head says of the pixels of windows.
+//! The outputs of a head for the pixels of windows.
 
 use eosfed_common::head::HeadFile;
 use tch::{Device, Kind, Tensor};
 
 use super::windows::Windows;
-use crate::ensemble::downstream::Downstream;
+use crate::ensemble::head_model::HeadModel;
 use crate::parameters::to_vec;
 
-/// A head that gives an output for each pixel of a window: the probability of each class, or a value
-/// in the target's units. A head of patches gives the same to all pixels of a window.
+/// A head that gives an output for each pixel of a window: the probability of each class, or a value in
+/// the target's units. A head of patches gives all pixels of a window the same output.
 pub(super) struct PixelOutputs<'a> {
-    head: &'a Downstream,
+    head: &'a HeadModel,
     windows: Windows,
     device: Device,
 }
 
 impl<'a> PixelOutputs<'a> {
-    pub(super) const fn new(head: &'a Downstream, windows: Windows, device: Device) -> Self {
+    pub(super) const fn new(head: &'a HeadModel, windows: Windows, device: Device) -> Self {
         Self { head, windows, device }
     }
 
-    /// Numbers for each pixel.
+    /// Number of outputs per pixel.
     pub(super) fn channels(file: &HeadFile) -> usize {
         if file.target.is_some() { 1 } else { file.classes.len() }
     }

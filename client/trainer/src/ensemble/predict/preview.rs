@@ -1,4 +1,4 @@
-//! A small picture of a map, taken while it is made.
+//! A small picture of a map, collected while the map is made.
 
 use eosfed_data::MapKind;
 use eosfed_plot::{Picture, ramp};
@@ -10,13 +10,13 @@ pub(super) struct Preview {
 }
 
 impl Preview {
-    /// A picture of every `every`-th pixel.
+    /// A picture with every `every`-th pixel.
     pub(super) const fn new(every: usize) -> Self {
         Self { every, rows: Vec::new() }
     }
 
-    /// Takes what it shows of a settled row of a panel.
-    pub(super) fn take(&mut self, row: usize, left: usize, values: &[f32]) {
+    /// Adds its share of a complete row of a panel.
+    pub(super) fn add(&mut self, row: usize, left: usize, values: &[f32]) {
         if !row.is_multiple_of(self.every) {
             return;
         }
@@ -28,7 +28,7 @@ impl Preview {
         self.rows[at].extend(values.iter().skip(first).step_by(self.every));
     }
 
-    /// What was taken, in the map's colours, or values from dark to light.
+    /// The picture, in the map's colours, or with values from dark to light.
     pub(super) fn picture(&self, kind: &MapKind) -> Picture {
         const EMPTY: [u8; 3] = [230; 3];
         let values = || self.rows.iter().flatten().copied();

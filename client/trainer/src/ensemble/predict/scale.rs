@@ -1,5 +1,5 @@
-//! Whether a head sees a scene at the scale that it learned. A map made at another scale looks like a
-//! map and is wrong.
+//! Whether a head sees a scene at the scale that it learned. At another scale it still makes a map, which
+//! is wrong.
 
 use eosfed_common::head::HeadFile;
 use serde::Serialize;
@@ -9,21 +9,24 @@ use super::windows::Windows;
 /// Ratios nearer to 1 than this are no reason to warn.
 const TOLERANCE: f64 = 1.1;
 
-/// How a scene compares with the imagery that the head learned from. Ratios of 1 mean: alike.
+/// A comparison of a scene with the imagery that the head learned from. All ratios are 1 if they are
+/// alike.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Scale {
-    /// Side of a window over the side of a tile of the training, both in pixels; absent where the head
-    /// does not say the size of its tiles.
+    /// Side of a window divided by the side of a training tile, both in pixels; absent if the head does
+    /// not state its tile size.
     pub window_ratio: Option<f64>,
-    /// Ground sampling distance of the scene over that of the training; absent where either is unknown.
+    /// Ground sampling distance of the scene divided by that of the training; absent if either is
+    /// unknown.
     pub ground_sampling_distance_ratio: Option<f64>,
-    /// Size at which the head sees things over the size at which it learned them: at 0.5, half as
-    /// large. Absent where it is unknown.
+    /// Size at which the head sees objects divided by the size at which it learned them: at 0.5 they
+    /// appear half as large. Absent if it is unknown.
     pub seen_at: Option<f64>,
 }
 
 impl Scale {
-    /// Compares windows of a scene with this ground sampling distance in metres, if it says it.
+    /// Compares windows of a scene with the head's training. `distance` is the scene's ground sampling
+    /// distance in metres, if it is known.
     pub(super) fn compare(head: &HeadFile, windows: &Windows, distance: Option<f64>) -> Self {
         let window_ratio = head.imagery.tile.map(|[height, width]| {
             let ratios = [windows.height as f64 / f64::from(height), windows.width as f64 / f64::from(width)];
@@ -41,7 +44,7 @@ impl Scale {
         Self { window_ratio, ground_sampling_distance_ratio, seen_at }
     }
 
-    /// What a person should know before trusting the map, as sentences.
+    /// Reasons not to trust the map, as sentences.
     pub(super) fn warnings(&self, head: &HeadFile, windows: &Windows, distance: Option<f64>) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.seen_at {
@@ -56,7 +59,7 @@ impl Scale {
         warnings
     }
 
-    /// The right scale, but more or less of the surroundings than in the training.
+    /// The warning for windows of the right scale that show more or less of the surroundings.
     fn surroundings(&self, head: &HeadFile, windows: &Windows) -> Option<String> {
         let ratio = self.window_ratio.filter(|ratio| head.input_size.is_none() && is_off(*ratio))?;
         Some(format!(
@@ -84,7 +87,7 @@ fn window_and_tile(head: &HeadFile, windows: &Windows) -> String {
     )
 }
 
-/// Why the scale is another: the window, the ground sampling distance, or both.
+/// Why the scale differs: the window, the ground sampling distance, or both.
 fn causes(scale: &Scale, head: &HeadFile, windows: &Windows, distance: Option<f64>) -> String {
     let window = (head.input_size.is_some() && scale.window_ratio.is_some_and(is_off))
         .then(|| window_and_tile(head, windows));
@@ -93,14 +96,12 @@ fn causes(scale: &Scale, head: &HeadFile, windows: &Windows, distance: Option<f6
         .filter(|ratio| is_off(*ratio))
         .and_then(|_| distance.zip(head.imagery.ground_sampling_distance))
         .map(|(scene, learned)| {
-            format!(
-                "pixels of the scene are {scene:.1} m apart, those of the training were {learned:.1} m apart"
-            )
+            format!("the ground sampling distance of the scene is {scene:.1} m, that of the training was {learned:.1} m")
         });
     window.into_iter().chain(distance).collect::<Vec<_>>().join(", and ")
 }
 
-/// How to bring the scale to 1.
+/// How to get the right scale.
 fn remedy(scale: &Scale, head: &HeadFile) -> String {
     let Some(ratio) = scale.ground_sampling_distance_ratio.filter(|ratio| is_off(*ratio)) else {
         return "leave `--window` out".to_owned();
@@ -108,7 +109,7 @@ fn remedy(scale: &Scale, head: &HeadFile) -> String {
     let metres = head.imagery.ground_sampling_distance.unwrap_or_default();
     let resample = format!("resample the scene to {metres:.1} m");
     match (head.input_size, head.imagery.tile) {
-        // Windows are resized anyway, so one that covers as much ground will do.
+        // Windows are resized anyway, so a window that covers the same ground has the right scale.
         (Some(_), Some([side, _])) => {
             format!("use `--window {:.0}`, or {resample}", f64::from(side) / ratio)
         }
@@ -116,15 +117,15 @@ fn remedy(scale: &Scale, head: &HeadFile) -> String {
     }
 }
 
-/// Only one of both says how far apart its pixels are.
+/// The warning if only one of the two ground sampling distances is known.
 fn unknown_distance(head: &HeadFile, distance: Option<f64>) -> Option<String> {
     match (head.imagery.ground_sampling_distance, distance) {
         (Some(metres), None) => Some(format!(
-            "the scene does not say how far apart its pixels are; those of the training were {metres:.1} m apart"
+            "the scene does not state its ground sampling distance; that of the training was {metres:.1} m"
         )),
         (None, Some(metres)) => Some(format!(
-            "the head does not say how far apart the pixels of its training were; those of the scene are \
-             {metres:.1} m apart"
+            "the head does not state the ground sampling distance of its training; that of the scene is \
+             {metres:.1} m"
         )),
         _ => None,
     }
@@ -171,9 +172,12 @@ mod tests {
         assert_eq!(scale.ground_sampling_distance_ratio, Some(1.0 / 3.0));
         assert_eq!(scale.seen_at, Some(3.0));
         let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-        assert!(warning.contains("3.000 times the scale") && warning.contains("10.0 m apart"), "{warning}");
+        assert!(
+            warning.contains("3.000 times the scale") && warning.contains("scene is 10.0 m"),
+            "{warning}"
+        );
         assert!(warning.ends_with("resample the scene to 30.0 m"), "{warning}");
-        // Where windows are resized, one that covers as much ground brings back the scale.
+        // Windows that are resized have the right scale if they cover the same ground.
         let resized = head(Some(64), Some([32, 32]), Some(30.0));
         let (_, warnings) = compared(&resized, 32, Some(10.0));
         assert!(warnings[0].contains("use `--window 96`"), "{warnings:?}");
@@ -191,17 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_distance_that_one_side_does_not_know_is_said() {
+    fn a_distance_that_only_one_side_knows_is_a_warning() {
         let (_, warnings) = compared(&head(None, Some([64, 64]), Some(30.0)), 64, None);
-        assert!(warnings[0].contains("the scene does not say"), "{warnings:?}");
+        assert!(warnings[0].contains("the scene does not state"), "{warnings:?}");
         let (scale, warnings) = compared(&head(None, None, None), 64, Some(10.0));
-        assert!(warnings[0].contains("the head does not say"), "{warnings:?}");
+        assert!(warnings[0].contains("the head does not state"), "{warnings:?}");
         assert_eq!(scale, Scale { window_ratio: None, ground_sampling_distance_ratio: None, seen_at: None });
         assert_eq!(compared(&head(None, None, None), 64, None).1, Vec::<String>::new());
     }
 
     #[test]
-    fn of_two_sides_the_one_that_differs_most_counts() {
+    fn the_side_that_differs_most_determines_the_ratio() {
         let head = head(Some(64), Some([64, 32]), None);
         let (scale, warnings) = compared(&head, 64, None);
         assert_eq!((scale.window_ratio, warnings.len()), (Some(2.0), 1));

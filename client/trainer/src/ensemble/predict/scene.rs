@@ -6,8 +6,8 @@ use eosfed_data::{DataError, GeoReference, GeoTiff, Limits};
 
 use super::options::PredictOptions;
 use super::windows::Windows;
-use crate::ensemble::downstream::Downstream;
 use crate::ensemble::error::EnsembleError;
+use crate::ensemble::head_model::HeadModel;
 
 /// The opened images.
 pub(super) struct Scene {
@@ -20,7 +20,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn open(options: &PredictOptions, head: &Downstream) -> Result<Self, EnsembleError> {
+    pub(super) fn open(options: &PredictOptions, head: &HeadModel) -> Result<Self, EnsembleError> {
         let first = &options.images[0][0];
         let wanted = head.file.task.dates();
         if options.images.len() != wanted {
@@ -64,12 +64,12 @@ impl Scene {
         Ok(Self { dates, width, height, positions })
     }
 
-    /// Where on Earth the scene lies, if its first file says so.
+    /// The georeference of the scene, if its first file has one.
     pub(super) fn reference(&self) -> Option<&GeoReference> {
         self.dates[0][0].reference()
     }
 
-    /// In metres, if the scene says it.
+    /// The ground sampling distance in metres, if the scene states it.
     pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
         self.reference()?.ground_sampling_distance()
     }

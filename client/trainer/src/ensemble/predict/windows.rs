@@ -7,18 +7,19 @@ use eosfed_common::model::Task;
 const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
 /// Sides of images that are not resized are multiples of the encoders' largest stride.
 const STRIDE: usize = 32;
-/// Most windows, and most pixels, that go through the networks at once.
+/// Largest number of windows in a forward pass.
 const MAX_BATCH: usize = 16;
+/// Largest number of pixels in a forward pass.
 const MAX_BATCH_PIXELS: usize = 1 << 18;
 
-/// How windows lie over a scene, in pixels.
+/// The layout of windows over a scene, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Windows {
     pub(super) height: usize,
     pub(super) width: usize,
     /// Pixels that neighbouring windows share.
     pub(super) overlap: usize,
-    /// Windows that go through the networks at once.
+    /// Windows in a forward pass.
     pub(super) batch: usize,
 }
 
@@ -45,7 +46,7 @@ impl Windows {
             (None, Some(tile)) => tile.map(|side| side as usize),
             (None, None) => {
                 return Err(
-                    "the head does not say how large the tiles were that it learned from (it was trained in \
+                    "the head does not state the size of the tiles that it learned from (it was trained in \
                             rounds, or on images of several sizes); give their side in pixels with `--window`"
                         .to_owned(),
                 );
@@ -111,7 +112,7 @@ mod tests {
         };
         assert_eq!(size(&head("segmentation", None, Some([64, 64]))), Ok([64, 64, 16, 16]));
         assert_eq!(size(&head("segmentation", None, Some([64, 96]))), Ok([64, 96, 16, 16]));
-        // Tiles that are resized may have any size, and what is computed is the resized one.
+        // Tiles that are resized may have any size. The batch depends on the resized one.
         assert_eq!(size(&head("regression", Some(256), Some([30, 30]))), Ok([30, 30, 7, 4]));
         assert_eq!(size(&head("classification", Some(64), Some([120, 120]))), Ok([120, 120, 30, 16]));
         for task in ["segmentation", "classification"] {

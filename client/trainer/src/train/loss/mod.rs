@@ -1,5 +1,5 @@
-//! The loss of each task: its terms summed, with class weights, label smoothing, and nothing counted
-//! where there is no label.
+//! The loss of each task: a sum of terms with class weights and label smoothing. Pixels without a label
+//! do not count.
 
 mod overlap;
 
@@ -7,28 +7,34 @@ use eosfed_common::model::Task;
 use eosfed_common::plan::{ClassWeights, Loss, Training};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::prepared::{IGNORED, Prepared};
+use super::tensors::{IGNORE_INDEX, TensorDataset};
 
-/// Exponent by which focal losses fade for what is well known (Lin et al. 2017 use 2).
-const GAMMA: f64 = 2.0;
+/// Exponent of focal losses (Lin et al. 2017).
+const FOCAL_GAMMA: f64 = 2.0;
 
 /// How the loss is computed.
 #[derive(Debug)]
 pub struct LossSettings {
-    /// The task, which decides what labels are.
+    /// The task; it determines the kind of labels.
     pub task: Task,
-    /// The terms, which are summed.
+    /// The terms of the sum.
     pub terms: Vec<Loss>,
-    /// One weight a class, if they differ.
+    /// One weight for each class, if they differ.
     pub class_weights: Option<Tensor>,
-    /// Share of the label's probability that is spread over all classes.
+    /// Share of a label's probability that is spread over all classes.
     pub label_smoothing: f64,
 }
 
 impl LossSettings {
-    /// What a training asks for, over samples of this task and so many classes.
+    /// The loss that a training's settings describe, for samples of a task.
     #[must_use]
-    pub fn of(training: &Training, task: Task, classes: usize, samples: &Prepared, device: Device) -> Self {
+    pub fn of(
+        training: &Training,
+        task: Task,
+        classes: usize,
+        samples: &TensorDataset,
+        device: Device,
+    ) -> Self {
         Self {
             task,
             terms: training.losses(task),
@@ -37,12 +43,12 @@ impl LossSettings {
         }
     }
 
-    /// Mean loss over labelled images or pixels; `None` if nothing in the batch is labelled.
+    /// Mean loss over labelled images or pixels; `None` if the batch has no label.
     #[must_use]
     pub fn loss(&self, outputs: &Tensor, labels: &Tensor) -> Option<Tensor> {
-        let outputs = at_label_size(outputs, labels, self.task);
+        let outputs = resize_to_labels(outputs, labels, self.task);
         let known = match self.task {
-            Task::Classification | Task::Segmentation | Task::ChangeDetection => labels.ne(IGNORED),
+            Task::Classification | Task::Segmentation | Task::ChangeDetection => labels.ne(IGNORE_INDEX),
             Task::Multilabel => labels.isfinite(),
             Task::Regression => labels.isfinite(),
         };
@@ -56,10 +62,14 @@ impl LossSettings {
     fn term(&self, term: Loss, outputs: &Tensor, labels: &Tensor, known: &Tensor) -> Tensor {
         let weights = self.class_weights.as_ref();
         match term {
-            Loss::CrossEntropy => {
-                outputs.cross_entropy_loss(labels, weights, Reduction::Mean, IGNORED, self.label_smoothing)
-            }
-            Loss::Focal if self.task == Task::Multilabel => self.binary(outputs, labels, GAMMA),
+            Loss::CrossEntropy => outputs.cross_entropy_loss(
+                labels,
+                weights,
+                Reduction::Mean,
+                IGNORE_INDEX,
+                self.label_smoothing,
+            ),
+            Loss::Focal if self.task == Task::Multilabel => self.binary(outputs, labels, FOCAL_GAMMA),
             Loss::Focal => self.focal(outputs, labels),
             Loss::Bce => self.binary(outputs, labels, 0.0),
             Loss::Dice | Loss::Jaccard => {
@@ -78,13 +88,14 @@ impl LossSettings {
         }
     }
 
-    /// Cross-entropy, each part times `(1 - p)^GAMMA` for the probability `p` of its label.
+    /// Cross-entropy, with each term multiplied by `(1 - p)^FOCAL_GAMMA` for the probability `p` of its
+    /// label.
     fn focal(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
-        let known = labels.ne(IGNORED);
+        let known = labels.ne(IGNORE_INDEX);
         let classes = outputs.size()[1];
         let safe = labels.clamp(0, classes - 1);
         let log = outputs.log_softmax(1, Kind::Float).gather(1, &safe.unsqueeze(1), false).squeeze_dim(1);
-        let each = (log.exp() * -1.0 + 1.0).pow_tensor_scalar(GAMMA) * -log;
+        let each = (log.exp() * -1.0 + 1.0).pow_tensor_scalar(FOCAL_GAMMA) * -log;
         let weight = match &self.class_weights {
             Some(weights) => weights.index_select(0, &safe.view([-1])).view_as(&safe),
             None => each.ones_like(),
@@ -92,7 +103,7 @@ impl LossSettings {
         (each * &weight).sum(Kind::Float) / weight.sum(Kind::Float).clamp_min(1e-12)
     }
 
-    /// Binary cross-entropy of each class, faded by `(1 - p)^gamma`.
+    /// Binary cross-entropy of each class, multiplied by `(1 - p)^gamma`.
     fn binary(&self, outputs: &Tensor, labels: &Tensor, gamma: f64) -> Tensor {
         let smooth = self.label_smoothing;
         let labels = labels * (1.0 - smooth) + smooth / 2.0;
@@ -109,8 +120,8 @@ impl LossSettings {
     }
 }
 
-/// Dense outputs brought to the height and width of the labels (bilinear); others as they are.
-pub(crate) fn at_label_size(outputs: &Tensor, labels: &Tensor, task: Task) -> Tensor {
+/// Dense outputs resized to the height and width of the labels (bilinear); other outputs unchanged.
+pub(crate) fn resize_to_labels(outputs: &Tensor, labels: &Tensor, task: Task) -> Tensor {
     let size = labels.size();
     if !task.is_dense() || outputs.size()[2..] == size[1..] {
         return outputs.shallow_clone();
@@ -118,12 +129,12 @@ pub(crate) fn at_label_size(outputs: &Tensor, labels: &Tensor, task: Task) -> Te
     outputs.upsample_bilinear2d(&size[1..], false, None, None)
 }
 
-/// Weights by inverse square root of frequency with mean 1 over the classes that occur; `None` when
-/// all weigh alike.
+/// Weights proportional to the inverse square root of frequency, with mean 1 over the classes that
+/// occur; `None` if all weights are equal.
 #[must_use]
 pub fn class_weights(
     kind: ClassWeights,
-    data: &Prepared,
+    data: &TensorDataset,
     task: Task,
     classes: usize,
     device: Device,
@@ -136,7 +147,7 @@ pub fn class_weights(
         }
         (ClassWeights::Balanced, Task::Classification | Task::Segmentation | Task::ChangeDetection) => {
             let labels = data.labels.view([-1]);
-            let known = labels.masked_select(&labels.ne(IGNORED)).to_device(Device::Cpu);
+            let known = labels.masked_select(&labels.ne(IGNORE_INDEX)).to_device(Device::Cpu);
             Some(balanced(&known.bincount(None::<Tensor>, classes as i64), device))
         }
     }

@@ -1,4 +1,4 @@
-//! Losses that measure overlap: soft Dice, soft Jaccard and Lovász-softmax, each the mean over the
+//! Losses that measure overlap: soft Dice, soft Jaccard and Lovász-softmax. Each is the mean over the
 //! classes that occur in the batch.
 
 use tch::{Kind, Tensor};

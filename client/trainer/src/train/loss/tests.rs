@@ -8,7 +8,7 @@ fn value(settings: &LossSettings, outputs: &Tensor, labels: &Tensor) -> f64 {
     settings.loss(outputs, labels).unwrap().double_value(&[])
 }
 
-/// Logits `[1, 2, 1, n]` that say the first class with these probabilities.
+/// Logits `[1, 2, 1, n]` that give the first class these probabilities.
 fn two_classes(first: &[f64]) -> Tensor {
     let logits: Vec<f32> = first.iter().map(|p| (p / (1.0 - p)).ln() as f32).collect();
     let n = logits.len() as i64;
@@ -26,7 +26,7 @@ fn mask(labels: &[i64]) -> Tensor {
 }
 
 #[test]
-fn ignored_pixels_count_for_nothing_in_any_loss() {
+fn no_loss_counts_ignored_pixels() {
     let outputs = two_classes(&[0.9, 0.2, 0.3]);
     for term in Loss::of(Task::Segmentation) {
         let settings = settings(Task::Segmentation, *term);
@@ -46,7 +46,7 @@ fn ignored_pixels_count_for_nothing_in_any_loss() {
 }
 
 #[test]
-fn cross_entropy_and_focal_are_those_computed_by_hand() {
+fn cross_entropy_and_focal_match_those_computed_by_hand() {
     let (outputs, labels) = (two_classes(&[0.9, 0.4]), mask(&[0, 1]));
     let each = |p: f64, gamma: f64| -(1.0 - p).powf(gamma) * p.ln();
     let plain = value(&settings(Task::Segmentation, Loss::CrossEntropy), &outputs, &labels);
@@ -59,7 +59,7 @@ fn cross_entropy_and_focal_are_those_computed_by_hand() {
 }
 
 #[test]
-fn dice_and_jaccard_are_those_computed_by_hand() {
+fn dice_and_jaccard_match_those_computed_by_hand() {
     let (outputs, labels) = (two_classes(&[0.9, 0.4]), mask(&[0, 1]));
     // Class 0: I = 0.9, P = 1.3, T = 1. Class 1: I = 0.6, P = 0.7, T = 1.
     let dice = 1.0 - (2.0 * 0.9 / 2.3 + 2.0 * 0.6 / 1.7) / 2.0;
@@ -71,9 +71,9 @@ fn dice_and_jaccard_are_those_computed_by_hand() {
     assert!((one - (1.0 - 2.0 * 1.3 / 3.3)).abs() < 1e-6, "{one}");
 }
 
-/// For predictions without doubt the Lovász extension is one minus the Jaccard index itself.
+/// For certain predictions, the Lovász extension equals one minus the Jaccard index.
 #[test]
-fn lovasz_is_the_jaccard_index_at_the_corners() {
+fn lovasz_equals_the_jaccard_index_for_certain_predictions() {
     let sure = 1.0 - 1e-9;
     let predicted = [0, 0, 1, 1, 1, 0_i64];
     let truth = [0, 1, 1, 1, 0, 0_i64];
@@ -85,7 +85,7 @@ fn lovasz_is_the_jaccard_index_at_the_corners() {
 }
 
 #[test]
-fn several_labels_are_scored_each_by_itself() {
+fn several_labels_have_a_binary_loss_each() {
     let logit = |p: f64| (p / (1.0 - p)).ln() as f32;
     let outputs = Tensor::from_slice(&[logit(0.8), logit(0.3)]).view([1, 2]);
     let labels = Tensor::from_slice(&[1.0_f32, 0.0]).view([1, 2]);
@@ -96,7 +96,7 @@ fn several_labels_are_scored_each_by_itself() {
 }
 
 #[test]
-fn regression_losses_are_those_computed_by_hand() {
+fn regression_losses_match_those_computed_by_hand() {
     let outputs = Tensor::from_slice(&[0.5_f32, 3.0]).view([1, 1, 1, 2]);
     let labels = Tensor::from_slice(&[0.0_f32, 0.0]).view([1, 1, 2]);
     let of = |term| value(&settings(Task::Regression, term), &outputs, &labels);
@@ -113,10 +113,10 @@ fn terms_are_summed() {
 }
 
 #[test]
-fn rare_classes_weigh_more_and_absent_ones_nothing() {
+fn rare_classes_have_more_weight_and_absent_ones_none() {
     let weights = |task, labels: Tensor| {
         let images = Tensor::zeros([1, 1, 32, 32], (Kind::Float, Device::Cpu));
-        let data = Prepared { images, labels };
+        let data = TensorDataset { images, labels };
         let weights = class_weights(ClassWeights::Balanced, &data, task, 3, Device::Cpu)?;
         Some(Vec::<f32>::try_from(weights).unwrap())
     };

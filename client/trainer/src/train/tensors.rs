@@ -1,48 +1,48 @@
-//! Samples as tensors: normalised, of one size, with labels as losses and scores want them.
+//! Samples as tensors: normalised, of one size, with the labels that losses and metrics expect.
 
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::model::TargetScale;
 use eosfed_data::{DataError, IGNORE, Sample, Target};
 use tch::{Device, Kind, Tensor};
 
-/// Value of labels that count for nothing.
-pub(crate) const IGNORED: i64 = IGNORE as i64;
+/// Label of pixels that have none; losses and metrics ignore it.
+pub(crate) const IGNORE_INDEX: i64 = IGNORE as i64;
 
 /// How samples become tensors.
 #[derive(Debug, Clone, Default)]
-pub struct Preparation {
-    /// Of each band, in the order of the samples' channels; empty: values stay as they are, NaN too.
+pub struct Preprocessing {
+    /// Normalisation of each band in the order of the samples' channels; empty: values and NaN stay.
     pub normalisation: Vec<BandNormalisation>,
-    /// Side to which images are resized, if they are.
+    /// Side in pixels to which images are resized; absent: they keep their size.
     pub input_size: Option<u32>,
-    /// Whether masks and target rasters follow when images are resized (nearest); else they keep
-    /// their size, when all have the same.
+    /// Whether masks and target rasters are resized with their images (nearest). Otherwise they keep
+    /// their size, if all have the same.
     pub resize_labels: bool,
-    /// What regression targets are brought to numbers near 0 and 1 by.
+    /// Offset and scale that bring regression targets near 0 and 1.
     pub target: TargetScale,
 }
 
-/// Normalised samples of one size, ready for the network.
+/// Normalised samples of one size.
 #[derive(Debug)]
-pub struct Prepared {
-    /// `[N, dates * bands, H, W]`, float; pixels without data are 0, the mean.
+pub struct TensorDataset {
+    /// `[N, dates * bands, H, W]`, float; pixels without data are 0, which is the mean.
     pub images: Tensor,
     /// `[N]` classes, `[N, classes]` zeros and ones (float), `[N, h, w]` masks with 255 for no label
     /// (64-bit integers), or `[N, h, w]` values with NaN for none (float).
     pub labels: Tensor,
 }
 
-impl Prepared {
-    /// Normalises samples and brings them to one size.
+impl TensorDataset {
+    /// Normalises samples and resizes them to one size.
     ///
     /// # Errors
-    /// If sizes differ and no `input_size` is given, or are no multiples of 32.
-    pub fn new(samples: &[Sample], how: &Preparation, device: Device) -> Result<Self, DataError> {
+    /// If sizes differ and no `input_size` is given, or if they are not multiples of 32.
+    pub fn new(samples: &[Sample], preprocessing: &Preprocessing, device: Device) -> Result<Self, DataError> {
         let sizes = || samples.iter().map(|sample| (sample.height, sample.width));
         let first = sizes().next().unwrap_or_default();
         let alike = sizes().all(|size| size == first);
-        let size = how.input_size.map_or(first, |size| (size as usize, size as usize));
-        if (!alike && how.input_size.is_none())
+        let size = preprocessing.input_size.map_or(first, |size| (size as usize, size as usize));
+        if (!alike && preprocessing.input_size.is_none())
             || !size.0.is_multiple_of(32)
             || !size.1.is_multiple_of(32)
             || size.0 == 0
@@ -52,9 +52,10 @@ impl Prepared {
             let reason = format!("{reason}; found `{}x{}` and `{}x{}`", first.0, first.1, other.0, other.1);
             return Err(DataError::Unfit { path: samples[0].key.clone().into(), reason });
         }
-        let resize = (!alike || (how.resize_labels && size != first)).then_some(size);
-        let images: Vec<Tensor> = samples.iter().map(|sample| image(sample, how, size)).collect();
-        let labels: Vec<Tensor> = samples.iter().map(|sample| label(sample, &how.target, resize)).collect();
+        let resize = (!alike || (preprocessing.resize_labels && size != first)).then_some(size);
+        let images: Vec<Tensor> = samples.iter().map(|sample| image(sample, preprocessing, size)).collect();
+        let labels: Vec<Tensor> =
+            samples.iter().map(|sample| label(sample, &preprocessing.target, resize)).collect();
         Ok(Self {
             images: Tensor::cat(&images, 0).to_device(device),
             labels: Tensor::stack(&labels, 0).to_device(device),
@@ -67,7 +68,7 @@ impl Prepared {
         self.images.size()[0] as usize
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -75,14 +76,14 @@ impl Prepared {
 }
 
 /// `[1, dates * bands, H, W]`
-fn image(sample: &Sample, how: &Preparation, (height, width): (usize, usize)) -> Tensor {
+fn image(sample: &Sample, preprocessing: &Preprocessing, (height, width): (usize, usize)) -> Tensor {
     let size = sample.height * sample.width;
     let mut values = Vec::with_capacity(sample.image.len());
-    if how.normalisation.is_empty() {
+    if preprocessing.normalisation.is_empty() {
         values.extend_from_slice(&sample.image);
     }
     // A second date has the same bands again.
-    for (band, entry) in sample.image.chunks_exact(size).zip(how.normalisation.iter().cycle()) {
+    for (band, entry) in sample.image.chunks_exact(size).zip(preprocessing.normalisation.iter().cycle()) {
         let (mean, scale) = (entry.mean.get() as f32, (1.0 / entry.std.get()) as f32);
         values.extend(band.iter().map(|value| if value.is_finite() { (value - mean) * scale } else { 0.0 }));
     }
@@ -127,29 +128,29 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A sample whose mask is its own image, so that any change to one but not the other shows.
+    /// A sample whose mask equals its image: a change to only one of them makes a difference.
     pub(in crate::train) fn sample(side: usize, first: usize) -> Sample {
         let values: Vec<f32> = (0..side * side).map(|v| ((v + first) % 200) as f32).collect();
         let mask = values.iter().map(|v| *v as u8).collect();
         Sample { key: "s".to_owned(), height: side, width: side, image: values, target: Target::Mask(mask) }
     }
 
-    /// Values as they are.
-    pub(in crate::train) fn identity() -> Preparation {
+    /// A normalisation that changes nothing.
+    pub(in crate::train) fn identity() -> Preprocessing {
         normalised(0.0, 1.0)
     }
 
-    fn normalised(mean: f64, std: f64) -> Preparation {
+    fn normalised(mean: f64, std: f64) -> Preprocessing {
         let (mean, std) = (Finite::literal(mean), Finite::literal(std));
         let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean, std }];
-        Preparation { normalisation, ..Preparation::default() }
+        Preprocessing { normalisation, ..Preprocessing::default() }
     }
 
     #[test]
     fn pixels_without_data_become_the_mean() {
         let mut one = sample(32, 0);
         one.image[7] = f32::NAN;
-        let data = Prepared::new(&[one], &normalised(4.0, 2.0), Device::Cpu).unwrap();
+        let data = TensorDataset::new(&[one], &normalised(4.0, 2.0), Device::Cpu).unwrap();
         let at = |x| data.images.double_value(&[0, 0, 0, x]);
         assert_eq!((at(7), at(6)), (0.0, 1.0));
     }
@@ -158,34 +159,34 @@ pub(super) mod tests {
     fn a_second_date_is_normalised_like_the_first() {
         let mut one = sample(32, 0);
         one.image.extend(one.image.clone());
-        let data = Prepared::new(&[one], &normalised(4.0, 2.0), Device::Cpu).unwrap();
+        let data = TensorDataset::new(&[one], &normalised(4.0, 2.0), Device::Cpu).unwrap();
         assert_eq!(data.images.size(), [1, 2, 32, 32]);
         assert_eq!(data.images.narrow(1, 0, 1), data.images.narrow(1, 1, 1));
     }
 
     #[test]
-    fn regression_targets_are_brought_near_zero_and_keep_their_gaps() {
+    fn regression_targets_are_scaled_and_pixels_without_one_stay_nan() {
         let mut one = sample(32, 0);
         one.target = Target::Values((0..1024).map(|v| if v == 3 { f32::NAN } else { v as f32 }).collect());
         let target = TargetScale { offset: 10.0, scale: 5.0, unit: String::new() };
-        let data = Prepared::new(&[one], &Preparation { target, ..identity() }, Device::Cpu).unwrap();
+        let data = TensorDataset::new(&[one], &Preprocessing { target, ..identity() }, Device::Cpu).unwrap();
         let at = |x| data.labels.double_value(&[0, 0, x]);
         assert_eq!((at(0), at(20)), (-2.0, 2.0));
         assert!(at(3).is_nan());
     }
 
     #[test]
-    fn sizes_are_checked_and_resized() {
-        let at = |input_size, resize_labels| Preparation { input_size, resize_labels, ..identity() };
+    fn samples_of_different_sizes_are_refused_or_resized() {
+        let at = |input_size, resize_labels| Preprocessing { input_size, resize_labels, ..identity() };
         let mixed = [sample(32, 0), sample(64, 0)];
-        let error = Prepared::new(&mixed, &identity(), Device::Cpu).unwrap_err().to_string();
+        let error = TensorDataset::new(&mixed, &identity(), Device::Cpu).unwrap_err().to_string();
         assert!(error.contains("`32x32` and `64x64`"), "{error}");
-        let data = Prepared::new(&mixed, &at(Some(64), false), Device::Cpu).unwrap();
+        let data = TensorDataset::new(&mixed, &at(Some(64), false), Device::Cpu).unwrap();
         assert_eq!((data.images.size(), data.labels.size()), (vec![2, 1, 64, 64], vec![2, 64, 64]));
-        assert!(Prepared::new(&[sample(40, 0)], &identity(), Device::Cpu).is_err());
-        let kept = Prepared::new(&[sample(32, 0)], &at(Some(64), false), Device::Cpu).unwrap();
+        assert!(TensorDataset::new(&[sample(40, 0)], &identity(), Device::Cpu).is_err());
+        let kept = TensorDataset::new(&[sample(32, 0)], &at(Some(64), false), Device::Cpu).unwrap();
         assert_eq!(kept.labels.size(), [1, 32, 32]);
-        let along = Prepared::new(&[sample(32, 0)], &at(Some(64), true), Device::Cpu).unwrap();
+        let along = TensorDataset::new(&[sample(32, 0)], &at(Some(64), true), Device::Cpu).unwrap();
         assert_eq!((along.labels.size(), along.labels.kind()), (vec![1, 64, 64], Kind::Int64));
     }
 }

@@ -1,4 +1,4 @@
-//! A trained head, opened for use: on a part of a data set, on a scene, or on images in memory.
+//! A trained head, opened for use on a data set, on a scene, or on images in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +8,15 @@ use tch::{Device, Tensor};
 
 use super::combine::Combiner;
 use super::error::EnsembleError;
-use super::extract::Extractor;
+use super::extractor::FeatureExtractor;
 use super::release::Release;
-use crate::metrics::{Measure, Scores};
-use crate::net::Passes;
+use crate::metrics::{MetricSpec, Scores};
+use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::{Preparation, Prepared, at_label_size};
+use crate::train::{Preprocessing, TensorDataset, resize_to_labels};
 
 /// Samples that are in memory at once.
-const CHUNK: usize = 64;
+const CHUNK_SIZE: usize = 64;
 
 /// Reads `head.json` in `folder`.
 ///
@@ -38,14 +38,17 @@ pub(super) fn read_head(folder: &Path) -> Result<HeadFile, EnsembleError> {
     Ok(head)
 }
 
-/// The folder of the release under a head: as given, or where it was when the head was trained.
+/// The folder of the release under a head: the given one, or the one that the head was trained with.
+///
+/// # Errors
+/// If none is given for a head that was trained in rounds.
 pub(super) fn release_folder(head: &HeadFile, given: Option<&Path>) -> Result<PathBuf, EnsembleError> {
     match given {
         Some(folder) => Ok(folder.to_owned()),
         None if head.release_folder.is_empty() => {
             let reason = format!(
-                "the head was trained in rounds and stands on release {0}: say where that is with `--release`, after \
-                 `eosfed release pull {0}`",
+                "the head was trained in rounds and needs release {0}; fetch it with `eosfed release pull {0}` and \
+                 give its folder with `--release`",
                 head.release
             );
             Err(EnsembleError::file(Path::new(HeadFile::FILE), reason))
@@ -54,60 +57,61 @@ pub(super) fn release_folder(head: &HeadFile, given: Option<&Path>) -> Result<Pa
     }
 }
 
-/// What a head's answers are scored by.
-pub(super) fn measure(head: &HeadFile) -> Measure {
-    Measure::new(head.task, head.classes.len(), head.target.as_ref())
+/// The metrics of a head's outputs.
+pub(super) fn metric_spec(head: &HeadFile) -> MetricSpec {
+    MetricSpec::new(head.task, head.classes.len(), head.target.as_ref())
 }
 
 /// How samples become the tensors that a head takes.
-pub(super) fn preparation(head: &HeadFile) -> Preparation {
-    Preparation {
+pub(super) fn preprocessing(head: &HeadFile) -> Preprocessing {
+    Preprocessing {
         input_size: head.input_size,
         target: head.target.clone().unwrap_or_default(),
-        ..Preparation::default()
+        ..Preprocessing::default()
     }
 }
 
 /// The scores of a head on a part of a data set.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evaluated {
+pub struct Evaluation {
     /// The scores.
     pub scores: Scores,
     /// What is wrong with each file that was left out, by name.
     pub skipped: Vec<String>,
 }
 
-/// Frozen specialists and what was learned over them.
+/// A trained head with the frozen specialists under it.
 #[derive(Debug)]
-pub struct Downstream {
-    /// What it is.
+pub struct HeadModel {
+    /// The contents of its `head.json`.
     pub file: HeadFile,
-    /// The number of learned parameters.
+    /// Number of learned parameters.
     pub parameters: usize,
-    extractor: Extractor,
+    extractor: FeatureExtractor,
     combiner: Combiner,
     device: Device,
 }
 
-impl Downstream {
-    /// Opens the head in `folder` over the release in `release`, or where it was when it was trained.
+impl HeadModel {
+    /// Opens the head in `folder` over the release in `release`, or over the one that it was trained
+    /// with.
     ///
     /// # Errors
-    /// If the head or what it needs of its release is missing or damaged.
+    /// If the head, or a part of its release that it needs, is missing or damaged.
     pub fn open(folder: &Path, release: Option<&Path>, device: Device) -> Result<Self, EnsembleError> {
         let file = read_head(folder)?;
         let release = Release::open(&release_folder(&file, release)?)?;
         let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
         Ok(Self {
-            extractor: Extractor::load(&release, &file, device)?,
-            combiner: Combiner::new(&file, &parameters, Passes::default()),
+            extractor: FeatureExtractor::load(&release, &file, device)?,
+            combiner: Combiner::new(&file, &parameters, StepCounter::default()),
             parameters: parameters.signature().parameters(),
             file,
             device,
         })
     }
 
-    /// The same with the maps of one specialist left out.
+    /// Leaves the maps of one specialist out.
     #[must_use]
     pub fn without(self, specialist: usize) -> Self {
         Self { combiner: self.combiner.without(specialist), ..self }
@@ -119,7 +123,7 @@ impl Downstream {
         self.extractor.bands()
     }
 
-    /// What each specialist's maps are multiplied by; `None` where answers are combined.
+    /// Factor of each specialist's maps; `None` where outputs are combined.
     #[must_use]
     pub fn weights(&self) -> Option<Vec<f32>> {
         self.combiner.weights(self.file.encoders.len())
@@ -129,17 +133,18 @@ impl Downstream {
     /// `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
     pub fn forward(&self, images: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
-        self.combiner.forward(&self.extractor.parts(images), false)
+        self.combiner.forward(&self.extractor.features(images), false)
     }
 
-    /// The four fused maps of images; `None` where answers are combined.
+    /// The four fused maps of images; `None` where outputs are combined.
     #[must_use]
-    pub fn maps(&self, images: &Tensor) -> Option<[Tensor; 4]> {
+    pub fn maps(&self, images: &Tensor) -> Option<Maps> {
         let _guard = tch::no_grad_guard();
-        self.combiner.maps(&self.extractor.parts(images))
+        self.combiner.maps(&self.extractor.features(images))
     }
 
-    /// Scores a part of a data set, in bounded memory; `each` sees the outputs of every chunk at the size of the labels.
+    /// Scores a part of a data set in bounded memory. Calls `each` with the outputs of each chunk,
+    /// which have the height and width of the labels.
     ///
     /// # Errors
     /// If the data do not have the head's task and classes, or cannot be used.
@@ -148,16 +153,16 @@ impl Downstream {
         dataset: &Dataset,
         split: Split,
         each: &mut dyn FnMut(&Tensor),
-    ) -> Result<Evaluated, EnsembleError> {
+    ) -> Result<Evaluation, EnsembleError> {
         dataset.serves(self.file.task, &self.file.classes)?;
-        let mut scores = measure(&self.file).start();
-        let mut chunks = dataset.chunks(split, self.bands(), CHUNK)?;
+        let mut scores = metric_spec(&self.file).scores();
+        let mut chunks = dataset.chunks(split, self.bands(), CHUNK_SIZE)?;
         for samples in &mut chunks {
-            let data = Prepared::new(&samples?, &preparation(&self.file), self.device)?;
-            let outputs = at_label_size(&self.forward(&data.images), &data.labels, self.file.task);
+            let data = TensorDataset::new(&samples?, &preprocessing(&self.file), self.device)?;
+            let outputs = resize_to_labels(&self.forward(&data.images), &data.labels, self.file.task);
             scores.add(&data.labels, &outputs);
             each(&outputs);
         }
-        Ok(Evaluated { scores, skipped: chunks.skipped().to_vec() })
+        Ok(Evaluation { scores, skipped: chunks.skipped().to_vec() })
     }
 }

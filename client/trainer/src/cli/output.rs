@@ -1,0 +1,42 @@
+//! What commands print besides their results.
+
+use comfy_table::{CellAlignment, Table};
+use eosfed_common::outln;
+use eosfed_common::stdout::print_warning;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Prints a value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    outln!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Names the files that were left out, on standard error.
+pub(super) fn warn_of_skipped(skipped: &[String]) {
+    if !skipped.is_empty() {
+        let reasons: String = skipped.iter().map(|reason| format!("\n  {reason}")).collect();
+        print_warning(format_args!("{} file(s) cannot be read and were left out:{reasons}", skipped.len()));
+    }
+}
+
+/// Aligns all columns of numbers to the right; the first column holds names.
+pub(super) fn align_numbers(table: &mut Table) {
+    for column in 1..table.column_count() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// A progress bar such as `mapping ━━━━ 3/20 windows  5s`.
+pub(super) fn progress_bar(verb: &str, unit: &str) -> anyhow::Result<ProgressBar> {
+    let template = format!("{verb} {{wide_bar}} {{pos}}/{{len}} {unit}  {{msg}} {{eta}}");
+    Ok(ProgressBar::new(0).with_style(ProgressStyle::with_template(&template)?))
+}
+
+/// Moves a progress bar.
+pub(super) fn advance(bar: &ProgressBar, done: usize, total: usize) {
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
+}

@@ -1,0 +1,289 @@
+//! The training loop: epochs of optimiser steps over a forward function, each followed by validation.
+//!
+//! The loop knows neither files nor tasks; specialists and the heads of ensembles are trained by the
+//! same code. Randomness depends on the seed and the epoch only, so a training can stop after any epoch
+//! and resume with the same bytes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use eosfed_common::plan::Training;
+use tch::Tensor;
+
+use super::batches::{Batches, Transforms};
+use super::loss::{LossSettings, resize_to_labels};
+use super::optimizer::{AdamW, learning_rate};
+use super::tensors::TensorDataset;
+use crate::metrics::{MetricSpec, Scores};
+use crate::parameters::Parameters;
+
+/// Time between two reports of progress.
+const REPORT_INTERVAL: Duration = Duration::from_millis(900);
+
+/// The training was cancelled on request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("training was cancelled")]
+pub struct Cancelled;
+
+/// Why a training ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainLoopError {
+    /// On request.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The loss is NaN or infinite.
+    #[error(
+        "the loss became `{loss}` at step {step}; lower `training.learning_rate` (now `{rate}`) or look for outliers in the data"
+    )]
+    Diverged {
+        /// The loss.
+        loss: f64,
+        /// The step.
+        step: u64,
+        /// The learning rate at that step.
+        rate: f64,
+    },
+}
+
+/// How long and how fast to train.
+#[derive(Debug, Clone)]
+pub struct LoopSettings {
+    /// Number of epochs.
+    pub epochs: u32,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged into one step.
+    pub accumulate: usize,
+    /// Maximum of the learning-rate schedule.
+    pub learning_rate: f64,
+    /// Share of the schedule that is warm-up.
+    pub warmup: f64,
+    /// Start and end of the part of the schedule to cover, from 0 to 1.
+    pub schedule: [f64; 2],
+    /// Random changes to samples.
+    pub transforms: Transforms,
+    /// Seed of all randomness.
+    pub seed: u64,
+}
+
+impl LoopSettings {
+    /// The settings of a plan, over a part of the schedule.
+    #[must_use]
+    pub fn of(training: &Training, schedule: [f64; 2], seed: u64) -> Self {
+        Self {
+            epochs: training.epochs,
+            batch_size: training.batch_size as usize,
+            accumulate: training.accumulate as usize,
+            learning_rate: training.learning_rate,
+            warmup: training.warmup,
+            schedule,
+            transforms: Transforms { augment: training.augment.clone(), crop: training.crop },
+            seed,
+        }
+    }
+
+    /// Number of batches in an epoch over this number of samples.
+    #[must_use]
+    pub fn batches_per_epoch(&self, samples: usize) -> u64 {
+        samples.div_ceil(self.batch_size) as u64
+    }
+}
+
+/// Result of an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Steps done.
+    pub step: u64,
+    /// Mean training loss.
+    pub loss: f64,
+    /// Learning rate at the end.
+    pub learning_rate: f64,
+    /// Validation metrics; empty without validation samples.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// FedProx's term of the loss: `mu / 2` times the squared distance from the weights of the start (Li et
+/// al. 2020, equation 2).
+#[derive(Debug)]
+pub struct ProximalTerm {
+    /// Strength of the term.
+    pub mu: f64,
+    /// Weights of the start by name.
+    pub anchor: BTreeMap<String, Tensor>,
+}
+
+/// Everything that one training needs.
+pub struct TrainLoop<'a> {
+    /// Parameters that are learned.
+    pub parameters: &'a Parameters,
+    /// Outputs for a batch of images; the flag is true while training.
+    pub forward: &'a dyn Fn(&Tensor, bool) -> Tensor,
+    /// Samples to learn from.
+    pub training: &'a TensorDataset,
+    /// Samples to validate on, if any.
+    pub validation: Option<&'a TensorDataset>,
+    /// Metrics of the validation.
+    pub metrics: MetricSpec,
+    /// The loss.
+    pub loss: LossSettings,
+    /// A term of the loss that does not depend on the samples, if any.
+    pub penalty: Option<&'a dyn Fn() -> Tensor>,
+    /// FedProx's term, if any.
+    pub proximal: Option<ProximalTerm>,
+    /// How long and how fast to train.
+    pub settings: LoopSettings,
+}
+
+/// Mean of losses.
+#[derive(Default)]
+struct MeanLoss {
+    sum: f64,
+    count: u64,
+}
+
+impl MeanLoss {
+    fn add(&mut self, loss: f64) {
+        self.sum += loss;
+        self.count += 1;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+}
+
+impl TrainLoop<'_> {
+    /// Optimiser steps in an epoch.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.settings.batches_per_epoch(self.training.len()).div_ceil(self.settings.accumulate as u64)
+    }
+
+    /// Trains one epoch (from 1). Calls `progress` with the step and the mean loss about every second,
+    /// and `stopped` before each step.
+    ///
+    /// # Errors
+    /// If the training is cancelled, or the loss is not finite.
+    pub fn epoch(
+        &self,
+        epoch: u32,
+        optimizer: &mut AdamW,
+        progress: &mut dyn FnMut(u64, f64),
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<EpochReport, TrainLoopError> {
+        let settings = &self.settings;
+        let seed = mix(settings.seed, u64::from(epoch));
+        tch::manual_seed(seed as i64);
+        let mut batches =
+            Batches::new(self.training, settings.batch_size, &settings.transforms, seed).peekable();
+        let mut all = MeanLoss::default();
+        let mut since_report = MeanLoss::default();
+        let mut reported = Instant::now();
+        let mut rate = 0.0;
+        while batches.peek().is_some() {
+            if stopped() {
+                return Err(Cancelled.into());
+            }
+            rate = self.learning_rate(optimizer.steps() + 1);
+            let step: Vec<_> = batches.by_ref().take(settings.accumulate).collect();
+            let loss = self.step(&step, optimizer, rate)?;
+            all.add(loss);
+            since_report.add(loss);
+            if reported.elapsed() >= REPORT_INTERVAL {
+                progress(optimizer.steps(), since_report.mean());
+                since_report = MeanLoss::default();
+                reported = Instant::now();
+            }
+        }
+        let metrics = self.validation.map(|data| self.evaluate(data).summary()).unwrap_or_default();
+        Ok(EpochReport { epoch, step: optimizer.steps(), loss: all.mean(), learning_rate: rate, metrics })
+    }
+
+    /// The learning rate of a step, counted from 1 over all epochs.
+    fn learning_rate(&self, step: u64) -> f64 {
+        let LoopSettings { schedule: [start, end], epochs, learning_rate: maximum, warmup, .. } =
+            self.settings;
+        let total = (u64::from(epochs) * self.steps_per_epoch()) as f64;
+        learning_rate(maximum, warmup, start + (end - start) * step as f64 / total)
+    }
+
+    /// One step along the mean gradient of the batches; returns their mean loss.
+    fn step(
+        &self,
+        batches: &[(Tensor, Tensor)],
+        optimizer: &mut AdamW,
+        rate: f64,
+    ) -> Result<f64, TrainLoopError> {
+        let share = 1.0 / batches.len() as f64;
+        let mut sum = 0.0;
+        let mut any_labels = false;
+        for (images, labels) in batches {
+            let Some(loss) = self.loss.loss(&(self.forward)(images, true), labels) else { continue };
+            let value = loss.double_value(&[]);
+            if !value.is_finite() {
+                return Err(TrainLoopError::Diverged { loss: value, step: optimizer.steps() + 1, rate });
+            }
+            sum += value;
+            any_labels = true;
+            let total = match &self.penalty {
+                Some(penalty) => loss + penalty(),
+                None => loss,
+            };
+            (total * share).backward();
+        }
+        if let (true, Some(ProximalTerm { mu, anchor })) = (any_labels, &self.proximal) {
+            (self.squared_distance(anchor) * (mu / 2.0)).backward();
+        }
+        // Batches without a single label still count as a step of the schedule.
+        optimizer.step(self.parameters, if any_labels { rate } else { 0.0 });
+        Ok(sum * share)
+    }
+
+    /// Squared distance of the parameters from `anchor`.
+    fn squared_distance(&self, anchor: &BTreeMap<String, Tensor>) -> Tensor {
+        let each = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (tensor - &anchor[name]).square().sum(tch::Kind::Float));
+        Tensor::stack(&each.collect::<Vec<_>>(), 0).sum(tch::Kind::Float)
+    }
+
+    /// Predicts all of `data` and scores the predictions.
+    #[must_use]
+    pub fn evaluate(&self, data: &TensorDataset) -> Scores {
+        let mut scores = self.metrics.scores();
+        let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
+        predict(self.forward, data, self.metrics, self.settings.batch_size, &mut add);
+        scores
+    }
+}
+
+/// Calls `each` with labels and outputs of `data` in order, a batch at a time. Dense outputs have the
+/// height and width of the labels.
+pub fn predict(
+    forward: &dyn Fn(&Tensor, bool) -> Tensor,
+    data: &TensorDataset,
+    metrics: MetricSpec,
+    batch_size: usize,
+    each: &mut dyn FnMut(&Tensor, &Tensor),
+) {
+    let _guard = tch::no_grad_guard();
+    let total = data.len() as i64;
+    let size = batch_size as i64;
+    for start in (0..total).step_by(batch_size) {
+        let take = |tensor: &Tensor| tensor.narrow(0, start, size.min(total - start));
+        let labels = take(&data.labels);
+        let outputs = resize_to_labels(&forward(&take(&data.images), false), &labels, metrics.task);
+        each(&labels, &outputs);
+    }
+}
+
+/// A seed that differs for each epoch (splitmix64's finaliser).
+fn mix(seed: u64, epoch: u64) -> u64 {
+    let mut z = seed.wrapping_add(epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
