@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_transport::transfer::download;
+use eosfed_common::refusal::Refusal;
+use eosfed_transport::transfer::{download, fetch_document};
 
 use super::connection::Connection;
 
@@ -13,13 +14,25 @@ const TRIES: u32 = 5;
 
 /// Downloads a blob into a file, which is then known to have its digest.
 pub(super) async fn blob(connection: &Connection, blob: BlobRef, path: &Path) -> anyhow::Result<()> {
+    again(|| download(connection.transport.clone(), blob, path)).await
+}
+
+/// Downloads a blob of at most so many bytes.
+pub(super) async fn document(connection: &Connection, blob: BlobRef, most: u64) -> anyhow::Result<Vec<u8>> {
+    again(|| fetch_document(connection.transport.clone(), blob, most)).await
+}
+
+async fn again<T, F>(fetch: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
     let mut tries = 1;
-    while let Err(refusal) = download(connection.transport.clone(), blob, path).await {
-        if !refusal.reason.is_transient() || tries == TRIES {
-            return Err(refusal.into());
+    loop {
+        match fetch().await {
+            Ok(fetched) => return Ok(fetched),
+            Err(refusal) if !refusal.reason.is_transient() || tries == TRIES => return Err(refusal.into()),
+            Err(_) => tokio::time::sleep(Duration::from_secs(tries.into())).await,
         }
-        tokio::time::sleep(Duration::from_secs(tries.into())).await;
         tries += 1;
     }
-    Ok(())
 }

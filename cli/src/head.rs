@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::files::write_atomically;
-use eosfed_common::head::HeadFile;
+use eosfed_common::head::{HeadFile, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::outln;
 use eosfed_common::plan::JobKind;
 use eosfed_common::view::{JobView, TrainedHeadView};
@@ -42,14 +42,14 @@ pub(super) async fn pull(
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fetch::blob(connection, trained.weights, &folder.join(HeadFile::WEIGHTS)).await?;
     let path = folder.join(HeadFile::FILE);
-    write_atomically(&path, &serde_json::to_vec_pretty(&trained.head)?)
+    write_atomically(&path, &serde_json::to_vec_pretty(&head(connection, trained).await?)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     match output {
         Output::Json => print::json(&json!({
-            "folder": folder, "job": job.id, "release": trained.head.release, "bytes": trained.weights.size,
+            "folder": folder, "job": job.id, "release": trained.release, "bytes": trained.weights.size,
         })),
         Output::Table => {
-            let (place, release) = (folder.display(), trained.head.release);
+            let (place, release) = (folder.display(), trained.release);
             outln!(
                 "the head of job {} is in {place}: {}, {}",
                 job.id,
@@ -63,6 +63,15 @@ pub(super) async fn pull(
             Ok(())
         }
     }
+}
+
+/// The head, as its `head.json`: what the job was to train, and what it learned from.
+async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Result<HeadFile> {
+    let bytes = fetch::document(connection, trained.document, MAX_HEAD_BYTES as u64).await?;
+    let HeadOver { head, release: _ } = HeadOver::from_bytes(&bytes)
+        .with_context(|| format!("{} does not describe a head", trained.document.digest))?;
+    let samples = usize::try_from(trained.samples).unwrap_or(usize::MAX);
+    Ok(HeadFile { samples, ..head })
 }
 
 /// What pruning a release by a job's learned selection would keep.
@@ -80,7 +89,7 @@ pub(super) async fn strongest(
     keep: usize,
 ) -> anyhow::Result<Kept> {
     let trained = trained(job)?;
-    let head = &trained.head;
+    let head = head(connection, trained).await?;
     let folder = tempfile::tempdir().context("cannot make a folder for the head")?;
     let path = folder.path().join(HeadFile::WEIGHTS);
     fetch::blob(connection, trained.weights, &path).await?;

@@ -33,8 +33,8 @@ pub(super) fn show(job: &JobView) {
         outln!("  made       {}", job.produced.join(", "));
     }
     if let Some(trained) = &job.trained {
-        let (head, metrics) = (&trained.head, print::metrics(&trained.metrics));
-        outln!("  made       a head over release {}: {metrics}", head.release);
+        let metrics = print::metrics(&trained.metrics);
+        outln!("  made       a head over release {}: {metrics}", trained.release);
         outln!("             get it with `eosfed job head {} --to DIR`", job.id);
     }
     if let Some(number) = job.release {

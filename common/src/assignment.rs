@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use crate::model::ModelSpec;
 use crate::plan::{JobKind, StrategyName, Training};
 use crate::refusal::Refusal;
 use crate::report::{EvaluationReport, TrainingReport};
@@ -38,9 +39,26 @@ pub struct BlobRef {
     pub size: u64,
 }
 
-/// Work offered or lent to one institution.
+impl BlobRef {
+    /// The blob with these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+}
+
+/// What is trained, as the coordinator's message says it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offered {
+    /// A specialist: encoder and head.
+    Specialist(ModelSpec),
+    /// What stands over frozen encoders: the blob with a [`crate::head::HeadOver`] as JSON.
+    Head(BlobRef),
+}
+
+/// Work offered or lent to one institution. `T` is what is known of what is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Assignment {
+pub struct Assignment<T = Trainee> {
     /// Which job, round, attempt and institution.
     pub id: AssignmentId,
     /// The job's name for people.
@@ -48,7 +66,7 @@ pub struct Assignment {
     /// What kind of job.
     pub kind: JobKind,
     /// What is trained; for statistics only its bands matter.
-    pub trainee: Trainee,
+    pub trainee: T,
     /// Until when the round can use an answer.
     pub deadline: Timestamp,
     /// Fewest institutions whose contributions may be combined in the result; 1 in one-shot.
@@ -71,7 +89,17 @@ pub enum Work {
     Evaluation(Box<EvaluationWork>),
 }
 
-impl Assignment {
+impl<T> Assignment<T> {
+    /// The assignment with what is trained told in another way.
+    #[must_use]
+    pub fn with<U>(self, tell: impl FnOnce(T) -> U) -> Assignment<U> {
+        let Self { id, job_name, kind, trainee, deadline, min_institutions, accepted, work } = self;
+        let trainee = tell(trainee);
+        Assignment { id, job_name, kind, trainee, deadline, min_institutions, accepted, work }
+    }
+}
+
+impl Assignment<Offered> {
     /// Whether jobs of its kind ask for such work.
     ///
     /// # Errors
@@ -82,11 +110,11 @@ impl Assignment {
             Work::Statistics | Work::Evaluation(_) => None,
         };
         let fits = match (self.kind, &self.work, &self.trainee) {
-            (JobKind::OneShot, Work::Training(_), Trainee::Specialist(_)) => strategy.is_none(),
-            (JobKind::Rounds, Work::Training(_), Trainee::Specialist(_))
-            | (JobKind::Downstream, Work::Training(_), Trainee::Head(_)) => strategy.is_some(),
-            (JobKind::Rounds, Work::Statistics, Trainee::Specialist(_))
-            | (JobKind::Evaluation, Work::Evaluation(_), Trainee::Specialist(_)) => true,
+            (JobKind::OneShot, Work::Training(_), Offered::Specialist(_)) => strategy.is_none(),
+            (JobKind::Rounds, Work::Training(_), Offered::Specialist(_))
+            | (JobKind::Downstream, Work::Training(_), Offered::Head(_)) => strategy.is_some(),
+            (JobKind::Rounds, Work::Statistics, Offered::Specialist(_))
+            | (JobKind::Evaluation, Work::Evaluation(_), Offered::Specialist(_)) => true,
             (JobKind::OneShot | JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation, _, _) => false,
         };
         if fits { Ok(()) } else { Err(format!("a {} job does not ask for this work", self.kind)) }

@@ -1,11 +1,13 @@
 //! Heads over frozen specialists: what one is, which specialists it stands on, and from these the
 //! names and shapes of what it learns. `head.json` beside `head.safetensors` is one, trained.
 
+mod over;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{BandNormalisation, Card, ReleaseManifest};
+use crate::card::{BandNormalisation, Card};
 use crate::digest::Digest;
 use crate::ids::{ReleaseNumber, SpecialistName};
 use crate::model::{
@@ -15,7 +17,9 @@ use crate::model::{
 use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
 
-/// Longest description of a head and its release, in bytes of JSON.
+pub use over::{HeadError, HeadOver};
+
+/// Largest document that describes a head and its release, in bytes.
 pub const MAX_HEAD_BYTES: usize = 2 << 20;
 /// Most encoders under a head.
 pub const MAX_ENCODERS: usize = 256;
@@ -324,57 +328,6 @@ impl HeadFile {
             ])),
         }
     }
-}
-
-/// A head and the release that it stands on: what an institution needs to train it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeadOver {
-    /// The head.
-    pub head: HeadFile,
-    /// The release.
-    pub release: ReleaseManifest,
-}
-
-impl HeadOver {
-    /// The cards of the specialists under the head, each once.
-    #[must_use]
-    pub fn cards(&self) -> Vec<&Card> {
-        let stands_on = |card: &&Card| self.head.encoders.iter().any(|encoder| is_of(encoder, card));
-        self.release.specialists.iter().filter(stands_on).collect()
-    }
-
-    /// Whether the head can be and each of its encoders is in the release, just as there.
-    ///
-    /// # Errors
-    /// A sentence with the rule and the value found.
-    pub fn check(&self) -> Result<(), String> {
-        self.head.check()?;
-        if self.head.release != self.release.number {
-            return Err(format!(
-                "the head must stand on release {}, found `{}`",
-                self.release.number, self.head.release
-            ));
-        }
-        let known = |encoder: &HeadEncoder| {
-            self.release.specialists.iter().any(|card| {
-                is_of(encoder, card)
-                    && card.model.backbone == encoder.backbone
-                    && card.normalisation == encoder.normalisation
-            })
-        };
-        match self.head.encoders.iter().find(|encoder| !known(encoder)) {
-            Some(encoder) => Err(format!(
-                "each encoder must be a specialist of release {}, found `{}`",
-                self.release.number, encoder.name
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
-fn is_of(encoder: &HeadEncoder, card: &Card) -> bool {
-    encoder.name == card.name.as_str() && encoder.weights == Some(card.weights)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use rand_chacha::ChaCha12Rng;
 
 use crate::domain::admission::UpdateRules;
 use crate::domain::institution::{Enrolment, Institution};
+use crate::domain::target::Target;
 use crate::domain::{
     Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, Submission,
 };
@@ -157,7 +158,11 @@ pub(crate) fn try_submit(federation: &Federation, plan: &str) -> Result<(JobId, 
 }
 
 /// Weights of what an assignment trains that follow from `seed`, written into `folder`.
-pub(crate) fn weights(folder: &Path, assignment: &Assignment, seed: u64) -> (std::path::PathBuf, BlobRef) {
+pub(crate) fn weights(
+    folder: &Path,
+    assignment: &Assignment<Target>,
+    seed: u64,
+) -> (std::path::PathBuf, BlobRef) {
     let path = folder.join(format!("{seed}.safetensors"));
     let tensors = assignment.trainee.initial_weights(seed);
     let digest = write(&path, &assignment.trainee.signature(), &tensors).unwrap();
@@ -165,7 +170,11 @@ pub(crate) fn weights(folder: &Path, assignment: &Assignment, seed: u64) -> (std
     (path, BlobRef { digest, size })
 }
 
-pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobRef) -> UpdateSubmission {
+pub(crate) fn update(
+    assignment: &Assignment<Target>,
+    token: &LeaseToken,
+    weights: BlobRef,
+) -> UpdateSubmission {
     let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
     let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
     UpdateSubmission {
@@ -183,13 +192,17 @@ pub(crate) fn update(assignment: &Assignment, token: &LeaseToken, weights: BlobR
     }
 }
 
-pub(crate) fn screened(submission: UpdateSubmission, assignment: &Assignment, path: &Path) -> ScreenedUpdate {
+pub(crate) fn screened(
+    submission: UpdateSubmission,
+    assignment: &Assignment<Target>,
+    path: &Path,
+) -> ScreenedUpdate {
     let weights = Operand::open(path, &assignment.trainee.signature()).unwrap();
     ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.trainee, weights.verified(), 1.0)
         .unwrap()
 }
 
-pub(crate) fn statistics(assignment: &Assignment, token: &LeaseToken) -> ScreenedStatistics {
+pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) -> ScreenedStatistics {
     let (mean, m2) = (Finite::literal(2.0), Finite::literal(16.0));
     let moments = |band: &String| BandMoments { band: band.clone(), count: 4, mean, m2 };
     let submission = StatisticsSubmission {
@@ -221,7 +234,11 @@ pub(crate) fn finished(federation: &Federation, plan: &str) -> Outcome {
     outcome
 }
 
-pub(crate) fn evaluation(assignment: &Assignment, token: &LeaseToken, accuracy: f64) -> ScreenedEvaluation {
+pub(crate) fn evaluation(
+    assignment: &Assignment<Target>,
+    token: &LeaseToken,
+    accuracy: f64,
+) -> ScreenedEvaluation {
     let submission = EvaluationSubmission {
         assignment: assignment.id.clone(),
         token: token.clone(),

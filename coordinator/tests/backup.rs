@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use eosfed_common::assignment::{Assignment, BlobRef, UpdateSubmission};
+use eosfed_common::assignment::{Assignment, BlobRef, Offered, UpdateSubmission};
 use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::finite::Finite;
@@ -20,6 +20,7 @@ use eosfed_common::refusal::Reason;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::weights::write;
 use eosfed_coordinator::backup::{Backup, Tell, backup, restore};
+use eosfed_coordinator::domain::Target;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -53,7 +54,7 @@ async fn made(server: &Server, to: &Path) -> Backup {
 }
 
 /// West's oldest assignment, accepted, with the lease's token.
-async fn at_work(west: Transport) -> (Assignment, LeaseToken) {
+async fn at_work(west: Transport) -> (Assignment<Offered>, LeaseToken) {
     let mut participant = ParticipantClient::new(west);
     let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
     let offers = participant.poll(poll).await.unwrap().into_inner().assignments;
@@ -64,9 +65,11 @@ async fn at_work(west: Transport) -> (Assignment, LeaseToken) {
 }
 
 /// Uploads what west has made and hands it in.
-async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: LeaseToken) {
+async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, token: LeaseToken) {
     let path = folder.join("weights");
-    let digest = write(&path, &work.trainee.signature(), &work.trainee.initial_weights(5)).unwrap();
+    let Offered::Specialist(model) = work.trainee.clone() else { panic!("west trains a specialist") };
+    let model = Target::Specialist(model);
+    let digest = write(&path, &model.signature(), &model.initial_weights(5)).unwrap();
     let bytes = fs::read(&path).unwrap();
     let weights = BlobRef { digest, size: bytes.len() as u64 };
     let header = v1::UploadHeader { digest: digest.to_string(), size: weights.size, offset: 0 };
@@ -84,7 +87,7 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment, token: Lease
         report: TrainingReport {
             samples: 10,
             metrics: Default::default(),
-            normalisation: work.trainee.normalised().iter().map(normal).collect(),
+            normalisation: model.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
             initial: None,
         },

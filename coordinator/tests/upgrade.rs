@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_coordinator::domain::Federation;
 use eosfed_coordinator::init::{Choices, init};
-use eosfed_coordinator::storage::{Record, SCHEMA, SledStore, Store as _, Tree, read_lines, ready};
+use eosfed_coordinator::storage::{
+    Blobs as _, FileBlobs, Record, SCHEMA, SledStore, Store as _, Tree, read_lines, ready,
+};
 
 /// What coordinators of earlier schemas have left behind; see the READMEs beside them.
 const STORES: [(u32, &str); 2] = [
@@ -80,6 +82,12 @@ fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
         let from = format!("from={schema}");
         assert!(whole.status.success() && said.contains("migrated") && said.contains(&from), "{said}");
         assert!(said.contains("ledger_opened"), "{said}");
+        for (_, digest) in kept.keys().filter(|(tree, _)| *tree == Tree::Documents) {
+            let bytes = &kept[&(Tree::Documents, digest.clone())];
+            assert!(is_blob(&path.join("blobs"), digest, bytes), "{digest}");
+        }
+        let heads = kept.keys().filter(|(tree, _)| *tree == Tree::Documents).count();
+        assert!(schema == 1 || heads > 0, "the fixture has a head");
         let again = check(&path).wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&again.stderr).into_owned();
         assert!(again.status.success() && !said.contains("migrated") && !said.contains("ledger_opened"));
@@ -95,7 +103,7 @@ fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
             let store = path.join("store");
             let (left, lines) = export(&store);
             found[usize::from(left == SCHEMA)] += 1;
-            compare(&lines, left, records, &kept);
+            compare(&lines, left, &path.join("blobs"), (records, &kept));
             let loaded = ready(SledStore::open(&store).unwrap().load()).unwrap();
             assert_eq!(
                 lasting(&loaded.federation),
@@ -108,8 +116,13 @@ fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
     }
 }
 
+fn is_blob(folder: &Path, digest: &str, bytes: &[u8]) -> bool {
+    let blobs = FileBlobs::open(folder).unwrap();
+    ready(blobs.read(digest.parse().unwrap(), 0, usize::MAX)).is_ok_and(|read| read == bytes)
+}
+
 /// A store that was not migrated holds what was in it; one that was, all that this becomes.
-fn compare(lines: &[u8], schema: u32, records: &str, kept: &Kept) {
+fn compare(lines: &[u8], schema: u32, blobs: &Path, (records, kept): (&str, &Kept)) {
     let lines = std::str::from_utf8(lines).unwrap();
     if schema != SCHEMA {
         return assert_eq!(lines.lines().count(), records.lines().count());
@@ -121,11 +134,14 @@ fn compare(lines: &[u8], schema: u32, records: &str, kept: &Kept) {
     })
     .unwrap();
     for (record, bytes) in kept {
-        // A start extends deadlines, and notes in the ledger that it did.
-        assert!(
-            found.contains_key(record) && (record.0 == Tree::JobStates || found[record] == *bytes),
-            "{record:?}"
-        );
+        let same = match record.0 {
+            // A start extends deadlines, and notes in the ledger that it did.
+            Tree::JobStates => found.contains_key(record),
+            // A start makes blobs of documents.
+            Tree::Documents => found.get(record) == Some(bytes) || is_blob(blobs, &record.1, bytes),
+            _ => found.get(record) == Some(bytes),
+        };
+        assert!(same, "{record:?}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
@@ -81,7 +81,7 @@ impl Enrolled {
 /// Work that has been accepted.
 #[derive(Clone)]
 pub(crate) struct Held {
-    assignment: Assignment,
+    assignment: Assignment<Offered>,
     lease: Lease,
 }
 
@@ -106,7 +106,7 @@ impl Institution {
     }
 
     /// Takes an assignment.
-    pub(crate) async fn accept(&self, assignment: Assignment) -> anyhow::Result<Held> {
+    pub(crate) async fn accept(&self, assignment: Assignment<Offered>) -> anyhow::Result<Held> {
         let request = v1::AcceptRequest { assignment: assignment.id.to_string() };
         let lease = answer(self.participant().accept(request).await)?;
         Ok(Held { assignment, lease: Lease::from_message(lease)? })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use eosfed_common::assignment::{Assignment, BlobRef};
+use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
@@ -198,7 +198,7 @@ async fn connect_all(
 }
 
 /// An offer: to whom, of what, and when it came.
-type Offer = (Institution, Assignment, Timestamp);
+type Offer = (Institution, Assignment<Offered>, Timestamp);
 
 /// Waits for work, again and again, as a daemon does. Ends only when something is refused.
 async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<Offer>) -> anyhow::Result<()> {

@@ -1,15 +1,21 @@
 //! A coordinator over gRPC.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use eosfed_common::assignment::{
-    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
+    UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
@@ -23,28 +29,33 @@ use eosfed_transport::wire::{Heartbeat, Wire as _, WireError};
 use super::{Coordinator, Issued, Offers, UploadGuard};
 use crate::site::Credentials;
 
-/// The offers of an answer. A newer coordinator may ask for work of a kind that this version does not
-/// know. That work is declined; the rest can be done.
+/// What an offer has become.
+enum Read {
+    /// It can be considered.
+    Known(Box<Assignment<Offered>>),
+    /// It asks for what this version does not know, and why.
+    Unknown(AssignmentId, Refusal),
+}
+
+/// Reads an offer. A newer coordinator may ask for work of a kind that this version does not know. That
+/// work is declined; the rest can be done.
 ///
 /// # Errors
-/// If an assignment has no id by which it could be declined.
-fn read_offers(revision: u64, offers: Vec<v1::Assignment>) -> Result<Offers, Refusal> {
-    let mut assignments = Vec::new();
-    let mut unknown = Vec::new();
-    for offer in offers {
-        let id = offer.id.parse::<AssignmentId>();
-        match (Assignment::from_message(offer), id) {
-            (Ok(assignment), _) => assignments.push(assignment),
-            (Err(error), Ok(id)) => {
-                let message = format!(
-                    "this client (version {RELEASE}) does not know this kind of work: {error}; update the client"
-                );
-                unknown.push((id, Refusal::new(Reason::Incompatible, message)));
-            }
-            (Err(error), Err(_)) => return Err(unreadable(&error)),
-        }
+/// If the offer has no id by which it could be declined.
+fn read_offer(offer: v1::Assignment) -> Result<Read, Refusal> {
+    let id = offer.id.parse::<AssignmentId>();
+    match (Assignment::from_message(offer), id) {
+        (Ok(assignment), _) => Ok(Read::Known(Box::new(assignment))),
+        (Err(error), Ok(id)) => Ok(Read::Unknown(id, unknown(&error))),
+        (Err(error), Err(_)) => Err(unreadable(&error)),
     }
-    Ok(Offers { revision, assignments, unknown })
+}
+
+fn unknown(error: &dyn fmt::Display) -> Refusal {
+    let message = format!(
+        "this client (version {RELEASE}) does not know this kind of work: {error}; update the client"
+    );
+    Refusal::new(Reason::Incompatible, message)
 }
 
 /// A coordinator over gRPC.
@@ -54,7 +65,11 @@ pub struct GrpcCoordinator {
     way: Way,
     transport: Arc<RwLock<Transport>>,
     meter: Meter,
+    /// The heads that the newest offers are about, by the digest of their document.
+    heads: Arc<Mutex<Heads>>,
 }
+
+type Heads = BTreeMap<Digest, Arc<HeadOver>>;
 
 impl GrpcCoordinator {
     /// Connects lazily as the holder of these credentials.
@@ -71,7 +86,8 @@ impl GrpcCoordinator {
     /// If address or certificates cannot be used.
     pub fn by(way: Way, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
         let transport = open_by(&way, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
-        Ok(Self { url: url.to_owned(), way, transport: Arc::new(RwLock::new(transport)), meter })
+        let (transport, heads) = (Arc::new(RwLock::new(transport)), Arc::default());
+        Ok(Self { url: url.to_owned(), way, transport, meter, heads })
     }
 
     fn transport(&self) -> Transport {
@@ -80,6 +96,53 @@ impl GrpcCoordinator {
 
     fn participant(&self) -> ParticipantClient<Transport> {
         ParticipantClient::new(self.transport())
+    }
+
+    /// The offers of an answer, each with the head that it is about. An offer whose head cannot be had or
+    /// read is declined.
+    ///
+    /// # Errors
+    /// If a head did not arrive and may arrive at the next try.
+    async fn offers(&self, revision: u64, offers: Vec<v1::Assignment>) -> Result<Offers, Refusal> {
+        let (mut heads, mut assignments, mut unknown) = (Heads::new(), Vec::new(), Vec::new());
+        for offer in offers {
+            let assignment = match read_offer(offer)? {
+                Read::Known(assignment) => *assignment,
+                Read::Unknown(id, why) => {
+                    unknown.push((id, why));
+                    continue;
+                }
+            };
+            match self.trainee(&assignment.trainee, &mut heads).await {
+                Ok(trainee) => assignments.push(assignment.with(|_| trainee)),
+                Err(refusal) if refusal.reason.is_transient() => return Err(refusal),
+                Err(refusal) => unknown.push((assignment.id, refusal)),
+            }
+        }
+        *self.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
+        Ok(Offers { revision, assignments, unknown })
+    }
+
+    /// What is trained. The document of a head is fetched once for as long as it is offered.
+    async fn trainee(&self, offered: &Offered, heads: &mut Heads) -> Result<Trainee, Refusal> {
+        let document = match offered {
+            Offered::Specialist(model) => return Ok(Trainee::Specialist(model.clone())),
+            Offered::Head(document) => *document,
+        };
+        let known = self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&document.digest).cloned();
+        let over = match known.or_else(|| heads.get(&document.digest).cloned()) {
+            Some(over) => over,
+            None => {
+                let most = MAX_HEAD_BYTES as u64;
+                let fetched = transfer::fetch_document(self.transport(), document, most);
+                let bytes = tokio::time::timeout(CALL_TIMEOUT, fetched)
+                    .await
+                    .unwrap_or_else(|_| late(CALL_TIMEOUT))?;
+                Arc::new(HeadOver::from_bytes(&bytes).map_err(|error| unknown(&error))?)
+            }
+        };
+        heads.insert(document.digest, Arc::clone(&over));
+        Ok(Trainee::Head(Box::new(HeadOver::clone(&over))))
     }
 }
 
@@ -93,11 +156,12 @@ async fn answer<T>(
 ) -> Result<T, Refusal> {
     match tokio::time::timeout(timeout, call).await {
         Ok(answered) => answered.map(tonic::Response::into_inner).map_err(|status| from_status(&status)),
-        Err(_) => {
-            let message = format!("no answer within {} s", timeout.as_secs());
-            Err(Refusal::new(Reason::Unavailable, message))
-        }
+        Err(_) => late(timeout),
     }
+}
+
+fn late<T>(timeout: Duration) -> Result<T, Refusal> {
+    Err(Refusal::new(Reason::Unavailable, format!("no answer within {} s", timeout.as_secs())))
 }
 
 /// An answer that this version cannot read.
@@ -119,7 +183,7 @@ impl Coordinator for GrpcCoordinator {
         let request = v1::PollRequest { seen_revision: seen, wait_ms };
         let v1::PollResponse { revision, assignments } =
             answer(wait + CALL_TIMEOUT, self.participant().poll(request)).await?;
-        read_offers(revision, assignments)
+        self.offers(revision, assignments).await
     }
 
     async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {

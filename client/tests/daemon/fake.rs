@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use eosfed_common::assignment::{Assignment, Directive};
+use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered};
 use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::participant_server::Participant;
@@ -53,6 +54,25 @@ pub(crate) struct Inner {
     pub(crate) protocol: Option<i32>,
     /// Beside the assignment, work of a kind that this release does not know is offered.
     pub(crate) news: bool,
+    /// The document of a head does not describe one.
+    pub(crate) bad_head: bool,
+}
+
+impl Inner {
+    /// The assignment as it is offered; the document of a head becomes a blob.
+    fn offers(&mut self) -> Option<Assignment<Offered>> {
+        let assignment = self.assignment.clone()?;
+        let trainee = match &assignment.trainee {
+            Trainee::Specialist(model) => Offered::Specialist(model.clone()),
+            Trainee::Head(over) => {
+                let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
+                let blob = BlobRef::of(&bytes);
+                self.blobs.insert(blob.digest.to_string(), bytes);
+                Offered::Head(blob)
+            }
+        };
+        Some(assignment.with(|_| trainee))
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -96,7 +116,7 @@ impl Participant for Fake {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
         let mut assignments: Vec<v1::Assignment> =
-            self.up()?.assignment.iter().cloned().map(Wire::into_message).collect();
+            self.up()?.offers().into_iter().map(Wire::into_message).collect();
         if self.get().news
             && let Some(known) = assignments.first().cloned()
         {

@@ -17,7 +17,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
-use eosfed_common::plan::JobKind;
+use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 use eosfed_transport::protocol::PROTOCOL;
@@ -111,6 +111,32 @@ async fn imagery_of_other_classes_is_declined() {
     let inner = world.fake.get();
     assert_eq!(inner.refusals[0].reason, "DATA_UNFIT");
     assert!(inner.refusals[0].message.contains("in this order"), "{:?}", inner.refusals);
+}
+
+/// A downstream assignment. The policy of these tests does not allow the kind.
+fn downstream() -> Assignment {
+    let Work::Training(mut work) = training().work else { unreachable!() };
+    work.strategy = Some(StrategyName::FedAvg);
+    let over = serde_json::from_str(include_str!("head.json")).unwrap();
+    let (kind, trainee) = (JobKind::Downstream, Trainee::Head(Box::new(over)));
+    Assignment { kind, trainee, work: Work::Training(work), ..training() }
+}
+
+#[tokio::test]
+async fn a_head_is_fetched_and_read_before_the_policy_decides() {
+    for (bad_head, reason, words) in
+        [(false, "POLICY", "downstream"), (true, "INCOMPATIBLE", "missing field")]
+    {
+        let world = World::new(downstream(), &good()).await;
+        world.fake.get().bad_head = bad_head;
+        let (cancel, task) = world.start();
+        until(|| !world.fake.get().refusals.is_empty()).await;
+        cancel.cancel();
+        task.await.unwrap().unwrap();
+        let inner = world.fake.get();
+        assert_eq!(inner.refusals[0].reason, reason);
+        assert!(inner.refusals[0].message.contains(words), "{:?}", inner.refusals);
+    }
 }
 
 #[tokio::test]

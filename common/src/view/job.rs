@@ -10,7 +10,6 @@ use crate::assignment::BlobRef;
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
 use crate::finite::Finite;
-use crate::head::HeadFile;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
 
@@ -116,14 +115,18 @@ pub enum ForkStep {
 /// The head that a downstream job has trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedHeadView {
-    /// The head, as its `head.json`.
-    pub head: HeadFile,
+    /// The blob that describes it and the release under it.
+    pub document: BlobRef,
+    /// That release.
+    pub release: ReleaseNumber,
     /// Its weights.
     pub weights: BlobRef,
     /// The institutions whose imagery it has learned from.
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation.
     pub rounds: u32,
+    /// Samples that it learned from in the last round.
+    pub samples: u64,
     /// Means of the last round's validation metrics, weighted by samples.
     pub metrics: BTreeMap<String, Finite>,
     /// Energy spent on its training.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// The tensors a file must hold, no more and no fewer: name to shape. All are 32-bit floats.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Signature(pub BTreeMap<String, Vec<usize>>);
 
 impl Signature {

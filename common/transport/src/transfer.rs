@@ -116,6 +116,62 @@ pub async fn download(transport: Transport, blob: BlobRef, path: &Path) -> Resul
     tokio::fs::rename(part, path).await.map_err(|error| local(path, &error))
 }
 
+/// Fetches a small blob into memory.
+///
+/// # Errors
+/// The coordinator's refusal; [`Reason::TooLarge`] if the blob is announced with, or has, more than `most`
+/// bytes; [`Reason::DigestMismatch`] when what came is not the blob.
+pub async fn fetch_document(transport: Transport, blob: BlobRef, most: u64) -> Result<Vec<u8>, Refusal> {
+    if blob.size > most {
+        let message = format!("{} is announced with {} bytes, more than {most}", blob.digest, blob.size);
+        return Err(Refusal::new(Reason::TooLarge, message));
+    }
+    let mut bytes = Vec::new();
+    let mut pieces = Pieces::open(transport, blob, 0).await?;
+    while let Some(chunk) = pieces.next().await? {
+        bytes.extend_from_slice(&chunk);
+    }
+    let found = Digest::of(&bytes);
+    if found == blob.digest {
+        return Ok(bytes);
+    }
+    Err(Refusal::new(Reason::DigestMismatch, format!("received {found}, expected {}", blob.digest)))
+}
+
+/// The bytes of a blob as they arrive: never more than announced, and an end before the last is an error.
+struct Pieces {
+    blob: BlobRef,
+    have: u64,
+    stream: tonic::Streaming<DownloadResponse>,
+}
+
+impl Pieces {
+    async fn open(transport: Transport, blob: BlobRef, offset: u64) -> Result<Self, Refusal> {
+        let request = DownloadRequest { digest: blob.digest.to_string(), offset };
+        let mut client = BlobsClient::new(transport);
+        let stream = client.download(request).await.map_err(|status| from_status(&status))?.into_inner();
+        Ok(Self { blob, have: offset, stream })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let Self { blob, have, stream } = self;
+        let message = stream.message().await.map_err(|status| from_status(&status))?;
+        let Some(DownloadResponse { chunk }) = message else {
+            if *have == blob.size {
+                return Ok(None);
+            }
+            let message = format!("the download of {} ended at byte {have} of {}", blob.digest, blob.size);
+            return Err(Refusal::new(Reason::Unavailable, message));
+        };
+        *have += chunk.len() as u64;
+        if *have > blob.size {
+            let message = format!("more than the {} bytes announced for {}", blob.size, blob.digest);
+            return Err(Refusal::new(Reason::TooLarge, message));
+        }
+        Ok(Some(chunk))
+    }
+}
+
 async fn fetch(
     transport: Transport,
     blob: BlobRef,
@@ -123,25 +179,17 @@ async fn fetch(
     file: &mut File,
     part: &Path,
 ) -> Result<(), Refusal> {
-    let request = DownloadRequest { digest: blob.digest.to_string(), offset };
-    let mut client = BlobsClient::new(transport);
-    let mut stream = client.download(request).await.map_err(|status| from_status(&status))?.into_inner();
-    let mut have = offset;
-    while let Some(message) = stream.message().await.map_err(|status| from_status(&status))? {
-        let DownloadResponse { chunk } = message;
-        have += chunk.len() as u64;
-        if have > blob.size {
-            let message = format!("more than the {} bytes announced for {}", blob.size, blob.digest);
-            return Err(Refusal::new(Reason::TooLarge, message));
+    let mut pieces = Pieces::open(transport, blob, offset).await?;
+    let arrived = loop {
+        match pieces.next().await {
+            Ok(Some(chunk)) => file.write_all(&chunk).await.map_err(|error| local(part, &error))?,
+            Ok(None) => break Ok(()),
+            Err(refusal) => break Err(refusal),
         }
-        file.write_all(&chunk).await.map_err(|error| local(part, &error))?;
-    }
+    };
+    // What has arrived before a failure is there for the next try.
     file.flush().await.map_err(|error| local(part, &error))?;
-    if have < blob.size {
-        let message = format!("the download of {} ended at byte {have} of {}", blob.digest, blob.size);
-        return Err(Refusal::new(Reason::Unavailable, message));
-    }
-    Ok(())
+    arrived
 }
 
 async fn stat(client: &mut BlobsClient<Transport>, digest: Digest) -> Result<StatResponse, Refusal> {

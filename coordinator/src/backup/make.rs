@@ -15,9 +15,8 @@ use serde::Serialize;
 use super::manifest::{BLOBS, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
 use super::source::Source;
 use super::{Tell, copy};
-use crate::domain::Federation;
 use crate::settings::StateFolder;
-use crate::storage::Counts;
+use crate::storage::{Assembled, Counts};
 
 /// What was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +85,7 @@ pub async fn backup(
         blobs,
         missing: Vec::new(),
     };
-    manifest.missing = manifest.lacks(&needed(&records.federation));
+    manifest.missing = manifest.lacks(&needed(&records));
     for folder in [&to.join(BLOBS), &to.join("ca"), &to.join("operator"), to] {
         if folder.exists() {
             copy::sync(folder)?;
@@ -106,8 +105,13 @@ pub async fn backup(
 
 /// The blobs without which a federation cannot go on. What is kept of closed rounds is not among them,
 /// whatever this machine's clock says.
-pub(super) fn needed(federation: &Federation) -> BTreeSet<Digest> {
-    federation.referenced(Duration::ZERO, Timestamp(u64::MAX))
+/// Nor are documents that are still among the records.
+pub(super) fn needed(records: &Assembled) -> BTreeSet<Digest> {
+    let mut needed = records.federation.referenced(Duration::ZERO, Timestamp(u64::MAX));
+    for (digest, _) in &records.documents {
+        needed.remove(digest);
+    }
+    needed
 }
 
 fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<BlobRef>> {

@@ -48,7 +48,7 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
     let records = read_records(from, &manifest)?;
-    let missing = manifest.lacks(&needed(&records.federation));
+    let missing = manifest.lacks(&needed(&records));
     if let Some(lost) = missing.iter().find(|digest| !manifest.missing.contains(digest)) {
         bail!("{}: a record refers to {lost}, which the backup does not have; use another", from.display());
     }

@@ -11,8 +11,9 @@ use eosfed_common::finite::Finite;
 use eosfed_common::plan::{Floor, JobSpec};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
-use eosfed_common::trainee::Trainee;
 use eosfed_common::weights::{Verified, WeightsError};
+
+use super::target::Target;
 
 /// Most training samples that an institution can claim; beyond it the claim is absurd.
 pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
@@ -71,7 +72,7 @@ impl ScreenedUpdate {
     pub fn screen(
         submission: UpdateSubmission,
         rules: UpdateRules<'_>,
-        trainee: &Trainee,
+        target: &Target,
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
@@ -90,7 +91,7 @@ impl ScreenedUpdate {
             check_moment("normalisation", "mean", &entry.band, entry.mean.get())?;
             check_moment("normalisation", "std", &entry.band, entry.std.get())?;
         }
-        same_bands("normalisation", normalisation.iter().map(|entry| &entry.band), trainee.normalised())?;
+        same_bands("normalisation", normalisation.iter().map(|entry| &entry.band), target.normalised())?;
         if let Some(floor) = rules.floor {
             let Floor { metric, bound } = floor;
             let found = metrics.get(metric);
@@ -120,8 +121,8 @@ impl ScreenedStatistics {
     ///
     /// # Errors
     /// The first rule broken.
-    pub fn screen(submission: StatisticsSubmission, trainee: &Trainee) -> Result<Self, Refusal> {
-        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), trainee.normalised())?;
+    pub fn screen(submission: StatisticsSubmission, target: &Target) -> Result<Self, Refusal> {
+        same_bands("bands", submission.bands.iter().map(|moments| &moments.band), target.normalised())?;
         for moments in &submission.bands {
             let BandMoments { band, count, mean, m2 } = moments;
             if !(1..=MAX_PIXELS).contains(count) {

@@ -29,6 +29,10 @@ pub struct Change {
     pub quarantined: Vec<Damaged>,
     /// What has happened, in order.
     pub events: Vec<Entry>,
+    /// The bytes of documents that become blobs before the rest is stored.
+    pub documents: Vec<Vec<u8>>,
+    /// Documents that a migration has left in the store and that are blobs by now: the store lets go of them.
+    pub moved_documents: Vec<Digest>,
     /// Jobs in which nothing has changed that must survive a restart: the end of a lease, the step that a
     /// trainer is at. They become visible and are not stored.
     pub progress: Vec<Job>,
@@ -70,6 +74,8 @@ impl Change {
             releases,
             quarantined,
             events,
+            documents: _,
+            moved_documents,
             progress: _,
         } = self;
         !(institutions.is_empty()
@@ -79,6 +85,7 @@ impl Change {
             && specialists.is_empty()
             && releases.is_empty()
             && quarantined.is_empty()
-            && events.is_empty())
+            && events.is_empty()
+            && moved_documents.is_empty())
     }
 }

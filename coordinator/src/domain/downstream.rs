@@ -2,21 +2,23 @@
 //! that no later release changes what a job trains.
 
 use eosfed_common::card::{Card, ReleaseManifest};
-use eosfed_common::head::{HeadEncoder, HeadFile, HeadOver, MAX_HEAD_BYTES};
+use eosfed_common::head::{HeadEncoder, HeadFile, HeadOver};
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::{Method, NamedBand};
 use eosfed_common::plan::{DownstreamSpec, OutputPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::registry::Registry;
+use super::target::HeadRef;
 
 impl Registry {
-    /// The head that a job asks for, over the release that it names or the latest.
+    /// The head that a job asks for, over the release that it names or the latest, with the bytes of its
+    /// document.
     ///
     /// # Errors
     /// [`Reason::NotFound`] without that release or specialist, [`Reason::Malformed`] if a specialist
     /// cannot be fed from the plan's bands, answers cannot be combined or maps not be composed.
-    pub fn head_over(&self, spec: &DownstreamSpec) -> Result<HeadOver, Refusal> {
+    pub fn head(&self, spec: &DownstreamSpec) -> Result<(HeadRef, Vec<u8>), Refusal> {
         let wanted = &spec.head;
         let release = self.release(wanted.release)?.manifest.clone();
         let cards = chosen("head.specialists", &release, &wanted.specialists)?;
@@ -29,16 +31,13 @@ impl Registry {
         let head = HeadFile::planned(spec, release.number, encoders);
         let over = HeadOver { head, release };
         over.check().map_err(|reason| malformed(format!("`head.composition`: {reason}")))?;
-        let bytes = serde_json::to_string(&over).map_or(usize::MAX, |json| json.len());
-        if bytes > MAX_HEAD_BYTES {
+        HeadRef::of(&over).map_err(|error| {
             let message = format!(
-                "release {} is described in {bytes} bytes, more than the {MAX_HEAD_BYTES} that travel with a \
-                 downstream job; cut a smaller one with `eosfed release create`",
+                "release {} cannot stand under a head: {error}; cut a smaller one with `eosfed release create`",
                 over.release.number
             );
-            return Err(Refusal::new(Reason::TooLarge, message));
-        }
-        Ok(over)
+            Refusal::new(Reason::TooLarge, message)
+        })
     }
 }
 

@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod registry;
 pub mod round;
 pub mod statistics;
+pub mod target;
 pub mod view;
 pub mod weighting;
 
@@ -34,3 +35,4 @@ pub use job::{Fork, Job, JobDefinition, JobState, Outcome, Transition};
 pub use job_ref::JobRef;
 pub use registry::{Registry, Release, SpecialistRef};
 pub use round::{Participant, ParticipantState, Round, RoundKind};
+pub use target::{HeadRef, Target};

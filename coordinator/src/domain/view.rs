@@ -22,6 +22,7 @@ use super::evaluation::Evaluation;
 use super::institution::Institution;
 use super::job::{Job, JobState, Next, TrainedHead};
 use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
+use super::target::HeadRef;
 
 /// The view of an institution.
 #[must_use]
@@ -70,7 +71,7 @@ pub fn job(job: &Job, curves: &[Curve]) -> JobView {
         candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
-        trained: job.trained.as_deref().map(trained),
+        trained: job.trained.as_deref().and_then(|head| trained(job, head)),
         spec: job.spec.clone(),
     }
 }
@@ -99,10 +100,11 @@ pub(super) const fn state(state: &JobState) -> StateView {
     }
 }
 
-fn trained(trained: &TrainedHead) -> TrainedHeadView {
-    let TrainedHead { head, weights, institutions, rounds, report } = trained.clone();
-    let TrainingReport { samples: _, metrics, normalisation: _, energy, initial: _ } = report;
-    TrainedHeadView { head, weights, institutions, rounds, metrics, energy }
+fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
+    let HeadRef { document, release, signature: _ } = job.head.clone()?;
+    let TrainedHead { weights, institutions, rounds, report } = trained.clone();
+    let TrainingReport { samples, metrics, normalisation: _, energy, initial: _ } = report;
+    Some(TrainedHeadView { document, release, weights, institutions, rounds, samples, metrics, energy })
 }
 
 fn current(job: &Job, curves: &[Curve]) -> Option<RoundView> {
@@ -148,7 +150,7 @@ pub(super) fn job_summary(job: &Job) -> JobSummary {
         current: open_round_summary(job),
         specialists: u32::try_from(job.produced.len()).unwrap_or(u32::MAX),
         release: job.release,
-        head_over: job.trained.as_ref().map(|trained| trained.head.release),
+        head_over: job.trained.as_ref().and(job.head.as_ref()).map(|head| head.release),
     }
 }
 

@@ -13,6 +13,7 @@ use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
 
 use super::*;
+use crate::domain::Target;
 use crate::domain::job::JobAction;
 use crate::storage::{Faults, FaultyStore, FileBlobs, MemoryStore, Presence, STAGING, ready};
 use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
@@ -91,7 +92,7 @@ pub(super) async fn submit(handle: &Handle, plan: &str) -> JobId {
 }
 
 /// The institution's next assignment, once there is one; nothing when its job has ended.
-pub(super) async fn next(handle: &Handle, job: &JobId, institution: &str) -> Option<Assignment> {
+pub(super) async fn next(handle: &Handle, job: &JobId, institution: &str) -> Option<Assignment<Target>> {
     let mut changes = handle.changes();
     loop {
         changes.mark_unchanged();

@@ -13,10 +13,13 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::{Context, access, agree, reply};
+use crate::domain::Target;
 use crate::engine::Core;
 
 /// Longest wait for a change, whatever the caller asks for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Most bytes of assignments in an answer: well below the 4 MiB that a message may have.
+const MAX_POLL_BYTES: usize = 3 << 20;
 /// Between a change and the look at what it means for a caller who waits. Changes come in bursts, and
 /// each would have everybody look.
 const CALM: Duration = Duration::from_millis(50);
@@ -128,9 +131,18 @@ impl Service {
 }
 
 /// Assignments with a revision that follows from them alone: it is the same after a restart, and
-/// differs when they do.
-fn poll_response(assignments: Vec<Assignment>) -> v1::PollResponse {
-    let assignments = assignments.into_iter().map(Wire::into_message).collect();
+/// differs when they do. Those beyond [`MAX_POLL_BYTES`] are offered when earlier ones are done.
+fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
+    let (all, mut bytes) = (assignments.len(), 0);
+    let messages = assignments.into_iter().map(|assignment| assignment.with(Target::offered).into_message());
+    let fits = |message: &v1::Assignment| {
+        bytes += message.encoded_len();
+        bytes <= MAX_POLL_BYTES
+    };
+    let assignments: Vec<_> = messages.take_while(fits).collect();
+    if assignments.len() < all {
+        tracing::warn!(all, offered = assignments.len(), "an institution is offered only its oldest work");
+    }
     let mut response = v1::PollResponse { revision: 0, assignments };
     let digest = Digest::of(&response.encode_to_vec()).to_hex();
     response.revision = u64::from_str_radix(&digest[..16], 16).unwrap_or(1).max(1);

@@ -80,6 +80,7 @@ pub(super) struct Assembly {
     states: BTreeMap<JobId, JobStateRecord>,
     rounds: BTreeMap<JobId, Vec<RoundSummary>>,
     quarantined: Vec<Damaged>,
+    documents: Vec<(Digest, Vec<u8>)>,
     verifier: Verifier,
     broken: Option<Broken>,
     counts: Counts,
@@ -96,6 +97,8 @@ pub struct Assembled {
     pub ledger: Verified,
     /// Where the chain of events is broken.
     pub broken: Option<Broken>,
+    /// Documents that are to become blobs, by digest.
+    pub documents: Vec<(Digest, Vec<u8>)>,
 }
 
 impl Assembly {
@@ -146,6 +149,13 @@ impl Assembly {
                 self.quarantined.push(Damaged { record: key.to_owned(), reason, blobs });
                 counts.quarantined += 1;
             }
+            Tree::Documents => {
+                let digest = Digest::of(bytes);
+                if digest.to_string() != key {
+                    return Err(serde::de::Error::custom(format!("its bytes have digest {digest}")));
+                }
+                self.documents.push((digest, bytes.to_vec()));
+            }
         }
         Ok(())
     }
@@ -170,8 +180,17 @@ impl Assembly {
 
     /// Puts together what belongs together. Halves of jobs are left out.
     pub(super) fn finish(self) -> Assembled {
-        let Self { mut state, definitions, mut states, mut rounds, quarantined, verifier, broken, counts } =
-            self;
+        let Self {
+            mut state,
+            definitions,
+            mut states,
+            mut rounds,
+            quarantined,
+            documents,
+            verifier,
+            broken,
+            counts,
+        } = self;
         let jobs = definitions.into_iter().filter_map(|(id, definition)| {
             let job = states.remove(&id)?.into_job(definition);
             let mut closed = rounds.remove(&id).unwrap_or_default();
@@ -183,6 +202,6 @@ impl Assembly {
         federation.merge(state);
         federation.set_apart(quarantined);
         let ledger = verifier.finish().unwrap_or_default();
-        Assembled { federation, counts, ledger, broken }
+        Assembled { federation, counts, ledger, broken, documents }
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn bytes(tree: Tree, record: &Value) -> Vec<u8> {
         | Tree::Curves
         | Tree::Specialists
         | Tree::Releases
-        | Tree::Quarantine => record.to_string().into_bytes(),
+        | Tree::Quarantine
+        | Tree::Documents => record.to_string().into_bytes(),
     }
 }

@@ -23,6 +23,7 @@ use std::io;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
 use eosfed_common::ledger::{Event, Mark};
 
@@ -112,6 +113,9 @@ pub struct Loaded {
     /// Records that do not read back. The rest is as if they were not there; they stay where they are until
     /// a change sets them apart.
     pub damaged: Vec<Damaged>,
+    /// Documents that a migration has taken out of records, by digest. They are to become blobs; the store
+    /// keeps them until a change lets go of them.
+    pub documents: Vec<(Digest, Vec<u8>)>,
 }
 
 /// Keeps the federation.

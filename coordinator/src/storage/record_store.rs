@@ -19,7 +19,7 @@ use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Damaged, Federation};
 
 /// The trees that hold the state: what is read at each start.
-const STATE: [Tree; 7] = [
+const STATE: [Tree; 8] = [
     Tree::Institutions,
     Tree::Jobs,
     Tree::JobStates,
@@ -27,6 +27,7 @@ const STATE: [Tree; 7] = [
     Tree::Specialists,
     Tree::Releases,
     Tree::Quarantine,
+    Tree::Documents,
 ];
 
 /// A store of records.
@@ -112,8 +113,8 @@ impl<T: Trees> Store for RecordStore<T> {
         }
         let (head, events) = self.head()?;
         damaged.extend(events);
-        let Assembled { federation, .. } = assembly.finish();
-        Ok(Loaded { federation, head, migrated_from: self.trees.migrated_from()?, damaged })
+        let Assembled { federation, documents, .. } = assembly.finish();
+        Ok(Loaded { federation, head, migrated_from: self.trees.migrated_from()?, damaged, documents })
     }
 
     async fn commit(&self, change: &Change, events: &[Event]) -> Result<(), StoreError> {
@@ -208,4 +209,30 @@ fn write_state(state: &Federation, line: &mut Each<'_>) -> Result<(), StoreError
         put(Tree::Releases, &release_key(release), serde_json::to_vec(release))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::digest::Digest;
+
+    use super::*;
+    use crate::storage::{MemoryStore, ready};
+
+    #[test]
+    fn a_document_stays_until_a_change_lets_go_of_it() {
+        let store = MemoryStore::default();
+        let bytes = br#"{"head":1}"#.to_vec();
+        let digest = Digest::of(&bytes);
+        let put = |named: Digest| Write::put(Tree::Documents, named.to_string(), bytes.clone());
+        store.trees.write(vec![put(digest), put(Digest::of(b"other"))]).unwrap();
+        for _ in 0..2 {
+            let Loaded { documents, damaged, .. } = ready(store.load()).unwrap();
+            assert_eq!(documents, [(digest, bytes.clone())]);
+            assert!(matches!(&damaged[..], [one] if one.reason.contains(&digest.to_string())), "{damaged:?}");
+        }
+        let change = Change { moved_documents: vec![digest], ..Change::default() };
+        assert!(change.must_be_stored());
+        ready(store.commit(&change, &[])).unwrap();
+        assert_eq!(ready(store.load()).unwrap().documents, []);
+    }
 }

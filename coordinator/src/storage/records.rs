@@ -141,6 +141,8 @@ pub(super) fn encode(
         releases,
         quarantined: _,
         events: _,
+        documents: _,
+        moved_documents,
         progress: _,
     } = change;
     let mut writes = Vec::new();
@@ -164,6 +166,9 @@ pub(super) fn encode(
     }
     for release in releases {
         writes.push(encoded(Tree::Releases, release_key(release), release)?);
+    }
+    for digest in moved_documents {
+        writes.push(Write::remove(Tree::Documents, digest.to_string()));
     }
     for event in events {
         let line = event.to_line().into_bytes();

@@ -30,6 +30,9 @@ pub enum Tree {
     Events,
     /// Records that did not read back, by tree and key.
     Quarantine,
+    /// Documents that a migration has taken out of records, by digest, until the next start has made blobs
+    /// of them.
+    Documents,
 }
 
 impl Tree {

@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 
 use eosfed_common::assignment::{
-    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
+    UpdateSubmission,
 };
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
@@ -68,7 +69,7 @@ macro_rules! table {
 }
 
 table! {
-    Assignment: value::<Assignment>,
+    Assignment: value::<Assignment<Offered>>,
     HeartbeatRequest: value::<Heartbeat>,
     HeartbeatResponse: value::<Directive>,
     AcceptResponse: value::<Lease>,
@@ -303,7 +304,7 @@ pub(crate) fn seeds() -> Seeds {
         numbered("GetReleaseResponse", &v1::GetReleaseResponse { manifest_json: release }.encode_to_vec()),
         numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
     ];
-    for assignment in samples::assignments() {
+    for assignment in samples::offers() {
         let message = assignment.into_message();
         good.push(numbered("Assignment", &message.encode_to_vec()));
         let poll = v1::PollResponse { revision: 3, assignments: vec![message; 2] };

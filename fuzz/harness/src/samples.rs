@@ -1,7 +1,7 @@
 //! Valid things to start from. Written as JSON and TOML, as they come from outside.
 
 use eosfed_common::assignment::{
-    Assignment, BandMoments, BlobRef, CurvePoint, EvaluationSubmission, EvaluationWork, Progress,
+    Assignment, BandMoments, BlobRef, CurvePoint, EvaluationSubmission, EvaluationWork, Offered, Progress,
     StatisticsSubmission, TrainingWork, UpdateSubmission, Work,
 };
 use eosfed_common::card::{BandNormalisation, Card, Energy, ReleaseManifest, TrainingMode};
@@ -109,6 +109,15 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         one(JobKind::Rounds, specialist, rounds.clone()),
         one(JobKind::Downstream, Trainee::Head(Box::new(over())), rounds),
     ]
+}
+
+/// The same as the coordinator's messages say them.
+pub(crate) fn offers() -> Vec<Assignment<Offered>> {
+    let offered = |trainee| match trainee {
+        Trainee::Specialist(model) => Offered::Specialist(model),
+        Trainee::Head(_) => Offered::Head(blob()),
+    };
+    assignments().into_iter().map(|assignment| assignment.with(offered)).collect()
 }
 
 pub(crate) fn update() -> UpdateSubmission {

@@ -2,8 +2,11 @@
 
 use eosfed_common::assignment::{Assignment, BlobRef, Directive, Lease, Progress, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::head::{HeadError, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::trainee::Trainee;
+use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::{Presence, ready};
 
@@ -49,6 +52,18 @@ pub enum Answer {
     Done,
 }
 
+/// What is trained, as a client comes to know it.
+fn trainee(core: &Core, target: &Target) -> Result<Trainee, Refusal> {
+    Ok(match target {
+        Target::Specialist(model) => Trainee::Specialist(model.clone()),
+        Target::Head(head) => {
+            let bytes = ready(core.blobs().read(head.document.digest, 0, MAX_HEAD_BYTES))?;
+            let malformed = |error: HeadError| Refusal::new(Reason::Malformed, error.to_string());
+            Trainee::Head(Box::new(HeadOver::from_bytes(&bytes).map_err(malformed)?))
+        }
+    })
+}
+
 /// Carries a call out, as the coordinator's services do after they have made sure who calls.
 ///
 /// # Errors
@@ -56,7 +71,13 @@ pub enum Answer {
 pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answer, Refusal> {
     let blobs = core.blobs();
     Ok(match call {
-        Call::Poll => Answer::Offers(core.assignments(from)),
+        Call::Poll => {
+            let offers = core.assignments(from).into_iter().map(|offer| {
+                let trainee = trainee(core, &offer.trainee)?;
+                Ok(offer.with(|_| trainee))
+            });
+            Answer::Offers(offers.collect::<Result<_, Refusal>>()?)
+        }
         Call::Accept(id) => Answer::Lease(ready(core.accept(&id))?),
         Call::Refuse(id) => {
             ready(core.refuse(&id, Refusal::new(Reason::Policy, "not today")))?;

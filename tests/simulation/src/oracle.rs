@@ -126,7 +126,7 @@ fn recompute(
     blobs: &dyn Blobs,
 ) -> Result<(), Violation> {
     let rounds = &job.spec.federated().unwrap().rounds;
-    let signature = job.trainee_of(&job.cohort[0]).unwrap().signature();
+    let signature = job.target_of(&job.cohort[0]).unwrap().signature();
     let open = |blob: BlobRef, signature: &Signature| {
         Operand::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()
     };

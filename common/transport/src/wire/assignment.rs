@@ -1,19 +1,18 @@
 //! Assignments: from the coordinator to an institution.
 
-use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Offered, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
+use eosfed_common::head::MAX_HEAD_BYTES;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::Training;
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 
 use super::kind::{job_kind, job_kind_message, strategy as strategy_name, strategy_message};
 use super::model::bands;
 use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
 
-impl Wire for Assignment {
+impl Wire for Assignment<Offered> {
     type Message = v1::Assignment;
 
     fn from_message(message: v1::Assignment) -> Result<Self, WireError> {
@@ -32,7 +31,7 @@ impl Wire for Assignment {
             id: parse("id", &id)?,
             job_name: limited("job_name", &job_name)?.to_owned(),
             kind: job_kind("kind", kind)?,
-            trainee: Trainee::from_message(required("trainee", trainee)?)?,
+            trainee: Offered::from_message(required("trainee", trainee)?)?,
             deadline: Timestamp(deadline),
             min_institutions,
             accepted,
@@ -62,7 +61,7 @@ impl Wire for Assignment {
     }
 }
 
-impl Wire for Trainee {
+impl Wire for Offered {
     type Message = v1::assignment::Trainee;
 
     fn from_message(message: v1::assignment::Trainee) -> Result<Self, WireError> {
@@ -70,25 +69,22 @@ impl Wire for Trainee {
             v1::assignment::Trainee::Specialist(model) => {
                 Ok(Self::Specialist(ModelSpec::from_message(model)?))
             }
-            v1::assignment::Trainee::Head(v1::Head { over_json }) => {
-                if over_json.len() > MAX_HEAD_BYTES {
-                    let rule = format!("at most {MAX_HEAD_BYTES} bytes, found `{}`", over_json.len());
-                    return Err(wrong("over_json", rule));
+            v1::assignment::Trainee::Head(v1::Head { document }) => {
+                let document = BlobRef::from_message(required("document", document)?)?;
+                if document.size > MAX_HEAD_BYTES as u64 {
+                    let rule = format!("at most {MAX_HEAD_BYTES} bytes, found `{}`", document.size);
+                    return Err(wrong("document", rule));
                 }
-                let over: HeadOver =
-                    serde_json::from_str(&over_json).map_err(|error| wrong("over_json", error))?;
-                over.check().map_err(|rule| wrong("over_json", rule))?;
-                Ok(Self::Head(Box::new(over)))
+                Ok(Self::Head(document))
             }
         }
     }
 
     fn into_message(self) -> v1::assignment::Trainee {
         match self {
-            Trainee::Specialist(model) => v1::assignment::Trainee::Specialist(model.into_message()),
-            Trainee::Head(over) => {
-                let over_json = serde_json::to_string(&over).expect("a head and its release are plain data");
-                v1::assignment::Trainee::Head(v1::Head { over_json })
+            Offered::Specialist(model) => v1::assignment::Trainee::Specialist(model.into_message()),
+            Offered::Head(document) => {
+                v1::assignment::Trainee::Head(v1::Head { document: Some(document.into_message()) })
             }
         }
     }

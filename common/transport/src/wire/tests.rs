@@ -3,12 +3,10 @@ use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
-use eosfed_common::head::HeadOver;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
 use eosfed_proto::v1;
 
 use super::*;
@@ -17,7 +15,7 @@ fn normalisation() -> Vec<BandNormalisation> {
     vec![BandNormalisation { band: "red".to_owned(), mean: Finite::literal(0.1), std: Finite::literal(0.02) }]
 }
 
-fn assignment() -> Assignment {
+fn assignment() -> Assignment<Offered> {
     let settings = Training {
         epochs: 2,
         batch_size: 8,
@@ -50,7 +48,7 @@ fn assignment() -> Assignment {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
         kind: JobKind::Rounds,
-        trainee: Trainee::Specialist(ModelSpec {
+        trainee: Offered::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Regression,
             bands: vec!["red".to_owned()],
@@ -107,57 +105,20 @@ fn assignments_and_updates_survive_the_wire() {
     assert!(error.contains("`file`") && error.contains("../secret"), "{error}");
 }
 
-fn head() -> HeadOver {
-    let mut value = serde_json::json!({
-        "head": {
-            "name": "cover", "release": 1, "encoders": [], "task": "segmentation", "classes": ["a", "b"],
-            "input_size": null, "samples": 0, "training": null
-        },
-        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
-    });
-    let digest = Digest::of(b"w").to_string();
-    let normalisation = serde_json::json!([{ "band": "red", "mean": 0.1, "std": 0.02 }]);
-    value["head"]["encoders"] = serde_json::json!([{
-        "name": "west", "backbone": "convnextv2_atto", "weights": digest, "random_seed": null,
-        "normalisation": normalisation, "sources": [["red"]]
-    }]);
-    value["release"]["specialists"] = serde_json::json!([{
-        "name": "west", "version": 1, "weights": digest, "weights_bytes": 1, "normalisation": normalisation,
-        "model": { "backbone": "convnextv2_atto", "task": "segmentation", "bands": ["red"], "classes": ["a", "b"] },
-        "input_size": null, "metrics": {}, "energy": { "kwh": 0.0, "source": "unavailable" }, "licence": "MIT",
-        "provenance": {
-            "job": "j-0a1b2c3d", "mode": "one-shot", "institutions": ["west"], "rounds": 0, "samples": 9, "seed": 0,
-            "frozen_at": 5
-        }
-    }]);
-    serde_json::from_value(value).unwrap()
-}
-
 #[test]
-fn a_head_travels_with_its_release_and_must_stand_on_it() {
-    let assignment = || Assignment { kind: JobKind::Downstream, ..assignment() };
-    let good = Assignment { trainee: Trainee::Head(Box::new(head())), ..assignment() };
-    assert_eq!(Assignment::from_message(good.clone().into_message()), Ok(good));
-    let refused = |change: fn(&mut HeadOver)| {
-        let mut over = head();
-        change(&mut over);
-        let bad = Assignment { trainee: Trainee::Head(Box::new(over)), ..assignment() };
-        Assignment::from_message(bad.into_message()).unwrap_err().to_string()
+fn a_head_travels_as_a_blob_of_bounded_size() {
+    let head = |size| Assignment {
+        kind: JobKind::Downstream,
+        trainee: Offered::Head(BlobRef { digest: Digest::of(b"head"), size }),
+        ..assignment()
     };
-    for (word, change) in [
-        ("must stand on release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
-        ("found `../west`", |over| over.head.encoders[0].name = "../west".to_owned()),
-        ("found `west`", |over| over.head.encoders[0].weights = None),
-        ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = Finite::literal(9.0)),
-        ("sources for each of its 1 bands", |over| over.head.encoders[0].sources.clear()),
-        ("sources for each", |over| over.head.encoders[0].sources[0].clear()),
-        ("at least one encoder", |over| over.head.encoders.clear()),
-        ("at most 256 encoders", |over| over.head.encoders = vec![over.head.encoders[0].clone(); 257]),
-        ("at most 2097152 bytes", |over| over.head.name = "x".repeat(3 << 20)),
-    ] {
-        let found = refused(change);
-        assert!(found.contains("over_json") && found.contains(word), "{word}: {found}");
-    }
+    let good = head(2 << 20);
+    assert_eq!(Assignment::from_message(good.clone().into_message()), Ok(good));
+    let found = Assignment::from_message(head((2 << 20) + 1).into_message()).unwrap_err().to_string();
+    assert!(found.contains("`document`") && found.contains("at most 2097152 bytes"), "{found}");
+    let mut absent = head(1).into_message();
+    absent.trainee = Some(v1::assignment::Trainee::Head(v1::Head { document: None }));
+    assert_eq!(Assignment::from_message(absent).unwrap_err().field, "document");
 }
 
 /// Changes one thing in a good message and gives the field that the error names.

@@ -24,8 +24,8 @@ impl Federation {
             let participant = job.current().and_then(|round| round.participants.get(institution));
             participant.is_some_and(|one| matches!(one.state, ParticipantState::Leased { .. }))
         });
-        let limits = leased.filter_map(|job| job.trainee_of(institution));
-        let Some(limit) = limits.map(|trainee| trainee.signature().max_file_bytes()).max() else {
+        let limits = leased.filter_map(|job| job.target_of(institution));
+        let Some(limit) = limits.map(|target| target.signature().max_file_bytes()).max() else {
             let message = "weights are taken from holders of a lease only; accept the assignment again";
             return Err(Refusal::new(Reason::LeaseExpired, message));
         };
@@ -36,12 +36,13 @@ impl Federation {
         Err(Refusal::new(Reason::TooLarge, message))
     }
 
-    /// Whether an institution may download a blob: weights of the registry, and those that an
-    /// assignment of its own starts from.
+    /// Whether an institution may download a blob: weights of the registry, and what assignments of its own
+    /// refer to: the weights that they start from, the document of their head.
     #[must_use]
     pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
         let asked = |job: &&Job| job.cohort.contains(institution) && !job.has_ended();
-        let own = self.jobs.values().filter(asked).flat_map(Job::bases);
+        let own = self.jobs.values().filter(asked);
+        let own = own.flat_map(|job| job.bases().chain(job.document()));
         own.chain(self.specialist_blobs()).any(|blob| blob.digest == *digest)
     }
 
@@ -51,21 +52,24 @@ impl Federation {
         cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
     }
 
-    /// What operators and readers may download: the weights of all specialists and of all heads.
+    /// What operators and readers may download: the weights of all specialists, and all heads that are
+    /// trained, each with its document.
     pub fn published_blobs(&self) -> impl Iterator<Item = BlobRef> {
-        let heads = self.jobs.values().filter_map(|job| job.trained.as_ref());
-        self.specialist_blobs().chain(heads.map(|trained| trained.weights))
+        let heads =
+            self.jobs.values().filter_map(|job| Some((job.trained.as_ref()?.weights, job.document()?)));
+        self.specialist_blobs().chain(heads.flat_map(<[BlobRef; 2]>::from))
     }
 
     /// The blobs that something refers to: specialists and heads, jobs under way, rounds for `keep_for`
-    /// after they have closed, and whatever records mention that are set apart.
+    /// after they have closed, the documents of heads of all jobs, and whatever records mention that are set apart.
     #[must_use]
     pub fn referenced(&self, keep_for: Duration, now: Timestamp) -> BTreeSet<Digest> {
         let live = self.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
         let closed = self.jobs.values().flat_map(|job| job.closed.iter());
         let kept = closed.filter(|closed| now < closed.at.plus(keep_for));
         let kept = kept.flat_map(|closed| closed.blobs.iter().copied());
-        let blobs = self.published_blobs().chain(live).chain(kept).map(|blob| blob.digest);
+        let documents = self.jobs.values().filter_map(Job::document);
+        let blobs = self.published_blobs().chain(live).chain(kept).chain(documents).map(|blob| blob.digest);
         blobs.chain(self.quarantined.iter().flat_map(|damaged| damaged.blobs.iter().copied())).collect()
     }
 }

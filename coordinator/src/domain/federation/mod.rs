@@ -12,7 +12,6 @@ use eosfed_common::assignment::Assignment;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::head::HeadOver;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::plan::JobSpec;
@@ -24,6 +23,7 @@ use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Fork, Job, JobDefinition, Transition};
 use super::job_ref::{self, JobRef};
 use super::registry::Registry;
+use super::target::{HeadRef, Target};
 
 /// All that the coordinator knows, but for what only closed rounds, curves and events say.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,6 +51,15 @@ pub struct Submission {
     pub by: InstitutionName,
 }
 
+/// What a job names in the registry.
+#[derive(Default)]
+struct Resolved {
+    /// The head that it trains, with the bytes of its document.
+    head: Option<(HeadRef, Vec<u8>)>,
+    /// The specialists that it scores.
+    candidates: Vec<Card>,
+}
+
 impl Federation {
     /// Makes a stored change true.
     pub fn merge(&mut self, change: Change) {
@@ -64,6 +73,8 @@ impl Federation {
             releases,
             quarantined,
             events: _,
+            documents: _,
+            moved_documents: _,
             progress,
         } = change;
         self.institutions.extend(institutions.into_iter().map(|one| (one.name.clone(), one)));
@@ -162,7 +173,8 @@ impl Federation {
             );
             return Err(Refusal::new(Reason::WrongState, message));
         }
-        let (head, candidates) = self.resolve(&spec)?;
+        let Resolved { head, candidates } = self.resolve(&spec)?;
+        let (head, documents) = head.map_or_else(Default::default, |(head, bytes)| (Some(head), vec![bytes]));
         let definition = JobDefinition {
             id: id.clone(),
             key,
@@ -174,19 +186,19 @@ impl Federation {
             submitted_by: by,
             submitted_at: now,
         };
-        Ok((id, self.settle(Job::submit(definition, now), now)?))
+        let change = self.settle(Job::submit(definition, now), now)?;
+        Ok((id, Change { documents, ..change }))
     }
 
     /// Finds what a job names in the registry, so that no later release changes what it does.
-    fn resolve(&self, spec: &JobSpec) -> Result<(Option<Box<HeadOver>>, Vec<Card>), Refusal> {
-        let mut head = None;
-        let mut candidates = Vec::new();
+    fn resolve(&self, spec: &JobSpec) -> Result<Resolved, Refusal> {
+        let mut resolved = Resolved::default();
         match spec {
             JobSpec::OneShot(_) | JobSpec::Rounds(_) => {}
-            JobSpec::Downstream(spec) => head = Some(Box::new(self.registry.head_over(spec)?)),
-            JobSpec::Evaluation(spec) => candidates = self.registry.candidates(&spec.evaluation)?,
+            JobSpec::Downstream(spec) => resolved.head = Some(self.registry.head(spec)?),
+            JobSpec::Evaluation(spec) => resolved.candidates = self.registry.candidates(&spec.evaluation)?,
         }
-        Ok((head, candidates))
+        Ok(resolved)
     }
 
     fn cohort(&self, spec: &JobSpec) -> Vec<InstitutionName> {
@@ -246,7 +258,7 @@ impl Federation {
 
     /// What all jobs ask of an institution now, oldest job first.
     #[must_use]
-    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment> {
+    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment<Target>> {
         let mut jobs: Vec<_> = self.jobs.values().filter(|job| !job.has_ended()).collect();
         jobs.sort_by(|a, b| (a.submitted_at, &a.id).cmp(&(b.submitted_at, &b.id)));
         jobs.into_iter().filter_map(|job| job.assignment(institution)).collect()

@@ -2,17 +2,17 @@
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy};
-use eosfed_common::trainee::Trainee;
 
 use super::Job;
 use crate::domain::round::{Contribution, Round, RoundKind};
+use crate::domain::target::Target;
 use crate::domain::weighting::weights;
 
 /// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// Write starting weights by this seed.
-    Prepare(Trainee, u64),
+    Prepare(Target, u64),
     /// Combine the updates of a round.
     Aggregate(Box<Aggregation>),
 }
@@ -21,7 +21,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregation {
     /// What the updates are of.
-    pub trainee: Trainee,
+    pub target: Target,
     /// Index of their round.
     pub round: u32,
     /// How they become one.
@@ -85,10 +85,19 @@ impl Job {
         (index.saturating_sub(behind)..=index).filter(move |_| live).filter_map(|index| self.base_of(index))
     }
 
+    /// The document that describes the head that it trains.
+    pub fn document(&self) -> Option<BlobRef> {
+        self.head.as_ref().map(|head| head.document)
+    }
+
     /// The blobs that it cannot go on without.
     pub fn needs(&self) -> impl Iterator<Item = BlobRef> {
         let updates = self.current().into_iter().flat_map(Round::blobs);
-        self.bases().chain(self.global_model).chain(self.optimizer_state).chain(updates)
+        self.bases()
+            .chain(self.document())
+            .chain(self.global_model)
+            .chain(self.optimizer_state)
+            .chain(updates)
     }
 
     pub(super) fn aggregation(&self, round: &Round) -> Option<Aggregation> {
@@ -114,7 +123,7 @@ impl Job {
         };
         let RoundKind::Train(step) = round.kind else { return None };
         Some(Aggregation {
-            trainee: self.shared()?,
+            target: self.shared()?,
             round: round.index,
             strategy: *strategy,
             server: *server,

@@ -78,10 +78,9 @@ impl Job {
     /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
     /// specialists.
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
+        self.head.as_ref()?;
         let Frozen { weights, institutions, rounds, report } = self.joint(last, weights);
-        let mut head = self.head.as_ref()?.head.clone();
-        head.samples = usize::try_from(report.samples).unwrap_or(usize::MAX);
-        Some(TrainedHead { head, weights, institutions, rounds, report })
+        Some(TrainedHead { weights, institutions, rounds, report })
     }
 
     /// What all have trained together; the last round is among those that count already.

@@ -29,18 +29,17 @@ use std::sync::Arc;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
-use eosfed_common::trainee::Trainee;
 use eosfed_common::view::Origin;
 use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
 use super::closed::RoundSummary;
 use super::round::Round;
+use super::target::{HeadRef, Target};
 
 pub use aggregation::{Aggregation, Task, WeightedUpdate};
 pub use fork::Fork;
@@ -104,7 +103,7 @@ pub struct JobDefinition {
     /// The job that it was forked from.
     pub origin: Option<Origin>,
     /// The head that it trains, as it was resolved when the job was submitted; only in downstream jobs.
-    pub head: Option<Box<HeadOver>>,
+    pub head: Option<HeadRef>,
     /// The specialists that it scores, a round each, as they were resolved when the job was submitted;
     /// only in evaluation jobs.
     pub candidates: Vec<Card>,
@@ -156,9 +155,7 @@ impl Deref for Job {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedHead {
-    /// The head, as its `head.json`.
-    pub head: HeadFile,
-    /// What it has learned.
+    /// What it has learned; [`JobDefinition::head`] says what it is.
     pub weights: BlobRef,
     /// Whose imagery it has learned from.
     pub institutions: Vec<InstitutionName>,
@@ -347,10 +344,10 @@ impl Job {
     }
 
     /// What all train together, in jobs of federated rounds.
-    fn shared(&self) -> Option<Trainee> {
+    fn shared(&self) -> Option<Target> {
         match &self.spec {
-            JobSpec::Rounds(spec) => Some(Trainee::Specialist(spec.model())),
-            JobSpec::Downstream(_) => self.head.clone().map(Trainee::Head),
+            JobSpec::Rounds(spec) => Some(Target::Specialist(spec.model())),
+            JobSpec::Downstream(_) => self.head.clone().map(Target::Head),
             JobSpec::OneShot(_) | JobSpec::Evaluation(_) => None,
         }
     }

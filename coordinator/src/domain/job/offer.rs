@@ -5,15 +5,15 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::plan::{JobSpec, OneShotNormalisation, OneShotSpec, Training, in_order};
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
 
 use super::Job;
 use crate::domain::round::{ParticipantState, RoundKind};
+use crate::domain::target::Target;
 
 impl Job {
     /// The assignment that is offered or lent to `institution` now.
     #[must_use]
-    pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment> {
+    pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment<Target>> {
         let round = self.collecting()?;
         let (accepted, since) = match round.participants.get(institution)?.state {
             ParticipantState::Offered => (false, round.index),
@@ -34,7 +34,7 @@ impl Job {
             },
             job_name: self.spec.name().to_owned(),
             kind: self.spec.kind(),
-            trainee: self.trainee_in(since, institution)?,
+            trainee: self.target_in(since, institution)?,
             deadline: round.deadline,
             min_institutions: self.spec.min_institutions(),
             accepted,
@@ -56,12 +56,12 @@ impl Job {
     }
 
     /// What the round of this index is about at an institution.
-    fn trainee_in(&self, index: u32, institution: &InstitutionName) -> Option<Trainee> {
+    fn target_in(&self, index: u32, institution: &InstitutionName) -> Option<Target> {
         match self.kind_of(index) {
             RoundKind::Evaluate(place) => {
-                Some(Trainee::Specialist(self.candidates.get(place as usize)?.model.clone()))
+                Some(Target::Specialist(self.candidates.get(place as usize)?.model.clone()))
             }
-            RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => self.trainee_of(institution),
+            RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => self.target_of(institution),
         }
     }
 
@@ -76,11 +76,11 @@ impl Job {
 
     /// What an institution trains; nothing in evaluation jobs.
     #[must_use]
-    pub fn trainee_of(&self, institution: &InstitutionName) -> Option<Trainee> {
+    pub fn target_of(&self, institution: &InstitutionName) -> Option<Target> {
         match &self.spec {
             JobSpec::OneShot(spec) => {
                 let specialist = spec.specialist_of(institution)?;
-                Some(Trainee::Specialist(spec.network.on(&specialist.bands)))
+                Some(Target::Specialist(spec.network.on(&specialist.bands)))
             }
             JobSpec::Rounds(_) | JobSpec::Downstream(_) => self.shared(),
             JobSpec::Evaluation(_) => None,

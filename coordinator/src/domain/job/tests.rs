@@ -4,7 +4,7 @@ use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
 use eosfed_common::card::InitialFile;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
-use eosfed_common::head::HeadFile;
+use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::ids::AssignmentId;
 use eosfed_common::ledger::Entry;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -51,11 +51,11 @@ fn training() -> Job {
     job
 }
 
-fn offered(job: &Job, institution: &str) -> Assignment {
+fn offered(job: &Job, institution: &str) -> Assignment<Target> {
     job.assignment(&name(institution)).unwrap()
 }
 
-fn accepted(job: &Job, institution: &str, seed: u64) -> (Job, Assignment) {
+fn accepted(job: &Job, institution: &str, seed: u64) -> (Job, Assignment<Target>) {
     let assignment = offered(job, institution);
     let (outcome, _) = job.accept(&assignment.id, token(seed), NOW).unwrap();
     (outcome.job, assignment)
@@ -108,7 +108,7 @@ fn a_card_says_which_file_a_specialist_started_from() {
 #[test]
 fn rounds_pool_statistics_then_train_then_freeze() {
     let job = job(ROUNDS);
-    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.bands() == ["red", "nir"]));
+    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.normalised() == ["red", "nir"]));
     assert_eq!(job.assignment(&name("west")), None);
     assert_eq!(offered(&rounds(), "west").work, Work::Statistics);
 
@@ -195,7 +195,7 @@ fn late_and_repeated_updates_are_told_apart() {
     let (job, west) = accepted(&training(), "west", 1);
     let (job, east) = accepted(&job, "east", 2);
     let (path, bytes) = weights(folder.path(), &west, 1);
-    let update_of = |assignment: &Assignment, seed| update(assignment, &token(seed), bytes);
+    let update_of = |assignment: &Assignment<Target>, seed| update(assignment, &token(seed), bytes);
     let submit = |job: &Job, submission: &eosfed_common::assignment::UpdateSubmission, at| {
         job.submit_update(screened(submission.clone(), &west, &path), at)
     };
@@ -392,7 +392,11 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     let (_, change) = submit(&federation, DOWNSTREAM);
     federation.merge(change.clone());
     let job = &change.jobs[0];
-    let over = job.head.clone().unwrap();
+    let reference = job.head.clone().unwrap();
+    let [document] = &change.documents[..] else { panic!("one document") };
+    assert_eq!(reference.document, BlobRef::of(document));
+    let over = HeadOver::from_bytes(document).unwrap();
+    assert_eq!((reference.release, &reference.signature), (over.release.number, &over.head.signature()));
     let (names, sources): (Vec<_>, Vec<_>) =
         over.head.encoders.iter().map(|one| (one.name.as_str(), one.sources.concat())).unzip();
     assert_eq!(names, ["east-nir", "west-rgb"]);
@@ -401,15 +405,21 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     let signature = trainee.signature();
     assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
 
+    let document = reference.document.digest;
+    assert!(
+        federation.may_download(&name("west"), &document)
+            && !federation.may_download(&name("south"), &document)
+    );
+    assert!(federation.referenced(Duration::ZERO, NOW).contains(&document));
     let job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     let assignment = offered(&job, "west");
-    assert_eq!(assignment.trainee, Trainee::Head(over.clone()));
+    assert_eq!(assignment.trainee, Target::Head(reference.clone()));
     assert!(matches!(&assignment.work, Work::Training(work) if work.normalisation.is_none()));
     let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
     let done = full.apply(Transition::Aggregated(0, blob("mean"), None), NOW).unwrap();
     assert_eq!((state(&done.job), done.frozen.len()), ("finished", 0));
     let trained = done.job.trained.clone().unwrap();
-    assert_eq!((trained.weights, trained.head.samples, trained.rounds), (blob("mean"), 28, 1));
+    assert_eq!((trained.weights, trained.report.samples, trained.rounds), (blob("mean"), 28, 1));
     assert_eq!(trained.institutions, [name("east"), name("west")]);
 
     let change = federation.settle(done, NOW).unwrap();
@@ -418,6 +428,8 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     assert!(federation.published_blobs().any(|known| known == blob("mean")));
     assert!(federation.referenced(Duration::ZERO, NOW).contains(&blob("mean").digest));
     assert!(!federation.may_download(&name("west"), &blob("mean").digest));
+    assert!(federation.published_blobs().any(|known| known == reference.document));
+    assert!(!federation.may_download(&name("west"), &reference.document.digest), "the job has ended");
 }
 
 #[test]

@@ -176,22 +176,22 @@ impl Core {
 
     async fn screen(&self, job: &Job, submission: UpdateSubmission) -> Result<ScreenedUpdate, Refusal> {
         let institution = &submission.assignment.institution;
-        let trainee = job.trainee_of(institution).ok_or_else(|| {
+        let target = job.target_of(institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{institution}` was not asked to take part"))
         })?;
         self.must_be_here(submission.weights).await?;
         let open = async |blob: BlobRef| -> Result<_, Refusal> {
             let file = LocalFile::of(self.blobs(), blob.digest).await?;
-            let opened = Operand::open(file.path(), &trainee.signature());
+            let opened = Operand::open(file.path(), &target.signature());
             opened.map_err(|error| weights_refusal(&error, &blob))
         };
         let weights = open(submission.weights).await?;
         let norm = match job.base_of(submission.assignment.round) {
-            Some(base) => distance(&trainee.signature(), &open(base).await?, &weights)
+            Some(base) => distance(&target.signature(), &open(base).await?, &weights)
                 .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
-        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &trainee, weights.verified(), norm)
+        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &target, weights.verified(), norm)
     }
 
     /// Records that admission has refused an update, unless trying again may help.
@@ -230,10 +230,10 @@ impl Core {
         }
         let job = self.job(&id.job)?;
         job.check_lease(&id, &submission.token)?;
-        let trainee = job.trainee_of(&id.institution).ok_or_else(|| {
+        let target = job.target_of(&id.institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
-        let screened = ScreenedStatistics::screen(submission, &trainee)?;
+        let screened = ScreenedStatistics::screen(submission, &target)?;
         let mut writer = self.writer.lock().await;
         let submit = |job: &Job, now| job.submit_statistics(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await

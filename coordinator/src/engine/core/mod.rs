@@ -26,12 +26,13 @@ use rand_chacha::ChaCha12Rng;
 
 use super::Options;
 use crate::domain::{Change, Federation, Transition};
-use crate::storage::{Blobs, Loaded, Store, StoreError};
+use crate::storage::{BlobError, Blobs, Loaded, Store, StoreError};
 
 pub use backup::Snapshot;
 pub use operators::Invited;
 pub use queries::Queries;
 pub use tasks::TaskOutcome;
+use tasks::keep_bytes;
 
 /// The engine without threads. Every call takes as long as the disk does.
 pub struct Core {
@@ -98,6 +99,14 @@ impl From<StoreError> for Refusal {
     }
 }
 
+/// A blob that cannot be written means that the change that it belongs to cannot be stored.
+fn of_blob(error: BlobError) -> StoreError {
+    match error {
+        BlobError::Full => StoreError::Full,
+        other => StoreError::Backend(other.to_string()),
+    }
+}
+
 impl Core {
     /// Opens the federation in `store` and gives everybody back the time that the coordinator was away.
     /// Records that do not read back are set apart, and the rest is opened.
@@ -111,10 +120,14 @@ impl Core {
         rng: ChaCha12Rng,
         options: Options,
     ) -> Result<Self, StoreError> {
-        let Loaded { federation, head, migrated_from, damaged } = store.load().await?;
+        let Loaded { federation, head, migrated_from, damaged, documents } = store.load().await?;
         let live = federation.jobs.values().filter(|job| !job.has_ended());
         let live: Vec<_> = live.map(|job| job.id.clone()).collect();
-        let opening = ledger::opening(&federation, head, migrated_from, damaged);
+        let mut opening = ledger::opening(&federation, head, migrated_from, damaged);
+        for (digest, bytes) in documents {
+            keep_bytes(&*blobs, &bytes).await.map_err(of_blob)?;
+            opening.moved_documents.push(digest);
+        }
         let core = Self {
             store,
             blobs,
@@ -168,6 +181,9 @@ impl Core {
             return Ok(());
         }
         if change.must_be_stored() {
+            for bytes in &change.documents {
+                keep_bytes(self.blobs(), bytes).await.map_err(of_blob)?;
+            }
             let events = writer.ledger.seal(&change.events, now);
             self.store.commit(&change, &events).await?;
             writer.ledger.committed(&events);

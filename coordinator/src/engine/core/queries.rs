@@ -13,7 +13,7 @@ use eosfed_common::refusal::Refusal;
 use tokio::sync::watch;
 
 use crate::domain::registry::SpecialistRef;
-use crate::domain::{Change, Evaluation, Federation, Job, JobRef};
+use crate::domain::{Change, Evaluation, Federation, Job, JobRef, Target};
 
 /// The state in memory.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Queries {
 
     /// What is asked of an institution now.
     #[must_use]
-    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment> {
+    pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment<Target>> {
         self.read(|state| state.assignments(institution))
     }
 

@@ -3,6 +3,7 @@
 //! throws away: blobs that nothing refers to any more.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use eosfed_aggregation::{Aggregate, Recipe, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
@@ -110,17 +111,17 @@ impl Drop for Busy<'_> {
 
 async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
     match task {
-        Task::Prepare(trainee, seed) => {
-            let tensors = trainee.initial_weights(*seed);
-            Ok(Transition::Prepared(keep(blobs, &trainee.signature(), &tensors).await?))
+        Task::Prepare(target, seed) => {
+            let tensors = target.initial_weights(*seed);
+            Ok(Transition::Prepared(keep(blobs, &target.signature(), &tensors).await?))
         }
         Task::Aggregate(aggregation) => combine(blobs, aggregation).await,
     }
 }
 
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
-    let Aggregation { trainee, round, strategy, server, now, optimizer_state, step, updates } = aggregation;
-    let (signature, step) = (trainee.signature(), *step);
+    let Aggregation { target, round, strategy, server, now, optimizer_state, step, updates } = aggregation;
+    let (signature, step) = (target.signature(), *step);
     let state_signature = Server::of(*strategy, *server).memory(&signature);
     let now = open(blobs, now, &signature).await?;
     let memory = match (optimizer_state, &state_signature) {
@@ -158,6 +159,14 @@ async fn open(
     let file = LocalFile::of(blobs, blob.digest).await?;
     // A copy may lose its name now: it stays open.
     Ok(eosfed_aggregation::Operand::open(file.path(), signature)?)
+}
+
+/// Makes bytes a blob.
+pub(super) async fn keep_bytes(blobs: &dyn Blobs, bytes: &[u8]) -> Result<BlobRef, BlobError> {
+    let mut staged = blobs.stage()?;
+    let failed = |source| BlobError::of(Digest::of(bytes), source);
+    staged.write_all(bytes).and_then(|()| staged.flush()).map_err(failed)?;
+    blobs.ingest(staged).await
 }
 
 async fn keep(blobs: &dyn Blobs, signature: &Signature, tensors: &Tensors) -> anyhow::Result<BlobRef> {

@@ -7,15 +7,17 @@ use std::time::Duration;
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::ManualClock;
 use eosfed_common::files;
+use eosfed_common::head::HeadOver;
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::JobSpec;
 
 use super::*;
+use crate::domain::Target;
 use crate::domain::job::JobAction;
 use crate::storage::{
     FileBlobs, MemoryStore, Presence, SCHEMA, SNAPSHOT_BLOBS, SNAPSHOT_RECORDS, STAGING, read_lines, ready,
 };
-use crate::testing::{self, NOW, ONE_SHOT, ROUNDS, key, name, rng, update};
+use crate::testing::{self, DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, finished_one_shot, key, name, rng, update};
 
 /// An engine without threads, which keeps nothing longer than it is needed.
 struct Bench {
@@ -52,13 +54,13 @@ impl Bench {
         ready(self.core.submit_job(JobSpec::parse(plan).unwrap(), &name("admin"), key(1))).unwrap()
     }
 
-    fn work(&self, institution: &str) -> (Assignment, LeaseToken) {
+    fn work(&self, institution: &str) -> (Assignment<Target>, LeaseToken) {
         let assignment = self.core.assignments(&name(institution)).remove(0);
         let token = ready(self.core.accept(&assignment.id)).unwrap().token;
         (assignment, token)
     }
 
-    fn weights(&self, assignment: &Assignment, seed: u64) -> (PathBuf, BlobRef) {
+    fn weights(&self, assignment: &Assignment<Target>, seed: u64) -> (PathBuf, BlobRef) {
         testing::weights(self.folder.path(), assignment, seed)
     }
 
@@ -211,4 +213,36 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
     let again = ready(Core::open(Box::new(store), blobs, clock, rng(2), options())).unwrap();
     assert!(again.job(&job).unwrap().collecting().is_some());
     assert!(said[0].is_ok() && said[1].as_ref().unwrap_err().message.contains("1e200"), "{said:?}");
+}
+
+/// A store in which the specialists of the one-shot job are released.
+fn released() -> MemoryStore {
+    let (store, mut federation) = (MemoryStore::default(), Federation::default());
+    let keep = |federation: &mut Federation, change: Change| {
+        ready(store.commit(&change, &[])).unwrap();
+        federation.merge(change);
+    };
+    keep(&mut federation, testing::enrolled(&["east", "west"]));
+    let change = federation.settle(finished_one_shot(&federation), NOW).unwrap();
+    keep(&mut federation, change);
+    store
+}
+
+#[test]
+fn a_head_is_a_blob_as_long_as_its_job_is_known() {
+    let (folder, store) = (tempfile::tempdir().unwrap(), released());
+    let core = Bench::open(folder.path(), &store, Duration::ZERO);
+    let bench = Bench { folder, store, core };
+    let id = bench.submit(DOWNSTREAM);
+    let document = bench.core.job(&id).unwrap().head.clone().unwrap().document;
+    let here = |bench: &Bench| {
+        assert_eq!(ready(bench.core.sweep()), 0);
+        let bytes = ready(bench.core.blobs().read(document.digest, 0, usize::MAX)).unwrap();
+        assert_eq!(BlobRef::of(&bytes), document);
+        HeadOver::from_bytes(&bytes).unwrap()
+    };
+    assert_eq!(here(&bench).head.encoders.len(), 2);
+    let bench = bench.again(Duration::ZERO);
+    ready(bench.core.control_job(&id, JobAction::Cancel, name("admin"))).unwrap();
+    assert_eq!(here(&bench).head.encoders.len(), 2, "another job may start from a round of it");
 }

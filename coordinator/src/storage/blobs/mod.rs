@@ -210,10 +210,18 @@ impl LocalFile {
     }
 }
 
-fn failed(digest: Digest) -> impl Fn(io::Error) -> BlobError {
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobError::Full,
-        io::ErrorKind::NotFound => BlobError::Missing(digest),
-        _ => BlobError::Io { digest, source },
+impl BlobError {
+    /// What a failure of the disk means for a blob.
+    #[must_use]
+    pub fn of(digest: Digest, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::NotFound => Self::Missing(digest),
+            _ => Self::Io { digest, source },
+        }
     }
+}
+
+fn failed(digest: Digest) -> impl Fn(io::Error) -> BlobError {
+    move |source| BlobError::of(digest, source)
 }

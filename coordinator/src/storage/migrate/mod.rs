@@ -5,10 +5,11 @@
 //! | --- | --- | --- |
 //! | 1 | the first versions | |
 //! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
-//! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; an update and a trained head have one `report` of the training; a job is two records, of which one never changes; closed rounds and curves are records of their own |
+//! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; an update and a trained head have one `report` of the training; the head of a downstream job is a blob; a job is two records, of which one never changes; closed rounds and curves are records of their own |
 //!
 //! What a schema adds as an optional value or with a default needs no step: it reads as absent.
 
+mod head;
 mod jobs;
 mod report;
 mod spec;
@@ -35,7 +36,10 @@ pub(super) fn migrate(mut record: Record, from: u32) -> Vec<Record> {
         spec::to_3(&mut record.record);
         report::job_to_3(&mut record.record);
         each_round(&mut record.record, report::round_to_3);
-        return jobs::to_3(record);
+        let document = head::to_3(&mut record.record);
+        let mut records = jobs::to_3(record);
+        records.extend(document);
+        return records;
     }
     vec![record]
 }

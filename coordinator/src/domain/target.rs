@@ -1,0 +1,77 @@
+//! What a job trains, as far as decisions need it. The description of a head is a blob: the job knows its
+//! digest, and what its weights look like.
+
+use eosfed_common::assignment::{BlobRef, Offered};
+use eosfed_common::head::{HeadError, HeadOver};
+use eosfed_common::ids::ReleaseNumber;
+use eosfed_common::model::{ModelSpec, initial_tensors, signature};
+use eosfed_common::weights::{Signature, Tensors};
+use serde::{Deserialize, Serialize};
+
+/// What is trained or scored: a whole network, or what stands over frozen ones.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// A specialist: encoder and head.
+    Specialist(ModelSpec),
+    /// A head over the frozen encoders of a release.
+    Head(HeadRef),
+}
+
+/// The head of a downstream job, as it was resolved when the job was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRef {
+    /// The blob with the head and the release under it: a [`HeadOver`] as JSON.
+    pub document: BlobRef,
+    /// The release.
+    pub release: ReleaseNumber,
+    /// Names and shapes of its weights.
+    pub signature: Signature,
+}
+
+impl HeadRef {
+    /// A head with the bytes of its document.
+    ///
+    /// # Errors
+    /// If the document would be larger than what travels.
+    pub fn of(over: &HeadOver) -> Result<(Self, Vec<u8>), HeadError> {
+        let bytes = over.to_bytes()?;
+        let signature = over.head.signature();
+        Ok((Self { document: BlobRef::of(&bytes), release: over.release.number, signature }, bytes))
+    }
+}
+
+impl Target {
+    /// Names and shapes of its weights: exactly what may travel.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        match self {
+            Self::Specialist(model) => signature(model),
+            Self::Head(head) => head.signature.clone(),
+        }
+    }
+
+    /// Starting values by a seed.
+    #[must_use]
+    pub fn initial_weights(&self, seed: u64) -> Tensors {
+        initial_tensors(&self.signature(), seed)
+    }
+
+    /// Names of the bands whose normalisation it is trained with; those of frozen encoders are theirs.
+    #[must_use]
+    pub fn normalised(&self) -> &[String] {
+        match self {
+            Self::Specialist(model) => &model.bands,
+            Self::Head(_) => &[],
+        }
+    }
+
+    /// What institutions are told of it.
+    #[must_use]
+    pub fn offered(self) -> Offered {
+        match self {
+            Self::Specialist(model) => Offered::Specialist(model),
+            Self::Head(head) => Offered::Head(head.document),
+        }
+    }
+}
