@@ -1,5 +1,5 @@
-//! The daemon's own look at the private imagery: whether it can serve an assignment, and the moments
-//! of its bands. Only counts and moments come out of here.
+//! What the daemon itself reads of the private imagery: whether it can serve an assignment, and the moments
+//! of its bands. This gives out counts and moments only.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Joining a federation: a key made here, a one-time token, a certificate back. The private key
-//! never leaves; the only authority trusted is the one in the token.
+//! Joining a federation: a key is made here, and a one-time token gets a certificate for it. The private
+//! key never leaves; the only authority that is trusted is the one in the token.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use eosfed_transport::meter::Meter;
 use eosfed_transport::proxy::{Proxy, ProxyError};
 use eosfed_transport::status::from_status;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const ENROLL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why joining did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -24,13 +24,13 @@ pub enum JoinError {
     /// The address or the authority in the token cannot be used.
     #[error(transparent)]
     Channel(#[from] ChannelError),
-    /// The proxy does not let us through.
+    /// The proxy opens no tunnel.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// The coordinator said no, or nothing.
+    /// The coordinator has refused, or has not answered.
     #[error("{refusal}; {advice}")]
     Refused {
-        /// What it said.
+        /// Its refusal.
         refusal: Refusal,
         /// What to do.
         advice: &'static str,
@@ -51,7 +51,7 @@ pub struct Enrolled {
 /// # Errors
 /// If the coordinator cannot be reached or refuses; says what to do then.
 pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled, JoinError> {
-    // Tried by itself first: what is wrong with a proxy has its own remedy.
+    // The proxy is tried first, by itself: its errors need other advice.
     if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
         proxy.tunnel(&target).await?;
     }
@@ -63,7 +63,7 @@ pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled,
         signing_request_pem: request_pem,
     };
     let mut client = EnrollmentClient::new(transport);
-    let answer = match tokio::time::timeout(PATIENCE, client.enroll(request)).await {
+    let answer = match tokio::time::timeout(ENROLL_TIMEOUT, client.enroll(request)).await {
         Ok(answer) => answer.map_err(|status| from_status(&status)),
         Err(_) => Err(Refusal::new(Reason::Unavailable, "no answer within 30 s")),
     };
@@ -77,7 +77,7 @@ fn advice(refusal: &Refusal) -> &'static str {
         Reason::TokenInvalid => "check that the whole token was copied, or ask the operator for a new one",
         Reason::TokenExpired => "ask the operator for a new token",
         Reason::TokenUsed => "a token works once; ask the operator for a new one",
-        Reason::Incompatible => "install the release that the coordinator runs",
+        Reason::Incompatible => "install the version that the coordinator runs",
         Reason::Unavailable if refusal.message.contains("ertificate") => {
             "the coordinator's certificate is not accepted: check this machine's clock, then the token"
         }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_says_what_to_do() {
+    fn each_failure_has_its_advice() {
         let advice = |reason, message: &str| advice(&Refusal::new(reason, message));
         assert!(advice(Reason::TokenUsed, "used").contains("once"));
         assert!(advice(Reason::Unavailable, "invalid peer certificate: Expired").contains("clock"));

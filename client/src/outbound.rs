@@ -1,4 +1,4 @@
-//! The only way out for weights: a file leaves when it holds exactly the tensors of what was to be
+//! The check that weights pass before they leave: the file must hold exactly the tensors of what was to be
 //! trained, all finite, and nothing else.
 
 use std::path::Path;
@@ -20,10 +20,10 @@ pub fn check(path: &Path, trainee: &Trainee) -> Result<BlobRef, WeightsError> {
     Ok(BlobRef { digest: Digest::of(file.bytes()), size: file.bytes().len() as u64 })
 }
 
-/// Checks again what an earlier run of the daemon has left to hand in.
+/// Checks again what an earlier run of the daemon has left to be submitted.
 ///
 /// # Errors
-/// A sentence that says what has become of the file.
+/// A sentence that says what has changed in the file.
 pub fn recheck(update: &Update, trainee: &Trainee) -> Result<(), String> {
     let found = check(&update.file, trainee).map_err(|error| error.to_string())?;
     if found == update.weights {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_model_leaves() {
+    fn only_weights_of_exactly_the_model_leave() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let model = |classes: &[&str]| {

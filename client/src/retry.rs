@@ -1,5 +1,5 @@
-//! What to do about a refusal, and how long to wait before trying again: the one table, keyed on
-//! the reason and never on its text.
+//! What to do about a refusal, and how long to wait before another try. The one table for this; its key is
+//! the reason, never the text.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ pub enum Recovery {
     Retry,
     /// The lease has run out, but the work may still be wanted: accept the assignment again.
     Reaccept,
-    /// Nobody wants this work any more, or it will never be good: drop it and go on with the next.
+    /// The coordinator no longer wants this work, or will never accept it: drop it.
     Abandon,
-    /// The coordinator does not want this client; a person must act.
+    /// The coordinator does not accept this client; a person must act.
     Halt,
 }
 
@@ -63,7 +63,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     #[test]
-    fn what_time_alone_can_heal_is_tried_again() {
+    fn transient_refusals_are_tried_again() {
         for reason in Reason::ALL.iter().filter(|reason| reason.is_transient()) {
             assert_eq!(recovery(*reason), Recovery::Retry, "{reason}");
         }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_limit_and_never_vanish() {
+    fn waits_double_up_to_the_limit_and_are_never_zero() {
         let backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(20) };
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for attempt in 1..100 {
@@ -86,7 +86,7 @@ mod tests {
     /// Clients that lost the coordinator at the same instant come back over the whole upper half of the
     /// wait, at no instant many of them.
     #[test]
-    fn clients_that_failed_together_come_back_apart() {
+    fn clients_that_failed_together_try_again_at_different_times() {
         let backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };
         for (attempt, most) in [(1, 1000), (4, 8000), (20, 60_000)] {
             let mut tenths = [0; 10];
@@ -108,6 +108,6 @@ mod tests {
             assert!((30.0..=60.0).contains(&delay.as_secs_f64()), "{attempt}: {delay:?}");
         }
         let none = backoff.delay(0, &mut rng).as_secs_f64();
-        assert!((0.35..=0.7).contains(&none), "a count that begins at 0 is no reason to hammer: {none}");
+        assert!((0.35..=0.7).contains(&none), "a count that begins at 0 waits too: {none}");
     }
 }

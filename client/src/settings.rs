@@ -1,5 +1,5 @@
-//! `client.toml`: how the daemon runs. What it may do is the site policy's affair, and who it is
-//! stands in its certificate.
+//! `client.toml`: how the daemon runs. The site policy says what it may do, and its certificate who it
+//! is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_says_what_the_defaults_are() {
+    fn the_sample_spells_out_the_defaults() {
         let sample = parsed(SAMPLE).unwrap();
         let least =
             parsed(&format!("coordinator = {SAMPLE_COORDINATOR}\ndataset = {SAMPLE_DATASET}")).unwrap();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_takes_any_path_in() {
+    fn any_path_can_be_written_into_the_sample() {
         let path = Path::new("/srv/a \"b\"\\c");
         let settings = parsed(&Settings::commented("https://[::1]:1", Some(path), None, None)).unwrap();
         assert_eq!((settings.coordinator.as_str(), settings.dataset.as_path()), ("https://[::1]:1", path));

@@ -1,5 +1,4 @@
-//! The state folder: which file lies where, the identity kept in it, and the lock that keeps two
-//! daemons apart.
+//! The state folder: where each file is, the identity kept in it, and the lock against a second daemon.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -27,7 +26,7 @@ pub enum SiteError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file of it does not hold what it should.
@@ -52,7 +51,7 @@ pub enum SiteError {
     },
 }
 
-/// Who this client is, and until when.
+/// Who this client is, and until when its certificate is valid.
 #[derive(Clone)]
 pub struct Credentials {
     /// Key and certificate.
@@ -258,7 +257,7 @@ impl Site {
         };
         serde_json::from_str(&text).map(Some).map_err(|error| SiteError::Invalid {
             path,
-            reason: format!("not what this release writes ({error}); move it away to start afresh"),
+            reason: format!("not what this version writes ({error}); move it away to start anew"),
         })
     }
 

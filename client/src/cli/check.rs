@@ -41,7 +41,7 @@ impl Check {
             let runtime = runtime()?;
             let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
             findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
-            // Behind a proxy that lets nobody through, nothing can be said of the coordinator.
+            // Without a tunnel through the proxy, nothing is known of the coordinator.
             if !matches!(proxy, Some(Err(_))) {
                 findings.push(("coordinator", runtime.block_on(coordinator(&site, settings))));
             }

@@ -30,11 +30,11 @@ pub(super) struct Join {
     /// The state folder; made if need be.
     #[arg(long)]
     state: PathBuf,
-    /// The private imagery: a dataset.toml, or the folder it lies in.
+    /// The private imagery: a dataset.toml, or its folder.
     #[arg(long)]
     dataset: Option<PathBuf>,
-    /// The HTTP proxy on the way out, `http://HOST:PORT`; goes into client.toml. Joining again keeps to
-    /// the one that is there.
+    /// The HTTP proxy on the way out, `http://HOST:PORT`. It is written to client.toml. Joining again
+    /// without this option keeps the proxy that is set there.
     #[arg(long, env = "EOSFED_PROXY", value_name = "URL")]
     proxy: Option<String>,
     /// A file of one line, USER:PASSWORD, for a proxy that asks for it; only its owner may read it.

@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{head, permissive, statistics, training};
 
 #[test]
-fn the_sample_allows_nothing_and_says_all_of_it() {
+fn the_sample_allows_nothing_and_every_key_objects() {
     let policy: Policy = toml::from_str(SAMPLE).unwrap();
     assert_eq!(policy, toml::from_str("").unwrap(), "the sample spells out the defaults");
     let Decision::Refuse(refusal) = decide(&policy, &training(JobKind::Rounds), true, Timestamp(0)) else {
@@ -65,7 +65,7 @@ fn a_head_needs_its_own_kind_of_job_and_each_backbone_under_it() {
 }
 
 #[test]
-fn one_shot_and_statistics_need_their_own_words() {
+fn one_shot_and_statistics_are_allowed_separately() {
     let mut policy = permissive();
     policy.min_institutions = 2;
     policy.may_leave = vec![Egress::Updates];
@@ -80,7 +80,7 @@ fn one_shot_and_statistics_need_their_own_words() {
 }
 
 #[test]
-fn persons_and_hours_make_it_wait() {
+fn work_waits_for_approval_and_for_the_hours() {
     let mut policy = permissive();
     policy.approval = Approval::Manual;
     let work = training(JobKind::OneShot);
@@ -93,7 +93,7 @@ fn persons_and_hours_make_it_wait() {
 }
 
 #[test]
-fn a_policy_is_put_in_words() {
+fn a_policy_is_explained_in_words() {
     let text = explain(&toml::from_str(SAMPLE).unwrap()).join("\n");
     assert!(text.contains("never leave") && text.contains("backbones: none"), "{text}");
     assert!(text.contains("losses and scores are dropped"), "{text}");

@@ -33,7 +33,7 @@ pub(crate) fn patient() -> String {
 }
 
 #[tokio::test]
-async fn one_shot_training_is_handed_in() {
+async fn one_shot_training_is_submitted() {
     let world = World::new(training(), &good()).await;
     world.run().await;
     let inner = world.fake.get();
@@ -63,7 +63,7 @@ async fn the_file_that_training_started_from_is_named_and_does_not_leave() {
 }
 
 #[tokio::test]
-async fn metrics_stay_when_the_policy_says_so() {
+async fn metrics_stay_when_the_policy_does_not_allow_them() {
     let world = World::new(training(), &good()).await;
     let policy = POLICY.replace("\"metrics\", ", "");
     world.site().write("policy.toml", policy.as_bytes()).unwrap();
@@ -192,7 +192,7 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
 }
 
 #[tokio::test]
-async fn a_lease_that_was_given_up_is_taken_again() {
+async fn an_expired_lease_is_accepted_again() {
     let world = World::new(training(), &patient()).await;
     let (_cancel, task) = world.start();
     until(|| world.fake.get().beats > 0).await;
@@ -236,7 +236,7 @@ async fn stop_ends_the_trainer_and_drops_the_work() {
 }
 
 #[tokio::test]
-async fn asked_to_end_the_daemon_keeps_its_work() {
+async fn a_cancelled_daemon_keeps_its_work() {
     let world = World::new(training(), &patient()).await;
     let (cancel, task) = world.start();
     until(|| world.fake.get().points.len() == 1).await;
@@ -249,7 +249,7 @@ async fn asked_to_end_the_daemon_keeps_its_work() {
 }
 
 #[tokio::test]
-async fn a_trainer_may_die_twice() {
+async fn a_trainer_may_crash_twice() {
     let dying =
         "n=\"$(dirname \"$0\")/deaths\"\necho x >> \"$n\"\n[ $(wc -l < \"$n\") -le 2 ] && kill -9 $$\n";
     let world = World::new(training(), &format!("{dying}{}", good())).await;
@@ -259,7 +259,7 @@ async fn a_trainer_may_die_twice() {
 }
 
 #[tokio::test]
-async fn a_trainer_that_always_dies_is_reported() {
+async fn a_trainer_that_always_crashes_is_reported() {
     let world = World::new(training(), "echo no room >&2; exit 9").await;
     world.run().await;
     let inner = world.fake.get();
@@ -272,7 +272,7 @@ async fn a_trainer_that_always_dies_is_reported() {
 }
 
 #[tokio::test]
-async fn weights_that_are_no_numbers_are_reported_and_do_not_leave() {
+async fn weights_that_are_not_finite_are_reported_and_do_not_leave() {
     let script = format!("WEIGHTS={}\n{}", WEIGHTS.2.display(), good());
     let world = World::new(training(), &script).await;
     world.run().await;
@@ -287,7 +287,7 @@ async fn weights_that_are_no_numbers_are_reported_and_do_not_leave() {
 }
 
 #[tokio::test]
-async fn a_coordinator_of_another_protocol_is_told_from_one_of_another_release() {
+async fn a_coordinator_of_another_protocol_is_refused() {
     let newer = i32::from(PROTOCOL) + 1;
     for (protocol, behind) in [(newer, "update the client"), (0, "update the coordinator")] {
         let world = World::new(training(), &good()).await;
@@ -301,7 +301,7 @@ async fn a_coordinator_of_another_protocol_is_told_from_one_of_another_release()
 }
 
 #[tokio::test]
-async fn work_of_a_newer_release_is_declined_and_the_rest_is_done() {
+async fn work_of_a_newer_version_is_declined_and_the_rest_is_done() {
     let world = World::new(training(), &good()).await;
     world.fake.get().news = true;
     world.run().await;

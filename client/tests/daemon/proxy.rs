@@ -110,7 +110,7 @@ async fn refusals_name_the_status_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_proxy_is_recognised() {
+async fn a_server_that_is_no_http_proxy_is_recognised() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     for (says, words) in [
         (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "as HTTP proxies do"),
