@@ -215,6 +215,9 @@ impl Participant for Fake {
     ) -> Result<Response<v1::SubmitResponse>, Status> {
         let request = request.into_inner();
         let mut inner = self.holder(&request.lease_token)?;
+        if inner.hold_results {
+            return Err(Status::unavailable("not now"));
+        }
         inner.scores.push(request);
         inner.assignment = None;
         Ok(Response::new(v1::SubmitResponse { recorded_at: 1 }))

@@ -166,8 +166,8 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
     assert_eq!(world.fake.get().tokens.len(), 1, "one lease was enough");
 }
 
-#[tokio::test]
-async fn a_frozen_specialist_is_fetched_and_scored() {
+/// A world that offers an evaluation, with a trainer that scores the frozen specialist.
+pub(crate) async fn evaluation() -> World {
     let weights = std::fs::read(&WEIGHTS.1).unwrap();
     let blob = BlobRef { digest: Digest::of(&weights), size: weights.len() as u64 };
     let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
@@ -181,9 +181,19 @@ async fn a_frozen_specialist_is_fetched_and_scored() {
         r#"echo '{"event":"scored","report":{"samples":3,"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}}'"#
     );
     let world = World::new(assignment, &script).await;
-    let policy = |kinds: &str| POLICY.replace("job_kinds = [\"one-shot\", \"rounds\"]", kinds);
-    world.site().write("policy.toml", policy("job_kinds = [\"evaluation\"]").as_bytes()).unwrap();
+    world.set_policy(&evaluating(POLICY));
     world.fake.get().blobs.insert(blob.digest.to_string(), weights);
+    world
+}
+
+/// A policy that allows evaluations in the place of trainings.
+pub(crate) fn evaluating(policy: &str) -> String {
+    policy.replace("job_kinds = [\"one-shot\", \"rounds\"]", "job_kinds = [\"evaluation\"]")
+}
+
+#[tokio::test]
+async fn a_frozen_specialist_is_fetched_and_scored() {
+    let world = evaluation().await;
     world.run().await;
     let inner = world.fake.get();
     assert_eq!((inner.scores.len(), inner.updates.len()), (1, 0));

@@ -10,7 +10,7 @@ use eosfed_common::files;
 use eosfed_proto::v1;
 
 use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
-use crate::{good, patient};
+use crate::{evaluating, evaluation, good, patient};
 
 const MAY_LEAVE: &str = r#"may_leave = ["frozen_weights", "updates", "metrics", "statistics"]"#;
 
@@ -95,6 +95,23 @@ async fn statistics_that_may_not_leave_are_not_sent() {
     let inner = world.fake.get();
     assert!(inner.statistics.is_empty(), "they were finished, and not sent");
     assert_eq!(inner.refusals[0].reason, "POLICY");
+}
+
+#[tokio::test]
+async fn scores_that_may_not_leave_are_not_sent() {
+    let world = evaluation().await;
+    world.fake.get().hold_results = true;
+    let (_cancel, task) = world.start_with(rare_heartbeats);
+    until(|| world.state().name() == "submitting").await;
+    world.set_policy(&evaluating(&allowing("\"frozen_weights\", \"updates\", \"statistics\"")));
+    a_while().await;
+    world.fake.get().hold_results = false;
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert!(inner.scores.is_empty(), "they were finished, and not sent");
+    assert_eq!(inner.refusals[0].reason, "POLICY");
+    let said = &inner.refusals[0].message;
+    assert!(said.contains("`may_leave` lacks `metrics`"), "{said}");
 }
 
 /// Heartbeats are rare, so that only the gate between two chunks can notice.
