@@ -1,5 +1,5 @@
-//! Conditions of this machine that keep work from being done, and that time or a person will change: a
-//! disk that is not mounted, a full disk, a program that is not installed, a policy that cannot be read.
+//! Conditions of this machine that prevent work for now, and that time or a person will change: a disk
+//! that is not mounted, a full disk, a program that is not installed, a policy that cannot be read.
 //! The daemon waits for them instead of failing; [`give_up_at`] says for how long. Pure.
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::settings::load_policy;
 
 /// Where the site policy comes from.
 pub trait PolicySource: fmt::Debug + Send + Sync + 'static {
-    /// The policy as it stands now.
+    /// The policy as it is now.
     ///
     /// # Errors
     /// A sentence that says why it cannot be read.
@@ -77,7 +77,7 @@ struct Shared {
 }
 
 impl EgressGate {
-    /// A gate over a policy. A change of it counts once it has stood for `settle_time`.
+    /// A gate over a policy. A change of it counts after it has lasted for `settle_time`.
     #[must_use]
     pub fn new(source: Arc<dyn PolicySource>, settle_time: Duration) -> Self {
         let watch = Mutex::new(PolicyWatch::new(source.read(), settle_time));
@@ -125,7 +125,7 @@ impl EgressGate {
     }
 }
 
-/// What the policy has against the result of an assignment.
+/// The policy's objections to the result of an assignment.
 fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {
     let objections = objections(policy, assignment);
     (!objections.is_empty()).then(|| {
@@ -135,16 +135,18 @@ fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {
 }
 
 fn held_while_unsettled() -> Permission {
-    Permission::Held("the site policy has just been changed; nothing leaves until it stands".to_owned())
+    Permission::Held(
+        "the site policy has just been changed; nothing leaves until the change counts".to_owned(),
+    )
 }
 
-/// A policy that cannot be read, with what to do.
+/// The message about a policy that cannot be read, with what to do.
 #[must_use]
 pub fn unreadable(why: &str) -> String {
     format!("the site policy cannot be read and therefore denies everything; correct it: {why}")
 }
 
-/// What the policy, as it stands now, means for the work in hand.
+/// What the policy, as it is now, means for the work in hand.
 fn consequence(standing: &Standing, work: Option<&WorkInHand>) -> String {
     let Some(WorkInHand { assignment, stage }) = work else {
         return "it applies to the next offer".to_owned();

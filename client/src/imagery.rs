@@ -11,9 +11,9 @@ use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::offload::Blocking;
 
-/// The private imagery as the daemon looks at it.
+/// The private imagery, as far as the daemon reads it.
 pub trait Imagery: Clone + Send + Sync + 'static {
-    /// What of it cannot be reached now, if anything.
+    /// The part of it that cannot be reached now, if any.
     fn missing(&self) -> impl Future<Output = Option<LocalCondition>> + Send;
 
     /// Whether it can serve an assignment; if not, a refusal with every objection.
@@ -26,7 +26,7 @@ pub trait Imagery: Clone + Send + Sync + 'static {
 /// Imagery in files.
 #[derive(Debug, Clone)]
 pub struct FileImagery {
-    /// `dataset.toml`, or the folder it lies in.
+    /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
     /// Where reading runs.
     pub blocking: Blocking,

@@ -37,7 +37,7 @@ pub enum JoinError {
     },
 }
 
-/// An identity fresh from the coordinator.
+/// A new identity from the coordinator.
 #[derive(Clone)]
 pub struct Enrolled {
     /// Key and certificate.

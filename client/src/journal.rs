@@ -1,4 +1,4 @@
-//! The journal: one small record of where the daemon stands, written before each step is acted upon.
+//! The journal: one small record of the state of the daemon, written before each step is acted upon.
 
 use crate::site::{JOURNAL, Site, SiteError};
 use crate::state::State;
@@ -11,7 +11,7 @@ pub trait Journal: Send + Sync + 'static {
     /// If it cannot be read.
     fn load(&self) -> Result<State, SiteError>;
 
-    /// Stores a state. After an error, the one before is still there, whole.
+    /// Stores a state. After an error the previous state is still there, complete.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,7 +1,7 @@
 //! The EoS-Fed daemon that runs at an institution, beside its private imagery.
 //!
-//! It asks the coordinator for work, holds it against the site policy, has the training program do it
-//! and submits the result. All connections go out; nothing listens.
+//! It polls the coordinator for work, checks it against the site policy, runs the training program and
+//! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
 //! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`policy`], [`condition`],

@@ -1,4 +1,4 @@
-//! `eosfed-client`: an institution's end of a federation. See `eosfed-client --help`.
+//! `eosfed-client`: an institution's part of a federation. See `eosfed-client --help`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let wrong = error.use_stderr();
-            // Nothing is left to say when even that cannot be printed.
+            // There is no way to report that this cannot be printed.
             let _ = error.print();
             return if wrong { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }

@@ -1,5 +1,5 @@
-//! Where work runs that keeps a processor or a disk busy for long: on threads of its own, so that
-//! heartbeats go on beside it, or in the caller, for tests that run everything on one thread.
+//! Runs work that keeps a processor or a disk busy for long. It runs on its own threads, so that heartbeats
+//! continue meanwhile, or in the caller, for tests that run everything on one thread.
 
 /// Where blocking work runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ pub enum Recovery {
 pub const fn recovery(reason: Reason) -> Recovery {
     use Reason as R;
     match reason {
-        // A missing blob is uploaded again; a mismatching digest makes either side start afresh.
+        // A missing blob is uploaded again; after a mismatching digest either side starts anew.
         R::Unavailable | R::Internal | R::StorageFull | R::OffsetMismatch | R::JobPaused => Recovery::Retry,
         R::BlobMissing | R::DigestMismatch => Recovery::Retry,
         R::LeaseExpired | R::LeaseMismatch => Recovery::Reaccept,
@@ -38,8 +38,8 @@ pub const fn recovery(reason: Reason) -> Recovery {
     }
 }
 
-/// Waiting times that double up to a limit, each drawn from the upper half so that clients which
-/// lost the coordinator together do not come back together.
+/// Waiting times that double up to a limit. Each is drawn from its upper half, so that clients that lost
+/// the coordinator at the same time do not try again at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// Longest first wait.
@@ -83,8 +83,8 @@ mod tests {
         }
     }
 
-    /// Clients that lost the coordinator at the same instant come back over the whole upper half of the
-    /// wait, at no instant many of them.
+    /// Clients that lost the coordinator at the same instant spread their tries evenly over the upper half of
+    /// the wait.
     #[test]
     fn clients_that_failed_together_try_again_at_different_times() {
         let backoff = Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) };

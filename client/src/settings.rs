@@ -67,7 +67,7 @@ pub struct Settings {
     /// The coordinator's address, `https://HOST:PORT`.
     #[schemars(extend("x-rule" = "begins with `https://`"))]
     pub coordinator: String,
-    /// `dataset.toml`, or the folder it lies in.
+    /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
     /// The HTTP proxy on the way to the coordinator, `http://HOST:PORT`; absent: none.
     pub proxy: Option<String>,
@@ -109,7 +109,7 @@ impl Settings {
             None if settings.proxy_credentials_file.is_some() => {
                 return invalid("`proxy_credentials_file` needs `proxy`, found none".to_owned());
             }
-            // The file of credentials is looked at when it is used: elsewhere it may not be there.
+            // The file of credentials is read when it is used: on another machine it may not be there.
             Some(proxy) => match Proxy::new(proxy, None) {
                 Ok(_) => {}
                 Err(error) => return invalid(error.to_string()),
@@ -119,7 +119,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The proxy on the way to the coordinator, if there is one.
+    /// The proxy on the way to the coordinator, if one is set.
     ///
     /// # Errors
     /// If its file of credentials cannot be used.
@@ -169,10 +169,10 @@ pub fn load_policy(path: &Path) -> Result<Policy, SettingsError> {
     })
 }
 
-/// The training program as a path: beside this program if it lies there, else as `PATH` finds it.
+/// The training program as a path: beside this program if it is there, otherwise as `PATH` finds it.
 ///
 /// # Errors
-/// A sentence that says where it was looked for.
+/// A sentence that names the places that were searched.
 pub fn find_program(program: &Path, beside: Option<&Path>, path: &str) -> Result<PathBuf, String> {
     find_executable(program, beside, path).ok_or_else(|| {
         let name = program.display();

@@ -137,7 +137,7 @@ impl Site {
         self.releases().join(job.as_str())
     }
 
-    /// Whether an identity lies here.
+    /// Whether the folder holds an identity.
     #[must_use]
     pub fn is_joined(&self) -> bool {
         self.0.join("certificate.pem").exists() || self.0.join("identity.new").exists()
@@ -244,7 +244,7 @@ impl Site {
         write_atomically(&path, bytes).map_err(|source| SiteError::Io { path, source })
     }
 
-    /// Reads a JSON file, if it is there.
+    /// Reads a JSON file, if it exists.
     ///
     /// # Errors
     /// If it cannot be read or is not what it should be.

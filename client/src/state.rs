@@ -1,4 +1,4 @@
-//! Where the daemon stands, as its journal holds it: the assignment in hand, the running trainer, the
+//! The state of the daemon, as its journal holds it: the assignment in hand, the running trainer, the
 //! result that is to be submitted. Plain data.
 
 use std::path::PathBuf;
@@ -34,7 +34,8 @@ pub struct HeldAssignment {
 pub struct Process {
     /// Its process id, which is its group's too.
     pub pid: i32,
-    /// When the kernel started it, in clock ticks since boot: tells it from a later process of the same id.
+    /// When the kernel started it, in clock ticks since boot. A later process with the same id has another
+    /// start.
     pub start_ticks: u64,
 }
 
@@ -77,7 +78,7 @@ impl Outcome {
     }
 }
 
-/// Where the daemon stands; what the journal holds.
+/// The state of the daemon; the journal holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

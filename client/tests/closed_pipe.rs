@@ -1,4 +1,4 @@
-//! `eosfed-client … | head -1` ends quietly: a reader that closes its pipe early is no defect.
+//! `eosfed-client … | head -1` ends quietly: a reader may close its pipe early.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use eosfed_common::stdout::CLOSED_PIPE;
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -36,7 +36,7 @@ fn a_closed_standard_output_ends_the_program_without_a_panic() {
 fn a_closed_standard_error_ends_no_program() {
     let status = command(&["run", "--state", "/no/such/folder"]).stderr(closed()).status().unwrap();
     assert_eq!(status.code(), Some(1));
-    // The filter is not one, which is said on standard error before anything else is done.
+    // The filter is invalid, and the program reports that on standard error first.
     let mut explain = command(&["policy", "explain", "--policy", SAMPLE]);
     let output = explain.env("EOSFED_LOG", "=[").stderr(closed()).output().unwrap();
     assert!(output.status.success() && !output.stdout.is_empty(), "{:?}", output.status);

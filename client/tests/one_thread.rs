@@ -1,5 +1,5 @@
-//! The whole daemon on one thread with paused time: hours pass in milliseconds, and the same seed takes
-//! the same course. This is how a simulation drives it.
+//! The whole daemon on one thread with paused time: hours pass in milliseconds, and the same seed gives
+//! the same events. A simulation can drive it in this way.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 const START: Timestamp = Timestamp(1_795_000_000_000);
 const TRAINING: Duration = Duration::from_secs(5 * 3600);
 
-/// A coordinator with one assignment, of whose calls and answers every fourth is lost.
+/// A coordinator with one assignment. Every fourth call or answer is lost.
 #[derive(Clone)]
 struct Simulated(Arc<Mutex<Inner>>);
 
@@ -219,7 +219,7 @@ impl Imagery for NoImagery {
     }
 }
 
-/// A journal in memory: what a power cut leaves.
+/// A journal in memory: the data that survive a power cut.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<State>>);
 
@@ -340,7 +340,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
     }
 }
 
-/// One course: the daemon is killed once in the middle of training and started from its journal.
+/// One run: the daemon is killed once in the middle of training and started from its journal.
 fn course(seed: u64) -> (Vec<String>, Vec<UpdateSubmission>) {
     let before = threads();
     let runtime =
@@ -375,7 +375,7 @@ fn threads() -> String {
 }
 
 #[test]
-fn the_same_seed_takes_the_same_course_and_needs_no_thread() {
+fn the_same_seed_gives_the_same_events_on_one_thread() {
     let mut traces = Vec::new();
     for seed in 0..4 {
         let (trace, recorded) = course(seed);
@@ -385,5 +385,5 @@ fn the_same_seed_takes_the_same_course_and_needs_no_thread() {
         traces.push(trace);
     }
     traces.dedup();
-    assert_eq!(traces.len(), 4, "another seed takes another course");
+    assert_eq!(traces.len(), 4, "another seed gives other events");
 }

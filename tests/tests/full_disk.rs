@@ -103,7 +103,7 @@ fn a_trainer_that_finds_the_disk_full_is_not_given_up() {
     fill(&federation.path("west"));
     federation
         .until("the daemon to say that the disk is full", || daemons[1].log().contains("this disk is full"));
-    assert!(daemons[1].log().contains("the trainer died"), "{}", daemons[1].log());
+    assert!(daemons[1].log().contains("the trainer crashed"), "{}", daemons[1].log());
     std::thread::sleep(std::time::Duration::from_secs(4));
     fs::remove_file(federation.path("west/filler")).unwrap();
     finish(&federation, &job, coordinator, daemons);

@@ -1,4 +1,4 @@
-//! `eosfed-client data`: looking at imagery and cutting a part out of it. Works offline.
+//! `eosfed-client data`: describes imagery and cuts a part out of it. Works offline.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use indicatif::ProgressBar;
 
 use super::shared::Output;
 
-/// Look at imagery, or cut a part out of it.
+/// Describe imagery, or cut a part out of it.
 #[derive(Debug, Subcommand)]
 pub(super) enum Data {
-    /// Count samples and classes, compute band statistics, list what deserves attention.
+    /// Count samples and classes, compute band statistics, list warnings.
     Inspect(Inspect),
     /// Cut a window out of co-registered rasters: bands stacked in the order given, georeference kept.
     Crop(Crop),
@@ -25,7 +25,7 @@ pub(super) enum Data {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// A dataset.toml, or the folder it lies in.
+    /// A dataset.toml, or its folder.
     dataset: PathBuf,
     /// Also write a PNG with some samples beside their labels.
     #[arg(long, value_name = "PNG")]
@@ -81,7 +81,7 @@ impl Inspect {
     }
 }
 
-/// Turns while something takes time, for a person only.
+/// A spinner on a terminal for something that takes time.
 fn spinner(message: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -109,7 +109,7 @@ impl Join {
         }
     }
 
-    /// The policy's text, held against its rules before anything is changed.
+    /// The policy's text, checked against its rules before anything is changed.
     fn read_policy(&self) -> anyhow::Result<String> {
         let Some(path) = &self.policy else { return Ok(policy::SAMPLE.to_owned()) };
         load_policy(path)?;
@@ -117,7 +117,7 @@ impl Join {
     }
 }
 
-/// Keeps the settings that are there, but for the coordinator's address, which is the token's.
+/// Keeps the existing settings, except for the coordinator's address, which comes from the token.
 fn point(site: &Site, url: &str) -> anyhow::Result<()> {
     let path = site.settings();
     let old = Settings::load(&path)?.coordinator;

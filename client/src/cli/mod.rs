@@ -24,8 +24,8 @@ Examples:
 Exit codes: 0 done, 1 failed, 64 wrong command line.
 EOSFED_LOG sets what is logged, such as EOSFED_LOG=debug.";
 
-/// An institution's end of a federation: trains on private imagery where it lies, and submits weights
-/// as far as the site policy allows.
+/// An institution's part of a federation: trains on private imagery at the institution, and submits
+/// weights if the site policy allows it.
 #[derive(Debug, Parser)]
 #[command(name = "eosfed-client", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -45,7 +45,7 @@ enum Command {
     Check(check::Check),
     /// Approve a job where the policy says `approval = "manual"`.
     Approve(policy::Approve),
-    /// Look at imagery, or cut a part out of it.
+    /// Describe imagery, or cut a part out of it.
     #[command(subcommand)]
     Data(data::Data),
     /// Explain a site policy.

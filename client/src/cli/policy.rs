@@ -16,7 +16,7 @@ use super::shared::site;
 /// Explain a site policy.
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Say in words what a policy allows and, for a plan, what it would refuse and why.
+    /// Explain what a policy allows and, for a plan, what it would refuse and why.
     Explain {
         /// The policy's file.
         #[arg(long)]
@@ -69,7 +69,7 @@ impl Approve {
         };
         let site = site(&self.state)?;
         if !site.is_joined() {
-            bail!("{} is no state folder; `eosfed-client join` makes one", site.path().display());
+            bail!("{} is not a state folder; `eosfed-client join` makes one", site.path().display());
         }
         site.approve(&job)?;
         outln!("approved {job}; a running daemon sees it within seconds");

@@ -26,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 use super::shared::{runtime, settings, site, trainer_program};
 
 /// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
-/// and the next start goes on from there.
+/// and the next start continues from it.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The state folder that `join` has made.
     #[arg(long)]
     state: PathBuf,
-    /// Another data set than the one in client.toml.
+    /// A data set to use instead of the one in client.toml.
     #[arg(long)]
     dataset: Option<PathBuf>,
     /// End after one assignment, however it ends.

@@ -1,5 +1,5 @@
-//! What the daemon asks of a coordinator. One call is one try: when to try again is the caller's
-//! decision. [`GrpcCoordinator`] is the real one.
+//! The calls that the daemon makes to a coordinator. One call is one try; the caller decides when to try
+//! again. [`GrpcCoordinator`] is the real one.
 
 mod grpc;
 
@@ -27,11 +27,11 @@ pub struct Offers {
     pub revision: u64,
     /// The assignments.
     pub assignments: Vec<Assignment>,
-    /// Assignments that ask for what this version does not know, each with what to answer.
+    /// Assignments of a kind that this version does not know, each with the answer to it.
     pub unknown: Vec<(AssignmentId, Refusal)>,
 }
 
-/// A certificate fresh from the authority.
+/// A new certificate from the authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The certificate.
@@ -43,7 +43,7 @@ pub struct Issued {
 /// Decides before each chunk of an upload whether it may be sent; a sentence says why not.
 pub type UploadGuard = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// What the daemon asks of a coordinator. Each call is tried once.
+/// The calls that the daemon makes to a coordinator. Each call is tried once.
 pub trait Coordinator: Clone + Send + Sync + 'static {
     /// Exchanges versions and gives the institution's name as the coordinator sees it.
     fn hello(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
@@ -87,7 +87,7 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
         token: &LeaseToken,
         why: &Refusal,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
-    /// Asks for a fresh certificate.
+    /// Requests a new certificate.
     fn renew(&self, request_pem: String) -> impl Future<Output = Result<Issued, Refusal>> + Send;
     /// Uses other credentials for later calls; calls under way go on.
     ///

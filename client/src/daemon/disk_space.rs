@@ -1,5 +1,5 @@
-//! Space on the disk: a trainer that runs out of it has failed through no fault of the work, and must
-//! not be tried until its tries are used up.
+//! Space on the disk. A trainer that runs out of it fails for a reason outside of the work; such a failure
+//! must not use up the tries.
 
 use std::path::Path;
 
@@ -28,12 +28,12 @@ impl DiskSpace for SystemDisk {
     }
 }
 
-/// Bytes that a training writes beside what is there.
+/// Bytes that a training writes in addition to the existing files.
 pub(super) fn of_training(trainee: &Trainee) -> u64 {
     COPIES * trainee.signature().max_file_bytes()
 }
 
-/// That `needed` bytes can be written in a folder for `what`.
+/// Checks that `needed` bytes can be written in a folder for `what`.
 pub(super) fn check(
     disk: &dyn DiskSpace,
     folder: &Path,

@@ -84,7 +84,7 @@ pub struct Parts<E: Environment> {
 /// What every task is given.
 #[derive(Debug, Clone)]
 pub struct TaskSettings {
-    /// `dataset.toml`, or the folder it lies in.
+    /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
     /// Where to compute.
     pub device: DeviceChoice,
@@ -101,11 +101,11 @@ pub struct Intervals {
     pub heartbeat: Duration,
     /// How long the coordinator may hold back an answer to a poll.
     pub poll: Duration,
-    /// The same while an assignment waits for a person or an hour.
+    /// The same while an assignment waits for an approval or for the allowed hours.
     pub waiting_poll: Duration,
     /// Between tries.
     pub backoff: Backoff,
-    /// How long a change of the policy must stand until it counts.
+    /// How long a change of the policy must last until it counts.
     pub policy_settle: Duration,
     /// How long a condition of this machine is waited for until the coordinator is told.
     pub condition_timeout: Duration,

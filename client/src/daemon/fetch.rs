@@ -53,7 +53,7 @@ impl<E: Environment> Daemon<E> {
         }))
     }
 
-    /// Downloads one blob, trying until it is here; gives what has ended that first.
+    /// Downloads one blob, with as many tries as it takes. Returns the event that ended this early.
     async fn fetch_one(
         &mut self,
         heartbeats: &mut HeartbeatTask,
@@ -98,7 +98,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// Makes the folder of the release under a head, as `eosfed release pull` does, and gives the weights
+    /// Makes the folder of the release under a head, as `eosfed release pull` does, and returns the weights
     /// that belong in it. The releases of other jobs are removed.
     fn make_release(&self, job: &JobId, over: &HeadOver) -> Result<Vec<(BlobRef, PathBuf)>, DaemonError> {
         let folder = self.parts.site.release(job);
@@ -128,7 +128,7 @@ fn base(work: &Work) -> Option<BlobRef> {
     }
 }
 
-/// Removes what lies beside `keep`; what cannot be removed is tried again the next time.
+/// Removes everything beside `keep`. A failed removal is tried again the next time.
 fn remove_others(folder: &Path, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path != keep) {

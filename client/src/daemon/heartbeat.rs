@@ -1,6 +1,6 @@
 //! Heartbeats: a task beside the work that renews the lease, reports progress, learns when to stop and
-//! notices when the site policy no longer allows the work. A coordinator out of reach does not disturb
-//! the work; what could not be reported is kept.
+//! notices when the site policy no longer allows the work. A coordinator that cannot be reached does
+//! not disturb the work; the reports are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct Reporter<C> {
     gate: EgressGate,
     work: Arc<WorkInHand>,
     progress: ProgressTracker,
-    /// One report at a time, so that none carries what another is carrying.
+    /// One report at a time, so that no two carry the same points.
     turn: Arc<Mutex<()>>,
 }
 
@@ -72,7 +72,7 @@ impl<C: Coordinator> Reporter<C> {
         Ok(())
     }
 
-    /// What one heartbeat, or the policy, brings for the work.
+    /// What one heartbeat, or the policy, means for the work.
     async fn once(&self, token: &LeaseToken) -> Option<Event> {
         if self.work.stage != Stage::Failed
             && let Permission::Denied(refusal) = self.gate.result(&self.work)
@@ -121,7 +121,7 @@ impl HeartbeatTask {
         Self { events, task }
     }
 
-    /// What a heartbeat has brought: a new lease, or the end of the work.
+    /// The event of a heartbeat: a new lease, or the end of the work.
     pub(super) async fn next(&mut self) -> Event {
         match self.events.recv().await {
             Some(event) => event,
@@ -136,8 +136,8 @@ impl Drop for HeartbeatTask {
     }
 }
 
-/// What a refusal means for an assignment in hand: a lease that has run out is asked for again, a final
-/// refusal becomes an event, and what time can heal is nothing.
+/// What a refusal means for an assignment in hand. An expired lease is requested again, a final refusal
+/// becomes an event, and a transient refusal means nothing.
 pub(super) async fn after_refusal<C: Coordinator>(
     coordinator: &C,
     work: &WorkInHand,

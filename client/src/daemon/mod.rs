@@ -1,13 +1,13 @@
-//! The daemon: it polls for work, holds it against the site policy, does it and submits the result.
+//! The daemon: it polls for work, checks it against the site policy, does it and submits the result.
 //!
 //! Decisions come from the pure module [`step`]. What it decides is done in the other modules, one thing
-//! after another, and each change of state is in the journal before it is acted upon. Killed at any
-//! instant, the daemon goes on from the journal: a training from the trainer's checkpoint, a finished
+//! after another, and each change of state is in the journal before it is acted upon. After a kill at any
+//! instant, the daemon continues from the journal: a training from the trainer's checkpoint, a finished
 //! update with the same idempotency key.
 //!
 //! Everything outside of the daemon is behind the traits of an [`Environment`]. All waiting is on
-//! tokio's time, all randomness comes from [`Parts::rng`], and nothing here starts a thread. So a test
-//! can run many daemons on one thread with paused time, and the same seed takes the same course.
+//! tokio's time, all randomness comes from [`Parts::rng`], and nothing here starts a thread. A test can
+//! therefore run many daemons on one thread with paused time, and the same seed gives the same events.
 
 mod disk_space;
 mod environment;

@@ -21,7 +21,7 @@ use crate::trainer::Trainer as _;
 /// Least time between two polls, whatever the coordinator answers.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What has become of one offer.
+/// The result of considering one offer.
 enum Considered {
     /// It ends the polling.
     Take(Event),
@@ -98,8 +98,8 @@ impl<E: Environment> Daemon<E> {
         coordinator.poll(seen, wait).await
     }
 
-    /// Takes the first assignment that can be taken: first those that this client holds already, then
-    /// those that end soonest.
+    /// Accepts the first assignment that can be accepted. Assignments that this client holds already come
+    /// first, then those with the nearest deadline.
     async fn consider(&mut self, offers: Offers) -> Result<Option<Event>, DaemonError> {
         let mut assignments = offers.assignments;
         assignments.sort_by_key(|offer| (!offer.accepted, offer.deadline));
@@ -119,8 +119,8 @@ impl<E: Environment> Daemon<E> {
         Ok(None)
     }
 
-    /// Forgets what is no longer offered. What is offered again later, because an operator has asked for
-    /// it, is then considered again.
+    /// Forgets assignments that are no longer offered. If an operator has one offered again later, it is
+    /// considered again.
     fn forget_other_offers(
         &mut self,
         assignments: &[Assignment],
@@ -165,7 +165,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// What keeps this machine from doing the work.
+    /// The condition that prevents this machine from doing the work.
     async fn obstacle_to(&self, assignment: &Assignment) -> Option<Obstacle> {
         if assignment.work != Work::Statistics
             && let Err(condition) = self.parts.trainer.ready()
@@ -177,11 +177,11 @@ impl<E: Environment> Daemon<E> {
             return Some(Obstacle::Condition(condition));
         }
         let refusal = imagery.check(assignment).await.err()?;
-        // The disk may have gone while it was read.
+        // The disk may have disappeared while it was read.
         Some(imagery.missing().await.map_or(Obstacle::Refusal(refusal), Obstacle::Condition))
     }
 
-    /// Lets an offer wait for a person or an hour.
+    /// Lets an offer wait for an approval or for the allowed hours.
     fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<Considered, DaemonError> {
         if self.offers.waiting.insert(assignment.id.job.clone()) {
             tracing::info!(assignment = %assignment.id, "not yet: {why}");
@@ -189,8 +189,8 @@ impl<E: Environment> Daemon<E> {
         Ok(Considered::Pass)
     }
 
-    /// Lets an offer wait for a condition of this machine, with longer and longer intervals between two
-    /// looks; declines it once that has lasted for too long.
+    /// Lets an offer wait for a condition of this machine, which is checked at growing intervals. Declines
+    /// the offer once the condition has lasted for too long.
     async fn block(
         &mut self,
         assignment: &Assignment,
@@ -219,13 +219,13 @@ impl<E: Environment> Daemon<E> {
         Ok(Considered::Pass)
     }
 
-    /// Whether an offer waits for a condition that is not to be looked at yet.
+    /// Whether an offer waits for a condition that is not due for a check yet.
     fn is_waiting_for_condition(&self, assignment: &Assignment) -> bool {
         self.offers.blocked.contains_key(&assignment.id)
             && self.offers.next_look.is_some_and(|next| Instant::now() < next)
     }
 
-    /// Ends the wait once no offer is kept back by a condition.
+    /// Ends the wait once no offer waits for a condition.
     fn end_wait_if_unblocked(&mut self) -> Result<(), DaemonError> {
         if self.offers.blocked.is_empty() {
             self.offers.next_look = None;

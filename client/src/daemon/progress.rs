@@ -1,4 +1,4 @@
-//! How far the work is, and which points of the training curve have not been reported yet.
+//! The progress of the work, and the points of the training curve that have not been reported yet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,8 @@ struct Unsent {
     points: VecDeque<CurvePoint>,
 }
 
-/// Clones share it. Points are reported at least once: again when an answer was lost; a point's step
-/// tells that it is the same.
+/// Clones share it. Points are reported at least once, and again when an answer was lost. Repeated points
+/// have the same step.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProgressTracker(Arc<Mutex<Unsent>>);
 

@@ -1,4 +1,4 @@
-//! The loop: perform an action, take the step that follows, perform what that asks for.
+//! The loop: perform an action, take the step that follows, perform the next action.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -35,17 +35,17 @@ pub struct Daemon<E: Environment> {
 pub(super) struct OfferMemory {
     /// Assignments that were declined.
     pub(super) declined: BTreeSet<AssignmentId>,
-    /// Jobs that wait for a person or an hour.
+    /// Jobs that wait for an approval or for the allowed hours.
     pub(super) waiting: BTreeSet<JobId>,
-    /// Assignments that a condition of this machine keeps from being accepted, and since when.
+    /// Assignments that cannot be accepted because of a condition of this machine, and since when.
     pub(super) blocked: BTreeMap<AssignmentId, Timestamp>,
-    /// When the condition is looked at again.
+    /// When the condition is checked again.
     pub(super) next_look: Option<tokio::time::Instant>,
 }
 
 /// How an action has ended.
 pub(super) enum Flow {
-    /// Nothing follows from it.
+    /// The state stays as it is.
     Continue,
     /// This has happened.
     Event(Event),
@@ -54,7 +54,7 @@ pub(super) enum Flow {
 }
 
 impl<E: Environment> Daemon<E> {
-    /// A daemon that goes on where the journal stands. It ends when `cancel` is cancelled.
+    /// A daemon that continues from the journal. It ends when `cancel` is cancelled.
     ///
     /// # Errors
     /// If the journal holds something else.
@@ -73,7 +73,7 @@ impl<E: Environment> Daemon<E> {
     /// If the state folder cannot be used, or the coordinator does not accept this client.
     pub async fn run(mut self) -> Result<(), DaemonError> {
         if let Some(held) = self.state.held() {
-            tracing::info!(assignment = %held.assignment.id, phase = self.state.name(), "going on where the journal stands");
+            tracing::info!(assignment = %held.assignment.id, phase = self.state.name(), "continuing from the journal");
         }
         self.sweep()?;
         let mut actions = VecDeque::from(resume(&self.state));
@@ -86,7 +86,7 @@ impl<E: Environment> Daemon<E> {
                     actions.extend(more);
                 }
                 Ok(None) => break,
-                // The state is still what the journal says: go on from it as after a restart.
+                // The state is still the one in the journal: continue from it as after a restart.
                 Err(error) if error.is_full_disk() => {
                     tries += 1;
                     if !self.wait_for_disk(&error, tries).await {
@@ -104,8 +104,8 @@ impl<E: Environment> Daemon<E> {
         result
     }
 
-    /// Performs an action and takes the step that follows; gives what is to be done then, or nothing
-    /// when the daemon is to end. What has happened is not forgotten when the journal's disk is full.
+    /// Performs an action and takes the step that follows. Returns the next actions, or nothing when the
+    /// daemon is to end. An event is not lost when the journal's disk is full.
     async fn act(&mut self, action: Action) -> Result<Option<Vec<Action>>, DaemonError> {
         let event = match self.perform(action).await? {
             Flow::Continue => return Ok(Some(Vec::new())),
@@ -170,8 +170,8 @@ impl<E: Environment> Daemon<E> {
         Ok(())
     }
 
-    /// Records what has been sent. A full disk is no reason to forget what has happened besides: it is
-    /// recorded the next time.
+    /// Records the bytes sent. If the disk is full, they are recorded the next time, and the event that was
+    /// handled is kept.
     pub(super) fn record_sent_if_space(&self) -> Result<(), DaemonError> {
         let sent = self.sent_before.plus(self.parts.meter.sent());
         match self.parts.site.record_sent(&sent).map_err(DaemonError::from) {
@@ -180,7 +180,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// The assignment in hand; only activities of states that hold one ask.
+    /// The assignment in hand. Only activities of states that hold one call this.
     pub(super) fn held(&self) -> HeldAssignment {
         self.state.held().cloned().expect("actions on an assignment come from states that hold one")
     }

@@ -7,7 +7,7 @@ use super::supervise::Supervised;
 use crate::condition::LocalCondition;
 use crate::imagery::Imagery;
 
-/// What looking at the imagery has brought.
+/// The result of reading the imagery.
 enum Looked {
     Blocked(LocalCondition),
     Ended(Event),
@@ -34,7 +34,7 @@ async fn compute<I: Imagery>(imagery: &I, bands: &[String]) -> Looked {
     }
     match imagery.moments(bands).await {
         Ok(moments) => Looked::Ended(Event::StatisticsComputed(moments)),
-        // The disk may have gone while it was read.
+        // The disk may have disappeared while it was read.
         Err(refusal) => match imagery.missing().await {
             Some(condition) => Looked::Blocked(condition),
             None => Looked::Ended(Event::Failed(refusal)),

@@ -35,7 +35,7 @@ pub enum Event {
     Fetched,
     /// A trainer has been started.
     TrainerStarted(Process),
-    /// The work goes on: no condition keeps it from that any more.
+    /// The work continues: no condition prevents it any more.
     Progressed,
     /// Training has finished and its weights are good.
     Finished(Box<Update>),
@@ -47,7 +47,7 @@ pub enum Event {
     StatisticsComputed(Vec<BandMoments>),
     /// The work cannot be done here; trying again would not help.
     Failed(Refusal),
-    /// A condition of this machine keeps the work from being done now.
+    /// A condition of this machine prevents the work for now.
     Blocked(LocalCondition),
     /// The wait for a condition is over: try again.
     WaitOver,
@@ -212,7 +212,7 @@ fn step_any(mut state: State, event: Event, now: Timestamp) -> (State, Vec<Actio
             let wait = LocalWait::after(state.wait(), condition, now);
             let tries = wait.tries;
             match &mut state {
-                // The next poll looks again.
+                // The next poll checks again.
                 State::Idle { wait: known } => {
                     *known = Some(wait);
                     (state, Vec::new())

@@ -1,6 +1,6 @@
-//! Submitting the outcome, again and again until the coordinator has answered for good. The same
-//! idempotency key goes with each try, so that no more than one is counted. The site policy is asked
-//! before each step that sends anything.
+//! Submitting the outcome, with as many tries as it takes until the coordinator gives a final answer. Each
+//! try has the same idempotency key, so that only one is counted. The site policy is read again before each
+//! step that sends anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,8 +74,8 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// Checks once more what an earlier run of the daemon may have left, and puts weights that may not
-    /// leave where they are kept.
+    /// Checks an outcome that an earlier run of the daemon may have left, and moves weights that may not
+    /// leave to `withheld/`.
     async fn prepare(
         &mut self,
         held: &HeldAssignment,
@@ -104,7 +104,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// What the policy has against sending the outcome now.
+    /// The policy's objection to sending the outcome now.
     fn policy_objection(
         &mut self,
         work: &WorkInHand,
@@ -144,7 +144,7 @@ struct Submission<C> {
 impl<C: Coordinator> Submission<C> {
     async fn send(&self, held: &HeldAssignment, outcome: &Outcome) -> Result<Timestamp, Refusal> {
         match self.reporter.flush(&held.lease.token).await {
-            // Curve points that the coordinator does not want are no reason to keep back the result.
+            // The result is sent even if the coordinator refuses the points of the curve.
             Err(refusal) if recovery(refusal.reason) == Recovery::Abandon => {}
             flushed => flushed?,
         }
@@ -196,8 +196,8 @@ impl<C: Coordinator> Submission<C> {
         self.coordinator.submit_update(submission).await
     }
 
-    /// That the policy allows the result to leave at this very moment. If it does not, the next try says
-    /// what that means.
+    /// Checks that the policy allows the result to leave at this moment. If it does not, the next try
+    /// decides what follows.
     fn ask_policy(&self) -> Result<(), Refusal> {
         may_leave(&self.gate, &self.work).map_err(|why| Refusal::new(Reason::Unavailable, why))
     }

@@ -16,8 +16,8 @@ pub(super) enum Supervised<T> {
 }
 
 impl<E: Environment> Daemon<E> {
-    /// Does `work` until it is done, a heartbeat brings its end, or the daemon is cancelled. A new lease
-    /// is recorded and the work goes on.
+    /// Does `work` until it is done, a heartbeat ends it, or the daemon is cancelled. A new lease is recorded,
+    /// and the work continues.
     pub(super) async fn supervise<T>(
         &mut self,
         heartbeats: &mut HeartbeatTask,

@@ -13,7 +13,7 @@ use crate::state::HeldAssignment;
 use crate::trainer::Task;
 
 impl<E: Environment> Daemon<E> {
-    /// The trainer's task for an assignment, with its output in `folder`; nothing if it needs no trainer.
+    /// The trainer's task for an assignment, with its output in `folder`; `None` if it needs no trainer.
     pub(super) fn task(&self, held: &HeldAssignment, folder: &Path) -> Option<Task> {
         match &held.assignment.work {
             Work::Statistics => None,

@@ -1,4 +1,4 @@
-//! Training: the trainer beside the heartbeats, and what its end means.
+//! Training: the trainer runs while heartbeats are sent, and its end becomes an event.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl<E: Environment> Daemon<E> {
                 trainer.stop().await;
                 Ok(flow)
             }
-            // Whoever goes on from the journal starts another.
+            // The next run continues from the journal and starts another.
             Err(error) => {
                 trainer.stop().await;
                 Err(error)
@@ -54,7 +54,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// The condition of this machine that keeps a task from being done now, if there is one.
+    /// The condition of this machine that prevents a task for now, if there is one.
     async fn obstacle(&self, task: &Task, folder: &Path) -> Option<LocalCondition> {
         if let Task::Train(task) = task {
             let needed = disk_space::of_training(&task.trainee);
@@ -79,7 +79,7 @@ impl<E: Environment> Daemon<E> {
                 Supervised::Interrupted(flow) => return Ok(Attended::Interrupted(flow)),
                 Supervised::Done(None) => return Ok(Attended::Closed(last)),
                 Supervised::Done(Some(Err(why))) => {
-                    tracing::warn!("the trainer died: {why}");
+                    tracing::warn!("the trainer crashed: {why}");
                     return Ok(Attended::Interrupted(Flow::Event(Event::TrainerCrashed(why))));
                 }
                 Supervised::Done(Some(Ok(event))) => {
@@ -90,7 +90,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// Keeps the records up while training goes on.
+    /// Updates the records during training.
     async fn after_trainer_event(&mut self, event: &TrainerEvent) -> Result<(), DaemonError> {
         match event {
             TrainerEvent::Progress { .. } | TrainerEvent::Epoch { .. } if self.state.wait().is_some() => {
@@ -105,7 +105,7 @@ impl<E: Environment> Daemon<E> {
         Ok(())
     }
 
-    /// Takes in an event of the trainer; gives back one that decides about its end.
+    /// Records an event of the trainer. Returns it if it is the final one.
     fn note(&self, event: TrainerEvent) -> Option<TrainerEvent> {
         match event {
             TrainerEvent::Started { device, steps, resumed_at, training_samples, warnings, .. } => {
@@ -156,7 +156,7 @@ impl<E: Environment> Daemon<E> {
             },
             (_, _, ended) => {
                 let why = ended.err().unwrap_or_else(|| "it ended without a result".to_owned());
-                tracing::warn!("the trainer died: {why}");
+                tracing::warn!("the trainer crashed: {why}");
                 match self.obstacle(&task, folder).await {
                     Some(condition) => self.blocked(condition),
                     None => Event::TrainerCrashed(why),
@@ -166,7 +166,7 @@ impl<E: Environment> Daemon<E> {
         Ok(Flow::Event(event))
     }
 
-    /// What a training has finished with.
+    /// The event for the result of a finished training.
     async fn finished(&self, report: TrainingReport, task: &TrainTask, folder: &Path) -> Event {
         let report = TrainingReport { metrics: bounded(report.metrics), ..report };
         let file = folder.join(TrainTask::WEIGHTS);

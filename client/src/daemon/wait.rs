@@ -17,7 +17,7 @@ impl<E: Environment> Daemon<E> {
         self.parts.intervals.backoff.delay(attempt, &mut self.parts.rng)
     }
 
-    /// Waits before try `attempt`; gives whether to go on.
+    /// Waits before try `attempt`. Returns whether to continue.
     pub(super) async fn pause(&mut self, attempt: u32) -> bool {
         let delay = self.delay(attempt);
         tokio::select! {
@@ -27,8 +27,8 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// What a condition means for an assignment in hand: it is waited for, or, once it has lasted for too
-    /// long, what the coordinator is told.
+    /// What a condition means for an assignment in hand: a wait, or, once it has lasted for too long, a
+    /// report to the coordinator.
     pub(super) fn blocked(&self, condition: LocalCondition) -> Event {
         let now = self.parts.clock.now();
         let since = self.state.wait().map_or(now, |wait| wait.since);
@@ -39,7 +39,7 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// What the coordinator is told about a condition that has lasted since `since`, if it is time.
+    /// The report to the coordinator about a condition that has lasted since `since`, if it is due.
     pub(super) fn given_up(
         &self,
         condition: &LocalCondition,
@@ -71,8 +71,8 @@ impl<E: Environment> Daemon<E> {
         })
     }
 
-    /// Logs that the disk is full and waits, while heartbeats keep the lease; gives whether to go on. What
-    /// a heartbeat brings cannot be recorded now; the next one brings it again.
+    /// Logs that the disk is full and waits, while heartbeats keep the lease. Returns whether to continue.
+    /// The event of a heartbeat cannot be recorded now; the next heartbeat gives it again.
     pub(super) async fn wait_for_disk(&mut self, error: &DaemonError, attempt: u32) -> bool {
         tracing::warn!(%error, "this disk is full; nothing is lost, and the work goes on once there is space");
         let _heartbeats = self.state.held().cloned().map(|held| self.heartbeats(&held));

@@ -1,4 +1,4 @@
-//! What policies of earlier versions said otherwise. They are refused, with what to write instead.
+//! Policies of earlier versions. They are refused, with the line to write instead.
 //!
 //! They named the kind of a job by two keys: `job_kinds = ["specialist"]` and `modes = ["rounds"]`.
 

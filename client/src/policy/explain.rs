@@ -1,4 +1,4 @@
-//! A policy in words, and what it would say to a job before anybody submits it.
+//! A policy in words, and its objections to a job before the job is submitted.
 
 use std::fmt::Display;
 
@@ -92,7 +92,7 @@ fn anyone() -> Result<InstitutionName, InvalidId> {
     "anyone".parse()
 }
 
-/// A job's head over a release of which nothing is known yet.
+/// A job's head over a release whose specialists are not known yet.
 fn head(spec: &DownstreamSpec) -> HeadOver {
     let number = spec.head.release.unwrap_or(ReleaseNumber(1));
     let release =

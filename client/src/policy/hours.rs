@@ -1,4 +1,4 @@
-//! A daily stretch of time, `22:00-06:00`, UTC; may cross midnight.
+//! A daily range of time, `22:00-06:00`, UTC; it may cross midnight.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,13 +18,13 @@ pub struct Hours {
     to: u64,
 }
 
-/// The text is no stretch of a day.
+/// The text is not a range of a day.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("hours are written `22:00-06:00`, found `{0}`")]
 pub struct InvalidHours(String);
 
 impl Hours {
-    /// Whether a point in time lies inside.
+    /// Whether a point in time is inside.
     #[must_use]
     pub const fn contain(&self, now: Timestamp) -> bool {
         let minute = now.0 / 60_000 % MINUTES_A_DAY;

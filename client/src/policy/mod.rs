@@ -1,5 +1,5 @@
-//! The site policy: what the institution lets its daemon do. Pure: [`decide`] sees a policy, an
-//! assignment and the time, and lists every objection at once. What is not allowed is refused.
+//! The site policy: what the institution allows its daemon to do. Pure: [`decide`] takes a policy, an
+//! assignment and the time, and lists every objection at once. Everything that is not allowed is refused.
 
 mod changes;
 mod earlier;
@@ -49,11 +49,11 @@ impl Egress {
     }
 }
 
-/// Whether a person is asked.
+/// Whether a person has to approve a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
-    /// Nobody is asked.
+    /// No approval is needed.
     Automatic,
     /// Each job waits for `eosfed-client approve`.
     #[default]
@@ -92,7 +92,7 @@ pub struct Policy {
     pub max_epochs: u32,
     /// When work may start; absent: at any time.
     pub hours: Option<Hours>,
-    /// Whether a person is asked.
+    /// Whether a person has to approve a job.
     #[serde(default)]
     pub approval: Approval,
 }
@@ -105,7 +105,7 @@ const fn default_max_epochs() -> u32 {
     100
 }
 
-/// What the policy says to an assignment.
+/// The policy's decision about an assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Do it.
@@ -146,7 +146,7 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
     }
 }
 
-/// Everything that the policy has against an assignment, whatever the time.
+/// All objections of the policy to an assignment, at any time of day.
 #[must_use]
 pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
@@ -171,7 +171,7 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     list.0
 }
 
-/// What the policy has against scoring specialists of which nothing is known yet.
+/// The policy's objections to the scoring of specialists that are not known yet.
 #[must_use]
 pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
     let mut list = Listing::default();

@@ -1,5 +1,5 @@
 //! A policy that may change at any time. An editor writes a file in several steps, so a change counts
-//! once it has stood unchanged for a moment. Until then it is unsettled, and nothing may leave.
+//! after the file has stayed the same for a moment. Until then it is unsettled, and nothing may leave.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub type Reading = Result<Policy, String>;
 /// What the policy says at a point in time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// It stands.
+    /// It is settled.
     Settled(Policy),
     /// It cannot be read: this denies everything.
     Unreadable(String),
@@ -19,7 +19,7 @@ pub enum Standing {
     Unsettled,
 }
 
-/// What a reading has brought.
+/// The result of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// What the policy says.
@@ -32,13 +32,13 @@ pub struct Observation {
 #[derive(Debug)]
 pub struct PolicyWatch {
     settled: Reading,
-    /// Another reading, and since when it has stood.
+    /// Another reading, and since when it has stayed the same.
     changed: Option<(Reading, Duration)>,
     settle_time: Duration,
 }
 
 impl PolicyWatch {
-    /// A watch over a policy that stands. Changes count after `settle_time`.
+    /// A watch over a settled policy. Changes count after `settle_time`.
     #[must_use]
     pub const fn new(first: Reading, settle_time: Duration) -> Self {
         Self { settled: first, changed: None, settle_time }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_counts_once_it_has_stood_for_a_moment() {
+    fn a_change_counts_after_the_settle_time() {
         let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
         assert_eq!(watch.observe(Ok(permissive()), at(0)).standing, Standing::Settled(permissive()));
         for now in [100, 101, 104] {

@@ -1,4 +1,4 @@
-//! What the daemon asks of a training program. [`TrainerCommand`] runs it as a child process.
+//! The interface of a training program. [`TrainerCommand`] runs it as a child process.
 
 mod process;
 
@@ -63,7 +63,7 @@ pub trait Trainer: Send + Sync + 'static {
     /// A trainer that was started.
     type Running: RunningTrainer;
 
-    /// Whether one could be started, as far as that can be seen beforehand.
+    /// Checks beforehand, as far as possible, that one can be started.
     ///
     /// # Errors
     /// What is missing.
@@ -72,7 +72,7 @@ pub trait Trainer: Send + Sync + 'static {
     /// Starts one on a task, with its log in `folder`.
     ///
     /// # Errors
-    /// What keeps it from being started.
+    /// The reason why it cannot be started.
     fn start(&self, task: &Task, folder: &Path) -> Result<Self::Running, StartError>;
 
     /// Ends one that an earlier daemon has left running, if it still runs.
@@ -84,13 +84,13 @@ pub trait RunningTrainer: Send {
     /// How to find it again.
     fn process(&self) -> Process;
 
-    /// Its next event; nothing once it has closed its output. A sentence if a line is no event.
+    /// Its next event; `None` once it has closed its output. A sentence if a line is not an event.
     fn next(&mut self) -> impl Future<Output = Option<Result<TrainerEvent, String>>> + Send;
 
-    /// Waits for its end, but not for long: it has closed its output. A sentence about how it ended if
-    /// that was not a success.
+    /// Waits a short time for its end, since it has closed its output. If it did not succeed, a sentence about
+    /// how it ended.
     fn end(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Asks it to end, which leaves its checkpoint, and makes it end when it does not.
+    /// Asks it to end, which keeps its checkpoint, and kills it if it does not.
     fn stop(self) -> impl Future<Output = ()> + Send;
 }

@@ -23,13 +23,13 @@ use crate::state::Process;
 
 /// Longest line of the trainer.
 const MAX_LINE: u64 = 1 << 20;
-/// Size at which its log file is put aside, at the start of a trainer.
+/// Size above which the log file is renamed at the start of a trainer.
 const MAX_LOG: u64 = 4 << 20;
-/// How many bytes of the log's end stand in a message.
+/// How many bytes from the end of the log a message repeats.
 const LOG_TAIL: usize = 400;
 /// Time to end after being asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks at a trainer that was killed, and how often it is looked at.
+/// Interval between two checks of a trainer that was killed, and the number of checks.
 const REAP_INTERVAL: Duration = Duration::from_millis(50);
 const REAP_CHECKS: u32 = 100;
 /// The log file's name in an assignment's folder.
@@ -56,7 +56,7 @@ pub struct ChildTrainer {
 }
 
 impl TrainerCommand {
-    /// What the first word of the command is, and that it cannot be started.
+    /// The error that the first word of the command cannot be started.
     fn cannot_start(&self, error: &str) -> LocalCondition {
         match self.launcher.first() {
             Some(launcher) => LocalCondition::new(
@@ -145,7 +145,7 @@ impl ChildTrainer {
                 self.child.wait().await?
             }
         };
-        // Whatever a launcher may have left in the group.
+        // A launcher may have left processes in the group.
         signal(self.process.pid, Signal::SIGKILL);
         Ok(status)
     }
@@ -195,7 +195,7 @@ async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Result<TrainerEven
         }
         let event = serde_json::from_slice(&line).map_err(|error| {
             let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
-            format!("it printed `{}`, which is none of its events ({error})", start.escape_debug())
+            format!("it printed `{}`, which is not an event ({error})", start.escape_debug())
         });
         if sender.send(event).await.is_err() {
             return;
@@ -216,7 +216,7 @@ fn describe(status: ExitStatus, log: &Path) -> String {
 }
 
 fn signal(group: i32, signal: Signal) {
-    // Group 0 would be this process's own. A group that is gone is what was wanted.
+    // Group 0 would be this process's own. If the group is gone already, nothing has to be done.
     if group > 1 {
         let _ = killpg(Pid::from_raw(group), signal);
     }

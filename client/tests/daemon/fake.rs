@@ -50,9 +50,9 @@ pub(crate) struct Inner {
     pub(crate) accepting: usize,
     /// Heartbeats are told to stop.
     pub(crate) stop: bool,
-    /// The protocol that it says it speaks, where that is not this release's.
+    /// The protocol that it says it speaks, where that is not this version's.
     pub(crate) protocol: Option<i32>,
-    /// Beside the assignment, work of a kind that this release does not know is offered.
+    /// Beside the assignment, work of a kind that this version does not know is offered.
     pub(crate) news: bool,
     /// The document of a head does not describe one.
     pub(crate) bad_head: bool,

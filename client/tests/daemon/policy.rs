@@ -204,7 +204,7 @@ async fn an_offer_waits_while_the_policy_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn metrics_stay_from_the_moment_on_that_the_policy_says_so() {
+async fn metrics_stay_from_the_moment_on_that_the_policy_changes() {
     let script = format!("{STARTED}\nuntil [ -e \"$(dirname \"$0\")/go\" ]; do sleep 0.05; done\n{FINISHED}");
     let world = World::new(training(), &script).await;
     let (_cancel, task) = world.start();

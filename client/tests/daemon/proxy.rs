@@ -1,4 +1,4 @@
-//! The daemon behind an HTTP proxy: what passes, what a proxy can do to it, and what it says then.
+//! The daemon behind an HTTP proxy: what passes through it, how it can fail, and the errors for that.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -147,7 +147,7 @@ async fn a_connection_that_has_died_silently_is_found_and_replaced() {
     let waited = asked.elapsed();
     assert!(
         waited < Duration::from_secs(10),
-        "found by its silence, not by the patience of a call: {waited:?}"
+        "found by its silence, not by the timeout of a call: {waited:?}"
     );
     proxy.switches.frozen.store(false, Ordering::SeqCst);
     coordinator.hello().await.unwrap();

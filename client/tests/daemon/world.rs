@@ -1,4 +1,4 @@
-//! A whole small world in a temporary folder: imagery, a joined state folder, a training program of
+//! All that a daemon needs, in a temporary folder: imagery, a joined state folder, a training program of
 //! a few lines of shell, and the fake coordinator behind TLS.
 
 use std::collections::BTreeMap;
@@ -263,7 +263,7 @@ impl World {
     pub(crate) async fn crash_in(&self, phase: &str) {
         let (_cancel, task) = self.start();
         until(|| self.state().name() == phase).await;
-        // Into the phase, not just to its door.
+        // Give the phase time to do some of its work.
         tokio::time::sleep(Duration::from_millis(200)).await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
