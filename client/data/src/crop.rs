@@ -1,5 +1,5 @@
-//! Cutting a window out of co-registered rasters: how an institution's part of a bigger scene is
-//! made, with the georeference carried along.
+//! Cuts a window out of co-registered rasters and keeps the georeference. This makes an institution's part
+//! of a bigger scene.
 
 use std::path::{Path, PathBuf};
 
@@ -82,7 +82,7 @@ pub fn crop(
     Ok(CropReport { output: output.to_owned(), bands: stacked.bands, window })
 }
 
-/// Writes the window of the mask of `image` as a GeoTIFF; of indexed colours the indices. A mask without
+/// Writes the window of the mask of `image` as a GeoTIFF; for indexed colours, the indices. A mask without
 /// georeference, such as a PNG file, is compared by its size alone.
 ///
 /// # Errors
@@ -102,7 +102,7 @@ pub fn crop_mask(
     Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
 }
 
-/// Holds that a raster has the size and the place of the first file.
+/// Checks that a raster has the size and the place of the first file.
 fn compare(first: &Path, grid: &Grid, path: &Path, raster: &Raster) -> Result<Agreement, DataError> {
     let found = raster.grid();
     if found.size() != grid.size() {

@@ -1,4 +1,4 @@
-//! What can be wrong with imagery: always the file, the rule and the value found.
+//! Errors of imagery. Each names the file, the rule and the value found.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub enum DataError {
     TooManyCorrupt {
         /// What is wrong with each.
         files: Vec<String>,
-        /// Files looked at.
+        /// Files checked.
         total: usize,
         /// The share allowed.
         share: String,
@@ -36,10 +36,10 @@ pub enum DataError {
     Bands {
         /// The data set.
         path: PathBuf,
-        /// What contradicts.
+        /// The contradictions.
         findings: Vec<String>,
     },
-    /// The data set cannot serve what is asked of it.
+    /// The data set cannot serve the request.
     #[error("{path}: {reason}", path = path.display())]
     Unfit {
         /// The data set.

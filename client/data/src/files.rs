@@ -1,4 +1,4 @@
-//! Which files a data set is made of, in an order that does not depend on the file system.
+//! The files of a data set, in an order that does not depend on the file system.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! JPEG streams (ITU-T T.81), in files of their own and in TIFF files. The decoder shows grey where a stream
-//! is cut short, and wrong colours where components are not interleaved, so a stream is looked through before
-//! it is decoded.
+//! is cut short, and wrong colours where components are not interleaved, so a stream is checked before it
+//! is decoded.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -20,12 +20,12 @@ pub(crate) enum JpegError {
     /// Other programs can rewrite it.
     #[error("{0}")]
     Unsupported(String),
-    /// Nothing can mend it.
+    /// It cannot be repaired.
     #[error("{0}")]
     Damaged(String),
 }
 
-/// Which numbers a decoded stream consists of.
+/// The numbers of a decoded stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colours {
     /// Grey, or red, green and blue.
@@ -34,7 +34,7 @@ pub(crate) enum Colours {
     Stored,
 }
 
-/// What the header of a frame says.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// Width in pixels.
@@ -48,12 +48,12 @@ pub(crate) struct Frame {
     clean: bool,
 }
 
-/// Looks through a whole stream.
+/// Checks a whole stream.
 ///
 /// # Errors
 /// If it is cut short or damaged, or if the decoder would read it wrongly: other than 1, 3 or 4 components,
 /// components that are not interleaved, or a first component that is coarser across than another.
-pub(crate) fn look_through(stream: &[u8]) -> Result<Frame, JpegError> {
+pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
     let mut walk = Walk { stream, at: 0, clean: true };
     if walk.marker()? != START_OF_IMAGE {
         return Err(damaged("a JPEG stream must begin with marker SOI (0xFFD8)"));
@@ -87,7 +87,7 @@ pub(crate) fn look_through(stream: &[u8]) -> Result<Frame, JpegError> {
     Ok(Frame { clean: walk.clean, ..frame })
 }
 
-/// The numbers of all pixels, component by component within a pixel, row by row. [`look_through`] gives the
+/// The numbers of all pixels, component by component within a pixel, row by row. [`check_stream`] gives the
 /// frame. CMYK becomes red, green and blue under [`Colours::Shown`].
 ///
 /// # Errors
@@ -155,7 +155,7 @@ fn frame_header(marker: u8, segment: &[u8]) -> Result<Frame, JpegError> {
     Ok(Frame { width, height, components: *components, progressive: marker == PROGRESSIVE, clean: true })
 }
 
-/// Holds that no component is finer across than the first one: the decoder takes that for granted.
+/// Checks that no component is finer across than the first one: the decoder assumes this.
 fn check_sampling(parts: &[&[u8]]) -> Result<(), JpegError> {
     let factors: Vec<[u8; 2]> = parts.iter().map(|part| [part[1] >> 4, part[1] & 0xf]).collect();
     let first = factors[0][0];
@@ -173,7 +173,7 @@ fn check_scan(segment: &[u8], frame: Frame) -> Result<(), JpegError> {
     let Some(components) = segment.first() else {
         return Err(damaged("the scan header (SOS) of a JPEG stream is too short"));
     };
-    // A progressive stream stores the components of its later scans one by one, and is put together rightly.
+    // A progressive stream stores the components of its later scans one by one; the decoder handles that.
     if frame.progressive || *components == frame.components {
         return Ok(());
     }
@@ -231,7 +231,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What follows a marker: its length, which counts itself, and so many bytes.
+    /// The segment after a marker: its length, which includes itself, and that many bytes.
     fn segment(&mut self) -> Result<&'a [u8], JpegError> {
         let length = usize::from(u16::from_be_bytes([self.byte()?, self.byte()?]));
         let end = self.at + length.saturating_sub(2);

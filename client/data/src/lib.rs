@@ -1,7 +1,7 @@
-//! An institution's imagery, read, checked and cut into samples.
+//! Reads an institution's imagery, checks it and cuts it into samples.
 //!
-//! Plain Rust without network and without libtorch, so that a partner can audit and test on its own
-//! what is done to its data. Nothing here sends anything anywhere.
+//! Plain Rust without network and without libtorch, so that a partner can audit and test
+//! separately what is done to its data. Nothing here sends anything.
 
 mod bandcheck;
 mod config;

@@ -1,14 +1,14 @@
-//! Whether the files of a data set are there at all. A disk that is not mounted leaves a missing or an
-//! empty folder; whoever uses the data set may wait for it instead of giving up.
+//! Checks that the files of a data set exist. A disk that is not mounted leaves a missing or an empty
+//! folder; the caller may wait for it instead of giving up.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{DatasetConfig, Layout, OneOrMany};
 
-/// What is missing of the data set that a `dataset.toml`, or the folder it lies in, describes: a sentence
+/// What is missing of the data set that a `dataset.toml`, or its folder, describes: a sentence
 /// about the first file or folder that cannot be reached or is an empty folder. `None` if all are there,
-/// and also if the description is wrong: that is for [`Dataset::open`](crate::Dataset::open) to say.
+/// and also if the description is wrong: [`Dataset::open`](crate::Dataset::open) reports that.
 #[must_use]
 pub fn missing(dataset: &Path) -> Option<String> {
     if let Some(problem) = unreachable(dataset) {

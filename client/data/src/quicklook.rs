@@ -1,4 +1,4 @@
-//! A picture of a data set: some samples, each as people would see it, beside its label.
+//! A picture of a data set: some samples in natural colours, each beside its label.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const UNLABELLED: [u8; 3] = [230, 230, 230];
 
 /// Writes a sheet of samples of the training part, spread evenly over it: red, green and blue where
 /// the bands are known by such names, contrast stretched between the 2nd and 98th percentile, beside
-/// the label. Images of classes are framed in the colours of theirs.
+/// the label. An image with classes has a frame in their colours.
 ///
 /// # Errors
 /// As loading the data set, or if the picture cannot be written.
@@ -51,7 +51,7 @@ const fn titles(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// How samples of a data set are drawn, the same for all of them.
+/// How all samples of a data set are drawn.
 #[derive(Debug, Clone)]
 pub struct Look {
     bands: usize,

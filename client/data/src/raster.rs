@@ -1,11 +1,11 @@
-//! Rasters in memory, and the limits that hold before anything is allocated for one.
+//! Rasters in memory, and the limits that are checked before one is allocated.
 
 use std::path::Path;
 
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 
-/// What a file may at most ask for.
+/// The largest file that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Width and height in pixels.
@@ -24,7 +24,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Checks declared dimensions and their product before they are believed.
+    /// Checks declared dimensions and their product before anything is allocated.
     pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
         self.check_shape(path, width, height, bands)?;
         self.check_size(path, "an image", "cut it into parts", [width, height, bands])
@@ -42,7 +42,7 @@ impl Limits {
     }
 
     fn check_size(&self, path: &Path, what: &str, remedy: &str, shape: [u32; 3]) -> Result<(), DataError> {
-        // Saturating: the sides of a chunk are whatever the file says.
+        // Saturating: the file may declare any sides of a chunk.
         let needed = shape.into_iter().map(u64::from).fold(4_u64, u64::saturating_mul);
         let bytes = self.bytes;
         if needed > bytes {
@@ -86,7 +86,7 @@ pub struct Raster {
     pub bands: usize,
     /// Values in the order band, row, column; NaN where the file has no data.
     pub data: Vec<f32>,
-    /// Where on Earth it lies, when the file says so.
+    /// The georeference, if the file has one.
     pub reference: Option<GeoReference>,
 }
 
@@ -117,7 +117,7 @@ impl Raster {
     }
 
     /// The upper left `covered` pixels (across and down, not always whole) at another size: bilinear between
-    /// pixel centres. A pixel without data spoils those it would weigh in.
+    /// pixel centres. A pixel without data makes those invalid that it has a weight in.
     #[must_use]
     pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2]) -> Self {
         let at = |to: usize, from: usize, len: usize, covered: f64| {
@@ -143,7 +143,7 @@ impl Raster {
     }
 }
 
-/// Between `a` and `b`; what has no weight cannot spoil it.
+/// Interpolates between `a` and `b`. A NaN without weight has no effect.
 fn mix(a: f32, b: f32, share: f32) -> f32 {
     if share == 0.0 { a } else { a + (b - a) * share }
 }

@@ -9,11 +9,11 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 use crate::error::DataError;
 use crate::georeference::Grid;
 use crate::geotiff::{GeoTiff, REWRITE, conversion, read_geotiff};
-use crate::jpeg::{Colours, JpegError, decode, look_through};
+use crate::jpeg::{Colours, JpegError, check_stream, decode};
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
-/// Reads an image file of any supported kind, told by its first bytes. Indexed colours become red,
+/// Reads an image file of any supported kind, which its first bytes identify. Indexed colours become red,
 /// green, blue and, where the file has it, opacity.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
             reader.limits(allowed);
             let fail = |error| DataError::file(path, error);
             let decoder = reader.into_decoder().map_err(fail)?;
-            // By what the header says, before a pixel is decoded.
+            // Checks the header before a pixel is decoded.
             let (width, height) = decoder.dimensions();
             limits.check(path, width, height, u32::from(decoder.color_type().channel_count()))?;
             Ok(from_image(&DynamicImage::from_decoder(decoder).map_err(fail)?))
@@ -59,7 +59,7 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
         }
         JpegError::Damaged(sentence) => DataError::file(path, sentence),
     };
-    let frame = look_through(&stream).map_err(refuse)?;
+    let frame = check_stream(&stream).map_err(refuse)?;
     let (width, height) = (frame.width, frame.height);
     let bands = frame.channels(Colours::Shown);
     limits.check(path, width.into(), height.into(), bands.into())?;
@@ -70,8 +70,8 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     Ok(Raster { width: width.into(), height: height.into(), bands, data, reference: None })
 }
 
-/// Reads a mask: like [`read_raster`], but of PNG files with indexed colours the indices, and of grey
-/// ones with fewer than eight bits the numbers as they are stored.
+/// Reads a mask: like [`read_raster`], but a PNG file with indexed colours gives the indices, and a grey
+/// one with fewer than eight bits the numbers as they are stored.
 ///
 /// # Errors
 /// Like [`read_raster`].
@@ -79,7 +79,7 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     read_stored(path, limits)?.map_or_else(|| read_raster(path, limits), Ok)
 }
 
-/// The grid that a file lies on; of a GeoTIFF no pixel is read.
+/// The grid that a file lies on; for a GeoTIFF no pixel is read.
 ///
 /// # Errors
 /// Like [`read_raster`].

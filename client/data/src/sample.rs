@@ -3,7 +3,7 @@
 /// Mask value of pixels without label or without data.
 pub const IGNORE: u8 = 255;
 
-/// What a sample is labelled with.
+/// The label of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// The image's class.

@@ -1,5 +1,5 @@
 //! The parts of a data set. A digest of the seed and of a sample's key decides, so the same data set is
-//! divided the same way on every machine and in whatever order its files are found.
+//! divided in the same way on every machine and for any order of its files.
 
 use std::ops::Range;
 
@@ -29,11 +29,11 @@ use crate::config::SplitConfig;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Split {
-    /// Learned from.
+    /// For training.
     Train,
     /// Chooses the best epoch.
     Validation,
-    /// Looked at last.
+    /// For the final score.
     Test,
 }
 

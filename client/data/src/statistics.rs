@@ -1,5 +1,5 @@
 //! Per-band moments in one pass, mergeable without losing precision (Chan, Golub & LeVeque 1979),
-//! so that institutions can pool them without showing a pixel.
+//! so that institutions can pool them without sharing pixels.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl BandStatistics {
         }
     }
 
-    /// Takes in values; those that are not finite are invalid pixels and do not count.
+    /// Adds values. Those that are not finite are invalid pixels and do not count.
     pub fn add(&mut self, values: &[f32]) {
         let finite = || values.iter().copied().filter(|value| value.is_finite());
         let count = finite().count();
@@ -51,7 +51,7 @@ impl BandStatistics {
         self.merge(&Self { band, count: count as u64, mean, m2, min, max });
     }
 
-    /// Takes in another part's moments.
+    /// Adds the moments of another part.
     pub fn merge(&mut self, other: &Self) {
         if other.count == 0 {
             return;

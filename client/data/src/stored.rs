@@ -1,7 +1,7 @@
-//! Masks in PNG files, as they are stored: of an indexed-colour file the index of each pixel, not its
-//! colour, and of a grey file of fewer than eight bits the number itself, not stretched to 255.
+//! Masks in PNG files, as they are stored. An indexed-colour file gives the index of each pixel, not its
+//! colour; a grey file of fewer than eight bits gives the number itself, not stretched to 255.
 //!
-//! Images are not read here: what is shown is what counts there.
+//! Images are read elsewhere, since for them the colours count.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

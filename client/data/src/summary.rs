@@ -1,4 +1,4 @@
-//! What a person wants to know of a data set before training on it.
+//! A summary of a data set, to be read before a training on it.
 
 use std::collections::BTreeMap;
 
@@ -23,15 +23,15 @@ pub struct Summary {
     pub target: Option<BandStatistics>,
     /// Moments of each band over the training part.
     pub bands: Vec<BandStatistics>,
-    /// Whether the bands are what they are called.
+    /// The check of the bands against their names.
     pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
-    /// What deserves attention.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
-/// Reads the whole data set and sums it up.
+/// Reads the whole data set and summarises it.
 ///
 /// # Errors
 /// As loading it.
@@ -116,7 +116,7 @@ fn target_moments(name: &str, samples: &[Sample]) -> BandStatistics {
     moments
 }
 
-/// What deserves attention in the labels of a training part: classes that are missing, or all but one.
+/// Warnings about the labels of a training part: classes that are missing, or all but one.
 #[must_use]
 pub fn label_warnings(dataset: &Dataset, samples: &[Sample]) -> Vec<String> {
     let config = dataset.config();

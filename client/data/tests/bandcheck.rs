@@ -1,7 +1,7 @@
-//! The band check on real imagery: silent on right orders, and right about wrong ones.
+//! The band check on real imagery: no findings on right orders, and the right findings on wrong ones.
 //!
-//! The imagery lies in the folder that `EOSFED_DATA` names, else beside the repository; where it is
-//! not, each test says by name that it is skipped.
+//! The imagery is in the folder that `EOSFED_DATA` names, or beside the repository. Without it, each test
+//! reports by name that it is skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -50,7 +50,7 @@ fn check(bands: &[&str], samples: &[Sample]) -> BandReport {
     check_bands(&bands, Scaling::default(), samples)
 }
 
-/// What speaks against the order; the unit is declared as it is in the files here.
+/// The findings against the order; the unit is declared as it is in the files here.
 fn against(report: &BandReport) -> Vec<String> {
     let unit = |text: &String| text.contains("scale");
     report.contradictions().map(ToString::to_string).filter(|text| !unit(text)).collect()
@@ -75,7 +75,7 @@ fn right_orders_raise_no_alarm() {
         let found = against(&check(&bands, &samples));
         assert!(found.is_empty(), "{folder}: {found:?}");
     }
-    // A single class, sea and lakes among them, is no reason for alarm either.
+    // A single class, sea and lakes among them, raises no alarm either.
     let Some(eurosat) = imagery(test, "eurosat-ms") else { return };
     for class in std::fs::read_dir(eurosat).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir())
     {
@@ -85,8 +85,11 @@ fn right_orders_raise_no_alarm() {
 }
 
 #[test]
-fn the_order_that_most_would_write_for_eurosat_is_refuted_and_the_true_one_found() {
-    let Some(path) = imagery("the_order_that_most_would_write_for_eurosat", "eurosat-ms") else { return };
+fn the_usual_wrong_order_for_eurosat_is_found_with_the_true_one() {
+    let Some(path) = imagery("the_usual_wrong_order_for_eurosat_is_found_with_the_true_one", "eurosat-ms")
+    else {
+        return;
+    };
     let samples = samples(&path, 13, None, 40);
     let standard = names("B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12");
     let report = check(&standard, &samples);

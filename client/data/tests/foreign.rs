@@ -1,8 +1,8 @@
 //! Files of other programs, each of a kind that has been read wrongly, with the right answer: read rightly or
 //! refused, never misread.
 //!
-//! They lie in the folder that `EOSFED_RASTERS` names, else beside the repository; where it is not, the test
-//! says by name that it is skipped.
+//! They are in the folder that `EOSFED_RASTERS` names, or beside the repository. Without it, the test reports
+//! by name that it is skipped.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -22,7 +22,7 @@ fn folder(test: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// In what a raster differs from what it should be, if in anything.
+/// The difference of a raster from the expected one, if any.
 fn difference(raster: &Raster, expected: &Map<String, Value>) -> Option<String> {
     if expected["right"] != "this reading" {
         return Some(format!("it should be refused: {}", expected["right"]));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use eosfed_data::{DataError, Dataset, GeoReference, Limits, Raster, Split, summarise, write_geotiff};
 
-/// Where a file lies: its coded reference system, and its geotransform in the order of GDAL's affine.
+/// The place of a file: its coded reference system, and its geotransform in the order of GDAL's affine.
 #[derive(Clone, Copy)]
 struct Place {
     code: u16,
@@ -43,7 +43,7 @@ fn read(config: &str, files: &[(&str, usize, Option<Place>)]) -> Result<Vec<Stri
     std::fs::write(folder.path().join("dataset.toml"), config).unwrap();
     std::fs::write(folder.path().join("t.csv"), "a,b,label\nx.tif,y.tif,dark\n").unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default())?;
-    // What training, scoring and features read, and what `data inspect` says.
+    // As training, scoring and features read it, and as `data inspect` shows it.
     let loaded = dataset.load(Split::Train, &dataset.config().bands)?;
     let warnings = summarise(&dataset)?.warnings;
     assert!(loaded.notes.iter().all(|note| warnings.contains(note)), "{warnings:?}");
@@ -80,7 +80,7 @@ fn stack() -> String {
     )
 }
 
-/// Holds that `config` is refused when the second file lies at `place`, with both names and values.
+/// Checks that `config` is refused when the second file lies at `place`, with both names and values.
 fn assert_refused(config: &str, files: [&str; 2], others: &[&str], place: Place, values: [&str; 2]) {
     let mut all = vec![(files[0], SIDE, Some(HERE)), (files[1], SIDE, Some(place))];
     all.extend(others.iter().map(|name| (*name, SIDE, Some(HERE))));
@@ -107,7 +107,7 @@ fn masks_bands_and_dates_of_another_place_are_refused() {
 }
 
 #[test]
-fn the_same_place_but_for_rounding_is_read_without_a_word() {
+fn the_same_place_except_for_rounding_is_read_without_a_note() {
     for place in [HERE, NOISY] {
         let warnings = read(&scene(), &[("image.tif", SIDE, Some(HERE)), ("mask.tif", SIDE, Some(place))]);
         let grids = |text: &&String| text.contains("georeference") || text.contains("geotransform");

@@ -14,7 +14,7 @@ fn write(path: &Path, color: ColorType, depth: BitDepth, transparent: bool, inde
     encoder.set_color(color);
     encoder.set_depth(depth);
     if color == ColorType::Indexed {
-        // Colours that are no indices: a mask read as colours would show.
+        // Colours that differ from the indices, so that a mask read as colours fails the test.
         encoder.set_palette([[200_u8, 10, 30], [0, 90, 7], [255, 255, 1], [9, 8, 77]].concat());
     }
     if transparent {

@@ -51,7 +51,7 @@ fn read(path: &std::path::Path) -> Result<Raster, DataError> {
     read_raster(path, &Limits::default())
 }
 
-/// Holds that a file is refused whichever way it is read, with its name, these words and a command.
+/// Checks that a file is refused whichever way it is read, with its name, these words and a command.
 fn assert_refused(path: &std::path::Path, words: &[&str]) {
     let limits = Limits::default();
     let window = || GeoTiff::open(path, &limits).and_then(|mut file| file.window(0, 0, 4, 4).map(|_| ()));
@@ -96,7 +96,7 @@ fn bits_formats_and_orders_other_than_those_known_are_refused() {
     for bits in [1, 2, 4, 10, 12, 24] {
         let found = format!("`{bits}`");
         refused(&grey().tag(Tag::BitsPerSample, &[bits]), &["tag 258 (BitsPerSample)", &found]);
-        // Of one pixel a row, a packed byte has the size of a pixel.
+        // With one pixel in a row, a packed byte has the size of a pixel.
         let narrow = grey().tag(Tag::ImageWidth, &[1]).tag(Tag::BitsPerSample, &[bits]);
         refused(&narrow, &["tag 258", &found]);
     }
@@ -165,7 +165,7 @@ fn sparse_files_are_refused() {
     refused(&sparse.clone().lengths(&[64, 64, 64, 64]), &["tag 324 (TileOffsets)", "tile 1"]);
     let strip = || Some(pixels(WIDTH * 4));
     refused(&grey().strips(4, vec![strip(), strip(), None]), &["tag 279 (StripByteCounts)", "strip 2"]);
-    // A strip that is shorter than its pixels would show those of the next one.
+    // For a strip that is too short, the decoder would read pixels of the next one.
     let short = grey().strips(4, vec![strip(), strip(), strip()]).lengths(&[64, 60, 64]);
     refused(&short, &["tag 279", "at least 64 bytes", "strip 1", "`60`"]);
     // The length of a single strip follows from the image.
@@ -296,10 +296,10 @@ fn a_jpeg_file_cut_short_anywhere_is_refused() {
         let cut = folder.jpeg(&whole[..length]);
         assert_refused(&cut, &["cut short"]);
     }
-    // What follows the end is not the image's.
+    // Bytes after the end do not belong to the image.
     let longer = [&whole[..], &[0, 1, 2, 3]].concat();
     assert_eq!(read(&folder.jpeg(&longer)).unwrap().bands, 3);
-    // Bytes between two segments are passed over, as other programs do.
+    // Bytes between two segments are skipped, as other programs do.
     let padded = [&whole[..2], &[0; 9], &whole[2..]].concat();
     assert_eq!(read(&folder.jpeg(&padded)).unwrap(), read(&folder.jpeg(&whole)).unwrap());
 }

@@ -1,4 +1,4 @@
-//! Which pixels the parts of a data set share: none, whatever the scene and however its tiles overlap.
+//! The parts of a data set share no pixels, in any scene and for any overlap of its tiles.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -43,7 +43,7 @@ fn pixels(dataset: &Dataset, part: Split) -> (BTreeSet<u32>, usize) {
     (shown().collect(), shown().count())
 }
 
-/// Holds that no two parts share a pixel, and that tiles for validation and test show none twice.
+/// Checks that no two parts share a pixel, and that tiles for validation and test show none twice.
 fn assert_disjoint(dataset: &Dataset, what: &str) {
     let parts = Split::ALL.map(|part| pixels(dataset, part));
     for (one, other) in [(0, 1), (0, 2), (1, 2)] {
@@ -57,7 +57,7 @@ fn assert_disjoint(dataset: &Dataset, what: &str) {
 }
 
 #[test]
-fn scenes_are_split_by_location_when_nothing_else_is_said() {
+fn scenes_are_split_by_location_by_default() {
     let folder = tempfile::tempdir().unwrap();
     scene(folder.path(), "a", 160, 160, 0);
     let dataset = open(folder.path(), &["a"], [32, 8], "validation = 0.2").unwrap();

@@ -1,5 +1,5 @@
-//! How well an assignment of channels to names fits what the names mean: a sum of small pieces of
-//! evidence, each of which the physics of the bands gives and none of which one scene decides.
+//! How well an assignment of channels to names fits the meaning of the names: a sum of small pieces of
+//! evidence. Each follows from the physics of the bands, and none is decided by one scene.
 //!
 //! - *Neighbours.* Bands next to each other within a regime of the spectrum (visible, red edge and
 //!   near infrared, short-wave infrared) see the same pigments or the same water. The evidence is
@@ -203,7 +203,7 @@ fn pieces(bands: &[&NamedBand], comparable: bool) -> Vec<Piece> {
     pieces.extend(pair("swir16", "swir22").map(|(a, b)| Piece::Above(a, b)));
     if let Some(cirrus) = at("cirrus") {
         pieces.push(Piece::Least(cirrus));
-        // A cirrus band says that nobody has taken the air out of the data.
+        // A cirrus band implies that the data have no atmospheric correction.
         pieces.extend(pair("nir08", "nir09").map(|(a, b)| Piece::Above(a, b)));
     }
     pieces.extend(pair("blue", "red").map(|(blue, red)| Piece::Contrast(blue, red)));

@@ -1,4 +1,4 @@
-//! What the checks have found, as data and as a sentence.
+//! The findings of the checks, as data and as sentences.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Cannot be so if the bands are what they are called.
+    /// Contradicts the declared names of the bands.
     Contradiction,
-    /// Unusual, and worth a look.
+    /// Unusual; a person should check it.
     Notice,
 }
 

@@ -1,13 +1,13 @@
-//! Whether what a data set declares about its bands agrees with what its pixels say.
+//! Checks the declared bands of a data set against its pixels.
 //!
-//! A wrong band order trains without an error and predicts badly, so it is looked for before any
-//! training: bands that are constant or copies, values in another unit than the declared one, and
+//! A model trains on bands in a wrong order without an error, and predicts badly. So these checks come
+//! before any training: bands that are constant or copies, values in another unit than the declared one, and
 //! orders that fit the physics of the named bands clearly better than the declared order. Each rule is
-//! in the file of its name, with its source and its thresholds. The checks are pure and look at some
+//! in the file of its name, with its source and its thresholds. The checks are pure and use about
 //! 8,000 pixels, always the same ones.
 //!
-//! They compare pixels with names. They cannot tell that *all* of a data set is of another place or
-//! date, and they stay silent where the pixels do not decide; see [`check_bands`].
+//! They compare pixels with names. They cannot find that *all* of a data set is of another place or
+//! date, and they report nothing where the pixels do not decide; see [`check_bands`].
 
 mod evidence;
 mod finding;
@@ -30,27 +30,27 @@ pub use moments::{Moments, compare_moments};
 use pixels::Pixels;
 pub use unit::{OpticalUnit, Scaling};
 
-/// What the pixels say of the declared bands.
+/// The result of checking the declared bands against the pixels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BandReport {
-    /// What deserves attention; empty where pixels and names agree or the pixels do not decide.
+    /// The findings; empty where pixels and names agree or the pixels do not decide.
     pub findings: Vec<Finding>,
     /// The unit that the values of the optical bands look like.
     pub unit: Option<OpticalUnit>,
     /// The order of names that fits clearly better than the declared one, channel by channel.
     pub likely_order: Option<Vec<String>>,
-    /// Pixels looked at: those of the sample that are valid in every band.
+    /// Pixels used: those of the sample that are valid in every band.
     pub pixels: usize,
 }
 
 impl BandReport {
-    /// The findings that cannot be true of bands that are what they are called.
+    /// The findings that contradict the declared names.
     pub fn contradictions(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Contradiction)
     }
 }
 
-/// Fewer valid pixels than this say nothing.
+/// With fewer valid pixels nothing is checked.
 const FEWEST_PIXELS: usize = 200;
 
 /// Checks the names, the order and the unit of bands against pixels.

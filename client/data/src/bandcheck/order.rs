@@ -3,7 +3,7 @@
 //! Starting from the declared order, names are taken out and put back elsewhere, or two are exchanged,
 //! as long as the [evidence](super::evidence) grows. The order found is reported if its evidence
 //! exceeds the declared order's by a margin. The margin shrinks with the number of images, because a
-//! single place can be unlike what bands usually see: on the patches of EuroSAT, BigEarthNet and
+//! single place can be unusual: on the patches of EuroSAT, BigEarthNet and
 //! BioMassters in their right order, another order gains at most 0.6 on one image, 1.2 on five of one
 //! class and 0.3 on seven or more.
 

@@ -1,10 +1,10 @@
-//! A deterministic sample of pixels, with what the rules need to know of each channel.
+//! A deterministic sample of pixels, with the numbers of each channel that the rules need.
 
 use crate::sample::Sample;
 
-/// About so many pixels are looked at, whatever the size of the data set.
+/// About this many pixels are used, for any size of the data set.
 const PIXELS: usize = 8192;
-/// At least so many of each image, so that a band that is empty in one image is seen.
+/// At least this many of each image, so that a band that is empty in one image is seen.
 const FEWEST_PER_IMAGE: usize = 16;
 /// Distance in pixels at which the 10 m and 20 m bands of Sentinel-2 have both changed.
 const FAR: usize = 4;
@@ -22,7 +22,7 @@ pub(super) struct Pixels {
 }
 
 impl Pixels {
-    /// Looks at `channels` bands of each date of the samples.
+    /// Samples `channels` bands of each date of the samples.
     pub(super) fn sample(channels: usize, samples: &[Sample]) -> Self {
         let images: Vec<_> = samples
             .iter()

@@ -59,7 +59,7 @@ fn unit(name: &str, channel: usize, pixels: &Pixels) -> Option<Finding> {
 fn order(channels: [usize; 2], names: [&str; 2], pixels: &Pixels) -> Option<Finding> {
     let [like, crossed] = channels.map(|channel| &pixels.channels[channel]);
     let above = share(like.iter().zip(crossed).map(|(like, crossed)| like > crossed));
-    // Pixels of noise are a coin's toss each, so that even a calm sea has about half of them right.
+    // Pixels of noise are right with probability one half, so even over a calm sea about half of them are.
     (above < 0.3).then(|| {
         let message = format!(
             "band `{}` must return more than `{}`, but does so in only {:.0} % of the pixels (means {:.2} \

@@ -1,5 +1,5 @@
-//! What no surface does: reflect visible light as little as air full of water vapour lets through, or
-//! be bright in red and dark in near infrared.
+//! Rules about reflectances that no surface has: visible bands as dark as a cirrus band, or bright in red
+//! and dark in near infrared.
 
 use super::pixels::{Pixels, share};
 use super::unit::Levels;

@@ -1,4 +1,5 @@
-//! Optical bands: which unit the values look like, and whether `scale` and `offset` lead there.
+//! Optical bands: the probable unit of the values, and whether `scale` and `offset` convert it to
+//! reflectance.
 //!
 //! Reflectance of land and water lies between 0 and about 1, of clouds and glint up to 1.6. Products
 //! store it in whole numbers: Sentinel-2 times 10,000, since processing baseline 04.00 (January 2022)

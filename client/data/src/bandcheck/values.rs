@@ -1,4 +1,4 @@
-//! Bands that hold nothing of their own: constant, zero-filled, copied, or full of markers.
+//! Bands without information: constant, zero-filled, copied, or full of markers of missing data.
 
 use super::pixels::{Pixels, share};
 use super::{Finding, NamedBand, Rule};

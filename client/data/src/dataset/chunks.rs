@@ -1,7 +1,7 @@
 //! Reading a part of a data set a chunk at a time, for work that must not hold all of it in memory.
 //!
-//! Whether too many files are damaged is judged over the whole data set, however it is read: in a
-//! chunk of 32 samples a single damaged file is already 3 %.
+//! The share of damaged files is judged over the whole data set, for any size of chunks: in a chunk of
+//! 32 samples a single damaged file is already 3 %.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -44,8 +44,8 @@ impl<'a> Chunks<'a> {
             let reason = format!("the {} part has no samples", split.name());
             return Err(DataError::unfit(&dataset.path, reason));
         }
-        // Files that could not be opened, and what is to be said of the division, belong to no part; they are
-        // reported once, with the largest.
+        // Files that could not be opened, and notes about the division, belong to no part. They are reported
+        // once, with the training part.
         let largest = split == Split::Train;
         let skipped = if largest { dataset.broken.clone() } else { Vec::new() };
         let notes = if largest { dataset.notes.iter().cloned().collect() } else { BTreeSet::new() };
@@ -81,7 +81,7 @@ impl<'a> Chunks<'a> {
         &self.skipped
     }
 
-    /// What was done to the images so far that a person should know, such as resampling.
+    /// Notes about the images so far, such as resampling.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         self.notes.iter().cloned().chain(self.imagery.note()).collect()

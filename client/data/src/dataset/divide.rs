@@ -1,4 +1,4 @@
-//! Dividing the tiles of scenes into parts of which none shows ground that another part shows.
+//! Divides the tiles of scenes into parts that share no ground.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::DataError;
 use crate::georeference::Grid;
 use crate::split::Split;
 
-/// By how much a footprint is smaller than what it shows, as a share of its sides.
+/// By how much a footprint is smaller than its tile, as a share of its sides.
 const SPARE: f64 = 1e-6;
 
 /// A scene and its name within the data set.
@@ -98,11 +98,11 @@ impl Dataset {
     }
 }
 
-/// The parts that nothing is learned from.
+/// The parts that are not used for training.
 const HELD_BACK: [Split; 2] = [Split::Validation, Split::Test];
 
 /// Leaves out tiles of scenes that overlap on the ground, since the split by location looks at one scene at
-/// a time: training tiles that show what is held back, and validation tiles that show what is tested.
+/// a time: training tiles that overlap validation or test tiles, and validation tiles that overlap test tiles.
 fn leave_out_overlap(placed: &mut Vec<Placed>, planes: &Planes, tiling: Tiling) -> Option<String> {
     if !planes.overlap {
         return None;
@@ -123,7 +123,7 @@ fn leave_out_overlap(placed: &mut Vec<Placed>, planes: &Planes, tiling: Tiling) 
     })
 }
 
-/// In which plane each scene lies. Scenes of one reference system share a plane; each of the others has its
+/// The plane of each scene. Scenes of one reference system share a plane; each of the others has its
 /// own.
 struct Planes {
     /// The plane of each scene, and its grid if the plane's coordinates are those of a reference system.

@@ -12,18 +12,18 @@ use crate::error::DataError;
 use crate::files;
 use crate::split::Split;
 
-/// What a data set is made of.
+/// The samples of a data set.
 pub(super) struct Found {
     /// The samples.
     pub(super) entries: Vec<Entry>,
     /// What is wrong with each file that could not be read.
     pub(super) broken: Vec<String>,
-    /// What a person should know of the division into parts.
+    /// Notes about the division into parts.
     pub(super) notes: Vec<String>,
 }
 
 impl Found {
-    /// Samples of which nothing is to be said.
+    /// Samples without notes.
     pub(super) const fn all(entries: Vec<Entry>) -> Self {
         Self { entries, broken: Vec::new(), notes: Vec::new() }
     }

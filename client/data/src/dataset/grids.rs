@@ -1,8 +1,8 @@
-//! Whether the files of one sample lie on one grid. A mask, a band or a date of another place, another
+//! Checks that the files of one sample lie on one grid. A mask, a band or a date of another place, another
 //! orientation or another reference system has the right size and wrong pixels.
 //!
 //! Files without georeference are usual (a PNG mask beside a GeoTIFF): their sizes alone are compared, and
-//! a note says so. The same holds for what else only one of the files says of its place.
+//! a note says so. The same holds for other parts of the georeference that only one file has.
 
 use std::path::Path;
 
@@ -27,10 +27,10 @@ pub(super) struct Anchor<'a> {
 }
 
 impl Anchor<'_> {
-    /// Holds that another file lies on the same grid; notes what could not be compared.
+    /// Checks that another file lies on the same grid. Adds a note about parts that cannot be compared.
     ///
     /// # Errors
-    /// If it does not, with both files and what each says.
+    /// If it does not, with both files and the georeference of each.
     pub(super) fn check(
         &self,
         path: &Path,

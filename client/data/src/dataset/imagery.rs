@@ -14,7 +14,7 @@ pub(super) struct ImageryRange {
     without_distance: bool,
 }
 
-/// A value that all share, as far as seen.
+/// A value that all samples so far share.
 #[derive(Debug, Default)]
 enum Common<T> {
     #[default]
@@ -24,7 +24,7 @@ enum Common<T> {
 }
 
 impl ImageryRange {
-    /// Takes in a sample of this height and width.
+    /// Adds a sample of this height and width.
     pub(super) fn add(&mut self, size: [usize; 2], ground_sampling_distance: Option<f64>) {
         self.size = match self.size {
             Common::Unknown => Common::Is(size),
@@ -55,7 +55,7 @@ impl ImageryRange {
         }
     }
 
-    /// What a person should know of samples that differ.
+    /// A note about samples that differ.
     pub(super) fn note(&self) -> Option<String> {
         let [low, high] = self.distance?;
         (high > low * ALIKE).then(|| {

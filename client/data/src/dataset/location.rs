@@ -2,8 +2,8 @@
 //! that reaches into blocks of several parts is left out, so that no two parts share a pixel.
 //!
 //! Blocks of two tiles by two keep most training tiles that overlap. A part may then stay empty by
-//! chance, above all in small scenes: if so, the block whose draw came nearest is given to it, and where
-//! there are too few blocks of two tiles, each tile is a block.
+//! chance, above all in small scenes: if so, it gets the block with the nearest draw. If there are too
+//! few blocks of two tiles, each tile is a block.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ const MOST_CANDIDATES: usize = 64;
 /// A tile of one of several scenes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// The name of the scene, which decides over its blocks.
+    /// The name of the scene, on which the draws of its blocks depend.
     pub(super) scene: &'a str,
-    /// Where in the scene the tile begins.
+    /// The position of the tile in the scene.
     pub(super) corner: Corner,
 }
 

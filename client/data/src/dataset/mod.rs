@@ -1,8 +1,8 @@
 //! A data set: its samples by key, their division into parts, and loading them.
 //!
 //! Scenes and images that are cut into tiles are read once when the data set is opened and kept in
-//! memory, bounded by [`Limits`]; other images are read when they are asked for, in parallel, in an
-//! order that is always the same.
+//! memory, bounded by [`Limits`]; other images are read on demand, in parallel and
+//! always in the same order.
 
 mod chunks;
 mod divide;
@@ -31,20 +31,20 @@ use crate::raster::{Limits, Raster};
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 
-/// Samples and what had to be left out.
+/// Samples, and the files that were left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The samples, in the order of their keys.
     pub samples: Vec<Sample>,
     /// What is wrong with each file that was skipped.
     pub skipped: Vec<String>,
-    /// What was done to the images that a person should know, such as resampling.
+    /// Notes about the images, such as resampling.
     pub notes: Vec<String>,
     /// What the samples have in common.
     pub imagery: Imagery,
 }
 
-/// The files that a sample is made of.
+/// The files of a sample.
 #[derive(Debug, Clone)]
 struct Item {
     key: String,
@@ -88,12 +88,12 @@ pub struct Dataset {
     entries: Vec<Entry>,
     /// Files that could not be read when it was opened.
     broken: Vec<String>,
-    /// What a person should know of its division into parts.
+    /// Notes about its division into parts.
     notes: Vec<String>,
 }
 
 impl Dataset {
-    /// Opens the data set that a `dataset.toml`, or the folder it lies in, describes.
+    /// Opens the data set that a `dataset.toml`, or its folder, describes.
     ///
     /// # Errors
     /// If the description is wrong, a folder or scene cannot be read, or there are no samples.
@@ -118,7 +118,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Where its description lies.
+    /// The path of its description.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -130,7 +130,7 @@ impl Dataset {
         &self.config
     }
 
-    /// What a person should know of its division into parts.
+    /// Notes about its division into parts.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -151,7 +151,7 @@ impl Dataset {
     /// Positions of the named bands.
     ///
     /// # Errors
-    /// If one is not in the data set; says which are.
+    /// If one is not in the data set. The error lists those that are.
     pub fn positions(&self, bands: &[String]) -> Result<Vec<usize>, DataError> {
         let position = |band: &String| {
             self.config.bands.iter().position(|known| known == band).ok_or_else(|| {
@@ -162,10 +162,10 @@ impl Dataset {
         bands.iter().map(position).collect()
     }
 
-    /// Whether its labels are what a model for `task` and `classes` learns.
+    /// Checks that a model for `task` and `classes` can learn its labels.
     ///
     /// # Errors
-    /// If the task or the classes differ; says how.
+    /// If the task or the classes differ, with both values.
     pub fn serves(&self, task: Task, classes: &[String]) -> Result<(), DataError> {
         if self.config.task != task {
             let reason = format!("its task must be `{task}`, found `{}`", self.config.task);
@@ -179,11 +179,11 @@ impl Dataset {
         Ok(())
     }
 
-    /// Whether the named bands are what `samples`, which hold them, show: what speaks against it, as
-    /// sentences. A wrong order of bands trains without an error and predicts badly.
+    /// Checks the named bands against the pixels of `samples`, and returns the objections as sentences. A
+    /// model trains on bands in a wrong order without an error, and predicts badly.
     ///
     /// # Errors
-    /// If something cannot be so and the data set is `strict`.
+    /// If the pixels contradict the names and the data set is `strict`.
     pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
         let all = self.config.named_bands();
         let positions = self.positions(bands)?.into_iter();

@@ -1,4 +1,4 @@
-//! Whether tiles share ground: what is learned from must not be what is scored.
+//! Checks whether tiles share ground: tiles for scores must not overlap training tiles.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! From files to samples: bands stacked and brought to one grid, scaled, and marked where invalid.
+//! From files to samples: bands are stacked, resampled to one grid and scaled, and invalid pixels are
+//! marked.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::error::DataError;
 use crate::raster::Raster;
 use crate::read::{read_labels, read_raster};
 
-/// A sample, and what is known of its images besides their values.
+/// A sample, and facts about its images besides their values.
 pub(super) struct ReadSample {
     pub(super) sample: Sample,
     /// What was done to the images that a person should know.
@@ -88,7 +89,7 @@ impl Dataset {
         for (raster, path) in rasters.into_iter().zip(paths) {
             let grid = raster.grid();
             let (w, h) = (raster.width, raster.height);
-            // Another shape is another place, not another resolution.
+            // Images of another shape show another place, not another resolution.
             if (w * height).abs_diff(width * h) > width.max(height) {
                 let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
                 return Err(DataError::file(path, found));
@@ -144,7 +145,7 @@ impl Dataset {
         notes: &mut Vec<String>,
     ) -> Result<Target, DataError> {
         let Raster { width, height, .. } = *image;
-        // A regression's target is what a pixel shows; the number of a colour is no quantity.
+        // The target of a regression is the shown value; the index of a colour is not a quantity.
         let read = if self.config.task == Task::Regression { read_raster } else { read_labels };
         let raster = read(path, &self.limits)?;
         if (raster.width, raster.height, raster.bands) != (width, height, 1) {
@@ -194,12 +195,12 @@ fn finest(rasters: &[Raster]) -> usize {
         let raster = &rasters[*at];
         (raster.width * raster.height, raster.reference.is_some())
     };
-    // The last of several maxima is taken, so the order is turned around.
+    // `max_by` returns the last of several maxima, so the order is reversed.
     (0..rasters.len()).rev().max_by_key(rank).unwrap_or_default()
 }
 
 impl Scene {
-    /// In metres, where the file says it.
+    /// In metres, if the file has it.
     fn ground_sampling_distance(&self) -> Option<f64> {
         self.dates[0].reference.as_ref()?.ground_sampling_distance()
     }

@@ -10,7 +10,7 @@ use crate::config::{Layout, OneOrMany};
 use crate::error::DataError;
 use crate::split::Split;
 
-/// What stands between the classes of a sample.
+/// The separator between the classes of a sample.
 const SEPARATOR: char = ';';
 
 /// The columns that a layout names, by position.

@@ -1,4 +1,4 @@
-//! Cutting scenes into square tiles: where tiles begin, and which of them are of use.
+//! Cuts scenes into square tiles: the positions of tiles, and the choice of usable ones.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Tiling {
         corners
     }
 
-    /// Whether the part takes the tile. Training tiles lie `stride` apart. The others lie side by side, so
+    /// Whether the part takes the tile. Training tiles are `stride` apart. The others are adjacent, so
     /// that no pixel counts twice.
     pub(super) fn takes(self, part: Split, corner: Corner) -> bool {
         let distance = if part == Split::Train { self.stride } else { self.side };

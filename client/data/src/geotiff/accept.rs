@@ -1,4 +1,4 @@
-//! Which TIFF files are read: those whose tags are all on a list of what is known to be read rightly. Every
+//! The list of TIFF files that are read: all their tags have values that are known to be read rightly. Every
 //! other file is refused with the tag, the value found and a command that converts the file.
 
 use std::io::{Read, Seek};
@@ -9,8 +9,8 @@ use tiff::tags::Tag;
 use super::directory::{Directories, Directory};
 use super::nodata::Nodata;
 
-/// Why a file is refused: a sentence, and the options of `gdal_translate` that make a file of it that is
-/// read.
+/// Why a file is refused: a sentence, and the options with which `gdal_translate` makes a readable file of
+/// it.
 pub(super) struct Refused {
     sentence: String,
     options: &'static str,
@@ -32,7 +32,7 @@ pub(crate) fn conversion(options: &str, path: &Path) -> String {
     format!("convert it with `gdal_translate {options} {} converted.tif`", path.display())
 }
 
-/// Options that make an equal file without compression tricks.
+/// Options that make an equal file with plain compression.
 pub(crate) const REWRITE: &str = "-co COMPRESS=DEFLATE";
 const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
 const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
@@ -101,7 +101,7 @@ impl<R: Read + Seek> Tags<'_, '_, R> {
         Ok(self.list(tag)?.first().copied())
     }
 
-    /// Holds that the file is of a kind that is read rightly.
+    /// Checks that the file is of a kind that is read rightly.
     ///
     /// # Errors
     /// The first tag whose value is not on the list.

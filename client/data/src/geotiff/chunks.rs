@@ -1,4 +1,4 @@
-//! Where the strips or tiles of a file lie, and the masks that a file carries.
+//! The positions of strips or tiles in a file, and the masks inside a file.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use tiff::tags::Tag;
 use super::accept::{Accepted, REWRITE, Refused};
 use super::directory::{Directories, Directory};
 
-/// What ends the tables that JPEG streams share, and every stream.
+/// The marker at the end of the shared JPEG tables and of every stream.
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 /// Most directories of a file that are looked through for a mask.
 const MOST_DIRECTORIES: usize = 10_000;
@@ -25,7 +25,7 @@ pub(super) struct Chunks {
     pub(super) offsets: Vec<u64>,
     /// Bytes of each in the file.
     pub(super) lengths: Vec<u64>,
-    /// What JPEG streams of all of them begin with.
+    /// The beginning that all their JPEG streams share.
     pub(super) jpeg_tables: Option<Vec<u8>>,
     pub(super) tiled: bool,
 }
@@ -81,8 +81,8 @@ impl Chunks {
         Ok(stream)
     }
 
-    /// Holds that every strip or tile is there. `needed` gives the decoded bytes of each. A file may leave out
-    /// those without data, and the decoder then shows whatever lies at the beginning of the file.
+    /// Checks that every strip or tile is there. `needed` gives the decoded bytes of each. A file may leave
+    /// out those without data, and the decoder then reads the beginning of the file in their place.
     ///
     /// # Errors
     /// The first that is missing, or that is not compressed and shorter than its pixels.
@@ -116,8 +116,8 @@ impl Chunks {
     }
 }
 
-/// Holds that no directory of the file is a mask: what it hides would count as data. What follows a directory
-/// that cannot be read is not looked at, since other programs do not find it either.
+/// Checks that no directory of the file is a mask: the pixels that it hides would count as data.
+/// Directories after one that cannot be read are not checked, since other programs do not find them either.
 ///
 /// # Errors
 /// The first mask.

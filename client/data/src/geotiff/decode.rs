@@ -6,7 +6,7 @@ use super::GeoTiff;
 use super::accept::{JPEG, REWRITE, Refused, conversion};
 use super::nodata::floats;
 use crate::error::DataError;
-use crate::jpeg::{Colours, JpegError, decode, look_through};
+use crate::jpeg::{Colours, JpegError, check_stream, decode};
 
 impl GeoTiff {
     /// The values of a strip or tile of `width` by `height` pixels.
@@ -40,7 +40,7 @@ impl GeoTiff {
             JpegError::Unsupported(sentence) => fail(Refused::new(sentence, REWRITE).about(&self.path)),
             JpegError::Damaged(sentence) => fail(sentence),
         };
-        let frame = look_through(&stream).map_err(convert)?;
+        let frame = check_stream(&stream).map_err(convert)?;
         let wanted = if self.chunks.tiled { self.chunk } else { (width, height) };
         let found = (usize::from(frame.width), usize::from(frame.height));
         let below = !self.chunks.tiled && chunk + 1 == self.chunks.offsets.len() && found.1 > wanted.1;

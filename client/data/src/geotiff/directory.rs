@@ -1,6 +1,6 @@
 //! The directories of a TIFF file (TIFF 6.0, section 2, and BigTIFF), read before anything is decoded: the
-//! decoder makes room for as many values as a tag declares, and reads some files wrongly that their tags
-//! tell apart.
+//! decoder allocates as many values as a tag declares, and reads some files wrongly that can be recognised by
+//! their tags.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,7 +22,7 @@ pub(super) struct Directories<'a, R> {
     wide: usize,
 }
 
-/// The tags of one directory. Of a tag that occurs twice the last counts, as for the decoder.
+/// The tags of one directory. If a tag occurs twice, the last one counts, as for the decoder.
 pub(super) struct Directory {
     entries: BTreeMap<u16, Entry>,
     /// Where the next directory begins; 0 if there is none.
@@ -37,7 +37,8 @@ struct Entry {
 }
 
 impl<'a, R: Read + Seek> Directories<'a, R> {
-    /// The file and where its first directory begins; `None` if it is no TIFF, which the decoder says better.
+    /// The file and the position of its first directory; `None` if it is no TIFF, for which the decoder has
+    /// the better message.
     pub(super) fn open(file: &'a mut R, length: u64) -> Option<(Self, u64)> {
         let mut head = [0; 4];
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut head)).ok()?;
@@ -63,7 +64,7 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
     /// The directory that begins at an offset.
     ///
     /// # Errors
-    /// If it lies outside the file or is cut short.
+    /// If it is outside the file or is cut short.
     pub(super) fn read(&mut self, offset: u64) -> io::Result<Directory> {
         self.file.seek(SeekFrom::Start(offset))?;
         let count = self.number(if self.wide == 8 { 8 } else { 2 })?;
@@ -78,7 +79,7 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
             let count = self.number(self.wide)?;
             let mut field = vec![0; self.wide];
             self.file.read_exact(&mut field)?;
-            // Entries of unknown types are to be passed over.
+            // Entries of unknown types are skipped.
             if let Some(kind) = kind {
                 entries.insert(tag, Entry { kind, count, field });
             }
@@ -88,7 +89,7 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
         Ok(Directory { entries, next })
     }
 
-    /// Holds that the values of each tag fit into the file.
+    /// Checks that the values of each tag fit into the file.
     ///
     /// # Errors
     /// A sentence about the first tag that does not fit.

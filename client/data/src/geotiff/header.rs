@@ -1,4 +1,4 @@
-//! What the tags of a file say before it is decoded.
+//! The tags of a file, read before it is decoded.
 
 use std::io::{Read, Seek};
 
@@ -6,14 +6,15 @@ use super::accept::{Accepted, Refused, Tags};
 use super::chunks::{Chunks, refuse_masks};
 use super::directory::Directories;
 
-/// What the tags of the first directory say.
+/// The tags of the first directory.
 pub(super) struct Header {
-    /// How its pixels are stored; `None` if the first directory cannot be read, which the decoder says better.
+    /// How its pixels are stored; `None` if the first directory cannot be read, for which the decoder has the
+    /// better message.
     pub(super) accepted: Option<Result<(Accepted, Chunks), Refused>>,
 }
 
 impl Header {
-    /// Leaves the file at no particular place.
+    /// The position in the file is undefined afterwards.
     ///
     /// # Errors
     /// If a tag declares more than the file holds.

@@ -1,5 +1,5 @@
-//! Writing a map of classes or values, tile by tile in any order, so that no more than a tile of it
-//! needs to be in memory.
+//! Writing a map of classes or values, tile by tile in any order, so that only one tile of it
+//! has to be in memory.
 
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::georeference::GeoReference;
 /// Side of a tile of a map in pixels.
 pub const MAP_TILE: usize = 256;
 
-/// What a map's pixels are.
+/// The kind of a map's pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MapKind {
     /// Indices of classes, shown in these colours; 255 where there is no data.
@@ -32,9 +32,9 @@ pub struct MapLayout {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// What its pixels are.
+    /// The kind of its pixels.
     pub kind: MapKind,
-    /// Where on Earth it lies.
+    /// The georeference.
     pub reference: Option<GeoReference>,
 }
 

@@ -1,5 +1,5 @@
-//! GeoTIFF in and out: any number of bands, integers and floats, strips and tiles, interleaved or
-//! planar, with the georeference carried through as the tags that hold it.
+//! Reads and writes GeoTIFF: any number of bands, integers and floats, strips and tiles, interleaved or
+//! planar, with the tags of the georeference kept as they are.
 
 mod accept;
 mod chunks;

@@ -2,7 +2,7 @@
 
 use tiff::decoder::DecodingResult;
 
-/// What the tag GDAL_NODATA says.
+/// The value of the tag GDAL_NODATA.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Nodata {
     number: f64,
@@ -30,16 +30,16 @@ impl Nodata {
         self.whole == Some(value)
     }
 
-    /// As GDAL compares 32-bit floats: to within a few units of the last place.
+    /// Compares 32-bit floats as GDAL does: within a few units in the last place.
     fn is_f32(&self, value: f32) -> bool {
         let marker = self.number as f32;
-        // A marker that 32 bits cannot tell from 0 marks nothing.
+        // A marker that is 0 in 32 bits marks nothing.
         let lost = marker == 0.0 && self.number != 0.0;
         let near = (value - marker).abs() < f32::EPSILON * (value + marker).abs() * 2.0;
         !lost && (value == marker || near)
     }
 
-    /// As GDAL compares 64-bit floats.
+    /// Compares 64-bit floats as GDAL does.
     fn is_f64(&self, value: f64) -> bool {
         let marker = self.number;
         value == marker || (value - marker).abs() < f64::EPSILON * (value + marker).abs() * 2.0

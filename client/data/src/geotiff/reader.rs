@@ -54,7 +54,7 @@ impl GeoTiff {
         file.rewind().map_err(|error| DataError::file(path, error))?;
         let mut decoder = Decoder::new(file).map_err(fail)?.with_limits(allowed(limits));
         let (width, height) = decoder.dimensions().map_err(fail)?;
-        // The decoder has read a directory that could not be read before it.
+        // The decoder has read a directory that could not be read before.
         let (accepted, chunks) = accepted
             .ok_or_else(|| DataError::file(path, "its first directory cannot be read; it is damaged"))?;
         let bands = u32::try_from(accepted.samples).unwrap_or(u32::MAX);
@@ -116,7 +116,7 @@ impl GeoTiff {
         self.bands
     }
 
-    /// Where on Earth it lies, when the file says so.
+    /// The georeference, if the file has one.
     #[must_use]
     pub const fn reference(&self) -> Option<&GeoReference> {
         self.reference.as_ref()
@@ -128,7 +128,7 @@ impl GeoTiff {
         Grid::new(self.width, self.height, self.reference.as_ref())
     }
 
-    /// Everything, in memory.
+    /// The whole raster, in memory.
     pub(crate) fn whole(mut self, limits: &Limits) -> Result<Raster, DataError> {
         let shape = [self.width, self.height, self.bands].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         limits.check(&self.path, shape[0], shape[1], shape[2])?;
@@ -138,8 +138,8 @@ impl GeoTiff {
         Ok(Raster { width, height, bands, data, reference })
     }
 
-    /// The values inside a window, in the order band, row, column. What lies outside the file, or
-    /// has its GDAL_NODATA value, is NaN.
+    /// The values inside a window, in the order band, row, column. Pixels outside the file, and pixels
+    /// with its GDAL_NODATA value, are NaN.
     ///
     /// # Errors
     /// If the file is damaged there.
@@ -213,7 +213,7 @@ impl GeoTiff {
         Ok(())
     }
 
-    /// Keeps a decoded chunk, lets the oldest go, and says where it is.
+    /// Keeps a decoded chunk, drops the oldest, and returns the position of the new one.
     fn keep(&mut self, chunk: u32, values: Vec<f32>) -> usize {
         let size = values.len() * 4;
         let most = (self.cache / size.max(1)).max(1);
@@ -247,7 +247,7 @@ fn reference<R: Read + Seek>(decoder: &mut Decoder<R>) -> Option<GeoReference> {
     known.then_some(found)
 }
 
-/// What the decoder may ask for.
+/// The limits of the decoder.
 fn allowed(limits: &Limits) -> tiff::decoder::Limits {
     let bytes = usize::try_from(limits.bytes).unwrap_or(usize::MAX);
     let mut allowed = tiff::decoder::Limits::default();
