@@ -29,7 +29,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 
 /// Longest wait for anything; a test that waits longer has found a defect.
-pub const PATIENCE: Duration = Duration::from_secs(400);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(400);
 
 /// The root of the project.
 pub fn project() -> PathBuf {
@@ -131,7 +131,7 @@ impl Federation {
         let process = self.start("coordinator", command);
         let started = Instant::now();
         while !self.eosfed(&["job", "list"]).output().unwrap().status.success() {
-            assert!(started.elapsed() < PATIENCE, "the coordinator does not answer:\n{}", process.log());
+            assert!(started.elapsed() < WAIT_TIMEOUT, "the coordinator does not answer:\n{}", process.log());
             std::thread::sleep(Duration::from_millis(100));
         }
         process
@@ -218,7 +218,11 @@ impl Federation {
             if wanted(&view) {
                 return view;
             }
-            assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}\n{view:#}\n{}", self.logs());
+            assert!(
+                started.elapsed() < WAIT_TIMEOUT,
+                "waited in vain for: {what}\n{view:#}\n{}",
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -235,7 +239,7 @@ impl Federation {
     pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let started = Instant::now();
         while !holds() {
-            assert!(started.elapsed() < PATIENCE, "waited in vain for: {what}\n{}", self.logs());
+            assert!(started.elapsed() < WAIT_TIMEOUT, "waited in vain for: {what}\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -9,7 +9,7 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 /// How often a silent or waiting connection looks whether something has changed.
-const GLANCE: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// No limit.
 const NEVER: u64 = u64::MAX;
 
@@ -171,7 +171,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 fn open(client: TcpStream, shared: &Arc<Shared>, number: u64) {
     shared.waiting.fetch_add(1, Ordering::SeqCst);
     while (shared.mode() == Mode::Silent || shared.has_lost(number)) && !shared.ended.load(Ordering::SeqCst) {
-        sleep(GLANCE);
+        sleep(CHECK_INTERVAL);
     }
     shared.waiting.fetch_sub(1, Ordering::SeqCst);
     if shared.mode() == Mode::Cut {
@@ -180,7 +180,7 @@ fn open(client: TcpStream, shared: &Arc<Shared>, number: u64) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", shared.target)) else { return };
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(GLANCE)).unwrap();
+        stream.set_read_timeout(Some(CHECK_INTERVAL)).unwrap();
     }
     let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let sharing = Arc::clone(shared);
@@ -197,7 +197,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, number: u64, u
             break;
         }
         if silent {
-            sleep(GLANCE);
+            sleep(CHECK_INTERVAL);
             continue;
         }
         match from.read(&mut buffer) {

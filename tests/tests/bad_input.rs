@@ -198,7 +198,7 @@ fn a_full_disk_stops_an_upload_which_goes_on_once_there_is_room() {
     let job = federation.submit(ONE_SHOT);
     let started = std::time::Instant::now();
     while !daemon.log().contains("STORAGE_FULL") {
-        assert!(started.elapsed() < eosfed_e2e::PATIENCE, "{}\n{}", daemon.log(), coordinator.log());
+        assert!(started.elapsed() < eosfed_e2e::WAIT_TIMEOUT, "{}\n{}", daemon.log(), coordinator.log());
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
     let running = federation.ask(&["job", "show", &job]);

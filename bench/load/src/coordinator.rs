@@ -16,11 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 /// Time to start.
-const START: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Starts a program with few open files allowed at first: how many it needs is its own affair.
 const FEW_FILES: &str = "ulimit -S -n 64 && exec \"$0\" \"$@\"";
 /// Between two looks at its memory.
-const LOOK: Duration = Duration::from_millis(200);
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the kernel says of a process, sizes in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Coordinator {
         let mut child = serve.spawn()?;
         let pid = child.id().context("the coordinator has ended at once")?;
         let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-        let Ok(Ok(url)) = timeout(START, ready(lines)).await else {
+        let Ok(Ok(url)) = timeout(START_TIMEOUT, ready(lines)).await else {
             bail!("it does not start: {}", log_of(folder.path()))
         };
         let most = Arc::new(Mutex::new(Footprint::default()));
@@ -153,7 +153,7 @@ async fn look(pid: u32, most: Arc<Mutex<Footprint>>) {
             let mut most = most.lock().unwrap_or_else(PoisonError::into_inner);
             *most = most.most(now);
         }
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 

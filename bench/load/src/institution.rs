@@ -24,9 +24,9 @@ use eosfed_transport::wire::{Heartbeat, Wire as _};
 use tonic::{Response, Status};
 
 /// How long the coordinator may hold back an answer to a poll, as the daemon asks.
-const WAIT: Duration = Duration::from_secs(25);
+const POLL_TIMEOUT: Duration = Duration::from_secs(25);
 /// Between two signs of life, as the daemon sends them.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The answer, or what the coordinator has said instead.
 pub(crate) fn answer<T>(answer: Result<Response<T>, Status>) -> Result<T, Refusal> {
@@ -101,7 +101,7 @@ impl Institution {
 
     /// Waits until there is other work than was seen; gives what there is then.
     pub(crate) async fn poll(&self, seen: u64) -> Result<v1::PollResponse, Refusal> {
-        let wait_ms = WAIT.as_millis() as u32;
+        let wait_ms = POLL_TIMEOUT.as_millis() as u32;
         answer(self.participant().poll(v1::PollRequest { seen_revision: seen, wait_ms }).await)
     }
 
@@ -121,7 +121,7 @@ impl Institution {
             if let Err(refusal) = answer(self.participant().heartbeat(beat).await) {
                 return refusal;
             }
-            tokio::time::sleep(HEARTBEAT).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
         unreachable!("no number of heartbeats is the last")
     }

@@ -29,10 +29,10 @@ use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
-/// How long everybody only waits, to see what that takes.
-const QUIET: Duration = Duration::from_secs(10);
+/// How long all institutions only wait, to measure the idle load.
+const IDLE_TIME: Duration = Duration::from_secs(10);
 /// Between two greetings during the uploads.
-const PROBE: Duration = Duration::from_millis(100);
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Plays it all and gives what was measured.
 pub(crate) async fn play(program: &Path, idle: u32, uploading: u32) -> anyhow::Result<Report> {
@@ -69,8 +69,8 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
     let updates = updates(coordinator.folder(), &trainee, uploading, &bars)?;
     coordinator.most();
     let used = coordinator.processor_seconds();
-    tokio::time::sleep(QUIET).await;
-    let busy = (coordinator.processor_seconds() - used) / QUIET.as_secs_f64() * 100.0;
+    tokio::time::sleep(IDLE_TIME).await;
+    let busy = (coordinator.processor_seconds() - used) / IDLE_TIME.as_secs_f64() * 100.0;
     report.footprint(&format!("{idle} waiting"), coordinator.most());
     report.row("processor while they wait", format!("{busy:.1} % of one"));
 
@@ -299,7 +299,7 @@ async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Re
 async fn probe(institution: Institution, found: Arc<Mutex<Vec<Duration>>>) {
     while let Ok(took) = institution.hello().await {
         lock(&found).push(took);
-        tokio::time::sleep(PROBE).await;
+        tokio::time::sleep(PROBE_INTERVAL).await;
     }
 }
 

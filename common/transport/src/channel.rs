@@ -105,7 +105,7 @@ pub fn open_by(
                 let proxy = proxy.clone();
                 async move { proxy.tunnel(&target).await.map(TokioIo::new) }
             };
-            let endpoint = endpoint.connect_timeout(proxy::PATIENCE + CONNECT_TIMEOUT);
+            let endpoint = endpoint.connect_timeout(proxy::TUNNEL_TIMEOUT + CONNECT_TIMEOUT);
             endpoint.connect_with_connector_lazy(tower::service_fn(connect))
         }
     };

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// Longest wait for the proxy's connection and answer together; it may itself be waiting for the coordinator.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest head of an answer.
 const MAX_HEAD: usize = 8 << 10;
 /// Longest file of credentials.
@@ -116,9 +116,9 @@ impl Proxy {
     pub async fn tunnel(&self, target: &Uri) -> Result<TcpStream, ProxyError> {
         let host = target.host().unwrap_or_default();
         let target = format!("{host}:{}", target.port_u16().unwrap_or(443));
-        match tokio::time::timeout(PATIENCE, self.ask(&target)).await {
+        match tokio::time::timeout(TUNNEL_TIMEOUT, self.ask(&target)).await {
             Ok(answered) => answered,
-            Err(_) => Err(self.silent(&format!("within {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(self.silent(&format!("within {} s", TUNNEL_TIMEOUT.as_secs()))),
         }
     }
 

@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 static ALLOCATOR: Counting = Counting;
 
 /// Longest time for one input, on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Fewest changed inputs, however slow the machine is.
 const FEWEST: u64 = 200;
 
@@ -53,7 +53,7 @@ fn attempt(target: &Target, bytes: &[u8]) -> Result<bool, String> {
         let _ =
             write!(found, "{} bytes asked for at once, at most {} are allowed; ", used.single, target.single);
     }
-    if started.elapsed() > PATIENCE {
+    if started.elapsed() > TIME_LIMIT {
         let _ = write!(found, "{:?} for one input; ", started.elapsed());
     }
     if found.is_empty() { Ok(accepted) } else { Err(found) }
