@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares the trainer on CUDA with the trainer on the processor, on made tiles.
+"""Compares the trainer on CUDA with the trainer on the processor, on synthetic tiles.
 
     python3 bench/gpu/check.py --trainer target/release/eosfed-trainer --output gpu-check
 
-Writes `check.json` after each step; a step that fails is a line in it, and the rest goes on. Needs
+Writes `check.json` after each step; a step that fails is a line in it, and the other steps still run. Needs
 numpy and tifffile; with PyTorch, timm and safetensors the maps are compared with timm's in double
 precision too. `--device cpu` tries the script itself without a GPU.
 """
@@ -22,7 +22,7 @@ import traceback
 import data
 import numpy as np
 
-# By environment, since libtorch has no setting for it that reaches the trainer: cuDNN's convolutions use
+# Set in the environment, since the trainer has no setting for it: cuDNN's convolutions use
 # TF32 unless forbidden, cuBLAS's products only if told to.
 TF32 = {
     "usual": {},
@@ -64,7 +64,7 @@ class Check:
         return path
 
     def train(self, path: pathlib.Path, environment: dict | None = None, stop_after: int | None = None, timeout: float = 180) -> dict:
-        """Runs a task; its events with the seconds at which they came, its exit code, the end of what it said."""
+        """Runs a task. Returns its events with their times in seconds, its exit code and the end of its log."""
         start = time.monotonic()
         log = (path.parent / "stderr.log").open("w")
         child = subprocess.Popen([str(self.trainer), "train", str(path)], stdout=subprocess.PIPE, stderr=log, text=True,
@@ -91,7 +91,7 @@ def curve(run: dict) -> list[dict]:
 
 
 def devices(check: Check) -> None:
-    """What the trainer says of CUDA."""
+    """The trainer's report about CUDA."""
     for name, words, env in [("auto", [], {}), ("cuda", ["--device", "cuda"], {}), ("hidden", [], {"CUDA_VISIBLE_DEVICES": ""})]:
         start = time.monotonic()
         done = check.run("device", *words, environment=env)
@@ -248,7 +248,7 @@ def heads(check: Check) -> None:
 
 
 def resume(check: Check) -> None:
-    """Ended after its second epoch and taken up again, against uninterrupted."""
+    """A training that is ended after its second epoch and resumed, against an uninterrupted one."""
     for task in ["classification", "segmentation"]:
         settings = {"drop_path": 0.1, "epochs": 3 if check.quick else 5}
         whole = check.train(check.task(f"resume-{task}-whole", task, check.device, **settings))
@@ -264,7 +264,7 @@ def resume(check: Check) -> None:
 
 
 def memory(check: Check) -> None:
-    """More than the device has."""
+    """A training that needs more memory than the device has."""
     size = 64 if check.quick else 1024
     path = check.task("memory", "segmentation", check.device, {"backbone": "convnextv2_base"}, batch_size=256, input_size=size, epochs=1)
     run = check.train(path, timeout=100) if not check.quick else {"code": None, "events": [], "seconds": 0, "said": "skipped"}
@@ -273,7 +273,7 @@ def memory(check: Check) -> None:
 
 
 def wall(check: Check) -> None:
-    """Where the time of a whole training goes: reading, epochs, checkpoints."""
+    """The time of a whole training by part: reading, epochs, checkpoints."""
     for backbone, precision in [("convnextv2_atto", "full"), ("convnextv2_tiny", "bf16")]:
         if check.quick and backbone != "convnextv2_atto":
             continue

@@ -1,4 +1,4 @@
-"""Made multispectral tiles: every number follows from a seed."""
+"""Synthetic multispectral tiles: every number follows from a seed."""
 
 import pathlib
 

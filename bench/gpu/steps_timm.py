@@ -3,7 +3,7 @@
 
     python3 bench/gpu/steps_timm.py --backbone convnextv2_atto --size 64 --batch 32
 
-Prints one JSON line for each combination. Samples lie on the device; a step takes a random batch,
+Prints one JSON line for each combination. Samples are on the device; a step takes a random batch,
 cross-entropy, gradients clipped to norm 1, AdamW with decay 0.05. `--sync` reads the loss after each
 step, as the trainer does.
 """

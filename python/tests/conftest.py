@@ -13,7 +13,7 @@ BACKBONE = "convnextv2_atto"
 
 
 def plain_model(bands: int, classes: int, seed: int) -> torch.nn.Module:
-    """timm's plain model; GRN starts at zero, which would hide its mistakes."""
+    """timm's plain model. GRN starts at zero, which would hide errors, so it gets random values."""
     torch.manual_seed(seed)
     model = timm.create_model(BACKBONE, in_chans=bands, num_classes=classes, pretrained=False).eval()
     with torch.no_grad():

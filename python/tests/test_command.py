@@ -24,7 +24,7 @@ def test_info_and_export(release: Path, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_terratorch_gets_a_backbone(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With TerraTorch's own registry when it is installed, else with one that only remembers."""
+    """With TerraTorch's own registry if it is installed, otherwise with one that only records."""
     try:
         from terratorch.registry import TERRATORCH_BACKBONE_REGISTRY as registry
     except ImportError:

@@ -1,4 +1,4 @@
-"""Selection and fusion with the tensors of a head, computed again in the plainest way."""
+"""Selection and fusion with the tensors of a head, compared with a plain computation."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Opening a release: the maps are timm's, and what is wrong is refused with a sentence."""
+"""Opening a release: the maps equal timm's, and errors are refused with a sentence."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ UNITS = {"reflectance": (0.2, 0.05), "digital numbers": (1500.0, 900.0), "decibe
 
 @pytest.mark.parametrize("units", UNITS)
 def test_the_reference_implementation_gives_the_same_maps(tmp_path: Path, units: str) -> None:
-    """It knows no normalisation: it feeds images in the data's units to the encoders of the export."""
+    """The reference does not normalise: it gives images in the data's units to the encoders of the export."""
     mean, std = UNITS[units]
     release = make_release(tmp_path / "release", mean=mean, std=std)
     path = tmp_path / "ensemble.pth"
@@ -122,7 +122,7 @@ def test_an_export_says_what_was_folded_into_it(release: Path, tmp_path: Path) -
     configs = [config for _, _, config in torch.load(tmp_path / "ensemble.pth")]
     assert configs[0]["bands"] == ["green", "nir"] and configs[0]["folded_std"] == [0.5, 0.5]
     assert configs[0]["folded_mean"] == pytest.approx([0.2, 0.3]) and configs[0]["licence"] == "CC0-1.0"
-    # Whoever finds these names would normalise a second time.
+    # A reader of these names would normalise a second time.
     assert not any({"mean", "std"} & set(config) for config in configs)
 
 

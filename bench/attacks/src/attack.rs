@@ -1,4 +1,4 @@
-//! What attackers send.
+//! The updates that attackers send.
 
 use eosfed_common::weights::Tensors;
 use rand_chacha::ChaCha12Rng;
@@ -10,10 +10,10 @@ use crate::scene::{CLASSES, Pixel};
 /// An attack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub(crate) enum Attack {
-    /// Honest training on labels counted from the other end.
+    /// Honest training on labels in reversed order.
     #[strum(serialize = "label flip")]
     LabelFlip,
-    /// The honest step, backwards.
+    /// The honest step with the opposite sign.
     #[strum(serialize = "sign flip")]
     SignFlip,
     /// The honest step, ten times as long.
@@ -22,7 +22,7 @@ pub(crate) enum Attack {
     /// Noise of deviation 1 on every weight.
     #[strum(serialize = "Gaussian noise")]
     Noise,
-    /// All attackers alike, 1.5 deviations below the mean of the honest (Baruch et al. 2019).
+    /// All attackers send nearly the same: 1.5 deviations below the mean of the honest (Baruch et al. 2019).
     #[strum(serialize = "a little is enough")]
     ALittle,
     /// Not a number.
@@ -47,7 +47,7 @@ impl Attack {
         if self == Self::LabelFlip { pixels.iter().map(flip).collect() } else { pixels.to_vec() }
     }
 
-    /// What an attacker sends, who would honestly have sent `own` and knows what the others send.
+    /// The update of an attacker, whose honest update is `own` and who knows the updates of the others.
     #[must_use]
     pub(crate) fn spoil(
         self,
@@ -75,7 +75,7 @@ impl Attack {
                     }
                     Self::NotANumber => f32::NAN,
                     Self::Infinity => f32::INFINITY,
-                    // Not two alike: the same bytes twice are refused as a replay.
+                    // The updates differ, since the same bytes twice are refused as a replay.
                     Self::Denormals => f32::from_bits(1 + index as u32),
                     Self::Zeros => 0.0,
                 }

@@ -1,5 +1,5 @@
-//! What attackers among the institutions do to each strategy, on a small real task: land cover of
-//! Landsat pixels by a perceptron, eight institutions, with the coordinator's own aggregation.
+//! Measures the effect of attackers among the institutions on each strategy, on a small real task: land
+//! cover of Landsat pixels by a perceptron, eight institutions, with the coordinator's own aggregation.
 
 mod attack;
 mod network;
@@ -41,7 +41,7 @@ struct Arguments {
     seeds: u64,
 }
 
-/// A strategy, and whether outliers are set aside before it.
+/// A strategy, and whether outliers are excluded before it.
 struct Defence {
     name: String,
     strategy: Strategy,
@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<()> {
     replace(&document, &table(&defences, &rows, seeds))
 }
 
-/// One federation; gives the accuracy of its last weights on pixels that nobody has trained on.
+/// Runs one federation and returns the accuracy of its last weights on the test pixels.
 fn federate(
     parts: &Parts,
     defence: &Defence,
@@ -104,7 +104,7 @@ fn federate(
     seed: u64,
 ) -> anyhow::Result<f64> {
     let mut rng = ChaCha12Rng::seed_from_u64(1000 + seed);
-    // In memory where there is one: these files need not survive anything.
+    // In memory if there is such a folder: these files need not survive a crash.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
     let (signature, server) = (network::signature(), ServerPlan::default());
     let attackers = attack.map_or(0, |(_, attackers)| attackers);
@@ -130,7 +130,7 @@ fn federate(
             write(&path, &signature, tensors)?;
             Ok(path)
         };
-        // Admission: what is not finite is refused.
+        // Admission: updates that are not finite are refused.
         let paths = made.iter().enumerate().map(|(index, one)| file(index.to_string(), one));
         let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
         let mut operands: Vec<_> =

@@ -35,7 +35,7 @@ pub(crate) fn initial(rng: &mut ChaCha12Rng) -> Tensors {
     tensors
 }
 
-/// The tensors by themselves: looked up once, not for each number.
+/// The tensors as slices: looked up once, not for each number.
 #[derive(Clone)]
 struct Layers {
     hidden: Vec<f32>,
@@ -69,7 +69,7 @@ impl Layers {
         named.into_iter().map(|(name, values)| (name.to_owned(), values)).collect()
     }
 
-    /// Goes `rate` times against `steps`.
+    /// Subtracts `rate` times `steps`.
     fn descend(&mut self, steps: &Self, rate: f32) {
         let pairs = [
             (&mut self.hidden, &steps.hidden),

@@ -1,4 +1,4 @@
-//! Pixels of the Landsat scene that the demo uses, divided among institutions by where they lie.
+//! Pixels of the Landsat scene that the demo uses, divided among institutions by location.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) struct Pixel {
     pub(crate) class: usize,
 }
 
-/// Each institution's pixels, and those that nobody trains on.
+/// Each institution's pixels, and the test pixels.
 pub(crate) struct Parts {
     /// One list an institution: a strip of the scene from north to south.
     pub(crate) institutions: Vec<Vec<Pixel>>,
@@ -83,7 +83,7 @@ fn pixel(bands: &[Raster], labels: &Raster, x: usize, y: usize) -> Option<Pixel>
     features.iter().all(|value| value.is_finite()).then_some(Pixel { features, class })
 }
 
-/// To mean 0 and deviation 1 over all institutions, as federated statistics would have it.
+/// Normalises to mean 0 and deviation 1 over all institutions, as federated statistics do.
 fn normalise(institutions: &mut [Vec<Pixel>], test: &mut [Pixel]) {
     let all: Vec<Pixel> = institutions.iter().flatten().copied().collect();
     for feature in 0..FEATURES {

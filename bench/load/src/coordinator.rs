@@ -1,5 +1,5 @@
-//! The coordinator under load, as a process of its own: started in a folder that goes with it, and
-//! looked at from outside.
+//! The coordinator under load, as its own process: it is started in a temporary folder and measured from
+//! outside.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ use tokio::time::{sleep, timeout};
 
 /// Time to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Starts a program with few open files allowed at first: how many it needs is its own affair.
+/// Starts a program with few open files allowed at first; the program raises the limit itself.
 const FEW_FILES: &str = "ulimit -S -n 64 && exec \"$0\" \"$@\"";
-/// Between two looks at its memory.
+/// Between two measurements of its memory.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What the kernel says of a process, sizes in KiB.
+/// The kernel's numbers of a process, sizes in KiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Resident memory.
     pub(crate) resident: u64,
-    /// The part of it that is no file: what the process has asked for.
+    /// The part of it that is not mapped from files: what the process has allocated.
     pub(crate) anonymous: u64,
     /// Open files and connections.
     pub(crate) files: u64,
@@ -78,7 +78,7 @@ impl Coordinator {
         Ok(Self { folder, child, pid, url, most, looking })
     }
 
-    /// A folder for this run's files, removed in the end.
+    /// A folder for this run's files, removed at the end.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -98,12 +98,12 @@ impl Coordinator {
         Ok((pair, read("ca.pem")?))
     }
 
-    /// What it takes now.
+    /// Its use now.
     pub(crate) fn footprint(&self) -> Footprint {
         footprint(self.pid).unwrap_or_default()
     }
 
-    /// The most that it has taken since this was last asked.
+    /// The largest use since the last call.
     pub(crate) fn most(&self) -> Footprint {
         let mut most = self.most.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *most).most(self.footprint())

@@ -1,4 +1,4 @@
-//! One institution of many, which speaks the real protocol: it joins, waits for work, and hands in.
+//! One institution of many, which speaks the real protocol: it joins, waits for work and submits.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ use eosfed_transport::transfer;
 use eosfed_transport::wire::{Heartbeat, Wire as _};
 use tonic::{Response, Status};
 
-/// How long the coordinator may hold back an answer to a poll, as the daemon asks.
+/// How long the coordinator may hold back an answer to a poll, as in the daemon.
 const POLL_TIMEOUT: Duration = Duration::from_secs(25);
-/// Between two signs of life, as the daemon sends them.
+/// Between two heartbeats, as the daemon sends them.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The answer, or what the coordinator has said instead.
+/// The answer, or the coordinator's refusal.
 pub(crate) fn answer<T>(answer: Result<Response<T>, Status>) -> Result<T, Refusal> {
     answer.map(Response::into_inner).map_err(|status| from_status(&status))
 }
@@ -68,7 +68,7 @@ pub(crate) struct Institution {
 }
 
 impl Enrolled {
-    /// Connects and greets; gives how long that took.
+    /// Connects and greets. Returns how long that took.
     pub(crate) async fn connect(self, url: &str) -> anyhow::Result<(Institution, Duration)> {
         let started = Instant::now();
         let transport = open(url, &self.ca_pem, Some(&self.pair), Meter::default())?;
@@ -90,7 +90,7 @@ impl Institution {
         ParticipantClient::new(self.transport.clone())
     }
 
-    /// A greeting; gives how long the answer took.
+    /// A greeting. Returns how long the answer took.
     pub(crate) async fn hello(&self) -> Result<Duration, Refusal> {
         let started = Instant::now();
         let request =
@@ -99,20 +99,20 @@ impl Institution {
         Ok(started.elapsed())
     }
 
-    /// Waits until there is other work than was seen; gives what there is then.
+    /// Waits until the offered work differs from the work seen last, and returns it.
     pub(crate) async fn poll(&self, seen: u64) -> Result<v1::PollResponse, Refusal> {
         let wait_ms = POLL_TIMEOUT.as_millis() as u32;
         answer(self.participant().poll(v1::PollRequest { seen_revision: seen, wait_ms }).await)
     }
 
-    /// Takes an assignment.
+    /// Accepts an assignment.
     pub(crate) async fn accept(&self, assignment: Assignment<Offered>) -> anyhow::Result<Held> {
         let request = v1::AcceptRequest { assignment: assignment.id.to_string() };
         let lease = answer(self.participant().accept(request).await)?;
         Ok(Held { assignment, lease: Lease::from_message(lease)? })
     }
 
-    /// Sends signs of life, for ever.
+    /// Sends heartbeats for ever.
     pub(crate) async fn beat(self, held: Held) -> Refusal {
         for step in 1.. {
             let progress = Progress { step, steps: 1_000_000, points: Vec::new() };
@@ -126,14 +126,14 @@ impl Institution {
         unreachable!("no number of heartbeats is the last")
     }
 
-    /// Sends weights; gives how long that took.
+    /// Uploads weights. Returns how long that took.
     pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
         let started = Instant::now();
         transfer::upload(self.transport.clone(), file, weights, || Ok(())).await?;
         Ok(started.elapsed())
     }
 
-    /// Hands in what has been uploaded; gives how long the answer took.
+    /// Submits the uploaded weights. Returns how long the answer took.
     pub(crate) async fn submit(&self, held: &Held, weights: BlobRef) -> anyhow::Result<Duration> {
         let Work::Training(work) = &held.assignment.work else { anyhow::bail!("this is no training") };
         let submission = UpdateSubmission {

@@ -1,6 +1,6 @@
 //! Many institutions against one coordinator, all on this machine: they join, hold their connections
-//! waiting for work, and then some of them send whole models at once. Says what it took, and fails when
-//! anything was refused that should not be.
+//! while they wait for work, and then some of them send whole models at once. Prints the measurements, and
+//! fails if anything is refused.
 
 mod coordinator;
 mod institution;
@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Load one coordinator with many institutions and measure what it takes.
+/// Load one coordinator with many institutions and measure it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -28,7 +28,7 @@ struct Arguments {
     /// The coordinator's program [default: eosfed-coordinator beside this one]
     #[arg(long, value_name = "FILE")]
     coordinator: Option<PathBuf>,
-    /// Give up after so many seconds
+    /// Give up after this many seconds
     #[arg(long, default_value_t = 900, value_name = "SECONDS")]
     within: u64,
 }
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Raises the limit of open files as far as this process may, and gives it.
+/// Raises the limit of open files as far as this process may, and returns it.
 fn raise_open_files() -> std::io::Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

@@ -13,7 +13,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Nothing of no durations.
+    /// `None` without durations.
     pub(crate) fn of(mut all: Vec<Duration>) -> Option<Self> {
         all.sort_unstable();
         let at = |part: f64| all.get(((all.len() - 1) as f64 * part).round() as usize).copied();
@@ -24,7 +24,7 @@ impl Spread {
     }
 }
 
-/// Rows of a name and what was measured.
+/// Rows with a name and a measurement.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<[String; 2]>);
 

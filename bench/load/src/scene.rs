@@ -1,5 +1,5 @@
-//! What happens, in order: everybody joins, connects and waits; a job asks some of them; they send their
-//! weights at the same instant and hand them in.
+//! The course of the measurement: all institutions join, connect and wait; a job asks some of them; they
+//! upload their weights at the same instant and submit them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 /// Between two greetings during the uploads.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Plays it all and gives what was measured.
+/// Runs the measurement and returns its results.
 pub(crate) async fn play(program: &Path, idle: u32, uploading: u32) -> anyhow::Result<Report> {
     let mut coordinator = Coordinator::start(program).await?;
     let played = act(&coordinator, idle, uploading).await;
@@ -80,7 +80,7 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
         let offer = tokio::select! {
             offer = offered.recv() => offer.context("nobody waits any more")?,
             ended = waiting.join_next() => {
-                anyhow::bail!("somebody does not wait any more: {ended:?}")
+                anyhow::bail!("an institution has stopped waiting: {ended:?}")
             }
         };
         received.push(offer);
@@ -115,7 +115,7 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
         format!("{:.1} s", coordinator.processor_seconds() - used),
     );
     report.footprint("most at any time in it", coordinator.most());
-    ensure!(waiting.try_join_next().is_none(), "somebody does not wait any more");
+    ensure!(waiting.try_join_next().is_none(), "an institution has stopped waiting");
     tokio::time::sleep(Duration::from_secs(3)).await;
     report.footprint("a while after", coordinator.footprint());
     Ok(report)
@@ -144,7 +144,7 @@ fn name(number: u32) -> anyhow::Result<InstitutionName> {
     Ok(format!("site-{number:05}").parse()?)
 }
 
-/// Runs tasks, a few at a time, and gives what they give; the first that fails ends it.
+/// Runs tasks, a few at a time, and returns their results. The first failure ends it.
 async fn gather<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + Send + 'static>,
     bar: &ProgressBar,
@@ -192,15 +192,15 @@ async fn connect_all(
         async move { one.connect(&url).await }
     });
     let mut all = gather(tasks, &bar).await?;
-    // The last is nobody who uploads.
+    // The last institution does not upload.
     all.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     Ok(all.into_iter().unzip())
 }
 
-/// An offer: to whom, of what, and when it came.
+/// An offer: its institution, its work and its time.
 type Offer = (Institution, Assignment<Offered>, Timestamp);
 
-/// Waits for work, again and again, as a daemon does. Ends only when something is refused.
+/// Polls for work, as a daemon does. Ends only when something is refused.
 async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<Offer>) -> anyhow::Result<()> {
     let (mut seen, mut offered) = (0, false);
     loop {
@@ -209,12 +209,12 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
         seen = revision;
         let Some(message) = assignments.into_iter().next().filter(|_| !offered) else { continue };
         offered = true;
-        // Nobody listens any more once everybody has been asked.
+        // The receiver is dropped once all institutions have been asked.
         let _ = offers.send((institution.clone(), Assignment::from_message(message)?, SystemClock.now()));
     }
 }
 
-/// A job that asks the first `uploading` institutions, and what it trains.
+/// A job that asks the first `uploading` institutions, and its model.
 fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
     let names = (0..uploading).map(|number| Ok(format!("\"{}\"", name(number)?)));
     let names = names.collect::<anyhow::Result<Vec<_>>>()?.join(", ");
@@ -295,7 +295,7 @@ async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Re
     Ok(Timestamp(found["current"]["opened_at"].as_u64().context("the round is open")?))
 }
 
-/// Greets again and again; ends only when a greeting is refused.
+/// Greets repeatedly. Ends only when a greeting is refused.
 async fn probe(institution: Institution, found: Arc<Mutex<Vec<Duration>>>) {
     while let Ok(took) = institution.hello().await {
         lock(&found).push(took);
@@ -303,7 +303,7 @@ async fn probe(institution: Institution, found: Arc<Mutex<Vec<Duration>>>) {
     }
 }
 
-/// What sending took.
+/// How long sending took.
 struct Sent {
     took: Duration,
     bytes: u64,
@@ -312,7 +312,7 @@ struct Sent {
     submitted: Vec<Duration>,
 }
 
-/// Everybody accepts, and once all have, everybody sends and hands in.
+/// All institutions accept. After that, all upload and submit at once.
 async fn send_all(
     offers: Vec<Offer>,
     updates: Vec<(PathBuf, BlobRef)>,
@@ -336,8 +336,8 @@ async fn send_all(
                 let submitted = institution.submit(&held, weights).await?;
                 anyhow::Ok((began, accepted, uploaded, submitted))
             };
-            // What is handed in may be recorded already when a heartbeat is told that it comes too late:
-            // only the answer to it decides, as in the daemon.
+            // The submission may be recorded already when a heartbeat is refused as too late: only the answer to
+            // the submission decides, as in the daemon.
             let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
             tokio::pin!(sending);
             tokio::select! {

@@ -1,4 +1,4 @@
-"""Bands by name: which of an image's bands feeds which input of an encoder. Bands are never counted."""
+"""Bands by name: maps the bands of an image to the inputs of an encoder. Positions alone never decide."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .card import ReleaseError
 
-#: STAC common names of Sentinel-2's bands. Everything else is called by its common name already.
+#: STAC common names of Sentinel-2's bands. All other bands have their common name already.
 COMMON = {
     "B01": "coastal", "B02": "blue", "B03": "green", "B04": "red", "B05": "rededge071", "B06": "rededge075",
     "B07": "rededge078", "B08": "nir", "B8A": "nir08", "B09": "nir09", "B10": "cirrus", "B11": "swir16", "B12": "swir22",
@@ -30,7 +30,7 @@ def sources(specialist: str, wanted: Sequence[str], there: Sequence[str]) -> lis
 
 
 def positions(wanted: Sequence[Sequence[str]], there: Sequence[str]) -> list[list[int]]:
-    """Where the named bands are in the image."""
+    """Positions of the named bands in the image."""
     missing = sorted({band for bands in wanted for band in bands} - set(there))
     if missing:
         raise ReleaseError(f"the image must have the band(s) {', '.join(missing)}, found {', '.join(there)}")

@@ -1,4 +1,4 @@
-"""Manifests and cards: what a release says of itself."""
+"""Manifests and cards: the description of a release."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ BACKBONES = tuple(f"convnextv2_{size}" for size in ("atto", "femto", "pico", "na
 
 
 class ReleaseError(ValueError):
-    """A release, a head or an image is not what it should be; the text names the file, the rule and the value."""
+    """A release, a head or an image breaks a rule; the text names the file, the rule and the value."""
 
 
 @dataclass(frozen=True)
 class BandNormalisation:
-    """What a band's values are normalised by: ``(value - mean) / std``."""
+    """The normalisation of a band: ``(value - mean) / std``."""
 
     band: str
     mean: float
@@ -26,7 +26,7 @@ class BandNormalisation:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a specialist; ``raw`` is the whole record."""
+    """The card of a specialist; ``raw`` is the whole record."""
 
     name: str
     version: int

@@ -1,4 +1,4 @@
-"""From the maps of several encoders to four: normalised, weighed by a learned selection, fused.
+"""Combines the maps of several encoders into four: normalises, weights by a learned selection, fuses.
 
 The formulas are those of EoS-FM's published encoder, with two additions: the normalisation ``pixel``, and products
 in which an encoder that is not chosen counts as 1.
@@ -47,7 +47,7 @@ class Composer(nn.Module):
         return tensor
 
     def gates(self, encoders: int) -> Tensor:
-        """What each encoder's maps are multiplied by."""
+        """The factor of each encoder's maps."""
         if self.selection["kind"] == "all":
             return torch.ones(encoders)
         weights = self.get("select.weight")

@@ -57,7 +57,7 @@ class Ensemble(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Ensemble:
-        """Changes nothing: specialists are frozen, and nothing else here learns."""
+        """Changes nothing: all parameters are frozen."""
         return super().train(False)
 
     @property
@@ -68,19 +68,19 @@ class Ensemble(nn.Module):
             return [self.dates * map.shape[1] for map in self.each(torch.zeros(1, len(bands), 32, 32), bands)]
 
     def needs(self) -> list[list[list[str]]]:
-        """For each encoder and each of its inputs, the bands of an image that feed it."""
+        """For each encoder and each of its inputs, the bands of an image that it is computed from."""
         if self.sources is not None:
             return [[list(bands) for bands in encoder] for encoder in self.sources]
         return [[[entry.band] for entry in entries] for entries in self.normalisations]
 
     def selection(self) -> dict[str, float]:
-        """What each encoder's maps are multiplied by, by name; an encoder that is fed in two ways has a number in its name."""
+        """The factor of each encoder's maps by name. An encoder with several inputs has a number in its name."""
         weights = self.composer.gates(len(self.names)).tolist()
         unique = [name if self.names.count(name) == 1 else f"{name}:{at}" for at, name in enumerate(self.names)]
         return dict(zip(unique, weights, strict=True))
 
     def encoder_input(self, at: int, images: Tensor, bands: Sequence[str]) -> Tensor:
-        """What encoder ``at`` gets of ``images``: its bands, normalised, 0 where there is no data."""
+        """The input of encoder ``at`` from ``images``: its bands, normalised, 0 where there is no data."""
         entries = self.normalisations[at]
         wanted = (
             self.sources[at]
@@ -109,7 +109,7 @@ class Ensemble(nn.Module):
             warnings.warn(unlike, stacklevel=2)
         if self.dates > 1:
             maps = self.each(images.flatten(0, 1), bands)
-            # Both dates' channels side by side.
+            # The channels of both dates, one after the other.
             return [map.reshape(-1, self.dates * map.shape[1], *map.shape[2:]) for map in maps]
         return self.each(images, bands)
 

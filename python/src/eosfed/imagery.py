@@ -8,13 +8,13 @@ from typing import Any
 
 from .card import ReleaseError
 
-#: Sizes nearer to each other than this are alike.
+#: Sizes whose ratio is below this count as equal.
 TOLERANCE = 1.1
 
 
 @dataclass(frozen=True)
 class Imagery:
-    """What a head learned from.
+    """The imagery that a head learned from.
 
     ``tile`` is the height and width of a sample in pixels and ``ground_sampling_distance`` is in metres; both are None
     where they are unknown, as for a head that was trained in rounds. ``input_size`` is the side to which tiles were
@@ -48,11 +48,11 @@ class Imagery:
         return imagery
 
     def seen_size(self) -> tuple[int, int] | None:
-        """Height and width of the images that the head saw."""
+        """Height and width of the images that the head learned from."""
         return self.tile if self.input_size is None else (self.input_size, self.input_size)
 
     def difference(self, height: int, width: int) -> str | None:
-        """A sentence with the ratio, if images of this size are unlike those that the head saw."""
+        """A sentence with the ratio, if images of this size differ from those that the head learned from."""
         seen = self.seen_size()
         if seen is None:
             return None

@@ -29,7 +29,7 @@ def encoder(backbone: str, bands: int) -> nn.Module:
 
 
 class Specialist(nn.Module):
-    """A frozen encoder. Its input is normalised already; :class:`eosfed.Ensemble` does that by name of band."""
+    """A frozen encoder. Its input is normalised already; :class:`eosfed.Ensemble` does that by band name."""
 
     def __init__(self, card: Card, tensors: dict[str, Tensor], path: Path) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Specialist(nn.Module):
         return cls(card, tensors, path)
 
     def train(self, mode: bool = True) -> Specialist:
-        """Stays as it is: a specialist is frozen."""
+        """Changes nothing: a specialist is frozen."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -71,5 +71,5 @@ class Specialist(nn.Module):
         return maps
 
     def to_timm_state_dict(self) -> dict[str, Tensor]:
-        """The state of timm's plain model; with its classifier where the specialist has one."""
+        """The state of timm's plain model, with its classifier if the specialist has one."""
         return {name: tensor for name, tensor in self._tensors.items() if is_encoder(name) or name.startswith("head.")}
