@@ -57,7 +57,7 @@ class Check:
                     "augment": ["flip", "rotate90", "jitter"], **training}
         path = folder / "task.json"
         path.write_text(json.dumps({
-            "trainee": {"specialist": spec}, "training": settings, "dataset": str(self.data[task]), "initial": {"seed": 3},
+            "training_target": {"specialist": spec}, "training": settings, "dataset": str(self.data[task]), "initial": {"seed": 3},
             "normalisation": None, "seed": 5, "schedule": [0.0, 1.0], "keep": "last", "device": device, "threads": None,
             "output": str(folder),
         }))
@@ -125,7 +125,7 @@ def release(check: Check) -> pathlib.Path:
     folder, cards = check.folder / "release", []
     for task in ["classification", "segmentation"]:
         source = check.folder / f"{task}-cuda-none"
-        spec = json.loads((source / "task.json").read_text())["trainee"]["specialist"]
+        spec = json.loads((source / "task.json").read_text())["training_target"]["specialist"]
         finished = json.loads((source / "events.jsonl").read_text().splitlines()[-1])
         place = folder / task
         place.mkdir(parents=True, exist_ok=True)

@@ -75,9 +75,9 @@ fn check(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
 }
 
 fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
-    let trainee = &assignment.trainee;
+    let training_target = &assignment.training_target;
     let mut problems = Vec::new();
-    if let Err(error) = dataset.positions(&trainee.bands()) {
+    if let Err(error) = dataset.positions(&training_target.bands()) {
         problems.push(error.to_string());
     }
     let (part, name) = match assignment.work {
@@ -88,8 +88,12 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
         problems.push(format!("its {name} part has no samples"));
     }
     if assignment.work != Work::Statistics {
-        problems
-            .extend(dataset.serves(trainee.task(), trainee.classes()).err().map(|error| error.to_string()));
+        problems.extend(
+            dataset
+                .serves(training_target.task(), training_target.classes())
+                .err()
+                .map(|error| error.to_string()),
+        );
     }
     problems
 }

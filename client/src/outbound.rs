@@ -5,7 +5,7 @@ use std::path::Path;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::{WeightsError, WeightsFile};
 
 use crate::state::Update;
@@ -14,9 +14,9 @@ use crate::state::Update;
 ///
 /// # Errors
 /// The first rule broken, with the tensor's name.
-pub fn check(path: &Path, trainee: &Trainee) -> Result<BlobRef, WeightsError> {
+pub fn check(path: &Path, training_target: &TrainingTarget) -> Result<BlobRef, WeightsError> {
     let file = WeightsFile::open(path)?;
-    file.check(&trainee.signature())?;
+    file.check(&training_target.signature())?;
     Ok(BlobRef { digest: Digest::of(file.bytes()), size: file.bytes().len() as u64 })
 }
 
@@ -24,8 +24,8 @@ pub fn check(path: &Path, trainee: &Trainee) -> Result<BlobRef, WeightsError> {
 ///
 /// # Errors
 /// A sentence that says what has changed in the file.
-pub fn recheck(update: &Update, trainee: &Trainee) -> Result<(), String> {
-    let found = check(&update.file, trainee).map_err(|error| error.to_string())?;
+pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), String> {
+    let found = check(&update.file, training_target).map_err(|error| error.to_string())?;
     if found == update.weights {
         return Ok(());
     }
@@ -45,7 +45,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let model = |classes: &[&str]| {
-            Trainee::Specialist(ModelSpec {
+            TrainingTarget::Specialist(ModelSpec {
                 backbone: Backbone::Atto,
                 task: Task::Classification,
                 bands: vec!["red".to_owned()],

@@ -201,6 +201,8 @@ mod tests {
         let state = State::Training { held: Box::new(held), crash_count: 1, process: None };
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text.replace("crash_count", "deaths")).unwrap(), state);
+        let earlier = text.replace("training_target", "trainee");
+        assert_eq!(serde_json::from_str::<State>(&earlier).unwrap(), state);
         let measuring = text.replace("training\"", "measuring\"");
         assert_eq!(serde_json::from_str::<State>(&measuring).unwrap().name(), "computing_statistics");
     }

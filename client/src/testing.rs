@@ -5,7 +5,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, ModelSpec, Task};
 use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 
 use crate::policy::{Allow, Approval, Egress, Policy};
 
@@ -45,7 +45,7 @@ pub(crate) fn statistics() -> Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
         kind: JobKind::Rounds,
-        trainee: Trainee::Specialist(ModelSpec {
+        training_target: TrainingTarget::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Classification,
             bands: vec!["red".to_owned()],
@@ -72,6 +72,6 @@ pub(crate) fn head() -> Assignment {
         },
         "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
     });
-    let trainee = Trainee::Head(serde_json::from_value(over).unwrap());
-    Assignment { trainee, ..training(JobKind::Downstream) }
+    let training_target = TrainingTarget::Head(serde_json::from_value(over).unwrap());
+    Assignment { training_target, ..training(JobKind::Downstream) }
 }

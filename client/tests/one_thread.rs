@@ -29,7 +29,7 @@ use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{DeviceChoice, Keep, TrainerEvent};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_transport::channel::ChannelError;
 use eosfed_transport::keys::KeyAndCertificate;
@@ -164,8 +164,8 @@ impl Trainer for SimulatedTrainer {
 
     fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
         let Task::Train(task) = task else { panic!("only training is asked for") };
-        let signature = task.trainee.signature();
-        let weights = task.trainee.initial_weights(task.seed);
+        let signature = task.training_target.signature();
+        let weights = task.training_target.initial_weights(task.seed);
         write(&folder.join("weights.safetensors"), &signature, &weights).unwrap();
         let progress = TrainerEvent::Progress { step: 1, loss: 0.5 };
         let finished = TrainerEvent::Finished {
@@ -300,7 +300,7 @@ fn assignment() -> Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "cover".to_owned(),
         kind: JobKind::Downstream,
-        trainee: Trainee::Head(serde_json::from_value(over).unwrap()),
+        training_target: TrainingTarget::Head(serde_json::from_value(over).unwrap()),
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
         accepted: false,

@@ -17,7 +17,7 @@ use crate::plan::{JobKind, StrategyName, Training};
 use crate::refusal::Refusal;
 use crate::report::{EvaluationReport, TrainingReport};
 use crate::task::Keep;
-use crate::trainee::Trainee;
+use crate::training_target::TrainingTarget;
 
 /// How long a lease lasts from its grant or its last heartbeat.
 pub const LEASE: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ pub enum Offered {
 
 /// Work offered or lent to one institution. `T` is what is known of what is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Assignment<T = Trainee> {
+pub struct Assignment<T = TrainingTarget> {
     /// Which job, round, attempt and institution.
     pub id: AssignmentId,
     /// The job's name for people.
@@ -66,7 +66,8 @@ pub struct Assignment<T = Trainee> {
     /// What kind of job.
     pub kind: JobKind,
     /// What is trained; for statistics only its bands matter.
-    pub trainee: T,
+    #[serde(alias = "trainee")]
+    pub training_target: T,
     /// Until when the round can use an answer.
     pub deadline: Timestamp,
     /// Fewest institutions whose contributions may be combined in the result; 1 in one-shot.
@@ -90,12 +91,12 @@ pub enum Work {
 }
 
 impl<T> Assignment<T> {
-    /// The assignment with what is trained told in another way.
+    /// The assignment with another description of its training target.
     #[must_use]
-    pub fn with<U>(self, tell: impl FnOnce(T) -> U) -> Assignment<U> {
-        let Self { id, job_name, kind, trainee, deadline, min_institutions, accepted, work } = self;
-        let trainee = tell(trainee);
-        Assignment { id, job_name, kind, trainee, deadline, min_institutions, accepted, work }
+    pub fn with<U>(self, describe: impl FnOnce(T) -> U) -> Assignment<U> {
+        let Self { id, job_name, kind, training_target, deadline, min_institutions, accepted, work } = self;
+        let training_target = describe(training_target);
+        Assignment { id, job_name, kind, training_target, deadline, min_institutions, accepted, work }
     }
 }
 
@@ -109,7 +110,7 @@ impl Assignment<Offered> {
             Work::Training(work) => work.strategy,
             Work::Statistics | Work::Evaluation(_) => None,
         };
-        let fits = match (self.kind, &self.work, &self.trainee) {
+        let fits = match (self.kind, &self.work, &self.training_target) {
             (JobKind::OneShot, Work::Training(_), Offered::Specialist(_)) => strategy.is_none(),
             (JobKind::Rounds, Work::Training(_), Offered::Specialist(_))
             | (JobKind::Downstream, Work::Training(_), Offered::Head(_)) => strategy.is_some(),

@@ -25,6 +25,6 @@ pub mod stdout;
 pub mod task;
 pub mod telemetry;
 pub mod traffic;
-pub mod trainee;
+pub mod training_target;
 pub mod view;
 pub mod weights;

@@ -16,7 +16,7 @@ use crate::card::BandNormalisation;
 use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::report::{EvaluationReport, TrainingReport};
-use crate::trainee::Trainee;
+use crate::training_target::TrainingTarget;
 
 /// Exit codes of `eosfed-trainer`.
 pub mod exit_code {
@@ -75,7 +75,8 @@ pub enum Keep {
 #[serde(deny_unknown_fields)]
 pub struct TrainTask {
     /// What is trained.
-    pub trainee: Trainee,
+    #[serde(alias = "trainee")]
+    pub training_target: TrainingTarget,
     /// Folder of the release under a head, as `eosfed release pull` makes it; absent for specialists.
     #[serde(default)]
     pub release: Option<PathBuf>,
@@ -122,10 +123,10 @@ impl TrainTask {
         if !(0.0 <= start && start < end && end <= 1.0) {
             return Err(format!("`schedule` must be 0 <= start < end <= 1, found `{:?}`", self.schedule));
         }
-        match (&self.trainee, &self.release) {
-            (Trainee::Specialist(_), _) => Ok(()),
-            (Trainee::Head(over), Some(_)) => over.check(),
-            (Trainee::Head(_), None) => {
+        match (&self.training_target, &self.release) {
+            (TrainingTarget::Specialist(_), _) => Ok(()),
+            (TrainingTarget::Head(over), Some(_)) => over.check(),
+            (TrainingTarget::Head(_), None) => {
                 Err("`release` must be the folder of the release under the head, found nothing".to_owned())
             }
         }

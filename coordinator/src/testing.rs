@@ -164,8 +164,8 @@ pub(crate) fn weights(
     seed: u64,
 ) -> (std::path::PathBuf, BlobRef) {
     let path = folder.join(format!("{seed}.safetensors"));
-    let tensors = assignment.trainee.initial_weights(seed);
-    let digest = write(&path, &assignment.trainee.signature(), &tensors).unwrap();
+    let tensors = assignment.training_target.initial_weights(seed);
+    let digest = write(&path, &assignment.training_target.signature(), &tensors).unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
     (path, BlobRef { digest, size })
 }
@@ -185,7 +185,7 @@ pub(crate) fn update(
         report: TrainingReport {
             samples: 10 + assignment.id.institution.as_str().len() as u64,
             metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
-            normalisation: assignment.trainee.normalised().iter().map(normal).collect(),
+            normalisation: assignment.training_target.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
             initial: None,
         },
@@ -197,9 +197,15 @@ pub(crate) fn screened(
     assignment: &Assignment<Target>,
     path: &Path,
 ) -> ScreenedUpdate {
-    let weights = Operand::open(path, &assignment.trainee.signature()).unwrap();
-    ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.trainee, weights.verified(), 1.0)
-        .unwrap()
+    let weights = Operand::open(path, &assignment.training_target.signature()).unwrap();
+    ScreenedUpdate::screen(
+        submission,
+        UpdateRules::default(),
+        &assignment.training_target,
+        weights.verified(),
+        1.0,
+    )
+    .unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) -> ScreenedStatistics {
@@ -209,9 +215,9 @@ pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) ->
         assignment: assignment.id.clone(),
         token: token.clone(),
         key: key(99),
-        bands: assignment.trainee.normalised().iter().map(moments).collect(),
+        bands: assignment.training_target.normalised().iter().map(moments).collect(),
     };
-    ScreenedStatistics::screen(submission, &assignment.trainee).unwrap()
+    ScreenedStatistics::screen(submission, &assignment.training_target).unwrap()
 }
 
 /// A one-shot job to which west and east have submitted; its last step is not settled yet.

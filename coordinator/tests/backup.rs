@@ -67,7 +67,7 @@ async fn at_work(west: Transport) -> (Assignment<Offered>, LeaseToken) {
 /// Uploads what west has made and hands it in.
 async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, token: LeaseToken) {
     let path = folder.join("weights");
-    let Offered::Specialist(model) = work.trainee.clone() else { panic!("west trains a specialist") };
+    let Offered::Specialist(model) = work.training_target.clone() else { panic!("west trains a specialist") };
     let model = Target::Specialist(model);
     let digest = write(&path, &model.signature(), &model.initial_weights(5)).unwrap();
     let bytes = fs::read(&path).unwrap();

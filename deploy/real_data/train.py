@@ -147,7 +147,7 @@ def run(name: str, folder: pathlib.Path, job: dict, trainer: pathlib.Path, threa
     if job["task"] == "regression":
         model["target"] = {"offset": 60.0, "scale": 60.0, "unit": "t/ha"}
     task = {
-        "trainee": {"specialist": model}, "training": settings, "dataset": str(folder / "dataset.toml"), "initial": {"seed": seed},
+        "training_target": {"specialist": model}, "training": settings, "dataset": str(folder / "dataset.toml"), "initial": {"seed": seed},
         "normalisation": None, "seed": seed, "schedule": [0.0, 1.0], "keep": "last", "device": "auto",
         "threads": threads, "output": str(folder),
     }

@@ -12,7 +12,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -65,8 +65,8 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
         waiting.spawn(wait_for_work(institution.clone(), offers.clone()));
     }
     drop(offers);
-    let trainee = plan(uploading)?.1;
-    let updates = updates(coordinator.folder(), &trainee, uploading, &bars)?;
+    let training_target = plan(uploading)?.1;
+    let updates = updates(coordinator.folder(), &training_target, uploading, &bars)?;
     coordinator.most();
     let used = coordinator.processor_seconds();
     tokio::time::sleep(IDLE_TIME).await;
@@ -215,7 +215,7 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
 }
 
 /// A job that asks the first `uploading` institutions, and its model.
-fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
+fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
     let names = (0..uploading).map(|number| Ok(format!("\"{}\"", name(number)?)));
     let names = names.collect::<anyhow::Result<Vec<_>>>()?.join(", ");
     let text = format!(
@@ -252,19 +252,19 @@ fn plan(uploading: u32) -> anyhow::Result<(String, Trainee)> {
         "#
     );
     let JobSpec::Rounds(spec) = JobSpec::parse(&text)? else { bail!("the plan is one of rounds") };
-    Ok((text, Trainee::Specialist(spec.model())))
+    Ok((text, TrainingTarget::Specialist(spec.model())))
 }
 
 /// Files of weights that differ in their last value.
 fn updates(
     folder: &Path,
-    trainee: &Trainee,
+    training_target: &TrainingTarget,
     count: u32,
     bars: &MultiProgress,
 ) -> anyhow::Result<Vec<(PathBuf, BlobRef)>> {
     let bar = bar(bars, "training", u64::from(count), COUNTED);
     let first = folder.join("update");
-    write(&first, &trainee.signature(), &trainee.initial_weights(7))?;
+    write(&first, &training_target.signature(), &training_target.initial_weights(7))?;
     let mut bytes = std::fs::read(&first)?;
     let last = bytes.len() - 4;
     let one = |number: u32| {

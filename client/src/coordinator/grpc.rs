@@ -15,7 +15,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
@@ -113,8 +113,8 @@ impl GrpcCoordinator {
                     continue;
                 }
             };
-            match self.trainee(&assignment.trainee, &mut heads).await {
-                Ok(trainee) => assignments.push(assignment.with(|_| trainee)),
+            match self.training_target(&assignment.training_target, &mut heads).await {
+                Ok(training_target) => assignments.push(assignment.with(|_| training_target)),
                 Err(refusal) if refusal.reason.is_transient() => return Err(refusal),
                 Err(refusal) => unknown.push((assignment.id, refusal)),
             }
@@ -124,9 +124,9 @@ impl GrpcCoordinator {
     }
 
     /// What is trained. The document of a head is fetched once for as long as it is offered.
-    async fn trainee(&self, offered: &Offered, heads: &mut Heads) -> Result<Trainee, Refusal> {
+    async fn training_target(&self, offered: &Offered, heads: &mut Heads) -> Result<TrainingTarget, Refusal> {
         let document = match offered {
-            Offered::Specialist(model) => return Ok(Trainee::Specialist(model.clone())),
+            Offered::Specialist(model) => return Ok(TrainingTarget::Specialist(model.clone())),
             Offered::Head(document) => *document,
         };
         let known = self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&document.digest).cloned();
@@ -142,7 +142,7 @@ impl GrpcCoordinator {
             }
         };
         heads.insert(document.digest, Arc::clone(&over));
-        Ok(Trainee::Head(Box::new(HeadOver::clone(&over))))
+        Ok(TrainingTarget::Head(Box::new(HeadOver::clone(&over))))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use nix::sys::statvfs::statvfs;
 
 use crate::condition::{ConditionKind, LocalCondition};
@@ -29,8 +29,8 @@ impl DiskSpace for SystemDisk {
 }
 
 /// Bytes that a training writes in addition to the existing files.
-pub(super) fn of_training(trainee: &Trainee) -> u64 {
-    COPIES * trainee.signature().max_file_bytes()
+pub(super) fn of_training(training_target: &TrainingTarget) -> u64 {
+    COPIES * training_target.signature().max_file_bytes()
 }
 
 /// Checks that `needed` bytes can be written in a folder for `what`.

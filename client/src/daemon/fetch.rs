@@ -8,7 +8,7 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::WeightsFile;
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ impl<E: Environment> Daemon<E> {
         let base_file = self.folder(&held)?.join(BASE);
         let base = base(&held.assignment.work);
         let mut needed: Vec<_> = base.into_iter().map(|blob| (blob, base_file.clone())).collect();
-        if let Trainee::Head(over) = &held.assignment.trainee {
+        if let TrainingTarget::Head(over) = &held.assignment.training_target {
             needed.extend(self.make_release(&held.assignment.id.job, over)?);
         }
         let mut heartbeats = self.heartbeats(&held);
@@ -42,7 +42,7 @@ impl<E: Environment> Daemon<E> {
         if base.is_none() {
             return Ok(Flow::Event(Event::Fetched));
         }
-        let signature = held.assignment.trainee.signature();
+        let signature = held.assignment.training_target.signature();
         let checked = WeightsFile::open(&base_file).and_then(|file| file.check(&signature).map(drop));
         Ok(Flow::Event(match checked {
             Ok(()) => Event::Fetched,

@@ -275,11 +275,16 @@ impl<E: Environment> Daemon<E> {
 
 /// An assignment in a few words.
 fn describe(assignment: &Assignment) -> String {
-    let trainee = &assignment.trainee;
+    let training_target = &assignment.training_target;
     let kind = match assignment.work {
         Work::Statistics => "statistics",
         Work::Training(_) => "training",
         Work::Evaluation(_) => "evaluation",
     };
-    format!("{kind} for `{}`: {}, {}", assignment.job_name, trainee.task(), trainee.bands().join(" "))
+    format!(
+        "{kind} for `{}`: {}, {}",
+        assignment.job_name,
+        training_target.task(),
+        training_target.bands().join(" ")
+    )
 }

@@ -19,7 +19,7 @@ impl<E: Environment> Daemon<E> {
         let held = self.held();
         let mut heartbeats = self.heartbeats(&held);
         let imagery = self.parts.imagery.clone();
-        let bands = held.assignment.trainee.bands();
+        let bands = held.assignment.training_target.bands();
         Ok(match self.supervise(&mut heartbeats, compute(&imagery, &bands)).await? {
             Supervised::Done(Looked::Blocked(condition)) => Flow::Event(self.blocked(condition)),
             Supervised::Done(Looked::Ended(event)) => Flow::Event(event),

@@ -83,8 +83,9 @@ impl<E: Environment> Daemon<E> {
     ) -> Result<Option<Event>, DaemonError> {
         match outcome {
             Outcome::Update(update) => {
-                let (update, trainee) = (update.clone(), held.assignment.trainee.clone());
-                let checked = self.parts.blocking.run(move || outbound::recheck(&update, &trainee)).await;
+                let (update, training_target) = (update.clone(), held.assignment.training_target.clone());
+                let checked =
+                    self.parts.blocking.run(move || outbound::recheck(&update, &training_target)).await;
                 let checked = checked.and_then(|checked| checked);
                 Ok(checked.err().map(|why| Event::Rejected(Refusal::new(Reason::Internal, why))))
             }

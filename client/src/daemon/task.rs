@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{EvaluationWork, TrainingWork, Work};
 use eosfed_common::task::{EvaluationTask, InitialWeights, TrainTask};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 
 use super::environment::Environment;
 use super::fetch::BASE;
@@ -28,7 +28,7 @@ impl<E: Environment> Daemon<E> {
         work: &EvaluationWork,
         folder: &Path,
     ) -> Option<EvaluationTask> {
-        let Trainee::Specialist(model) = &held.assignment.trainee else { return None };
+        let TrainingTarget::Specialist(model) = &held.assignment.training_target else { return None };
         let settings = &self.parts.task;
         Some(EvaluationTask {
             model: model.clone(),
@@ -44,18 +44,18 @@ impl<E: Environment> Daemon<E> {
     fn training(&self, held: &HeldAssignment, work: &TrainingWork, folder: &Path) -> TrainTask {
         let initial = match work.base {
             Some(_) => InitialWeights::File(folder.join(BASE)),
-            None => match self.pretrained(&held.assignment.trainee) {
+            None => match self.pretrained(&held.assignment.training_target) {
                 Some(file) => InitialWeights::Pretrained { file, seed: work.initial_seed },
                 None => InitialWeights::Seed(work.initial_seed),
             },
         };
-        let release = match &held.assignment.trainee {
-            Trainee::Specialist(_) => None,
-            Trainee::Head(_) => Some(self.parts.site.release(&held.assignment.id.job)),
+        let release = match &held.assignment.training_target {
+            TrainingTarget::Specialist(_) => None,
+            TrainingTarget::Head(_) => Some(self.parts.site.release(&held.assignment.id.job)),
         };
         let settings = &self.parts.task;
         TrainTask {
-            trainee: held.assignment.trainee.clone(),
+            training_target: held.assignment.training_target.clone(),
             release,
             training: work.settings.clone(),
             dataset: settings.dataset.clone(),
@@ -71,10 +71,10 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// The file that a specialist's encoder starts from, if the settings name one.
-    fn pretrained(&self, trainee: &Trainee) -> Option<PathBuf> {
-        match trainee {
-            Trainee::Specialist(model) => self.parts.task.pretrained.get(&model.backbone).cloned(),
-            Trainee::Head(_) => None,
+    fn pretrained(&self, training_target: &TrainingTarget) -> Option<PathBuf> {
+        match training_target {
+            TrainingTarget::Specialist(model) => self.parts.task.pretrained.get(&model.backbone).cloned(),
+            TrainingTarget::Head(_) => None,
         }
     }
 }

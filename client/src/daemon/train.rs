@@ -8,7 +8,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::{TrainTask, TrainerEvent};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 
 use super::disk_space;
 use super::environment::{DaemonError, Environment};
@@ -57,7 +57,7 @@ impl<E: Environment> Daemon<E> {
     /// The condition of this machine that prevents a task for now, if there is one.
     async fn obstacle(&self, task: &Task, folder: &Path) -> Option<LocalCondition> {
         if let Task::Train(task) = task {
-            let needed = disk_space::of_training(&task.trainee);
+            let needed = disk_space::of_training(&task.training_target);
             if let Err(full) = disk_space::check(&*self.parts.disk, folder, "training", needed) {
                 return Some(full);
             }
@@ -170,7 +170,7 @@ impl<E: Environment> Daemon<E> {
     async fn finished(&self, report: TrainingReport, task: &TrainTask, folder: &Path) -> Event {
         let report = TrainingReport { metrics: bounded(report.metrics), ..report };
         let file = folder.join(TrainTask::WEIGHTS);
-        match self.check_weights(&file, &task.trainee).await {
+        match self.check_weights(&file, &task.training_target).await {
             Ok(weights) => Event::Finished(Box::new(Update { file, weights, report })),
             Err(why) => {
                 let message = format!("the trained weights may not leave: {why}");
@@ -179,9 +179,9 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    async fn check_weights(&self, file: &Path, trainee: &Trainee) -> Result<BlobRef, String> {
-        let (file, trainee) = (file.to_owned(), trainee.clone());
-        let checked = self.parts.blocking.run(move || outbound::check(&file, &trainee)).await?;
+    async fn check_weights(&self, file: &Path, training_target: &TrainingTarget) -> Result<BlobRef, String> {
+        let (file, training_target) = (file.to_owned(), training_target.clone());
+        let checked = self.parts.blocking.run(move || outbound::check(&file, &training_target)).await?;
         checked.map_err(|error| error.to_string())
     }
 }

@@ -11,7 +11,7 @@ use eosfed_common::plan::{
     DownstreamSpec, FederatedTraining, JobSpec, OneShotSpecialist, RoundsSpec, SharedNormalisation, Training,
 };
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 
 use super::{Approval, Egress, Policy, objections, objections_to_evaluation};
 
@@ -57,26 +57,26 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
     match spec {
         JobSpec::OneShot(one_shot) => {
             for OneShotSpecialist { name, institution, bands } in &one_shot.specialists {
-                let trainee = Trainee::Specialist(one_shot.network.on(bands));
+                let training_target = TrainingTarget::Specialist(one_shot.network.on(bands));
                 let work = training(one_shot.seed, None, &one_shot.training);
-                let assignment = assignment(spec, institution.clone(), trainee, work)?;
+                let assignment = assignment(spec, institution.clone(), training_target, work)?;
                 let what = format!("training for {name} at {institution}");
                 findings.push((what, objections(policy, &assignment)));
             }
         }
         JobSpec::Rounds(rounds) => {
             for (what, work) in works(rounds) {
-                let trainee = Trainee::Specialist(rounds.model());
-                let assignment = assignment(spec, anyone()?, trainee, work)?;
+                let training_target = TrainingTarget::Specialist(rounds.model());
+                let assignment = assignment(spec, anyone()?, training_target, work)?;
                 let what = format!("{what} for {}", rounds.specialist.name);
                 findings.push((what, objections(policy, &assignment)));
             }
         }
         JobSpec::Downstream(downstream) => {
-            let trainee = Trainee::Head(Box::new(head(downstream)));
+            let training_target = TrainingTarget::Head(Box::new(head(downstream)));
             let federated = &downstream.federated;
             let work = training(downstream.seed, Some(federated), &federated.training);
-            let assignment = assignment(spec, anyone()?, trainee, work)?;
+            let assignment = assignment(spec, anyone()?, training_target, work)?;
             let what = "training of a head (the release under it decides about `allow.backbones`)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
         }
@@ -125,14 +125,14 @@ fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Trainin
 fn assignment(
     spec: &JobSpec,
     institution: InstitutionName,
-    trainee: Trainee,
+    training_target: TrainingTarget,
     work: Work,
 ) -> Result<Assignment, InvalidId> {
     Ok(Assignment {
         id: AssignmentId { job: "j-00000000".parse()?, round: 0, attempt: 1, institution },
         job_name: spec.name().to_owned(),
         kind: spec.kind(),
-        trainee,
+        training_target,
         deadline: Timestamp(u64::MAX),
         min_institutions: spec.min_institutions(),
         accepted: false,

@@ -152,9 +152,9 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
     let mut list = Listing::default();
     list.kind(policy, assignment.kind);
-    let task = assignment.trainee.task();
+    let task = assignment.training_target.task();
     list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
-    for backbone in assignment.trainee.backbones() {
+    for backbone in assignment.training_target.backbones() {
         list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
     }
     match &assignment.work {

@@ -238,7 +238,7 @@ fn start_ticks(pid: i32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use eosfed_common::task::{DeviceChoice, EvaluationTask};
-    use eosfed_common::trainee::Trainee;
+    use eosfed_common::training_target::TrainingTarget;
 
     use super::*;
 
@@ -271,9 +271,9 @@ mod tests {
 
     fn task() -> Task {
         Task::Evaluate(Box::new(EvaluationTask {
-            model: match crate::testing::statistics().trainee {
-                Trainee::Specialist(model) => model,
-                Trainee::Head(_) => panic!("it is of a specialist"),
+            model: match crate::testing::statistics().training_target {
+                TrainingTarget::Specialist(model) => model,
+                TrainingTarget::Head(_) => panic!("it is of a specialist"),
             },
             weights: "w".into(),
             normalisation: Vec::new(),

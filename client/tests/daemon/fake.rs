@@ -8,7 +8,7 @@ use std::time::Duration;
 use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered};
 use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::participant_server::Participant;
@@ -62,16 +62,16 @@ impl Inner {
     /// The assignment as it is offered; the document of a head becomes a blob.
     fn offers(&mut self) -> Option<Assignment<Offered>> {
         let assignment = self.assignment.clone()?;
-        let trainee = match &assignment.trainee {
-            Trainee::Specialist(model) => Offered::Specialist(model.clone()),
-            Trainee::Head(over) => {
+        let training_target = match &assignment.training_target {
+            TrainingTarget::Specialist(model) => Offered::Specialist(model.clone()),
+            TrainingTarget::Head(over) => {
                 let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
                 let blob = BlobRef::of(&bytes);
                 self.blobs.insert(blob.digest.to_string(), bytes);
                 Offered::Head(blob)
             }
         };
-        Some(assignment.with(|_| trainee))
+        Some(assignment.with(|_| training_target))
     }
 }
 

@@ -18,7 +18,7 @@ use eosfed_common::files;
 use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::{JobKind, StrategyName};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_transport::protocol::PROTOCOL;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
@@ -102,7 +102,7 @@ async fn what_the_policy_forbids_is_declined() {
 #[tokio::test]
 async fn imagery_of_other_classes_is_declined() {
     let model = ModelSpec { classes: vec!["b".to_owned(), "a".to_owned()], ..world::model() };
-    let assignment = Assignment { trainee: Trainee::Specialist(model), ..training() };
+    let assignment = Assignment { training_target: TrainingTarget::Specialist(model), ..training() };
     let world = World::new(assignment, &good()).await;
     let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
@@ -118,8 +118,8 @@ fn downstream() -> Assignment {
     let Work::Training(mut work) = training().work else { unreachable!() };
     work.strategy = Some(StrategyName::FedAvg);
     let over = serde_json::from_str(include_str!("head.json")).unwrap();
-    let (kind, trainee) = (JobKind::Downstream, Trainee::Head(Box::new(over)));
-    Assignment { kind, trainee, work: Work::Training(work), ..training() }
+    let (kind, training_target) = (JobKind::Downstream, TrainingTarget::Head(Box::new(over)));
+    Assignment { kind, training_target, work: Work::Training(work), ..training() }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
 use eosfed_common::plan::JobKind;
 use eosfed_common::task::{DeviceChoice, Keep};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_coordinator::tls::Authority;
 use eosfed_coordinator::tls::ServerTls;
@@ -84,7 +84,7 @@ pub(crate) fn statistics() -> Assignment {
         id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
         kind: JobKind::Rounds,
-        trainee: Trainee::Specialist(model()),
+        training_target: TrainingTarget::Specialist(model()),
         deadline: Timestamp(u64::MAX),
         min_institutions: 2,
         accepted: false,

@@ -19,7 +19,7 @@ use eosfed_common::model::{Composition, Fusion, Selection};
 use eosfed_common::plan::Training;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
 
 /// The process has one random generator of libtorch, so tests that compare bytes run one at a time.
@@ -60,7 +60,7 @@ impl Bench {
         let over = HeadOver { head: self.head.clone(), release };
         over.check().unwrap();
         TrainTask {
-            trainee: Trainee::Head(Box::new(over)),
+            training_target: TrainingTarget::Head(Box::new(over)),
             release: Some(self.release.clone()),
             training: Training {
                 weight_decay: training.weight_decay,
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     fn run(&self, task: &TrainTask, stopped: &dyn Fn() -> bool) -> Result<Vec<TrainerEvent>, EnsembleError> {
-        let Trainee::Head(over) = &task.trainee else { panic!("not a head") };
+        let TrainingTarget::Head(over) = &task.training_target else { panic!("not a head") };
         let mut events = Vec::new();
         train_head(task, &over.head, &mut |event| events.push(event), stopped).map(|()| events)
     }

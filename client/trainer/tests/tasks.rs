@@ -14,7 +14,7 @@ use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Selection, TargetScale, Task};
 use eosfed_common::plan::{ClassWeights, Loss, Training};
 use eosfed_common::task::{TrainTask, TrainerEvent};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_data::{Raster, Split, write_geotiff};
 use eosfed_trainer::ensemble::{report, score, train_head};
 use tch::Device;
@@ -88,7 +88,7 @@ fn in_a_round(folder: &Path, data: &Path, release: &Path) -> BTreeMap<String, f6
     let release_json = serde_json::from_slice(&read(release.join("release.json"))).unwrap();
     let over = HeadOver { head: head.clone(), release: release_json };
     let task = TrainTask {
-        trainee: Trainee::Head(Box::new(over)),
+        training_target: TrainingTarget::Head(Box::new(over)),
         release: Some(release.to_owned()),
         training: Training::new(1, 8, 1e-3),
         ..task(data, &folder.join("round"), 1)

@@ -119,9 +119,9 @@ fn fedprox_keeps_weights_near_their_start() {
         task.training.proximal_mu = mu;
         task.training.weight_decay = 0.0;
         events(&task).unwrap();
-        let start = task.trainee.initial_weights(5);
+        let start = task.training_target.initial_weights(5);
         let file = WeightsFile::open(&task.output.join("weights.safetensors")).unwrap();
-        let checked = file.check(&task.trainee.signature()).unwrap();
+        let checked = file.check(&task.training_target.signature()).unwrap();
         let squares = start.iter().flat_map(|(name, values)| {
             checked.values(name).iter().zip(values).map(|(a, b)| f64::from(a - b).powi(2)).collect::<Vec<_>>()
         });
@@ -223,7 +223,7 @@ fn training_starts_from_timms_encoder_with_other_bands() {
     assert_eq!(from(&events_of), Some(InitialFile { file: "timm.safetensors".to_owned(), digest }));
     let path = task.output.join(TrainTask::WEIGHTS);
     let found = WeightsFile::open(&path).unwrap();
-    let found = found.check(&task.trainee.signature()).unwrap();
+    let found = found.check(&task.training_target.signature()).unwrap();
     let expected = initial_weights(&timm, 77);
     let last = "stages.3.blocks.1.mlp.fc2.weight";
     let near = |a: f32, b: f32| (a - b).abs() < 1e-6;

@@ -238,7 +238,7 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         let id = submit_job(&handle, plan, key(index as u64)).await.unwrap();
         let assignment = handle.job(&id).unwrap().assignment(&name("west")).unwrap();
         let lease = accept(&handle, &assignment.id).await.unwrap();
-        let mut signature = assignment.trainee.signature();
+        let mut signature = assignment.training_target.signature();
         let mut tensors = initial_tensors(&signature, 3);
         spoil(&mut signature, &mut tensors);
         let path = bench.folder.path().join("spoilt");
@@ -288,7 +288,7 @@ async fn uploads_need_a_lease_and_fit_its_model() {
     assert_eq!(handle.may_upload(&west, 1).unwrap_err().reason, Reason::LeaseExpired);
     let assignment = next(&handle, &id, "west").await.unwrap();
     accept(&handle, &assignment.id).await.unwrap();
-    let limit = assignment.trainee.signature().max_file_bytes();
+    let limit = assignment.training_target.signature().max_file_bytes();
     handle.may_upload(&west, limit).unwrap();
     assert_eq!(handle.may_upload(&west, limit + 1).unwrap_err().reason, Reason::TooLarge);
     assert_eq!(handle.may_upload(&name("east"), 1).unwrap_err().reason, Reason::LeaseExpired);

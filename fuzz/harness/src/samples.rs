@@ -12,7 +12,7 @@ use eosfed_common::head::HeadOver;
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::Keep;
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_transport::wire::Heartbeat;
 use serde_json::{Value, json};
 
@@ -89,13 +89,13 @@ pub(crate) fn blob() -> BlobRef {
 
 /// One of each kind of work and of what is trained.
 pub(crate) fn assignments() -> Vec<Assignment> {
-    let specialist = Trainee::Specialist(serde_json::from_value(model()).unwrap());
+    let specialist = TrainingTarget::Specialist(serde_json::from_value(model()).unwrap());
     let settings = "epochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\naugment = [\"flip\"]\nclip_norm = 0.5";
-    let one = |kind: JobKind, trainee: Trainee, work: Work| Assignment {
+    let one = |kind: JobKind, training_target: TrainingTarget, work: Work| Assignment {
         id: ASSIGNMENT.parse().unwrap(),
         job_name: "shared".to_owned(),
         kind,
-        trainee,
+        training_target,
         deadline: Timestamp(9),
         min_institutions: 2,
         accepted: true,
@@ -107,15 +107,15 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         one(JobKind::Rounds, specialist.clone(), Work::Statistics),
         one(JobKind::Evaluation, specialist.clone(), Work::Evaluation(Box::new(scoring))),
         one(JobKind::Rounds, specialist, rounds.clone()),
-        one(JobKind::Downstream, Trainee::Head(Box::new(over())), rounds),
+        one(JobKind::Downstream, TrainingTarget::Head(Box::new(over())), rounds),
     ]
 }
 
 /// The same as the coordinator's messages say them.
 pub(crate) fn offers() -> Vec<Assignment<Offered>> {
-    let offered = |trainee| match trainee {
-        Trainee::Specialist(model) => Offered::Specialist(model),
-        Trainee::Head(_) => Offered::Head(blob()),
+    let offered = |training_target| match training_target {
+        TrainingTarget::Specialist(model) => Offered::Specialist(model),
+        TrainingTarget::Head(_) => Offered::Head(blob()),
     };
     assignments().into_iter().map(|assignment| assignment.with(offered)).collect()
 }

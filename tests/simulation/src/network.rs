@@ -5,7 +5,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadError, HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::{Presence, ready};
@@ -53,13 +53,13 @@ pub enum Answer {
 }
 
 /// What is trained, as a client comes to know it.
-fn trainee(core: &Core, target: &Target) -> Result<Trainee, Refusal> {
+fn training_target(core: &Core, target: &Target) -> Result<TrainingTarget, Refusal> {
     Ok(match target {
-        Target::Specialist(model) => Trainee::Specialist(model.clone()),
+        Target::Specialist(model) => TrainingTarget::Specialist(model.clone()),
         Target::Head(head) => {
             let bytes = ready(core.blobs().read(head.document.digest, 0, MAX_HEAD_BYTES))?;
             let malformed = |error: HeadError| Refusal::new(Reason::Malformed, error.to_string());
-            Trainee::Head(Box::new(HeadOver::from_bytes(&bytes).map_err(malformed)?))
+            TrainingTarget::Head(Box::new(HeadOver::from_bytes(&bytes).map_err(malformed)?))
         }
     })
 }
@@ -73,8 +73,8 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
     Ok(match call {
         Call::Poll => {
             let offers = core.assignments(from).into_iter().map(|offer| {
-                let trainee = trainee(core, &offer.trainee)?;
-                Ok(offer.with(|_| trainee))
+                let training_target = training_target(core, &offer.training_target)?;
+                Ok(offer.with(|_| training_target))
             });
             Answer::Offers(offers.collect::<Result<_, Refusal>>()?)
         }

@@ -157,5 +157,5 @@ fn text(
 pub fn trained(assignment: &Assignment, seed: u64, base: Option<BlobRef>) -> eosfed_common::weights::Tensors {
     let base = base.map_or_else(String::new, |base| base.digest.to_hex());
     let mix = Digest::of(format!("{seed} {base}").as_bytes()).to_hex();
-    assignment.trainee.initial_weights(u64::from_str_radix(&mix[..13], 16).unwrap())
+    assignment.training_target.initial_weights(u64::from_str_radix(&mix[..13], 16).unwrap())
 }

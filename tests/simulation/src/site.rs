@@ -275,9 +275,9 @@ impl Site {
     /// The update, as a file and what is said of it.
     fn make(&self, held: &HeldAssignment) -> Update {
         let Work::Training(work) = &held.assignment.work else { panic!("no statistics are asked for") };
-        let trainee = &held.assignment.trainee;
+        let training_target = &held.assignment.training_target;
         let (mut signature, mut tensors) =
-            (trainee.signature(), trained(&held.assignment, work.seed, work.base));
+            (training_target.signature(), trained(&held.assignment, work.seed, work.base));
         spoil(self.nature, &mut signature, &mut tensors);
         let file = self.folder.join(held.assignment.id.to_string());
         let digest = write(&file, &signature, &tensors).unwrap();
@@ -290,7 +290,7 @@ impl Site {
             report: TrainingReport {
                 samples: 10 + work.seed % 90,
                 metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-                normalisation: trainee.normalised().iter().map(normal).collect(),
+                normalisation: training_target.normalised().iter().map(normal).collect(),
                 energy: Energy::default(),
                 initial: None,
             },

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use eosfed_common::task::{TrainTask, TrainerEvent, exit_code};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_trainer::ensemble::{EnsembleError, train_head};
 use eosfed_trainer::train::{TrainError, run};
 use indicatif::ProgressBar;
@@ -26,9 +26,11 @@ pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit_code::FAILED as u8));
     }
     let stopped = || stop.is_set();
-    let result = contained(|| match &task.trainee {
-        Trainee::Specialist(model) => run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from),
-        Trainee::Head(over) => train_head(&task, &over.head, &mut emit, &stopped),
+    let result = contained(|| match &task.training_target {
+        TrainingTarget::Specialist(model) => {
+            run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from)
+        }
+        TrainingTarget::Head(over) => train_head(&task, &over.head, &mut emit, &stopped),
     });
     let reason = match result {
         Ok(Ok(())) => return Ok(ExitCode::SUCCESS),

@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         }
         self.write_results()?;
         let scores = train_loop.validation.map(|data| train_loop.evaluate(data));
-        let classes = self.task.trainee.classes();
+        let classes = self.task.training_target.classes();
         let metrics = scores.map(|scores| final_metrics(classes, &scores)).unwrap_or_default();
         let spent = self.meter.energy();
         checkpoint::clear(&self.task.output, self.state.epoch);
@@ -124,7 +124,7 @@ impl<'a> Session<'a> {
     /// Stores the checkpoint of an epoch, and its weights if they are the best so far.
     fn finish_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
         let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
-        let kind = self.task.trainee.task();
+        let kind = self.task.training_target.task();
         let better =
             |score: f64, best: f64| if kind.larger_is_better() { score > best } else { score < best };
         let score = metrics.get(kind.main_metric());
@@ -204,7 +204,8 @@ fn write_history(task: &TrainTask, history: &[HistoryEntry]) -> Result<(), Train
         .map_err(|error| fail("history.json", error.to_string()))?;
     let points = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
     let series = [Series { name: "training loss".to_owned(), points }];
-    let terms: Vec<_> = task.training.losses(task.trainee.task()).iter().map(|term| term.name()).collect();
+    let terms: Vec<_> =
+        task.training.losses(task.training_target.task()).iter().map(|term| term.name()).collect();
     let chart = task.output.join("loss.png");
     line_chart(&chart, "training loss", "step", &terms.join(" + "), &series)
         .map_err(|error| fail("loss.png", error.to_string()))

@@ -17,7 +17,7 @@ use eosfed_common::model::{
 };
 use eosfed_common::plan::{Augmentation, ClassWeights, Training};
 use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, TrainerEvent};
-use eosfed_common::trainee::Trainee;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_trainer::ensemble::{EncoderChoice, EnsembleError, FitOptions, fit};
@@ -75,7 +75,7 @@ pub(crate) fn model() -> ModelSpec {
 pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
     fs::create_dir_all(output).unwrap();
     TrainTask {
-        trainee: Trainee::Specialist(model()),
+        training_target: TrainingTarget::Specialist(model()),
         release: None,
         training: Training {
             warmup: 0.1,
@@ -109,13 +109,13 @@ pub(crate) fn run(
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), TrainError> {
-    let Trainee::Specialist(model) = &task.trainee else { panic!("not a specialist") };
+    let TrainingTarget::Specialist(model) = &task.training_target else { panic!("not a specialist") };
     eosfed_trainer::train::run(task, model, emit, stopped)
 }
 
 /// The specialist of a task.
 pub(crate) fn specialist(task: &mut TrainTask) -> &mut ModelSpec {
-    let Trainee::Specialist(model) = &mut task.trainee else { panic!("not a specialist") };
+    let TrainingTarget::Specialist(model) = &mut task.training_target else { panic!("not a specialist") };
     model
 }
 

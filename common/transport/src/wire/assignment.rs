@@ -16,8 +16,16 @@ impl Wire for Assignment<Offered> {
     type Message = v1::Assignment;
 
     fn from_message(message: v1::Assignment) -> Result<Self, WireError> {
-        let v1::Assignment { id, job_name, trainee, deadline, min_institutions, accepted, kind, work } =
-            message;
+        let v1::Assignment {
+            id,
+            job_name,
+            training_target,
+            deadline,
+            min_institutions,
+            accepted,
+            kind,
+            work,
+        } = message;
         let work = match required("work", work)? {
             v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
             v1::assignment::Work::Training(training) => {
@@ -31,7 +39,7 @@ impl Wire for Assignment<Offered> {
             id: parse("id", &id)?,
             job_name: limited("job_name", &job_name)?.to_owned(),
             kind: job_kind("kind", kind)?,
-            trainee: Offered::from_message(required("trainee", trainee)?)?,
+            training_target: Offered::from_message(required("training_target", training_target)?)?,
             deadline: Timestamp(deadline),
             min_institutions,
             accepted,
@@ -42,7 +50,8 @@ impl Wire for Assignment<Offered> {
     }
 
     fn into_message(self) -> v1::Assignment {
-        let Assignment { id, job_name, kind, trainee, deadline, min_institutions, accepted, work } = self;
+        let Assignment { id, job_name, kind, training_target, deadline, min_institutions, accepted, work } =
+            self;
         let work = match work {
             Work::Statistics => v1::assignment::Work::Statistics(v1::StatisticsWork {}),
             Work::Training(training) => v1::assignment::Work::Training(training.into_message()),
@@ -51,7 +60,7 @@ impl Wire for Assignment<Offered> {
         v1::Assignment {
             id: id.to_string(),
             job_name,
-            trainee: Some(trainee.into_message()),
+            training_target: Some(training_target.into_message()),
             deadline: deadline.0,
             min_institutions,
             accepted,
@@ -62,14 +71,14 @@ impl Wire for Assignment<Offered> {
 }
 
 impl Wire for Offered {
-    type Message = v1::assignment::Trainee;
+    type Message = v1::assignment::TrainingTarget;
 
-    fn from_message(message: v1::assignment::Trainee) -> Result<Self, WireError> {
+    fn from_message(message: v1::assignment::TrainingTarget) -> Result<Self, WireError> {
         match message {
-            v1::assignment::Trainee::Specialist(model) => {
+            v1::assignment::TrainingTarget::Specialist(model) => {
                 Ok(Self::Specialist(ModelSpec::from_message(model)?))
             }
-            v1::assignment::Trainee::Head(v1::Head { document }) => {
+            v1::assignment::TrainingTarget::Head(v1::Head { document }) => {
                 let document = BlobRef::from_message(required("document", document)?)?;
                 if document.size > MAX_HEAD_BYTES as u64 {
                     let rule = format!("at most {MAX_HEAD_BYTES} bytes, found `{}`", document.size);
@@ -80,11 +89,11 @@ impl Wire for Offered {
         }
     }
 
-    fn into_message(self) -> v1::assignment::Trainee {
+    fn into_message(self) -> v1::assignment::TrainingTarget {
         match self {
-            Offered::Specialist(model) => v1::assignment::Trainee::Specialist(model.into_message()),
+            Offered::Specialist(model) => v1::assignment::TrainingTarget::Specialist(model.into_message()),
             Offered::Head(document) => {
-                v1::assignment::Trainee::Head(v1::Head { document: Some(document.into_message()) })
+                v1::assignment::TrainingTarget::Head(v1::Head { document: Some(document.into_message()) })
             }
         }
     }

@@ -48,7 +48,7 @@ fn assignment() -> Assignment<Offered> {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
         job_name: "shared".to_owned(),
         kind: JobKind::Rounds,
-        trainee: Offered::Specialist(ModelSpec {
+        training_target: Offered::Specialist(ModelSpec {
             backbone: Backbone::Atto,
             task: Task::Regression,
             bands: vec!["red".to_owned()],
@@ -109,7 +109,7 @@ fn assignments_and_updates_survive_the_wire() {
 fn a_head_travels_as_a_blob_of_bounded_size() {
     let head = |size| Assignment {
         kind: JobKind::Downstream,
-        trainee: Offered::Head(BlobRef { digest: Digest::of(b"head"), size }),
+        training_target: Offered::Head(BlobRef { digest: Digest::of(b"head"), size }),
         ..assignment()
     };
     let good = head(2 << 20);
@@ -117,7 +117,7 @@ fn a_head_travels_as_a_blob_of_bounded_size() {
     let found = Assignment::from_message(head((2 << 20) + 1).into_message()).unwrap_err().to_string();
     assert!(found.contains("`document`") && found.contains("at most 2097152 bytes"), "{found}");
     let mut absent = head(1).into_message();
-    absent.trainee = Some(v1::assignment::Trainee::Head(v1::Head { document: None }));
+    absent.training_target = Some(v1::assignment::TrainingTarget::Head(v1::Head { document: None }));
     assert_eq!(Assignment::from_message(absent).unwrap_err().field, "document");
 }
 

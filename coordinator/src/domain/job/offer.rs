@@ -34,7 +34,7 @@ impl Job {
             },
             job_name: self.spec.name().to_owned(),
             kind: self.spec.kind(),
-            trainee: self.target_in(since, institution)?,
+            training_target: self.target_in(since, institution)?,
             deadline: round.deadline,
             min_institutions: self.spec.min_institutions(),
             accepted,

@@ -235,10 +235,11 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
         let (path, blob) = weights(folder.path(), &assignment, seed);
         let update = update(&assignment, &token(seed), blob);
         last = Some((assignment.id.clone(), update.key.clone()));
-        let file = eosfed_aggregation::Operand::open(&path, &assignment.trainee.signature()).unwrap();
+        let file = eosfed_aggregation::Operand::open(&path, &assignment.training_target.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec);
         let screened =
-            ScreenedUpdate::screen(update, rules, &assignment.trainee, file.verified(), norm).unwrap();
+            ScreenedUpdate::screen(update, rules, &assignment.training_target, file.verified(), norm)
+                .unwrap();
         job = after.submit_update(screened, NOW).unwrap().0.job;
     }
     let (id, key) = last.unwrap();
@@ -401,8 +402,8 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
         over.head.encoders.iter().map(|one| (one.name.as_str(), one.sources.concat())).unzip();
     assert_eq!(names, ["east-nir", "west-rgb"]);
     assert_eq!(sources, [vec!["nir", "swir"], vec!["red"]]);
-    let Some(Task::Prepare(trainee, 7)) = job.task() else { panic!("{:?}", job.task()) };
-    let signature = trainee.signature();
+    let Some(Task::Prepare(training_target, 7)) = job.task() else { panic!("{:?}", job.task()) };
+    let signature = training_target.signature();
     assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
 
     let document = reference.document.digest;
@@ -413,7 +414,7 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     assert!(federation.referenced(Duration::ZERO, NOW).contains(&document));
     let job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     let assignment = offered(&job, "west");
-    assert_eq!(assignment.trainee, Target::Head(reference.clone()));
+    assert_eq!(assignment.training_target, Target::Head(reference.clone()));
     assert!(matches!(&assignment.work, Work::Training(work) if work.normalisation.is_none()));
     let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
     let done = full.apply(Transition::Aggregated(0, blob("mean"), None), NOW).unwrap();

@@ -1,4 +1,4 @@
-//! What a job trains, and what follows from it for everybody who handles its weights.
+//! The training target of a job: a specialist or a head, and everything that follows from it for its weights.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,17 +6,17 @@ use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task, initial_tensors, signature};
 use crate::weights::{Signature, Tensors};
 
-/// What is trained: a whole network, or what stands over frozen ones.
+/// The trained network: a whole specialist, or a head over frozen ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trainee {
+pub enum TrainingTarget {
     /// A specialist: encoder and head.
     Specialist(ModelSpec),
     /// Selector, fusion and head over the frozen encoders of a release.
     Head(Box<HeadOver>),
 }
 
-impl Trainee {
+impl TrainingTarget {
     /// Names and shapes of its weights: exactly what may travel.
     #[must_use]
     pub fn signature(&self) -> Signature {
