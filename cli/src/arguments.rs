@@ -138,9 +138,25 @@ Examples:
         #[command(flatten)]
         extent: Extent,
     },
-    /// Show everything about a job
-    Show(JobId),
-    /// Show a job's progress until it rests; exit code 0 only if it has finished
+    /// Show a job, its open round and its last ten closed rounds
+    ///
+    /// `--output json` prints all rounds, with the training curves of all institutions.
+    #[command(after_help = "\
+Examples:
+  eosfed job show latest
+  eosfed job show j-0a --round 3")]
+    Show {
+        /// The job
+        #[command(flatten)]
+        job: JobId,
+        /// Show only this round, counted from 1
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        round: Option<u32>,
+        /// Show this attempt at the round, counted from 1 [default: the last]
+        #[arg(long, value_name = "N", requires = "round", value_parser = clap::value_parser!(u32).range(1..))]
+        attempt: Option<u32>,
+    },
+    /// Show a job's progress and events until it is at rest; exit code 0 only if it has finished
     Watch(JobId),
     /// Stop a job for good
     Cancel(JobId),

@@ -42,12 +42,9 @@ pub(super) async fn run(
         Job::Check { plan } => return check(plan, output),
         Job::Submit { plan, watch } => return submit(connection, plan, *watch, output).await,
         Job::List { filter, extent } => list(connection, filter, extent, output).await?,
-        Job::Show(id) => {
-            let job = query::job_with_rounds(connection, &id.job).await?;
-            match output {
-                Output::Json => print::json(&job)?,
-                Output::Table => show::show(&job),
-            }
+        Job::Show { job, round, attempt } => {
+            let attempt = attempt.unwrap_or_default();
+            show::run(connection, &job.job, *round, attempt, output).await?;
         }
         Job::Watch(id) => return watch::watch(connection, &id.job, output).await,
         Job::Cancel(id) => control(connection, id, Action::Cancel(v1::CancelJob {}), output).await?,
@@ -65,8 +62,9 @@ pub(super) async fn run(
             head::pull(connection, &job, folder, output).await?;
         }
         Job::Plot { job, file } => {
-            let job = query::job_with_rounds(connection, &job.job).await?;
-            plot::plot(&job, file)?;
+            let whole = query::whole_job(connection, &job.job, 0, true).await?;
+            plot::plot(&whole, file)?;
+            let job = whole.job;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
                 Output::Table => outln!("the picture of job {} is in {}", job.id, file.display()),

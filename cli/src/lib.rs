@@ -6,6 +6,7 @@
 pub mod arguments;
 mod audit;
 mod connection;
+mod event;
 mod fetch;
 mod head;
 mod institution;

@@ -5,18 +5,20 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use eosfed_common::plan::JobKind;
-use eosfed_common::view::{JobView, RoundPhase, RoundView};
+use eosfed_common::view::{RoundPhase, RoundView, WholeJob};
 use eosfed_plot::{Series, line_chart};
 
 use super::scores;
 
 /// Draws the training loss of each institution over its steps, rounds following each other; of an
 /// evaluation, its scores.
-pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
+pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<()> {
+    let job = &whole.job;
     if job.spec.kind() == JobKind::Evaluation {
-        return scores::plot(job, path);
+        return scores::plot(whole, path);
     }
-    let rounds = job.history.iter().filter(|round| round.phase == RoundPhase::Complete).chain(&job.current);
+    let complete = whole.history.iter().filter(|round| round.phase == RoundPhase::Complete);
+    let rounds = complete.chain(&whole.current);
     let series = series(rounds);
     let title = format!("{} ({})", job.spec.name(), job.id);
     line_chart(path, &title, "optimiser steps", "training loss", &series)

@@ -5,29 +5,29 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::view::{JobView, ParticipantState, ParticipantView, RoundKind, RoundView};
+use eosfed_common::view::{ParticipantState, ParticipantView, RoundKind, RoundView, WholeJob};
 use eosfed_plot::heat_map;
 
 use super::print;
 
 /// The rounds of an evaluation, each with the specialist that it is about.
-fn rounds(job: &JobView) -> Vec<(&str, &RoundView)> {
-    let rounds = job.history.iter().chain(&job.current);
+fn rounds(whole: &WholeJob) -> Vec<(&str, &RoundView)> {
     let about = |round: &RoundView| match round.purpose {
-        RoundKind::Evaluate(place) => job.candidates.get(place as usize),
+        RoundKind::Evaluate(place) => whole.job.candidates.get(place as usize),
         RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
     };
-    rounds.filter_map(|round| Some((about(round)?.as_str(), round))).collect()
+    whole.rounds().filter_map(|round| Some((about(round)?.as_str(), round))).collect()
 }
 
-fn institutions(job: &JobView) -> Vec<&InstitutionName> {
-    let asked = rounds(job).into_iter().flat_map(|(_, round)| round.participants.keys());
+fn institutions(whole: &WholeJob) -> Vec<&InstitutionName> {
+    let asked = rounds(whole).into_iter().flat_map(|(_, round)| round.participants.keys());
     asked.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// A line for each specialist, a column for each institution; nothing for other jobs.
-pub(super) fn matrix(job: &JobView) -> Option<comfy_table::Table> {
-    let (rounds, institutions) = (rounds(job), institutions(job));
+pub(super) fn matrix(whole: &WholeJob) -> Option<comfy_table::Table> {
+    let rounds = rounds(whole);
+    let institutions = institutions(whole);
     if rounds.is_empty() {
         return None;
     }
@@ -48,11 +48,12 @@ pub(super) fn matrix(job: &JobView) -> Option<comfy_table::Table> {
 }
 
 /// Draws the matrix as a heat map, of the metric that tells most.
-pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
-    let (rounds, institutions) = (rounds(job), institutions(job));
+pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<()> {
+    let rounds = rounds(whole);
+    let institutions = institutions(whole);
     let told = rounds.iter().flat_map(|(_, round)| round.participants.values());
     let metric = told.into_iter().find_map(|one| print::main_metric(&one.metrics));
-    let metric = metric.with_context(|| format!("job {} has no scores to draw yet", job.id))?;
+    let metric = metric.with_context(|| format!("job {} has no scores to draw yet", whole.job.id))?;
     let value = |round: &RoundView, name: &InstitutionName| {
         round.participants.get(name).and_then(|one| one.metrics.get(metric)).map(|value| value.get())
     };
@@ -62,6 +63,6 @@ pub(super) fn plot(job: &JobView, path: &Path) -> anyhow::Result<()> {
         .collect();
     let rows: Vec<_> = rounds.iter().map(|(candidate, _)| (*candidate).to_owned()).collect();
     let columns: Vec<_> = institutions.iter().map(ToString::to_string).collect();
-    let title = format!("{} ({}): {metric}", job.spec.name(), job.id);
+    let title = format!("{} ({}): {metric}", whole.job.spec.name(), whole.job.id);
     Ok(heat_map(path, &title, &rows, &columns, &values)?)
 }

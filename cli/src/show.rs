@@ -1,14 +1,72 @@
-//! A job for people: what it is, and its rounds.
+//! `eosfed job show`: what a job is, and its rounds.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use eosfed_common::outln;
-use eosfed_common::view::{ForkStep, JobView, Origin, ParticipantView, RoundKind, RoundView};
+use eosfed_common::plan::JobKind;
+use eosfed_common::view::{
+    ForkStep, JobView, Origin, ParticipantView, RoundKind, RoundPhase, RoundProgress, RoundView, WholeJob,
+};
 
-use super::{print, scores};
+use super::arguments::Output;
+use super::connection::Connection;
+use super::{print, query, scores};
 
-/// Prints everything about a job.
-pub(super) fn show(job: &JobView) {
+/// How many closed attempts at rounds are shown.
+const SHOWN: u32 = 10;
+
+/// Shows a job, or one of its rounds, counted from 1. Attempt 0 is the last.
+pub(super) async fn run(
+    connection: &mut Connection,
+    job: &str,
+    round: Option<u32>,
+    attempt: u32,
+    output: Output,
+) -> anyhow::Result<()> {
+    match (round, output) {
+        (Some(number), Output::Json) => {
+            print::json(&query::round(connection, job, number.saturating_sub(1), attempt, true).await?)
+        }
+        (Some(number), Output::Table) => {
+            let job = query::job(connection, job).await?;
+            let index = number.saturating_sub(1);
+            let round = query::round(connection, job.id.as_str(), index, attempt, false).await?;
+            outln!("job {}: {} ({})", job.id, job.spec.name(), job.spec.kind());
+            outln!("\n{}\n{}", Heading::of(&round, &job), table(&round));
+            Ok(())
+        }
+        (None, Output::Json) => print::json(&query::whole_job(connection, job, 0, true).await?),
+        (None, Output::Table) => {
+            let about = query::job(connection, job).await?;
+            // The matrix of an evaluation is made of all its rounds.
+            let newest = if about.spec.kind() == JobKind::Evaluation { 0 } else { SHOWN };
+            show(&query::whole_job(connection, about.id.as_str(), newest, false).await?);
+            Ok(())
+        }
+    }
+}
+
+fn show(whole: &WholeJob) {
+    let job = &whole.job;
+    show_job(job);
+    if let Some(matrix) = scores::matrix(whole) {
+        outln!("\n{matrix}");
+    }
+    let shown = whole.history.len().min(SHOWN as usize);
+    let hidden = (job.closed_rounds as usize).saturating_sub(shown);
+    if hidden > 0 {
+        outln!("\n{hidden} earlier attempts are not shown; `eosfed job show {} --round N` shows one", job.id);
+    }
+    for round in whole.history[whole.history.len() - shown..].iter().chain(&whole.current) {
+        outln!("\n{}\n{}", Heading::of(round, job), table(round));
+    }
+    let asked = whole.current.iter().flat_map(|round| &round.participants);
+    for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
+        outln!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
+    }
+}
+
+fn show_job(job: &JobView) {
     outln!("job {}: {} ({})", job.id, job.spec.name(), job.spec.kind());
     outln!("  state      {}", job.state);
     if let Some(why) = &job.why {
@@ -43,36 +101,49 @@ pub(super) fn show(job: &JobView) {
     for entry in job.normalisation.iter().flatten() {
         outln!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }
-    if let Some(matrix) = scores::matrix(job) {
-        outln!("\n{matrix}");
-    }
-    for round in job.history.iter().chain(&job.current) {
-        outln!("\n{}", heading(round, job));
-        outln!("{}", table(round));
-    }
-    let asked = job.current.iter().flat_map(|round| &round.participants);
-    for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
-        outln!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
-    }
 }
 
 /// What a round is, in a line.
-pub(super) fn heading(round: &RoundView, job: &JobView) -> String {
-    let JobView { rounds, candidates, .. } = job;
-    let what = match round.purpose {
-        RoundKind::Statistics => "statistics".to_owned(),
-        RoundKind::OneShot => "one-shot training".to_owned(),
-        RoundKind::Train(index) => format!("training round {}", index + 1),
-        RoundKind::Evaluate(place) => match candidates.get(place as usize) {
-            Some(candidate) => format!("scores of {candidate}"),
-            None => "scores".to_owned(),
-        },
-    };
-    let mut line = format!("round {} of {rounds}: {what}, {}", round.index + 1, round.phase);
-    if round.attempt > 1 {
-        let _ = write!(line, ", attempt {}", round.attempt);
+pub(super) struct Heading<'a> {
+    index: u32,
+    attempt: u32,
+    rounds: u32,
+    kind: RoundKind,
+    candidate: Option<&'a str>,
+    phase: RoundPhase,
+}
+
+impl<'a> Heading<'a> {
+    fn of(round: &RoundView, job: &'a JobView) -> Self {
+        let candidate = match round.purpose {
+            RoundKind::Evaluate(place) => job.candidates.get(place as usize).map(String::as_str),
+            RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
+        };
+        let RoundView { index, attempt, purpose: kind, phase, .. } = *round;
+        Self { index, attempt, rounds: job.rounds, kind, candidate, phase }
     }
-    line
+
+    /// Of a round that is watched, of a job of so many rounds.
+    pub(super) fn watched(round: &'a RoundProgress, rounds: u32) -> Self {
+        let RoundProgress { index, attempt, kind, ref candidate, phase, .. } = *round;
+        Self { index, attempt, rounds, kind, candidate: candidate.as_deref(), phase }
+    }
+}
+
+impl fmt::Display for Heading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, attempt, rounds, kind, candidate, phase } = self;
+        write!(f, "round {} of {rounds}: ", index + 1)?;
+        match (kind, candidate) {
+            (RoundKind::Statistics, _) => f.write_str("statistics")?,
+            (RoundKind::OneShot, _) => f.write_str("one-shot training")?,
+            (RoundKind::Train(index), _) => write!(f, "training round {}", index + 1)?,
+            (RoundKind::Evaluate(_), Some(candidate)) => write!(f, "scores of {candidate}")?,
+            (RoundKind::Evaluate(_), None) => f.write_str("scores")?,
+        }
+        write!(f, ", {phase}")?;
+        if *attempt > 1 { write!(f, ", attempt {attempt}") } else { Ok(()) }
+    }
 }
 
 fn table(round: &RoundView) -> comfy_table::Table {

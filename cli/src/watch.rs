@@ -5,31 +5,33 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use eosfed_common::refusal::Refusal;
-use eosfed_common::view::{JobState, JobView, ParticipantState, ParticipantView, RoundView};
+use eosfed_common::ledger::Event;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::{JobProgress, JobState, ParticipantProgress, ParticipantState, RoundProgress};
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
+use eosfed_proto::v1::watch_job_response::Update;
+use eosfed_transport::status::from_status;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::arguments::Output;
 use super::connection::{Connection, decode};
-use super::print;
-use super::query::job_with_rounds;
-use super::show::heading;
+use super::event::sentence;
+use super::show::Heading;
+use super::{print, query};
 
 /// How often the watch is taken up again after the coordinator went away.
 const TRIES: u32 = 60;
 
-/// Shows a job until it rests. The exit code is 0 only if it has finished.
+/// Shows a job until it is at rest. The exit code is 0 only if it has finished.
 pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output) -> anyhow::Result<ExitCode> {
+    let mut watched = Watched { id: id.to_owned(), next_event: 0, progress: None, tries: 0 };
     let mut screen = Screen::new(output);
-    let mut id = id.to_owned();
-    let mut tries = 0;
     loop {
-        match follow(connection, &mut id, &mut screen, &mut tries).await {
-            Ok(job) => return finish(connection, &job, &screen, output).await,
-            Err(Interrupted::Refused(refusal)) if refusal.reason.is_transient() && tries < TRIES => {
-                tries += 1;
+        match follow(connection, &mut watched, &mut screen).await {
+            Ok(()) => return finish(connection, &watched.id, &screen, output).await,
+            Err(Interrupted::Refused(refusal)) if refusal.reason.is_transient() && watched.tries < TRIES => {
+                watched.tries += 1;
                 screen.say(&format!("{}; trying again", refusal.message));
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
@@ -39,6 +41,17 @@ pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output)
     }
 }
 
+/// What is known of a job that is watched.
+struct Watched {
+    /// Its id, or the name that it was asked for by.
+    id: String,
+    /// The place in the ledger after the last event that was seen; 0: none was.
+    next_event: u64,
+    progress: Option<JobProgress>,
+    /// Attempts to connect since the last answer.
+    tries: u32,
+}
+
 enum Interrupted {
     Refused(Refusal),
     Failed(anyhow::Error),
@@ -46,43 +59,68 @@ enum Interrupted {
 
 async fn follow(
     connection: &mut Connection,
-    id: &mut String,
+    watched: &mut Watched,
     screen: &mut Screen,
-    tries: &mut u32,
-) -> Result<JobView, Interrupted> {
-    let answer = connection.operator.watch_job(v1::WatchJobRequest { job: id.clone() }).await;
+) -> Result<(), Interrupted> {
+    let request = v1::WatchJobRequest { job: watched.id.clone(), from_event: watched.next_event };
+    let answer = connection.operator.watch_job(request).await;
     let mut stream = connection.answer(answer).map_err(Interrupted::Refused)?;
+    // The first message of a stream is the whole picture.
+    let mut is_first = true;
     loop {
-        let message = stream
-            .message()
-            .await
-            .map_err(|status| Interrupted::Refused(eosfed_transport::status::from_status(&status)))?;
-        let Some(v1::WatchJobResponse { job_json }) = message else {
-            let gone =
-                Refusal::new(eosfed_common::refusal::Reason::Unavailable, "the coordinator has stopped");
+        let message = stream.message().await.map_err(|status| Interrupted::Refused(from_status(&status)))?;
+        let Some(v1::WatchJobResponse { update }) = message else {
+            // A watch ends when the job is at rest.
+            if watched.progress.as_ref().is_some_and(|progress| !is_first && progress.state.is_at_rest()) {
+                return Ok(());
+            }
+            let gone = Refusal::new(Reason::Unavailable, "the coordinator has stopped");
             return Err(Interrupted::Refused(gone));
         };
-        *tries = 0;
-        let job: JobView = decode(&job_json).map_err(Interrupted::Failed)?;
-        // `latest` may be another job by the time that the watch is taken up again.
-        *id = job.id.to_string();
-        screen.show(&job);
-        if job.state.is_at_rest() {
-            return Ok(job);
+        watched.tries = 0;
+        match update {
+            Some(Update::Event(line)) => {
+                let event: Event = decode(&line).map_err(Interrupted::Failed)?;
+                watched.next_event = event.sequence + 1;
+                if let Some(sentence) = sentence(&event) {
+                    screen.say(&sentence);
+                }
+            }
+            Some(Update::ProgressJson(json)) => {
+                let change: JobProgress = decode(&json).map_err(Interrupted::Failed)?;
+                // `latest` may be another job by the time that the watch is taken up again.
+                watched.id = change.id.to_string();
+                let progress = match watched.progress.take() {
+                    Some(mut known) if !is_first => {
+                        known.apply(change);
+                        known
+                    }
+                    Some(_) | None => change,
+                };
+                is_first = false;
+                screen.show(&progress);
+                watched.progress = Some(progress);
+            }
+            None => {}
         }
     }
 }
 
 async fn finish(
     connection: &mut Connection,
-    job: &JobView,
+    id: &str,
     screen: &Screen,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     screen.clear();
-    match output {
-        Output::Json => print::json(&job_with_rounds(connection, job.id.as_str()).await?)?,
+    let job = match output {
+        Output::Json => {
+            let whole = query::whole_job(connection, id, 0, true).await?;
+            print::json(&whole)?;
+            whole.job
+        }
         Output::Table => {
+            let job = query::job(connection, id).await?;
             let why = job.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             outln!("job {} is {}{why}", job.id, job.state);
             if !job.produced.is_empty() {
@@ -91,8 +129,9 @@ async fn finish(
             if let Some(number) = job.release {
                 outln!("release {number}: see it with `eosfed release show {number}`");
             }
+            job
         }
-    }
+    };
     Ok(if job.state == JobState::Finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -129,17 +168,17 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, job: &JobView) {
-        let title = match &job.current {
+    fn show(&mut self, job: &JobProgress) {
+        let title = match &job.round {
             Some(round) => {
-                format!("{}, deadline {}", heading(round, job), print::when(round.deadline))
+                format!("{}, deadline {}", Heading::watched(round, job.rounds), print::when(round.deadline))
             }
             None => format!("job {} is {}", job.id, job.state),
         };
         match &mut self.bars {
             Some((all, bar, bars)) => {
                 bar.set_message(title);
-                if let Some(round) = &job.current {
+                if let Some(round) = &job.round {
                     show_bars(all, bars, round);
                 }
             }
@@ -147,10 +186,10 @@ impl Screen {
         }
     }
 
-    fn show_lines(&mut self, job: &JobView) {
+    fn show_lines(&mut self, job: &JobProgress) {
         let mut lines = vec![(String::new(), format!("job {} is {}", job.id, job.state))];
-        if let Some(round) = &job.current {
-            lines.push(("round".to_owned(), heading(round, job)));
+        if let Some(round) = &job.round {
+            lines.push(("round".to_owned(), Heading::watched(round, job.rounds).to_string()));
             let participants = round.participants.iter();
             // One line a change of state or of tenths, not one a step.
             lines.extend(
@@ -166,7 +205,7 @@ impl Screen {
     }
 }
 
-fn line(one: &ParticipantView) -> String {
+fn line(one: &ParticipantProgress) -> String {
     let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     if one.state == ParticipantState::Working && one.steps > 0 {
         return format!("working, {} %{message}", (one.step * 10 / one.steps) * 10);
@@ -174,7 +213,7 @@ fn line(one: &ParticipantView) -> String {
     format!("{}{message}", one.state)
 }
 
-fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, round: &RoundView) {
+fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, round: &RoundProgress) {
     for (name, one) in &round.participants {
         let bar = bars.entry(name.to_string()).or_insert_with(|| {
             let style = ProgressStyle::with_template("  {prefix:16} {bar:28} {pos:>6}/{len:<6} {msg}");

@@ -58,7 +58,7 @@ async fn the_coordinator_resolves_the_name_of_a_job() {
     }
     let twice = |prefix: &&str| jobs.iter().filter(|id| id.starts_with(*prefix)).count() > 1;
     let prefix = jobs.iter().map(|id| &id[..3]).find(twice).unwrap().to_owned();
-    let request = v1::WatchJobRequest { job: prefix.clone() };
+    let request = v1::WatchJobRequest { job: prefix.clone(), from_event: 0 };
     let refusal = from_status(&operator.watch_job(request).await.unwrap_err());
     assert_eq!(refusal.reason, Reason::Ambiguous);
     let candidates: Vec<_> = jobs.iter().filter(|id| id.starts_with(&prefix)).collect();

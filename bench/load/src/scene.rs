@@ -291,8 +291,8 @@ async fn job(operator: &OperatorClient<Transport>, job: &str) -> anyhow::Result<
 }
 
 async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Result<Timestamp> {
-    let found = job(operator, id).await?;
-    Ok(Timestamp(found["current"]["opened_at"].as_u64().context("the round is open")?))
+    let (round, _) = first_round(operator, id).await?;
+    Ok(Timestamp(round["opened_at"].as_u64().context("a round has opened")?))
 }
 
 /// Greets repeatedly. Ends only when a greeting is refused.
@@ -362,12 +362,24 @@ async fn send_all(
     Ok(Sent { took, bytes, accepted, uploaded, submitted })
 }
 
-/// The first closed round of a job.
-async fn first_round(operator: &OperatorClient<Transport>, job: &str) -> anyhow::Result<serde_json::Value> {
-    let request = v1::ListRoundsRequest { job: job.to_owned() };
-    let mut rounds = answer(operator.clone().list_rounds(request).await)?;
-    let first = rounds.message().await?.context("a job that has finished has a closed round")?;
-    Ok(serde_json::from_str(&first.round_json)?)
+/// The first round of a job without its participants, and its participants.
+async fn first_round(
+    operator: &OperatorClient<Transport>,
+    job: &str,
+) -> anyhow::Result<(serde_json::Value, Vec<serde_json::Value>)> {
+    let request = v1::GetRoundRequest { job: job.to_owned(), ..Default::default() };
+    let mut parts = answer(operator.clone().get_round(request).await)?;
+    let first = parts.message().await?.context("a job that was submitted has a round")?;
+    let round = serde_json::from_str(&first.round_json)?;
+    let mut participants = Vec::new();
+    let mut next = Some(first);
+    while let Some(part) = next {
+        for entry in part.participants {
+            participants.push(serde_json::from_str(&entry.participant_json)?);
+        }
+        next = parts.message().await?;
+    }
+    Ok((round, participants))
 }
 
 /// Waits for the job's end, and checks that every update counts.
@@ -376,9 +388,8 @@ async fn finished(operator: &OperatorClient<Transport>, id: &str, uploading: u32
         let found = job(operator, id).await?;
         match found["state"].as_str() {
             Some("finished") => {
-                let round = first_round(operator, id).await?;
-                let participants = round["participants"].as_object().context("a round has participants")?;
-                let counted = participants.values().filter(|one| one["state"] == "submitted").count();
+                let (_, participants) = first_round(operator, id).await?;
+                let counted = participants.iter().filter(|one| one["state"] == "submitted").count();
                 ensure!(counted == uploading as usize, "{counted} of {uploading} updates count");
                 return Ok(());
             }

@@ -52,7 +52,7 @@ impl JobState {
     }
 }
 
-/// A job as people see it.
+/// A job as people see it, without its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
     /// Its id.
@@ -69,12 +69,10 @@ pub struct JobView {
     pub submitted_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// The round that is open.
-    pub current: Option<RoundView>,
-    /// Attempts at rounds that have closed.
-    pub history: Vec<RoundView>,
     /// Number of rounds, a statistics round included.
     pub rounds: u32,
+    /// Attempts at rounds that have closed.
+    pub closed_rounds: u32,
     /// Normalisation that all use, once it is known.
     pub normalisation: Option<Vec<BandNormalisation>>,
     /// Specialists scored, a round each, as `NAME@VERSION`.
@@ -88,6 +86,25 @@ pub struct JobView {
     pub trained: Option<TrainedHeadView>,
     /// What it is to do.
     pub spec: JobSpec,
+}
+
+/// A job with its rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WholeJob {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// The round that is open.
+    pub current: Option<RoundView>,
+    /// Attempts at rounds that have closed, oldest first.
+    pub history: Vec<RoundView>,
+}
+
+impl WholeJob {
+    /// All attempts at rounds, oldest first.
+    pub fn rounds(&self) -> impl Iterator<Item = &RoundView> {
+        self.history.iter().chain(&self.current)
+    }
 }
 
 /// The job and the round that a job was forked from.

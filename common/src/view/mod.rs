@@ -4,12 +4,14 @@
 
 mod institution;
 mod job;
+mod progress;
 mod round;
 mod specialist;
 mod summary;
 
 pub use institution::InstitutionView;
-pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView};
+pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
+pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
 pub use specialist::EvaluationView;
 pub use summary::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};

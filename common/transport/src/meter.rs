@@ -36,7 +36,7 @@ fn classify(path: &str) -> Option<Kind> {
         | (
             "Operator",
             "Hello" | "InviteInstitution" | "ListInstitutions" | "SubmitJob" | "ListJobs" | "GetJob"
-            | "ListRounds" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents"
+            | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents"
             | "ListSpecialists" | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,

@@ -1,19 +1,20 @@
 //! What people and their scripts see of jobs, institutions and evaluations: the views of
 //! [`eosfed_common::view`], made from the records in this one place.
 
+mod list;
+mod progress;
+
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::CurvePoint;
-use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::{JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
-    EvaluationView, InstitutionView, JobState as StateView, JobSummary, JobView, OpenRoundSummary,
-    ParticipantCounts, ParticipantState as ParticipantStateView, ParticipantView, ReleaseSummary, RoundPhase,
-    RoundView, TrainedHeadView,
+    EvaluationView, InstitutionView, JobState as StateView, JobView,
+    ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -23,6 +24,9 @@ use super::institution::Institution;
 use super::job::{Job, JobState, Next, TrainedHead};
 use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
 use super::target::HeadRef;
+
+pub(super) use list::{job_summary, release_summary};
+pub use progress::progress;
 
 /// The view of an institution.
 #[must_use]
@@ -47,32 +51,47 @@ pub fn evaluation(evaluation: Evaluation) -> EvaluationView {
     EvaluationView { institution, job, at, samples, metrics }
 }
 
-/// The view of a job without its closed rounds, with these curves of its open one.
+/// The view of a job without its rounds.
 #[must_use]
-pub fn job(job: &Job, curves: &[Curve]) -> JobView {
-    let (why, ended_at) = match &job.state {
-        JobState::Paused { why, .. } => (Some(why.clone()), None),
-        JobState::Cancelled { at, by } => (Some(format!("cancelled by {by}")), Some(*at)),
-        JobState::Finished { at } => (None, Some(*at)),
-        JobState::Preparing | JobState::Collecting(_) | JobState::Aggregating(_) => (None, None),
-    };
+pub fn job(job: &Job) -> JobView {
     JobView {
         id: job.id.clone(),
         state: state(&job.state),
-        why,
+        why: why(&job.state),
         origin: job.origin.clone(),
         submitted_by: job.submitted_by.clone(),
         submitted_at: job.submitted_at,
-        ended_at,
-        current: current(job, curves),
-        history: Vec::new(),
+        ended_at: ended_at(&job.state),
         rounds: rounds(job),
+        closed_rounds: u32::try_from(job.closed.len()).unwrap_or(u32::MAX),
         normalisation: job.normalisation.as_deref().cloned(),
         candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
         trained: job.trained.as_deref().and_then(|head| trained(job, head)),
         spec: job.spec.clone(),
+    }
+}
+
+/// Why a job is paused, or who has cancelled it.
+fn why(state: &JobState) -> Option<String> {
+    match state {
+        JobState::Paused { why, .. } => Some(why.clone()),
+        JobState::Cancelled { by, .. } => Some(format!("cancelled by {by}")),
+        JobState::Preparing
+        | JobState::Collecting(_)
+        | JobState::Aggregating(_)
+        | JobState::Finished { .. } => None,
+    }
+}
+
+const fn ended_at(state: &JobState) -> Option<Timestamp> {
+    match state {
+        JobState::Cancelled { at, .. } | JobState::Finished { at } => Some(*at),
+        JobState::Preparing
+        | JobState::Collecting(_)
+        | JobState::Aggregating(_)
+        | JobState::Paused { .. } => None,
     }
 }
 
@@ -107,7 +126,9 @@ fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
     Some(TrainedHeadView { document, release, weights, institutions, rounds, samples, metrics, energy })
 }
 
-fn current(job: &Job, curves: &[Curve]) -> Option<RoundView> {
+/// The view of a job's open round, with its curves.
+#[must_use]
+pub fn open_round(job: &Job, curves: &[Curve]) -> Option<RoundView> {
     Some(view(job.current()?, open_phase(job)?, None, curves))
 }
 
@@ -125,69 +146,6 @@ fn open_phase(job: &Job) -> Option<RoundPhase> {
         | JobState::Finished { .. }
         | JobState::Cancelled { .. } => None,
     }
-}
-
-/// The line of a job in a list.
-pub(super) fn job_summary(job: &Job) -> JobSummary {
-    let ended_at = match &job.state {
-        JobState::Cancelled { at, .. } | JobState::Finished { at } => Some(*at),
-        JobState::Preparing
-        | JobState::Collecting(_)
-        | JobState::Aggregating(_)
-        | JobState::Paused { .. } => None,
-    };
-    let complete = job.closed.iter().filter(|closed| closed.complete).count();
-    JobSummary {
-        id: job.id.clone(),
-        name: job.spec.name().to_owned(),
-        kind: job.spec.kind(),
-        state: state(&job.state),
-        submitted_by: job.submitted_by.clone(),
-        submitted_at: job.submitted_at,
-        ended_at,
-        rounds: rounds(job),
-        complete_rounds: u32::try_from(complete).unwrap_or(u32::MAX),
-        current: open_round_summary(job),
-        specialists: u32::try_from(job.produced.len()).unwrap_or(u32::MAX),
-        release: job.release,
-        head_over: job.trained.as_ref().and(job.head.as_ref()).map(|head| head.release),
-    }
-}
-
-fn open_round_summary(job: &Job) -> Option<OpenRoundSummary> {
-    let round = job.current()?;
-    Some(OpenRoundSummary {
-        index: round.index,
-        attempt: round.attempt,
-        kind: round.kind,
-        phase: open_phase(job)?,
-        opened_at: round.opened_at,
-        deadline: round.deadline,
-        participants: counts(round),
-    })
-}
-
-fn counts(round: &Round) -> ParticipantCounts {
-    let mut counts = ParticipantCounts::default();
-    for participant in round.participants.values() {
-        let count = match &participant.state {
-            ParticipantState::Offered => &mut counts.offered,
-            ParticipantState::Leased { .. } => &mut counts.working,
-            ParticipantState::Submitted { .. } => &mut counts.submitted,
-            ParticipantState::Refused { .. } => &mut counts.refused,
-            ParticipantState::Rejected(_) => &mut counts.rejected,
-            ParticipantState::Failed { .. } => &mut counts.failed,
-        };
-        *count += 1;
-    }
-    counts
-}
-
-/// The line of a release in a list.
-pub(super) fn release_summary(release: &ReleaseManifest) -> ReleaseSummary {
-    let ReleaseManifest { number, created_at, note, specialists } = release;
-    let specialists = u32::try_from(specialists.len()).unwrap_or(u32::MAX);
-    ReleaseSummary { number: *number, created_at: *created_at, note: note.clone(), specialists }
 }
 
 /// The view of a closed round, with its curves.
@@ -280,6 +238,8 @@ fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::view::{JobProgress, WholeJob};
+
     use super::*;
     use crate::domain::Federation;
     use crate::testing::{NOW, ONE_SHOT, enrolled, name, submit, token};
@@ -291,8 +251,12 @@ mod tests {
         let submitted = submit(&federation, ONE_SHOT).1.jobs.remove(0);
         let id = submitted.assignment(&name("west")).unwrap().id;
         let (outcome, lease) = submitted.accept(&id, token(1), NOW).unwrap();
-        let text = serde_json::to_string(&job(&outcome.job, &[])).unwrap();
-        assert!(!text.contains(lease.token.as_str()) && text.contains("\"working\""), "{text}");
-        assert_eq!(serde_json::from_str::<JobView>(&text).unwrap(), job(&outcome.job, &[]));
+        let whole =
+            WholeJob { job: job(&outcome.job), current: open_round(&outcome.job, &[]), history: Vec::new() };
+        let text = serde_json::to_string(&(&whole, progress(&outcome.job))).unwrap();
+        assert!(!text.contains(lease.token.as_str()), "{text}");
+        assert_eq!(text.matches("\"working\"").count(), 2, "{text}");
+        let read: (WholeJob, JobProgress) = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, (whole, progress(&outcome.job)));
     }
 }

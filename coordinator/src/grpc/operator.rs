@@ -1,6 +1,8 @@
 //! What operators and users of releases say.
 
 mod listing;
+mod rounds;
+mod watch;
 
 use std::time::Duration;
 
@@ -8,34 +10,29 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::ledger::{Actor, Filter};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::JobView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
-use eosfed_transport::status::to_status;
 use eosfed_transport::wire::{event_filter, limited, parse};
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{Context, access, agree, events, reply};
 use crate::domain::job::JobAction;
+use crate::domain::paging::document;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
-use crate::engine::{Core, Handle, Invited, Snapshot};
+use crate::engine::{Core, Invited, Snapshot};
 use crate::storage::SCHEMA;
 
-/// Shortest time between two messages of a watch.
-const WATCH_PAUSE: Duration = Duration::from_millis(250);
 /// Most references in one call.
 const MAX_REFERENCES: usize = 1000;
 
-pub(super) struct Service(pub(super) Context);
+/// Rounds, in parts.
+type RoundStream = ReceiverStream<Result<v1::RoundPart, Status>>;
 
-fn json<T: Serialize>(value: &T) -> Result<String, Refusal> {
-    serde_json::to_string(value).map_err(|error| Refusal::new(Reason::Internal, error.to_string()))
-}
+pub(super) struct Service(pub(super) Context);
 
 /// What an operator can do to a job, as it comes over the wire.
 fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
@@ -51,17 +48,6 @@ fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
             Err(Refusal::new(Reason::Malformed, message))
         }
     }
-}
-
-/// A job as people see it, with the curves of its open round if they are wanted.
-async fn job_view(engine: &Handle, id: &JobId, curves: bool) -> Result<JobView, Refusal> {
-    let job = engine.job(id)?;
-    let open = job.current().filter(|_| curves).cloned();
-    let curves = match open {
-        Some(round) => engine.call(async move |core: &Core| core.curves(&round).await).await?,
-        None => Vec::new(),
-    };
-    Ok(view::job(&job, &curves))
 }
 
 impl Service {
@@ -117,20 +103,28 @@ impl Service {
         request: Request<v1::WatchJobRequest>,
     ) -> Result<ReceiverStream<Result<v1::WatchJobResponse, Status>>, Refusal> {
         access::reader(&request)?;
-        let id = self.0.engine.resolve_job(&request.into_inner().job)?;
+        let v1::WatchJobRequest { job, from_event } = request.into_inner();
+        let id = self.0.engine.resolve_job(&job)?;
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(watch(self.0.engine.clone(), id, sender));
+        tokio::spawn(watch::send(self.0.engine.clone(), id, from_event, sender));
         Ok(ReceiverStream::new(receiver))
     }
 
-    fn rounds(
-        &self,
-        request: &Request<v1::ListRoundsRequest>,
-    ) -> Result<ReceiverStream<Result<v1::ListRoundsResponse, Status>>, Refusal> {
-        access::reader(request)?;
-        let id = self.0.engine.resolve_job(&request.get_ref().job)?;
+    fn rounds(&self, request: Request<v1::ListRoundsRequest>) -> Result<RoundStream, Refusal> {
+        access::reader(&request)?;
+        let request = request.into_inner();
+        let id = self.0.engine.resolve_job(&request.job)?;
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(rounds(self.0.engine.clone(), id, sender));
+        tokio::spawn(rounds::send_all(self.0.engine.clone(), request, id, sender));
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    fn round(&self, request: Request<v1::GetRoundRequest>) -> Result<RoundStream, Refusal> {
+        access::reader(&request)?;
+        let request = request.into_inner();
+        let id = self.0.engine.resolve_job(&request.job)?;
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(rounds::send_one(self.0.engine.clone(), request, id, sender));
         Ok(ReceiverStream::new(receiver))
     }
 
@@ -167,7 +161,7 @@ impl Service {
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let create = async move |core: &Core| core.create_release(&references, note, key, by).await;
         let manifest = self.0.engine.call(create).await?;
-        Ok(v1::CreateReleaseResponse { manifest_json: json(&manifest)? })
+        Ok(v1::CreateReleaseResponse { manifest_json: document(&manifest)? })
     }
 }
 
@@ -221,59 +215,11 @@ impl Service {
     }
 }
 
-/// Sends the closed rounds of a job, one index after the other, until there are no more or nobody listens.
-async fn rounds(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::ListRoundsResponse, Status>>) {
-    let last = engine.with_job(&id, |job| job.closed.last().map(|closed| closed.id.round));
-    let Ok(Some(last)) = last else { return };
-    for index in 0..=last {
-        let id = id.clone();
-        let closed = engine.call(async move |core: &Core| core.history(&id, index..=index).await).await;
-        let views = closed.map(|closed| {
-            let views = closed.iter().map(|(closed, curves)| view::closed_round(closed, curves));
-            views.map(|view| Ok(v1::ListRoundsResponse { round_json: json(&view)? })).collect::<Vec<_>>()
-        });
-        for message in views.unwrap_or_else(|refusal| vec![Err(refusal)]) {
-            let message = message.map_err(|refusal: Refusal| to_status(&refusal));
-            let failed = message.is_err();
-            if sender.send(message).await.is_err() || failed {
-                return;
-            }
-        }
-    }
-}
-
-/// Sends the job now and after each change, until it rests or nobody listens.
-async fn watch(engine: Handle, id: JobId, sender: mpsc::Sender<Result<v1::WatchJobResponse, Status>>) {
-    let mut changes = engine.changes();
-    let mut sent = String::new();
-    loop {
-        changes.mark_unchanged();
-        let seen = job_view(&engine, &id, false).await.and_then(|view| Ok((json(&view)?, view.state)));
-        let (message, last) = match seen {
-            Ok((job_json, _)) if job_json == sent => (None, false),
-            Ok((job_json, state)) => {
-                sent.clone_from(&job_json);
-                (Some(Ok(v1::WatchJobResponse { job_json })), state.is_at_rest())
-            }
-            Err(refusal) => (Some(Err(to_status(&refusal))), true),
-        };
-        if let Some(message) = message
-            && (sender.send(message).await.is_err() || last)
-        {
-            return;
-        }
-        tokio::time::sleep(WATCH_PAUSE).await;
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = sender.closed() => return,
-        }
-    }
-}
-
 #[tonic::async_trait]
 impl Operator for Service {
+    type GetRoundStream = RoundStream;
     type ListEventsStream = ReceiverStream<Result<v1::ListEventsResponse, Status>>;
-    type ListRoundsStream = ReceiverStream<Result<v1::ListRoundsResponse, Status>>;
+    type ListRoundsStream = RoundStream;
     type WatchJobStream = ReceiverStream<Result<v1::WatchJobResponse, Status>>;
 
     async fn hello(
@@ -327,19 +273,25 @@ impl Operator for Service {
         &self,
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<v1::GetJobResponse>, Status> {
-        let get = async {
-            access::reader(&request)?;
+        reply(access::reader(&request).and_then(|_| {
             let id = self.0.engine.resolve_job(&request.get_ref().job)?;
-            Ok(v1::GetJobResponse { job_json: json(&job_view(&self.0.engine, &id, true).await?)? })
-        };
-        reply(get.await)
+            let job = self.0.engine.with_job(&id, view::job)?;
+            Ok(v1::GetJobResponse { job_json: document(&job)? })
+        }))
     }
 
     async fn list_rounds(
         &self,
         request: Request<v1::ListRoundsRequest>,
     ) -> Result<Response<Self::ListRoundsStream>, Status> {
-        reply(self.rounds(&request))
+        reply(self.rounds(request))
+    }
+
+    async fn get_round(
+        &self,
+        request: Request<v1::GetRoundRequest>,
+    ) -> Result<Response<Self::GetRoundStream>, Status> {
+        reply(self.round(request))
     }
 
     async fn watch_job(
@@ -406,10 +358,10 @@ impl Operator for Service {
             let card = self.0.engine.specialist(&reference)?;
             let (evaluations, set_aside) = self.0.engine.evaluation_status(&card);
             Ok(v1::GetSpecialistResponse {
-                card_json: json(&card)?,
+                card_json: document(&card)?,
                 evaluations_json: evaluations
                     .into_iter()
-                    .map(|one| json(&view::evaluation(one)))
+                    .map(|one| document(&view::evaluation(one)))
                     .collect::<Result<_, _>>()?,
                 set_aside: set_aside.unwrap_or_default(),
             })
@@ -439,7 +391,7 @@ impl Operator for Service {
         reply(access::reader(&request).and_then(|_| {
             let number = request.into_inner().number;
             let number = (number != 0).then_some(ReleaseNumber(number));
-            Ok(v1::GetReleaseResponse { manifest_json: json(&self.0.engine.release(number)?)? })
+            Ok(v1::GetReleaseResponse { manifest_json: document(&self.0.engine.release(number)?)? })
         }))
     }
 }

@@ -11,10 +11,12 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
-use eosfed_common::ledger::Verifier;
+use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::{InstitutionView, JobSummary, JobView, ReleaseSummary, RoundView};
+use eosfed_common::view::{
+    InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, ReleaseSummary, RoundView,
+};
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
@@ -147,14 +149,27 @@ table! {
     GetJobResponse: |bytes| fields::<v1::GetJobResponse>(bytes, |m| {
         Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
     }),
-    ListRoundsRequest: reference::<v1::ListRoundsRequest>,
-    ListRoundsResponse: |bytes| fields::<v1::ListRoundsResponse>(bytes, |m| {
-        Ok(serde_json::from_str::<RoundView>(&m.round_json).is_ok())
+    ListRoundsRequest: |bytes| {
+        fields::<v1::ListRoundsRequest>(bytes, |m| parse::<JobRef>("job", &m.job).map(|_| true))
+    },
+    GetRoundRequest: |bytes| {
+        fields::<v1::GetRoundRequest>(bytes, |m| parse::<JobRef>("job", &m.job).map(|_| true))
+    },
+    RoundPart: |bytes| fields::<v1::RoundPart>(bytes, |m| {
+        let participants = m.participants.iter().all(|one| {
+            serde_json::from_str::<ParticipantView>(&one.participant_json).is_ok()
+        });
+        let round = m.round_json.is_empty() || serde_json::from_str::<RoundView>(&m.round_json).is_ok();
+        Ok(participants && round)
     }),
-    WatchJobRequest: reference::<v1::WatchJobRequest>,
-    WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| {
-        Ok(serde_json::from_str::<JobView>(&m.job_json).is_ok())
-    }),
+    WatchJobRequest: |bytes| {
+        fields::<v1::WatchJobRequest>(bytes, |m| parse::<JobRef>("job", &m.job).map(|_| true))
+    },
+    WatchJobResponse: |bytes| fields::<v1::WatchJobResponse>(bytes, |m| Ok(match &m.update {
+        Some(v1::watch_job_response::Update::Event(line)) => serde_json::from_str::<Event>(line).is_ok(),
+        Some(v1::watch_job_response::Update::ProgressJson(json)) => progress(json),
+        None => false,
+    })),
     ControlJobRequest: |bytes| fields::<v1::ControlJobRequest>(bytes, |m| {
         use v1::control_job_request::Action::{Cancel, Pause, Resume, Retry};
         parse::<JobRef>("job", &m.job)?;
@@ -209,6 +224,17 @@ table! {
     GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
     }),
+}
+
+/// A change of a job's progress, applied to itself: nothing of it may be lost.
+fn progress(json: &str) -> bool {
+    let Ok(progress) = serde_json::from_str::<JobProgress>(json) else { return false };
+    let mut applied = progress.clone();
+    for part in progress.clone().split(2) {
+        applied.apply(part);
+    }
+    assert_eq!(applied, progress);
+    true
 }
 
 /// Which page of a list is wanted.

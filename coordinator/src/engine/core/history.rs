@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 
 use eosfed_common::ids::JobId;
-use eosfed_common::refusal::Refusal;
+use eosfed_common::refusal::{Reason, Refusal};
 
 use super::Core;
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::{Curve, CurveId};
-use crate::domain::round::Round;
+use crate::domain::round::{AttemptId, Round};
 
 impl Core {
     /// The attempts at these rounds of a job that have closed, in order, each with its curves.
@@ -27,6 +27,26 @@ impl Core {
             history.push((closed, curves));
         }
         Ok(history)
+    }
+
+    /// An attempt at a round that has closed, with its curves.
+    ///
+    /// # Errors
+    /// If there is no such job or no such attempt, or the store fails.
+    pub async fn closed_attempt(
+        &self,
+        id: &JobId,
+        attempt: AttemptId,
+    ) -> Result<(ClosedRound, Vec<Curve>), Refusal> {
+        self.with_job(id, |_| ())?;
+        let closed = self.store.closed_rounds(id, attempt.round..=attempt.round).await?;
+        let found = closed.into_iter().find(|closed| closed.round.id() == attempt).ok_or_else(|| {
+            let AttemptId { round, attempt } = attempt;
+            let message = format!("job {id} has no closed round {}, attempt {attempt}", u64::from(round) + 1);
+            Refusal::new(Reason::NotFound, message)
+        })?;
+        let curves = self.curves(&found.round).await?;
+        Ok((found, curves))
     }
 
     /// The curves of the institutions in a round.

@@ -1,0 +1,67 @@
+//! Events of a job as sentences, for people who watch it.
+
+use eosfed_common::ledger::{Event, EventKind};
+
+/// What an event says that the progress of a job does not show; nothing for the others.
+pub(super) fn sentence(event: &Event) -> Option<String> {
+    let actor = &event.entry.actor;
+    let institution = event.entry.institution.as_ref().map_or("an institution", |name| name.as_str());
+    let text = match &event.entry.kind {
+        EventKind::JobPaused { reason } => format!("{actor} has paused the job: {reason}"),
+        EventKind::JobResumed => format!("{actor} has resumed the job"),
+        EventKind::JobCancelled => format!("{actor} has cancelled the job"),
+        EventKind::InstitutionRetried { round } => {
+            format!("{actor} has asked {institution} again in round {}", round + 1)
+        }
+        EventKind::LeaseExpired { round, expiries, failed: false } => {
+            format!("a lease of {institution} has expired in round {}, number {expiries}", round + 1)
+        }
+        EventKind::LeaseExpired { round, expiries, failed: true } => {
+            format!("{institution} has failed in round {}: {expiries} leases have expired", round + 1)
+        }
+        EventKind::UpdateRejected { round, message, .. } => {
+            format!("the update of {institution} in round {} was rejected: {message}", round + 1)
+        }
+        EventKind::UpdateExcluded { round, message, .. } => {
+            format!("the update of {institution} was excluded from round {}: {message}", round + 1)
+        }
+        EventKind::RoundClosed { round, attempt, complete: false, submitted } => {
+            format!("attempt {attempt} at round {} has closed with {submitted} results, too few", round + 1)
+        }
+        EventKind::SpecialistFrozen { specialist, .. } => format!("{specialist} was frozen"),
+        EventKind::ReleaseCreated { release, .. } => format!("release {release} was created"),
+        EventKind::Refused { action, message, .. } => format!("{action} of {actor} was refused: {message}"),
+        _ => return None,
+    };
+    // An event holds text that came from outside.
+    Some(text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::clock::Timestamp;
+    use eosfed_common::ledger::{Actor, Entry};
+
+    use super::*;
+
+    fn said(kind: EventKind) -> Option<String> {
+        let entry = Entry::new(Actor::Operator("admin".parse().unwrap()), kind);
+        let entry = entry.at(&"west".parse().unwrap());
+        sentence(&Event::follow(None, Timestamp(7), entry))
+    }
+
+    #[test]
+    fn what_people_did_and_what_went_wrong_is_said() {
+        assert_eq!(said(EventKind::JobResumed).unwrap(), "operator:admin has resumed the job");
+        let retried = said(EventKind::InstitutionRetried { round: 2 }).unwrap();
+        assert_eq!(retried, "operator:admin has asked west again in round 3");
+        let deadline = Timestamp(9);
+        assert_eq!(said(EventKind::RoundOpened { round: 0, attempt: 1, deadline }), None);
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_a_terminal() {
+        let paused = said(EventKind::JobPaused { reason: "\u{1b}[2Jgone\nnew line".to_owned() }).unwrap();
+        assert!(!paused.contains(char::is_control) && paused.contains("gone"), "{paused:?}");
+    }
+}

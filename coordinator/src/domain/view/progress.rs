@@ -1,0 +1,40 @@
+//! How far a job is.
+
+use eosfed_common::view::{JobProgress, ParticipantProgress, ParticipantView, RoundProgress, RoundView};
+
+use super::{open_round, rounds, state, why};
+use crate::domain::job::Job;
+use crate::domain::round::RoundKind;
+
+/// How far a job is.
+#[must_use]
+pub fn progress(job: &Job) -> JobProgress {
+    JobProgress {
+        id: job.id.clone(),
+        state: state(&job.state),
+        why: why(&job.state),
+        rounds: rounds(job),
+        round: round_progress(job),
+    }
+}
+
+fn round_progress(job: &Job) -> Option<RoundProgress> {
+    let RoundView { index, attempt, purpose, phase, deadline, participants, .. } = open_round(job, &[])?;
+    let candidate = match purpose {
+        RoundKind::Evaluate(place) => job.candidates.get(place as usize),
+        RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
+    };
+    let participants = participants.into_iter().map(|(name, one)| {
+        let ParticipantView { state, step, steps, loss, message, .. } = one;
+        (name, ParticipantProgress { state, step, steps, loss, message })
+    });
+    Some(RoundProgress {
+        index,
+        attempt,
+        kind: purpose,
+        candidate: candidate.map(|card| format!("{}@{}", card.name, card.version)),
+        phase,
+        deadline,
+        participants: participants.collect(),
+    })
+}
