@@ -49,6 +49,9 @@ pub(super) async fn run(
 fn show(whole: &WholeJob) {
     let job = &whole.job;
     show_job(job);
+    if let (JobSpec::Statistics(_), Some(bands)) = (&job.spec, &job.normalisation) {
+        outln!("\nin the plan of another job:\n{}", given(bands));
+    }
     if let Some(matrix) = scores::matrix(whole) {
         outln!("\n{matrix}");
     }
@@ -101,6 +104,16 @@ fn show_job(job: &JobView) {
     for entry in job.normalisation.iter().flatten() {
         outln!("  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }
+}
+
+/// Normalisation as the table of a plan.
+fn given(bands: &[BandNormalisation]) -> String {
+    let mut table = "[normalisation]\nfrom = \"given\"\nbands = [\n".to_owned();
+    for BandNormalisation { band, mean, std } in bands {
+        let band = toml::Value::String(band.clone());
+        let _ = writeln!(table, "  {{ band = {band}, mean = {:?}, std = {:?} }},", mean.get(), std.get());
+    }
+    table + "]"
 }
 
 /// What a round is, in a line.

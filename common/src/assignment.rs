@@ -54,6 +54,8 @@ pub enum Offered {
     Specialist(ModelSpec),
     /// What stands over frozen encoders: the blob with a [`crate::head::HeadOver`] as JSON.
     Head(BlobRef),
+    /// Nothing: these bands of the data are measured.
+    Bands(Vec<String>),
 }
 
 /// Work offered or lent to one institution. `T` is what is known of what is trained.
@@ -115,8 +117,17 @@ impl Assignment<Offered> {
             (JobKind::Rounds, Work::Training(_), Offered::Specialist(_))
             | (JobKind::Downstream, Work::Training(_), Offered::Head(_)) => strategy.is_some(),
             (JobKind::Rounds, Work::Statistics, Offered::Specialist(_))
-            | (JobKind::Evaluation, Work::Evaluation(_), Offered::Specialist(_)) => true,
-            (JobKind::OneShot | JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation, _, _) => false,
+            | (JobKind::Evaluation, Work::Evaluation(_), Offered::Specialist(_))
+            | (JobKind::Statistics, Work::Statistics, Offered::Bands(_)) => true,
+            (
+                JobKind::OneShot
+                | JobKind::Rounds
+                | JobKind::Downstream
+                | JobKind::Evaluation
+                | JobKind::Statistics,
+                _,
+                _,
+            ) => false,
         };
         if fits { Ok(()) } else { Err(format!("a {} job does not ask for this work", self.kind)) }
     }

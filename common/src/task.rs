@@ -129,6 +129,9 @@ impl TrainTask {
             (TrainingTarget::Head(_), None) => {
                 Err("`release` must be the folder of the release under the head, found nothing".to_owned())
             }
+            (TrainingTarget::Bands(_), _) => {
+                Err("`training_target` must be a specialist or a head, found `bands`".to_owned())
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task, initial_tensors, signature};
 use crate::weights::{Signature, Tensors};
 
-/// The trained network: a whole specialist, or a head over frozen ones.
+/// The trained network: a whole specialist, or a head over frozen ones; or bands that are only measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainingTarget {
@@ -14,6 +14,8 @@ pub enum TrainingTarget {
     Specialist(ModelSpec),
     /// Selector, fusion and head over the frozen encoders of a release.
     Head(Box<HeadOver>),
+    /// Nothing: these bands of the data are measured.
+    Bands(Vec<String>),
 }
 
 impl TrainingTarget {
@@ -23,6 +25,7 @@ impl TrainingTarget {
         match self {
             Self::Specialist(model) => signature(model),
             Self::Head(over) => over.head.signature(),
+            Self::Bands(_) => Signature::default(),
         }
     }
 
@@ -32,12 +35,13 @@ impl TrainingTarget {
         initial_tensors(&self.signature(), seed)
     }
 
-    /// What it predicts.
+    /// What it predicts, if it does.
     #[must_use]
-    pub const fn task(&self) -> Task {
+    pub const fn task(&self) -> Option<Task> {
         match self {
-            Self::Specialist(model) => model.task,
-            Self::Head(over) => over.head.task,
+            Self::Specialist(model) => Some(model.task),
+            Self::Head(over) => Some(over.head.task),
+            Self::Bands(_) => None,
         }
     }
 
@@ -47,6 +51,7 @@ impl TrainingTarget {
         match self {
             Self::Specialist(model) => &model.classes,
             Self::Head(over) => &over.head.classes,
+            Self::Bands(_) => &[],
         }
     }
 
@@ -56,6 +61,7 @@ impl TrainingTarget {
         match self {
             Self::Specialist(model) => model.target.as_ref(),
             Self::Head(over) => over.head.target.as_ref(),
+            Self::Bands(_) => None,
         }
     }
 
@@ -65,6 +71,7 @@ impl TrainingTarget {
         match self {
             Self::Specialist(model) => model.bands.clone(),
             Self::Head(over) => over.head.bands(),
+            Self::Bands(bands) => bands.clone(),
         }
     }
 
@@ -74,6 +81,7 @@ impl TrainingTarget {
         match self {
             Self::Specialist(model) => &model.bands,
             Self::Head(_) => &[],
+            Self::Bands(bands) => bands,
         }
     }
 
@@ -82,6 +90,7 @@ impl TrainingTarget {
     pub fn backbones(&self) -> Vec<Backbone> {
         match self {
             Self::Specialist(model) => vec![model.backbone],
+            Self::Bands(_) => Vec::new(),
             Self::Head(over) => {
                 let mut all: Vec<_> = over.head.encoders.iter().map(|encoder| encoder.backbone).collect();
                 all.sort();

@@ -122,6 +122,19 @@ pub(crate) const EVALUATION: &str = r#"
     deadline = "30m"
 "#;
 
+/// Moments of two bands.
+pub(crate) const STATISTICS: &str = r#"
+    version = 2
+    name = "bands"
+    kind = "statistics"
+    [statistics]
+    bands = ["red", "nir"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "30m"
+"#;
+
 pub(crate) fn name(text: &str) -> InstitutionName {
     text.parse().unwrap()
 }

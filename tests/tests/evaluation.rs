@@ -111,3 +111,32 @@ fn institutions_score_each_others_specialists() {
     let said = fail(federation.eosfed(&["job", "submit"]).arg(&plan), 1);
     assert!(said.contains("no specialist `north-rgb`"), "{said}");
 }
+
+const STATISTICS: &str = r#"
+    version = 2
+    name = "bands"
+    kind = "statistics"
+    [statistics]
+    bands = ["red", "blue"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "10m"
+"#;
+
+#[test]
+fn institutions_measure_their_bands_together() {
+    let federation = Federation::new();
+    let _coordinator = federation.coordinator();
+    for (seed, name) in (1..).zip(["east", "west"]) {
+        federation.institution(name, seed);
+    }
+    let _daemons = ["east", "west"].map(|name| federation.daemon(name));
+    let job = federation.submit(STATISTICS);
+    let done = federation.wait(&job, "both to measure", |job| job["state"] == "finished");
+    let bands: Vec<_> = done["normalisation"].as_array().unwrap().iter().map(|one| &one["band"]).collect();
+    assert_eq!(bands, ["red", "blue"]);
+    let shown = succeed(&mut federation.eosfed(&["job", "show", &job]));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("from = \"given\"") && shown.contains("{ band = \"red\", mean = "), "{shown}");
+}

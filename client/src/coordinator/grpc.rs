@@ -127,6 +127,7 @@ impl GrpcCoordinator {
     async fn training_target(&self, offered: &Offered, heads: &mut Heads) -> Result<TrainingTarget, Refusal> {
         let document = match offered {
             Offered::Specialist(model) => return Ok(TrainingTarget::Specialist(model.clone())),
+            Offered::Bands(bands) => return Ok(TrainingTarget::Bands(bands.clone())),
             Offered::Head(document) => *document,
         };
         let known = self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&document.digest).cloned();

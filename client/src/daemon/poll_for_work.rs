@@ -281,10 +281,6 @@ fn describe(assignment: &Assignment) -> String {
         Work::Training(_) => "training",
         Work::Evaluation(_) => "evaluation",
     };
-    format!(
-        "{kind} for `{}`: {}, {}",
-        assignment.job_name,
-        training_target.task(),
-        training_target.bands().join(" ")
-    )
+    let task = training_target.task().map_or_else(String::new, |task| format!("{task}, "));
+    format!("{kind} for `{}`: {task}{}", assignment.job_name, training_target.bands().join(" "))
 }

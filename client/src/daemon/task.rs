@@ -50,7 +50,7 @@ impl<E: Environment> Daemon<E> {
             },
         };
         let release = match &held.assignment.training_target {
-            TrainingTarget::Specialist(_) => None,
+            TrainingTarget::Specialist(_) | TrainingTarget::Bands(_) => None,
             TrainingTarget::Head(_) => Some(self.parts.site.release(&held.assignment.id.job)),
         };
         let settings = &self.parts.task;
@@ -74,7 +74,7 @@ impl<E: Environment> Daemon<E> {
     fn pretrained(&self, training_target: &TrainingTarget) -> Option<PathBuf> {
         match training_target {
             TrainingTarget::Specialist(model) => self.parts.task.pretrained.get(&model.backbone).cloned(),
-            TrainingTarget::Head(_) => None,
+            TrainingTarget::Head(_) | TrainingTarget::Bands(_) => None,
         }
     }
 }

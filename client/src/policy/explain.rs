@@ -80,6 +80,11 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
             let what = "training of a head (the release under it decides about `allow.backbones`)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
         }
+        JobSpec::Statistics(statistics) => {
+            let training_target = TrainingTarget::Bands(statistics.statistics.bands.clone());
+            let assignment = assignment(spec, anyone()?, training_target, Work::Statistics)?;
+            findings.push(("statistics of bands".to_owned(), objections(policy, &assignment)));
+        }
         JobSpec::Evaluation(_) => {
             let what = "scores of specialists (each decides about `allow.tasks` and `allow.backbones`)";
             findings.push((what.to_owned(), objections_to_evaluation(policy)));

@@ -152,8 +152,9 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     let allow = &policy.allow;
     let mut list = Listing::default();
     list.kind(policy, assignment.kind);
-    let task = assignment.training_target.task();
-    list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
+    if let Some(task) = assignment.training_target.task() {
+        list.unless(allow.tasks.contains(&task), format!("`allow.tasks` lacks `{task}`"));
+    }
     for backbone in assignment.training_target.backbones() {
         list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
     }
@@ -184,7 +185,7 @@ pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
 fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
     let enough = match assignment.kind {
         JobKind::OneShot => true,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => {
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => {
             assignment.min_institutions >= policy.min_institutions
         }
     };
@@ -196,7 +197,9 @@ fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
 fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
     let egress = match kind {
         JobKind::OneShot => Egress::FrozenWeights,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation => Egress::Updates,
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => {
+            Egress::Updates
+        },
     };
     list.leaves(policy, egress);
     if let Some(strategy) = work.strategy {

@@ -273,7 +273,7 @@ mod tests {
         Task::Evaluate(Box::new(EvaluationTask {
             model: match crate::testing::statistics().training_target {
                 TrainingTarget::Specialist(model) => model,
-                TrainingTarget::Head(_) => panic!("it is of a specialist"),
+                TrainingTarget::Head(_) | TrainingTarget::Bands(_) => panic!("it is of a specialist"),
             },
             weights: "w".into(),
             normalisation: Vec::new(),

@@ -64,6 +64,7 @@ impl Inner {
         let assignment = self.assignment.clone()?;
         let training_target = match &assignment.training_target {
             TrainingTarget::Specialist(model) => Offered::Specialist(model.clone()),
+            TrainingTarget::Bands(bands) => Offered::Bands(bands.clone()),
             TrainingTarget::Head(over) => {
                 let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
                 let blob = BlobRef::of(&bytes);

@@ -34,6 +34,8 @@ pub enum JobKind {
     Downstream,
     /// Institutions score frozen specialists on their imagery; only metrics travel.
     Evaluation,
+    /// Institutions measure the bands of their imagery; the moments are pooled, and nothing is trained.
+    Statistics,
 }
 
 #[cfg(test)]

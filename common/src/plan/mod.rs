@@ -29,7 +29,7 @@ pub use rules::normalisation::in_order;
 pub use spec::{
     DownstreamSpec, EvaluationPlan, EvaluationSpec, FederatedTraining, HeadPlan, JobSpec, NetworkPlan,
     OneShotNormalisation, OneShotSpec, OneShotSpecialist, OutputPlan, Participation, ReleasePolicy,
-    RoundsSpec, SharedNormalisation, SharedSpecialist,
+    RoundsSpec, SharedNormalisation, SharedSpecialist, StatisticsPlan, StatisticsSpec,
 };
 pub use strategy::{Strategy, StrategyName};
 pub use training::{Augmentation, ClassWeights, Loss, Precision, Training};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EvaluationPlan, Floor, HeadPlan, JobKind, ReleasePolicy, RoundsPlan, Training};
+use super::{EvaluationPlan, Floor, HeadPlan, JobKind, ReleasePolicy, RoundsPlan, StatisticsPlan, Training};
 use crate::card::BandNormalisation;
 use crate::ids::{InstitutionName, SpecialistName};
 use crate::model::{Backbone, TargetScale, Task};
@@ -43,19 +43,22 @@ pub struct RawPlan {
     /// What is scored.
     #[schemars(extend("x-rule" = "evaluation only"))]
     pub evaluation: Option<EvaluationPlan>,
+    /// What is measured.
+    #[schemars(extend("x-rule" = "statistics only"))]
+    pub statistics: Option<StatisticsPlan>,
     /// Who takes part.
     pub participation: RawParticipation,
     /// Rounds of aggregation.
     #[schemars(extend("x-rule" = "rounds, downstream"))]
     pub rounds: Option<RoundsPlan>,
     /// What admission asks of updates.
-    #[schemars(extend("x-rule" = "not in evaluation"))]
+    #[schemars(extend("x-rule" = "not in evaluation or statistics"))]
     pub admission: Option<RawAdmission>,
     /// Where normalisation comes from.
     #[schemars(extend("x-rule" = "one-shot, rounds"))]
     pub normalisation: Option<RawNormalisation>,
     /// How to train.
-    #[schemars(extend("x-rule" = "not in evaluation"))]
+    #[schemars(extend("x-rule" = "not in evaluation or statistics"))]
     pub training: Option<Training>,
 }
 

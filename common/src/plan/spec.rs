@@ -26,6 +26,8 @@ pub enum JobSpec {
     Downstream(DownstreamSpec),
     /// Institutions score frozen specialists.
     Evaluation(EvaluationSpec),
+    /// Institutions measure their bands.
+    Statistics(StatisticsSpec),
 }
 
 /// A job in which each institution trains its own specialist to the end.
@@ -121,6 +123,22 @@ pub struct EvaluationSpec {
     pub institutions: Vec<InstitutionName>,
     /// How many take part, and how long a round may take.
     pub participation: Participation,
+}
+
+/// A job of one round, in which institutions measure the bands of their imagery. Their moments are pooled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsSpec {
+    /// A name for people.
+    pub name: String,
+    /// What is measured.
+    pub statistics: StatisticsPlan,
+    /// Who is asked; empty: every enrolled institution.
+    pub institutions: Vec<InstitutionName>,
+    /// How many take part, and how long the round may take.
+    pub participation: Participation,
+    /// Tries of the round before the job pauses.
+    pub attempts: u32,
 }
 
 /// How many institutions take part in a round, and how long it may take.
@@ -253,6 +271,15 @@ pub struct EvaluationPlan {
     pub specialists: Vec<SpecialistName>,
 }
 
+/// What is measured: the table `[statistics]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsPlan {
+    /// Names of the bands of the institutions' data sets.
+    #[schemars(extend("x-rule" = "1 to 64 distinct names"))]
+    pub bands: Vec<String>,
+}
+
 /// Where per-band mean and standard deviation of a one-shot job come from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
@@ -300,6 +327,7 @@ impl JobSpec {
             Self::Rounds(_) => JobKind::Rounds,
             Self::Downstream(_) => JobKind::Downstream,
             Self::Evaluation(_) => JobKind::Evaluation,
+            Self::Statistics(_) => JobKind::Statistics,
         }
     }
 
@@ -311,6 +339,7 @@ impl JobSpec {
             Self::Rounds(spec) => &spec.name,
             Self::Downstream(spec) => &spec.name,
             Self::Evaluation(spec) => &spec.name,
+            Self::Statistics(spec) => &spec.name,
         }
     }
 
@@ -322,6 +351,7 @@ impl JobSpec {
             Self::Rounds(spec) => &spec.participation,
             Self::Downstream(spec) => &spec.participation,
             Self::Evaluation(spec) => &spec.participation,
+            Self::Statistics(spec) => &spec.participation,
         }
     }
 
@@ -333,6 +363,7 @@ impl JobSpec {
             Self::Rounds(spec) => spec.attempts,
             Self::Downstream(spec) => spec.attempts,
             Self::Evaluation(_) => 1,
+            Self::Statistics(spec) => spec.attempts,
         }
     }
 
@@ -346,6 +377,7 @@ impl JobSpec {
             Self::Rounds(spec) => &spec.institutions,
             Self::Downstream(spec) => &spec.institutions,
             Self::Evaluation(spec) => &spec.institutions,
+            Self::Statistics(spec) => &spec.institutions,
         };
         Some(named.clone()).filter(|named| !named.is_empty())
     }
@@ -355,7 +387,7 @@ impl JobSpec {
     pub const fn min_institutions(&self) -> u32 {
         match self {
             Self::OneShot(_) => 1,
-            Self::Rounds(_) | Self::Downstream(_) | Self::Evaluation(_) => self.participation().min,
+            Self::Rounds(_) | Self::Downstream(_) | Self::Evaluation(_) | Self::Statistics(_) => self.participation().min,
         }
     }
 
@@ -365,7 +397,7 @@ impl JobSpec {
         match self {
             Self::Rounds(spec) => Some(&spec.federated),
             Self::Downstream(spec) => Some(&spec.federated),
-            Self::OneShot(_) | Self::Evaluation(_) => None,
+            Self::OneShot(_) | Self::Evaluation(_) | Self::Statistics(_) => None,
         }
     }
 }

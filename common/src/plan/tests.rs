@@ -205,6 +205,54 @@ fn a_plan_for_scores_is_accepted_and_each_of_its_rules_can_fail() {
     assert!(training.len() == 1 && training[0].contains("`evaluation` must be absent"), "{training:?}");
 }
 
+const STATISTICS: &str = r#"
+    version = 2
+    name = "bands of the north"
+    kind = "statistics"
+    [statistics]
+    bands = ["red", "nir"]
+    [participation]
+    min = 2
+    max = 3
+    deadline = "2h"
+"#;
+
+#[test]
+fn a_plan_for_statistics_is_accepted_and_each_of_its_rules_can_fail() {
+    survives(STATISTICS);
+    let table = |table: &str| format!("{table}\n[participation]");
+    for (from, to, key) in [
+        ("[statistics]\n    bands = [\"red\", \"nir\"]", "", "`statistics` must be given"),
+        ("\"nir\"", "\"red\"", "`statistics.bands[1]`"),
+        ("[\"red\", \"nir\"]", "[]", "`statistics.bands`"),
+        ("kind = \"statistics\"", "kind = \"statistics\"\nseed = 1", "`seed`"),
+        ("kind = \"statistics\"", "kind = \"statistics\"\nlicence = \"MIT\"", "`licence`"),
+        ("kind = \"statistics\"", "kind = \"statistics\"\nrelease = \"auto\"", "`release`"),
+        ("[participation]", &table("[model]\ntask = \"segmentation\"\nclasses = [\"a\", \"b\"]"), "`model`"),
+        ("[participation]", &table("[[specialist]]\nname = \"a\"\nbands = [\"red\"]"), "`specialist`"),
+        ("[participation]", &table("[head]\nbands = [\"red\"]"), "`head`"),
+        ("[participation]", &table("[evaluation]"), "`evaluation`"),
+        ("[participation]", &table("[rounds]\ncount = 1\nstrategy = { name = \"fed-avg\" }"), "`rounds`"),
+        ("[participation]", &table("[admission]\nmax_samples = 9"), "`admission`"),
+        ("[participation]", &table("[normalisation]\nfrom = \"federated\""), "`normalisation`"),
+        ("[participation]", &table("[training]\nepochs = 1\nbatch_size = 1\nlearning_rate = 0.1"), "`training`"),
+        ("max = 3", "max = 3\nattempts = 0", "`participation.attempts`"),
+        ("max = 3", "max = 1", "`participation.max`"),
+    ] {
+        let text = STATISTICS.replace(from, to);
+        assert_ne!(text, STATISTICS, "{from}");
+        match JobSpec::parse(&text) {
+            Err(PlanError::Rules(problems)) => {
+                let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                assert!(found.len() == 1 && found[0].contains(key), "{to}: {found:?}");
+            }
+            other => panic!("{to}: {other:?}"),
+        }
+    }
+    let elsewhere = problems_after(&[("[training]", "[statistics]\nbands = [\"red\"]\n[training]")]);
+    assert!(elsewhere.len() == 1 && elsewhere[0].contains("`statistics` must be absent"), "{elsewhere:?}");
+}
+
 #[test]
 fn unknown_keys_and_types_are_refused_with_their_place() {
     let error = JobSpec::parse(&ROUNDS.replace("count = 3", "cuont = 3")).unwrap_err().to_string();

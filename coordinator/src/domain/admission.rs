@@ -49,7 +49,7 @@ impl<'a> UpdateRules<'a> {
             JobSpec::Downstream(spec) => {
                 Self { max_samples: spec.federated.admission.max_samples, floor: None }
             }
-            JobSpec::Evaluation(_) => Self { max_samples: None, floor: None },
+            JobSpec::Evaluation(_) | JobSpec::Statistics(_) => Self { max_samples: None, floor: None },
         }
     }
 }

@@ -15,6 +15,8 @@ pub enum Target {
     Specialist(ModelSpec),
     /// A head over the frozen encoders of a release.
     Head(HeadRef),
+    /// Nothing: these bands of the data are measured.
+    Bands(Vec<String>),
 }
 
 /// The head of a downstream job, as it was resolved when the job was submitted.
@@ -48,6 +50,7 @@ impl Target {
         match self {
             Self::Specialist(model) => signature(model),
             Self::Head(head) => head.signature.clone(),
+            Self::Bands(_) => Signature::default(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Target {
         match self {
             Self::Specialist(model) => &model.bands,
             Self::Head(_) => &[],
+            Self::Bands(bands) => bands,
         }
     }
 
@@ -72,6 +76,7 @@ impl Target {
         match self {
             Self::Specialist(model) => Offered::Specialist(model),
             Self::Head(head) => Offered::Head(head.document),
+            Self::Bands(bands) => Offered::Bands(bands),
         }
     }
 }

@@ -97,7 +97,7 @@ const fn ended_at(state: &JobState) -> Option<Timestamp> {
 
 fn rounds(job: &Job) -> u32 {
     match &job.spec {
-        JobSpec::OneShot(_) => 1,
+        JobSpec::OneShot(_) | JobSpec::Statistics(_) => 1,
         JobSpec::Rounds(spec) => {
             let statistics = u32::from(spec.normalisation == SharedNormalisation::Federated);
             spec.federated.rounds.count + statistics

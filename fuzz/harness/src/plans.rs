@@ -41,7 +41,7 @@ fn models(spec: &JobSpec) -> Vec<ModelSpec> {
     match spec {
         JobSpec::OneShot(spec) => spec.specialists.iter().map(|one| spec.network.on(&one.bands)).collect(),
         JobSpec::Rounds(spec) => vec![spec.model()],
-        JobSpec::Downstream(_) | JobSpec::Evaluation(_) => Vec::new(),
+        JobSpec::Downstream(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => Vec::new(),
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         one(JobKind::Rounds, specialist.clone(), Work::Statistics),
         one(JobKind::Evaluation, specialist.clone(), Work::Evaluation(Box::new(scoring))),
         one(JobKind::Rounds, specialist, rounds.clone()),
+        one(JobKind::Statistics, TrainingTarget::Bands(vec!["red".to_owned()]), Work::Statistics),
         one(JobKind::Downstream, TrainingTarget::Head(Box::new(over())), rounds),
     ]
 }
@@ -116,6 +117,7 @@ pub(crate) fn offers() -> Vec<Assignment<Offered>> {
     let offered = |training_target| match training_target {
         TrainingTarget::Specialist(model) => Offered::Specialist(model),
         TrainingTarget::Head(_) => Offered::Head(blob()),
+        TrainingTarget::Bands(bands) => Offered::Bands(bands),
     };
     assignments().into_iter().map(|assignment| assignment.with(offered)).collect()
 }

@@ -56,6 +56,7 @@ pub enum Answer {
 fn training_target(core: &Core, target: &Target) -> Result<TrainingTarget, Refusal> {
     Ok(match target {
         Target::Specialist(model) => TrainingTarget::Specialist(model.clone()),
+        Target::Bands(bands) => TrainingTarget::Bands(bands.clone()),
         Target::Head(head) => {
             let bytes = ready(core.blobs().read(head.document.digest, 0, MAX_HEAD_BYTES))?;
             let malformed = |error: HeadError| Refusal::new(Reason::Malformed, error.to_string());

@@ -31,6 +31,7 @@ pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {
             run(&task, model, &mut emit, &stopped).map_err(EnsembleError::from)
         }
         TrainingTarget::Head(over) => train_head(&task, &over.head, &mut emit, &stopped),
+        TrainingTarget::Bands(_) => unreachable!("`TrainTask::check` has refused it"),
     });
     let reason = match result {
         Ok(Ok(())) => return Ok(ExitCode::SUCCESS),

@@ -8,6 +8,7 @@ use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::model::Task;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
@@ -126,8 +127,8 @@ impl<'a> Session<'a> {
         let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
         let kind = self.task.training_target.task();
         let better =
-            |score: f64, best: f64| if kind.larger_is_better() { score > best } else { score < best };
-        let score = metrics.get(kind.main_metric());
+            |score: f64, best: f64| if kind.is_none_or(Task::larger_is_better) { score > best } else { score < best };
+        let score = kind.and_then(|kind| metrics.get(kind.main_metric()));
         if let Some(score) = score.filter(|score| self.state.best.is_none_or(|best| better(**score, best))) {
             self.state.best = Some(*score);
             if self.task.keep == Keep::Best {
@@ -204,8 +205,8 @@ fn write_history(task: &TrainTask, history: &[HistoryEntry]) -> Result<(), Train
         .map_err(|error| fail("history.json", error.to_string()))?;
     let points = history.iter().map(|entry| (entry.step as f64, entry.loss)).collect();
     let series = [Series { name: "training loss".to_owned(), points }];
-    let terms: Vec<_> =
-        task.training.losses(task.training_target.task()).iter().map(|term| term.name()).collect();
+    let losses = task.training_target.task().map(|kind| task.training.losses(kind));
+    let terms: Vec<_> = losses.iter().flatten().map(|term| term.name()).collect();
     let chart = task.output.join("loss.png");
     line_chart(&chart, "training loss", "step", &terms.join(" + "), &series)
         .map_err(|error| fail("loss.png", error.to_string()))

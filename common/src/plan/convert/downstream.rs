@@ -18,6 +18,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<DownstreamSpe
         specialists,
         head: raw_head,
         evaluation,
+        statistics,
         participation: raw_participation,
         rounds,
         admission,
@@ -31,6 +32,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<DownstreamSpe
     report.rule(specialists.is_empty(), "specialist (number of entries)", rule, specialists.len());
     let head = head::head(raw_head, report);
     report.absent("evaluation", evaluation.as_ref(), "in a downstream job");
+    report.absent("statistics", statistics.as_ref(), "in a downstream job");
     let (institutions, participation) = participation::institutions(&raw_participation, report);
     let attempts = participation::attempts(&raw_participation, report);
     let rule = "in a downstream job: frozen specialists keep their own";

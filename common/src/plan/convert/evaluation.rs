@@ -17,6 +17,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<EvaluationSpe
         specialists,
         head,
         evaluation,
+        statistics,
         participation: raw_participation,
         rounds,
         admission,
@@ -31,6 +32,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<EvaluationSpe
     report.absent("specialist", specialists.first(), rule);
     report.absent("head", head.as_ref(), rule);
     let evaluation = named::evaluation(evaluation, report);
+    report.absent("statistics", statistics.as_ref(), "in an evaluation");
     let (institutions, participation) = participation::institutions(&raw_participation, report);
     let skipped = "in an evaluation: a specialist that nobody can score is skipped";
     report.absent("participation.attempts", raw_participation.attempts.as_ref(), skipped);

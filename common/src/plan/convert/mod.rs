@@ -4,6 +4,7 @@ mod downstream;
 mod evaluation;
 mod one_shot;
 mod rounds;
+mod statistics;
 
 use super::raw::{RawAdmission, RawPlan};
 use super::report::Report;
@@ -21,6 +22,7 @@ pub(super) fn convert(raw: RawPlan) -> Result<JobSpec, Vec<Problem>> {
         JobKind::Rounds => rounds::convert(raw, &mut report).map(JobSpec::Rounds),
         JobKind::Downstream => downstream::convert(raw, &mut report).map(JobSpec::Downstream),
         JobKind::Evaluation => evaluation::convert(raw, &mut report).map(JobSpec::Evaluation),
+        JobKind::Statistics => statistics::convert(raw, &mut report).map(JobSpec::Statistics),
     };
     report.conclude(spec)
 }
@@ -34,7 +36,7 @@ pub(super) fn with_rounds(spec: &JobSpec, rounds: RoundsPlan) -> Option<Result<J
     match &mut changed {
         JobSpec::Rounds(spec) => spec.federated.rounds = rounds,
         JobSpec::Downstream(spec) => spec.federated.rounds = rounds,
-        JobSpec::OneShot(_) | JobSpec::Evaluation(_) => return None,
+        JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => return None,
     }
     Some(report.conclude(Some(changed)))
 }

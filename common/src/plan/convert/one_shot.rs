@@ -25,6 +25,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<OneShotSpec> 
         specialists: raw_specialists,
         head,
         evaluation,
+        statistics,
         participation: raw_participation,
         rounds,
         admission,
@@ -35,6 +36,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<OneShotSpec> 
     let network = network::network(model, report);
     report.absent("head", head.as_ref(), "in a one-shot job");
     report.absent("evaluation", evaluation.as_ref(), "in a one-shot job");
+    report.absent("statistics", statistics.as_ref(), "in a one-shot job");
     let bands: Vec<String> = raw_specialists.iter().flat_map(|one| one.bands.clone()).collect();
     let count = raw_specialists.len();
     let specialists = specialists(raw_specialists, report);

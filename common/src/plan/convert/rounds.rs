@@ -20,6 +20,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<RoundsSpec> {
         specialists,
         head,
         evaluation,
+        statistics,
         participation: raw_participation,
         rounds,
         admission,
@@ -31,6 +32,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<RoundsSpec> {
     report.absent("head", head.as_ref(), "in a job of rounds");
     report.absent("evaluation", evaluation.as_ref(), "in a job of rounds");
     let specialist = specialist(specialists, report);
+    report.absent("statistics", statistics.as_ref(), "in a job of rounds");
     let (institutions, participation) = participation::institutions(&raw_participation, report);
     let attempts = participation::attempts(&raw_participation, report);
     let bands = specialist.as_ref().map_or(&[][..], |specialist| &specialist.bands);

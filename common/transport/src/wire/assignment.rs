@@ -3,14 +3,14 @@
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Offered, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::MAX_HEAD_BYTES;
-use eosfed_common::model::ModelSpec;
+use eosfed_common::model::{MAX_BANDS, ModelSpec};
 use eosfed_common::plan::Training;
 use eosfed_common::task::Keep;
 use eosfed_proto::v1;
 
 use super::kind::{job_kind, job_kind_message, strategy as strategy_name, strategy_message};
 use super::model::bands;
-use super::{Wire, WireError, finite, limited, parse, required, specified, wrong};
+use super::{Wire, WireError, at_most, finite, limited, parse, required, specified, wrong};
 
 impl Wire for Assignment<Offered> {
     type Message = v1::Assignment;
@@ -86,6 +86,12 @@ impl Wire for Offered {
                 }
                 Ok(Self::Head(document))
             }
+            v1::assignment::TrainingTarget::Bands(v1::Bands { names }) => {
+                for name in &names {
+                    limited("names", name)?;
+                }
+                Ok(Self::Bands(at_most("names", MAX_BANDS, names)?))
+            }
         }
     }
 
@@ -95,6 +101,7 @@ impl Wire for Offered {
             Offered::Head(document) => {
                 v1::assignment::TrainingTarget::Head(v1::Head { document: Some(document.into_message()) })
             }
+            Offered::Bands(names) => v1::assignment::TrainingTarget::Bands(v1::Bands { names }),
         }
     }
 }

@@ -17,6 +17,7 @@ pub fn job_kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {
         v1::JobKind::Rounds => Ok(JobKind::Rounds),
         v1::JobKind::Downstream => Ok(JobKind::Downstream),
         v1::JobKind::Evaluation => Ok(JobKind::Evaluation),
+        v1::JobKind::Statistics => Ok(JobKind::Statistics),
     }
 }
 
@@ -28,6 +29,7 @@ pub const fn job_kind_message(kind: JobKind) -> v1::JobKind {
         JobKind::Rounds => v1::JobKind::Rounds,
         JobKind::Downstream => v1::JobKind::Downstream,
         JobKind::Evaluation => v1::JobKind::Evaluation,
+        JobKind::Statistics => v1::JobKind::Statistics,
     }
 }
 

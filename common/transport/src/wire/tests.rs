@@ -106,6 +106,25 @@ fn assignments_and_updates_survive_the_wire() {
 }
 
 #[test]
+fn a_statistics_job_names_bands_and_nothing_else() {
+    let bands = |names: usize| Assignment {
+        kind: JobKind::Statistics,
+        training_target: Offered::Bands((0..names).map(|name| format!("b{name}")).collect()),
+        work: Work::Statistics,
+        ..assignment()
+    };
+    assert_eq!(Assignment::from_message(bands(2).into_message()), Ok(bands(2)));
+    assert_eq!(Assignment::from_message(bands(65).into_message()).unwrap_err().field, "names");
+    for wrong in [
+        Assignment { kind: JobKind::Rounds, ..bands(2) },
+        Assignment { training_target: assignment().training_target, ..bands(2) },
+        Assignment { work: assignment().work, ..bands(2) },
+    ] {
+        assert_eq!(Assignment::from_message(wrong.into_message()).unwrap_err().field, "kind");
+    }
+}
+
+#[test]
 fn a_head_travels_as_a_blob_of_bounded_size() {
     let head = |size| Assignment {
         kind: JobKind::Downstream,

@@ -194,7 +194,7 @@ impl Federation {
     fn resolve(&self, spec: &JobSpec) -> Result<Resolved, Refusal> {
         let mut resolved = Resolved::default();
         match spec {
-            JobSpec::OneShot(_) | JobSpec::Rounds(_) => {}
+            JobSpec::OneShot(_) | JobSpec::Rounds(_) | JobSpec::Statistics(_) => {}
             JobSpec::Downstream(spec) => resolved.head = Some(self.registry.head(spec)?),
             JobSpec::Evaluation(spec) => resolved.candidates = self.registry.candidates(&spec.evaluation)?,
         }

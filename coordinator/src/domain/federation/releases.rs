@@ -112,7 +112,7 @@ const fn release_policy(spec: &JobSpec) -> ReleasePolicy {
     match spec {
         JobSpec::OneShot(spec) => spec.release,
         JobSpec::Rounds(spec) => spec.release,
-        JobSpec::Downstream(_) | JobSpec::Evaluation(_) => ReleasePolicy::Manual,
+        JobSpec::Downstream(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => ReleasePolicy::Manual,
     }
 }
 

@@ -60,6 +60,7 @@ impl Job {
             },
             JobSpec::Downstream(_) => RoundKind::Train(index),
             JobSpec::Evaluation(_) => RoundKind::Evaluate(index),
+            JobSpec::Statistics(_) => RoundKind::Statistics,
         }
     }
 }
@@ -264,7 +265,14 @@ impl Outcome {
                 self.job.normalisation = Some(Arc::new(pooled));
                 let next = round.index + 1;
                 self.close(round, true, now);
-                self.open(next, now);
+                match self.job.spec {
+                    // What it was to find out is known.
+                    JobSpec::Statistics(_) => self.finish(now),
+                    JobSpec::OneShot(_)
+                    | JobSpec::Rounds(_)
+                    | JobSpec::Downstream(_)
+                    | JobSpec::Evaluation(_) => self.open(next, now),
+                }
             }
             Err(error) => {
                 let why = format!("the pooled statistics must be {error}; cancel the job");

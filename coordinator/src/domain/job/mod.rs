@@ -237,7 +237,7 @@ impl Job {
         let mut outcome = Outcome::of(job);
         outcome.note(by, EventKind::JobSubmitted { name });
         match kind {
-            JobKind::OneShot | JobKind::Evaluation => outcome.open(0, now),
+            JobKind::OneShot | JobKind::Evaluation | JobKind::Statistics => outcome.open(0, now),
             // Their first weights are written before the first round.
             JobKind::Rounds | JobKind::Downstream => {}
         }
@@ -268,7 +268,10 @@ impl Job {
                 SharedNormalisation::Given { bands } => Some(bands.clone()),
                 SharedNormalisation::Federated => None,
             },
-            JobSpec::OneShot(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => None,
+            JobSpec::OneShot(_)
+            | JobSpec::Downstream(_)
+            | JobSpec::Evaluation(_)
+            | JobSpec::Statistics(_) => None,
         }
     }
 
@@ -348,7 +351,7 @@ impl Job {
         match &self.spec {
             JobSpec::Rounds(spec) => Some(Target::Specialist(spec.model())),
             JobSpec::Downstream(_) => self.head.clone().map(Target::Head),
-            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => None,
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => None,
         }
     }
 
@@ -356,7 +359,7 @@ impl Job {
         let seed = match &self.spec {
             JobSpec::Rounds(spec) => spec.seed,
             JobSpec::Downstream(spec) => spec.seed,
-            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => return None,
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => return None,
         };
         Some(Task::Prepare(self.shared()?, seed))
     }

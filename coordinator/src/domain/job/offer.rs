@@ -48,7 +48,10 @@ impl Job {
             RoundKind::Statistics => Work::Statistics,
             RoundKind::OneShot => match &self.spec {
                 JobSpec::OneShot(spec) => Work::Training(Box::new(one_shot(spec, institution)?)),
-                JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) => return None,
+                JobSpec::Rounds(_)
+                | JobSpec::Downstream(_)
+                | JobSpec::Evaluation(_)
+                | JobSpec::Statistics(_) => return None,
             },
             RoundKind::Train(index) => Work::Training(Box::new(self.training(since, index, institution)?)),
             RoundKind::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
@@ -74,7 +77,7 @@ impl Job {
         })
     }
 
-    /// What an institution trains; nothing in evaluation jobs.
+    /// What an institution trains or measures; nothing in evaluation jobs.
     #[must_use]
     pub fn target_of(&self, institution: &InstitutionName) -> Option<Target> {
         match &self.spec {
@@ -83,6 +86,7 @@ impl Job {
                 Some(Target::Specialist(spec.network.on(&specialist.bands)))
             }
             JobSpec::Rounds(_) | JobSpec::Downstream(_) => self.shared(),
+            JobSpec::Statistics(spec) => Some(Target::Bands(spec.statistics.bands.clone())),
             JobSpec::Evaluation(_) => None,
         }
     }
@@ -91,7 +95,7 @@ impl Job {
         let (seed, federated) = match &self.spec {
             JobSpec::Rounds(spec) => (spec.seed, &spec.federated),
             JobSpec::Downstream(spec) => (spec.seed, &spec.federated),
-            JobSpec::OneShot(_) | JobSpec::Evaluation(_) => return None,
+            JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => return None,
         };
         let rounds = f64::from(federated.rounds.count);
         let strategy = federated.rounds.strategy;

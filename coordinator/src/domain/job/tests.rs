@@ -15,7 +15,7 @@ use crate::domain::round::ParticipantState;
 use crate::domain::{Change, Federation, ScreenedUpdate};
 use crate::storage::{MemoryStore, Store as _, ready};
 use crate::testing::{
-    DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
+    DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, STATISTICS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
     token, try_submit, update, weights,
 };
 
@@ -142,6 +142,26 @@ fn rounds_pool_statistics_then_train_then_freeze() {
     );
     assert_eq!(card.provenance.institutions, [name("east"), name("west")]);
     assert_eq!(card.normalisation, *normalisation);
+}
+
+#[test]
+fn a_statistics_job_pools_moments_in_one_round_and_ends() {
+    let mut job = job(STATISTICS);
+    assert_eq!(job.task(), None, "there are no weights to prepare");
+    assert_eq!(federation().may_upload(&name("west"), 1).unwrap_err().reason, Reason::LeaseExpired);
+    for (seed, institution) in (1..).zip(["west", "east"]) {
+        assert_eq!((state(&job), job.normalisation.clone()), ("running", None));
+        let assignment = offered(&job, institution);
+        assert_eq!(assignment.training_target, Target::Bands(vec!["red".to_owned(), "nir".to_owned()]));
+        assert_eq!((&assignment.work, assignment.min_institutions), (&Work::Statistics, 2));
+        let (after, lease) = job.accept(&assignment.id, token(seed), NOW).unwrap();
+        job = after.job.submit_statistics(statistics(&assignment, &lease.token), NOW).unwrap().0.job;
+    }
+    assert_eq!(state(&job), "finished");
+    let (mine, of_rounds) = (job.normalisation.clone().unwrap(), training().normalisation.unwrap());
+    assert_eq!(mine, of_rounds, "the same moments pool to the same");
+    assert_eq!((job.closed.len(), job.closed[0].complete), (1, true));
+    assert_eq!((job.trained, job.produced.len(), job.release), (None, 0, None));
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! A job of kind `statistics` over real TLS: institutions are told the bands, send moments, and everybody
+//! with a plan to write can read what they pool to.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod server;
+
+use eosfed_common::assignment::{Assignment, BandMoments, Offered, StatisticsSubmission, Work};
+use eosfed_common::finite::Finite;
+use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::refusal::Reason;
+use eosfed_common::view::{JobState, JobView};
+use eosfed_proto::v1;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
+use server::{KEY, Server};
+
+const PLAN: &str = r#"
+    version = 2
+    name = "bands"
+    kind = "statistics"
+    [statistics]
+    bands = ["red", "nir"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "30m"
+"#;
+
+/// The institution's only assignment.
+async fn offered(institution: &Transport) -> Assignment<Offered> {
+    let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
+    let answer = ParticipantClient::new(institution.clone()).poll(poll).await.unwrap().into_inner();
+    let [offer] = <[v1::Assignment; 1]>::try_from(answer.assignments).unwrap();
+    Assignment::from_message(offer).unwrap()
+}
+
+/// Accepts the assignment and submits moments of these bands, each of four pixels with this mean.
+async fn submit(institution: &Transport, bands: &[&str], mean: f64) -> Result<(), Reason> {
+    let assignment = offered(institution).await;
+    let mut participant = ParticipantClient::new(institution.clone());
+    let accept = v1::AcceptRequest { assignment: assignment.id.to_string() };
+    let lease = participant.accept(accept).await.unwrap().into_inner();
+    let moments = |band: &&str| BandMoments {
+        band: (*band).to_owned(),
+        count: 4,
+        mean: Finite::literal(mean),
+        m2: Finite::literal(0.0),
+    };
+    let submission = StatisticsSubmission {
+        assignment: assignment.id,
+        token: lease.lease_token.parse().unwrap(),
+        key: IdempotencyKey::random(&mut rand::rng()),
+        bands: bands.iter().map(moments).collect(),
+    };
+    let submitted = participant.submit_statistics(submission.into_message()).await;
+    submitted.map(drop).map_err(|status| from_status(&status).reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moments_are_pooled_across_institutions_and_the_job_ends() {
+    let server = Server::start().await;
+    let (west, east) = (server.enrol("west").await, server.enrol("east").await);
+    let mut operator = OperatorClient::new(server.operator());
+    let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let job = operator.submit_job(request).await.unwrap().into_inner().job;
+
+    let offer = offered(&west).await;
+    assert_eq!(offer.training_target, Offered::Bands(vec!["red".to_owned(), "nir".to_owned()]));
+    assert_eq!((&offer.work, offer.min_institutions), (&Work::Statistics, 2));
+    submit(&west, &["nir", "red"], 1.0).await.expect_err("the bands are in another order");
+    submit(&west, &["red", "nir"], 1.0).await.unwrap();
+    submit(&east, &["red", "nir"], 3.0).await.unwrap();
+
+    let answer = operator.get_job(v1::GetJobRequest { job }).await.unwrap().into_inner();
+    let view: JobView = serde_json::from_str(&answer.job_json).unwrap();
+    assert_eq!((view.state, view.rounds), (JobState::Finished, 1));
+    let pooled = view.normalisation.unwrap();
+    let pooled: Vec<_> = pooled.iter().map(|one| (one.band.as_str(), one.mean.get(), one.std.get())).collect();
+    // Four pixels of 1 and four of 3 at each band: mean 2, deviation 1.
+    assert_eq!(pooled, [("red", 2.0, 1.0), ("nir", 2.0, 1.0)]);
+}
