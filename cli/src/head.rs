@@ -71,7 +71,7 @@ async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Res
     let HeadOver { head, release: _ } = HeadOver::from_bytes(&bytes)
         .with_context(|| format!("{} does not describe a head", trained.document.digest))?;
     let samples = usize::try_from(trained.samples).unwrap_or(usize::MAX);
-    Ok(HeadFile { samples, ..head })
+    Ok(HeadFile { samples, imagery: trained.imagery, ..head })
 }
 
 /// What pruning a release by a job's learned selection would keep.

@@ -176,6 +176,7 @@ impl Trainer for SimulatedTrainer {
                 normalisation: Vec::new(),
                 energy: Default::default(),
                 initial: None,
+                imagery: Default::default(),
             },
         };
         Ok(Running(vec![(TRAINING / 2, finished), (TRAINING / 2, progress)]))

@@ -117,7 +117,7 @@ pub struct HeadTraining {
 #[serde(deny_unknown_fields)]
 pub struct Imagery {
     /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent where
-    /// samples had several sizes, and where each institution cut its own.
+    /// samples had several sizes.
     pub tile: Option<[u32; 2]>,
     /// Metres on the ground from one pixel to the next. Absent where files do not say it, or differ.
     pub ground_sampling_distance: Option<f64>,
@@ -128,6 +128,22 @@ impl Imagery {
     pub const MAX_TILE: u32 = 32_768;
     /// Largest ground sampling distance in metres.
     pub const MAX_DISTANCE: f64 = 1e6;
+    /// Ground sampling distances that differ by less than this factor count as one.
+    pub const ALIKE: f64 = 1.1;
+
+    /// What the imagery of several institutions has in common: what they all say, and say alike.
+    #[must_use]
+    pub fn shared(all: &[Self]) -> Self {
+        let tile = all.first().and_then(|first| first.tile);
+        let distances: Option<Vec<f64>> = all.iter().map(|one| one.ground_sampling_distance).collect();
+        let distances = distances.unwrap_or_default();
+        let low = distances.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = distances.iter().copied().fold(0.0, f64::max);
+        Self {
+            tile: tile.filter(|tile| all.iter().all(|one| one.tile == Some(*tile))),
+            ground_sampling_distance: (high > 0.0 && high <= low * Self::ALIKE).then(|| (low * high).sqrt()),
+        }
+    }
 
     /// Checks the bounds of the numbers.
     ///
@@ -195,7 +211,7 @@ pub struct HeadFile {
     pub target: Option<TargetScale>,
     /// Side to which tiles are resized, if they are.
     pub input_size: Option<u32>,
-    /// What it learned from; unknown for a head trained in rounds.
+    /// What it learned from; of a head trained in rounds, what all institutions report alike.
     #[serde(default)]
     pub imagery: Imagery,
     /// Labelled samples it was trained on.
@@ -360,6 +376,19 @@ mod tests {
         for metres in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(with(None, Some(metres)).unwrap_err().contains(&format!("found `{metres}`")));
         }
+    }
+
+    #[test]
+    fn institutions_share_what_they_all_say_alike() {
+        let one = |tile, ground_sampling_distance| Imagery { tile, ground_sampling_distance };
+        let (small, large) = (Some([64, 64]), Some([128, 128]));
+        assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(small, Some(10.0))]), one(small, Some(10.0)));
+        assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(large, Some(10.0))]), one(None, Some(10.0)));
+        assert_eq!(Imagery::shared(&[one(small, None), one(small, Some(10.0))]), one(small, None));
+        assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(None, Some(30.0))]), one(None, None));
+        let near = Imagery::shared(&[one(small, Some(10.0)), one(small, Some(10.4))]);
+        assert!(near.ground_sampling_distance.is_some_and(|metres| (10.0..10.4).contains(&metres)));
+        assert_eq!(Imagery::shared(&[]), Imagery::default());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::finite::Finite;
+use crate::head::Imagery;
 
 /// What is known of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct TrainingReport {
     /// What the encoder started from, if that was a file of the institution's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<InitialFile>,
+    /// The imagery of the training part, as far as it is all alike: what `predict` shows a head later.
+    #[serde(default)]
+    pub imagery: Imagery,
 }
 
 /// What is known of a frozen specialist on an institution's validation part.

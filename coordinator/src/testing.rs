@@ -201,6 +201,7 @@ pub(crate) fn update(
             normalisation: assignment.training_target.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
             initial: None,
+            imagery: Default::default(),
         },
     }
 }

@@ -90,6 +90,7 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, tok
             normalisation: model.normalised().iter().map(normal).collect(),
             energy: Energy::default(),
             initial: None,
+            imagery: Default::default(),
         },
     };
     ParticipantClient::new(west).submit_update(update.into_message()).await.unwrap();

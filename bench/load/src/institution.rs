@@ -147,6 +147,7 @@ impl Institution {
                 normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
                 energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
                 initial: None,
+                imagery: Default::default(),
             },
         };
         let started = Instant::now();

@@ -97,6 +97,8 @@ fn one_round_of_one_institution_gives_the_bytes_of_fit() {
     let TrainingReport { samples, normalisation, metrics, .. } = report;
     assert_eq!((*samples, normalisation.len()), (bench.head.samples as u64, 0));
     assert!(metrics["miou"] > 0.2, "{metrics:?}");
+    assert!(bench.head.imagery.tile.is_some());
+    assert_eq!(report.imagery, bench.head.imagery, "`predict` needs it");
     let alone = files::digest(&bench.folder.path().join("fit/head.safetensors")).unwrap();
     assert_eq!(weights(&task.output), alone);
 }

@@ -10,6 +10,7 @@ use crate::assignment::BlobRef;
 use crate::card::{BandNormalisation, Energy};
 use crate::clock::Timestamp;
 use crate::finite::Finite;
+use crate::head::Imagery;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
 
@@ -144,6 +145,8 @@ pub struct TrainedHeadView {
     pub rounds: u32,
     /// Samples that it learned from in the last round.
     pub samples: u64,
+    /// What the imagery of all institutions in the last round has in common.
+    pub imagery: Imagery,
     /// Means of the last round's validation metrics, weighted by samples.
     pub metrics: BTreeMap<String, Finite>,
     /// Energy spent on its training.

@@ -122,8 +122,18 @@ pub(super) const fn state(state: &JobState) -> StateView {
 fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
     let HeadRef { document, release, signature: _ } = job.head.clone()?;
     let TrainedHead { weights, institutions, rounds, report } = trained.clone();
-    let TrainingReport { samples, metrics, normalisation: _, energy, initial: _ } = report;
-    Some(TrainedHeadView { document, release, weights, institutions, rounds, samples, metrics, energy })
+    let TrainingReport { samples, metrics, normalisation: _, energy, initial: _, imagery } = report;
+    Some(TrainedHeadView {
+        document,
+        release,
+        weights,
+        institutions,
+        rounds,
+        samples,
+        imagery,
+        metrics,
+        energy,
+    })
 }
 
 /// The view of a job's open round, with its curves.

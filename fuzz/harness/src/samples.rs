@@ -137,6 +137,7 @@ pub(crate) fn update() -> UpdateSubmission {
                 json!({ "file": "timm.safetensors", "digest": Digest::of(b"t") }),
             )
             .unwrap(),
+            imagery: Default::default(),
         },
     }
 }

@@ -293,6 +293,7 @@ impl Site {
                 normalisation: training_target.normalised().iter().map(normal).collect(),
                 energy: Energy::default(),
                 initial: None,
+                imagery: Default::default(),
             },
         }
     }

@@ -477,6 +477,7 @@ impl Federation {
                     normalisation: Vec::new(),
                     energy: Default::default(),
                     initial: None,
+                    imagery: Default::default(),
                 },
             })),
             None => Call::Fail(offer.id, token),

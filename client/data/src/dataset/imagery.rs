@@ -2,9 +2,6 @@
 
 use eosfed_common::head::Imagery;
 
-/// Ground sampling distances that differ by less than this factor count as one.
-const ALIKE: f64 = 1.1;
-
 /// Sizes and ground sampling distances of the samples that have been read.
 #[derive(Debug, Default)]
 pub(super) struct ImageryRange {
@@ -47,7 +44,7 @@ impl ImageryRange {
                 Common::Unknown | Common::Differs => None,
             },
             ground_sampling_distance: match self.distance {
-                Some([low, high]) if !self.without_distance && high <= low * ALIKE => {
+                Some([low, high]) if !self.without_distance && high <= low * Imagery::ALIKE => {
                     Some((low * high).sqrt())
                 }
                 _ => None,
@@ -58,7 +55,7 @@ impl ImageryRange {
     /// A note about samples that differ.
     pub(super) fn note(&self) -> Option<String> {
         let [low, high] = self.distance?;
-        (high > low * ALIKE).then(|| {
+        (high > low * Imagery::ALIKE).then(|| {
             format!(
                 "images have ground sampling distances from {low:.1} to {high:.1} m; models learn best at one"
             )

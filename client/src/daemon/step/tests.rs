@@ -35,6 +35,7 @@ fn update() -> Box<Update> {
             normalisation: Vec::new(),
             energy: Default::default(),
             initial: None,
+            imagery: Default::default(),
         },
     })
 }

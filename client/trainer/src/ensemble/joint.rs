@@ -94,7 +94,8 @@ fn load(
     let tensors = |samples: &[Sample]| -> Result<TensorDataset, DataError> {
         TensorDataset::new(samples, &preprocessing, device)
     };
-    let (samples, warnings) = training_samples(dataset, &bands)?;
+    let (samples, imagery, warnings) = training_samples(dataset, &bands)?;
+    info.imagery = imagery;
     info.samples = samples.len();
     info.warnings = warnings;
     let training = tensors(&samples)?;

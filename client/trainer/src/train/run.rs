@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::finite::Finite;
+use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors, WeightsError};
@@ -31,6 +32,7 @@ struct Data {
     training: TensorDataset,
     validation: Option<TensorDataset>,
     normalisation: Vec<BandNormalisation>,
+    imagery: Imagery,
     warnings: Vec<String>,
 }
 
@@ -47,7 +49,7 @@ pub fn run(
     let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads)?;
     let meter = meter.on(device);
-    let Data { training, validation, normalisation, warnings } = load(task, model, device)?;
+    let Data { training, validation, normalisation, imagery, warnings } = load(task, model, device)?;
     let signature = signature(model);
     let (initial, file) = initial(task, model, &signature)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
@@ -74,28 +76,29 @@ pub fn run(
         normalisation,
         warnings,
         initial: file,
+        imagery,
     };
     session.run(&train_loop, info, device, emit, stopped)
 }
 
-/// The training samples, and warnings about them.
+/// The training samples, what their imagery has in common, and warnings about them.
 pub(crate) fn training_samples(
     dataset: &Dataset,
     bands: &[String],
-) -> Result<(Vec<Sample>, Vec<String>), DataError> {
+) -> Result<(Vec<Sample>, Imagery, Vec<String>), DataError> {
     let loaded = dataset.load(Split::Train, bands)?;
     let mut warnings = loaded.skipped;
     warnings.extend(loaded.notes);
     warnings.extend(label_warnings(dataset, &loaded.samples));
     let report = dataset.check_bands(bands, &loaded.samples)?;
     warnings.extend(report.findings.iter().map(ToString::to_string));
-    Ok((loaded.samples, warnings))
+    Ok((loaded.samples, loaded.imagery, warnings))
 }
 
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let (samples, mut warnings) = training_samples(&dataset, &model.bands)?;
+    let (samples, imagery, mut warnings) = training_samples(&dataset, &model.bands)?;
     let own = normalisation(&model.bands, &samples);
     if let Some(given) = &task.normalisation {
         let findings = compare_moments(&moments(&own), &moments(given));
@@ -118,7 +121,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         warnings.extend(loaded.skipped);
         Some(TensorDataset::new(&loaded.samples, &preprocessing, device)?)
     };
-    Ok(Data { training, validation, normalisation, warnings })
+    Ok(Data { training, validation, normalisation, imagery, warnings })
 }
 
 fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {

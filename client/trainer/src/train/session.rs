@@ -7,6 +7,7 @@ use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
+use eosfed_common::head::Imagery;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::model::Task;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
@@ -36,6 +37,8 @@ pub struct RunInfo {
     pub warnings: Vec<String>,
     /// Which of timm's files the encoder started from, if any.
     pub initial: Option<InitialFile>,
+    /// What the imagery of the training samples has in common.
+    pub imagery: Imagery,
 }
 
 /// A training at the position of its checkpoint.
@@ -117,6 +120,7 @@ impl<'a> Session<'a> {
                 source: spent.source,
             },
             initial: self.state.initial,
+            imagery: info.imagery,
         };
         emit(TrainerEvent::Finished { steps: self.state.step, report });
         Ok(())

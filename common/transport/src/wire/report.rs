@@ -5,31 +5,52 @@ use eosfed_proto::v1;
 use super::model::{bands, metric_messages, metrics};
 use super::{Wire, WireError, limited, parse, required, wrong};
 use eosfed_common::card::{Energy, InitialFile};
+use eosfed_common::head::Imagery;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 
 impl Wire for TrainingReport {
     type Message = v1::TrainingReport;
 
     fn from_message(message: v1::TrainingReport) -> Result<Self, WireError> {
-        let v1::TrainingReport { samples, metrics: list, normalisation, energy, initial } = message;
+        let v1::TrainingReport { samples, metrics: list, normalisation, energy, initial, imagery } = message;
         Ok(Self {
             samples,
             metrics: metrics(list)?,
             normalisation: bands("normalisation", normalisation)?,
             energy: Energy::from_message(required("energy", energy)?)?,
             initial: initial.map(InitialFile::from_message).transpose()?,
+            imagery: imagery.map(Imagery::from_message).transpose()?.unwrap_or_default(),
         })
     }
 
     fn into_message(self) -> v1::TrainingReport {
-        let TrainingReport { samples, metrics, normalisation, energy, initial } = self;
+        let TrainingReport { samples, metrics, normalisation, energy, initial, imagery } = self;
         v1::TrainingReport {
             samples,
             metrics: metric_messages(metrics),
             normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
             energy: Some(energy.into_message()),
             initial: initial.map(Wire::into_message),
+            imagery: Some(imagery.into_message()),
         }
+    }
+}
+
+impl Wire for Imagery {
+    type Message = v1::Imagery;
+
+    fn from_message(message: v1::Imagery) -> Result<Self, WireError> {
+        let v1::Imagery { height, width, ground_sampling_distance } = message;
+        let tile = Some([height, width]).filter(|tile| *tile != [0, 0]);
+        let imagery = Self { tile, ground_sampling_distance };
+        imagery.check().map_err(|rule| wrong("imagery", rule))?;
+        Ok(imagery)
+    }
+
+    fn into_message(self) -> v1::Imagery {
+        let Self { tile, ground_sampling_distance } = self;
+        let [height, width] = tile.unwrap_or_default();
+        v1::Imagery { height, width, ground_sampling_distance }
     }
 }
 

@@ -3,6 +3,7 @@ use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
+use eosfed_common::head::Imagery;
 use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
 use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
@@ -74,6 +75,7 @@ fn update() -> UpdateSubmission {
             normalisation: normalisation(),
             energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
             initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+            imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
         },
     }
 }
@@ -164,6 +166,10 @@ fn each_bad_field_is_named() {
     assert_eq!(refused_report(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
     assert_eq!(refused_report(|m| m.normalisation[0].std = 0.0), "std");
     assert_eq!(refused_report(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
+    assert_eq!(refused_report(|m| m.imagery.as_mut().unwrap().height = 0), "imagery");
+    assert_eq!(refused_report(|m| m.imagery.as_mut().unwrap().width = u32::MAX), "imagery");
+    let nowhere = |m: &mut v1::TrainingReport| m.imagery.as_mut().unwrap().ground_sampling_distance = Some(f64::NAN);
+    assert_eq!(refused_report(nowhere), "imagery");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");

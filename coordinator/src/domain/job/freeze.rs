@@ -6,6 +6,7 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
+use eosfed_common::head::Imagery;
 use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobSpec;
@@ -86,6 +87,7 @@ impl Job {
     /// What all have trained together; the last round is among those that count already.
     fn joint(&self, last: &Round, weights: BlobRef) -> Frozen {
         let (samples, metrics) = weighted_metrics(last);
+        let imagery: Vec<Imagery> = reports(last).map(|report| report.imagery).collect();
         Frozen {
             weights,
             institutions: self.contributors.iter().cloned().collect(),
@@ -96,6 +98,7 @@ impl Job {
                 normalisation: self.normalisation.as_deref().cloned().unwrap_or_default(),
                 energy: self.energy.unwrap_or_default(),
                 initial: None,
+                imagery: Imagery::shared(&imagery),
             },
         }
     }
@@ -103,7 +106,7 @@ impl Job {
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
         let Planned { name, model, input_size, mode, seed, licence } = planned;
         let Frozen { weights, institutions, rounds, report } = frozen;
-        let TrainingReport { samples, metrics, normalisation, energy, initial } = report;
+        let TrainingReport { samples, metrics, normalisation, energy, initial, imagery: _ } = report;
         Card {
             name: name.clone(),
             version: 0,
@@ -129,16 +132,18 @@ impl Job {
     }
 }
 
+/// What institutions report of the updates that count in a round.
+fn reports(round: &Round) -> impl Iterator<Item = &TrainingReport> {
+    round.contributions().filter_map(|(_, contribution)| match contribution {
+        Contribution::Update { report, .. } => Some(report),
+        Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
+    })
+}
+
 /// The samples of a round, and the means of the metrics that all its institutions report, each
 /// weighted by its samples.
 fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, Finite>) {
-    let updates: Vec<_> = round
-        .contributions()
-        .filter_map(|(_, contribution)| match contribution {
-            Contribution::Update { report, .. } => Some((report.samples, &report.metrics)),
-            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
-        })
-        .collect();
+    let updates: Vec<_> = reports(round).map(|report| (report.samples, &report.metrics)).collect();
     let total: u64 = updates.iter().map(|(samples, _)| samples).sum();
     let mean = |name: &String| {
         let terms = updates.iter().map(|(samples, metrics)| Some(*samples as f64 * metrics.get(name)?.get()));

@@ -161,8 +161,8 @@ pub struct TrainedHead {
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation.
     pub rounds: u32,
-    /// What is known of its training: samples and means of the validation metrics of the last round,
-    /// and the energy of all rounds.
+    /// What is known of its training: samples, means of the validation metrics and the imagery that all
+    /// share, of the last round, and the energy of all rounds.
     pub report: TrainingReport,
 }
 

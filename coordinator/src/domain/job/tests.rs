@@ -4,7 +4,7 @@ use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
 use eosfed_common::card::InitialFile;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
-use eosfed_common::head::{HeadFile, HeadOver};
+use eosfed_common::head::{HeadFile, HeadOver, Imagery};
 use eosfed_common::ids::AssignmentId;
 use eosfed_common::ledger::Entry;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -451,6 +451,30 @@ fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
     assert!(!federation.may_download(&name("west"), &blob("mean").digest));
     assert!(federation.published_blobs().any(|known| known == reference.document));
     assert!(!federation.may_download(&name("west"), &reference.document.digest), "the job has ended");
+}
+
+#[test]
+fn a_head_knows_the_imagery_that_all_institutions_share() {
+    let mut federation = released();
+    let (_, change) = submit(&federation, DOWNSTREAM);
+    federation.merge(change.clone());
+    let job = change.jobs[0].apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
+    let trained = |tiles: [u32; 2]| {
+        let mut job = job.clone();
+        for (seed, (institution, tile)) in (1..).zip(["west", "east"].into_iter().zip(tiles)) {
+            let folder = tempfile::tempdir().unwrap();
+            let (next, assignment) = accepted(&job, institution, seed);
+            let (path, blob) = weights(folder.path(), &assignment, seed);
+            let mut update = update(&assignment, &token(seed), blob);
+            update.report.imagery = Imagery { tile: Some([tile; 2]), ground_sampling_distance: Some(10.0) };
+            job = next.submit_update(screened(update, &assignment, &path), NOW).unwrap().0.job;
+        }
+        let done = job.apply(Transition::Aggregated(0, blob("mean"), None), NOW).unwrap().job;
+        done.trained.as_ref().unwrap().report.imagery
+    };
+    let same = trained([64, 64]);
+    assert_eq!((same.tile, same.ground_sampling_distance), (Some([64, 64]), Some(10.0)));
+    assert_eq!(trained([64, 32]).tile, None, "`predict` asks for a window");
 }
 
 #[test]

@@ -46,8 +46,8 @@ impl Windows {
             (None, Some(tile)) => tile.map(|side| side as usize),
             (None, None) => {
                 return Err(
-                    "the head does not state the size of the tiles that it learned from (it was trained in \
-                            rounds, or on images of several sizes); give their side in pixels with `--window`"
+                    "the head does not state the size of the tiles that it learned from (images, or those of the \
+                            institutions, had several sizes); give their side in pixels with `--window`"
                         .to_owned(),
                 );
             }
