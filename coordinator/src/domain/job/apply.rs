@@ -187,7 +187,7 @@ impl Outcome {
             Next::Aggregate(round) => self.job.state = JobState::Aggregating(round),
             Next::Collect(round) => {
                 // Paused for want of answers: its attempts are used up, and it gets as many again.
-                let exhausted = self.job.closed.last().is_some_and(|closed| closed.id == round.id());
+                let exhausted = self.job.has_closed(&round);
                 let spec = &self.job.definition.spec;
                 let id = &self.job.definition.id;
                 let mut next = if exhausted { round.again(id, spec.participation(), now) } else { round };

@@ -293,17 +293,15 @@ impl Job {
         matches!(self.state, JobState::Finished { .. } | JobState::Cancelled { .. })
     }
 
+    /// Whether this attempt is over: the job waits for an operator, since there was none after it.
+    fn has_closed(&self, round: &Round) -> bool {
+        self.closed.last().is_some_and(|closed| closed.id == round.id())
+    }
+
     /// The round in which institutions are at work.
     #[must_use]
     pub const fn collecting(&self) -> Option<&Round> {
-        match &self.state {
-            JobState::Collecting(round) => Some(round),
-            JobState::Preparing
-            | JobState::Aggregating(_)
-            | JobState::Paused { .. }
-            | JobState::Finished { .. }
-            | JobState::Cancelled { .. } => None,
-        }
+        if matches!(self.state, JobState::Paused { .. }) { None } else { self.open_round() }
     }
 
     /// The round in which institutions may hand in: also while an operator lets the job rest.

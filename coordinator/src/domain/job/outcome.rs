@@ -89,7 +89,14 @@ impl Outcome {
                 self.job.energy = Some(sum);
             }
         }
-        Arc::make_mut(&mut self.job.closed).push(closed.summary());
+        // The last attempt of a job that waits for want of answers is closed once more when the job is
+        // cancelled, with what has been handed in since.
+        let again = self.job.has_closed(&closed.round);
+        let summaries = Arc::make_mut(&mut self.job.closed);
+        if again {
+            summaries.pop();
+        }
+        summaries.push(closed.summary());
         self.closed.push(closed);
     }
 

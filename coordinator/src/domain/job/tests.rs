@@ -165,6 +165,23 @@ fn a_statistics_job_pools_moments_in_one_round_and_ends() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_after_its_last_attempt_has_each_attempt_once() {
+    let mut job = job(ONE_SHOT);
+    let (mut closed, mut now) = (Vec::new(), NOW);
+    while state(&job) == "running" {
+        now = now.plus(DEADLINE);
+        let outcome = job.apply(Transition::Tick, now).unwrap();
+        (job, closed) = (outcome.job, [closed, outcome.closed].concat());
+    }
+    assert_eq!((state(&job), closed.len()), ("paused", 3));
+    let cancelled = job.apply(Transition::Cancel(name("admin")), now).unwrap();
+    assert_eq!(state(&cancelled.job), "cancelled");
+    let ids: Vec<_> = cancelled.job.closed.iter().map(|closed| closed.id).collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+}
+
+#[test]
 fn only_the_leases_holder_is_heard() {
     let (job, assignment) = accepted(&training(), "west", 1);
     let beat = |by: u64| job.heartbeat(&assignment.id, &token(by), &Progress::default(), NOW);
