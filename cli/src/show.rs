@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use eosfed_common::card::BandNormalisation;
 use eosfed_common::outln;
-use eosfed_common::plan::JobKind;
+use eosfed_common::plan::{JobKind, JobSpec};
 use eosfed_common::view::{
     ForkStep, JobView, Origin, ParticipantView, RoundKind, RoundPhase, RoundProgress, RoundView, WholeJob,
 };
@@ -108,6 +109,7 @@ fn show_job(job: &JobView) {
 
 /// Normalisation as the table of a plan.
 fn given(bands: &[BandNormalisation]) -> String {
+    use fmt::Write as _;
     let mut table = "[normalisation]\nfrom = \"given\"\nbands = [\n".to_owned();
     for BandNormalisation { band, mean, std } in bands {
         let band = toml::Value::String(band.clone());

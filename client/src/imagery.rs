@@ -87,7 +87,8 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if dataset.is_empty(part) {
         problems.push(format!("its {name} part has no samples"));
     }
-    if let (Some(task), Work::Training(_) | Work::Evaluation(_)) = (training_target.task(), &assignment.work) {
+    if let (Some(task), Work::Training(_) | Work::Evaluation(_)) = (training_target.task(), &assignment.work)
+    {
         problems.extend(dataset.serves(task, training_target.classes()).err().map(|error| error.to_string()));
     }
     problems

@@ -382,7 +382,10 @@ mod tests {
     fn institutions_share_what_they_all_say_alike() {
         let one = |tile, ground_sampling_distance| Imagery { tile, ground_sampling_distance };
         let (small, large) = (Some([64, 64]), Some([128, 128]));
-        assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(small, Some(10.0))]), one(small, Some(10.0)));
+        assert_eq!(
+            Imagery::shared(&[one(small, Some(10.0)), one(small, Some(10.0))]),
+            one(small, Some(10.0))
+        );
         assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(large, Some(10.0))]), one(None, Some(10.0)));
         assert_eq!(Imagery::shared(&[one(small, None), one(small, Some(10.0))]), one(small, None));
         assert_eq!(Imagery::shared(&[one(small, Some(10.0)), one(None, Some(30.0))]), one(None, None));

@@ -154,6 +154,7 @@ async fn what_is_no_model_is_not_kept() {
             normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
             energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
             initial: None,
+            imagery: None,
         }),
     };
     let status = participant.submit_update(submission).await.unwrap_err();

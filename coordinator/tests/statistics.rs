@@ -79,7 +79,8 @@ async fn moments_are_pooled_across_institutions_and_the_job_ends() {
     let view: JobView = serde_json::from_str(&answer.job_json).unwrap();
     assert_eq!((view.state, view.rounds), (JobState::Finished, 1));
     let pooled = view.normalisation.unwrap();
-    let pooled: Vec<_> = pooled.iter().map(|one| (one.band.as_str(), one.mean.get(), one.std.get())).collect();
+    let pooled: Vec<_> =
+        pooled.iter().map(|one| (one.band.as_str(), one.mean.get(), one.std.get())).collect();
     // Four pixels of 1 and four of 3 at each band: mean 2, deviation 1.
     assert_eq!(pooled, [("red", 2.0, 1.0), ("nir", 2.0, 1.0)]);
 }

@@ -197,9 +197,7 @@ fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
 fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
     let egress = match kind {
         JobKind::OneShot => Egress::FrozenWeights,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => {
-            Egress::Updates
-        },
+        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => Egress::Updates,
     };
     list.leaves(policy, egress);
     if let Some(strategy) = work.strategy {

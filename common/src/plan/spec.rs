@@ -387,7 +387,9 @@ impl JobSpec {
     pub const fn min_institutions(&self) -> u32 {
         match self {
             Self::OneShot(_) => 1,
-            Self::Rounds(_) | Self::Downstream(_) | Self::Evaluation(_) | Self::Statistics(_) => self.participation().min,
+            Self::Rounds(_) | Self::Downstream(_) | Self::Evaluation(_) | Self::Statistics(_) => {
+                self.participation().min
+            }
         }
     }
 

@@ -235,7 +235,11 @@ fn a_plan_for_statistics_is_accepted_and_each_of_its_rules_can_fail() {
         ("[participation]", &table("[rounds]\ncount = 1\nstrategy = { name = \"fed-avg\" }"), "`rounds`"),
         ("[participation]", &table("[admission]\nmax_samples = 9"), "`admission`"),
         ("[participation]", &table("[normalisation]\nfrom = \"federated\""), "`normalisation`"),
-        ("[participation]", &table("[training]\nepochs = 1\nbatch_size = 1\nlearning_rate = 0.1"), "`training`"),
+        (
+            "[participation]",
+            &table("[training]\nepochs = 1\nbatch_size = 1\nlearning_rate = 0.1"),
+            "`training`",
+        ),
         ("max = 3", "max = 3\nattempts = 0", "`participation.attempts`"),
         ("max = 3", "max = 1", "`participation.max`"),
     ] {

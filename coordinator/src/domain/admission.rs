@@ -76,7 +76,8 @@ impl ScreenedUpdate {
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
-        let TrainingReport { samples, metrics, normalisation, energy, initial: _, imagery: _ } = &submission.report;
+        let TrainingReport { samples, metrics, normalisation, energy, initial: _, imagery: _ } =
+            &submission.report;
         let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
         if !(1..=most).contains(samples) {
             let message = format!("`samples` must be between 1 and {most}, found `{samples}`");

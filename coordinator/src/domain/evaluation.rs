@@ -99,10 +99,9 @@ impl Federation {
     pub fn excluded(&self, card: &Card) -> Option<String> {
         let floor = match &self.jobs.get(&card.provenance.job)?.spec {
             JobSpec::OneShot(spec) => spec.admission.floor.as_ref()?,
-            JobSpec::Rounds(_)
-            | JobSpec::Downstream(_)
-            | JobSpec::Evaluation(_)
-            | JobSpec::Statistics(_) => return None,
+            JobSpec::Rounds(_) | JobSpec::Downstream(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => {
+                return None;
+            }
         };
         let Floor { metric, bound } = floor;
         let others = self.evaluations(&card.weights).into_iter();

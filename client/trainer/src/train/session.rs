@@ -8,8 +8,8 @@ use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
-use eosfed_common::report::TrainingReport;
 use eosfed_common::model::Task;
+use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
 use eosfed_plot::{Series, line_chart};
@@ -130,8 +130,9 @@ impl<'a> Session<'a> {
     fn finish_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
         let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
         let kind = self.task.training_target.task();
-        let better =
-            |score: f64, best: f64| if kind.is_none_or(Task::larger_is_better) { score > best } else { score < best };
+        let better = |score: f64, best: f64| {
+            if kind.is_none_or(Task::larger_is_better) { score > best } else { score < best }
+        };
         let score = kind.and_then(|kind| metrics.get(kind.main_metric()));
         if let Some(score) = score.filter(|score| self.state.best.is_none_or(|best| better(**score, best))) {
             self.state.best = Some(*score);

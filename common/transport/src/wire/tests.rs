@@ -168,7 +168,8 @@ fn each_bad_field_is_named() {
     assert_eq!(refused_report(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
     assert_eq!(refused_report(|m| m.imagery.as_mut().unwrap().height = 0), "imagery");
     assert_eq!(refused_report(|m| m.imagery.as_mut().unwrap().width = u32::MAX), "imagery");
-    let nowhere = |m: &mut v1::TrainingReport| m.imagery.as_mut().unwrap().ground_sampling_distance = Some(f64::NAN);
+    let nowhere =
+        |m: &mut v1::TrainingReport| m.imagery.as_mut().unwrap().ground_sampling_distance = Some(f64::NAN);
     assert_eq!(refused_report(nowhere), "imagery");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");

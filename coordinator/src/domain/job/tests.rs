@@ -15,8 +15,8 @@ use crate::domain::round::ParticipantState;
 use crate::domain::{Change, Federation, ScreenedUpdate};
 use crate::storage::{MemoryStore, Store as _, ready};
 use crate::testing::{
-    DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, STATISTICS, enrolled, finished_one_shot, key, name, screened, statistics, submit,
-    token, try_submit, update, weights,
+    DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, STATISTICS, enrolled, finished_one_shot, key, name, screened,
+    statistics, submit, token, try_submit, update, weights,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
