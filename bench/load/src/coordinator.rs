@@ -2,13 +2,17 @@
 //! outside.
 
 use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use eosfed_transport::keys::KeyAndCertificate;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -46,6 +50,7 @@ impl Footprint {
 /// A running coordinator; killed when dropped.
 pub(crate) struct Coordinator {
     folder: TempDir,
+    program: PathBuf,
     child: Child,
     pid: u32,
     url: String,
@@ -58,24 +63,39 @@ impl Coordinator {
     pub(crate) async fn start(program: &Path) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let state = folder.path().join("coordinator");
-        let made =
-            Command::new(program).args(["init", "--listen", "127.0.0.1:0", "--state"]).arg(&state).output();
+        // A port of its own that it keeps when it is started again.
+        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let made = Command::new(program).args(["init", "--listen", &listen, "--state"]).arg(&state).output();
         let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
         ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
-        let log = File::create(folder.path().join("log"))?;
-        let mut serve = Command::new("sh");
-        serve.args(["-c", FEW_FILES]).arg(program).args(["serve", "--state"]).arg(&state);
-        serve.env_remove("EOSFED_LOG");
-        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
-        let mut child = serve.spawn()?;
-        let pid = child.id().context("the coordinator has ended at once")?;
-        let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-        let Ok(Ok(url)) = timeout(START_TIMEOUT, ready(lines)).await else {
-            bail!("it does not start: {}", log_of(folder.path()))
-        };
+        let (child, pid, url) = serve(program, folder.path()).await?;
         let most = Arc::new(Mutex::new(Footprint::default()));
         let looking = tokio::spawn(look(pid, Arc::clone(&most)));
-        Ok(Self { folder, child, pid, url, most, looking })
+        Ok(Self { folder, program: program.to_owned(), child, pid, url, most, looking })
+    }
+
+    /// Ends it as a service manager does and starts it again; gives the time from start to ready.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
+        kill(Pid::from_raw(i32::try_from(self.pid)?), Signal::SIGTERM)?;
+        ensure!(self.child.wait().await?.success(), "it does not end well: {}", self.log());
+        self.looking.abort();
+        let started = Instant::now();
+        (self.child, self.pid, self.url) = serve(&self.program, self.folder.path()).await?;
+        let took = started.elapsed();
+        self.looking = tokio::spawn(look(self.pid, Arc::clone(&self.most)));
+        Ok(took)
+    }
+
+    /// Bytes that it has had written to disks since it was started.
+    pub(crate) fn written(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/io", self.pid)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        line.and_then(|number| number.parse().ok()).unwrap_or_default()
+    }
+
+    /// Bytes of its records on the disk.
+    pub(crate) fn store_size(&self) -> anyhow::Result<u64> {
+        folder_size(&self.folder.path().join("coordinator/store"))
     }
 
     /// A folder for this run's files, removed at the end.
@@ -129,6 +149,32 @@ impl Drop for Coordinator {
     fn drop(&mut self) {
         self.looking.abort();
     }
+}
+
+/// Serves the state folder in `folder`; gives the process, its number and its address.
+async fn serve(program: &Path, folder: &Path) -> anyhow::Result<(Child, u32, String)> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut serve = Command::new("sh");
+    serve.args(["-c", FEW_FILES]).arg(program).args(["serve", "--state"]).arg(folder.join("coordinator"));
+    serve.env_remove("EOSFED_LOG");
+    serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+    let mut child = serve.spawn()?;
+    let pid = child.id().context("the coordinator has ended at once")?;
+    let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+    let Ok(Ok(url)) = timeout(START_TIMEOUT, ready(lines)).await else {
+        bail!("it does not start: {}", log_of(folder))
+    };
+    Ok((child, pid, url))
+}
+
+fn folder_size(folder: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() { folder_size(&entry.path())? } else { found.blocks() * 512 };
+    }
+    Ok(bytes)
 }
 
 async fn ready(

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, UpdateSubmission, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -85,6 +85,21 @@ pub(crate) struct Held {
     lease: Lease,
 }
 
+impl Held {
+    /// A sign of life, as it is sent.
+    pub(crate) fn heartbeat(&self, progress: Progress) -> v1::HeartbeatRequest {
+        let assignment = self.assignment.id.clone();
+        Heartbeat { assignment, token: self.lease.token.clone(), progress }.into_message()
+    }
+
+    /// Weights of what is trained, which follow from `seed`, as a file of this path.
+    pub(crate) fn weights(&self, path: &Path, seed: u64) -> anyhow::Result<BlobRef> {
+        let trainee = &self.assignment.trainee;
+        let digest = write(path, &trainee.signature(), &trainee.initial_weights(seed))?;
+        Ok(BlobRef { digest, size: std::fs::metadata(path)?.len() })
+    }
+}
+
 impl Institution {
     fn participant(&self) -> ParticipantClient<Transport> {
         ParticipantClient::new(self.transport.clone())
@@ -116,9 +131,7 @@ impl Institution {
     pub(crate) async fn beat(self, held: Held) -> Refusal {
         for step in 1.. {
             let progress = Progress { step, steps: 1_000_000, points: Vec::new() };
-            let (assignment, token) = (held.assignment.id.clone(), held.lease.token.clone());
-            let beat = Heartbeat { assignment, token, progress }.into_message();
-            if let Err(refusal) = answer(self.participant().heartbeat(beat).await) {
+            if let Err(refusal) = self.heartbeat(&held, progress).await {
                 return refusal;
             }
             tokio::time::sleep(HEARTBEAT_INTERVAL).await;
@@ -126,7 +139,15 @@ impl Institution {
         unreachable!("no number of heartbeats is the last")
     }
 
-    /// Uploads weights. Returns how long that took.
+    /// One sign of life; gives how long the answer took.
+    pub(crate) async fn heartbeat(&self, held: &Held, progress: Progress) -> Result<Duration, Refusal> {
+        let beat = held.heartbeat(progress);
+        let started = Instant::now();
+        answer(self.participant().heartbeat(beat).await)?;
+        Ok(started.elapsed())
+    }
+
+    /// Sends weights; gives how long that took.
     pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
         let started = Instant::now();
         transfer::upload(self.transport.clone(), file, weights, || Ok(())).await?;
@@ -144,7 +165,7 @@ impl Institution {
             report: TrainingReport {
                 samples: 100,
                 metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-                normalisation: work.normalisation.clone().context("the plan gives a normalisation")?,
+                normalisation: work.normalisation.clone().unwrap_or_default(),
                 energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
                 initial: None,
                 imagery: Default::default(),

@@ -3,6 +3,7 @@
 //! fails if anything is refused.
 
 mod coordinator;
+mod history;
 mod institution;
 mod report;
 mod scene;
@@ -12,13 +13,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::time::timeout;
 
 /// Load one coordinator with many institutions and measure it.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    scene: Option<Scene>,
     /// Institutions that hold a connection and wait for work; those that upload are among them
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     idle: u32,
@@ -26,11 +30,26 @@ struct Arguments {
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
     uploading: u32,
     /// The coordinator's program [default: eosfed-coordinator beside this one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     coordinator: Option<PathBuf>,
-    /// Give up after this many seconds
-    #[arg(long, default_value_t = 900, value_name = "SECONDS")]
+    /// Give up after so many seconds
+    #[arg(long, global = true, default_value_t = 900, value_name = "SECONDS")]
     within: u64,
+}
+
+/// What is measured in the place of many uploads.
+#[derive(Debug, Subcommand)]
+enum Scene {
+    /// A job of many rounds: what a heartbeat and a submission cost by the number of closed rounds
+    History {
+        /// Numbers of closed rounds at which to measure
+        #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000], value_name = "N,N,...",
+              value_parser = clap::value_parser!(u32).range(3..=5000))]
+        rounds: Vec<u32>,
+        /// Institutions that take part in each round
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=100))]
+        institutions: u32,
+    },
 }
 
 impl Arguments {
@@ -78,8 +97,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let (within, program) = (Duration::from_secs(arguments.within), arguments.program()?);
     let done = runtime.block_on(async {
-        let scene = scene::play(&program, arguments.idle, arguments.uploading);
-        tokio::time::timeout(within, scene).await
+        match &arguments.scene {
+            None => timeout(within, scene::play(&program, arguments.idle, arguments.uploading)).await,
+            Some(Scene::History { rounds, institutions }) => {
+                timeout(within, history::play(&program, rounds, *institutions)).await
+            }
+        }
     });
     runtime.shutdown_background();
     done.with_context(|| format!("not done within {} s", arguments.within))??.print();

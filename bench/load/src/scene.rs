@@ -74,7 +74,7 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
     report.footprint(&format!("{idle} waiting"), coordinator.most());
     report.row("processor while they wait", format!("{busy:.1} % of one"));
 
-    let job = submit(&operator, uploading).await?;
+    let job = submit_plan(&operator, plan(uploading)?.0).await?;
     let mut received = Vec::new();
     while received.len() < updates.len() {
         let offer = tokio::select! {
@@ -125,7 +125,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> ProgressBar {
+pub(crate) fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&format!("{what:<12} {{wide_bar}} {template}"));
     let bar = ProgressBar::new(length).with_style(style.expect("the template is well formed"));
     bars.add(bar)
@@ -134,7 +134,7 @@ fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> Progres
 const COUNTED: &str = "{pos}/{len}";
 const IN_BYTES: &str = "{bytes}/{total_bytes}, {bytes_per_sec}";
 
-fn operator(coordinator: &Coordinator) -> anyhow::Result<OperatorClient<Transport>> {
+pub(crate) fn operator(coordinator: &Coordinator) -> anyhow::Result<OperatorClient<Transport>> {
     let (pair, ca_pem) = coordinator.operator()?;
     let transport = open(coordinator.url(), &ca_pem, Some(&pair), Meter::default())?;
     Ok(OperatorClient::new(transport).max_decoding_message_size(64 << 20))
@@ -279,9 +279,13 @@ fn updates(
     made
 }
 
-async fn submit(operator: &OperatorClient<Transport>, uploading: u32) -> anyhow::Result<String> {
+/// Submits a plan and gives the job's id.
+pub(crate) async fn submit_plan(
+    operator: &OperatorClient<Transport>,
+    plan_toml: String,
+) -> anyhow::Result<String> {
     let idempotency_key = IdempotencyKey::random(&mut rand::rng()).to_string();
-    let request = v1::SubmitJobRequest { plan_toml: plan(uploading)?.0, idempotency_key };
+    let request = v1::SubmitJobRequest { plan_toml, idempotency_key };
     Ok(answer(operator.clone().submit_job(request).await)?.job)
 }
 

@@ -1,0 +1,336 @@
+//! A job of many rounds: what a heartbeat and a submission cost when few and when many rounds have closed,
+//! and what one institution can do to all others with heartbeats of the greatest size.
+//!
+//! The job trains a small head, so that a thousand rounds of twenty institutions take minutes; what is
+//! measured does not depend on the size of the weights.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use eosfed_common::assignment::{Assignment, CurvePoint, MAX_METRIC_NAME, MAX_POINTS, Progress};
+use eosfed_common::finite::Finite;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::refusal::Reason;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::wire::Wire as _;
+use prost::Message as _;
+use tokio::task::JoinSet;
+
+use crate::coordinator::Coordinator;
+use crate::institution::{Held, Institution, enrol};
+use crate::report::{Report, Spread, bytes, millis, seconds};
+use crate::scene::{bar, operator, submit_plan};
+
+/// Curve points of an ordinary heartbeat, and metrics of each.
+const POINTS: usize = 2;
+/// Rounds that are measured before each number of closed rounds.
+const MEASURED: u32 = 3;
+/// Heartbeats of the greatest size, and how many institutions send them side by side.
+const FLOOD: (usize, usize) = (180, 8);
+/// Metrics of a point in such a heartbeat: as many as fit into a message.
+const FLOOD_METRICS: usize = 13;
+
+/// What is measured at a number of closed rounds.
+struct Cost {
+    heartbeats: Calls,
+    submissions: Calls,
+}
+
+/// Calls of one kind: how long each took, and what all of them wrote.
+#[derive(Default)]
+struct Calls {
+    took: Vec<Duration>,
+    written: u64,
+}
+
+impl Calls {
+    fn per_call(&self) -> u64 {
+        self.written / (self.took.len() as u64).max(1)
+    }
+}
+
+/// Measures at each of these numbers of closed rounds.
+pub(crate) async fn play(program: &Path, rounds: &[u32], institutions: u32) -> anyhow::Result<Report> {
+    let mut coordinator = Coordinator::start(program).await?;
+    let mut report = Report::default();
+    let played = act(&mut coordinator, rounds, institutions, &mut report).await;
+    played.with_context(|| format!("the end of the coordinator's log:\n{}", coordinator.log()))?;
+    Ok(report)
+}
+
+async fn act(
+    coordinator: &mut Coordinator,
+    rounds: &[u32],
+    institutions: u32,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let operator = operator(coordinator)?;
+    let mut sites = Vec::new();
+    for number in 0..institutions {
+        let name: InstitutionName = format!("site-{number:02}").parse()?;
+        sites.push(
+            enrol(operator.clone(), coordinator.url(), name).await?.connect(coordinator.url()).await?.0,
+        );
+    }
+    let bars = indicatif::MultiProgress::new();
+    specialist(&operator, &sites[0], coordinator.folder()).await?;
+    let last = rounds.iter().copied().max().context("no number of rounds")? + 1;
+    submit_plan(&operator, downstream(institutions, last)).await?;
+    let bar = bar(&bars, "rounds", u64::from(last), "{pos}/{len}");
+    for closed in 0..last {
+        let window = rounds.iter().find(|wanted| (closed..closed + MEASURED).contains(wanted));
+        let measured = round(coordinator, &sites, closed, window.is_some()).await?;
+        bar.inc(1);
+        if let (Some(cost), true) = (measured, rounds.contains(&closed)) {
+            rest(coordinator, &sites, closed, &cost, report).await?;
+        }
+    }
+    bar.finish();
+    flood(coordinator, &operator, &sites, report).await
+}
+
+/// Trains the specialist that the head stands on.
+async fn specialist(
+    operator: &OperatorClient<Transport>,
+    site: &Institution,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    submit_plan(operator, one_shot(site)).await?;
+    let held = site.accept(offer(site, 0).await?).await?;
+    let file = folder.join("specialist");
+    let blob = held.weights(&file, 0)?;
+    site.upload(&file, blob).await?;
+    site.submit(&held, blob).await?;
+    Ok(())
+}
+
+/// One round with all institutions; measures their heartbeats and submissions one by one if wanted.
+async fn round(
+    coordinator: &Coordinator,
+    sites: &[Institution],
+    number: u32,
+    measure: bool,
+) -> anyhow::Result<Option<Cost>> {
+    let mut running = JoinSet::new();
+    for (site, seed) in sites.iter().cloned().zip(0_u64..) {
+        let folder = coordinator.folder().to_owned();
+        running.spawn(async move {
+            let held = site.accept(offer(&site, number).await?).await?;
+            let seed = (u64::from(number) + 1) * 1000 + seed;
+            let file = folder.join(site.name.as_str());
+            let blob = held.weights(&file, seed)?;
+            site.upload(&file, blob).await?;
+            if !measure {
+                site.heartbeat(&held, progress(POINTS, 3, 10)).await?;
+                site.submit(&held, blob).await?;
+            }
+            anyhow::Ok((site, held, blob))
+        });
+    }
+    let mut ready = Vec::new();
+    while let Some(one) = running.join_next().await {
+        ready.push(one??);
+    }
+    if !measure {
+        return Ok(None);
+    }
+    let mut cost = Cost { heartbeats: Calls::default(), submissions: Calls::default() };
+    let before = coordinator.written();
+    for _ in 0..2 {
+        for (site, held, _) in &ready {
+            let took = site.heartbeat(held, progress(POINTS, 3, 10)).await?;
+            cost.heartbeats.took.push(took);
+        }
+    }
+    let between = coordinator.written();
+    // The last submission closes the round, which is another cost.
+    let (last, others) = ready.split_last().context("no institutions")?;
+    for (site, held, blob) in others {
+        cost.submissions.took.push(site.submit(held, *blob).await?);
+    }
+    cost.heartbeats.written = between - before;
+    cost.submissions.written = coordinator.written() - between;
+    last.0.submit(&last.1, last.2).await?;
+    Ok(Some(cost))
+}
+
+/// What was measured, and a new start.
+async fn rest(
+    coordinator: &mut Coordinator,
+    sites: &[Institution],
+    closed: u32,
+    cost: &Cost,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let Cost { heartbeats, submissions } = cost;
+    for (what, calls) in [("heartbeat", heartbeats), ("submission", submissions)] {
+        let Some(Spread { middle, high, .. }) = Spread::of(calls.took.clone()) else { continue };
+        let text = format!(
+            "median {}, 99 % {}, {} written each ({} measured)",
+            millis(middle),
+            millis(high),
+            bytes(calls.per_call()),
+            calls.took.len()
+        );
+        report.row(&format!("{closed} closed rounds: {what}"), text);
+    }
+    report.footprint(&format!("{closed} closed rounds: memory"), coordinator.footprint());
+    let started = coordinator.restart().await?;
+    report.row(&format!("{closed} closed rounds: start to ready"), millis(started));
+    report.footprint(&format!("{closed} closed rounds: memory after start"), coordinator.footprint());
+    report.row(&format!("{closed} closed rounds: store"), bytes(coordinator.store_size()?));
+    for site in sites {
+        reconnected(site).await?;
+    }
+    Ok(())
+}
+
+/// Greets until the connection is made again.
+async fn reconnected(site: &Institution) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while let Err(refusal) = site.hello().await {
+        ensure!(refusal.reason == Reason::Unavailable, "{refusal}");
+        ensure!(started.elapsed() < Duration::from_secs(30), "{} does not connect again", site.name);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// Heartbeats of the greatest size from one institution, then from several side by side.
+async fn flood(
+    coordinator: &Coordinator,
+    operator: &OperatorClient<Transport>,
+    sites: &[Institution],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let (beats, callers) = FLOOD;
+    let callers = callers.min(sites.len() - 1);
+    submit_plan(operator, downstream(sites.len() as u32, 1)).await?;
+    let mut held = Vec::new();
+    for site in sites {
+        held.push(site.accept(offer(site, 0).await?).await?);
+    }
+    let (quiet, quiet_held) = sites.iter().zip(&held).next_back().context("no institutions")?;
+    let ordinary = async || -> anyhow::Result<Vec<Duration>> {
+        let mut took = Vec::new();
+        for _ in 0..20 {
+            took.push(quiet.heartbeat(quiet_held, progress(POINTS, 3, 10)).await?);
+        }
+        Ok(took)
+    };
+    let size = coordinator.store_size()?;
+    report.spread("another's heartbeat before", ordinary().await?);
+    coordinator.most();
+    let sent = send_flood(sites[0].clone(), held[0].clone(), beats).await?;
+    report.row(&format!("{beats} heartbeats of the greatest size"), bytes(sent));
+    report.row("the store has grown by", bytes(coordinator.store_size()?.saturating_sub(size)));
+    report.spread("another's heartbeat after", ordinary().await?);
+    let started = Instant::now();
+    let mut running = JoinSet::new();
+    for (site, held) in sites.iter().zip(&held).take(callers) {
+        running.spawn(send_flood(site.clone(), held.clone(), beats));
+    }
+    while let Some(one) = running.join_next().await {
+        one??;
+    }
+    report.row(&format!("{callers} such callers side by side"), seconds(started.elapsed()));
+    report.footprint("most memory meanwhile", coordinator.most());
+    report.row("the store has grown by", bytes(coordinator.store_size()?.saturating_sub(size)));
+    report.spread("another's heartbeat after", ordinary().await?);
+    Ok(())
+}
+
+async fn send_flood(site: Institution, held: Held, beats: usize) -> anyhow::Result<u64> {
+    let mut sent = 0;
+    for _ in 0..beats {
+        let progress = progress(MAX_POINTS, FLOOD_METRICS, MAX_METRIC_NAME);
+        sent += held.heartbeat(progress.clone()).encoded_len() as u64;
+        site.heartbeat(&held, progress).await?;
+    }
+    Ok(sent)
+}
+
+/// Points of a curve, each with metrics whose names have this many bytes.
+fn progress(points: usize, metrics: usize, name: usize) -> Progress {
+    let names =
+        (0..metrics).map(|number| (format!("m{number:0>width$}", width = name - 1), Finite::literal(0.5)));
+    let metrics: BTreeMap<_, _> = names.collect();
+    let point = |step| CurvePoint { step, loss: Finite::literal(0.25), metrics: metrics.clone() };
+    let points = (1..=points as u64).map(point).collect();
+    Progress { step: 10, steps: 1_000_000, points }
+}
+
+/// Waits for the offer of a round.
+async fn offer(site: &Institution, round: u32) -> anyhow::Result<Assignment> {
+    let mut seen = 0;
+    loop {
+        let answer = site.poll(seen).await?;
+        seen = answer.revision;
+        for message in answer.assignments {
+            let assignment = Assignment::from_message(message)?;
+            if assignment.id.round == round {
+                return Ok(assignment);
+            }
+        }
+    }
+}
+
+fn one_shot(site: &Institution) -> String {
+    format!(
+        r#"
+        version = 2
+        name = "specialist"
+        kind = "one-shot"
+        release = "auto"
+        [model]
+        backbone = "convnextv2_atto"
+        task = "classification"
+        classes = ["dark", "bright"]
+        [[specialist]]
+        name = "red"
+        institution = "{}"
+        bands = ["red"]
+        [participation]
+        min = 1
+        max = 1
+        deadline = "1h"
+        [normalisation]
+        from = "given"
+        bands = [{{ band = "red", mean = 0.0, std = 1.0 }}]
+        [training]
+        epochs = 1
+        batch_size = 8
+        learning_rate = 1e-3
+        "#,
+        site.name
+    )
+}
+
+fn downstream(institutions: u32, rounds: u32) -> String {
+    format!(
+        r#"
+        version = 2
+        name = "head"
+        kind = "downstream"
+        [model]
+        task = "classification"
+        classes = ["dark", "bright"]
+        [head]
+        bands = ["red"]
+        [participation]
+        min = {institutions}
+        max = {institutions}
+        deadline = "1h"
+        [rounds]
+        count = {rounds}
+        strategy = {{ name = "fed-avg" }}
+        [training]
+        epochs = 1
+        batch_size = 8
+        learning_rate = 1e-3
+        "#
+    )
+}
