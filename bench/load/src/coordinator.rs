@@ -86,10 +86,11 @@ impl Coordinator {
         Ok(took)
     }
 
-    /// Bytes that it has had written to disks since it was started.
+    /// Bytes that it has written since it was started: to the store, to the log and, in part, to the network.
+    /// The kernel's count of bytes that go to disks is no use here: it counts whole folios.
     pub(crate) fn written(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/io", self.pid)).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        let line = text.lines().find_map(|line| line.strip_prefix("wchar: "));
         line.and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 

@@ -39,16 +39,30 @@ struct Cost {
     submissions: Calls,
 }
 
-/// Calls of one kind: how long each took, and what all of them wrote.
+/// Calls of one kind: how long each took, and how many bytes the coordinator wrote for it.
 #[derive(Default)]
 struct Calls {
     took: Vec<Duration>,
-    written: u64,
+    written: Vec<u64>,
 }
 
 impl Calls {
-    fn per_call(&self) -> u64 {
-        self.written / (self.took.len() as u64).max(1)
+    async fn measure(
+        &mut self,
+        coordinator: &Coordinator,
+        call: impl Future<Output = anyhow::Result<Duration>>,
+    ) -> anyhow::Result<()> {
+        let before = coordinator.written();
+        self.took.push(call.await?);
+        self.written.push(coordinator.written() - before);
+        Ok(())
+    }
+
+    /// The median. The store writes a snapshot of its own now and then, which no call causes.
+    fn written(&self) -> u64 {
+        let mut sorted = self.written.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
 }
 
@@ -138,21 +152,17 @@ async fn round(
         return Ok(None);
     }
     let mut cost = Cost { heartbeats: Calls::default(), submissions: Calls::default() };
-    let before = coordinator.written();
     for _ in 0..2 {
         for (site, held, _) in &ready {
-            let took = site.heartbeat(held, progress(POINTS, 3, 10)).await?;
-            cost.heartbeats.took.push(took);
+            let call = async { Ok(site.heartbeat(held, progress(POINTS, 3, 10)).await?) };
+            cost.heartbeats.measure(coordinator, call).await?;
         }
     }
-    let between = coordinator.written();
     // The last submission closes the round, which is another cost.
     let (last, others) = ready.split_last().context("no institutions")?;
     for (site, held, blob) in others {
-        cost.submissions.took.push(site.submit(held, *blob).await?);
+        cost.submissions.measure(coordinator, site.submit(held, *blob)).await?;
     }
-    cost.heartbeats.written = between - before;
-    cost.submissions.written = coordinator.written() - between;
     last.0.submit(&last.1, last.2).await?;
     Ok(Some(cost))
 }
@@ -169,10 +179,10 @@ async fn rest(
     for (what, calls) in [("heartbeat", heartbeats), ("submission", submissions)] {
         let Some(Spread { middle, high, .. }) = Spread::of(calls.took.clone()) else { continue };
         let text = format!(
-            "median {}, 99 % {}, {} written each ({} measured)",
+            "median {} and {} written, 99 % {} ({} measured)",
             millis(middle),
+            bytes(calls.written()),
             millis(high),
-            bytes(calls.per_call()),
             calls.took.len()
         );
         report.row(&format!("{closed} closed rounds: {what}"), text);

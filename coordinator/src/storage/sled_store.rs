@@ -11,7 +11,7 @@ use super::lines::{bytes, write_line};
 use super::migrate::{OLDEST, SCHEMA, migrate};
 use super::record::Record;
 use super::record_store::RecordStore;
-use super::sled_trees::{Database, MIGRATED_KEY, RESERVE, SCHEMA_KEY, SledTrees, backend};
+use super::sled_trees::{Database, MIGRATED_KEY, RESERVE, SCHEMA_KEY, SledTrees, backend, open};
 use super::trees::{Each, Tree, Trees as _, Write};
 use super::{StoreError, assembly::Assembled};
 
@@ -37,7 +37,7 @@ impl SledStore {
     /// # Errors
     /// As there.
     pub fn open_with(path: &Path, reserve: u64) -> Result<Self, StoreError> {
-        let db = sled::open(path).map_err(|error| backend(&error))?;
+        let db = open(path)?;
         let found = schema(&db)?;
         // Before trees are made that earlier versions do not know.
         let old = match found {
@@ -63,7 +63,7 @@ impl SledStore {
     /// # Errors
     /// As [`SledStore::open`].
     pub fn schema(path: &Path) -> Result<u32, StoreError> {
-        let db = sled::open(path).map_err(|error| backend(&error))?;
+        let db = open(path)?;
         Ok(schema(&db)?.unwrap_or(SCHEMA))
     }
 
@@ -76,7 +76,7 @@ impl SledStore {
         if !path.is_dir() {
             return Err(StoreError::Backend(format!("there is none in {}", path.display())));
         }
-        let db = sled::open(path).map_err(|error| backend(&error))?;
+        let db = open(path)?;
         let schema = schema(&db)?.unwrap_or(SCHEMA);
         each(&db, &mut |tree, key, bytes| write_line(to, tree.name(), key, bytes))?;
         Ok(schema)

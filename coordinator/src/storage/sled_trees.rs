@@ -40,6 +40,15 @@ enum State {
     },
 }
 
+/// Most bytes of pages that sled keeps in memory; its own default is 1 GiB. The records of the present
+/// state are in memory apart from it.
+const CACHE: u64 = 16 << 20;
+
+/// Opens the database in the folder `path`, or makes it.
+pub(super) fn open(path: &Path) -> Result<Db, StoreError> {
+    sled::Config::new().path(path).cache_capacity(CACHE).open().map_err(|error| backend(&error))
+}
+
 #[derive(Debug)]
 pub(super) struct Database {
     pub(super) db: Db,
@@ -48,9 +57,9 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = sled::open(path).map_err(|error| backend(&error))?;
-        let open = |tree: Tree| Ok((tree, db.open_tree(tree.name()).map_err(|error| backend(&error))?));
-        let trees = Tree::iter().map(open).collect::<Result<_, StoreError>>()?;
+        let db = open(path)?;
+        let named = |tree: Tree| Ok((tree, db.open_tree(tree.name()).map_err(|error| backend(&error))?));
+        let trees = Tree::iter().map(named).collect::<Result<_, StoreError>>()?;
         Ok(Self { db, trees })
     }
 
