@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use eosfed_common::assignment::{Assignment, CurvePoint, MAX_METRIC_NAME, MAX_POINTS, Progress};
+use eosfed_common::assignment::{Assignment, CurvePoint, MAX_METRIC_NAME, MAX_POINTS, Offered, Progress};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::Reason;
@@ -115,7 +115,7 @@ async fn specialist(
     submit_plan(operator, one_shot(site)).await?;
     let held = site.accept(offer(site, 0).await?).await?;
     let file = folder.join("specialist");
-    let blob = held.weights(&file, 0)?;
+    let blob = site.weights(&held, &file, 0).await?;
     site.upload(&file, blob).await?;
     site.submit(&held, blob).await?;
     Ok(())
@@ -135,7 +135,7 @@ async fn round(
             let held = site.accept(offer(&site, number).await?).await?;
             let seed = (u64::from(number) + 1) * 1000 + seed;
             let file = folder.join(site.name.as_str());
-            let blob = held.weights(&file, seed)?;
+            let blob = site.weights(&held, &file, seed).await?;
             site.upload(&file, blob).await?;
             if !measure {
                 site.heartbeat(&held, progress(POINTS, 3, 10)).await?;
@@ -274,13 +274,13 @@ fn progress(points: usize, metrics: usize, name: usize) -> Progress {
 }
 
 /// Waits for the offer of a round.
-async fn offer(site: &Institution, round: u32) -> anyhow::Result<Assignment> {
+async fn offer(site: &Institution, round: u32) -> anyhow::Result<Assignment<Offered>> {
     let mut seen = 0;
     loop {
         let answer = site.poll(seen).await?;
         seen = answer.revision;
         for message in answer.assignments {
-            let assignment = Assignment::from_message(message)?;
+            let assignment = Assignment::<Offered>::from_message(message)?;
             if assignment.id.round == round {
                 return Ok(assignment);
             }

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eosfed_common::assignment::{Assignment, BlobRef, Lease, Progress, UpdateSubmission, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, UpdateSubmission, Work};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::finite::Finite;
+use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
@@ -86,17 +88,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// A sign of life, as it is sent.
+    /// A heartbeat as it is sent.
     pub(crate) fn heartbeat(&self, progress: Progress) -> v1::HeartbeatRequest {
         let assignment = self.assignment.id.clone();
         Heartbeat { assignment, token: self.lease.token.clone(), progress }.into_message()
-    }
-
-    /// Weights of what is trained, which follow from `seed`, as a file of this path.
-    pub(crate) fn weights(&self, path: &Path, seed: u64) -> anyhow::Result<BlobRef> {
-        let trainee = &self.assignment.trainee;
-        let digest = write(path, &trainee.signature(), &trainee.initial_weights(seed))?;
-        Ok(BlobRef { digest, size: std::fs::metadata(path)?.len() })
     }
 }
 
@@ -139,7 +134,7 @@ impl Institution {
         unreachable!("no number of heartbeats is the last")
     }
 
-    /// One sign of life; gives how long the answer took.
+    /// Sends one heartbeat. Returns how long the answer took.
     pub(crate) async fn heartbeat(&self, held: &Held, progress: Progress) -> Result<Duration, Refusal> {
         let beat = held.heartbeat(progress);
         let started = Instant::now();
@@ -147,7 +142,21 @@ impl Institution {
         Ok(started.elapsed())
     }
 
-    /// Sends weights; gives how long that took.
+    /// Weights of what an assignment trains, which follow from `seed`, as a file of this path.
+    pub(crate) async fn weights(&self, held: &Held, path: &Path, seed: u64) -> anyhow::Result<BlobRef> {
+        let target = match &held.assignment.training_target {
+            Offered::Specialist(model) => TrainingTarget::Specialist(model.clone()),
+            Offered::Head(document) => {
+                let transport = self.transport.clone();
+                let bytes = transfer::fetch_document(transport, *document, MAX_HEAD_BYTES as u64).await?;
+                TrainingTarget::Head(Box::new(HeadOver::from_bytes(&bytes)?))
+            }
+        };
+        let digest = write(path, &target.signature(), &target.initial_weights(seed))?;
+        Ok(BlobRef { digest, size: std::fs::metadata(path)?.len() })
+    }
+
+    /// Uploads weights. Returns how long that took.
     pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
         let started = Instant::now();
         transfer::upload(self.transport.clone(), file, weights, || Ok(())).await?;
