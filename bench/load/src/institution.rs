@@ -146,6 +146,7 @@ impl Institution {
     pub(crate) async fn weights(&self, held: &Held, path: &Path, seed: u64) -> anyhow::Result<BlobRef> {
         let target = match &held.assignment.training_target {
             Offered::Specialist(model) => TrainingTarget::Specialist(model.clone()),
+            Offered::Bands(_) => anyhow::bail!("statistics have no weights"),
             Offered::Head(document) => {
                 let transport = self.transport.clone();
                 let bytes = transfer::fetch_document(transport, *document, MAX_HEAD_BYTES as u64).await?;
