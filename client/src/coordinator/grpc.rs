@@ -240,10 +240,6 @@ impl Coordinator for GrpcCoordinator {
         token: &LeaseToken,
         why: &Refusal,
     ) -> Result<(), Refusal> {
-        // A refusal has a reason on the wire, a failure only a message.
-        if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {
-            return self.decline(id, why.clone()).await;
-        }
         // The refusal's conversion is where a text is cut to the length that the wire allows.
         let v1::Refusal { reason: _, message } = why.clone().into_message();
         let (assignment, lease_token) = (id.to_string(), token.to_string());

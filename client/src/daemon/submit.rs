@@ -173,7 +173,13 @@ impl<C: Coordinator> Submission<C> {
             }
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
-                self.coordinator.report_failure(id, &held.lease.token, why).await.map(|()| self.now)
+                // A refusal has a reason on the wire, a failure only a message.
+                if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {
+                    self.coordinator.decline(id, why.clone()).await?;
+                } else {
+                    self.coordinator.report_failure(id, &held.lease.token, why).await?;
+                }
+                Ok(self.now)
             }
         }
     }

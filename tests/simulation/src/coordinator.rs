@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eosfed_common::clock::ManualClock;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::engine::{Core, Options, TaskOutcome};
@@ -13,6 +12,7 @@ use eosfed_coordinator::storage::{STAGING, ready};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
+use crate::clock::SimClock;
 use crate::disk::{Died, SimBlobs, SimStore, Trouble};
 use crate::network::{Answer, Call, carry_out};
 
@@ -22,7 +22,7 @@ pub struct Coordinator {
     store: SimStore,
     folder: PathBuf,
     trouble: Trouble,
-    clock: ManualClock,
+    clock: SimClock,
     starts: u64,
     seed: u64,
 }
@@ -30,7 +30,7 @@ pub struct Coordinator {
 impl Coordinator {
     /// A machine that is down.
     #[must_use]
-    pub fn new(store: SimStore, folder: PathBuf, trouble: Trouble, clock: ManualClock, seed: u64) -> Self {
+    pub fn new(store: SimStore, folder: PathBuf, trouble: Trouble, clock: SimClock, seed: u64) -> Self {
         Self { core: None, store, folder, trouble, clock, starts: 0, seed }
     }
 

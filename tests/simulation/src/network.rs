@@ -1,43 +1,143 @@
 //! What travels between a daemon and the coordinator: calls that can be carried out twice.
 
-use eosfed_common::assignment::{Assignment, BlobRef, Directive, Lease, Progress, UpdateSubmission};
+use eosfed_common::assignment::{
+    Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
+};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::head::{HeadError, HeadOver, MAX_HEAD_BYTES};
-use eosfed_common::ids::{AssignmentId, InstitutionName, LeaseToken};
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::training_target::TrainingTarget;
 use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::{Presence, ready};
+use eosfed_transport::wire::Heartbeat;
+
+/// A result, as it is submitted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submission {
+    /// Weights.
+    Update(UpdateSubmission),
+    /// Moments of bands.
+    Statistics(StatisticsSubmission),
+    /// Scores of a specialist.
+    Scores(EvaluationSubmission),
+}
+
+impl Submission {
+    /// Whose work it is.
+    #[must_use]
+    pub const fn assignment(&self) -> &AssignmentId {
+        match self {
+            Self::Update(update) => &update.assignment,
+            Self::Statistics(statistics) => &statistics.assignment,
+            Self::Scores(scores) => &scores.assignment,
+        }
+    }
+
+    /// Its idempotency key.
+    #[must_use]
+    pub const fn key(&self) -> &IdempotencyKey {
+        match self {
+            Self::Update(update) => &update.key,
+            Self::Statistics(statistics) => &statistics.key,
+            Self::Scores(scores) => &scores.key,
+        }
+    }
+
+    /// Its idempotency key, to be changed.
+    pub const fn key_mut(&mut self) -> &mut IdempotencyKey {
+        match self {
+            Self::Update(update) => &mut update.key,
+            Self::Statistics(statistics) => &mut statistics.key,
+            Self::Scores(scores) => &mut scores.key,
+        }
+    }
+
+    /// The same under another lease.
+    #[must_use]
+    pub fn under(mut self, lease: LeaseToken) -> Self {
+        match &mut self {
+            Self::Update(update) => update.token = lease,
+            Self::Statistics(statistics) => statistics.token = lease,
+            Self::Scores(scores) => scores.token = lease,
+        }
+        self
+    }
+}
 
 /// A call, as it lies on the wire.
 #[derive(Debug, Clone)]
 pub enum Call {
+    /// The greeting.
+    Hello,
     /// What is there to do?
     Poll,
-    /// I take it.
+    /// Take an assignment.
     Accept(AssignmentId),
-    /// I do not want it.
-    Refuse(AssignmentId),
-    /// I am still at it.
-    Heartbeat(AssignmentId, LeaseToken, Progress),
-    /// How much of my upload is there?
+    /// Decline an assignment.
+    Decline(AssignmentId, Refusal),
+    /// Renew a lease.
+    Heartbeat(Heartbeat),
+    /// How much of an upload is there?
     Stat(BlobRef),
     /// Some bytes of an upload.
     Append(BlobRef, u64, Vec<u8>),
-    /// Some bytes of a blob.
+    /// The bytes of a blob.
     Download(BlobRef),
-    /// Count this.
-    Submit(Box<UpdateSubmission>),
-    /// I cannot do it.
-    Fail(AssignmentId, LeaseToken),
+    /// Submit a result.
+    Submit(Box<Submission>),
+    /// Report that the work failed.
+    Fail(AssignmentId, LeaseToken, String),
+}
+
+impl Call {
+    /// Its line in the trace.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Hello => "hello".to_owned(),
+            Self::Poll => "poll".to_owned(),
+            Self::Accept(id) => format!("accept {id}"),
+            Self::Decline(id, why) => format!("decline {id}: {}", why.reason),
+            Self::Heartbeat(heartbeat) => {
+                format!("heartbeat {} at {}", heartbeat.assignment, heartbeat.progress.step)
+            }
+            Self::Stat(blob) => format!("stat {}", blob.digest),
+            Self::Append(blob, offset, bytes) => {
+                format!("append {} at {offset}, {}", blob.digest, bytes.len())
+            }
+            Self::Download(blob) => format!("download {}", blob.digest),
+            Self::Submit(submission) => format!("submit {} {}", submission.assignment(), submission.key()),
+            Self::Fail(id, ..) => format!("fail {id}"),
+        }
+    }
+
+    /// The assignment that its answer is final for.
+    #[must_use]
+    pub fn concludes(&self) -> Option<&AssignmentId> {
+        match self {
+            Self::Submit(submission) => Some(submission.assignment()),
+            Self::Fail(id, ..) | Self::Decline(id, _) => Some(id),
+            Self::Hello | Self::Poll | Self::Accept(_) | Self::Heartbeat(_) => None,
+            Self::Stat(_) | Self::Append(..) | Self::Download(_) => None,
+        }
+    }
+
+    /// The assignment that a final refusal of it ends.
+    #[must_use]
+    pub fn may_end<'a>(&'a self, held: &'a AssignmentId) -> Option<&'a AssignmentId> {
+        match self {
+            Self::Accept(id) => Some(id),
+            Self::Stat(_) | Self::Append(..) => Some(held),
+            other => other.concludes(),
+        }
+    }
 }
 
 /// What comes back.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// Assignments.
-    Offers(Vec<Assignment>),
+    Offers(Vec<Assignment<Target>>),
     /// A lease.
     Lease(Lease),
     /// What a heartbeat is told.
@@ -52,19 +152,6 @@ pub enum Answer {
     Done,
 }
 
-/// What is trained, as a client comes to know it.
-fn training_target(core: &Core, target: &Target) -> Result<TrainingTarget, Refusal> {
-    Ok(match target {
-        Target::Specialist(model) => TrainingTarget::Specialist(model.clone()),
-        Target::Bands(bands) => TrainingTarget::Bands(bands.clone()),
-        Target::Head(head) => {
-            let bytes = ready(core.blobs().read(head.document.digest, 0, MAX_HEAD_BYTES))?;
-            let malformed = |error: HeadError| Refusal::new(Reason::Malformed, error.to_string());
-            TrainingTarget::Head(Box::new(HeadOver::from_bytes(&bytes).map_err(malformed)?))
-        }
-    })
-}
-
 /// Carries a call out, as the coordinator's services do after they have made sure who calls.
 ///
 /// # Errors
@@ -72,20 +159,15 @@ fn training_target(core: &Core, target: &Target) -> Result<TrainingTarget, Refus
 pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answer, Refusal> {
     let blobs = core.blobs();
     Ok(match call {
-        Call::Poll => {
-            let offers = core.assignments(from).into_iter().map(|offer| {
-                let training_target = training_target(core, &offer.training_target)?;
-                Ok(offer.with(|_| training_target))
-            });
-            Answer::Offers(offers.collect::<Result<_, Refusal>>()?)
-        }
+        Call::Hello => Answer::Done,
+        Call::Poll => Answer::Offers(core.assignments(from)),
         Call::Accept(id) => Answer::Lease(ready(core.accept(&id))?),
-        Call::Refuse(id) => {
-            ready(core.refuse(&id, Refusal::new(Reason::Policy, "not today")))?;
+        Call::Decline(id, why) => {
+            ready(core.refuse(&id, why))?;
             Answer::Done
         }
-        Call::Heartbeat(id, token, progress) => {
-            Answer::Directive(ready(core.heartbeat(&id, &token, progress))?)
+        Call::Heartbeat(Heartbeat { assignment, token, progress }) => {
+            Answer::Directive(ready(core.heartbeat(&assignment, &token, progress))?)
         }
         Call::Stat(blob) => Answer::Stands(ready(blobs.stat(from.as_str(), blob.digest))?),
         Call::Append(blob, offset, bytes) => {
@@ -102,13 +184,17 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
         }
         Call::Download(blob) => {
             if !core.may_download(from, &blob.digest) {
-                return Err(Refusal::new(Reason::NotFound, "not for you"));
+                return Err(Refusal::new(Reason::NotFound, "this blob is not for this caller"));
             }
             Answer::Bytes(ready(blobs.read(blob.digest, 0, usize::MAX))?)
         }
-        Call::Submit(submission) => Answer::Recorded(ready(core.submit_update(&submission))?),
-        Call::Fail(id, token) => {
-            ready(core.report_failure(&id, &token, "no more memory".to_owned()))?;
+        Call::Submit(submission) => Answer::Recorded(match *submission {
+            Submission::Update(update) => ready(core.submit_update(&update))?,
+            Submission::Statistics(statistics) => ready(core.submit_statistics(statistics))?,
+            Submission::Scores(scores) => ready(core.submit_evaluation(scores))?,
+        }),
+        Call::Fail(id, token, why) => {
+            ready(core.report_failure(&id, &token, why))?;
             Answer::Done
         }
     })

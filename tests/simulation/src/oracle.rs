@@ -5,15 +5,19 @@ use std::fmt;
 
 use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
+use eosfed_common::card::{Card, TrainingMode};
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::ledger::Verifier;
+use eosfed_common::report::EvaluationReport;
 use eosfed_common::weights::{Signature, write};
 use eosfed_coordinator::domain::closed::ClosedRound;
 use eosfed_coordinator::domain::job::Job;
-use eosfed_coordinator::domain::round::{Contribution, ParticipantState};
+use eosfed_coordinator::domain::round::{Contribution, ParticipantState, RoundKind};
+use eosfed_coordinator::domain::statistics::pool;
 use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::{Blobs, ready};
 
+use crate::network::Submission;
 use crate::site::Site;
 
 /// A rule that was broken, and how.
@@ -34,12 +38,21 @@ fn broken(what: impl Into<String>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first rule that does not hold.
-pub fn judge(job: &Job, history: &[ClosedRound], sites: &[Site], blobs: &dyn Blobs) -> Result<(), Violation> {
+pub fn judge(
+    core: &Core,
+    job: &Job,
+    history: &[ClosedRound],
+    sites: &[Site],
+    blobs: &dyn Blobs,
+) -> Result<(), Violation> {
     receipts(job, history, sites)?;
     let complete: Vec<_> = history.iter().filter(|closed| closed.complete).collect();
-    for (index, closed) in complete.iter().enumerate() {
-        if closed.round.index as usize != index {
-            broken(format!("round {} was completed in place {index}", closed.round.index))?;
+    for (place, closed) in complete.iter().enumerate() {
+        let index = closed.round.index as usize;
+        // An evaluation skips a specialist that nobody can score.
+        let in_order = matches!(closed.round.kind, RoundKind::Evaluate(_)) && index >= place;
+        if !in_order && index != place {
+            broken(format!("round {index} was completed in place {place}"))?;
         }
         let counted = closed.round.submitted();
         let min = job.spec.participation().min;
@@ -47,10 +60,15 @@ pub fn judge(job: &Job, history: &[ClosedRound], sites: &[Site], blobs: &dyn Blo
             broken(format!("round {index} closed with {counted} of {min}"))?;
         }
         let next = complete
-            .get(index + 1)
+            .get(place + 1)
             .map_or((job.global_model, job.optimizer_state), |next| (next.base, next.optimizer_state));
-        recompute(job, &complete, closed, next, blobs)?;
+        match closed.round.kind {
+            RoundKind::Train(step) => recompute(job, &complete, (closed, step), next, blobs)?,
+            RoundKind::Statistics => pooled(job, closed)?,
+            RoundKind::OneShot | RoundKind::Evaluate(_) => {}
+        }
     }
+    products(core, job, &complete)?;
     for blob in job.needs() {
         if blobs.local(blob.digest).is_none() {
             broken(format!("{} is gone, and the job needs it", blob.digest))?;
@@ -76,11 +94,13 @@ pub fn ledger(core: &Core) -> Result<(), Violation> {
 /// nothing is counted that its institution did not send.
 fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Violation> {
     let mut counted: BTreeMap<&IdempotencyKey, u32> = BTreeMap::new();
-    // Attempts that came to nothing have handed what they had to the next.
+    // Attempts that came to nothing have handed what they had to the next; but an evaluation has one
+    // attempt at each round.
+    let ends = |closed: &&ClosedRound| closed.complete || matches!(closed.round.kind, RoundKind::Evaluate(_));
+    let ended: Vec<_> = history.iter().filter(ends).map(|closed| &closed.round).collect();
     let last = job.current().or_else(|| history.last().map(|closed| &closed.round));
-    let complete = history.iter().filter(|closed| closed.complete).map(|closed| &closed.round);
-    let open = last.filter(|last| !history.iter().any(|one| one.complete && one.round.index == last.index));
-    for round in complete.chain(open) {
+    let open = last.filter(|last| !ended.iter().any(|round| round.index == last.index));
+    for round in ended.into_iter().chain(open) {
         for (name, participant) in &round.participants {
             let aside = participant.rejections().filter_map(|rejection| rejection.key.as_ref());
             let submitted = match &participant.state {
@@ -90,6 +110,12 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
             let own = sites.iter().find(|site| site.name == *name).map(|site| &site.keys);
             if let Some(foreign) = submitted.filter(|key| own.is_some_and(|own| !own.contains(*key))) {
                 broken(format!("an update of {name} counts that it never sent: {foreign}"))?;
+            }
+            if let ParticipantState::Submitted { key, contribution, .. } = &participant.state {
+                let sent = sites.iter().find(|site| site.name == *name).and_then(|site| site.sent.get(key));
+                if !sent.is_some_and(|sent| is_what_was_sent(contribution, sent)) {
+                    broken(format!("what counts of {name} under key {key} is not what it sent"))?;
+                }
             }
             for key in aside.chain(submitted) {
                 *counted.entry(key).or_default() += 1;
@@ -117,11 +143,79 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
     Ok(())
 }
 
+fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
+    match (contribution, sent) {
+        (Contribution::Update { weights, report, .. }, Submission::Update(sent)) => {
+            *weights == sent.weights && *report == sent.report
+        }
+        (Contribution::Statistics(bands), Submission::Statistics(sent)) => *bands == sent.bands,
+        (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,
+        _ => false,
+    }
+}
+
+/// The normalisation is that of the statistics that were sent.
+fn pooled(job: &Job, closed: &ClosedRound) -> Result<(), Violation> {
+    let moments = closed.round.contributions().filter_map(|(_, contribution)| match contribution {
+        Contribution::Statistics(bands) => Some(bands),
+        Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
+    });
+    let pooled = pool(moments).map_err(|error| Violation(error.to_string()))?;
+    if job.normalisation.as_deref() == Some(&pooled) {
+        return Ok(());
+    }
+    broken(format!("the normalisation is {:?} and not that of the statistics", job.normalisation))
+}
+
+/// What a job has made is what its rounds have brought.
+fn products(core: &Core, job: &Job, complete: &[&ClosedRound]) -> Result<(), Violation> {
+    let cards: Vec<_> = cards(core, job).collect();
+    let one_shot = complete.iter().filter(|closed| closed.round.kind == RoundKind::OneShot);
+    for (name, contribution) in one_shot.flat_map(|closed| closed.round.contributions()) {
+        let Contribution::Update { weights, .. } = contribution else { continue };
+        let own = |card: &Card| card.provenance.institutions.iter().eq([name]);
+        if !cards.iter().any(|card| own(card) && card.weights == weights.digest) {
+            broken(format!("there is no specialist of the update of {name}"))?;
+        }
+    }
+    let shared = cards.iter().filter(|card| card.provenance.mode != TrainingMode::OneShot);
+    let shared = shared.map(|card| card.weights);
+    let trained = shared.chain(job.trained.iter().map(|head| head.weights.digest));
+    for weights in trained {
+        if Some(weights) != job.global_model.map(|blob| blob.digest) {
+            broken(format!("{weights} was made, which are not the last weights"))?;
+        }
+    }
+    Ok(())
+}
+
+fn cards<'a>(core: &Core, job: &'a Job) -> impl Iterator<Item = Card> + use<'a> {
+    let all: Vec<Card> = core.read(|state| state.registry.specialists.values().cloned().collect());
+    all.into_iter().filter(|card| job.produced.contains(&(card.name.clone(), card.version)))
+}
+
+/// What a job has made or found out, in words that are the same when it is the same.
+#[must_use]
+pub fn made(core: &Core, job: &Job, history: &[ClosedRound]) -> Vec<String> {
+    let specialists = cards(core, job).map(|card| format!("{} {}", card.name, card.weights));
+    let head = job.trained.iter().map(|head| format!("head {}", head.weights.digest));
+    let scores = history.iter().filter(|closed| closed.complete).flat_map(|closed| {
+        closed.round.contributions().filter_map(move |(name, contribution)| match contribution {
+            Contribution::Evaluation(EvaluationReport { samples, metrics, energy: _ }) => {
+                Some(format!("{:?} {name} {samples} {metrics:?}", closed.round.kind))
+            }
+            Contribution::Update { .. } | Contribution::Statistics(_) => None,
+        })
+    });
+    let normalisation = job.normalisation.iter().map(|bands| format!("{bands:?}"));
+    specialists.chain(head).chain(scores).chain(normalisation).collect()
+}
+
 /// The weights after a round are those that its counted updates give, to the bit.
 fn recompute(
     job: &Job,
     complete: &[&ClosedRound],
-    closed: &ClosedRound,
+    (closed, step): (&ClosedRound, u32),
     (next, next_memory): (Option<BlobRef>, Option<BlobRef>),
     blobs: &dyn Blobs,
 ) -> Result<(), Violation> {
@@ -151,7 +245,7 @@ fn recompute(
     let names = Server::of(strategy, server).memory(&signature);
     let memory = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
     let now = open(closed.base.unwrap(), &signature);
-    let (memory, step) = (memory.as_ref(), closed.round.index);
+    let memory = memory.as_ref();
     let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
     let made = aggregate(&recipe, &updates).unwrap();
     let file = blobs.stage().unwrap();

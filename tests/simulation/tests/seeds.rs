@@ -1,7 +1,7 @@
 //! Thousands of federations, each from one seed.
 //!
 //! ```text
-//! cargo test -p eosfed-simulation                                    # 2,000 seeds
+//! cargo test -p eosfed-simulation                                    # 700 seeds
 //! SEEDS=100000 cargo test --release -p eosfed-simulation             # any number
 //! SEED=17 EOSFED_TRACE=1 cargo test -p eosfed-simulation wild -- --nocapture   # one of them, told
 //! ```
@@ -15,8 +15,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use eosfed_simulation::world::Weather;
-use eosfed_simulation::{Report, Violation, run};
+use eosfed_common::plan::JobKind;
+use eosfed_simulation::world::said;
+use eosfed_simulation::{Planted, Report, Violation, Weather, run, run_with};
 
 /// A folder in memory where there is one: nothing here must survive the machine.
 fn folder() -> tempfile::TempDir {
@@ -28,11 +29,7 @@ fn once(seed: u64, weather: Weather) -> Result<Report, Violation> {
     let folder = folder();
     // A seed that panics is a seed that fails, and the others go on.
     let done = catch_unwind(AssertUnwindSafe(|| run(seed, weather, folder.path())));
-    done.unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(Violation(format!("it panicked: {}", said.unwrap_or("without a word"))))
-    })
+    done.unwrap_or_else(|panic| Err(Violation(format!("it panicked: {}", said(&*panic)))))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -77,31 +74,39 @@ fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Viola
 #[test]
 fn wild_seeds_break_no_rule() {
     let started = Instant::now();
-    let reports = each(seeds(2000), |seed| once(seed, Weather::Wild));
+    let reports = each(seeds(700), |seed| once(seed, Weather::Wild));
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
-    let mut states: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut states: BTreeMap<String, u32> = BTreeMap::new();
     for report in &reports {
-        *states.entry(&report.state).or_default() += 1;
+        *states.entry(format!("{} {}", report.kind, report.state)).or_default() += 1;
     }
     println!(
-        "{} seeds in {:.1} s: {states:?}; {} rounds, {} receipts, {} starts of the coordinator, {} events, {} days",
+        "{} seeds in {:.1} s: {states:?}; {} rounds, {} receipts, {} starts of the coordinator, {} calls, {} days",
         reports.len(),
         started.elapsed().as_secs_f64(),
         sum(|report| report.rounds as u64),
         sum(|report| report.receipts as u64),
         sum(|report| u64::from(report.starts)),
-        sum(|report| report.events),
+        sum(|report| report.calls),
         sum(|report| report.took.as_secs()) / 86_400,
     );
     // Weather in which nothing ever finishes would prove nothing.
-    assert!(reports.len() == 1 || states["finished"] as usize * 2 > reports.len(), "{states:?}");
+    let finished = reports.iter().filter(|report| report.state == "finished").count();
+    assert!(reports.len() == 1 || finished * 2 > reports.len(), "{states:?}");
 }
 
 #[test]
 fn a_storm_gives_the_bytes_of_a_calm() {
-    each(seeds(150), |seed| {
+    each(seeds(75), |seed| {
         let (calm, storm) = (once(seed, Weather::Calm)?, once(seed, Weather::Storm)?);
-        let same = storm.state != "finished" || calm.made == storm.made;
+        // An evaluation skips a specialist that too few could score in time.
+        let made_the_same = match storm.kind {
+            JobKind::Evaluation => storm.made.iter().all(|score| calm.made.contains(score)),
+            JobKind::OneShot | JobKind::Rounds | JobKind::Downstream | JobKind::Statistics => {
+                calm.made == storm.made
+            }
+        };
+        let same = storm.state != "finished" || made_the_same;
         let what = format!("made {:?} in calm and {:?} in storm", calm.made, storm.made);
         if same && calm.state == "finished" { Ok(storm) } else { Err(Violation(what)) }
     });
@@ -109,8 +114,26 @@ fn a_storm_gives_the_bytes_of_a_calm() {
 
 #[test]
 fn the_same_seed_takes_the_same_course() {
-    each(seeds(40), |seed| {
+    each(seeds(31), |seed| {
         let (one, other) = (once(seed, Weather::Wild)?, once(seed, Weather::Wild)?);
         if one == other { Ok(one) } else { Err(Violation(format!("{one:?} and {other:?}"))) }
     });
+}
+
+/// An oracle that cannot fail proves nothing.
+#[test]
+fn mistakes_in_the_daemon_are_found() {
+    for (planted, expected) in [
+        (Planted::ForgottenJournal, "starts its trainer while there is no final answer"),
+        (Planted::NewKeys, "while there is no final answer to"),
+    ] {
+        let found = (0..60).find_map(|seed| {
+            let folder = folder();
+            let violation = run_with(seed, Weather::Wild, folder.path(), Some(planted)).err()?;
+            Some((seed, violation.to_string()))
+        });
+        let (seed, violation) = found.unwrap();
+        println!("{planted:?}: seed {seed}: {violation}");
+        assert!(violation.contains(expected), "{planted:?}: seed {seed}: {violation}");
+    }
 }

@@ -1,0 +1,273 @@
+//! What stands on an institution's machine besides its daemon: the trainer, the imagery, the disk, the
+//! site policy and the journal. All take simulated time, and fail as the institution's nature has it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use eosfed_client::condition::{ConditionKind, LocalCondition};
+use eosfed_client::daemon::DiskSpace;
+use eosfed_client::egress::PolicySource;
+use eosfed_client::imagery::Imagery;
+use eosfed_client::journal::Journal;
+use eosfed_client::policy::Policy;
+use eosfed_client::site::SiteError;
+use eosfed_client::state::{Process, State};
+use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
+use eosfed_common::assignment::{Assignment, BandMoments};
+use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::weights::write;
+use tokio::time::sleep;
+
+use crate::federation::Planted;
+use crate::plan::{policy, trained};
+use crate::site::Nature;
+use crate::world::World;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An institution's machine; clones are the same one.
+#[derive(Clone)]
+pub struct Machine {
+    /// The world that it is in.
+    pub world: Arc<World>,
+    /// Which institution's it is.
+    pub index: usize,
+    /// Its state folder.
+    pub folder: PathBuf,
+    journal: Arc<Mutex<Option<String>>>,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Machine({})", self.index)
+    }
+}
+
+impl Machine {
+    /// A machine with an empty journal.
+    #[must_use]
+    pub fn new(world: Arc<World>, index: usize, folder: PathBuf) -> Self {
+        Self { world, index, folder, journal: Arc::default() }
+    }
+
+    /// Notes what the journal is about to hold.
+    fn note_state(&self, state: &State) {
+        let Some(held) = state.held() else { return };
+        let mut world = self.world.lock();
+        let site = world.site_mut(self.index);
+        site.keys.insert(held.key.clone());
+        if matches!(state, State::Submitting { outcome, .. } if outcome.is_result()) {
+            let verdict = site.has_result(&held.assignment.id, &held.key);
+            verdict.unwrap_or_else(|why| world.fail(why));
+        }
+    }
+
+    /// Whether something goes wrong that does for one in `times`, at institutions of this nature.
+    fn suffers(&self, nature: Nature, times: u32) -> bool {
+        let mut world = self.world.lock();
+        world.site_mut(self.index).nature == nature && world.strikes(times)
+    }
+}
+
+impl Journal for Machine {
+    fn load(&self) -> Result<State, SiteError> {
+        if self.world.lock().planted == Some(Planted::ForgottenJournal) {
+            return Ok(State::default());
+        }
+        let text = self.journal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(text.map_or_else(State::default, |text| serde_json::from_str(&text).unwrap()))
+    }
+
+    /// The machine may die before and after each write.
+    fn store(&self, state: &State) -> Result<(), SiteError> {
+        let text = serde_json::to_string(state).unwrap();
+        self.world.maybe_kill_daemon();
+        self.note_state(state);
+        *self.journal.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        self.world.maybe_kill_daemon();
+        Ok(())
+    }
+}
+
+impl PolicySource for Machine {
+    fn read(&self) -> Result<Policy, String> {
+        Ok(policy(self.world.lock().withdrawn(self.index)))
+    }
+}
+
+impl DiskSpace for Machine {
+    fn free(&self, _: &Path) -> u64 {
+        if self.suffers(Nature::Unreliable, 20) { 0 } else { u64::MAX }
+    }
+}
+
+impl Imagery for Machine {
+    async fn missing(&self) -> Option<LocalCondition> {
+        let away = || LocalCondition::new(ConditionKind::DataMissing, "the disk is not mounted");
+        self.suffers(Nature::Unreliable, 20).then(away)
+    }
+
+    async fn check(&self, _: &Assignment) -> Result<(), Refusal> {
+        if self.suffers(Nature::Unreliable, 12) {
+            return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
+        }
+        Ok(())
+    }
+
+    async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
+        let minutes = self.world.lock().draw(1..=10);
+        sleep(MINUTE * u32::try_from(minutes).unwrap()).await;
+        let name = self.world.lock().site_mut(self.index).name.to_string();
+        let moments = |band: &String| {
+            let number = u64::from(Digest::of(format!("{name} {band}").as_bytes()).to_hex().as_bytes()[0]);
+            let mean = Finite::literal(number as f64 / 7.0);
+            BandMoments { band: band.clone(), count: number, mean, m2: Finite::literal(number as f64) }
+        };
+        Ok(bands.iter().map(moments).collect())
+    }
+}
+
+impl Trainer for Machine {
+    type Running = Running;
+
+    fn ready(&self) -> Result<(), LocalCondition> {
+        Ok(())
+    }
+
+    fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
+        let mut world = self.world.lock();
+        world.starts_trainer(self.index);
+        let minutes = if world.strikes(40) { world.draw(60..=300) } else { world.draw(1..=20) };
+        let half = MINUTE * u32::try_from(minutes).unwrap() / 2;
+        let nature = world.site_mut(self.index).nature;
+        let mut events = VecDeque::from([Ok(started()), Ok(epoch())]);
+        if world.strikes(20) {
+            events.push_back(Err("it was ended by signal 9".to_owned()));
+        } else if nature == Nature::Unreliable && world.strikes(20) {
+            events.push_back(Ok(TrainerEvent::Failed { reason: "the data set is damaged".to_owned() }));
+        } else {
+            events.push_back(Ok(finished(task)));
+        }
+        let spoiled = nature == Nature::Diverges;
+        Ok(Running { events, half, task: task.clone(), folder: folder.to_owned(), spoiled, ended: Ok(()) })
+    }
+
+    async fn reap(&self, _: Process) {
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A trainer at work.
+pub struct Running {
+    events: VecDeque<Result<TrainerEvent, String>>,
+    half: Duration,
+    task: Task,
+    folder: PathBuf,
+    spoiled: bool,
+    ended: Result<(), String>,
+}
+
+impl RunningTrainer for Running {
+    fn process(&self) -> Process {
+        Process { pid: 1, start_ticks: 1 }
+    }
+
+    async fn next(&mut self) -> Option<Result<TrainerEvent, String>> {
+        let event = match self.events.pop_front()? {
+            Ok(event) => event,
+            Err(why) => {
+                sleep(self.half).await;
+                self.ended = Err(why);
+                return None;
+            }
+        };
+        match (&event, &self.task) {
+            (TrainerEvent::Started { .. }, _) => {}
+            (TrainerEvent::Finished { .. }, Task::Train(task)) => {
+                sleep(self.half).await;
+                write_weights(task, &self.folder, self.spoiled);
+            }
+            _ => sleep(self.half).await,
+        }
+        Some(Ok(event))
+    }
+
+    async fn end(&mut self) -> Result<(), String> {
+        self.ended.clone()
+    }
+
+    async fn stop(self) {}
+}
+
+fn started() -> TrainerEvent {
+    TrainerEvent::Started {
+        device: "cpu".to_owned(),
+        steps: 2,
+        resumed_at: 0,
+        training_samples: 90,
+        validation_samples: 9,
+        warnings: Vec::new(),
+    }
+}
+
+fn epoch() -> TrainerEvent {
+    TrainerEvent::Epoch { epoch: 1, step: 1, loss: 0.5, learning_rate: 1e-3, metrics: BTreeMap::new() }
+}
+
+fn finished(task: &Task) -> TrainerEvent {
+    let seed = match task {
+        Task::Train(task) => task.seed,
+        Task::Evaluate(task) => last_of(&task.weights),
+    };
+    let (samples, energy) = (10 + seed % 90, Energy::default());
+    let metrics = [("accuracy".to_owned(), Finite::literal((seed % 101) as f64 / 100.0))].into();
+    match task {
+        Task::Train(task) => {
+            let normalisation = task.normalisation.clone().unwrap_or_else(|| own(task));
+            let report = TrainingReport {
+                samples,
+                metrics,
+                normalisation,
+                energy,
+                initial: None,
+                imagery: Default::default(),
+            };
+            TrainerEvent::Finished { steps: 2, report }
+        }
+        Task::Evaluate(_) => TrainerEvent::Scored { report: EvaluationReport { samples, metrics, energy } },
+    }
+}
+
+/// The normalisation that an institution computes when the task gives none.
+fn own(task: &TrainTask) -> Vec<BandNormalisation> {
+    let (mean, std) = (Finite::ZERO, Finite::literal(1.0));
+    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
+    task.training_target.normalised().iter().map(normal).collect()
+}
+
+/// A number that follows from the weights in a file.
+fn last_of(path: &Path) -> u64 {
+    let bytes = std::fs::read(path).unwrap();
+    u64::from(bytes[bytes.len() - 3])
+}
+
+fn write_weights(task: &TrainTask, folder: &Path, spoiled: bool) {
+    let base = match &task.initial {
+        InitialWeights::File(path) => Some(Digest::of(&std::fs::read(path).unwrap())),
+        InitialWeights::Seed(_) | InitialWeights::Pretrained { .. } => None,
+    };
+    let signature = task.training_target.signature();
+    let mut tensors = trained(&signature, task.seed, base);
+    if spoiled {
+        tensors.values_mut().next().unwrap()[0] = f32::NAN;
+    }
+    write(&folder.join(TrainTask::WEIGHTS), &signature, &tensors).unwrap();
+}

@@ -1,0 +1,205 @@
+//! What happens to the coordinator's machine, and what people and attackers do, each at its own times.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_common::clock::Clock as _;
+use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_coordinator::domain::JobState;
+use eosfed_coordinator::domain::job::JobAction;
+use eosfed_coordinator::storage::ready;
+use tokio::time::sleep;
+
+use crate::network::{Answer, Call, Submission};
+use crate::world::{Sphere, World};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+/// Some time in the next hours.
+const SOON: RangeInclusive<u64> = MINUTE..=4 * HOUR;
+/// How often a paused job is resumed before its operator gives it up.
+const PATIENCE: u32 = 6;
+
+/// What the coordinator's machine has to do next.
+enum Next {
+    /// It is down, and starts after this time.
+    Start(Duration),
+    /// Tasks to compute, and how long to wait for the next point in time.
+    Work(Vec<JobId>, Duration),
+}
+
+/// The coordinator's machine: it is started when it is down, computes tasks and lets time pass.
+pub async fn run_coordinator(world: Arc<World>) {
+    loop {
+        match next(&world) {
+            Next::Start(after) => {
+                sleep(after).await;
+                let mut sphere = world.lock();
+                sphere.starts += 1;
+                sphere.coordinator.start();
+                sphere.note("the coordinator starts");
+            }
+            Next::Work(tasks, wait) => {
+                for job in tasks {
+                    tokio::spawn(compute(Arc::clone(&world), job));
+                }
+                tokio::select! {
+                    biased;
+                    () = world.changed.notified() => {}
+                    () = sleep(wait) => {
+                        world.engine(|core| ready(core.tick()));
+                        world.lock().note("tick");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn next(world: &World) -> Next {
+    let mut sphere = world.lock();
+    let looked = sphere.coordinator.with(|core| {
+        let changed = core.take_changed().into_iter();
+        let tasks: Vec<_> =
+            changed.filter(|id| core.with_job(id, |job| job.task().is_some()) == Ok(true)).collect();
+        (tasks, core.next_wakeups().into_values().min())
+    });
+    let Some((tasks, at)) = looked else {
+        let longest = if sphere.is_rough() { 30 * MINUTE } else { 2000 };
+        return Next::Start(Duration::from_millis(sphere.draw(1000..=longest)));
+    };
+    let day = Duration::from_millis(24 * HOUR);
+    let wait = at.map_or(day, |at| at.since(sphere.clock.now()).max(Duration::from_secs(1)));
+    Next::Work(tasks, wait)
+}
+
+/// Computes the task of a job, until the result is recorded.
+async fn compute(world: Arc<World>, job: JobId) {
+    loop {
+        let after = world.lock().draw(10..=30_000);
+        sleep(Duration::from_millis(after)).await;
+        world.lock().note("compute");
+        let again = world.lock().coordinator.perform(&job);
+        // What it has changed is looked at, and whether the job has ended.
+        world.engine(|_| ());
+        if !again {
+            return;
+        }
+    }
+}
+
+/// Has everything go wrong that does by itself.
+pub fn brew(world: &Arc<World>) {
+    again_and_again(world, SOON, |sphere| {
+        sphere.note("the coordinator is killed");
+        sphere.coordinator.kill();
+    });
+    again_and_again(world, SOON, |sphere| {
+        let swept = sphere.coordinator.with(|core| ready(core.sweep()));
+        sphere.note(&format!("swept {swept:?}"));
+    });
+    again_and_again(world, SOON, |sphere| {
+        let by = i64::try_from(sphere.draw(0..=2 * HOUR)).unwrap_or_default() - 3_600_000;
+        sphere.clock.set_skew(by);
+        sphere.note("the clock jumps");
+    });
+    again_and_again(world, MINUTE..=HOUR / 2, attack);
+    tokio::spawn(fill_disk(Arc::clone(world)));
+}
+
+/// Does something at intervals of this length, until trouble ends.
+fn again_and_again(
+    world: &Arc<World>,
+    every: RangeInclusive<u64>,
+    mut what: impl FnMut(&mut Sphere) + Send + 'static,
+) {
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        loop {
+            let after = world.lock().draw(every.clone());
+            sleep(Duration::from_millis(after)).await;
+            let mut sphere = world.lock();
+            if !sphere.is_rough() {
+                return;
+            }
+            what(&mut sphere);
+            drop(sphere);
+            world.changed.notify_one();
+        }
+    });
+}
+
+async fn fill_disk(world: Arc<World>) {
+    for full in [true, false].into_iter().cycle() {
+        let after = world.lock().draw(if full { SOON } else { 1000..=20 * MINUTE });
+        sleep(Duration::from_millis(after)).await;
+        let mut sphere = world.lock();
+        if !sphere.is_rough() {
+            return;
+        }
+        sphere.note(if full { "the disk is full" } else { "the disk has room" });
+        sphere.trouble.fill(full);
+    }
+}
+
+/// An operator: resumes what is paused, some times; gives up in the end; and sometimes pauses or asks an
+/// institution again.
+pub async fn operate(world: Arc<World>) {
+    loop {
+        let after = world.lock().draw(10 * MINUTE..=3 * HOUR);
+        sleep(Duration::from_millis(after)).await;
+        act(&mut world.lock());
+        world.engine(|_| ());
+    }
+}
+
+fn act(sphere: &mut Sphere) {
+    let (id, resumed, rough) = (sphere.job.clone(), sphere.resumed, sphere.is_rough());
+    let choice = sphere.draw(0..=5);
+    let count = sphere.sites.len() as u64;
+    let index = usize::try_from(sphere.draw(0..=count - 1)).unwrap_or_default();
+    let institution = sphere.sites[index].name.clone();
+    let admin: InstitutionName = "admin".parse().unwrap();
+    let done = sphere.coordinator.with(|core| {
+        let action = core.with_job(&id, |job| match (&job.state, choice) {
+            (JobState::Paused { .. }, _) if resumed < PATIENCE => Some(JobAction::Resume),
+            (JobState::Paused { .. }, _) => Some(JobAction::Cancel),
+            (JobState::Collecting(_), 0) if rough => Some(JobAction::Pause),
+            (JobState::Collecting(_), 1 | 2) => Some(JobAction::Retry(institution)),
+            _ => None,
+        });
+        let action = action.unwrap()?;
+        let resumes = action == JobAction::Resume;
+        Some(ready(core.control_job(&id, action, admin)).map(|()| resumes))
+    });
+    let done = done.flatten();
+    sphere.note(&format!("operator: {:?}", done.as_ref().map(Result::is_ok)));
+    sphere.resumed += u32::from(done == Some(Ok(true)));
+}
+
+/// One institution speaks with a lease that is not its own to give: a token that it made up, or with
+/// somebody else's update.
+fn attack(sphere: &mut Sphere) {
+    let count = sphere.sites.len();
+    let from = usize::try_from(sphere.draw(0..=count as u64 - 1)).unwrap_or_default();
+    let name = sphere.sites[from].name.clone();
+    let token = LeaseToken::random(sphere.rng());
+    let Ok(Answer::Offers(offers)) = sphere.coordinator.call(&name, Call::Poll) else { return };
+    let Some(offer) = offers.into_iter().next() else { return };
+    let stolen = sphere.sites[(from + 1) % count].sent.values().next_back().cloned();
+    let call = match stolen {
+        Some(Submission::Update(mut update)) => {
+            update.assignment = offer.id;
+            update.token = token;
+            update.key = IdempotencyKey::random(sphere.rng());
+            update.report.samples = 5;
+            Call::Submit(Box::new(Submission::Update(update)))
+        }
+        Some(Submission::Statistics(_) | Submission::Scores(_)) | None => {
+            Call::Fail(offer.id, token, "it was never tried".to_owned())
+        }
+    };
+    let answer = sphere.coordinator.call(&name, call);
+    sphere.note(&format!("attack: {}", answer.is_ok()));
+}
