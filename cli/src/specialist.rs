@@ -4,22 +4,12 @@ use std::process::ExitCode;
 
 use eosfed_common::card::Card;
 use eosfed_common::outln;
-use eosfed_common::view::EvaluationView;
+use eosfed_common::view::{EvaluationView, SpecialistView};
 use eosfed_proto::v1;
-use serde::Serialize;
 
 use super::arguments::{Extent, Output, Specialist};
 use super::connection::{Connection, decode};
 use super::{pages, print};
-
-/// All that is known of a specialist: its card, and what has become of it since.
-#[derive(Serialize)]
-struct Known {
-    #[serde(flatten)]
-    card: Card,
-    evaluations: Vec<EvaluationView>,
-    set_aside: Option<String>,
-}
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -31,15 +21,10 @@ pub(super) async fn run(
         Specialist::Show { reference } => {
             let request = v1::GetSpecialistRequest { reference: reference.clone() };
             let answer = connection.operator.get_specialist(request).await;
-            let v1::GetSpecialistResponse { card_json, evaluations_json, set_aside } =
-                connection.answer(answer)?;
-            let evaluations =
-                evaluations_json.iter().map(|json| decode(json)).collect::<anyhow::Result<_>>()?;
-            let set_aside = Some(set_aside).filter(|why| !why.is_empty());
-            let known = Known { card: decode(&card_json)?, evaluations, set_aside };
+            let specialist = decode(&connection.answer(answer)?.specialist_json)?;
             match output {
-                Output::Json => print::json(&known)?,
-                Output::Table => show(&known),
+                Output::Json => print::json(&specialist)?,
+                Output::Table => show(&specialist),
             }
         }
     }
@@ -82,8 +67,8 @@ pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
     table
 }
 
-fn show(known: &Known) {
-    let Known { card, evaluations, set_aside } = known;
+fn show(specialist: &SpecialistView) {
+    let SpecialistView { card, evaluations, excluded } = specialist;
     let Card { name, version, weights, weights_bytes, model, normalisation, .. } = card;
     outln!("{name}@{version}");
     outln!("  weights        {weights} ({})", print::bytes(*weights_bytes));
@@ -116,7 +101,7 @@ fn show(known: &Known) {
             print::when(*at)
         );
     }
-    if let Some(why) = set_aside {
-        outln!("  set aside      {why}");
+    if let Some(why) = excluded {
+        outln!("  excluded       {why}");
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::BandNormalisation;
@@ -31,7 +32,7 @@ pub const MAX_TEXT: usize = 1024;
 pub const MAX_POINTS: usize = 32;
 
 /// Weights stored by the coordinator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlobRef {
     /// Digest of the bytes.
     pub digest: Digest,
@@ -175,7 +176,7 @@ pub struct Lease {
 }
 
 /// One epoch of a training curve.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CurvePoint {
     /// Steps done.
     pub step: u64,

@@ -26,7 +26,7 @@ pub struct BandNormalisation {
 }
 
 /// How much to believe an energy figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergySource {
     /// Read from a counter of the hardware.
@@ -39,7 +39,7 @@ pub enum EnergySource {
 }
 
 /// Energy spent on training.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Energy {
     /// Kilowatt-hours.
@@ -64,7 +64,7 @@ impl Energy {
 }
 
 /// The file that an institution's own training started from. The file itself never leaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitialFile {
     /// Its name, without the folder that it lies in.
@@ -97,7 +97,7 @@ impl InitialFile {
 }
 
 /// How a specialist was trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum TrainingMode {
@@ -108,7 +108,7 @@ pub enum TrainingMode {
 }
 
 /// Where a specialist came from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// The job that made it.
@@ -131,7 +131,7 @@ pub struct Provenance {
 }
 
 /// All that is known of a specialist besides its weights. Immutable once frozen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// Its name in the registry.
@@ -159,7 +159,7 @@ pub struct Card {
 }
 
 /// One ensemble release: immutable and numbered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseManifest {
     /// Its number.

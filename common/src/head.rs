@@ -5,6 +5,7 @@ mod over;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::{BandNormalisation, Card};
@@ -25,7 +26,7 @@ pub const MAX_HEAD_BYTES: usize = 2 << 20;
 pub const MAX_ENCODERS: usize = 256;
 
 /// An encoder under a head.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadEncoder {
     /// The specialist's name, or `random`.
@@ -92,7 +93,7 @@ impl HeadEncoder {
 }
 
 /// How a head is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadTraining {
     /// Passes over the labelled samples in all eight orientations.
@@ -113,7 +114,7 @@ pub struct HeadTraining {
 
 /// The imagery that a head learned from. `predict` shows it a scene in windows of the same size, and
 /// compares the ground sampling distances: a head does not recognise things at another scale.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Imagery {
     /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent where
@@ -184,7 +185,7 @@ impl HeadTraining {
 }
 
 /// The contents of `head.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadFile {
     /// The name in tables.

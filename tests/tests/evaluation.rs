@@ -95,7 +95,7 @@ fn institutions_score_each_others_specialists() {
     assert!(std::fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
     let known = federation.ask(&["specialist", "show", "west-rgb"]);
     let scores = known["evaluations"].as_array().unwrap();
-    assert_eq!((scores.len(), known["set_aside"].is_null()), (2, true), "{known:#}");
+    assert_eq!((scores.len(), known["excluded"].is_null()), (2, true), "{known:#}");
 
     // A floor that no accuracy reaches: what the plan promises of quality holds elsewhere too.
     let high = ONE_SHOT.replace("bound = 0.0", "bound = 1.01").replace("min = 2", "min = 1");

@@ -105,7 +105,7 @@ impl Backbone {
 }
 
 /// A network: from this alone follow the names and shapes of all its tensors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
     /// The encoder.

@@ -14,7 +14,7 @@ use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
 use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
 
 /// What a job is to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "a job has one; nothing keeps them in bulk")]
 pub enum JobSpec {
@@ -31,7 +31,7 @@ pub enum JobSpec {
 }
 
 /// A job in which each institution trains its own specialist to the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneShotSpec {
     /// A name for people.
@@ -59,7 +59,7 @@ pub struct OneShotSpec {
 }
 
 /// A job in which institutions train one specialist together, in rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundsSpec {
     /// A name for people.
@@ -87,7 +87,7 @@ pub struct RoundsSpec {
 }
 
 /// A job in which institutions train one head over the frozen specialists of a release, in rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DownstreamSpec {
     /// A name for people.
@@ -112,7 +112,7 @@ pub struct DownstreamSpec {
 
 /// A job in which institutions score frozen specialists, a round for each specialist. A specialist
 /// that nobody can score is skipped, so a round has one try.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSpec {
     /// A name for people.
@@ -126,7 +126,7 @@ pub struct EvaluationSpec {
 }
 
 /// A job of one round, in which institutions measure the bands of their imagery. Their moments are pooled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticsSpec {
     /// A name for people.
@@ -142,7 +142,7 @@ pub struct StatisticsSpec {
 }
 
 /// How many institutions take part in a round, and how long it may take.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Participation {
     /// Fewest results with which a round may close.
@@ -151,13 +151,14 @@ pub struct Participation {
     pub max: u32,
     /// Longest duration of one attempt at a round, such as `30m`.
     #[serde(with = "crate::duration")]
+    #[schemars(with = "String")]
     pub deadline: Duration,
     /// Number of expired leases after which an institution counts as failed in the round.
     pub lease_expiries: u32,
 }
 
 /// How institutions train one thing together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FederatedTraining {
     /// Rounds of aggregation.
@@ -169,7 +170,7 @@ pub struct FederatedTraining {
 }
 
 /// What the networks of a job's specialists have in common.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkPlan {
     /// The encoder.
@@ -204,7 +205,7 @@ impl NetworkPlan {
 }
 
 /// What a network or a head predicts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OutputPlan {
     /// The task.
@@ -217,7 +218,7 @@ pub struct OutputPlan {
 }
 
 /// The specialist of one institution in a one-shot job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneShotSpecialist {
     /// The name it gets in the registry.
@@ -229,7 +230,7 @@ pub struct OneShotSpecialist {
 }
 
 /// The specialist that institutions train together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SharedSpecialist {
     /// The name it gets in the registry.
@@ -281,7 +282,7 @@ pub struct StatisticsPlan {
 }
 
 /// Where per-band mean and standard deviation of a one-shot job come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OneShotNormalisation {
     /// Each institution's own training part.
@@ -295,7 +296,7 @@ pub enum OneShotNormalisation {
 
 /// Where per-band mean and standard deviation of a job of rounds come from; all institutions use the
 /// same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SharedNormalisation {
     /// A statistics round before the first training round.

@@ -1,5 +1,6 @@
 //! Institutions as people see them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -7,7 +8,7 @@ use crate::ids::InstitutionName;
 use crate::traffic::ByteCounts;
 
 /// An institution as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstitutionView {
     /// Its name.
     pub name: InstitutionName,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -27,6 +28,7 @@ use crate::plan::JobSpec;
     EnumString,
     IntoStaticStr,
     VariantArray,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -54,7 +56,7 @@ impl JobState {
 }
 
 /// A job as people see it, without its rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     /// Its id.
     pub id: JobId,
@@ -90,7 +92,7 @@ pub struct JobView {
 }
 
 /// A job with its rounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WholeJob {
     /// The job.
     #[serde(flatten)]
@@ -109,7 +111,7 @@ impl WholeJob {
 }
 
 /// The job and the round that a job was forked from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
     /// The job.
@@ -121,7 +123,7 @@ pub struct Origin {
 }
 
 /// The step of a round at which a forked job starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForkStep {
     /// Institutions train the round again, from the weights that it started from.
@@ -131,7 +133,7 @@ pub enum ForkStep {
 }
 
 /// The head that a downstream job has trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrainedHeadView {
     /// The blob that describes it and the release under it.
     pub document: BlobRef,

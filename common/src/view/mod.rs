@@ -13,7 +13,7 @@ pub use institution::InstitutionView;
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
 pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
-pub use specialist::EvaluationView;
+pub use specialist::{EvaluationView, SpecialistView};
 pub use summary::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
@@ -13,7 +14,7 @@ use crate::finite::Finite;
 use crate::ids::InstitutionName;
 
 /// What a round is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundKind {
     /// The statistics of each band are pooled.
@@ -27,7 +28,7 @@ pub enum RoundKind {
 }
 
 /// How far a round is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RoundPhase {
@@ -46,7 +47,7 @@ pub enum RoundPhase {
 }
 
 /// One attempt at a round as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundView {
     /// Its index in the job, from 0.
     pub index: u32,
@@ -67,7 +68,7 @@ pub struct RoundView {
 }
 
 /// What an institution has answered in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ParticipantState {
@@ -94,7 +95,7 @@ impl ParticipantState {
 }
 
 /// One institution's part in a round as people see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantView {
     /// What it has answered.
     pub state: ParticipantState,

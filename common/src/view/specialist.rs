@@ -1,15 +1,29 @@
-//! What is known of a specialist beside its card.
+//! What is known of a specialist.
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::card::Card;
 use crate::clock::Timestamp;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId};
 
+/// A specialist: its card, and what has become of it since.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpecialistView {
+    /// Its card.
+    #[serde(flatten)]
+    pub card: Card,
+    /// Its scores at institutions, the newest of each, oldest first.
+    pub evaluations: Vec<EvaluationView>,
+    /// Why it is excluded from releases, if it is.
+    pub excluded: Option<String>,
+}
+
 /// The scores of one specialist at one institution.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationView {
     /// The institution whose imagery it was scored on.
     pub institution: InstitutionName,

@@ -1,5 +1,6 @@
 //! The lines of lists: what tells entries apart, and nothing that grows with the rounds of a job.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::JobState;
@@ -9,7 +10,7 @@ use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobKind;
 
 /// A job in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobSummary {
     /// Its id.
     pub id: JobId,
@@ -40,7 +41,7 @@ pub struct JobSummary {
 }
 
 /// An open round in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenRoundSummary {
     /// Its index in the job, from 0.
     pub index: u32,
@@ -59,7 +60,7 @@ pub struct OpenRoundSummary {
 }
 
 /// How many institutions have answered what in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantCounts {
     /// Have not answered yet.
     pub offered: u32,
@@ -84,7 +85,7 @@ impl ParticipantCounts {
 }
 
 /// A release in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseSummary {
     /// Its number.
     pub number: ReleaseNumber,

@@ -10,6 +10,7 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::ledger::{Actor, Filter};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::SpecialistView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
@@ -356,15 +357,10 @@ impl Operator for Service {
         reply(access::reader(&request).and_then(|_| {
             let reference: SpecialistRef = request.into_inner().reference.parse()?;
             let card = self.0.engine.specialist(&reference)?;
-            let (evaluations, set_aside) = self.0.engine.evaluation_status(&card);
-            Ok(v1::GetSpecialistResponse {
-                card_json: document(&card)?,
-                evaluations_json: evaluations
-                    .into_iter()
-                    .map(|one| document(&view::evaluation(one)))
-                    .collect::<Result<_, _>>()?,
-                set_aside: set_aside.unwrap_or_default(),
-            })
+            let (evaluations, excluded) = self.0.engine.evaluation_status(&card);
+            let evaluations = evaluations.into_iter().map(view::evaluation).collect();
+            let specialist = SpecialistView { card, evaluations, excluded };
+            Ok(v1::GetSpecialistResponse { specialist_json: document(&specialist)? })
         }))
     }
 

@@ -2,12 +2,15 @@
 //! from the table of reasons. A page lists every key with its type, default, rule and meaning, and
 //! ends with an example that sets every key and that the program's own parser accepts.
 //!
+//! Beside the pages are the JSON Schemas of what `eosfed` prints.
+//!
 //! The pages are committed, so that they can be read without a build; a test compares them.
 
 mod keys;
 mod page;
 mod reasons;
 mod render;
+mod schemas;
 mod sources;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +33,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
         pages.push(render::page(&source)?);
     }
     pages.push(reasons::page()?);
+    pages.extend(schemas::pages()?);
     Ok(pages)
 }
 

@@ -6,6 +6,7 @@ use eosfed_reference::{folder, pages};
 
 fn main() -> anyhow::Result<()> {
     let folder = folder();
+    std::fs::create_dir_all(folder.join("schemas"))?;
     for page in pages()? {
         let path = folder.join(page.file);
         std::fs::write(&path, &page.text)?;

@@ -16,6 +16,7 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{
     InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, ReleaseSummary, RoundView,
+    SpecialistView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
@@ -204,7 +205,7 @@ table! {
         Ok(limited("reference", &m.reference)?.parse::<SpecialistRef>().is_ok())
     }),
     GetSpecialistResponse: |bytes| fields::<v1::GetSpecialistResponse>(bytes, |m| {
-        Ok(serde_json::from_str::<Card>(&m.card_json).is_ok())
+        Ok(serde_json::from_str::<SpecialistView>(&m.specialist_json).is_ok())
     }),
     CreateReleaseRequest: |bytes| fields::<v1::CreateReleaseRequest>(bytes, |m| {
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
@@ -287,6 +288,8 @@ pub(crate) fn seeds() -> Seeds {
     let stop = v1::HeartbeatResponse { expires_at: None, stop: Some(refused.clone()) };
     let assignment = "j-0a1b2c3d.1.2.west";
     let card = serde_json::to_string(&samples::card()).unwrap();
+    let specialist = SpecialistView { card: samples::card(), evaluations: Vec::new(), excluded: None };
+    let specialist = serde_json::to_string(&specialist).unwrap();
     let release = serde_json::to_string(&samples::release()).unwrap();
     let plan_toml = include_str!("../../../deploy/demo/eurosat/rounds.toml").to_owned();
     let digest = Digest::of(b"w").to_string();
@@ -321,7 +324,7 @@ pub(crate) fn seeds() -> Seeds {
         numbered("GetSpecialistRequest", &text(1, "west-red@2")),
         numbered(
             "GetSpecialistResponse",
-            &v1::GetSpecialistResponse { card_json: card.clone(), ..Default::default() }.encode_to_vec(),
+            &v1::GetSpecialistResponse { specialist_json: specialist }.encode_to_vec(),
         ),
         numbered(
             "ListSpecialistsResponse",
