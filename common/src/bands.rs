@@ -1,7 +1,7 @@
-//! Bands by name: what a sensor's bands are called, what they see, and which of them mean the same.
+//! Bands by name: the names of a sensor's bands, their wavelengths, and the names that mean the same.
 //!
-//! Wrong band order is the commonest silent error with multispectral models, so bands are never
-//! counted: data sets and specialists name them, and this table says what the names mean. A
+//! Wrong band order is the commonest silent error with multispectral models, so bands are
+//! matched by name: data sets and specialists name them, and this table defines the names. A
 //! Sentinel-2 band goes by the mission's name (`B04`, `B8A`), a Sentinel-1 one by its polarisation
 //! (`VV`), and everything else by its STAC common name (`red`, `nir08`): Landsat's `B4` is near
 //! infrared on Landsat 7 and red on Landsat 8, so Landsat's own names count only beside their sensor.
@@ -27,7 +27,7 @@ pub struct BandInfo {
     pub gsd_m: Option<f64>,
 }
 
-/// Names that this system gives to bands, with what they see.
+/// The names of bands in this system, with their properties.
 struct Known {
     name: &'static str,
     common: Option<&'static str>,
@@ -86,7 +86,7 @@ const TABLE: [Known; 35] = [
     radar("HV"),
 ];
 
-/// What the table says of a band's name; `None` for names that a data set has made up.
+/// The entry of a band's name; `None` for names that the table does not have.
 #[must_use]
 pub fn known(name: &str) -> Option<BandInfo> {
     TABLE.iter().find(|known| known.name == name).map(|known| BandInfo {

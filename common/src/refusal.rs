@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// Why something is refused. Stable: the code travels on the wire and stands in logs and docs.
+/// Why something is refused. The code is stable; it is used on the wire, in logs and in docs.
 #[derive(
     Debug,
     Clone,
@@ -35,7 +35,7 @@ pub enum Reason {
     TokenExpired,
     /// The join token has been used.
     TokenUsed,
-    /// No certificate, or one of nobody we know.
+    /// No certificate, or one of an unknown holder.
     Unauthenticated,
     /// The caller's role does not allow the call.
     Forbidden,
@@ -51,17 +51,17 @@ pub enum Reason {
     Malformed,
     /// The plan breaks its rules.
     PlanInvalid,
-    /// The thing is not in a state in which this can be done.
+    /// The state of the job, release or assignment does not allow the call.
     WrongState,
     /// The round has closed; the update is no longer wanted.
     RoundClosed,
     /// The job has ended or was cancelled.
     JobEnded,
-    /// The job is paused; it may be resumed, and then the work is wanted again.
+    /// The job is paused. After a resume the work is wanted again.
     JobPaused,
     /// The lease has run out and the work was given up.
     LeaseExpired,
-    /// The token is not the lease's.
+    /// The token is not the token of the lease.
     LeaseMismatch,
     /// The institution's own policy forbids the job.
     Policy,
@@ -69,7 +69,7 @@ pub enum Reason {
     DataUnfit,
     /// The weights are not a well-formed safetensors file.
     WeightsMalformed,
-    /// A tensor is missing or one too many.
+    /// A tensor is missing, or there is one too many.
     TensorSet,
     /// A tensor has the wrong shape.
     ShapeMismatch,
@@ -77,25 +77,25 @@ pub enum Reason {
     DtypeMismatch,
     /// A tensor holds NaN or an infinity.
     NotFinite,
-    /// The update repeats another institution's, or an earlier one's, bytes.
+    /// The update repeats the bytes of another institution or of an earlier update.
     Replayed,
-    /// The update's step is far longer than the others' of its round.
+    /// The update's step is far longer than the other steps of its round.
     NormOutlier,
-    /// The specialist is not as good as the plan demands.
+    /// The specialist is worse than the plan demands.
     QualityFloor,
-    /// More bytes, or more of anything, than allowed.
+    /// More bytes, or more items, than allowed.
     TooLarge,
-    /// The bytes are not those that the digest names.
+    /// The bytes do not have the given digest.
     DigestMismatch,
-    /// The upload does not go on where the coordinator stands; ask again where that is.
+    /// The upload continues at another offset than the coordinator has; ask for its offset again.
     OffsetMismatch,
-    /// The blob named has not been uploaded.
+    /// The named blob has not been uploaded.
     BlobMissing,
     /// The disk of the coordinator is full.
     StorageFull,
-    /// The coordinator is starting, stopping or out of reach.
+    /// The coordinator is starting or stopping, or cannot be reached.
     Unavailable,
-    /// A defect; the sentence holds only an opaque number that stands in the coordinator's log.
+    /// A defect; the sentence holds only an opaque number, which the coordinator's log has too.
     Internal,
 }
 
@@ -109,7 +109,7 @@ impl Reason {
         self.into()
     }
 
-    /// Whether the same call may succeed later without anybody changing anything but time.
+    /// Whether the same call may succeed later without any change by a person.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(
@@ -119,7 +119,7 @@ impl Reason {
     }
 }
 
-/// The text is no reason of this release.
+/// The text is not a reason of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown refusal reason")]
 pub struct UnknownReason;
@@ -128,7 +128,7 @@ const fn unknown(_: &str) -> UnknownReason {
     UnknownReason
 }
 
-/// A no, with its reason and a sentence that says what was found and what to do.
+/// A refusal, with its reason and a sentence about what was found and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message} ({reason})")]
 pub struct Refusal {

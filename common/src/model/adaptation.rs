@@ -1,7 +1,7 @@
-//! Band adaptation: from the bands that a data set has to those that an encoder was trained on.
+//! Band adaptation: maps the bands of a data set to those that an encoder was trained on.
 //!
 //! By name: the band itself, one with the same common name, the nearest in wavelength, the mean of the
-//! two between which it lies, and, only when allowed, a repeated one. Nothing is ever filled with
+//! two on either side of it, and, only when allowed, a repeated one. Nothing is ever filled with
 //! zeros. The reference implementation of EoS-FM decides by the number of channels alone; its rules
 //! are here under the name `eosfm`, so that results can be compared.
 
@@ -66,11 +66,11 @@ pub struct Adaptation {
     pub words: Vec<String>,
 }
 
-/// All ways of feeding an encoder with `wanted` bands from data with bands `there`: one, but for the
-/// rules by count, which know two ways for some pairs.
+/// All ways to compute the input of an encoder with `wanted` bands from data with bands `there`. There is
+/// one, except under the rules by count, which have two for some pairs.
 ///
 /// # Errors
-/// If a band can come from nowhere; a sentence that names it and what there is.
+/// If a band has no source; a sentence that names it and the bands of the data.
 pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Result<Vec<Adaptation>, String> {
     match rule {
         BandRule::Eosfm => by_count(wanted, there),
@@ -87,7 +87,7 @@ pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Resul
     }
 }
 
-/// The sources of one band, and words unless it is there itself.
+/// The sources of one band, and a sentence unless the data have the band itself.
 fn by_name(
     wanted: &NamedBand,
     there: &[NamedBand],
@@ -272,7 +272,7 @@ mod tests {
         let found = adapt(&bands(&["swir16"]), &rgb, BandRule::ByNameOrRepeat).unwrap();
         assert_eq!(found[0].sources, [["red"]]);
         assert!(found[0].words[0].contains("repeats red"), "{:?}", found[0].words);
-        // Light is no echo: radar cannot come from colours even then.
+        // Radar cannot be computed from optical bands, even then.
         assert!(adapt(&bands(&["VV"]), &rgb, BandRule::ByNameOrRepeat).is_err());
     }
 

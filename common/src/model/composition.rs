@@ -1,5 +1,5 @@
-//! How the maps of several frozen encoders become the four maps of one head: normalised, weighed by
-//! a learned selection, fused. This says which tensors that takes; the arithmetic is the trainer's.
+//! Combines the maps of several frozen encoders into the four maps of one head: normalised, weighted by a
+//! learned selection, fused. This module defines the tensors; the trainer has the arithmetic.
 //!
 //! Source: EoS-FM (arXiv 2511.21523) and its published encoder. Two things differ on purpose. A
 //! selection without scaling passes gradients to its weights (straight-through; there, a hard top-k
@@ -105,7 +105,7 @@ pub struct Composition {
 }
 
 impl Composition {
-    /// Whether it can be done over encoders with maps of these channels.
+    /// Checks that it is possible over encoders with maps of these channels.
     ///
     /// # Errors
     /// A sentence with the rule and the value found.
@@ -153,7 +153,7 @@ impl Composition {
         }
     }
 
-    /// Names and shapes of what it learns and keeps.
+    /// Names and shapes of its learned and stored tensors.
     #[must_use]
     pub fn signature(&self, encoders: &[MapDims]) -> Signature {
         let mut tensors = BTreeMap::new();

@@ -1,9 +1,9 @@
 //! Starting values of a model's tensors from a seed, the same bytes on every machine.
 //!
-//! As timm starts ConvNeXtV2: convolutions and linear layers from a normal distribution of standard
+//! As timm initialises ConvNeXtV2: convolutions and linear layers from a normal distribution of standard
 //! deviation 0.02 (timm truncates at ±2, a hundred deviations away), biases 0, normalisation 1 and 0,
 //! GRN 0. The decoder's convolutions use Kaiming's normal with fan-in (He et al. 2015), for its ReLUs;
-//! those of projections and fusions keep the variance of what goes in (LeCun et al. 1998).
+//! those of projections and fusions keep the variance of their inputs (LeCun et al. 1998).
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -23,7 +23,7 @@ pub fn initial_weights(spec: &ModelSpec, seed: u64) -> Tensors {
 }
 
 /// Starting values for any set of this system's tensors. Each tensor has a random stream of its
-/// own, from the seed and its name, so that its values do not depend on what else there is.
+/// own, from the seed and its name, so that its values do not depend on the other tensors.
 #[must_use]
 pub fn initial_tensors(signature: &Signature, seed: u64) -> Tensors {
     signature.0.iter().map(|(name, shape)| (name.clone(), tensor(name, shape, seed))).collect()
@@ -43,7 +43,7 @@ fn tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
         };
         return normal(name, length, std, seed);
     }
-    // One-dimensional: scales, variances and the weights of a selection start at 1, all else at 0.
+    // One-dimensional: scales, variances and the weights of a selection start at 1, everything else at 0.
     let value = if (name.ends_with(".weight") || name.ends_with(".var")) && !grn { 1.0 } else { 0.0 };
     vec![value; length]
 }
