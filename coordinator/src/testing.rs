@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eosfed_aggregation::Operand;
+use eosfed_aggregation::WeightsReader;
 use eosfed_common::assignment::{
     Assignment, BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
@@ -211,7 +211,7 @@ pub(crate) fn screened(
     assignment: &Assignment<Target>,
     path: &Path,
 ) -> ScreenedUpdate {
-    let weights = Operand::open(path, &assignment.training_target.signature()).unwrap();
+    let weights = WeightsReader::open(path, &assignment.training_target.signature()).unwrap();
     ScreenedUpdate::screen(
         submission,
         UpdateRules::default(),

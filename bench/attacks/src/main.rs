@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
-use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate, distance};
+use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate, distance};
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::robust::outliers;
 use eosfed_common::weights::{Tensors, write};
@@ -108,7 +108,7 @@ fn federate(
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
     let (signature, server) = (network::signature(), ServerPlan::default());
     let attackers = attack.map_or(0, |(_, attackers)| attackers);
-    let (mut now, mut memory) = (network::initial(&mut rng), None::<Tensors>);
+    let (mut now, mut state) = (network::initial(&mut rng), None::<Tensors>);
     for round in 0..ROUNDS {
         let mut made: Vec<Tensors> = Vec::new();
         for (index, pixels) in parts.institutions.iter().enumerate() {
@@ -133,36 +133,36 @@ fn federate(
         // Admission: updates that are not finite are refused.
         let paths = made.iter().enumerate().map(|(index, one)| file(index.to_string(), one));
         let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
-        let mut operands: Vec<_> =
-            paths.iter().filter_map(|path| Operand::open(path, &signature).ok()).collect();
-        let start = Operand::open(&file("now".to_owned(), &now)?, &signature)?;
+        let mut readers: Vec<_> =
+            paths.iter().filter_map(|path| WeightsReader::open(path, &signature).ok()).collect();
+        let start = WeightsReader::open(&file("now".to_owned(), &now)?, &signature)?;
         if let Some(factor) = defence.norm_factor {
-            let norms = operands.iter().map(|one| distance(&signature, &start, one));
+            let norms = readers.iter().map(|one| distance(&signature, &start, one));
             let aside = outliers(&norms.collect::<Result<Vec<_>, _>>()?, factor);
             let mut aside = aside.into_iter();
-            operands.retain(|_| !aside.next().unwrap_or(false));
+            readers.retain(|_| !aside.next().unwrap_or(false));
         }
         let updates: Vec<_> =
-            operands.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
-        let names = Server::of(defence.strategy, server).memory(&signature);
-        let remembered = match (&memory, &names) {
-            (Some(memory), Some(names)) => {
-                let path = folder.path().join("memory");
-                write(&path, names, memory)?;
-                Some(Operand::open(&path, names)?)
+            readers.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
+        let names = Server::of(defence.strategy, server).state_signature(&signature);
+        let remembered = match (&state, &names) {
+            (Some(state), Some(names)) => {
+                let path = folder.path().join("state");
+                write(&path, names, state)?;
+                Some(WeightsReader::open(&path, names)?)
             }
             _ => None,
         };
-        let recipe = Recipe {
+        let input = AggregationInput {
             strategy: defence.strategy,
             server,
             signature: &signature,
             now: &start,
-            memory: remembered.as_ref(),
+            optimizer_state: remembered.as_ref(),
             step: round,
         };
-        let next = aggregate(&recipe, &updates)?;
-        (now, memory) = (next.weights, next.memory);
+        let next = aggregate(&input, &updates)?;
+        (now, state) = (next.weights, next.optimizer_state);
     }
     Ok(network::accuracy(&now, &parts.test))
 }

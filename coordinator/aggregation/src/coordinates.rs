@@ -3,13 +3,13 @@
 
 use eosfed_common::weights::WeightsError;
 
-use crate::operand::Operand;
+use crate::weights_reader::WeightsReader;
 
 /// Coordinates that are sorted at a time: so many values of every update are in memory.
 const STRIPE: usize = 1 << 10;
 
 pub(crate) fn piece(
-    updates: &[&Operand],
+    updates: &[&WeightsReader],
     cut: usize,
     name: &str,
     start: usize,
@@ -19,8 +19,8 @@ pub(crate) fn piece(
     let mut column = vec![0.0_f32; count];
     for (stripe, combined) in combined.chunks_mut(STRIPE).enumerate() {
         let mut rows = vec![vec![0.0_f32; combined.len()]; count];
-        for (operand, row) in updates.iter().zip(&mut rows) {
-            operand.read(name, start + stripe * STRIPE, row)?;
+        for (reader, row) in updates.iter().zip(&mut rows) {
+            reader.read(name, start + stripe * STRIPE, row)?;
         }
         for (index, combined) in combined.iter_mut().enumerate() {
             for (value, row) in column.iter_mut().zip(&rows) {

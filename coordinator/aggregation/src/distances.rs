@@ -4,7 +4,7 @@ use eosfed_common::weights::{Signature, WeightsError};
 use rayon::prelude::*;
 
 use crate::input::PIECE;
-use crate::operand::Operand;
+use crate::weights_reader::WeightsReader;
 
 /// Squared distances between all pairs of some updates.
 #[derive(Debug)]
@@ -27,14 +27,14 @@ impl Squares {
 }
 
 /// Squared distances between all pairs. One piece of every update is in memory at a time.
-pub(crate) fn squares(signature: &Signature, updates: &[&Operand]) -> Result<Squares, WeightsError> {
+pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Result<Squares, WeightsError> {
     let count = updates.len();
     let pairs: Vec<(usize, usize)> = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))).collect();
     let mut sums = vec![0.0_f64; pairs.len()];
     for (name, start, length) in pieces(signature) {
-        let read = |operand: &&Operand| {
+        let read = |reader: &&WeightsReader| {
             let mut values = vec![0.0_f32; length];
-            operand.read(name, start, &mut values).map(|()| values)
+            reader.read(name, start, &mut values).map(|()| values)
         };
         let values = updates.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         sums.par_iter_mut().zip(&pairs).for_each(|(sum, (a, b))| *sum += square(&values[*a], &values[*b]));
@@ -50,7 +50,7 @@ pub(crate) fn squares(signature: &Signature, updates: &[&Operand]) -> Result<Squ
 ///
 /// # Errors
 /// If a file cannot be read.
-pub fn distance(signature: &Signature, a: &Operand, b: &Operand) -> Result<f64, WeightsError> {
+pub fn distance(signature: &Signature, a: &WeightsReader, b: &WeightsReader) -> Result<f64, WeightsError> {
     let mut sum = 0.0;
     for (name, start, length) in pieces(signature) {
         let (mut left, mut right) = (vec![0.0_f32; length], vec![0.0_f32; length]);

@@ -3,7 +3,7 @@
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::Signature;
 
-use crate::operand::Operand;
+use crate::weights_reader::WeightsReader;
 
 /// Elements of a tensor that are worked on at a time. Part of the contract: see the crate's text.
 pub const PIECE: usize = 1 << 14;
@@ -12,16 +12,16 @@ pub const PIECE: usize = 1 << 14;
 #[derive(Debug)]
 pub struct Update<'a> {
     /// Its weights.
-    pub weights: &'a Operand,
+    pub weights: &'a WeightsReader,
     /// How much it counts, above 0.
     pub weight: f64,
     /// The weights that it started from, where they are not the round's (asynchronous rounds).
-    pub base: Option<&'a Operand>,
+    pub base: Option<&'a WeightsReader>,
 }
 
 /// Everything that an aggregate follows from.
 #[derive(Debug)]
-pub struct Recipe<'a> {
+pub struct AggregationInput<'a> {
     /// The rule, and the server step that belongs to it.
     pub strategy: Strategy,
     /// The server step of strategies that have none of their own.
@@ -29,9 +29,9 @@ pub struct Recipe<'a> {
     /// Names and shapes.
     pub signature: &'a Signature,
     /// The weights that the round started from.
-    pub now: &'a Operand,
-    /// What the last server step has left, if there was one.
-    pub memory: Option<&'a Operand>,
+    pub now: &'a WeightsReader,
+    /// The state of the server optimizer after the last step, if there was one.
+    pub optimizer_state: Option<&'a WeightsReader>,
     /// Server steps before this one.
     pub step: u32,
 }

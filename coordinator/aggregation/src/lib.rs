@@ -23,9 +23,9 @@ mod coordinates;
 mod distances;
 mod input;
 mod linear;
-mod operand;
 mod rule;
 mod server;
+mod weights_reader;
 
 use eosfed_common::weights::{Tensors, WeightsError};
 use rayon::prelude::*;
@@ -33,17 +33,17 @@ use rayon::prelude::*;
 use rule::Rule;
 
 pub use distances::distance;
-pub use input::{PIECE, Recipe, Update};
-pub use operand::Operand;
+pub use input::{AggregationInput, PIECE, Update};
 pub use server::Server;
+pub use weights_reader::WeightsReader;
 
 /// What comes out.
 #[derive(Debug)]
 pub struct Aggregate {
     /// The next weights.
     pub weights: Tensors,
-    /// What the next server step needs to know, by [`Server::memory`]'s names.
-    pub memory: Option<Tensors>,
+    /// The state of the server optimizer for the next step, by [`Server::state_signature`]'s names.
+    pub optimizer_state: Option<Tensors>,
 }
 
 /// Why there is no aggregate.
@@ -69,11 +69,11 @@ pub enum AggregateError {
 ///
 /// # Errors
 /// If a file cannot be read, or the result would not be finite.
-pub fn aggregate(recipe: &Recipe<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
-    let rule = Rule::of(recipe, updates)?;
-    let server = Server::of(recipe.strategy, recipe.server);
-    let (mut weights, mut memory) = (Tensors::new(), Tensors::new());
-    for (name, shape) in &recipe.signature.0 {
+pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
+    let rule = Rule::of(input, updates)?;
+    let server = Server::of(input.strategy, input.server);
+    let (mut weights, mut optimizer_state) = (Tensors::new(), Tensors::new());
+    for (name, shape) in &input.signature.0 {
         let length: usize = shape.iter().product();
         let mut next = vec![0.0_f32; length];
         let mut moments: Vec<Vec<f32>> = server.moments().iter().map(|_| vec![0.0; length]).collect();
@@ -89,7 +89,7 @@ pub fn aggregate(recipe: &Recipe<'_>, updates: &[Update<'_>]) -> Result<Aggregat
             let (start, next) = (index * PIECE, &mut *next[0]);
             let mut combined = vec![0.0_f64; next.len()];
             rule.piece(name, start, &mut combined)?;
-            server.piece(recipe, name, start, &combined, next, moments)
+            server.piece(input, name, start, &combined, next, moments)
         };
         pieces.into_par_iter().enumerate().try_for_each(work)?;
         if let Some(value) = next.iter().chain(moments.iter().flatten()).find(|value| !value.is_finite()) {
@@ -97,10 +97,10 @@ pub fn aggregate(recipe: &Recipe<'_>, updates: &[Update<'_>]) -> Result<Aggregat
         }
         weights.insert(name.clone(), next);
         for (moment, values) in server.moments().iter().zip(moments) {
-            memory.insert(format!("{moment}.{name}"), values);
+            optimizer_state.insert(format!("{moment}.{name}"), values);
         }
     }
-    Ok(Aggregate { weights, memory: (!server.moments().is_empty()).then_some(memory) })
+    Ok(Aggregate { weights, optimizer_state: (!server.moments().is_empty()).then_some(optimizer_state) })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use eosfed_common::weights::{Signature, WeightsError};
 
 use crate::distances::{Squares, distance};
 use crate::input::Update;
-use crate::operand::Operand;
+use crate::weights_reader::WeightsReader;
 
 /// Most steps of Weiszfeld's iteration; it ends earlier when nothing moves any more.
 const WEISZFELD_STEPS: usize = 100;
@@ -15,15 +15,15 @@ const SMOOTHING: f64 = 1e-6;
 
 /// A weighted sum, divided by `total`.
 pub(crate) struct Terms<'a> {
-    terms: Vec<(&'a Operand, f64)>,
+    terms: Vec<(&'a WeightsReader, f64)>,
     total: f64,
 }
 
 impl Terms<'_> {
     pub(crate) fn piece(&self, name: &str, start: usize, sums: &mut [f64]) -> Result<(), WeightsError> {
         let mut values = vec![0.0_f32; sums.len()];
-        for (operand, weight) in &self.terms {
-            operand.read(name, start, &mut values)?;
+        for (reader, weight) in &self.terms {
+            reader.read(name, start, &mut values)?;
             for (sum, value) in sums.iter_mut().zip(&values) {
                 *sum += weight * f64::from(*value);
             }
@@ -36,7 +36,7 @@ impl Terms<'_> {
 }
 
 /// The weighted mean; of steps, where updates have started from different weights.
-pub(crate) fn mean<'a>(now: &'a Operand, updates: &[Update<'a>]) -> Terms<'a> {
+pub(crate) fn mean<'a>(now: &'a WeightsReader, updates: &[Update<'a>]) -> Terms<'a> {
     let mut terms: Vec<_> = updates.iter().map(|update| (update.weights, update.weight)).collect();
     let total = updates.iter().map(|update| update.weight).sum();
     // now + sum(weight * (update - base)) / total, as one sum.
@@ -110,7 +110,7 @@ fn weiszfeld(squares: &Squares, weights: &[f64]) -> Vec<f64> {
 /// The weighted mean of steps, each shortened to `bound` where it is longer.
 pub(crate) fn norm_bounded<'a>(
     signature: &Signature,
-    now: &'a Operand,
+    now: &'a WeightsReader,
     updates: &[Update<'a>],
     bound: f64,
 ) -> Result<Terms<'a>, WeightsError> {

@@ -3,26 +3,26 @@
 use eosfed_common::plan::Strategy;
 use eosfed_common::weights::WeightsError;
 
-use crate::input::{Recipe, Update};
-use crate::operand::Operand;
+use crate::input::{AggregationInput, Update};
+use crate::weights_reader::WeightsReader;
 use crate::{coordinates, distances, linear};
 
 /// The rule of a strategy, ready to be asked for pieces.
 pub(crate) enum Rule<'a> {
     Linear(linear::Terms<'a>),
-    Coordinates { updates: Vec<&'a Operand>, cut: usize },
+    Coordinates { updates: Vec<&'a WeightsReader>, cut: usize },
 }
 
 impl<'a> Rule<'a> {
-    pub(crate) fn of(recipe: &Recipe<'a>, updates: &[Update<'a>]) -> Result<Self, WeightsError> {
+    pub(crate) fn of(input: &AggregationInput<'a>, updates: &[Update<'a>]) -> Result<Self, WeightsError> {
         let all = || updates.iter().map(|update| update.weights).collect::<Vec<_>>();
-        Ok(match recipe.strategy {
+        Ok(match input.strategy {
             Strategy::FedAvg
             | Strategy::FedProx { .. }
             | Strategy::FedAvgM { .. }
             | Strategy::FedAdam { .. }
             | Strategy::FedYogi { .. }
-            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(recipe.now, updates)),
+            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(input.now, updates)),
             Strategy::Median => {
                 Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 }
             }
@@ -31,21 +31,21 @@ impl<'a> Rule<'a> {
                 Self::Coordinates { updates: all(), cut }
             }
             Strategy::Krum { byzantine } => {
-                let squares = distances::squares(recipe.signature, &all())?;
+                let squares = distances::squares(input.signature, &all())?;
                 Self::Linear(linear::krum(&squares, updates, byzantine, 1))
             }
             Strategy::MultiKrum { byzantine, keep } => {
-                let squares = distances::squares(recipe.signature, &all())?;
+                let squares = distances::squares(input.signature, &all())?;
                 let keep = keep
                     .map_or_else(|| updates.len().saturating_sub(byzantine as usize), |keep| keep as usize);
                 Self::Linear(linear::krum(&squares, updates, byzantine, keep))
             }
             Strategy::GeometricMedian => {
-                let squares = distances::squares(recipe.signature, &all())?;
+                let squares = distances::squares(input.signature, &all())?;
                 Self::Linear(linear::geometric_median(&squares, updates))
             }
             Strategy::NormBoundedMean { bound } => {
-                Self::Linear(linear::norm_bounded(recipe.signature, recipe.now, updates, bound)?)
+                Self::Linear(linear::norm_bounded(input.signature, input.now, updates, bound)?)
             }
         })
     }

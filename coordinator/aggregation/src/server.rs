@@ -4,7 +4,7 @@
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
 
-use crate::input::Recipe;
+use crate::input::AggregationInput;
 
 /// A server step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,7 +94,7 @@ impl Server {
 
     /// The tensors that it remembers for weights of this signature; nothing if it remembers none.
     #[must_use]
-    pub fn memory(&self, signature: &Signature) -> Option<Signature> {
+    pub fn state_signature(&self, signature: &Signature) -> Option<Signature> {
         let tensors = self.moments().iter().flat_map(|moment| {
             signature.0.iter().map(move |(name, shape)| (format!("{moment}.{name}"), shape.clone()))
         });
@@ -105,7 +105,7 @@ impl Server {
     /// A piece of the next weights and moments.
     pub(crate) fn piece(
         &self,
-        recipe: &Recipe<'_>,
+        input: &AggregationInput<'_>,
         name: &str,
         start: usize,
         combined: &[f64],
@@ -119,10 +119,10 @@ impl Server {
             return Ok(());
         }
         let mut now = vec![0.0_f32; next.len()];
-        recipe.now.read(name, start, &mut now)?;
-        if let Some(memory) = recipe.memory {
+        input.now.read(name, start, &mut now)?;
+        if let Some(optimizer_state) = input.optimizer_state {
             for (moment, values) in self.moments().iter().zip(moments.iter_mut()) {
-                memory.read(&format!("{moment}.{name}"), start, values)?;
+                optimizer_state.read(&format!("{moment}.{name}"), start, values)?;
             }
         }
         for (index, next) in next.iter_mut().enumerate() {
@@ -139,7 +139,7 @@ impl Server {
                     let first = beta_1 * f64::from(moments[0][index]) + (1.0 - beta_1) * delta;
                     let square = second.follow(f64::from(moments[1][index]), delta * delta);
                     (moments[0][index], moments[1][index]) = (first as f32, square as f32);
-                    let rate = learning_rate * second.correction(beta_1, recipe.step);
+                    let rate = learning_rate * second.correction(beta_1, input.step);
                     rate * first / (square.sqrt() + tau)
                 }
             };

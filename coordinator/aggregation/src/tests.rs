@@ -25,10 +25,10 @@ impl Bench {
         Self { folder: TempDir::new().unwrap(), signature: Signature(tensors) }
     }
 
-    fn operand(&self, name: &str, tensors: &Tensors, signature: &Signature) -> Operand {
+    fn reader(&self, name: &str, tensors: &Tensors, signature: &Signature) -> WeightsReader {
         let path: PathBuf = self.folder.path().join(name);
         write(&path, signature, tensors).unwrap();
-        Operand::open(&path, signature).unwrap()
+        WeightsReader::open(&path, signature).unwrap()
     }
 
     /// One aggregate of weights that start from `now`, each with its weight.
@@ -37,24 +37,31 @@ impl Bench {
         (strategy, server): (Strategy, ServerPlan),
         now: &Tensors,
         updates: &[(Tensors, f64)],
-        memory: Option<&Tensors>,
+        optimizer_state: Option<&Tensors>,
         step: u32,
     ) -> Aggregate {
         let name = |index: usize| format!("update-{index}");
         let files: Vec<_> = (updates.iter().enumerate())
-            .map(|(index, (tensors, _))| self.operand(&name(index), tensors, &self.signature))
+            .map(|(index, (tensors, _))| self.reader(&name(index), tensors, &self.signature))
             .collect();
-        let now = self.operand("now", now, &self.signature);
-        let memory = memory.map(|memory| {
-            let signature = Server::of(strategy, server).memory(&self.signature).unwrap();
-            self.operand("memory", memory, &signature)
+        let now = self.reader("now", now, &self.signature);
+        let optimizer_state = optimizer_state.map(|optimizer_state| {
+            let signature = Server::of(strategy, server).state_signature(&self.signature).unwrap();
+            self.reader("optimizer_state", optimizer_state, &signature)
         });
         let updates: Vec<_> = (files.iter().zip(updates))
             .map(|(weights, (_, weight))| Update { weights, weight: *weight, base: None })
             .collect();
-        let memory = memory.as_ref();
-        let recipe = Recipe { strategy, server, signature: &self.signature, now: &now, memory, step };
-        aggregate(&recipe, &updates).unwrap()
+        let optimizer_state = optimizer_state.as_ref();
+        let input = AggregationInput {
+            strategy,
+            server,
+            signature: &self.signature,
+            now: &now,
+            optimizer_state,
+            step,
+        };
+        aggregate(&input, &updates).unwrap()
     }
 }
 
@@ -99,7 +106,7 @@ fn each_strategy_agrees_with_flowers() {
     assert_eq!(goldens.strategies.len(), 12);
     for (key, expected) in &goldens.strategies {
         let strategy: Strategy = serde_json::from_str(key).unwrap();
-        let (mut now, mut memory) = (goldens.initial.clone(), None);
+        let (mut now, mut optimizer_state) = (goldens.initial.clone(), None);
         for (round, expected) in expected.iter().enumerate() {
             let add = |step: &Tensors| -> Tensors {
                 let sum = |(name, values): (&String, &Vec<f32>)| {
@@ -112,8 +119,9 @@ fn each_strategy_agrees_with_flowers() {
                 .map(|(step, samples)| (add(step), *samples as f64))
                 .collect();
             let server = ServerPlan::default();
-            let made = bench.aggregate((strategy, server), &now, &updates, memory.as_ref(), round as u32);
-            (now, memory) = (made.weights, made.memory);
+            let made =
+                bench.aggregate((strategy, server), &now, &updates, optimizer_state.as_ref(), round as u32);
+            (now, optimizer_state) = (made.weights, made.optimizer_state);
             let (mut squares, mut differences) = (0.0, 0.0);
             for (found, expected) in now.values().flatten().zip(expected.values().flatten()) {
                 squares += f64::from(*expected).powi(2);
@@ -148,27 +156,27 @@ fn updates_that_started_elsewhere_count_by_their_steps() {
     let bench = Bench::new(&[("w", &[2])]);
     let [now, old, fresh, stale] =
         [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]].map(|values: [f32; 2]| vector(&values));
-    let file = |name: &str, tensors: &Tensors| bench.operand(name, tensors, &bench.signature);
+    let file = |name: &str, tensors: &Tensors| bench.reader(name, tensors, &bench.signature);
     let (now, old, fresh, stale) = (file("n", &now), file("o", &old), file("f", &fresh), file("s", &stale));
     let updates = [
         Update { weights: &fresh, weight: 1.0, base: None },
         Update { weights: &stale, weight: 0.5, base: Some(&old) },
     ];
     let (strategy, server, signature) = (Strategy::FedAvg, ServerPlan::default(), &bench.signature);
-    let recipe = Recipe { strategy, server, signature, now: &now, memory: None, step: 0 };
+    let input = AggregationInput { strategy, server, signature, now: &now, optimizer_state: None, step: 0 };
     // now + (1 * (1, 0) + 0.5 * (4, 0)) / 1.5
-    assert_eq!(aggregate(&recipe, &updates).unwrap().weights["w"], [3.0, 1.0]);
+    assert_eq!(aggregate(&input, &updates).unwrap().weights["w"], [3.0, 1.0]);
 }
 
 #[test]
 fn a_result_that_is_not_finite_is_refused_by_name() {
     let bench = Bench::new(&[("w", &[1])]);
-    let now = bench.operand("now", &vector(&[-3e38]), &bench.signature);
-    let update = bench.operand("update", &vector(&[3e38]), &bench.signature);
+    let now = bench.reader("now", &vector(&[-3e38]), &bench.signature);
+    let update = bench.reader("update", &vector(&[3e38]), &bench.signature);
     let (strategy, signature) = (Strategy::FedAvg, &bench.signature);
     let server = ServerPlan { learning_rate: 10.0, momentum: 0.0 };
-    let recipe = Recipe { strategy, server, signature, now: &now, memory: None, step: 0 };
-    let error = aggregate(&recipe, &[Update { weights: &update, weight: 1.0, base: None }]).unwrap_err();
+    let input = AggregationInput { strategy, server, signature, now: &now, optimizer_state: None, step: 0 };
+    let error = aggregate(&input, &[Update { weights: &update, weight: 1.0, base: None }]).unwrap_err();
     assert!(error.to_string().contains("`w`") && error.to_string().contains("inf"), "{error}");
 }
 

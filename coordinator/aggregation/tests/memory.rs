@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
+use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate};
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, Tensors, write};
 
@@ -73,20 +73,27 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
     ] {
         let started = Instant::now();
         let grown = growth(|| {
-            let open = |path: &std::path::PathBuf| Operand::open(path, &signature).unwrap();
-            let operands: Vec<_> = paths.iter().map(open).collect();
-            let now = Operand::open(&paths[0], &signature).unwrap();
+            let open = |path: &std::path::PathBuf| WeightsReader::open(path, &signature).unwrap();
+            let readers: Vec<_> = paths.iter().map(open).collect();
+            let now = WeightsReader::open(&paths[0], &signature).unwrap();
             let updates: Vec<_> =
-                operands.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
+                readers.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
             let server = ServerPlan::default();
-            let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory: None, step: 0 };
-            let made = aggregate(&recipe, &updates).unwrap();
+            let input = AggregationInput {
+                strategy,
+                server,
+                signature: &signature,
+                now: &now,
+                optimizer_state: None,
+                step: 0,
+            };
+            let made = aggregate(&input, &updates).unwrap();
             write(&folder.path().join("next"), &signature, &made.weights).unwrap();
             drop(made.weights);
-            if let (Some(memory), Some(names)) =
-                (&made.memory, Server::of(strategy, server).memory(&signature))
+            if let (Some(state), Some(names)) =
+                (&made.optimizer_state, Server::of(strategy, server).state_signature(&signature))
             {
-                write(&folder.path().join("memory"), &names, memory).unwrap();
+                write(&folder.path().join("state"), &names, state).unwrap();
             }
         });
         let (mib, name) = (grown / (1 << 20), strategy.name());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use eosfed_aggregation::{Operand, Recipe, Server, Update, aggregate};
+use eosfed_aggregation::{AggregationInput, Server, Update, WeightsReader, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, TrainingMode};
 use eosfed_common::ids::IdempotencyKey;
@@ -216,13 +216,13 @@ fn recompute(
     job: &Job,
     complete: &[&ClosedRound],
     (closed, step): (&ClosedRound, u32),
-    (next, next_memory): (Option<BlobRef>, Option<BlobRef>),
+    (next, next_state): (Option<BlobRef>, Option<BlobRef>),
     blobs: &dyn Blobs,
 ) -> Result<(), Violation> {
     let rounds = &job.spec.federated().unwrap().rounds;
     let signature = job.target_of(&job.cohort[0]).unwrap().signature();
     let open = |blob: BlobRef, signature: &Signature| {
-        Operand::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()
+        WeightsReader::open(&blobs.local(blob.digest).unwrap(), signature).unwrap()
     };
     let mut parts = Vec::new();
     for (name, contribution) in closed.round.contributions() {
@@ -242,18 +242,19 @@ fn recompute(
         .map(|((weights, _, base), weight)| Update { weights, weight, base: base.as_ref() })
         .collect();
     let (strategy, server) = (rounds.strategy, rounds.server);
-    let names = Server::of(strategy, server).memory(&signature);
-    let memory = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
+    let names = Server::of(strategy, server).state_signature(&signature);
+    let optimizer_state = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
     let now = open(closed.base.unwrap(), &signature);
-    let memory = memory.as_ref();
-    let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
-    let made = aggregate(&recipe, &updates).unwrap();
+    let optimizer_state = optimizer_state.as_ref();
+    let input =
+        AggregationInput { strategy, server, signature: &signature, now: &now, optimizer_state, step };
+    let made = aggregate(&input, &updates).unwrap();
     let file = blobs.stage().unwrap();
     if Some(write(file.path(), &signature, &made.weights).unwrap()) != next.map(|blob| blob.digest) {
         broken(format!("the weights after round {step} are not those of its updates"))?;
     }
-    if let (Some(memory), Some(names)) = (&made.memory, &names)
-        && Some(write(file.path(), names, memory).unwrap()) != next_memory.map(|blob| blob.digest)
+    if let (Some(state), Some(names)) = (&made.optimizer_state, &names)
+        && Some(write(file.path(), names, state).unwrap()) != next_state.map(|blob| blob.digest)
     {
         broken(format!("the server step after round {step} remembers something else"))?;
     }

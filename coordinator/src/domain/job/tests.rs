@@ -272,7 +272,8 @@ fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
         let (path, blob) = weights(folder.path(), &assignment, seed);
         let update = update(&assignment, &token(seed), blob);
         last = Some((assignment.id.clone(), update.key.clone()));
-        let file = eosfed_aggregation::Operand::open(&path, &assignment.training_target.signature()).unwrap();
+        let file =
+            eosfed_aggregation::WeightsReader::open(&path, &assignment.training_target.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec);
         let screened =
             ScreenedUpdate::screen(update, rules, &assignment.training_target, file.verified(), norm)

@@ -1,6 +1,6 @@
 //! What institutions ask of the engine: work, and to have its results admitted and counted.
 
-use eosfed_aggregation::{Operand, distance};
+use eosfed_aggregation::{WeightsReader, distance};
 use eosfed_common::assignment::{
     BlobRef, Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
 };
@@ -182,7 +182,7 @@ impl Core {
         self.must_be_here(submission.weights).await?;
         let open = async |blob: BlobRef| -> Result<_, Refusal> {
             let file = LocalFile::of(self.blobs(), blob.digest).await?;
-            let opened = Operand::open(file.path(), &target.signature());
+            let opened = WeightsReader::open(file.path(), &target.signature());
             opened.map_err(|error| weights_refusal(&error, &blob))
         };
         let weights = open(submission.weights).await?;

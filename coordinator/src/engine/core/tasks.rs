@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
-use eosfed_aggregation::{Aggregate, Recipe, Server, Update, aggregate};
+use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
@@ -122,9 +122,9 @@ async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
     let Aggregation { target, round, strategy, server, now, optimizer_state, step, updates } = aggregation;
     let (signature, step) = (target.signature(), *step);
-    let state_signature = Server::of(*strategy, *server).memory(&signature);
+    let state_signature = Server::of(*strategy, *server).state_signature(&signature);
     let now = open(blobs, now, &signature).await?;
-    let memory = match (optimizer_state, &state_signature) {
+    let optimizer_state = match (optimizer_state, &state_signature) {
         (Some(blob), Some(names)) => Some(open(blobs, blob, names).await?),
         (None, _) | (_, None) => None,
     };
@@ -139,26 +139,27 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
     let updates: Vec<_> = (opened.iter())
         .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
         .collect();
-    let (strategy, server, memory) = (*strategy, *server, memory.as_ref());
-    let recipe = Recipe { strategy, server, signature: &signature, now: &now, memory, step };
-    let Aggregate { weights, memory } = aggregate(&recipe, &updates)?;
+    let (strategy, server, optimizer_state) = (*strategy, *server, optimizer_state.as_ref());
+    let input =
+        AggregationInput { strategy, server, signature: &signature, now: &now, optimizer_state, step };
+    let Aggregate { weights, optimizer_state } = aggregate(&input, &updates)?;
     let next = keep(blobs, &signature, &weights).await?;
     drop(weights);
-    let memory = match (memory, state_signature) {
-        (Some(memory), Some(names)) => Some(keep(blobs, &names, &memory).await?),
+    let optimizer_state = match (optimizer_state, state_signature) {
+        (Some(optimizer_state), Some(names)) => Some(keep(blobs, &names, &optimizer_state).await?),
         (None, _) | (_, None) => None,
     };
-    Ok(Transition::Aggregated(*round, next, memory))
+    Ok(Transition::Aggregated(*round, next, optimizer_state))
 }
 
 async fn open(
     blobs: &dyn Blobs,
     blob: &BlobRef,
     signature: &Signature,
-) -> anyhow::Result<eosfed_aggregation::Operand> {
+) -> anyhow::Result<eosfed_aggregation::WeightsReader> {
     let file = LocalFile::of(blobs, blob.digest).await?;
     // A copy may lose its name now: it stays open.
-    Ok(eosfed_aggregation::Operand::open(file.path(), signature)?)
+    Ok(eosfed_aggregation::WeightsReader::open(file.path(), signature)?)
 }
 
 /// Makes bytes a blob.

@@ -1,4 +1,4 @@
-//! Weights on disk as an operand of arithmetic: checked once, then read a piece at a time, so that
+//! A file of weights: checked once, then read a piece at a time, so that
 //! memory does not grow with their number.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
 
 /// A file of weights whose names, shapes, dtype and finiteness were checked.
 #[derive(Debug)]
-pub struct Operand {
+pub struct WeightsReader {
     path: PathBuf,
     file: File,
     /// Where each tensor's values begin, in bytes.
@@ -19,7 +19,7 @@ pub struct Operand {
     verified: Verified,
 }
 
-impl Operand {
+impl WeightsReader {
     /// Opens and checks a file. The pages that the check has touched are given back.
     ///
     /// # Errors
