@@ -138,9 +138,9 @@ fn federate(
         let start = WeightsReader::open(&file("now".to_owned(), &now)?, &signature)?;
         if let Some(factor) = defence.norm_factor {
             let norms = readers.iter().map(|one| distance(&signature, &start, one));
-            let aside = outliers(&norms.collect::<Result<Vec<_>, _>>()?, factor);
-            let mut aside = aside.into_iter();
-            readers.retain(|_| !aside.next().unwrap_or(false));
+            let excluded = outliers(&norms.collect::<Result<Vec<_>, _>>()?, factor);
+            let mut excluded = excluded.into_iter();
+            readers.retain(|_| !excluded.next().unwrap_or(false));
         }
         let updates: Vec<_> =
             readers.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();

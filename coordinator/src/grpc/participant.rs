@@ -22,7 +22,7 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 const MAX_POLL_BYTES: usize = 3 << 20;
 /// Between a change and the look at what it means for a caller who waits. Changes come in bursts, and
 /// each would have everybody look.
-const CALM: Duration = Duration::from_millis(50);
+const COALESCE_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Service(pub(super) Context);
 
@@ -45,7 +45,7 @@ impl Service {
                 return Ok(response);
             }
             match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => tokio::time::sleep(CALM).await,
+                Ok(Ok(())) => tokio::time::sleep(COALESCE_INTERVAL).await,
                 Ok(Err(_)) | Err(_) => return Ok(response),
             }
         }

@@ -90,7 +90,7 @@ pub fn ledger(core: &Core) -> Result<(), Violation> {
     if head == ready(core.ledger_head()) { Ok(()) } else { broken(format!("the ledger ends at {head:?}")) }
 }
 
-/// Each acknowledged update is counted in exactly one round, or set aside with a reason in it; and
+/// Each acknowledged update is counted in exactly one round, or excluded with a reason in it; and
 /// nothing is counted that its institution did not send.
 fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Violation> {
     let mut counted: BTreeMap<&IdempotencyKey, u32> = BTreeMap::new();

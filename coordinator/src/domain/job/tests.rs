@@ -251,10 +251,10 @@ fn late_and_repeated_updates_are_told_apart() {
     assert_eq!(submit(&full, &late, NOW).unwrap_err().reason, Reason::RoundClosed);
 }
 
-/// Found by seed 40 of the simulation: asking again forgot what had been set aside, and with it the
+/// Found by seed 40 of the simulation: asking again forgot excluded updates, and with it the
 /// receipt that its institution had for it.
 #[test]
-fn what_was_set_aside_keeps_its_receipt_when_its_institution_is_asked_again() {
+fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     let mut federation = Federation::default();
     federation.merge(enrolled(&["east", "north", "west"]));
     let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
