@@ -93,6 +93,9 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
         SafeTensors::deserialize(&weights).unwrap().names().into_iter().map(ToString::to_string).collect();
     assert!(names.contains(&"select.weight".to_owned()) && names.iter().all(|name| !name.contains("stem")));
     assert!(compared < 10_000, "{compared} numbers: only selector and head travel");
+    let described = std::fs::read(federation.path("head/head.json")).unwrap();
+    let described: serde_json::Value = serde_json::from_slice(&described).unwrap();
+    assert!(described["imagery"]["tile"].is_array(), "`predict` needs no window: {described:#}");
 
     let data = folder("west-data");
     let mut score = federation.program("eosfed-trainer");

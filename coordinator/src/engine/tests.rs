@@ -301,7 +301,8 @@ async fn time_passes_without_anybody_calling() {
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     bench.clock.advance(Duration::from_secs(2 * 3600));
-    assert!(call!(handle, core => async { Ok(core.tick().await) }).unwrap());
+    // The engine's own timer may have been first.
+    call!(handle, core => async { Ok(core.tick().await) }).unwrap();
     assert_eq!(handle.job(&id).unwrap().current().unwrap().attempt, 2);
 }
 
