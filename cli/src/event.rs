@@ -1,13 +1,16 @@
 //! Events of a job as sentences, for people who watch it.
 
-use eosfed_common::ledger::{Event, EventKind};
+use eosfed_common::ledger::{Actor, Event, EventKind};
 
 /// What an event says that the progress of a job does not show; nothing for the others.
 pub(super) fn sentence(event: &Event) -> Option<String> {
     let actor = &event.entry.actor;
     let institution = event.entry.institution.as_ref().map_or("an institution", |name| name.as_str());
     let text = match &event.entry.kind {
-        EventKind::JobPaused { reason } => format!("{actor} has paused the job: {reason}"),
+        EventKind::JobPaused { reason } => match actor {
+            Actor::Coordinator => format!("the job is paused: {reason}"),
+            _ => format!("{actor} has paused the job"),
+        },
         EventKind::JobResumed => format!("{actor} has resumed the job"),
         EventKind::JobCancelled => format!("{actor} has cancelled the job"),
         EventKind::InstitutionRetried { round } => {
@@ -40,12 +43,16 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use eosfed_common::clock::Timestamp;
-    use eosfed_common::ledger::{Actor, Entry};
+    use eosfed_common::ledger::Entry;
 
     use super::*;
 
     fn said(kind: EventKind) -> Option<String> {
-        let entry = Entry::new(Actor::Operator("admin".parse().unwrap()), kind);
+        said_of(Actor::Operator("admin".parse().unwrap()), kind)
+    }
+
+    fn said_of(actor: Actor, kind: EventKind) -> Option<String> {
+        let entry = Entry::new(actor, kind);
         let entry = entry.at(&"west".parse().unwrap());
         sentence(&Event::follow(None, Timestamp(7), entry))
     }
@@ -61,7 +68,9 @@ mod tests {
 
     #[test]
     fn text_from_outside_cannot_steer_a_terminal() {
-        let paused = said(EventKind::JobPaused { reason: "\u{1b}[2Jgone\nnew line".to_owned() }).unwrap();
+        let paused = EventKind::JobPaused { reason: "\u{1b}[2Jgone\nnew line".to_owned() };
+        assert_eq!(said(paused.clone()).unwrap(), "operator:admin has paused the job");
+        let paused = said_of(Actor::Coordinator, paused).unwrap();
         assert!(!paused.contains(char::is_control) && paused.contains("gone"), "{paused:?}");
     }
 }

@@ -20,7 +20,7 @@ use super::event::sentence;
 use super::show::Heading;
 use super::{print, query};
 
-/// How often the watch is taken up again after the coordinator went away.
+/// How often the watch is started again after the coordinator went away.
 const TRIES: u32 = 60;
 
 /// Shows a job until it is at rest. The exit code is 0 only if it has finished.
@@ -88,7 +88,7 @@ async fn follow(
             }
             Some(Update::ProgressJson(json)) => {
                 let change: JobProgress = decode(&json).map_err(Interrupted::Failed)?;
-                // `latest` may be another job by the time that the watch is taken up again.
+                // `latest` may be another job when the watch is started again.
                 watched.id = change.id.to_string();
                 let progress = match watched.progress.take() {
                     Some(mut known) if !is_first => {
