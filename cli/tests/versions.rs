@@ -26,7 +26,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// A coordinator of another release: it greets, and knows no other call.
+/// A coordinator of another version, which knows only `Hello`.
 #[derive(Clone)]
 struct Other(i32);
 
@@ -49,8 +49,9 @@ impl tower::Service<http::Request<Body>> for Other {
             if !request.uri().path().ends_with("/Hello") {
                 return Ok(Status::unimplemented("").into_http());
             }
-            let (release, role) = ("9.9.9".to_owned(), "operator".to_owned());
-            let answer = v1::OperatorHelloResponse { protocol, release, name: "admin".to_owned(), role };
+            let version = "9.9.9".to_owned();
+            let role = "operator".to_owned();
+            let answer = v1::OperatorHelloResponse { protocol, version, name: "admin".to_owned(), role };
             let hello = tower::service_fn(move |_: Request<v1::OperatorHelloRequest>| {
                 std::future::ready(Ok::<_, Status>(Response::new(answer.clone())))
             });
@@ -108,18 +109,18 @@ async fn the_commands_say_what_to_update() {
     let (_older, state) = other(0).await;
     let said = says(&mut eosfed(&state)).await;
     assert!(
-        said.contains("coordinator (release 9.9.9)") && said.contains("update the coordinator"),
+        said.contains("coordinator (version 9.9.9)") && said.contains("update the coordinator"),
         "{said}"
     );
 
     // The same protocol, but a call that it does not know yet.
     let (folder, state) = other(PROTOCOL.into()).await;
     let said = says(&mut eosfed(&state)).await;
-    assert!(said.contains("INCOMPATIBLE") && said.contains("older release"), "{said}");
+    assert!(said.contains("INCOMPATIBLE") && said.contains("older version"), "{said}");
     let lock = std::fs::File::create(state.lock()).unwrap();
     lock.lock().unwrap();
     let to = folder.path().join("to");
     let refused = backup(&state, &to, &state.operator(), SystemClock.now(), &|_, _| {}).await;
     let said = format!("{:#}", refused.unwrap_err());
-    assert!(said.contains("older release") && said.contains("update it"), "{said}");
+    assert!(said.contains("older version") && said.contains("update it"), "{said}");
 }

@@ -63,7 +63,7 @@ async fn every_other_message_is_small() {
     let bulk = "imagery ".repeat(20_000);
     let mut participant = ParticipantClient::new(west.clone());
     let mut refused = Vec::new();
-    let hello = v1::HelloRequest { protocol: PROTOCOL.into(), release: bulk.clone() };
+    let hello = v1::HelloRequest { protocol: PROTOCOL.into(), version: bulk.clone() };
     refused.push(participant.hello(hello).await.unwrap_err());
     let beat = v1::HeartbeatRequest { assignment: bulk.clone(), ..Default::default() };
     refused.push(participant.heartbeat(beat).await.unwrap_err());
@@ -185,6 +185,6 @@ async fn an_institution_sees_and_does_its_own_only() {
     assert_eq!(from_status(&status).reason, Reason::Forbidden);
     let nobody = ParticipantClient::new(server.stranger()).poll(poll).await.unwrap_err();
     assert_eq!(from_status(&nobody).reason, Reason::Unauthenticated);
-    let hello = v1::HelloRequest { protocol: 9, release: "9.9.9".to_owned() };
+    let hello = v1::HelloRequest { protocol: 9, version: "9.9.9".to_owned() };
     assert_eq!(from_status(&east.hello(hello).await.unwrap_err()).reason, Reason::Incompatible);
 }

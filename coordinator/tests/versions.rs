@@ -21,21 +21,21 @@ async fn callers_of_another_protocol_are_told_who_is_behind() {
     for (protocol, behind) in
         [(ours + 1, "update the coordinator"), (1, "update the client"), (0, "update the client")]
     {
-        let hello = v1::HelloRequest { protocol, release: "9.9.9".to_owned() };
+        let hello = v1::HelloRequest { protocol, version: "9.9.9".to_owned() };
         let refusal = from_status(&west.hello(hello).await.unwrap_err());
         assert_eq!(refusal.reason, Reason::Incompatible);
         let spoken = format!("speaks protocol {ours}");
-        let wanted = [behind, "client (release 9.9.9)", &spoken];
+        let wanted = [behind, "client (version 9.9.9)", &spoken];
         assert!(wanted.iter().all(|part| refusal.message.contains(part)), "{refusal}");
     }
-    let hello = v1::OperatorHelloRequest { protocol: ours + 1, release: "9.9.9".to_owned() };
+    let hello = v1::OperatorHelloRequest { protocol: ours + 1, version: "9.9.9".to_owned() };
     let refusal = from_status(&operator.hello(hello).await.unwrap_err());
-    assert!(refusal.message.contains("`eosfed` command (release 9.9.9)"), "{refusal}");
-    // Another release that speaks the same protocol is served.
-    for release in ["0.0.1", "9.9.9"] {
-        let hello = v1::HelloRequest { protocol: ours, release: release.to_owned() };
+    assert!(refusal.message.contains("`eosfed` command (version 9.9.9)"), "{refusal}");
+    // Another version that speaks the same protocol is served.
+    for version in ["0.0.1", "9.9.9"] {
+        let hello = v1::HelloRequest { protocol: ours, version: version.to_owned() };
         assert_eq!(west.hello(hello).await.unwrap().into_inner().protocol, ours);
-        let hello = v1::OperatorHelloRequest { protocol: ours, release: release.to_owned() };
+        let hello = v1::OperatorHelloRequest { protocol: ours, version: version.to_owned() };
         assert_eq!(operator.hello(hello).await.unwrap().into_inner().role, "operator");
     }
 }

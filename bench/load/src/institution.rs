@@ -104,7 +104,7 @@ impl Institution {
     pub(crate) async fn hello(&self) -> Result<Duration, Refusal> {
         let started = Instant::now();
         let request =
-            v1::HelloRequest { protocol: PROTOCOL.into(), release: env!("CARGO_PKG_VERSION").to_owned() };
+            v1::HelloRequest { protocol: PROTOCOL.into(), version: env!("CARGO_PKG_VERSION").to_owned() };
         answer(self.participant().hello(request).await)?;
         Ok(started.elapsed())
     }

@@ -21,7 +21,7 @@ use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_transport::channel::{ChannelError, Transport, Way, open_by};
 use eosfed_transport::meter::Meter;
-use eosfed_transport::protocol::{PROTOCOL, RELEASE, agree};
+use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
 use eosfed_transport::transfer;
 use eosfed_transport::wire::{Heartbeat, Wire as _, WireError};
@@ -53,7 +53,7 @@ fn read_offer(offer: v1::Assignment) -> Result<Read, Refusal> {
 
 fn unknown(error: &dyn fmt::Display) -> Refusal {
     let message = format!(
-        "this client (version {RELEASE}) does not know this kind of work: {error}; update the client"
+        "this client (version {VERSION}) does not know this kind of work: {error}; update the client"
     );
     Refusal::new(Reason::Incompatible, message)
 }
@@ -172,10 +172,10 @@ fn unreadable(error: &WireError) -> Refusal {
 
 impl Coordinator for GrpcCoordinator {
     async fn hello(&self) -> Result<String, Refusal> {
-        let request = v1::HelloRequest { protocol: PROTOCOL.into(), release: RELEASE.to_owned() };
-        let v1::HelloResponse { protocol, release, institution } =
+        let request = v1::HelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
+        let v1::HelloResponse { protocol, version, institution } =
             answer(CALL_TIMEOUT, self.participant().hello(request)).await?;
-        agree("client", "coordinator", protocol, &release)?;
+        agree("client", "coordinator", protocol, &version)?;
         Ok(institution)
     }
 

@@ -108,8 +108,9 @@ impl Fake {
 impl Participant for Fake {
     async fn hello(&self, _: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
         let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion2.into());
-        let (release, institution) = ("0".to_owned(), "west".to_owned());
-        Ok(Response::new(v1::HelloResponse { protocol, release, institution }))
+        let version = "0".to_owned();
+        let institution = "west".to_owned();
+        Ok(Response::new(v1::HelloResponse { protocol, version, institution }))
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {

@@ -14,7 +14,7 @@ use tonic::{Response, Status};
 use crate::channel::{ChannelError, Transport, Way, open_by};
 use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
-use crate::protocol::{PROTOCOL, RELEASE, agree};
+use crate::protocol::{PROTOCOL, VERSION, agree};
 use crate::status::from_status;
 
 /// Largest answer that is read, in bytes.
@@ -150,10 +150,10 @@ impl Connection {
     /// # Errors
     /// [`Reason::Incompatible`] with the program to update, or the coordinator's refusal.
     pub async fn greet(&mut self) -> Result<(), Refusal> {
-        let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), release: RELEASE.to_owned() };
+        let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
         let answer = self.operator.hello(request).await;
-        let v1::OperatorHelloResponse { protocol, release, name: _, role: _ } = self.answer(answer)?;
-        agree("`eosfed` command", "coordinator", protocol, &release)
+        let v1::OperatorHelloResponse { protocol, version, name: _, role: _ } = self.answer(answer)?;
+        agree("`eosfed` command", "coordinator", protocol, &version)
     }
 
     /// The answer to a call, or the refusal that it, or its absence, means.

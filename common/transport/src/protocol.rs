@@ -5,44 +5,44 @@ use eosfed_proto::v1::ProtocolVersion;
 
 use eosfed_common::refusal::{Reason, Refusal};
 
-/// The protocol that this release speaks.
+/// The protocol that this version speaks.
 pub const PROTOCOL: ProtocolVersion = ProtocolVersion::ProtocolVersion2;
-/// This release.
-pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Longest name of a release that is repeated to people, in characters.
-const MAX_RELEASE: usize = 40;
+/// Longest version that is repeated to people, in characters.
+const MAX_VERSION: usize = 40;
 
-/// Checks the protocol that the other end has named, with the release that it says it is of. `own` and
+/// Checks the protocol that the other end has named, with the version that it gives. `own` and
 /// `other` are what people call the two programs, such as `coordinator` and `client`.
 ///
 /// # Errors
 /// [`Reason::Incompatible`] with who has to install what.
-pub fn agree(own: &str, other: &str, protocol: i32, release: &str) -> Result<(), Refusal> {
+pub fn agree(own: &str, other: &str, protocol: i32, version: &str) -> Result<(), Refusal> {
     let ours = i32::from(PROTOCOL);
     if protocol == ours {
         return Ok(());
     }
-    let release = shown(release);
+    let version = shown(version);
     let (what, late) = match protocol {
         0 => ("no protocol".to_owned(), other),
         newer if newer > ours => (format!("protocol {newer}"), own),
         older => (format!("protocol {older}"), other),
     };
     let message = format!(
-        "the {other} (release {release}) speaks {what}, this {own} (release {RELEASE}) speaks protocol {ours}; \
+        "the {other} (version {version}) speaks {what}, this {own} (version {VERSION}) speaks protocol {ours}; \
          update the {late}"
     );
     Err(Refusal::new(Reason::Incompatible, message))
 }
 
-/// A release's name as the other end gives it, fit to be shown.
+/// A version as the other end gives it, escaped so that it can be shown.
 #[must_use]
-pub fn shown(release: &str) -> String {
-    if release.is_empty() {
+pub fn shown(version: &str) -> String {
+    if version.is_empty() {
         return "unknown".to_owned();
     }
-    release.chars().take(MAX_RELEASE).flat_map(char::escape_default).collect()
+    version.chars().take(MAX_VERSION).flat_map(char::escape_default).collect()
 }
 
 #[cfg(test)]
@@ -53,13 +53,13 @@ mod tests {
     fn the_end_that_is_behind_is_named() {
         let ours = i32::from(PROTOCOL);
         assert_eq!(agree("coordinator", "client", ours, "0.1.0"), Ok(()));
-        assert_eq!(agree("coordinator", "client", ours, "another release"), Ok(()));
-        for (protocol, release, behind) in [
+        assert_eq!(agree("coordinator", "client", ours, "another version"), Ok(()));
+        for (protocol, version, behind) in [
             (0, "", "the client"),
             (ours + 1, "9.9.9", "the coordinator"),
             (-7, "0.0.1\n\u{1b}[31m", "the client"),
         ] {
-            let refusal = agree("coordinator", "client", protocol, release).unwrap_err();
+            let refusal = agree("coordinator", "client", protocol, version).unwrap_err();
             assert_eq!(refusal.reason, Reason::Incompatible);
             assert!(refusal.message.ends_with(&format!("update {behind}")), "{refusal}");
             assert!(!refusal.message.contains(char::is_control), "{refusal:?}");

@@ -7,7 +7,7 @@ use prost::Message as _;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
-use crate::protocol::RELEASE;
+use crate::protocol::VERSION;
 use crate::validity;
 
 const METADATA: &str = "eosfed-refusal-bin";
@@ -81,7 +81,7 @@ pub fn from_status(status: &Status) -> Refusal {
         let said = describe(status);
         if reason == Reason::Incompatible {
             let message = format!(
-                "the other end does not know this call, so it is of an older release than this one ({RELEASE}); \
+                "the other end does not know this call, so it is of an older version than this one ({VERSION}); \
                  update it ({said})"
             );
             return Refusal::new(reason, message);
@@ -129,6 +129,6 @@ mod tests {
         assert_eq!(from_status(&Status::unavailable("down")).reason, Reason::Unavailable);
         let unknown = from_status(&Status::unimplemented("no"));
         assert_eq!(unknown.reason, Reason::Incompatible);
-        assert!(unknown.message.contains("older release") && unknown.message.contains("update"), "{unknown}");
+        assert!(unknown.message.contains("older version") && unknown.message.contains("update"), "{unknown}");
     }
 }

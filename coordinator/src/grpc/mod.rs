@@ -19,7 +19,7 @@ use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::enrollment_server::EnrollmentServer;
 use eosfed_proto::v1::operator_server::OperatorServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
-use eosfed_transport::protocol::{self, PROTOCOL, RELEASE};
+use eosfed_transport::protocol::{self, PROTOCOL, VERSION};
 use eosfed_transport::status::to_status;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
@@ -34,7 +34,7 @@ pub use traffic::Traffic;
 const MAX_PARTICIPANT: usize = 64 * 1024;
 /// Longest message of operators; a plan is the longest.
 const MAX_OPERATOR: usize = 256 * 1024;
-/// Longest message of uploads; those of this release's clients are far shorter.
+/// Longest message of uploads; those of this version's clients are far shorter.
 const MAX_CHUNK: usize = 2 * 1024 * 1024;
 /// Calls under way on one connection.
 const MAX_CALLS: usize = 64;
@@ -86,14 +86,14 @@ fn reply<T>(answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|refusal| to_status(&refusal))
 }
 
-/// The protocol that this release speaks, when the caller, a program of this name, speaks it too.
-fn agree(caller: &str, protocol: i32, release: &str) -> Result<v1::ProtocolVersion, Refusal> {
-    let agreed = protocol::agree("coordinator", caller, protocol, release);
+/// The protocol that this version speaks, when the caller, a program of this name, speaks it too.
+fn agree(caller: &str, protocol: i32, version: &str) -> Result<v1::ProtocolVersion, Refusal> {
+    let agreed = protocol::agree("coordinator", caller, protocol, version);
     match &agreed {
         Err(refusal) => tracing::warn!(%refusal, "a caller cannot be served"),
-        Ok(()) if release != RELEASE => {
-            let release = protocol::shown(release);
-            tracing::info!(caller, release, own = RELEASE, "served: another release, the same protocol");
+        Ok(()) if version != VERSION => {
+            let version = protocol::shown(version);
+            tracing::info!(caller, version, own = VERSION, "served: another version, the same protocol");
         }
         Ok(()) => {}
     }

@@ -228,10 +228,10 @@ impl Operator for Service {
         request: Request<v1::OperatorHelloRequest>,
     ) -> Result<Response<v1::OperatorHelloResponse>, Status> {
         reply(access::reader(&request).and_then(|caller| {
-            let v1::OperatorHelloRequest { protocol, release } = request.into_inner();
+            let v1::OperatorHelloRequest { protocol, version } = request.into_inner();
             Ok(v1::OperatorHelloResponse {
-                protocol: agree("`eosfed` command", protocol, &release)?.into(),
-                release: env!("CARGO_PKG_VERSION").to_owned(),
+                protocol: agree("`eosfed` command", protocol, &version)?.into(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
                 name: caller.name.to_string(),
                 role: caller.role.to_string(),
             })

@@ -152,10 +152,10 @@ fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
 #[tonic::async_trait]
 impl Participant for Service {
     async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
-        reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, release })| {
-            let protocol = agree("client", protocol, &release)?.into();
-            let release = env!("CARGO_PKG_VERSION").to_owned();
-            Ok(v1::HelloResponse { protocol, release, institution: caller.to_string() })
+        reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, version })| {
+            let protocol = agree("client", protocol, &version)?.into();
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            Ok(v1::HelloResponse { protocol, version, institution: caller.to_string() })
         }))
     }
 

@@ -81,7 +81,7 @@ table! {
     SubmitEvaluationRequest: value::<EvaluationSubmission>,
     Blob: value::<BlobRef>,
     Refusal: |bytes| refusal(bytes) | value::<Refusal>(bytes),
-    HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| limited("release", &m.release).map(|_| true)),
+    HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| limited("version", &m.version).map(|_| true)),
     HelloResponse: free::<v1::HelloResponse>,
     PollRequest: free::<v1::PollRequest>,
     PollResponse: |bytes| v1::PollResponse::decode(bytes)
