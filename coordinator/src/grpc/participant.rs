@@ -212,3 +212,36 @@ impl Participant for Service {
         reply(Self::report_failure(self, request).await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::assignment::Work;
+    use eosfed_common::clock::Timestamp;
+    use eosfed_common::plan::JobKind;
+
+    use super::*;
+
+    fn assignment(round: u32, bytes: usize) -> Assignment<Target> {
+        Assignment {
+            id: format!("j-00000000.{round}.1.west").parse().unwrap(),
+            job_name: "bands".to_owned(),
+            kind: JobKind::Statistics,
+            training_target: Target::Bands(vec!["b".repeat(bytes)]),
+            deadline: Timestamp(1),
+            min_institutions: 2,
+            accepted: false,
+            work: Work::Statistics,
+        }
+    }
+
+    #[test]
+    fn a_poll_answers_with_the_oldest_work_that_fits_a_message() {
+        let small = poll_response((0..9).map(|round| assignment(round, 10)).collect());
+        assert_eq!(small.assignments.len(), 9);
+        let large = poll_response((0..9).map(|round| assignment(round, 1 << 20)).collect());
+        let ids: Vec<_> = large.assignments.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["j-00000000.0.1.west", "j-00000000.1.1.west"], "three would be above 3 MiB");
+        assert!(large.encoded_len() <= MAX_POLL_BYTES);
+        assert_ne!(small.revision, large.revision);
+    }
+}
