@@ -21,8 +21,8 @@ use eosfed_coordinator::storage::Presence;
 use eosfed_transport::channel::ChannelError;
 use eosfed_transport::wire::Heartbeat;
 
-use crate::federation::Planted;
 use crate::network::{Answer, Call, Submission};
+use crate::site::Planted;
 use crate::world::World;
 
 /// Least bytes of a chunk of an upload.

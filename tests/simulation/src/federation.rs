@@ -17,7 +17,7 @@ use crate::coordinator::Coordinator;
 use crate::disk::{Trouble, disk};
 use crate::oracle::{Violation, judge, ledger, made};
 use crate::plan;
-use crate::site::{Nature, Site};
+use crate::site::{Nature, Planted, Site};
 use crate::trainer::Machine;
 use crate::weather::{brew, operate, run_coordinator};
 use crate::world::{Sphere, World};
@@ -57,15 +57,6 @@ pub enum Weather {
     Storm,
     /// Everything goes wrong, and some institutions are not honest.
     Wild,
-}
-
-/// A mistake that daemons are given, to see that it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Planted {
-    /// They start from an empty journal.
-    ForgottenJournal,
-    /// They submit each time under another idempotency key.
-    NewKeys,
 }
 
 /// Runs the federation of a seed in `folder`.

@@ -27,5 +27,6 @@ pub mod trainer;
 pub mod weather;
 pub mod world;
 
-pub use federation::{Planted, Report, Weather, run, run_with};
+pub use federation::{Report, Weather, run, run_with};
 pub use oracle::Violation;
+pub use site::Planted;

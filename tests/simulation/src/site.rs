@@ -41,6 +41,15 @@ impl Nature {
     }
 }
 
+/// A mistake that daemons are given, to see that it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// They start from an empty journal.
+    ForgottenJournal,
+    /// They submit each time under another idempotency key.
+    NewKeys,
+}
+
 /// A receipt: the coordinator has said that it counts this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

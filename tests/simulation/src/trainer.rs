@@ -26,9 +26,8 @@ use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::write;
 use tokio::time::sleep;
 
-use crate::federation::Planted;
 use crate::plan::{policy, trained};
-use crate::site::Nature;
+use crate::site::{Nature, Planted};
 use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);

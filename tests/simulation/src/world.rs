@@ -20,10 +20,9 @@ use tokio::time::sleep;
 use crate::clock::SimClock;
 use crate::coordinator::Coordinator;
 use crate::disk::{Died, Trouble};
-use crate::federation::Planted;
 use crate::network::{Answer, Call, Submission};
 use crate::oracle::Violation;
-use crate::site::{Nature, Site};
+use crate::site::{Nature, Planted, Site};
 
 /// Most calls in the time before trouble ends, and again after it.
 const MOST_CALLS: u64 = 60_000;
