@@ -1,6 +1,5 @@
 //! What every store and every blob store must do, run on each of ours.
 
-use std::path::Path;
 use std::time::Duration;
 
 use eosfed_common::assignment::BlobRef;
@@ -11,6 +10,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::JobId;
 use eosfed_common::ledger::Event;
 
+use super::mount::Mount;
 use super::{
     BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, MemoryStore, Presence, SledStore, Store, read_lines,
     ready,
@@ -234,7 +234,7 @@ fn the_same_chunk_twice_at_once_is_there_once() {
 #[test]
 fn a_full_disk_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(_mount) = Mount::small(folder.path()) else {
+    let Some(_mount) = Mount::tmpfs(folder.path(), "1m") else {
         println!("skipped: a_full_disk_loses_nothing: mounting a small file system is not allowed here");
         return;
     };
@@ -254,23 +254,4 @@ fn a_full_disk_loses_nothing() {
         panic!("complete?")
     };
     assert!(kept >= stands && kept > 0, "{kept} of {stands}");
-}
-
-struct Mount(std::path::PathBuf);
-
-impl Mount {
-    fn small(path: &Path) -> Option<Self> {
-        let done = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(path)
-            .stderr(std::process::Stdio::null())
-            .status();
-        done.is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status();
-    }
 }

@@ -17,6 +17,10 @@ mod trees;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod full_disk;
+#[cfg(test)]
+mod mount;
 
 use std::fmt;
 use std::io;

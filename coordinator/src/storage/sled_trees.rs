@@ -5,10 +5,14 @@
 //! failure the database is opened again at once, or before the next commit.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::statvfs;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional as _};
 use sled::{Db, Tree as SledTree};
@@ -39,6 +43,11 @@ enum State {
         pending: Vec<Write>,
     },
 }
+
+/// Bytes that are allocated after the end of the database's file, more than a commit writes.
+const AHEAD: u64 = 8 << 20;
+/// The unit in which a file's blocks are counted, stat(2).
+const BLOCK: u64 = 512;
 
 /// Most bytes of pages that sled keeps in memory; its own default is 1 GiB. The records of the present
 /// state are in memory apart from it.
@@ -131,6 +140,30 @@ impl SledTrees {
     }
 }
 
+impl SledTrees {
+    /// Allocates blocks of the disk after the end of the database's file. A commit then never meets a full
+    /// disk, whatever other programs write meanwhile: what sled has written in part before such a failure,
+    /// it reads as damaged when it is opened again.
+    fn allocate_ahead(&self) -> Result<(), StoreError> {
+        let path = self.path.join("db");
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+            _ => StoreError::Backend(format!("cannot reserve room for {}: {error}", path.display())),
+        };
+        let file = File::options().write(true).open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let length = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+        if metadata.blocks() * BLOCK >= metadata.len() + AHEAD / 2 {
+            return Ok(());
+        }
+        match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length, AHEAD as i64) {
+            // Some file systems cannot; there, only the reserve helps.
+            Ok(()) | Err(Errno::EOPNOTSUPP) => Ok(()),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
 impl Trees for SledTrees {
     fn get(&self, tree: Tree, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(|database| {
@@ -160,6 +193,7 @@ impl Trees for SledTrees {
 
     fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.check_room()?;
+        self.allocate_ahead()?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let gone = State::Failed {
             why: StoreError::Backend("a write has panicked".to_owned()),

@@ -1,0 +1,88 @@
+//! The store itself on a small disk that becomes full and has room again.
+
+use std::time::Duration;
+
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::Event;
+
+use super::mount::Mount;
+use super::{SledStore, Store as _, StoreError, ready};
+use crate::domain::Federation;
+use crate::testing::{NOW, name};
+
+/// A store, and what it has acknowledged.
+struct Bench {
+    store: SledStore,
+    acknowledged: Federation,
+    last: Option<Event>,
+    invited: u32,
+}
+
+impl Bench {
+    fn new(store: SledStore) -> Self {
+        Self { store, acknowledged: Federation::default(), last: None, invited: 0 }
+    }
+
+    /// Commits something new.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.invited += 1;
+        let who: InstitutionName = name(&format!("site-{}", self.invited));
+        let minute = Duration::from_secs(60);
+        let (_, change) = self.acknowledged.invite(&who, "secret", minute, name("admin"), NOW).unwrap();
+        let last = self.last.as_ref().map(Event::mark);
+        let event = Event::follow(last, NOW, change.events[0].clone());
+        ready(self.store.commit(&change, std::slice::from_ref(&event)))?;
+        self.acknowledged.merge(change);
+        self.last = Some(event);
+        Ok(())
+    }
+
+    /// What is in the store is what was acknowledged.
+    fn check(&self, store: &SledStore) {
+        let loaded = ready(store.load()).unwrap();
+        assert_eq!(loaded.federation, self.acknowledged);
+        assert_eq!(loaded.head, self.last.as_ref().map(Event::mark));
+    }
+}
+
+#[test]
+fn a_commit_is_refused_before_the_disk_is_full_and_made_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mount) = Mount::tmpfs(folder.path(), "64m") else { return };
+    let path = folder.path().join("store");
+    let mut bench = Bench::new(SledStore::open(&path).unwrap());
+    bench.commit().unwrap();
+    for _ in 0..3 {
+        mount.fill(16 << 20);
+        assert!(matches!(bench.commit(), Err(StoreError::Full)));
+        assert!(mount.free() >= 15 << 20, "the rest is for what the store itself has to do");
+        bench.check(&bench.store);
+        mount.free_up();
+        bench.commit().unwrap();
+        bench.check(&bench.store);
+    }
+}
+
+/// sled keeps its first failure until it is opened again.
+#[test]
+fn a_write_that_has_failed_does_not_make_the_next_ones_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mount) = Mount::tmpfs(folder.path(), "24m") else { return };
+    let path = folder.path().join("store");
+    // Without a reserve, as when another program fills the disk in the middle of a commit.
+    let mut bench = Bench::new(SledStore::open_with(&path, 0).unwrap());
+    bench.commit().unwrap();
+    for round in 0..3 {
+        mount.fill(0);
+        let failed = (0..20_000).find_map(|_| bench.commit().err());
+        let error = failed.expect("the disk is full");
+        assert!(matches!(error, StoreError::Full | StoreError::Backend(_)), "{error}");
+        mount.free_up();
+        bench.commit().unwrap_or_else(|error| panic!("round {round}: there is room again: {error}"));
+        bench.check(&bench.store);
+    }
+    let Bench { store, acknowledged, last, .. } = bench;
+    drop(store);
+    let again = Bench { acknowledged, last, ..Bench::new(SledStore::open_with(&path, 0).unwrap()) };
+    again.check(&again.store);
+}

@@ -1,0 +1,52 @@
+//! A small file system in memory, to be full when a test wants it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A file system that is mounted until it is dropped.
+pub(super) struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts a file system of this size over a folder; nothing where that is not allowed.
+    pub(super) fn tmpfs(path: &Path, size: &str) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(path).stderr(Stdio::null());
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        if !mounted {
+            let test = std::thread::current();
+            println!("skipped: {}: mounting is not allowed here", test.name().unwrap_or_default());
+        }
+        mounted.then(|| Self(path.to_owned()))
+    }
+
+    /// Leaves only so many bytes free.
+    pub(super) fn fill(&self, leave: u64) {
+        let mut file = fs::File::create(self.filler()).unwrap();
+        for size in [1 << 20, 1 << 12, 1] {
+            let block = vec![7; size];
+            while self.free() >= leave + size as u64 && file.write_all(&block).is_ok() {}
+        }
+    }
+
+    /// Makes room again.
+    pub(super) fn free_up(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    pub(super) fn free(&self) -> u64 {
+        let stat = nix::sys::statvfs::statvfs(&self.0).unwrap();
+        stat.blocks_available() * stat.fragment_size()
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
