@@ -1,5 +1,7 @@
 //! The command line of `eosfed`.
 
+mod audit;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,11 +11,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::duration;
-use eosfed_common::ledger::{ActorFilter, KindFilter, Mark};
 use eosfed_common::plan::JobKind;
 use eosfed_common::stdout::print;
 use eosfed_common::view::JobState;
 use strum::VariantArray;
+
+pub use audit::{Audit, EventFilter};
 
 use super::moment::moment;
 
@@ -28,7 +31,7 @@ pub enum Output {
 
 /// Operate a federation, and use what it makes.
 ///
-/// Invite institutions, submit jobs and watch them, look at specialists, cut and pull ensemble
+/// Invite institutions, submit and watch jobs, look at specialists, create and pull ensemble
 /// releases. Needs an identity: the folder `operator` that `eosfed-coordinator init` has made.
 #[derive(Debug, Parser)]
 #[command(
@@ -50,7 +53,7 @@ pub struct Arguments {
     /// The HTTP proxy on the way to the coordinator, http://HOST:PORT
     #[arg(long, global = true, env = "EOSFED_PROXY", value_name = "URL")]
     pub proxy: Option<String>,
-    /// A file of one line, USER:PASSWORD, for a proxy that asks for it; only its owner may read it
+    /// A file with the line USER:PASSWORD for a proxy that asks for it; only its owner may read it
     #[arg(long, global = true, env = "EOSFED_PROXY_CREDENTIALS_FILE", value_name = "FILE")]
     pub proxy_credentials_file: Option<PathBuf>,
     /// How results are printed
@@ -70,10 +73,10 @@ pub enum Command {
     /// Submit, watch and control jobs
     #[command(subcommand)]
     Job(Job),
-    /// Look at specialists of the registry
+    /// List and show specialists of the registry
     #[command(subcommand)]
     Specialist(Specialist),
-    /// Cut, list and pull ensemble releases
+    /// Create, list and pull ensemble releases
     #[command(subcommand)]
     Release(Release),
     /// Read and verify the ledger: who did what, and when
@@ -91,8 +94,8 @@ pub enum Command {
 pub enum Institution {
     /// Make a join token for an institution
     ///
-    /// The token works once, until it expires, and is not kept: hand it over in private. An
-    /// institution that is enrolled already can be invited again, to join with a new key.
+    /// The token works once, until it expires, and the coordinator does not keep it: send it over a
+    /// private channel. An institution that is enrolled can be invited again, to join with a new key.
     Invite {
         /// 1 to 40 lower-case letters, digits and hyphens
         name: String,
@@ -110,7 +113,7 @@ pub enum Institution {
 /// Commands about jobs.
 #[derive(Debug, Subcommand)]
 pub enum Job {
-    /// Check a plan without a coordinator: every broken rule at once
+    /// Check a plan without a coordinator, and report every broken rule
     Check {
         /// The plan, TOML
         plan: PathBuf,
@@ -119,7 +122,7 @@ pub enum Job {
     Submit {
         /// The plan, TOML
         plan: PathBuf,
-        /// Stay and show progress until the job rests
+        /// Show progress until the job is at rest
         #[arg(long)]
         watch: bool,
     },
@@ -198,7 +201,7 @@ Examples:
     },
     /// Download the head that a downstream job has trained
     ///
-    /// `eosfed-trainer score`, `predict` and `ensemble` use it with the release that it stands on.
+    /// `eosfed-trainer score`, `predict` and `ensemble` use it with the release that it was trained on.
     Head {
         /// The job
         #[command(flatten)]
@@ -275,7 +278,7 @@ pub enum Specialist {
 /// Commands about releases.
 #[derive(Debug, Subcommand)]
 pub enum Release {
-    /// Cut a release
+    /// Create a release
     Create {
         /// NAME, NAME@VERSION or digest of a specialist; may be repeated [default: the latest of all]
         #[arg(long = "specialist", value_name = "REF")]
@@ -284,12 +287,12 @@ pub enum Release {
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Cut a smaller release: only the specialists that a learned selection has kept
+    /// Create a smaller release of the specialists that a learned selection keeps
     ///
-    /// `eosfed-trainer ensemble prune` finds which, from a head with a learned selection, and measures
-    /// size, speed and score before and after (`--from`). A downstream job that has learned a selection
-    /// says which without anybody's data (`--from-job`); pull its head to measure. The old release stays
-    /// as it is, and so do heads over it.
+    /// `--from`: `eosfed-trainer ensemble prune` chooses them by a head with a learned selection, and
+    /// measures size, speed and score before and after. `--from-job`: a downstream job with a learned
+    /// selection chooses them, and no imagery is needed; download its head to measure. The old release
+    /// and the heads over it do not change.
     Prune {
         /// Where the choice is from
         #[command(flatten)]
@@ -310,8 +313,8 @@ pub enum Release {
     },
     /// Download a release: manifest, cards, weights, and STAC Items for catalogues
     ///
-    /// Every file is checked against its digest. A pull that was interrupted goes on where it was; a
-    /// complete one costs one question.
+    /// Every file is checked against its digest. A pull that was interrupted continues where it stopped.
+    /// A release that is already complete is not downloaded again.
     Pull {
         /// Its number [default: the latest]
         number: Option<u32>,
@@ -321,92 +324,11 @@ pub enum Release {
     },
 }
 
-/// Commands about the ledger.
-#[derive(Debug, Subcommand)]
-pub enum Audit {
-    /// Show the newest events, the newest last
-    #[command(after_help = "\
-Examples:
-  eosfed audit list --since 2h
-  eosfed audit list --actor institution:west --job latest
-  eosfed audit list --kind refused --limit 10")]
-    List {
-        /// Which events
-        #[command(flatten)]
-        filter: EventFilter,
-        /// Most events to show
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-        limit: u32,
-    },
-    /// Write events as lines of JSON that anybody can verify
-    ///
-    /// Each line is an event in canonical JSON (RFC 8785). The SHA-256 of the line without its member
-    /// `hash` is that hash, and `previous` is the hash of the line before it.
-    Export {
-        /// Which events; without a filter the export can be verified
-        #[command(flatten)]
-        filter: EventFilter,
-        /// The file to write, or `-` for standard output
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Verify that no event was changed, removed or inserted
-    ///
-    /// Verifies the coordinator's ledger, or an export of it without a coordinator. Whoever controls the
-    /// coordinator can still write a new ledger from the beginning, or drop its end: to notice that, note
-    /// the newest event now and pass it as `--noted` later.
-    Verify {
-        /// An export [default: the coordinator's ledger]
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
-        /// The newest event of an earlier verification, NUMBER:sha256:HEX, which must still be there
-        #[arg(long, value_name = "EVENT")]
-        noted: Option<Mark>,
-    },
-}
-
-/// Which events of the ledger: those that match every option that is given.
-#[derive(Debug, Clone, Args)]
-pub struct EventFilter {
-    /// Events at this time or later: a time, a date (UTC) or how long ago, such as 2h
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub since: Option<Timestamp>,
-    /// Events before this time
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub until: Option<Timestamp>,
-    /// Events of `coordinator`, of a role such as `operator`, or of one actor, ROLE:NAME
-    #[arg(long, value_name = "ACTOR")]
-    pub actor: Option<ActorFilter>,
-    /// Events about this job: its id, the beginning of its id, or `latest`
-    #[arg(long, value_name = "JOB")]
-    pub job: Option<String>,
-    /// Events about this institution
-    #[arg(long, value_name = "NAME")]
-    pub institution: Option<String>,
-    /// Events of this kind, such as `job_cancelled` or `refused`
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<KindFilter>,
-}
-
-impl EventFilter {
-    /// Whether every event is wanted.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        let Self { since, until, actor, job, institution, kind } = self;
-        since.is_none()
-            && until.is_none()
-            && actor.is_none()
-            && job.is_none()
-            && institution.is_none()
-            && kind.is_none()
-    }
-}
-
 /// Where the choice of a pruned release is from.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct PruneFrom {
-    /// The prune.json of `eosfed-trainer ensemble prune`, or the folder in which that lies
+    /// The prune.json of `eosfed-trainer ensemble prune`, or its folder
     #[arg(long = "from", value_name = "FILE", conflicts_with = "top_k")]
     pub file: Option<PathBuf>,
     /// A downstream job that has learned a selection: its id, the first characters of it, or `latest`
