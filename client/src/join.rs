@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_proto::v1;
-use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_transport::channel::{ChannelError, Way, open_by};
+use eosfed_transport::enrollment::{self, EnrollError, Enrolled};
 use eosfed_transport::join::JoinToken;
-use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest, KeyError};
+use eosfed_transport::keys::KeyError;
 use eosfed_transport::meter::Meter;
 use eosfed_transport::proxy::{Proxy, ProxyError};
-use eosfed_transport::status::from_status;
 
 const ENROLL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,15 +35,6 @@ pub enum JoinError {
     },
 }
 
-/// A new identity from the coordinator.
-#[derive(Clone)]
-pub struct Enrolled {
-    /// Key and certificate.
-    pub pair: KeyAndCertificate,
-    /// The authority's certificate, PEM.
-    pub ca_pem: String,
-}
-
 /// Exchanges a token for an identity, through a proxy if there is one.
 ///
 /// # Errors
@@ -55,21 +44,16 @@ pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled,
     if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
         proxy.tunnel(&target).await?;
     }
-    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(token.institution.as_str())?;
     let transport = open_by(&Way::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
-    let request = v1::EnrollRequest {
-        institution: token.institution.to_string(),
-        secret: token.secret.clone(),
-        signing_request_pem: request_pem,
-    };
-    let mut client = EnrollmentClient::new(transport);
-    let answer = match tokio::time::timeout(ENROLL_TIMEOUT, client.enroll(request)).await {
-        Ok(answer) => answer.map_err(|status| from_status(&status)),
-        Err(_) => Err(Refusal::new(Reason::Unavailable, "no answer within 30 s")),
-    };
-    let answer = answer.map_err(|refusal| JoinError::Refused { advice: advice(&refusal), refusal })?;
-    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } = answer.into_inner();
-    Ok(Enrolled { pair: KeyAndCertificate { key_pem, certificate_pem }, ca_pem })
+    let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone());
+    let refused = |refusal| JoinError::Refused { advice: advice(&refusal), refusal };
+    match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {
+        Ok(answer) => answer.map_err(|error| match error {
+            EnrollError::Key(error) => error.into(),
+            EnrollError::Refused(refusal) => refused(refusal),
+        }),
+        Err(_) => Err(refused(Refusal::new(Reason::Unavailable, "no answer within 30 s"))),
+    }
 }
 
 fn advice(refusal: &Refusal) -> &'static str {

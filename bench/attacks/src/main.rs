@@ -157,7 +157,7 @@ fn federate(
             strategy: defence.strategy,
             server,
             signature: &signature,
-            now: &start,
+            global_model: &start,
             optimizer_state: remembered.as_ref(),
             step: round,
         };

@@ -20,7 +20,7 @@ use prost::Message as _;
 use tokio::task::JoinSet;
 
 use crate::coordinator::Coordinator;
-use crate::institution::{Held, Institution, enrol};
+use crate::institution::{Held, Institution, enroll};
 use crate::report::{Report, Spread, bytes, millis, seconds};
 use crate::scene::{bar, operator, submit_plan};
 
@@ -86,7 +86,7 @@ async fn act(
     for number in 0..institutions {
         let name: InstitutionName = format!("site-{number:02}").parse()?;
         sites.push(
-            enrol(operator.clone(), coordinator.url(), name).await?.connect(coordinator.url()).await?.0,
+            enroll(operator.clone(), coordinator.url(), name).await?.connect(coordinator.url()).await?.0,
         );
     }
     let bars = indicatif::MultiProgress::new();

@@ -13,11 +13,10 @@ use eosfed_common::report::TrainingReport;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
-use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_transport::channel::{Transport, open};
-use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::enrollment::{self, Enrolled};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
@@ -36,30 +35,22 @@ pub(crate) fn answer<T>(answer: Result<Response<T>, Status>) -> Result<T, Refusa
 }
 
 /// An institution with a certificate.
-pub(crate) struct Enrolled {
+pub(crate) struct Member {
     name: InstitutionName,
-    pair: KeyAndCertificate,
-    ca_pem: String,
+    enrolled: Enrolled,
 }
 
-/// Invites an institution and joins as it.
-pub(crate) async fn enrol(
+/// Invites an institution and enrols as it.
+pub(crate) async fn enroll(
     mut operator: OperatorClient<Transport>,
     url: &str,
     name: InstitutionName,
-) -> anyhow::Result<Enrolled> {
+) -> anyhow::Result<Member> {
     let request = v1::InviteInstitutionRequest { name: name.to_string(), valid_for_seconds: 3600 };
     let invited = answer(operator.invite_institution(request).await)?;
-    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(name.as_str())?;
     let transport = open(url, &invited.ca_pem, None, Meter::default())?;
-    let request = v1::EnrollRequest {
-        institution: name.to_string(),
-        secret: invited.secret,
-        signing_request_pem: request_pem,
-    };
-    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } =
-        answer(EnrollmentClient::new(transport).enroll(request).await)?;
-    Ok(Enrolled { name, pair: KeyAndCertificate { key_pem, certificate_pem }, ca_pem })
+    let enrolled = enrollment::enroll(transport, &name, invited.secret).await?;
+    Ok(Member { name, enrolled })
 }
 
 /// An institution with a connection of its own.
@@ -69,11 +60,11 @@ pub(crate) struct Institution {
     transport: Transport,
 }
 
-impl Enrolled {
+impl Member {
     /// Connects and greets. Returns how long that took.
     pub(crate) async fn connect(self, url: &str) -> anyhow::Result<(Institution, Duration)> {
         let started = Instant::now();
-        let transport = open(url, &self.ca_pem, Some(&self.pair), Meter::default())?;
+        let transport = open(url, &self.enrolled.ca_pem, Some(&self.enrolled.pair), Meter::default())?;
         let institution = Institution { name: self.name, transport };
         institution.hello().await?;
         Ok((institution, started.elapsed()))

@@ -24,7 +24,7 @@ use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::coordinator::Coordinator;
-use crate::institution::{Enrolled, Institution, answer, enrol};
+use crate::institution::{Institution, Member, answer, enroll};
 use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
@@ -172,18 +172,18 @@ async fn join_all(
     operator: &OperatorClient<Transport>,
     count: u32,
     bars: &MultiProgress,
-) -> anyhow::Result<Vec<Enrolled>> {
+) -> anyhow::Result<Vec<Member>> {
     let names = (0..count).map(name).collect::<anyhow::Result<Vec<_>>>()?;
     let tasks = names.into_iter().map(|name| {
         let (operator, url) = (operator.clone(), coordinator.url().to_owned());
-        async move { enrol(operator, &url, name).await }
+        async move { enroll(operator, &url, name).await }
     });
     gather(tasks, &bar(bars, "joining", u64::from(count), COUNTED)).await
 }
 
 async fn connect_all(
     coordinator: &Coordinator,
-    enrolled: Vec<Enrolled>,
+    enrolled: Vec<Member>,
     bars: &MultiProgress,
 ) -> anyhow::Result<(Vec<Institution>, Vec<Duration>)> {
     let bar = bar(bars, "connecting", enrolled.len() as u64, COUNTED);

@@ -2,6 +2,7 @@
 //! is sent, refusals as gRPC status, transfer of blobs, and in [`wire`] what messages mean.
 
 pub mod channel;
+pub mod enrollment;
 pub mod identity;
 pub mod join;
 pub mod keys;

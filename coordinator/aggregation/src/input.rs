@@ -29,7 +29,7 @@ pub struct AggregationInput<'a> {
     /// Names and shapes.
     pub signature: &'a Signature,
     /// The weights that the round started from.
-    pub now: &'a WeightsReader,
+    pub global_model: &'a WeightsReader,
     /// The state of the server optimizer after the last step, if there was one.
     pub optimizer_state: Option<&'a WeightsReader>,
     /// Server steps before this one.

@@ -36,13 +36,13 @@ impl Terms<'_> {
 }
 
 /// The weighted mean; of steps, where updates have started from different weights.
-pub(crate) fn mean<'a>(now: &'a WeightsReader, updates: &[Update<'a>]) -> Terms<'a> {
+pub(crate) fn mean<'a>(global_model: &'a WeightsReader, updates: &[Update<'a>]) -> Terms<'a> {
     let mut terms: Vec<_> = updates.iter().map(|update| (update.weights, update.weight)).collect();
     let total = updates.iter().map(|update| update.weight).sum();
-    // now + sum(weight * (update - base)) / total, as one sum.
+    // global_model + sum(weight * (update - base)) / total, as one sum.
     for update in updates {
         if let Some(base) = update.base {
-            terms.extend([(base, -update.weight), (now, update.weight)]);
+            terms.extend([(base, -update.weight), (global_model, update.weight)]);
         }
     }
     Terms { terms, total }
@@ -110,19 +110,19 @@ fn weiszfeld(squares: &Squares, weights: &[f64]) -> Vec<f64> {
 /// The weighted mean of steps, each shortened to `bound` where it is longer.
 pub(crate) fn norm_bounded<'a>(
     signature: &Signature,
-    now: &'a WeightsReader,
+    global_model: &'a WeightsReader,
     updates: &[Update<'a>],
     bound: f64,
 ) -> Result<Terms<'a>, WeightsError> {
     let (mut terms, mut left) = (Vec::new(), 0.0);
     for update in updates {
-        let length = distance(signature, now, update.weights)?;
+        let length = distance(signature, global_model, update.weights)?;
         let kept = if length > bound { bound / length } else { 1.0 };
         terms.push((update.weights, update.weight * kept));
         left += update.weight * (1.0 - kept);
     }
     if left > 0.0 {
-        terms.push((now, left));
+        terms.push((global_model, left));
     }
     let total = updates.iter().map(|update| update.weight).sum();
     Ok(Terms { terms, total })

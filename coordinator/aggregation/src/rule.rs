@@ -22,7 +22,7 @@ impl<'a> Rule<'a> {
             | Strategy::FedAvgM { .. }
             | Strategy::FedAdam { .. }
             | Strategy::FedYogi { .. }
-            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(input.now, updates)),
+            | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(input.global_model, updates)),
             Strategy::Median => {
                 Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 }
             }
@@ -45,7 +45,7 @@ impl<'a> Rule<'a> {
                 Self::Linear(linear::geometric_median(&squares, updates))
             }
             Strategy::NormBoundedMean { bound } => {
-                Self::Linear(linear::norm_bounded(input.signature, input.now, updates, bound)?)
+                Self::Linear(linear::norm_bounded(input.signature, input.global_model, updates, bound)?)
             }
         })
     }

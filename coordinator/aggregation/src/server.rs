@@ -1,5 +1,5 @@
 //! The server step: from the round's starting weights towards what the updates combine to
-//! (Reddi et al. 2021, algorithm 2; `delta` is `combined - now`).
+//! (Reddi et al. 2021, algorithm 2; `delta` is `combined - global`).
 
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
@@ -11,14 +11,14 @@ use crate::input::AggregationInput;
 pub enum Server {
     /// Takes the combined weights as they are.
     Take,
-    /// `m = momentum * m + delta; next = now + learning_rate * m`.
+    /// `m = momentum * m + delta; next = global + learning_rate * m`.
     Momentum {
         /// The server's learning rate.
         learning_rate: f64,
         /// How much of the last step is carried into the next.
         momentum: f64,
     },
-    /// `m = b1 m + (1 - b1) delta; v = second(v, delta^2); next = now + rate * m / (sqrt(v) + tau)`.
+    /// `m = b1 m + (1 - b1) delta; v = second(v, delta^2); next = global + rate * m / (sqrt(v) + tau)`.
     Adaptive {
         /// How the second moment follows.
         second: Second,
@@ -118,16 +118,16 @@ impl Server {
             }
             return Ok(());
         }
-        let mut now = vec![0.0_f32; next.len()];
-        input.now.read(name, start, &mut now)?;
+        let mut global = vec![0.0_f32; next.len()];
+        input.global_model.read(name, start, &mut global)?;
         if let Some(optimizer_state) = input.optimizer_state {
             for (moment, values) in self.moments().iter().zip(moments.iter_mut()) {
                 optimizer_state.read(&format!("{moment}.{name}"), start, values)?;
             }
         }
         for (index, next) in next.iter_mut().enumerate() {
-            let now = f64::from(now[index]);
-            let delta = combined[index] - now;
+            let global = f64::from(global[index]);
+            let delta = combined[index] - global;
             let moved = match *self {
                 Self::Take => delta,
                 Self::Momentum { learning_rate, momentum } => {
@@ -143,7 +143,7 @@ impl Server {
                     rate * first / (square.sqrt() + tau)
                 }
             };
-            *next = (now + moved) as f32;
+            *next = (global + moved) as f32;
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ impl Bench {
             strategy,
             server,
             signature: &self.signature,
-            now: &now,
+            global_model: &now,
             optimizer_state,
             step,
         };
@@ -163,7 +163,8 @@ fn updates_that_started_elsewhere_count_by_their_steps() {
         Update { weights: &stale, weight: 0.5, base: Some(&old) },
     ];
     let (strategy, server, signature) = (Strategy::FedAvg, ServerPlan::default(), &bench.signature);
-    let input = AggregationInput { strategy, server, signature, now: &now, optimizer_state: None, step: 0 };
+    let input =
+        AggregationInput { strategy, server, signature, global_model: &now, optimizer_state: None, step: 0 };
     // now + (1 * (1, 0) + 0.5 * (4, 0)) / 1.5
     assert_eq!(aggregate(&input, &updates).unwrap().weights["w"], [3.0, 1.0]);
 }
@@ -175,7 +176,8 @@ fn a_result_that_is_not_finite_is_refused_by_name() {
     let update = bench.reader("update", &vector(&[3e38]), &bench.signature);
     let (strategy, signature) = (Strategy::FedAvg, &bench.signature);
     let server = ServerPlan { learning_rate: 10.0, momentum: 0.0 };
-    let input = AggregationInput { strategy, server, signature, now: &now, optimizer_state: None, step: 0 };
+    let input =
+        AggregationInput { strategy, server, signature, global_model: &now, optimizer_state: None, step: 0 };
     let error = aggregate(&input, &[Update { weights: &update, weight: 1.0, base: None }]).unwrap_err();
     assert!(error.to_string().contains("`w`") && error.to_string().contains("inf"), "{error}");
 }

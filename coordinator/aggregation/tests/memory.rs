@@ -83,7 +83,7 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
                 strategy,
                 server,
                 signature: &signature,
-                now: &now,
+                global_model: &now,
                 optimizer_state: None,
                 step: 0,
             };

@@ -1,8 +1,9 @@
 //! The embedded backend: sled 0.34, one transaction over all trees for each commit.
 //!
 //! sled keeps its first failure until it is opened again: after one full disk, nothing could be written
-//! until a restart, even with room again. So no commit is begun when there is little room, and after a
-//! failure the database is opened again at once, or before the next commit.
+//! until a restart, even with room again. So a commit begins only when the disk has room, and when blocks
+//! for it are allocated after the end of the file. After a failure the database is opened again at once, or
+//! before the next commit.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -10,10 +10,10 @@ use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
 use eosfed_proto::v1;
-use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::{Transport, open};
-use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::enrollment::enroll;
+use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
 use tokio::sync::oneshot;
@@ -119,15 +119,9 @@ impl Server {
     pub(crate) async fn enrol(&self, name: &str) -> Transport {
         let invite = v1::InviteInstitutionRequest { name: name.to_owned(), valid_for_seconds: 60 };
         let invited = OperatorClient::new(self.operator()).invite_institution(invite).await.unwrap();
-        let fresh = KeyAndRequest::generate(name).unwrap();
-        let request = v1::EnrollRequest {
-            institution: name.to_owned(),
-            secret: invited.into_inner().secret,
-            signing_request_pem: fresh.request_pem,
-        };
-        let answer = EnrollmentClient::new(self.stranger()).enroll(request).await.unwrap().into_inner();
-        let pair = KeyAndCertificate { key_pem: fresh.key_pem, certificate_pem: answer.certificate_pem };
-        self.clients.lock().unwrap().insert(name.to_owned(), pair);
+        let secret = invited.into_inner().secret;
+        let enrolled = enroll(self.stranger(), &name.parse().unwrap(), secret).await.unwrap();
+        self.clients.lock().unwrap().insert(name.to_owned(), enrolled.pair);
         self.client(name)
     }
 }

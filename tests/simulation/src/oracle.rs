@@ -246,8 +246,14 @@ fn recompute(
     let optimizer_state = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
     let now = open(closed.base.unwrap(), &signature);
     let optimizer_state = optimizer_state.as_ref();
-    let input =
-        AggregationInput { strategy, server, signature: &signature, now: &now, optimizer_state, step };
+    let input = AggregationInput {
+        strategy,
+        server,
+        signature: &signature,
+        global_model: &now,
+        optimizer_state,
+        step,
+    };
     let made = aggregate(&input, &updates).unwrap();
     let file = blobs.stage().unwrap();
     if Some(write(file.path(), &signature, &made.weights).unwrap()) != next.map(|blob| blob.digest) {

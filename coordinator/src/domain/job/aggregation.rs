@@ -29,7 +29,7 @@ pub struct Aggregation {
     /// The server step of strategies without one of their own.
     pub server: ServerPlan,
     /// The global model that the round started from.
-    pub now: BlobRef,
+    pub global_model: BlobRef,
     /// The state of the server optimizer.
     pub optimizer_state: Option<BlobRef>,
     /// Server steps before this one.
@@ -127,7 +127,7 @@ impl Job {
             round: round.index,
             strategy: *strategy,
             server: *server,
-            now: self.global_model?,
+            global_model: self.global_model?,
             optimizer_state: self.optimizer_state,
             step,
             updates: updates.iter().zip(weighed).map(weighted_update).collect(),

@@ -120,10 +120,11 @@ async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
 }
 
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
-    let Aggregation { target, round, strategy, server, now, optimizer_state, step, updates } = aggregation;
+    let Aggregation { target, round, strategy, server, global_model, optimizer_state, step, updates } =
+        aggregation;
     let (signature, step) = (target.signature(), *step);
     let state_signature = Server::of(*strategy, *server).state_signature(&signature);
-    let now = open(blobs, now, &signature).await?;
+    let global_model = open(blobs, global_model, &signature).await?;
     let optimizer_state = match (optimizer_state, &state_signature) {
         (Some(blob), Some(names)) => Some(open(blobs, blob, names).await?),
         (None, _) | (_, None) => None,
@@ -140,8 +141,14 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
         .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
         .collect();
     let (strategy, server, optimizer_state) = (*strategy, *server, optimizer_state.as_ref());
-    let input =
-        AggregationInput { strategy, server, signature: &signature, now: &now, optimizer_state, step };
+    let input = AggregationInput {
+        strategy,
+        server,
+        signature: &signature,
+        global_model: &global_model,
+        optimizer_state,
+        step,
+    };
     let Aggregate { weights, optimizer_state } = aggregate(&input, &updates)?;
     let next = keep(blobs, &signature, &weights).await?;
     drop(weights);
