@@ -1,7 +1,7 @@
 //! Thousands of federations, each from one seed.
 //!
 //! ```text
-//! cargo test -p eosfed-simulation                                    # 700 seeds
+//! cargo test -p eosfed-simulation                                    # 2,000 seeds
 //! SEEDS=100000 cargo test --release -p eosfed-simulation             # any number
 //! SEED=17 EOSFED_TRACE=1 cargo test -p eosfed-simulation wild -- --nocapture   # one of them, told
 //! ```
@@ -74,7 +74,7 @@ fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Viola
 #[test]
 fn wild_seeds_break_no_rule() {
     let started = Instant::now();
-    let reports = each(seeds(700), |seed| once(seed, Weather::Wild));
+    let reports = each(seeds(2000), |seed| once(seed, Weather::Wild));
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let mut states: BTreeMap<String, u32> = BTreeMap::new();
     for report in &reports {
@@ -97,7 +97,7 @@ fn wild_seeds_break_no_rule() {
 
 #[test]
 fn a_storm_gives_the_bytes_of_a_calm() {
-    each(seeds(75), |seed| {
+    each(seeds(150), |seed| {
         let (calm, storm) = (once(seed, Weather::Calm)?, once(seed, Weather::Storm)?);
         // An evaluation skips a specialist that too few could score in time.
         let made_the_same = match storm.kind {
@@ -114,7 +114,7 @@ fn a_storm_gives_the_bytes_of_a_calm() {
 
 #[test]
 fn the_same_seed_takes_the_same_course() {
-    each(seeds(31), |seed| {
+    each(seeds(40), |seed| {
         let (one, other) = (once(seed, Weather::Wild)?, once(seed, Weather::Wild)?);
         if one == other { Ok(one) } else { Err(Violation(format!("{one:?} and {other:?}"))) }
     });
