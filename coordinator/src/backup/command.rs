@@ -82,9 +82,9 @@ fn made_text(made: &Backup) -> String {
 }
 
 fn restored_text(restored: &Restored) -> String {
-    let Restored { state, made_at, release, counts, blobs, bytes, missing } = restored;
+    let Restored { state, made_at, version, counts, blobs, bytes, missing } = restored;
     format!(
-        "The state of {made_at} (release {release}) is in {}: {}; {blobs} blobs of {}.\n{}  start it: \
+        "The state of {made_at} (version {version}) is in {}: {}; {blobs} blobs of {}.\n{}  start it: \
          eosfed-coordinator serve --state {0}\nNever start it beside the coordinator that it is a copy of: institutions \
          would not know which to believe.\n",
         state.display(),

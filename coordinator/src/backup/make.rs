@@ -76,7 +76,7 @@ pub async fn backup(
     let blobs = copy_blobs(&source, &to.join(BLOBS), tell)?;
     let mut manifest = Manifest {
         format: Manifest::format(),
-        release: source.release.clone(),
+        version: source.version.clone(),
         schema: source.schema,
         made_at: now,
         serving: source.serving,

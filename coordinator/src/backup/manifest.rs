@@ -54,8 +54,9 @@ pub struct Entry {
 pub struct Manifest {
     /// The version of the layout.
     pub format: u32,
-    /// The release that the coordinator was of.
-    pub release: String,
+    /// The software version of the coordinator.
+    #[serde(alias = "release")]
+    pub version: String,
     /// The schema of the records.
     pub schema: u32,
     /// When it was made.
@@ -74,14 +75,15 @@ pub struct Manifest {
 
 /// What is read of a manifest before anything else of it is believed.
 #[derive(Deserialize)]
-struct Version {
+struct Header {
     format: u32,
-    release: String,
+    #[serde(alias = "release")]
+    version: String,
     schema: u32,
 }
 
 impl Manifest {
-    /// The format that this release writes.
+    /// The format that this version writes.
     #[must_use]
     pub const fn format() -> u32 {
         FORMAT
@@ -90,7 +92,7 @@ impl Manifest {
     /// Reads the manifest of the backup in `folder`.
     ///
     /// # Errors
-    /// Without one, when it is damaged, or when a newer release has made the backup.
+    /// Without one, when it is damaged, or when a newer version has made the backup.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
@@ -102,11 +104,11 @@ impl Manifest {
         }
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let damaged = || format!("{} is damaged; use another backup", path.display());
-        let Version { format, release, schema } = serde_json::from_slice(&text).with_context(damaged)?;
+        let Header { format, version, schema } = serde_json::from_slice(&text).with_context(damaged)?;
         if format > FORMAT || schema > SCHEMA {
             bail!(
-                "{} was made by release {release}, with format `{format}` and records of schema `{schema}`; this \
-                 release ({}) reads up to format {FORMAT} and schema {SCHEMA}; restore with release {release} or \
+                "{} was made by version {version}, with format `{format}` and records of schema `{schema}`; this \
+                 version ({}) reads up to format {FORMAT} and schema {SCHEMA}; restore with version {version} or \
                  a newer one",
                 folder.display(),
                 env!("CARGO_PKG_VERSION")

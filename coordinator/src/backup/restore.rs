@@ -26,8 +26,8 @@ pub struct Restored {
     pub state: PathBuf,
     /// When the backup was made.
     pub made_at: Timestamp,
-    /// The release that made it.
-    pub release: String,
+    /// The software version that made the backup.
+    pub version: String,
     /// How much of what.
     pub counts: Counts,
     /// How many blobs.
@@ -41,7 +41,7 @@ pub struct Restored {
 /// Makes the state folder `to`, which must be empty or not there, of the backup in `from`.
 ///
 /// # Errors
-/// If the backup is incomplete, damaged or of a newer release, which is known before anything is written
+/// If the backup is incomplete, damaged or of a newer version, which is known before anything is written
 /// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
 /// coordinator starts on it.
 pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
@@ -70,7 +70,7 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
         counts: manifest.counts,
         blobs: manifest.blobs.len() as u64,
         bytes: manifest.blob_bytes(),
-        release: manifest.release,
+        version: manifest.version,
         missing,
     })
 }

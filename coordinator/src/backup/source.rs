@@ -24,8 +24,8 @@ use crate::storage::{
 
 /// Where records and blobs come from.
 pub(super) struct Source {
-    /// The release that the coordinator is of.
-    pub(super) release: String,
+    /// The software version of the coordinator.
+    pub(super) version: String,
     /// The schema of the records.
     pub(super) schema: u32,
     /// Whether the coordinator is serving.
@@ -74,15 +74,15 @@ impl Source {
                 blobs.push((digest, files.place(digest)));
             }
         }
-        let release = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { release, schema, serving: false, records, blobs, _staged: None })
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Self { version, schema, serving: false, records, blobs, _staged: None })
     }
 
     /// A snapshot of a coordinator that is serving.
     pub(super) async fn serving(state: &StateFolder, identity: &Path) -> anyhow::Result<Self> {
         let identity = IdentityFolder(identity.to_owned()).read()?;
         let answer = ask(&identity).await?;
-        let v1::BackupResponse { folder, records: _, blobs: _, schema, release } = answer;
+        let v1::BackupResponse { folder, records: _, blobs: _, schema, version } = answer;
         let digits = folder.strip_prefix(SNAPSHOT_PREFIX).unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             bail!("the coordinator at {} names a snapshot `{}`", identity.url, folder.escape_debug());
@@ -106,7 +106,7 @@ impl Source {
             blobs.push((digest.with_context(|| format!("{} is not a blob", file.display()))?, file));
         }
         let records = Records::File(path.join(SNAPSHOT_RECORDS));
-        Ok(Self { release, schema, serving: true, records, blobs, _staged: Some(staged) })
+        Ok(Self { version, schema, serving: true, records, blobs, _staged: Some(staged) })
     }
 
     /// Writes the records into the backup in `folder` and reads them back.

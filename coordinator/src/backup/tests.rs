@@ -223,7 +223,7 @@ async fn a_backup_lies_elsewhere_and_one_is_made_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_store_of_an_earlier_release_is_backed_up_as_it_is_and_restored_to_this_one() {
+async fn a_store_of_an_earlier_version_is_backed_up_as_it_is_and_restored_to_this_one() {
     let bench = Bench::new();
     let records = include_str!("../../fixtures/schema-1/records.jsonl");
     fs::remove_dir_all(bench.state.store()).unwrap();

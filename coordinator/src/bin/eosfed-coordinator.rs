@@ -63,39 +63,37 @@ enum Command {
     },
     /// Run the coordinator until SIGTERM or SIGINT
     ///
-    /// Prints `READY https://HOST:PORT` on standard output when it can be called. It may be killed at
-    /// any instant: nothing that was acknowledged is lost, and rounds go on after the next start.
+    /// Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
+    /// instant: nothing that was acknowledged is lost, and rounds continue after the next start.
     Serve {
         /// The state folder that `init` has made
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
         /// Check settings, keys and store, then exit
         ///
-        /// As every start does, this brings a store of an earlier release up to this one's; make a
-        /// backup before.
+        /// As each start does, this migrates a store of an earlier version. Make a backup before.
         #[arg(long)]
         check: bool,
     },
     /// Copy a state folder elsewhere, also while the coordinator serves
     ///
     /// The copy is of one instant: jobs, institutions, specialists and releases with all weights, the
-    /// settings, the certificate authority and the operator's identity. A coordinator that serves is
-    /// asked for a snapshot and goes on serving; one that rests cannot be started until the copy is
-    /// done. Every blob is checked against its digest. `backup.json` is written last: a folder without
-    /// it is no backup.
+    /// settings, the certificate authority and the operator's identity. A running coordinator takes a
+    /// snapshot and keeps serving; a stopped one cannot start until the copy is done. Every blob is
+    /// checked against its digest. `backup.json` is written last: a folder without it is not a backup.
     ///
-    /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy holds
-    /// the key of the certificate authority: keep it as you keep that. What the coordinator has
-    /// acknowledged after the backup is not in it.
+    /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy has the
+    /// key of the certificate authority: protect it as you protect that key. What the coordinator
+    /// acknowledges after the backup is not in it.
     Backup(Backup),
     /// Make a state folder of a backup
     ///
-    /// Everything is checked before it is used, and nothing is written over. A backup of an earlier
-    /// release is brought up to this one. The coordinator then has the same authority, so institutions
-    /// connect as before, as long as it answers at the same address (`public_url`, `names` and `listen`
-    /// in `coordinator.toml`). Jobs go on: leases are extended, clients hand in what they have finished,
-    /// and what was acknowledged after the backup is asked for again. Run this as the coordinator's
-    /// user, and never the result beside the coordinator that it is a copy of.
+    /// Everything is checked before it is used, and no file is overwritten. A backup of an earlier version
+    /// is migrated. The coordinator then has the same authority, so institutions connect as before, as
+    /// long as it answers at the same address (`public_url`, `names` and `listen` in
+    /// `coordinator.toml`). Jobs continue: leases are extended, clients submit what they have finished,
+    /// and work whose result was acknowledged after the backup is offered again. Run this as the
+    /// coordinator's user, and never run the original and the copy side by side.
     Restore(Restore),
 }
 

@@ -211,8 +211,8 @@ impl Service {
         let v1::BackupRequest {} = request.into_inner();
         let snapshot = self.0.engine.call(async move |core: &Core| core.take_snapshot(by).await).await?;
         let Snapshot { folder, records, blobs } = snapshot;
-        let release = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(v1::BackupResponse { folder, records, blobs, schema: SCHEMA, release })
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(v1::BackupResponse { folder, records, blobs, schema: SCHEMA, version })
     }
 }
 

@@ -20,7 +20,7 @@ impl Wire for ModelSpec {
             wrong(
                 "backbone",
                 format!(
-                    "one of this release, found `{}`",
+                    "one of this version, found `{}`",
                     backbone.escape_debug().take(80).collect::<String>()
                 ),
             )
