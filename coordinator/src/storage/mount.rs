@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A file system that is mounted until it is dropped.
 pub(super) struct Mount(PathBuf);
@@ -30,9 +31,17 @@ impl Mount {
         }
     }
 
-    /// Makes room again.
+    /// Makes room again, and waits until it is there: a process that another test starts in this moment
+    /// has the file open until it becomes another program.
     pub(super) fn free_up(&self) {
+        let filled = fs::metadata(self.filler()).unwrap().len();
+        let wanted = self.free() + filled / 2;
         fs::remove_file(self.filler()).unwrap();
+        let started = Instant::now();
+        while self.free() < wanted {
+            assert!(started.elapsed() < Duration::from_secs(30), "the room is not there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(super) fn free(&self) -> u64 {
