@@ -44,8 +44,7 @@ impl SledStore {
             Some(SCHEMA) | None => Vec::new(),
             Some(earlier) => migrated(&db, earlier)?,
         };
-        drop(db);
-        let database = Database::open(path)?;
+        let database = Database::of(db)?;
         let schema = || (SCHEMA_KEY, SCHEMA.to_string());
         match found {
             Some(SCHEMA) => {}

@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -54,9 +55,28 @@ const BLOCK: u64 = 512;
 /// state are in memory apart from it.
 const CACHE: u64 = 16 << 20;
 
-/// Opens the database in the folder `path`, or makes it.
+/// How long a lock is waited for, and between two tries.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Whether sled says that the database is locked; it has no kind of error for that.
+fn is_lock(error: &io::Error) -> bool {
+    error.to_string().starts_with("could not acquire lock")
+}
+
+/// Opens the database in the folder `path`, or makes it. Waits a moment while it is locked: a process that
+/// is being started has the lock's file open until it becomes another program.
 pub(super) fn open(path: &Path) -> Result<Db, StoreError> {
-    sled::Config::new().path(path).cache_capacity(CACHE).open().map_err(|error| backend(&error))
+    let config = sled::Config::new().path(path).cache_capacity(CACHE);
+    let started = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_lock(&error) && started.elapsed() < LOCK_TIMEOUT => {
+                std::thread::sleep(LOCK_INTERVAL);
+            }
+            opened => return opened.map_err(|error| backend(&error)),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -67,7 +87,11 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = open(path)?;
+        Self::of(open(path)?)
+    }
+
+    /// The trees of an open database; those that are missing are made.
+    pub(super) fn of(db: Db) -> Result<Self, StoreError> {
         let named = |tree: Tree| Ok((tree, db.open_tree(tree.name()).map_err(|error| backend(&error))?));
         let trees = Tree::iter().map(named).collect::<Result<_, StoreError>>()?;
         Ok(Self { db, trees })
