@@ -106,9 +106,12 @@ fn row(event: &Value) -> String {
     row.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
 }
 
-/// A value as text: moments as times, texts of several words in quotation marks.
+/// A value as text: moments as times, rounds counted from 1, texts of several words in quotation marks.
 fn detail(name: &str, value: &Value) -> String {
     match value {
+        Value::Number(index) if name == "round" => {
+            index.as_u64().map_or_else(|| index.to_string(), |index| (index + 1).to_string())
+        }
         Value::Number(moment) if name.ends_with("_at") || name == "deadline" => {
             moment.as_u64().map_or_else(|| moment.to_string(), |moment| Timestamp(moment).to_string())
         }
@@ -239,6 +242,8 @@ mod tests {
         let expected = "    12  2026-11-18T11:06:40Z  operator:ada          job_paused  j-0a1b2c3d  \
                         reason=\"two\\nlines \\u001b[2J\"";
         assert_eq!(row(&event), expected);
+        let closed = json!({ "sequence": 1, "at": 0, "actor": "x", "kind": "y", "attempt": 1, "round": 0 });
+        assert!(row(&closed).ends_with("attempt=1  round=1"), "{}", row(&closed));
         let name = json!({ "sequence": 1, "at": 0, "actor": "x", "kind": "y", "name": "a\u{9b}b" });
         assert!(row(&name).ends_with("name=a\u{fffd}b"), "{}", row(&name));
     }
