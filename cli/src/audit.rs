@@ -102,8 +102,7 @@ fn row(event: &Value) -> String {
     for (name, value) in details.filter(|(name, _)| !COLUMNS.contains(&name.as_str())) {
         row.push_str(&format!("  {name}={}", detail(name, value)));
     }
-    // An event holds text that came from outside.
-    row.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
+    print::printable(&row)
 }
 
 /// A value as text: moments as times, rounds counted from 1, texts of several words in quotation marks.

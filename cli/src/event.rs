@@ -2,6 +2,8 @@
 
 use eosfed_common::ledger::{Actor, Event, EventKind};
 
+use super::print;
+
 /// What an event says that the progress of a job does not show; nothing for the others.
 pub(super) fn sentence(event: &Event) -> Option<String> {
     let actor = &event.entry.actor;
@@ -36,8 +38,7 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         EventKind::Refused { action, message, .. } => format!("{action} of {actor} was refused: {message}"),
         _ => return None,
     };
-    // An event holds text that came from outside.
-    Some(text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect())
+    Some(print::printable(&text))
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Text that came from outside, so that it cannot steer a terminal: control characters are replaced.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
+}
+
 /// A table with these column titles.
 pub(super) fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
