@@ -49,7 +49,8 @@ pub(super) async fn pull(
             "folder": folder, "job": job.id, "release": trained.release, "bytes": trained.weights.size,
         })),
         Output::Table => {
-            let (place, release) = (folder.display(), trained.release);
+            let place = folder.display();
+            let release = trained.release;
             outln!(
                 "the head of job {} is in {place}: {}, {}",
                 job.id,

@@ -174,8 +174,8 @@ async fn pull(
 
 async fn fetch(connection: &Connection, card: &Card, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let (path, blob) =
-        (folder.join(WEIGHTS_FILE), BlobRef { digest: card.weights, size: card.weights_bytes });
+    let path = folder.join(WEIGHTS_FILE);
+    let blob = BlobRef { digest: card.weights, size: card.weights_bytes };
     super::fetch::blob(connection, blob, &path).await?;
     write(&folder.join(stac::ITEM_FILE), &stac::specialist_item(card))?;
     write(&folder.join(CARD_FILE), card)

@@ -191,7 +191,8 @@ fn input(card: &Card) -> Value {
 fn output(card: &Card) -> Value {
     let ModelSpec { classes, task: kind, target, .. } = &card.model;
     let side = card.input_size.map_or(-1, |side| i64::from(side) / 4);
-    let (mut shape, mut order) = (vec![-1, classes.len() as i64], vec!["batch", "class"]);
+    let mut shape = vec![-1, classes.len() as i64];
+    let mut order = vec!["batch", "class"];
     if kind.is_dense() {
         shape.extend([side, side]);
         order.extend(["height", "width"]);

@@ -64,7 +64,8 @@ impl tower::Service<http::Request<Body>> for Other {
 /// Serves one that speaks this protocol, with a state folder as if it were its own.
 async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     eosfed_transport::install_crypto_provider();
-    let (folder, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemClock.now();
     let names = vec!["127.0.0.1".to_owned()];
     let listen = "127.0.0.1:0".parse().unwrap();
     let choices = Choices { listen, public_url: None, names: names.clone() };

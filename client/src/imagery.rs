@@ -45,7 +45,8 @@ impl Imagery for FileImagery {
     }
 
     async fn check(&self, assignment: &Assignment) -> Result<(), Refusal> {
-        let (dataset, assignment) = (self.dataset.clone(), assignment.clone());
+        let dataset = self.dataset.clone();
+        let assignment = assignment.clone();
         self.blocking
             .run(move || check(&dataset, &assignment))
             .await
@@ -53,7 +54,8 @@ impl Imagery for FileImagery {
     }
 
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
-        let (dataset, bands) = (self.dataset.clone(), bands.to_owned());
+        let dataset = self.dataset.clone();
+        let bands = bands.to_owned();
         let computed = self.blocking.run(move || moments(&dataset, &bands)).await.map_err(unfit)?;
         computed.map_err(|error| unfit(error.to_string()))
     }

@@ -29,7 +29,9 @@ pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), 
     if found == update.weights {
         return Ok(());
     }
-    let (path, expected, found) = (update.file.display(), update.weights.digest, found.digest);
+    let path = update.file.display();
+    let expected = update.weights.digest;
+    let found = found.digest;
     Err(format!("{path}: changed since training, expected {expected}, found {found}"))
 }
 

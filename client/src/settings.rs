@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn the_program_beside_this_one_comes_first() {
-        let (beside, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let beside = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
         let path = elsewhere.path().to_str().unwrap();
         let find = |name: &str| find_program(Path::new(name), Some(beside.path()), path);
         assert!(find("t").unwrap_err().contains("`t`"));

@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn a_sum_of_energies_is_as_weak_as_its_weakest_part() {
         let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source };
-        let (measured, estimated) =
-            (energy(1.0, EnergySource::Measured), energy(0.5, EnergySource::Estimated));
+        let measured = energy(1.0, EnergySource::Measured);
+        let estimated = energy(0.5, EnergySource::Estimated);
         assert_eq!(measured.plus(estimated), energy(1.5, EnergySource::Estimated));
         assert_eq!(estimated.plus(Energy::default()).source, EnergySource::Unavailable);
         let most = energy(f64::MAX, EnergySource::Measured);

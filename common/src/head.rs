@@ -54,7 +54,8 @@ impl HeadEncoder {
         bands: &[NamedBand],
         rule: BandRule,
     ) -> Result<(Vec<Self>, Vec<String>), (SpecialistName, String)> {
-        let (mut encoders, mut words) = (Vec::new(), Vec::new());
+        let mut encoders = Vec::new();
+        let mut words = Vec::new();
         for card in cards {
             let wanted: Vec<NamedBand> = card.model.bands.iter().map(|band| NamedBand::of(band)).collect();
             for way in adapt(&wanted, bands, rule).map_err(|reason| (card.name.clone(), reason))? {
@@ -265,7 +266,9 @@ impl HeadFile {
         self.imagery.check()?;
         self.composition.check(&self.encoder_dims())?;
         for encoder in &self.encoders {
-            let (name, bands, fed) = (&encoder.name, encoder.normalisation.len(), encoder.sources.len());
+            let name = &encoder.name;
+            let bands = encoder.normalisation.len();
+            let fed = encoder.sources.len();
             if bands != fed || encoder.sources.iter().any(Vec::is_empty) {
                 return Err(format!(
                     "`{name}` must have sources for each of its {bands} bands, found `{fed}`"
@@ -382,7 +385,8 @@ mod tests {
     #[test]
     fn institutions_share_what_they_all_say_alike() {
         let one = |tile, ground_sampling_distance| Imagery { tile, ground_sampling_distance };
-        let (small, large) = (Some([64, 64]), Some([128, 128]));
+        let small = Some([64, 64]);
+        let large = Some([128, 128]);
         assert_eq!(
             Imagery::shared(&[one(small, Some(10.0)), one(small, Some(10.0))]),
             one(small, Some(10.0))

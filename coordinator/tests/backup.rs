@@ -77,7 +77,8 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, tok
     let parts = std::iter::once(Part::Header(header)).chain(chunks);
     let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
     BlobsClient::new(west.clone()).upload(tokio_stream::iter(parts)).await.unwrap();
-    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
+    let mean = Finite::literal(1.0);
+    let std = Finite::literal(2.0);
     let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
     let update = UpdateSubmission {
         assignment: work.id.clone(),
@@ -107,7 +108,8 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     // Jobs come one after the other while the backup is made.
     let over = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
-        let (server, over) = (Arc::clone(&server), Arc::clone(&over));
+        let server = Arc::clone(&server);
+        let over = Arc::clone(&over);
         async move {
             let mut submitted = Vec::new();
             while !over.load(Ordering::Relaxed) {
@@ -160,8 +162,10 @@ async fn only_operators_take_snapshots_and_only_the_own_folder_is_copied() {
     assert_eq!(from_status(&status).reason, Reason::Forbidden);
 
     // Another coordinator's identity: its snapshot is not here.
-    let (other, to) = (Server::start().await, tempfile::tempdir().unwrap());
-    let (state, to) = (server.state(), to.path().join("backup"));
+    let other = Server::start().await;
+    let to = tempfile::tempdir().unwrap();
+    let state = server.state();
+    let to = to.path().join("backup");
     let error = backup(&state, &to, &other.state().operator(), SystemClock.now(), QUIET).await.unwrap_err();
     assert!(error.to_string().contains("another state folder"), "{error}");
     assert!(!to.join("backup.json").exists());

@@ -43,7 +43,9 @@ fn byte_fields(message: &MessageDescriptor, seen: &mut BTreeSet<String>, found: 
 #[test]
 fn chunks_of_blobs_are_the_only_bytes_that_institutions_can_send() {
     let pool = DescriptorPool::decode(eosfed_proto::DESCRIPTORS).unwrap();
-    let (mut seen, mut found, mut methods) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let mut seen = BTreeSet::new();
+    let mut found = BTreeSet::new();
+    let mut methods = 0;
     for name in UPWARD {
         for method in pool.get_service_by_name(name).unwrap().methods() {
             byte_fields(&method.input(), &mut seen, &mut found);

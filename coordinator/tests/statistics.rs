@@ -63,7 +63,8 @@ async fn submit(institution: &Transport, bands: &[&str], mean: f64) -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn moments_are_pooled_across_institutions_and_the_job_ends() {
     let server = Server::start().await;
-    let (west, east) = (server.enrol("west").await, server.enrol("east").await);
+    let west = server.enrol("west").await;
+    let east = server.enrol("east").await;
     let mut operator = OperatorClient::new(server.operator());
     let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(request).await.unwrap().into_inner().job;

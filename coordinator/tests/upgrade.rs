@@ -51,7 +51,8 @@ fn check(folder: &Path) -> Child {
 fn lasting(federation: &Federation) -> Vec<String> {
     let jobs = federation.jobs.values();
     let jobs = jobs.map(|job| {
-        let (id, state) = (&job.id, job.state.name());
+        let id = &job.id;
+        let state = job.state.name();
         format!("{id} {state} {:?} {:?} {:?}", job.definition, job.closed, job.produced)
     });
     let rest = [format!("{:?} {:?}", federation.institutions, federation.registry)];
@@ -65,7 +66,8 @@ type Kept = BTreeMap<(Tree, String), Vec<u8>>;
 fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
     eosfed_transport::install_crypto_provider();
     for (schema, records) in STORES {
-        let (mut kept, folder) = (Kept::new(), tempfile::tempdir().unwrap());
+        let mut kept = Kept::new();
+        let folder = tempfile::tempdir().unwrap();
         let expected = read_lines(records.as_bytes(), schema, &mut |tree, key, bytes| {
             kept.insert((tree, key.to_owned()), bytes.to_vec());
             Ok(())

@@ -49,7 +49,8 @@ pub struct Clock {
 impl Clock {
     /// Builds the library in `folder`, with a clock of its own called `name`. Nothing without a C compiler.
     pub fn new(folder: &Path, name: &str, seconds: i64) -> Option<Self> {
-        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+        let source = folder.join("clock.c");
+        let library = folder.join("clock.so");
         if !library.exists() {
             fs::write(&source, SOURCE).unwrap();
             let mut build = Command::new("cc");

@@ -98,7 +98,9 @@ fn serve(mut client: TcpStream, switches: &Arc<Switches>) -> std::io::Result<()>
     };
     switches.open.lock().unwrap().push(server.try_clone()?);
     client.write_all(b"HTTP/1.1 200 Connection established\r\nVia: a test\r\n\r\n")?;
-    let (from, to, shared) = (server.try_clone()?, client.try_clone()?, Arc::clone(switches));
+    let from = server.try_clone()?;
+    let to = client.try_clone()?;
+    let shared = Arc::clone(switches);
     std::thread::spawn(move || pump(from, to, &shared, false));
     pump(client, server, switches, true);
     Ok(())
@@ -106,7 +108,8 @@ fn serve(mut client: TcpStream, switches: &Arc<Switches>) -> std::io::Result<()>
 
 /// The head of a request, byte by byte so that nothing behind it is taken.
 fn head(client: &mut TcpStream) -> std::io::Result<String> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
+    let mut head = Vec::new();
+    let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && head.len() < 8192 {
         if client.read(&mut byte)? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -118,7 +121,8 @@ fn head(client: &mut TcpStream) -> std::io::Result<String> {
 
 /// Carries bytes until either end closes.
 fn pump(mut from: TcpStream, mut to: TcpStream, switches: &Switches, up: bool) {
-    let (mut buffer, mut total) = (vec![0; 1 << 16], 0);
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = 0;
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         total += read as u64;
         if switches.frozen.load(Ordering::SeqCst) {

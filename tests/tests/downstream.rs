@@ -84,7 +84,8 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     assert!(done["produced"].as_array().unwrap().is_empty() && done["release"].is_null());
 
     let folder = |name: &str| federation.path(name).to_string_lossy().into_owned();
-    let (head, release) = (folder("head"), folder("release"));
+    let head = folder("head");
+    let release = folder("release");
     succeed(&mut federation.eosfed(&["job", "head", &job, "--to", &head]));
     succeed(&mut federation.eosfed(&["release", "pull", "1", "--to", &release]));
     let weights = std::fs::read(federation.path("head/head.safetensors")).unwrap();

@@ -75,7 +75,8 @@ fn institutions_score_each_others_specialists() {
     let rounds = done["history"].as_array().unwrap();
     assert_eq!(rounds.len(), 2, "a round for each specialist: {done:#}");
     for round in rounds {
-        let (east, west) = (&round["participants"]["east"], &round["participants"]["west"]);
+        let east = &round["participants"]["east"];
+        let west = &round["participants"]["west"];
         assert_eq!((east["state"].as_str(), west["state"].as_str()), (Some("submitted"), Some("refused")));
         assert!(west["message"].as_str().unwrap().contains("`may_leave` lacks `metrics`"), "{west:#}");
         assert!(east["metrics"]["accuracy"].is_f64() && east["weights"].is_null(), "{east:#}");

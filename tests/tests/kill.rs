@@ -274,7 +274,8 @@ fn seeds(federation: &Federation) -> BTreeMap<(u64, String), u64> {
     for line in fs::read_to_string(federation.path("ledger")).unwrap().lines() {
         let (assignment, seed) = line.split_once(' ').unwrap();
         let [_, round, _, name] = assignment.split('.').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let (key, seed) = ((round.parse().unwrap(), name.to_owned()), seed.parse().unwrap());
+        let key = (round.parse().unwrap(), name.to_owned());
+        let seed = seed.parse().unwrap();
         assert_eq!(*seeds.entry(key).or_insert(seed), seed, "{line}");
     }
     seeds

@@ -106,9 +106,11 @@ fn federate(
     let mut rng = ChaCha12Rng::seed_from_u64(1000 + seed);
     // In memory if there is such a folder: these files need not survive a crash.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
-    let (signature, server) = (network::signature(), ServerPlan::default());
+    let signature = network::signature();
+    let server = ServerPlan::default();
     let attackers = attack.map_or(0, |(_, attackers)| attackers);
-    let (mut now, mut state) = (network::initial(&mut rng), None::<Tensors>);
+    let mut now = network::initial(&mut rng);
+    let mut state = None::<Tensors>;
     for round in 0..ROUNDS {
         let mut made: Vec<Tensors> = Vec::new();
         for (index, pixels) in parts.institutions.iter().enumerate() {

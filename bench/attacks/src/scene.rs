@@ -48,7 +48,8 @@ pub(crate) fn divide(
     let bands: Vec<_> =
         BANDS.iter().map(|band| read(format!("lsat7_2000_{band}.tif"))).collect::<anyhow::Result<_>>()?;
     let labels = read("strata.tif".to_owned())?;
-    let (width, height) = (labels.width, labels.height);
+    let width = labels.width;
+    let height = labels.height;
     ensure!(
         bands.iter().all(|band| (band.width, band.height) == (width, height)),
         "the bands differ in size"
@@ -62,7 +63,8 @@ pub(crate) fn divide(
         let (drawn, _) = strip.partial_shuffle(rng, each);
         drawn.to_vec()
     });
-    let (mut institutions, mut test) = (Vec::new(), Vec::new());
+    let mut institutions = Vec::new();
+    let mut test = Vec::new();
     while let (Some(own), Some(between)) = (strips.next(), strips.next()) {
         institutions.push(own);
         test.extend_from_slice(&between[..each / 2]);

@@ -95,7 +95,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.idle
     );
     let runtime = tokio::runtime::Runtime::new()?;
-    let (within, program) = (Duration::from_secs(arguments.within), arguments.program()?);
+    let within = Duration::from_secs(arguments.within);
+    let program = arguments.program()?;
     let done = runtime.block_on(async {
         match &arguments.scene {
             None => timeout(within, scene::play(&program, arguments.idle, arguments.uploading)).await,

@@ -98,7 +98,8 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
     let sent = send_all(received, updates, &bars).await?;
     report.spread("accepting, all at once", sent.accepted);
     let bytes: u64 = sent.bytes;
-    let (took, megabytes) = (sent.took.as_secs_f64(), bytes as f64 / 1e6);
+    let took = sent.took.as_secs_f64();
+    let megabytes = bytes as f64 / 1e6;
     report.row(
         &format!("{uploading} uploads, {megabytes:.0} MB in all"),
         format!("{}, {:.0} MB/s", seconds(sent.took), megabytes / took),
@@ -175,7 +176,8 @@ async fn join_all(
 ) -> anyhow::Result<Vec<Member>> {
     let names = (0..count).map(name).collect::<anyhow::Result<Vec<_>>>()?;
     let tasks = names.into_iter().map(|name| {
-        let (operator, url) = (operator.clone(), coordinator.url().to_owned());
+        let operator = operator.clone();
+        let url = coordinator.url().to_owned();
         async move { enroll(operator, &url, name).await }
     });
     gather(tasks, &bar(bars, "joining", u64::from(count), COUNTED)).await
@@ -202,7 +204,8 @@ type Offer = (Institution, Assignment<Offered>, Timestamp);
 
 /// Polls for work, as a daemon does. Ends only when something is refused.
 async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<Offer>) -> anyhow::Result<()> {
-    let (mut seen, mut offered) = (0, false);
+    let mut seen = 0;
+    let mut offered = false;
     loop {
         let v1::PollResponse { revision, assignments } =
             institution.poll(seen).await.with_context(|| format!("{} polls", institution.name))?;
@@ -327,7 +330,8 @@ async fn send_all(
     let ready = Arc::new(Barrier::new(offers.len()));
     let mut running = JoinSet::new();
     for ((institution, assignment, _), (file, weights)) in offers.into_iter().zip(updates) {
-        let (ready, bar) = (Arc::clone(&ready), bar.clone());
+        let ready = Arc::clone(&ready);
+        let bar = bar.clone();
         running.spawn(async move {
             let started = Instant::now();
             let held = institution.accept(assignment).await?;
@@ -353,7 +357,8 @@ async fn send_all(
             }
         });
     }
-    let (mut began, mut sent) = (None::<Instant>, Vec::new());
+    let mut began = None::<Instant>;
+    let mut sent = Vec::new();
     while let Some(one) = running.join_next().await {
         let (start, accepted, uploaded, submitted) = one??;
         began = Some(began.map_or(start, |known| known.min(start)));

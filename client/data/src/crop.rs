@@ -120,7 +120,8 @@ fn compare(first: &Path, grid: &Grid, path: &Path, raster: &Raster) -> Result<Ag
 fn cut(path: &Path, raster: &Raster, window: Window) -> Result<Raster, DataError> {
     let Window { left, top, width, height } = window;
     if left.saturating_add(width) > raster.width || top.saturating_add(height) > raster.height {
-        let (w, h) = (raster.width, raster.height);
+        let w = raster.width;
+        let h = raster.height;
         let reason =
             format!("the window must lie inside {w}x{h} pixels, found `{left},{top},{width},{height}`");
         return Err(DataError::file(path, reason));

@@ -59,7 +59,8 @@ mod tests {
     #[test]
     fn a_disk_that_is_not_mounted_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let (data, images) = (folder.path().join("data"), folder.path().join("data/images"));
+        let data = folder.path().join("data");
+        let images = folder.path().join("data/images");
         let said = missing(&data).unwrap();
         assert!(said.contains("data: No such file"), "{said}");
         std::fs::create_dir(&data).unwrap();

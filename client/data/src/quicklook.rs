@@ -137,10 +137,12 @@ impl Look {
 
     /// Draws a frame in the colours of the classes, in turn around the picture.
     fn frame(&self, picture: &mut Picture, classes: &[usize]) {
-        let (width, height) = (picture.width as usize, picture.height as usize);
+        let width = picture.width as usize;
+        let height = picture.height as usize;
         let edge = (width.min(height) / 24).max(1);
         for (at, pixel) in picture.pixels.iter_mut().enumerate() {
-            let (x, y) = (at % width, at / width);
+            let x = at % width;
+            let y = at / width;
             if x < edge || y < edge || x >= width - edge || y >= height - edge {
                 let part = (x + y) * classes.len().max(1) / (width + height);
                 *pixel = classes.get(part).map_or(UNLABELLED, |class| self.colours[*class]);
@@ -169,7 +171,8 @@ fn stretch(values: &[f32]) -> Vec<u8> {
     let mut sorted: Vec<f32> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f32::total_cmp);
     let Some(last) = sorted.len().checked_sub(1) else { return vec![0; values.len()] };
-    let (low, high) = (sorted[last * 2 / 100], sorted[last * 98 / 100]);
+    let low = sorted[last * 2 / 100];
+    let high = sorted[last * 98 / 100];
     let scale = 255.0 / (high - low).max(f32::MIN_POSITIVE);
     let byte =
         |value: &f32| if value.is_finite() { ((value - low) * scale).clamp(0.0, 255.0) as u8 } else { 0 };

@@ -60,7 +60,8 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
         JpegError::Damaged(sentence) => DataError::file(path, sentence),
     };
     let frame = check_stream(&stream).map_err(refuse)?;
-    let (width, height) = (frame.width, frame.height);
+    let width = frame.width;
+    let height = frame.height;
     let bands = frame.channels(Colours::Shown);
     limits.check(path, width.into(), height.into(), bands.into())?;
     let pixels = decode(&stream, frame, Colours::Shown).map_err(refuse)?;
@@ -93,7 +94,8 @@ pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError>
 
 /// Channel-interleaved pixels to band-sequential values. Values stay in the file's own units.
 fn from_image(decoded: &DynamicImage) -> Raster {
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    let width = decoded.width() as usize;
+    let height = decoded.height() as usize;
     let bands = usize::from(decoded.color().channel_count());
     let interleaved: Vec<f32> = match decoded {
         DynamicImage::ImageLuma8(p) => p.as_raw().iter().map(|v| f32::from(*v)).collect(),

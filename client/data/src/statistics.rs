@@ -56,7 +56,8 @@ impl BandStatistics {
         if other.count == 0 {
             return;
         }
-        let (n, m) = (self.count as f64, other.count as f64);
+        let n = self.count as f64;
+        let m = other.count as f64;
         let delta = other.mean - self.mean;
         self.mean += delta * m / (n + m);
         self.m2 += other.m2 + delta * delta * n * m / (n + m);

@@ -31,12 +31,14 @@ pub(crate) fn read_stored(path: &Path, limits: &Limits) -> Result<Option<Raster>
     if !(color == ColorType::Indexed || (color == ColorType::Grayscale && narrow)) {
         return Ok(None);
     }
-    let (width, height) = (reader.info().width, reader.info().height);
+    let width = reader.info().width;
+    let height = reader.info().height;
     limits.check(path, width, height, 1)?;
     let too_large = || DataError::file(path, "an image of this size does not fit into memory");
     let mut packed = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
     let frame = reader.next_frame(&mut packed).map_err(fail)?;
-    let (width, height) = (width as usize, height as usize);
+    let width = width as usize;
+    let height = height as usize;
     let rows = packed.chunks_exact(frame.line_size.max(1)).take(height);
     let data = rows.flat_map(|row| numbers(row, depth as usize, width)).collect();
     Ok(Some(Raster { width, height, bands: 1, data, reference: None }))

@@ -101,8 +101,11 @@ fn the_usual_wrong_order_for_eurosat_is_found_with_the_true_one() {
 #[test]
 fn most_single_moves_and_exchanges_are_found() {
     let Some(path) = imagery("most_single_moves_and_exchanges_are_found", "eurosat-ms") else { return };
-    let (samples, truth) = (samples(&path, 13, None, 40), names(EUROSAT));
-    let (mut noticed, mut restored, mut all) = (0, 0, 0);
+    let samples = samples(&path, 13, None, 40);
+    let truth = names(EUROSAT);
+    let mut noticed = 0;
+    let mut restored = 0;
+    let mut all = 0;
     for from in 0..13 {
         for to in 0..13 {
             let mut orders = Vec::new();

@@ -59,7 +59,8 @@ fn files_of_other_programs_are_read_rightly_or_refused() {
     let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
     let Value::Object(files) = serde_json::from_str(&text).unwrap() else { panic!("not an object") };
     let mut wrong = Vec::new();
-    let (mut read, mut refused) = (0, 0);
+    let mut read = 0;
+    let mut refused = 0;
     for (name, expected) in &files {
         let path = folder.join(name);
         let expected = expected.as_object().unwrap();

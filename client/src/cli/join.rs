@@ -79,7 +79,8 @@ impl Join {
                 outln!("{} has another `proxy`; change it there", site.settings().display());
             }
         } else {
-            let (dataset, proxy) = (dataset.as_deref(), self.proxy.as_deref());
+            let dataset = dataset.as_deref();
+            let proxy = self.proxy.as_deref();
             let settings = Settings::commented(&token.url, dataset, proxy, credentials.as_deref());
             site.write("client.toml", settings.as_bytes())?;
         }

@@ -86,7 +86,8 @@ impl GrpcCoordinator {
     /// If address or certificates cannot be used.
     pub fn by(way: Way, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
         let transport = open_by(&way, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
-        let (transport, heads) = (Arc::new(RwLock::new(transport)), Arc::default());
+        let transport = Arc::new(RwLock::new(transport));
+        let heads = Arc::default();
         Ok(Self { url: url.to_owned(), way, transport, meter, heads })
     }
 
@@ -104,7 +105,9 @@ impl GrpcCoordinator {
     /// # Errors
     /// If a head did not arrive and may arrive at the next try.
     async fn offers(&self, revision: u64, offers: Vec<v1::Assignment>) -> Result<Offers, Refusal> {
-        let (mut heads, mut assignments, mut unknown) = (Heads::new(), Vec::new(), Vec::new());
+        let mut heads = Heads::new();
+        let mut assignments = Vec::new();
+        let mut unknown = Vec::new();
         for offer in offers {
             let assignment = match read_offer(offer)? {
                 Read::Known(assignment) => *assignment,
@@ -242,7 +245,8 @@ impl Coordinator for GrpcCoordinator {
     ) -> Result<(), Refusal> {
         // The refusal's conversion is where a text is cut to the length that the wire allows.
         let v1::Refusal { reason: _, message } = why.clone().into_message();
-        let (assignment, lease_token) = (id.to_string(), token.to_string());
+        let assignment = id.to_string();
+        let lease_token = token.to_string();
         let request = v1::ReportFailureRequest { assignment, lease_token, message };
         let v1::ReportFailureResponse {} =
             answer(CALL_TIMEOUT, self.participant().report_failure(request)).await?;
@@ -258,7 +262,8 @@ impl Coordinator for GrpcCoordinator {
     }
 
     fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError> {
-        let (pair, meter) = (Some(&credentials.pair), self.meter.clone());
+        let pair = Some(&credentials.pair);
+        let meter = self.meter.clone();
         let fresh = open_by(&self.way, &self.url, &credentials.ca_pem, pair, meter)?;
         *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())

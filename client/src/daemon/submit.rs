@@ -83,7 +83,8 @@ impl<E: Environment> Daemon<E> {
     ) -> Result<Option<Event>, DaemonError> {
         match outcome {
             Outcome::Update(update) => {
-                let (update, training_target) = (update.clone(), held.assignment.training_target.clone());
+                let update = update.clone();
+                let training_target = held.assignment.training_target.clone();
                 let checked =
                     self.parts.blocking.run(move || outbound::recheck(&update, &training_target)).await;
                 let checked = checked.and_then(|checked| checked);
@@ -92,7 +93,8 @@ impl<E: Environment> Daemon<E> {
             Outcome::Withheld(refusal) => {
                 let weights = self.finished_weights(held);
                 if let Some(kept) = self.parts.site.withhold(&held.assignment.id, &weights)? {
-                    let (job, kept) = (&held.assignment.id.job, kept.display());
+                    let job = &held.assignment.id.job;
+                    let kept = kept.display();
                     tracing::warn!(%refusal, "the finished weights of job {job} are kept at {kept} and not sent");
                 }
                 Ok(None)
@@ -210,7 +212,8 @@ impl<C: Coordinator> Submission<C> {
     }
 
     fn upload_guard(&self) -> UploadGuard {
-        let (gate, work) = (self.gate.clone(), self.work.clone());
+        let gate = self.gate.clone();
+        let work = self.work.clone();
         Arc::new(move || may_leave(&gate, &work))
     }
 }

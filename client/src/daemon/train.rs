@@ -180,7 +180,8 @@ impl<E: Environment> Daemon<E> {
     }
 
     async fn check_weights(&self, file: &Path, training_target: &TrainingTarget) -> Result<BlobRef, String> {
-        let (file, training_target) = (file.to_owned(), training_target.clone());
+        let file = file.to_owned();
+        let training_target = training_target.clone();
         let checked = self.parts.blocking.run(move || outbound::check(&file, &training_target)).await?;
         checked.map_err(|error| error.to_string())
     }

@@ -204,7 +204,8 @@ fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut List
         let allowed = policy.allow.strategies.contains(&strategy);
         list.unless(allowed, format!("`allow.strategies` lacks `{strategy}`"));
     }
-    let (most, found) = (policy.max_epochs, work.settings.epochs);
+    let most = policy.max_epochs;
+    let found = work.settings.epochs;
     list.unless(found <= most, format!("`max_epochs` is {most}, found `{found}`"));
 }
 

@@ -124,7 +124,8 @@ fn measure(
     epoch(1)?;
     epoch(2)?;
     rest(device);
-    let (start, mut steps) = (Instant::now(), 0);
+    let start = Instant::now();
+    let mut steps = 0;
     while steps < EPOCH || start.elapsed() < Duration::from_secs_f64(seconds) {
         epoch(3)?;
         steps += EPOCH;

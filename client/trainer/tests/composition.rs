@@ -150,7 +150,8 @@ fn scores_match_torchmetrics() {
                 scores.add(&labels.narrow(0, start, length), &outputs.narrow(0, start, length));
             }
             for (name, expected) in case["scores"].as_object().unwrap() {
-                let (found, expected) = (scores.summary()[name], expected.as_f64().unwrap());
+                let found = scores.summary()[name];
+                let expected = expected.as_f64().unwrap();
                 assert!((found - expected).abs() < 1e-6, "{kind} {name}: {found}, torchmetrics {expected}");
             }
         }

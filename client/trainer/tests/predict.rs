@@ -59,7 +59,8 @@ fn whole(folder: &Path, head: &Path) -> PredictOptions {
 
 fn mapped(folder: &Path, head: &Path, window: usize, overlap: usize) -> (PredictReport, Raster) {
     let options = PredictOptions { window: Some(window), overlap: Some(overlap), ..whole(folder, head) };
-    let (mut last, mut count) = (0, 0);
+    let mut last = 0;
+    let mut count = 0;
     let mut progress = |done, total| (last, count) = (done, total);
     let report = predict_scene(&options, Device::Cpu, &mut progress).unwrap();
     assert_eq!((last, count), (report.windows, report.windows));
@@ -79,7 +80,8 @@ fn grey(folder: &Path) -> Raster {
 
 /// Share of correct pixels among those with data. Checks that exactly the hole has no data.
 fn accuracy(map: &Raster, columns: std::ops::Range<usize>) -> f64 {
-    let (mut right, mut all) = (0, 0);
+    let mut right = 0;
+    let mut all = 0;
     for y in 0..map.height {
         for x in columns.clone() {
             let found = map.data[y * map.width + x];
@@ -159,7 +161,8 @@ fn flat(x: usize, y: usize, band: usize, class: usize) -> f32 {
 fn a_head_of_patches_maps_patches_to_their_places() {
     let folder = tempfile::tempdir().unwrap();
     let head = patch_head(folder.path());
-    let (width, height) = (160, 96);
+    let width = 160;
+    let height = 96;
     let places = (0..2).flat_map(|band| (0..height).flat_map(move |y| (0..width).map(move |x| (band, x, y))));
     let hole = |x: usize, y: usize| x >= 150 && y < 4;
     let value = |(band, x, y): (usize, usize, usize)| {
@@ -322,7 +325,8 @@ fn a_scene_wider_than_a_panel_has_no_seam() {
     image(&folder.path().join("scene.tif"), 2200, 40);
     let (report, map) = mapped(folder.path(), &head, 64, 16);
     assert_eq!(report.no_data, 50);
-    let (away, seam) = (accuracy(&map, 1000..1100), accuracy(&map, 2024..2072));
+    let away = accuracy(&map, 1000..1100);
+    let seam = accuracy(&map, 2024..2072);
     assert!(away > 0.75 && seam > away - 0.05, "{away} {seam}");
 }
 

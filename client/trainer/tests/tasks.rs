@@ -46,7 +46,8 @@ fn dataset(folder: &Path, kind: &str, classes: &str, layout: &str) -> PathBuf {
 
 /// Whether a pixel belongs to the square that a sample has.
 fn patch(sample: usize, x: usize, y: usize) -> bool {
-    let (left, top) = ((sample * 7) % 20, (sample * 11) % 20);
+    let left = (sample * 7) % 20;
+    let top = (sample * 11) % 20;
     (left..left + 12).contains(&x) && (top..top + 12).contains(&y)
 }
 

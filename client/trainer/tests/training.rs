@@ -127,7 +127,8 @@ fn fedprox_keeps_weights_near_their_start() {
         });
         squares.sum::<f64>().sqrt()
     };
-    let (free, held) = (distance("free", 0.0), distance("held", 10.0));
+    let free = distance("free", 0.0);
+    let held = distance("held", 10.0);
     assert!(held < 0.8 * free, "without the term {free}, with it {held}");
 }
 

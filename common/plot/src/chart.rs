@@ -143,7 +143,8 @@ pub(super) fn range(
     margin: f64,
 ) -> Result<Range<f64>, PlotError> {
     let fail = |reason: String| PlotError::Input { path: path.to_owned(), reason };
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    let mut low = f64::INFINITY;
+    let mut high = f64::NEG_INFINITY;
     for value in values {
         if !value.is_finite() {
             return Err(fail(format!("`{value}` is not a finite number")));

@@ -27,9 +27,12 @@ pub fn heat_map(
     values: &[Vec<Option<f64>>],
 ) -> Result<(), PlotError> {
     let reach = range(path, values.iter().flatten().flatten().copied(), 0.0)?;
-    let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
-    let (wide, high) = (width - LEFT - RIGHT, height - TOP - BOTTOM);
-    let (across, down) = (columns.len().max(1) as i32, rows.len().max(1) as i32);
+    let width = SIZE.0 as i32;
+    let height = SIZE.1 as i32;
+    let wide = width - LEFT - RIGHT;
+    let high = height - TOP - BOTTOM;
+    let across = columns.len().max(1) as i32;
+    let down = rows.len().max(1) as i32;
     let text = |size: i32, colour: RGBColor, h: HPos, v: VPos| {
         let font = (FONT, size).into_font().color(&colour);
         font.pos(Pos::new(h, v))
@@ -39,13 +42,14 @@ pub fn heat_map(
     draw(path, |area| {
         area.draw(&Text::new(title, (16, 16), text(24, BLACK, HPos::Left, VPos::Top)))?;
         for (row, name) in rows.iter().enumerate() {
-            let (top, end) = (TOP + high * row as i32 / down, TOP + high * (row as i32 + 1) / down);
+            let top = TOP + high * row as i32 / down;
+            let end = TOP + high * (row as i32 + 1) / down;
             let style = text(size, BLACK, HPos::Right, VPos::Center);
             area.draw(&Text::new(name.as_str(), (LEFT - 10, (top + end) / 2), style))?;
             for column in 0..columns.len() {
                 let value = values.get(row).and_then(|line| line.get(column)).copied().flatten();
-                let (left, right) =
-                    (LEFT + wide * column as i32 / across, LEFT + wide * (column as i32 + 1) / across);
+                let left = LEFT + wide * column as i32 / across;
+                let right = LEFT + wide * (column as i32 + 1) / across;
                 let share = value.map(|value| (value - reach.start) / (reach.end - reach.start));
                 let [r, g, b] = share.map_or([225; 3], ramp);
                 let cell = Rectangle::new([(left, top), (right - 2, end - 2)], RGBColor(r, g, b).filled());
@@ -74,7 +78,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("heat.png");
         let names = |list: [&str; 2]| list.map(str::to_owned).to_vec();
-        let (rows, columns) = (names(["west-rgb@1", "east@2"]), names(["west", "east"]));
+        let rows = names(["west-rgb@1", "east@2"]);
+        let columns = names(["west", "east"]);
         let values = vec![vec![Some(0.2), Some(0.9)], vec![None, Some(0.5)]];
         heat_map(&path, "accuracy", &rows, &columns, &values).unwrap();
         let picture = image::open(&path).unwrap().to_rgb8();

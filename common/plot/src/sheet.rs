@@ -92,7 +92,8 @@ fn check(path: &Path, titles: &[&str], rows: &[Vec<Picture>]) -> Result<(), Plot
 fn blit(target: &mut [u8], stride: u32, (left, top): (u32, u32), picture: &Picture) {
     for y in 0..CELL {
         for x in 0..CELL {
-            let (sx, sy) = (x * picture.width / CELL, y * picture.height / CELL);
+            let sx = x * picture.width / CELL;
+            let sy = y * picture.height / CELL;
             let colour = picture.pixels[(sy * picture.width + sx) as usize];
             let at = (((top + y) * stride + left + x) * 3) as usize;
             target[at..at + 3].copy_from_slice(&colour);

@@ -122,7 +122,8 @@ fn by_name(
 }
 
 fn by_wavelength(wanted: &NamedBand, there: &[NamedBand]) -> Option<(Vec<String>, Option<String>)> {
-    let (name, centre) = (&wanted.name, wanted.info.wavelength_um?);
+    let name = &wanted.name;
+    let centre = wanted.info.wavelength_um?;
     let at = |band: &NamedBand| band.info.wavelength_um;
     let near = nearest(wanted, there)?;
     let found = at(near)?;

@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn change_detection_sees_two_dates_at_every_level() {
         let heads = |task| head_signature(task, &[8, 16, 24, 32], 2).0;
-        let (one, two) = (heads(Task::Segmentation), heads(Task::ChangeDetection));
+        let one = heads(Task::Segmentation);
+        let two = heads(Task::ChangeDetection);
         assert_eq!(one["decoder.lateral.0.conv.weight"], [128, 8, 1, 1]);
         assert_eq!(two["decoder.lateral.0.conv.weight"], [128, 16, 1, 1]);
         assert_eq!(two["decoder.bottleneck.conv.weight"], [128, 64 + 512, 3, 3]);

@@ -85,7 +85,8 @@ impl WeightsFile {
     }
 
     fn check_tensor(&self, name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<(), WeightsError> {
-        let (path, tensor) = (self.path.clone(), name.to_owned());
+        let path = self.path.clone();
+        let tensor = name.to_owned();
         if view.dtype() != Dtype::F32 {
             return Err(WeightsError::Dtype { path, tensor, found: format!("{:?}", view.dtype()) });
         }

@@ -20,7 +20,9 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
         let missing = || WeightsError::Missing { path: path.to_owned(), tensor: name.clone() };
         let found = tensors.get(name).ok_or_else(missing)?.len();
         if found != shape.iter().product::<usize>() {
-            let (path, tensor, expected) = (path.to_owned(), name.clone(), shape.clone());
+            let path = path.to_owned();
+            let tensor = name.clone();
+            let expected = shape.clone();
             return Err(WeightsError::Shape { path, tensor, found: vec![found], expected });
         }
     }

@@ -94,7 +94,8 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Metered<S> {
     }
 
     fn call(&mut self, request: Request<Body>) -> S::Future {
-        let (kind, meter) = (kind(request.uri().path()), self.meter.clone());
+        let kind = kind(request.uri().path());
+        let meter = self.meter.clone();
         self.inner.call(request.map(|body| Body::new(Counted { body, kind, meter })))
     }
 }

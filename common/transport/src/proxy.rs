@@ -144,7 +144,8 @@ impl Proxy {
                 Answer::Status(200..=299) => return Ok(stream),
                 Answer::Status(status) => {
                     let advice = advice(status, self.credentials.is_some());
-                    let (proxy, target) = (self.to_string(), target.to_owned());
+                    let proxy = self.to_string();
+                    let target = target.to_owned();
                     return Err(ProxyError::Refused { proxy, target, status, advice });
                 }
                 Answer::Unknown => return Err(self.silent("as HTTP proxies do")),

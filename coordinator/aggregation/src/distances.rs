@@ -53,7 +53,8 @@ pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Resu
 pub fn distance(signature: &Signature, a: &WeightsReader, b: &WeightsReader) -> Result<f64, WeightsError> {
     let mut sum = 0.0;
     for (name, start, length) in pieces(signature) {
-        let (mut left, mut right) = (vec![0.0_f32; length], vec![0.0_f32; length]);
+        let mut left = vec![0.0_f32; length];
+        let mut right = vec![0.0_f32; length];
         a.read(name, start, &mut left)?;
         b.read(name, start, &mut right)?;
         sum += square(&left, &right);
@@ -71,7 +72,8 @@ fn pieces(signature: &Signature) -> impl Iterator<Item = (&String, usize, usize)
 /// The squared distance of two pieces, in eight interleaved sums that a processor can take at once.
 fn square(a: &[f32], b: &[f32]) -> f64 {
     let mut sums = [0.0_f64; 8];
-    let (left, right) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let left = a.as_chunks::<8>();
+    let right = b.as_chunks::<8>();
     for (a, b) in left.0.iter().zip(right.0) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
             let difference = f64::from(*a) - f64::from(*b);

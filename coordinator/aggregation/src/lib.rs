@@ -72,7 +72,8 @@ pub enum AggregateError {
 pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
     let rule = Rule::of(input, updates)?;
     let server = Server::of(input.strategy, input.server);
-    let (mut weights, mut optimizer_state) = (Tensors::new(), Tensors::new());
+    let mut weights = Tensors::new();
+    let mut optimizer_state = Tensors::new();
     for (name, shape) in &input.signature.0 {
         let length: usize = shape.iter().product();
         let mut next = vec![0.0_f32; length];
@@ -86,7 +87,8 @@ pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result
         }
         let work = |(index, mut piece): (usize, Vec<&mut [f32]>)| -> Result<(), WeightsError> {
             let (next, moments) = piece.split_at_mut(1);
-            let (start, next) = (index * PIECE, &mut *next[0]);
+            let start = index * PIECE;
+            let next = &mut *next[0];
             let mut combined = vec![0.0_f64; next.len()];
             rule.piece(name, start, &mut combined)?;
             server.piece(input, name, start, &combined, next, moments)

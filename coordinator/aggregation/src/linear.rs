@@ -114,7 +114,8 @@ pub(crate) fn norm_bounded<'a>(
     updates: &[Update<'a>],
     bound: f64,
 ) -> Result<Terms<'a>, WeightsError> {
-    let (mut terms, mut left) = (Vec::new(), 0.0);
+    let mut terms = Vec::new();
+    let mut left = 0.0;
     for update in updates {
         let length = distance(signature, global_model, update.weights)?;
         let kept = if length > bound { bound / length } else { 1.0 };

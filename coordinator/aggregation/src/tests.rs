@@ -106,7 +106,8 @@ fn each_strategy_agrees_with_flowers() {
     assert_eq!(goldens.strategies.len(), 12);
     for (key, expected) in &goldens.strategies {
         let strategy: Strategy = serde_json::from_str(key).unwrap();
-        let (mut now, mut optimizer_state) = (goldens.initial.clone(), None);
+        let mut now = goldens.initial.clone();
+        let mut optimizer_state = None;
         for (round, expected) in expected.iter().enumerate() {
             let add = |step: &Tensors| -> Tensors {
                 let sum = |(name, values): (&String, &Vec<f32>)| {
@@ -122,7 +123,8 @@ fn each_strategy_agrees_with_flowers() {
             let made =
                 bench.aggregate((strategy, server), &now, &updates, optimizer_state.as_ref(), round as u32);
             (now, optimizer_state) = (made.weights, made.optimizer_state);
-            let (mut squares, mut differences) = (0.0, 0.0);
+            let mut squares = 0.0;
+            let mut differences = 0.0;
             for (found, expected) in now.values().flatten().zip(expected.values().flatten()) {
                 squares += f64::from(*expected).powi(2);
                 differences += f64::from(found - expected).powi(2);
@@ -157,12 +159,17 @@ fn updates_that_started_elsewhere_count_by_their_steps() {
     let [now, old, fresh, stale] =
         [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]].map(|values: [f32; 2]| vector(&values));
     let file = |name: &str, tensors: &Tensors| bench.reader(name, tensors, &bench.signature);
-    let (now, old, fresh, stale) = (file("n", &now), file("o", &old), file("f", &fresh), file("s", &stale));
+    let now = file("n", &now);
+    let old = file("o", &old);
+    let fresh = file("f", &fresh);
+    let stale = file("s", &stale);
     let updates = [
         Update { weights: &fresh, weight: 1.0, base: None },
         Update { weights: &stale, weight: 0.5, base: Some(&old) },
     ];
-    let (strategy, server, signature) = (Strategy::FedAvg, ServerPlan::default(), &bench.signature);
+    let strategy = Strategy::FedAvg;
+    let server = ServerPlan::default();
+    let signature = &bench.signature;
     let input =
         AggregationInput { strategy, server, signature, global_model: &now, optimizer_state: None, step: 0 };
     // now + (1 * (1, 0) + 0.5 * (4, 0)) / 1.5
@@ -174,7 +181,8 @@ fn a_result_that_is_not_finite_is_refused_by_name() {
     let bench = Bench::new(&[("w", &[1])]);
     let now = bench.reader("now", &vector(&[-3e38]), &bench.signature);
     let update = bench.reader("update", &vector(&[3e38]), &bench.signature);
-    let (strategy, signature) = (Strategy::FedAvg, &bench.signature);
+    let strategy = Strategy::FedAvg;
+    let signature = &bench.signature;
     let server = ServerPlan { learning_rate: 10.0, momentum: 0.0 };
     let input =
         AggregationInput { strategy, server, signature, global_model: &now, optimizer_state: None, step: 0 };
@@ -212,7 +220,8 @@ proptest! {
         let mut reversed = updates.clone();
         reversed.reverse();
         for rule in RULES {
-            let (one, other) = (combine(rule, &[0.0; 3], &updates), combine(rule, &[0.0; 3], &reversed));
+            let one = combine(rule, &[0.0; 3], &updates);
+            let other = combine(rule, &[0.0; 3], &reversed);
             for (one, other) in one.iter().zip(&other) {
                 prop_assert!((one - other).abs() <= 1e-3, "{rule:?}: {one} {other}");
             }
@@ -232,7 +241,8 @@ proptest! {
         for rule in RULES {
             for (index, found) in combine(rule, &[0.0; 3], &updates).into_iter().enumerate() {
                 let column = updates.iter().map(|(values, _)| values[index]);
-                let (least, most) = (column.clone().fold(f32::MAX, f32::min), column.fold(f32::MIN, f32::max));
+                let least = column.clone().fold(f32::MAX, f32::min);
+                let most = column.fold(f32::MIN, f32::max);
                 prop_assert!(least - 1e-4 <= found && found <= most + 1e-4, "{rule:?}: {least} {found} {most}");
             }
         }
@@ -244,7 +254,8 @@ proptest! {
         let moved: Vec<_> = updates.iter()
             .map(|(values, weight)| (values.iter().map(|value| value + by).collect(), *weight)).collect();
         for rule in RULES {
-            let (one, other) = (combine(rule, &[0.0; 3], &updates), combine(rule, &[by; 3], &moved));
+            let one = combine(rule, &[0.0; 3], &updates);
+            let other = combine(rule, &[by; 3], &moved);
             for (one, other) in one.iter().zip(&other) {
                 prop_assert!((one + by - other).abs() <= 1e-2, "{rule:?}: {one} {other}");
             }

@@ -25,7 +25,9 @@ fn resident() -> u64 {
 
 /// The most memory that `work` has needed beyond what there was, looked at each millisecond.
 fn growth(work: impl FnOnce()) -> u64 {
-    let (before, most, done) = (resident(), AtomicU64::new(0), AtomicBool::new(false));
+    let before = resident();
+    let most = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -96,7 +98,8 @@ fn memory_does_not_grow_with_the_number_of_institutions() {
                 write(&folder.path().join("state"), &names, state).unwrap();
             }
         });
-        let (mib, name) = (grown / (1 << 20), strategy.name());
+        let mib = grown / (1 << 20);
+        let name = strategy.name();
         println!("{name}: {mib} MiB more for {UPDATES} updates, {:.1} s", started.elapsed().as_secs_f64());
         assert!(mib <= most, "{name}: {mib} MiB, at most {most}");
     }

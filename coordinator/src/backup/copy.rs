@@ -45,7 +45,8 @@ pub(super) fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> anyhow:
 fn copied(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> io::Result<u64> {
     let mut source = File::open(from)?;
     let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
-    let (mut buffer, mut size) = (vec![0; PIECE], 0);
+    let mut buffer = vec![0; PIECE];
+    let mut size = 0;
     loop {
         let read = source.read(&mut buffer)?;
         if read == 0 {

@@ -59,7 +59,8 @@ pub async fn backup(
     };
     let mut files = Vec::new();
     for name in FILES {
-        let (from, path) = (state.0.join(name), to.join(name));
+        let from = state.0.join(name);
+        let path = to.join(name);
         if !from.exists() && !FILES[..NEEDED].contains(&name) {
             continue;
         }
@@ -120,7 +121,8 @@ fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<
     let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
     let total =
         sizes.context("the snapshot is gone; was the coordinator started again? make another backup")?;
-    let (total, mut done) = (total.iter().sum(), 0);
+    let total = total.iter().sum();
+    let mut done = 0;
     let mut blobs = Vec::new();
     for (digest, file) in &source.blobs {
         let mut tell = |bytes| {

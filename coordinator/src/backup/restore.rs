@@ -150,7 +150,8 @@ fn read(from: &Path, manifest: &Manifest, each: &mut Each<'_>) -> anyhow::Result
 fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
     copy::folder(to)?;
     let files = FileBlobs::open(to).with_context(|| format!("cannot make {}", to.display()))?;
-    let (total, mut done) = (manifest.blob_bytes(), 0);
+    let total = manifest.blob_bytes();
+    let mut done = 0;
     for blob in &manifest.blobs {
         let path = files.place(blob.digest);
         let folder = path.parent().unwrap_or(to);

@@ -98,7 +98,8 @@ impl Source {
             );
         }
         let staged = Staged(path.clone());
-        let (mut blobs, folder) = (Vec::new(), path.join(SNAPSHOT_BLOBS));
+        let mut blobs = Vec::new();
+        let folder = path.join(SNAPSHOT_BLOBS);
         for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
             let file = entry?.path();
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();

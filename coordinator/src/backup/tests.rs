@@ -85,7 +85,8 @@ fn mode(path: &Path) -> u32 {
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        let path = entry.as_ref().unwrap().path();
+        let target = to.join(entry.unwrap().file_name());
         if path.is_dir() {
             copy_all(&path, &target);
         } else {
@@ -119,8 +120,8 @@ async fn what_is_restored_is_what_was_there() {
         assert_eq!(text(&new), text(&bench.state), "{name}");
     }
     assert_eq!((mode(&new.0), mode(&new.authority()[0])), (0o700, 0o600));
-    let (old, blobs) =
-        (FileBlobs::open(&bench.state.blobs()).unwrap(), FileBlobs::open(&new.blobs()).unwrap());
+    let old = FileBlobs::open(&bench.state.blobs()).unwrap();
+    let blobs = FileBlobs::open(&new.blobs()).unwrap();
     assert_eq!(ready(blobs.list()).unwrap().len(), 3);
     for digest in ready(old.list()).unwrap() {
         assert_eq!(files::digest(&blobs.place(digest)).unwrap(), digest);

@@ -197,7 +197,8 @@ fn allow_open_files() {
 
 /// Resolves at SIGTERM or SIGINT.
 fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = term.recv() => {}

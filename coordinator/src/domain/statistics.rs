@@ -14,7 +14,9 @@ fn merge(a: &BandMoments, b: &BandMoments) -> Result<BandMoments, NotFinite> {
     if count == 0 {
         return Ok(a.clone());
     }
-    let (na, nb, n) = (a.count as f64, b.count as f64, count as f64);
+    let na = a.count as f64;
+    let nb = b.count as f64;
+    let n = count as f64;
     let delta = b.mean.get() - a.mean.get();
     Ok(BandMoments {
         band: a.band.clone(),

@@ -108,7 +108,8 @@ impl Handle {
 
     async fn compute(self, id: JobId) {
         loop {
-            let (core, job) = (Arc::clone(&self.0), id.clone());
+            let core = Arc::clone(&self.0);
+            let job = id.clone();
             match on_thread(async move || core.perform(&job).await).await {
                 Ok(TaskOutcome::Retry) => tokio::time::sleep(RETRY_INTERVAL).await,
                 Ok(TaskOutcome::Nothing | TaskOutcome::Recorded) => break,

@@ -206,8 +206,8 @@ async fn a_second_job_adds_to_the_release_without_touching_the_others() {
     let plan = JobSpec::parse(ROUNDS).unwrap();
     let second = submit_job(&handle, plan, key(2)).await.unwrap();
     tokio::join!(take_part(&handle, &second, "west", 30), take_part(&handle, &second, "east", 40));
-    let (one, two) =
-        (handle.release(Some(eosfed_common::ids::ReleaseNumber(1))).unwrap(), handle.release(None).unwrap());
+    let one = handle.release(Some(eosfed_common::ids::ReleaseNumber(1))).unwrap();
+    let two = handle.release(None).unwrap();
     let names = |release: &ReleaseManifest| -> Vec<String> {
         release.specialists.iter().map(|card| card.name.to_string()).collect()
     };

@@ -12,7 +12,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Starts the timer; it ends when the engine is dropped.
 pub(super) fn spawn(handle: &Handle) {
-    let (core, mut changes) = (Arc::downgrade(&handle.0), handle.changes());
+    let core = Arc::downgrade(&handle.0);
+    let mut changes = handle.changes();
     tokio::spawn(async move {
         while let Some(pause) = pass(&core).await {
             tokio::select! {
@@ -40,7 +41,8 @@ async fn pass(core: &Weak<Core>) -> Option<Duration> {
     if due == Ok(true) {
         return Some(Duration::ZERO);
     }
-    let (now, wakeups) = (handle.now(), handle.next_wakeups());
+    let now = handle.now();
+    let wakeups = handle.next_wakeups();
     let next = wakeups.into_values().map(|at| at.since(now)).min();
     Some(next.unwrap_or(LONGEST).clamp(Duration::from_millis(1), LONGEST))
 }

@@ -133,7 +133,8 @@ impl Service {
 /// Assignments with a revision that follows from them alone: it is the same after a restart, and
 /// differs when they do. Those beyond [`MAX_POLL_BYTES`] are offered when earlier ones are done.
 fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
-    let (all, mut bytes) = (assignments.len(), 0);
+    let all = assignments.len();
+    let mut bytes = 0;
     let messages = assignments.into_iter().map(|assignment| assignment.with(Target::offered).into_message());
     let fits = |message: &v1::Assignment| {
         bytes += message.encoded_len();

@@ -214,7 +214,8 @@ fn the_same_chunk_twice_at_once_is_there_once() {
     let blobs = FileBlobs::open(folder.path()).unwrap();
     for number in 0..200_u32 {
         let bytes: Vec<u8> = number.to_le_bytes().repeat(16 * 1024);
-        let (whole, half) = (blob(&bytes), bytes.len() / 2);
+        let whole = blob(&bytes);
+        let half = bytes.len() / 2;
         ready(blobs.append("west", whole, 0, &bytes[..half])).unwrap();
         let start = std::sync::Barrier::new(2);
         std::thread::scope(|scope| {

@@ -94,7 +94,8 @@ fn damaged(tree: Tree, key: &str, error: &serde_json::Error, bytes: &[u8]) -> Da
 #[async_trait]
 impl<T: Trees> Store for RecordStore<T> {
     async fn load(&self) -> Result<Loaded, StoreError> {
-        let (mut assembly, mut damaged) = (Assembly::default(), Vec::new());
+        let mut assembly = Assembly::default();
+        let mut damaged = Vec::new();
         for tree in STATE {
             self.trees.scan(tree, "", &mut |key, bytes| {
                 if let Err(error) = assembly.take(tree, key, bytes) {
@@ -133,7 +134,8 @@ impl<T: Trees> Store for RecordStore<T> {
         job: &JobId,
         rounds: RangeInclusive<u32>,
     ) -> Result<Vec<ClosedRound>, StoreError> {
-        let (from, own) = (rounds_from(job, *rounds.start()), format!("{job}/"));
+        let from = rounds_from(job, *rounds.start());
+        let own = format!("{job}/");
         let end = rounds.end().checked_add(1).map(|end| rounds_from(job, end));
         let belongs = |key: &str| key.starts_with(&own) && end.as_deref().is_none_or(|end| key < end);
         self.collect(Tree::Rounds, &from, belongs)

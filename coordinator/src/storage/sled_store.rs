@@ -147,7 +147,8 @@ fn each(db: &Db, show: &mut Each<'_>) -> Result<(), StoreError> {
 
 /// What is to be written so that a database of an earlier schema is one of this. All of it must read.
 fn migrated(db: &Db, from: u32) -> Result<Vec<Write>, StoreError> {
-    let (mut assembly, mut writes) = (Assembly::default(), Vec::new());
+    let mut assembly = Assembly::default();
+    let mut writes = Vec::new();
     each(db, &mut |tree, key, old| {
         let named = format!("{}/{key}", tree.name());
         let damaged =

@@ -23,7 +23,8 @@ pub fn circles(imports: &[Import]) -> Vec<Violation> {
             continue;
         }
         let shared = import.module.iter().zip(path).take_while(|(a, b)| a == b).count();
-        let (from, to) = (import.module.get(shared), path.get(shared));
+        let from = import.module.get(shared);
+        let to = path.get(shared);
         // A module and its own children belong together, except in the root of a crate.
         let (from, to) = match (from, to) {
             (Some(from), Some(to)) => (from.as_str(), to.as_str()),

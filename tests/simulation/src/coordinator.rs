@@ -51,7 +51,8 @@ impl Coordinator {
         let keep = Duration::from_secs(10 * 365 * 86_400);
         let options = Options { keep_updates_for: keep, ..Options::new(self.folder.join(STAGING)) };
         let blobs = Arc::new(SimBlobs::open(&self.folder, self.trouble.clone()));
-        let (store, clock) = (Box::new(self.store.clone()), Arc::new(self.clock.clone()));
+        let store = Box::new(self.store.clone());
+        let clock = Arc::new(self.clock.clone());
         let opened = catch_unwind(AssertUnwindSafe(|| ready(Core::open(store, blobs, clock, rng, options))));
         match opened {
             Ok(Ok(core)) => self.core = Some(core),

@@ -105,7 +105,8 @@ impl Machine {
 
     fn parts(&self) -> Parts<Simulation> {
         let mut world = self.world.lock();
-        let (clock, seed) = (world.right_clock(), world.draw(0..=u64::MAX));
+        let clock = world.right_clock();
+        let seed = world.draw(0..=u64::MAX);
         let credentials = Credentials {
             pair: KeyAndCertificate { key_pem: String::new(), certificate_pem: String::new() },
             ca_pem: String::new(),

@@ -127,7 +127,8 @@ fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Vi
             match counted.get(&receipt.key) {
                 Some(1) => {}
                 found => {
-                    let (name, round) = (&site.name, receipt.round);
+                    let name = &site.name;
+                    let round = receipt.round;
                     broken(format!(
                         "an acknowledged update of {name} for round {round} is counted {found:?} times"
                     ))?;
@@ -241,7 +242,8 @@ fn recompute(
     let updates: Vec<_> = (parts.iter().zip(weights))
         .map(|((weights, _, base), weight)| Update { weights, weight, base: base.as_ref() })
         .collect();
-    let (strategy, server) = (rounds.strategy, rounds.server);
+    let strategy = rounds.strategy;
+    let server = rounds.server;
     let names = Server::of(strategy, server).state_signature(&signature);
     let optimizer_state = closed.optimizer_state.zip(names.as_ref()).map(|(blob, names)| open(blob, names));
     let now = open(closed.base.unwrap(), &signature);

@@ -120,7 +120,8 @@ impl Site {
     /// What a daemon must not do: another result while there is no final answer to one, or another
     /// content under the same key.
     pub fn submits(&mut self, submission: &Submission) -> Result<(), String> {
-        let (id, key) = (submission.assignment(), submission.key());
+        let id = submission.assignment();
+        let key = submission.key();
         self.has_result(id, key)?;
         let Some(first) = self.sent.get(key) else {
             self.sent.insert(key.clone(), submission.clone());
@@ -153,7 +154,8 @@ impl Site {
 
     /// Notes that a submission was acknowledged.
     pub fn acknowledged(&mut self, submission: &Submission, at: Timestamp) {
-        let (round, key) = (submission.assignment().round, submission.key().clone());
+        let round = submission.assignment().round;
+        let key = submission.key().clone();
         self.receipts.push(Receipt { round, key, at });
     }
 

@@ -226,7 +226,8 @@ fn finished(task: &Task) -> TrainerEvent {
         Task::Train(task) => task.seed,
         Task::Evaluate(task) => last_of(&task.weights),
     };
-    let (samples, energy) = (10 + seed % 90, Energy::default());
+    let samples = 10 + seed % 90;
+    let energy = Energy::default();
     let metrics = [("accuracy".to_owned(), Finite::literal((seed % 101) as f64 / 100.0))].into();
     match task {
         Task::Train(task) => {
@@ -247,7 +248,8 @@ fn finished(task: &Task) -> TrainerEvent {
 
 /// The normalisation that an institution computes when the task gives none.
 fn own(task: &TrainTask) -> Vec<BandNormalisation> {
-    let (mean, std) = (Finite::ZERO, Finite::literal(1.0));
+    let mean = Finite::ZERO;
+    let std = Finite::literal(1.0);
     let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
     task.training_target.normalised().iter().map(normal).collect()
 }

@@ -155,7 +155,9 @@ pub async fn operate(world: Arc<World>) {
 }
 
 fn act(sphere: &mut Sphere) {
-    let (id, resumed, rough) = (sphere.job.clone(), sphere.resumed, sphere.is_rough());
+    let id = sphere.job.clone();
+    let resumed = sphere.resumed;
+    let rough = sphere.is_rough();
     let choice = sphere.draw(0..=5);
     let count = sphere.sites.len() as u64;
     let index = usize::try_from(sphere.draw(0..=count - 1)).unwrap_or_default();

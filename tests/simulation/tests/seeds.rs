@@ -46,8 +46,9 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 /// Runs `check` for each seed, on all processors; panics with what was found, seed by seed.
 fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Violation> + Sync) -> Vec<Report> {
-    let (next, found, failed) =
-        (AtomicU64::new(range.start), Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
+    let next = AtomicU64::new(range.start);
+    let found = Mutex::new(Vec::new());
+    let failed = Mutex::new(BTreeMap::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -98,7 +99,8 @@ fn wild_seeds_break_no_rule() {
 #[test]
 fn a_storm_gives_the_bytes_of_a_calm() {
     each(seeds(150), |seed| {
-        let (calm, storm) = (once(seed, Weather::Calm)?, once(seed, Weather::Storm)?);
+        let calm = once(seed, Weather::Calm)?;
+        let storm = once(seed, Weather::Storm)?;
         // An evaluation skips a specialist that too few could score in time.
         let made_the_same = match storm.kind {
             JobKind::Evaluation => storm.made.iter().all(|score| calm.made.contains(score)),
@@ -115,7 +117,8 @@ fn a_storm_gives_the_bytes_of_a_calm() {
 #[test]
 fn the_same_seed_takes_the_same_course() {
     each(seeds(40), |seed| {
-        let (one, other) = (once(seed, Weather::Wild)?, once(seed, Weather::Wild)?);
+        let one = once(seed, Weather::Wild)?;
+        let other = once(seed, Weather::Wild)?;
         if one == other { Ok(one) } else { Err(Violation(format!("{one:?} and {other:?}"))) }
     });
 }

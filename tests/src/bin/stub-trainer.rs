@@ -34,10 +34,12 @@ fn main() {
 
 fn train(task: &Value, stopped: &AtomicBool) {
     let output = PathBuf::from(task["output"].as_str().unwrap());
-    let (seed, epochs) = (task["seed"].as_u64().unwrap(), task["training"]["epochs"].as_u64().unwrap());
+    let seed = task["seed"].as_u64().unwrap();
+    let epochs = task["training"]["epochs"].as_u64().unwrap();
     let checkpoint = output.join("stub.checkpoint");
     let done = fs::read_to_string(&checkpoint).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u64);
-    let (training_samples, steps) = (samples(seed), epochs * STEPS);
+    let training_samples = samples(seed);
+    let steps = epochs * STEPS;
     say(&json!({
         "event": "started", "device": "cpu", "steps": steps, "resumed_at": done * STEPS,
         "training_samples": training_samples, "validation_samples": 3, "warnings": [],
@@ -51,7 +53,8 @@ fn train(task: &Value, stopped: &AtomicBool) {
         if epoch == epochs && task["schedule"][1] == 1.0 {
             wait_at_the_gate(stopped);
         }
-        let (step, loss) = (epoch * STEPS, 1.0 / epoch as f64);
+        let step = epoch * STEPS;
+        let loss = 1.0 / epoch as f64;
         say(&json!({ "event": "progress", "step": step - 1, "loss": loss }));
         replace(&checkpoint, epoch.to_string().as_bytes());
         say(&json!({

@@ -146,7 +146,8 @@ impl<'a> Evidence<'a> {
     fn green(&self, channels: [usize; 4]) -> f64 {
         let Some(levels) = self.levels else { return 0.0 };
         let all = self.channels[0].len() as f64;
-        let (mut leaves, mut green) = (0.0, 0.0);
+        let mut leaves = 0.0;
+        let mut green = 0.0;
         for pixel in 0..self.channels[0].len() {
             let [b, g, r, n] = channels.map(|channel| levels.reflectance(self.channels[channel][pixel]));
             if n > 3.0 * b.max(g).max(r) {

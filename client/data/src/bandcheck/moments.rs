@@ -83,7 +83,8 @@ fn factor(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     let mut ratios: Vec<f64> = pairs.iter().map(|(here, there)| (here.mean / there.mean).ln()).collect();
     ratios.sort_by(f64::total_cmp);
     let median = *ratios.get(ratios.len() / 2)?;
-    let (middle, each) = (COMMON_FACTOR.0.ln(), COMMON_FACTOR.1.ln());
+    let middle = COMMON_FACTOR.0.ln();
+    let each = COMMON_FACTOR.1.ln();
     if median.abs() < middle || ratios.iter().any(|ratio| ratio * median.signum() < each) {
         return None;
     }

@@ -135,7 +135,8 @@ mod tests {
     fn short_wave_infrared_among_visible_bands_is_put_back_and_others_stay() {
         // Three visible bands vary together, two short-wave infrared ones together, VV on its own.
         let value = |channel: usize, at: [f32; 2]| {
-            let (visible, infrared) = (at[0], at[1]);
+            let visible = at[0];
+            let infrared = at[1];
             let noise = 0.02 * ((at[0] * 37.0 + channel as f32).fract());
             noise
                 + match channel {

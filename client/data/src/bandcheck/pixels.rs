@@ -39,7 +39,8 @@ impl Pixels {
             images: 0,
             zero_images: vec![0; channels],
         };
-        let (mut near, mut far) = (vec![0.0; channels], vec![0.0; channels]);
+        let mut near = vec![0.0; channels];
+        let mut far = vec![0.0; channels];
         for (width, image) in images {
             let size = image.len() / channels;
             let before = pixels.count();
@@ -96,7 +97,8 @@ pub(super) fn mean(values: &[f32]) -> f64 {
 
 /// Share of true among many.
 pub(super) fn share(flags: impl Iterator<Item = bool>) -> f64 {
-    let (mut yes, mut all) = (0_u64, 0_u64);
+    let mut yes = 0_u64;
+    let mut all = 0_u64;
     for flag in flags {
         (yes, all) = (yes + u64::from(flag), all + 1);
     }

@@ -37,7 +37,8 @@ pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> Vec<Finding> {
 
 fn unit(name: &str, channel: usize, pixels: &Pixels) -> Option<Finding> {
     let mean = pixels.mean(channel);
-    let (low, high) = (pixels.quantile(channel, 0.01), pixels.quantile(channel, 0.99));
+    let low = pixels.quantile(channel, 0.01);
+    let high = pixels.quantile(channel, 0.99);
     let numbers = format!("mean {mean:.2}, 98 % of the pixels between {low:.2} and {high:.2}");
     let negative = share(pixels.channels[channel].iter().map(|value| *value < 0.0));
     let reason = if negative == 0.0 && (mean == 0.0 || low >= 0.0) && mean < 5.0 {

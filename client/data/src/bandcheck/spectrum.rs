@@ -35,7 +35,8 @@ pub(super) fn check(
     let mut findings = dark(bands, pixels, levels, &channels, &hint);
     for (red, infrared) in pairs(bands, &channels) {
         let bright = pixels.channels[red].iter().zip(&pixels.channels[infrared]).map(|(red, infrared)| {
-            let (red, infrared) = (levels.reflectance(*red), levels.reflectance(*infrared));
+            let red = levels.reflectance(*red);
+            let infrared = levels.reflectance(*infrared);
             red > BRIGHT && red > RED_TO_NIR * infrared
         });
         let part = share(bright);
@@ -76,8 +77,10 @@ fn dark(
             .map(|other| levels.mean(pixels, *other))
             .collect();
         others.sort_by(f64::total_cmp);
-        let (least, median) = (others[0], others[others.len() / 2]);
-        let (mean, name) = (levels.mean(pixels, *channel), bands[*channel].name.as_str());
+        let least = others[0];
+        let median = others[others.len() / 2];
+        let mean = levels.mean(pixels, *channel);
+        let name = bands[*channel].name.as_str();
         let is_cirrus = bands[*channel].common_name() == Some("cirrus");
         let visible = bands[*channel].info.wavelength_um.is_some_and(|um| um < 0.7);
         let numbers = format!(

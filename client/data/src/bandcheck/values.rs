@@ -41,14 +41,16 @@ pub(super) fn check(bands: &[NamedBand], pixels: &Pixels) -> (Vec<Finding>, Vec<
 fn empty(name: &str, channel: usize, pixels: &Pixels) -> Option<Finding> {
     let values = &pixels.channels[channel];
     if values.iter().all(|value| *value == values[0]) {
-        let (value, count) = (values[0], values.len());
+        let value = values[0];
+        let count = values.len();
         let message = format!(
             "band `{name}` must vary, but is {value} in all {count} pixels looked at: a missing band \
              was filled; remove it from `bands` and the files, or supply it"
         );
         return Some(Finding::contradiction(Rule::Constant, &[name], message));
     }
-    let (zero, images) = (pixels.zero_images[channel], pixels.images);
+    let zero = pixels.zero_images[channel];
+    let images = pixels.images;
     let others = pixels.zero_images.iter().min().copied().unwrap_or_default();
     (zero > others).then(|| {
         let message = format!(

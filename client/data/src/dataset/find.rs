@@ -99,7 +99,8 @@ impl Dataset {
     fn whole_or_cut(&self, items: Vec<Item>, tiling: Option<Tiling>) -> Result<Found, DataError> {
         let Some(tiling) = tiling else { return Ok(Found::all(items.into_iter().map(whole).collect())) };
         let scenes: Vec<_> = items.par_iter().map(|item| self.scene(&item.images, &item.label)).collect();
-        let (mut entries, mut broken) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
+        let mut broken = Vec::new();
         for (item, scene) in items.iter().zip(scenes) {
             match scene {
                 // All tiles of an image stay in one part.

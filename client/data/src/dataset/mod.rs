@@ -172,7 +172,8 @@ impl Dataset {
             return Err(DataError::unfit(&self.path, reason));
         }
         if self.config.classes != classes {
-            let (wanted, found) = (classes.join(", "), self.config.classes.join(", "));
+            let wanted = classes.join(", ");
+            let found = self.config.classes.join(", ");
             let reason = format!("its classes must be `{wanted}` in this order, found `{found}`");
             return Err(DataError::unfit(&self.path, reason));
         }

@@ -44,7 +44,8 @@ impl Dataset {
         let mut notes = Vec::new();
         let dates: Vec<Raster> =
             images.iter().map(|stack| self.stack(stack, &mut notes)).collect::<Result<_, _>>()?;
-        let (first, path) = (&dates[0], &images[0][0]);
+        let first = &dates[0];
+        let path = &images[0][0];
         for (date, stack) in dates.iter().zip(images) {
             if (date.width, date.height) != (first.width, first.height) {
                 let found = format!(
@@ -88,7 +89,8 @@ impl Dataset {
         let mut stacked = Raster { width, height, bands, data: Vec::new(), reference };
         for (raster, path) in rasters.into_iter().zip(paths) {
             let grid = raster.grid();
-            let (w, h) = (raster.width, raster.height);
+            let w = raster.width;
+            let h = raster.height;
             // Images of another shape show another place, not another resolution.
             if (w * height).abs_diff(width * h) > width.max(height) {
                 let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
@@ -112,7 +114,8 @@ impl Dataset {
     fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
         let Raster { width, height, .. } = scene.dates[0];
         let size = width * height;
-        let (scale, offset) = (self.config.scale as f32, self.config.offset as f32);
+        let scale = self.config.scale as f32;
+        let offset = self.config.offset as f32;
         let nodata = self.config.nodata.map(|value| value as f32);
         let invalid = |value: f32| !value.is_finite() || Some(value) == nodata;
         let bands: Vec<&[f32]> =

@@ -25,7 +25,8 @@ impl Dataset {
     /// The samples of a table.
     pub(super) fn table(&self, base: &Path) -> Result<Vec<Item>, DataError> {
         let Layout::Table { file, root, .. } = &self.config.layout else { return Ok(Vec::new()) };
-        let (path, root) = (base.join(file), base.join(root));
+        let path = base.join(file);
+        let root = base.join(root);
         let mut reader = csv::Reader::from_path(&path).map_err(|error| DataError::file(&path, error))?;
         let header = reader.headers().map_err(|error| DataError::file(&path, error))?.clone();
         let columns = self.columns(&path, &header)?;

@@ -94,7 +94,8 @@ fn the_split_by_location_never_shares_a_pixel() {
         }
         seen
     };
-    let (train, validation) = (cover(Split::Train), cover(Split::Validation));
+    let train = cover(Split::Train);
+    let validation = cover(Split::Validation);
     assert!(!train.is_empty() && !validation.is_empty());
     assert!(train.is_disjoint(&validation));
     assert_eq!(validation.len(), dataset.len(Split::Validation) * 256, "validation tiles do not overlap");

@@ -151,7 +151,8 @@ impl Grid {
             return coarser.size;
         };
         let length = |[a, b, _, d, e, _]: [f64; 6]| [a.hypot(d), b.hypot(e)];
-        let (fine, coarse) = (length(mine), length(theirs));
+        let fine = length(mine);
+        let coarse = length(theirs);
         [0, 1].map(|axis| {
             let covered = self.size[axis] * fine[axis] / coarse[axis];
             // A whole number but for rounding.
@@ -177,7 +178,8 @@ impl Grid {
 /// Column and row of a place; `None` if the geotransform has no inverse.
 fn pixel([a, b, c, d, e, f]: [f64; 6], [x, y]: [f64; 2]) -> Option<[f64; 2]> {
     let area = a * e - b * d;
-    let (x, y) = (x - c, y - f);
+    let x = x - c;
+    let y = y - f;
     let found = [(e * x - b * y) / area, (a * y - d * x) / area];
     found.iter().all(|number| number.is_finite()).then_some(found)
 }

@@ -66,7 +66,8 @@ pub(super) fn code(reference: &GeoReference, wanted: u16) -> Option<u16> {
 fn entries(reference: &GeoReference) -> impl Iterator<Item = (u16, Value)> {
     let keys = reference.keys.get(4..).unwrap_or_default();
     keys.chunks_exact(4).filter_map(|entry| {
-        let (start, count) = (usize::from(entry[3]), usize::from(entry[2]));
+        let start = usize::from(entry[3]);
+        let count = usize::from(entry[2]);
         let value = match entry[1] {
             0 => Value::Code(entry[3]),
             DOUBLES => Value::Numbers(reference.doubles.get(start..start + count)?.to_vec()),
@@ -159,7 +160,8 @@ mod tests {
     fn system(keys: &[[u16; 4]], doubles: &[f64], text: &str) -> ReferenceSystem {
         let header = [1, 1, 0, u16::try_from(keys.len()).unwrap()];
         let keys = header.into_iter().chain(keys.iter().flatten().copied()).collect();
-        let (doubles, text) = (doubles.to_vec(), text.to_owned());
+        let doubles = doubles.to_vec();
+        let text = text.to_owned();
         ReferenceSystem::of(&GeoReference { keys, doubles, text, ..GeoReference::default() }).unwrap()
     }
 

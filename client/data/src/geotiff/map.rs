@@ -72,7 +72,8 @@ pub fn write_map<E: From<DataError>>(
         let mut encoder = TiffEncoder::new(BufWriter::new(file.as_file())).map_err(|error| fail(&error))?;
         let mut directory = encoder.image_directory().map_err(|error| fail(&error))?;
         let count = layout.across() * layout.down();
-        let (mut offsets, mut sizes) = (vec![0_u32; count], vec![0_u32; count]);
+        let mut offsets = vec![0_u32; count];
+        let mut sizes = vec![0_u32; count];
         fill(&mut |column, row, pixels| {
             let packed = pack(&layout.kind, pixels).map_err(|error| fail(&error))?;
             let offset = directory.write_data(&packed[..]).map_err(|error| fail(&error))?;

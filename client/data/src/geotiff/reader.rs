@@ -152,7 +152,8 @@ impl GeoTiff {
     ) -> Result<Vec<f32>, DataError> {
         let mut window =
             Window { left, top, width, height, data: vec![f32::NAN; self.bands * width * height] };
-        let (right, bottom) = ((left + width).min(self.width), (top + height).min(self.height));
+        let right = (left + width).min(self.width);
+        let bottom = (top + height).min(self.height);
         if left >= right || top >= bottom {
             return Ok(window.data);
         }
@@ -197,9 +198,12 @@ impl GeoTiff {
             }
         };
         let values = &self.kept[at].1;
-        let (chunk_left, chunk_top) = (column * self.chunk.0, row * self.chunk.1);
-        let (from_x, to_x) = (window.left.max(chunk_left), (window.left + window.width).min(chunk_left + w));
-        let (from_y, to_y) = (window.top.max(chunk_top), (window.top + window.height).min(chunk_top + h));
+        let chunk_left = column * self.chunk.0;
+        let chunk_top = row * self.chunk.1;
+        let from_x = window.left.max(chunk_left);
+        let to_x = (window.left + window.width).min(chunk_left + w);
+        let from_y = window.top.max(chunk_top);
+        let to_y = (window.top + window.height).min(chunk_top + h);
         for sample in 0..samples {
             let base = (plane + sample) * window.width * window.height;
             for y in from_y..to_y {

@@ -156,7 +156,9 @@ proptest! {
 fn a_window_is_the_same_part_of_the_whole_and_nan_outside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tif");
-    let (width, height, bands) = (70, 50, 3);
+    let width = 70;
+    let height = 50;
+    let bands = 3;
     let data = (0..bands * width * height).map(|at| at as f32).collect();
     let raster = Raster { width, height, bands, data, reference: None };
     write_geotiff(&path, &raster).unwrap();

@@ -128,7 +128,8 @@ fn side(
     let file = read_head(folder)?;
     let release = Release::open(release)?;
     let row = score(folder, Some(release.folder()), &options.data, options.split, device)?;
-    let (mut encoders, mut bytes) = (Vec::new(), 0);
+    let mut encoders = Vec::new();
+    let mut bytes = 0;
     for encoder in &file.encoders {
         if let Some(digest) = encoder.weights {
             let card = release.card(&encoder.name, digest)?;

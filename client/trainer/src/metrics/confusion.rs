@@ -22,7 +22,8 @@ impl Confusion {
     /// Counts labels and predictions; labels outside the classes (255) are ignored.
     pub fn add(&mut self, labels: &Tensor, predictions: &Tensor) {
         let classes = self.classes as i64;
-        let (labels, predictions) = (labels.view([-1]), predictions.view([-1]));
+        let labels = labels.view([-1]);
+        let predictions = predictions.view([-1]);
         let known = labels.lt(classes);
         let pairs = labels.masked_select(&known) * classes + predictions.masked_select(&known);
         let counts = pairs.to_device(tch::Device::Cpu).bincount(None::<Tensor>, classes * classes);
@@ -63,8 +64,9 @@ impl Confusion {
 
     fn each(&self, score: impl Fn(f64, f64, f64) -> f64) -> Vec<Option<f64>> {
         let of = |class| {
-            let (tp, truth, predicted) =
-                (self.true_positives(class), self.truth(class), self.predicted(class));
+            let tp = self.true_positives(class);
+            let truth = self.truth(class);
+            let predicted = self.predicted(class);
             (truth + predicted > 0.0).then(|| score(tp, truth, predicted))
         };
         (0..self.classes).map(of).collect()

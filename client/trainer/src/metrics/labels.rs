@@ -72,7 +72,9 @@ fn average_precision(class: &[(f32, bool)]) -> Option<f64> {
     }
     let mut sorted = class.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut hits, mut before, mut area) = (0, 0, 0.0);
+    let mut hits = 0;
+    let mut before = 0;
+    let mut area = 0.0;
     for (at, (score, label)) in sorted.iter().enumerate() {
         hits += usize::from(*label);
         // Images of equal score are added to the curve together.

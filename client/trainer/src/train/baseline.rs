@@ -146,7 +146,8 @@ fn linear(
     let signature = Signature(shapes.into());
     let parameters =
         Parameters::new(signature.clone(), &initial_tensors(&signature, 0), Device::Cpu).trainable();
-    let (weight, bias) = (parameters.get("linear.weight"), parameters.get("linear.bias"));
+    let weight = parameters.get("linear.weight");
+    let bias = parameters.get("linear.bias");
     let forward = |images: &Tensor, _: bool| {
         let features = if dense {
             images.movedim_int(1, -1)

@@ -44,7 +44,8 @@ impl<'a> Batches<'a> {
         let has = |kind| self.transforms.augment.contains(&kind);
         if let Some(side) = self.transforms.crop {
             let size = sample.image.size();
-            let (height, width) = (size[1], size[2]);
+            let height = size[1];
+            let width = size[2];
             let side = i64::from(side).min(height).min(width);
             let top = self.rng.random_range(0..=height - side);
             let left = self.rng.random_range(0..=width - side);
@@ -70,7 +71,8 @@ impl<'a> Batches<'a> {
                 let values: Vec<f32> = (0..bands).map(|_| self.rng.random_range(low..high)).collect();
                 Tensor::from_slice(&values).reshape([bands, 1, 1]).to_device(device)
             };
-            let (scale, shift) = (draw(0.9, 1.1), draw(-0.1, 0.1));
+            let scale = draw(0.9, 1.1);
+            let shift = draw(-0.1, 0.1);
             sample.image = sample.image * scale + shift;
         }
         (sample.image, sample.label)
@@ -110,7 +112,8 @@ impl Iterator for Batches<'_> {
         let chosen = self.order[self.at..end].to_vec();
         self.at = end;
         let transformed = chosen.iter().map(|index| {
-            let (image, label) = (self.data.images.get(*index), self.data.labels.get(*index));
+            let image = self.data.images.get(*index);
+            let label = self.data.labels.get(*index);
             self.transform(image, label)
         });
         let (images, labels): (Vec<_>, Vec<_>) = transformed.unzip();

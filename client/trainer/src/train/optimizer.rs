@@ -56,7 +56,8 @@ impl AdamW {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let (correct1, correct2) = (1.0 - BETA.0.powi(steps), 1.0 - BETA.1.powi(steps));
+        let correct1 = 1.0 - BETA.0.powi(steps);
+        let correct2 = 1.0 - BETA.1.powi(steps);
         let clip = if self.clip_norm > 0.0 { clip_factor(parameters, self.clip_norm) } else { 1.0 };
         for (name, tensor) in parameters.iter() {
             let mut gradient = tensor.grad();
@@ -174,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_restored_optimiser_goes_on_with_the_same_bytes() {
-        let (one, other) = (parameters(2.0), parameters(2.0));
+        let one = parameters(2.0);
+        let other = parameters(2.0);
         let mut whole = AdamW::new(&one, 0.1, 1.0);
         (0..6).for_each(|_| step(&mut whole, &one));
         let mut first = AdamW::new(&other, 0.1, 1.0);

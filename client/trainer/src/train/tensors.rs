@@ -84,7 +84,8 @@ fn image(sample: &Sample, preprocessing: &Preprocessing, (height, width): (usize
     }
     // A second date has the same bands again.
     for (band, entry) in sample.image.chunks_exact(size).zip(preprocessing.normalisation.iter().cycle()) {
-        let (mean, scale) = (entry.mean.get() as f32, (1.0 / entry.std.get()) as f32);
+        let mean = entry.mean.get() as f32;
+        let scale = (1.0 / entry.std.get()) as f32;
         values.extend(band.iter().map(|value| if value.is_finite() { (value - mean) * scale } else { 0.0 }));
     }
     let shape = [1, (sample.image.len() / size) as i64, sample.height as i64, sample.width as i64];
@@ -107,7 +108,8 @@ fn label(sample: &Sample, target: &TargetScale, resize: Option<(usize, usize)>) 
             nearest(&Tensor::from_slice(&values).reshape(shape), resize)
         }
         Target::Values(values) => {
-            let (offset, scale) = (target.offset as f32, target.scale as f32);
+            let offset = target.offset as f32;
+            let scale = target.scale as f32;
             let values: Vec<f32> = values.iter().map(|value| (value - offset) / scale).collect();
             nearest(&Tensor::from_slice(&values).reshape(shape), resize)
         }
@@ -141,7 +143,8 @@ pub(super) mod tests {
     }
 
     fn normalised(mean: f64, std: f64) -> Preprocessing {
-        let (mean, std) = (Finite::literal(mean), Finite::literal(std));
+        let mean = Finite::literal(mean);
+        let std = Finite::literal(std);
         let normalisation = vec![BandNormalisation { band: "b".to_owned(), mean, std }];
         Preprocessing { normalisation, ..Preprocessing::default() }
     }

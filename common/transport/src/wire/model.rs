@@ -36,8 +36,8 @@ impl Wire for ModelSpec {
         for word in bands.iter().chain(&classes) {
             limited("bands, classes", word)?;
         }
-        let (bands, classes) =
-            (at_most("bands", MAX_BANDS, bands)?, at_most("classes", MAX_CLASSES, classes)?);
+        let bands = at_most("bands", MAX_BANDS, bands)?;
+        let classes = at_most("classes", MAX_CLASSES, classes)?;
         let target = target.map(TargetScale::from_message).transpose()?;
         Ok(Self { backbone, task, bands, classes, target })
     }

@@ -165,7 +165,8 @@ impl Federation {
             return Ok((job.id.clone(), Change::default()));
         }
         let cohort = self.cohort(&spec);
-        let (asked, min) = (cohort.len(), spec.participation().min);
+        let asked = cohort.len();
+        let min = spec.participation().min;
         if asked < min as usize {
             let message = format!(
                 "the plan asks every enrolled institution and needs {min}, but {asked} are enrolled; invite \

@@ -51,7 +51,8 @@ impl Federation {
             }
         }
         events.extend(finished);
-        let (jobs, rounds) = (vec![job], closed);
+        let jobs = vec![job];
+        let rounds = closed;
         Ok(Change { jobs, rounds, specialists: frozen, releases, events, ..Change::default() })
     }
 

@@ -180,7 +180,8 @@ impl Outcome {
         let JobState::Paused { at, next, .. } = &self.job.state else {
             return Err(self.job.wrong_state("resumed"));
         };
-        let (at, next) = (*at, next.clone());
+        let at = *at;
+        let next = next.clone();
         self.note(Actor::Operator(by), EventKind::JobResumed);
         match next {
             Next::Prepare => self.job.state = JobState::Preparing,
@@ -304,7 +305,9 @@ impl Outcome {
         if round.attempt < round.last_attempt {
             return self.collect(round.again(&definition.id, rules, now));
         }
-        let (got, min, attempts) = (round.submitted(), rules.min, round.attempt);
+        let got = round.submitted();
+        let min = rules.min;
+        let attempts = round.attempt;
         let why = format!(
             "round {} got {got} of at least {min} results in {attempts} attempts; see why with `eosfed job \
              show {id}`, then `eosfed job resume {id}` or `eosfed job cancel {id}`",

@@ -63,7 +63,8 @@ impl Outcome {
     /// Has the coordinator aggregate the updates of a round that has what it needs.
     pub(super) fn aggregate(&mut self, round: Round) {
         let updates = u32::try_from(round.submitted()).unwrap_or(u32::MAX);
-        let (index, attempt) = (round.index, round.attempt);
+        let index = round.index;
+        let attempt = round.attempt;
         self.note(Actor::Coordinator, EventKind::AggregationStarted { round: index, attempt, updates });
         self.job.state = JobState::Aggregating(round);
     }
@@ -71,10 +72,13 @@ impl Outcome {
     /// Records an attempt at a round that is over.
     pub(super) fn close(&mut self, round: Round, complete: bool, now: Timestamp) {
         let submitted = u32::try_from(round.submitted()).unwrap_or(u32::MAX);
-        let (index, attempt) = (round.index, round.attempt);
+        let index = round.index;
+        let attempt = round.attempt;
         self.note(Actor::Coordinator, EventKind::RoundClosed { round: index, attempt, complete, submitted });
         let Job { definition, global_model, optimizer_state, .. } = &self.job;
-        let (job, base, optimizer_state) = (definition.id.clone(), *global_model, *optimizer_state);
+        let job = definition.id.clone();
+        let base = *global_model;
+        let optimizer_state = *optimizer_state;
         self.record(ClosedRound { job, round, at: now, complete, base, optimizer_state });
     }
 

@@ -158,7 +158,8 @@ fn a_statistics_job_pools_moments_in_one_round_and_ends() {
         job = after.job.submit_statistics(statistics(&assignment, &lease.token), NOW).unwrap().0.job;
     }
     assert_eq!(state(&job), "finished");
-    let (mine, of_rounds) = (job.normalisation.clone().unwrap(), training().normalisation.unwrap());
+    let mine = job.normalisation.clone().unwrap();
+    let of_rounds = training().normalisation.unwrap();
     assert_eq!(mine, of_rounds, "the same moments pool to the same");
     assert_eq!((job.closed.len(), job.closed[0].complete), (1, true));
     assert_eq!((job.trained, job.produced.len(), job.release), (None, 0, None));
@@ -167,7 +168,8 @@ fn a_statistics_job_pools_moments_in_one_round_and_ends() {
 #[test]
 fn a_job_that_is_cancelled_after_its_last_attempt_has_each_attempt_once() {
     let mut job = job(ONE_SHOT);
-    let (mut closed, mut now) = (Vec::new(), NOW);
+    let mut closed = Vec::new();
+    let mut now = NOW;
     while state(&job) == "running" {
         now = now.plus(DEADLINE);
         let outcome = job.apply(Transition::Tick, now).unwrap();

@@ -293,7 +293,8 @@ impl Round {
     /// Whether it goes on, given `now`.
     #[must_use]
     pub fn verdict(&self, rules: &Participation, now: Timestamp) -> Verdict {
-        let (min, max) = (rules.min as usize, rules.max as usize);
+        let min = rules.min as usize;
+        let max = rules.max as usize;
         let submitted = self.submitted();
         let waiting = self.participants.values().filter(|one| !one.state.is_final()).count();
         if submitted >= max || (submitted >= min && (waiting == 0 || now >= self.deadline)) {

@@ -223,7 +223,8 @@ impl Core {
     /// # Errors
     /// Whatever admission finds, or that the round is over.
     pub async fn submit_statistics(&self, submission: StatisticsSubmission) -> Result<Timestamp, Refusal> {
-        let (id, key) = (submission.assignment.clone(), submission.key.clone());
+        let id = submission.assignment.clone();
+        let key = submission.key.clone();
         let (recorded, seen) = self.receipt(&id, &key).await?;
         if let Some(at) = recorded {
             return Ok(at);
@@ -244,7 +245,8 @@ impl Core {
     /// # Errors
     /// Whatever admission finds, or that the round is over.
     pub async fn submit_evaluation(&self, submission: EvaluationSubmission) -> Result<Timestamp, Refusal> {
-        let (id, key) = (submission.assignment.clone(), submission.key.clone());
+        let id = submission.assignment.clone();
+        let key = submission.key.clone();
         let (recorded, seen) = self.receipt(&id, &key).await?;
         if let Some(at) = recorded {
             return Ok(at);

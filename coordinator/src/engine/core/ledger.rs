@@ -76,7 +76,8 @@ pub(super) fn opening(
             reason,
             "a record is damaged; it is set apart, and the rest starts without it"
         );
-        let (record, reason) = (record.clone(), cut(reason));
+        let record = record.clone();
+        let reason = cut(reason);
         events.push(entry(EventKind::RecordQuarantined { record, reason }));
     }
     Change { events, quarantined: damaged, ..Change::default() }

@@ -122,7 +122,8 @@ async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {
     let Aggregation { target, round, strategy, server, global_model, optimizer_state, step, updates } =
         aggregation;
-    let (signature, step) = (target.signature(), *step);
+    let signature = target.signature();
+    let step = *step;
     let state_signature = Server::of(*strategy, *server).state_signature(&signature);
     let global_model = open(blobs, global_model, &signature).await?;
     let optimizer_state = match (optimizer_state, &state_signature) {
@@ -140,7 +141,9 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
     let updates: Vec<_> = (opened.iter())
         .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
         .collect();
-    let (strategy, server, optimizer_state) = (*strategy, *server, optimizer_state.as_ref());
+    let strategy = *strategy;
+    let server = *server;
+    let optimizer_state = optimizer_state.as_ref();
     let input = AggregationInput {
         strategy,
         server,

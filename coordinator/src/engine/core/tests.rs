@@ -28,7 +28,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (folder, store) = (tempfile::tempdir().unwrap(), MemoryStore::default());
+        let folder = tempfile::tempdir().unwrap();
+        let store = MemoryStore::default();
         ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
         let core = Self::open(folder.path(), &store, Duration::from_secs(3600));
         Self { folder, store, core }
@@ -217,7 +218,8 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
 
 /// A store in which the specialists of the one-shot job are released.
 fn released() -> MemoryStore {
-    let (store, mut federation) = (MemoryStore::default(), Federation::default());
+    let store = MemoryStore::default();
+    let mut federation = Federation::default();
     let keep = |federation: &mut Federation, change: Change| {
         ready(store.commit(&change, &[])).unwrap();
         federation.merge(change);
@@ -230,7 +232,8 @@ fn released() -> MemoryStore {
 
 #[test]
 fn a_head_is_a_blob_as_long_as_its_job_is_known() {
-    let (folder, store) = (tempfile::tempdir().unwrap(), released());
+    let folder = tempfile::tempdir().unwrap();
+    let store = released();
     let core = Bench::open(folder.path(), &store, Duration::ZERO);
     let bench = Bench { folder, store, core };
     let id = bench.submit(DOWNSTREAM);

@@ -57,7 +57,8 @@ pub(super) fn to_3(record: Record) -> Vec<Record> {
 /// Whose updates count in a complete training round, and the energy spent on them, in the order of the
 /// rounds and of the institutions' names.
 fn trained(history: &[Value]) -> (BTreeSet<String>, Option<Energy>) {
-    let (mut contributors, mut energy) = (BTreeSet::new(), None::<Energy>);
+    let mut contributors = BTreeSet::new();
+    let mut energy = None::<Energy>;
     let complete = history.iter().filter(|closed| closed.get("complete") == Some(&json!(true)));
     let rounds = complete.filter_map(|closed| closed.get("round"));
     for round in rounds.filter(|round| round.pointer("/purpose/train").is_some()) {

@@ -284,7 +284,8 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     assert!(matches!(contribution, crate::domain::round::Contribution::Update { .. }));
 
     // The weights that the round starts from, and what east has sent, made again as they were.
-    let (base, path) = (job.global_model.unwrap(), upgraded.folder.path().join("base"));
+    let base = job.global_model.unwrap();
+    let path = upgraded.folder.path().join("base");
     let JobSpec::Rounds(spec) = &job.spec else { panic!("not rounds") };
     let first = west.training_target.initial_weights(spec.seed);
     assert_eq!(write(&path, &west.training_target.signature(), &first).unwrap(), base.digest);

@@ -116,7 +116,8 @@ impl SceneMapper<'_> {
 
     /// The class or value of a pixel from the weighted sums of its outputs and the sum of weights.
     fn decide(&mut self, pixel: &[f32]) -> f32 {
-        let (sums, weight) = (&pixel[..pixel.len() - 1], pixel[pixel.len() - 1]);
+        let sums = &pixel[..pixel.len() - 1];
+        let weight = pixel[pixel.len() - 1];
         if weight <= 0.0 {
             self.no_data += 1;
             return self.empty();

@@ -37,7 +37,8 @@ impl Scene {
             .iter()
             .map(|stack| stack.iter().map(open).collect())
             .collect::<Result<_, DataError>>()?;
-        let (width, height) = (dates[0][0].width(), dates[0][0].height());
+        let width = dates[0][0].width();
+        let height = dates[0][0].height();
         for (stack, paths) in dates.iter().zip(&options.images) {
             let bands: usize = stack.iter().map(GeoTiff::bands).sum();
             if bands != options.bands.len() {
@@ -83,7 +84,8 @@ impl Scene {
         Windows { height, width, .. }: Windows,
         options: &PredictOptions,
     ) -> Result<Vec<f32>, DataError> {
-        let (scale, offset) = (options.scale as f32, options.offset as f32);
+        let scale = options.scale as f32;
+        let offset = options.offset as f32;
         let nodata = options.nodata.map(|value| value as f32);
         let size = height * width;
         let mut values = Vec::with_capacity(size * self.positions.len() * self.dates.len());

@@ -78,7 +78,8 @@ impl LossSettings {
             Loss::Lovasz => overlap::lovasz_softmax(outputs, labels, known),
             Loss::Mse | Loss::Mae | Loss::Huber => {
                 let pick = |tensor: &Tensor| tensor.masked_select(known);
-                let (found, wanted) = (pick(&outputs.squeeze_dim(1)), pick(labels));
+                let found = pick(&outputs.squeeze_dim(1));
+                let wanted = pick(labels);
                 match term {
                     Loss::Mae => found.l1_loss(&wanted, Reduction::Mean),
                     Loss::Huber => found.huber_loss(&wanted, Reduction::Mean, 1.0),

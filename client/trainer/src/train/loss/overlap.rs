@@ -20,7 +20,8 @@ fn flat(outputs: &Tensor, labels: &Tensor, known: &Tensor) -> (Tensor, Tensor) {
 pub(super) fn overlap(outputs: &Tensor, labels: &Tensor, known: &Tensor, dice: f64) -> Tensor {
     let (found, truth) = flat(outputs, labels, known);
     let sum = |tensor: &Tensor| tensor.sum_dim_intlist([1_i64].as_slice(), false, Kind::Float);
-    let (both, sizes) = (sum(&(&found * &truth)), sum(&found) + sum(&truth));
+    let both = sum(&(&found * &truth));
+    let sizes = sum(&found) + sum(&truth);
     let score = &both * (1.0 + dice) / (sizes - &both * (1.0 - dice)).clamp_min(EPS);
     let present = sum(&truth).gt(0.0).to_kind(Kind::Float);
     ((score * -1.0 + 1.0) * &present).sum(Kind::Float) / present.sum(Kind::Float)

@@ -47,7 +47,8 @@ fn no_loss_counts_ignored_pixels() {
 
 #[test]
 fn cross_entropy_and_focal_match_those_computed_by_hand() {
-    let (outputs, labels) = (two_classes(&[0.9, 0.4]), mask(&[0, 1]));
+    let outputs = two_classes(&[0.9, 0.4]);
+    let labels = mask(&[0, 1]);
     let each = |p: f64, gamma: f64| -(1.0 - p).powf(gamma) * p.ln();
     let plain = value(&settings(Task::Segmentation, Loss::CrossEntropy), &outputs, &labels);
     assert!((plain - (each(0.9, 0.0) + each(0.6, 0.0)) / 2.0).abs() < 1e-6);
@@ -60,7 +61,8 @@ fn cross_entropy_and_focal_match_those_computed_by_hand() {
 
 #[test]
 fn dice_and_jaccard_match_those_computed_by_hand() {
-    let (outputs, labels) = (two_classes(&[0.9, 0.4]), mask(&[0, 1]));
+    let outputs = two_classes(&[0.9, 0.4]);
+    let labels = mask(&[0, 1]);
     // Class 0: I = 0.9, P = 1.3, T = 1. Class 1: I = 0.6, P = 0.7, T = 1.
     let dice = 1.0 - (2.0 * 0.9 / 2.3 + 2.0 * 0.6 / 1.7) / 2.0;
     let jaccard = 1.0 - (0.9 / 1.4 + 0.6 / 1.1) / 2.0;
@@ -105,7 +107,8 @@ fn regression_losses_match_those_computed_by_hand() {
 
 #[test]
 fn terms_are_summed() {
-    let (outputs, labels) = (two_classes(&[0.9, 0.4]), mask(&[0, 1]));
+    let outputs = two_classes(&[0.9, 0.4]);
+    let labels = mask(&[0, 1]);
     let both = [Loss::CrossEntropy, Loss::Dice];
     let each = both.map(|term| value(&settings(Task::Segmentation, term), &outputs, &labels));
     let sum = LossSettings { terms: both.to_vec(), ..settings(Task::Segmentation, Loss::Dice) };
