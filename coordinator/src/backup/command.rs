@@ -1,4 +1,4 @@
-//! `eosfed-coordinator backup` and `restore`: a bar while copying, and what was done in the end.
+//! `eosfed-coordinator backup` and `restore`: a progress bar during the copy, and a summary at the end.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub enum Output {
     Json,
 }
 
-/// Makes a backup and says what is in it.
+/// Makes a backup and prints a summary.
 ///
 /// # Errors
 /// As [`backup`].
@@ -42,7 +42,7 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
     Ok(())
 }
 
-/// Makes a state folder of a backup and says what is in it.
+/// Restores a backup into a state folder and prints a summary.
 ///
 /// # Errors
 /// As [`restore`].
@@ -70,7 +70,8 @@ fn tell(bar: &ProgressBar, done: u64, total: u64) {
 
 fn made_text(made: &Backup) -> String {
     let Backup { folder, serving, counts, blobs, bytes, missing } = made;
-    let how = if *serving { "while the coordinator was serving" } else { "of a coordinator at rest" };
+    let how = if *serving { "while the coordinator was serving" } else { "of a coordinator that was not \
+    running" };
     format!(
         "The backup is in {}, made {how}: {}; {blobs} blobs of {}.\n{}  restore it: eosfed-coordinator restore --from \
          {0} --state NEW_DIR\nIt holds the key of the certificate authority: whoever has it can admit anybody.\n",
@@ -103,10 +104,11 @@ fn counted(counts: &Counts) -> String {
     )
 }
 
-/// A warning about each blob that is nowhere.
+/// One warning for each blob that neither the backup nor the state folder has.
 fn lost(missing: &[Digest]) -> String {
     missing.iter().fold(String::new(), |mut text, digest| {
-        let _ = writeln!(text, "warning: {digest} is needed, and was not in the state folder either");
+        let _ = writeln!(text, "warning: a record refers to blob {digest}, and the state folder did not have \
+        it");
         text
     })
 }

@@ -1,4 +1,4 @@
-//! Copying files so that they are there, right and durable.
+//! Copying files: complete, verified and durable.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -9,19 +9,19 @@ use anyhow::{Context as _, bail};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 
-/// How much is copied at once.
+/// Bytes that are copied at once.
 const PIECE: usize = 1 << 20;
 
-/// Makes a folder, and those above it, that only its owner can enter.
+/// Makes a folder and its missing parents. Only the owner can enter them.
 pub(super) fn folder(path: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Makes an empty folder, or takes one that is there.
+/// Makes an empty folder, or accepts an existing empty one.
 ///
 /// # Errors
-/// If there is something in it: nothing is ever written over.
+/// If the folder is not empty. Nothing is ever overwritten.
 pub(super) fn empty_folder(path: &Path, advice: &str) -> anyhow::Result<()> {
     folder(path)?;
     let mut entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -32,12 +32,12 @@ pub(super) fn empty_folder(path: &Path, advice: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies a file to a new one that only its owner can read, durably; gives its digest and size. Each
-/// piece is told of.
+/// Copies a file to a new one that only its owner can read, durably; gives its digest and size. `tell` is
+/// called for each piece.
 pub(super) fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> anyhow::Result<(Digest, u64)> {
     let size = copied(from, to, tell)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    // Of the copy, not of what was read: this is what must be right.
+    // The digest is that of the copy, since the copy must be right.
     let digest = files::digest(to).with_context(|| format!("cannot read {}", to.display()))?;
     Ok((digest, size))
 }
@@ -60,7 +60,7 @@ fn copied(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> io::Result<u64> 
     Ok(size)
 }
 
-/// Makes the names in a folder durable.
+/// Makes the entries of a folder durable.
 pub(super) fn sync(folder: &Path) -> anyhow::Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.with_context(|| format!("cannot make {} durable", folder.display()))

@@ -21,27 +21,27 @@ use crate::storage::{Assembled, Counts};
 /// What was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Backup {
-    /// Where it is.
+    /// The folder of the backup.
     pub folder: PathBuf,
     /// Whether the coordinator was serving.
     pub serving: bool,
-    /// How much of what.
+    /// The number of records of each kind.
     pub counts: Counts,
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// The bytes of all blobs.
     pub bytes: u64,
-    /// Blobs that something refers to and that the state folder does not have.
+    /// Blobs that a record refers to and that the state folder does not have.
     pub missing: Vec<Digest>,
 }
 
-/// Copies what `state` holds into the folder `to`, which must be empty or not there. A coordinator that
-/// serves is asked, with the identity in `identity`, for a snapshot; one that rests is kept from starting
-/// until the copy is done.
+/// Copies the contents of `state` into the folder `to`, which must be empty or missing. If the coordinator is
+/// serving, it is asked for a snapshot with the identity in `identity`. If it is not, it cannot start until
+/// the copy is done.
 ///
 /// # Errors
-/// If anything cannot be read or written, or a blob is not what its digest says. What was written then has
-/// no `backup.json`, and no restore takes it.
+/// If a file cannot be read or written, or a blob does not match its digest. The files written so far then
+/// have no `backup.json`, and `restore` refuses them.
 pub async fn backup(
     state: &StateFolder,
     to: &Path,
@@ -51,7 +51,7 @@ pub async fn backup(
 ) -> anyhow::Result<Backup> {
     outside(state, to)?;
     let _only = only(state)?;
-    copy::empty_folder(to, "name a folder that is not there yet for each backup")?;
+    copy::empty_folder(to, "name a new folder for each backup")?;
     let held = state.take_lock()?;
     let source = match &held {
         Some(_) => Source::resting(state).await?,
@@ -92,7 +92,7 @@ pub async fn backup(
             copy::sync(folder)?;
         }
     }
-    // Last: a folder with a manifest is a backup.
+    // The manifest is written last: a folder with a manifest is a backup.
     manifest.write(to)?;
     Ok(Backup {
         folder: to.to_owned(),
@@ -104,9 +104,8 @@ pub async fn backup(
     })
 }
 
-/// The blobs without which a federation cannot go on. What is kept of closed rounds is not among them,
-/// whatever this machine's clock says.
-/// Nor are documents that are still among the records.
+/// The blobs that a federation needs to continue. Blobs that are kept for closed rounds only are not among
+/// them, whatever the clock of this machine says. Nor are documents that are still among the records.
 pub(super) fn needed(records: &Assembled) -> BTreeSet<Digest> {
     let mut needed = records.federation.referenced(Duration::ZERO, Timestamp(u64::MAX));
     for (digest, _) in &records.documents {
@@ -120,7 +119,7 @@ fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<
     let size = |file: &Path| file.metadata().map(|metadata| metadata.len());
     let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
     let total =
-        sizes.context("the snapshot is gone; was the coordinator started again? make another backup")?;
+        sizes.context("the snapshot is gone; the coordinator may have been restarted; make another backup")?;
     let total = total.iter().sum();
     let mut done = 0;
     let mut blobs = Vec::new();
@@ -143,22 +142,22 @@ fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<
     Ok(blobs)
 }
 
-/// A backup must outlive the state folder.
+/// Refuses a folder inside the state folder: a backup must outlive it.
 fn outside(state: &StateFolder, to: &Path) -> anyhow::Result<()> {
     let real = |path: &Path| -> anyhow::Result<PathBuf> {
         let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
-        // What is not there yet lies where its nearest existing parent does.
+        // A folder that does not exist yet is compared by its nearest existing parent.
         let there = path.ancestors().find(|one| one.exists()).unwrap_or(&path).to_owned();
         let rest = path.strip_prefix(&there).unwrap_or(&path).to_owned();
         Ok(there.canonicalize().unwrap_or(there).join(rest))
     };
     if real(to)?.starts_with(real(&state.0)?) {
-        bail!("{} lies in the state folder, which a backup is to outlive; name another folder", to.display());
+        bail!("{} is inside the state folder, and a backup must outlive it; name another folder", to.display());
     }
     Ok(())
 }
 
-/// One backup of a state folder at a time: the next would take away the snapshot of this one.
+/// Allows one backup of a state folder at a time: a second one would remove the snapshot of the first.
 fn only(state: &StateFolder) -> anyhow::Result<File> {
     let path = state.0.join("backup.lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;

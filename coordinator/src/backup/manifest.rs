@@ -1,4 +1,4 @@
-//! `backup.json`: what belongs to a backup.
+//! `backup.json`: the list of the files of a backup.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,7 +30,7 @@ pub(super) const FILES: [&str; 7] = [
     "operator/ca.pem",
     "operator/coordinator.toml",
 ];
-/// Those of [`FILES`] without which there is no coordinator.
+/// The files of [`FILES`] that a coordinator cannot start without.
 pub(super) const NEEDED: usize = 3;
 
 /// The version of the layout of backups.
@@ -63,17 +63,17 @@ pub struct Manifest {
     pub made_at: Timestamp,
     /// Whether the coordinator was serving.
     pub serving: bool,
-    /// How much of what there is.
+    /// The number of records of each kind.
     pub counts: Counts,
-    /// All files but the blobs.
+    /// All files except the blobs.
     pub files: Vec<Entry>,
     /// All blobs.
     pub blobs: Vec<BlobRef>,
-    /// Blobs that something refers to and that were not in the state folder either.
+    /// Blobs that a record refers to and that were not in the state folder either.
     pub missing: Vec<Digest>,
 }
 
-/// What is read of a manifest before anything else of it is believed.
+/// The versions in a manifest. They are read and checked before the other fields.
 #[derive(Deserialize)]
 struct Header {
     format: u32,
@@ -92,7 +92,7 @@ impl Manifest {
     /// Reads the manifest of the backup in `folder`.
     ///
     /// # Errors
-    /// Without one, when it is damaged, or when a newer version has made the backup.
+    /// If there is no manifest, it is damaged, or a newer version made the backup.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(MANIFEST);
         if !path.exists() {
@@ -117,7 +117,7 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(&text).with_context(damaged)?;
         for entry in &manifest.files {
             if entry.path != RECORDS && !FILES.contains(&entry.path.as_str()) {
-                bail!("{}: `{}` does not belong into a backup", path.display(), entry.path.escape_debug());
+                bail!("{}: `{}` does not belong in a backup", path.display(), entry.path.escape_debug());
             }
         }
         for needed in FILES[..NEEDED].iter().chain(&[RECORDS]) {
@@ -142,13 +142,13 @@ impl Manifest {
         self.files.iter().find(|entry| entry.path == path)
     }
 
-    /// How many bytes its blobs have.
+    /// The bytes of all its blobs.
     #[must_use]
     pub fn blob_bytes(&self) -> u64 {
         self.blobs.iter().map(|blob| blob.size).sum()
     }
 
-    /// What `needed` names and it does not have.
+    /// The blobs of `needed` that the backup does not have.
     pub(super) fn lacks(&self, needed: &BTreeSet<Digest>) -> Vec<Digest> {
         let here: BTreeSet<_> = self.blobs.iter().map(|blob| blob.digest).collect();
         needed.difference(&here).copied().collect()

@@ -1,5 +1,5 @@
-//! Backups: a copy of a coordinator's state folder that can be made while it serves, and a state folder
-//! made of such a copy.
+//! Backups: making a copy of a coordinator's state folder, also while the coordinator serves, and restoring a
+//! state folder from such a copy.
 //!
 //! ```text
 //! DIR/backup.json       what belongs to it, with digests; written last: without it, it is no backup
@@ -24,5 +24,5 @@ pub use make::{Backup, backup};
 pub use manifest::{MANIFEST, Manifest};
 pub use restore::{Restored, restore};
 
-/// Told how far copying is, in bytes: done and of how many.
+/// Receives the progress of the copy: bytes done and bytes in all.
 pub type Tell<'a> = &'a dyn Fn(u64, u64);

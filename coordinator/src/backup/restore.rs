@@ -1,4 +1,4 @@
-//! Making a state folder of a backup.
+//! Restoring a state folder from a backup.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -16,7 +16,7 @@ use super::{Tell, copy};
 use crate::settings::StateFolder;
 use crate::storage::{Assembled, Counts, Each, FileBlobs, SCHEMA, SledStore, read_lines};
 
-/// Most names in one message.
+/// Most blob names in one message.
 const NAMED: usize = 5;
 
 /// What was restored.
@@ -28,22 +28,22 @@ pub struct Restored {
     pub made_at: Timestamp,
     /// The software version that made the backup.
     pub version: String,
-    /// How much of what.
+    /// The number of records of each kind.
     pub counts: Counts,
-    /// How many blobs.
+    /// The number of blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// The bytes of all blobs.
     pub bytes: u64,
-    /// Blobs that something refers to and that were lost before the backup was made.
+    /// Blobs that a record refers to and that were lost before the backup was made.
     pub missing: Vec<Digest>,
 }
 
-/// Makes the state folder `to`, which must be empty or not there, of the backup in `from`.
+/// Restores the backup in `from` into the state folder `to`, which must be empty or missing.
 ///
 /// # Errors
-/// If the backup is incomplete, damaged or of a newer version, which is known before anything is written
-/// but for the bytes of blobs; or if writing fails. What was written then has no `coordinator.toml`, and no
-/// coordinator starts on it.
+/// If the backup is incomplete, damaged or of a newer version. All of this is checked before anything is
+/// written, except the bytes of blobs, which are checked while they are copied. If writing fails. The files
+/// written so far then have no `coordinator.toml`, and no coordinator starts on them.
 pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
@@ -52,12 +52,12 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
     if let Some(lost) = missing.iter().find(|digest| !manifest.missing.contains(digest)) {
         bail!("{}: a record refers to {lost}, which the backup does not have; use another", from.display());
     }
-    copy::empty_folder(to, "name a folder that is not there yet")?;
+    copy::empty_folder(to, "name a new folder")?;
     let state = StateFolder(to.to_owned());
     copy_blobs(from, &manifest, &state.blobs(), tell)?;
     fill(&state.store(), from, &manifest)
         .with_context(|| format!("cannot fill {}", state.store().display()))?;
-    // Last, and the settings after all: they make the folder a state folder.
+    // These files are written last, and the settings at the very end: they make the folder a state folder.
     for name in FILES.iter().rev().filter(|name| manifest.entry(name).is_some()) {
         let path = to.join(name);
         copy::folder(path.parent().unwrap_or(to))?;
@@ -75,7 +75,7 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
     })
 }
 
-/// Checks that all files are there, and right but for the bytes of blobs.
+/// Checks that all files exist and match their digests. The bytes of blobs are not read here.
 fn check_files(from: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     for Entry { path, digest, size } in &manifest.files {
         let file = from.join(path);
@@ -130,8 +130,7 @@ fn read_records(from: &Path, manifest: &Manifest) -> anyhow::Result<Assembled> {
     Ok(records)
 }
 
-/// What the manifest says that there is. Earlier versions counted no rounds and curves: they were inside
-/// jobs.
+/// The counts of the manifest. Earlier versions did not count rounds and curves, which were inside jobs.
 fn expected(manifest: &Manifest, records: &Assembled) -> Counts {
     if manifest.schema == SCHEMA {
         return manifest.counts;

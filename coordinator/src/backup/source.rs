@@ -1,5 +1,5 @@
-//! What a backup is made of: a snapshot that the serving coordinator has taken, or the state folder of
-//! one that rests.
+//! The source of a backup: a snapshot that the serving coordinator has taken, or the state folder of a
+//! coordinator that is not running.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter};
@@ -31,7 +31,7 @@ pub(super) struct Source {
     /// Whether the coordinator is serving.
     pub(super) serving: bool,
     records: Records,
-    /// Each blob with its file.
+    /// Each blob and its file.
     pub(super) blobs: Vec<(Digest, PathBuf)>,
     _staged: Option<Staged>,
 }
@@ -41,7 +41,7 @@ enum Records {
     File(PathBuf),
     /// In the store in this folder.
     Store(PathBuf),
-    /// There are none.
+    /// There are no records.
     None,
 }
 
@@ -50,20 +50,20 @@ struct Staged(PathBuf);
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // If it cannot be removed, the next backup or the coordinator's next start does it.
+        // If it cannot be removed, the next backup or the next start of the coordinator removes it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 impl Source {
-    /// The state folder of a coordinator that is not serving; whoever calls holds its lock.
+    /// The state folder of a coordinator that is not serving. The caller holds its lock.
     pub(super) async fn resting(state: &StateFolder) -> anyhow::Result<Self> {
         let store = state.store();
         let (schema, records) = if store.exists() {
             let schema = SledStore::schema(&store).with_context(|| store.display().to_string())?;
             (schema, Records::Store(store))
         } else {
-            // Initialised and never started.
+            // The coordinator was initialised and never started.
             (crate::storage::SCHEMA, Records::None)
         };
         let mut blobs = Vec::new();

@@ -13,7 +13,8 @@ use crate::testing::{self, NOW, ONE_SHOT, name};
 
 const QUIET: Tell<'static> = &|_, _| {};
 
-/// A coordinator at rest with a finished job, its release, and one blob that nothing refers to.
+/// A coordinator that is not running, with a finished job, its release, and one blob that no record refers
+/// to.
 struct Bench {
     folder: tempfile::TempDir,
     state: StateFolder,
@@ -45,7 +46,7 @@ impl Bench {
             assert_eq!(ready(blobs.ingest(staged)).unwrap(), blob);
         }
         let spare = blobs.stage().unwrap();
-        fs::write(spare.path(), b"a blob that is still to be handed in").unwrap();
+        fs::write(spare.path(), b"a blob that is not submitted yet").unwrap();
         ready(blobs.ingest(spare)).unwrap();
         let finished = testing::finished_one_shot(&federation);
         let change = federation.settle(finished, NOW).unwrap();
@@ -65,7 +66,7 @@ impl Bench {
         restore(&self.path(from), &self.path(to), QUIET)
     }
 
-    /// What a restore that must fail says; and that nothing came of it that could be started.
+    /// The error of a restore that must fail. Checks that it left nothing that a coordinator could start on.
     fn refused(&self, from: &str) -> String {
         let error = format!("{:#}", self.restore(from, "refused").unwrap_err());
         assert!(!self.path("refused/coordinator.toml").exists(), "{error}");
@@ -96,7 +97,7 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn what_is_restored_is_what_was_there() {
+async fn a_restored_state_equals_the_one_that_was_backed_up() {
     let bench = Bench::new();
     let made = bench.backup("backup").await.unwrap();
     assert!(!made.serving && made.missing.is_empty());
@@ -133,7 +134,7 @@ async fn what_is_restored_is_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_backup_that_is_not_whole_is_refused_with_what_is_wrong() {
+async fn an_incomplete_backup_is_refused_with_the_reason() {
     let bench = Bench::new();
     bench.backup("backup").await.unwrap();
     let spoilt = |spoil: &dyn Fn(&Path)| {
@@ -184,14 +185,14 @@ async fn a_blob_that_a_record_needs_must_be_in_the_backup() {
     let bench = Bench::new();
     let lost = bench.federation.published_blobs().next().unwrap().digest;
     bench.backup("whole").await.unwrap();
-    // Somebody has left it out of the manifest: the records say that it is needed.
+    // The blob is removed from the manifest, and a record still refers to it.
     let mut manifest = bench.manifest("whole");
     manifest.blobs.retain(|blob| blob.digest != lost);
     manifest.write(&bench.path("whole")).unwrap();
     let said = bench.refused("whole");
     assert!(said.contains(&lost.to_string()) && said.contains("does not have"), "{said}");
 
-    // It was lost before: the rest is worth having, and everybody is told.
+    // The blob was lost before the backup. The rest is backed up, and the loss is reported.
     ready(FileBlobs::open(&bench.state.blobs()).unwrap().remove(lost)).unwrap();
     let made = bench.backup("rest").await.unwrap();
     assert_eq!((made.missing, made.blobs), (vec![lost], 2));
@@ -210,7 +211,7 @@ async fn a_damaged_blob_is_not_backed_up_as_if_it_were_whole() {
 }
 
 #[tokio::test]
-async fn a_backup_lies_elsewhere_and_one_is_made_at_a_time() {
+async fn a_backup_is_outside_of_the_state_folder_and_one_is_made_at_a_time() {
     let bench = Bench::new();
     let said = bench.backup("state/backup").await.unwrap_err().to_string();
     assert!(said.contains("outlive"), "{said}");
@@ -224,7 +225,7 @@ async fn a_backup_lies_elsewhere_and_one_is_made_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_store_of_an_earlier_version_is_backed_up_as_it_is_and_restored_to_this_one() {
+async fn a_store_of_an_earlier_version_is_backed_up_unchanged_and_migrated_by_restore() {
     let bench = Bench::new();
     let records = include_str!("../../fixtures/schema-1/records.jsonl");
     fs::remove_dir_all(bench.state.store()).unwrap();
@@ -238,7 +239,7 @@ async fn a_store_of_an_earlier_version_is_backed_up_as_it_is_and_restored_to_thi
     drop(db);
     let made = bench.backup("before").await.unwrap();
     assert_eq!((bench.manifest("before").schema, made.counts.jobs), (1, 6));
-    // Its blobs were not kept with the fixture; that is said, and is no reason to refuse.
+    // The fixture has no blobs. This is reported and is no reason to refuse.
     assert!(!made.missing.is_empty());
     bench.restore("before", "new").unwrap();
     let store = SledStore::open(&bench.path("new/store")).unwrap();

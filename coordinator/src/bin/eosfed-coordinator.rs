@@ -45,8 +45,8 @@ struct Arguments {
 enum Command {
     /// Make a state folder: a certificate authority, settings and an operator's identity
     ///
-    /// Nothing is overwritten: a folder that is a coordinator's already is left alone. Keep a copy of
-    /// `ca/key.pem` in a safe place; whoever has it can admit anybody.
+    /// Nothing is overwritten: the state folder of another coordinator is not changed. Keep a copy of
+    /// `ca/key.pem` in a safe place; whoever has it can admit any institution.
     Init {
         /// The folder to make
         #[arg(long, value_name = "DIR")]
@@ -66,34 +66,34 @@ enum Command {
     /// Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
     /// instant: nothing that was acknowledged is lost, and rounds continue after the next start.
     Serve {
-        /// The state folder that `init` has made
+        /// The state folder that `init` made
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
         /// Check settings, keys and store, then exit
         ///
-        /// As each start does, this migrates a store of an earlier version. Make a backup before.
+        /// Like each start, this migrates a store of an earlier version. Make a backup first.
         #[arg(long)]
         check: bool,
     },
-    /// Copy a state folder elsewhere, also while the coordinator serves
+    /// Back up a state folder, also while the coordinator serves
     ///
-    /// The copy is of one instant: jobs, institutions, specialists and releases with all weights, the
+    /// The copy shows one instant: jobs, institutions, specialists and releases with all weights, the
     /// settings, the certificate authority and the operator's identity. A running coordinator takes a
-    /// snapshot and keeps serving; a stopped one cannot start until the copy is done. Every blob is
-    /// checked against its digest. `backup.json` is written last: a folder without it is not a backup.
+    /// snapshot and keeps serving; a stopped one cannot start until the copy is done. Every blob is checked
+    /// against its digest. `backup.json` is written last: a folder without it is not a backup.
     ///
-    /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy has the
-    /// key of the certificate authority: protect it as you protect that key. What the coordinator
-    /// acknowledges after the backup is not in it.
+    /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy has the key
+    /// of the certificate authority: protect it as you protect that key. Calls that the coordinator
+    /// acknowledges later are not in the backup.
     Backup(Backup),
-    /// Make a state folder of a backup
+    /// Restore a state folder from a backup
     ///
-    /// Everything is checked before it is used, and no file is overwritten. A backup of an earlier version
-    /// is migrated. The coordinator then has the same authority, so institutions connect as before, as
-    /// long as it answers at the same address (`public_url`, `names` and `listen` in
-    /// `coordinator.toml`). Jobs continue: leases are extended, clients submit what they have finished,
-    /// and work whose result was acknowledged after the backup is offered again. Run this as the
-    /// coordinator's user, and never run the original and the copy side by side.
+    /// Every file is checked before it is used, and none is overwritten. A backup of an earlier version is
+    /// migrated. The coordinator then has the same authority, so institutions connect as before, as long as
+    /// it answers at the same address (`public_url`, `names` and `listen` in `coordinator.toml`). Jobs
+    /// continue: leases are extended, clients submit what they have finished, and work whose result was
+    /// acknowledged after the backup is offered again. Run this as the coordinator's user, and never run the
+    /// original and the copy side by side.
     Restore(Restore),
 }
 
@@ -102,13 +102,13 @@ struct Backup {
     /// The coordinator's state folder
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
-    /// The folder to write; not there yet, or empty
+    /// The folder to write; it must be new or empty
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// An operator's identity, to ask a coordinator that serves [default: `operator` in its state folder]
+    /// The operator's identity for calls to a serving coordinator [default: `operator` in its state folder]
     #[arg(long, value_name = "DIR")]
     identity: Option<PathBuf>,
-    /// How the result is printed
+    /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
 }
@@ -118,10 +118,10 @@ struct Restore {
     /// The backup
     #[arg(long, value_name = "BACKUP")]
     from: PathBuf,
-    /// The state folder to make; not there yet, or empty
+    /// The state folder to make; it must be new or empty
     #[arg(long, value_name = "NEW_DIR")]
     state: PathBuf,
-    /// How the result is printed
+    /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
 }
@@ -177,7 +177,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                     return Ok(());
                 }
                 let ready = |url: &str| {
-                    // The program that waits for the line may have ended. The coordinator serves all the same.
+                    // The program that reads the line may have exited. The coordinator serves anyway.
                     let mut out = std::io::stdout().lock();
                     let _ = writeln!(out, "READY {url}").and_then(|()| out.flush());
                 };
@@ -187,7 +187,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Each connection is an open file, and the usual limit at first is 1,024.
+/// Raises the limit of open files: each connection is one, and the usual soft limit is 1,024.
 fn allow_open_files() {
     match raise_open_files() {
         Ok(files) => tracing::info!(files, "files and connections that may be open at once"),

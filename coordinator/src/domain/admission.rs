@@ -1,5 +1,5 @@
-//! Admission: the checks that a submission passes before it may count. Passing them gives a proof
-//! type, and the job takes nothing else; so no update can be counted unchecked.
+//! Admission: the checks that a submission must pass before it counts. They give a proof type, and a job
+//! accepts nothing else, so no update can be counted unchecked.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,29 @@ use eosfed_common::weights::{Verified, WeightsError};
 
 use super::target::Target;
 
-/// Most training samples that an institution can claim; beyond it the claim is absurd.
+/// Most training samples that an institution can report. A larger number is not plausible.
 pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
-/// Most pixels of one band that statistics can be of.
+/// Most pixels of one band in statistics.
 pub const MAX_PIXELS: u64 = 1_000_000_000_000_000;
-/// Largest magnitude of the mean and of the standard deviation of a band. Like the limits below, it is
-/// far above what is plausible, and small enough that whatever is derived from any number of such values
-/// is finite.
+/// Largest magnitude of the mean and of the standard deviation of a band. Like the limits below, it is far
+/// above plausible values, and small enough that every value derived from them is finite.
 pub const MAX_MOMENT: f64 = 1e30;
 /// Largest magnitude of a metric.
 pub const MAX_METRIC: f64 = 1e100;
-/// Most energy that an institution can claim for one assignment, in kilowatt-hours.
+/// Most energy that an institution can report for one assignment, in kilowatt-hours.
 pub const MAX_KWH: f64 = 1e12;
 
-/// What a plan asks of an update beyond its weights.
+/// What a plan requires of an update, besides the right weights.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UpdateRules<'a> {
-    /// Most samples that an institution may claim.
+    /// Most samples that an institution may report.
     pub max_samples: Option<u64>,
     /// The least quality that a specialist must report.
     pub floor: Option<&'a Floor>,
 }
 
 impl<'a> UpdateRules<'a> {
-    /// Those of a job.
+    /// The rules of a job.
     #[must_use]
     pub const fn of(spec: &'a JobSpec) -> Self {
         match spec {
@@ -62,13 +61,13 @@ pub struct ScreenedUpdate {
 }
 
 impl ScreenedUpdate {
-    /// Checks an update beyond its weights. `_weights` is the proof that names, shapes, dtype and
-    /// finiteness were checked, in the file whose digest and size the blob store has verified to be
-    /// those of the submission; `norm` is that of its step.
+    /// Checks everything of an update except its weights. `_weights` is the proof that names, shapes, dtype
+    /// and finiteness were checked, in the file whose digest and size the blob store has compared with those
+    /// of the submission. `norm` is the norm of the update's step.
     ///
     /// # Errors
-    /// The first rule broken: samples, metrics, energy or normalisation out of range, a step that is not
-    /// finite, normalisation of other bands, or a specialist that reports less than the plan's floor.
+    /// The first broken rule: samples, metrics, energy or normalisation out of range, a step that is not
+    /// finite, normalisation of other bands, or a specialist whose metric is below the plan's floor.
     pub fn screen(
         submission: UpdateSubmission,
         rules: UpdateRules<'_>,
@@ -99,7 +98,7 @@ impl ScreenedUpdate {
             if !found.is_some_and(|value| floor.holds(value.get())) {
                 let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let message =
-                    format!("the plan wants `{metric}` of {bound} (`admission.floor`), found `{found}`");
+                    format!("the plan requires `{metric}` of {bound} (`admission.floor`), found `{found}`");
                 return Err(Refusal::new(Reason::QualityFloor, message));
             }
         }
@@ -121,7 +120,7 @@ impl ScreenedStatistics {
     /// Checks statistics: exactly the model's bands in order, each with pixels and plausible moments.
     ///
     /// # Errors
-    /// The first rule broken.
+    /// The first broken rule.
     pub fn screen(submission: StatisticsSubmission, target: &Target) -> Result<Self, Refusal> {
         same_bands("bands", submission.bands.iter().map(|moments| &moments.band), target.normalised())?;
         for moments in &submission.bands {
@@ -143,15 +142,15 @@ impl ScreenedStatistics {
     }
 }
 
-/// Scores that can be. Made only by [`ScreenedEvaluation::screen`].
+/// Plausible scores. Made only by [`ScreenedEvaluation::screen`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScreenedEvaluation(EvaluationSubmission);
 
 impl ScreenedEvaluation {
-    /// Checks scores: of some samples, at least one, all plausible.
+    /// Checks scores: they need samples, at least one metric, and plausible values.
     ///
     /// # Errors
-    /// The first rule broken.
+    /// The first broken rule.
     pub fn screen(submission: EvaluationSubmission) -> Result<Self, Refusal> {
         let EvaluationReport { samples, metrics, energy } = &submission.report;
         if !(1..=MAX_SAMPLES).contains(samples) {
@@ -192,7 +191,7 @@ fn check_energy(energy: &Energy) -> Result<(), Refusal> {
 }
 
 fn check_moment(field: &str, what: &str, band: &str, value: f64) -> Result<(), Refusal> {
-    // A negative `m2` has no root; NaN is in no range.
+    // A negative `m2` gives NaN, which no range contains.
     if value.abs() <= MAX_MOMENT {
         return Ok(());
     }
@@ -216,8 +215,8 @@ fn same_bands<'a>(
     Err(Refusal::new(Reason::Malformed, message))
 }
 
-/// The refusal that a broken rule of weights means. The file's place in the coordinator's folder is
-/// nobody's business: the digest stands in for it.
+/// The refusal for a broken rule of weights. It names the digest instead of the file, since the caller must
+/// not learn paths of the coordinator.
 #[must_use]
 pub fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
     let (reason, what) = match error {

@@ -1,4 +1,4 @@
-//! What is to become true: records, and the events that say who made it so, stored together.
+//! A change of the state: records, and the events that say who made the change. They are stored together.
 
 use eosfed_common::card::Card;
 use eosfed_common::digest::Digest;
@@ -10,7 +10,7 @@ use super::institution::Institution;
 use super::job::Job;
 use super::registry::Release;
 
-/// What is to become true. A record replaces the one of the same key.
+/// A change of the state. A record replaces the one with the same key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Change {
     /// Institutions.
@@ -25,32 +25,32 @@ pub struct Change {
     pub specialists: Vec<Card>,
     /// New releases.
     pub releases: Vec<Release>,
-    /// Records that do not read back, to be set apart.
+    /// Records that cannot be read back. They are quarantined.
     pub quarantined: Vec<Damaged>,
-    /// What has happened, in order.
+    /// The events, in order.
     pub events: Vec<Entry>,
-    /// The bytes of documents that become blobs before the rest is stored.
+    /// Bytes of documents that become blobs before the rest is stored.
     pub documents: Vec<Vec<u8>>,
-    /// Documents that a migration has left in the store and that are blobs by now: the store lets go of them.
+    /// Documents that a migration left in the store and that are blobs now. The store removes them.
     pub moved_documents: Vec<Digest>,
-    /// Jobs in which nothing has changed that must survive a restart: the end of a lease, the step that a
-    /// trainer is at. They become visible and are not stored.
+    /// Jobs whose changes need not survive a restart: the end of a lease, the current step of a trainer. They
+    /// become visible and are not stored.
     pub progress: Vec<Job>,
 }
 
-/// A record that does not read back.
+/// A record that cannot be read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
     /// Its tree and key.
     pub record: String,
     /// What is wrong with it.
     pub reason: String,
-    /// Digests that its bytes mention. The blobs are kept, as long as the record is set apart.
+    /// Digests that its bytes mention. These blobs are kept while the record is quarantined.
     pub blobs: Vec<Digest>,
 }
 
 impl Change {
-    /// Something has happened that changes no record.
+    /// A change with one event and no records.
     #[must_use]
     pub fn noted(entry: Entry) -> Self {
         Self { events: vec![entry], ..Self::default() }
@@ -62,7 +62,7 @@ impl Change {
         !self.must_be_stored() && self.progress.is_empty()
     }
 
-    /// Whether anything in it must survive a restart.
+    /// Whether any part of it must survive a restart.
     #[must_use]
     pub const fn must_be_stored(&self) -> bool {
         let Self {

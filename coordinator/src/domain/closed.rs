@@ -1,5 +1,5 @@
-//! Rounds that have closed: each a record of its own, written once. What decisions need of them is a
-//! summary, kept in memory; the rest is read when somebody asks for it.
+//! Closed rounds. Each is a record of its own, which is written once. A summary with the fields that
+//! decisions need is kept in memory; the rest is read on request.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use super::round::{AttemptId, Contribution, ParticipantState, Round, RoundKind};
 
-/// An attempt at a round that is over.
+/// A closed attempt at a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClosedRound {
     /// The job.
     pub job: JobId,
-    /// The attempt, as it ended.
+    /// The final state of the attempt.
     pub round: Round,
-    /// When it was over.
+    /// When it closed.
     pub at: Timestamp,
-    /// Whether enough was submitted.
+    /// Whether enough results were submitted.
     pub complete: bool,
     /// The global model that it started from.
     pub base: Option<BlobRef>,
@@ -29,26 +29,26 @@ pub struct ClosedRound {
     pub optimizer_state: Option<BlobRef>,
 }
 
-/// What decisions need of a closed round.
+/// The fields of a closed round that decisions need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoundSummary {
-    /// Which attempt at which round.
+    /// The round and the attempt.
     pub id: AttemptId,
-    /// What it was for.
+    /// The kind of the round.
     pub kind: RoundKind,
-    /// When it was over.
+    /// When it closed.
     pub at: Timestamp,
-    /// Whether enough was submitted.
+    /// Whether enough results were submitted.
     pub complete: bool,
     /// The global model that it started from.
     pub base: Option<BlobRef>,
     /// All blobs that it refers to.
     pub blobs: Vec<BlobRef>,
-    /// The scores of the specialist that it was about, by institution; only in evaluations.
+    /// The scores of its specialist, by institution. Only in evaluations.
     pub scores: BTreeMap<InstitutionName, Score>,
 }
 
-/// What a specialist scored at an institution.
+/// The scores of a specialist at one institution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// When the scores were recorded.
@@ -60,7 +60,7 @@ pub struct Score {
 }
 
 impl ClosedRound {
-    /// What decisions need of it.
+    /// Its summary for decisions.
     #[must_use]
     pub fn summary(&self) -> RoundSummary {
         let Self { job: _, round, at, complete, base, optimizer_state } = self;

@@ -1,5 +1,5 @@
-//! Training curves: records of their own, so that a heartbeat writes nothing else. What one institution
-//! can store of them is bounded, whatever it sends.
+//! Training curves. They are records of their own, so that a heartbeat writes nothing else. The size of a
+//! curve is bounded, whatever its institution sends.
 
 use eosfed_common::assignment::CurvePoint;
 use eosfed_common::ids::InstitutionName;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::round::Asked;
 
-/// Most points of a curve; of more, every second one is dropped.
+/// Most points of a curve. Above this, every second point is dropped.
 pub const MAX_POINTS: usize = 400;
-/// Most bytes of a curve's points as JSON; of more, every second point is dropped. A single point, with as
-/// many and as long metrics as a message may hold, is a tenth of it.
+/// Most bytes of a curve's points as JSON. Above this, every second point is dropped. The largest single
+/// point that a message can hold has a tenth of these bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// Which curve.
+/// The key of the curve.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CurveId {
     /// The attempt in which the institution was asked.
@@ -22,12 +22,12 @@ pub struct CurveId {
     pub institution: InstitutionName,
 }
 
-/// The training curve of one institution, from when it was asked to its answer.
+/// The training curve of one institution, from the offer to its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// Which curve.
+    /// The key of the curve.
     pub id: CurveId,
-    /// Its points, by their steps.
+    /// Its points, in the order of their steps.
     pub points: Vec<CurvePoint>,
 }
 
@@ -38,8 +38,8 @@ impl Curve {
         Self { id, points: Vec::new() }
     }
 
-    /// The curve with the points that lie after those it has; nothing if there are none: a repeated
-    /// message adds nothing.
+    /// The curve with the given points that come after its last one, or nothing if there are none. A repeated
+    /// message therefore adds nothing.
     #[must_use]
     pub fn extended(mut self, points: Vec<CurvePoint>) -> Option<Self> {
         let before = self.points.len();
@@ -57,7 +57,7 @@ impl Curve {
         Some(self)
     }
 
-    /// Halves the density; the last point always stays.
+    /// Drops every second point, but never the last one.
     fn halve(&mut self) {
         let last = self.points.len() - 1;
         let mut index = 0..;

@@ -16,8 +16,8 @@ impl Registry {
     /// document.
     ///
     /// # Errors
-    /// [`Reason::NotFound`] without that release or specialist, [`Reason::Malformed`] if a specialist
-    /// cannot be fed from the plan's bands, answers cannot be combined or maps not be composed.
+    /// [`Reason::NotFound`] without that release or specialist, [`Reason::Malformed`] if a specialist cannot
+    /// use the plan's bands, outputs cannot be combined, or maps cannot be composed.
     pub fn head(&self, spec: &DownstreamSpec) -> Result<(HeadRef, Vec<u8>), Refusal> {
         let wanted = &spec.head;
         let release = self.release(wanted.release)?.manifest.clone();
@@ -33,7 +33,8 @@ impl Registry {
         over.check().map_err(|reason| malformed(format!("`head.composition`: {reason}")))?;
         HeadRef::of(&over).map_err(|error| {
             let message = format!(
-                "release {} cannot stand under a head: {error}; cut a smaller one with `eosfed release create`",
+                "a head over release {} is not possible: {error}; create a smaller release with `eosfed \
+                release create`",
                 over.release.number
             );
             Refusal::new(Reason::TooLarge, message)
@@ -45,7 +46,7 @@ fn malformed(message: String) -> Refusal {
     Refusal::new(Reason::Malformed, message)
 }
 
-/// The specialists of these names in a release, or all; `key` is the plan's key that names them.
+/// The specialists with these names in a release, or all of them. `key` is the plan's key that names them.
 pub(super) fn chosen<'a>(
     key: &str,
     release: &'a ReleaseManifest,
@@ -74,7 +75,8 @@ fn same_answer(asked: &OutputPlan, card: &Card) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(malformed(format!(
-        "`head.method`: a router weighs answers to the same question; `{}` answers for {} of {}, the plan asks for {} \
+        "`head.method`: a router weights outputs for the same task and classes; `{}` has {} of {}, the plan \
+        has {} \
          of {}; choose others in `head.specialists`, or use `fusion`",
         card.name,
         model.task,

@@ -1,5 +1,5 @@
-//! Scores of frozen specialists at institutions: which are scored, what is known of one, and
-//! whether it is good enough for a release by the rule of the plan that made it.
+//! Scores of frozen specialists at institutions: which specialists are scored, their scores, and whether a
+//! specialist is good enough for a release by the plan that made it.
 
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
@@ -23,7 +23,7 @@ use super::round::RoundKind;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
-    /// Whose imagery it was scored on.
+    /// The institution whose imagery it was scored on.
     pub institution: InstitutionName,
     /// The evaluation job.
     pub job: JobId,
@@ -36,10 +36,10 @@ pub struct Evaluation {
 }
 
 impl Registry {
-    /// The specialists that an evaluation is about: a release's, or the latest of each name.
+    /// The specialists that an evaluation scores: those of a release, or the latest version of each name.
     ///
     /// # Errors
-    /// [`eosfed_common::refusal::Reason::NotFound`] without that release or specialist.
+    /// [`eosfed_common::refusal::Reason::NotFound`] if the release or specialist does not exist.
     pub fn candidates(&self, wanted: &EvaluationPlan) -> Result<Vec<Card>, Refusal> {
         let EvaluationPlan { release, specialists } = wanted;
         match release {
@@ -57,7 +57,7 @@ impl Registry {
 }
 
 impl Job {
-    /// What institutions have scored with these weights, in closed rounds and in the one that is open.
+    /// The scores of these weights at institutions, in closed rounds and in the open round.
     fn scores_of(&self, weights: &Digest) -> impl Iterator<Item = (InstitutionName, Score)> {
         let is_about = move |kind: RoundKind| match kind {
             RoundKind::Evaluate(index) => {
@@ -93,8 +93,9 @@ impl Federation {
         list
     }
 
-    /// Why a specialist is left out of releases, if it is: institutions that it has not learned from
-    /// have scored it, and the median of their scores is below the floor of the plan that made it.
+    /// The reason why a specialist is excluded from releases, if it is. It is excluded if institutions that
+    /// it was not trained at have scored it, and the median of their scores is below the floor of the plan
+    /// that made it.
     #[must_use]
     pub fn excluded(&self, card: &Card) -> Option<String> {
         let floor = match &self.jobs.get(&card.provenance.job)?.spec {
@@ -112,7 +113,7 @@ impl Federation {
             return None;
         }
         Some(format!(
-            "the plan that made `{}@{}` wants `{metric}` of {bound} (`admission.floor`); at {} other \
+            "the plan that made `{}@{}` requires `{metric}` of {bound} (`admission.floor`); at {} other \
              institution(s) the median is {:.4}",
             card.name,
             card.version,
@@ -128,7 +129,7 @@ mod tests {
     use crate::domain::job::JobState;
     use crate::testing::{EVALUATION, NOW, ONE_SHOT, enrolled, evaluation, finished, name, submit, token};
 
-    /// West and east, and a specialist of each.
+    /// A federation of west and east, with one specialist of each.
     fn federation(admission: &str) -> Federation {
         let mut federation = Federation::default();
         federation.merge(enrolled(&["west", "east"]));
@@ -172,17 +173,18 @@ mod tests {
                 found.iter().map(|one| (one.institution.as_str(), one.metrics["accuracy"].get())).collect();
             assert_eq!(scores.len(), 2);
             assert!(scores.contains(&("west", 0.9)) && scores.contains(&("east", 0.4)), "{scores:?}");
-            assert_eq!(federation.excluded(card), None, "no floor, no judgement");
+            assert_eq!(federation.excluded(card), None, "without a floor, none is excluded");
         }
     }
 
     #[test]
-    fn what_others_find_poor_stays_out_of_releases() {
+    fn a_specialist_with_poor_scores_elsewhere_is_excluded_from_releases() {
         let mut federation = federation("[admission]\nfloor = { metric = \"accuracy\", bound = 0.5 }\n");
         let card = |federation: &Federation, text: &str| {
             federation.registry.specialist(&text.parse().unwrap()).unwrap().clone()
         };
-        assert_eq!(federation.excluded(&card(&federation, "west-rgb")), None, "nobody else has looked yet");
+        assert_eq!(federation.excluded(&card(&federation, "west-rgb")), None, "no other institution has \
+        scored it yet");
         evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
         let why = federation.excluded(&card(&federation, "west-rgb")).unwrap();
         assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");
@@ -196,14 +198,14 @@ mod tests {
         assert_eq!(names, ["east-nir"]);
         let refused = cut(&["west-rgb".parse().unwrap()]).unwrap_err();
         assert_eq!(refused.reason, eosfed_common::refusal::Reason::QualityFloor);
-        // A job that ends later does not bring it back.
+        // A job that finishes later does not add it again.
         let card = card(&federation, "east-nir");
         let manifest = federation.release_with(&[card], String::new(), NOW).unwrap().unwrap();
         assert_eq!(manifest.specialists.len(), 1);
     }
 
     #[test]
-    fn a_specialist_that_nobody_can_score_is_passed_over() {
+    fn a_specialist_that_no_institution_can_score_is_skipped() {
         let mut federation = federation("");
         federation.merge(enrolled(&["north"]));
         let (id, change) = submit(&federation, EVALUATION);

@@ -1,4 +1,4 @@
-//! How people name a job in a call, and the job that a name means.
+//! References to jobs in calls, and their resolution.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,15 +11,15 @@ use super::job::Job;
 
 /// Most candidates that a refusal lists.
 const MAX_CANDIDATES: usize = 5;
-/// Length of a whole id.
+/// Length of a complete id.
 const ID_LENGTH: usize = 10;
 
-/// A job as people name it: by its id, by the first characters of its id, or as `latest`.
+/// A reference to a job: its id, the first characters of its id, or `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobRef {
-    /// The job that was submitted last.
+    /// The newest job.
     Latest,
-    /// The only job whose id begins so; a whole id is the longest prefix.
+    /// The only job whose id has this prefix. A complete id is a prefix too.
     Prefix(String),
 }
 
@@ -59,11 +59,11 @@ impl fmt::Display for JobRef {
     }
 }
 
-/// The job that a reference means.
+/// The job that a reference names.
 ///
 /// # Errors
-/// [`Reason::NotFound`] without such a job; [`Reason::Ambiguous`] with the candidates, newest first, if
-/// more than one job's id begins so.
+/// [`Reason::NotFound`] if there is no such job; [`Reason::Ambiguous`] with the candidates, newest first, if
+/// several ids have the prefix.
 pub(super) fn resolve<'a>(jobs: &'a BTreeMap<JobId, Job>, wanted: &JobRef) -> Result<&'a Job, Refusal> {
     let age = |job: &&Job| (job.submitted_at, job.id.clone());
     let prefix = match wanted {
@@ -96,7 +96,7 @@ fn ambiguous(prefix: &str, found: &[&Job]) -> Refusal {
         more => format!("\n  … {more} more"),
     };
     let message = format!(
-        "{} jobs have an id that begins with `{prefix}`; give more of it:{listed}{more}",
+        "{} jobs have an id that begins with `{prefix}`; give more characters:{listed}{more}",
         found.len()
     );
     Refusal::new(Reason::Ambiguous, message)
@@ -112,7 +112,7 @@ mod tests {
     use crate::domain::{Federation, JobDefinition};
     use crate::testing::{NOW, ONE_SHOT, enrolled, submit};
 
-    /// Jobs of these ids, submitted in this order, with so many milliseconds between two of them.
+    /// Jobs with these ids, submitted in this order at this interval in milliseconds.
     fn jobs_every(milliseconds: u64, ids: &[&str]) -> BTreeMap<JobId, Job> {
         let mut federation = Federation::default();
         federation.merge(enrolled(&["west", "east"]));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_named_by_its_id_the_beginning_of_it_or_latest() {
+    fn a_job_is_found_by_its_id_a_prefix_or_latest() {
         let jobs = jobs(&["j-ffffffff", "j-0a1b2c3d", "j-0a1b9999", "j-10000000"]);
         for (text, id) in [
             ("latest", "j-10000000"),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn of_jobs_submitted_at_one_instant_the_latest_is_always_the_same() {
+    fn among_jobs_of_the_same_instant_the_latest_is_deterministic() {
         let jobs = jobs_every(0, &["j-00000001", "j-00000003", "j-00000002"]);
         assert_eq!(resolved(&jobs, "latest").unwrap(), "j-00000003");
     }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_refused_with_the_rule() {
+    fn an_invalid_reference_is_refused_with_the_rule() {
         for bad in ["", "j-", "j-0A", "j-0a1b2c3d0", "0a1b2c3d", "Latest", "j-0a%", &"j-0".repeat(100)] {
             let refusal = bad.parse::<JobRef>().unwrap_err();
             assert_eq!(refusal.reason, Reason::Malformed, "{bad}");

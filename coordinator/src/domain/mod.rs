@@ -1,5 +1,5 @@
-//! What the coordinator decides, without doing any of it: jobs and their rounds, leases, admission,
-//! the registry and enrolment.
+//! The decisions of the coordinator, without I/O: jobs and their rounds, leases, admission, the registry and
+//! enrolment.
 //!
 //! Everything here is synchronous and pure: time and randomness are arguments, and each decision
 //! gives a new value or a [`Refusal`](eosfed_common::refusal::Refusal). Storing, sending and

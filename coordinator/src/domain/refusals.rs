@@ -1,5 +1,4 @@
-//! How many refused calls get an event of their own. Whoever may call could otherwise fill the disk with
-//! refusals.
+//! A limit on the events for refused calls. Without it, a caller could fill the disk with refusals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +6,17 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ledger::Actor;
 
-/// The time over which events are counted.
+/// The period over which events are counted.
 pub const WINDOW: Duration = Duration::from_secs(3600);
-/// Most events in that time for one person.
+/// Most events in this period for one person.
 pub const MOST_EACH: u32 = 30;
-/// Most events in that time for all: with messages of at most [`LONGEST`] bytes, less than 100 kB an hour.
+/// Most events in this period for all persons. With messages of at most [`LONGEST`] bytes, this is less than
+/// 100 kB an hour.
 pub const MOST: u32 = 100;
 /// Longest message of a refusal in an event, in bytes.
 pub const LONGEST: usize = 400;
 
-/// What is left for this hour. Forgotten at a restart.
+/// The remaining events of this hour. A restart resets it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RefusalBudget {
     since: Option<Timestamp>,
@@ -26,8 +26,8 @@ pub struct RefusalBudget {
 }
 
 impl RefusalBudget {
-    /// Takes one event for a person; gives how many were omitted since the last one, or nothing if this one
-    /// is to be omitted too.
+    /// Uses one event of a person's budget. Gives the number of events that were omitted since the last one,
+    /// or nothing if this one must be omitted too.
     pub fn take(&mut self, actor: &Actor, now: Timestamp) -> Option<u64> {
         if self.since.is_none_or(|since| now < since || now.since(since) >= WINDOW) {
             self.since = Some(now);
@@ -45,7 +45,7 @@ impl RefusalBudget {
     }
 }
 
-/// A message, cut to its longest length.
+/// A message, cut to [`LONGEST`] bytes.
 #[must_use]
 pub fn cut(message: &str) -> String {
     let end = (0..=LONGEST.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn each_and_all_have_a_limit_and_what_is_omitted_is_counted() {
+    fn each_person_and_all_persons_have_a_limit_and_omitted_events_are_counted() {
         let mut budget = RefusalBudget::default();
         let eve = operator("eve");
         let taken = (0..100_000).filter(|_| budget.take(&eve, NOW).is_some()).count();
@@ -73,7 +73,7 @@ mod tests {
         let taken = others.filter(|actor| budget.take(actor, NOW).is_some()).count();
         assert_eq!(taken, (MOST - MOST_EACH - 1) as usize);
         assert_eq!(budget.take(&eve, NOW.plus(WINDOW)), Some(1000 - u64::from(MOST - MOST_EACH - 1)));
-        // A clock that was set back does not close the ledger.
+        // A clock that was set back does not block events.
         assert_eq!(budget.take(&eve, Timestamp(5)), Some(0));
     }
 

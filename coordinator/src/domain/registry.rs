@@ -1,4 +1,4 @@
-//! The registry: specialists and ensemble releases, both immutable once there.
+//! The registry: specialists and ensemble releases. Both are immutable.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use eosfed_common::ids::{IdempotencyKey, ReleaseNumber, SpecialistName};
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
-/// How a specialist is named in commands: `NAME` (its latest version), `NAME@VERSION` or a digest.
+/// A reference to a specialist in commands: `NAME` (its latest version), `NAME@VERSION` or a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpecialistRef {
     /// The latest version of a name.
@@ -54,12 +54,12 @@ impl fmt::Display for SpecialistRef {
     }
 }
 
-/// A release as it is kept.
+/// A release as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
-    /// What users get.
+    /// The manifest that users receive.
     pub manifest: ReleaseManifest,
-    /// The key of the call that cut it; absent when a job did.
+    /// The idempotency key of the call that created it. Absent if a job created it.
     pub key: Option<IdempotencyKey>,
 }
 
@@ -70,20 +70,20 @@ pub struct Registry {
     pub specialists: BTreeMap<(SpecialistName, u32), Card>,
     /// By number.
     pub releases: BTreeMap<ReleaseNumber, Release>,
-    /// The highest version of each name, and the highest number of a release, that a record had that was
-    /// lost.
+    /// The highest version of each name, and the highest release number, among quarantined records.
     retired: (BTreeMap<SpecialistName, u32>, u32),
 }
 
 impl Registry {
-    /// The version that the next specialist of this name gets.
+    /// The version of the next specialist with this name.
     #[must_use]
     pub fn next_version(&self, name: &SpecialistName) -> u32 {
         let lost = self.retired.0.get(name).copied().unwrap_or_default();
         self.latest(name).map_or(0, |card| card.version).max(lost) + 1
     }
 
-    /// Never gives a number again that a lost record had. `record` is its tree and key.
+    /// Reserves the number of a quarantined record, so that it is not used again. `record` is its tree and
+    /// key.
     pub(super) fn retire(&mut self, record: &str) {
         let (versions, release) = &mut self.retired;
         if let Some((name, version)) = record.strip_prefix("specialists/").and_then(|key| key.split_once('@'))
@@ -130,7 +130,7 @@ impl Registry {
         found.ok_or_else(|| {
             let message = match number {
                 Some(number) => format!("no release {number}; see `eosfed release list`"),
-                None => "there is no release yet; cut one with `eosfed release create`".to_owned(),
+                None => "there is no release yet; create one with `eosfed release create`".to_owned(),
             };
             Refusal::new(Reason::NotFound, message)
         })
@@ -148,10 +148,10 @@ impl Registry {
         if latest.is_empty() { Err(nothing()) } else { Ok(latest.into_values().collect()) }
     }
 
-    /// Exactly these specialists.
+    /// The specialists with these references.
     ///
     /// # Errors
-    /// [`Reason::NotFound`], or [`Reason::Malformed`] when a name comes twice.
+    /// [`Reason::NotFound`], or [`Reason::Malformed`] if a name is given twice.
     pub fn named(&self, references: &[SpecialistRef]) -> Result<Vec<Card>, Refusal> {
         let mut chosen = BTreeMap::new();
         for reference in references {
@@ -164,7 +164,7 @@ impl Registry {
         Ok(chosen.into_values().collect())
     }
 
-    /// The latest release's specialists with these added, each replacing one of its name.
+    /// The specialists of the latest release with these added. A new one replaces the one with the same name.
     #[must_use]
     pub fn latest_release_with(&self, fresh: &[Card]) -> Vec<Card> {
         let before = self.releases.last_key_value().map(|(_, release)| &release.manifest.specialists);
@@ -173,7 +173,7 @@ impl Registry {
         cards.into_values().collect()
     }
 
-    /// The next release, of these specialists in the order of their names.
+    /// The next release. It contains these specialists in the order of their names.
     ///
     /// # Errors
     /// [`Reason::WrongState`] if there are none.

@@ -4,8 +4,8 @@ use eosfed_common::assignment::BandMoments;
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::finite::{Finite, NotFinite};
 
-/// A band that never varies would be divided by nothing; it is divided by this share of its mean
-/// instead, or by this number when the mean is smaller than 1.
+/// A constant band has a deviation of zero. It is divided by this share of its mean instead, or by this
+/// number if the mean is smaller than 1.
 const RELATIVE_FLOOR: f64 = 1e-6;
 
 /// Pools two sets of moments of one band (Chan, Golub & LeVeque 1979, equations 1.5a and 1.5b).
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_when_pooled_is_an_error() {
+    fn a_pooled_value_that_is_not_finite_is_an_error() {
         let huge = moments(&[1e200]);
         assert!(pool([&huge]).is_ok(), "alone it can be stored");
         assert_eq!(pool([&huge, &moments(&[2.0])]), Err(NotFinite(f64::INFINITY)));

@@ -1,5 +1,5 @@
-//! What a job trains, as far as decisions need it. The description of a head is a blob: the job knows its
-//! digest, and what its weights look like.
+//! What a job trains, as far as decisions need it. The description of a head is a blob. The job has its
+//! digest and the signature of its weights.
 
 use eosfed_common::assignment::{BlobRef, Offered};
 use eosfed_common::head::{HeadError, HeadOver};
@@ -8,14 +8,14 @@ use eosfed_common::model::{ModelSpec, initial_tensors, signature};
 use eosfed_common::weights::{Signature, Tensors};
 use serde::{Deserialize, Serialize};
 
-/// What is trained or scored: a whole network, or what stands over frozen ones.
+/// What is trained or scored: a complete network, or a head over frozen encoders.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// A specialist: encoder and head.
     Specialist(ModelSpec),
     /// A head over the frozen encoders of a release.
     Head(HeadRef),
-    /// Nothing: these bands of the data are measured.
+    /// Nothing is trained; these bands are measured.
     Bands(Vec<String>),
 }
 
@@ -35,7 +35,7 @@ impl HeadRef {
     /// A head with the bytes of its document.
     ///
     /// # Errors
-    /// If the document would be larger than what travels.
+    /// If the document is larger than the limit for messages.
     pub fn of(over: &HeadOver) -> Result<(Self, Vec<u8>), HeadError> {
         let bytes = over.to_bytes()?;
         let signature = over.head.signature();
@@ -44,7 +44,7 @@ impl HeadRef {
 }
 
 impl Target {
-    /// Names and shapes of its weights: exactly what may travel.
+    /// Names and shapes of its weights: exactly the tensors that may be sent.
     #[must_use]
     pub fn signature(&self) -> Signature {
         match self {
@@ -54,13 +54,13 @@ impl Target {
         }
     }
 
-    /// Starting values by a seed.
+    /// Starting values from a seed.
     #[must_use]
     pub fn initial_weights(&self, seed: u64) -> Tensors {
         initial_tensors(&self.signature(), seed)
     }
 
-    /// Names of the bands whose normalisation it is trained with; those of frozen encoders are theirs.
+    /// Names of the bands whose normalisation is part of its training. Frozen encoders have their own.
     #[must_use]
     pub fn normalised(&self) -> &[String] {
         match self {
@@ -70,7 +70,7 @@ impl Target {
         }
     }
 
-    /// What institutions are told of it.
+    /// Its description for institutions.
     #[must_use]
     pub fn offered(self) -> Offered {
         match self {

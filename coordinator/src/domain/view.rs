@@ -1,5 +1,5 @@
-//! What people and their scripts see of jobs, institutions and evaluations: the views of
-//! [`eosfed_common::view`], made from the records in this one place.
+//! The views of jobs, institutions and evaluations of [`eosfed_common::view`], which are shown to people and
+//! scripts. They are made from the records here only.
 
 mod list;
 mod progress;
@@ -73,7 +73,7 @@ pub fn job(job: &Job) -> JobView {
     }
 }
 
-/// Why a job is paused, or who has cancelled it.
+/// Why a job is paused, or who cancelled it.
 fn why(state: &JobState) -> Option<String> {
     match state {
         JobState::Paused { why, .. } => Some(why.clone()),
@@ -107,7 +107,7 @@ fn rounds(job: &Job) -> u32 {
     }
 }
 
-/// The state of a job as people see it.
+/// The shown state of a job.
 pub(super) const fn state(state: &JobState) -> StateView {
     match state {
         JobState::Preparing => StateView::Preparing,
@@ -142,7 +142,7 @@ pub fn open_round(job: &Job, curves: &[Curve]) -> Option<RoundView> {
     Some(view(job.current()?, open_phase(job)?, None, curves))
 }
 
-/// How far the open round of a job is.
+/// The progress of the open round of a job.
 fn open_phase(job: &Job) -> Option<RoundPhase> {
     match &job.state {
         JobState::Collecting(round) => {

@@ -1,10 +1,10 @@
-//! How much each update counts.
+//! The weights of updates in an aggregate.
 
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::plan::Weighting;
 
-/// The weights of updates, each given by who sends it, its samples and how many rounds it is behind.
-/// `max_share` caps what one institution has of the whole: what is above it counts for nobody.
+/// The weights of updates. Each update is given by its institution, its samples and its staleness in rounds.
+/// `max_share` is the largest share of one institution. The weight above it is dropped, not given to others.
 #[must_use]
 pub fn weights(
     weighting: &Weighting,
@@ -26,8 +26,8 @@ pub fn weights(
     }
 }
 
-/// Lowers the largest weights, all to the same value, so that none is more than `share` of the sum.
-/// Where that cannot be, since there are too few, all become equal.
+/// Lowers the largest weights to one value so that none is more than `share` of the sum. If there are too few
+/// updates for that, all weights become equal.
 fn capped(mut weights: Vec<f64>, share: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_names_or_nothing_weigh() {
+    fn updates_are_weighted_by_samples_by_institution_or_equally() {
         let samples = Weighting::Samples { cap: Some(50) };
         assert_eq!(of(&samples, None, &[10, 50, 900]), [10.0, 50.0, 50.0]);
         assert_eq!(of(&Weighting::Equal, None, &[10, 900]), [1.0, 1.0]);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn no_share_is_above_its_cap() {
+    fn no_share_is_above_the_cap() {
         let by_samples = Weighting::default();
         for (samples, share) in [(&[10, 20, 970][..], 0.5), (&[1, 1, 1, 1], 0.3), (&[5, 900, 800, 7], 0.4)] {
             let weights = of(&by_samples, Some(share), samples);

@@ -1,4 +1,4 @@
-//! Who may upload and download which blobs, and which blobs are kept.
+//! Which callers may upload and download which blobs, and which blobs are kept.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::domain::job::Job;
 use crate::domain::round::ParticipantState;
 
 impl Federation {
-    /// Whether an institution may upload a blob of this size: it needs a lease of training work
-    /// whose weights can be as large.
+    /// Whether an institution may upload a blob of this size. It needs a lease for training whose weights can
+    /// have that size.
     ///
     /// # Errors
-    /// [`Reason::LeaseExpired`] without such a lease, [`Reason::TooLarge`].
+    /// [`Reason::LeaseExpired`] without such a lease, [`Reason::TooLarge`] for a larger blob.
     pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
         let leased = self.jobs.values().filter(|job| {
             let participant = job.current().and_then(|round| round.participants.get(institution));
@@ -26,7 +26,7 @@ impl Federation {
         });
         let limits = leased.filter_map(|job| job.target_of(institution));
         let Some(limit) = limits.map(|target| target.signature().max_file_bytes()).max() else {
-            let message = "weights are taken from holders of a lease only; accept the assignment again";
+            let message = "only the holder of a lease can upload weights; accept the assignment again";
             return Err(Refusal::new(Reason::LeaseExpired, message));
         };
         if size <= limit {
@@ -36,8 +36,8 @@ impl Federation {
         Err(Refusal::new(Reason::TooLarge, message))
     }
 
-    /// Whether an institution may download a blob: weights of the registry, and what assignments of its own
-    /// refer to: the weights that they start from, the document of their head.
+    /// Whether an institution may download a blob: weights of the registry, and the blobs of its own
+    /// assignments (the weights that they start from, the document of their head).
     #[must_use]
     pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
         let asked = |job: &&Job| job.cohort.contains(institution) && !job.has_ended();
@@ -52,16 +52,17 @@ impl Federation {
         cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
     }
 
-    /// What operators and readers may download: the weights of all specialists, and all heads that are
-    /// trained, each with its document.
+    /// The blobs that operators and readers may download: the weights of all specialists, and all trained
+    /// heads with their documents.
     pub fn published_blobs(&self) -> impl Iterator<Item = BlobRef> {
         let heads =
             self.jobs.values().filter_map(|job| Some((job.trained.as_ref()?.weights, job.document()?)));
         self.specialist_blobs().chain(heads.flat_map(<[BlobRef; 2]>::from))
     }
 
-    /// The blobs that something refers to: specialists and heads, jobs under way, rounds for `keep_for`
-    /// after they have closed, the documents of heads of all jobs, and whatever records mention that are set apart.
+    /// The blobs that are still needed: of specialists and heads, of running jobs, of rounds that closed less
+    /// than `keep_for` ago, the documents of the heads of all jobs, and all blobs that quarantined records
+    /// mention.
     #[must_use]
     pub fn referenced(&self, keep_for: Duration, now: Timestamp) -> BTreeSet<Digest> {
         let live = self.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);

@@ -1,6 +1,6 @@
-//! Everything that the coordinator knows, and every decision about it: each is a function of the
-//! present state that gives an answer and the [`Change`] that makes it true. Nothing is changed in
-//! place: the change is stored first, then merged.
+//! The state of the coordinator and all decisions about it. A decision is a function of the present state. It
+//! gives an answer and a [`Change`]. The state is not changed in place: the change is stored first, then
+//! merged.
 
 mod access;
 mod releases;
@@ -25,7 +25,7 @@ use super::job_ref::{self, JobRef};
 use super::registry::Registry;
 use super::target::{HeadRef, Target};
 
-/// All that the coordinator knows, but for what only closed rounds, curves and events say.
+/// The state of the coordinator. Closed rounds, curves and events are in the store only.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Federation {
     /// Institutions by name.
@@ -34,24 +34,24 @@ pub struct Federation {
     pub jobs: BTreeMap<JobId, Job>,
     /// Specialists and releases.
     pub registry: Registry,
-    /// Records that are set apart because they do not read back.
+    /// Records that are quarantined because they cannot be read back.
     pub quarantined: Vec<Damaged>,
 }
 
-/// A job that is to be submitted.
+/// A job to be submitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// Its id.
     pub id: JobId,
-    /// The key of the call.
+    /// The idempotency key of the call.
     pub key: IdempotencyKey,
-    /// What it is to do.
+    /// The specification of the job.
     pub spec: JobSpec,
     /// The operator.
     pub by: InstitutionName,
 }
 
-/// What a job names in the registry.
+/// The entries of the registry that a job names.
 #[derive(Default)]
 struct Resolved {
     /// The head that it trains, with the bytes of its document.
@@ -61,9 +61,9 @@ struct Resolved {
 }
 
 impl Federation {
-    /// Makes a stored change true.
+    /// Merges a stored change into the state.
     pub fn merge(&mut self, change: Change) {
-        // What only records of their own say is in the store; jobs hold what decisions need of it.
+        // Closed rounds and curves stay in the store; jobs hold the summaries that decisions need.
         let Change {
             institutions,
             jobs,
@@ -85,7 +85,7 @@ impl Federation {
         self.set_apart(quarantined);
     }
 
-    /// Notes records that are set apart. Their numbers are not given again.
+    /// Adds quarantined records. Their numbers are not used again.
     pub fn set_apart(&mut self, quarantined: Vec<Damaged>) {
         for damaged in &quarantined {
             self.registry.retire(&damaged.record);
@@ -93,10 +93,10 @@ impl Federation {
         self.quarantined.extend(quarantined);
     }
 
-    /// Invites an institution; gives whether it is enrolled already.
+    /// Invites an institution. Gives whether it is already enrolled.
     ///
     /// # Errors
-    /// [`Reason::Malformed`] if the invitation would be open for no time or for too long.
+    /// [`Reason::Malformed`] if the invitation's duration is out of range.
     pub fn invite(
         &self,
         name: &InstitutionName,
@@ -107,7 +107,7 @@ impl Federation {
     ) -> Result<(bool, Change), Refusal> {
         if valid_for.is_zero() || valid_for > MAX_VALIDITY {
             let message = format!(
-                "an invitation may be open for 1 second to 30 days, found `{}s`",
+                "an invitation is valid for 1 second to 30 days, found `{}s`",
                 valid_for.as_secs()
             );
             return Err(Refusal::new(Reason::Malformed, message));
@@ -121,7 +121,7 @@ impl Federation {
         Ok((enrolled, Change { institutions, events, ..Change::default() }))
     }
 
-    /// Redeems an invitation. Doing so again, with the same request, changes nothing.
+    /// Redeems an invitation. A repeated call with the same request changes nothing.
     ///
     /// # Errors
     /// A reason of the `TOKEN_` family.
@@ -151,14 +151,15 @@ impl Federation {
         if enrolled {
             return Ok(());
         }
-        let message = format!("institution `{name}` is not enrolled here; join with a token of the operator");
+        let message = format!("institution `{name}` is not enrolled here; join with a token from the \
+        operator");
         Err(Refusal::new(Reason::Unauthenticated, message))
     }
 
-    /// Submits a job; the same key again gives the same job.
+    /// Submits a job. A repeated call with the same key gives the same job.
     ///
     /// # Errors
-    /// [`Reason::WrongState`] if too few institutions are enrolled for a plan that asks all of them.
+    /// [`Reason::WrongState`] if the plan asks all enrolled institutions and there are too few.
     pub fn submit_job(&self, submission: Submission, now: Timestamp) -> Result<(JobId, Change), Refusal> {
         let Submission { id, key, spec, by } = submission;
         if let Some(job) = self.jobs.values().find(|job| job.key == key) {
@@ -191,7 +192,7 @@ impl Federation {
         Ok((id, Change { documents, ..change }))
     }
 
-    /// Finds what a job names in the registry, so that no later release changes what it does.
+    /// Resolves the names of a job in the registry, so that no later release changes the job.
     fn resolve(&self, spec: &JobSpec) -> Result<Resolved, Refusal> {
         let mut resolved = Resolved::default();
         match spec {
@@ -222,7 +223,7 @@ impl Federation {
             .ok_or_else(|| Refusal::new(Reason::NotFound, format!("no job `{id}`; see `eosfed job list`")))
     }
 
-    /// The job that a reference means.
+    /// The job that a reference names.
     ///
     /// # Errors
     /// [`Reason::NotFound`], or [`Reason::Ambiguous`] with the candidates.
@@ -230,8 +231,8 @@ impl Federation {
         job_ref::resolve(&self.jobs, wanted)
     }
 
-    /// Starts a job from a round of another; the same key again gives the same job. `closed` holds the
-    /// closed rounds of the other job up to that one.
+    /// Forks a job from a round of another job. A repeated call with the same key gives the same job.
+    /// `closed` holds the closed rounds of the other job up to that round.
     ///
     /// # Errors
     /// As [`Job::fork`].
@@ -257,7 +258,7 @@ impl Federation {
         self.settle(self.job(id)?.apply(transition, now)?, now)
     }
 
-    /// What all jobs ask of an institution now, oldest job first.
+    /// The present assignments of all jobs for an institution, oldest job first.
     #[must_use]
     pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment<Target>> {
         let mut jobs: Vec<_> = self.jobs.values().filter(|job| !job.has_ended()).collect();

@@ -1,4 +1,4 @@
-//! What a job's transition means for the registry, and releases.
+//! The effect of a job's transition on the registry, and releases.
 
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
@@ -13,12 +13,12 @@ use crate::domain::job::{JobState, Outcome};
 use crate::domain::registry::{Release, SpecialistRef};
 
 impl Federation {
-    /// The change that a job's transition means for everything: its specialists get their version,
-    /// and a job that has finished cuts a release if its plan says so. A transition without events has
-    /// changed nothing that is stored.
+    /// The change of the state that follows from a job's transition. New specialists get their version. A
+    /// finished job creates a release if its plan says so. A transition without events changes nothing that
+    /// is stored.
     ///
     /// # Errors
-    /// None in practice: a release that would be empty is not cut.
+    /// None in practice: an empty release is not created.
     pub fn settle(&self, outcome: Outcome, now: Timestamp) -> Result<Change, Refusal> {
         let Outcome { mut job, closed, mut frozen, mut events } = outcome;
         if events.is_empty() {
@@ -26,7 +26,7 @@ impl Federation {
                 self.jobs
                     .get(&job.id)
                     .is_none_or(|before| before.without_progress() == job.without_progress()),
-                "what is to survive a restart has an event"
+                "a change that must survive a restart has an event"
             );
             return Ok(Change { progress: vec![job], ..Change::default() });
         }
@@ -56,8 +56,8 @@ impl Federation {
         Ok(Change { jobs, rounds, specialists: frozen, releases, events, ..Change::default() })
     }
 
-    /// The latest release with these specialists added, each replacing one of its name, and without
-    /// those that are excluded; none if nothing is left.
+    /// The latest release with these specialists added and without the excluded ones. A new specialist
+    /// replaces the one with the same name. Nothing if no specialist is left.
     ///
     /// # Errors
     /// None in practice.
@@ -72,11 +72,11 @@ impl Federation {
         if cards.is_empty() { Ok(None) } else { self.registry.cut(cards, note, now).map(Some) }
     }
 
-    /// Cuts a release; the same key again gives the same release. Without references, of the latest
-    /// version of all specialists but those that are excluded.
+    /// Creates a release. A repeated call with the same key gives the same release. Without references, it
+    /// contains the latest version of each specialist that is not excluded.
     ///
     /// # Errors
-    /// If a reference names nothing or a specialist that is excluded, a name comes twice, or there is
+    /// If a reference names no specialist or an excluded one, if a name is given twice, or if there is
     /// nothing to release.
     pub fn create_release(
         &self,
@@ -108,7 +108,7 @@ impl Federation {
     }
 }
 
-/// When a job cuts a release.
+/// When a job creates a release.
 const fn release_policy(spec: &JobSpec) -> ReleasePolicy {
     match spec {
         JobSpec::OneShot(spec) => spec.release,

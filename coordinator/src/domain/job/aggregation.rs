@@ -1,4 +1,4 @@
-//! What the coordinator itself computes for a job, and what an aggregate of a round is made of.
+//! The computations of the coordinator for a job, and the inputs of an aggregate.
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy};
@@ -8,25 +8,25 @@ use crate::domain::round::{Contribution, Round, RoundKind};
 use crate::domain::target::Target;
 use crate::domain::weighting::weights;
 
-/// What the coordinator itself has to compute in a state. Doing it twice gives the same bytes.
+/// A computation of the coordinator that follows from a state. A repetition gives the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
-    /// Write starting weights by this seed.
+    /// Generate the first weights from this seed.
     Prepare(Target, u64),
-    /// Combine the updates of a round.
+    /// Aggregate the updates of a round.
     Aggregate(Box<Aggregation>),
 }
 
-/// Everything that an aggregate follows from.
+/// All inputs of an aggregate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregation {
-    /// What the updates are of.
+    /// What is trained.
     pub target: Target,
     /// Index of their round.
     pub round: u32,
-    /// How they become one.
+    /// The aggregation strategy.
     pub strategy: Strategy,
-    /// The server step of strategies without one of their own.
+    /// The server step, for strategies that have none of their own.
     pub server: ServerPlan,
     /// The global model that the round started from.
     pub global_model: BlobRef,
@@ -43,19 +43,19 @@ pub struct Aggregation {
 pub struct WeightedUpdate {
     /// Its weights.
     pub weights: BlobRef,
-    /// How much it counts.
+    /// Its weight in the aggregate.
     pub weight: f64,
-    /// The weights that it started from, where they are not the round's.
+    /// The weights that it started from, if they are not those of the round.
     pub base: Option<BlobRef>,
 }
 
 impl Job {
-    /// The rules of asynchronous rounds, if the job has such.
+    /// The rules of asynchronous rounds, if the job has them.
     pub(super) fn asynchronous(&self) -> Option<Asynchronous> {
         self.spec.federated()?.rounds.asynchronous
     }
 
-    /// Whether work on the weights of round `since` is still of use in `round`.
+    /// Whether work that started from the weights of round `since` can still count in `round`.
     pub(super) fn is_fresh(&self, since: u32, round: &Round) -> bool {
         since == round.index
             || self.asynchronous().is_some_and(|rules| {
@@ -65,19 +65,19 @@ impl Job {
             })
     }
 
-    /// The weights that the round of this index started from.
+    /// The weights that the round with this index started from.
     #[must_use]
     pub fn base_of(&self, index: u32) -> Option<BlobRef> {
         if self.current().is_some_and(|round| round.index == index) {
             return self.global_model;
         }
-        // Attempts are in order: the last at a round is the one that may be complete.
+        // Attempts are in order: only the last one at a round can be complete.
         let end = self.closed.partition_point(|closed| closed.id.round <= index);
         let last = end.checked_sub(1).and_then(|last| self.closed.get(last))?;
         if last.complete && last.id.round == index { last.base } else { None }
     }
 
-    /// The weights that work under way, or an update waiting to be counted, has started from.
+    /// The weights that running work or an update of the open round started from.
     pub fn bases(&self) -> impl Iterator<Item = BlobRef> {
         let behind = self.asynchronous().map_or(0, |rules| rules.max_staleness);
         let index = self.current().map_or(0, |round| round.index);
@@ -90,7 +90,7 @@ impl Job {
         self.head.as_ref().map(|head| head.document)
     }
 
-    /// The blobs that it cannot go on without.
+    /// The blobs that it needs to continue.
     pub fn needs(&self) -> impl Iterator<Item = BlobRef> {
         let updates = self.current().into_iter().flat_map(Round::blobs);
         self.bases()

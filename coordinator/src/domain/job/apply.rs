@@ -1,5 +1,5 @@
-//! What time, operators and the coordinator's own computations do to a job, and what follows from a
-//! round that is over.
+//! Transitions of a job by time, by operators and by the coordinator's own computations, and the consequences
+//! of a closed round.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Job {
     /// The job after a transition.
     ///
     /// # Errors
-    /// [`Reason::WrongState`] if the transition means nothing in this state.
+    /// [`Reason::WrongState`] if the transition is not possible in this state.
     pub fn apply(&self, transition: Transition, now: Timestamp) -> Result<Outcome, Refusal> {
         let mut outcome = Outcome::of(self.clone());
         match transition {
@@ -49,7 +49,7 @@ impl Job {
         Refusal::new(Reason::WrongState, format!("job {} is {state}; it cannot be {what}", self.id))
     }
 
-    /// What a round of this index is for.
+    /// The kind of the round with this index.
     pub(super) fn kind_of(&self, index: u32) -> RoundKind {
         match &self.spec {
             JobSpec::OneShot(_) => RoundKind::OneShot,
@@ -121,7 +121,7 @@ impl Outcome {
         Ok(())
     }
 
-    /// In asynchronous jobs, who is at work goes on beyond the round.
+    /// In asynchronous jobs, institutions at work continue after the end of the round.
     fn carry(&mut self, last: &Round, now: Timestamp) {
         if let (Some(rules), JobState::Collecting(round)) = (self.job.asynchronous(), &mut self.job.state) {
             round.carry(last, rules.max_staleness);
@@ -141,7 +141,7 @@ impl Outcome {
         Ok(())
     }
 
-    /// Lets the job rest: by an operator in any state, by the coordinator when it cannot compute.
+    /// Pauses the job: for an operator in any state, for the coordinator when a computation fails.
     fn pause(&mut self, actor: Actor, why: String, now: Timestamp) -> Result<(), Refusal> {
         let next = match &self.job.state {
             JobState::Preparing => Next::Prepare,
@@ -187,7 +187,7 @@ impl Outcome {
             Next::Prepare => self.job.state = JobState::Preparing,
             Next::Aggregate(round) => self.job.state = JobState::Aggregating(round),
             Next::Collect(round) => {
-                // Paused for want of answers: its attempts are used up, and it gets as many again.
+                // It was paused because its attempts were used up. It gets the same number of attempts again.
                 let exhausted = self.job.has_closed(&round);
                 let spec = &self.job.definition.spec;
                 let id = &self.job.definition.id;
@@ -207,7 +207,7 @@ impl Outcome {
         Ok(())
     }
 
-    /// Draws the consequences of the open round's verdict.
+    /// Applies the verdict of the open round.
     pub(super) fn settle(mut self, now: Timestamp) -> Self {
         let JobState::Collecting(round) = &self.job.state else { return self };
         let mut round = round.clone();
@@ -267,7 +267,7 @@ impl Outcome {
                 let next = round.index + 1;
                 self.close(round, true, now);
                 match self.job.spec {
-                    // What it was to find out is known.
+                    // The round's result is known.
                     JobSpec::Statistics(_) => self.finish(now),
                     JobSpec::OneShot(_)
                     | JobSpec::Rounds(_)
@@ -282,7 +282,7 @@ impl Outcome {
         }
     }
 
-    /// Closes the round of one candidate and opens that of the next.
+    /// Closes the round of one candidate and opens the round of the next.
     fn pass_on(&mut self, round: Round, complete: bool, now: Timestamp) {
         let next = round.index + 1;
         self.close(round, complete, now);
@@ -293,8 +293,8 @@ impl Outcome {
         }
     }
 
-    /// Tries a round again that got too few answers, or pauses. A candidate that nobody can score is
-    /// skipped: the others are not to wait for it.
+    /// Opens another attempt at a round that got too few answers, or pauses the job. A candidate that no
+    /// institution can score is skipped, so that the others do not wait for it.
     fn retry(&mut self, round: Round, now: Timestamp) {
         if let RoundKind::Evaluate(_) = round.kind {
             return self.pass_on(round, false, now);

@@ -1,6 +1,6 @@
-//! Jobs that are forked from a round of another: the round is trained again, or its kept updates are
-//! aggregated by another strategy. The other job does not change; the new one has its complete rounds up to
-//! there.
+//! Jobs that are forked from a round of another job. The round is trained again, or its kept updates are
+//! aggregated by another strategy. The other job does not change; the new job has its complete rounds up to
+//! the fork.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
@@ -13,24 +13,24 @@ use super::{Job, JobDefinition, Outcome};
 use crate::domain::closed::ClosedRound;
 use crate::domain::round::RoundKind;
 
-/// A job that is to start from a round of another.
+/// A job to be forked from a round of another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fork {
     /// The new job's id.
     pub id: JobId,
-    /// The key of the call.
+    /// The idempotency key of the call.
     pub key: IdempotencyKey,
     /// The operator.
     pub by: InstitutionName,
     /// Index of the round.
     pub round: u32,
-    /// Rules by which the round's kept updates are aggregated. Without them, the round is trained again.
+    /// Rules for aggregating the round's kept updates. Without them, the round is trained again.
     pub rounds: Option<RoundsPlan>,
 }
 
 impl Job {
-    /// A job that starts from a round of this one. `closed` holds the closed rounds of this job up to
-    /// that one.
+    /// A job that is forked from a round of this one. `closed` holds the closed rounds of this job up to that
+    /// round.
     ///
     /// # Errors
     /// [`Reason::WrongState`] if the round is not complete, or has no updates to aggregate;
@@ -60,13 +60,13 @@ impl Job {
         }
         closed.iter().find(|closed| closed.complete && closed.round.index == index).ok_or_else(|| {
             let done = self.closed.iter().filter(|closed| closed.complete).count();
-            let message = format!("job {} has completed {done} rounds, and not round {}", self.id, index + 1);
+            let message = format!("job {} has completed {done} rounds, but not round {}", self.id, index + 1);
             Refusal::new(Reason::WrongState, message)
         })
     }
 
-    /// This job's spec with other rules of aggregation, and whether they can go on with the state of its
-    /// server optimizer: that of one strategy means nothing to another.
+    /// This job's spec with other rules of aggregation, and whether the state of its server optimizer can be
+    /// used with them. A strategy cannot use the state of another strategy.
     fn with_rounds(&self, from: &ClosedRound, rounds: RoundsPlan) -> Result<(JobSpec, bool), Refusal> {
         let (RoundKind::Train(_), Some(federated)) = (from.round.kind, self.spec.federated()) else {
             let message =
@@ -79,7 +79,7 @@ impl Job {
         Ok((spec, same_optimizer))
     }
 
-    /// The new job, with what this one had done before that round.
+    /// The new job, with the results of this one before that round.
     fn begin(
         &self,
         fork: Fork,

@@ -1,4 +1,4 @@
-//! Turning what rounds have brought into specialists with complete cards, or into a head.
+//! Turning the results of rounds into specialists with complete cards, or into a head.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use eosfed_common::report::TrainingReport;
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Round};
 
-/// What the plan says of a specialist.
+/// The plan's description of a specialist.
 struct Planned<'a> {
     name: &'a SpecialistName,
     model: ModelSpec,
@@ -25,7 +25,7 @@ struct Planned<'a> {
     licence: &'a str,
 }
 
-/// What came out of its training.
+/// The result of its training.
 struct Frozen {
     weights: BlobRef,
     institutions: Vec<InstitutionName>,
@@ -61,8 +61,7 @@ impl Job {
         round.contributions().filter_map(freeze).collect()
     }
 
-    /// The specialist that all have trained together, of the last round's aggregate; `None` in
-    /// downstream jobs.
+    /// The jointly trained specialist, from the last round's aggregate. `None` in downstream jobs.
     pub(super) fn freeze_shared(&self, last: &Round, weights: BlobRef, now: Timestamp) -> Option<Card> {
         let JobSpec::Rounds(spec) = &self.spec else { return None };
         let planned = Planned {
@@ -76,15 +75,14 @@ impl Job {
         Some(self.card(planned, self.joint(last, weights), now))
     }
 
-    /// The head that all have trained together, of the last round's aggregate; `None` in jobs for
-    /// specialists.
+    /// The jointly trained head, from the last round's aggregate. `None` in jobs for specialists.
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
         self.head.as_ref()?;
         let Frozen { weights, institutions, rounds, report } = self.joint(last, weights);
         Some(TrainedHead { weights, institutions, rounds, report })
     }
 
-    /// What all have trained together; the last round is among those that count already.
+    /// The jointly trained weights. The last round is already counted.
     fn joint(&self, last: &Round, weights: BlobRef) -> Frozen {
         let (samples, metrics) = weighted_metrics(last);
         let imagery: Vec<Imagery> = reports(last).map(|report| report.imagery).collect();
@@ -132,7 +130,7 @@ impl Job {
     }
 }
 
-/// What institutions report of the updates that count in a round.
+/// The reports of the updates that count in a round.
 fn reports(round: &Round) -> impl Iterator<Item = &TrainingReport> {
     round.contributions().filter_map(|(_, contribution)| match contribution {
         Contribution::Update { report, .. } => Some(report),
@@ -140,8 +138,8 @@ fn reports(round: &Round) -> impl Iterator<Item = &TrainingReport> {
     })
 }
 
-/// The samples of a round, and the means of the metrics that all its institutions report, each
-/// weighted by its samples.
+/// The samples of a round, and the means of the metrics that all its institutions report, weighted by
+/// samples.
 fn weighted_metrics(round: &Round) -> (u64, BTreeMap<String, Finite>) {
     let updates: Vec<_> = reports(round).map(|report| (report.samples, &report.metrics)).collect();
     let total: u64 = updates.iter().map(|(samples, _)| samples).sum();

@@ -1,5 +1,5 @@
-//! What institutions do to a job: take work, report, submit. Each is answered in its own type, and
-//! each draws its consequences at once.
+//! Transitions of a job by institutions: accept, report, submit. Each method has its own type of answer and
+//! applies its consequences at once.
 
 use std::ops::RangeInclusive;
 
@@ -16,10 +16,10 @@ use crate::domain::curve::CurveId;
 use crate::domain::round::{Contribution, ParticipantState, Round, RoundKind};
 
 impl Job {
-    /// Lends an assignment.
+    /// Leases an assignment to its institution.
     ///
     /// # Errors
-    /// If the round is over, or the institution has answered already.
+    /// If the round has closed, or the institution has already answered.
     pub fn accept(
         &self,
         id: &AssignmentId,
@@ -27,7 +27,7 @@ impl Job {
         now: Timestamp,
     ) -> Result<(Outcome, Lease), Refusal> {
         if let JobState::Paused { .. } = self.state {
-            let message = format!("job {} is paused; it may be resumed, try again later", self.id);
+            let message = format!("job {} is paused; try again later, after the operator has resumed it", self.id);
             return Err(Refusal::new(Reason::JobPaused, message));
         }
         self.in_round(id, now, |round| {
@@ -37,10 +37,10 @@ impl Job {
         })
     }
 
-    /// Notes that an institution does not want an assignment.
+    /// Records that an institution declines an assignment.
     ///
     /// # Errors
-    /// If the round is over, or the institution has answered already.
+    /// If the round has closed, or the institution has already answered.
     pub fn refuse(
         &self,
         id: &AssignmentId,
@@ -55,10 +55,10 @@ impl Job {
         })
     }
 
-    /// Renews a lease and notes progress, without the points of its curve; gives the lease's new end.
+    /// Renews a lease and records progress, without the points of the curve. Gives the new end of the lease.
     ///
     /// # Errors
-    /// If the round is over or the token not the lease's.
+    /// If the round has closed, or the token does not belong to the lease.
     pub fn heartbeat(
         &self,
         id: &AssignmentId,
@@ -80,10 +80,10 @@ impl Job {
         Some(CurveId { asked_in: participant.asked_in.clone(), institution: id.institution.clone() })
     }
 
-    /// Counts an update; gives when it was recorded. Repeating the call gives the first answer.
+    /// Counts an update and gives the time of its record. A repeated call gives the first answer.
     ///
     /// # Errors
-    /// If the round is over, the token not the lease's, or the bytes are not new.
+    /// If the round has closed, the token does not belong to the lease, or the bytes are not new.
     pub fn submit_update(
         &self,
         update: ScreenedUpdate,
@@ -91,7 +91,7 @@ impl Job {
     ) -> Result<(Outcome, Timestamp), Refusal> {
         let (update, norm) = update.into_inner();
         if self.base_of(update.assignment.round).is_some_and(|base| base.digest == update.weights.digest) {
-            let message = "the update has the bytes of the weights it started from";
+            let message = "the update has the same bytes as the weights that it started from";
             return Err(Refusal::new(Reason::Replayed, message));
         }
         let contribution = Contribution::Update {
@@ -103,10 +103,10 @@ impl Job {
         self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
     }
 
-    /// Counts statistics; gives when they were recorded. Repeating the call gives the first answer.
+    /// Counts statistics and gives the time of their record. A repeated call gives the first answer.
     ///
     /// # Errors
-    /// If the round is over or the token not the lease's.
+    /// If the round has closed, or the token does not belong to the lease.
     pub fn submit_statistics(
         &self,
         statistics: ScreenedStatistics,
@@ -117,10 +117,10 @@ impl Job {
         self.submit_contribution(&statistics.assignment, &statistics.token, statistics.key, contribution, now)
     }
 
-    /// Counts scores; gives when they were recorded. Repeating the call gives the first answer.
+    /// Counts scores and gives the time of their record. A repeated call gives the first answer.
     ///
     /// # Errors
-    /// If the round is over or the token not the lease's.
+    /// If the round has closed, or the token does not belong to the lease.
     pub fn submit_evaluation(
         &self,
         scores: ScreenedEvaluation,
@@ -153,7 +153,7 @@ impl Job {
             Contribution::Evaluation { .. } => matches!(round.kind, RoundKind::Evaluate(_)),
         };
         if !self.open_round().is_none_or(fits) {
-            let message = format!("assignment {id} asks for something else");
+            let message = format!("assignment {id} needs another kind of result");
             return Err(Refusal::new(Reason::WrongState, message));
         }
         self.in_round(id, now, |round| {
@@ -163,12 +163,12 @@ impl Job {
         })
     }
 
-    /// The closed rounds in which a submission for an assignment may be recorded, if there are any.
-    /// [`Job::receipt`] wants them.
+    /// The closed rounds in which a submission for an assignment can be recorded, if there are any. They are
+    /// an argument of [`Job::receipt`].
     #[must_use]
     pub fn rounds_with_receipts(&self, id: &AssignmentId) -> Option<RangeInclusive<u32>> {
         let last = match self.current() {
-            // All attempts at a round keep what was acknowledged in an earlier one.
+            // All attempts at a round keep the submissions that an earlier attempt acknowledged.
             Some(round) => round.index.checked_sub(1)?,
             None => self.closed.last()?.id.round,
         };
@@ -177,8 +177,8 @@ impl Job {
         (id.round <= last).then_some(id.round..=last)
     }
 
-    /// When a submission with this key was recorded, if it was: also after its round has closed, so
-    /// that an answer that got lost can be asked for again. `closed` holds the rounds of
+    /// When a submission with this key was recorded, if it was. This also works after its round has closed,
+    /// so that a client can repeat a call whose answer was lost. `closed` holds the rounds of
     /// [`Job::rounds_with_receipts`].
     #[must_use]
     pub fn receipt(
@@ -193,10 +193,10 @@ impl Job {
         participants.filter_map(|participant| participant.receipt(key)).next()
     }
 
-    /// Keeps an update that admission has refused, out of every count.
+    /// Keeps an update that admission refused. It is not counted.
     ///
     /// # Errors
-    /// If the round is over or the token not the lease's.
+    /// If the round has closed, or the token does not belong to the lease.
     pub fn reject(
         &self,
         id: &AssignmentId,
@@ -214,10 +214,10 @@ impl Job {
         })
     }
 
-    /// Notes that the work failed at an institution for good.
+    /// Records that the work has failed at an institution and will not be repeated there.
     ///
     /// # Errors
-    /// If the round is over or the token not the lease's.
+    /// If the round has closed, or the token does not belong to the lease.
     pub fn report_failure(
         &self,
         id: &AssignmentId,
@@ -235,14 +235,14 @@ impl Job {
     /// Checks that the caller holds the lease of an assignment that is still wanted.
     ///
     /// # Errors
-    /// As the calls that need it.
+    /// As the calls that use it.
     pub fn check_lease(&self, id: &AssignmentId, token: &LeaseToken) -> Result<(), Refusal> {
         self.round_of(id)?.clone().holder(&id.institution, token).map(|_| ())
     }
 
-    /// The round in which an assignment is of use. An assignment of an earlier attempt still is: it
-    /// started from the same weights. So is one of an earlier round that is not too far behind, in
-    /// asynchronous jobs.
+    /// The round in which an assignment can count. An assignment of an earlier attempt can, since it started
+    /// from the same weights. In asynchronous jobs, one of an earlier round can, if it is not too many rounds
+    /// behind.
     fn round_of(&self, id: &AssignmentId) -> Result<&Round, Refusal> {
         let closed = || {
             let message = format!("round {} (attempt {}) of job {} has closed", id.round, id.attempt, id.job);
@@ -269,7 +269,8 @@ impl Job {
             JobState::Collecting(round) | JobState::Paused { next: Next::Collect(round), .. } => {
                 if wanted(round) { Ok(round) } else { closed() }
             }
-            // Who goes on beyond the round keeps its lease while the others' updates are combined.
+            // An institution that continues after the round keeps its lease while the updates of the others
+            // are aggregated.
             JobState::Aggregating(round) if self.asynchronous().is_some() && wanted(round) => Ok(round),
             JobState::Aggregating(_) | JobState::Preparing | JobState::Paused { .. } => closed(),
             JobState::Finished { .. } => ended("has finished"),
@@ -277,8 +278,8 @@ impl Job {
         }
     }
 
-    /// A transition inside the open round, which gives its answer and what happened, and what follows
-    /// from it.
+    /// Applies a transition of the open round, which gives its answer and its event, and then the
+    /// consequences for the job.
     fn in_round<T>(
         &self,
         id: &AssignmentId,
@@ -306,7 +307,7 @@ impl Job {
     }
 }
 
-/// What it is called that a contribution counts.
+/// The kind of the event for a contribution that counts.
 fn submitted(contribution: &Contribution, round: u32) -> EventKind {
     match contribution {
         Contribution::Update { weights, report, .. } => {

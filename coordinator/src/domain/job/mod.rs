@@ -1,5 +1,5 @@
-//! A job: what a plan asks for, under way, as a state machine whose every transition is a method that gives the
-//! next job and the answer to whoever asked, or a refusal.
+//! A job: the execution of a plan, as a state machine. Each transition is a method that gives the next job
+//! and the answer to the caller, or a refusal.
 //!
 //! ```text
 //!              prepared             complete              aggregated, last round
@@ -9,10 +9,10 @@
 //!          too few, again  |___|   \________________/     one-shot complete ___________/
 //! ```
 //!
-//! From each state that is not an end, too many attempts or a failure on the coordinator's side
-//! lead to `Paused`, from which an operator resumes; and an operator can cancel. What the
-//! coordinator itself must compute follows from the state ([`Job::task`]), so that after a restart
-//! it is simply computed again.
+//! Every state except `Finished` and `Cancelled` leads to `Paused` after too many attempts or a failure of
+//! the coordinator. An operator can resume a paused job, and can cancel every job that has not ended. The
+//! computations of the coordinator follow from the state ([`Job::task`]), so they are repeated after a
+//! restart.
 
 mod aggregation;
 mod apply;
@@ -45,27 +45,27 @@ pub use aggregation::{Aggregation, Task, WeightedUpdate};
 pub use fork::Fork;
 pub use outcome::Outcome;
 
-/// Where a paused job goes on.
+/// Where a paused job continues.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Next {
-    /// Writing the first global weights.
+    /// Generates the first global weights.
     Prepare,
-    /// Another attempt at this round.
+    /// Opens another attempt at this round.
     Collect(Round),
-    /// Aggregating this round.
+    /// Aggregates this round.
     Aggregate(Round),
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// The coordinator writes the first global weights.
+    /// The coordinator generates the first global weights.
     Preparing,
     /// Institutions are at work.
     Collecting(Round),
-    /// The coordinator combines what they have sent; nothing more is taken.
+    /// The coordinator aggregates the updates. It accepts no more of them.
     Aggregating(Round),
     /// It waits for `eosfed job resume`.
     Paused {
@@ -76,12 +76,12 @@ pub enum JobState {
         /// Where it goes on.
         next: Next,
     },
-    /// It has made what it was to make.
+    /// It has produced its results.
     Finished {
         /// When.
         at: Timestamp,
     },
-    /// Somebody has cancelled it.
+    /// An operator has cancelled it.
     Cancelled {
         /// When.
         at: Timestamp,
@@ -90,15 +90,15 @@ pub enum JobState {
     },
 }
 
-/// What of a job never changes: stored once, when it is submitted.
+/// The part of a job that never changes. It is stored once, when the job is submitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobDefinition {
     /// Its id.
     pub id: JobId,
-    /// The key of the call that submitted it.
+    /// The idempotency key of the call that submitted it.
     pub key: IdempotencyKey,
-    /// What it is to do.
+    /// The specification of the job.
     pub spec: JobSpec,
     /// The job that it was forked from.
     pub origin: Option<Origin>,
@@ -107,7 +107,7 @@ pub struct JobDefinition {
     /// The specialists that it scores, a round each, as they were resolved when the job was submitted;
     /// only in evaluation jobs.
     pub candidates: Vec<Card>,
-    /// Who is asked to take part.
+    /// The institutions that are asked to take part.
     pub cohort: Vec<InstitutionName>,
     /// The operator who submitted it.
     pub submitted_by: InstitutionName,
@@ -115,29 +115,29 @@ pub struct JobDefinition {
     pub submitted_at: Timestamp,
 }
 
-/// A job. It dereferences to its definition. Cloning it, as each decision does, copies the open round and
-/// little else.
+/// A job. It dereferences to its definition. Each decision clones it, which copies the open round and little
+/// else.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
-    /// What of it never changes.
+    /// The part that never changes.
     pub definition: Arc<JobDefinition>,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// Attempts at rounds that are over, by round and attempt.
+    /// Closed attempts, in the order of rounds and attempts.
     pub closed: Arc<Vec<RoundSummary>>,
     /// The global model: the weights that the next training round starts from.
     pub global_model: Option<BlobRef>,
     /// The state of the server optimizer.
     pub optimizer_state: Option<BlobRef>,
-    /// The normalisation that all use; absent while unknown or when each uses its own.
+    /// The normalisation that all institutions use. Absent while it is unknown, or when each uses its own.
     pub normalisation: Option<Arc<Vec<BandNormalisation>>>,
-    /// Whose updates count in a training round that is complete.
+    /// The institutions whose updates count in a complete training round.
     pub contributors: BTreeSet<InstitutionName>,
     /// Energy spent on those updates.
     pub energy: Option<Energy>,
-    /// What it has made: names and versions.
+    /// The specialists that it has produced: names and versions.
     pub produced: Vec<(SpecialistName, u32)>,
-    /// The release that it has cut.
+    /// The release that it has created.
     pub release: Option<ReleaseNumber>,
     /// The head that it has trained.
     pub trained: Option<Arc<TrainedHead>>,
@@ -151,42 +151,42 @@ impl Deref for Job {
     }
 }
 
-/// What a downstream job has made.
+/// The result of a downstream job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedHead {
-    /// What it has learned; [`JobDefinition::head`] says what it is.
+    /// The trained weights. [`JobDefinition::head`] describes the head.
     pub weights: BlobRef,
-    /// Whose imagery it has learned from.
+    /// The institutions whose imagery it was trained on.
     pub institutions: Vec<InstitutionName>,
-    /// Rounds of aggregation.
+    /// The number of aggregated rounds.
     pub rounds: u32,
-    /// What is known of its training: samples, means of the validation metrics and the imagery that all
-    /// share, of the last round, and the energy of all rounds.
+    /// The report of its training: samples, mean validation metrics and shared properties of the imagery, all
+    /// of the last round, and the energy of all rounds.
     pub report: TrainingReport,
 }
 
-/// What can happen to a job besides what institutions do.
+/// The transitions of a job that no institution makes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
     /// Time has passed.
     Tick,
-    /// The coordinator has been away: everybody gets that time back.
+    /// The coordinator was down. All leases and deadlines are extended by that time.
     Restart,
     /// The first global weights are stored.
     Prepared(BlobRef),
     /// The aggregate of the round of this index is stored, and the new state of the server optimizer.
     Aggregated(u32, BlobRef, Option<BlobRef>),
-    /// The coordinator could not compute what the state asks for.
+    /// The computation of this state has failed.
     TaskFailed(String),
-    /// An operator stops it for good.
+    /// An operator cancels it.
     Cancel(InstitutionName),
-    /// An operator lets it rest: nothing new is offered, and the round does not close; who is at work
-    /// may go on and hand in.
+    /// An operator pauses it. No new work is offered and the round does not close. Institutions at work may
+    /// finish and submit.
     Pause(InstitutionName),
-    /// An operator lets a paused job go on.
+    /// An operator resumes it.
     Resume(InstitutionName),
-    /// An operator has an institution asked again that has refused, failed or been rejected.
+    /// An operator repeats the offer to an institution that has declined, failed or been rejected.
     Retry {
         /// The operator.
         by: InstitutionName,
@@ -195,10 +195,10 @@ pub enum Transition {
     },
 }
 
-/// What an operator can do to a job. Its name is that of the call in the ledger.
+/// An action of an operator on a job. Its name is the action's name in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, AsRefStr)]
 pub enum JobAction {
-    /// End it for good.
+    /// Cancel it.
     #[strum(serialize = "CancelJob")]
     Cancel,
     /// Offer no new work until it is resumed; institutions at work may finish and submit.
@@ -207,13 +207,13 @@ pub enum JobAction {
     /// Resume it.
     #[strum(serialize = "ResumeJob")]
     Resume,
-    /// Ask an institution again that has refused, failed or been rejected in the open round.
+    /// Repeat the offer to an institution that has declined, failed or been rejected in the open round.
     #[strum(serialize = "RetryInstitution")]
     Retry(InstitutionName),
 }
 
 impl JobAction {
-    /// The transition that it is.
+    /// The transition of this action.
     #[must_use]
     pub fn by(self, operator: InstitutionName) -> Transition {
         match self {
@@ -238,13 +238,13 @@ impl Job {
         outcome.note(by, EventKind::JobSubmitted { name });
         match kind {
             JobKind::OneShot | JobKind::Evaluation | JobKind::Statistics => outcome.open(0, now),
-            // Their first weights are written before the first round.
+            // The first weights are generated before the first round.
             JobKind::Rounds | JobKind::Downstream => {}
         }
         outcome
     }
 
-    /// A job that has done nothing yet.
+    /// A job before its first round.
     fn new(definition: JobDefinition) -> Self {
         Self {
             definition: Arc::new(definition),
@@ -261,7 +261,7 @@ impl Job {
         }
     }
 
-    /// The normalisation of all, if the plan gives it.
+    /// The normalisation for all institutions, if the plan gives it.
     fn given_normalisation(&self) -> Option<Vec<BandNormalisation>> {
         match &self.spec {
             JobSpec::Rounds(spec) => match &spec.normalisation {
@@ -275,7 +275,7 @@ impl Job {
         }
     }
 
-    /// The job as if no lease had made any progress: what of it must survive a restart.
+    /// The job without the progress of leases: the part that must survive a restart.
     pub(super) fn without_progress(&self) -> Self {
         let mut job = self.clone();
         if let JobState::Collecting(round)
@@ -287,13 +287,13 @@ impl Job {
         job
     }
 
-    /// Whether nothing more will happen.
+    /// Whether it has finished or was cancelled.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self.state, JobState::Finished { .. } | JobState::Cancelled { .. })
     }
 
-    /// Whether this attempt is over: the job waits for an operator, since there was none after it.
+    /// Whether this attempt has closed because the attempts were used up, and the job waits for an operator.
     fn has_closed(&self, round: &Round) -> bool {
         self.closed.last().is_some_and(|closed| closed.id == round.id())
     }
@@ -304,7 +304,7 @@ impl Job {
         if matches!(self.state, JobState::Paused { .. }) { None } else { self.open_round() }
     }
 
-    /// The round in which institutions may hand in: also while an operator lets the job rest.
+    /// The round in which institutions may submit, also while the job is paused by an operator.
     #[must_use]
     pub const fn open_round(&self) -> Option<&Round> {
         match &self.state {
@@ -317,7 +317,7 @@ impl Job {
         }
     }
 
-    /// The round that the job is at, in whatever state.
+    /// The current round, in every state that has one.
     #[must_use]
     pub const fn current(&self) -> Option<&Round> {
         match &self.state {
@@ -331,7 +331,7 @@ impl Job {
         }
     }
 
-    /// What the coordinator has to compute now.
+    /// The computation that is due now.
     #[must_use]
     pub fn task(&self) -> Option<Task> {
         match &self.state {
@@ -344,7 +344,7 @@ impl Job {
         }
     }
 
-    /// What all train together, in jobs of federated rounds.
+    /// What the institutions train together, in jobs of federated rounds.
     fn shared(&self) -> Option<Target> {
         match &self.spec {
             JobSpec::Rounds(spec) => Some(Target::Specialist(spec.model())),
@@ -364,7 +364,7 @@ impl Job {
 }
 
 impl JobState {
-    /// Its name for people and in JSON.
+    /// Its name in messages and in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

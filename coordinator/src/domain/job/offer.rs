@@ -1,4 +1,4 @@
-//! What a job asks of one institution now.
+//! The present assignment of a job for one institution.
 
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, TrainingWork, Work};
 use eosfed_common::digest::Digest;
@@ -11,7 +11,7 @@ use crate::domain::round::{ParticipantState, RoundKind};
 use crate::domain::target::Target;
 
 impl Job {
-    /// The assignment that is offered or lent to `institution` now.
+    /// The assignment that is offered or leased to `institution` now.
     #[must_use]
     pub fn assignment(&self, institution: &InstitutionName) -> Option<Assignment<Target>> {
         let round = self.collecting()?;
@@ -42,7 +42,7 @@ impl Job {
         })
     }
 
-    /// What the round of this index asks of an institution.
+    /// The work of the round with this index for an institution.
     fn work(&self, since: u32, institution: &InstitutionName) -> Option<Work> {
         Some(match self.kind_of(since) {
             RoundKind::Statistics => Work::Statistics,
@@ -58,7 +58,7 @@ impl Job {
         })
     }
 
-    /// What the round of this index is about at an institution.
+    /// What the round with this index trains, measures or scores at an institution.
     fn target_in(&self, index: u32, institution: &InstitutionName) -> Option<Target> {
         match self.kind_of(index) {
             RoundKind::Evaluate(place) => {
@@ -77,7 +77,7 @@ impl Job {
         })
     }
 
-    /// What an institution trains or measures; nothing in evaluation jobs.
+    /// What an institution trains or measures. Nothing in evaluation jobs.
     #[must_use]
     pub fn target_of(&self, institution: &InstitutionName) -> Option<Target> {
         match &self.spec {
@@ -130,8 +130,8 @@ fn one_shot(spec: &OneShotSpec, institution: &InstitutionName) -> Option<Trainin
     })
 }
 
-/// A seed of its own for each round and institution: shuffles must not move in step. The first
-/// 52 bits of SHA-256, which every JSON reader keeps exactly.
+/// A separate seed for each round and institution, so that institutions do not shuffle in the same order. The
+/// first 52 bits of SHA-256, which every JSON reader keeps exactly.
 fn derived_seed(seed: u64, round: u32, institution: &InstitutionName) -> u64 {
     let digest = Digest::of(format!("eosfed training seed {seed} {round} {institution}").as_bytes());
     u64::from_str_radix(&digest.to_hex()[..13], 16).unwrap_or(seed)

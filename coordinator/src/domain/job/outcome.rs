@@ -1,6 +1,6 @@
-//! A transition of a job under way: the job as it becomes, with everything that goes with it.
+//! The outcome of a transition: the next job, with the records and events that belong to it.
 //!
-//! Whatever is to survive a restart has an event. A transition without events has changed nothing but the
+//! Every change that must survive a restart has an event. A transition without events has changed only the
 //! progress of leases, and its job is not stored.
 
 use std::sync::Arc;
@@ -14,45 +14,45 @@ use super::{Job, JobState};
 use crate::domain::closed::ClosedRound;
 use crate::domain::round::{Contribution, Round, RoundKind};
 
-/// A job after a transition, and what the transition has brought about besides.
+/// A job after a transition, with the other effects of the transition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The job.
     pub job: Job,
-    /// The attempts at rounds that it has closed.
+    /// The attempts that it has closed.
     pub closed: Vec<ClosedRound>,
-    /// The specialists that it has frozen: complete but for their version, which is 0 until the registry
-    /// numbers them.
+    /// The specialists that it has frozen. They are complete except for their version, which is 0 until the
+    /// registry assigns one.
     pub frozen: Vec<Card>,
-    /// What has happened, in order.
+    /// The events, in order.
     pub events: Vec<Entry>,
 }
 
 impl Outcome {
-    /// Nothing has happened yet.
+    /// An outcome without effects.
     #[must_use]
     pub const fn of(job: Job) -> Self {
         Self { job, closed: Vec::new(), frozen: Vec::new(), events: Vec::new() }
     }
 
-    /// Notes that something has happened to the job.
+    /// Adds an event about the job.
     pub(super) fn note(&mut self, actor: Actor, kind: EventKind) {
         self.events.push(Entry::new(actor, kind).of(&self.job.definition.id));
     }
 
-    /// Notes that something has happened to the job that is about an institution.
+    /// Adds an event about the job and an institution.
     pub(super) fn note_of(&mut self, institution: &InstitutionName, actor: Actor, kind: EventKind) {
         self.events.push(Entry::new(actor, kind).of(&self.job.definition.id).at(institution));
     }
 
-    /// Opens the round of this index.
+    /// Opens the round with this index.
     pub(super) fn open(&mut self, index: u32, now: Timestamp) {
         let Job { definition, .. } = &self.job;
         let kind = self.job.kind_of(index);
         self.collect(Round::open(&definition.id, index, kind, &definition.cohort, &definition.spec, now));
     }
 
-    /// Lets institutions take part in an attempt that was opened just now.
+    /// Starts an attempt: institutions can take part in it.
     pub(super) fn collect(&mut self, round: Round) {
         let opened =
             EventKind::RoundOpened { round: round.index, attempt: round.attempt, deadline: round.deadline };
@@ -60,7 +60,7 @@ impl Outcome {
         self.job.state = JobState::Collecting(round);
     }
 
-    /// Has the coordinator aggregate the updates of a round that has what it needs.
+    /// Starts the aggregation of a complete round.
     pub(super) fn aggregate(&mut self, round: Round) {
         let updates = u32::try_from(round.submitted()).unwrap_or(u32::MAX);
         let index = round.index;
@@ -69,7 +69,7 @@ impl Outcome {
         self.job.state = JobState::Aggregating(round);
     }
 
-    /// Records an attempt at a round that is over.
+    /// Records a closed attempt.
     pub(super) fn close(&mut self, round: Round, complete: bool, now: Timestamp) {
         let submitted = u32::try_from(round.submitted()).unwrap_or(u32::MAX);
         let index = round.index;
@@ -93,8 +93,8 @@ impl Outcome {
                 self.job.energy = Some(sum);
             }
         }
-        // The last attempt of a job that waits for want of answers is closed once more when the job is
-        // cancelled, with what has been handed in since.
+        // A job that was paused because its attempts were used up can still receive submissions. When it is
+        // cancelled, its last attempt is closed again with them.
         let again = self.job.has_closed(&closed.round);
         let summaries = Arc::make_mut(&mut self.job.closed);
         if again {
@@ -104,7 +104,7 @@ impl Outcome {
         self.closed.push(closed);
     }
 
-    /// Ends the job: it has made what it was to make.
+    /// Finishes the job.
     pub(super) fn finish(&mut self, now: Timestamp) {
         self.note(Actor::Coordinator, EventKind::JobFinished);
         self.job.state = JobState::Finished { at: now };

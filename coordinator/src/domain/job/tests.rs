@@ -35,12 +35,12 @@ fn blob(text: &str) -> BlobRef {
     BlobRef { digest: Digest::of(text.as_bytes()), size: 9 }
 }
 
-/// A job of rounds whose first weights are there.
+/// A job of rounds with its first weights.
 fn rounds() -> Job {
     job(ROUNDS).apply(Transition::Prepared(blob("initial")), NOW).unwrap().job
 }
 
-/// The job with its statistics round done.
+/// The job after its statistics round.
 fn training() -> Job {
     let mut job = rounds();
     for (seed, institution) in (1..).zip(["west", "east"]) {
@@ -160,7 +160,7 @@ fn a_statistics_job_pools_moments_in_one_round_and_ends() {
     assert_eq!(state(&job), "finished");
     let mine = job.normalisation.clone().unwrap();
     let of_rounds = training().normalisation.unwrap();
-    assert_eq!(mine, of_rounds, "the same moments pool to the same");
+    assert_eq!(mine, of_rounds, "the same moments give the same normalisation");
     assert_eq!((job.closed.len(), job.closed[0].complete), (1, true));
     assert_eq!((job.trained, job.produced.len(), job.release), (None, 0, None));
 }
@@ -184,7 +184,7 @@ fn a_job_that_is_cancelled_after_its_last_attempt_has_each_attempt_once() {
 }
 
 #[test]
-fn only_the_leases_holder_is_heard() {
+fn a_lease_token_is_valid_for_its_holder_only() {
     let (job, assignment) = accepted(&training(), "west", 1);
     let beat = |by: u64| job.heartbeat(&assignment.id, &token(by), &Progress::default(), NOW);
     assert_eq!(beat(2).unwrap_err().reason, Reason::LeaseMismatch);
@@ -196,7 +196,7 @@ fn only_the_leases_holder_is_heard() {
 }
 
 #[test]
-fn a_lease_that_expires_is_offered_again_and_given_up_in_the_end() {
+fn work_of_an_expired_lease_is_offered_again_until_the_limit() {
     let late = NOW.plus(LEASE);
     let (mut job, assignment) = accepted(&training(), "west", 1);
     job = job.apply(Transition::Tick, late).unwrap().job;
@@ -204,12 +204,12 @@ fn a_lease_that_expires_is_offered_again_and_given_up_in_the_end() {
     assert_eq!(beat.unwrap_err().reason, Reason::LeaseExpired);
     job = accepted(&job, "west", 2).0;
     job = job.apply(Transition::Tick, late).unwrap().job;
-    // The second expiry is the last of two; without west the round cannot succeed, so it starts over.
+    // The second expiry reaches the limit. Without west the round cannot succeed, so a new attempt starts.
     assert_eq!((job.current().unwrap().attempt, state(&job)), (2, "running"));
 }
 
 #[test]
-fn the_time_that_the_coordinator_was_away_is_given_back() {
+fn leases_are_extended_by_the_downtime_of_the_coordinator() {
     let (job, _) = accepted(&training(), "west", 1);
     let back = NOW.plus(DEADLINE * 3);
     let job = job.apply(Transition::Restart, back).unwrap().job;
@@ -218,18 +218,18 @@ fn the_time_that_the_coordinator_was_away_is_given_back() {
 }
 
 #[test]
-fn a_clock_set_back_while_the_coordinator_was_away_makes_nobody_wait_for_its_time() {
+fn a_clock_that_was_set_back_during_downtime_does_not_prolong_leases() {
     let (job, _) = accepted(&training(), "west", 1);
     let back = Timestamp(NOW.0 - 3 * 3_600_000);
     let job = job.apply(Transition::Restart, back).unwrap().job;
     let round = job.current().unwrap();
     assert_eq!((round.opened_at, round.deadline), (back, back.plus(DEADLINE)));
     let job = job.apply(Transition::Tick, back.plus(LEASE)).unwrap().job;
-    assert_eq!(job.current().unwrap().engaged(), 0, "who is silent loses its lease by the new clock");
+    assert_eq!(job.current().unwrap().engaged(), 0, "a silent institution loses its lease by the new clock");
 }
 
 #[test]
-fn late_and_repeated_updates_are_told_apart() {
+fn late_and_repeated_updates_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     let (job, west) = accepted(&training(), "west", 1);
     let (job, east) = accepted(&job, "east", 2);
@@ -253,8 +253,8 @@ fn late_and_repeated_updates_are_told_apart() {
     assert_eq!(submit(&full, &late, NOW).unwrap_err().reason, Reason::RoundClosed);
 }
 
-/// Found by seed 40 of the simulation: asking again forgot excluded updates, and with it the
-/// receipt that its institution had for it.
+/// Seed 40 of the simulation found this: a repeated offer dropped the excluded update and with it the receipt
+/// of its institution.
 #[test]
 fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     let mut federation = Federation::default();
@@ -287,11 +287,11 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     let west = &round.participants[&name("west")];
     assert_eq!((round.attempt, &west.state), (2, &ParticipantState::Offered), "it is asked again");
     assert_eq!(west.rejections().map(|one| one.refusal.reason).collect::<Vec<_>>(), [Reason::NormOutlier]);
-    assert_eq!(job.receipt(&id, &key, &[]), Some(NOW), "and still knows what it has acknowledged");
+    assert_eq!(job.receipt(&id, &key, &[]), Some(NOW), "and the receipt is still there");
 }
 
 #[test]
-fn statistics_do_not_pass_for_updates() {
+fn statistics_are_not_accepted_as_an_update() {
     let (job, assignment) = accepted(&training(), "west", 1);
     let refusal = job.submit_statistics(statistics(&assignment, &token(1)), NOW).unwrap_err();
     assert_eq!(refusal.reason, Reason::WrongState);
@@ -306,7 +306,7 @@ fn the_deadline_closes_with_enough_and_retries_with_too_few() {
     let one = submitted(&training(), "west", 1).job;
     let again = one.apply(Transition::Tick, NOW.plus(DEADLINE)).unwrap().job;
     let round = again.current().unwrap();
-    assert_eq!((round.attempt, round.submitted()), (2, 1), "what was acknowledged still counts");
+    assert_eq!((round.attempt, round.submitted()), (2, 1), "an acknowledged update still counts");
     let paused = again.apply(Transition::Tick, NOW.plus(DEADLINE * 2)).unwrap().job;
     let JobState::Paused { why, .. } = &paused.state else { panic!("{}", state(&paused)) };
     assert!(why.contains("got 1 of at least 2") && why.contains("eosfed job resume"), "{why}");
@@ -336,7 +336,7 @@ fn failures_are_recorded_and_a_lost_answer_does_no_harm() {
 }
 
 #[test]
-fn a_failing_coordinator_pauses_and_goes_on_where_it_was() {
+fn a_failed_task_pauses_the_job_which_resumes_at_the_same_step() {
     let full = submitted(&submitted(&training(), "west", 1).job, "east", 2).job;
     let paused = full.apply(Transition::TaskFailed("no space left".to_owned()), NOW).unwrap().job;
     assert_eq!((state(&paused), paused.task()), ("paused", None));
@@ -345,7 +345,7 @@ fn a_failing_coordinator_pauses_and_goes_on_where_it_was() {
 }
 
 #[test]
-fn cancelled_jobs_take_nothing_more() {
+fn cancelled_jobs_accept_nothing() {
     let (job, assignment) = accepted(&training(), "west", 1);
     let cancelled = job.apply(Transition::Cancel(name("admin")), NOW).unwrap().job;
     let beat = cancelled.heartbeat(&assignment.id, &token(1), &Progress::default(), NOW).unwrap_err();
@@ -373,21 +373,21 @@ fn a_heartbeat_changes_nothing_that_is_stored_unless_it_ends_the_round() {
     assert_eq!(*loss, 0.5);
     assert_ne!(outcome.job, job);
     assert_eq!(outcome.job.without_progress(), job.without_progress());
-    // After the deadline, it is the first to notice that the round is over.
+    // After the deadline, this heartbeat closes the round.
     let (late, _) = outcome.job.heartbeat(&assignment.id, &token(1), &progress, NOW.plus(DEADLINE)).unwrap();
     let kinds: Vec<_> = late.events.iter().map(|entry| entry.kind.name().to_owned()).collect();
     assert_eq!((kinds, late.closed.len()), (vec!["round_closed".to_owned(), "round_opened".to_owned()], 1));
 }
 
 #[test]
-fn each_transition_says_what_happened_and_who_did_it() {
+fn each_transition_has_an_event_with_its_actor() {
     let said = |outcome: &Outcome| -> Vec<String> {
         let line = |entry: &Entry| format!("{} {}", entry.actor, entry.kind.name());
         outcome.events.iter().map(line).collect()
     };
     let (job, assignment) = accepted(&training(), "west", 1);
     let again = job.accept(&assignment.id, token(2), NOW).unwrap().0;
-    assert_eq!(said(&again), Vec::<String>::new(), "the same lease again is nothing new");
+    assert_eq!(said(&again), Vec::<String>::new(), "accepting again makes no event");
     let east = submitted(&job, "east", 2);
     assert_eq!(said(&east), ["institution:east update_submitted"]);
     let operators = [
@@ -408,9 +408,9 @@ fn each_transition_says_what_happened_and_who_did_it() {
 }
 
 #[test]
-fn jobs_survive_being_stored() {
+fn stored_jobs_read_back_unchanged() {
     for job in [job(ONE_SHOT), training(), submitted(&training(), "west", 1).job] {
-        // Their closed rounds are records of their own.
+        // Closed rounds are separate records.
         let job = Job { closed: Arc::default(), ..job };
         let store = MemoryStore::default();
         ready(store.commit(&Change { jobs: vec![job.clone()], ..Change::default() }, &[])).unwrap();
@@ -428,7 +428,7 @@ fn released() -> Federation {
 }
 
 #[test]
-fn a_downstream_job_trains_a_head_over_the_release_of_its_day() {
+fn a_downstream_job_trains_a_head_over_the_release_at_its_submission() {
     let mut federation = released();
     let (_, change) = submit(&federation, DOWNSTREAM);
     federation.merge(change.clone());
@@ -498,7 +498,7 @@ fn a_head_knows_the_imagery_that_all_institutions_share() {
 }
 
 #[test]
-fn a_head_that_cannot_be_is_refused_when_it_is_submitted() {
+fn an_impossible_head_is_refused_when_the_job_is_submitted() {
     let refusal = |federation: &Federation, from: &str, to: &str| {
         let plan = DOWNSTREAM.replace(from, to);
         assert_ne!(plan, DOWNSTREAM);

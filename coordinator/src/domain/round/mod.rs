@@ -1,5 +1,5 @@
-//! One attempt at one round: who was asked, who holds a lease, who has answered. Knows when it is
-//! over; what follows from that is the job's affair.
+//! One attempt at one round: which institutions were asked, hold a lease or have answered. It decides when
+//! the attempt closes; the job decides what follows.
 
 mod transitions;
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use eosfed_common::view::RoundKind;
 pub use transitions::Expired;
 
-/// What an institution has contributed.
+/// The result of an institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Contribution {
@@ -25,7 +25,7 @@ pub enum Contribution {
     Update {
         /// The weights.
         weights: BlobRef,
-        /// What is known of their training.
+        /// The report of their training.
         report: TrainingReport,
         /// The L2 norm of its step from the weights that it started from; 0 in one-shot jobs.
         norm: Finite,
@@ -38,48 +38,48 @@ pub enum Contribution {
     Evaluation(EvaluationReport),
 }
 
-/// How far one institution is.
+/// The state of one institution in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ParticipantState {
-    /// Waiting for it to accept.
+    /// The work is offered; it has not answered.
     Offered,
     /// It is at work.
     Leased {
         /// Its lease.
         lease: Lease,
-        /// Index of the round that it was offered in, whose weights it starts from: an earlier one than
-        /// this only in asynchronous jobs.
+        /// Index of the round that it was offered in, whose weights it starts from. It can be earlier than
+        /// this round only in asynchronous jobs.
         since: u32,
         /// Steps done.
         step: u64,
         /// Number of steps; 0 while unknown.
         steps: u64,
-        /// The newest training loss that it has reported; unknown after a restart.
+        /// The last reported training loss. Unknown after a restart.
         #[serde(skip)]
         loss: Option<Finite>,
     },
-    /// It has answered, and its answer counts.
+    /// It has submitted a result, which counts.
     Submitted {
-        /// When that was recorded.
+        /// When the result was recorded.
         at: Timestamp,
-        /// The call's key: the same call again gets the same answer.
+        /// The idempotency key of the call: a repeated call gets the same answer.
         key: IdempotencyKey,
-        /// The answer.
+        /// The result.
         contribution: Contribution,
     },
-    /// It does not want to.
+    /// It has declined.
     Refused {
-        /// When it said so.
+        /// When it declined.
         at: Timestamp,
         /// Why.
         refusal: Refusal,
     },
-    /// Its update was refused or excluded: kept to be looked at, and never counted.
+    /// Its update was rejected or excluded. The update is kept for inspection and never counted.
     Rejected(Rejection),
-    /// It could not, or its leases expired too often.
+    /// Its work failed, or its leases expired too often.
     Failed {
-        /// When that became certain.
+        /// When it failed.
         at: Timestamp,
         /// What went wrong.
         message: String,
@@ -89,9 +89,9 @@ pub enum ParticipantState {
 /// An update that does not count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// When it came.
+    /// When it was received.
     pub at: Timestamp,
-    /// The call's key, if the call was answered with a receipt.
+    /// The idempotency key of the call, if it was answered with a receipt.
     pub key: Option<IdempotencyKey>,
     /// Why.
     pub refusal: Refusal,
@@ -100,7 +100,7 @@ pub struct Rejection {
 }
 
 impl ParticipantState {
-    /// Whether nothing more is to be expected.
+    /// Whether no answer is expected any more.
     #[must_use]
     pub const fn is_final(&self) -> bool {
         match self {
@@ -133,11 +133,11 @@ pub struct Asked {
 /// One institution's part in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Participant {
-    /// How far it is.
+    /// Its state.
     pub state: ParticipantState,
     /// How many of its leases have expired.
     pub lease_expiries: u32,
-    /// The attempt in which it was last asked from the beginning. Its training curve is recorded there.
+    /// The attempt in which its work last started from the beginning. Its training curve is recorded there.
     pub asked_in: Asked,
     /// Updates of earlier attempts that do not count.
     pub rejected: Vec<Rejection>,
@@ -148,7 +148,7 @@ impl Participant {
         Self { state: ParticipantState::Offered, lease_expiries: 0, asked_in, rejected: Vec::new() }
     }
 
-    /// Asks once more, from the beginning. What was rejected stays on record.
+    /// Offers the work again, from the beginning. Rejected updates stay on record.
     fn ask_again(&mut self, asked_in: Asked) {
         let Self { state, rejected, .. } = std::mem::replace(self, Self::asked(asked_in));
         self.rejected = rejected;
@@ -157,7 +157,7 @@ impl Participant {
         }
     }
 
-    /// Everything of it that does not count.
+    /// All its rejected updates.
     pub fn rejections(&self) -> impl Iterator<Item = &Rejection> {
         let now = match &self.state {
             ParticipantState::Rejected(rejection) => Some(rejection),
@@ -192,33 +192,33 @@ impl Participant {
 pub struct Round {
     /// Its index in the job, from 0.
     pub index: u32,
-    /// Which attempt, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// The last attempt before the job pauses.
+    /// Number of the last attempt before the job pauses.
     pub last_attempt: u32,
-    /// What it is for.
+    /// Its kind.
     pub kind: RoundKind,
-    /// When this attempt began.
+    /// When this attempt opened.
     pub opened_at: Timestamp,
-    /// When it ends at the latest.
+    /// Its deadline.
     pub deadline: Timestamp,
-    /// Everybody who was asked.
+    /// All institutions that were asked.
     pub participants: BTreeMap<InstitutionName, Participant>,
 }
 
-/// Whether an open round goes on.
+/// The verdict on an open round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// It stays open.
     Open,
-    /// It has what it needs.
+    /// It is complete.
     Complete,
-    /// It will never have, or did not get in time, what it needs.
+    /// It cannot become complete, or its deadline has passed.
     TooFew,
 }
 
 impl Round {
-    /// Asks `cohort`.
+    /// Opens an attempt that asks `cohort`.
     pub fn open(
         job: &JobId,
         index: u32,
@@ -242,7 +242,7 @@ impl Round {
         }
     }
 
-    /// Which attempt at which round it is.
+    /// Its round and attempt.
     #[must_use]
     pub const fn id(&self) -> AttemptId {
         AttemptId { round: self.index, attempt: self.attempt }
@@ -252,14 +252,14 @@ impl Round {
         Asked { job: job.clone(), round: self.index, attempt: self.attempt }
     }
 
-    /// How many answers count.
+    /// The number of results that count.
     #[must_use]
     pub fn submitted(&self) -> usize {
         let submitted = |one: &&Participant| matches!(one.state, ParticipantState::Submitted { .. });
         self.participants.values().filter(submitted).count()
     }
 
-    /// How many institutions have taken part at all: at work or answered.
+    /// The number of institutions that are at work or have answered.
     #[must_use]
     pub fn engaged(&self) -> usize {
         let engaged = |state: &ParticipantState| {
@@ -290,7 +290,7 @@ impl Round {
         counted.chain(rejected.map(|rejection| rejection.weights))
     }
 
-    /// Whether it goes on, given `now`.
+    /// Whether it stays open at the time `now`.
     #[must_use]
     pub fn verdict(&self, rules: &Participation, now: Timestamp) -> Verdict {
         let min = rules.min as usize;
@@ -306,7 +306,7 @@ impl Round {
         }
     }
 
-    /// When time alone changes something next.
+    /// The next time at which a lease expires or the deadline passes.
     #[must_use]
     pub fn wake_at(&self) -> Timestamp {
         let leases = self.participants.values().filter_map(|participant| match &participant.state {

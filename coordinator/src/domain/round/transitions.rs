@@ -1,5 +1,5 @@
-//! What happens in an open round. Each transition tells what has changed for good, so that whoever calls
-//! it can record that; what it does not tell of, the progress of a lease, need not survive a restart.
+//! Transitions of an open round. Each returns the changes that must be recorded. It does not return the
+//! progress of a lease, which need not survive a restart.
 
 use std::collections::BTreeSet;
 
@@ -16,17 +16,17 @@ use super::{Contribution, Participant, ParticipantState, Rejection, Round};
 /// A lease that has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
-    /// Whose.
+    /// The institution.
     pub institution: InstitutionName,
     /// How many of its leases have expired.
     pub expiries: u32,
-    /// Whether the institution has failed by that.
+    /// Whether the institution has failed because of it.
     pub failed: bool,
 }
 
 impl Round {
-    /// The next attempt. It starts from the same weights, so what has been submitted stays, and who is
-    /// at work goes on; everybody else is asked again.
+    /// The next attempt. It starts from the same weights, so submitted results stay and institutions at work
+    /// continue. All others are asked again.
     #[must_use]
     pub fn again(&self, job: &JobId, rules: &Participation, now: Timestamp) -> Self {
         let mut next = self.clone();
@@ -45,8 +45,8 @@ impl Round {
         next
     }
 
-    /// Takes over who is still at work in `last`, unless its work would be more than `max_staleness`
-    /// rounds behind.
+    /// Takes over the institutions that are still at work in `last`, unless their work would be more than
+    /// `max_staleness` rounds behind.
     pub(in crate::domain) fn carry(&mut self, last: &Self, max_staleness: u32) {
         for (name, participant) in &last.participants {
             if let ParticipantState::Leased { since, .. } = participant.state
@@ -57,8 +57,8 @@ impl Round {
         }
     }
 
-    /// Excludes the updates whose step is longer than `factor` times the median step, if there are
-    /// three or more; gives them.
+    /// Excludes the updates whose step is longer than `factor` times the median step, if there are three or
+    /// more updates. Gives the excluded ones.
     pub(in crate::domain) fn exclude_outliers(&mut self, factor: f64) -> Vec<(InstitutionName, Rejection)> {
         let norms: Vec<f64> = self.norms().map(|(_, norm)| norm).collect();
         let far: BTreeSet<InstitutionName> = (self.norms().zip(outliers(&norms, factor)))
@@ -96,7 +96,7 @@ impl Round {
         })
     }
 
-    /// Asks an institution again that has refused, failed or been rejected.
+    /// Repeats the offer to an institution that has declined, failed or been rejected.
     pub(in crate::domain) fn ask_again(
         &mut self,
         job: &JobId,
@@ -127,7 +127,8 @@ impl Round {
         })
     }
 
-    /// Lends the work, or gives the lease that is held already; tells whether it was lent only now.
+    /// Leases the work, or gives the lease that the institution already holds. Gives whether the lease is
+    /// new.
     pub(in crate::domain) fn accept(
         &mut self,
         name: &InstitutionName,
@@ -155,7 +156,7 @@ impl Round {
         }
     }
 
-    /// Notes that the institution does not want to; tells whether that is new.
+    /// Records that the institution declines. Gives whether this is new.
     pub(in crate::domain) fn refuse(
         &mut self,
         name: &InstitutionName,
@@ -168,7 +169,7 @@ impl Round {
                 participant.state = ParticipantState::Refused { at: now, refusal };
                 Ok(true)
             }
-            // The same words again, after an answer that got lost.
+            // A repeated call after a lost answer.
             ParticipantState::Refused { .. } => Ok(false),
             state @ (ParticipantState::Submitted { .. }
             | ParticipantState::Rejected(_)
@@ -199,7 +200,7 @@ impl Round {
         }
     }
 
-    /// Renews the lease and notes progress; gives the lease's new end.
+    /// Renews the lease and records progress. Gives the new end of the lease.
     pub(in crate::domain) fn heartbeat(
         &mut self,
         name: &InstitutionName,
@@ -218,7 +219,7 @@ impl Round {
         Ok(expires_at)
     }
 
-    /// Counts a contribution; each institution's counts once.
+    /// Counts a contribution. Each institution has at most one that counts.
     pub(in crate::domain) fn submit(
         &mut self,
         name: &InstitutionName,
@@ -249,7 +250,7 @@ impl Round {
         }
     }
 
-    /// Keeps an update that admission has refused, out of every count.
+    /// Keeps an update that admission refused. It is not counted.
     pub(in crate::domain) fn reject(
         &mut self,
         name: &InstitutionName,
@@ -263,7 +264,7 @@ impl Round {
         Ok(())
     }
 
-    /// Notes that the work failed there for good; tells whether that is new.
+    /// Records that the work has failed and will not be repeated. Gives whether this is new.
     pub(in crate::domain) fn fail(
         &mut self,
         name: &InstitutionName,
@@ -278,7 +279,7 @@ impl Round {
         Ok(true)
     }
 
-    /// Takes back leases that have expired: offered again, or given up after too many.
+    /// Ends expired leases: the work is offered again, or the institution has failed after too many expiries.
     pub(in crate::domain) fn expire_leases(&mut self, rules: &Participation, now: Timestamp) -> Vec<Expired> {
         let mut expired = Vec::new();
         for (name, participant) in &mut self.participants {
@@ -299,7 +300,7 @@ impl Round {
         expired
     }
 
-    /// The round as if no time had been given and no lease had made any progress.
+    /// The round without the ends and the progress of leases.
     pub(in crate::domain) fn forget_progress(&mut self) {
         self.opened_at = Timestamp(0);
         self.deadline = Timestamp(0);
@@ -311,8 +312,8 @@ impl Round {
         }
     }
 
-    /// Gives everybody the time back that the coordinator was away. What was reckoned by a clock that has
-    /// been set back since is reckoned anew: nobody is waited for until that clock's time comes.
+    /// Extends leases and the deadline by the downtime of the coordinator. If the clock was set back
+    /// meanwhile, both are computed again from the present time, so that they do not last longer than usual.
     pub(in crate::domain) fn extend(&mut self, now: Timestamp) {
         let grace = now.plus(LEASE);
         if now < self.opened_at {

@@ -1,4 +1,4 @@
-//! The lines of lists.
+//! The entries of lists.
 
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::view::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};
@@ -7,7 +7,7 @@ use super::{ended_at, open_phase, rounds, state};
 use crate::domain::job::Job;
 use crate::domain::round::{ParticipantState, Round};
 
-/// The line of a job in a list.
+/// The entry of a job in a list.
 pub(in crate::domain) fn job_summary(job: &Job) -> JobSummary {
     let complete = job.closed.iter().filter(|closed| closed.complete).count();
     JobSummary {
@@ -56,7 +56,7 @@ fn counts(round: &Round) -> ParticipantCounts {
     counts
 }
 
-/// The line of a release in a list.
+/// The entry of a release in a list.
 pub(in crate::domain) fn release_summary(release: &ReleaseManifest) -> ReleaseSummary {
     let ReleaseManifest { number, created_at, note, specialists } = release;
     let specialists = u32::try_from(specialists.len()).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! How far a job is.
+//! The progress of a job.
 
 use eosfed_common::view::{JobProgress, ParticipantProgress, ParticipantView, RoundProgress, RoundView};
 
@@ -6,7 +6,7 @@ use super::{open_round, rounds, state, why};
 use crate::domain::job::Job;
 use crate::domain::round::RoundKind;
 
-/// How far a job is.
+/// The progress of a job.
 #[must_use]
 pub fn progress(job: &Job) -> JobProgress {
     JobProgress {
