@@ -1,13 +1,13 @@
-//! How many files and connections a process may have open. What a shell or a service manager gives at
-//! first is often 1,024, while the process may allow itself far more.
+//! The limit of open files and connections of a process. The soft limit of a shell or a service manager is
+//! often 1,024, while the hard limit is far higher.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Allows this process as many open files as it may allow itself; gives how many that are. Where even
-/// asking fails, nothing changes.
+/// Raises the soft limit of open files to the hard limit, and gives it. If the limit cannot be read, nothing
+/// changes.
 ///
 /// # Errors
-/// Whatever the system gives.
+/// The error of the system.
 pub fn raise_open_files() -> std::io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {
@@ -21,10 +21,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_raised_is_raised() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         let hard = getrlimit(Resource::RLIMIT_NOFILE).unwrap().1;
         assert_eq!(raise_open_files().unwrap(), hard);
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
-        assert_eq!(raise_open_files().unwrap(), hard, "again changes nothing");
+        assert_eq!(raise_open_files().unwrap(), hard, "a second call changes nothing");
     }
 }

@@ -1,4 +1,4 @@
-//! `coordinator.toml`, and where everything lies in the state folder.
+//! `coordinator.toml`, and the paths in the state folder.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -17,17 +17,17 @@ pub const SAMPLE: &str = include_str!("../samples/coordinator.toml");
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on. Port 0 takes a free port.
     pub listen: SocketAddr,
-    /// The address that institutions connect to; absent: `https://` and the address listened on.
+    /// The address that institutions connect to. Default: `https://` and the address listened on.
     pub public_url: Option<String>,
     /// Host names and addresses that the server's certificate is for.
     pub names: Vec<String>,
-    /// How long what closed rounds are made of is kept.
+    /// How long the updates and starting weights of closed rounds are kept.
     #[serde(default = "default_keep", with = "eosfed_common::duration")]
     #[schemars(with = "String", extend("x-rule" = "a duration such as `7d`, `12h` or `0s`"))]
     pub keep_updates_for: Duration,
-    /// How log lines look.
+    /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
 }
@@ -77,13 +77,13 @@ impl StateFolder {
         self.0.join("address")
     }
 
-    /// The file that one running coordinator locks.
+    /// The file that the running coordinator locks.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")
     }
 
-    /// Locks the folder for one program; gives nothing when another holds the lock.
+    /// Locks the folder for one program. Gives nothing if another program holds the lock.
     ///
     /// # Errors
     /// If the file cannot be made or locked.
@@ -117,7 +117,7 @@ pub fn filled_in(listen: SocketAddr, public_url: Option<&str>, names: &[String])
 /// Reads the settings of a state folder.
 ///
 /// # Errors
-/// If there are none, or they are not what they should be.
+/// If there are none, or they are not valid.
 pub fn load(folder: &Path) -> anyhow::Result<(StateFolder, Settings)> {
     let state = StateFolder(folder.to_owned());
     if !state.settings().exists() {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_is_valid_also_when_filled_in() {
+    fn the_sample_is_valid_with_and_without_values() {
         let sample: Settings = toml::from_str(SAMPLE).unwrap();
         assert_eq!((sample.public_url, sample.keep_updates_for), (None, default_keep()));
         let names = ["eo.example.org".to_owned()];

@@ -1,7 +1,7 @@
-//! Permits for work that keeps a processor busy for seconds and whose caller waits as long as it takes:
-//! hashing an upload. When hundreds of institutions finish together, their uploads are hashed in turn, and
-//! heartbeats are answered meanwhile. Not for calls that a client gives up after half a minute, such as
-//! submitting an update: a client that gives up would lose its permit.
+//! Permits for hashing an upload, which keeps a processor busy for seconds and whose caller has no timeout.
+//! When hundreds of institutions finish together, their uploads are hashed in turn, and heartbeats are
+//! answered meanwhile. Calls with a timeout, such as submitting an update, must not wait for a permit: a
+//! client that times out would lose its turn.
 
 use std::num::NonZero;
 use std::sync::LazyLock;
@@ -9,11 +9,11 @@ use std::thread::available_parallelism;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// One for each processor, shared by the whole process.
+/// One permit for each processor, for the whole process.
 static PERMITS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
 
-/// Waits for a permit, first come, first served. It is returned when it is dropped.
+/// Waits for a permit, in the order of the calls. Dropping the permit returns it.
 pub async fn acquire() -> Option<SemaphorePermit<'static>> {
     // The semaphore is never closed.
     PERMITS.acquire().await.ok()

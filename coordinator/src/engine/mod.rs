@@ -1,6 +1,5 @@
-//! The engine: the one way to change the federation, and the tasks around it. What is decided and in which
-//! order is the affair of [`Core`]; here its calls get a thread of their own, what a change asks to be
-//! computed is computed, and time passes.
+//! The engine: the only way to change the federation. [`Core`] makes the decisions and orders them. This
+//! module gives its calls threads, starts the tasks that follow from a change, and runs the timer.
 
 pub mod core;
 pub mod cpu_permits;
@@ -23,22 +22,22 @@ use crate::storage::{Blobs, Store, StoreError};
 
 pub use core::{Core, Invited, Queries, Snapshot, TaskOutcome};
 
-/// How long to wait before recording a result again when the store could not take it.
+/// Time between two tries to record a result, after the store has failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What an operator can choose about the engine.
+/// The settings of the engine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long what closed rounds are made of is kept: for audits, and to run or aggregate a round again.
+    /// How long the updates and starting weights of closed rounds are kept: for audits and forks.
     pub keep_updates_for: Duration,
-    /// How long an upload is kept that nobody goes on with.
+    /// How long an upload is kept that is not continued.
     pub keep_uploads_for: Duration,
-    /// Where snapshots for backups are taken, on the file system of the blobs.
+    /// The folder for snapshots, on the file system of the blobs.
     pub snapshots: PathBuf,
 }
 
 impl Options {
-    /// The usual choices, with snapshots in this folder.
+    /// The default settings, with snapshots in this folder.
     #[must_use]
     pub const fn new(snapshots: PathBuf) -> Self {
         Self {
@@ -49,8 +48,8 @@ impl Options {
     }
 }
 
-/// The engine; clones are the same one. Dropping the last ends its timer. Questions to the state in memory
-/// are those of [`Queries`]; whatever may wait for a disk or a processor goes through [`Handle::call`].
+/// The engine. Clones share it; dropping the last clone ends its timer. [`Queries`] reads the state in
+/// memory. Calls that may wait for a disk or a processor go through [`Handle::call`].
 #[derive(Debug, Clone)]
 pub struct Handle(Arc<Core>);
 
@@ -63,8 +62,7 @@ impl Deref for Handle {
 }
 
 impl Handle {
-    /// Opens the federation in `store` and takes up what it was computing. Must be called inside a
-    /// tokio runtime.
+    /// Opens the federation in `store` and restarts its tasks. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -83,7 +81,7 @@ impl Handle {
         Ok(handle)
     }
 
-    /// Runs a call on a thread of its own. It runs to its end even if the caller hangs up.
+    /// Runs a call on a thread. It runs to its end even if the caller disconnects.
     ///
     /// # Errors
     /// As the call.
@@ -97,7 +95,7 @@ impl Handle {
         done.map_err(|error| core::defect("a call has panicked", &error))?
     }
 
-    /// Starts what the changed jobs ask to be computed.
+    /// Starts the tasks of the changed jobs.
     fn dispatch(&self) {
         for id in self.0.take_changed() {
             if self.with_job(&id, |job| job.task().is_some()) == Ok(true) {
@@ -114,7 +112,8 @@ impl Handle {
                 Ok(TaskOutcome::Retry) => tokio::time::sleep(RETRY_INTERVAL).await,
                 Ok(TaskOutcome::Nothing | TaskOutcome::Recorded) => break,
                 Err(error) => {
-                    tracing::error!(job = %id, %error, "a computation has panicked; it is tried again at the next start");
+                    tracing::error!(job = %id, %error, "a computation has panicked; it is repeated after the \
+                    next start");
                     break;
                 }
             }
@@ -123,7 +122,7 @@ impl Handle {
     }
 }
 
-/// Runs on a thread for blocking work: stores and blobs on disks block, and so does arithmetic.
+/// Runs work on a thread for blocking work: stores and blobs on disks block, and so does arithmetic.
 async fn on_thread<T: Send + 'static>(
     work: impl AsyncFnOnce() -> T + Send + 'static,
 ) -> Result<T, tokio::task::JoinError> {

@@ -27,7 +27,7 @@ pub(super) struct Bench {
     starts: Arc<AtomicU64>,
 }
 
-/// The coordinator of an earlier start can no longer write, as if it had been killed.
+/// The coordinator of an earlier start can no longer write, as after a kill.
 #[derive(Debug)]
 struct Fence {
     starts: Arc<AtomicU64>,
@@ -67,7 +67,7 @@ impl Bench {
     }
 }
 
-/// A call on the engine, with whatever it needs moved into it.
+/// A call on the engine, with its arguments moved into it.
 macro_rules! call {
     ($handle:expr, $core:ident => $call:expr) => {
         $handle.call(async move |$core: &Core| $call.await).await
@@ -91,7 +91,7 @@ pub(super) async fn submit(handle: &Handle, plan: &str) -> JobId {
     submit_job(handle, JobSpec::parse(plan).unwrap(), key(1)).await.unwrap()
 }
 
-/// The institution's next assignment, once there is one; nothing when its job has ended.
+/// Waits for the institution's next assignment. Nothing when its job has ended.
 pub(super) async fn next(handle: &Handle, job: &JobId, institution: &str) -> Option<Assignment<Target>> {
     let mut changes = handle.changes();
     loop {
@@ -116,7 +116,7 @@ pub(super) fn upload(handle: &Handle, institution: &str, path: &Path, blob: Blob
     ready(blobs.finish(institution, blob)).unwrap();
 }
 
-/// Accepts, uploads and submits whatever is asked, until the job has ended.
+/// Accepts, uploads and submits every assignment until the job has ended.
 async fn take_part(handle: &Handle, job: &JobId, institution: &str, seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     while let Some(assignment) = next(handle, job, institution).await {
@@ -147,7 +147,7 @@ async fn take_part(handle: &Handle, job: &JobId, institution: &str, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_evaluation_asks_each_about_each_and_is_kept() {
+async fn an_evaluation_scores_each_specialist_at_each_institution_and_is_stored() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
@@ -167,7 +167,7 @@ async fn an_evaluation_asks_each_about_each_and_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rounds_end_in_a_release_and_leave_no_updates_behind() {
+async fn rounds_end_in_a_release_and_their_updates_are_removed() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     let id = submit(&handle, ROUNDS).await;
@@ -259,13 +259,13 @@ async fn admission_refuses_what_is_not_the_models_weights_and_records_it() {
         };
         assert_eq!((kept, weights), (refusal, blob));
         call!(handle, core => async { Ok(core.sweep().await) }).unwrap();
-        assert!(handle.0.blobs().local(digest).is_some(), "what was refused is kept, to be looked at");
+        assert!(handle.0.blobs().local(digest).is_some(), "a refused update is kept for inspection");
         call!(&handle, core => core.control_job(&id, JobAction::Cancel, name("admin"))).unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blob_that_was_never_uploaded_can_still_be() {
+async fn a_blob_that_is_missing_at_submission_can_be_uploaded_later() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
@@ -296,12 +296,12 @@ async fn uploads_need_a_lease_and_fit_its_model() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_passes_without_anybody_calling() {
+async fn the_timer_expires_leases_and_deadlines_without_calls() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
     bench.clock.advance(Duration::from_secs(2 * 3600));
-    // The engine's own timer may have been first.
+    // The engine's own timer may have done it first.
     call!(handle, core => async { Ok(core.tick().await) }).unwrap();
     assert_eq!(handle.job(&id).unwrap().current().unwrap().attempt, 2);
 }
@@ -317,7 +317,7 @@ impl Faults for Disk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_stored_does_not_happen() {
+async fn a_change_that_cannot_be_stored_has_no_effect() {
     let bench = Bench::new();
     let disk = Disk::default();
     let store = FaultyStore { store: bench.store.clone(), faults: disk.clone() };
@@ -335,7 +335,7 @@ async fn what_cannot_be_stored_does_not_happen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_heartbeat_brings_about_is_stored() {
+async fn a_change_caused_by_a_heartbeat_is_stored() {
     let bench = Bench::new();
     let handle = bench.start(1).await;
     let id = submit(&handle, ONE_SHOT).await;
@@ -346,7 +346,7 @@ async fn what_a_heartbeat_brings_about_is_stored() {
     let (path, blob) = testing::weights(bench.folder.path(), &west, 1);
     upload(&handle, "west", &path, blob);
     submit_update(&handle, update(&west, &token, blob)).await.unwrap();
-    // East is still at work when the deadline comes, and the first to call.
+    // East is still at work at the deadline, and makes the first call after it.
     bench.clock.advance(Duration::from_secs(31 * 60));
     call!(&handle, core => core.heartbeat(&east.id, &lease.token, Progress::default())).unwrap();
     assert!(handle.job(&id).unwrap().has_ended());

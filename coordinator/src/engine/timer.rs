@@ -1,13 +1,14 @@
-//! Lets time pass: leases expire, deadlines come and blobs grow old without anybody calling.
+//! The timer: it expires leases, closes rounds at their deadlines and sweeps blobs, without calls from
+//! clients.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::{Core, Handle, on_thread};
 
-/// Longest sleep; a clock that jumps is noticed after it.
+/// Longest sleep. A jump of the clock is noticed after it.
 const LONGEST: Duration = Duration::from_secs(30);
-/// Between two looks for blobs that nothing needs.
+/// Time between two sweeps of blobs.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Starts the timer; it ends when the engine is dropped.
@@ -27,14 +28,14 @@ pub(super) fn spawn(handle: &Handle) {
         while let Some(core) = core.upgrade() {
             let swept = on_thread(async move || core.sweep().await).await;
             if let Ok(removed @ 1..) = swept {
-                tracing::info!(removed, "removed blobs that nothing refers to");
+                tracing::info!(removed, "removed blobs that are no longer needed");
             }
             tokio::time::sleep(SWEEP_INTERVAL).await;
         }
     });
 }
 
-/// Does what is due and gives how long to sleep; nothing when the engine is gone.
+/// Does what is due. Gives the time to sleep, or nothing when the engine was dropped.
 async fn pass(core: &Weak<Core>) -> Option<Duration> {
     let handle = Handle(core.upgrade()?);
     let due = handle.call(async |core: &Core| Ok(core.tick().await)).await;

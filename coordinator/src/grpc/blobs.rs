@@ -1,4 +1,4 @@
-//! Weights up and down, in chunks.
+//! Uploads and downloads of blobs, in chunks.
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
@@ -23,7 +23,7 @@ use crate::storage::{BlobError, Presence};
 pub(super) struct Service(pub(super) Context);
 
 fn missing(digest: &Digest) -> Refusal {
-    Refusal::new(Reason::NotFound, format!("blob {digest} is not here, or not for this caller"))
+    Refusal::new(Reason::NotFound, format!("blob {digest} does not exist, or this caller may not read it"))
 }
 
 impl Service {
@@ -36,7 +36,7 @@ impl Service {
         if allowed { Ok(()) } else { Err(missing(digest)) }
     }
 
-    /// How much of a blob is there, counting an upload of `owner`.
+    /// How many bytes of a blob are present, including an upload of `owner`.
     async fn presence(&self, owner: InstitutionName, digest: Digest) -> Result<Presence, Refusal> {
         let stat = async move |core: &Core| Ok(core.blobs().stat(owner.as_str(), digest).await?);
         self.0.engine.call(stat).await
@@ -89,7 +89,7 @@ impl Service {
         let caller = access::institution(&request, &self.0.engine)?;
         let mut parts = request.into_inner();
         let Some(Part::Header(header)) = next(&mut parts).await? else {
-            return Err(Refusal::new(Reason::Malformed, "an upload begins with its header"));
+            return Err(Refusal::new(Reason::Malformed, "an upload must begin with its header"));
         };
         let v1::UploadHeader { digest, size, offset } = header;
         let blob = BlobRef { digest: parse("digest", &digest)?, size };
@@ -113,11 +113,11 @@ impl Service {
         mut stands: u64,
         parts: &mut Streaming<v1::UploadRequest>,
     ) -> Result<u64, Refusal> {
-        // An upload of nothing still asks whether it may go on from there.
+        // An empty upload must check its offset, too.
         while stands < blob.size {
             let Some(part) = next(parts).await? else { break };
             let Part::Chunk(chunk) = part else {
-                return Err(Refusal::new(Reason::Malformed, "only one header an upload"));
+                return Err(Refusal::new(Reason::Malformed, "an upload must have one header only"));
             };
             let owner = caller.clone();
             let append = async move |core: &Core| {
@@ -135,13 +135,13 @@ async fn next(parts: &mut Streaming<v1::UploadRequest>) -> Result<Option<Part>, 
             tonic::Code::OutOfRange => Reason::TooLarge,
             _ => Reason::Unavailable,
         };
-        Refusal::new(reason, format!("the upload broke off: {}", status.message()))
+        Refusal::new(reason, format!("the upload was interrupted: {}", status.message()))
     })?;
     match message {
         None => Ok(None),
         Some(v1::UploadRequest { part: Some(part) }) => Ok(Some(part)),
         Some(v1::UploadRequest { part: None }) => {
-            Err(Refusal::new(Reason::Malformed, "a part of an upload is a header or a chunk"))
+            Err(Refusal::new(Reason::Malformed, "each message of an upload must have a header or a chunk"))
         }
     }
 }

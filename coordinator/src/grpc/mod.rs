@@ -1,5 +1,5 @@
-//! The wire's end of the coordinator: who is calling, may they, what do they say, one call on the
-//! engine, the answer. No decision is made here.
+//! The gRPC services. Each method identifies and authorizes the caller, parses the message, makes one call on
+//! the engine and sends the answer. No decision is made here.
 
 mod access;
 mod blobs;
@@ -30,18 +30,18 @@ use crate::tls::Authority;
 use crate::tls::ServerTls;
 pub use traffic::Traffic;
 
-/// Longest message of institutions, in bytes: none of them has much to say.
+/// Longest message of institutions, in bytes.
 const MAX_PARTICIPANT: usize = 64 * 1024;
-/// Longest message of operators; a plan is the longest.
+/// Longest message of operators, in bytes. Plans are the longest.
 const MAX_OPERATOR: usize = 256 * 1024;
-/// Longest message of uploads; those of this version's clients are far shorter.
+/// Longest message of uploads, in bytes. Clients of this version send far shorter ones.
 const MAX_CHUNK: usize = 2 * 1024 * 1024;
-/// Calls under way on one connection.
+/// Most concurrent calls on one connection.
 const MAX_CALLS: usize = 64;
-/// How long a certificate of an institution is valid; its client renews it in time.
+/// Validity of an institution's certificate. The client renews it in time.
 pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 
-/// What all services share.
+/// The state that all services share.
 #[derive(Clone)]
 pub struct Context {
     /// The engine.
@@ -50,11 +50,11 @@ pub struct Context {
     pub authority: Arc<Authority>,
     /// The address that institutions connect to.
     pub public_url: Arc<str>,
-    /// What has been heard from whom.
+    /// The traffic of each institution.
     pub traffic: Traffic,
 }
 
-/// Serves until `stop` resolves, then finishes calls under way.
+/// Serves until `stop` resolves, then finishes the running calls.
 ///
 /// # Errors
 /// If the transport fails.
@@ -81,19 +81,21 @@ pub async fn serve(
         .await
 }
 
-/// An answer, or a refusal as it goes onto the wire.
+/// An answer, or a refusal as a gRPC status.
 fn reply<T>(answer: Result<T, Refusal>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|refusal| to_status(&refusal))
 }
 
-/// The protocol that this version speaks, when the caller, a program of this name, speaks it too.
+/// The protocol number of this version, if the caller speaks it too. `caller` is the name of the calling
+/// program.
 fn agree(caller: &str, protocol: i32, version: &str) -> Result<v1::ProtocolVersion, Refusal> {
     let agreed = protocol::agree("coordinator", caller, protocol, version);
     match &agreed {
-        Err(refusal) => tracing::warn!(%refusal, "a caller cannot be served"),
+        Err(refusal) => tracing::warn!(%refusal, "a caller speaks another protocol and is refused"),
         Ok(()) if version != VERSION => {
             let version = protocol::shown(version);
-            tracing::info!(caller, version, own = VERSION, "served: another version, the same protocol");
+            tracing::info!(caller, version, own = VERSION, "the caller has another version with the same \
+            protocol");
         }
         Ok(()) => {}
     }

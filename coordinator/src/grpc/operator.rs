@@ -1,4 +1,4 @@
-//! What operators and users of releases say.
+//! The service for operators and readers of releases.
 
 mod listing;
 mod rounds;
@@ -30,12 +30,12 @@ use crate::storage::SCHEMA;
 /// Most references in one call.
 const MAX_REFERENCES: usize = 1000;
 
-/// Rounds, in parts.
+/// A stream of rounds, in parts.
 type RoundStream = ReceiverStream<Result<v1::RoundPart, Status>>;
 
 pub(super) struct Service(pub(super) Context);
 
-/// What an operator can do to a job, as it comes over the wire.
+/// Parses an operator's action on a job.
 fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
     match action {
         Some(Action::Cancel(v1::CancelJob {})) => Ok(JobAction::Cancel),
@@ -45,7 +45,7 @@ fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
             Ok(JobAction::Retry(parse("institution", &institution)?))
         }
         None => {
-            let message = "field `action`: required; this version cancels, pauses, resumes and retries";
+            let message = "field `action`: required; this version knows cancel, pause, resume and retry";
             Err(Refusal::new(Reason::Malformed, message))
         }
     }
@@ -167,7 +167,7 @@ impl Service {
 }
 
 impl Service {
-    /// Does to a job what an operator wants; gives the id of the job.
+    /// Applies an operator's action to a job. Gives the id of the job.
     async fn control(
         &self,
         by: Result<InstitutionName, Refusal>,
@@ -182,8 +182,7 @@ impl Service {
         Ok(v1::ControlJobResponse { job })
     }
 
-    /// The answer to a call that would have changed something. That it was refused is recorded, unless
-    /// trying again may help.
+    /// Gives the answer to a call that changes the state. A refusal is recorded, unless it is transient.
     async fn audited<T>(
         &self,
         actor: Option<Actor>,
@@ -200,7 +199,7 @@ impl Service {
                 core.record_refusal(actor, &action, job, &refusal).await;
                 Ok(())
             };
-            // Whoever was refused is told why, whether that can be recorded or not.
+            // The caller gets the refusal even if it cannot be recorded.
             let _ = self.0.engine.call(record).await;
         }
         reply(answer)

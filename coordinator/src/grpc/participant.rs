@@ -1,4 +1,4 @@
-//! What daemons of institutions say.
+//! The service for the daemons of institutions.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use super::{Context, access, agree, reply};
 use crate::domain::Target;
 use crate::engine::Core;
 
-/// Longest wait for a change, whatever the caller asks for.
+/// Longest wait of a poll for a change, whatever the caller asks for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Most bytes of assignments in an answer: well below the 4 MiB that a message may have.
+/// Most bytes of assignments in an answer, well below gRPC's limit of 4 MiB for a message.
 const MAX_POLL_BYTES: usize = 3 << 20;
-/// Between a change and the look at what it means for a caller who waits. Changes come in bursts, and
-/// each would have everybody look.
+/// Delay between a change and the check of its effect on waiting callers. Changes come in bursts, and without
+/// the delay each change would wake every caller.
 const COALESCE_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Service(pub(super) Context);
@@ -130,8 +130,8 @@ impl Service {
     }
 }
 
-/// Assignments with a revision that follows from them alone: it is the same after a restart, and
-/// differs when they do. Those beyond [`MAX_POLL_BYTES`] are offered when earlier ones are done.
+/// Assignments, with a revision that is computed from them: it is the same after a restart, and differs if
+/// they differ. Assignments beyond [`MAX_POLL_BYTES`] are offered after earlier ones are done.
 fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
     let all = assignments.len();
     let mut bytes = 0;
@@ -142,7 +142,8 @@ fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
     };
     let assignments: Vec<_> = messages.take_while(fits).collect();
     if assignments.len() < all {
-        tracing::warn!(all, offered = assignments.len(), "an institution is offered only its oldest work");
+        tracing::warn!(all, offered = assignments.len(), "the assignments of an institution exceed one \
+        message; the oldest are offered first");
     }
     let mut response = v1::PollResponse { revision: 0, assignments };
     let digest = Digest::of(&response.encode_to_vec()).to_hex();

@@ -1,5 +1,5 @@
-//! What is heard from each institution: when, and how many bytes of what kind. Counted where bytes
-//! arrive, beside what the client itself says it has sent.
+//! The traffic from each institution: the time of the last message, and the bytes of each kind. Bytes are
+//! counted where they arrive, independently of the client's own count.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,7 @@ struct Heard {
     meter: Meter,
 }
 
-/// What has been heard since the coordinator was started; clones are the same.
+/// The traffic since the coordinator was started. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Traffic {
     clock: Arc<dyn Clock>,
@@ -29,13 +29,13 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Nothing heard yet.
+    /// A counter without traffic.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, heard: Arc::default() }
     }
 
-    /// When an institution was last heard, and how many bytes it has sent.
+    /// The time of an institution's last message, and the bytes that it has sent.
     #[must_use]
     pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, ByteCounts) {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl<S> Layer<S> for TrafficLayer {
     }
 }
 
-/// A service whose requests are counted for the institution that they come from.
+/// A service that counts the bytes of requests for the calling institution.
 #[derive(Debug, Clone)]
 pub(super) struct Counting<S> {
     inner: S,
@@ -92,7 +92,7 @@ where
             return self.inner.call(request);
         };
         let meter = self.traffic.note(&institution.name);
-        // The readied service takes the call; its clone waits for the next.
+        // The ready service takes the call; its clone takes the next one.
         let waiting = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, waiting);
         Metered::new(ready, meter).call(request)

@@ -1,4 +1,4 @@
-//! Putting together what records say.
+//! Assembling the state from records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::domain::curve::Curve;
 use crate::domain::job::JobDefinition;
 use crate::domain::{Change, Damaged, Federation, Job};
 
-/// How much of what.
+/// The number of records of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
@@ -36,12 +36,12 @@ pub struct Counts {
     /// Events of the ledger.
     #[serde(default)]
     pub events: u64,
-    /// Records that are set apart.
+    /// Quarantined records.
     #[serde(default)]
     pub quarantined: u64,
 }
 
-/// A record that is set apart, as it is stored.
+/// A quarantined record, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Quarantined {
@@ -72,7 +72,7 @@ pub(super) fn digests(bytes: &[u8]) -> Vec<Digest> {
     starts.filter_map(|at| text.get(at..at + LONG)?.parse().ok()).collect()
 }
 
-/// Takes records in any order. Closed rounds are reduced to their summaries at once.
+/// Collects records in any order. Closed rounds are reduced to their summaries at once.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     state: Change,
@@ -86,26 +86,26 @@ pub(super) struct Assembly {
     counts: Counts,
 }
 
-/// What records have become.
+/// The assembled state.
 #[derive(Debug, Default)]
 pub struct Assembled {
     /// The federation.
     pub federation: Federation,
-    /// How much of what there was.
+    /// The number of records of each kind.
     pub counts: Counts,
-    /// The events, as far as they are a chain.
+    /// The events, up to the first break of the chain.
     pub ledger: Verified,
-    /// Where the chain of events is broken.
+    /// The first break of the chain of events.
     pub broken: Option<Broken>,
-    /// Documents that are to become blobs, by digest.
+    /// Documents that must become blobs, by digest.
     pub documents: Vec<(Digest, Vec<u8>)>,
 }
 
 impl Assembly {
-    /// Takes a record.
+    /// Adds a record.
     ///
     /// # Errors
-    /// Why it is not what its tree holds.
+    /// If it is not a record of its tree.
     pub(super) fn take(&mut self, tree: Tree, key: &str, bytes: &[u8]) -> Result<(), serde_json::Error> {
         let Self { state, counts, .. } = self;
         match tree {
@@ -168,7 +168,7 @@ impl Assembly {
         }
     }
 
-    /// Halves of jobs whose other half is missing, each with what is missing.
+    /// Jobs with only one of their two records, each with the missing one.
     pub(super) fn orphans(&self) -> Vec<(Tree, String, &'static str)> {
         let defined = self.definitions.keys().filter(|id| !self.states.contains_key(*id));
         let stated = self.states.keys().filter(|id| !self.definitions.contains_key(*id));
@@ -178,7 +178,7 @@ impl Assembly {
         defined.chain(stated).collect()
     }
 
-    /// Puts together what belongs together. Halves of jobs are left out.
+    /// Assembles the state. Jobs with only one of their two records are left out.
     pub(super) fn finish(self) -> Assembled {
         let Self {
             mut state,

@@ -1,4 +1,4 @@
-//! What every store and every blob store must do, run on each of ours.
+//! The conformance suite: what every store and every blob store must do. It is run on each implementation.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::domain::curve::Curve;
 use crate::domain::{Change, ClosedRound, Federation, Transition};
 use crate::testing::{self, NOW, name};
 
-/// A federation in the making: each commit merged into the expectation beside the store.
+/// A federation under test. Each commit is also merged into the expected state.
 struct Beside<'a> {
     store: &'a dyn Store,
     expected: Federation,
@@ -43,7 +43,7 @@ impl Beside<'_> {
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
     }
 
-    /// What was committed beside the state.
+    /// The committed records that are not part of the state.
     fn check(&self) {
         let lines: Vec<_> = self.events.iter().map(Event::to_line).collect();
         assert!(lines.len() > 5);
@@ -66,7 +66,7 @@ impl Beside<'_> {
     }
 }
 
-/// Every kind of record is written, replaced and read back; gives what must be there in the end.
+/// Writes, replaces and reads back every kind of record. Gives the expected contents.
 fn fill(store: &dyn Store) -> Federation {
     let expected = ready(store.load()).unwrap().federation;
     let mut beside = Beside { store, expected, rounds: Vec::new(), events: Vec::new() };
@@ -94,7 +94,7 @@ fn fill(store: &dyn Store) -> Federation {
     beside.expected
 }
 
-/// A curve is replaced as a whole, and nothing else is.
+/// A curve is replaced as a whole, and no other record changes.
 fn curves(beside: &mut Beside<'_>, job: &JobId) {
     let offer = beside.expected.jobs[job].assignment(&name("west")).unwrap();
     let id = beside.expected.jobs[job].curve_of(&offer.id).unwrap();
@@ -117,7 +117,7 @@ fn the_memory_store_conforms() {
 }
 
 #[test]
-fn the_sled_store_conforms_also_when_opened_again() {
+fn the_sled_store_conforms_also_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let store = SledStore::open(folder.path()).unwrap();
     let expected = fill(&store);
@@ -137,7 +137,7 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
     assert!(matches!(ready(blobs.read(whole.digest, 0, 10)), Err(BlobError::Missing(_))));
     assert_eq!(ready(blobs.append("west", whole, 0, &bytes[..4000])).unwrap(), 4000);
 
-    // It goes on after a restart, for its owner only, and only where it stands.
+    // It continues after a restart, for its owner only, and only at its end.
     let blobs = open();
     assert_eq!(ready(blobs.stat("west", whole.digest)).unwrap(), Presence::Partial(4000));
     assert_eq!(ready(blobs.stat("east", whole.digest)).unwrap(), Presence::Partial(0));
@@ -154,24 +154,24 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
         assert_eq!(ready(blobs.stat(owner, whole.digest)).unwrap(), Presence::Complete(10_000));
     }
     assert_eq!(ready(blobs.read(whole.digest, 9_990, 100)).unwrap(), bytes[9_990..]);
-    // Found by fuzzing: a caller may ask for more than a file system can count.
+    // Found by fuzzing: a caller may ask for an offset that a file system cannot represent.
     for behind in [10_000, 10_001, i64::MAX as u64, 1 << 63, u64::MAX] {
         assert!(ready(blobs.read(whole.digest, behind, 100)).unwrap().is_empty());
     }
     let file = ready(LocalFile::of(&*blobs, whole.digest)).unwrap();
     assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
 
-    // It is pinned, until it is unpinned; a restart does not forget it.
+    // It stays pinned until it is unpinned, also after a restart.
     let blobs = open();
     assert_eq!(ready(blobs.pinned()).unwrap(), [whole.digest]);
     ready(blobs.unpin("east", whole.digest)).unwrap();
     ready(blobs.drop_stale_uploads(Duration::from_secs(60))).unwrap();
-    assert_eq!(ready(blobs.pinned()).unwrap(), [whole.digest], "it is not east's to unpin, and is not old");
+    assert_eq!(ready(blobs.pinned()).unwrap(), [whole.digest], "east cannot unpin it, and it is not old");
     ready(blobs.unpin("west", whole.digest)).unwrap();
     ready(blobs.unpin("west", whole.digest)).unwrap();
     assert_eq!(ready(blobs.pinned()).unwrap(), []);
 
-    // Wrong bytes are thrown away, and another upload replaces an unfinished one.
+    // Wrong bytes are deleted, and another upload replaces an unfinished one.
     let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
     ready(blobs.append("west", lie, 0, b"wrong")).unwrap();
     assert!(matches!(ready(blobs.finish("west", lie)), Err(BlobError::Digest { .. })));
@@ -187,7 +187,7 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
     assert!(!path.exists());
     assert_eq!(ready(blobs.stat("", blob(b"made here").digest)).unwrap(), Presence::Complete(9));
     let unused = blobs.stage().unwrap().path().to_owned();
-    assert!(!unused.exists(), "what is staged and dropped is gone");
+    assert!(!unused.exists(), "a staged file is removed when it is dropped");
     ready(blobs.remove(whole.digest)).unwrap();
     ready(blobs.remove(whole.digest)).unwrap();
     assert_eq!(blobs.local(whole.digest), None);
@@ -207,9 +207,9 @@ fn file_blobs_conform() {
     blobs_conform(|| Box::new(FileBlobs::open(folder.path()).unwrap()));
 }
 
-/// A connection that was given up may still deliver what the next one sends too.
+/// An abandoned connection may still deliver bytes that the next connection sends too.
 #[test]
-fn the_same_chunk_twice_at_once_is_there_once() {
+fn the_same_chunk_sent_twice_concurrently_is_stored_once() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = FileBlobs::open(folder.path()).unwrap();
     for number in 0..200_u32 {
@@ -222,7 +222,7 @@ fn the_same_chunk_twice_at_once_is_there_once() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     start.wait();
-                    // The later one may be told where the earlier one has got to.
+                    // The later call may get an offset error with the progress of the earlier one.
                     let _ = ready(blobs.append("west", whole, half as u64, &bytes[half..]));
                 });
             }

@@ -1,4 +1,4 @@
-//! A store whose commits fail when a test wants them to.
+//! A store whose commits fail on demand, for tests.
 
 use std::fmt;
 use std::io;
@@ -13,25 +13,25 @@ use crate::domain::closed::ClosedRound;
 use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Federation};
 
-/// What goes wrong with commits.
+/// The faults of commits.
 pub trait Faults: fmt::Debug + Send + Sync + 'static {
-    /// Called before a commit, which is made only if this succeeds. It may unwind, as if the process had
-    /// died.
+    /// Called before a commit, which is made only if this succeeds. It may unwind to simulate the death of
+    /// the process.
     ///
     /// # Errors
-    /// What the commit is to give.
+    /// The error that the commit must return.
     fn before_commit(&self) -> Result<(), StoreError>;
 
-    /// Called when a commit was made, before it returns. It may unwind too.
+    /// Called after a commit was made and before it returns. It may unwind too.
     fn after_commit(&self) {}
 }
 
-/// Another store, but for its commits.
+/// Wraps another store and injects faults into its commits.
 #[derive(Debug, Clone)]
 pub struct FaultyStore<S, F> {
     /// The other store.
     pub store: S,
-    /// What goes wrong.
+    /// The faults.
     pub faults: F,
 }
 

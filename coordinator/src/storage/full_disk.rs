@@ -1,4 +1,4 @@
-//! The store itself on a small disk that becomes full and has room again.
+//! Tests of the sled store on a small disk that is filled and freed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{SledStore, Store as _, StoreError, ready};
 use crate::domain::Federation;
 use crate::testing::{NOW, name};
 
-/// A store, and what it has acknowledged.
+/// A store and the state that it has acknowledged.
 struct Bench {
     store: SledStore,
     acknowledged: Federation,
@@ -37,7 +37,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What is in the store is what was acknowledged.
+    /// The contents of the store equal the acknowledged state.
     fn check(&self, store: &SledStore) {
         let loaded = ready(store.load()).unwrap();
         assert_eq!(loaded.federation, self.acknowledged);
@@ -46,7 +46,7 @@ impl Bench {
 }
 
 #[test]
-fn a_commit_is_refused_before_the_disk_is_full_and_made_when_there_is_room() {
+fn a_commit_is_refused_before_the_disk_is_full_and_succeeds_when_space_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mount) = Mount::tmpfs(folder.path(), "64m") else { return };
     let path = folder.path().join("store");
@@ -55,7 +55,7 @@ fn a_commit_is_refused_before_the_disk_is_full_and_made_when_there_is_room() {
     for _ in 0..3 {
         mount.fill(16 << 20);
         assert!(matches!(bench.commit(), Err(StoreError::Full)));
-        assert!(mount.free() >= 15 << 20, "the rest is for what the store itself has to do");
+        assert!(mount.free() >= 15 << 20, "the rest is reserved for the store itself");
         bench.check(&bench.store);
         mount.free_up();
         bench.commit().unwrap();
@@ -63,14 +63,14 @@ fn a_commit_is_refused_before_the_disk_is_full_and_made_when_there_is_room() {
     }
 }
 
-/// What sled has written in part when it meets a full disk, it reads as damaged later. So its file has room
-/// before a commit begins, whatever other programs write.
+/// If sled fails on a full disk, it later reads its partial write as damage. So blocks are allocated before a
+/// commit begins, whatever other programs write.
 #[test]
-fn a_commit_never_meets_a_full_disk_in_the_middle() {
+fn a_commit_does_not_fail_halfway_on_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mount) = Mount::tmpfs(folder.path(), "24m") else { return };
     let path = folder.path().join("store");
-    // Without a reserve, as when another program fills the disk in the middle of a commit.
+    // Without a reserve, which has the effect of another program that fills the disk during a commit.
     let mut bench = Bench::new(SledStore::open_with(&path, 0).unwrap());
     bench.commit().unwrap();
     for round in 0..3 {

@@ -1,4 +1,4 @@
-//! Records as JSON lines, in which they leave one store and enter another.
+//! Records as JSON lines, the format of exports and imports.
 
 use std::io::{BufRead, Write};
 
@@ -13,7 +13,7 @@ use super::trees::{Each, Tree};
 /// Writes a record as a line.
 ///
 /// # Errors
-/// Whatever writing gives.
+/// Errors of the writer.
 pub(super) fn write_line(to: &mut dyn Write, tree: &str, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full,
@@ -24,11 +24,12 @@ pub(super) fn write_line(to: &mut dyn Write, tree: &str, key: &str, bytes: &[u8]
     to.write_all(bytes).and_then(|()| to.write_all(b"}\n")).map_err(failed)
 }
 
-/// Reads the lines of an export that was written under schema `from`, and shows each record in the shape of
-/// this schema.
+/// Reads the lines of an export with schema `from`, and passes each record, migrated to the present schema,
+/// to `each`.
 ///
 /// # Errors
-/// If it cannot be read; [`StoreError::Damaged`] with the line if that is no record; whatever `each` gives.
+/// If it cannot be read; [`StoreError::Damaged`] with the number of a line that is not a record; errors of
+/// `each`.
 pub fn read_lines(lines: impl BufRead, from: u32, each: &mut Each<'_>) -> Result<Assembled, StoreError> {
     let mut assembly = Assembly::default();
     for (number, line) in (1_u64..).zip(lines.lines()) {
@@ -50,7 +51,7 @@ fn take(
     let name = format!("{tree}/{key}");
     let Ok(tree) = tree.parse::<Tree>() else {
         let reason = format!(
-            "there are no records of this kind; known are {}",
+            "unknown kind of record; the known kinds are {}",
             Tree::names().collect::<Vec<_>>().join(", ")
         );
         return Err(StoreError::Damaged { key: name, reason });
@@ -61,7 +62,7 @@ fn take(
     each(tree, &key, &bytes)
 }
 
-/// A record as a store keeps it. Events have one form, over which their hashes are.
+/// A record in the form of the store. Events have one canonical form, which is hashed.
 pub(super) fn bytes(tree: Tree, record: &Value) -> Vec<u8> {
     match tree {
         Tree::Events => eosfed_common::ledger::canonical(record).into_bytes(),

@@ -1,4 +1,4 @@
-//! A store that forgets when it is dropped, for tests of what is built on stores.
+//! A store in memory, for tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use super::StoreError;
 use super::record_store::RecordStore;
 use super::trees::{Tree, Trees, Visit, Write};
 
-/// A store in memory. Clones share their contents, as a store that is opened again would.
+/// A store in memory. Clones share their contents, like a store that is opened again.
 pub type MemoryStore = RecordStore<MemoryTrees>;
 
 /// Records in memory.

@@ -1,5 +1,5 @@
-//! Where the federation is kept: metadata behind [`Store`], weights behind [`Blobs`]. Knows the
-//! domain's types and nothing of their rules.
+//! Storage of the federation: metadata behind [`Store`], weights behind [`Blobs`]. It uses the domain's
+//! types, but not their rules.
 
 mod assembly;
 mod blobs;
@@ -46,28 +46,28 @@ use crate::domain::closed::ClosedRound;
 use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Damaged, Federation};
 
-/// The folder beside the blobs for files of the coordinator's own, emptied at each start.
+/// The folder beside the blobs for temporary files of the coordinator. It is emptied at each start.
 pub const STAGING: &str = "staging";
-/// Folders in [`STAGING`] that hold a snapshot for a backup begin like this.
+/// Prefix of the folders in [`STAGING`] with a snapshot for a backup.
 pub const SNAPSHOT_PREFIX: &str = "backup-";
 /// The folder of a snapshot with its blobs, each named by the hexadecimal digits of its digest.
 pub const SNAPSHOT_BLOBS: &str = "blobs";
 /// The file of a snapshot with its records, as [`Store::export`] writes them under [`SCHEMA`].
 pub const SNAPSHOT_RECORDS: &str = "records.jsonl";
 
-/// Why the store cannot do what it is for.
+/// An error of the store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The disk is full, or nearly. Nothing was changed.
+    /// The disk is full or nearly full. Nothing was changed.
     #[error("the disk of the coordinator is full")]
     Full,
     /// Anything else that the backend reports. Nothing was changed.
     #[error("store: {0}")]
     Backend(String),
-    /// A change of which it was said that it had failed is in the store after all.
+    /// A change that was reported as failed is in the store.
     #[error("the store holds a change that was reported as failed; start the coordinator again")]
     Diverged,
-    /// A record would not read back as what it is. Nothing was changed.
+    /// A record would not read back as the same value. Nothing was changed.
     #[error("record `{key}` cannot be stored: {reason}")]
     Unreadable {
         /// Its tree and key.
@@ -75,7 +75,7 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
-    /// What is stored was written by another version.
+    /// The store was written by another version.
     #[error("the store has schema version `{found}`, this version reads up to `{expected}`; {advice}")]
     Schema {
         /// The schema found.
@@ -85,7 +85,7 @@ pub enum StoreError {
         /// What to do.
         advice: &'static str,
     },
-    /// A record does not read back.
+    /// A record cannot be read back.
     #[error("record `{key}` of the store is damaged: {reason}; restore the state folder from a backup")]
     Damaged {
         /// Its tree and key.
@@ -105,7 +105,7 @@ impl StoreError {
     }
 }
 
-/// What a store holds when it is opened.
+/// The contents of a store when it is opened.
 #[derive(Debug)]
 pub struct Loaded {
     /// The state.
@@ -114,32 +114,32 @@ pub struct Loaded {
     pub head: Option<Mark>,
     /// The schema from which the store was migrated when its ledger began, if it was.
     pub migrated_from: Option<u32>,
-    /// Records that do not read back. The rest is as if they were not there; they stay where they are until
-    /// a change sets them apart.
+    /// Records that cannot be read back. The state is assembled without them. They stay in their trees until
+    /// a change quarantines them.
     pub damaged: Vec<Damaged>,
-    /// Documents that a migration has taken out of records, by digest. They are to become blobs; the store
-    /// keeps them until a change lets go of them.
+    /// Documents that a migration has taken out of records, by digest. They must become blobs; the store
+    /// keeps them until a change removes them.
     pub documents: Vec<(Digest, Vec<u8>)>,
 }
 
-/// Keeps the federation.
+/// Stores the federation.
 ///
 /// # Behavior
-/// - [`commit`](Store::commit) is atomic and durable: when it has returned, a crash loses nothing of
-///   the change; when it has failed, or was interrupted, nothing of it is there.
-/// - What does not read back as what was given is not stored: [`StoreError::Unreadable`].
-/// - A record replaces the one of the same key. Nothing is ever removed, but what is set apart.
-/// - [`load`](Store::load) gives all that was ever committed, in a store that was opened again too.
-/// - A failure does not last: when its cause is gone, the next commit succeeds.
+/// - [`commit`](Store::commit) is atomic and durable. After it has returned, a crash loses nothing of the
+///   change. If it fails or is interrupted, nothing of the change is stored.
+/// - A record that would not read back as the same value is not stored: [`StoreError::Unreadable`].
+/// - A record replaces the one with the same key. Only quarantined records are removed.
+/// - [`load`](Store::load) gives everything that was committed, also after the store was opened again.
+/// - A failure does not last: after its cause is gone, the next commit succeeds.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Reads the state: everything but what only closed rounds, curves and events say.
+    /// Reads the state, without closed rounds, curves and events.
     ///
     /// # Errors
     /// If the backend fails.
     async fn load(&self) -> Result<Loaded, StoreError>;
 
-    /// Stores a change and its events, or nothing of them.
+    /// Stores a change and its events atomically.
     ///
     /// # Errors
     /// If the disk is full, the backend fails or a record would not read back.
@@ -148,7 +148,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The attempts at these rounds of a job that have closed, in order.
     ///
     /// # Errors
-    /// If one does not read back or the backend fails.
+    /// If one cannot be read back or the backend fails.
     async fn closed_rounds(
         &self,
         job: &JobId,
@@ -158,17 +158,17 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// A training curve, if it has points.
     ///
     /// # Errors
-    /// If it does not read back or the backend fails.
+    /// If it cannot be read back or the backend fails.
     async fn curve(&self, id: &CurveId) -> Result<Option<Curve>, StoreError>;
 
-    /// Up to `most` events of the ledger from this one on, each as the line that its hash is over.
+    /// Up to `most` events of the ledger from this one on, each as its hashed line.
     ///
     /// # Errors
     /// If the backend fails.
     async fn events(&self, from: u64, most: usize) -> Result<Vec<String>, StoreError>;
 
-    /// Writes a state that was true a moment ago as lines, with everything that belongs to it and the events
-    /// up to `head`; gives how many records.
+    /// Writes an earlier state as lines, with its closed rounds and curves and the events up to `head`. Gives
+    /// the number of records.
     ///
     /// # Errors
     /// If the backend or writing fails.

@@ -1,4 +1,4 @@
-//! A small file system in memory, to be full when a test wants it.
+//! A small file system in memory that tests can fill.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts a file system of this size over a folder; nothing where that is not allowed.
+    /// Mounts a file system of this size over a folder. Nothing if mounting is not allowed.
     pub(super) fn tmpfs(path: &Path, size: &str) -> Option<Self> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(path).stderr(Stdio::null());
@@ -22,7 +22,7 @@ impl Mount {
         mounted.then(|| Self(path.to_owned()))
     }
 
-    /// Leaves only so many bytes free.
+    /// Fills the disk up to this number of free bytes.
     pub(super) fn fill(&self, leave: u64) {
         let mut file = fs::File::create(self.filler()).unwrap();
         for size in [1 << 20, 1 << 12, 1] {
@@ -31,15 +31,15 @@ impl Mount {
         }
     }
 
-    /// Makes room again, and waits until it is there: a process that another test starts in this moment
-    /// has the file open until it becomes another program.
+    /// Frees the space again, and waits until it is free: a process that another test is starting has the
+    /// file open until its `exec`.
     pub(super) fn free_up(&self) {
         let filled = fs::metadata(self.filler()).unwrap().len();
         let wanted = self.free() + filled / 2;
         fs::remove_file(self.filler()).unwrap();
         let started = Instant::now();
         while self.free() < wanted {
-            assert!(started.elapsed() < Duration::from_secs(30), "the room is not there");
+            assert!(started.elapsed() < Duration::from_secs(30), "the space is not free");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

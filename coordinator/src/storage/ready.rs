@@ -1,11 +1,11 @@
-//! Calling what is asynchronous, and never waits, without a runtime.
+//! Calling asynchronous functions that never wait, without a runtime.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// The answer of a future that is ready at once, as those of the embedded stores and of an engine on
-/// them are: they block instead of waiting. For tests and simulations, which need no runtime with it.
+/// The result of a future that is ready at once. The futures of the embedded stores, and of an engine on
+/// them, block instead of waiting. Tests and simulations need no runtime with this.
 ///
 /// # Panics
 /// If the future waits for something.

@@ -1,9 +1,9 @@
-//! A record outside a store.
+//! A record outside of a store.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A record outside a store; as JSON, a line of an export.
+/// A record outside of a store. Its JSON is a line of an export.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -11,6 +11,6 @@ pub struct Record {
     pub tree: String,
     /// Its key there.
     pub key: String,
-    /// What it says, in the shape of the schema that it was written under.
+    /// Its contents, in the schema that it was written with.
     pub record: Value,
 }

@@ -18,7 +18,7 @@ use crate::domain::closed::ClosedRound;
 use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Damaged, Federation};
 
-/// The trees that hold the state: what is read at each start.
+/// The trees of the state, which are read at each start.
 const STATE: [Tree; 8] = [
     Tree::Institutions,
     Tree::Jobs,
@@ -37,7 +37,7 @@ pub struct RecordStore<T> {
 }
 
 impl<T: Trees> RecordStore<T> {
-    /// The newest event that reads back, and those behind it that do not.
+    /// The newest readable event, and the unreadable ones after it.
     fn head(&self) -> Result<(Option<Mark>, Vec<Damaged>), StoreError> {
         let mut damaged = Vec::new();
         let Some((last, _)) = self.trees.last(Tree::Events)? else { return Ok((None, damaged)) };
@@ -65,7 +65,7 @@ impl<T: Trees> RecordStore<T> {
         Ok(())
     }
 
-    /// The records with keys that begin with one of these prefixes, from the first on.
+    /// The records whose keys are between these prefixes.
     fn collect<R: DeserializeOwned>(
         &self,
         tree: Tree,
@@ -124,7 +124,7 @@ impl<T: Trees> Store for RecordStore<T> {
         for damaged in &change.quarantined {
             self.quarantine(damaged, &mut writes)?;
         }
-        // Afterwards: the next event takes the place of a damaged one.
+        // Removed before the writes: the next event has the key of a damaged one.
         writes.extend(encode(change, events, is_defined)?);
         self.trees.write(writes)
     }
@@ -192,7 +192,7 @@ impl<T: Trees> Store for RecordStore<T> {
     }
 }
 
-/// Shows the records of the state, but for closed rounds and what is set apart.
+/// Visits the records of the state, without closed rounds and quarantined records.
 fn write_state(state: &Federation, line: &mut Each<'_>) -> Result<(), StoreError> {
     let mut put = |tree: Tree, key: &str, bytes: serde_json::Result<Vec<u8>>| {
         line(tree, key, &bytes.map_err(|error| StoreError::unreadable(tree, key, error.to_string()))?)
@@ -221,7 +221,7 @@ mod tests {
     use crate::storage::{MemoryStore, ready};
 
     #[test]
-    fn a_document_stays_until_a_change_lets_go_of_it() {
+    fn a_document_stays_until_a_change_removes_it() {
         let store = MemoryStore::default();
         let bytes = br#"{"head":1}"#.to_vec();
         let digest = Digest::of(&bytes);

@@ -1,4 +1,4 @@
-//! How the federation looks as records: which keys they have and what they hold.
+//! The keys and contents of the records of the federation.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::domain::curve::CurveId;
 use crate::domain::job::{JobDefinition, JobState, TrainedHead};
 use crate::domain::{Change, Job, Release};
 
-/// What of a job changes.
+/// The changing part of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobStateRecord {
@@ -34,7 +34,7 @@ pub(super) struct JobStateRecord {
 }
 
 impl JobStateRecord {
-    /// The job that it is of.
+    /// The id of the job.
     pub(super) const fn id(&self) -> &JobId {
         &self.id
     }
@@ -105,7 +105,7 @@ pub(super) fn release_key(release: &Release) -> String {
     format!("{:010}", release.manifest.number.0)
 }
 
-/// The beginning of the keys of a job's closed rounds from the round of this index on.
+/// Prefix of the keys of a job's closed rounds with this index.
 pub(super) fn rounds_from(job: &JobId, index: u32) -> String {
     format!("{job}/{index:010}/")
 }
@@ -125,8 +125,8 @@ pub(super) fn event_key(sequence: u64) -> String {
     format!("{sequence:020}")
 }
 
-/// What is to be written for a change and its events. `is_defined` says whether the definition of a job is
-/// there already: it is written once.
+/// The writes for a change and its events. `is_defined` tells whether the definition of a job is already
+/// stored, since it is written once.
 pub(super) fn encode(
     change: &Change,
     events: &[Event],
@@ -185,15 +185,15 @@ where
     let unreadable = |error: serde_json::Error| StoreError::unreadable(tree, &key, error.to_string());
     let bytes = serde_json::to_vec(value).map_err(unreadable)?;
     let read: T = serde_json::from_slice(&bytes).map_err(unreadable)?;
-    // Compared as bytes: what is not stored, such as a participant's newest loss, may differ.
+    // The bytes are compared: values that are not stored, such as a participant's last loss, may differ.
     if serde_json::to_vec(&read).map_err(unreadable)? != bytes {
         return Err(StoreError::unreadable(tree, &key, "it reads back as something else".to_owned()));
     }
     Ok(Write::put(tree, key, bytes))
 }
 
-/// A record that may differ from what it was made of, or from which nothing can be made, is never
-/// written: the coordinator would not start again.
+/// Checks that a record reads back as the same value. Others are never written, since the coordinator could
+/// not start again.
 fn read_back<T>(tree: Tree, key: &str, bytes: &[u8], value: &T) -> Result<(), StoreError>
 where
     T: DeserializeOwned + PartialEq,

@@ -1,4 +1,4 @@
-//! Opening the embedded store, and bringing an earlier one up to this schema.
+//! Opening the embedded store, and migrating one of an earlier schema.
 
 use std::io::Write as IoWrite;
 use std::path::Path;
@@ -22,24 +22,24 @@ pub type SledStore = RecordStore<SledTrees>;
 const BATCH: usize = 1000;
 
 impl SledStore {
-    /// Opens the database in the folder `path`, or makes it. One of an earlier schema is migrated, in
-    /// one transaction, which an interruption leaves done or not begun.
+    /// Opens the database in the folder `path`, or makes it. A database of an earlier schema is migrated in
+    /// one transaction: after an interruption it is migrated or unchanged.
     ///
     /// # Errors
-    /// If another process has it, the disk fails, a newer version has written it, or a record of an
-    /// earlier schema does not read; it is then as it was.
+    /// If another process has opened it, the disk fails, a newer version has written it, or a record of an
+    /// earlier schema cannot be read. The database is then unchanged.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::open_with(path, RESERVE)
     }
 
-    /// As [`SledStore::open`], with so many bytes that must be free for a commit to be begun.
+    /// As [`SledStore::open`], with the number of bytes that must be free before a commit.
     ///
     /// # Errors
-    /// As there.
+    /// As [`SledStore::open`].
     pub fn open_with(path: &Path, reserve: u64) -> Result<Self, StoreError> {
         let db = open(path)?;
         let found = schema(&db)?;
-        // Before trees are made that earlier versions do not know.
+        // The schema is checked before trees are made that earlier versions do not know.
         let old = match found {
             Some(SCHEMA) | None => Vec::new(),
             Some(earlier) => migrated(&db, earlier)?,
@@ -66,14 +66,14 @@ impl SledStore {
         Ok(schema(&db)?.unwrap_or(SCHEMA))
     }
 
-    /// Writes the records of the database in the folder `path` as lines, as they are; gives their schema.
-    /// Nothing is migrated and nothing written there.
+    /// Writes the records of the database in the folder `path` as lines, without migration, and gives their
+    /// schema. The database is not changed.
     ///
     /// # Errors
     /// As [`SledStore::open`]; a folder without a database is an error too.
     pub fn export(path: &Path, to: &mut (dyn IoWrite + Send)) -> Result<u32, StoreError> {
         if !path.is_dir() {
-            return Err(StoreError::Backend(format!("there is none in {}", path.display())));
+            return Err(StoreError::Backend(format!("there is no database in {}", path.display())));
         }
         let db = open(path)?;
         let schema = schema(&db)?.unwrap_or(SCHEMA);
@@ -81,7 +81,7 @@ impl SledStore {
         Ok(schema)
     }
 
-    /// Writes records as they are, as many at once as one transaction should hold.
+    /// Writes records without migration, in transactions of bounded size.
     ///
     /// # Errors
     /// If the disk is full or the backend fails.
@@ -90,7 +90,7 @@ impl SledStore {
     }
 }
 
-/// Records on their way into a store.
+/// An import of records into a store.
 #[derive(Debug)]
 pub struct Import<'a> {
     store: &'a SledStore,
@@ -98,7 +98,7 @@ pub struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// Takes a record.
+    /// Adds a record.
     ///
     /// # Errors
     /// If the disk is full or the backend fails.
@@ -107,7 +107,7 @@ impl Import<'_> {
         if self.writes.len() < BATCH { Ok(()) } else { self.flush() }
     }
 
-    /// Writes what was taken.
+    /// Writes the remaining records.
     ///
     /// # Errors
     /// If the disk is full or the backend fails.
@@ -116,7 +116,7 @@ impl Import<'_> {
     }
 }
 
-/// The schema of a database; none in a new one.
+/// The schema of a database. A new one has none.
 fn schema(db: &Db) -> Result<Option<u32>, StoreError> {
     let found = match db.get(SCHEMA_KEY).map_err(|error| backend(&error))? {
         None if db.is_empty() && db.tree_names().len() <= 1 => return Ok(None),
@@ -133,7 +133,7 @@ fn schema(db: &Db) -> Result<Option<u32>, StoreError> {
     }
 }
 
-/// Shows all records of a database.
+/// Visits all records of a database.
 fn each(db: &Db, show: &mut Each<'_>) -> Result<(), StoreError> {
     let known = db.tree_names();
     for tree in Tree::iter().filter(|tree| known.iter().any(|name| name == tree.name().as_bytes())) {
@@ -145,7 +145,7 @@ fn each(db: &Db, show: &mut Each<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What is to be written so that a database of an earlier schema is one of this. All of it must read.
+/// The writes that migrate a database of an earlier schema. Every migrated record must be readable.
 fn migrated(db: &Db, from: u32) -> Result<Vec<Write>, StoreError> {
     let mut assembly = Assembly::default();
     let mut writes = Vec::new();

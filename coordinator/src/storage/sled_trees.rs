@@ -1,9 +1,9 @@
 //! The embedded backend: sled 0.34, one transaction over all trees for each commit.
 //!
-//! sled keeps its first failure until it is opened again: after one full disk, nothing could be written
-//! until a restart, even with room again. So a commit begins only when the disk has room, and when blocks
-//! for it are allocated after the end of the file. After a failure the database is opened again at once, or
-//! before the next commit.
+//! sled keeps its first I/O error until it is opened again: after one full disk, nothing could be written
+//! until a restart, even with free space. So a commit begins only if the disk has free space and blocks are
+//! allocated after the end of the file. After a failure the database is opened again at once, or before the
+//! next commit.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,8 +24,8 @@ use super::StoreError;
 use super::trees::{Tree, Trees, Visit, Write};
 
 pub(super) const SCHEMA_KEY: &str = "schema";
-/// Bytes that must be free for a commit to be begun: more than sled writes at once, which is a few segments
-/// of its log and a snapshot of its page table.
+/// Bytes that must be free before a commit: more than sled writes at once, which is a few segments of its log
+/// and a snapshot of its page table.
 pub(super) const RESERVE: u64 = 32 << 20;
 
 /// A sled database.
@@ -39,7 +39,7 @@ pub struct SledTrees {
 #[derive(Debug)]
 enum State {
     Open(Database),
-    /// It has failed and could not be opened again. What was being written may be in it or not.
+    /// It has failed and could not be opened again. The interrupted write may be in it or not.
     Failed {
         why: StoreError,
         pending: Vec<Write>,
@@ -48,14 +48,14 @@ enum State {
 
 /// Bytes that are allocated after the end of the database's file, more than a commit writes.
 const AHEAD: u64 = 8 << 20;
-/// The unit in which a file's blocks are counted, stat(2).
+/// The unit of a file's block count, stat(2).
 const BLOCK: u64 = 512;
 
 /// Most bytes of pages that sled keeps in memory; its own default is 1 GiB. The records of the present
 /// state are in memory apart from it.
 const CACHE: u64 = 16 << 20;
 
-/// How long a lock is waited for, and between two tries.
+/// How long to wait for the lock, and the time between two tries.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -64,8 +64,8 @@ fn is_lock(error: &io::Error) -> bool {
     error.to_string().starts_with("could not acquire lock")
 }
 
-/// Opens the database in the folder `path`, or makes it. Waits a moment while it is locked: a process that
-/// is being started has the lock's file open until it becomes another program.
+/// Opens the database in the folder `path`, or makes it. Waits for a short time while it is locked: a process
+/// that is being started has the lock file open until its `exec`.
 pub(super) fn open(path: &Path) -> Result<Db, StoreError> {
     let config = sled::Config::new().path(path).cache_capacity(CACHE);
     let started = Instant::now();
@@ -90,7 +90,7 @@ impl Database {
         Self::of(open(path)?)
     }
 
-    /// The trees of an open database; those that are missing are made.
+    /// The trees of an open database. Missing trees are made.
     pub(super) fn of(db: Db) -> Result<Self, StoreError> {
         let named = |tree: Tree| Ok((tree, db.open_tree(tree.name()).map_err(|error| backend(&error))?));
         let trees = Tree::iter().map(named).collect::<Result<_, StoreError>>()?;
@@ -131,9 +131,9 @@ impl Database {
         Ok(())
     }
 
-    /// Whether all of it is there. A transaction is there as a whole or not at all.
+    /// Whether all writes are stored. A transaction is stored as a whole or not at all.
     fn holds(&self, writes: &[Write]) -> Result<bool, StoreError> {
-        // Of several writes of one record, the last.
+        // The last of several writes of one record.
         let last: BTreeMap<_, _> =
             writes.iter().map(|write| ((write.tree, &write.key), write.value.as_deref())).collect();
         for ((tree, key), value) in last {
@@ -166,9 +166,9 @@ impl SledTrees {
 }
 
 impl SledTrees {
-    /// Allocates blocks of the disk after the end of the database's file. A commit then never meets a full
-    /// disk, whatever other programs write meanwhile: what sled has written in part before such a failure,
-    /// it reads as damaged when it is opened again.
+    /// Allocates blocks of the disk after the end of the database's file. A commit then cannot fail on a full
+    /// disk, whatever other programs write meanwhile. After such a failure, sled would read its partial write
+    /// as damage when it is opened again.
     fn allocate_ahead(&self) -> Result<(), StoreError> {
         let path = self.path.join("db");
         let failed = |error: io::Error| match error.kind() {
@@ -182,7 +182,7 @@ impl SledTrees {
             return Ok(());
         }
         match fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, length, AHEAD as i64) {
-            // Some file systems cannot; there, only the reserve helps.
+            // Some file systems do not support this; they have only the reserve.
             Ok(()) | Err(Errno::EOPNOTSUPP) => Ok(()),
             Err(error) => Err(failed(error.into())),
         }
@@ -229,7 +229,7 @@ impl Trees for SledTrees {
             State::Open(database) => self.write_or_reopen(database, writes),
             State::Failed { why, pending } => match self.reopen(&pending) {
                 Ok((database, false)) => self.write_or_reopen(database, writes),
-                // Whoever wanted it was told that it had failed.
+                // The caller was told that the write had failed.
                 Ok((_, true)) => {
                     (State::Failed { why: StoreError::Diverged, pending }, Err(StoreError::Diverged))
                 }
@@ -249,7 +249,7 @@ impl Trees for SledTrees {
 }
 
 impl SledTrees {
-    /// Writes. After a failure, the database is opened again, which tells whether the write is in it.
+    /// Writes. After a failure, the database is opened again to see whether the write is in it.
     fn write_or_reopen(&self, database: Database, writes: Vec<Write>) -> (State, Result<(), StoreError>) {
         let Err(error) = database.write(&writes, &[]) else { return (State::Open(database), Ok(())) };
         tracing::error!(%error, "the store has failed; it is opened again");
@@ -257,13 +257,13 @@ impl SledTrees {
         match self.reopen(&writes) {
             Ok((database, written)) => (State::Open(database), if written { Ok(()) } else { Err(error) }),
             Err(why) => {
-                tracing::error!(%why, "the store cannot be opened again yet; the next change tries it");
+                tracing::error!(%why, "the store cannot be opened again; the next change tries again");
                 (State::Failed { why: why.clone(), pending: writes }, Err(error))
             }
         }
     }
 
-    /// Opens the database again, and looks whether what was being written is there.
+    /// Opens the database again, and checks whether the interrupted write is in it.
     fn reopen(&self, pending: &[Write]) -> Result<(Database, bool), StoreError> {
         let database = Database::open(&self.path)?;
         let written = !pending.is_empty() && database.holds(pending)?;
@@ -271,7 +271,7 @@ impl SledTrees {
     }
 }
 
-/// The key under which it stands from which schema the store was migrated when the ledger began.
+/// The key of the schema from which the store was migrated when the ledger began.
 pub(super) const MIGRATED_KEY: &str = "migrated_from";
 
 pub(super) fn backend(error: &sled::Error) -> StoreError {

@@ -1,4 +1,4 @@
-//! What a store of records needs of its backend: ordered trees of text keys and JSON values, written in one
+//! The contract of a backend for a record store: ordered trees of text keys and JSON values, written in one
 //! transaction.
 
 use std::fmt;
@@ -14,9 +14,9 @@ use super::StoreError;
 pub enum Tree {
     /// Institutions, by name.
     Institutions,
-    /// What of a job never changes, by its id.
+    /// The constant part of a job, by its id.
     Jobs,
-    /// What of a job changes, by its id.
+    /// The changing part of a job, by its id.
     JobStates,
     /// Closed rounds, by job, round and attempt.
     Rounds,
@@ -42,7 +42,7 @@ impl Tree {
         self.into()
     }
 
-    /// The names of all.
+    /// The names of all trees.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::iter().map(Self::name)
     }
@@ -51,7 +51,7 @@ impl Tree {
 /// One record to be written, or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// Where.
+    /// Its tree.
     pub tree: Tree,
     /// Its key there.
     pub key: String,
@@ -69,10 +69,10 @@ impl Write {
     }
 }
 
-/// Shown a record's tree, key and bytes.
+/// A visitor of records: tree, key and bytes.
 pub type Each<'a> = dyn FnMut(Tree, &str, &[u8]) -> Result<(), StoreError> + 'a;
 
-/// Shown a record's key and bytes; says whether to go on.
+/// A visitor of records: key and bytes. It returns whether to continue.
 pub(super) type Visit<'a> = dyn FnMut(&str, &[u8]) -> Result<bool, StoreError> + 'a;
 
 /// A backend.
@@ -80,16 +80,15 @@ pub trait Trees: fmt::Debug + Send + Sync + 'static {
     /// A record's bytes.
     fn get(&self, tree: Tree, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Shows the records with keys from `from` on, in order, as long as it is told to go on.
+    /// Visits the records with keys from `from` on, in order, as long as the visitor returns `true`.
     fn scan(&self, tree: Tree, from: &str, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// The record with the last key.
     fn last(&self, tree: Tree) -> Result<Option<(String, Vec<u8>)>, StoreError>;
 
-    /// Writes all of it, durably, or nothing.
+    /// Writes all records durably, or none.
     fn write(&self, writes: Vec<Write>) -> Result<(), StoreError>;
 
-    /// The schema from which the records were migrated by the first version of this program that keeps a
-    /// ledger, if they were.
+    /// The schema from which the records were migrated by the first version with a ledger, if they were.
     fn migrated_from(&self) -> Result<Option<u32>, StoreError>;
 }

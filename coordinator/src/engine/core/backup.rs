@@ -1,8 +1,8 @@
-//! A snapshot for a backup: the state as it is at one instant, with every blob that is there then.
+//! A snapshot for a backup: the state at one instant, with every blob of that instant.
 //!
-//! Taken under the write lock, so that nothing is removed between looking at the state and taking hold of
-//! its blobs. Where blobs are files of this machine, taking hold is a hard link: what is removed later
-//! stays in the snapshot, and copying it elsewhere, which takes long, holds nobody up.
+//! It is taken under the write lock, so that no blob is removed between reading the state and linking its
+//! blobs. Blobs that are local files are hard-linked: a blob that is removed later stays in the snapshot, and
+//! the slow copy to another disk blocks nobody.
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
@@ -18,23 +18,23 @@ use super::{Core, defect, log_number};
 use crate::domain::{Change, Federation};
 use crate::storage::{BlobError, LocalFile, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS};
 
-/// A snapshot, in a folder of the coordinator's own.
+/// A snapshot, in a folder of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The name of its folder.
     pub folder: String,
-    /// How many records it has.
+    /// The number of its records.
     pub records: u64,
-    /// How many blobs.
+    /// The number of its blobs.
     pub blobs: u64,
 }
 
 impl Core {
-    /// Takes a snapshot into a folder of its own and gives its name. There is one at a time: what an
-    /// earlier backup has left behind is removed.
+    /// Takes a snapshot in a new folder and gives the folder's name. There is one at a time: the snapshot of
+    /// an earlier backup is removed.
     ///
     /// # Errors
-    /// If the disk is full, or cannot link files.
+    /// If the disk is full or does not support hard links.
     pub async fn take_snapshot(&self, by: InstitutionName) -> Result<Snapshot, Refusal> {
         let folder = format!("{SNAPSHOT_PREFIX}{}", log_number());
         let path = self.options.snapshots.join(&folder);
@@ -95,7 +95,7 @@ impl Core {
 fn failed(error: &io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            let message = "the disk of the coordinator is full; no backup was begun";
+            let message = "the disk of the coordinator is full; no backup was started";
             Refusal::new(Reason::StorageFull, message)
         }
         _ => defect("no snapshot can be taken for a backup", error),

@@ -1,4 +1,4 @@
-//! What lies in the store and not in memory: closed rounds and curves, for people who ask.
+//! Reading what is in the store and not in memory: closed rounds and curves.
 
 use std::ops::RangeInclusive;
 

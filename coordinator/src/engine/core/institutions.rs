@@ -1,4 +1,4 @@
-//! What institutions ask of the engine: work, and to have its results admitted and counted.
+//! Calls of institutions on the engine: accepting work, and submitting results to be admitted and counted.
 
 use eosfed_aggregation::{WeightsReader, distance};
 use eosfed_common::assignment::{
@@ -15,7 +15,7 @@ use crate::domain::{Change, Job, Outcome, ScreenedEvaluation, ScreenedStatistics
 use crate::storage::{LocalFile, Presence, StoreError};
 
 impl Core {
-    /// A transition that an institution asks for, with its answer.
+    /// Applies a transition of an institution and gives its answer.
     async fn on_assignment<T>(
         &self,
         id: &AssignmentId,
@@ -28,10 +28,10 @@ impl Core {
         .await
     }
 
-    /// Lends an assignment, or gives the lease that is held already.
+    /// Leases an assignment, or gives the lease that the institution already holds.
     ///
     /// # Errors
-    /// If it is not offered any more.
+    /// If it is no longer offered.
     pub async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {
         self.transact(|state, now, rng| {
             let (outcome, lease) = state.job(&id.job)?.accept(id, LeaseToken::random(rng), now)?;
@@ -40,19 +40,19 @@ impl Core {
         .await
     }
 
-    /// Notes that an institution does not want an assignment.
+    /// Records that an institution declines an assignment.
     ///
     /// # Errors
-    /// If it is not offered any more.
+    /// If it is no longer offered.
     pub async fn refuse(&self, id: &AssignmentId, refusal: Refusal) -> Result<(), Refusal> {
         self.on_assignment(id, |job, now| job.refuse(id, refusal, now)).await
     }
 
-    /// Renews a lease and notes progress. What can no longer be used is told to stop. Points of the curve
-    /// are stored, as a record of their own; the step that a trainer is at need not survive a restart.
+    /// Renews a lease and records progress. A client whose work can no longer count gets a refusal and stops.
+    /// New points of the curve are stored as a separate record; the current step need not survive a restart.
     ///
     /// # Errors
-    /// If the lease is not the caller's or has expired.
+    /// If the caller does not hold the lease or it has expired.
     pub async fn heartbeat(
         &self,
         id: &AssignmentId,
@@ -73,7 +73,7 @@ impl Core {
             }
             Err(refusal) => return Err(refusal),
         };
-        // The lease is renewed whether the points can be stored or not.
+        // The lease is renewed even if the points cannot be stored.
         self.store_change(&mut writer, change, now).await?;
         if let (Some(id), false) = (curve, progress.points.is_empty()) {
             let curves = self.curve(id).await?.extended(progress.points).into_iter().collect();
@@ -82,19 +82,20 @@ impl Core {
         Ok(Directive::Continue(expires_at))
     }
 
-    /// A curve as it is stored. One that is damaged begins anew.
+    /// A curve as it is stored. A damaged one is replaced by an empty one.
     async fn curve(&self, id: CurveId) -> Result<Curve, Refusal> {
         match self.store.curve(&id).await {
             Ok(curve) => Ok(curve.unwrap_or_else(|| Curve::new(id))),
             Err(error @ StoreError::Damaged { .. }) => {
-                tracing::error!(%error, "a training curve begins anew");
+                tracing::error!(%error, "a stored training curve is damaged; a new one is started");
                 Ok(Curve::new(id))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// When a submission with this key was recorded, if it was, and how many rounds of its job have closed.
+    /// The time at which a submission with this key was recorded, if it was, and the number of closed rounds
+    /// of its job.
     async fn receipt(
         &self,
         id: &AssignmentId,
@@ -108,8 +109,8 @@ impl Core {
         Ok((job.receipt(id, key, &closed), job.closed.len()))
     }
 
-    /// Counts a submission under the write lock. `seen` is how many rounds had closed when it was looked
-    /// whether the submission was recorded already.
+    /// Counts a submission under the write lock. `seen` is the number of closed rounds when the caller
+    /// checked that the submission was not recorded yet.
     async fn count(
         &self,
         writer: &mut Writer,
@@ -130,11 +131,11 @@ impl Core {
         Ok(recorded)
     }
 
-    /// Admits and counts an update; gives when it was first recorded. An update that admission
-    /// refuses is kept with the reason, and not counted.
+    /// Admits and counts an update. Gives the time of its first record. An update that admission refuses is
+    /// kept with the reason and not counted.
     ///
     /// # Errors
-    /// Whatever admission finds, or that the round is over.
+    /// The refusal of admission, or that the round has closed.
     pub async fn submit_update(&self, submission: &UpdateSubmission) -> Result<Timestamp, Refusal> {
         let UpdateSubmission { assignment: id, key, weights, .. } = submission;
         let (recorded, seen) = self.receipt(id, key).await?;
@@ -148,7 +149,8 @@ impl Core {
             Err(refusal) => return Err(self.reject(submission, refusal).await),
         };
         let mut writer = self.writer.lock().await;
-        // Blobs are removed under the same lock: what is there now is there when it counts.
+        // Blobs are removed under the same lock, so a blob that exists now cannot be removed before the
+        // update counts.
         self.must_be_here(*weights).await?;
         let submit = |job: &Job, now| job.submit_update(screened, now);
         let recorded = self.count(&mut writer, (id, key, seen), submit).await?;
@@ -157,10 +159,11 @@ impl Core {
         Ok(recorded)
     }
 
-    /// From now on, records decide whether an upload is kept.
+    /// Unpins an upload: from now on, records decide whether its blob is kept.
     async fn unpin(&self, id: &AssignmentId, weights: BlobRef) {
         if let Err(error) = self.blobs.unpin(id.institution.as_str(), weights.digest).await {
-            tracing::warn!(assignment = %id, %error, "an upload is kept longer than needed");
+            tracing::warn!(assignment = %id, %error, "cannot unpin an upload; its blob is kept longer than \
+            needed");
         }
     }
 
@@ -201,7 +204,7 @@ impl Core {
         }
         let UpdateSubmission { assignment, token, weights, .. } = submission;
         let why = refusal.clone();
-        // What is no safetensors file may be anything, imagery too: it is not kept.
+        // A file that is not safetensors could be anything, even imagery. It is not kept.
         let recorded = if refusal.reason == Reason::WeightsMalformed {
             let failed = |job: &Job, now| job.report_failure(assignment, token, why.to_string(), now);
             let recorded = self.on_assignment(assignment, failed).await;
@@ -218,10 +221,10 @@ impl Core {
         refusal
     }
 
-    /// Admits and counts statistics; gives when they were first recorded.
+    /// Admits and counts statistics. Gives the time of their first record.
     ///
     /// # Errors
-    /// Whatever admission finds, or that the round is over.
+    /// The refusal of admission, or that the round has closed.
     pub async fn submit_statistics(&self, submission: StatisticsSubmission) -> Result<Timestamp, Refusal> {
         let id = submission.assignment.clone();
         let key = submission.key.clone();
@@ -240,10 +243,10 @@ impl Core {
         self.count(&mut writer, (&id, &key, seen), submit).await
     }
 
-    /// Admits and counts scores; gives when they were first recorded.
+    /// Admits and counts scores. Gives the time of their first record.
     ///
     /// # Errors
-    /// Whatever admission finds, or that the round is over.
+    /// The refusal of admission, or that the round has closed.
     pub async fn submit_evaluation(&self, submission: EvaluationSubmission) -> Result<Timestamp, Refusal> {
         let id = submission.assignment.clone();
         let key = submission.key.clone();
@@ -259,10 +262,10 @@ impl Core {
         self.count(&mut writer, (&id, &key, seen), submit).await
     }
 
-    /// Notes that the work failed at an institution for good.
+    /// Records that the work has failed at an institution and will not be repeated there.
     ///
     /// # Errors
-    /// If the lease is not the caller's or the round is over.
+    /// If the caller does not hold the lease or the round has closed.
     pub async fn report_failure(
         &self,
         id: &AssignmentId,

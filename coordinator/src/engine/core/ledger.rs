@@ -1,5 +1,5 @@
-//! The ledger of the engine: each change is committed with the events that say who made it so, and each
-//! event is a line of the log.
+//! The ledger of the engine. Each change is committed together with its events, and each event is written to
+//! the log.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{InstitutionName, JobId};
@@ -11,7 +11,7 @@ use crate::domain::refusals::{RefusalBudget, cut};
 use crate::domain::{Change, Damaged, Federation};
 use crate::storage::SCHEMA;
 
-/// Where the ledger stands.
+/// The end of the ledger.
 pub(super) struct Ledger {
     head: Option<Mark>,
     refusals: RefusalBudget,
@@ -28,7 +28,7 @@ impl Ledger {
         self.head
     }
 
-    /// Gives entries their places, after the newest event.
+    /// Numbers and chains entries after the newest event.
     pub(super) fn seal(&self, entries: &[Entry], now: Timestamp) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -38,7 +38,7 @@ impl Ledger {
         events
     }
 
-    /// Notes that events are stored, and logs them.
+    /// Advances the end of the ledger past stored events, and logs them.
     pub(super) fn committed(&mut self, events: &[Event]) {
         for event in events {
             let Event { sequence, entry: Entry { actor, job, institution, kind }, .. } = event;
@@ -50,7 +50,7 @@ impl Ledger {
     }
 }
 
-/// What a start records.
+/// The events of a start.
 pub(super) fn opening(
     federation: &Federation,
     head: Option<Mark>,
@@ -74,7 +74,7 @@ pub(super) fn opening(
         tracing::error!(
             record,
             reason,
-            "a record is damaged; it is set apart, and the rest starts without it"
+            "a record is damaged; it is quarantined, and the coordinator starts without it"
         );
         let record = record.clone();
         let reason = cut(reason);
@@ -84,8 +84,8 @@ pub(super) fn opening(
 }
 
 impl Core {
-    /// Records that a person's call was refused. There is a limit to how many such events there are in an
-    /// hour; those beyond it are counted.
+    /// Records that a person's call was refused. The number of such events in an hour is limited; further
+    /// ones are counted.
     pub async fn record_refusal(&self, actor: Actor, action: &str, job: Option<JobId>, refusal: &Refusal) {
         let mut writer = self.writer.lock().await;
         let now = self.now();
@@ -99,14 +99,14 @@ impl Core {
             change.events.insert(0, Entry::new(Actor::Coordinator, kind));
         }
         if let Err(error) = self.store_change(&mut writer, change, now).await {
-            tracing::warn!(%error, action, "a refused call is not recorded");
+            tracing::warn!(%error, action, "cannot record a refused call");
         }
     }
 
-    /// Records that a certificate is renewed. Whoever asks for more renewals than anybody needs gets none.
+    /// Records that a certificate is renewed. An institution has a limited number of renewals in an hour.
     ///
     /// # Errors
-    /// [`Reason::Unavailable`] if there were too many in this hour; whatever the store gives.
+    /// [`Reason::Unavailable`] if there were too many in this hour; errors of the store.
     pub async fn record_renewal(&self, actor: Actor, expires_at: Timestamp) -> Result<(), Refusal> {
         let mut writer = self.writer.lock().await;
         let now = self.now();
@@ -121,7 +121,7 @@ impl Core {
         Ok(self.store_change(&mut writer, Change::noted(entry), now).await?)
     }
 
-    /// Up to `most` events of the ledger from this one on, each as the line that its hash is over.
+    /// Up to `most` events of the ledger from this one on, each as its hashed line.
     ///
     /// # Errors
     /// If the store fails.

@@ -1,6 +1,6 @@
-//! The engine itself, without threads, sleep or sockets: decided on the present state, stored in one
-//! transaction, made visible, and only then acted upon and answered. It is given its store, blobs,
-//! clock and randomness, and needs no runtime, so that a simulation can run it as it is.
+//! The engine, without threads, sleep or sockets. A change is decided on the present state, stored in one
+//! transaction and made visible; then its tasks start and the call is answered. Store, blobs, clock and
+//! randomness are arguments and no runtime is needed, so a simulation can run this code.
 
 mod backup;
 mod history;
@@ -40,17 +40,17 @@ pub struct Core {
     blobs: Arc<dyn Blobs>,
     options: Options,
     queries: Queries,
-    /// The write lock: whoever changes the state, or removes blobs, holds it.
+    /// The write lock. Changes of the state and removals of blobs hold it.
     writer: tokio::sync::Mutex<Writer>,
-    /// Jobs that have changed since somebody last asked.
+    /// Jobs that have changed since the last call of `take_changed`.
     changed: Mutex<BTreeSet<JobId>>,
     /// Jobs whose task is being computed.
     busy: Mutex<BTreeSet<JobId>>,
 }
 
-/// What only the holder of the write lock may use.
+/// Data that only the holder of the write lock uses.
 struct Writer {
-    /// The only randomness.
+    /// The only source of randomness.
     rng: ChaCha12Rng,
     ledger: ledger::Ledger,
 }
@@ -61,7 +61,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Questions to the state in memory.
+/// Queries on the state in memory.
 impl Deref for Core {
     type Target = Queries;
 
@@ -74,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A refusal for what should not happen: the caller gets a number that stands in the log.
+/// A refusal for an internal error. The caller gets a number that is also in the log.
 pub(super) fn defect(what: &str, error: &dyn fmt::Display) -> Refusal {
     let id = log_number();
     tracing::error!(%error, defect = %id, "{what}");
@@ -82,7 +82,7 @@ pub(super) fn defect(what: &str, error: &dyn fmt::Display) -> Refusal {
     Refusal::new(Reason::Internal, message)
 }
 
-/// A number for the log. Not a secret, and nothing depends on it.
+/// A number that identifies a log line. It is not a secret.
 fn log_number() -> String {
     format!("{:016x}", rand::rng().random::<u64>())
 }
@@ -92,14 +92,14 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::Full => Self::new(
                 Reason::StorageFull,
-                "the disk of the coordinator is full; nothing was changed, try again later",
+                "the disk of the coordinator is full; nothing was changed; try again later",
             ),
             other => defect("the store has failed", &other),
         }
     }
 }
 
-/// A blob that cannot be written means that the change that it belongs to cannot be stored.
+/// If a blob cannot be written, the change that it belongs to cannot be stored.
 fn of_blob(error: BlobError) -> StoreError {
     match error {
         BlobError::Full => StoreError::Full,
@@ -108,8 +108,8 @@ fn of_blob(error: BlobError) -> StoreError {
 }
 
 impl Core {
-    /// Opens the federation in `store` and gives everybody back the time that the coordinator was away.
-    /// Records that do not read back are set apart, and the rest is opened.
+    /// Opens the federation in `store` and extends leases and deadlines by the downtime. Records that cannot
+    /// be read back are quarantined, and the rest is opened.
     ///
     /// # Errors
     /// If the store cannot be read or written.
@@ -158,7 +158,7 @@ impl Core {
         &*self.blobs
     }
 
-    /// Decides under the write lock, and makes the decision true.
+    /// Makes a decision under the write lock and commits it.
     async fn transact<T>(
         &self,
         decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>,
@@ -170,7 +170,7 @@ impl Core {
         Ok(answer)
     }
 
-    /// Stores a change with its events, then makes it visible. Nothing changes but through here.
+    /// Stores a change with its events, then makes it visible. The state changes only here.
     async fn store_change(
         &self,
         writer: &mut Writer,
@@ -194,24 +194,25 @@ impl Core {
         Ok(())
     }
 
-    /// A transition of one job.
+    /// Applies a transition of one job.
     async fn transition(&self, id: &JobId, transition: Transition) -> Result<(), Refusal> {
         self.transact(|state, now, _| Ok(((), state.apply(id, transition, now)?))).await
     }
 
-    /// Jobs that have changed since this was last asked.
+    /// The jobs that have changed since the last call.
     pub fn take_changed(&self) -> BTreeSet<JobId> {
         std::mem::take(&mut lock(&self.changed))
     }
 
-    /// Tells each job whose time has come; gives whether there was one.
+    /// Applies `Tick` to each job that is due. Gives whether there was one.
     pub async fn tick(&self) -> bool {
         let now = self.now();
         let mut any = false;
         for (id, _) in self.next_wakeups().into_iter().filter(|(_, at)| *at <= now) {
             match self.transition(&id, Transition::Tick).await {
                 Ok(()) => any = true,
-                Err(refusal) => tracing::warn!(job = %id, %refusal, "time passes without being recorded"),
+                Err(refusal) => tracing::warn!(job = %id, %refusal, "cannot record that leases or a deadline \
+                have expired"),
             }
         }
         any

@@ -1,4 +1,4 @@
-//! What operators ask of the engine.
+//! Calls of operators on the engine.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::domain::registry::SpecialistRef;
 use crate::domain::{Federation, Fork, Job, Submission};
 use crate::storage::Presence;
 
-/// An invitation, once: its secret is not kept.
+/// An invitation. Its secret is given once and not stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invited {
     /// 64 hexadecimal digits.
     pub secret: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// Whether the institution is enrolled already.
     pub enrolled_before: bool,
 }
 
-/// An id that no job has.
+/// An unused job id.
 fn free(state: &Federation, rng: &mut ChaCha12Rng) -> JobId {
     loop {
         let id = JobId::random(rng);
@@ -41,7 +41,7 @@ impl Core {
     /// Invites an institution.
     ///
     /// # Errors
-    /// If the invitation would be open for no time or for too long.
+    /// If the invitation's duration is out of range.
     pub async fn invite(
         &self,
         name: &InstitutionName,
@@ -56,8 +56,7 @@ impl Core {
         .await
     }
 
-    /// Redeems an invitation for a signing request; when this has returned, the request may be
-    /// certified.
+    /// Redeems an invitation for a signing request. After this has returned, the request may be certified.
     ///
     /// # Errors
     /// A reason of the `TOKEN_` family.
@@ -70,7 +69,7 @@ impl Core {
         self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?))).await
     }
 
-    /// Submits a job; the same key again gives the same job.
+    /// Submits a job. A repeated call with the same key gives the same job.
     ///
     /// # Errors
     /// If too few institutions are enrolled.
@@ -87,7 +86,7 @@ impl Core {
         .await
     }
 
-    /// Does to a job what an operator wants.
+    /// Applies an operator's action to a job.
     ///
     /// # Errors
     /// If there is no such job, or its state does not allow it.
@@ -100,11 +99,11 @@ impl Core {
         self.transition(id, action.by(by)).await
     }
 
-    /// Starts a job from a round of another; the same key again gives the same job. With `rounds`, the
-    /// round's kept updates are aggregated by these rules; without, the round is run again.
+    /// Forks a job from a round of another. A repeated call with the same key gives the same job. With
+    /// `rounds`, the round's kept updates are aggregated by these rules; without, the round is trained again.
     ///
     /// # Errors
-    /// If the round is not complete, the rules do not fit, or the blobs it needs are gone.
+    /// If the round is not complete, the rules do not fit the job, or blobs that it needs were removed.
     pub async fn fork_job(
         &self,
         origin: &JobId,
@@ -115,7 +114,7 @@ impl Core {
     ) -> Result<JobId, Refusal> {
         let mut writer = self.writer.lock().await;
         let now = self.now();
-        // What has closed stays: nothing that is read here can change.
+        // Closed rounds do not change, so they can be read without the lock.
         let closed = self.store.closed_rounds(origin, 0..=round).await?;
         let (id, change) = self.read(|state| {
             let id = free(state, &mut writer.rng);
@@ -136,11 +135,11 @@ impl Core {
         Ok(id)
     }
 
-    /// Cuts a release of these specialists, or of the latest version of all; the same key again
-    /// gives the same release.
+    /// Creates a release of these specialists, or of the latest version of all. A repeated call with the same
+    /// key gives the same release.
     ///
     /// # Errors
-    /// If a reference names nothing, a name comes twice, or there is nothing to release.
+    /// If a reference names no specialist, a name is given twice, or there is nothing to release.
     pub async fn create_release(
         &self,
         references: &[SpecialistRef],

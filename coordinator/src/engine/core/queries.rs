@@ -1,4 +1,4 @@
-//! Questions to the federation: what is there, never what is being decided. Nothing here waits for a disk.
+//! Queries on the federation. They see committed changes only, and none waits for a disk.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,12 +28,12 @@ impl Queries {
         Self { state: RwLock::new(state), revision: watch::Sender::new(1), clock }
     }
 
-    /// Looks at the state.
+    /// Reads the state.
     pub fn read<T>(&self, look: impl FnOnce(&Federation) -> T) -> T {
         look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes a change visible that is stored.
+    /// Makes a stored change visible.
     pub(super) fn merge(&self, change: Change) {
         self.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
         self.revision.send_modify(|revision| *revision += 1);
@@ -45,13 +45,13 @@ impl Queries {
         self.clock.now()
     }
 
-    /// Changes whenever anything does; what has changed is to be looked up.
+    /// Changes with each change of the state. The receiver looks up what has changed.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
 
-    /// Everything, as it is at this instant.
+    /// A copy of the whole state.
     #[must_use]
     pub fn snapshot(&self) -> Federation {
         self.read(Clone::clone)
@@ -65,10 +65,10 @@ impl Queries {
         self.read(|state| state.must_be_enrolled(name))
     }
 
-    /// The id of the job that a person names: by its id, by the first characters of its id, or as `latest`.
+    /// The id of the job that a reference names: an id, the first characters of an id, or `latest`.
     ///
     /// # Errors
-    /// If the name means no job, or more than one.
+    /// If the reference names no job, or more than one.
     pub fn resolve_job(&self, name: &str) -> Result<JobId, Refusal> {
         let wanted: JobRef = name.parse()?;
         self.read(|state| state.resolve_job(&wanted).map(|job| job.id.clone()))
@@ -77,20 +77,20 @@ impl Queries {
     /// A job.
     ///
     /// # Errors
-    /// If there is none of this id.
+    /// If no job has this id.
     pub fn job(&self, id: &JobId) -> Result<Job, Refusal> {
         self.read(|state| state.job(id).cloned())
     }
 
-    /// What `look` sees in a job, without a copy of it.
+    /// The result of `look` on a job, without copying the job.
     ///
     /// # Errors
-    /// If there is none of this id.
+    /// If no job has this id.
     pub fn with_job<T>(&self, id: &JobId, look: impl FnOnce(&Job) -> T) -> Result<T, Refusal> {
         self.read(|state| state.job(id).map(look))
     }
 
-    /// Jobs that wait for a point in time, with it.
+    /// The jobs that are due at a later time, with that time.
     #[must_use]
     pub fn next_wakeups(&self) -> BTreeMap<JobId, Timestamp> {
         self.read(|state| {
@@ -99,7 +99,7 @@ impl Queries {
         })
     }
 
-    /// What is asked of an institution now.
+    /// The present assignments of an institution.
     #[must_use]
     pub fn assignments(&self, institution: &InstitutionName) -> Vec<Assignment<Target>> {
         self.read(|state| state.assignments(institution))
@@ -108,7 +108,7 @@ impl Queries {
     /// Checks that an institution may upload a blob of this size.
     ///
     /// # Errors
-    /// Without a lease, or if the blob is larger than the lease's model.
+    /// If there is no lease, or the blob is larger than the model of the lease.
     pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
         self.read(|state| state.may_upload(institution, size))
     }
@@ -133,7 +133,7 @@ impl Queries {
         self.read(|state| state.registry.specialist(reference).cloned())
     }
 
-    /// The scores of a specialist at institutions, and why it is left out of releases, if it is.
+    /// The scores of a specialist at institutions, and why it is excluded from releases, if it is.
     #[must_use]
     pub fn evaluation_status(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {
         self.read(|state| (state.evaluations(&card.weights), state.excluded(card)))

@@ -1,6 +1,6 @@
-//! What the coordinator computes itself: first weights and aggregates. A task follows from a job's
-//! stored state and has the same result each time, so it needs no record of its own. And what it
-//! throws away: blobs that nothing refers to any more.
+//! The coordinator's own computations: first weights and aggregates. A task follows from a job's stored state
+//! and has the same result each time, so it needs no record of its own. Also the removal of blobs that are no
+//! longer needed.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -17,14 +17,14 @@ use crate::domain::job::{Aggregation, Task, WeightedUpdate};
 use crate::domain::{Change, Transition};
 use crate::storage::{BlobError, Blobs, LocalFile};
 
-/// How a task has gone.
+/// The outcome of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskOutcome {
-    /// The job has none now, or somebody else is at it.
+    /// The job has no task now, or another thread is computing it.
     Nothing,
     /// Its result, or its failure, is recorded.
     Recorded,
-    /// The store could not take the result: to be tried again.
+    /// The store could not record the result; try again.
     Retry,
 }
 
@@ -37,21 +37,23 @@ impl Core {
         let _busy = Busy(self, id);
         let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return TaskOutcome::Nothing };
         let transition = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
-            tracing::error!(job = %id, why = format!("{error:#}"), "the job pauses");
+            tracing::error!(job = %id, why = format!("{error:#}"), "a computation has failed; the job \
+            pauses");
             Transition::TaskFailed(format!("{error:#}"))
         });
         match self.transition(id, transition).await {
             Ok(()) => TaskOutcome::Recorded,
             Err(refusal) => {
-                tracing::warn!(job = %id, %refusal, "a result cannot be recorded");
+                tracing::warn!(job = %id, %refusal, "cannot record the result of a computation");
                 if refusal.reason.is_transient() { TaskOutcome::Retry } else { TaskOutcome::Recorded }
             }
         }
     }
 
-    /// Removes the blobs that nothing refers to, and uploads that nobody has gone on with, or submitted,
-    /// for longer than the settings allow; gives how many blobs. Never while something is being computed,
-    /// whose result nothing refers to yet; and under the write lock, so that no submission comes in between.
+    /// Removes the blobs that are not needed, and uploads that were not continued or submitted for longer
+    /// than the settings allow. Gives the number of removed blobs. It does nothing while a task is being
+    /// computed, since no record refers to its result yet. It holds the write lock, so that no submission
+    /// comes in between.
     pub async fn sweep(&self) -> usize {
         let mut writer = self.writer.lock().await;
         let mut removed = 0;
@@ -62,7 +64,7 @@ impl Core {
             let kind = EventKind::BlobsRemoved { blobs: removed as u64 };
             let change = Change::noted(Entry::new(Actor::Coordinator, kind));
             if let Err(error) = self.store_change(&mut writer, change, self.now()).await {
-                tracing::warn!(%error, removed, "the removal of blobs is not recorded");
+                tracing::warn!(%error, removed, "cannot record the removal of blobs");
             }
         }
         removed
@@ -70,8 +72,8 @@ impl Core {
 
     async fn remove_unneeded(&self, removed: &mut usize) -> Result<(), BlobError> {
         let all = self.blobs.list().await?;
-        // All of this after the list: what has become a blob since is not in it. A result that is in it
-        // and that nothing refers to yet is one of a task that cannot end without the write lock.
+        // All of this is done after the list was made, so newer blobs are not in it. If the result of a task
+        // is in it, that task cannot end without the write lock.
         if !lock(&self.busy).is_empty() {
             return Ok(());
         }
@@ -85,7 +87,7 @@ impl Core {
         Ok(())
     }
 
-    /// Removes a blob at once, unless something refers to it.
+    /// Removes a blob at once, unless a record refers to it.
     pub(super) async fn remove_unless_needed(&self, digest: Digest) {
         let _writer = self.writer.lock().await;
         if !self.referenced().contains(&digest)
@@ -100,7 +102,7 @@ impl Core {
     }
 }
 
-/// Marks a job's task as under way, until dropped.
+/// Marks a job's task as running until it is dropped.
 struct Busy<'a>(&'a Core, &'a JobId);
 
 impl Drop for Busy<'_> {
@@ -168,11 +170,11 @@ async fn open(
     signature: &Signature,
 ) -> anyhow::Result<eosfed_aggregation::WeightsReader> {
     let file = LocalFile::of(blobs, blob.digest).await?;
-    // A copy may lose its name now: it stays open.
+    // A temporary copy may be deleted now: the mapped file stays open.
     Ok(eosfed_aggregation::WeightsReader::open(file.path(), signature)?)
 }
 
-/// Makes bytes a blob.
+/// Stores bytes as a blob.
 pub(super) async fn keep_bytes(blobs: &dyn Blobs, bytes: &[u8]) -> Result<BlobRef, BlobError> {
     let mut staged = blobs.stage()?;
     let failed = |source| BlobError::of(Digest::of(bytes), source);

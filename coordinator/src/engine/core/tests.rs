@@ -1,5 +1,4 @@
-//! What is kept and what is thrown away: no sweep takes what an upload, an aggregate or a backup under
-//! way still needs.
+//! Tests of the sweep: it does not remove blobs that a running upload, aggregation or backup still needs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::storage::{
 };
 use crate::testing::{self, DOWNSTREAM, NOW, ONE_SHOT, ROUNDS, finished_one_shot, key, name, rng, update};
 
-/// An engine without threads, which keeps nothing longer than it is needed.
+/// An engine without threads, with zero retention.
 struct Bench {
     folder: tempfile::TempDir,
     store: MemoryStore,
@@ -75,7 +74,7 @@ impl Bench {
         ready(self.core.blobs().stat("", blob.digest)).unwrap() == Presence::Complete(blob.size)
     }
 
-    /// Does all of an institution's next assignment; gives the update, if it is one.
+    /// Completes an institution's next assignment. Gives the update, if there is one.
     fn take_part(&self, institution: &str, seed: u64) -> Option<BlobRef> {
         let (assignment, token) = self.work(institution);
         if assignment.work == Work::Statistics {
@@ -91,7 +90,7 @@ impl Bench {
 }
 
 #[test]
-fn an_upload_is_kept_until_it_is_handed_in_or_given_up() {
+fn an_upload_is_kept_until_it_is_submitted_or_its_lease_ends() {
     let bench = Bench::new();
     let job = bench.submit(ONE_SHOT);
     let (work, token) = bench.work("west");
@@ -100,24 +99,24 @@ fn an_upload_is_kept_until_it_is_handed_in_or_given_up() {
     ready(bench.core.blobs().append("west", blob, 0, &bytes[..1000])).unwrap();
     assert_eq!(ready(bench.core.sweep()), 0);
     let stands = ready(bench.core.blobs().stat("west", blob.digest)).unwrap();
-    assert_eq!(stands, Presence::Partial(1000), "an upload under way goes on");
+    assert_eq!(stands, Presence::Partial(1000), "a running upload is kept");
     ready(bench.core.blobs().append("west", blob, 1000, &bytes[1000..])).unwrap();
     ready(bench.core.blobs().finish("west", blob)).unwrap();
     assert_eq!(ready(bench.core.sweep()), 0);
-    assert!(bench.is_here(blob), "it is whole, and still to be handed in");
-    // So it is after a restart, whose first act is to sweep.
+    assert!(bench.is_here(blob), "it is complete and not submitted yet");
+    // The same holds after a restart, which begins with a sweep.
     let bench = bench.again(Duration::from_secs(3600));
     assert_eq!(ready(bench.core.sweep()), 0);
     assert!(bench.is_here(blob));
     ready(bench.core.submit_update(&update(&work, &token, blob))).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (0, true), "a record refers to it");
-    // Handed in, it is kept as long as records need it, and no longer.
+    // After the submission it is kept only as long as a record needs it.
     ready(bench.core.control_job(&job, JobAction::Cancel, name("admin"))).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(blob)), (1, false));
 }
 
 #[test]
-fn an_upload_that_nobody_hands_in_is_kept_as_long_as_the_settings_say() {
+fn an_upload_that_is_not_submitted_is_kept_for_the_time_in_the_settings() {
     let bench = Bench::new();
     bench.submit(ONE_SHOT);
     let (work, _) = bench.work("west");
@@ -129,7 +128,7 @@ fn an_upload_that_nobody_hands_in_is_kept_as_long_as_the_settings_say() {
 }
 
 #[test]
-fn what_a_pending_aggregate_needs_is_kept() {
+fn blobs_of_a_pending_aggregation_are_kept() {
     let bench = Bench::new();
     let job = bench.submit(ROUNDS);
     assert_eq!(ready(bench.core.perform(&job)), TaskOutcome::Recorded);
@@ -141,25 +140,25 @@ fn what_a_pending_aggregate_needs_is_kept() {
     let pending = bench.core.job(&job).unwrap();
     assert_eq!(pending.state.name(), "aggregating");
     let base = pending.global_model.unwrap();
-    // Nobody has come to it yet; and after a restart, nobody has either.
+    // The task has not started, and a restart does not change that.
     let bench = bench.again(Duration::ZERO);
     assert_eq!(ready(bench.core.sweep()), 0);
     assert!(updates.iter().chain([&base]).all(|blob| bench.is_here(*blob)));
-    // While it is computed, its result is on the disk before any record refers to it.
+    // During a computation, its result is on disk before a record refers to it.
     lock(&bench.core.busy).insert(job.clone());
     let stray = bench.core.blobs().stage().unwrap();
     std::fs::write(stray.path(), b"the result of an aggregate").unwrap();
     let result = ready(bench.core.blobs().ingest(stray)).unwrap();
     assert_eq!((ready(bench.core.sweep()), bench.is_here(result)), (0, true));
     lock(&bench.core.busy).remove(&job);
-    assert_eq!(ready(bench.core.sweep()), 1, "nobody has recorded it");
+    assert_eq!(ready(bench.core.sweep()), 1, "no record refers to it");
     assert_eq!(ready(bench.core.perform(&job)), TaskOutcome::Recorded);
     assert_eq!(ready(bench.core.sweep()), 3, "two updates and what they started from");
     assert!(bench.is_here(bench.core.job(&job).unwrap().global_model.unwrap()));
 }
 
 #[test]
-fn what_a_snapshot_holds_outlives_its_removal() {
+fn removed_blobs_stay_in_a_snapshot() {
     let bench = Bench::new();
     let job = bench.submit(ONE_SHOT);
     let blob = bench.take_part("west", 7).unwrap();
@@ -176,7 +175,7 @@ fn what_a_snapshot_holds_outlives_its_removal() {
     let read = read_lines(records.as_slice(), SCHEMA, &mut |_, _, _| Ok(())).unwrap();
     assert_eq!(read.federation, before, "the state of the instant at which it was taken");
 
-    // The next takes its place, and a start leaves none.
+    // The next snapshot replaces it, and a start removes it.
     let next = ready(bench.core.take_snapshot(name("admin"))).unwrap();
     assert!(next.folder != staged.folder && next.blobs == 0 && !folder.exists());
     let bench = bench.again(Duration::ZERO);
@@ -231,7 +230,7 @@ fn released() -> MemoryStore {
 }
 
 #[test]
-fn a_head_is_a_blob_as_long_as_its_job_is_known() {
+fn the_blob_of_a_head_is_kept_as_long_as_its_job_exists() {
     let folder = tempfile::tempdir().unwrap();
     let store = released();
     let core = Bench::open(folder.path(), &store, Duration::ZERO);

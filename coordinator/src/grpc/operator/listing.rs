@@ -1,4 +1,4 @@
-//! Lists, in pages.
+//! Paged lists.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -13,19 +13,19 @@ use crate::domain::view;
 /// Most states or kinds in one filter.
 const MAX_FILTER: usize = 32;
 
-/// Which page of a list is wanted; the first one if the request does not say.
+/// The requested page of a list, or the first one.
 fn read_page<K: Key>(page: Option<v1::PageRequest>) -> Result<PageRequest<K>, Refusal> {
     let v1::PageRequest { limit, token } = page.unwrap_or_default();
     PageRequest::read(limit, &token)
 }
 
-/// The documents of a page, and where the list continues.
+/// The documents of a page, and the token of the next page.
 fn split(page: Page) -> (Vec<String>, Option<v1::PageResponse>) {
     let Page { documents, next, remaining } = page;
     (documents, Some(v1::PageResponse { next_token: next, remaining }))
 }
 
-/// The values of a filter, each once.
+/// The values of a filter, without duplicates.
 fn read_filter<T: PartialEq>(
     field: &'static str,
     values: &[i32],

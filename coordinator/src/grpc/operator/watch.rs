@@ -1,4 +1,4 @@
-//! Watching a job: its events, and how far its open round is.
+//! Watching a job: its events, and the progress of its open round.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::domain::paging::document;
 use crate::domain::view;
 use crate::engine::{Core, Handle};
 
-/// Shortest time between two looks at a job.
+/// Shortest time between two checks of a job.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// Events that are read from the store at once.
 const MAX_EVENTS: usize = 512;
@@ -25,18 +25,18 @@ const MAX_PARTICIPANTS: usize = 500;
 
 pub(super) type Sender = mpsc::Sender<Result<v1::WatchJobResponse, Status>>;
 
-/// A watch: what it has sent so far.
+/// A watch, with the state that it has sent so far.
 struct Watch {
     engine: Handle,
     id: JobId,
     sender: Sender,
-    /// The place in the ledger of the next event.
+    /// The sequence number of the next event.
     next: u64,
     sent: Option<JobProgress>,
 }
 
-/// Sends how far the job is, and then its events and what changes, until it is at rest or nobody listens.
-/// Events are sent from this place in the ledger on; from the newest if that is 0.
+/// Sends the progress of the job, then its events and changes, until the job is at rest or the receiver is
+/// gone. Events are sent from this sequence number on, or from the newest event if it is 0.
 pub(super) async fn send(engine: Handle, id: JobId, from_event: u64, sender: Sender) {
     let mut changes = engine.changes();
     let answer = sender.clone();
@@ -64,9 +64,9 @@ pub(super) async fn send(engine: Handle, id: JobId, from_event: u64, sender: Sen
 }
 
 impl Watch {
-    /// Sends what is new. Gives whether the watch is over.
+    /// Sends new events and changes. Gives whether the watch is over.
     async fn look(&mut self) -> Result<bool, Refusal> {
-        // The job before its events: so they say at least how it came to be as it is.
+        // The job is read before its events, so that the events explain at least the state that is sent.
         let now = self.engine.with_job(&self.id, view::progress)?;
         self.send_events().await?;
         let change = match &self.sent {
@@ -101,7 +101,7 @@ impl Watch {
     }
 
     async fn send(&self, update: Update) {
-        // If nobody listens any more, the watch ends after this look.
+        // If the receiver is gone, the watch ends after this check.
         let _ = self.sender.send(Ok(v1::WatchJobResponse { update: Some(update) })).await;
     }
 }

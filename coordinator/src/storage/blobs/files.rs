@@ -15,11 +15,11 @@ use tempfile::NamedTempFile;
 use super::{BlobError, Blobs, Presence, failed};
 use crate::storage::STAGING;
 
-/// What ends the name of a file that pins a blob.
+/// Suffix of files that pin a blob.
 const DONE: &str = ".done";
 
 /// Blobs in a folder: `sha256/ab/ab12...`, uploads in `partial/OWNER/`, where an empty file of the name
-/// `HEX.done` pins one that has become a blob, and files of the coordinator's own in `staging/`.
+/// `HEX.done` pins one that has become a blob, and temporary files of the coordinator in `staging/`.
 #[derive(Debug)]
 pub struct FileBlobs {
     blobs: PathBuf,
@@ -28,14 +28,14 @@ pub struct FileBlobs {
 }
 
 impl FileBlobs {
-    /// Blobs in the folder `root`, which is made if it is not there.
+    /// Opens the blobs in the folder `root`, which is made if it is missing.
     ///
     /// # Errors
     /// If the folders cannot be made.
     pub fn open(root: &Path) -> io::Result<Self> {
         let [blobs, partial, staging] = ["sha256", "partial", STAGING].map(|name| root.join(name));
-        // Files that a crash has left half written; what they were to hold is computed again. Earlier
-        // versions named the folder differently.
+        // Removes files that a crash left incomplete; their contents are computed again. Earlier versions
+        // used the name `workshop`.
         for folder in [&staging, &root.join("workshop")] {
             gone(fs::remove_dir_all(folder))?;
         }
@@ -45,7 +45,7 @@ impl FileBlobs {
         Ok(Self { blobs, partial, staging })
     }
 
-    /// Where the blob of this digest lies, if it is there.
+    /// The path of the blob with this digest, whether it exists or not.
     #[must_use]
     pub fn place(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
@@ -73,7 +73,7 @@ impl FileBlobs {
         Ok(())
     }
 
-    /// Moves a finished file to its place, durably.
+    /// Moves a finished file to the path of its blob, durably.
     fn settle(&self, from: &Path, digest: Digest) -> io::Result<()> {
         let to = self.place(digest);
         let folder = to.parent().unwrap_or(&self.blobs);
@@ -105,7 +105,7 @@ fn length(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// What was not there is gone too.
+/// A missing file counts as removed.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -138,7 +138,8 @@ impl Blobs for FileBlobs {
         if end > blob.size {
             return Err(BlobError::TooLong(blob.size));
         }
-        // At its place, not at the end: a connection that was given up may still deliver the same bytes.
+        // The chunk is written at its offset, not appended: an abandoned connection may still deliver the
+        // same bytes.
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
         file.write_all_at(bytes, offset).map_err(&failed)?;
@@ -157,7 +158,7 @@ impl Blobs for FileBlobs {
             fs::remove_file(&path).map_err(&failed)?;
             return Err(BlobError::Digest { found, expected: blob.digest });
         }
-        // First: a blob without it is one that nobody needs.
+        // The pin is written first: a blob without one would be removed.
         File::create(self.done(owner, blob.digest)).map_err(&failed)?;
         self.settle(&path, blob.digest).map_err(&failed)
     }
@@ -181,7 +182,7 @@ impl Blobs for FileBlobs {
     async fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
         let failed = failed(digest);
         let mut file = File::open(self.place(digest)).map_err(&failed)?;
-        // The system refuses to seek as far as a caller can ask for; behind the end there is nothing.
+        // A caller can ask for an offset that the system refuses. Nothing can be read after the end anyway.
         let length = file.metadata().map_err(&failed)?.len();
         file.seek(SeekFrom::Start(offset.min(length))).map_err(&failed)?;
         let mut bytes = Vec::new();
@@ -194,7 +195,7 @@ impl Blobs for FileBlobs {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             format!("sha256:{name}").parse()
         });
-        // Anything that is not named like a blob is somebody else's, and stays.
+        // Files that do not have the name of a blob are left alone.
         Ok(names.filter_map(Result::ok).collect())
     }
 

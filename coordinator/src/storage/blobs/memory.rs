@@ -1,5 +1,4 @@
-//! Blobs that are forgotten when they are dropped, for tests of what is built on blobs: none of them is a
-//! file of this machine.
+//! Blobs in memory, for tests. None of them is a local file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,12 +15,12 @@ use super::{BlobError, Blobs, Presence, failed};
 #[derive(Debug, Default)]
 struct State {
     blobs: BTreeMap<Digest, Vec<u8>>,
-    /// For each owner the blob that it uploads, and what has arrived.
+    /// For each owner, the blob that it uploads and the bytes that have arrived.
     uploads: BTreeMap<String, (Digest, Vec<u8>)>,
     pins: BTreeSet<(String, Digest)>,
 }
 
-/// Blobs in memory. Clones share their contents, as blobs that are opened again would.
+/// Blobs in memory. Clones share their contents, like a store that is opened again.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryBlobs(Arc<Mutex<State>>);
 
@@ -32,7 +31,7 @@ impl MemoryBlobs {
 }
 
 impl State {
-    /// What has arrived of an upload.
+    /// The bytes of an upload that have arrived.
     fn arrived(&self, owner: &str, digest: Digest) -> &[u8] {
         match self.uploads.get(owner) {
             Some((found, bytes)) if *found == digest => bytes,
@@ -119,7 +118,7 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
-    /// Nothing here knows its age: all is stale for an age of zero, and nothing for a longer one.
+    /// Ages are not known here: everything is stale for an age of zero, and nothing for a longer age.
     async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
         if age.is_zero() {
             let mut state = self.state();

@@ -1,5 +1,5 @@
-//! Weights by their digest. An upload grows in a place of its owner's and becomes a blob only when its
-//! digest is right; a blob never changes.
+//! Weights, by their digest. An upload is collected separately for its owner and becomes a blob only if its
+//! digest is right. A blob never changes.
 
 mod files;
 mod memory;
@@ -19,50 +19,51 @@ use tempfile::NamedTempFile;
 pub use files::FileBlobs;
 pub use memory::MemoryBlobs;
 
-/// How much of a blob is copied at once into a local file.
+/// Bytes of a blob that are copied at once into a local file.
 const PIECE: usize = 1 << 20;
 
-/// How much of a blob is there.
+/// How many bytes of a blob are present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// All of it: so many bytes.
+    /// The complete blob, of this size in bytes.
     Complete(u64),
-    /// The first so many bytes of an upload by whoever asks; 0 when there is nothing.
+    /// The number of bytes that the caller has uploaded so far; 0 if there are none.
     Partial(u64),
 }
 
 /// Why a blob cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The disk is full; what had arrived is kept.
-    #[error("the disk of the coordinator is full; what has arrived is kept, try again later")]
+    /// The disk is full. Bytes that had arrived are kept.
+    #[error("the disk of the coordinator is full; the bytes that arrived are kept; try again later")]
     Full,
     /// Any other failure of the disk.
     #[error("blob {digest}: {source}")]
     Io {
         /// Which blob.
         digest: Digest,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// There is no such blob.
-    #[error("blob {0} is not here")]
+    #[error("blob {0} does not exist")]
     Missing(Digest),
-    /// The chunk does not follow what is there.
-    #[error("the upload stands at byte {stands}, found a chunk for byte {found}; ask where to go on")]
+    /// The chunk does not begin where the upload ends.
+    #[error("the upload has {stands} bytes, found a chunk for byte {found}; ask for the offset and continue \
+    there")]
     Offset {
-        /// Where the upload stands.
+        /// The number of bytes that have arrived.
         stands: u64,
-        /// Where the chunk belongs.
+        /// The offset of the chunk.
         found: u64,
     },
     /// More bytes than announced.
     #[error("more than the {0} bytes announced")]
     TooLong(u64),
-    /// The bytes are not those that the digest names; they were thrown away.
-    #[error("the bytes have digest {found}, not {expected}; the upload starts afresh")]
+    /// The bytes do not have the announced digest. They were deleted.
+    #[error("the bytes have digest {found}, expected {expected}; they were deleted, upload the blob again")]
     Digest {
-        /// The digest of what arrived.
+        /// The digest of the bytes that arrived.
         found: Digest,
         /// The digest announced.
         expected: Digest,
@@ -83,17 +84,16 @@ impl From<BlobError> for Refusal {
     }
 }
 
-/// Keeps weights.
+/// Stores weights.
 ///
 /// # Behavior
-/// - A blob is there whole and right, or not at all; once there it never changes.
-/// - Each owner has at most one upload under way; beginning another drops the first. What has
-///   arrived of it survives a restart.
+/// - A blob is complete and right, or does not exist. It never changes.
+/// - Each owner has at most one upload. Beginning another drops the first. Bytes that have arrived survive a
+///   restart.
 /// - A finished upload is pinned for its owner until it is unpinned. Pins survive a restart.
-/// - A full disk loses nothing that has arrived.
+/// - A full disk loses no bytes that have arrived.
 ///
-/// Nothing here needs blobs to be files of this machine. Those that are can be read in place:
-/// [`Blobs::local`].
+/// Blobs need not be local files. Those that are can be read directly: [`Blobs::local`].
 #[async_trait]
 pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// How much of a blob is there, counting an upload of `owner`.
@@ -102,33 +102,33 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// If the disk fails.
     async fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError>;
 
-    /// Adds bytes to the upload of `owner` at `offset`; gives where it then stands.
+    /// Adds bytes to the upload of `owner` at `offset`. Gives the new size of the upload.
     ///
     /// # Errors
-    /// [`BlobError::Offset`] if it does not stand at `offset`, [`BlobError::TooLong`],
+    /// [`BlobError::Offset`] if the upload does not have `offset` bytes, [`BlobError::TooLong`],
     /// [`BlobError::Full`].
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError>;
 
-    /// Makes the upload of `owner` a blob, and pins it.
+    /// Turns the upload of `owner` into a blob, and pins it.
     ///
     /// # Errors
-    /// [`BlobError::Offset`] if bytes are still to come, [`BlobError::Digest`].
+    /// [`BlobError::Offset`] if bytes are missing, [`BlobError::Digest`].
     async fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError>;
 
-    /// A new local file in which the coordinator writes what is to become a blob. It is removed when it
-    /// is dropped.
+    /// A new local file for bytes that the coordinator will turn into a blob. It is removed when it is
+    /// dropped.
     ///
     /// # Errors
     /// If the disk fails.
     fn stage(&self) -> Result<NamedTempFile, BlobError>;
 
-    /// Makes a staged file a blob.
+    /// Turns a staged file into a blob.
     ///
     /// # Errors
     /// If the disk fails.
     async fn ingest(&self, staged: NamedTempFile) -> Result<BlobRef, BlobError>;
 
-    /// The file of a blob, where blobs are files of this machine and it is there.
+    /// The file of a blob, if blobs are local files and it exists.
     fn local(&self, digest: Digest) -> Option<PathBuf>;
 
     /// Up to `most` of the blob's bytes from `offset`; none at its end.
@@ -137,32 +137,31 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// [`BlobError::Missing`].
     async fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError>;
 
-    /// Every blob that is there.
+    /// Every existing blob.
     ///
     /// # Errors
     /// If the disk fails.
     async fn list(&self) -> Result<Vec<Digest>, BlobError>;
 
-    /// The blobs that are pinned: uploads that have become blobs, and whose use is still to come.
+    /// The pinned blobs: finished uploads that were not submitted yet.
     ///
     /// # Errors
     /// If the disk fails.
     async fn pinned(&self) -> Result<Vec<Digest>, BlobError>;
 
-    /// Notes that what `owner` has uploaded has found its use, or none: whether it stays no longer
-    /// depends on the upload.
+    /// Unpins the blob that `owner` has uploaded. From now on, records decide whether it is kept.
     ///
     /// # Errors
     /// If the disk fails.
     async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError>;
 
-    /// Drops uploads that have not grown, and pins that are as old, for longer than `age`.
+    /// Drops uploads that have not grown for longer than `age`, and pins that are older.
     ///
     /// # Errors
     /// If the disk fails.
     async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError>;
 
-    /// Removes a blob, if it is there.
+    /// Removes a blob, if it exists.
     ///
     /// # Errors
     /// If the disk fails.
@@ -172,14 +171,14 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
 /// A local file with the bytes of a blob, to be mapped into memory.
 #[derive(Debug)]
 pub enum LocalFile {
-    /// The blob itself.
+    /// The file of the blob.
     Blob(PathBuf),
     /// A copy, removed when it is dropped.
     Copy(NamedTempFile),
 }
 
 impl LocalFile {
-    /// The file of the blob if it is one of this machine, or a copy.
+    /// The file of the blob, if it is local, or a copy.
     ///
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Full`].
@@ -200,7 +199,7 @@ impl LocalFile {
         }
     }
 
-    /// Where it lies.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -211,7 +210,7 @@ impl LocalFile {
 }
 
 impl BlobError {
-    /// What a failure of the disk means for a blob.
+    /// The blob error for an error of the disk.
     #[must_use]
     pub fn of(digest: Digest, source: io::Error) -> Self {
         match source.kind() {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::domain::HeadRef;
 use crate::storage::record::Record;
 
-/// Puts a reference in the place of a job's head, unless it is there already; gives the record of the
-/// document, which becomes a blob at the next start. What is no head stays, and does not read.
+/// Replaces a job's head by a reference, unless it is one already. Gives the record of the document, which
+/// becomes a blob at the next start. A value that is not a head stays unchanged and cannot be read later.
 pub(super) fn to_3(job: &mut Value) -> Option<Record> {
     if let Some(trained) = job.get_mut("trained").and_then(Value::as_object_mut) {
         trained.remove("head");
@@ -16,7 +16,7 @@ pub(super) fn to_3(job: &mut Value) -> Option<Record> {
     let head = job.get_mut("head").filter(|head| head.get("document").is_none())?;
     let over: HeadOver = serde_json::from_value(head.clone()).ok()?;
     let (reference, bytes) = HeadRef::of(&over).ok()?;
-    // A record is JSON without an order of fields: the digest is of the bytes that it is stored as.
+    // A JSON record has no order of fields, so the digest is that of the stored bytes.
     let document: Value = serde_json::from_slice(&bytes).ok()?;
     let stored = eosfed_common::assignment::BlobRef::of(document.to_string().as_bytes());
     *head = json!(HeadRef { document: stored, ..reference });
@@ -71,11 +71,11 @@ mod tests {
         assert_eq!((release.0, &signature), (3, &read.head.signature()));
         assert_eq!(job["trained"], json!({ "rounds": 1 }));
         let once = job.clone();
-        assert_eq!((to_3(&mut job), &job), (None, &once), "twice is once");
+        assert_eq!((to_3(&mut job), &job), (None, &once), "a second migration changes nothing");
     }
 
     #[test]
-    fn what_is_no_head_stays() {
+    fn a_value_that_is_not_a_head_stays() {
         for head in [json!(null), json!({ "head": 1 }), json!([])] {
             let mut job = json!({ "head": head });
             let before = job.clone();

@@ -1,5 +1,5 @@
-//! Schema 2 kept a job with its rounds and curves as one record. Schema 3 keeps what never changes, what
-//! changes, each closed round and each curve apart, and names what it keeps by the field's terms.
+//! Schema 2 kept a job with its rounds and curves as one record. Schema 3 has separate records for the
+//! constant part, the changing part, each closed round and each curve, and uses the standard terms.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{CURRENT, add};
 use crate::storage::record::Record;
 
-/// The records that the record of a job becomes, unless it is one of schema 3 already.
+/// The records that replace the record of a job, unless it already has schema 3.
 pub(super) fn to_3(record: Record) -> Vec<Record> {
     let Record { tree, key, record: Value::Object(mut job) } = record else { return vec![record] };
     let Some(mut state) = job.remove("state") else {
@@ -54,8 +54,8 @@ pub(super) fn to_3(record: Record) -> Vec<Record> {
     records
 }
 
-/// Whose updates count in a complete training round, and the energy spent on them, in the order of the
-/// rounds and of the institutions' names.
+/// The institutions whose updates count in a complete training round, and the energy of these updates, in the
+/// order of rounds and of names.
 fn trained(history: &[Value]) -> (BTreeSet<String>, Option<Energy>) {
     let mut contributors = BTreeSet::new();
     let mut energy = None::<Energy>;
@@ -87,7 +87,7 @@ fn closed_round(job: &str, closed: Value, records: &mut Vec<Record>) {
     records.push(Record { tree: "rounds".to_owned(), key, record: Value::Object(closed) });
 }
 
-/// Brings a round into its new shape, and makes its curves records.
+/// Migrates a round, and turns its curves into records.
 fn open_round(job: &str, round: &mut Value, records: &mut Vec<Record>) {
     let [index, attempt] = ["index", "attempt"].map(|field| number(round, field));
     let asked_in = json!({ "job": job, "round": index, "attempt": attempt });
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_becomes_its_definition_its_state_its_closed_rounds_and_its_curves() {
+    fn a_job_is_split_into_definition_state_closed_rounds_and_curves() {
         let records = to_3(job());
         let named = |tree: &str| records.iter().filter(|one| one.tree == tree).collect::<Vec<_>>();
         assert_eq!(["jobs", "job_states", "rounds", "curves"].map(|tree| named(tree).len()), [1, 1, 3, 4]);
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(curve.record["points"][0]["step"], 9);
         for record in records.clone() {
             if record.tree == "jobs" {
-                assert_eq!(to_3(record.clone()), [record], "twice is once");
+                assert_eq!(to_3(record.clone()), [record], "a second migration changes nothing");
             }
         }
     }

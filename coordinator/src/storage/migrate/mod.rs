@@ -1,5 +1,5 @@
-//! Records of earlier versions, brought into the shape that this version reads: pure functions over
-//! JSON, one for each step from a schema to the next. What has been through a step already stays as it is.
+//! Migration of records of earlier versions: pure functions over JSON, one for each step from a schema to the
+//! next. A record that has already been migrated stays unchanged.
 //!
 //! | schema | since | what is different |
 //! | --- | --- | --- |
@@ -7,7 +7,7 @@
 //! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
 //! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; an update and a trained head have one `report` of the training; the head of a downstream job is a blob; a job is two records, of which one never changes; closed rounds and curves are records of their own |
 //!
-//! What a schema adds as an optional value or with a default needs no step: it reads as absent.
+//! An optional field, or one with a default, needs no step: it is read as absent.
 
 mod head;
 mod jobs;
@@ -44,7 +44,7 @@ pub(super) fn migrate(mut record: Record, from: u32) -> Vec<Record> {
     vec![record]
 }
 
-/// Where the state of a job holds its round.
+/// The JSON pointers to the round in the state of a job.
 const CURRENT: [&str; 4] = ["/collecting", "/aggregating", "/paused/next/collect", "/paused/next/aggregate"];
 
 /// Changes every round of a job of schema 2 or earlier, closed or not.

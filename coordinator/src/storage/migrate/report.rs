@@ -1,9 +1,9 @@
-//! Schema 2 spread what is known of a training over the fields of an update and of a trained head.
-//! Schema 3 keeps it as one `report`, of the type that messages carry too.
+//! Schema 2 stored the report of a training as fields of an update and of a trained head. Schema 3 stores one
+//! `report`, which has the same type as in messages.
 
 use serde_json::{Map, Value, json};
 
-/// Puts the reports of a job's trained head together, unless they are.
+/// Moves the fields of a job's trained head into `report`, unless they are there.
 pub(super) fn job_to_3(job: &mut Value) {
     let Some(trained) = job.get_mut("trained").and_then(Value::as_object_mut) else { return };
     if trained.contains_key("report") {
@@ -16,7 +16,7 @@ pub(super) fn job_to_3(job: &mut Value) {
     trained.insert("report".to_owned(), report.into());
 }
 
-/// Puts the reports of a round's updates together, unless they are.
+/// Moves the fields of a round's updates into `report`, unless they are there.
 pub(super) fn round_to_3(round: &mut Value) {
     let Some(participants) = round.get_mut("participants").and_then(Value::as_object_mut) else { return };
     for participant in participants.values_mut() {
@@ -29,7 +29,7 @@ pub(super) fn round_to_3(round: &mut Value) {
     }
 }
 
-/// These fields of an object, which has them no longer.
+/// Removes these fields from an object and gives them.
 fn taken(object: &mut Map<String, Value>, fields: &[&str]) -> Map<String, Value> {
     fields.iter().filter_map(|field| Some(((*field).to_owned(), object.remove(*field)?))).collect()
 }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!((&round["participants"]["east"], &round["participants"]["north"]), (&others.0, &others.1));
         let once = round.clone();
         round_to_3(&mut round);
-        assert_eq!(round, once, "twice is once");
+        assert_eq!(round, once, "a second migration changes nothing");
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(job["trained"].get("metrics"), None);
         let once = job.clone();
         job_to_3(&mut job);
-        assert_eq!(job, once, "twice is once");
+        assert_eq!(job, once, "a second migration changes nothing");
         for mut record in [json!({ "trained": null }), json!(7)] {
             let before = record.clone();
             job_to_3(&mut record);

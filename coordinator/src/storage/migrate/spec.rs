@@ -1,9 +1,9 @@
-//! Schema 2 kept the plan of a job as its document, of version 1. Schema 3 keeps what the document
-//! means: a `JobSpec`, which has exactly the fields of its kind of job.
+//! Schema 2 stored the plan document of a job, of version 1. Schema 3 stores the parsed plan: a `JobSpec`
+//! with exactly the fields of its kind of job.
 
 use serde_json::{Map, Value, json};
 
-/// Puts `spec` in the place of `plan` in the record of a job, unless it is there already.
+/// Replaces `plan` by `spec` in the record of a job, unless `spec` is there.
 pub(super) fn to_3(job: &mut Value) {
     let Some(job) = job.as_object_mut() else { return };
     if job.contains_key("spec") {
@@ -15,8 +15,8 @@ pub(super) fn to_3(job: &mut Value) {
     }
 }
 
-/// What a plan of version 1 means. A kind or a mode that version 1 did not have stays as the kind,
-/// which `JobSpec` refuses by name.
+/// The spec for a plan of version 1. An unknown kind or mode becomes the kind, which `JobSpec` refuses by
+/// name.
 fn spec(plan: &Map<String, Value>) -> Value {
     let text = |key: &str| plan.get(key).and_then(Value::as_str).unwrap_or_default();
     let kind = if text("kind") == "specialist" { text("mode") } else { text("kind") };
@@ -30,7 +30,7 @@ fn spec(plan: &Map<String, Value>) -> Value {
     spec["name"] = json!(text("name"));
     let participation = table(plan, "participation");
     let tries = participation.get("attempts").cloned().unwrap_or_else(|| json!(3));
-    // One setting was both the tries of a round and the number of lease expiries.
+    // One setting was both the number of attempts at a round and the number of lease expiries.
     spec["participation"] = json!({
         "min": participation.get("min"), "max": participation.get("max"),
         "deadline": participation.get("deadline"), "lease_expiries": tries,
@@ -97,7 +97,7 @@ fn output(plan: &Map<String, Value>) -> Value {
     json!({ "task": model.get("task"), "classes": model.get("classes"), "target": model.get("target") })
 }
 
-/// Values that the plan gives, in the order of the specialist's bands.
+/// The values of the plan, in the order of the specialist's bands.
 fn in_order(normalisation: Option<&Value>, bands: &Value) -> Value {
     let mut normalisation = normalisation.cloned().unwrap_or(Value::Null);
     let Some(given) = normalisation.get("bands").and_then(Value::as_array).cloned() else {
@@ -142,7 +142,7 @@ mod tests {
         })
     }
 
-    /// What it becomes, and what the plan of version 2 for the same job means.
+    /// Compares the migrated spec with the spec of the same plan in version 2.
     fn compare(plan: &Value, same: &str) {
         let mut job = json!({ "id": "j-0a1b2c3d", "plan": plan });
         to_3(&mut job);
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(found, JobSpec::parse(same).unwrap());
         let once = job.clone();
         to_3(&mut job);
-        assert_eq!(job, once, "twice is once");
+        assert_eq!(job, once, "a second migration changes nothing");
     }
 
     const HEADER: &str = "version = 2\nname = \"shared\"\n";
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_early_releases_left_out_has_its_default() {
+    fn fields_that_early_versions_lacked_get_their_defaults() {
         let mut stored = stored("specialist", "rounds");
         for key in ["seed", "licence", "release", "admission", "evaluation"] {
             stored.as_object_mut().unwrap().remove(key);
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(spec.federated.admission.norm_factor, None);
     }
 
-    /// Jobs of every kind, finished and running, from a store that the last version with schema 2 left.
+    /// Jobs of every kind, finished and running, from a store of the last version with schema 2.
     #[test]
     fn the_jobs_of_a_real_store_are_converted() {
         let records = include_str!("../../../fixtures/schema-2/records.jsonl");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plan_is_refused_by_name_later() {
+    fn a_value_that_is_not_a_plan_stays_and_is_refused_later() {
         for mut job in [json!(null), json!({ "plan": 7 }), json!({ "spec": { "kind": "rounds" } })] {
             let before = job.clone();
             to_3(&mut job);

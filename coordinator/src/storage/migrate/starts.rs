@@ -1,10 +1,11 @@
-//! Schema 2 says from which weights work has started. It adds what is missing and touches nothing else.
+//! Schema 2 records the weights that work started from. The step adds the missing fields and changes nothing
+//! else.
 
 use serde_json::{Value, json};
 
 use super::add;
 
-/// Gives a round what it lacks.
+/// Adds the missing fields to a round.
 pub(super) fn to_2(round: &mut Value) {
     // Rounds of schema 1 were never asynchronous: all work in a round has started from its weights.
     let index = round.get("index").cloned().unwrap_or(Value::Null);
@@ -16,7 +17,8 @@ pub(super) fn to_2(round: &mut Value) {
             add(slot, "since", index.clone());
         }
         if let Some(update) = slot.pointer_mut("/contribution/update") {
-            // Not known any more. Only `admission.norm_factor` asks for it, which plans of then lack.
+            // The norm is not known any more. Only `admission.norm_factor` needs it, and plans of schema 1 do
+            // not have that key.
             add(update, "norm", json!(0.0));
             add(update, "since", index.clone());
         }
@@ -33,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn every_round_of_a_job_gets_what_it_lacks_wherever_it_is() {
+    fn every_round_of_a_job_gets_its_missing_fields() {
         let leased = json!({ "state": "leased", "lease": {}, "step": 1, "steps": 2 });
         let update = json!({ "state": "submitted", "contribution": { "update": { "samples": 5 } } });
         let states = [
@@ -52,12 +54,12 @@ mod tests {
             assert_eq!(*found, json!({ "samples": 5, "norm": 0.0, "since": 3 }));
             let once = job.clone();
             each_round(&mut job, to_2);
-            assert_eq!(job, once, "twice is once");
+            assert_eq!(job, once, "a second migration changes nothing");
         }
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_fields_stay() {
         let kept = json!({ "state": "leased", "since": 1, "lease": {} });
         let mut job = json!({ "history": [], "state": { "collecting": round(&kept) } });
         let west = &mut job["state"]["collecting"]["participants"]["west"];
@@ -65,7 +67,7 @@ mod tests {
         let before = job.clone();
         each_round(&mut job, to_2);
         assert_eq!(job, before);
-        // Neither a state without a round nor nonsense is touched.
+        // A state without a round and an invalid value stay unchanged.
         for record in [
             json!({ "history": [], "state": "preparing" }),
             json!({ "history": 7, "state": { "collecting": [1] } }),

@@ -15,7 +15,7 @@ use crate::engine::{Core, Options, TaskOutcome};
 use crate::storage::{FileBlobs, STAGING, Store as _, read_lines, ready};
 use crate::testing::{self, NOW, name, rng, update};
 
-/// What a coordinator of schema 1 has left behind; see the README beside it.
+/// The store of a coordinator with schema 1; see the README beside it.
 const SCHEMA_1: &str = include_str!("../../../fixtures/schema-1/records.jsonl");
 
 /// Makes a database of these records in `folder`.
@@ -28,7 +28,7 @@ fn lay_down(folder: &Path, schema: &str, records: &[Record]) {
     db.flush().unwrap();
 }
 
-/// What an export holds, and under which schema.
+/// The records of an export, and their schema.
 fn exported(path: &Path) -> (u32, Vec<Record>) {
     let mut text = Vec::new();
     let schema = SledStore::export(path, &mut text).unwrap();
@@ -40,13 +40,13 @@ fn schema_1() -> Vec<Record> {
     SCHEMA_1.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The federation that the fixture is to become.
+/// The federation that the fixture must become.
 fn expected() -> Federation {
     read_lines(SCHEMA_1.as_bytes(), 1, &mut |_, _, _| Ok(())).unwrap().federation
 }
 
 #[test]
-fn another_releases_store_is_refused_with_a_sentence() {
+fn a_store_of_another_version_is_refused_with_advice() {
     for found in ["99", "0", "none of this"] {
         let folder = tempfile::tempdir().unwrap();
         lay_down(folder.path(), found, &schema_1());
@@ -56,7 +56,7 @@ fn another_releases_store_is_refused_with_a_sentence() {
     }
 }
 
-/// Puts bytes in the place of a record of a store that nobody has open.
+/// Replaces the bytes of a record in a closed store.
 fn damage(folder: &Path, tree: Tree, key: &str, bytes: &[u8]) {
     let db = sled::open(folder).unwrap();
     assert!(db.open_tree(tree.name()).unwrap().insert(key, bytes).unwrap().is_some(), "{key}");
@@ -83,7 +83,7 @@ fn open(folder: &Path) -> Core {
 }
 
 #[test]
-fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
+fn a_damaged_record_is_quarantined_and_named_and_the_rest_starts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let before = with_a_release(&path);
@@ -96,7 +96,8 @@ fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
     damage(&path, Tree::Releases, "0000000001", b"null");
 
     let core = open(folder.path());
-    assert!(core.snapshot().jobs.is_empty() && core.job(&job).is_err(), "half a job is no job");
+    assert!(core.snapshot().jobs.is_empty() && core.job(&job).is_err(), "a job with one of its records \
+    missing is not loaded");
     assert_eq!(core.snapshot().registry.specialists.len(), 1);
     let apart: Vec<_> = core.read(|state| state.quarantined.iter().map(|one| one.record.clone()).collect());
     let records = [
@@ -110,7 +111,7 @@ fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
     for record in &records {
         assert!(lines.contains("\"kind\":\"record_quarantined\"") && lines.contains(record), "{lines}");
     }
-    // Blobs that the records mention are kept, and numbers that they had are not given again.
+    // Blobs that the records mention are kept, and their numbers are not used again.
     let kept = core.read(|state| state.referenced(Duration::ZERO, NOW));
     assert!(weights.iter().all(|digest| kept.contains(digest)), "{kept:?}");
     assert_eq!(core.read(|state| state.registry.next_version(&"east-nir".parse().unwrap())), 2);
@@ -118,7 +119,7 @@ fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
     let release = ready(core.create_release(&[], String::new(), key, name("admin"))).unwrap();
     assert_eq!(release.number.0, 2);
 
-    // The next start finds them where they are, and says nothing of them again.
+    // The next start finds them in quarantine and does not report them again.
     drop(core);
     let again = open(folder.path());
     assert_eq!(again.read(|state| state.quarantined.len()), 4);
@@ -127,7 +128,7 @@ fn a_damaged_record_is_set_apart_and_named_and_the_rest_starts() {
 }
 
 #[test]
-fn a_damaged_end_of_the_ledger_is_set_apart_and_the_chain_goes_on() {
+fn a_damaged_end_of_the_ledger_is_quarantined_and_the_chain_continues() {
     let folder = tempfile::tempdir().unwrap();
     let core = open(folder.path());
     let invite = |core: &Core| {
@@ -170,7 +171,7 @@ fn a_record_that_would_not_read_back_is_not_stored() {
 }
 
 #[test]
-fn a_store_of_schema_1_is_migrated_once_and_whole() {
+fn a_store_of_schema_1_is_migrated_completely_and_once() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
     let store = SledStore::open(folder.path()).unwrap();
@@ -190,8 +191,8 @@ fn a_store_of_schema_1_is_migrated_once_and_whole() {
 }
 
 #[test]
-fn migrating_what_was_half_migrated_gives_the_same() {
-    // No transaction leaves this behind; a store whose files were put back by hand may.
+fn migrating_a_partly_migrated_store_gives_the_same() {
+    // No transaction leaves such a store, but restoring single files by hand may.
     let half: Vec<_> = (schema_1().into_iter().enumerate())
         .flat_map(|(at, record)| if at % 2 == 0 { migrate(record, 1) } else { vec![record] })
         .collect();
@@ -202,7 +203,7 @@ fn migrating_what_was_half_migrated_gives_the_same() {
 }
 
 #[test]
-fn a_store_that_cannot_be_migrated_stays_as_it_was() {
+fn a_store_that_cannot_be_migrated_stays_unchanged() {
     let mut records = schema_1();
     let job = records.iter_mut().rfind(|record| record.tree == "jobs").unwrap();
     job.record["plan"]["mode"] = "telepathy".into();
@@ -218,7 +219,7 @@ fn a_store_that_cannot_be_migrated_stays_as_it_was() {
 }
 
 #[test]
-fn an_export_is_what_is_there_and_migrates_nothing() {
+fn an_export_gives_the_stored_records_without_migration() {
     let folder = tempfile::tempdir().unwrap();
     lay_down(folder.path(), "1", &schema_1());
     for _ in 0..2 {
@@ -242,7 +243,7 @@ impl Upgraded {
         lay_down(&folder.path().join("store"), "1", &schema_1());
         let store = SledStore::open(&folder.path().join("store")).unwrap();
         let blobs = Arc::new(FileBlobs::open(&folder.path().join("blobs")).unwrap());
-        // Two years later: nobody's lease is forgotten, the coordinator was away.
+        // Two years later: leases are extended by the downtime.
         let clock = Arc::new(ManualClock::new(NOW));
         clock.advance(Duration::from_secs(2 * 365 * 86_400));
         let options = Options::new(folder.path().join("blobs").join(STAGING));
@@ -257,7 +258,7 @@ impl Upgraded {
         found.remove(0)
     }
 
-    /// Makes weights a blob as an institution's upload does.
+    /// Stores weights as a blob, as an institution's upload does.
     fn upload(&self, institution: &str, path: &Path, blob: BlobRef) {
         let blobs = self.core.blobs();
         ready(blobs.append(institution, blob, 0, &std::fs::read(path).unwrap())).unwrap();
@@ -270,7 +271,7 @@ impl Upgraded {
 }
 
 #[test]
-fn a_job_that_was_running_goes_on_to_its_end() {
+fn a_running_job_of_a_migrated_store_finishes() {
     let upgraded = Upgraded::open();
     let core = &upgraded.core;
     let job = upgraded.only("running");
@@ -283,7 +284,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     let ParticipantState::Submitted { contribution, .. } = &east.state else { panic!("{east:?}") };
     assert!(matches!(contribution, crate::domain::round::Contribution::Update { .. }));
 
-    // The weights that the round starts from, and what east has sent, made again as they were.
+    // The starting weights of the round and the update of east, generated again with the same bytes.
     let base = job.global_model.unwrap();
     let path = upgraded.folder.path().join("base");
     let JobSpec::Rounds(spec) = &job.spec else { panic!("not rounds") };
@@ -294,7 +295,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
     upgraded.upload("east", &path, blob);
     assert!(round.blobs().any(|one| one == blob), "east's update is the one that counts");
 
-    // West goes on with the lease of before.
+    // West continues with its earlier lease.
     let (path, blob) = testing::weights(upgraded.folder.path(), &west, 602);
     upgraded.upload("west", &path, blob);
     ready(core.submit_update(&update(&west, &lease.token, blob))).unwrap();
@@ -314,7 +315,7 @@ fn a_job_that_was_running_goes_on_to_its_end() {
 }
 
 #[test]
-fn a_job_that_was_paused_can_be_resumed_and_one_that_has_ended_stays() {
+fn a_paused_job_of_a_migrated_store_can_be_resumed_and_an_ended_one_stays() {
     let upgraded = Upgraded::open();
     let job = upgraded.only("paused");
     assert!(matches!(&job.state, JobState::Paused { next: Next::Collect(_), .. }));
