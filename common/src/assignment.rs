@@ -1,6 +1,5 @@
-//! What the coordinator lends to an institution and what comes back, as both programs see it once
-//! the wire is behind them. Plain data with limits in its documentation; the crate
-//! `eosfed-transport` enforces them.
+//! Assignments of the coordinator to an institution, and their results, as parsed by both programs. Plain
+//! data, with limits in the documentation. The crate `eosfed-transport` enforces the limits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::training_target::TrainingTarget;
 pub const LEASE: Duration = Duration::from_secs(120);
 /// Most metrics in a message.
 pub const MAX_METRICS: usize = 64;
-/// Longest name of a metric in bytes: a score and the class that it is of.
+/// Longest name of a metric in bytes: a score and its class.
 pub const MAX_METRIC_NAME: usize = 128;
 /// Longest message or other free text in a message from an institution, in bytes.
 pub const MAX_TEXT: usize = 1024;
@@ -48,40 +47,40 @@ impl BlobRef {
     }
 }
 
-/// What is trained, as the coordinator's message says it.
+/// What is trained, in the form of the coordinator's message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Offered {
     /// A specialist: encoder and head.
     Specialist(ModelSpec),
-    /// What stands over frozen encoders: the blob with a [`crate::head::HeadOver`] as JSON.
+    /// A head over frozen encoders: the blob with a [`crate::head::HeadOver`] as JSON.
     Head(BlobRef),
-    /// Nothing: these bands of the data are measured.
+    /// Nothing is trained; these bands are measured.
     Bands(Vec<String>),
 }
 
-/// Work offered or lent to one institution. `T` is what is known of what is trained.
+/// Work offered or leased to one institution. `T` describes what is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment<T = TrainingTarget> {
-    /// Which job, round, attempt and institution.
+    /// The job, round, attempt and institution.
     pub id: AssignmentId,
-    /// The job's name for people.
+    /// The job's display name.
     pub job_name: String,
-    /// What kind of job.
+    /// The kind of the job.
     pub kind: JobKind,
-    /// What is trained; for statistics only its bands matter.
+    /// What is trained. For statistics, only its bands are used.
     #[serde(alias = "trainee")]
     pub training_target: T,
-    /// Until when the round can use an answer.
+    /// The deadline of the round.
     pub deadline: Timestamp,
-    /// Fewest institutions whose contributions may be combined in the result; 1 in one-shot.
+    /// Fewest institutions whose contributions are combined in the result; 1 in one-shot jobs.
     pub min_institutions: u32,
     /// Whether the institution holds the lease.
     pub accepted: bool,
-    /// What is to be done.
+    /// The work.
     pub work: Work,
 }
 
-/// What an assignment asks for.
+/// The work of an assignment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
@@ -104,10 +103,10 @@ impl<T> Assignment<T> {
 }
 
 impl Assignment<Offered> {
-    /// Whether jobs of its kind ask for such work.
+    /// Checks that jobs of its kind have such work.
     ///
     /// # Errors
-    /// A sentence with the kind of job and what it cannot ask for.
+    /// A sentence with the kind of job.
     pub fn check(&self) -> Result<(), String> {
         let strategy = match &self.work {
             Work::Training(work) => work.strategy,
@@ -130,7 +129,7 @@ impl Assignment<Offered> {
                 _,
             ) => false,
         };
-        if fits { Ok(()) } else { Err(format!("a {} job does not ask for this work", self.kind)) }
+        if fits { Ok(()) } else { Err(format!("a {} job has no work of this kind", self.kind)) }
     }
 }
 
@@ -148,21 +147,21 @@ pub struct EvaluationWork {
 /// A training assignment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingWork {
-    /// How the updates of a round become one; absent in one-shot jobs.
+    /// The aggregation strategy. Absent in one-shot jobs.
     pub strategy: Option<StrategyName>,
-    /// Starting weights; absent: those of `initial_seed`.
+    /// Starting weights. Default: those of `initial_seed`.
     pub base: Option<BlobRef>,
-    /// Seed of the starting weights when there is no base.
+    /// Seed of the starting weights if there is no base.
     pub initial_seed: u64,
-    /// Normalisation in the order of the model's bands; absent: the institution computes its own.
+    /// Normalisation in the order of the model's bands. If absent, the institution computes its own.
     pub normalisation: Option<Vec<BandNormalisation>>,
     /// Seed of shuffling, augmentation and drop path.
     pub seed: u64,
-    /// Stretch of the learning-rate schedule, as fractions of the whole.
+    /// Part of the learning-rate schedule, as fractions of the whole.
     pub schedule: [f64; 2],
-    /// Which weights come back.
+    /// Which weights are returned.
     pub keep: Keep,
-    /// How to train; holds FedProx's mu.
+    /// The training settings, with FedProx's mu.
     pub settings: Training,
 }
 
@@ -171,7 +170,7 @@ pub struct TrainingWork {
 pub struct Lease {
     /// Proof of holding it.
     pub token: LeaseToken,
-    /// When it ends unless a heartbeat renews it.
+    /// When it ends, unless a heartbeat renews it.
     pub expires_at: Timestamp,
 }
 
@@ -186,7 +185,7 @@ pub struct CurvePoint {
     pub metrics: BTreeMap<String, Finite>,
 }
 
-/// How far an institution is.
+/// The progress of an institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Progress {
     /// Steps done.
@@ -200,35 +199,35 @@ pub struct Progress {
 /// The coordinator's answer to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Directive {
-    /// Go on; the lease now ends at this time.
+    /// Continue; the lease now ends at this time.
     Continue(Timestamp),
-    /// Stop and forget the assignment.
+    /// Stop and drop the assignment.
     Stop(Refusal),
 }
 
 /// The result of training at one institution. The weights have been uploaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UpdateSubmission {
-    /// Whose work this is.
+    /// The assignment.
     pub assignment: AssignmentId,
     /// Proof of holding the lease.
     pub token: LeaseToken,
-    /// Makes repeating the call harmless.
+    /// Makes the call idempotent.
     pub key: IdempotencyKey,
     /// The uploaded weights.
     pub weights: BlobRef,
-    /// What is known of their training.
+    /// The report of their training.
     pub report: TrainingReport,
 }
 
 /// Scores of a frozen specialist at one institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationSubmission {
-    /// Whose work this is.
+    /// The assignment.
     pub assignment: AssignmentId,
     /// Proof of holding the lease.
     pub token: LeaseToken,
-    /// Makes repeating the call harmless.
+    /// Makes the call idempotent.
     pub key: IdempotencyKey,
     /// The scores.
     pub report: EvaluationReport,
@@ -250,11 +249,11 @@ pub struct BandMoments {
 /// The result of a statistics round at one institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatisticsSubmission {
-    /// Whose work this is.
+    /// The assignment.
     pub assignment: AssignmentId,
     /// Proof of holding the lease.
     pub token: LeaseToken,
-    /// Makes repeating the call harmless.
+    /// Makes the call idempotent.
     pub key: IdempotencyKey,
     /// One entry for each band of the model, in order.
     pub bands: Vec<BandMoments>,

@@ -1,4 +1,4 @@
-//! Bands by name: the names of a sensor's bands, their wavelengths, and the names that mean the same.
+//! Bands by name: the names of a sensor's bands, their wavelengths and their synonyms.
 //!
 //! Wrong band order is the commonest silent error with multispectral models, so bands are
 //! matched by name: data sets and specialists name them, and this table defines the names. A
@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
-/// What one band sees.
+/// The properties of one band.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BandInfo {
@@ -39,7 +39,7 @@ const fn optical(name: &'static str, common: &'static str, wavelength_um: f64, g
     Known { name, common: Some(common), wavelength_um: Some(wavelength_um), gsd_m: Some(gsd_m) }
 }
 
-/// A common name by itself; its resolution depends on the sensor.
+/// A common name. Its resolution depends on the sensor.
 const fn common(name: &'static str, wavelength_um: f64) -> Known {
     Known { name, common: Some(name), wavelength_um: Some(wavelength_um), gsd_m: None }
 }
@@ -86,7 +86,7 @@ const TABLE: [Known; 35] = [
     radar("HV"),
 ];
 
-/// The entry of a band's name; `None` for names that the table does not have.
+/// The entry of a band's name, or `None` if the table does not have it.
 #[must_use]
 pub fn known(name: &str) -> Option<BandInfo> {
     TABLE.iter().find(|known| known.name == name).map(|known| BandInfo {
@@ -200,7 +200,7 @@ impl FromStr for Sensor {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|sensor| sensor.name() == text).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no sensor `{text}`; there are {names}")
+            format!("there is no sensor `{text}`; known are {names}")
         })
     }
 }
@@ -223,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn optical_bands_of_a_sensor_are_in_order_of_wavelength_but_for_the_documented_exceptions() {
+    fn optical_bands_of_a_sensor_are_ordered_by_wavelength_except_as_documented() {
         let sentinel: Vec<f64> =
             Sensor::Sentinel2L1c.bands().iter().map(|b| known(b).unwrap().wavelength_um.unwrap()).collect();
         assert!(sentinel.is_sorted(), "{sentinel:?}");
     }
 
     #[test]
-    fn landsats_numbers_mean_different_things_on_different_satellites() {
+    fn landsat_band_numbers_depend_on_the_satellite() {
         assert_eq!(Sensor::Landsat7.canonical("B4"), Some("nir08"));
         assert_eq!(Sensor::Landsat8.canonical("B4"), Some("red"));
         assert_eq!(known("B4"), None);

@@ -1,5 +1,5 @@
-//! Cards and release manifests: what a specialist is, where it came from, and which specialists
-//! an ensemble release is made of. Plain data; whoever creates them fills in every field.
+//! Cards and release manifests: what a specialist is, where it came from, and which specialists an ensemble
+//! release is made of. Plain data without optional defaults: the creator fills in every field.
 
 use std::collections::BTreeMap;
 
@@ -19,13 +19,13 @@ use crate::model::ModelSpec;
 pub struct BandNormalisation {
     /// The band's name.
     pub band: String,
-    /// What is subtracted.
+    /// The subtracted value.
     pub mean: Finite,
-    /// What is divided by; positive.
+    /// The divisor; positive.
     pub std: Finite,
 }
 
-/// How much to believe an energy figure.
+/// The source of an energy figure, which tells how reliable it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergySource {
@@ -33,7 +33,7 @@ pub enum EnergySource {
     Measured,
     /// Computed from processor time and an assumed power.
     Estimated,
-    /// Not known; the figure is zero and means nothing.
+    /// Not known. The figure is zero and has no meaning.
     #[default]
     Unavailable,
 }
@@ -44,12 +44,12 @@ pub enum EnergySource {
 pub struct Energy {
     /// Kilowatt-hours.
     pub kwh: Finite,
-    /// Where the figure is from.
+    /// The source of the figure.
     pub source: EnergySource,
 }
 
 impl Energy {
-    /// The sum, only as trustworthy as the less trustworthy part. It never exceeds [`Finite::MAX`].
+    /// The sum, with the less reliable of the two sources. It never exceeds [`Finite::MAX`].
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         use EnergySource::{Estimated, Measured, Unavailable};
@@ -67,7 +67,7 @@ impl Energy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitialFile {
-    /// Its name, without the folder that it lies in.
+    /// Its name, without the folder.
     pub file: String,
     /// Digest of its bytes.
     pub digest: Digest,
@@ -77,8 +77,7 @@ impl InitialFile {
     /// Longest name in bytes.
     const LONGEST: usize = 255;
 
-    /// Whether the name is one that people can be shown: not empty, without folders and control
-    /// characters.
+    /// Checks that the name can be displayed: not empty, without folders and control characters.
     ///
     /// # Errors
     /// A sentence with the rule and the value found.
@@ -115,7 +114,7 @@ pub struct Provenance {
     pub job: JobId,
     /// How it was trained.
     pub mode: TrainingMode,
-    /// Whose imagery it has learned from.
+    /// The institutions whose imagery it was trained on.
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation; 0 for one-shot.
     pub rounds: u32,
@@ -125,18 +124,18 @@ pub struct Provenance {
     pub seed: u64,
     /// When it was frozen.
     pub frozen_at: Timestamp,
-    /// What its encoder started from, if that was a file of the institution's (one-shot).
+    /// The file that its encoder started from, if the institution had one (one-shot).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<InitialFile>,
 }
 
-/// All that is known of a specialist besides its weights. Immutable once frozen.
+/// The description of a specialist, without its weights. Immutable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// Its name in the registry.
     pub name: SpecialistName,
-    /// 1 for the first of its name, then counted up.
+    /// 1 for the first specialist with this name, then counted up.
     pub version: u32,
     /// Digest of the weights file.
     pub weights: Digest,
@@ -164,9 +163,9 @@ pub struct Card {
 pub struct ReleaseManifest {
     /// Its number.
     pub number: ReleaseNumber,
-    /// When it was cut.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// What changed, in words.
+    /// A description of what changed.
     pub note: String,
     /// Its specialists with their cards, ordered by name.
     pub specialists: Vec<Card>,
@@ -189,7 +188,7 @@ mod tests {
 
     /// Found by fuzzing: without a feature of the JSON parser, numbers come back with another last bit.
     #[test]
-    fn numbers_survive_json_to_the_last_bit() {
+    fn numbers_read_back_from_json_with_every_bit() {
         use rand::{RngExt as _, SeedableRng as _};
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         for _ in 0..10_000 {
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn where_training_started_is_on_the_card_if_it_was_a_file() {
+    fn the_initial_file_of_a_training_is_on_the_card() {
         let old = r#"{"job":"j-0a1b2c3d","mode":"one-shot","institutions":["west"],"rounds":0,"samples":9,"seed":0,"frozen_at":5}"#;
         let mut provenance: Provenance = serde_json::from_str(old).unwrap();
         assert_eq!((&provenance.initial, serde_json::to_string(&provenance).unwrap().as_str()), (&None, old));
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_have_no_folders_and_cannot_play_with_a_terminal() {
+    fn file_names_have_no_folders_and_no_control_characters() {
         let named = |file: &str| InitialFile { file: file.to_owned(), digest: Digest::of(b"w") }.check();
         assert!(named("convnextv2_atto.fcmae_ft_in1k.safetensors").is_ok() && named("größe 1").is_ok());
         for bad in ["", "a/b", "a\\b", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_energies_is_as_weak_as_its_weakest_part() {
+    fn a_sum_of_energies_has_the_less_reliable_source() {
         let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source };
         let measured = energy(1.0, EnergySource::Measured);
         let estimated = energy(0.5, EnergySource::Estimated);

@@ -38,7 +38,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The text is not `sha256:` and 64 lower-case hexadecimal digits.
+/// The text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a digest is `sha256:` and 64 lower-case hexadecimal digits")]
 pub struct InvalidDigest;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_survive_text() {
+    fn digests_parse_back_from_text() {
         let digest = Digest::of(b"abc");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!(digest.to_hex().starts_with("ba7816bf"));

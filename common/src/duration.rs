@@ -1,5 +1,5 @@
-//! Durations as people write them: `90s`, `30m`, `2h`, `7d`, `1h30m`. This is the friendly format of
-//! `jiff`, with days of 24 hours; durations are not negative and have whole seconds.
+//! Durations in a readable format: `90s`, `30m`, `2h`, `7d`, `1h30m`. This is the friendly format of `jiff`,
+//! with days of 24 hours; durations are not negative and have whole seconds.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 
 const PARSER: SpanParser = SpanParser::new();
 const PRINTER: SpanPrinter = SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::None);
-/// Most characters of a wrong text that are repeated.
+/// Most characters of an invalid text in an error.
 const MAX_SHOWN: usize = 80;
 
-/// The text is no duration.
+/// The text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as `90s`, `30m`, `2h` or `7d`, found `{0}`")]
 pub struct InvalidDuration(String);
@@ -20,7 +20,7 @@ pub struct InvalidDuration(String);
 /// For `#[serde(with)]`.
 ///
 /// # Errors
-/// Whatever the serializer gives.
+/// Errors of the serializer.
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format(*duration))
 }
@@ -28,12 +28,12 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
 /// For `#[serde(with)]`.
 ///
 /// # Errors
-/// If the text is no duration.
+/// If the text is not a duration.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-/// Writes a duration with units from days to seconds. Parts of a second are left out.
+/// Writes a duration with units from days to seconds. Fractions of a second are dropped.
 #[must_use]
 pub fn format(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -48,7 +48,7 @@ pub fn format(duration: Duration) -> String {
 /// Reads a duration.
 ///
 /// # Errors
-/// If the text is no duration, is negative, has parts of a second, or units that differ in length
+/// If the text is not a duration, is negative, has fractions of a second, or has units of variable length
 /// (months and years).
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let invalid = || InvalidDuration(text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect());
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_survive_text() {
+    fn durations_parse_back_from_text() {
         for (text, seconds) in
             [("1m30s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86_400), ("7d", 604_800), ("0s", 0)]
         {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_what_was_found() {
+    fn an_invalid_duration_is_refused_with_the_value_found() {
         for bad in [
             "",
             "m",

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, and the digests of files.
+//! Atomic writing of files, and digests of files.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -6,11 +6,10 @@ use std::path::Path;
 
 use crate::digest::{Digest, Hasher};
 
-/// Writes a file that appears whole or not at all: a temporary file beside it, synced and renamed. Only
-/// its owner can read it.
+/// Writes a file atomically: a temporary file beside it is synced and renamed. Only the owner can read it.
 ///
 /// # Errors
-/// Whatever the file system gives; the old file, if any, is then untouched.
+/// Errors of the file system. The old file, if any, is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     atomically(path, |file| file.write_all(bytes))
 }
@@ -18,7 +17,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The digest of a file's contents, read in pieces.
 ///
 /// # Errors
-/// Whatever reading the file gives.
+/// Errors of reading.
 pub fn digest(path: &Path) -> io::Result<Digest> {
     let mut hasher = Hasher::default();
     let mut file = File::open(path)?;
@@ -59,6 +58,6 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 }

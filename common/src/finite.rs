@@ -1,5 +1,5 @@
-//! Numbers that are neither infinite nor NaN: the only floats that are stored. JSON has no other
-//! numbers; whatever is not finite is written as `null` and cannot be read back.
+//! Numbers that are neither infinite nor NaN: the only floats that are stored. JSON has no others: an
+//! infinity or NaN is written as `null` and cannot be read back.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -21,7 +21,7 @@ pub struct NotFinite(pub f64);
 impl Finite {
     /// 0.
     pub const ZERO: Self = Self(0.0);
-    /// The largest of all.
+    /// The largest finite number.
     pub const MAX: Self = Self(f64::MAX);
 
     /// This number, if it is finite.
@@ -30,7 +30,7 @@ impl Finite {
         if value.is_finite() { Some(Self(value)) } else { None }
     }
 
-    /// A number that is known when the program is written.
+    /// A constant.
     ///
     /// # Panics
     /// If it is not finite.
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_finite_numbers_become_one() {
+    fn only_finite_numbers_are_accepted() {
         for value in [0.0, -0.0, 1e-300, f64::MAX, f64::MIN] {
             assert_eq!(Finite::try_from(value).unwrap(), value);
         }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_as_json_reads_back() {
+    fn json_reads_back_with_every_bit() {
         let text = serde_json::to_string(&Finite::literal(0.1)).unwrap();
         assert_eq!((text.as_str(), serde_json::from_str::<Finite>(&text).unwrap()), ("0.1", Finite(0.1)));
         assert!(serde_json::from_str::<Finite>("null").is_err());

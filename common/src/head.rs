@@ -1,5 +1,5 @@
-//! Heads over frozen specialists: what one is, which specialists it stands on, and from these the
-//! names and shapes of what it learns. `head.json` beside `head.safetensors` is one, trained.
+//! Heads over frozen specialists: their description, their specialists, and the names and shapes of their
+//! weights, which follow from both. `head.json` beside `head.safetensors` describes a trained head.
 
 mod over;
 
@@ -22,10 +22,10 @@ pub use over::{HeadError, HeadOver};
 
 /// Largest document that describes a head and its release, in bytes.
 pub const MAX_HEAD_BYTES: usize = 2 << 20;
-/// Most encoders under a head.
+/// Most encoders of a head.
 pub const MAX_ENCODERS: usize = 256;
 
-/// An encoder under a head.
+/// An encoder of a head.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadEncoder {
@@ -39,16 +39,15 @@ pub struct HeadEncoder {
     pub random_seed: Option<u64>,
     /// Its input bands, in order, with their normalisation.
     pub normalisation: Vec<BandNormalisation>,
-    /// For each input band the bands of the data whose mean it is.
+    /// For each input band, the bands of the data that are averaged for it.
     pub sources: Vec<Vec<String>>,
 }
 
 impl HeadEncoder {
-    /// The encoders of specialists, fed from data with `bands`, and in words what is done for bands
-    /// that are not there by name.
+    /// The encoders of specialists with inputs from data with `bands`, and a description of each adaptation.
     ///
     /// # Errors
-    /// The specialist that cannot be fed, and why.
+    /// The specialist whose bands cannot be provided, and why.
     pub fn of_cards(
         cards: &[&Card],
         bands: &[NamedBand],
@@ -66,7 +65,7 @@ impl HeadEncoder {
         Ok((encoders, words))
     }
 
-    /// The encoder of a specialist, fed from `sources`.
+    /// The encoder of a specialist, with inputs from `sources`.
     #[must_use]
     pub fn of_card(card: &Card, sources: Vec<Vec<String>>) -> Self {
         Self {
@@ -79,7 +78,7 @@ impl HeadEncoder {
         }
     }
 
-    /// An encoder that has learned nothing, on the data's own bands.
+    /// An encoder with random weights, on the data's own bands.
     #[must_use]
     pub fn random(backbone: Backbone, seed: u64, normalisation: &[BandNormalisation]) -> Self {
         Self {
@@ -101,27 +100,27 @@ pub struct HeadTraining {
     pub epochs: u32,
     /// Samples in a step.
     pub batch_size: u32,
-    /// Top of the schedule.
+    /// The highest learning rate of the schedule.
     pub learning_rate: f64,
     /// Decay of the head's weights.
     pub weight_decay: f64,
-    /// Terms of the loss; empty: the task's usual one.
+    /// Terms of the loss. Empty: the task's default.
     pub loss: Vec<Loss>,
     /// Weights of classes.
     pub class_weights: ClassWeights,
-    /// Seed of start and order.
+    /// Seed of the starting weights and of the order of samples.
     pub seed: u64,
 }
 
-/// The imagery that a head learned from. `predict` shows it a scene in windows of the same size, and
-/// compares the ground sampling distances: a head does not recognise things at another scale.
+/// The imagery that a head was trained on. `predict` cuts a scene into windows of the same size and compares
+/// the ground sampling distances, since a head does not recognise things at another scale.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Imagery {
-    /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent where
-    /// samples had several sizes.
+    /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent if samples had
+    /// several sizes.
     pub tile: Option<[u32; 2]>,
-    /// Metres on the ground from one pixel to the next. Absent where files do not say it, or differ.
+    /// Metres on the ground from one pixel to the next. Absent if files do not state it or differ.
     pub ground_sampling_distance: Option<f64>,
 }
 
@@ -130,10 +129,11 @@ impl Imagery {
     pub const MAX_TILE: u32 = 32_768;
     /// Largest ground sampling distance in metres.
     pub const MAX_DISTANCE: f64 = 1e6;
-    /// Ground sampling distances that differ by less than this factor count as one.
+    /// Ground sampling distances that differ by less than this factor count as equal.
     pub const ALIKE: f64 = 1.1;
 
-    /// What the imagery of several institutions has in common: what they all say, and say alike.
+    /// The common properties of the imagery of several institutions: those that all of them report with the
+    /// same value.
     #[must_use]
     pub fn shared(all: &[Self]) -> Self {
         let tile = all.first().and_then(|first| first.tile);
@@ -171,7 +171,7 @@ impl Imagery {
 }
 
 impl HeadTraining {
-    /// What a plan says of it.
+    /// The head in a plan.
     fn planned(training: &Training, seed: u64) -> Self {
         Self {
             epochs: training.epochs,
@@ -189,16 +189,16 @@ impl HeadTraining {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadFile {
-    /// The name in tables.
+    /// The name shown in tables.
     pub name: String,
     /// The release that its encoders are from.
     pub release: ReleaseNumber,
-    /// Folder of that release when the head was trained; empty for one trained in rounds.
+    /// Folder of that release when the head was trained. Empty for a head that was trained in rounds.
     #[serde(default)]
     pub release_folder: String,
     /// Its encoders, in the order in which their maps are fused.
     pub encoders: Vec<HeadEncoder>,
-    /// How it comes to its answer.
+    /// How it computes its output.
     #[serde(default)]
     pub method: Method,
     /// How maps are fused (method `fusion`).
@@ -213,12 +213,13 @@ pub struct HeadFile {
     pub target: Option<TargetScale>,
     /// Side to which tiles are resized, if they are.
     pub input_size: Option<u32>,
-    /// What it learned from; of a head trained in rounds, what all institutions report alike.
+    /// The imagery that it was trained on. For a head that was trained in rounds, the properties that all
+    /// institutions report with the same value.
     #[serde(default)]
     pub imagery: Imagery,
     /// Labelled samples it was trained on.
     pub samples: usize,
-    /// How it was trained; absent where nothing was.
+    /// How it was trained. Absent if nothing was trained.
     pub training: Option<HeadTraining>,
 }
 
@@ -252,14 +253,14 @@ impl HeadFile {
         }
     }
 
-    /// Whether it can be: encoders that are fed completely, and maps that can be composed.
+    /// Checks that the head is possible: each encoder has all its inputs, and the maps can be composed.
     ///
     /// # Errors
     /// A sentence with the rule and the value found.
     pub fn check(&self) -> Result<(), String> {
         if self.encoders.len() > MAX_ENCODERS {
             return Err(format!(
-                "at most {MAX_ENCODERS} encoders can stand under a head, found `{}`",
+                "a head can have at most {MAX_ENCODERS} encoders, found `{}`",
                 self.encoders.len()
             ));
         }
@@ -278,16 +279,17 @@ impl HeadFile {
         Ok(())
     }
 
-    /// Name of the tensor that holds what a selection has learned, one number for each encoder.
+    /// Name of the tensor with the learned weights of a selection, one number for each encoder.
     pub const SELECTION: &'static str = "select.weight";
 
-    /// Positions, in their order, of the `keep` encoders that a learned selection counts most.
+    /// Positions, in ascending order, of the `keep` encoders with the largest learned weights.
     ///
     /// # Errors
-    /// If nothing was selected, or there are not as many; a sentence with the rule and the value.
+    /// If the head has no learned selection, or fewer encoders than `keep`. A sentence with the rule and the
+    /// value found.
     pub fn strongest(&self, learned: Option<&[f32]>, keep: usize) -> Result<Vec<usize>, String> {
         let strength: fn(f32) -> f32 = match self.composition.selection {
-            // What multiplies maps counts by its size, with either sign.
+            // A factor of maps counts by its magnitude.
             Selection::Smooth { scale: true, .. } => f32::abs,
             Selection::All | Selection::TopK { .. } | Selection::Smooth { .. } => |weight| weight,
         };
@@ -311,7 +313,7 @@ impl HeadFile {
         Ok(order)
     }
 
-    /// Names of the bands of the data that it needs, each once, in the order in which it takes them.
+    /// Names of the bands of the data that it needs, each once, in the order of use.
     #[must_use]
     pub fn bands(&self) -> Vec<String> {
         let mut bands: Vec<String> = Vec::new();
@@ -329,7 +331,7 @@ impl HeadFile {
         self.encoders.iter().map(|encoder| encoder.backbone.shape().dims).collect()
     }
 
-    /// Names and shapes of what the head has learned.
+    /// Names and shapes of the head's weights.
     #[must_use]
     pub fn signature(&self) -> Signature {
         let count = self.encoders.len();
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn imagery_has_bounds() {
+    fn properties_of_imagery_have_bounds() {
         let with = |tile, ground_sampling_distance| {
             let imagery = Imagery { tile, ground_sampling_distance };
             imagery.check()
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn institutions_share_what_they_all_say_alike() {
+    fn shared_imagery_has_the_properties_that_all_institutions_agree_on() {
         let one = |tile, ground_sampling_distance| Imagery { tile, ground_sampling_distance };
         let small = Some([64, 64]);
         let large = Some([128, 128]);
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_are_those_that_count_most() {
+    fn the_strongest_encoders_have_the_largest_weights() {
         let learned = [-3.0, 0.5, 1.0];
         let smooth = head(r#"{"kind":"smooth","penalty":0.1,"scale":false}"#);
         assert_eq!(smooth.strongest(Some(&learned), 2), Ok(vec![1, 2]));

@@ -1,7 +1,7 @@
-//! Identifiers: one newtype each, so that a job is never mistaken for a release.
+//! Identifiers, each with a type of its own, so that a job is never taken for a release.
 //!
-//! Every id is text that a person can read in a log and type into a command. Parsing is the only
-//! way in, so a value of one of these types is always well formed.
+//! Every id is text that a person can read in a log and type into a command. Values are made by parsing only,
+//! so they are always well formed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why a piece of text is not an id.
+/// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not {what}: {rule}")]
 pub struct InvalidId {
@@ -18,7 +18,7 @@ pub struct InvalidId {
     pub what: &'static str,
     /// The rule that was broken.
     pub rule: &'static str,
-    /// What was found, cut to a printable length.
+    /// The value found, shortened and escaped.
     pub value: String,
 }
 
@@ -86,7 +86,7 @@ text_id!(
     InstitutionName, "an institution name", NAME_RULE, is_name
 );
 text_id!(
-    /// The name under which a specialist stands in the registry: `west-rgb`.
+    /// The name of a specialist in the registry: `west-rgb`.
     SpecialistName, "a specialist name", NAME_RULE, is_name
 );
 text_id!(
@@ -99,7 +99,7 @@ text_id!(
     LeaseToken, "a lease token", "use 32 lower-case hexadecimal digits", |text| is_lower_hex(text, 32)
 );
 text_id!(
-    /// What makes repeating a call harmless: 32 hexadecimal digits chosen by the caller.
+    /// The key that makes a call idempotent: 32 hexadecimal digits chosen by the caller.
     IdempotencyKey, "an idempotency key", "use 32 lower-case hexadecimal digits", |text| is_lower_hex(text, 32)
 );
 
@@ -115,7 +115,7 @@ impl JobId {
 }
 
 impl LeaseToken {
-    /// Draws a new token; the generator must be cryptographically secure outside tests.
+    /// Draws a new token. The generator must be cryptographically secure, except in tests.
     pub fn random(rng: &mut impl rand::Rng) -> Self {
         Self(format!("{:032x}", rng.random::<u128>()))
     }
@@ -139,7 +139,7 @@ pub struct AssignmentId {
     pub round: u32,
     /// The attempt at that round, from 1.
     pub attempt: u32,
-    /// Whose assignment it is.
+    /// The institution.
     pub institution: InstitutionName,
 }
 
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn assignment_ids_survive_text() {
+    fn assignment_ids_parse_back_from_text() {
         let text = "j-0a1b2c3d.2.1.univ-ghent";
         assert_eq!(text.parse::<AssignmentId>().unwrap().to_string(), text);
         for bad in ["j-0a1b2c3d.2.west", "j-0a1b2c3d.x.1.west", "j-0A1b2c3d.2.1.west", ""] {

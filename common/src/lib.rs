@@ -1,8 +1,7 @@
-//! What every EoS-Fed program must agree on, byte for byte: identifiers, time, plans, models,
-//! weights, cards, and the trainer's task and events. What speaks to the network is in
-//! `eosfed-transport`.
+//! The definitions that all EoS-Fed programs share: identifiers, time, plans, models, weights, cards, and the
+//! trainer's task and events. Network code is in `eosfed-transport`.
 //!
-//! A thing is admitted here only when at least two programs need it to mean the same.
+//! A definition belongs here only if at least two programs need it.
 
 pub mod assignment;
 pub mod bands;

@@ -1,11 +1,10 @@
-//! Refusals: why the coordinator (or an institution) says no, as a reason that machines key on and
-//! a sentence for people. The one table of reasons; the client's retry table and the status codes
-//! of the wire both follow from it.
+//! Refusals of the coordinator or of an institution: a reason for programs and a message for people. This is
+//! the only table of reasons. The client's retry table and the gRPC status codes follow from it.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// Why something is refused. The code is stable; it is used on the wire, in logs and in docs.
+/// The reason of a refusal. Its code is stable and used in messages, logs and documentation.
 #[derive(
     Debug,
     Clone,
@@ -29,21 +28,21 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
     parse_err_fn = unknown
 )]
 pub enum Reason {
-    /// The join token was never issued, or is for somebody else.
+    /// The join token was never issued, or is for another institution.
     TokenInvalid,
-    /// The join token's time is over.
+    /// The join token has expired.
     TokenExpired,
     /// The join token has been used.
     TokenUsed,
-    /// No certificate, or one of an unknown holder.
+    /// There is no certificate, or its holder is unknown.
     Unauthenticated,
     /// The caller's role does not allow the call.
     Forbidden,
-    /// Program or protocol versions do not fit together.
+    /// The versions of the programs or of the protocol are not compatible.
     Incompatible,
-    /// No such job, specialist, release, institution, blob or assignment.
+    /// There is no such job, specialist, release, institution, blob or assignment.
     NotFound,
-    /// The name fits more than one job; the sentence lists them.
+    /// The name matches more than one job. The message lists them.
     Ambiguous,
     /// The name is taken.
     AlreadyExists,
@@ -53,15 +52,15 @@ pub enum Reason {
     PlanInvalid,
     /// The state of the job, release or assignment does not allow the call.
     WrongState,
-    /// The round has closed; the update is no longer wanted.
+    /// The round has closed, so the update cannot count.
     RoundClosed,
     /// The job has ended or was cancelled.
     JobEnded,
-    /// The job is paused. After a resume the work is wanted again.
+    /// The job is paused. The work can continue after a resume.
     JobPaused,
-    /// The lease has run out and the work was given up.
+    /// The lease has expired.
     LeaseExpired,
-    /// The token is not the token of the lease.
+    /// The token does not belong to the lease.
     LeaseMismatch,
     /// The institution's own policy forbids the job.
     Policy,
@@ -69,7 +68,7 @@ pub enum Reason {
     DataUnfit,
     /// The weights are not a well-formed safetensors file.
     WeightsMalformed,
-    /// A tensor is missing, or there is one too many.
+    /// A tensor is missing, or there is an unexpected one.
     TensorSet,
     /// A tensor has the wrong shape.
     ShapeMismatch,
@@ -81,9 +80,9 @@ pub enum Reason {
     Replayed,
     /// The update's step is far longer than the other steps of its round.
     NormOutlier,
-    /// The specialist is worse than the plan demands.
+    /// The specialist is below the floor of the plan.
     QualityFloor,
-    /// More bytes, or more items, than allowed.
+    /// There are more bytes or more items than allowed.
     TooLarge,
     /// The bytes do not have the given digest.
     DigestMismatch,
@@ -95,7 +94,7 @@ pub enum Reason {
     StorageFull,
     /// The coordinator is starting or stopping, or cannot be reached.
     Unavailable,
-    /// A defect; the sentence holds only an opaque number, which the coordinator's log has too.
+    /// An internal error. The message has only a number, which is also in the coordinator's log.
     Internal,
 }
 
@@ -109,7 +108,7 @@ impl Reason {
         self.into()
     }
 
-    /// Whether the same call may succeed later without any change by a person.
+    /// Whether the same call may succeed later without a change by a person.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(
@@ -128,11 +127,11 @@ const fn unknown(_: &str) -> UnknownReason {
     UnknownReason
 }
 
-/// A refusal, with its reason and a sentence about what was found and what to do.
+/// A refusal, with its reason and a message about what was found and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message} ({reason})")]
 pub struct Refusal {
-    /// For machines.
+    /// The reason, for programs.
     pub reason: Reason,
     /// For people.
     pub message: String,
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_distinct_and_survive_text() {
+    fn codes_are_distinct_and_parse_back() {
         for reason in Reason::ALL {
             assert_eq!(reason.code().parse(), Ok(*reason));
             assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{reason}\""));

@@ -1,6 +1,6 @@
-//! Statistics that a few extreme values do not move.
+//! Robust statistics, which a few extreme values do not change much.
 
-/// Which of some norms are longer than `factor` times their median; none of fewer than three.
+/// The norms that are longer than `factor` times their median. None if there are fewer than three.
 #[must_use]
 pub fn outliers(norms: &[f64], factor: f64) -> Vec<bool> {
     let most = if norms.len() < 3 { f64::INFINITY } else { factor * median(norms) };

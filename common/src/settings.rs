@@ -14,10 +14,10 @@ pub enum SettingsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// It is not what it should be; says line and key.
+    /// It is not valid. The message has line and key.
     #[error("{path}: {reason}", path = path.display())]
     Invalid {
         /// The file.

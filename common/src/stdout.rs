@@ -1,11 +1,11 @@
-//! Results on standard output, and errors on standard error. A reader that closes its end of the pipe
-//! early, as `eosfed-client status | head -1` does, ends the program quietly. `println!` panics there.
+//! Results on standard output, and errors on standard error. If the reader closes the pipe early, as in
+//! `eosfed-client status | head -1`, the program exits without a message. `println!` would panic.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
-/// Exit code of a program whose reader has closed the pipe: 128 and the number of SIGPIPE, as a shell
-/// reports a program that the signal has ended.
+/// Exit code of a program whose reader has closed the pipe: 128 plus the number of SIGPIPE, which a shell
+/// reports for a program that the signal has ended.
 pub const CLOSED_PIPE: i32 = 141;
 
 /// Prints a line to standard output. Takes the arguments of `println!`.
@@ -15,14 +15,15 @@ macro_rules! outln {
     ($($argument:tt)*) => { $crate::stdout::print(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
-/// Prints a line to standard error. Takes the arguments of `eprintln!`, and does nothing if nobody reads.
+/// Prints a line to standard error. Takes the arguments of `eprintln!`, and does nothing if standard error is
+/// closed.
 #[macro_export]
 macro_rules! errln {
     ($($argument:tt)*) => { $crate::stdout::print_note(format_args!($($argument)*)) };
 }
 
-/// Writes text to standard output. When that fails, this ends the program: with [`CLOSED_PIPE`] if
-/// nobody reads any more, otherwise with code 1 and a sentence on standard error.
+/// Writes text to standard output. If that fails, this ends the program: with [`CLOSED_PIPE`] if the pipe is
+/// closed, otherwise with code 1 and a message on standard error.
 pub fn print(text: fmt::Arguments<'_>) {
     if let Some(code) = failure(&mut io::stdout().lock(), text) {
         std::process::exit(code);
@@ -34,7 +35,7 @@ pub fn print_error(text: fmt::Arguments<'_>) {
     print_note(format_args!("error: {text}"));
 }
 
-/// Writes a line to standard error. A reader that has gone is no reason to fail.
+/// Writes a line to standard error. A closed standard error is ignored.
 pub fn print_note(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -44,7 +45,7 @@ pub fn print_warning(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "warning: {text}");
 }
 
-/// Writes text; gives the exit code to end with when it cannot be written.
+/// Writes text. Gives the exit code of the program if it cannot be written.
 fn failure(out: &mut impl Write, text: fmt::Arguments<'_>) -> Option<i32> {
     let error = out.write_fmt(text).and_then(|()| out.flush()).err()?;
     if error.kind() == ErrorKind::BrokenPipe {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_is_told_from_a_full_disk() {
+    fn a_closed_pipe_is_distinguished_from_a_full_disk() {
         assert_eq!(failure(&mut Vec::new(), format_args!("fine")), None);
         assert_eq!(failure(&mut Fails(ErrorKind::BrokenPipe), format_args!("lost")), Some(CLOSED_PIPE));
         assert_eq!(failure(&mut Fails(ErrorKind::StorageFull), format_args!("lost")), Some(1));

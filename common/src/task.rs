@@ -1,10 +1,9 @@
-//! What the client daemon and its child process, the trainer, say to each other: a task as a JSON
-//! file, events as JSON lines on the trainer's standard output.
+//! The interface between the client daemon and its child process, the trainer: a task as a JSON file, and
+//! events as JSON lines on the trainer's standard output.
 //!
-//! The trainer is a separate program because libtorch can end the process it lives in; a site may
-//! also start it elsewhere through a launcher prefix. So nothing here needs more than files and a pipe.
-//! To cancel, the daemon sends SIGTERM; the trainer leaves its last checkpoint and ends with
-//! [`exit_code::CANCELLED`].
+//! The trainer is a separate program because libtorch can abort its process. A site may also start it on
+//! another machine through a launcher prefix, so the interface needs only files and a pipe. To cancel, the
+//! daemon sends SIGTERM; the trainer leaves its last checkpoint and ends with [`exit_code::CANCELLED`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +21,7 @@ use crate::training_target::TrainingTarget;
 pub mod exit_code {
     /// The task is done.
     pub const DONE: i32 = 0;
-    /// The task failed; the last event says why.
+    /// The task failed. The last event has the reason.
     pub const FAILED: i32 = 1;
     /// The command line or the task file is wrong.
     pub const USAGE: i32 = 64;
@@ -30,7 +29,7 @@ pub mod exit_code {
     pub const CANCELLED: i32 = 143;
 }
 
-/// Where training starts from.
+/// The starting weights of a training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialWeights {
@@ -38,7 +37,7 @@ pub enum InitialWeights {
     Seed(u64),
     /// A safetensors file that holds exactly the signature of what is trained.
     File(PathBuf),
-    /// The encoder of a safetensors file of timm's, made for three channels, under a head from a seed.
+    /// The encoder from a safetensors file of timm, made for three channels, with a head from a seed.
     Pretrained {
         /// The file.
         file: PathBuf,
@@ -51,16 +50,16 @@ pub enum InitialWeights {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceChoice {
-    /// CUDA when libtorch finds it, else the processor.
+    /// CUDA if libtorch finds it, otherwise the processor.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// The first CUDA device; an error if there is none.
+    /// The first CUDA device. It is an error if there is none.
     Cuda,
 }
 
-/// Which weights training ends with.
+/// Which weights are the result of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
@@ -77,30 +76,31 @@ pub struct TrainTask {
     /// What is trained.
     #[serde(alias = "trainee")]
     pub training_target: TrainingTarget,
-    /// Folder of the release under a head, as `eosfed release pull` makes it; absent for specialists.
+    /// Folder of a head's release, as `eosfed release pull` makes it. Absent for specialists.
     #[serde(default)]
     pub release: Option<PathBuf>,
     /// How to train it.
     pub training: Training,
     /// The institution's `dataset.toml`.
     pub dataset: PathBuf,
-    /// Where training starts from.
+    /// The starting weights of a training.
     pub initial: InitialWeights,
-    /// Per-band normalisation in the order of the specialist's bands; `None`: computed from the training part.
+    /// Per-band normalisation in the order of the specialist's bands. `None`: it is computed from the
+    /// training part.
     pub normalisation: Option<Vec<BandNormalisation>>,
     /// Seed of shuffling, augmentation and drop path.
     pub seed: u64,
-    /// The stretch of the learning-rate schedule that this task covers, as fractions of the whole:
-    /// `[0.0, 1.0]` for one-shot, `[r / n, (r + 1) / n]` for round `r` of `n`.
+    /// The part of the learning-rate schedule that this task covers, as fractions of the whole: `[0.0, 1.0]`
+    /// for one-shot, `[r / n, (r + 1) / n]` for round `r` of `n`.
     pub schedule: [f64; 2],
     /// Which weights to keep.
     pub keep: Keep,
     /// Where to compute.
     pub device: DeviceChoice,
-    /// Threads for computing and decoding; `None`: all processors.
+    /// Threads for computing and decoding. `None`: one for each processor.
     pub threads: Option<u32>,
-    /// Folder for checkpoints, `weights.safetensors` and `history.json`; exists. A checkpoint found
-    /// in it is resumed from when it belongs to this very task, else ignored.
+    /// Existing folder for checkpoints, `weights.safetensors` and `history.json`. Training resumes from a
+    /// checkpoint in it if that belongs to this task.
     pub output: PathBuf,
 }
 
@@ -108,7 +108,7 @@ impl TrainTask {
     /// File name of the finished weights in the output folder.
     pub const WEIGHTS: &'static str = "weights.safetensors";
 
-    /// Whether it can be done at all; a plan's rules are checked where plans are read.
+    /// Checks that the task is possible. The rules of plans are checked when plans are read.
     ///
     /// # Errors
     /// A sentence with the key, the rule and the value found.
@@ -127,7 +127,7 @@ impl TrainTask {
             (TrainingTarget::Specialist(_), _) => Ok(()),
             (TrainingTarget::Head(over), Some(_)) => over.check(),
             (TrainingTarget::Head(_), None) => {
-                Err("`release` must be the folder of the release under the head, found nothing".to_owned())
+                Err("`release` must be the folder of the head's release, found nothing".to_owned())
             }
             (TrainingTarget::Bands(_), _) => {
                 Err("`training_target` must be a specialist or a head, found `bands`".to_owned())
@@ -146,43 +146,43 @@ pub struct EvaluationTask {
     pub weights: PathBuf,
     /// Its normalisation, in the order of its bands.
     pub normalisation: Vec<BandNormalisation>,
-    /// Width and height in pixels that tiles are resized to, if they are.
+    /// Width and height in pixels that tiles are resized to, if they are resized.
     pub input_size: Option<u32>,
     /// The institution's `dataset.toml`.
     pub dataset: PathBuf,
     /// Where to compute.
     pub device: DeviceChoice,
-    /// Threads for computing and decoding; `None`: all processors.
+    /// Threads for computing and decoding. `None`: one for each processor.
     pub threads: Option<u32>,
 }
 
-/// A line that the trainer prints. Unknown events are an error: both programs are of one release.
+/// A line that the trainer prints. Unknown events are an error, since both programs have the same version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TrainerEvent {
-    /// Data are open, the model is built.
+    /// The data were opened and the model was built.
     Started {
         /// `cpu` or `cuda:0`.
         device: String,
-        /// Optimiser steps that the task takes in all.
+        /// Number of optimizer steps of the task.
         steps: u64,
-        /// The first step to do, above 0 after resuming.
+        /// The first step, above 0 after resuming.
         resumed_at: u64,
         /// Samples to train on.
         training_samples: u64,
         /// Samples to validate on.
         validation_samples: u64,
-        /// Things a person should know (skipped files, classes without samples).
+        /// Notes for people, such as skipped files or classes without samples.
         warnings: Vec<String>,
     },
-    /// At least every second while training.
+    /// Progress, at least once a second during training.
     Progress {
         /// Steps done.
         step: u64,
-        /// Mean training loss since the last such line.
+        /// Mean training loss since the last progress line.
         loss: f64,
     },
-    /// An epoch is over, validated and checkpointed.
+    /// An epoch was finished, validated and checkpointed.
     Epoch {
         /// The epoch, from 1.
         epoch: u32,
@@ -190,26 +190,26 @@ pub enum TrainerEvent {
         step: u64,
         /// Mean training loss over the epoch.
         loss: f64,
-        /// Learning rate at its end.
+        /// Learning rate at the end of the epoch.
         learning_rate: f64,
         /// Validation metrics by name; empty without validation samples.
         metrics: BTreeMap<String, f64>,
     },
-    /// The training is done and the weights are on disk.
+    /// The training has finished and the weights are on disk.
     Finished {
         /// Steps done.
         steps: u64,
-        /// What is known of the training; its energy is that of this process.
+        /// The report of the training. Its energy is that of this process.
         report: TrainingReport,
     },
-    /// The evaluation is done.
+    /// The evaluation has finished.
     Scored {
         /// The scores.
         report: EvaluationReport,
     },
-    /// The task cannot be done; trying again with the same input will not help.
+    /// The task has failed, and a repetition with the same input would fail too.
     Failed {
-        /// Why, as a sentence.
+        /// The reason, as a sentence.
         reason: String,
     },
 }
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_one_line_each_and_survive_it() {
+    fn each_event_is_one_line_and_parses_back() {
         let event = TrainerEvent::Epoch {
             epoch: 3,
             step: 30,

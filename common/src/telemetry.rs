@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -18,12 +18,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging. `EOSFED_LOG` (as `tracing` filters are written) overrides `default_filter`;
-/// a filter that does not parse is reported and the default used.
+/// Starts logging. `EOSFED_LOG` (a `tracing` filter) overrides `default_filter`. A filter that does not parse
+/// is reported, and the default is used.
 pub fn init(format: LogFormat, default_filter: &str) {
     let asked = std::env::var("EOSFED_LOG").unwrap_or_else(|_| default_filter.to_owned());
     let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
-        // Nobody may be reading standard error any more.
+        // Standard error may be closed.
         let _ = writeln!(
             std::io::stderr(),
             "EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`"
@@ -35,9 +35,9 @@ pub fn init(format: LogFormat, default_filter: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
-        // Otherwise it complains about a closed standard error on standard error, and panics.
+        // Otherwise it would report a closed standard error on standard error, and panic.
         .log_internal_errors(false);
-    // A second call, as tests make, keeps the first subscriber.
+    // A second call, as in tests, keeps the first subscriber.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().try_init(),

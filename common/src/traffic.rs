@@ -1,4 +1,4 @@
-//! Bytes sent, by kind: what an institution can check the promise of this system against.
+//! Bytes sent, by kind. Institutions can use them to check that no imagery leaves.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct ByteCounts {
     pub weights: u64,
     /// Progress, metrics, statistics, scores and reports of failure.
     pub metrics: u64,
-    /// Everything else: greetings, polls, acceptances, refusals.
+    /// Everything else: greetings, polls, acceptances and refusals.
     pub control: u64,
 }
 

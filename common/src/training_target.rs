@@ -1,4 +1,5 @@
-//! The training target of a job: a specialist or a head, and everything that follows from it for its weights.
+//! The training target of a job, a specialist or a head, and the properties of its weights that follow from
+//! it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +7,7 @@ use crate::head::HeadOver;
 use crate::model::{Backbone, ModelSpec, TargetScale, Task, initial_tensors, signature};
 use crate::weights::{Signature, Tensors};
 
-/// The trained network: a whole specialist, or a head over frozen ones; or bands that are only measured.
+/// What is trained: a specialist, or a head over frozen specialists. Or bands that are only measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainingTarget {
@@ -14,12 +15,12 @@ pub enum TrainingTarget {
     Specialist(ModelSpec),
     /// Selector, fusion and head over the frozen encoders of a release.
     Head(Box<HeadOver>),
-    /// Nothing: these bands of the data are measured.
+    /// Nothing is trained; these bands are measured.
     Bands(Vec<String>),
 }
 
 impl TrainingTarget {
-    /// Names and shapes of its weights: exactly what may travel.
+    /// Names and shapes of its weights: exactly the tensors that may be sent.
     #[must_use]
     pub fn signature(&self) -> Signature {
         match self {
@@ -29,13 +30,13 @@ impl TrainingTarget {
         }
     }
 
-    /// Starting values by a seed.
+    /// Starting values from a seed.
     #[must_use]
     pub fn initial_weights(&self, seed: u64) -> Tensors {
         initial_tensors(&self.signature(), seed)
     }
 
-    /// What it predicts, if it does.
+    /// The task, if it has one.
     #[must_use]
     pub const fn task(&self) -> Option<Task> {
         match self {
@@ -75,7 +76,7 @@ impl TrainingTarget {
         }
     }
 
-    /// Names of the bands whose normalisation it is trained with; those of frozen encoders are theirs.
+    /// Names of the bands whose normalisation is part of its training. Frozen encoders have their own.
     #[must_use]
     pub fn normalised(&self) -> &[String] {
         match self {
@@ -85,7 +86,7 @@ impl TrainingTarget {
         }
     }
 
-    /// The encoders in it, each kind once.
+    /// The architectures of its encoders, each once.
     #[must_use]
     pub fn backbones(&self) -> Vec<Backbone> {
         match self {

@@ -12,7 +12,7 @@ pub(super) const SIZE: (u32, u32) = (960, 540);
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// What the legend calls it.
+    /// Its name in the legend.
     pub name: String,
     /// Points in the order of x.
     pub points: Vec<(f64, f64)>,
@@ -20,7 +20,7 @@ pub struct Series {
 
 /// A number on an axis, without the digits that only binary fractions have.
 fn tick(value: &f64) -> String {
-    // Adding zero takes the sign from minus zero.
+    // Adding zero turns minus zero into zero.
     ((value * 1e6).round() / 1e6 + 0.0).to_string()
 }
 

@@ -8,14 +8,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::chart::{SIZE, draw, range};
 use super::{FONT, PlotError, ramp};
 
-/// Room for the names of rows, the title and the names of columns, in pixels.
+/// Margins in pixels for the names of rows, the title and the names of columns.
 const LEFT: i32 = 220;
 const TOP: i32 = 64;
 const BOTTOM: i32 = 56;
 const RIGHT: i32 = 24;
 
-/// Writes a matrix as a heat map: a row for each of `rows`, a column for each of `columns`; what is
-/// not known stays grey.
+/// Writes a matrix as a heat map: a row for each of `rows`, a column for each of `columns`. Missing values
+/// stay grey.
 ///
 /// # Errors
 /// If there is no value, a value is not finite, or the file cannot be written.
@@ -37,7 +37,7 @@ pub fn heat_map(
         let font = (FONT, size).into_font().color(&colour);
         font.pos(Pos::new(h, v))
     };
-    // Names grow no larger than their row is high.
+    // The font of names is not larger than the height of a row.
     let size = (high / down).clamp(8, 16);
     draw(path, |area| {
         area.draw(&Text::new(title, (16, 16), text(24, BLACK, HPos::Left, VPos::Top)))?;

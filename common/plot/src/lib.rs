@@ -1,5 +1,5 @@
 //! The charts that EoS-Fed programs write: training curves, bars, heat maps, and image | truth | prediction
-//! sheets. PNG only, with an embedded font, so that nothing needs to be installed to draw or to look.
+//! sheets. PNG only, with an embedded font, so that no font has to be installed.
 
 mod chart;
 mod heat;
@@ -30,7 +30,7 @@ pub enum PlotError {
     Draw {
         /// The picture.
         path: PathBuf,
-        /// What the library said.
+        /// The library's error.
         reason: String,
     },
     /// The file cannot be written.
@@ -38,13 +38,13 @@ pub enum PlotError {
     Write {
         /// The picture.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
 }
 
-/// Colours for `n` classes that stay apart for most colour-blind readers: Okabe and Ito's eight,
-/// then the same darkened and lightened.
+/// Colours for `n` classes that most colour-blind readers can distinguish: Okabe and Ito's eight, then the
+/// same darkened and lightened.
 #[must_use]
 pub fn palette(n: usize) -> Vec<[u8; 3]> {
     const BASE: [[u8; 3]; 8] = [
@@ -91,10 +91,10 @@ fn register_font() {
     });
 }
 
-/// Writes a picture as it is.
+/// Writes a picture.
 ///
 /// # Errors
-/// If its sizes contradict or the file cannot be written.
+/// If the number of pixels does not match its size, or the file cannot be written.
 pub fn save_picture(path: &Path, picture: &Picture) -> Result<(), PlotError> {
     let Picture { width, height, pixels } = picture;
     if pixels.is_empty() || *width as usize * *height as usize != pixels.len() {

@@ -31,7 +31,8 @@ pub type Legend = Vec<(String, [u8; 3])>;
 /// with the legend below.
 ///
 /// # Errors
-/// If a row has not one picture for each title, a picture's sizes contradict, or the file cannot be written.
+/// If a row does not have one picture for each title, the number of pixels does not match a picture's size,
+/// or the file cannot be written.
 pub fn sheet(path: &Path, titles: &[&str], rows: &[Vec<Picture>], legend: &Legend) -> Result<(), PlotError> {
     check(path, titles, rows)?;
     register_font();

@@ -10,7 +10,7 @@ use super::{Clock, Timestamp};
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock that shows `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(start)))
@@ -21,7 +21,7 @@ impl ManualClock {
         *self.0.lock().expect("no holder of this lock panics") = to;
     }
 
-    /// Moves every clone of this clock on.
+    /// Advances every clone of this clock.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock().expect("no holder of this lock panics");
         *now = now.plus(by);

@@ -1,4 +1,4 @@
-//! Time as an argument: programs hold a [`Clock`], and what decides is given a [`Timestamp`].
+//! Time as an argument: programs hold a [`Clock`], and functions that decide take a [`Timestamp`].
 
 mod manual;
 mod system;
@@ -10,7 +10,7 @@ pub use manual::ManualClock;
 pub use system::SystemClock;
 pub use timestamp::Timestamp;
 
-/// Where a program's `now` comes from.
+/// The source of a program's current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;

@@ -1,11 +1,11 @@
-//! A head with the release under it, and the document in which it travels.
+//! A head with its release, and the document that is sent.
 
 use serde::{Deserialize, Serialize};
 
 use super::{HeadEncoder, HeadFile, MAX_HEAD_BYTES};
 use crate::card::{Card, ReleaseManifest};
 
-/// A head and the release that it stands on: what an institution needs to train it. It travels as a blob.
+/// A head and its release: what an institution needs to train the head. It is sent as a blob.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadOver {
@@ -18,16 +18,16 @@ pub struct HeadOver {
 /// Why a document does not describe a head over a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
-    /// It is larger than what travels.
-    #[error("its description has {0} bytes; at most {MAX_HEAD_BYTES} travel")]
+    /// It is larger than the limit.
+    #[error("its description has {0} bytes; at most {MAX_HEAD_BYTES} are allowed")]
     TooLarge(usize),
-    /// It is not JSON of this schema, or says what cannot be.
+    /// It is not JSON of this schema, or describes an impossible head.
     #[error("{0}")]
     Malformed(String),
 }
 
 impl HeadOver {
-    /// The document that describes it: JSON, a blob of the coordinator's.
+    /// The JSON document that describes it, a blob of the coordinator.
     ///
     /// # Errors
     /// [`HeadError::TooLarge`].
@@ -40,7 +40,7 @@ impl HeadOver {
     /// Reads such a document.
     ///
     /// # Errors
-    /// If it is too large, does not parse, or says what cannot be.
+    /// If it is too large, does not parse, or describes an impossible head.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HeadError> {
         within(bytes.len())?;
         let malformed = |error: serde_json::Error| HeadError::Malformed(error.to_string());
@@ -49,14 +49,15 @@ impl HeadOver {
         Ok(over)
     }
 
-    /// The cards of the specialists under the head, each once.
+    /// The cards of the head's specialists, each once.
     #[must_use]
     pub fn cards(&self) -> Vec<&Card> {
         let stands_on = |card: &&Card| self.head.encoders.iter().any(|encoder| is_of(encoder, card));
         self.release.specialists.iter().filter(stands_on).collect()
     }
 
-    /// Whether the head can be and each of its encoders is in the release, just as there.
+    /// Checks that the head is possible, and that each of its encoders is in the release with the same
+    /// values.
     ///
     /// # Errors
     /// A sentence with the rule and the value found.
@@ -64,7 +65,7 @@ impl HeadOver {
         self.head.check()?;
         if self.head.release != self.release.number {
             return Err(format!(
-                "the head must stand on release {}, found `{}`",
+                "the head must be over release {}, found `{}`",
                 self.release.number, self.head.release
             ));
         }
@@ -129,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn a_document_reads_back_and_what_cannot_be_is_refused() {
+    fn a_document_reads_back_and_an_impossible_head_is_refused() {
         assert_eq!(HeadOver::from_bytes(&over().to_bytes().unwrap()), Ok(over()));
         for (word, change) in [
-            ("must stand on release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
+            ("must be over release 1", (|over| over.head.release.0 = 2) as fn(&mut HeadOver)),
             ("found `../west`", |over| over.head.encoders[0].name = "../west".to_owned()),
             ("found `west`", |over| over.head.encoders[0].weights = None),
             ("found `west`", |over| over.head.encoders[0].normalisation[0].mean = Finite::literal(9.0)),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_has_a_largest_size_on_both_sides() {
+    fn the_size_of_a_document_is_limited_when_writing_and_reading() {
         let mut large = over();
         large.head.name = "x".repeat(MAX_HEAD_BYTES);
         let found = large.to_bytes().unwrap_err();

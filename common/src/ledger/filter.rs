@@ -1,4 +1,4 @@
-//! Which events a reader of the ledger wants.
+//! Filters for events of the ledger.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,14 +10,14 @@ use super::{Actor, EventKind};
 use crate::clock::Timestamp;
 use crate::ids::{InstitutionName, JobId};
 
-/// The roles that an actor can have, as its text begins.
+/// The roles of actors, as written in their text.
 const ROLES: [&str; 4] = ["coordinator", "operator", "institution", "reader"];
 
 /// One actor, or all actors of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActorFilter(String);
 
-/// The text names no actor and no role.
+/// The text is neither an actor nor a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}` is not an actor: use `coordinator`, a role (`operator`, `institution`, `reader`) or ROLE:NAME",
@@ -26,7 +26,7 @@ pub struct ActorFilter(String);
 pub struct InvalidActorFilter(String);
 
 impl ActorFilter {
-    /// Whether an actor's text is the actor, or has the role.
+    /// Whether an actor's text matches.
     fn matches(&self, actor: &str) -> bool {
         let rest = actor.strip_prefix(self.0.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
@@ -54,7 +54,7 @@ impl FromStr for ActorFilter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindFilter(&'static str);
 
-/// The text names no kind of event.
+/// The text is not a kind of event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a kind of event: use one of {}", .0.escape_debug(), EventKind::VARIANTS.join(", "))]
 pub struct InvalidKindFilter(String);
@@ -74,7 +74,7 @@ impl FromStr for KindFilter {
     }
 }
 
-/// Which events are wanted: those that match every part that is given.
+/// A filter: an event must match every given part.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Events at this time or later.
@@ -91,9 +91,9 @@ pub struct Filter {
     pub kind: Option<KindFilter>,
 }
 
-/// The members of an event that a filter looks at.
+/// The members of an event that a filter reads.
 ///
-/// Not an [`super::Event`]: a filter also reads events of kinds that another version has written.
+/// This is not an [`super::Event`], since a filter also reads events of kinds from other versions.
 #[derive(Deserialize)]
 struct Members {
     at: Timestamp,
@@ -104,8 +104,8 @@ struct Members {
 }
 
 impl Filter {
-    /// Whether an event is wanted. `line` is the event as the ledger holds it; text that is no event is
-    /// wanted too, so that damage is seen.
+    /// Whether an event matches. `line` is the event as the ledger stores it. Text that is not an event
+    /// matches too, so that damage is seen.
     #[must_use]
     pub fn matches(&self, line: &str) -> bool {
         if *self == Self::default() {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_refuse_what_can_match_nothing() {
+    fn a_filter_that_can_match_nothing_is_refused() {
         assert!("admin".parse::<ActorFilter>().is_err());
         assert!("operator:".parse::<ActorFilter>().is_err());
         let refused = "job_canceled".parse::<KindFilter>().unwrap_err().to_string();

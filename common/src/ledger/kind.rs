@@ -1,4 +1,4 @@
-//! What can happen. Names and members are the schema of `eosfed audit export`; rounds are counted from 0
+//! The kinds of events. Names and members are the schema of `eosfed audit export`. Rounds are counted from 0
 //! and attempts from 1, as in `eosfed job show --output json`.
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::refusal::Reason;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
-    /// The ledger begins. What was in the store before is counted here.
+    /// The ledger was created. The event counts the records that the store had before.
     LedgerOpened {
         /// The schema of the store.
         schema: u32,
@@ -35,7 +35,7 @@ pub enum EventKind {
         /// Its version.
         version: String,
     },
-    /// A record did not read back and was set apart.
+    /// A record could not be read back and was quarantined.
     RecordQuarantined {
         /// Its tree and key.
         record: String,
@@ -62,7 +62,7 @@ pub enum EventKind {
         /// The name of the plan.
         name: String,
     },
-    /// A job was started from a round of another.
+    /// A job was forked from a round of another job.
     JobForked {
         /// The other job.
         origin: JobId,
@@ -78,9 +78,9 @@ pub enum EventKind {
     JobResumed,
     /// A job was cancelled.
     JobCancelled,
-    /// A job has made what it was to make.
+    /// A job has finished.
     JobFinished,
-    /// An institution was asked again that had refused, failed or been rejected.
+    /// An offer was repeated to an institution that had declined, failed or been rejected.
     InstitutionRetried {
         /// Index of the round.
         round: u32,
@@ -91,7 +91,7 @@ pub enum EventKind {
         round: u32,
         /// The attempt.
         attempt: u32,
-        /// When it ends at the latest.
+        /// Its deadline.
         deadline: Timestamp,
     },
     /// A round was closed.
@@ -100,9 +100,9 @@ pub enum EventKind {
         round: u32,
         /// The attempt.
         attempt: u32,
-        /// Whether enough was submitted.
+        /// Whether enough results were submitted.
         complete: bool,
-        /// How many answers count.
+        /// The number of results that count.
         submitted: u32,
     },
     /// An institution has accepted an assignment.
@@ -112,30 +112,30 @@ pub enum EventKind {
         /// The attempt.
         attempt: u32,
     },
-    /// An institution has refused an assignment.
+    /// An institution has declined an assignment.
     AssignmentRefused {
         /// Index of the round.
         round: u32,
         /// The reason's code.
         #[serde(with = "code")]
         reason: Reason,
-        /// Its words.
+        /// The message of the institution.
         message: String,
     },
     /// A lease expired. The work is offered again, or the institution has failed.
     LeaseExpired {
         /// Index of the round.
         round: u32,
-        /// How many of its leases have expired in this round.
+        /// The number of its leases that have expired in this round.
         expiries: u32,
-        /// Whether it has failed by that.
+        /// Whether the institution has failed because of it.
         failed: bool,
     },
     /// An institution has reported that the work failed there.
     FailureReported {
         /// Index of the round.
         round: u32,
-        /// Its words.
+        /// The message of the institution.
         message: String,
     },
     /// An update was admitted and counts.
@@ -144,10 +144,10 @@ pub enum EventKind {
         round: u32,
         /// Its weights.
         weights: Digest,
-        /// Samples that it has learned from.
+        /// Its number of training samples.
         samples: u64,
     },
-    /// Admission has refused an update.
+    /// Admission has rejected an update.
     UpdateRejected {
         /// Index of the round.
         round: u32,
@@ -180,18 +180,18 @@ pub enum EventKind {
         /// Samples scored.
         samples: u64,
     },
-    /// The first global model was written.
+    /// The first global model was generated.
     ModelInitialised {
         /// Its weights.
         weights: Digest,
     },
-    /// A round has what it needs; its updates are being aggregated.
+    /// A round is complete and its updates are being aggregated.
     AggregationStarted {
         /// Index of the round.
         round: u32,
         /// The attempt.
         attempt: u32,
-        /// How many updates.
+        /// The number of updates.
         updates: u32,
     },
     /// The updates of a round were aggregated.
@@ -217,14 +217,14 @@ pub enum EventKind {
     ReleaseCreated {
         /// Its number.
         release: ReleaseNumber,
-        /// How many specialists it has.
+        /// The number of its specialists.
         specialists: u64,
     },
     /// A snapshot for a backup was taken.
     SnapshotTaken,
-    /// Blobs that nothing refers to any more were removed.
+    /// Blobs that are no longer needed were removed.
     BlobsRemoved {
-        /// How many.
+        /// Their number.
         blobs: u64,
     },
     /// A person's call was refused.
@@ -234,17 +234,17 @@ pub enum EventKind {
         /// The reason's code.
         #[serde(with = "code")]
         reason: Reason,
-        /// Why, cut to a bounded length.
+        /// The message, cut to a bounded length.
         message: String,
     },
-    /// Calls were refused without an event of their own: there were too many of them.
+    /// Calls were refused without an event of their own, because there were too many.
     RefusalsOmitted {
-        /// How many.
+        /// Their number.
         refusals: u64,
     },
 }
 
-/// A reason as its code, which stays the same in all versions.
+/// Serializes a reason as its code, which is the same in all versions.
 mod code {
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serializer};
@@ -268,7 +268,7 @@ impl EventKind {
         self.as_ref()
     }
 
-    /// Its members but for its name, as JSON.
+    /// Its members without its name, as JSON.
     #[must_use]
     pub fn details(&self) -> String {
         let mut value = serde_json::to_value(self).unwrap_or_default();

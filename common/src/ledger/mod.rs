@@ -1,10 +1,10 @@
-//! The ledger: who did what, and when. One event for each change that the coordinator has accepted, and
-//! for what it refused to people, in the order in which they were committed.
+//! The ledger: who did what, and when. It has one event for each accepted change and for refused calls of
+//! people, in the order of the commits.
 //!
-//! Events are chained. The hash of an event is the SHA-256 of its canonical JSON without the member
-//! `hash`; the member `previous` holds the hash of the event before it. Canonical JSON is that of
-//! RFC 8785: members in the order of their names, no white space, no escapes but those that JSON demands.
-//! Events hold no floats and no number above 2^53, so this Python verifies a line of an export:
+//! Events are chained. The hash of an event is the SHA-256 of its canonical JSON without the member `hash`;
+//! the member `previous` holds the hash of the event before it. Canonical JSON is that of RFC 8785: members
+//! in the order of their names, no white space, and only the escapes that JSON requires. Events hold no
+//! floats and no number above 2^53, so this Python verifies a line of an export:
 //!
 //! ```python
 //! event = json.loads(line)
@@ -13,9 +13,9 @@
 //! assert found == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 //! ```
 //!
-//! The chain shows every later change but one: whoever can write the store can drop the last events, or
-//! make the whole chain anew. So note the newest event elsewhere now and then (`eosfed audit verify`
-//! prints it), and compare.
+//! The chain reveals every later change with one exception: a person who can write the store can drop the
+//! last events or rebuild the whole chain. Keep a note of the newest event elsewhere (`eosfed audit verify`
+//! prints it), and compare it.
 
 mod filter;
 mod kind;
@@ -45,7 +45,7 @@ pub enum Actor {
     Reader(InstitutionName),
     /// An institution.
     Institution(InstitutionName),
-    /// The coordinator itself: what follows from time, or from what others did.
+    /// The coordinator itself, for changes that follow from time or from other events.
     Coordinator,
 }
 
@@ -101,7 +101,7 @@ impl From<Actor> for String {
     }
 }
 
-/// What happened, before it has its place in the ledger.
+/// An event before it has its sequence number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Who did it.
@@ -112,13 +112,13 @@ pub struct Entry {
     /// The institution that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub institution: Option<InstitutionName>,
-    /// What it is.
+    /// The kind of event.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
 impl Entry {
-    /// Something that is about no job and no institution.
+    /// An event about no job and no institution.
     #[must_use]
     pub const fn new(actor: Actor, kind: EventKind) -> Self {
         Self { actor, job: None, institution: None, kind }
@@ -140,7 +140,7 @@ impl Entry {
 /// One event of the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its place, from 0 without gaps.
+    /// Its sequence number, from 0 without gaps.
     pub sequence: u64,
     /// When it was decided, by the coordinator's clock.
     pub at: Timestamp,
@@ -164,7 +164,7 @@ impl Event {
         event
     }
 
-    /// Its place and its hash: what the next event builds on.
+    /// Its sequence number and its hash, which the next event refers to.
     #[must_use]
     pub const fn mark(&self) -> Mark {
         Mark { sequence: self.sequence, hash: self.hash }
@@ -181,7 +181,7 @@ impl Event {
     }
 }
 
-/// The hash of an event, of which only the member `hash` is not looked at.
+/// The hash of an event without its member `hash`.
 fn hash_of(event: &mut Value) -> Digest {
     if let Some(members) = event.as_object_mut() {
         members.remove("hash");
@@ -189,7 +189,7 @@ fn hash_of(event: &mut Value) -> Digest {
     Digest::of(canonical(event).as_bytes())
 }
 
-/// JSON as RFC 8785 has it, of a value without floats.
+/// The canonical JSON (RFC 8785) of a value without floats.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
     let mut sorted = value.clone();

@@ -51,7 +51,7 @@ fn verify(lines: &[String], noted: Option<Mark>) -> Result<Verified, Broken> {
 }
 
 #[test]
-fn an_event_is_a_line_with_one_form_and_reads_back() {
+fn an_event_is_one_canonical_line_and_reads_back() {
     let line = &lines()[1];
     assert_eq!(
         line,
@@ -74,7 +74,7 @@ fn a_whole_ledger_is_verified_to_its_newest_event() {
 }
 
 #[test]
-fn what_was_changed_is_found_where_it_was_changed() {
+fn a_change_is_found_at_its_event() {
     let good = lines();
     let edit = |index: usize, from: &str, to: &str| {
         let mut lines = good.clone();
@@ -89,13 +89,13 @@ fn what_was_changed_is_found_where_it_was_changed() {
     without.remove(2);
     assert_eq!(verify(&without, None), Err(Broken::Gap { last: 1, expected: 2, found: 3 }));
 
-    // An event that was made anew, hash and all, does not carry the next.
+    // If an event is replaced together with its hash, the next event does not follow from it.
     let forged = Entry::new(Actor::Coordinator, EventKind::JobCancelled);
     let mut replaced = good.clone();
     replaced[1] = Event::follow(Some(chain()[0].mark()), Timestamp(5), forged.clone()).to_line();
     assert_eq!(verify(&replaced, None), Err(Broken::Link { sequence: 2, last: 1 }));
 
-    // Nor can the whole chain be made anew if one of its events was noted elsewhere.
+    // The whole chain cannot be rebuilt either if one of its events was noted elsewhere.
     let noted = chain()[3].mark();
     let other = Event::follow(None, Timestamp(5), forged).to_line();
     assert!(verify(std::slice::from_ref(&other), None).is_ok());
@@ -104,7 +104,7 @@ fn what_was_changed_is_found_where_it_was_changed() {
 }
 
 #[test]
-fn actors_are_written_as_they_are_typed() {
+fn actors_parse_back_from_text() {
     for text in ["coordinator", "operator:admin", "institution:univ-ghent", "reader:anna"] {
         assert_eq!(text.parse::<Actor>().unwrap().to_string(), text);
     }

@@ -1,5 +1,5 @@
-//! Verifying a ledger from its lines alone, without knowing what kinds of events there are: as anybody
-//! can who holds an export.
+//! Verification of a ledger from its lines alone. It does not depend on the kinds of events, so anyone with
+//! an export can do it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{canonical, hash_of};
 use crate::digest::Digest;
 
-/// An event's place and hash.
+/// An event's sequence number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// Its place.
+    /// Its sequence number.
     pub sequence: u64,
     /// Its hash.
     pub hash: Digest,
@@ -41,10 +41,10 @@ impl FromStr for Mark {
     }
 }
 
-/// The first place at which a chain is broken.
+/// The first break of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
-    /// A line is not what an export holds.
+    /// A line is not an event of an export.
     #[error("line {line} is not an event as it was exported: {reason}")]
     Line {
         /// The line, from 1.
@@ -62,10 +62,10 @@ pub enum Broken {
         /// The event that follows.
         found: u64,
     },
-    /// The first event names one before it.
-    #[error("event 0 names an event before it")]
+    /// The first event refers to an earlier one.
+    #[error("event 0 refers to an event before it")]
     Beginning,
-    /// An event does not build on the one before it.
+    /// An event does not follow from the one before it.
     #[error("event {sequence} does not follow from event {last}: one of the two was changed or replaced")]
     Link {
         /// The event.
@@ -73,7 +73,7 @@ pub enum Broken {
         /// The event before it.
         last: u64,
     },
-    /// An event is not what its hash says.
+    /// An event does not have its stated hash.
     #[error("event {sequence} was changed: its hash is {expected}, its contents have {found}")]
     Changed {
         /// The event.
@@ -83,23 +83,23 @@ pub enum Broken {
         /// The hash of its contents.
         found: Digest,
     },
-    /// An event that was noted elsewhere has another hash, or is not there.
+    /// An event that was noted elsewhere has another hash or is missing.
     #[error("event {} was noted as {}, and is not in this ledger", .0.sequence, .0.hash)]
     Rewritten(Mark),
 }
 
-/// What was verified.
+/// The result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verified {
-    /// How many events.
+    /// The number of events.
     pub events: u64,
-    /// The first of them.
+    /// The number of the first event.
     pub first: Option<u64>,
-    /// The newest of them.
+    /// The newest event.
     pub head: Option<Mark>,
 }
 
-/// Takes the lines of a ledger in order.
+/// Verifies the lines of a ledger in order.
 #[derive(Debug, Default)]
 pub struct Verifier {
     done: Verified,
@@ -108,16 +108,16 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that also wants to find an event that was noted elsewhere.
+    /// A verifier that also looks for an event that was noted elsewhere.
     #[must_use]
     pub fn expecting(noted: Option<Mark>) -> Self {
         Self { expected: noted, ..Self::default() }
     }
 
-    /// Takes the next line.
+    /// Verifies the next line.
     ///
     /// # Errors
-    /// What is wrong with it, or with how it follows from the one before.
+    /// If it is not valid or does not follow from the line before.
     pub fn line(&mut self, text: &str) -> Result<(), Broken> {
         let line = self.done.events + 1;
         let wrong = |reason: String| Broken::Line { line, reason };
@@ -154,7 +154,7 @@ impl Verifier {
         Ok(())
     }
 
-    /// What was verified, when all lines were taken.
+    /// The result, after all lines.
     ///
     /// # Errors
     /// [`Broken::Rewritten`] if the event that was noted elsewhere was not among them.

@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::bands::{BandInfo, known};
 
-/// Largest relative distance of centre wavelengths at which one band stands for another.
+/// Largest relative distance of the centre wavelengths of a band and its substitute.
 const NEAR: f64 = 0.04;
-/// Largest relative distance of the two bands whose mean stands for one between them.
+/// Largest relative distance of two bands whose mean replaces a band between them.
 const BETWEEN: f64 = 0.35;
 
-/// A band by name, and what it sees.
+/// A band by name, with its properties.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedBand {
     /// The name.
     pub name: String,
-    /// What it sees.
+    /// Its properties.
     pub info: BandInfo,
 }
 
 impl NamedBand {
-    /// A band that the table knows, or one of which nothing is known.
+    /// A band with its entry in the table, or without known properties.
     #[must_use]
     pub fn of(name: &str) -> Self {
         Self { name: name.to_owned(), info: known(name).unwrap_or_default() }
@@ -37,7 +37,7 @@ impl NamedBand {
         self.info.common_name.as_deref()
     }
 
-    /// Whether it sees reflected sunlight (0.4 to 2.5 um), so that values are between 0 and about 1.
+    /// Whether it measures reflected sunlight (0.4 to 2.5 um), so that values are between 0 and about 1.
     #[must_use]
     pub fn is_reflective(&self) -> bool {
         self.info.wavelength_um.is_some_and(|um| (0.4..=2.5).contains(&um))
@@ -48,29 +48,29 @@ impl NamedBand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BandRule {
-    /// By what bands are called and see.
+    /// By names and wavelengths of bands.
     #[default]
     ByName,
-    /// The same, and where nothing fits, the nearest band again.
+    /// The same; if no band fits, the nearest band is repeated.
     ByNameOrRepeat,
     /// By the number of bands, as the reference implementation does.
     Eosfm,
 }
 
-/// Where each input channel of an encoder comes from.
+/// The source of each input channel of an encoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adaptation {
-    /// For each channel the names of the data's bands whose mean it is.
+    /// For each channel, the names of the data's bands that are averaged for it.
     pub sources: Vec<Vec<String>>,
-    /// Each step in words; empty when all bands are there by their own names.
+    /// A description of each step. Empty if all bands are present by name.
     pub words: Vec<String>,
 }
 
-/// All ways to compute the input of an encoder with `wanted` bands from data with bands `there`. There is
-/// one, except under the rules by count, which have two for some pairs.
+/// All ways to compute the input of an encoder with `wanted` bands from data with bands `there`. There is one
+/// way, except for the rules by count, which have two for some pairs.
 ///
 /// # Errors
-/// If a band has no source; a sentence that names it and the bands of the data.
+/// If a band has no source. A sentence that names it and the bands of the data.
 pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Result<Vec<Adaptation>, String> {
     match rule {
         BandRule::Eosfm => by_count(wanted, there),
@@ -87,7 +87,7 @@ pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Resul
     }
 }
 
-/// The sources of one band, and a sentence unless the data have the band itself.
+/// The sources of one band, and a description unless the data have the band itself.
 fn by_name(
     wanted: &NamedBand,
     there: &[NamedBand],
@@ -101,14 +101,14 @@ fn by_name(
     if let Some(common) = &wanted.info.common_name
         && let Some(band) = there.iter().find(|band| band.info.common_name.as_ref() == Some(common))
     {
-        return Ok((one(band), Some(format!("{name} is picked from {}: both are {common}", band.name))));
+        return Ok((one(band), Some(format!("{name} is taken from {}: both are {common}", band.name))));
     }
     if let Some(found) = by_wavelength(wanted, there) {
         return Ok(found);
     }
     match nearest(wanted, there).filter(|_| repeat) {
         Some(band) => {
-            let words = format!("{name} repeats {}, the nearest there is; expect worse features", band.name);
+            let words = format!("{name} repeats {}, the nearest band; expect worse features", band.name);
             Ok((one(band), Some(words)))
         }
         None => {
@@ -128,7 +128,7 @@ fn by_wavelength(wanted: &NamedBand, there: &[NamedBand]) -> Option<(Vec<String>
     let near = nearest(wanted, there)?;
     let found = at(near)?;
     if (found - centre).abs() <= NEAR * centre {
-        let words = format!("{name} ({centre} um) is picked from {} ({found} um)", near.name);
+        let words = format!("{name} ({centre} um) is taken from {} ({found} um)", near.name);
         return Some((vec![near.name.clone()], Some(words)));
     }
     let order =
@@ -138,7 +138,7 @@ fn by_wavelength(wanted: &NamedBand, there: &[NamedBand]) -> Option<(Vec<String>
     if at(above)? - at(below)? > BETWEEN * centre {
         return None;
     }
-    let words = format!("{name} ({centre} um) is composed of {} and {}: their mean", below.name, above.name);
+    let words = format!("{name} ({centre} um) is the mean of {} and {}", below.name, above.name);
     Some((vec![below.name.clone(), above.name.clone()], Some(words)))
 }
 
@@ -156,7 +156,7 @@ fn by_count(wanted: &[NamedBand], there: &[NamedBand]) -> Result<Vec<Adaptation>
     let ways = positions(wanted.len(), there.len());
     if ways.is_empty() {
         return Err(format!(
-            "the rules by count have none from {} bands to {}; adapt by name instead",
+            "there is no rule by count from {} bands to {}; adapt by name instead",
             there.len(),
             wanted.len()
         ));
@@ -165,7 +165,7 @@ fn by_count(wanted: &[NamedBand], there: &[NamedBand]) -> Result<Vec<Adaptation>
         let names: Vec<&str> = positions.iter().map(|at| there[*at].name.as_str()).collect();
         let same = names.iter().zip(wanted).all(|(name, band)| *name == band.name);
         let words = format!(
-            "by count, {} of {} bands: {} stand for {}",
+            "by count, {} of {} bands: {} replace {}",
             wanted.len(),
             there.len(),
             names.join(", "),
@@ -203,14 +203,14 @@ mod tests {
     use super::*;
     use crate::bands::Sensor;
 
-    /// All bands that the table knows of optical sensors, each with a name of its own.
+    /// All optical bands of the table, each with its own name.
     const ALL: [&str; 15] = [
         "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12", "VV", "VH",
     ];
 
     proptest! {
         #[test]
-        fn what_is_there_is_found_whatever_the_order(
+        fn present_bands_are_found_in_any_order(
             there in Just(ALL.to_vec()).prop_shuffle(),
             wanted in proptest::sample::subsequence(ALL.to_vec(), 1..15).prop_shuffle(),
         ) {
@@ -220,7 +220,7 @@ mod tests {
         }
 
         #[test]
-        fn every_source_is_there_and_every_step_is_said(
+        fn every_source_exists_and_every_step_is_described(
             there in proptest::sample::subsequence(ALL.to_vec(), 1..15),
             wanted in proptest::sample::subsequence(ALL.to_vec(), 1..15),
             rule in proptest::sample::select(vec![BandRule::ByName, BandRule::ByNameOrRepeat, BandRule::Eosfm]),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn order_never_matters() {
+    fn the_order_of_bands_does_not_matter() {
         assert_eq!(sources(&["B04", "B03", "B02"], &["B02", "B03", "B04", "B08"]), ["B04", "B03", "B02"]);
         let eurosat =
             ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A"];
@@ -260,11 +260,11 @@ mod tests {
         assert_eq!(sources(&["nir08"], &["B04", "B08"]), ["B08"]);
         assert_eq!(sources(&["pan"], &["red", "green", "blue"]), ["green+red"]);
         let found = adapt(&bands(&["nir08"]), &bands(&["B04", "B08"]), BandRule::ByName).unwrap();
-        assert_eq!(found[0].words, ["nir08 (0.865 um) is picked from B08 (0.842 um)"]);
+        assert_eq!(found[0].words, ["nir08 (0.865 um) is taken from B08 (0.842 um)"]);
     }
 
     #[test]
-    fn nothing_is_made_up_unless_allowed() {
+    fn a_band_is_repeated_only_if_allowed() {
         let rgb = bands(&["red", "green", "blue"]);
         for missing in ["swir16", "VV", "mystery"] {
             let error = adapt(&bands(&[missing]), &rgb, BandRule::ByName).unwrap_err();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_by_count_are_the_references() {
+    fn the_rules_by_count_equal_those_of_the_reference() {
         let pick = |wanted: usize, there: usize| positions(wanted, there);
         assert_eq!(pick(3, 13), [[3, 2, 1], [7, 3, 2]]);
         assert_eq!(pick(3, 2), [[0, 1, 1]]);

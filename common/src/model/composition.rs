@@ -31,34 +31,34 @@ pub enum FeatureNorm {
     None,
 }
 
-/// Which encoders count, and how much.
+/// Which encoders are used, with which weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Selection {
-    /// All alike; nothing is learned.
+    /// All with equal weight; nothing is learned.
     #[default]
     All,
     /// The `k` with the largest learned weights.
     TopK {
-        /// How many.
+        /// The number of encoders.
         k: usize,
-        /// Whether the maps of the chosen are multiplied by their weights.
+        /// Whether the maps of the chosen encoders are multiplied by their weights.
         scale: bool,
     },
-    /// All, each multiplied by a learned number.
+    /// All encoders, each multiplied by a learned number.
     Smooth {
-        /// What the mean of the numbers adds to the loss, so that those of no use fade.
+        /// The factor of the mean weight in the loss, which reduces the weights of useless encoders.
         penalty: f64,
-        /// Whether the number is the weight itself; else its sigmoid.
+        /// Whether the learned number is the weight. Otherwise the weight is its sigmoid.
         scale: bool,
     },
 }
 
-/// How maps of one level become one.
+/// How the maps of one level are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fusion {
-    /// One after the other along the channels.
+    /// Concatenated along the channels.
     #[default]
     Concatenate,
     /// Concatenated, then a 1x1 convolution to `multiple` times the channels of the first encoder.
@@ -73,39 +73,39 @@ pub enum Fusion {
     },
     /// Added; all encoders have the same channels.
     Sum,
-    /// Multiplied; all encoders have the same channels. One that is not chosen counts as 1.
+    /// Multiplied; all encoders have the same channels. An encoder that is not chosen counts as 1.
     Product,
 }
 
-/// How a head comes to its answer.
+/// How a head computes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The encoders' maps are fused and a new head is learned over them.
     #[default]
     Fusion,
-    /// The mean of the specialists' own answers; nothing is learned.
+    /// The mean of the specialists' own outputs; nothing is learned.
     MeanLogits,
-    /// The specialists' own answers, weighed by a learned router that sees them all.
+    /// The specialists' own outputs, weighted by a learned router that sees all of them.
     Router,
 }
 
-/// The whole way from maps to maps.
+/// All steps from the encoders' maps to the combined maps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Composition {
     /// How maps are normalised.
     pub norm: FeatureNorm,
-    /// Whether each normalised map goes through a 1x1 convolution and a leaky ReLU of its own.
+    /// Whether each normalised map passes through its own 1x1 convolution and leaky ReLU.
     pub projection: bool,
-    /// Which encoders count.
+    /// Which encoders are used.
     pub selection: Selection,
-    /// How maps become one.
+    /// How maps are combined.
     pub fusion: Fusion,
 }
 
 impl Composition {
-    /// Checks that it is possible over encoders with maps of these channels.
+    /// Checks that it is possible for encoders with maps of these channels.
     ///
     /// # Errors
     /// A sentence with the rule and the value found.
@@ -143,7 +143,7 @@ impl Composition {
         }
     }
 
-    /// Channels of the four maps that come out.
+    /// Channels of the four combined maps.
     #[must_use]
     pub fn output_dims(&self, encoders: &[MapDims]) -> MapDims {
         match self.fusion {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_brings_its_tensors_and_no_others() {
+    fn each_part_adds_exactly_its_tensors() {
         assert!(Composition::default().signature(&[ATTO, PICO]).0.is_empty());
         let batch = Composition { norm: FeatureNorm::Batch, ..Composition::default() };
         assert_eq!(batch.signature(&[ATTO, PICO]).0.len(), 2 * 4 * 2);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_said() {
+    fn impossible_compositions_are_refused_with_the_rule() {
         let check = |composition: Composition| composition.check(&[ATTO, PICO]);
         let select = |selection| Composition { selection, ..Composition::default() };
         let fuse = |fusion| Composition { fusion, ..Composition::default() };

@@ -1,8 +1,8 @@
 //! Starting values of a model's tensors from a seed, the same bytes on every machine.
 //!
-//! As timm initialises ConvNeXtV2: convolutions and linear layers from a normal distribution of standard
-//! deviation 0.02 (timm truncates at ±2, a hundred deviations away), biases 0, normalisation 1 and 0,
-//! GRN 0. The decoder's convolutions use Kaiming's normal with fan-in (He et al. 2015), for its ReLUs;
+//! The same as timm's initialisation of ConvNeXtV2: convolutions and linear layers from a normal distribution
+//! of standard deviation 0.02 (timm truncates at ±2, a hundred deviations away), biases 0, normalisation 1
+//! and 0, GRN 0. The decoder's convolutions use Kaiming's normal with fan-in (He et al. 2015), for its ReLUs;
 //! those of projections and fusions keep the variance of their inputs (LeCun et al. 1998).
 
 use rand::SeedableRng as _;
@@ -22,8 +22,8 @@ pub fn initial_weights(spec: &ModelSpec, seed: u64) -> Tensors {
     initial_tensors(&signature(spec), seed)
 }
 
-/// Starting values for any set of this system's tensors. Each tensor has a random stream of its
-/// own, from the seed and its name, so that its values do not depend on the other tensors.
+/// Starting values for any set of this system's tensors. Each tensor has its own random stream, from the seed
+/// and its name, so its values do not depend on the other tensors.
 #[must_use]
 pub fn initial_tensors(signature: &Signature, seed: u64) -> Tensors {
     signature.0.iter().map(|(name, shape)| (name.clone(), tensor(name, shape, seed))).collect()
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn spreads_are_as_documented() {
+    fn standard_deviations_are_as_documented() {
         let weights = initial_weights(&spec(), 1);
         let std = |name: &str| {
             let values = &weights[name];

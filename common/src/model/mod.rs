@@ -1,9 +1,9 @@
-//! What a specialist's network is: backbone, bands, task and head, and from these the names,
-//! shapes and starting values of its weights.
+//! The network of a specialist: backbone, bands, task and head. The names, shapes and starting values of its
+//! weights follow from them.
 //!
-//! The coordinator has no libtorch, yet it must know exactly which tensors an update may hold and
-//! must hand out the first global weights; so the signature and the initialisation live here, in
-//! plain Rust, and the trainer is tested against them. No arithmetic of the network itself lives here.
+//! The coordinator has no libtorch, yet it must know exactly which tensors an update may hold and must hand
+//! out the first global weights; so the signature and the initialisation are here, in plain Rust, and the
+//! trainer is tested against them. The arithmetic of the network is in the trainer.
 
 mod adaptation;
 mod composition;
@@ -23,9 +23,9 @@ pub use task::{TargetScale, Task};
 
 /// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
 pub const DECODER_CHANNELS: usize = 128;
-/// Most bands that a model may take.
+/// Most input bands of a model.
 pub const MAX_BANDS: usize = 64;
-/// Most classes that a model may tell apart.
+/// Most classes of a model.
 pub const MAX_CLASSES: usize = 254;
 
 /// A ConvNeXtV2 variant, under timm's name.
@@ -104,7 +104,7 @@ impl Backbone {
     }
 }
 
-/// A network: from this alone follow the names and shapes of all its tensors.
+/// A network. The names and shapes of all its tensors follow from this description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_the_same_in_files_and_in_tables() {
+    fn names_are_the_same_in_files_and_in_tables() {
         for backbone in Backbone::ALL {
             assert_eq!(serde_json::to_value(backbone).unwrap(), backbone.name());
         }

@@ -1,5 +1,5 @@
-//! Names and shapes of a model's tensors: timm's for the encoder (`features_only` without its
-//! renaming) and the classifier, our own under `decoder.` for UPerNet.
+//! Names and shapes of a model's tensors: timm's for the encoder (`features_only` without its renaming) and
+//! the classifier, and this system's names under `decoder.` for UPerNet.
 //!
 //! Sources: timm `convnext.py`; Xiao et al. 2018, "Unified Perceptual Parsing", as mmsegmentation
 //! lays it out, with group instead of batch normalisation: running statistics of institutions with
@@ -115,7 +115,7 @@ mod tests {
 
     /// Counts printed by timm 1.0.31 for `create_model(name)` with 1,000 classes.
     #[test]
-    fn parameter_counts_are_timms() {
+    fn parameter_counts_equal_those_of_timm() {
         let counts = [3_708_400, 5_233_240, 9_066_280, 15_623_800, 28_635_496, 88_717_800];
         for (backbone, count) in Backbone::ALL.into_iter().zip(counts) {
             assert_eq!(signature(&imagenet(backbone)).parameters(), count, "{backbone}");
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn change_detection_sees_two_dates_at_every_level() {
+    fn change_detection_has_the_maps_of_two_dates_at_every_level() {
         let heads = |task| head_signature(task, &[8, 16, 24, 32], 2).0;
         let one = heads(Task::Segmentation);
         let two = heads(Task::ChangeDetection);

@@ -1,4 +1,4 @@
-//! The five tasks, and what follows from each.
+//! The five tasks and their properties.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub enum Task {
     Multilabel,
     /// One class for each pixel.
     Segmentation,
-    /// One class for each pixel of a place seen at two dates.
+    /// One class for each pixel of an area at two dates.
     ChangeDetection,
     /// One number for each pixel.
     Regression,
@@ -54,7 +54,7 @@ impl Task {
         }
     }
 
-    /// Images of one place in a sample.
+    /// Number of images (dates) in a sample.
     #[must_use]
     pub const fn dates(self) -> usize {
         match self {
@@ -73,8 +73,8 @@ impl Task {
         }
     }
 
-    /// The metric that chooses the best epoch, and that tables show first. Those of classes are fair
-    /// to rare ones.
+    /// The metric that selects the best epoch and is shown first in tables. Metrics of classes give rare
+    /// classes the same weight.
     #[must_use]
     pub const fn main_metric(self) -> &'static str {
         match self {
@@ -97,13 +97,13 @@ impl Task {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetScale {
-    /// What is added, in the target's units; about the target's mean.
+    /// The added value, in the target's units; about the target's mean.
     #[serde(default)]
     pub offset: f64,
-    /// What is multiplied by, positive; about the target's standard deviation.
+    /// The factor, positive; about the target's standard deviation.
     #[serde(default = "one")]
     pub scale: f64,
-    /// The target's unit, for people.
+    /// The displayed unit of the target.
     #[serde(default)]
     pub unit: String,
 }

@@ -1,4 +1,4 @@
-//! What admission asks of updates beyond well-formed, finite weights: the table `[admission]`.
+//! The requirements of admission on updates, besides well-formed, finite weights: the table `[admission]`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneShotAdmission {
-    /// Most samples that an institution may claim.
+    /// Most samples that an institution may report.
     pub max_samples: Option<u64>,
-    /// The least quality that a specialist must report.
+    /// The lowest quality of a specialist.
     pub floor: Option<Floor>,
 }
 
@@ -17,18 +17,18 @@ pub struct OneShotAdmission {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FederatedAdmission {
-    /// Most samples that an institution may claim.
+    /// Most samples that an institution may report.
     pub max_samples: Option<u64>,
-    /// An update whose step from the round's starting weights is longer than this factor times the
-    /// round's median is excluded; decided when the round closes, with three updates or more.
+    /// An update whose step from the round's starting weights is longer than this factor times the round's
+    /// median is excluded; this is decided when the round closes with three or more updates.
     pub norm_factor: Option<f64>,
 }
 
-/// The least value of a validation metric.
+/// The bound of a validation metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Floor {
-    /// The metric's name, such as `miou`; an error metric, such as `rmse`, has a greatest value instead.
+    /// The metric's name, such as `miou`. For error metrics such as `rmse`, the bound is an upper one.
     pub metric: String,
     /// The bound.
     pub bound: f64,

@@ -4,8 +4,8 @@
 //! TOML --serde--> RawPlan --convert, rules--> JobSpec
 //! ```
 //!
-//! [`JobSpec::parse`] gives either what the job is to do, with exactly the fields of its kind, or all
-//! problems at once, each with the key, the rule and the value found.
+//! [`JobSpec::parse`] gives either the job, with exactly the fields of its kind, or all problems at once,
+//! each with the key, the rule and the value found.
 
 mod admission;
 mod convert;
@@ -43,11 +43,11 @@ pub const MAX_PLAN_BYTES: usize = 64 * 1024;
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where in the file, such as `training.epochs` or `specialist[1].bands`.
+    /// The key, such as `training.epochs` or `specialist[1].bands`.
     pub key: String,
     /// The rule.
     pub rule: String,
-    /// What was found.
+    /// The value found.
     pub found: String,
 }
 
@@ -60,20 +60,20 @@ impl fmt::Display for Problem {
 /// Why a text is not a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// Not TOML, an unknown key, or a value of the wrong type. Says where.
+    /// It is not TOML, or has an unknown key or a value of the wrong type. The message has the line.
     #[error("{0}")]
     Syntax(String),
     /// A plan of version 1, and the lines to change.
     #[error("the plan is of version 1, and this software reads version {PLAN_VERSION}; change these lines:{}", listing(.0))]
     Version1(Vec<Change>),
-    /// Rules are broken: all of them.
+    /// It breaks rules. Every broken rule is listed.
     #[error("{} problem(s) in the plan:{}", .0.len(), listing(.0))]
     Rules(Vec<Problem>),
-    /// The text is longer than any plan needs to be.
+    /// The text is too long.
     #[error("a plan may have at most {MAX_PLAN_BYTES} bytes, found `{0}`")]
     TooLong(usize),
-    /// Another table `[rounds]` for a job without one.
-    #[error("{0} jobs have no `rounds` to replace; only `rounds` and `downstream` jobs have")]
+    /// The job has no table `[rounds]` that could be replaced.
+    #[error("{0} jobs have no `rounds` to replace; only `rounds` and `downstream` jobs have them")]
     NoRounds(JobKind),
 }
 
@@ -85,7 +85,7 @@ impl RawPlan {
     /// Reads the document, without the rules of its kind.
     ///
     /// # Errors
-    /// A syntax error with its place, or a plan of version 1 with the lines to change.
+    /// A syntax error with its line, or a plan of version 1 with the lines to change.
     pub fn read(text: &str) -> Result<Self, PlanError> {
         if text.len() > MAX_PLAN_BYTES {
             return Err(PlanError::TooLong(text.len()));

@@ -1,4 +1,4 @@
-//! A plan as its TOML says it: every key that any kind of job has, before the rules of the kind.
+//! A plan as a TOML document: the keys of all kinds of jobs, before the rules of the kind are applied.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::card::BandNormalisation;
 use crate::ids::{InstitutionName, SpecialistName};
 use crate::model::{Backbone, TargetScale, Task};
 
-/// The document. [`super::JobSpec`] is what it means.
+/// The document. It is converted to a [`super::JobSpec`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawPlan {
     /// Version of the format.
     #[schemars(extend("x-rule" = "2"))]
     pub version: u32,
-    /// A name for people.
+    /// The display name.
     #[schemars(extend("x-rule" = "1 to 80 printable characters"))]
     pub name: String,
-    /// What kind of job.
+    /// The kind of job.
     pub kind: JobKind,
     /// Seed of all randomness in the job; default: 0.
     pub seed: Option<u64>,
-    /// Licence of the weights that the job makes; default: `unspecified`.
+    /// Licence of the weights that the job produces; default: `unspecified`.
     #[schemars(extend("x-rule" = "1 to 80 printable characters"))]
     pub licence: Option<String>,
-    /// When a release is cut; default: `manual`.
+    /// When a release is created; default: `manual`.
     #[schemars(extend("x-rule" = "`auto` in one-shot and rounds only"))]
     pub release: Option<ReleasePolicy>,
     /// The network, or what a head predicts.
@@ -40,24 +40,24 @@ pub struct RawPlan {
     /// The head.
     #[schemars(extend("x-rule" = "downstream only"))]
     pub head: Option<HeadPlan>,
-    /// What is scored.
+    /// The specialists to be scored.
     #[schemars(extend("x-rule" = "evaluation only"))]
     pub evaluation: Option<EvaluationPlan>,
-    /// What is measured.
+    /// The bands to be measured.
     #[schemars(extend("x-rule" = "statistics only"))]
     pub statistics: Option<StatisticsPlan>,
-    /// Who takes part.
+    /// The institutions that take part, and the limits of a round.
     pub participation: RawParticipation,
     /// Rounds of aggregation.
     #[schemars(extend("x-rule" = "rounds, downstream"))]
     pub rounds: Option<RoundsPlan>,
-    /// What admission asks of updates.
+    /// The requirements of admission on updates.
     #[schemars(extend("x-rule" = "not in evaluation or statistics"))]
     pub admission: Option<RawAdmission>,
-    /// Where normalisation comes from.
+    /// The source of the normalisation.
     #[schemars(extend("x-rule" = "one-shot, rounds"))]
     pub normalisation: Option<RawNormalisation>,
-    /// How to train.
+    /// The training settings.
     #[schemars(extend("x-rule" = "not in evaluation or statistics"))]
     pub training: Option<Training>,
 }
@@ -82,9 +82,9 @@ pub struct RawModel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpecialist {
-    /// The name it gets in the registry.
+    /// Its name in the registry.
     pub name: SpecialistName,
-    /// Who trains it.
+    /// The institution that trains it.
     #[schemars(extend("x-rule" = "one-shot only"))]
     pub institution: Option<InstitutionName>,
     /// Its input bands.
@@ -95,7 +95,7 @@ pub struct RawSpecialist {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawParticipation {
-    /// Who is asked; empty: every enrolled institution.
+    /// The institutions that are asked. Empty: every enrolled institution.
     #[serde(default)]
     pub institutions: Vec<InstitutionName>,
     /// Fewest results with which a round may close.
@@ -108,7 +108,7 @@ pub struct RawParticipation {
     #[serde(with = "crate::duration")]
     #[schemars(with = "String", extend("x-rule" = "a duration such as `30m` or `2h`"))]
     pub deadline: Duration,
-    /// Tries of a round before the job pauses.
+    /// Attempts at a round before the job pauses.
     #[schemars(extend("x-rule" = "1 to 20; default 3"))]
     pub attempts: Option<u32>,
     /// Number of expired leases after which an institution counts as failed in the round.
@@ -120,13 +120,13 @@ pub struct RawParticipation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAdmission {
-    /// How much longer than the median an update's step may be.
+    /// Largest ratio of the norm of an update's step to the round's median.
     #[schemars(extend("x-rule" = "1 to 1e6; rounds, downstream"))]
     pub norm_factor: Option<f64>,
-    /// Most samples that an institution may claim.
+    /// Most samples that an institution may report.
     #[schemars(extend("x-rule" = "above 0"))]
     pub max_samples: Option<u64>,
-    /// The least quality that a specialist must report.
+    /// The lowest quality of a specialist.
     #[schemars(extend("x-rule" = "one-shot only"))]
     pub floor: Option<Floor>,
 }
@@ -139,7 +139,7 @@ pub enum RawNormalisation {
     Local,
     /// A statistics round.
     Federated,
-    /// These values.
+    /// The given values.
     Given {
         /// An entry for each band.
         bands: Vec<BandNormalisation>,

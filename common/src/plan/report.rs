@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Problem;
 
-/// Longest value that is repeated to people, in characters.
+/// Longest value that is shown in a message, in characters.
 const MAX_FOUND: usize = 200;
 
 /// The broken rules so far.
@@ -13,7 +13,7 @@ const MAX_FOUND: usize = 200;
 pub(super) struct Report(Vec<Problem>);
 
 impl Report {
-    /// Notes a problem unless the rule holds.
+    /// Adds a problem unless the rule holds.
     pub(super) fn rule(&mut self, holds: bool, key: impl Display, rule: impl Display, found: impl Display) {
         if !holds {
             let found = found.to_string().chars().take(MAX_FOUND).collect();
@@ -21,7 +21,7 @@ impl Report {
         }
     }
 
-    /// Notes a problem unless a value lies in a range.
+    /// Adds a problem unless a value is in a range.
     pub(super) fn range<T: PartialOrd + Display>(
         &mut self,
         key: impl Display,
@@ -32,24 +32,24 @@ impl Report {
         self.rule(range.contains(&found), key, rule, found);
     }
 
-    /// Notes a problem if something is there that this kind of job does not have.
+    /// Adds a problem if there is a value that this kind of job does not have.
     pub(super) fn absent<T>(&mut self, key: impl Display, value: Option<&T>, rule: impl Display) {
         self.rule(value.is_none(), key, format!("absent {rule}"), "a value");
     }
 
-    /// Notes a problem if something is missing that this kind of job needs.
+    /// Adds a problem if a value is missing that this kind of job needs.
     pub(super) fn given<T>(&mut self, key: impl Display, value: Option<T>, rule: impl Display) -> Option<T> {
         self.rule(value.is_some(), key, format!("given {rule}"), "nothing");
         value
     }
 
-    /// What has been read, unless a rule is broken.
+    /// The value, unless a rule is broken.
     pub(super) fn conclude<T>(mut self, read: Option<T>) -> Result<T, Vec<Problem>> {
         match read {
             Some(read) if self.0.is_empty() => Ok(read),
             Some(_) => Err(self.0),
             None => {
-                // Whatever is missing has been noted where it was asked for.
+                // A missing value has added its problem already.
                 self.rule(!self.0.is_empty(), "plan", "complete", "an incomplete plan");
                 Err(self.0)
             }

@@ -1,4 +1,4 @@
-//! How updates become one: the table `[rounds]` of a plan.
+//! Aggregation of updates: the table `[rounds]` of a plan.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 use super::Strategy;
 use crate::ids::InstitutionName;
 
-/// Rounds of aggregation; only in jobs that train together.
+/// Rounds of aggregation, in jobs of federated training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundsPlan {
-    /// How many.
+    /// The number of rounds.
     #[schemars(extend("x-rule" = "1 to 10000"))]
     pub count: u32,
-    /// How updates become one.
+    /// The aggregation strategy.
     pub strategy: Strategy,
-    /// How much each update counts. Medians, `trimmed-mean` and `krum` count all alike.
+    /// The weight of each update. Medians, `trimmed-mean` and `krum` give all updates the same weight.
     #[serde(default)]
     pub weighting: Weighting,
-    /// Largest share of the whole weight that one institution may have, above 0 and at most 1.
+    /// Largest share of one institution in the sum of weights, above 0 and at most 1.
     #[schemars(extend("x-rule" = "1 / `participation.min` to 1"))]
     pub max_share: Option<f64>,
-    /// The step from the combined update to the next weights.
+    /// The server step from the aggregated update to the next weights.
     #[serde(default)]
     pub server: ServerPlan,
-    /// Asynchronous rounds; absent: all of a round start from the same weights.
+    /// Asynchronous rounds. If absent, all institutions of a round start from the same weights.
     pub asynchronous: Option<Asynchronous>,
 }
 
@@ -35,7 +35,7 @@ impl RoundsPlan {
     /// whether it fits a job.
     ///
     /// # Errors
-    /// A sentence with the place.
+    /// A sentence with the line.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > super::MAX_PLAN_BYTES {
             return Err(format!("at most {} bytes, found `{}`", super::MAX_PLAN_BYTES, text.len()));
@@ -43,7 +43,7 @@ impl RoundsPlan {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// So many rounds in which everything but the strategy is the default.
+    /// A number of rounds with this strategy and otherwise default settings.
     #[must_use]
     pub fn new(count: u32, strategy: Strategy) -> Self {
         Self {
@@ -57,17 +57,17 @@ impl RoundsPlan {
     }
 }
 
-/// Buffered asynchronous rounds (FedBuff, Nguyen et al. 2022): a round closes with
-/// `participation.max` updates, whoever sends them; who is still at work goes on, and its update
-/// counts in a later round, for less.
+/// Buffered asynchronous rounds (FedBuff, Nguyen et al. 2022): a round closes with `participation.max`
+/// updates from any institutions. An institution that is still at work continues, and its update counts in a
+/// later round with a lower weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Asynchronous {
-    /// Most rounds that an update may be behind; one that is further behind is refused.
+    /// Largest staleness of an update in rounds. An update with a larger one is refused.
     #[serde(default = "default_staleness")]
     #[schemars(extend("x-rule" = "0 to 1000"))]
     pub max_staleness: u32,
-    /// An update that is `s` rounds behind counts `(1 + s)^-exponent` of its weight.
+    /// An update with a staleness of `s` rounds has `(1 + s)^-exponent` of its weight.
     #[serde(default = "default_exponent")]
     #[schemars(extend("x-rule" = "0 to 10"))]
     pub exponent: f64,
@@ -81,20 +81,20 @@ const fn default_exponent() -> f64 {
     0.5
 }
 
-/// How much each update counts.
+/// The weight of each update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Weighting {
-    /// By the samples that it has learned from.
+    /// By the number of its training samples.
     Samples {
         /// Samples beyond this number do not count.
         cap: Option<u64>,
     },
-    /// All alike.
+    /// Equal weights.
     Equal,
-    /// By who sends it.
+    /// By its institution.
     Institution {
-        /// Weight of each institution; others weigh 1.
+        /// Weight of each institution. The default is 1.
         #[schemars(extend("x-rule" = "each above 0, at most 1e6"))]
         weights: BTreeMap<InstitutionName, f64>,
     },
@@ -106,16 +106,16 @@ impl Default for Weighting {
     }
 }
 
-/// The step from the combined update to the next weights: `next = now + learning_rate * step`, where
+/// The server step from the aggregated update to the next weights: `next = now + learning_rate * step`, where
 /// `step = momentum * last step + (combined - now)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerPlan {
-    /// The server's learning rate; 1 takes the combined update as it is.
+    /// The server's learning rate. With 1, the next weights are the aggregated update.
     #[serde(default = "one")]
     #[schemars(extend("x-rule" = "above 0, at most 100"))]
     pub learning_rate: f64,
-    /// How much of the last step is carried into the next.
+    /// The factor of the last step in the next one.
     #[serde(default)]
     #[schemars(extend("x-rule" = "0 to 0.9999"))]
     pub momentum: f64,

@@ -1,7 +1,7 @@
-//! What a job is to do: one type for each kind of job, with exactly the fields of that kind.
+//! The specification of a job: one type for each kind of job, with exactly the fields of that kind.
 //!
-//! A [`JobSpec`] is made by [`JobSpec::parse`] only, or read back from where one was stored. It keeps
-//! every rule of the plan format, so what runs a job never checks it again.
+//! A [`JobSpec`] is made by [`JobSpec::parse`] only, or read back from a store. It satisfies every rule of
+//! the plan format, so the code that runs a job does not check it again.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::card::BandNormalisation;
 use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
 use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
 
-/// What a job is to do.
+/// The specification of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "a job has one; nothing keeps them in bulk")]
@@ -34,27 +34,27 @@ pub enum JobSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneShotSpec {
-    /// A name for people.
+    /// The display name.
     pub name: String,
     /// Seed of all randomness in the job.
     pub seed: u64,
-    /// Licence of the weights that the job makes.
+    /// Licence of the weights that the job produces.
     pub licence: String,
-    /// When a release is cut.
+    /// When a release is created.
     pub release: ReleasePolicy,
-    /// What the specialists' networks have in common.
+    /// The common part of the specialists' networks.
     pub network: NetworkPlan,
     /// The specialists, one for each institution.
     pub specialists: Vec<OneShotSpecialist>,
-    /// How many take part, and how long it may take.
+    /// The number of participants, and the deadline.
     pub participation: Participation,
-    /// Tries of the round before the job pauses.
+    /// Attempts at the round before the job pauses.
     pub attempts: u32,
-    /// What admission asks of updates.
+    /// The requirements of admission on updates.
     pub admission: OneShotAdmission,
-    /// Where normalisation comes from.
+    /// The source of the normalisation.
     pub normalisation: OneShotNormalisation,
-    /// How to train.
+    /// The training settings.
     pub training: Training,
 }
 
@@ -62,25 +62,25 @@ pub struct OneShotSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoundsSpec {
-    /// A name for people.
+    /// The display name.
     pub name: String,
     /// Seed of all randomness in the job.
     pub seed: u64,
-    /// Licence of the weights that the job makes.
+    /// Licence of the weights that the job produces.
     pub licence: String,
-    /// When a release is cut.
+    /// When a release is created.
     pub release: ReleasePolicy,
-    /// What the network is, besides its bands.
+    /// The network, without its bands.
     pub network: NetworkPlan,
     /// The specialist.
     pub specialist: SharedSpecialist,
-    /// Who is asked; empty: every enrolled institution.
+    /// The institutions that are asked. Empty: every enrolled institution.
     pub institutions: Vec<InstitutionName>,
-    /// How many take part, and how long a round may take.
+    /// The number of participants, and the deadline of a round.
     pub participation: Participation,
-    /// Tries of a round before the job pauses.
+    /// Attempts at a round before the job pauses.
     pub attempts: u32,
-    /// Where normalisation comes from.
+    /// The source of the normalisation.
     pub normalisation: SharedNormalisation,
     /// How the specialist is trained.
     pub federated: FederatedTraining,
@@ -90,38 +90,38 @@ pub struct RoundsSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DownstreamSpec {
-    /// A name for people.
+    /// The display name.
     pub name: String,
     /// Seed of all randomness in the job.
     pub seed: u64,
-    /// Licence of the weights that the job makes.
+    /// Licence of the weights that the job produces.
     pub licence: String,
     /// What the head predicts.
     pub output: OutputPlan,
     /// The head.
     pub head: HeadPlan,
-    /// Who is asked; empty: every enrolled institution.
+    /// The institutions that are asked. Empty: every enrolled institution.
     pub institutions: Vec<InstitutionName>,
-    /// How many take part, and how long a round may take.
+    /// The number of participants, and the deadline of a round.
     pub participation: Participation,
-    /// Tries of a round before the job pauses.
+    /// Attempts at a round before the job pauses.
     pub attempts: u32,
     /// How the head is trained.
     pub federated: FederatedTraining,
 }
 
-/// A job in which institutions score frozen specialists, a round for each specialist. A specialist
-/// that nobody can score is skipped, so a round has one try.
+/// A job in which institutions score frozen specialists, a round for each specialist. A specialist that no
+/// institution can score is skipped, so a round has one attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationSpec {
-    /// A name for people.
+    /// The display name.
     pub name: String,
-    /// Which specialists are scored.
+    /// The specialists to be scored.
     pub evaluation: EvaluationPlan,
-    /// Who is asked; empty: every enrolled institution.
+    /// The institutions that are asked. Empty: every enrolled institution.
     pub institutions: Vec<InstitutionName>,
-    /// How many take part, and how long a round may take.
+    /// The number of participants, and the deadline of a round.
     pub participation: Participation,
 }
 
@@ -129,19 +129,19 @@ pub struct EvaluationSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticsSpec {
-    /// A name for people.
+    /// The display name.
     pub name: String,
-    /// What is measured.
+    /// The bands to be measured.
     pub statistics: StatisticsPlan,
-    /// Who is asked; empty: every enrolled institution.
+    /// The institutions that are asked. Empty: every enrolled institution.
     pub institutions: Vec<InstitutionName>,
-    /// How many take part, and how long the round may take.
+    /// The number of participants, and the deadline of the round.
     pub participation: Participation,
-    /// Tries of the round before the job pauses.
+    /// Attempts at the round before the job pauses.
     pub attempts: u32,
 }
 
-/// How many institutions take part in a round, and how long it may take.
+/// The number of institutions in a round, and its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Participation {
@@ -157,25 +157,25 @@ pub struct Participation {
     pub lease_expiries: u32,
 }
 
-/// How institutions train one thing together.
+/// The federated training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FederatedTraining {
     /// Rounds of aggregation.
     pub rounds: RoundsPlan,
-    /// What admission asks of updates.
+    /// The requirements of admission on updates.
     pub admission: FederatedAdmission,
-    /// How each institution trains in a round.
+    /// The training settings of each institution in a round.
     pub training: Training,
 }
 
-/// What the networks of a job's specialists have in common.
+/// The common part of the networks of a job's specialists.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkPlan {
     /// The encoder.
     pub backbone: Backbone,
-    /// What the network predicts.
+    /// The prediction of the network.
     pub output: OutputPlan,
 }
 
@@ -210,8 +210,8 @@ impl NetworkPlan {
 pub struct OutputPlan {
     /// The task.
     pub task: Task,
-    /// Names of the classes in the order of their indices (regression: the target's name); the data
-    /// sets must use the same.
+    /// Names of the classes in the order of their indices (regression: the target's name); data sets must use
+    /// the same names.
     pub classes: Vec<String>,
     /// What the output means in the target's units; regression only.
     pub target: Option<TargetScale>,
@@ -221,9 +221,9 @@ pub struct OutputPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OneShotSpecialist {
-    /// The name it gets in the registry.
+    /// Its name in the registry.
     pub name: SpecialistName,
-    /// Who trains it.
+    /// The institution that trains it.
     pub institution: InstitutionName,
     /// Its input bands, by the names of the institution's data set.
     pub bands: Vec<String>,
@@ -233,7 +233,7 @@ pub struct OneShotSpecialist {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SharedSpecialist {
-    /// The name it gets in the registry.
+    /// Its name in the registry.
     pub name: SpecialistName,
     /// Its input bands, by the names of the institutions' data sets.
     pub bands: Vec<String>,
@@ -243,12 +243,12 @@ pub struct SharedSpecialist {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadPlan {
-    /// The release; absent: the latest when the job is submitted.
+    /// The release. Default: the latest release when the job is submitted.
     pub release: Option<ReleaseNumber>,
-    /// Which of its specialists; empty: all.
+    /// The specialists of the release. Empty: all.
     #[serde(default)]
     pub specialists: Vec<SpecialistName>,
-    /// Names of the bands of the institutions' data sets, from which the specialists are fed.
+    /// Names of the bands of the institutions' data sets that the specialists use.
     pub bands: Vec<String>,
     /// How bands are adapted.
     #[serde(default)]
@@ -265,14 +265,14 @@ pub struct HeadPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationPlan {
-    /// The release that they are of; absent: the latest version of each in the registry.
+    /// Their release. Default: the latest version of each specialist in the registry.
     pub release: Option<ReleaseNumber>,
-    /// Which; empty: all.
+    /// The specialists. Empty: all.
     #[serde(default)]
     pub specialists: Vec<SpecialistName>,
 }
 
-/// What is measured: the table `[statistics]`.
+/// The bands to be measured: the table `[statistics]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatisticsPlan {
@@ -281,7 +281,7 @@ pub struct StatisticsPlan {
     pub bands: Vec<String>,
 }
 
-/// Where per-band mean and standard deviation of a one-shot job come from.
+/// The source of per-band mean and standard deviation in a one-shot job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OneShotNormalisation {
@@ -294,8 +294,8 @@ pub enum OneShotNormalisation {
     },
 }
 
-/// Where per-band mean and standard deviation of a job of rounds come from; all institutions use the
-/// same.
+/// The source of per-band mean and standard deviation in a job of rounds. All institutions use the same
+/// values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SharedNormalisation {
@@ -308,14 +308,14 @@ pub enum SharedNormalisation {
     },
 }
 
-/// When a release is cut.
+/// When a release is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasePolicy {
-    /// By the operator.
+    /// When the operator creates it.
     #[default]
     Manual,
-    /// When the job ends: the latest release's specialists and the new ones.
+    /// When the job finishes. It contains the specialists of the latest release and the new ones.
     Auto,
 }
 
@@ -332,7 +332,7 @@ impl JobSpec {
         }
     }
 
-    /// The job's name for people.
+    /// The job's display name.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -344,7 +344,7 @@ impl JobSpec {
         }
     }
 
-    /// How many institutions take part in a round, and how long it may take.
+    /// The number of institutions in a round, and its deadline.
     #[must_use]
     pub const fn participation(&self) -> &Participation {
         match self {
@@ -356,7 +356,7 @@ impl JobSpec {
         }
     }
 
-    /// Tries of a round before the job pauses.
+    /// Attempts at a round before the job pauses.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         match self {
@@ -368,7 +368,7 @@ impl JobSpec {
         }
     }
 
-    /// The institutions that are asked to take part, in no order; `None`: every enrolled institution.
+    /// The institutions that are asked to take part, in no order. `None`: every enrolled institution.
     #[must_use]
     pub fn institutions(&self) -> Option<Vec<InstitutionName>> {
         let named = match self {
@@ -383,7 +383,7 @@ impl JobSpec {
         Some(named.clone()).filter(|named| !named.is_empty())
     }
 
-    /// Fewest institutions whose results are combined in what the job makes.
+    /// Fewest institutions whose results are combined in the job's result.
     #[must_use]
     pub const fn min_institutions(&self) -> u32 {
         match self {
@@ -394,7 +394,7 @@ impl JobSpec {
         }
     }
 
-    /// How institutions train one thing together, in the kinds of jobs that do.
+    /// The federated training, in the kinds of jobs that have it.
     #[must_use]
     pub const fn federated(&self) -> Option<&FederatedTraining> {
         match self {

@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumDiscriminants, EnumString, IntoStaticStr, VariantArray};
 
-/// How updates become one.
+/// The aggregation strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, EnumDiscriminants, JsonSchema)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 #[strum_discriminants(
     name(StrategyName),
-    doc = "The name of a strategy, as plans, policies and messages say it.",
+    doc = "The name of a strategy in plans, policies and messages.",
     derive(
         PartialOrd,
         Ord,
@@ -34,7 +34,7 @@ pub enum Strategy {
     },
     /// FedAvg with momentum at the server (Hsu et al. 2019).
     FedAvgM {
-        /// How much of the last step is carried into the next.
+        /// The factor of the last step in the next one.
         #[serde(default = "default_momentum")]
         momentum: f64,
     },
@@ -43,10 +43,10 @@ pub enum Strategy {
         /// The server's learning rate, eta.
         #[serde(default = "default_rate")]
         learning_rate: f64,
-        /// How much of the first moment is kept.
+        /// The decay rate of the first moment.
         #[serde(default = "default_beta_1")]
         beta_1: f64,
-        /// How much of the second moment is kept.
+        /// The decay rate of the second moment.
         #[serde(default = "default_beta_2")]
         beta_2: f64,
         /// Added to the root of the second moment: the degree of adaptivity.
@@ -58,10 +58,10 @@ pub enum Strategy {
         /// The server's learning rate, eta.
         #[serde(default = "default_yogi_rate")]
         learning_rate: f64,
-        /// How much of the first moment is kept.
+        /// The decay rate of the first moment.
         #[serde(default = "default_beta_1")]
         beta_1: f64,
-        /// How fast the second moment follows.
+        /// The decay rate of the second moment.
         #[serde(default = "default_beta_2")]
         beta_2: f64,
         /// Added to the root of the second moment: the degree of adaptivity.
@@ -86,20 +86,20 @@ pub enum Strategy {
     },
     /// The update that is closest to its neighbours (Blanchard et al. 2017).
     Krum {
-        /// How many attackers it is to withstand.
+        /// The number of attackers that it must withstand.
         byzantine: u32,
     },
     /// The weighted mean of the updates that are closest to their neighbours (Blanchard et al. 2017).
     MultiKrum {
-        /// How many attackers it is to withstand.
+        /// The number of attackers that it must withstand.
         byzantine: u32,
-        /// How many updates are averaged; absent: all but `byzantine`.
+        /// The number of updates that are averaged. Default: all but `byzantine`.
         keep: Option<u32>,
     },
     /// The weighted geometric median, by smoothed Weiszfeld iterations (Pillutla et al. 2022).
     GeometricMedian,
-    /// The weighted mean of updates whose step from the round's starting weights is shortened to a
-    /// bound where it is longer (Sun et al. 2019).
+    /// The weighted mean of updates whose step from the round's starting weights is clipped to a bound (Sun
+    /// et al. 2019).
     NormBoundedMean {
         /// The bound on the L2 norm of a step.
         bound: f64,
@@ -160,7 +160,7 @@ impl Strategy {
         }
     }
 
-    /// Fewest updates with which it means what it says: Krum's neighbours, a mean of something.
+    /// Fewest updates for which it is defined, such as Krum's neighbours.
     #[must_use]
     pub const fn fewest(&self) -> u32 {
         match self {
@@ -178,14 +178,13 @@ impl Strategy {
         }
     }
 
-    /// Whether it is an optimiser at the server by itself, with a learning rate of its own.
+    /// Whether it is a server optimizer with its own learning rate.
     #[must_use]
     pub const fn is_adaptive(&self) -> bool {
         matches!(self, Self::FedAdam { .. } | Self::FedYogi { .. } | Self::FedAdagrad { .. })
     }
 
-    /// Whether it combines updates by a mean, and so may combine updates that start from different
-    /// weights.
+    /// Whether it is a mean, which can combine updates that start from different weights.
     #[must_use]
     pub const fn is_mean(&self) -> bool {
         match self {
@@ -210,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_strategy_has_one_name_everywhere() {
+    fn a_strategy_has_the_same_name_everywhere() {
         for name in StrategyName::VARIANTS {
             let word = name.to_string();
             assert_eq!(word.parse(), Ok(*name));

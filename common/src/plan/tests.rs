@@ -39,7 +39,7 @@ fn problems_after(changes: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-/// A plan is accepted, and both what it says and what it means survive being written down.
+/// Checks that a plan is accepted, and that the document and the job read back unchanged.
 fn survives(plan: &str) {
     let spec = JobSpec::parse(plan).unwrap();
     let document = toml::to_string(&RawPlan::read(plan).unwrap()).unwrap();
@@ -49,7 +49,7 @@ fn survives(plan: &str) {
 }
 
 #[test]
-fn a_good_plan_is_accepted_and_survives_toml() {
+fn a_good_plan_is_accepted_and_reads_back_from_toml() {
     survives(ROUNDS);
 }
 
@@ -180,7 +180,7 @@ const EVALUATION: &str = r#"
 "#;
 
 #[test]
-fn a_plan_for_scores_is_accepted_and_each_of_its_rules_can_fail() {
+fn a_plan_for_an_evaluation_is_accepted_and_each_of_its_rules_can_fail() {
     survives(EVALUATION);
     for (from, to) in [
         ("[evaluation]\n    specialists = [\"west-rgb\", \"east\"]", ""),
@@ -258,7 +258,7 @@ fn a_plan_for_statistics_is_accepted_and_each_of_its_rules_can_fail() {
 }
 
 #[test]
-fn unknown_keys_and_types_are_refused_with_their_place() {
+fn unknown_keys_and_wrong_types_are_refused_with_their_line() {
     let error = JobSpec::parse(&ROUNDS.replace("count = 3", "cuont = 3")).unwrap_err().to_string();
     assert!(error.contains("cuont"), "{error}");
     let error =
@@ -303,7 +303,7 @@ fn a_one_shot_plan_is_accepted_and_each_of_its_rules_can_fail() {
 }
 
 #[test]
-fn given_normalisation_is_in_the_order_of_the_bands() {
+fn a_given_normalisation_is_put_into_the_order_of_the_bands() {
     let entry = |band: &str| format!("{{ band = \"{band}\", mean = 0.0, std = 1.0 }}");
     let given = format!("from = \"given\"\nbands = [{}, {}, {}]", entry("nir"), entry("blue"), entry("red"));
     let plan = ROUNDS.replace("from = \"federated\"", &given);
@@ -313,7 +313,7 @@ fn given_normalisation_is_in_the_order_of_the_bands() {
 }
 
 #[test]
-fn the_rounds_of_a_job_can_be_replaced_by_others_that_fit() {
+fn the_rounds_of_a_job_can_be_replaced_by_valid_ones() {
     let spec = JobSpec::parse(ROUNDS).unwrap();
     let rounds = |text: &str| RoundsPlan::parse(text).unwrap();
     let changed = spec.with_rounds(rounds("count = 9\nstrategy = { name = \"median\" }")).unwrap();

@@ -17,13 +17,13 @@ pub enum ClassWeights {
     Balanced,
 }
 
-/// Random changes to training samples, the same for image and mask.
+/// Augmentations of training samples, the same for image and mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Augmentation {
     /// Mirror left-right and up-down, each with probability one half.
     Flip,
-    /// Turn by a random multiple of 90 degrees; of 180 degrees where height and width differ.
+    /// Rotate by a random multiple of 90 degrees, or of 180 degrees if height and width differ.
     Rotate90,
     /// Per band: multiply by U(0.9, 1.1) and add U(-0.1, 0.1), in normalised units.
     Jitter,
@@ -36,16 +36,16 @@ pub enum Augmentation {
 pub enum Loss {
     /// Softmax cross-entropy.
     CrossEntropy,
-    /// Cross-entropy that fades for what is well known already, gamma 2 (Lin et al. 2017); binary for
-    /// several labels.
+    /// Focal loss: cross-entropy with lower weight for well-classified samples, gamma 2 (Lin et al. 2017). It
+    /// is binary for several labels.
     Focal,
     /// One minus the soft Dice coefficient, mean over the classes present (Milletari et al. 2016).
     Dice,
     /// One minus the soft Jaccard index, mean over the classes present.
     Jaccard,
-    /// Lovász-softmax: a surrogate of the Jaccard index itself (Berman et al. 2018).
+    /// Lovász-softmax: a surrogate of the Jaccard index (Berman et al. 2018).
     Lovasz,
-    /// Binary cross-entropy for each class by itself.
+    /// Binary cross-entropy for each class.
     Bce,
     /// Mean squared error, in units of the target's scale.
     Mse,
@@ -62,7 +62,7 @@ impl Loss {
         self.into()
     }
 
-    /// The losses that fit a task, the first of which is the usual one.
+    /// The losses that fit a task. The first one is the default.
     #[must_use]
     pub const fn of(task: Task) -> &'static [Self] {
         match task {
@@ -76,15 +76,14 @@ impl Loss {
     }
 }
 
-/// Numbers in which the network computes.
+/// The precision in which the network computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// 32 bits throughout.
+    /// 32 bits everywhere.
     #[default]
     Full,
-    /// Convolutions and linear layers in bfloat16 where the device is CUDA; norms, losses and the
-    /// weights themselves stay at 32 bits.
+    /// Convolutions and linear layers in bfloat16 on CUDA. Norms, losses and the weights stay at 32 bits.
     Bf16,
 }
 
@@ -92,24 +91,24 @@ pub enum Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// Passes over the training part: in all (one-shot) or in each round (rounds).
+    /// Epochs: in total (one-shot) or in each round (rounds).
     #[schemars(extend("x-rule" = "1 to 10000"))]
     pub epochs: u32,
     /// Samples in an optimiser step.
     #[schemars(extend("x-rule" = "1 to 4096"))]
     pub batch_size: u32,
-    /// AdamW's learning rate at the top of the schedule.
+    /// AdamW's highest learning rate of the schedule.
     #[schemars(extend("x-rule" = "above 0, at most 1"))]
     pub learning_rate: f64,
     /// AdamW's weight decay, on tensors of two and more dimensions.
     #[serde(default = "default_weight_decay")]
     #[schemars(extend("x-rule" = "0 to 1"))]
     pub weight_decay: f64,
-    /// Fraction of all steps over which the learning rate rises linearly before the cosine.
+    /// Fraction of all steps in which the learning rate rises linearly before the cosine schedule.
     #[serde(default = "default_warmup")]
     #[schemars(extend("x-rule" = "0 to 1"))]
     pub warmup: f64,
-    /// Drop-path rate of the last block; rises linearly from 0 at the first.
+    /// Drop-path rate of the last block. It rises linearly from 0 at the first block.
     #[serde(default)]
     #[schemars(extend("x-rule" = "0 to 0.9; 0 in downstream jobs"))]
     pub drop_path: f64,
@@ -120,33 +119,33 @@ pub struct Training {
     /// Weights of classes in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
-    /// Random changes to training samples.
+    /// Augmentations of training samples.
     #[serde(default)]
     #[schemars(extend("x-rule" = "distinct; none in downstream jobs"))]
     pub augment: Vec<Augmentation>,
     /// Side in pixels to which square tiles are resized (bilinear; masks nearest); a multiple of 32.
     #[schemars(extend("x-rule" = "a multiple of 32, 32 to 1024"))]
     pub input_size: Option<u32>,
-    /// Side in pixels of the random square taken of each training sample; a multiple of 32. Absent:
-    /// whole samples.
+    /// Side in pixels of the random square crop of each training sample; a multiple of 32. Default: whole
+    /// samples.
     #[schemars(extend("x-rule" = "a multiple of 32, 32 to `input_size`; not in downstream jobs"))]
     pub crop: Option<u32>,
-    /// Terms of the loss, summed; empty: the task's usual one.
+    /// Terms of the loss, which are summed. Empty: the task's default.
     #[serde(default)]
     #[schemars(extend("x-rule" = "distinct, of those that fit the task"))]
     pub loss: Vec<Loss>,
-    /// Batches whose gradients are averaged into one step.
+    /// Number of batches whose gradients are averaged for one step.
     #[serde(default = "default_accumulate")]
     #[schemars(extend("x-rule" = "1 to 1024"))]
     pub accumulate: u32,
-    /// Norm to which the gradient of all tensors together is clipped; 0: not clipped.
+    /// Norm to which the gradient of all tensors together is clipped. 0: not clipped.
     #[serde(default = "default_clip_norm")]
     #[schemars(extend("x-rule" = "0 to 1e6"))]
     pub clip_norm: f64,
-    /// Numbers in which the network computes.
+    /// The precision in which the network computes.
     #[serde(default)]
     pub precision: Precision,
-    /// FedProx's mu; set by the coordinator from the strategy, 0 in plans.
+    /// FedProx's mu. The coordinator sets it from the strategy; it is 0 in plans.
     #[serde(default)]
     #[schemars(extend("x-rule" = "0; use `rounds.strategy.mu`"))]
     pub proximal_mu: f64,
@@ -169,7 +168,7 @@ const fn default_clip_norm() -> f64 {
 }
 
 impl Training {
-    /// Settings in which all but the length, the batch and the learning rate are the defaults of plans.
+    /// Settings with these epochs, batch size and learning rate, and otherwise the defaults of plans.
     #[must_use]
     pub const fn new(epochs: u32, batch_size: u32, learning_rate: f64) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Plans of version 1, which are refused with the lines to change.
 //!
-//! Version 1 said with `kind` and `mode` together what a job is; version 2 says it with `kind` alone.
+//! In version 1, `kind` and `mode` together gave the kind of a job. In version 2, `kind` alone does.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use toml::{Table, Value};
 
 use super::JobKind;
 
-/// Longest line that is repeated to people, in characters.
+/// Longest line that is shown in a message, in characters.
 const MAX_SHOWN: usize = 120;
 
-/// A line of a version-1 plan that version 2 says otherwise.
+/// A line of a version-1 plan that is different in version 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its number, from 1, where the key stands on a line of its own.
+    /// Its number, from 1, if the key has a line of its own.
     pub line: Option<usize>,
-    /// What the plan says.
+    /// The text in the plan.
     pub found: String,
-    /// What it says in version 2, line by line; empty: nothing.
+    /// Its lines in version 2. Empty: the line is removed.
     pub becomes: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn changes(plan: &Table, text: &str) -> Option<Vec<Change>> {
     Some(changes)
 }
 
-/// Version 1 counted tries of a round and lease expiries with one setting.
+/// Version 1 had one setting for the attempts at a round and for lease expiries.
 fn attempts(kind: &str, value: &Value) -> Vec<String> {
     let expiries = format!("lease_expiries = {value}");
     if kind == "evaluation" { vec![expiries] } else { vec![format!("attempts = {value}"), expiries] }
@@ -76,7 +76,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The change of a key, if it is there.
+    /// The change of a key, if the table has it.
     fn change(&self, key: &str, becomes: impl FnOnce(&Value) -> Vec<String>) -> Option<Change> {
         let value = self.table.get(key)?;
         let found = format!("{key} = {value}").chars().take(MAX_SHOWN).collect();
@@ -108,7 +108,7 @@ mod tests {
     const DOWNSTREAM: &str = include_str!("../../fixtures/plan-1-downstream.toml");
     const EVALUATION: &str = include_str!("../../fixtures/plan-1-evaluation.toml");
 
-    /// What is said about a plan, and the plan with those lines changed.
+    /// The error about a plan, and the plan with the lines changed.
     fn changed(text: &str) -> (String, String) {
         let error = JobSpec::parse(text).unwrap_err();
         let said = error.to_string();

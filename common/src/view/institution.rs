@@ -1,4 +1,4 @@
-//! Institutions as people see them.
+//! Views of institutions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,16 +7,16 @@ use crate::clock::Timestamp;
 use crate::ids::InstitutionName;
 use crate::traffic::ByteCounts;
 
-/// An institution as people see it.
+/// The view of an institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstitutionView {
     /// Its name.
     pub name: InstitutionName,
     /// When it enrolled.
     pub enrolled_at: Option<Timestamp>,
-    /// Until when an open invitation can be redeemed.
+    /// When an open invitation expires.
     pub invited_until: Option<Timestamp>,
-    /// When it last called, since the coordinator was started.
+    /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
     /// Bytes received from it since the coordinator was started.
     pub received: ByteCounts,

@@ -1,4 +1,4 @@
-//! Jobs as people see them.
+//! Views of jobs.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::head::Imagery;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(
     Debug,
     Clone,
@@ -33,36 +33,36 @@ use crate::plan::JobSpec;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum JobState {
-    /// The coordinator computes what the first round starts from.
+    /// The coordinator generates the first weights.
     Preparing,
-    /// Institutions are asked, or at work.
+    /// Institutions are asked or at work.
     Running,
     /// The coordinator aggregates a round's updates.
     Aggregating,
-    /// Nothing happens until an operator resumes it.
+    /// It waits until an operator resumes it.
     Paused,
-    /// It is complete.
+    /// It has finished.
     Finished,
-    /// An operator has ended it.
+    /// An operator has cancelled it.
     Cancelled,
 }
 
 impl JobState {
-    /// Whether nothing more happens without an operator.
+    /// Whether it has ended or waits for an operator.
     #[must_use]
     pub const fn is_at_rest(self) -> bool {
         matches!(self, Self::Paused | Self::Finished | Self::Cancelled)
     }
 }
 
-/// A job as people see it, without its rounds.
+/// The view of a job, without its rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     /// Its id.
     pub id: JobId,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// Why it is paused, or who has cancelled it.
+    /// Why it is paused, or who cancelled it.
     pub why: Option<String>,
     /// The job that it was forked from.
     pub origin: Option<Origin>,
@@ -72,22 +72,22 @@ pub struct JobView {
     pub submitted_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Number of rounds, a statistics round included.
+    /// Number of rounds, including a statistics round.
     pub rounds: u32,
-    /// Attempts at rounds that have closed.
+    /// Number of closed attempts.
     pub closed_rounds: u32,
-    /// Normalisation that all use, once it is known.
+    /// The normalisation that all institutions use, if it is known.
     pub normalisation: Option<Vec<BandNormalisation>>,
-    /// Specialists scored, a round each, as `NAME@VERSION`.
+    /// The specialists that it scores, one in each round, as `NAME@VERSION`.
     #[serde(default)]
     pub candidates: Vec<String>,
-    /// Specialists made, as `NAME@VERSION`.
+    /// The specialists that it has produced, as `NAME@VERSION`.
     pub produced: Vec<String>,
-    /// The release created.
+    /// The release that it has created.
     pub release: Option<ReleaseNumber>,
-    /// The head trained.
+    /// The head that it has trained.
     pub trained: Option<TrainedHeadView>,
-    /// What it is to do.
+    /// The specification of the job.
     pub spec: JobSpec,
 }
 
@@ -97,14 +97,14 @@ pub struct WholeJob {
     /// The job.
     #[serde(flatten)]
     pub job: JobView,
-    /// The round that is open.
+    /// The open round.
     pub current: Option<RoundView>,
-    /// Attempts at rounds that have closed, oldest first.
+    /// The closed attempts, oldest first.
     pub history: Vec<RoundView>,
 }
 
 impl WholeJob {
-    /// All attempts at rounds, oldest first.
+    /// All attempts, oldest first.
     pub fn rounds(&self) -> impl Iterator<Item = &RoundView> {
         self.history.iter().chain(&self.current)
     }
@@ -118,7 +118,7 @@ pub struct Origin {
     pub job: JobId,
     /// Index of its round, from 0.
     pub round: u32,
-    /// The step of that round which the new job repeats.
+    /// The step of that round that the new job repeats.
     pub step: ForkStep,
 }
 
@@ -135,19 +135,19 @@ pub enum ForkStep {
 /// The head that a downstream job has trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrainedHeadView {
-    /// The blob that describes it and the release under it.
+    /// The blob that describes it and its release.
     pub document: BlobRef,
-    /// That release.
+    /// Its release.
     pub release: ReleaseNumber,
     /// Its weights.
     pub weights: BlobRef,
-    /// The institutions whose imagery it has learned from.
+    /// The institutions whose imagery it was trained on.
     pub institutions: Vec<InstitutionName>,
     /// Rounds of aggregation.
     pub rounds: u32,
-    /// Samples that it learned from in the last round.
+    /// Number of training samples in the last round.
     pub samples: u64,
-    /// What the imagery of all institutions in the last round has in common.
+    /// The common properties of the imagery of all institutions in the last round.
     pub imagery: Imagery,
     /// Means of the last round's validation metrics, weighted by samples.
     pub metrics: BTreeMap<String, Finite>,

@@ -1,6 +1,6 @@
-//! What the coordinator shows of its records to people and their scripts, less secrets and less what
-//! only the coordinator needs. The coordinator makes these values, `eosfed` prints them, and they are
-//! the schemas of `--output json`.
+//! The views of the coordinator's records for people and scripts. They have no secrets and no fields that
+//! only the coordinator needs. The coordinator makes them, `eosfed` prints them, and they are the schemas of
+//! `--output json`.
 
 mod institution;
 mod job;

@@ -1,5 +1,4 @@
-//! How far a job is, for people who watch it: a small picture of the job, sent whole at first and then as
-//! what has changed.
+//! The progress of a watched job: a small view of the job, sent completely at first and then as changes.
 
 use std::collections::BTreeMap;
 
@@ -11,52 +10,52 @@ use crate::clock::Timestamp;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId};
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobProgress {
     /// The job.
     pub id: JobId,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
-    /// Why it is paused, or who has cancelled it.
+    /// Why it is paused, or who cancelled it.
     pub why: Option<String>,
-    /// Number of rounds, a statistics round included.
+    /// Number of rounds, including a statistics round.
     pub rounds: u32,
-    /// The round that is open.
+    /// The open round.
     pub round: Option<RoundProgress>,
 }
 
-/// How far an open round is.
+/// The progress of an open round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundProgress {
     /// Its index in the job, from 0.
     pub index: u32,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// What it is for.
+    /// Its kind.
     pub kind: RoundKind,
-    /// The specialist that is scored, as `NAME@VERSION`; only in evaluations.
+    /// The specialist that is scored, as `NAME@VERSION`. Only in evaluations.
     pub candidate: Option<String>,
-    /// How far it is.
+    /// Its phase.
     pub phase: RoundPhase,
-    /// When it closes at the latest.
+    /// Its deadline.
     pub deadline: Timestamp,
-    /// How far each institution is.
+    /// The progress of each institution.
     pub participants: BTreeMap<InstitutionName, ParticipantProgress>,
 }
 
-/// How far an institution is.
+/// The progress of an institution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParticipantProgress {
-    /// What it has answered.
+    /// Its status.
     pub state: ParticipantState,
     /// Steps done.
     pub step: u64,
     /// Number of steps; 0 while unknown.
     pub steps: u64,
-    /// The newest training loss that it has reported.
+    /// The last reported training loss.
     pub loss: Option<Finite>,
-    /// Why it has refused or failed, or was rejected.
+    /// Why it has declined or failed, or was rejected.
     pub message: Option<String>,
 }
 
@@ -68,8 +67,8 @@ impl RoundProgress {
 }
 
 impl JobProgress {
-    /// The change that leads here from `before`: this picture, with only those institutions whose progress
-    /// is another one. Nothing if all is the same.
+    /// The change from `before` to this view, with only the institutions whose progress has changed. Nothing
+    /// if nothing has changed.
     #[must_use]
     pub fn since(&self, before: &Self) -> Option<Self> {
         if self == before {
@@ -84,7 +83,7 @@ impl JobProgress {
         Some(change)
     }
 
-    /// Takes a change.
+    /// Applies a change.
     pub fn apply(&mut self, change: Self) {
         let before = std::mem::replace(self, change);
         if let (Some(now), Some(before)) = (&mut self.round, before.round)
@@ -95,7 +94,7 @@ impl JobProgress {
         }
     }
 
-    /// The change as several, each with at most this many institutions, and at least one.
+    /// Splits the change into parts with at most this number of institutions. There is at least one part.
     #[must_use]
     pub fn split(mut self, most: usize) -> Vec<Self> {
         let mut changes = Vec::new();
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_has_only_what_is_another_and_leads_to_the_new_picture() {
+    fn a_change_has_only_the_differences_and_gives_the_new_view() {
         let before = progress(1, &[1, 2, 3]);
         assert_eq!(before.since(&before), None);
         let now = progress(1, &[1, 20, 3]);
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn another_attempt_has_its_own_institutions() {
+    fn a_new_attempt_is_sent_with_all_its_institutions() {
         let before = progress(1, &[1, 2, 3]);
         let now = progress(2, &[1]);
         let change = now.since(&before).unwrap();

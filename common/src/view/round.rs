@@ -1,4 +1,4 @@
-//! Rounds, and each institution's part in them, as people see them.
+//! Views of rounds and of the institutions in them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::InstitutionName;
 
-/// What a round is for.
+/// The kind of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundKind {
@@ -21,13 +21,13 @@ pub enum RoundKind {
     Statistics,
     /// Each institution trains its own specialist.
     OneShot,
-    /// All train one model; the number counts training rounds from 0.
+    /// Institutions train one model jointly. The number counts training rounds from 0.
     Train(u32),
-    /// All score one of the job's candidates; the number is its index.
+    /// Institutions score one of the job's candidates. The number is its index.
     Evaluate(u32),
 }
 
-/// How far a round is.
+/// The phase of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -40,34 +40,34 @@ pub enum RoundPhase {
     Aggregating,
     /// The job is paused.
     Paused,
-    /// It has closed with what it needed.
+    /// It has closed with enough results.
     Complete,
-    /// It has closed with less than it needed.
+    /// It has closed with too few results.
     Incomplete,
 }
 
-/// One attempt at a round as people see it.
+/// The view of one attempt at a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RoundView {
     /// Its index in the job, from 0.
     pub index: u32,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// What it is for.
+    /// Its kind.
     pub purpose: RoundKind,
-    /// How far it is.
+    /// Its phase.
     pub phase: RoundPhase,
     /// When it opened.
     pub opened_at: Timestamp,
-    /// When it closes at the latest.
+    /// Its deadline.
     pub deadline: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
-    /// Everybody who was asked.
+    /// All institutions that were asked.
     pub participants: BTreeMap<InstitutionName, ParticipantView>,
 }
 
-/// What an institution has answered in a round.
+/// The status of an institution in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -76,40 +76,40 @@ pub enum ParticipantState {
     Offered,
     /// It has accepted and is at work.
     Working,
-    /// Its answer counts.
+    /// Its result counts.
     Submitted,
-    /// It has refused.
+    /// It has declined.
     Refused,
     /// Its update was rejected and does not count.
     Rejected,
-    /// It could not do the work, or its leases expired too often.
+    /// Its work failed, or its leases expired too often.
     Failed,
 }
 
 impl ParticipantState {
-    /// Whether an operator can ask the institution again in the open round.
+    /// Whether an operator can repeat the offer to the institution in the open round.
     #[must_use]
     pub const fn can_be_retried(self) -> bool {
         matches!(self, Self::Refused | Self::Rejected | Self::Failed)
     }
 }
 
-/// One institution's part in a round as people see it.
+/// The view of one institution in a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantView {
-    /// What it has answered.
+    /// Its status.
     pub state: ParticipantState,
     /// Steps done.
     pub step: u64,
     /// Number of steps; 0 while unknown.
     pub steps: u64,
-    /// Why it has refused or failed, or was rejected.
+    /// Why it has declined or failed, or was rejected.
     pub message: Option<String>,
-    /// Leases that expired.
+    /// The number of its expired leases.
     pub lease_expiries: u32,
-    /// The newest training loss that it has reported.
+    /// The last reported training loss.
     pub loss: Option<Finite>,
-    /// Samples that its update has learned from, or that it has scored.
+    /// Number of training samples of its update, or of scored samples.
     pub samples: Option<u64>,
     /// Digest of its update, counted or rejected.
     pub weights: Option<Digest>,

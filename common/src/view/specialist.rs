@@ -1,4 +1,4 @@
-//! What is known of a specialist.
+//! The view of a specialist.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId};
 
-/// A specialist: its card, and what has become of it since.
+/// A specialist: its card, scores and exclusion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpecialistView {
     /// Its card.

@@ -1,4 +1,4 @@
-//! The lines of lists: what tells entries apart, and nothing that grows with the rounds of a job.
+//! The entries of lists. They have no fields that grow with the rounds of a job.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ pub struct JobSummary {
     pub id: JobId,
     /// The name of its plan.
     pub name: String,
-    /// What kind of work it is.
+    /// Its kind.
     pub kind: JobKind,
-    /// Where it stands.
+    /// Its state.
     pub state: JobState,
     /// The operator who submitted it.
     pub submitted_by: InstitutionName,
@@ -26,17 +26,17 @@ pub struct JobSummary {
     pub submitted_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// Number of rounds, a statistics round included.
+    /// Number of rounds, including a statistics round.
     pub rounds: u32,
-    /// Rounds that have closed with what they needed.
+    /// Number of complete rounds.
     pub complete_rounds: u32,
-    /// The round that is open.
+    /// The open round.
     pub current: Option<OpenRoundSummary>,
-    /// How many specialists it has made.
+    /// Number of specialists that it has produced.
     pub specialists: u32,
     /// The release that it has created.
     pub release: Option<ReleaseNumber>,
-    /// The release under the head that it has trained.
+    /// The release of the head that it has trained.
     pub head_over: Option<ReleaseNumber>,
 }
 
@@ -47,37 +47,37 @@ pub struct OpenRoundSummary {
     pub index: u32,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// What it is for.
+    /// Its kind.
     pub kind: RoundKind,
-    /// How far it is.
+    /// Its phase.
     pub phase: RoundPhase,
     /// When it opened.
     pub opened_at: Timestamp,
-    /// When it closes at the latest.
+    /// Its deadline.
     pub deadline: Timestamp,
-    /// How many institutions have answered what.
+    /// The number of institutions in each status.
     pub participants: ParticipantCounts,
 }
 
-/// How many institutions have answered what in a round.
+/// The number of institutions in each status in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ParticipantCounts {
     /// Have not answered yet.
     pub offered: u32,
     /// Have accepted and are at work.
     pub working: u32,
-    /// Have submitted what counts.
+    /// Have submitted a result that counts.
     pub submitted: u32,
-    /// Have refused.
+    /// Have declined.
     pub refused: u32,
-    /// Have submitted what was rejected.
+    /// Have submitted a result that was rejected.
     pub rejected: u32,
-    /// Could not do the work.
+    /// Have failed.
     pub failed: u32,
 }
 
 impl ParticipantCounts {
-    /// Everybody who was asked.
+    /// All institutions that were asked.
     #[must_use]
     pub const fn asked(&self) -> u32 {
         self.offered + self.working + self.submitted + self.refused + self.rejected + self.failed
@@ -91,8 +91,8 @@ pub struct ReleaseSummary {
     pub number: ReleaseNumber,
     /// When it was created.
     pub created_at: Timestamp,
-    /// What changed, in words.
+    /// A description of what changed.
     pub note: String,
-    /// How many specialists it has.
+    /// The number of its specialists.
     pub specialists: u32,
 }

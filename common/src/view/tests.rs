@@ -14,7 +14,7 @@ fn shown<T: Serialize + DeserializeOwned + Display + PartialEq + Debug>(state: &
 }
 
 #[test]
-fn tables_and_json_use_the_same_words() {
+fn states_have_the_same_names_in_tables_and_json() {
     shown(&JobState::Running, "running");
     shown(&JobState::Cancelled, "cancelled");
     shown(&RoundPhase::Incomplete, "incomplete");
@@ -22,14 +22,14 @@ fn tables_and_json_use_the_same_words() {
 }
 
 #[test]
-fn a_round_kind_keeps_its_json() {
+fn the_json_of_a_round_kind_is_stable() {
     let json = |kind: RoundKind| serde_json::to_string(&kind).unwrap();
     assert_eq!(json(RoundKind::OneShot), "\"one_shot\"");
     assert_eq!(json(RoundKind::Evaluate(3)), "{\"evaluate\":3}");
 }
 
 #[test]
-fn a_job_rests_only_when_an_operator_must_act() {
+fn a_job_is_at_rest_only_if_it_ended_or_an_operator_must_act() {
     use JobState::{Aggregating, Cancelled, Finished, Paused, Preparing, Running};
     let resting = |states: &[JobState]| states.iter().filter(|state| state.is_at_rest()).count();
     assert_eq!(resting(&[Preparing, Running, Aggregating]), 0);

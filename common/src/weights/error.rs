@@ -1,9 +1,9 @@
-//! What can be wrong with a file of weights.
+//! Errors of files of weights.
 
 use std::io::Error;
 use std::path::PathBuf;
 
-/// Why a file of weights is refused. Every variant names the file and, where there is one, the tensor.
+/// Why a file of weights is refused. Every variant names the file and, if there is one, the tensor.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file cannot be read or written.
@@ -11,7 +11,7 @@ pub enum WeightsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: Error,
     },
     /// The bytes are not safetensors.
@@ -19,7 +19,7 @@ pub enum WeightsError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's error.
         reason: String,
     },
     /// A tensor of the signature is absent.
@@ -38,7 +38,7 @@ pub enum WeightsError {
         /// The tensor.
         tensor: String,
     },
-    /// A tensor has another shape than the signature says.
+    /// A tensor does not have the shape of the signature.
     #[error("{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}", path = path.display())]
     Shape {
         /// The file.

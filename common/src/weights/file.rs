@@ -38,11 +38,11 @@ impl WeightsFile {
         &self.map
     }
 
-    /// Checks every tensor against `expected`: names, shapes, dtype and finiteness. The proof of
-    /// it is the only way to the values.
+    /// Checks every tensor against `expected`: names, shapes, dtype and finiteness. Values can be read only
+    /// through the returned proof.
     ///
     /// # Errors
-    /// The first rule broken, with the tensor's name.
+    /// The first broken rule, with the tensor's name.
     pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
         let parsed = self.parse()?;
         if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
@@ -52,10 +52,10 @@ impl WeightsFile {
         self.pick(&parsed, expected)
     }
 
-    /// As [`WeightsFile::check`], but the file may hold other tensors too, which stay unread.
+    /// As [`WeightsFile::check`], but the file may hold other tensors, which are not read.
     ///
     /// # Errors
-    /// The first rule broken, with the tensor's name.
+    /// The first broken rule, with the tensor's name.
     pub fn check_part(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
         self.pick(&self.parse()?, expected)
     }
@@ -123,7 +123,7 @@ impl<'a> CheckedWeights<'a> {
         self.tensors[name]
     }
 
-    /// Where in `file`, from which these were checked, each tensor's values begin: bytes from its start.
+    /// The offset of each tensor's values in the checked `file`, in bytes.
     #[must_use]
     pub fn offsets(&self, file: &WeightsFile) -> BTreeMap<String, u64> {
         let start = file.map.as_ptr().addr();

@@ -1,7 +1,7 @@
 //! Weights as files: safetensors and nothing else, checked by name, shape, dtype and finiteness
 //! on every entry.
 //!
-//! Not here: which tensors a model has (see [`crate::model`]) and moving bytes between programs.
+//! The tensors of a model are defined in [`crate::model`].
 
 mod error;
 mod file;

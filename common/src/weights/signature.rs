@@ -1,4 +1,4 @@
-//! Which tensors a file of weights must hold, and the proof that one does.
+//! The tensors that a file of weights must hold, and the proof that a file holds them.
 
 use std::collections::BTreeMap;
 

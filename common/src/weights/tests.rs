@@ -19,7 +19,7 @@ fn file(tensors: &Tensors, signature: &Signature) -> (tempfile::TempDir, PathBuf
 }
 
 #[test]
-fn what_is_written_is_read_and_has_the_digest_of_its_bytes() {
+fn written_weights_read_back_and_have_the_digest_of_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
     let digest = write(&path, &signature(), &tensors()).unwrap();

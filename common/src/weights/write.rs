@@ -10,8 +10,8 @@ use super::{Signature, Tensors, WeightsError};
 use crate::digest::Digest;
 use crate::files::{atomically, digest};
 
-/// Writes `tensors` as safetensors and returns the digest of the file. The same tensors give the
-/// same bytes. The file appears whole or not at all.
+/// Writes `tensors` atomically as safetensors and returns the digest of the file. The same tensors give the
+/// same bytes.
 ///
 /// # Errors
 /// A tensor of the signature that is missing or of the wrong size, or a failure to write.
@@ -37,7 +37,7 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
     .map_err(io)
 }
 
-/// A tensor on its way into a file: its bytes are made when their turn has come.
+/// A tensor to be written. Its bytes are made when they are written.
 struct Unwritten<'a> {
     shape: &'a [usize],
     values: &'a [f32],

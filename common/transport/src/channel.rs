@@ -1,5 +1,6 @@
-//! The client's end of TLS: a lazily connected, self-healing HTTP/2 channel that trusts exactly
-//! one authority and presents the caller's certificate, if it has one; directly or through a proxy.
+//! The client side of TLS: an HTTP/2 channel that connects on first use and reconnects by itself. It trusts
+//! exactly one authority and presents the caller's certificate, if it has one. It connects directly or
+//! through a proxy.
 
 use std::time::Duration;
 
@@ -11,16 +12,15 @@ use crate::keys::KeyAndCertificate;
 use crate::meter::{Meter, Metered};
 use crate::proxy::{self, Proxy};
 
-/// What all generated clients run over.
+/// The transport of all generated clients.
 pub type Transport = Metered<Channel>;
 
-/// For the connection and, again, for the handshake on it.
+/// Timeout of the connection, and of the TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Finds a dead peer behind a NAT that forgot the connection.
+/// Interval of keep-alives, which detect a dead peer behind a NAT that dropped the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// Why a channel cannot be set up. Being unable to connect is not among the reasons: that shows
-/// in the first call.
+/// Why a channel cannot be set up. A failure to connect is an error of the first call instead.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the coordinator address `{url}`: {reason}; expected https://HOST:PORT")]
 pub struct ChannelError {
@@ -31,10 +31,9 @@ pub struct ChannelError {
 /// How a coordinator is reached.
 #[derive(Debug, Clone)]
 pub struct Way {
-    /// Through this proxy; absent: directly.
+    /// The proxy. If absent, the connection is direct.
     pub proxy: Option<Proxy>,
-    /// How long a connection may be silent before the other end is asked for a sign of life, and how
-    /// long that may take before the connection is given up.
+    /// Time without traffic after which a keep-alive is sent, and the timeout of its answer.
     pub keep_alive: Duration,
 }
 
@@ -45,14 +44,14 @@ impl Default for Way {
 }
 
 impl Way {
-    /// Through a proxy, if there is one.
+    /// Connects through the proxy, if there is one.
     #[must_use]
     pub fn through(proxy: Option<Proxy>) -> Self {
         Self { proxy, ..Self::default() }
     }
 }
 
-/// A channel straight to the coordinator at `url`.
+/// A direct channel to the coordinator at `url`.
 ///
 /// # Errors
 /// If `url` is not an `https` address or a PEM text cannot be used.
@@ -65,7 +64,7 @@ pub fn open(
     open_by(&Way::default(), url, ca_pem, identity, meter)
 }
 
-/// A channel to the coordinator at `url`, by this way.
+/// A channel to the coordinator at `url` with these options.
 ///
 /// # Errors
 /// If `url` is not an `https` address or a PEM text cannot be used.
@@ -99,7 +98,7 @@ pub fn open_by(
         .keep_alive_while_idle(true);
     let channel = match way.proxy.clone() {
         None => endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy(),
-        // The proxy's own limit comes first: it can say what is wrong.
+        // The proxy has a shorter timeout, whose error tells what is wrong.
         Some(proxy) => {
             let connect = move |target: Uri| {
                 let proxy = proxy.clone();

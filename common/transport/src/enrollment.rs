@@ -9,7 +9,7 @@ use crate::channel::Transport;
 use crate::keys::{KeyAndCertificate, KeyAndRequest, KeyError};
 use crate::status::from_status;
 
-/// Why there is no certificate.
+/// Why the enrolment failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollError {
     /// No key could be made.
@@ -29,8 +29,7 @@ pub struct Enrolled {
     pub ca_pem: String,
 }
 
-/// Enrols an institution over a connection without a certificate. The private key is made here and is
-/// not sent.
+/// Enrols an institution over a connection without a certificate. The private key is made here and not sent.
 ///
 /// # Errors
 /// If no key can be made, or the coordinator refuses or does not answer.

@@ -1,5 +1,5 @@
-//! Who a certificate says its holder is: a role and a name in one URI of the subject alternative
-//! names, `urn:eosfed:ROLE:NAME`. Set by the authority, never taken from a signing request.
+//! The identity in a certificate: a role and a name in one URI of the subject alternative names,
+//! `urn:eosfed:ROLE:NAME`. The authority sets it; it is never taken from a signing request.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use eosfed_common::ids::InstitutionName;
 
-/// What a certificate's holder may do.
+/// The role of a certificate's holder.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
 )]
@@ -37,9 +37,9 @@ impl Role {
 /// A role and a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
-    /// What its holder may do.
+    /// The role of the holder.
     pub role: Role,
-    /// Who it is; operators and readers follow the same rule for names as institutions.
+    /// The name of the holder. Operators and readers follow the same rule for names as institutions.
     pub name: InstitutionName,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The text or the certificate names no identity of this system.
+/// The text or the certificate has no identity of this system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the certificate carries no `urn:eosfed:ROLE:NAME` identity")]
 pub struct NoIdentity;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identities_survive_text() {
+    fn identities_parse_back_from_text() {
         let identity: Identity = "urn:eosfed:institution:west".parse().unwrap();
         assert_eq!(identity.role, Role::Institution);
         assert_eq!(identity.to_string().parse(), Ok(identity));

@@ -1,5 +1,5 @@
-//! The join token: one line of text that an operator hands to an institution. It says where the
-//! coordinator is, which authority to trust, and holds the one-time secret.
+//! The join token: one line of text that an operator gives to an institution. It has the coordinator's
+//! address, the authority to trust and the one-time secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 16 * 1024;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JoinToken {
-    /// Who may join with it.
+    /// The institution that may join with it.
     pub institution: InstitutionName,
     /// The coordinator's address, `https://HOST:PORT`.
     pub url: String,
@@ -44,7 +44,7 @@ impl fmt::Display for JoinToken {
     }
 }
 
-/// The text is not a join token. Never shows the text, which may be a mistyped secret.
+/// The text is not a join token. The error never shows the text, which may be a mistyped secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a join token: {0}; ask the operator for a new one with `eosfed institution invite`")]
 pub struct InvalidJoinToken(&'static str);
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_survive_text_and_hide_their_secret() {
+    fn tokens_parse_back_from_text_and_hide_their_secret() {
         let token = JoinToken {
             institution: "west".parse().unwrap(),
             url: "https://127.0.0.1:7443".to_owned(),

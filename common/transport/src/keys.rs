@@ -1,14 +1,14 @@
 //! Keys and certificates of programs that call the coordinator, and the requests to certify them.
 //!
-//! ECDSA P-256 throughout. Private keys never travel: a client sends a signing request, of which the
+//! ECDSA P-256 throughout. Private keys are never sent: a client sends a signing request, of which the
 //! coordinator uses the public key only.
 
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 
-/// How long before its issue a certificate becomes valid: an allowance for clocks that run behind the
-/// coordinator's, or are set to another time zone.
+/// The time by which certificates are backdated: an allowance for clocks that are behind the coordinator's,
+/// or set to another time zone.
 pub const BACKDATE: Duration = Duration::from_secs(86_400);
 
 /// Why a key or a request cannot be made.

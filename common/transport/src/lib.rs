@@ -1,5 +1,5 @@
-//! What programs that call the coordinator share: keys, TLS, the way through a proxy, the meter of what
-//! is sent, refusals as gRPC status, transfer of blobs, and in [`wire`] what messages mean.
+//! The shared code of programs that call the coordinator: keys, TLS, HTTP proxies, the meter of sent bytes,
+//! refusals as gRPC status, transfer of blobs, and the conversion of messages in [`wire`].
 
 pub mod channel;
 pub mod enrollment;
@@ -17,6 +17,6 @@ pub mod wire;
 
 /// Installs the process's one cryptography provider; call once at the start of a program.
 pub fn install_crypto_provider() {
-    // An error means that one is installed already, which is all that is wanted.
+    // An error means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

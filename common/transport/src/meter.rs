@@ -1,5 +1,5 @@
-//! Counts what a program sends, by kind, where it leaves for the wire: the bytes of each request's
-//! body as gRPC frames them. This is the figure that an institution can check its promise against.
+//! Counts the bytes that a program sends, by kind: the bytes of each request's body with gRPC's framing,
+//! where they enter the connection. Institutions can audit this figure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ fn classify(path: &str) -> Option<Kind> {
     }
 }
 
-/// The kind of a request by its gRPC path. A call that this version does not know may carry anything, so
-/// it is counted as weights: the figure for them is never too low.
+/// The kind of a request by its gRPC path. An unknown call may carry anything, so it is counted as weights,
+/// whose figure is therefore never too low.
 fn kind(path: &str) -> Kind {
     classify(path).unwrap_or(Kind::Weights)
 }
@@ -54,7 +54,7 @@ fn kind(path: &str) -> Kind {
 pub struct Meter(Arc<[AtomicU64; 3]>);
 
 impl Meter {
-    /// What has been sent so far.
+    /// The bytes sent so far.
     #[must_use]
     pub fn sent(&self) -> ByteCounts {
         let read = |kind: Kind| self.0[kind as usize].load(Ordering::Relaxed);
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(kind("/eosfed.v1.Participant/Heartbeat"), Kind::Metrics);
         assert_eq!(kind("/eosfed.v1.Participant/SubmitEvaluation"), Kind::Metrics);
         assert_eq!(kind("/eosfed.v1.Participant/Poll"), Kind::Control);
-        assert_eq!(kind("/eosfed.v2.Participant/Poll"), Kind::Weights, "nobody knows what it carries");
+        assert_eq!(kind("/eosfed.v2.Participant/Poll"), Kind::Weights, "an unknown call may carry anything");
     }
 
     #[test]
@@ -155,8 +155,8 @@ mod tests {
         assert!(methods.len() > 30, "{}", methods.len());
         for method in methods {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-            assert!(classify(&path).is_some(), "say in `classify` what kind of bytes `{path}` carries");
-            // What carries results of training is never called control.
+            assert!(classify(&path).is_some(), "add the kind of bytes of `{path}` to `classify`");
+            // A call with results of training must not be classified as control.
             let fields: Vec<_> = method.input().fields().map(|field| field.name().to_owned()).collect();
             if fields.iter().any(|name| ["metrics", "samples", "bands", "points"].contains(&name.as_str())) {
                 assert_eq!(classify(&path), Some(Kind::Metrics), "{path} carries {fields:?}");
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_are_counted_as_they_pass() {
+    async fn frames_are_counted_when_they_are_sent() {
         let meter = Meter::default();
         let service = tower::service_fn(|request: Request<Body>| async move {
             let mut body = request.into_body();

@@ -1,5 +1,5 @@
 //! Calling the coordinator as an operator or as a user of releases: the identity folder that
-//! `eosfed-coordinator init` makes, and the connection that follows from it.
+//! `eosfed-coordinator init` makes, and the connection that uses it.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub enum IdentityError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The coordinator's address cannot be read.
@@ -124,11 +124,11 @@ impl IdentityFolder {
     }
 }
 
-/// A coordinator that is called as the holder of an identity.
+/// A connection to the coordinator with an identity.
 pub struct Connection {
-    /// For blobs.
+    /// The client for blobs.
     pub transport: Transport,
-    /// For everything else.
+    /// The client for everything else.
     pub operator: OperatorClient<Transport>,
     url: String,
 }
@@ -145,7 +145,7 @@ impl Connection {
         Ok(Self { transport, operator, url: url.clone() })
     }
 
-    /// Exchanges versions, so that what follows is understood on both sides.
+    /// Exchanges versions and checks that they are compatible.
     ///
     /// # Errors
     /// [`Reason::Incompatible`] with the program to update, or the coordinator's refusal.
@@ -156,7 +156,7 @@ impl Connection {
         agree("`eosfed` command", "coordinator", protocol, &version)
     }
 
-    /// The answer to a call, or the refusal that it, or its absence, means.
+    /// The answer to a call, or the refusal for its status or for a missing answer.
     ///
     /// # Errors
     /// The coordinator's refusal; [`Reason::Unavailable`] with its address when it does not answer.
@@ -169,7 +169,7 @@ impl Connection {
         if refusal.reason != Reason::Unavailable {
             return refusal;
         }
-        // When the certificate is the problem, a coordinator is running.
+        // If the certificate is the problem, the coordinator is running.
         let running = if refusal.message.contains("certificate") {
             ""
         } else {

@@ -1,5 +1,5 @@
-//! Which versions of the contract two programs speak, and the sentence for people when they do not
-//! understand each other: the same on both sides of a call.
+//! The protocol version, and the check that two programs have the same. Its message is the same on both sides
+//! of a call.
 
 use eosfed_proto::v1::ProtocolVersion;
 
@@ -10,14 +10,14 @@ pub const PROTOCOL: ProtocolVersion = ProtocolVersion::ProtocolVersion2;
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Longest version that is repeated to people, in characters.
+/// Longest version that is shown in a message, in characters.
 const MAX_VERSION: usize = 40;
 
-/// Checks the protocol that the other end has named, with the version that it gives. `own` and
-/// `other` are what people call the two programs, such as `coordinator` and `client`.
+/// Checks the protocol and the version of the peer. `own` and `other` are the displayed names of the two
+/// programs, such as `coordinator` and `client`.
 ///
 /// # Errors
-/// [`Reason::Incompatible`] with who has to install what.
+/// [`Reason::Incompatible`] with the program to update.
 pub fn agree(own: &str, other: &str, protocol: i32, version: &str) -> Result<(), Refusal> {
     let ours = i32::from(PROTOCOL);
     if protocol == ours {
@@ -36,7 +36,7 @@ pub fn agree(own: &str, other: &str, protocol: i32, version: &str) -> Result<(),
     Err(Refusal::new(Reason::Incompatible, message))
 }
 
-/// A version as the other end gives it, escaped so that it can be shown.
+/// The version of the peer, escaped for display.
 #[must_use]
 pub fn shown(version: &str) -> String {
     if version.is_empty() {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_that_is_behind_is_named() {
+    fn the_older_program_is_named() {
         let ours = i32::from(PROTOCOL);
         assert_eq!(agree("coordinator", "client", ours, "0.1.0"), Ok(()));
         assert_eq!(agree("coordinator", "client", ours, "another version"), Ok(()));

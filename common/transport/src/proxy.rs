@@ -1,9 +1,9 @@
-//! The way to the coordinator through an HTTP proxy: a tunnel that `CONNECT` opens (RFC 9110, section
-//! 9.3.6). TLS runs inside it from end to end, so the proxy sees whom one talks to and how much, and
+//! Connections to the coordinator through an HTTP proxy, in a tunnel that `CONNECT` opens (RFC 9110, section
+//! 9.3.6). TLS is end to end inside the tunnel, so the proxy sees the target and the amount of data, but
 //! neither certificates nor weights.
 //!
-//! Name and password of the proxy lie in a file of their own, which is read anew for each connection:
-//! they are in no settings, no list of processes, no log and no value of these types.
+//! User and password for the proxy are in a separate file, which is read for each connection. They are not in
+//! settings, command lines, logs or values of these types.
 
 use std::fmt;
 use std::io;
@@ -16,11 +16,12 @@ use http::Uri;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Longest wait for the proxy's connection and answer together; it may itself be waiting for the coordinator.
+/// Timeout for the connection to the proxy and its answer, together. The proxy itself may be waiting for the
+/// coordinator.
 pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Longest head of an answer.
+/// Longest head of an answer, in bytes.
 const MAX_HEAD: usize = 8 << 10;
-/// Longest file of credentials.
+/// Longest file of credentials, in bytes.
 const MAX_CREDENTIALS: u64 = 4 << 10;
 
 /// An HTTP proxy.
@@ -37,13 +38,13 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// Why there is no way through a proxy. Says what to do, and never shows a name or password.
+/// Why a connection through a proxy failed. The message has advice and never shows user or password.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// The address is not one of a proxy.
+    /// The address is not the address of a proxy.
     #[error("`proxy` must be http://HOST:PORT, found `{0}`")]
     Address(String),
-    /// The address holds a name or password, which is not shown.
+    /// The address holds a user or password, which is not shown.
     #[error(
         "`proxy` must not hold a user name or password; put USER:PASSWORD into a file that only its owner \
          may read, and name it as `proxy_credentials_file`"
@@ -54,20 +55,20 @@ pub enum ProxyError {
     Credentials {
         /// The file.
         path: PathBuf,
-        /// The rule, what was found, what to do.
+        /// The rule, the value found, and what to do.
         reason: String,
     },
-    /// No connection.
+    /// The proxy cannot be reached.
     #[error(
         "the proxy {proxy} cannot be reached: {source}; check `proxy`, the network and that the proxy runs"
     )]
     Unreachable {
         /// The proxy.
         proxy: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A connection, but no answer to the question for a tunnel.
+    /// The proxy did not answer the request for a tunnel.
     #[error("the proxy {proxy} has not answered {what}; check that `proxy` is the address of an HTTP proxy")]
     Silent {
         /// The proxy.
@@ -75,12 +76,12 @@ pub enum ProxyError {
         /// What went wrong.
         what: String,
     },
-    /// The proxy says no.
+    /// The proxy refused the tunnel.
     #[error("the proxy {proxy} refuses a tunnel to {target} with status {status}; {advice}")]
     Refused {
         /// The proxy.
         proxy: String,
-        /// Where to.
+        /// The target.
         target: String,
         /// The HTTP status.
         status: u16,
@@ -90,7 +91,7 @@ pub enum ProxyError {
 }
 
 impl Proxy {
-    /// The proxy at `url`, with the file of its credentials, which is looked at once here.
+    /// The proxy at `url`, with the file of its credentials, which is checked here once.
     ///
     /// # Errors
     /// If `url` is not `http://HOST:PORT`, or the file cannot be used.
@@ -109,10 +110,10 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// A connection to the `host` and `port` of an address, on which only they and this program speak.
+    /// Opens a tunnel to the `host` and `port` of an address.
     ///
     /// # Errors
-    /// If the proxy cannot be reached, refuses, or says something else than an HTTP proxy does.
+    /// If the proxy cannot be reached, refuses, or does not answer like an HTTP proxy.
     pub async fn tunnel(&self, target: &Uri) -> Result<TcpStream, ProxyError> {
         let host = target.host().unwrap_or_default();
         let target = format!("{host}:{}", target.port_u16().unwrap_or(443));
@@ -157,7 +158,7 @@ impl Proxy {
         ProxyError::Silent { proxy: self.to_string(), what: what.to_owned() }
     }
 
-    /// The value of the header that says who asks (RFC 7617), when there are credentials.
+    /// The value of the header `Proxy-Authorization` (RFC 7617), if there are credentials.
     fn authorization(&self) -> Result<Option<String>, ProxyError> {
         let Some(path) = &self.credentials else { return Ok(None) };
         let fail = |reason: String| ProxyError::Credentials { path: path.clone(), reason };
@@ -170,7 +171,7 @@ impl Proxy {
     }
 }
 
-/// The text of a small file that nobody but its owner may read.
+/// The text of a small file that only its owner can read.
 fn read_private(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     use std::os::unix::fs::PermissionsExt as _;
@@ -178,26 +179,26 @@ fn read_private(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(fail)?;
     let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(format!("only its owner may be allowed to read it, found mode `{mode:o}`; chmod 600"));
+        return Err(format!("only its owner may read it, found mode `{mode:o}`; use chmod 600"));
     }
     let mut text = String::new();
     file.take(MAX_CREDENTIALS).read_to_string(&mut text).map_err(fail)?;
     Ok(text)
 }
 
-/// What a proxy's bytes say so far.
+/// The parsed part of a proxy's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Its head has not ended yet.
+    /// The head is not complete yet.
     Unfinished,
-    /// A whole head with this status.
+    /// A complete head with this status.
     Status(u16),
-    /// Not the head of an HTTP answer, one that is too long, or a tunnel in which the proxy itself speaks.
+    /// Not the head of an HTTP answer, a head that is too long, or unexpected bytes in the tunnel.
     Unknown,
 }
 
-/// Reads the answer to a `CONNECT`. A tunnel is silent until this program speaks, so nothing may follow
-/// the head of a success; behind a refusal there may be a page for people.
+/// Parses the answer to a `CONNECT`. This program sends the first bytes in a tunnel, so nothing may follow
+/// the head of a success. A refusal may have a body.
 #[must_use]
 pub fn answer(bytes: &[u8]) -> Answer {
     const START: &[u8] = b"HTTP/1.";
@@ -222,10 +223,10 @@ pub fn answer(bytes: &[u8]) -> Answer {
 const fn advice(status: u16, has_credentials: bool) -> &'static str {
     match status {
         401 | 407 if has_credentials => "check user and password in `proxy_credentials_file`",
-        401 | 407 => "it wants to know who asks: set `proxy_credentials_file`",
-        403 | 405 | 501 => "ask those who run it to allow CONNECT to this host and port",
+        401 | 407 => "it requires a user and a password: set `proxy_credentials_file`",
+        403 | 405 | 501 => "ask its administrator to allow CONNECT to this host and port",
         502..=504 => "it cannot reach the coordinator: check the coordinator's address and that it runs",
-        _ => "ask those who run it",
+        _ => "ask its administrator",
     }
 }
 
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_other_kinds_are_refused_and_secrets_not_shown() {
+    fn other_addresses_are_refused_and_secrets_are_not_shown() {
         for bad in
             ["", "proxy:3128", "https://proxy:3128", "http://proxy", "http://proxy:3128/x", "http://:1"]
         {
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_their_owners_alone_and_on_one_line() {
+    fn credentials_are_one_line_that_only_the_owner_can_read() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("credentials");
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_to_the_end_of_their_head() {
+    fn an_answer_is_read_up_to_the_end_of_its_head() {
         let whole = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n";
         for cut in 0..whole.len() {
             assert_eq!(answer(&whole[..cut]), Answer::Unfinished, "{cut}");

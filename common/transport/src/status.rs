@@ -1,5 +1,5 @@
-//! Refusals as gRPC status and back: the one table of codes. The reason travels in metadata, so a
-//! client never reads the text.
+//! Conversion of refusals to gRPC status and back, with the table of codes. The reason is sent as metadata,
+//! so a client never parses the text.
 
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::refusal::{Reason, Refusal};
@@ -47,7 +47,7 @@ pub const fn code(reason: Reason) -> Code {
     }
 }
 
-/// A refusal as it goes onto the wire.
+/// A refusal as a gRPC status.
 #[must_use]
 pub fn to_status(refusal: &Refusal) -> Status {
     let message = eosfed_proto::v1::Refusal {
@@ -59,8 +59,7 @@ pub fn to_status(refusal: &Refusal) -> Status {
     status
 }
 
-/// What a status means: the refusal it carries or, when the other end never answered, the
-/// nearest reason to its code.
+/// The refusal of a status. If the peer did not send a reason, it is the nearest reason to the code.
 #[must_use]
 pub fn from_status(status: &Status) -> Refusal {
     carried(status).unwrap_or_else(|| {
@@ -81,7 +80,7 @@ pub fn from_status(status: &Status) -> Refusal {
         let said = describe(status);
         if reason == Reason::Incompatible {
             let message = format!(
-                "the other end does not know this call, so it is of an older version than this one ({VERSION}); \
+                "the peer does not know this call, so it has an older version than this program ({VERSION}); \
                  update it ({said})"
             );
             return Refusal::new(reason, message);
@@ -98,7 +97,7 @@ fn carried(status: &Status) -> Option<Refusal> {
     Some(Refusal::new(reason.parse().ok()?, message))
 }
 
-/// The status's own text and the causes below it, which hold what went wrong with the connection.
+/// The text of the status and its causes, which tell what went wrong with the connection.
 fn describe(status: &Status) -> String {
     let mut text = status.message().to_owned();
     let mut cause = std::error::Error::source(status);
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_survives_the_wire() {
+    fn every_reason_is_preserved_in_a_status() {
         for reason in Reason::ALL {
             let refusal = Refusal::new(*reason, "what was found, and `why`; ünïcode too");
             assert_eq!(from_status(&to_status(&refusal)), refusal);
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_from_elsewhere_still_has_a_reason() {
+    fn a_status_without_a_reason_gets_one_from_its_code() {
         assert_eq!(from_status(&Status::unavailable("down")).reason, Reason::Unavailable);
         let unknown = from_status(&Status::unimplemented("no"));
         assert_eq!(unknown.reason, Reason::Incompatible);

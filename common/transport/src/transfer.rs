@@ -1,5 +1,5 @@
-//! Moving a blob between a file and the coordinator: by digest, in chunks, resuming where the
-//! last try ended. One call is one try; when to try again is the caller's decision.
+//! Transfer of a blob between a file and the coordinator, by digest and in chunks. It resumes where the last
+//! try ended. One call is one try; the caller decides when to try again.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -22,13 +22,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::channel::Transport;
 use crate::status::from_status;
 
-/// Bytes in one message. The coordinator holds two of each upload in memory: one on its way to the disk,
-/// one arriving; so this decides what hundreds of uploads at once take.
+/// Bytes in one message. The coordinator holds two chunks of each upload in memory: one that it writes to the
+/// disk and one that arrives. So this size determines the memory of hundreds of concurrent uploads.
 pub const CHUNK: usize = 256 << 10;
 
-/// Sends the file to the coordinator, from where an earlier try ended. A blob that is there
-/// already costs one question. `guard` is asked before each chunk; when it gives a sentence, the call
-/// is cut off and not even what is already on its way is completed.
+/// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
+/// is one short call. `guard` is called before each chunk. If it gives a sentence, the call is cancelled, and
+/// chunks that are already queued are not sent.
 ///
 /// # Errors
 /// The coordinator's refusal, [`Reason::Unavailable`] with the guard's sentence, or [`Reason::Internal`]
@@ -50,13 +50,13 @@ pub async fn upload(
     let (sender, receiver) = mpsc::channel(2);
     let answered =
         async { client.upload(ReceiverStream::new(receiver)).await.map_err(|status| from_status(&status)) };
-    // The first of the two that fails ends the other.
+    // If one of the two fails, the other is cancelled.
     let (answer, ()) = tokio::try_join!(answered, send_parts(file, path, header, sender, guard))?;
     let UploadResponse { bytes } = answer.into_inner();
     if bytes == blob.size {
         return Ok(());
     }
-    let message = format!("{bytes} of {} bytes have arrived; ask where to go on", blob.size);
+    let message = format!("{bytes} of {} bytes have arrived; ask for the offset", blob.size);
     Err(Refusal::new(Reason::OffsetMismatch, message))
 }
 
@@ -68,7 +68,7 @@ async fn send_parts(
     guard: impl Fn() -> Result<(), String> + Send,
 ) -> Result<(), Refusal> {
     let mut part = upload_request::Part::Header(header);
-    // The receiver is gone when the coordinator has refused or the connection is lost.
+    // The receiver is gone if the coordinator has refused or the connection was lost.
     while sender.send(UploadRequest { part: Some(part) }).await.is_ok() {
         guard().map_err(|why| Refusal::new(Reason::Unavailable, format!("the upload was cut off: {why}")))?;
         let mut chunk = Vec::with_capacity(CHUNK);
@@ -82,13 +82,13 @@ async fn send_parts(
     Ok(())
 }
 
-/// Fetches a blob into `path`, through `path` + `.part`, which a later try goes on from. Does
-/// nothing when `path` has the digest already.
+/// Downloads a blob into `path`, through `path` + `.part`, which a later try continues. Does nothing if
+/// `path` already has the digest.
 ///
 /// # Errors
-/// The coordinator's refusal; [`Reason::DigestMismatch`] or [`Reason::TooLarge`] when what came is
-/// not the blob (the part is then removed); [`Reason::StorageFull`] or [`Reason::Internal`] when it
-/// cannot be written.
+/// The coordinator's refusal; [`Reason::DigestMismatch`] or [`Reason::TooLarge`] if the received bytes are
+/// not the blob (the part is then removed); [`Reason::StorageFull`] or [`Reason::Internal`] when it cannot be
+/// written.
 pub async fn download(transport: Transport, blob: BlobRef, path: &Path) -> Result<(), Refusal> {
     if path.exists() && digest_of(path).await? == blob.digest {
         return Ok(());
@@ -110,17 +110,17 @@ pub async fn download(transport: Transport, blob: BlobRef, path: &Path) -> Resul
     let found = digest_of(part).await?;
     if found != blob.digest {
         tokio::fs::remove_file(part).await.map_err(failed)?;
-        let message = format!("received {found}, expected {}; the download starts afresh", blob.digest);
+        let message = format!("received {found}, expected {}; the download starts again", blob.digest);
         return Err(Refusal::new(Reason::DigestMismatch, message));
     }
     tokio::fs::rename(part, path).await.map_err(|error| local(path, &error))
 }
 
-/// Fetches a small blob into memory.
+/// Downloads a small blob into memory.
 ///
 /// # Errors
 /// The coordinator's refusal; [`Reason::TooLarge`] if the blob is announced with, or has, more than `most`
-/// bytes; [`Reason::DigestMismatch`] when what came is not the blob.
+/// bytes; [`Reason::DigestMismatch`] if the received bytes are not the blob.
 pub async fn fetch_document(transport: Transport, blob: BlobRef, most: u64) -> Result<Vec<u8>, Refusal> {
     if blob.size > most {
         let message = format!("{} is announced with {} bytes, more than {most}", blob.digest, blob.size);
@@ -138,7 +138,7 @@ pub async fn fetch_document(transport: Transport, blob: BlobRef, most: u64) -> R
     Err(Refusal::new(Reason::DigestMismatch, format!("received {found}, expected {}", blob.digest)))
 }
 
-/// The bytes of a blob as they arrive: never more than announced, and an end before the last is an error.
+/// The bytes of a blob as they arrive. More or fewer bytes than announced are an error.
 struct Pieces {
     blob: BlobRef,
     have: u64,
@@ -187,7 +187,7 @@ async fn fetch(
             Err(refusal) => break Err(refusal),
         }
     };
-    // What has arrived before a failure is there for the next try.
+    // Bytes that arrived before a failure are kept for the next try.
     file.flush().await.map_err(|error| local(part, &error))?;
     arrived
 }

@@ -1,5 +1,5 @@
-//! Connections that fail because a certificate is not valid at this time. What TLS says of that is right
-//! and helps nobody: nearly always it is a clock that is wrong.
+//! Explains failed connections whose certificate is not valid at this time. The cause is nearly always a
+//! wrong clock, which TLS errors do not mention.
 
 use std::error::Error;
 use std::io;
@@ -9,21 +9,21 @@ use rustls_pki_types::UnixTime;
 
 use eosfed_common::clock::Timestamp;
 
-/// As [`explain`], from what was said of a failure: on a connection that HTTP/2 has taken over, the error
-/// itself is lost and only its text is left.
+/// As [`explain`], from the text of a failure: on an established HTTP/2 connection, the error itself is lost
+/// and only its text is left.
 pub(super) fn explain_text(said: &str, now: Timestamp) -> Option<String> {
     let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
     said.contains(&alert.to_string()).then(|| sentence(&alert, now)).flatten()
 }
 
-/// What is wrong with whose clock or certificate, and what to do, if that is why a call has failed.
+/// Explains which clock or certificate is wrong and what to do, if that is why a call failed.
 pub(super) fn explain(failure: &(dyn Error + 'static), now: Timestamp) -> Option<String> {
     let mut cause = Some(failure);
     while let Some(error) = cause {
         if let Some(found) = error.downcast_ref::<rustls::Error>().and_then(|tls| sentence(tls, now)) {
             return Some(found);
         }
-        // An I/O error carries what it is about inside and does not call it its source.
+        // An I/O error holds its inner error, but does not give it as its source.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = match inner {
             Some(inner) => Some(inner),
@@ -35,20 +35,19 @@ pub(super) fn explain(failure: &(dyn Error + 'static), now: Timestamp) -> Option
 
 fn sentence(error: &rustls::Error, now: Timestamp) -> Option<String> {
     let this = format!("this machine's clock says {now}");
-    let mend = "set the clock that is wrong, best by NTP";
+    let mend = "correct the wrong clock, preferably with NTP";
     Some(match error {
         rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
             format!(
-                "{this}, and by it the coordinator's certificate is not valid yet: it is from {}; {mend}",
+                "{this}, and at that time the coordinator's certificate is not valid yet: it is from {}; {mend}",
                 time(*not_before)
             )
         }
-        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => format!(
-            "{this}, and by it the coordinator's certificate has expired on {}; {mend}",
-            time(*not_after)
-        ),
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            format!("{this}, and the coordinator's certificate has expired on {}; {mend}", time(*not_after))
+        }
         rustls::Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::Expired) => {
-            format!("{this}, and by it the coordinator's certificate is not valid yet or has expired; {mend}")
+            format!("{this}, and at that time the coordinator's certificate is not valid now; {mend}")
         }
         rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => format!(
             "the certificate shown to the coordinator is not valid yet or has expired by the coordinator's \
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_clocks_are_found_however_deep_and_nothing_else_is() {
+    fn only_wrong_clocks_are_recognised_at_any_depth_of_an_error() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let early = CertificateError::NotValidYetContext { time: at(0), not_before: at(1_795_000_000) };
         let text = said(early.into()).unwrap();

@@ -70,8 +70,7 @@ fn tell(bar: &ProgressBar, done: u64, total: u64) {
 
 fn made_text(made: &Backup) -> String {
     let Backup { folder, serving, counts, blobs, bytes, missing } = made;
-    let how = if *serving { "while the coordinator was serving" } else { "of a coordinator that was not \
-    running" };
+    let how = if *serving { "while the coordinator was serving" } else { "while it was not running" };
     format!(
         "The backup is in {}, made {how}: {}; {blobs} blobs of {}.\n{}  restore it: eosfed-coordinator restore --from \
          {0} --state NEW_DIR\nIt holds the key of the certificate authority: whoever has it can admit anybody.\n",
@@ -107,8 +106,7 @@ fn counted(counts: &Counts) -> String {
 /// One warning for each blob that neither the backup nor the state folder has.
 fn lost(missing: &[Digest]) -> String {
     missing.iter().fold(String::new(), |mut text, digest| {
-        let _ = writeln!(text, "warning: a record refers to blob {digest}, and the state folder did not have \
-        it");
+        let _ = writeln!(text, "warning: blob {digest} is needed, but the state folder did not have it");
         text
     })
 }

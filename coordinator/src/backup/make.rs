@@ -118,8 +118,8 @@ fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<
     copy::folder(to)?;
     let size = |file: &Path| file.metadata().map(|metadata| metadata.len());
     let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
-    let total =
-        sizes.context("the snapshot is gone; the coordinator may have been restarted; make another backup")?;
+    let total = sizes
+        .context("the snapshot is gone; the coordinator may have been restarted; make another backup")?;
     let total = total.iter().sum();
     let mut done = 0;
     let mut blobs = Vec::new();
@@ -152,7 +152,10 @@ fn outside(state: &StateFolder, to: &Path) -> anyhow::Result<()> {
         Ok(there.canonicalize().unwrap_or(there).join(rest))
     };
     if real(to)?.starts_with(real(&state.0)?) {
-        bail!("{} is inside the state folder, and a backup must outlive it; name another folder", to.display());
+        bail!(
+            "{} is inside the state folder, and a backup must outlive it; name another folder",
+            to.display()
+        );
     }
     Ok(())
 }

@@ -33,8 +33,8 @@ impl Registry {
         over.check().map_err(|reason| malformed(format!("`head.composition`: {reason}")))?;
         HeadRef::of(&over).map_err(|error| {
             let message = format!(
-                "a head over release {} is not possible: {error}; create a smaller release with `eosfed \
-                release create`",
+                "a head over release {} is not possible: {error}; create a smaller release \
+                 with `eosfed release create`",
                 over.release.number
             );
             Refusal::new(Reason::TooLarge, message)
@@ -76,8 +76,7 @@ fn same_answer(asked: &OutputPlan, card: &Card) -> Result<(), Refusal> {
     }
     Err(malformed(format!(
         "`head.method`: a router weights outputs for the same task and classes; `{}` has {} of {}, the plan \
-        has {} \
-         of {}; choose others in `head.specialists`, or use `fusion`",
+         has {} of {}; choose others in `head.specialists`, or use `fusion`",
         card.name,
         model.task,
         model.classes.join(", "),

@@ -183,8 +183,11 @@ mod tests {
         let card = |federation: &Federation, text: &str| {
             federation.registry.specialist(&text.parse().unwrap()).unwrap().clone()
         };
-        assert_eq!(federation.excluded(&card(&federation, "west-rgb")), None, "no other institution has \
-        scored it yet");
+        assert_eq!(
+            federation.excluded(&card(&federation, "west-rgb")),
+            None,
+            "no other institution has a score"
+        );
         evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
         let why = federation.excluded(&card(&federation, "west-rgb")).unwrap();
         assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");

@@ -112,8 +112,7 @@ impl Handle {
                 Ok(TaskOutcome::Retry) => tokio::time::sleep(RETRY_INTERVAL).await,
                 Ok(TaskOutcome::Nothing | TaskOutcome::Recorded) => break,
                 Err(error) => {
-                    tracing::error!(job = %id, %error, "a computation has panicked; it is repeated after the \
-                    next start");
+                    tracing::error!(job = %id, %error, "a task has panicked; it runs again after the next start");
                     break;
                 }
             }

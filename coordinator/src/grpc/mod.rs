@@ -94,8 +94,7 @@ fn agree(caller: &str, protocol: i32, version: &str) -> Result<v1::ProtocolVersi
         Err(refusal) => tracing::warn!(%refusal, "a caller speaks another protocol and is refused"),
         Ok(()) if version != VERSION => {
             let version = protocol::shown(version);
-            tracing::info!(caller, version, own = VERSION, "the caller has another version with the same \
-            protocol");
+            tracing::info!(caller, version, own = VERSION, "the caller has another version");
         }
         Ok(()) => {}
     }

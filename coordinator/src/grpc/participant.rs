@@ -142,8 +142,11 @@ fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
     };
     let assignments: Vec<_> = messages.take_while(fits).collect();
     if assignments.len() < all {
-        tracing::warn!(all, offered = assignments.len(), "the assignments of an institution exceed one \
-        message; the oldest are offered first");
+        tracing::warn!(
+            all,
+            offered = assignments.len(),
+            "too many assignments for one message; the oldest are offered"
+        );
     }
     let mut response = v1::PollResponse { revision: 0, assignments };
     let digest = Digest::of(&response.encode_to_vec()).to_hex();

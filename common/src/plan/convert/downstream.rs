@@ -26,7 +26,7 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<DownstreamSpe
         training: raw_training,
     } = raw;
     let licence = licence(licence_text, report);
-    report.absent("release", release.as_ref(), "in a downstream job, which makes no specialist");
+    report.absent("release", release.as_ref(), "in a downstream job, which produces no specialist");
     let output = network::output(model, report);
     let rule = "0 in a downstream job";
     report.rule(specialists.is_empty(), "specialist (number of entries)", rule, specialists.len());

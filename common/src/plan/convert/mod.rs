@@ -1,4 +1,4 @@
-//! From the document to what it means: which keys each kind of job has, one file for each kind.
+//! Conversion of the document to a `JobSpec`: the keys of each kind of job, one file for each kind.
 
 mod downstream;
 mod evaluation;
@@ -12,7 +12,7 @@ use super::rules::{admission, aggregation, training, words};
 use super::{FederatedTraining, JobKind, JobSpec, PLAN_VERSION, Problem, RoundsPlan, Training};
 use crate::model::Task;
 
-/// What a document means, or every rule that it breaks.
+/// The job of a document, or every rule that it breaks.
 pub(super) fn convert(raw: RawPlan) -> Result<JobSpec, Vec<Problem>> {
     let mut report = Report::default();
     report.rule(raw.version == PLAN_VERSION, "version", PLAN_VERSION, raw.version);
@@ -27,8 +27,8 @@ pub(super) fn convert(raw: RawPlan) -> Result<JobSpec, Vec<Problem>> {
     report.conclude(spec)
 }
 
-/// A job with another table `[rounds]`, or every rule that the table breaks in it; `None` if its kind
-/// has no rounds of aggregation.
+/// A job with another table `[rounds]`, or every rule that the table breaks. `None` if its kind has no rounds
+/// of aggregation.
 pub(super) fn with_rounds(spec: &JobSpec, rounds: RoundsPlan) -> Option<Result<JobSpec, Vec<Problem>>> {
     let mut report = Report::default();
     aggregation::aggregation(&rounds, spec.participation().min, &mut report);
@@ -41,14 +41,14 @@ pub(super) fn with_rounds(spec: &JobSpec, rounds: RoundsPlan) -> Option<Result<J
     Some(report.conclude(Some(changed)))
 }
 
-/// The licence of the weights that a job makes.
+/// The licence of the weights that a job produces.
 fn licence(licence: Option<String>, report: &mut Report) -> String {
     let licence = licence.unwrap_or_else(|| "unspecified".to_owned());
     words::name("licence", &licence, report);
     licence
 }
 
-/// How institutions train one thing together, in rounds that close with at least `min` updates.
+/// How institutions train jointly, in rounds that close with at least `min` updates.
 fn federated(
     rounds: Option<RoundsPlan>,
     min: u32,

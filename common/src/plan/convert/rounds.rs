@@ -59,7 +59,7 @@ fn specialist(raw: Vec<RawSpecialist>, report: &mut Report) -> Option<SharedSpec
     for (index, RawSpecialist { name: _, institution, bands }) in raw.iter().enumerate() {
         words(format!("specialist[{index}].bands"), bands, &(1..=MAX_BANDS), report);
         if let Some(institution) = institution {
-            let rule = "absent in a job of rounds; list who takes part in `participation.institutions`";
+            let rule = "absent in a job of rounds; list the institutions in `participation.institutions`";
             report.rule(false, format!("specialist[{index}].institution"), rule, institution);
         }
     }

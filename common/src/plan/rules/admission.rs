@@ -1,4 +1,4 @@
-//! The table `[admission]`: what is asked of updates beyond well-formed weights.
+//! The rules of `[admission]`: requirements on updates, besides well-formed weights.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! The table `[rounds]`: how updates become one.
+//! The rules of `[rounds]`: aggregation of updates.
 
 use crate::plan::report::Report;
 use crate::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy, Weighting};
@@ -35,7 +35,7 @@ fn server_step(strategy: Strategy, server: ServerPlan, report: &mut Report) {
     rate("rounds.server.learning_rate", learning_rate, report);
     report.range("rounds.server.momentum", 0.0..=MAX_DECAY, momentum);
     let fits = !strategy.is_adaptive() || server == ServerPlan::default();
-    let rule = "absent: this strategy has a learning rate and moments of its own";
+    let rule = "absent: this strategy has its own learning rate and moments";
     report.rule(fits, "rounds.server", rule, strategy.name());
     if matches!(strategy, Strategy::FedAvgM { .. }) {
         let rule = "absent: `fed-avg-m` has its own";
@@ -106,7 +106,7 @@ fn adaptive(learning_rate: f64, tau: f64, report: &mut Report) {
     report.rule(tau > 0.0 && tau <= 1.0, "rounds.strategy.tau", "above 0 and at most 1", tau);
 }
 
-/// Whether a round's fewest updates are enough for the strategy.
+/// Checks that the smallest number of updates in a round is enough for the strategy.
 fn strategy_minimum(strategy: Strategy, min: u32, report: &mut Report) {
     let fewest = strategy.fewest();
     let rule = format!("at least {fewest}: `{}` needs 2 * byzantine + 3 updates", strategy.name());

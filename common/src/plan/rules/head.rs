@@ -18,7 +18,7 @@ pub(in crate::plan) fn head(head: Option<HeadPlan>, report: &mut Report) -> Opti
     Some(head)
 }
 
-/// What an evaluation scores.
+/// The specialists that an evaluation scores.
 pub(in crate::plan) fn evaluation(
     evaluation: Option<EvaluationPlan>,
     report: &mut Report,

@@ -1,4 +1,4 @@
-//! The rules of the parts that several kinds of jobs have in common, one file for each part.
+//! The rules of the tables that several kinds of jobs share, one file for each table.
 
 pub(super) mod admission;
 pub(super) mod aggregation;

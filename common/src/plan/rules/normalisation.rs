@@ -27,7 +27,7 @@ pub(in crate::plan) fn one_shot<'a>(
     }
 }
 
-/// In a job of rounds whose specialist takes `bands`; the entries given come in their order.
+/// In a job of rounds whose specialist takes `bands`. Given entries are put into their order.
 pub(in crate::plan) fn shared(
     raw: Option<RawNormalisation>,
     bands: &[String],
@@ -35,7 +35,7 @@ pub(in crate::plan) fn shared(
 ) -> Option<SharedNormalisation> {
     match raw {
         None | Some(RawNormalisation::Local) => {
-            let rule = "`federated` or `given` in a job of rounds, where all must normalise alike";
+            let rule = "`federated` or `given` in a job of rounds, where all share one normalisation";
             report.rule(false, "normalisation.from", rule, "local");
             None
         }

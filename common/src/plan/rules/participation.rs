@@ -1,4 +1,4 @@
-//! The table `[participation]`: who takes part in a round, and how long it may take.
+//! The rules of `[participation]`: the institutions of a round, and its deadline.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::plan::Participation;
 use crate::plan::raw::RawParticipation;
 use crate::plan::report::Report;
 
-/// Tries of a round, unless the plan says otherwise.
+/// The default number of attempts at a round.
 const ATTEMPTS: u32 = 3;
-/// Lease expiries after which an institution counts as failed, unless the plan says otherwise.
+/// The default number of lease expiries after which an institution counts as failed.
 const LEASE_EXPIRIES: u32 = 3;
 /// Most institutions in a round.
 const MAX_INSTITUTIONS: u32 = 100_000;
-/// Most tries of a round, and most lease expiries.
+/// Most attempts at a round, and most lease expiries.
 const MAX_TRIES: u32 = 20;
 /// Shortest and longest deadline.
 const DEADLINES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 
-/// The rules of a round; `asked` is how many institutions are asked, where the plan says so, and the
-/// key that says it.
+/// The rules of a round. `asked` is the number of institutions that are asked, if the plan tells, and the key
+/// that tells it.
 pub(in crate::plan) fn participation(
     raw: &RawParticipation,
     asked: Option<(usize, &str)>,
@@ -42,14 +42,14 @@ pub(in crate::plan) fn participation(
     Participation { min: *min, max: *max, deadline: *deadline, lease_expiries }
 }
 
-/// Tries of a round.
+/// The attempts at a round.
 pub(in crate::plan) fn attempts(raw: &RawParticipation, report: &mut Report) -> u32 {
     let attempts = raw.attempts.unwrap_or(ATTEMPTS);
     report.range("participation.attempts", 1..=MAX_TRIES, attempts);
     attempts
 }
 
-/// The institutions that are asked; none: every enrolled one.
+/// The institutions that are asked. None: every enrolled one.
 pub(in crate::plan) fn institutions(
     raw: &RawParticipation,
     report: &mut Report,

@@ -5,7 +5,7 @@ use crate::model::Task;
 use crate::plan::report::Report;
 use crate::plan::{Loss, Precision, Training};
 
-/// How it is trained, for `task` where that is known.
+/// The training settings, for `task` if it is known.
 pub(in crate::plan) fn training(
     training: Option<Training>,
     task: Option<Task>,
@@ -58,9 +58,9 @@ fn losses(training: &Training, task: Option<Task>, report: &mut Report) {
     distinct("training.loss", training.loss.iter().map(|loss| loss.name()), report);
 }
 
-/// The settings that mean nothing when only a head is trained.
+/// The settings that have no meaning if only a head is trained.
 pub(in crate::plan) fn of_a_head(training: &Training, report: &mut Report) {
-    let rule = "absent in a downstream job, where each pass shows every sample in all eight orientations";
+    let rule = "absent in a downstream job, whose epochs use every sample in all eight orientations";
     report.rule(training.augment.is_empty(), "training.augment", rule, training.augment.len());
     report.rule(training.crop.is_none(), "training.crop", rule, training.crop.unwrap_or_default());
     let rule = "absent in a downstream job, whose encoders are frozen";

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 80;
 /// Longest name of a band, a class or a metric, in bytes.
 pub(in crate::plan) const MAX_WORD: usize = 64;
 
-/// A name for people.
+/// The display name.
 pub(in crate::plan) fn name(key: &str, text: &str, report: &mut Report) {
     let rule = format!("1 to {MAX_NAME} printable characters");
     report.rule(is_printable(text, 1..=MAX_NAME), key, rule, text.escape_debug());
@@ -40,7 +40,7 @@ pub(in crate::plan) fn words(
     }
 }
 
-/// A list in which nothing comes twice.
+/// A list without repetitions.
 pub(in crate::plan) fn distinct<T: Ord>(
     key: impl Display,
     list: impl IntoIterator<Item = T>,
@@ -51,7 +51,7 @@ pub(in crate::plan) fn distinct<T: Ord>(
     report.rule(repeated == 0, key, "without repetition", format!("{repeated} repeated"));
 }
 
-/// Whether a text has so many bytes and no control characters.
+/// Whether a text has a length in this range and no control characters.
 pub(in crate::plan) fn is_printable(text: &str, length: RangeInclusive<usize>) -> bool {
     length.contains(&text.len()) && !text.chars().any(char::is_control)
 }

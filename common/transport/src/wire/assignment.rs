@@ -1,4 +1,4 @@
-//! Assignments: from the coordinator to an institution.
+//! Messages of assignments, from the coordinator to an institution.
 
 use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Offered, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;

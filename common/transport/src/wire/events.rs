@@ -1,4 +1,4 @@
-//! Which events of the ledger a caller wants.
+//! Messages of event filters.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use eosfed_proto::v1;
 
 use super::{WireError, parse};
 
-/// The filter of a request for events, without its job: the caller may name a job in more ways than by
-/// its id, and only the coordinator knows which job is meant.
+/// The filter of a request for events, without its job. The caller may use a prefix of a job's id or
+/// `latest`, which only the coordinator can resolve.
 ///
 /// # Errors
-/// If a part names no actor, institution or kind of event.
+/// If a part is not a valid actor, institution or kind of event.
 pub fn event_filter(request: &v1::ListEventsRequest) -> Result<Filter, WireError> {
     let v1::ListEventsRequest { since, until, actor, job: _, institution, kind, newest: _ } = request;
     let time = |milliseconds: u64| (milliseconds > 0).then_some(Timestamp(milliseconds));

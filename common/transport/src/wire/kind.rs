@@ -9,7 +9,7 @@ use super::{WireError, specified, wrong};
 /// The kind of a job.
 ///
 /// # Errors
-/// If the value is not one of this version's.
+/// If this version does not know the value.
 pub fn job_kind(field: &'static str, value: i32) -> Result<JobKind, WireError> {
     match specified(field, value)? {
         v1::JobKind::Unspecified => Err(wrong(field, "a specified value")),
@@ -36,7 +36,7 @@ pub const fn job_kind_message(kind: JobKind) -> v1::JobKind {
 /// The state of a job.
 ///
 /// # Errors
-/// If the value is not one of this version's.
+/// If this version does not know the value.
 pub fn job_state(field: &'static str, value: i32) -> Result<JobState, WireError> {
     match specified(field, value)? {
         v1::JobState::Unspecified => Err(wrong(field, "a specified value")),
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_state_and_strategy_survives_the_wire() {
+    fn every_kind_state_and_strategy_parses_back_from_its_message() {
         for known in JobKind::VARIANTS {
             assert_eq!(job_kind("kind", job_kind_message(*known).into()), Ok(*known));
         }

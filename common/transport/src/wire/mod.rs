@@ -1,6 +1,6 @@
-//! The one place where messages become domain types and back. Every message is destructured field
-//! by field, so that a new field cannot be overlooked; `*_UNSPECIFIED` is an error; every list and
-//! text has a limit, so that no message but a blob chunk can carry bulk bytes.
+//! Conversion of messages to domain types and back. Every message is destructured field by field, so that a
+//! new field cannot be overlooked. `*_UNSPECIFIED` is an error. Every list and text has a limit, so that only
+//! blob chunks can carry bulk bytes.
 
 mod assignment;
 mod events;
@@ -21,22 +21,22 @@ use eosfed_common::assignment::{BlobRef, MAX_TEXT};
 use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
 
-/// Which message field breaks which rule.
+/// A field of a message breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("field `{field}`: {rule}")]
 pub struct WireError {
     /// The field.
     pub field: &'static str,
-    /// The rule, with the value found where it is short.
+    /// The rule, with the value found if it is short.
     pub rule: String,
 }
 
-/// A value that travels as a message of the protocol.
+/// A value with a message of the protocol.
 pub trait Wire: Sized {
     /// The message.
     type Message;
 
-    /// Reads the message.
+    /// Parses the message.
     ///
     /// # Errors
     /// If a field is missing, breaks its rule or is larger than its limit.
@@ -56,10 +56,10 @@ fn wrong(field: &'static str, rule: impl Display) -> WireError {
     WireError { field, rule: rule.to_string() }
 }
 
-/// Parses a text field whose type says what is allowed.
+/// Parses a text field. Its type defines the valid values.
 ///
 /// # Errors
-/// If the text is too long or its type refuses it.
+/// If the text is too long or not valid.
 pub fn parse<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Result<T, WireError> {
     limited(field, text)?.parse().map_err(|error| wrong(field, error))
 }

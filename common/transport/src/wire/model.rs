@@ -114,7 +114,7 @@ impl Wire for BandMoments {
     }
 }
 
-/// A list of per-band values, no longer than a model may have bands.
+/// A list of per-band values, with at most as many entries as a model can have bands.
 pub(super) fn bands<T: Wire>(field: &'static str, list: Vec<T::Message>) -> Result<Vec<T>, WireError> {
     at_most(field, MAX_BANDS, list)?.into_iter().map(T::from_message).collect()
 }

@@ -1,4 +1,4 @@
-//! Progress and results: from an institution to the coordinator.
+//! Messages of progress and results, from an institution to the coordinator.
 
 use eosfed_common::assignment::{
     BlobRef, CurvePoint, Directive, EvaluationSubmission, Lease, MAX_POINTS, Progress, StatisticsSubmission,
@@ -13,14 +13,14 @@ use eosfed_proto::v1;
 use super::model::bands;
 use super::{Wire, WireError, at_most, parse, required};
 
-/// A heartbeat, taken apart.
+/// A parsed heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heartbeat {
-    /// Whose work.
+    /// The assignment.
     pub assignment: AssignmentId,
     /// Proof of holding the lease.
     pub token: LeaseToken,
-    /// How far it is.
+    /// Its progress.
     pub progress: Progress,
 }
 

@@ -81,7 +81,7 @@ fn update() -> UpdateSubmission {
 }
 
 #[test]
-fn assignments_and_updates_survive_the_wire() {
+fn assignments_and_updates_parse_back_from_their_messages() {
     assert_eq!(Assignment::from_message(assignment().into_message()), Ok(assignment()));
     let statistics = Assignment { work: Work::Statistics, ..assignment() };
     assert_eq!(Assignment::from_message(statistics.clone().into_message()), Ok(statistics));
@@ -108,7 +108,7 @@ fn assignments_and_updates_survive_the_wire() {
 }
 
 #[test]
-fn a_statistics_job_names_bands_and_nothing_else() {
+fn an_assignment_of_statistics_has_bands_only() {
     let bands = |names: usize| Assignment {
         kind: JobKind::Statistics,
         training_target: Offered::Bands((0..names).map(|name| format!("b{name}")).collect()),
@@ -127,7 +127,7 @@ fn a_statistics_job_names_bands_and_nothing_else() {
 }
 
 #[test]
-fn a_head_travels_as_a_blob_of_bounded_size() {
+fn a_head_is_sent_as_a_blob_of_bounded_size() {
     let head = |size| Assignment {
         kind: JobKind::Downstream,
         training_target: Offered::Head(BlobRef { digest: Digest::of(b"head"), size }),
@@ -142,14 +142,14 @@ fn a_head_travels_as_a_blob_of_bounded_size() {
     assert_eq!(Assignment::from_message(absent).unwrap_err().field, "document");
 }
 
-/// Changes one thing in a good message and gives the field that the error names.
+/// Changes one value of a valid message and gives the field that the error names.
 fn refused(change: impl FnOnce(&mut v1::SubmitUpdateRequest)) -> &'static str {
     let mut message = update().into_message();
     change(&mut message);
     UpdateSubmission::from_message(message).unwrap_err().field
 }
 
-/// The same in its report.
+/// The same for its report.
 fn refused_report(change: impl FnOnce(&mut v1::TrainingReport)) -> &'static str {
     refused(|message| change(message.report.as_mut().unwrap()))
 }
@@ -177,7 +177,7 @@ fn each_bad_field_is_named() {
 }
 
 #[test]
-fn long_refusals_are_cut_at_a_character() {
+fn long_refusals_are_cut_between_characters() {
     let long = Refusal::new(Reason::Policy, "é".repeat(MAX_TEXT));
     let message = long.into_message();
     assert!(message.message.len() <= MAX_TEXT && message.message.chars().all(|c| c == 'é'));

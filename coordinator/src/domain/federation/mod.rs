@@ -106,10 +106,8 @@ impl Federation {
         now: Timestamp,
     ) -> Result<(bool, Change), Refusal> {
         if valid_for.is_zero() || valid_for > MAX_VALIDITY {
-            let message = format!(
-                "an invitation is valid for 1 second to 30 days, found `{}s`",
-                valid_for.as_secs()
-            );
+            let message =
+                format!("an invitation is valid for 1 second to 30 days, found `{}s`", valid_for.as_secs());
             return Err(Refusal::new(Reason::Malformed, message));
         }
         let institution = self.institutions.get(name).cloned();
@@ -151,8 +149,7 @@ impl Federation {
         if enrolled {
             return Ok(());
         }
-        let message = format!("institution `{name}` is not enrolled here; join with a token from the \
-        operator");
+        let message = format!("institution `{name}` is not enrolled here; join with a token");
         Err(Refusal::new(Reason::Unauthenticated, message))
     }
 

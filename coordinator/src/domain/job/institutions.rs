@@ -27,7 +27,8 @@ impl Job {
         now: Timestamp,
     ) -> Result<(Outcome, Lease), Refusal> {
         if let JobState::Paused { .. } = self.state {
-            let message = format!("job {} is paused; try again later, after the operator has resumed it", self.id);
+            let message =
+                format!("job {} is paused; try again later, after the operator has resumed it", self.id);
             return Err(Refusal::new(Reason::JobPaused, message));
         }
         self.in_round(id, now, |round| {

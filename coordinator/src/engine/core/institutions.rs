@@ -162,8 +162,7 @@ impl Core {
     /// Unpins an upload: from now on, records decide whether its blob is kept.
     async fn unpin(&self, id: &AssignmentId, weights: BlobRef) {
         if let Err(error) = self.blobs.unpin(id.institution.as_str(), weights.digest).await {
-            tracing::warn!(assignment = %id, %error, "cannot unpin an upload; its blob is kept longer than \
-            needed");
+            tracing::warn!(assignment = %id, %error, "cannot unpin an upload; its blob is kept longer");
         }
     }
 

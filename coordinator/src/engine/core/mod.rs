@@ -211,8 +211,9 @@ impl Core {
         for (id, _) in self.next_wakeups().into_iter().filter(|(_, at)| *at <= now) {
             match self.transition(&id, Transition::Tick).await {
                 Ok(()) => any = true,
-                Err(refusal) => tracing::warn!(job = %id, %refusal, "cannot record that leases or a deadline \
-                have expired"),
+                Err(refusal) => {
+                    tracing::warn!(job = %id, %refusal, "cannot record the expiry of leases")
+                }
             }
         }
         any

@@ -37,8 +37,7 @@ impl Core {
         let _busy = Busy(self, id);
         let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return TaskOutcome::Nothing };
         let transition = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
-            tracing::error!(job = %id, why = format!("{error:#}"), "a computation has failed; the job \
-            pauses");
+            tracing::error!(job = %id, why = format!("{error:#}"), "a task has failed; the job pauses");
             Transition::TaskFailed(format!("{error:#}"))
         });
         match self.transition(id, transition).await {

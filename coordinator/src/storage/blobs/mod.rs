@@ -49,8 +49,7 @@ pub enum BlobError {
     #[error("blob {0} does not exist")]
     Missing(Digest),
     /// The chunk does not begin where the upload ends.
-    #[error("the upload has {stands} bytes, found a chunk for byte {found}; ask for the offset and continue \
-    there")]
+    #[error("the upload has {stands} bytes, found a chunk for byte {found}; ask for the offset")]
     Offset {
         /// The number of bytes that have arrived.
         stands: u64,

@@ -96,8 +96,7 @@ fn a_damaged_record_is_quarantined_and_named_and_the_rest_starts() {
     damage(&path, Tree::Releases, "0000000001", b"null");
 
     let core = open(folder.path());
-    assert!(core.snapshot().jobs.is_empty() && core.job(&job).is_err(), "a job with one of its records \
-    missing is not loaded");
+    assert!(core.snapshot().jobs.is_empty() && core.job(&job).is_err(), "an incomplete job is not loaded");
     assert_eq!(core.snapshot().registry.specialists.len(), 1);
     let apart: Vec<_> = core.read(|state| state.quarantined.iter().map(|one| one.record.clone()).collect());
     let records = [
