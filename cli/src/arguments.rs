@@ -20,19 +20,19 @@ pub use audit::{Audit, EventFilter};
 
 use super::moment::moment;
 
-/// How results are printed.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     Table,
-    /// For programs: one JSON document on standard output.
+    /// One JSON document on standard output, for programs.
     Json,
 }
 
-/// Operate a federation, and use what it makes.
+/// Operate a federation, and use its releases.
 ///
-/// Invite institutions, submit and watch jobs, look at specialists, create and pull ensemble
-/// releases. Needs an identity: the folder `operator` that `eosfed-coordinator init` has made.
+/// Invite institutions, submit and watch jobs, show specialists, create and pull ensemble releases. Needs an
+/// identity: the folder `operator` that `eosfed-coordinator init` makes.
 #[derive(Debug, Parser)]
 #[command(
     name = "eosfed",
@@ -50,21 +50,21 @@ pub struct Arguments {
     /// Folder with key, certificate and address [default: ~/.config/eosfed]
     #[arg(long, global = true, env = "EOSFED_IDENTITY", value_name = "DIR")]
     pub identity: Option<PathBuf>,
-    /// The HTTP proxy on the way to the coordinator, http://HOST:PORT
+    /// HTTP proxy for connections to the coordinator, http://HOST:PORT
     #[arg(long, global = true, env = "EOSFED_PROXY", value_name = "URL")]
     pub proxy: Option<String>,
-    /// A file with the line USER:PASSWORD for a proxy that asks for it; only its owner may read it
+    /// File with the line USER:PASSWORD for a proxy that requires it; only its owner may read it
     #[arg(long, global = true, env = "EOSFED_PROXY_CREDENTIALS_FILE", value_name = "FILE")]
     pub proxy_credentials_file: Option<PathBuf>,
-    /// How results are printed
+    /// Format of results
     #[arg(long, global = true, value_enum, default_value = "table")]
     pub output: Output,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Invite and list partner institutions
@@ -134,10 +134,10 @@ Examples:
   eosfed job list --state running --state paused
   eosfed job list --kind rounds --since 7d --all")]
     List {
-        /// Which jobs
+        /// Filter of jobs
         #[command(flatten)]
         filter: JobFilter,
-        /// How many
+        /// Number of entries
         #[command(flatten)]
         extent: Extent,
     },
@@ -161,13 +161,13 @@ Examples:
     },
     /// Show a job's progress and events until it is at rest; exit code 0 only if it has finished
     Watch(JobId),
-    /// Stop a job for good
+    /// Cancel a job
     Cancel(JobId),
     /// Pause a job: no new work is offered; institutions at work may finish and submit
     Pause(JobId),
     /// Resume a paused job
     Resume(JobId),
-    /// Ask an institution again that has refused, failed or been rejected in the open round
+    /// Repeat the offer to an institution that has declined, failed or been rejected in the open round
     Retry {
         /// The job
         #[command(flatten)]
@@ -175,12 +175,12 @@ Examples:
         /// The institution
         institution: String,
     },
-    /// Start a new job from a complete round of another
+    /// Start a new job from a complete round of another job
     ///
-    /// The new job keeps the rounds before that round and asks the same institutions. Without
-    /// `--strategy`, institutions train the round again, from the weights that it started from. With
-    /// `--strategy`, the updates that were kept of the round are aggregated by another strategy, and the
-    /// new job continues with the next round. The other job does not change.
+    /// The new job keeps the rounds before that round and asks the same institutions. Without `--strategy`,
+    /// institutions train the round again, from the weights that it started from. With `--strategy`, the kept
+    /// updates of the round are aggregated by another strategy, and the new job continues with the next
+    /// round. The other job does not change.
     #[command(after_help = "\
 Examples:
   eosfed job fork latest --round 3
@@ -195,7 +195,7 @@ Examples:
         /// The round, counted from 1 as `eosfed job show` does
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         round: u32,
-        /// Name of another strategy, or the inside of a plan's `strategy = { ... }`
+        /// Name of another strategy, or the contents of a plan's `strategy = { ... }`
         #[arg(long, value_name = "STRATEGY")]
         strategy: Option<String>,
     },
@@ -221,7 +221,7 @@ Examples:
     },
 }
 
-/// How much of a list.
+/// The number of entries of a list.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Extent {
     /// Most entries to show, up to 500
@@ -232,7 +232,7 @@ pub struct Extent {
     pub all: bool,
 }
 
-/// Which jobs of a list.
+/// A filter of jobs.
 #[derive(Debug, Clone, Args)]
 pub struct JobFilter {
     /// Jobs in this state; may be repeated
@@ -246,7 +246,7 @@ pub struct JobFilter {
     pub since: Option<Timestamp>,
 }
 
-/// Takes the words of an enumeration, and lists them in the help.
+/// A parser for the names of an enumeration, which are listed in the help.
 fn words<T>() -> impl TypedValueParser<Value = T>
 where
     T: VariantArray + Copy + Into<&'static str> + FromStr + Send + Sync,
@@ -256,7 +256,7 @@ where
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
-/// Which job.
+/// A reference to a job.
 #[derive(Debug, Clone, Args)]
 pub struct JobId {
     /// Its id, such as j-0a1b2c3d, the first characters of its id, such as j-0a, or `latest`
@@ -283,7 +283,7 @@ pub enum Release {
         /// NAME, NAME@VERSION or digest of a specialist; may be repeated [default: the latest of all]
         #[arg(long = "specialist", value_name = "REF")]
         specialists: Vec<String>,
-        /// What changed, in words
+        /// Description of what changed
         #[arg(long, default_value = "")]
         note: String,
     },
@@ -294,13 +294,13 @@ pub enum Release {
     /// selection chooses them, and no imagery is needed; download its head to measure. The old release
     /// and the heads over it do not change.
     Prune {
-        /// Where the choice is from
+        /// Source of the choice
         #[command(flatten)]
         from: PruneFrom,
-        /// How many specialists to keep of those that the job counts
+        /// Number of specialists to keep
         #[arg(long, value_name = "K", requires = "job")]
         top_k: Option<usize>,
-        /// What changed; default: the measured figures
+        /// Description of what changed [default: the measured figures]
         #[arg(long)]
         note: Option<String>,
     },
@@ -324,14 +324,14 @@ pub enum Release {
     },
 }
 
-/// Where the choice of a pruned release is from.
+/// The source of the choice for a pruned release.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct PruneFrom {
     /// The prune.json of `eosfed-trainer ensemble prune`, or its folder
     #[arg(long = "from", value_name = "FILE", conflicts_with = "top_k")]
     pub file: Option<PathBuf>,
-    /// A downstream job that has learned a selection: its id, the first characters of it, or `latest`
+    /// A downstream job with a learned selection: its id, the first characters of it, or `latest`
     #[arg(long = "from-job", value_name = "JOB", requires = "top_k")]
     pub job: Option<String>,
 }

@@ -18,7 +18,7 @@ use super::arguments::{Audit, EventFilter, Output};
 use super::connection::Connection;
 use super::print;
 
-/// The longest line of an export that is read, in bytes. The coordinator's own lines are far shorter.
+/// Longest line of an export, in bytes. The coordinator's own lines are far shorter.
 const MAX_LINE: u64 = 1 << 20;
 /// Members of an event that have a column of their own.
 const COLUMNS: [&str; 8] = ["sequence", "at", "actor", "kind", "job", "institution", "hash", "previous"];
@@ -87,7 +87,7 @@ async fn list(
     Ok(())
 }
 
-/// An event as one line of text: its columns, then what else it has.
+/// An event as one line of text: its columns, then its other members.
 fn row(event: &Value) -> String {
     let text = |member: &str| event[member].as_str().unwrap_or("–");
     let at = Timestamp(event["at"].as_u64().unwrap_or_default()).to_string();
@@ -105,7 +105,7 @@ fn row(event: &Value) -> String {
     print::printable(&row)
 }
 
-/// A value as text: moments as times, rounds counted from 1, texts of several words in quotation marks.
+/// A value as text: timestamps as times, rounds counted from 1, text with spaces in quotation marks.
 fn detail(name: &str, value: &Value) -> String {
     match value {
         Value::Number(index) if name == "round" => {
@@ -207,7 +207,7 @@ fn request(filter: &EventFilter) -> v1::ListEventsRequest {
     }
 }
 
-/// Takes the lines that the coordinator sends, one after the other.
+/// Receives the lines of the coordinator one by one.
 async fn each(
     connection: &mut Connection,
     request: v1::ListEventsRequest,
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_export_is_refused_with_its_place() {
+    fn a_damaged_export_is_refused_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         std::fs::write(&path, "{\"sequence\":0}\n").unwrap();

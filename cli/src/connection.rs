@@ -1,4 +1,4 @@
-//! The coordinator, as the commands call it.
+//! The connection to the coordinator.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ pub(super) fn decode<T: DeserializeOwned>(json: &str) -> anyhow::Result<T> {
     )
 }
 
-/// A key with which one call of this program can be repeated without a second effect.
+/// A new idempotency key for a call of this program.
 pub(super) fn key() -> String {
     IdempotencyKey::random(&mut rand::rng()).to_string()
 }

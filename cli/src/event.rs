@@ -4,7 +4,7 @@ use eosfed_common::ledger::{Actor, Event, EventKind};
 
 use super::print;
 
-/// What an event says that the progress of a job does not show; nothing for the others.
+/// The sentence of an event that the progress of a job does not show. Nothing for other events.
 pub(super) fn sentence(event: &Event) -> Option<String> {
     let actor = &event.entry.actor;
     let institution = event.entry.institution.as_ref().map_or("an institution", |name| name.as_str());
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_did_and_what_went_wrong_is_said() {
+    fn actions_of_people_and_failures_become_sentences() {
         assert_eq!(said(EventKind::JobResumed).unwrap(), "operator:admin has resumed the job");
         let retried = said(EventKind::InstitutionRetried { round: 2 }).unwrap();
         assert_eq!(retried, "operator:admin has asked west again in round 3");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn text_from_outside_cannot_steer_a_terminal() {
+    fn outside_text_cannot_control_a_terminal() {
         let paused = EventKind::JobPaused { reason: "\u{1b}[2Jgone\nnew line".to_owned() };
         assert_eq!(said(paused.clone()).unwrap(), "operator:admin has paused the job");
         let paused = said_of(Actor::Coordinator, paused).unwrap();

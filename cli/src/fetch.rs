@@ -1,4 +1,4 @@
-//! Downloading a blob, again when the way was bad.
+//! Downloading a blob, with retries.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use eosfed_transport::transfer::{download, fetch_document};
 
 use super::connection::Connection;
 
-/// Tries at one file; each goes on where the last ended.
+/// Tries for one file. Each continues where the last one ended.
 const TRIES: u32 = 5;
 
-/// Downloads a blob into a file, which is then known to have its digest.
+/// Downloads a blob into a file and checks its digest.
 pub(super) async fn blob(connection: &Connection, blob: BlobRef, path: &Path) -> anyhow::Result<()> {
     again(|| download(connection.transport.clone(), blob, path)).await
 }
 
-/// Downloads a blob of at most so many bytes.
+/// Downloads a blob with a limit on its size.
 pub(super) async fn document(connection: &Connection, blob: BlobRef, most: u64) -> anyhow::Result<Vec<u8>> {
     again(|| fetch_document(connection.transport.clone(), blob, most)).await
 }

@@ -1,4 +1,4 @@
-//! `eosfed job head`, and what a trained head says of the release under it.
+//! `eosfed job head`, and the selection of specialists by a trained head.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn trained(job: &JobView) -> anyhow::Result<&TrainedHeadView> {
     match &job.trained {
         Some(trained) => Ok(trained),
         None if job.spec.kind() == JobKind::Downstream => {
-            bail!("job {} is {}: its head is there when it has finished", job.id, job.state)
+            bail!("job {} is {}; its head is available when it has finished", job.id, job.state)
         }
         None => bail!(
             "job {} is of kind `{}` and trains no head; a plan with `kind = \"downstream\"` does",
@@ -57,7 +57,7 @@ pub(super) async fn pull(
                 print::bytes(trained.weights.size),
                 print::metrics(&trained.metrics)
             );
-            outln!("it stands on release {release}: eosfed release pull {release} --to release-{release}");
+            outln!("pull its release:  eosfed release pull {release} --to release-{release}");
             outln!(
                 "score it on labelled data:  eosfed-trainer score {place} --release release-{release} --data DATA --output scores"
             );
@@ -66,7 +66,7 @@ pub(super) async fn pull(
     }
 }
 
-/// The head, as its `head.json`: what the job was to train, and what it learned from.
+/// The contents of `head.json`: the head of the job, and the imagery that it was trained on.
 async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Result<HeadFile> {
     let bytes = fetch::document(connection, trained.document, MAX_HEAD_BYTES as u64).await?;
     let HeadOver { head, release: _ } = HeadOver::from_bytes(&bytes)
@@ -75,15 +75,15 @@ async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Res
     Ok(HeadFile { samples, imagery: trained.imagery, ..head })
 }
 
-/// What pruning a release by a job's learned selection would keep.
+/// The specialists that pruning a release by a job's learned selection keeps.
 pub(super) struct Kept {
     /// Digests of the specialists' weights.
     pub(super) specialists: Vec<String>,
-    /// What people should know of the smaller release.
+    /// The note of the smaller release.
     pub(super) note: String,
 }
 
-/// The specialists that a job's head counts most.
+/// The specialists with the largest weights in a job's head.
 pub(super) async fn strongest(
     connection: &mut Connection,
     job: &JobView,

@@ -79,12 +79,15 @@ async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> a
     Ok(())
 }
 
-/// What to do with a token. On standard error: standard output is the token's alone.
+/// Prints how to use a token, on standard error, since standard output holds only the token.
 fn instruct(name: &str, expires_at: Timestamp, enrolled_before: bool) {
     if enrolled_before {
-        errln!("`{name}` is enrolled already; the token lets it join again with a new key.");
+        errln!("`{name}` is already enrolled; with the token it can join again with a new key.");
     }
-    errln!("It works once and expires {}. Hand it over in private; there:", print::when(expires_at));
+    errln!(
+        "It works once and expires {}. Send it over a private channel. The institution then runs:",
+        print::when(expires_at)
+    );
     errln!("  eosfed-client join --token-file FILE --state DIR");
 }
 

@@ -22,7 +22,7 @@ pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
     let (_, spec) = read(path)?;
     match output {
         Output::Json => print::json(&spec)?,
-        Output::Table => outln!("{} keeps every rule of a plan", path.display()),
+        Output::Table => outln!("{} is a valid plan", path.display()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,7 +67,7 @@ pub(super) async fn run(
             let job = whole.job;
             match output {
                 Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
-                Output::Table => outln!("the picture of job {} is in {}", job.id, file.display()),
+                Output::Table => outln!("the chart of job {} is in {}", job.id, file.display()),
             }
         }
     }
@@ -105,7 +105,7 @@ fn rules(job: &JobView, strategy: &str) -> anyhow::Result<String> {
     let count = now.count;
     let text = format!("count = {count}\nstrategy = {{ {inline} }}");
     let rounds = RoundsPlan::parse(&text).map_err(|error| anyhow!("--strategy `{strategy}`: {error}"))?;
-    // What the old strategy's server step was told means nothing to another.
+    // The settings of the old strategy's server step do not apply to another strategy.
     let server = if rounds.strategy.is_adaptive() { rounds.server } else { now.server };
     Ok(toml::to_string(&RoundsPlan { strategy: rounds.strategy, server, ..now })?)
 }

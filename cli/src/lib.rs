@@ -1,5 +1,5 @@
-//! The `eosfed` command: what operators and users of releases do, over gRPC. It imports nothing of the
-//! coordinator; what both must agree on is in `eosfed-common`.
+//! The `eosfed` command for operators and users of releases, over gRPC. It imports nothing of the
+//! coordinator; shared definitions are in `eosfed-common`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// 69 when nobody answers, 1 for everything else.
+/// The exit code of an error: 69 if the coordinator does not answer, otherwise 1.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Refusal>() {
         Some(refusal) if refusal.reason == Reason::Unavailable => ExitCode::from(69),

@@ -1,9 +1,9 @@
-//! Points in time as people write them.
+//! Parsing of points in time.
 
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::duration;
 
-/// The moment that a person means: a time, a date, or how long ago.
+/// Parses a point in time: a time, a date, or how long ago.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         format!(

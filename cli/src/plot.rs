@@ -10,8 +10,8 @@ use eosfed_plot::{Series, line_chart};
 
 use super::scores;
 
-/// Draws the training loss of each institution over its steps, rounds following each other; of an
-/// evaluation, its scores.
+/// Draws the training loss of each institution over its steps, round after round. For an evaluation, it draws
+/// the scores.
 pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<()> {
     let job = &whole.job;
     if job.spec.kind() == JobKind::Evaluation {

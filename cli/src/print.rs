@@ -15,7 +15,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Text that came from outside, so that it cannot steer a terminal: control characters are replaced.
+/// Outside text, with control characters replaced, so that it cannot control a terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
 }
@@ -28,7 +28,7 @@ pub(super) fn table(titles: &[&str]) -> Table {
     table
 }
 
-/// How long ago, or in how long.
+/// The time from now, as `ago` or `in`.
 pub(super) fn when(at: Timestamp) -> String {
     let now = SystemClock.now();
     if at > now {
@@ -43,7 +43,7 @@ pub(super) fn when_if(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "–".to_owned(), when)
 }
 
-/// A number of seconds, coarsely: rounded to the unit.
+/// A number of seconds, rounded to a unit.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -58,22 +58,22 @@ pub(super) fn bytes(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
-/// Metrics that tell most, the one that tells more first.
+/// The main metrics, the most important one first.
 const TOLD: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
 
-/// The metric that tells most of those that are there.
+/// The most important of the given metrics.
 pub(super) fn main_metric(metrics: &BTreeMap<String, Finite>) -> Option<&'static str> {
     TOLD.into_iter().find(|name| metrics.contains_key(*name))
 }
 
-/// Metrics, the few that tell most.
+/// The main metrics as text.
 pub(super) fn metrics(metrics: &BTreeMap<String, Finite>) -> String {
     let shown = TOLD.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
     let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
 }
 
-/// Energy with where the figure is from.
+/// Energy with the source of the figure.
 pub(super) fn energy(energy: &Energy) -> String {
     match energy.source {
         EnergySource::Measured => format!("{:.4} kWh (measured)", energy.kwh),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_coarse() {
+    fn durations_are_rounded_to_a_unit() {
         let spans = [5, 65, 7199, 300_000].map(span);
         assert_eq!(spans, ["5 s", "1 min", "2 h", "3 days"]);
     }

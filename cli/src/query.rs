@@ -1,4 +1,4 @@
-//! Questions to the coordinator that several commands ask.
+//! Queries that several commands use.
 
 use anyhow::Context as _;
 use eosfed_common::card::ReleaseManifest;
@@ -15,7 +15,7 @@ pub(super) async fn job(connection: &mut Connection, id: &str) -> anyhow::Result
     decode(&connection.answer(answer)?.job_json)
 }
 
-/// A job with the open round and the attempts that have closed last, `newest` of them; 0: all.
+/// A job with the open round and the `newest` closed attempts; 0: all.
 pub(super) async fn whole_job(
     connection: &mut Connection,
     job: &str,
@@ -45,7 +45,7 @@ pub(super) async fn round(
     parts.rounds.pop().context("the coordinator's answer has no round")
 }
 
-/// Rounds that are put together from their parts, and the job after them.
+/// Rounds that are assembled from their parts, and the job after them.
 #[derive(Debug, Default, PartialEq)]
 struct Parts {
     rounds: Vec<RoundView>,
@@ -106,7 +106,7 @@ mod tests {
         "deadline":2,"closed_at":2,"participants":{}}"#;
 
     #[test]
-    fn rounds_are_put_together_from_their_parts() {
+    fn rounds_are_assembled_from_their_parts() {
         let mut parts = Parts::default();
         for one in [part(ROUND, &["a"]), part("", &["b", "c"]), part(ROUND, &[]), part("", &["d"])] {
             parts.add(one).unwrap();

@@ -56,7 +56,7 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `eosfed-trainer ensemble prune` has found; the fields that matter here.
+/// The used fields of the result of `eosfed-trainer ensemble prune`.
 #[derive(Deserialize)]
 struct Pruned {
     release: u32,
@@ -131,7 +131,7 @@ fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Json => print::json(release),
         Output::Table => {
-            outln!("release {}, cut {} ({})", release.number, release.created_at, release.note);
+            outln!("release {}, created {} ({})", release.number, release.created_at, release.note);
             outln!("{}", specialist::table(&release.specialists));
             Ok(())
         }
@@ -155,7 +155,7 @@ async fn pull(
     }
     bar.finish_and_clear();
     write(&folder.join(stac::ITEM_FILE), &stac::release_item(&release))?;
-    // Last: a folder with a manifest is complete.
+    // The manifest is written last: a folder with a manifest is complete.
     write(&folder.join(ReleaseManifest::FILE), &release)?;
     match output {
         Output::Json => print::json(&json!({ "folder": folder, "release": release.number, "bytes": total })),

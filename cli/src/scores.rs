@@ -1,4 +1,4 @@
-//! The scores of an evaluation job: which specialist does how well on whose imagery.
+//! The scores of an evaluation job: each specialist on the imagery of each institution.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use eosfed_plot::heat_map;
 
 use super::print;
 
-/// The rounds of an evaluation, each with the specialist that it is about.
+/// The rounds of an evaluation, each with its specialist.
 fn rounds(whole: &WholeJob) -> Vec<(&str, &RoundView)> {
     let about = |round: &RoundView| match round.purpose {
         RoundKind::Evaluate(place) => whole.job.candidates.get(place as usize),
@@ -24,7 +24,7 @@ fn institutions(whole: &WholeJob) -> Vec<&InstitutionName> {
     asked.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// A line for each specialist, a column for each institution; nothing for other jobs.
+/// A table with a line for each specialist and a column for each institution. Nothing for other jobs.
 pub(super) fn matrix(whole: &WholeJob) -> Option<comfy_table::Table> {
     let rounds = rounds(whole);
     let institutions = institutions(whole);
@@ -47,7 +47,7 @@ pub(super) fn matrix(whole: &WholeJob) -> Option<comfy_table::Table> {
     Some(table)
 }
 
-/// Draws the matrix as a heat map, of the metric that tells most.
+/// Draws the matrix of the main metric as a heat map.
 pub(super) fn plot(whole: &WholeJob, path: &Path) -> anyhow::Result<()> {
     let rounds = rounds(whole);
     let institutions = institutions(whole);

@@ -1,4 +1,4 @@
-//! `eosfed job show`: what a job is, and its rounds.
+//! `eosfed job show`: a job and its rounds.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::arguments::Output;
 use super::connection::Connection;
 use super::{print, query, scores};
 
-/// How many closed attempts at rounds are shown.
+/// Number of closed attempts that are shown.
 const SHOWN: u32 = 10;
 
 /// Shows a job, or one of its rounds, counted from 1. Attempt 0 is the last.
@@ -39,7 +39,7 @@ pub(super) async fn run(
         (None, Output::Json) => print::json(&query::whole_job(connection, job, 0, true).await?),
         (None, Output::Table) => {
             let about = query::job(connection, job).await?;
-            // The matrix of an evaluation is made of all its rounds.
+            // The matrix of an evaluation needs all its rounds.
             let newest = if about.spec.kind() == JobKind::Evaluation { 0 } else { SHOWN };
             show(&query::whole_job(connection, about.id.as_str(), newest, false).await?);
             Ok(())
@@ -51,7 +51,7 @@ fn show(whole: &WholeJob) {
     let job = &whole.job;
     show_job(job);
     if let (JobSpec::Statistics(_), Some(bands)) = (&job.spec, &job.normalisation) {
-        outln!("\nin the plan of another job:\n{}", given(bands));
+        outln!("\nto use it in the plan of another job:\n{}", given(bands));
     }
     if let Some(matrix) = scores::matrix(whole) {
         outln!("\n{matrix}");
@@ -66,7 +66,7 @@ fn show(whole: &WholeJob) {
     }
     let asked = whole.current.iter().flat_map(|round| &round.participants);
     for (name, _) in asked.filter(|(_, one)| one.state.can_be_retried()) {
-        outln!("ask {name} again, once it can: eosfed job retry {} {name}", job.id);
+        outln!("to ask {name} again: eosfed job retry {} {name}", job.id);
     }
 }
 
@@ -118,7 +118,7 @@ fn given(bands: &[BandNormalisation]) -> String {
     table + "]"
 }
 
-/// What a round is, in a line.
+/// The heading of a round.
 pub(super) struct Heading<'a> {
     index: u32,
     attempt: u32,
@@ -138,7 +138,7 @@ impl<'a> Heading<'a> {
         Self { index, attempt, rounds: job.rounds, kind, candidate, phase }
     }
 
-    /// Of a round that is watched, of a job of so many rounds.
+    /// The heading of a watched round, in a job with this number of rounds.
     pub(super) fn watched(round: &'a RoundProgress, rounds: u32) -> Self {
         let RoundProgress { index, attempt, kind, ref candidate, phase, .. } = *round;
         Self { index, attempt, rounds, kind, candidate: candidate.as_deref(), phase }

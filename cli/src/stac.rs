@@ -1,9 +1,9 @@
 //! Specialists and releases as STAC Items with the Machine Learning Model extension (MLM) 1.5, so that
-//! catalogues of Earth observation list them beside the imagery they are for.
+//! catalogues of Earth observation can list them with their imagery.
 //!
-//! An Item lies in the folder of a pulled release and points to the files beside it. It has no
-//! geometry: where an institution's imagery lies is nobody else's business, and STAC allows `null`.
-//! `deploy/check_stac.py` validates Items with STAC's own schemas and MLM's own models.
+//! An Item is a file in the folder of a pulled release and refers to the files beside it. It has no geometry,
+//! since the location of an institution's imagery is private, and STAC allows `null`. `deploy/check_stac.py`
+//! validates Items with STAC's own schemas and MLM's own models.
 
 use serde_json::{Value, json};
 
@@ -59,8 +59,8 @@ pub fn specialist_item(card: &Card) -> Value {
     item(&format!("eosfed-{}-{}", card.name, card.version), &properties, &assets)
 }
 
-/// The Item of a release, for the folder that has its manifest: the frozen encoders of all its
-/// specialists, each with an input of its own, whose maps are concatenated.
+/// The Item of a release, for the folder with its manifest: the frozen encoders of all its specialists, each
+/// with its own input, and the concatenation of their maps.
 #[must_use]
 pub fn release_item(release: &ReleaseManifest) -> Value {
     let cards = &release.specialists;
@@ -123,7 +123,7 @@ fn item(id: &str, properties: &Value, assets: &Value) -> Value {
 }
 
 fn common(title: &str, licence: &str) -> Value {
-    // An SPDX identifier, or the word that STAC has for everything else.
+    // An SPDX identifier, or STAC's word for all other licences.
     let spdx = !licence.is_empty()
         && licence != "unspecified"
         && licence.chars().all(|c| c.is_ascii_alphanumeric() || "-.+".contains(c));
@@ -152,7 +152,7 @@ const fn architecture(backbone: Backbone) -> &'static str {
     }
 }
 
-/// MLM's word, which has none for several labels or for change; `eosfed:task` says which it is.
+/// MLM's name of the task. MLM has none for several labels or for change; `eosfed:task` has the exact task.
 const fn task(task: Task) -> &'static str {
     match task {
         Task::Classification | Task::Multilabel => "scene-classification",
@@ -235,7 +235,7 @@ fn weights(card: &Card, href: &str) -> Value {
     })
 }
 
-/// The digest as a multihash, as the file extension wants it.
+/// The digest as a multihash, as the file extension requires.
 fn checksum(digest: &Digest) -> String {
     format!("{SHA256}{}", digest.to_string().trim_start_matches("sha256:"))
 }
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_says_what_goes_in_and_what_comes_out() {
+    fn an_item_describes_inputs_and_outputs() {
         for (task, input, output) in [
             (Task::Classification, json!([-1, 2, 64, 64]), json!([-1, 2])),
             (Task::Multilabel, json!([-1, 2, 64, 64]), json!([-1, 2])),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_named_with_their_multihash_and_bands_with_their_wavelengths() {
+    fn files_have_their_multihash_and_bands_their_wavelengths() {
         let item = specialist_item(&card(Task::Segmentation));
         let weights = &item["assets"]["weights"];
         let checksum = weights["file:checksum"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! Progress of a job until it rests: bars on a terminal, lines elsewhere.
+//! Progress of a job until it is at rest: bars on a terminal, lines elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -20,7 +20,7 @@ use super::event::sentence;
 use super::show::Heading;
 use super::{print, query};
 
-/// How often the watch is started again after the coordinator went away.
+/// How often the watch is started again after a lost connection.
 const TRIES: u32 = 60;
 
 /// Shows a job until it is at rest. The exit code is 0 only if it has finished.
@@ -41,11 +41,11 @@ pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output)
     }
 }
 
-/// What is known of a job that is watched.
+/// The state of a watched job.
 struct Watched {
-    /// Its id, or the name that it was asked for by.
+    /// Its id, or the reference in the request.
     id: String,
-    /// The place in the ledger after the last event that was seen; 0: none was.
+    /// The sequence number after the last received event; 0: none was received.
     next_event: u64,
     progress: Option<JobProgress>,
     /// Attempts to connect since the last answer.
@@ -65,7 +65,7 @@ async fn follow(
     let request = v1::WatchJobRequest { job: watched.id.clone(), from_event: watched.next_event };
     let answer = connection.operator.watch_job(request).await;
     let mut stream = connection.answer(answer).map_err(Interrupted::Refused)?;
-    // The first message of a stream is the whole picture.
+    // The first message of a stream is complete.
     let mut is_first = true;
     loop {
         let message = stream.message().await.map_err(|status| Interrupted::Refused(from_status(&status)))?;
@@ -88,7 +88,7 @@ async fn follow(
             }
             Some(Update::ProgressJson(json)) => {
                 let change: JobProgress = decode(&json).map_err(Interrupted::Failed)?;
-                // `latest` may be another job when the watch is started again.
+                // `latest` may be another job when the watch is started again, so the id is used.
                 watched.id = change.id.to_string();
                 let progress = match watched.progress.take() {
                     Some(mut known) if !is_first => {
@@ -135,7 +135,7 @@ async fn finish(
     Ok(if job.state == JobState::Finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Bars, or the lines said last.
+/// Progress bars, or the last printed lines.
 struct Screen {
     bars: Option<(MultiProgress, ProgressBar, BTreeMap<String, ProgressBar>)>,
     said: BTreeMap<String, String>,
@@ -191,7 +191,7 @@ impl Screen {
         if let Some(round) = &job.round {
             lines.push(("round".to_owned(), Heading::watched(round, job.rounds).to_string()));
             let participants = round.participants.iter();
-            // One line a change of state or of tenths, not one a step.
+            // One line for each change of state or tenth, not for each step.
             lines.extend(
                 participants.map(|(name, one)| (name.to_string(), format!("  {name}: {}", line(one)))),
             );

@@ -1,4 +1,4 @@
-//! `eosfed … | head -1` ends quietly: a reader that closes its pipe early is no defect.
+//! `eosfed … | head -1` ends without an error message, since a reader may close the pipe early.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -9,7 +9,7 @@ use eosfed_common::stdout::CLOSED_PIPE;
 
 const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/demo/tour/plan.toml");
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -37,7 +37,7 @@ fn a_closed_standard_output_ends_the_program_without_a_panic() {
 }
 
 #[test]
-fn a_reader_may_leave_in_the_middle() {
+fn a_reader_may_close_the_pipe_early() {
     let mut command = eosfed(&["completions", "zsh"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -47,7 +47,7 @@ fn a_reader_may_leave_in_the_middle() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(line, "#compdef eosfed\n");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    // A pipe holds 64 KiB: a program that has written everything before the reader left has succeeded.
+    // A pipe holds 64 KiB: a program that has written everything before the reader closes has succeeded.
     assert!([Some(0), Some(CLOSED_PIPE)].contains(&output.status.code()), "{:?}", output.status);
 }
 

@@ -1,4 +1,4 @@
-//! Coordinators of other versions: the commands that call one say which program to update.
+//! Calls to coordinators of other versions name the program to update.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -26,7 +26,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
-/// A coordinator of another version, which knows only `Hello`.
+/// A coordinator of another version, which implements only `Hello`.
 #[derive(Clone)]
 struct Other(i32);
 
@@ -61,7 +61,7 @@ impl tower::Service<http::Request<Body>> for Other {
     }
 }
 
-/// Serves one that speaks this protocol, with a state folder as if it were its own.
+/// Serves a coordinator with this protocol, and makes a state folder for it.
 async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     eosfed_transport::install_crypto_provider();
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn says(command: &mut Command) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_say_what_to_update() {
+async fn the_commands_name_the_program_to_update() {
     let eosfed = |state: &StateFolder| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_eosfed"));
         command.arg("--identity").arg(state.operator()).args(["job", "list"]);

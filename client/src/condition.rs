@@ -1,6 +1,6 @@
-//! Conditions of this machine that prevent work for now, and that time or a person will change: a disk
-//! that is not mounted, a full disk, a program that is not installed, a policy that cannot be read.
-//! The daemon waits for them instead of failing; [`give_up_at`] says for how long. Pure.
+//! Conditions of this machine that prevent work for now and that are temporary: a disk that is not mounted, a
+//! full disk, a program that is not installed, a policy that cannot be read. The daemon waits for them
+//! instead of failing; [`give_up_at`] says for how long. Pure.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// operator can still act. With a near deadline it is a quarter of the time that is left.
 const DEADLINE_MARGIN: Duration = Duration::from_secs(300);
 
-/// What keeps the work from being done.
+/// The kind of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionKind {
@@ -24,7 +24,7 @@ pub enum ConditionKind {
     LauncherMissing,
     /// The training program cannot be started.
     TrainerMissing,
-    /// The site policy cannot be read, or has been changed a moment ago.
+    /// The site policy cannot be read, or was changed a moment ago.
     PolicyUnclear,
 }
 
@@ -32,9 +32,9 @@ pub enum ConditionKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct LocalCondition {
-    /// What it is.
+    /// Its kind.
     pub kind: ConditionKind,
-    /// What was found and what to do.
+    /// The value found, and what to do.
     pub message: String,
 }
 

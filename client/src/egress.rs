@@ -43,10 +43,10 @@ pub enum Permission {
     Denied(Refusal),
 }
 
-/// What there is of the result of an assignment.
+/// The stage of an assignment's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
-    /// The work goes on.
+    /// The work continues.
     Unfinished,
     /// Weights. They are kept here if they may not leave.
     Weights(PathBuf),
@@ -61,7 +61,7 @@ pub enum Stage {
 pub struct WorkInHand {
     /// The assignment.
     pub assignment: Assignment,
-    /// What there is of its result.
+    /// The stage of its result.
     pub stage: Stage,
 }
 
@@ -84,7 +84,7 @@ impl EgressGate {
         Self(Arc::new(Shared { source, started: Instant::now(), watch }))
     }
 
-    /// What the policy says now. A change is logged, with what it means for the work in hand.
+    /// The status of the policy now. A change is logged with its consequence for the work in hand.
     #[must_use]
     pub fn standing(&self, work: Option<&WorkInHand>) -> Standing {
         let found = self.0.source.read();
@@ -174,7 +174,7 @@ fn consequence(standing: &Standing, work: Option<&WorkInHand>) -> String {
     }
     let metrics = matches!(assignment.work, Work::Training(_)) && !policy.allows(Egress::Metrics);
     let suffix = if metrics { "; its losses and scores are not sent" } else { "" };
-    format!("the work on job {job} goes on{suffix}")
+    format!("the work on job {job} continues{suffix}")
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn each_question_reads_the_policy_again() {
+    fn each_check_reads_the_policy_again() {
         let source = Arc::new(Given::default());
         source.set(Some(permissive()));
         let gate = EgressGate::new(Arc::clone(&source) as Arc<dyn PolicySource>, Duration::ZERO);
@@ -243,7 +243,7 @@ mod tests {
         );
         assert!(said(&nothing, Stage::Unfinished).contains("is stopped"));
         let quiet = Standing::Settled(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() });
-        assert!(said(&quiet, Stage::Unfinished).contains("goes on; its losses and scores are not sent"));
+        assert!(said(&quiet, Stage::Unfinished).contains("continues; its losses and scores are not sent"));
         let unreadable = Standing::Unreadable("gone".to_owned());
         assert!(said(&unreadable, Stage::Numbers).contains("until it can be read again"));
         assert_eq!(consequence(&nothing, None), "it applies to the next offer");

@@ -1,4 +1,4 @@
-//! `eosfed-client`: an institution's part of a federation. See `eosfed-client --help`.
+//! `eosfed-client`: the client of an institution. See `eosfed-client --help`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

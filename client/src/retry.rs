@@ -1,5 +1,5 @@
-//! What to do about a refusal, and how long to wait before another try. The one table for this; its key is
-//! the reason, never the text.
+//! The recovery from each refusal, and the waits between tries. The key of the table is the reason, never the
+//! text.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ pub const fn recovery(reason: Reason) -> Recovery {
     }
 }
 
-/// Waiting times that double up to a limit. Each is drawn from its upper half, so that clients that lost
-/// the coordinator at the same time do not try again at the same time.
+/// Exponential backoff with a limit. Each wait is drawn from its upper half, so that clients that lost the
+/// coordinator at the same time do not try again at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// Longest first wait.

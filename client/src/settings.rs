@@ -1,5 +1,5 @@
-//! `client.toml`: how the daemon runs. The site policy says what it may do, and its certificate who it
-//! is.
+//! `client.toml`: the settings of the daemon. The site policy has its permissions, and the certificate its
+//! identity.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const SAMPLE_COORDINATOR: &str = "\"https://coordinator.example.org:7443\"";
 const SAMPLE_DATASET: &str = "\"/srv/imagery/dataset.toml\"";
 const SAMPLE_PROXY: &str = "# proxy = \"http://proxy.example.org:3128\"";
 const SAMPLE_CREDENTIALS: &str = "# proxy_credentials_file = \"/etc/eosfed/proxy-credentials\"";
-/// The coordinator takes work back after 120 seconds of silence; two lost heartbeats must not do that.
+/// A lease expires after 120 seconds without a heartbeat. Two lost heartbeats must not be enough for that.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u64> = 1..=40;
 
 /// How the training program is started.
@@ -31,13 +31,13 @@ pub struct TrainerSettings {
     /// Its name, or a path.
     #[serde(default = "default_program")]
     pub program: PathBuf,
-    /// Words put before it.
+    /// The prefix of its command line.
     #[serde(default)]
     pub launcher: Vec<String>,
     /// Where to compute.
     #[serde(default)]
     pub device: DeviceChoice,
-    /// Threads; absent: all processors.
+    /// Number of threads. Default: all processors.
     pub threads: Option<u32>,
     /// Files of timm's, by backbone, whose encoders one-shot specialists start from.
     #[serde(default)]
@@ -69,11 +69,11 @@ pub struct Settings {
     pub coordinator: String,
     /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
-    /// The HTTP proxy on the way to the coordinator, `http://HOST:PORT`; absent: none.
+    /// The HTTP proxy for connections to the coordinator, `http://HOST:PORT`. Default: none.
     pub proxy: Option<String>,
-    /// A file of one line, `USER:PASSWORD`, that only its owner may read; absent: the proxy asks for none.
+    /// A file of one line, `USER:PASSWORD`, for a proxy that requires it. Only its owner may read it.
     pub proxy_credentials_file: Option<PathBuf>,
-    /// How log lines look.
+    /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
     /// Seconds between two heartbeats.
@@ -119,11 +119,11 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The proxy on the way to the coordinator, if one is set.
+    /// The proxy for connections to the coordinator, if one is set.
     ///
     /// # Errors
     /// If its file of credentials cannot be used.
-    pub fn way_out(&self) -> Result<Option<Proxy>, ProxyError> {
+    pub fn proxy(&self) -> Result<Option<Proxy>, ProxyError> {
         let credentials = self.proxy_credentials_file.as_deref();
         self.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()
     }
@@ -223,7 +223,7 @@ mod tests {
             (settings.proxy.as_deref(), settings.proxy_credentials_file.as_deref()),
             (proxy, Some(path))
         );
-        assert!(settings.way_out().unwrap_err().to_string().contains("/srv/a"), "there is no such file");
+        assert!(settings.proxy().unwrap_err().to_string().contains("/srv/a"), "there is no such file");
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_beside_this_one_comes_first() {
+    fn a_program_beside_this_one_has_precedence() {
         let beside = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         let path = elsewhere.path().to_str().unwrap();

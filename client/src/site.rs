@@ -29,12 +29,12 @@ pub enum SiteError {
         /// The system's error.
         source: io::Error,
     },
-    /// A file of it does not hold what it should.
+    /// A file of it is not valid.
     #[error("{path}: {reason}", path = path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// The rule, what was found, what to do.
+        /// The rule, the value found, and what to do.
         reason: String,
     },
     /// Another daemon has it.
@@ -51,7 +51,7 @@ pub enum SiteError {
     },
 }
 
-/// Who this client is, and until when its certificate is valid.
+/// The identity of this client, and the validity of its certificate.
 #[derive(Clone)]
 pub struct Credentials {
     /// Key and certificate.
@@ -75,8 +75,8 @@ impl Credentials {
     }
 }
 
-/// A key and a certificate on their way into their files: two files cannot be replaced at once, so
-/// the pair is written whole first, and reading completes what a crash has interrupted.
+/// A key and a certificate before they are written to their files. Two files cannot be replaced atomically,
+/// so the pair is written to one file first, and reading completes an interrupted replacement.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pending {
@@ -113,25 +113,25 @@ impl Site {
         self.0.join("policy.toml")
     }
 
-    /// Where assignments are worked on.
+    /// The folder of assignments.
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.0.join("work")
     }
 
-    /// Where one assignment is worked on.
+    /// The folder of one assignment.
     #[must_use]
     pub fn folder(&self, assignment: &AssignmentId) -> PathBuf {
         self.work().join(assignment.to_string())
     }
 
-    /// Where the releases under heads are, a folder for each job.
+    /// The folder of the heads' releases, with a folder for each job.
     #[must_use]
     pub fn releases(&self) -> PathBuf {
         self.0.join("releases")
     }
 
-    /// Where the release under a job's head is; kept from round to round.
+    /// The folder of the release of a job's head. It is kept from round to round.
     #[must_use]
     pub fn release(&self, job: &JobId) -> PathBuf {
         self.releases().join(job.as_str())
@@ -143,7 +143,7 @@ impl Site {
         self.0.join("certificate.pem").exists() || self.0.join("identity.new").exists()
     }
 
-    /// Takes the folder for one daemon, until the lock is dropped or its process ends.
+    /// Locks the folder for one daemon, until the lock is dropped or its process ends.
     ///
     /// # Errors
     /// If another daemon has it or the lock file cannot be made.
@@ -160,7 +160,7 @@ impl Site {
     /// Reads the identity.
     ///
     /// # Errors
-    /// If there is none, or its files do not hold what they should.
+    /// If there is none, or its files are not valid.
     pub fn credentials(&self) -> Result<Credentials, SiteError> {
         self.complete_replacement()?;
         if !self.is_joined() {
@@ -235,10 +235,10 @@ impl Site {
         std::fs::read_to_string(&path).map_err(|source| SiteError::Io { path, source })
     }
 
-    /// Writes a file that only its owner may read; it appears whole or not at all.
+    /// Writes a file atomically. Only its owner may read it.
     ///
     /// # Errors
-    /// Whatever the file system gives.
+    /// Errors of the file system.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), SiteError> {
         let path = self.0.join(name);
         write_atomically(&path, bytes).map_err(|source| SiteError::Io { path, source })
@@ -247,7 +247,7 @@ impl Site {
     /// Reads a JSON file, if it exists.
     ///
     /// # Errors
-    /// If it cannot be read or is not what it should be.
+    /// If it cannot be read or is not valid.
     pub fn read_json<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, SiteError> {
         let path = self.0.join(name);
         let text = match std::fs::read_to_string(&path) {
@@ -257,14 +257,14 @@ impl Site {
         };
         serde_json::from_str(&text).map(Some).map_err(|error| SiteError::Invalid {
             path,
-            reason: format!("not what this version writes ({error}); move it away to start anew"),
+            reason: format!("not in the format of this version ({error}); move it away to start again"),
         })
     }
 
-    /// Writes a JSON file; it appears whole or not at all.
+    /// Writes a JSON file atomically.
     ///
     /// # Errors
-    /// Whatever the file system gives.
+    /// Errors of the file system.
     pub fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), SiteError> {
         let bytes = serde_json::to_vec_pretty(value)
             .map_err(|error| SiteError::Invalid { path: self.0.join(name), reason: error.to_string() })?;

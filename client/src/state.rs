@@ -20,7 +20,7 @@ pub struct HeldAssignment {
     pub assignment: Assignment,
     /// Proof of holding it.
     pub lease: Lease,
-    /// Makes repeating its submission harmless.
+    /// Makes its submission idempotent.
     pub key: IdempotencyKey,
     /// When it was accepted.
     pub since: Timestamp,
@@ -60,7 +60,7 @@ pub enum Outcome {
     Statistics(Vec<BandMoments>),
     /// Scores of a frozen specialist.
     Scores(EvaluationReport),
-    /// It failed here for good, for this reason.
+    /// The work has failed here for this reason, and will not be repeated.
     Failure(#[serde(deserialize_with = "failure")] Refusal),
     /// Weights that the site policy no longer allows to leave. They are kept here; this is what the
     /// coordinator is told.
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Its name for people.
+    /// Its display name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.into()

@@ -56,12 +56,12 @@ fn ids(jobs: &Value) -> BTreeSet<String> {
     jobs.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Whether the coordinator greets an institution that has joined.
+/// Whether the coordinator accepts an institution that has joined.
 fn greeted(federation: &Federation, name: &str) -> bool {
     let mut check = federation.program("eosfed-client");
     let output = check.args(["check", "--state"]).arg(federation.path(name)).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&said).contains(&format!("greets `{name}`"))
+    String::from_utf8_lossy(&said).contains(&format!("accepts `{name}`"))
 }
 
 #[test]

@@ -18,19 +18,19 @@ Examples:
   eosfed audit list --actor institution:west --job latest
   eosfed audit list --kind refused --limit 10")]
     List {
-        /// Which events
+        /// Filter of events
         #[command(flatten)]
         filter: EventFilter,
         /// Most events to show
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
-    /// Write events as lines of JSON that anybody can verify
+    /// Write events as lines of JSON that can be verified without a coordinator
     ///
     /// Each line is an event in canonical JSON (RFC 8785). The SHA-256 of the line without its member
     /// `hash` is that hash, and `previous` is the hash of the line before it.
     Export {
-        /// Which events; without a filter the export can be verified
+        /// Filter of events; without a filter the export can be verified
         #[command(flatten)]
         filter: EventFilter,
         /// The file to write, or `-` for standard output
@@ -52,7 +52,7 @@ Examples:
     },
 }
 
-/// Which events of the ledger: those that match every option that is given.
+/// A filter of events: an event must match every given option.
 #[derive(Debug, Clone, Args)]
 pub struct EventFilter {
     /// Events at this time or later: a time, a date (UTC) or how long ago, such as 2h
@@ -76,7 +76,7 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// Whether every event is wanted.
+    /// Whether there is no filter.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         let Self { since, until, actor, job, institution, kind } = self;

@@ -41,7 +41,7 @@ impl Check {
             let runtime = runtime()?;
             let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
             findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
-            // Without a tunnel through the proxy, nothing is known of the coordinator.
+            // Without a tunnel through the proxy, the coordinator cannot be checked.
             if !matches!(proxy, Some(Err(_))) {
                 findings.push(("coordinator", runtime.block_on(coordinator(&site, settings))));
             }
@@ -91,7 +91,7 @@ fn trainer(settings: &Settings) -> Finding {
 }
 
 async fn proxy(settings: &Settings) -> Finding {
-    let proxy = settings.way_out().map_err(|error| error.to_string())?.ok_or("there is none")?;
+    let proxy = settings.proxy().map_err(|error| error.to_string())?.ok_or("there is none")?;
     let target =
         settings.coordinator.parse().map_err(|error| format!("{}: {error}", settings.coordinator))?;
     proxy.tunnel(&target).await.map_err(|error| error.to_string())?;
@@ -100,7 +100,7 @@ async fn proxy(settings: &Settings) -> Finding {
 
 async fn coordinator(site: &Site, settings: &Settings) -> Finding {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
-    let way = Way::through(settings.way_out().map_err(|error| error.to_string())?);
+    let way = Way::through(settings.proxy().map_err(|error| error.to_string())?);
     let coordinator = GrpcCoordinator::by(way, &settings.coordinator, &credentials, Meter::default())
         .map_err(|error| error.to_string())?;
     let institution = coordinator.hello().await.map_err(|refusal| {
@@ -109,5 +109,5 @@ async fn coordinator(site: &Site, settings: &Settings) -> Finding {
             settings.coordinator
         )
     })?;
-    Ok(format!("{} greets `{institution}`", settings.coordinator))
+    Ok(format!("{} accepts `{institution}`", settings.coordinator))
 }

@@ -30,23 +30,23 @@ pub(super) struct Inspect {
     /// Also write a PNG with some samples beside their labels.
     #[arg(long, value_name = "PNG")]
     quicklook: Option<PathBuf>,
-    /// How the answer looks.
+    /// Format of the answer.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Crop {
-    /// A raster; may be given more than once, all on one grid.
+    /// A raster. Several rasters must be on one grid.
     #[arg(long, required = true)]
     image: Vec<PathBuf>,
-    /// The mask on the same grid; of a PNG with indexed colours the indices are taken.
+    /// The mask on the same grid. For a PNG with indexed colours, the indices are used.
     #[arg(long)]
     mask: Option<PathBuf>,
     /// LEFT,TOP,WIDTH,HEIGHT in pixels.
     #[arg(long, value_name = "X,Y,W,H")]
     window: Window,
-    /// Folder for image.tif and mask.tif; made if need be.
+    /// Folder for image.tif and mask.tif. It is made if it is missing.
     #[arg(long)]
     output: PathBuf,
 }
@@ -81,7 +81,7 @@ impl Inspect {
     }
 }
 
-/// A spinner on a terminal for something that takes time.
+/// A spinner on a terminal for a slow operation.
 fn spinner(message: &'static str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -17,33 +17,33 @@ use eosfed_transport::proxy::Proxy;
 
 use super::shared::{runtime, site};
 
-/// Get an identity with a join token and make the state folder. The private key is made here and
-/// stays here.
+/// Get an identity with a join token and make the state folder. The private key is made on this machine and
+/// does not leave it.
 #[derive(Debug, Args)]
 pub(super) struct Join {
     /// The token, or `-` to read it from standard input.
     #[arg(long, env = "EOSFED_JOIN_TOKEN", hide_env_values = true, required_unless_present = "token_file")]
     token: Option<String>,
-    /// A file that holds the token; keeps it out of the process list.
+    /// A file with the token, which keeps it out of the process list.
     #[arg(long, conflicts_with = "token")]
     token_file: Option<PathBuf>,
-    /// The state folder; made if need be.
+    /// The state folder. It is made if it is missing.
     #[arg(long)]
     state: PathBuf,
     /// The private imagery: a dataset.toml, or its folder.
     #[arg(long)]
     dataset: Option<PathBuf>,
-    /// The HTTP proxy on the way out, `http://HOST:PORT`. It is written to client.toml. Joining again
-    /// without this option keeps the proxy that is set there.
+    /// The HTTP proxy for connections to the coordinator, `http://HOST:PORT`. It is written to client.toml.
+    /// Joining again without this option keeps the proxy that is set there.
     #[arg(long, env = "EOSFED_PROXY", value_name = "URL")]
     proxy: Option<String>,
-    /// A file of one line, USER:PASSWORD, for a proxy that asks for it; only its owner may read it.
+    /// A file of one line, USER:PASSWORD, for a proxy that requires it. Only its owner may read it.
     #[arg(long, env = "EOSFED_PROXY_CREDENTIALS_FILE", value_name = "FILE", requires = "proxy")]
     proxy_credentials_file: Option<PathBuf>,
-    /// A site policy to copy; without it, one that allows nothing is written, with comments.
+    /// A site policy to copy. Without it, a commented policy that allows nothing is written.
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// Replace an identity that is there already.
+    /// Replace an existing identity.
     #[arg(long)]
     force: bool,
 }
@@ -52,7 +52,7 @@ impl Join {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let site = site(&self.state)?;
         if site.is_joined() && !self.force {
-            bail!("{} holds an identity already; `--force` replaces it", site.path().display());
+            bail!("{} already holds an identity; `--force` replaces it", site.path().display());
         }
         let token: JoinToken = self.read_token()?.parse()?;
         let policy = self.read_policy()?;
@@ -66,7 +66,7 @@ impl Join {
         };
         let proxy = match &self.proxy {
             Some(url) => Some(Proxy::new(url, credentials.as_deref())?),
-            None if site.settings().exists() => Settings::load(&site.settings())?.way_out()?,
+            None if site.settings().exists() => Settings::load(&site.settings())?.proxy()?,
             None => None,
         };
         std::fs::create_dir_all(site.path()).with_context(|| site.path().display().to_string())?;
@@ -133,6 +133,6 @@ fn point(site: &Site, url: &str) -> anyhow::Result<()> {
         path.display()
     );
     site.write("client.toml", text.replace(&old, url).as_bytes())?;
-    outln!("{} now names {url}, before it named {old}", path.display());
+    outln!("{} now has the coordinator {url} instead of {old}", path.display());
     Ok(())
 }

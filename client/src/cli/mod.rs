@@ -24,7 +24,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 64 wrong command line.
 EOSFED_LOG sets what is logged, such as EOSFED_LOG=debug.";
 
-/// An institution's part of a federation: trains on private imagery at the institution, and submits
+/// The client of an institution in a federation: trains on private imagery at the institution, and submits
 /// weights if the site policy allows it.
 #[derive(Debug, Parser)]
 #[command(name = "eosfed-client", version, after_help = EXAMPLES)]
@@ -39,7 +39,7 @@ enum Command {
     Join(join::Join),
     /// Poll for work, train and submit. Ends on SIGTERM or SIGINT.
     Run(run::Run),
-    /// Say who this is, what it is doing and how much it has sent.
+    /// Show the institution, its present work and the bytes sent.
     Status(status::Status),
     /// Check settings, policy, data set, training program and coordinator.
     Check(check::Check),

@@ -49,7 +49,7 @@ impl Run {
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
         let program = trainer_program(&settings).map_err(anyhow::Error::msg)?;
-        let way = Way::through(settings.way_out()?);
+        let way = Way::through(settings.proxy()?);
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let meter = Meter::default();

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use eosfed_client::settings::{Settings, find_program};
 use eosfed_client::site::Site;
 
-/// How results look.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// For people.

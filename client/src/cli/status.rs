@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use super::shared::{Output, site};
 
-/// Say who this is, what it is doing, what it waits for and how much it has sent. Reads the state folder
-/// only.
+/// Show the institution, its present work, the conditions that it waits for and the bytes sent. Reads the
+/// state folder only.
 #[derive(Debug, Args)]
 pub(super) struct Status {
     /// The state folder.
     #[arg(long)]
     state: PathBuf,
-    /// How the answer looks.
+    /// Format of the answer.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }

@@ -33,7 +33,7 @@ use crate::site::Credentials;
 enum Read {
     /// It can be considered.
     Known(Box<Assignment<Offered>>),
-    /// It asks for what this version does not know, and why.
+    /// This version does not know the work. Holds the reason.
     Unknown(AssignmentId, Refusal),
 }
 
@@ -65,14 +65,14 @@ pub struct GrpcCoordinator {
     way: Way,
     transport: Arc<RwLock<Transport>>,
     meter: Meter,
-    /// The heads that the newest offers are about, by the digest of their document.
+    /// The heads of the newest offers, by the digest of their document.
     heads: Arc<Mutex<Heads>>,
 }
 
 type Heads = BTreeMap<Digest, Arc<HeadOver>>;
 
 impl GrpcCoordinator {
-    /// Connects lazily as the holder of these credentials.
+    /// Connects on first use with these credentials.
     ///
     /// # Errors
     /// If address or certificates cannot be used.
@@ -80,7 +80,7 @@ impl GrpcCoordinator {
         Self::by(Way::default(), url, credentials, meter)
     }
 
-    /// Connects lazily, by this way, as the holder of these credentials.
+    /// Connects on first use with these options and credentials.
     ///
     /// # Errors
     /// If address or certificates cannot be used.
@@ -99,8 +99,8 @@ impl GrpcCoordinator {
         ParticipantClient::new(self.transport())
     }
 
-    /// The offers of an answer, each with the head that it is about. An offer whose head cannot be had or
-    /// read is declined.
+    /// The offers of an answer, each with its head. An offer whose head cannot be downloaded or parsed is
+    /// declined.
     ///
     /// # Errors
     /// If a head did not arrive and may arrive at the next try.
@@ -126,7 +126,7 @@ impl GrpcCoordinator {
         Ok(Offers { revision, assignments, unknown })
     }
 
-    /// What is trained. The document of a head is fetched once for as long as it is offered.
+    /// The training target. The document of a head is downloaded once, as long as it is offered.
     async fn training_target(&self, offered: &Offered, heads: &mut Heads) -> Result<TrainingTarget, Refusal> {
         let document = match offered {
             Offered::Specialist(model) => return Ok(TrainingTarget::Specialist(model.clone())),
@@ -150,10 +150,10 @@ impl GrpcCoordinator {
     }
 }
 
-/// How long to wait for an answer that takes the coordinator no time.
+/// Timeout of a call that the coordinator answers at once.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The answer to a call, or the refusal that it, or its absence, means.
+/// The answer to a call, or the refusal for its status or for a missing answer.
 async fn answer<T>(
     timeout: Duration,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
@@ -243,7 +243,7 @@ impl Coordinator for GrpcCoordinator {
         token: &LeaseToken,
         why: &Refusal,
     ) -> Result<(), Refusal> {
-        // The refusal's conversion is where a text is cut to the length that the wire allows.
+        // The conversion of the refusal cuts the text to the limit of messages.
         let v1::Refusal { reason: _, message } = why.clone().into_message();
         let assignment = id.to_string();
         let lease_token = token.to_string();

@@ -80,7 +80,7 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
         &self,
         scores: EvaluationSubmission,
     ) -> impl Future<Output = Result<Timestamp, Refusal>> + Send;
-    /// Reports that an assignment failed here for good.
+    /// Reports that an assignment has failed here and will not be repeated.
     fn report_failure(
         &self,
         id: &AssignmentId,

@@ -1,4 +1,4 @@
-//! What a daemon is made of: everything outside of it, as traits and values.
+//! The parts of a daemon: everything outside of it, as traits and values.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +47,7 @@ impl Environment for Programs {
     type Journal = Site;
 }
 
-/// What a daemon is made of.
+/// The parts of a daemon.
 pub struct Parts<E: Environment> {
     /// The coordinator.
     pub coordinator: E::Coordinator,
@@ -63,13 +63,13 @@ pub struct Parts<E: Environment> {
     pub disk: Arc<dyn DiskSpace>,
     /// The state folder.
     pub site: Site,
-    /// Who the daemon is.
+    /// The identity of the daemon.
     pub credentials: Credentials,
-    /// What it has sent, as its coordinator counts.
+    /// The meter of sent bytes.
     pub meter: Meter,
-    /// What every task is given.
+    /// The settings of every task.
     pub task: TaskSettings,
-    /// How long things take.
+    /// The intervals of the daemon.
     pub intervals: Intervals,
     /// Where blocking work runs.
     pub blocking: Blocking,
@@ -81,7 +81,7 @@ pub struct Parts<E: Environment> {
     pub once: bool,
 }
 
-/// What every task is given.
+/// The settings of every task.
 #[derive(Debug, Clone)]
 pub struct TaskSettings {
     /// `dataset.toml`, or its folder.
@@ -94,25 +94,25 @@ pub struct TaskSettings {
     pub pretrained: BTreeMap<Backbone, PathBuf>,
 }
 
-/// How long things take.
+/// The intervals of the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Intervals {
-    /// Between two heartbeats.
+    /// Interval of heartbeats.
     pub heartbeat: Duration,
-    /// How long the coordinator may hold back an answer to a poll.
+    /// How long the coordinator may delay the answer to a poll.
     pub poll: Duration,
     /// The same while an assignment waits for an approval or for the allowed hours.
     pub waiting_poll: Duration,
-    /// Between tries.
+    /// The waits between tries.
     pub backoff: Backoff,
     /// How long a change of the policy must last until it counts.
     pub policy_settle: Duration,
-    /// How long a condition of this machine is waited for until the coordinator is told.
+    /// How long to wait for a condition of this machine before it is reported.
     pub condition_timeout: Duration,
 }
 
 impl Intervals {
-    /// Those for real use, with heartbeats as the settings say.
+    /// The intervals for real use, with the heartbeats of the settings.
     #[must_use]
     pub const fn with_heartbeat(heartbeat: Duration) -> Self {
         Self {

@@ -147,7 +147,7 @@ pub(super) async fn after_refusal<C: Coordinator>(
     let id = &work.assignment.id;
     match recovery(refusal.reason) {
         Recovery::Retry => {
-            tracing::warn!(assignment = %id, %refusal, "the coordinator cannot be reached now; the work goes on");
+            tracing::warn!(assignment = %id, %refusal, "the coordinator cannot be reached; the work continues");
             None
         }
         Recovery::Halt => Some(Event::Banned(refusal)),

@@ -23,10 +23,10 @@ use eosfed_common::report::EvaluationReport;
 use crate::condition::{LocalCondition, LocalWait};
 use crate::state::{HeldAssignment, Outcome, Process, State, Update};
 
-/// How often a trainer that crashed is started again.
+/// How often a crashed trainer is started again.
 pub const MAX_RESTARTS: u32 = 2;
 
-/// What can happen.
+/// The events of the daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The coordinator has granted the lease of an assignment.
@@ -65,7 +65,7 @@ pub enum Event {
     Banned(Refusal),
 }
 
-/// What is to be done.
+/// The actions of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Poll for work and accept some.
@@ -187,7 +187,7 @@ fn step_submitting(
         (Outcome::Statistics(_) | Outcome::Scores(_), Event::PolicyDenied(why)) => {
             submit(held, Outcome::Failure(why))
         }
-        // A submission may have been recorded already: only the answer to it decides.
+        // A submission may have been recorded already, so only its answer decides.
         (outcome, event) => step_any(State::Submitting { held, outcome }, event, now),
     }
 }

@@ -46,7 +46,7 @@ impl<E: Environment> Daemon<E> {
                 now: self.parts.clock.now(),
             };
             let refusal = match self.supervise(&mut heartbeats, submission.send(&held, &outcome)).await? {
-                // It may have been recorded already: only the answer to it decides.
+                // The submission may have been recorded already, so only its answer decides.
                 Supervised::Interrupted(Flow::Event(Event::Stopped(_))) => continue,
                 Supervised::Interrupted(flow) => return Ok(flow),
                 Supervised::Done(Ok(at)) => return Ok(Flow::Event(Event::Acknowledged(at))),

@@ -187,7 +187,7 @@ impl<E: Environment> Daemon<E> {
     }
 }
 
-/// As many metrics as a message may have.
+/// The metrics, up to the limit of a message.
 fn bounded(metrics: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
     metrics.into_iter().take(MAX_METRICS).collect()
 }

@@ -74,7 +74,7 @@ impl<E: Environment> Daemon<E> {
     /// Logs that the disk is full and waits, while heartbeats keep the lease. Returns whether to continue.
     /// The event of a heartbeat cannot be recorded now; the next heartbeat gives it again.
     pub(super) async fn wait_for_disk(&mut self, error: &DaemonError, attempt: u32) -> bool {
-        tracing::warn!(%error, "this disk is full; nothing is lost, and the work goes on once there is space");
+        tracing::warn!(%error, "this disk is full; nothing is lost, and the work waits for space");
         let _heartbeats = self.state.held().cloned().map(|held| self.heartbeats(&held));
         self.pause(attempt).await
     }

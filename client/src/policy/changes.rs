@@ -1,4 +1,4 @@
-//! What differs between two policies, in words.
+//! A description of the differences between two policies.
 
 use std::fmt::Display;
 

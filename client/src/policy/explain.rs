@@ -1,4 +1,4 @@
-//! A policy in words, and its objections to a job before the job is submitted.
+//! A description of a policy, and its objections to a job before the job is submitted.
 
 use std::fmt::Display;
 
@@ -15,7 +15,7 @@ use eosfed_common::training_target::TrainingTarget;
 
 use super::{Approval, Egress, Policy, objections, objections_to_evaluation};
 
-/// What the policy allows, a sentence each.
+/// A sentence for each permission of the policy.
 #[must_use]
 pub fn explain(policy: &Policy) -> Vec<String> {
     let Policy { allow, may_leave, min_institutions, max_epochs, hours, approval } = policy;
@@ -77,7 +77,7 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
             let federated = &downstream.federated;
             let work = training(downstream.seed, Some(federated), &federated.training);
             let assignment = assignment(spec, anyone()?, training_target, work)?;
-            let what = "training of a head (the release under it decides about `allow.backbones`)";
+            let what = "training of a head (`allow.backbones` is checked for the encoders of its release)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
         }
         JobSpec::Statistics(statistics) => {
@@ -86,7 +86,7 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
             findings.push(("statistics of bands".to_owned(), objections(policy, &assignment)));
         }
         JobSpec::Evaluation(_) => {
-            let what = "scores of specialists (each decides about `allow.tasks` and `allow.backbones`)";
+            let what = "scores of specialists (`allow.tasks` and `allow.backbones` are checked for each)";
             findings.push((what.to_owned(), objections_to_evaluation(policy)));
         }
     }

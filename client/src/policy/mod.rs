@@ -31,9 +31,9 @@ pub const SAMPLE: &str = include_str!("../../samples/policy.toml");
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Egress {
-    /// Weights of a specialist trained here to the end.
+    /// Final weights of a specialist that was trained here.
     FrozenWeights,
-    /// Weights after a round of joint training.
+    /// Weights after a round of federated training.
     Updates,
     /// Losses and validation scores.
     Metrics,
@@ -42,7 +42,7 @@ pub enum Egress {
 }
 
 impl Egress {
-    /// Its word in policies.
+    /// Its name in policies.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -90,7 +90,7 @@ pub struct Policy {
     /// Most epochs in one assignment.
     #[serde(default = "default_max_epochs")]
     pub max_epochs: u32,
-    /// When work may start; absent: at any time.
+    /// When work may start. Default: at any time.
     pub hours: Option<Hours>,
     /// Whether a person has to approve a job.
     #[serde(default)]
@@ -108,11 +108,11 @@ const fn default_max_epochs() -> u32 {
 /// The policy's decision about an assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Do it.
+    /// Accept it.
     Accept,
-    /// Not now, for this reason.
+    /// Wait, for this reason.
     Wait(String),
-    /// Never, for all these reasons.
+    /// Decline it, for all these reasons.
     Refuse(Refusal),
 }
 

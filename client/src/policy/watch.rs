@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{Policy, changes};
 
-/// The policy as its file holds it, or a sentence that says why it cannot be read.
+/// The policy in the file, or a sentence that tells why it cannot be read.
 pub type Reading = Result<Policy, String>;
 
-/// What the policy says at a point in time.
+/// The status of the policy at a point in time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     /// It is settled.
@@ -22,9 +22,9 @@ pub enum Standing {
 /// The result of a reading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// What the policy says.
+    /// The status of the policy.
     pub standing: Standing,
-    /// What has changed, told once, when the change counts.
+    /// What has changed. It is set once, when the change takes effect.
     pub change: Option<String>,
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_counts_after_the_settle_time() {
+    fn a_change_takes_effect_after_the_settle_time() {
         let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
         assert_eq!(watch.observe(Ok(permissive()), at(0)).standing, Standing::Settled(permissive()));
         for now in [100, 101, 104] {
@@ -105,11 +105,11 @@ mod tests {
         let seen = watch.observe(Ok(strict()), at(105));
         assert_eq!(seen.standing, Standing::Settled(strict()));
         assert!(seen.change.unwrap().contains("`may_leave` no longer allows `frozen_weights`"));
-        assert_eq!(watch.observe(Ok(strict()), at(106)).change, None, "a change is told once");
+        assert_eq!(watch.observe(Ok(strict()), at(106)).change, None, "a change is reported once");
     }
 
     #[test]
-    fn what_an_editor_has_half_written_never_counts() {
+    fn a_half_written_policy_never_takes_effect() {
         let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
         for (now, found) in
             [(1, Err("truncated".to_owned())), (2, Ok(strict())), (6, Err("truncated".to_owned()))]

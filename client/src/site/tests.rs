@@ -69,7 +69,7 @@ fn two_daemons_do_not_share_a_folder() {
 }
 
 #[test]
-fn damaged_files_are_named() {
+fn damaged_files_are_named_in_errors() {
     let folder = tempfile::tempdir().unwrap();
     let site = Site::at(folder.path());
     site.write("sent.json", b"{\"weights\": 1").unwrap();

@@ -12,14 +12,14 @@ use super::{Site, SiteError};
 const MAX_WITHHELD: usize = 10;
 
 impl Site {
-    /// Where the weights of an assignment are kept that may not leave.
+    /// The path of an assignment's withheld weights.
     #[must_use]
     pub fn withheld(&self, assignment: &AssignmentId) -> PathBuf {
         self.0.join("withheld").join(format!("{assignment}.safetensors"))
     }
 
-    /// Moves the weights of an assignment there. Does nothing if they are there already. Gives where they
-    /// are, if there are any.
+    /// Moves the weights of an assignment to that path, unless they are there already. Gives the path, if
+    /// there are weights.
     ///
     /// # Errors
     /// If the file cannot be moved.

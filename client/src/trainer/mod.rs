@@ -81,7 +81,7 @@ pub trait Trainer: Send + Sync + 'static {
 
 /// A running trainer. Dropping it leaves it running, as a killed daemon would.
 pub trait RunningTrainer: Send {
-    /// How to find it again.
+    /// Its identification.
     fn process(&self) -> Process;
 
     /// Its next event; `None` once it has closed its output. A sentence if a line is not an event.

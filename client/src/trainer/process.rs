@@ -37,10 +37,10 @@ pub const LOG: &str = "trainer.log";
 /// The task file's name in an assignment's folder.
 const TASK: &str = "task.json";
 
-/// How the training program is called.
+/// The command line of the training program.
 #[derive(Debug, Clone)]
 pub struct TrainerCommand {
-    /// Words before it.
+    /// The prefix of its command line.
     pub launcher: Vec<String>,
     /// The program.
     pub program: PathBuf,
@@ -124,7 +124,7 @@ impl Trainer for TrainerCommand {
         if !is_running(process) {
             return;
         }
-        tracing::info!(pid = process.pid, "ending the trainer that an earlier daemon has left running");
+        tracing::info!(pid = process.pid, "ending the trainer that an earlier daemon left running");
         signal(process.pid, Signal::SIGKILL);
         for _ in 0..REAP_CHECKS {
             if !is_running(process) {
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_known_by_its_start() {
+    fn a_process_is_identified_by_its_start_time() {
         let own = i32::try_from(std::process::id()).unwrap();
         let ticks = start_ticks(own).unwrap();
         assert!(is_running(Process { pid: own, start_ticks: ticks }));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_trainer_that_was_left_is_ended() {
+    async fn only_the_leftover_trainer_is_ended() {
         let folder = tempfile::tempdir().unwrap();
         let command = command(&["sh", "-c", "sleep 60 & wait"], "unused");
         let trainer = command.start(&task(), folder.path()).unwrap();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_named_with_its_setting() {
+    async fn a_missing_program_is_named_with_its_setting() {
         let folder = tempfile::tempdir().unwrap();
         for (launcher, program, kind, named) in [
             (

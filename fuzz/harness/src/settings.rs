@@ -16,7 +16,7 @@ pub fn settings(bytes: &[u8]) -> bool {
     let path = file("settings.toml", bytes);
     let errors: Vec<String> = [
         client::Settings::load(&path)
-            .map(|settings| drop(settings.way_out()))
+            .map(|settings| drop(settings.proxy()))
             .map_err(|error| error.to_string()),
         load_policy(&path).map(|policy| weigh(&policy)).map_err(|error| error.to_string()),
         eosfed_common::settings::load::<coordinator::Settings>(&path)

@@ -45,7 +45,7 @@ fn refusal(reason: Reason) -> Refusal {
 }
 
 #[test]
-fn a_one_shot_training_ends_where_it_began() {
+fn a_one_shot_training_returns_to_idle() {
     let (state, actions) = after([accepted(training(JobKind::OneShot))]);
     assert_eq!((state.name(), actions), ("fetching", vec![Action::Fetch]));
     assert_eq!(state.held().unwrap().since, NOW);
@@ -82,7 +82,7 @@ fn a_trainer_may_crash_twice() {
 }
 
 #[test]
-fn a_trainer_that_was_left_is_ended_before_the_next_starts() {
+fn a_leftover_trainer_is_ended_before_the_next_starts() {
     let process = Process { pid: 9, start_ticks: 8 };
     let mut events = at_training();
     events.push(Event::TrainerStarted(process));
@@ -124,7 +124,7 @@ fn events_out_of_place_change_nothing() {
 }
 
 #[test]
-fn every_state_survives_the_journal_and_knows_what_to_do() {
+fn every_state_reads_back_from_the_journal_and_has_actions() {
     let submitting = step(after(at_training()).0, Event::Finished(update()), NOW).0;
     let states = [
         State::default(),
@@ -151,7 +151,7 @@ fn away() -> LocalCondition {
 }
 
 #[test]
-fn a_condition_of_this_machine_is_waited_for_and_forgotten_on_progress() {
+fn a_condition_leads_to_a_wait_and_is_cleared_on_progress() {
     let state = after(at_training()).0;
     let (state, actions) = step(state, Event::Blocked(away()), NOW);
     assert_eq!((state.name(), actions), ("training", vec![Action::Wait(1)]));
@@ -165,7 +165,7 @@ fn a_condition_of_this_machine_is_waited_for_and_forgotten_on_progress() {
 }
 
 #[test]
-fn a_condition_leaves_no_trainer_to_be_ended() {
+fn a_condition_clears_the_running_trainer() {
     let state = after(at_training()).0;
     let state = step(state, Event::TrainerStarted(Process { pid: 9, start_ticks: 8 }), NOW).0;
     let state = step(state, Event::Blocked(away()), NOW).0;
@@ -182,7 +182,7 @@ fn without_an_assignment_a_condition_is_only_remembered() {
 }
 
 #[test]
-fn what_the_policy_no_longer_allows_is_reported_and_weights_are_kept() {
+fn work_that_the_policy_no_longer_allows_is_reported_and_weights_are_kept() {
     let denied = || Event::PolicyDenied(refusal(Reason::Policy));
     let outcome = |state: State| match step(state, denied(), NOW) {
         (State::Submitting { outcome, .. }, actions) => (outcome, actions),
