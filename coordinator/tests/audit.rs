@@ -1,4 +1,4 @@
-//! Reading the ledger over gRPC: who may, what filters keep, and that the lines verify.
+//! Reading the ledger over gRPC: permissions, filters and verification.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -29,13 +29,13 @@ fn member<'a>(lines: &'a [Value], name: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_is_read_by_operators_filtered_and_whole() {
+async fn only_operators_read_the_ledger_filtered_or_complete() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let mut operator = OperatorClient::new(server.operator());
     let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(submit).await.unwrap().into_inner().job;
-    // An institution that tries what only an operator may do is on record.
+    // A refused call of an institution is recorded.
     let invite = v1::InviteInstitutionRequest { name: "mallory".to_owned(), valid_for_seconds: 60 };
     OperatorClient::new(west.clone()).invite_institution(invite).await.unwrap_err();
 

@@ -1,4 +1,4 @@
-//! A backup of a coordinator that serves and is written to, and the coordinator that is made of it.
+//! A backup of a serving coordinator during writes, and the coordinator that is restored from it.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -64,7 +64,7 @@ async fn at_work(west: Transport) -> (Assignment<Offered>, LeaseToken) {
     (offer, lease.lease_token.parse().unwrap())
 }
 
-/// Uploads what west has made and hands it in.
+/// Uploads and submits west's result.
 async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, token: LeaseToken) {
     let path = folder.join("weights");
     let Offered::Specialist(model) = work.training_target.clone() else { panic!("west trains a specialist") };
@@ -98,7 +98,7 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, tok
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
+async fn a_backup_made_while_serving_restores_the_same_coordinator() {
     let server = Arc::new(Server::start().await);
     let west = server.enrol("west").await;
     let first = submit(&server, 0).await;
@@ -132,7 +132,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     let left: Vec<_> = fs::read_dir(server.state().blobs().join("staging")).unwrap().collect();
     assert!(left.is_empty(), "the snapshots are gone: {left:?}");
 
-    // The disk is lost; what was backed up is a whole state of an instant: the first so many jobs.
+    // The disk is lost. The backup is the state of one instant: a prefix of the jobs.
     let clients = Arc::into_inner(server).unwrap().lose().await;
     let (name, backup) = backups.pop().unwrap();
     assert!(backup.serving && backup.counts.institutions == 1 && backup.missing.is_empty(), "{backup:?}");
@@ -144,7 +144,7 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
     assert!(there.len() >= 6, "{there:?}");
     assert_eq!(there, submitted[..there.len()].iter().cloned().collect());
 
-    // West connects with its certificate of before, and hands in under its lease of before.
+    // West connects with its earlier certificate, and submits with its earlier lease.
     hand_in(server.client("west"), elsewhere.path(), &work, token).await;
     let release = v1::GetReleaseRequest { number: 0 };
     let specialists = v1::ListSpecialistsRequest::default();
@@ -155,13 +155,13 @@ async fn a_backup_made_while_serving_goes_on_as_the_same_coordinator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_operators_take_snapshots_and_only_the_own_folder_is_copied() {
+async fn only_operators_take_snapshots_and_only_their_own_folder_is_copied() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let status = OperatorClient::new(west).backup(v1::BackupRequest {}).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::Forbidden);
 
-    // Another coordinator's identity: its snapshot is not here.
+    // With another coordinator's identity, the snapshot is not in this folder.
     let other = Server::start().await;
     let to = tempfile::tempdir().unwrap();
     let state = server.state();

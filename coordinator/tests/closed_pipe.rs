@@ -1,4 +1,4 @@
-//! A reader that closes its pipe early is no defect, and no reason not to serve.
+//! A reader may close its pipe early: commands end without a panic, and the coordinator keeps serving.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -11,7 +11,7 @@ use eosfed_transport::operator::IdentityFolder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -41,7 +41,7 @@ fn a_closed_standard_output_ends_a_command_without_a_panic() {
 }
 
 #[test]
-fn a_coordinator_serves_when_nobody_reads_what_it_says() {
+fn a_coordinator_serves_with_a_closed_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     assert!(coordinator("init", &state).args(["--listen", "127.0.0.1:0"]).output().unwrap().status.success());

@@ -1,4 +1,4 @@
-//! What operators ask of jobs, over real TLS.
+//! Calls of operators on jobs, over real TLS.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -51,7 +51,7 @@ async fn the_coordinator_resolves_the_name_of_a_job() {
     let no_name = control(&mut operator, "j-", cancel).await.unwrap_err();
     assert_eq!(no_name.reason, Reason::Malformed);
 
-    // Sixteen first digits: of seventeen jobs, two have the same.
+    // There are sixteen first digits, so two of seventeen jobs share one.
     let mut jobs = vec![first, last];
     for number in 3..=17 {
         jobs.push(submit(&mut operator, number).await);
@@ -77,7 +77,7 @@ async fn a_job_is_controlled_by_one_call() {
     assert_eq!(nothing.reason, Reason::Malformed, "{nothing}");
     let odd = Some(Action::Retry(v1::RetryInstitution { institution: "../etc".to_owned() }));
     assert_eq!(control(&mut operator, &job, odd).await.unwrap_err().reason, Reason::Malformed);
-    // West has not answered yet, so there is nothing to ask it again.
+    // West has not answered yet, so the offer cannot be repeated.
     let early = Some(Action::Retry(v1::RetryInstitution { institution: "west".to_owned() }));
     assert_eq!(control(&mut operator, &job, early).await.unwrap_err().reason, Reason::WrongState);
 
@@ -87,7 +87,7 @@ async fn a_job_is_controlled_by_one_call() {
     let shown = operator.get_job(v1::GetJobRequest { job }).await.unwrap().into_inner();
     assert_eq!(serde_json::from_str::<JobView>(&shown.job_json).unwrap().state, JobState::Paused);
 
-    // Neither an institution nor a stranger controls a job.
+    // Neither an institution nor a caller without a certificate can control a job.
     let mut institution = OperatorClient::new(server.enrol("east").await);
     let refusal = control(&mut institution, "latest", pause()).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::Forbidden);

@@ -29,7 +29,7 @@ fn page(limit: u32, token: &str) -> Option<v1::PageRequest> {
     Some(v1::PageRequest { limit, token: token.to_owned() })
 }
 
-/// Submits so many jobs; gives their ids, oldest first.
+/// Submits this number of jobs. Gives their ids, oldest first.
 async fn submit(operator: &mut Operator, count: u64) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..count {

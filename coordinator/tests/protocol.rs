@@ -1,5 +1,4 @@
-//! What can travel from an institution to the coordinator: held by walking the protocol's descriptors,
-//! and by trying over real TLS.
+//! What institutions can send to the coordinator: tested with the protocol's descriptors, and over real TLS.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -50,7 +49,7 @@ fn chunks_of_blobs_are_the_only_bytes_that_institutions_can_send() {
         for method in pool.get_service_by_name(name).unwrap().methods() {
             byte_fields(&method.input(), &mut seen, &mut found);
             methods += 1;
-            // Only an upload is a stream: no other call can go on and on.
+            // Only an upload is a stream: all other calls have one message.
             assert_eq!(method.is_client_streaming(), method.full_name() == "eosfed.v1.Blobs.Upload");
         }
     }
@@ -116,7 +115,7 @@ async fn stands(server: &Server, name: &str, blob: BlobRef) -> v1::StatResponse 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_model_is_not_kept() {
+async fn an_upload_that_is_not_a_model_is_not_kept() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let imagery: Vec<u8> = (0..5000_u32).map(|at| (at * at % 251) as u8).collect();
@@ -131,7 +130,7 @@ async fn what_is_no_model_is_not_kept() {
     let accept = v1::AcceptRequest { assignment: assignment.clone() };
     let lease = participant.accept(accept).await.unwrap().into_inner();
 
-    // An upload that is cut off goes on where it stands, and nowhere else.
+    // An interrupted upload continues at its end and at no other offset.
     assert_eq!(upload(&server, "west", blob, 0, &imagery[..2100]).await, Ok(2100));
     assert_eq!(
         (stands(&server, "west", blob).await.bytes, stands(&server, "west", blob).await.complete),
@@ -165,7 +164,7 @@ async fn what_is_no_model_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_institution_sees_and_does_its_own_only() {
+async fn an_institution_can_access_only_its_own_work() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let east = server.enrol("east").await;

@@ -1,5 +1,5 @@
-//! A job of kind `statistics` over real TLS: institutions are told the bands, send moments, and everybody
-//! with a plan to write can read what they pool to.
+//! A job of kind `statistics` over real TLS: institutions get the bands and send moments, and an operator
+//! reads the pooled normalisation.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

@@ -1,4 +1,4 @@
-//! The daemon on the store of an earlier release, killed in the middle of bringing it up to this one.
+//! The coordinator on the store of an earlier version, killed during the migration.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -15,15 +15,15 @@ use eosfed_coordinator::storage::{
     Blobs as _, FileBlobs, Record, SCHEMA, SledStore, Store as _, Tree, read_lines, ready,
 };
 
-/// What coordinators of earlier schemas have left behind; see the READMEs beside them.
+/// Stores of coordinators with earlier schemas; see the READMEs beside them.
 const STORES: [(u32, &str); 2] = [
     (1, include_str!("../fixtures/schema-1/records.jsonl")),
     (2, include_str!("../fixtures/schema-2/records.jsonl")),
 ];
-/// How often it is killed, each time a little later.
+/// How often it is killed, each time slightly later.
 const KILLS: u32 = 12;
 
-/// A state folder of before, in `folder`.
+/// A state folder of the earlier version, in `folder`.
 fn lay_down(folder: &Path, schema: u32, records: &str) {
     let choices = Choices {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -47,7 +47,7 @@ fn check(folder: &Path) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// What no restart changes: leases and deadlines are extended by one.
+/// The part that a restart does not change: leases and deadlines are extended by one.
 fn lasting(federation: &Federation) -> Vec<String> {
     let jobs = federation.jobs.values();
     let jobs = jobs.map(|job| {
@@ -59,11 +59,11 @@ fn lasting(federation: &Federation) -> Vec<String> {
     jobs.chain(rest).collect()
 }
 
-/// A record on its way into the store, by its tree and key.
+/// A record to be stored, by its tree and key.
 type Kept = BTreeMap<(Tree, String), Vec<u8>>;
 
 #[test]
-fn killed_at_any_instant_of_its_migration_a_store_is_the_one_or_the_other() {
+fn a_migration_killed_at_any_instant_leaves_the_old_or_the_new_store() {
     eosfed_transport::install_crypto_provider();
     for (schema, records) in STORES {
         let mut kept = Kept::new();
@@ -123,7 +123,7 @@ fn is_blob(folder: &Path, digest: &str, bytes: &[u8]) -> bool {
     ready(blobs.read(digest.parse().unwrap(), 0, usize::MAX)).is_ok_and(|read| read == bytes)
 }
 
-/// A store that was not migrated holds what was in it; one that was, all that this becomes.
+/// A store that was not migrated has its old records; a migrated one has all new records.
 fn compare(lines: &[u8], schema: u32, blobs: &Path, (records, kept): (&str, &Kept)) {
     let lines = std::str::from_utf8(lines).unwrap();
     if schema != SCHEMA {
@@ -137,9 +137,9 @@ fn compare(lines: &[u8], schema: u32, blobs: &Path, (records, kept): (&str, &Kep
     .unwrap();
     for (record, bytes) in kept {
         let same = match record.0 {
-            // A start extends deadlines, and notes in the ledger that it did.
+            // A start extends deadlines and records that in the ledger.
             Tree::JobStates => found.contains_key(record),
-            // A start makes blobs of documents.
+            // A start turns documents into blobs.
             Tree::Documents => found.get(record) == Some(bytes) || is_blob(blobs, &record.1, bytes),
             _ => found.get(record) == Some(bytes),
         };
@@ -147,7 +147,7 @@ fn compare(lines: &[u8], schema: u32, blobs: &Path, (records, kept): (&str, &Kep
     }
 }
 
-/// The schema and the records; the lock of who was killed may take a moment to go.
+/// The schema and the records. The lock of the killed process may exist for a short time.
 fn export(store: &Path) -> (u32, Vec<u8>) {
     for tries in (0..50).rev() {
         let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! Callers of other versions: served when they speak the same protocol, refused with a sentence when not.
+//! Callers of other versions are served if they have the same protocol, and otherwise refused with a message.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -13,7 +13,7 @@ use eosfed_transport::status::from_status;
 use server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_of_another_protocol_are_told_who_is_behind() {
+async fn callers_of_another_protocol_are_told_which_program_is_older() {
     let server = Server::start().await;
     let mut west = ParticipantClient::new(server.enrol("west").await);
     let mut operator = OperatorClient::new(server.operator());

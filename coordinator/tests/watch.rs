@@ -1,4 +1,4 @@
-//! The rounds of a job, and what whoever watches it is sent, over real TLS.
+//! Reading the rounds of a job, and watching a job, over real TLS.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -29,7 +29,7 @@ async fn submit(operator: &mut Operator) -> String {
     operator.submit_job(request).await.unwrap().into_inner().job
 }
 
-/// West refuses in this attempt, which closes it: nobody else is asked.
+/// West declines in this attempt, which closes it, since no other institution is asked.
 async fn refuse(server: &Server, job: &str, attempt: u32) {
     let refusal = Refusal::new(Reason::Policy, format!("not today, {attempt}")).into_message();
     let assignment = format!("{job}.0.{attempt}.west");
@@ -98,7 +98,7 @@ async fn next(stream: &mut Streaming<v1::WatchJobResponse>) -> Option<Update> {
     message.expect("a message comes in time").unwrap().map(|message| message.update.unwrap())
 }
 
-/// What a watch has been sent up to the first progress that `wanted` takes.
+/// The messages of a watch up to the first progress that `wanted` accepts.
 async fn until(
     stream: &mut Streaming<v1::WatchJobResponse>,
     wanted: impl Fn(&JobProgress) -> bool,
@@ -137,7 +137,7 @@ fn attempt(progress: &JobProgress) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_sends_the_events_of_its_job_and_how_far_it_is() {
+async fn a_watch_sends_the_events_and_the_progress_of_its_job() {
     let server = Server::start().await;
     server.enrol("west").await;
     let mut operator = OperatorClient::new(server.operator());
@@ -150,7 +150,7 @@ async fn a_watch_sends_the_events_of_its_job_and_how_far_it_is() {
     let west = |progress: &JobProgress| progress.round.clone().unwrap().participants.into_values().next();
     assert_eq!(west(&progress).unwrap().state, ParticipantState::Offered);
 
-    // What happens elsewhere is not sent.
+    // Events of other jobs are not sent.
     server.enrol("east").await;
     refuse(&server, &job, 1).await;
     let (events, _) = until(&mut stream, |progress| attempt(progress) == 2).await;
@@ -162,7 +162,7 @@ async fn a_watch_sends_the_events_of_its_job_and_how_far_it_is() {
     assert_eq!((events, progress.why.as_deref()), (vec!["paused"], Some("paused by admin")));
     assert_eq!(next(&mut stream).await, None, "a job at rest is not watched");
 
-    // Whoever comes back asks for what was missed.
+    // A client that reconnects asks for the events that it missed.
     let request = v1::WatchJobRequest { job, from_event: 1 };
     let mut stream = operator.watch_job(request).await.unwrap().into_inner();
     let (events, _) = until(&mut stream, |_| true).await;

@@ -1,5 +1,5 @@
-//! Aggregates recomputed from what the coordinator has kept: by the documented order of arithmetic,
-//! to the bit.
+//! Recomputes aggregates from the updates that the coordinator has kept, in the documented order of
+//! arithmetic, bit for bit.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::Federation;
 use crate::stub::values_at;
 
-/// The mean of files of weights that are laid out alike, each with its samples, in the order of the
-/// institutions' names: as the coordinator writes it.
+/// The mean of files of weights with the same layout, each with its samples, in the order of the
+/// institutions' names, as the coordinator writes it.
 pub fn average(uploads: &[(Vec<u8>, u64)]) -> Vec<u8> {
     let start = values_at(&uploads[0].0);
     let total: u64 = uploads.iter().map(|(_, samples)| samples).sum();
@@ -31,9 +31,9 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 impl Federation {
-    /// What a round's institutions have handed in, in the order of their names, each with its samples.
+    /// The updates of a round in the order of the institutions' names, each with its samples.
     pub fn uploads(&self, round: &Value) -> Vec<(Vec<u8>, u64)> {
-        // The order of a JSON object's keys is that of the names, as the order of the sums is.
+        // The keys of a JSON object are in the order of the names, which is the order of the sums.
         let participants = round["participants"].as_object().unwrap().values();
         let counted = participants.filter(|one| one["state"] == "submitted");
         let read = |one: &Value| {
@@ -43,8 +43,8 @@ impl Federation {
         counted.map(read).collect()
     }
 
-    /// Holds that weights equal the average of a round's uploads by the documented order of arithmetic,
-    /// bit for bit, whatever the files' layout; gives how many numbers were compared.
+    /// Checks that weights equal the average of a round's updates in the documented order of arithmetic, bit
+    /// for bit, for any layout of the files. Gives the number of compared values.
     pub fn assert_average(&self, round: &Value, weights: &[u8]) -> usize {
         let uploads = self.uploads(round);
         let parsed: Vec<_> = uploads

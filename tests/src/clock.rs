@@ -1,5 +1,5 @@
-//! A wrong clock for one process: a few lines of C in front of the C library that shift the time of day
-//! by what a file says, and leave alone the clock that measures durations.
+//! A wrong clock for one process: a small C library, loaded before the C library, shifts the time of day by
+//! the value in a file. It does not change the monotonic clock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 }
 "#;
 
-/// A clock that is off by so many seconds, which can be changed while processes run by it.
+/// A clock with an error in seconds, which can be changed while processes use it.
 #[derive(Debug)]
 pub struct Clock {
     library: PathBuf,
@@ -47,7 +47,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Builds the library in `folder`, with a clock of its own called `name`. Nothing without a C compiler.
+    /// Builds the library in `folder`, with a clock called `name`. Nothing without a C compiler.
     pub fn new(folder: &Path, name: &str, seconds: i64) -> Option<Self> {
         let source = folder.join("clock.c");
         let library = folder.join("clock.so");
@@ -64,15 +64,15 @@ impl Clock {
         Some(clock)
     }
 
-    /// Sets by how many seconds it is off.
+    /// Sets its error in seconds.
     pub fn set(&self, seconds: i64) {
         use std::os::unix::fs::FileExt as _;
-        // In place: the processes that go by it have mapped the file.
+        // The file is changed in place, since the processes that use it have mapped it.
         let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&self.file).unwrap();
         file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
     }
 
-    /// Has a command, and what it starts, go by this clock.
+    /// Makes a command and its children use this clock.
     pub fn rule(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library).env("EOSFED_CLOCK", &self.file);
     }

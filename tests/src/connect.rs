@@ -1,31 +1,31 @@
-//! An HTTP proxy of a few lines that knows `CONNECT` only, on a port of its own on the loopback
-//! interface, with switches for what proxies do to their users.
+//! A small HTTP proxy that implements `CONNECT` only, on its own port of the loopback interface, with
+//! switches for the failures of proxies.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What the proxy is told and what it has seen.
+/// The switches and the records of the proxy.
 #[derive(Debug, Default)]
 pub struct Switches {
     /// The status of every answer; 0: tunnels are opened.
     pub refuse: AtomicU16,
     /// The header `Proxy-Authorization` that callers must send; empty: none.
     pub authorization: Mutex<String>,
-    /// The tunnel in which so many bytes have gone up is cut, once; 0: never.
+    /// A tunnel is cut, once, after this number of upstream bytes; 0: never.
     pub cut_at: AtomicU64,
-    /// Tunnels stay open and carry nothing.
+    /// Tunnels stay open and transfer nothing.
     pub frozen: AtomicBool,
-    /// Where tunnels led to.
+    /// The targets of tunnels.
     pub targets: Mutex<Vec<String>>,
-    /// Everything that has gone up.
+    /// All upstream bytes.
     pub seen: Mutex<Vec<u8>>,
     ended: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
-/// A running proxy; ends with this value.
+/// A running proxy. It ends when it is dropped.
 #[derive(Debug)]
 pub struct ConnectProxy {
     port: u16,
@@ -33,7 +33,7 @@ pub struct ConnectProxy {
 }
 
 impl ConnectProxy {
-    /// Starts on this port; 0 takes a free one.
+    /// Starts on this port. 0 takes a free port.
     pub fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -45,7 +45,7 @@ impl ConnectProxy {
                     return;
                 }
                 let shared = Arc::clone(&shared);
-                // A caller that hangs up in the middle is no concern of the others.
+                // A caller that disconnects early does not affect the others.
                 std::thread::spawn(move || client.and_then(|client| serve(client, &shared)));
             }
         });
@@ -60,7 +60,7 @@ impl ConnectProxy {
         self.port
     }
 
-    /// Where tunnels have led to so far.
+    /// The targets of tunnels so far.
     pub fn targets(&self) -> Vec<String> {
         self.switches.targets.lock().unwrap().clone()
     }
@@ -69,7 +69,7 @@ impl ConnectProxy {
 impl Drop for ConnectProxy {
     fn drop(&mut self) {
         self.switches.ended.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then sees that it is to end.
+        // Wakes the listener, which then ends.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         for stream in self.switches.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
@@ -106,7 +106,7 @@ fn serve(mut client: TcpStream, switches: &Arc<Switches>) -> std::io::Result<()>
     Ok(())
 }
 
-/// The head of a request, byte by byte so that nothing behind it is taken.
+/// The head of a request, read byte by byte so that no later bytes are consumed.
 fn head(client: &mut TcpStream) -> std::io::Result<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -119,7 +119,7 @@ fn head(client: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Carries bytes until either end closes.
+/// Transfers bytes until either end closes.
 fn pump(mut from: TcpStream, mut to: TcpStream, switches: &Switches, up: bool) {
     let mut buffer = vec![0; 1 << 16];
     let mut total = 0;

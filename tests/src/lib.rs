@@ -1,5 +1,5 @@
-//! Starts the real programs as processes, in folders and on ports of their own, and ends exactly those.
-//! Knows the programs by their command lines and files only.
+//! Starts the real programs as processes, in their own folders and on their own ports, and ends exactly
+//! those. It uses only their command lines and files.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::missing_panics_doc, reason = "a harness for tests")]
 
@@ -28,7 +28,7 @@ pub use mount::Mount;
 pub use process::Process;
 pub use proxy::Proxy;
 
-/// Longest wait for anything; a test that waits longer has found a defect.
+/// Longest wait of a test. A longer one is a failure.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(400);
 
 /// The root of the project.
@@ -54,7 +54,7 @@ pub fn programs() -> PathBuf {
     program.parent().unwrap().to_owned()
 }
 
-/// A federation of its own.
+/// A federation for one test.
 pub struct Federation {
     folder: TempDir,
     bin: PathBuf,
@@ -65,7 +65,7 @@ impl Federation {
     /// Makes a coordinator's state folder with the default settings, which keep updates for days.
     pub fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        // Freed at once for the coordinator, which must come back on the same port after a crash.
+        // The port is freed at once for the coordinator, which must use the same port after a crash.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let federation = Self { folder, bin: programs(), port };
         federation.init("coordinator", port);
@@ -160,7 +160,7 @@ impl Federation {
         let token = self.invite(name, "1h");
         succeed(&mut self.join(name, &token));
         self.set(name, "# threads = 4", "threads = 1");
-        // Training here takes seconds: progress must show while there is some.
+        // Training takes seconds here, so heartbeats must be frequent enough to show progress.
         self.set(name, "heartbeat_seconds = 10", "heartbeat_seconds = 1");
     }
 
@@ -178,7 +178,7 @@ impl Federation {
         self.set(name, "program = \"eosfed-trainer\"", &format!("program = {stub:?}"));
     }
 
-    /// Has an institution go to the coordinator by a proxy.
+    /// Makes an institution use a proxy.
     pub fn through(&self, name: &str, proxy: &Proxy) {
         let address = |port: u16| format!("https://127.0.0.1:{port}");
         self.set(name, &address(self.port), &address(proxy.port()));
@@ -209,7 +209,7 @@ impl Federation {
         self.ask(&["job", "submit", &path.to_string_lossy()])["job"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until the job is as wanted, and gives it.
+    /// Waits until the job satisfies a condition, and gives it.
     pub fn wait(&self, job: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
@@ -235,7 +235,7 @@ impl Federation {
         status["sent_bytes"]["weights"].as_u64().unwrap()
     }
 
-    /// Waits until something holds that is not seen in a job.
+    /// Waits until another condition holds.
     pub fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let started = Instant::now();
         while !holds() {
@@ -277,7 +277,7 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Runs a command that must fail with this exit code, and gives what it says.
+/// Runs a command that must fail with this exit code, and gives its output.
 pub fn fail(command: &mut Command, code: i32) -> String {
     let output = command.output().unwrap();
     let said = text(&output.stderr);

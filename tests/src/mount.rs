@@ -1,4 +1,4 @@
-//! A small file system in memory, to be full when a test wants it.
+//! A small file system in memory that tests can fill.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use crate::succeed;
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts a file system of this size over a folder; nothing where that is not allowed.
+    /// Mounts a file system of this size over a folder. Nothing if mounting is not allowed.
     pub fn tmpfs(path: &Path, size: &str) -> Option<Self> {
         let option = format!("size={size}");
         let mut mount = Command::new("mount");
@@ -18,7 +18,7 @@ impl Mount {
         mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
     }
 
-    /// Makes it another size.
+    /// Changes its size.
     pub fn resize(&self, size: &str) {
         succeed(Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0));
     }
@@ -26,7 +26,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a program that uses it may still be ending.
+        // The unmount is lazy, since a program that uses it may still be ending.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

@@ -1,7 +1,7 @@
 //! The plan that most tests with stub trainers use.
 
-/// A job of `rounds` training rounds over federated normalisation, of which each closes at `max`
-/// updates, or at the deadline with `min`.
+/// A job of `rounds` training rounds with federated normalisation. Each closes at `max` updates, or at the
+/// deadline with `min`.
 pub fn rounds(rounds: u32, min: u32, max: u32, deadline: &str) -> String {
     format!(
         r#"

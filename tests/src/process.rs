@@ -24,7 +24,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, as a service manager does, and waits for it.
+    /// Sends SIGTERM, as a service manager does, and waits for its end.
     pub fn terminate(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -38,7 +38,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An end that lets a daemon end its trainer; then one that cannot be refused.
+        // SIGTERM lets a daemon end its trainer. SIGKILL follows.
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
             for _ in 0..150 {

@@ -1,5 +1,5 @@
-//! A network that can fail: a TCP proxy in front of a coordinator whose connections can be cut, at once
-//! or after so many bytes, or go silent without being closed. Counts what passes.
+//! A network with faults: a TCP proxy in front of a coordinator. Its connections can be cut, at once or after
+//! a number of bytes, or become silent without being closed. It counts the bytes.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
-/// How often a silent or waiting connection looks whether something has changed.
+/// How often a silent or waiting connection checks for changes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// No limit.
 const NEVER: u64 = u64::MAX;
 
-/// What becomes of connections.
+/// The mode of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Bytes pass.
+    /// Bytes are forwarded.
     Pass,
-    /// Connections are closed, new ones too.
+    /// All connections are closed, including new ones.
     Cut,
-    /// Connections stay open, and nothing passes.
+    /// Connections stay open, and nothing is forwarded.
     Silent,
 }
 
@@ -28,10 +28,10 @@ enum Mode {
 struct Shared {
     target: u16,
     mode: Mutex<Mode>,
-    /// Connections made before the last of these are silent for ever.
+    /// Connections that were made before the last call of `forget` stay silent.
     lost: AtomicU64,
     made: AtomicU64,
-    /// Connections that were made in silence and have come no further.
+    /// Connections that were accepted during silence and are not forwarded.
     waiting: AtomicU64,
     ended: AtomicBool,
     up: AtomicU64,
@@ -40,7 +40,7 @@ struct Shared {
     cut_down_at: AtomicU64,
 }
 
-/// The proxy; ends when dropped.
+/// The proxy. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -48,7 +48,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to `target` on this machine.
+    /// Forwards everything to `target` on this machine.
     pub fn before(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -73,17 +73,17 @@ impl Proxy {
         self.port
     }
 
-    /// Bytes that have passed towards the coordinator.
+    /// Bytes that were forwarded to the coordinator.
     pub fn up(&self) -> u64 {
         self.shared.up.load(Ordering::SeqCst)
     }
 
-    /// Bytes that have passed from the coordinator.
+    /// Bytes that were forwarded from the coordinator.
     pub fn down(&self) -> u64 {
         self.shared.down.load(Ordering::SeqCst)
     }
 
-    /// Lets everything pass.
+    /// Forwards everything.
     pub fn pass(&self) {
         self.shared.set(Mode::Pass);
     }
@@ -93,17 +93,17 @@ impl Proxy {
         self.shared.set(Mode::Cut);
     }
 
-    /// Cuts once so many more bytes have passed towards the coordinator.
+    /// Cuts connections after this number of further bytes to the coordinator.
     pub fn cut_after_up(&self, bytes: u64) {
         self.shared.cut_up_at.store(self.up() + bytes, Ordering::SeqCst);
     }
 
-    /// Cuts once so many more bytes have passed from the coordinator.
+    /// Cuts connections after this number of further bytes from the coordinator.
     pub fn cut_after_down(&self, bytes: u64) {
         self.shared.cut_down_at.store(self.down() + bytes, Ordering::SeqCst);
     }
 
-    /// Connections that were accepted and have come no further.
+    /// Connections that were accepted and are not forwarded.
     pub fn waiting(&self) -> u64 {
         self.shared.waiting.load(Ordering::SeqCst)
     }
@@ -112,12 +112,12 @@ impl Proxy {
         self.shared.mode() == Mode::Cut
     }
 
-    /// Passes nothing on any connection, which all stay open, until [`Proxy::pass`].
+    /// Forwards nothing until [`Proxy::pass`]. All connections stay open.
     pub fn fall_silent(&self) {
         self.shared.set(Mode::Silent);
     }
 
-    /// As a router that forgets: the connections that there are pass nothing any more, and are never
+    /// Behaves like a router that has lost its state: existing connections forward nothing and are never
     /// closed; new ones work.
     pub fn forget(&self) {
         self.shared.lost.store(self.shared.made.load(Ordering::SeqCst), Ordering::SeqCst);
@@ -145,7 +145,7 @@ impl Shared {
         number <= self.lost.load(Ordering::SeqCst)
     }
 
-    /// Counts bytes that have passed, and cuts at the limit.
+    /// Counts forwarded bytes, and cuts at the limit.
     fn count(&self, upward: bool, bytes: usize) {
         let (counter, limit) =
             if upward { (&self.up, &self.cut_up_at) } else { (&self.down, &self.cut_down_at) };
@@ -188,7 +188,7 @@ fn open(client: TcpStream, shared: &Arc<Shared>, number: u64) {
     carry(client, server, shared, number, true);
 }
 
-/// Carries bytes from one end to the other until either closes or the network is cut.
+/// Transfers bytes from one end to the other until either closes or the network is cut.
 fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, number: u64, upward: bool) {
     let mut buffer = vec![0; 16 * 1024];
     loop {

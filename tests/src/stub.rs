@@ -1,5 +1,5 @@
-//! The arithmetic of the stub trainer, a stand-in for training that needs no libtorch: what it makes of
-//! its starting weights follows from them and the task's seed alone, so that a test can recompute it.
+//! The arithmetic of the stub trainer, which replaces training and needs no libtorch. Its result follows from
+//! the starting weights and the task's seed alone, so that a test can recompute it.
 
 /// Environment: pause after each epoch, in milliseconds.
 pub const PAUSE: &str = "EOSFED_STUB_PAUSE_MS";
@@ -9,13 +9,13 @@ pub const LEDGER: &str = "EOSFED_STUB_LEDGER";
 /// Environment: a file for which the last round's training waits, at its last epoch.
 pub const GATE: &str = "EOSFED_STUB_GATE";
 
-/// Where the values of a safetensors file begin; they are 32-bit floats to its end.
+/// The offset of the values in a safetensors file. They are 32-bit floats up to its end.
 pub fn values_at(file: &[u8]) -> usize {
     let (length, _) = file.split_first_chunk::<8>().unwrap();
     8 + usize::try_from(u64::from_le_bytes(*length)).unwrap()
 }
 
-/// The weights, as a file, that training from the file `base` with `seed` ends with.
+/// The file of weights that results from training from the file `base` with `seed`.
 pub fn trained(base: &[u8], seed: u64) -> Vec<u8> {
     let mut file = base.to_vec();
     let start = values_at(base);
@@ -27,12 +27,12 @@ pub fn trained(base: &[u8], seed: u64) -> Vec<u8> {
     file
 }
 
-/// How many samples a training with `seed` claims.
+/// The number of samples that a training with `seed` reports.
 pub fn samples(seed: u64) -> u64 {
     20 + seed % 13
 }
 
-/// SplitMix64: random enough, and the same everywhere.
+/// SplitMix64, which is the same on every machine.
 pub fn mix(seed: u64) -> u64 {
     let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

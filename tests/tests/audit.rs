@@ -1,4 +1,4 @@
-//! The ledger as an operator reads it: listed, exported, verified, and damaged.
+//! The ledger for operators: list, export, verify, and damage.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -27,12 +27,12 @@ fn an_operator_lists_exports_and_verifies_the_ledger() {
     assert_eq!(online, offline);
     let noted = online["newest"].as_str().unwrap().to_owned();
 
-    // A word of an old event is changed: in an export it is named, and the later mark is not reached.
+    // A word of an old event is changed: verification names the event.
     let text = fs::read_to_string(file).unwrap();
     fs::write(file, text.replacen("\"west\"", "\"east\"", 1)).unwrap();
     let said = fail(&mut federation.eosfed(&["audit", "verify", file]), 1);
     assert!(said.contains("event 2 was changed"), "{said}");
-    // Its end is dropped: only the mark shows it.
+    // The end is dropped: only the noted event reveals it.
     let kept: Vec<&str> = text.lines().take(2).collect();
     fs::write(file, format!("{}\n", kept.join("\n"))).unwrap();
     succeed(&mut federation.eosfed(&["audit", "verify", file]));

@@ -1,4 +1,4 @@
-//! A coordinator whose disk is lost goes on from a backup that was made while it served.
+//! A coordinator whose disk is lost continues from a backup that was made while it served.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use eosfed_e2e::{Federation, fail, succeed};
 use serde_json::Value;
 
-/// Nobody takes part in it here: west's daemon does not run.
+/// No institution takes part in it, since west's daemon does not run.
 const PLAN: &str = r#"
     version = 2
     name = "its own"
@@ -65,7 +65,7 @@ fn greeted(federation: &Federation, name: &str) -> bool {
 }
 
 #[test]
-fn a_coordinator_whose_disk_is_lost_goes_on_from_its_backup() {
+fn a_coordinator_whose_disk_is_lost_continues_from_its_backup() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     for (seed, name) in (1..).zip(["east", "west"]) {
@@ -74,7 +74,7 @@ fn a_coordinator_whose_disk_is_lost_goes_on_from_its_backup() {
     assert!(greeted(&federation, "east") && greeted(&federation, "west"));
     let first = federation.submit(PLAN);
 
-    // Jobs are submitted all the while.
+    // Jobs are submitted during the backup.
     let over = AtomicBool::new(false);
     let (made, submitted) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -94,7 +94,7 @@ fn a_coordinator_whose_disk_is_lost_goes_on_from_its_backup() {
     let key = federation.path("saved/ca/key.pem");
     assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // One that was interrupted is known from one that is whole.
+    // An interrupted backup is distinguished from a complete one.
     fs::create_dir(federation.path("half")).unwrap();
     fs::copy(federation.path("saved/records.jsonl"), federation.path("half/records.jsonl")).unwrap();
     let said = fail(&mut restore(&federation, "half", "restored"), 1);
@@ -117,7 +117,7 @@ fn a_coordinator_whose_disk_is_lost_goes_on_from_its_backup() {
     assert_eq!(names(&federation.ask(&["institution", "list"])), names(&institutions));
     assert!(greeted(&federation, "east") && greeted(&federation, "west"), "the authority is the same");
 
-    // At rest it is backed up as well. The copy has one event more: the start after the restore.
+    // A stopped coordinator is backed up, too. The copy has one more event: the start after the restore.
     assert!(coordinator.terminate().success());
     let rested = json(&mut backup(&federation, "rested"));
     let mut expected = made["counts"].clone();

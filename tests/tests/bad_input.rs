@@ -1,4 +1,4 @@
-//! What people and broken programs do: each gets a clear error, and nothing is lost.
+//! Mistakes of people and of broken programs: each gets a clear error, and nothing is lost.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -44,7 +44,7 @@ fn forged(token: &Path) -> String {
 }
 
 #[test]
-fn tokens_that_are_wrong_late_or_used_are_refused_with_the_reason() {
+fn wrong_expired_and_used_tokens_are_refused_with_the_reason() {
     let federation = Federation::new();
     let _coordinator = federation.coordinator();
     eosfed_e2e::classes(&federation.path("west-data"), 1);
@@ -64,7 +64,7 @@ fn tokens_that_are_wrong_late_or_used_are_refused_with_the_reason() {
     let said = fail(federation.join("late", &late).env("X", ""), 1);
     assert!(said.contains("TOKEN_EXPIRED"), "{said}");
 
-    // None of this has used up the good one.
+    // None of these calls has used up the valid token.
     succeed(&mut federation.join("west", &token));
     let said = fail(federation.join("west", &token).arg("--force"), 1);
     assert!(said.contains("TOKEN_USED"), "{said}");
@@ -121,7 +121,7 @@ fn five_mistakes_in_a_plan_are_five_lines() {
     assert_eq!(federation.ask(&["job", "list"]), serde_json::json!([]));
 }
 
-/// A training program that spoils what the real one makes: the first weight becomes NaN.
+/// A training program that damages the result of the real one: the first weight becomes NaN.
 const SPOILER: &str = r#"#!/usr/bin/env python3
 import json, struct, subprocess, sys
 run = subprocess.run([REAL, *sys.argv[1:]], stdout=subprocess.PIPE)
@@ -135,7 +135,7 @@ sys.exit(run.returncode)
 "#;
 
 #[test]
-fn weights_with_nan_do_not_leave_and_the_operator_reads_why() {
+fn weights_with_nan_do_not_leave_and_the_operator_sees_the_reason() {
     use std::os::unix::fs::PermissionsExt as _;
     let federation = Federation::new();
     let _coordinator = federation.coordinator();
@@ -184,12 +184,12 @@ fn truncated_imagery_is_named_and_nothing_is_trained_on_it() {
 
 /// Fills the disk under the blobs with the upload itself; needs root to mount a small file system.
 #[test]
-fn a_full_disk_stops_an_upload_which_goes_on_once_there_is_room() {
+fn a_full_disk_stops_an_upload_which_continues_once_there_is_space() {
     let federation = Federation::new();
     let blobs = federation.path("coordinator/blobs");
     fs::create_dir_all(&blobs).unwrap();
     let Some(mount) = Mount::tmpfs(&blobs, "6m") else {
-        println!("skipped: a_full_disk_stops_an_upload_which_goes_on_once_there_is_room: cannot mount here");
+        println!("skipped: a_full_disk_stops_an_upload_which_continues_once_there_is_space: cannot mount");
         return;
     };
     let coordinator = federation.coordinator();

@@ -1,5 +1,5 @@
-//! Clocks that are wrong: by minutes, which is nobody's business, by hours after a restart, and by years,
-//! which is said.
+//! Wrong clocks: by minutes, which does not matter; by hours after a restart; and by years, which is
+//! reported.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -86,7 +86,7 @@ fn jump(seconds: i64) {
     let left = deadline.saturating_sub(now.saturating_add_signed(seconds * 1000));
     assert!((60_000..=600_000).contains(&left), "{left} ms are left to the round: {resumed:#}");
 
-    // Whoever is lost now is missed in time by the new clock.
+    // An institution that is lost now is noticed by the new clock.
     daemons[1].take().unwrap().kill();
     clock.set(seconds + 5 * MINUTE);
     federation.wait(&job, "the lease of who is gone to end", |job| {
@@ -95,7 +95,7 @@ fn jump(seconds: i64) {
     });
     daemons[1] = Some(start("west"));
     let done = federation.wait(&job, "the end", |job| job["state"] == "finished");
-    // An attempt may have run out of time with the clock's second jump; no round has.
+    // The second jump of the clock may have ended an attempt, but no round.
     let complete = done["history"].as_array().unwrap().iter().filter(|round| round["phase"] == "complete");
     assert_eq!(complete.map(|round| round["index"].as_u64()).collect::<Vec<_>>(), [0, 1, 2].map(Some));
     assert!(daemons.into_iter().flatten().all(|daemon| daemon.terminate().success()));
@@ -103,22 +103,22 @@ fn jump(seconds: i64) {
 }
 
 #[test]
-fn a_coordinator_whose_clock_jumps_ahead_goes_on() {
+fn a_coordinator_whose_clock_jumps_ahead_continues() {
     jump(3 * HOUR);
 }
 
 #[test]
-fn a_coordinator_whose_clock_jumps_back_goes_on() {
+fn a_coordinator_whose_clock_jumps_back_continues() {
     jump(-3 * HOUR);
 }
 
 #[test]
-fn an_institution_away_for_longer_than_its_certificate_hears_what_to_do() {
+fn an_institution_with_an_expired_certificate_is_told_what_to_do() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     federation.stubbed("west", 1, STUB);
     drop(coordinator);
-    // Both clocks are right; it is the certificate that has expired.
+    // Both clocks are right; the certificate has expired.
     let Some(clock) = clock(&federation, "later", 40 * 24 * HOUR) else { return };
     let mut command = federation.coordinator_command();
     clock.rule(&mut command);
@@ -131,7 +131,7 @@ fn an_institution_away_for_longer_than_its_certificate_hears_what_to_do() {
 }
 
 #[test]
-fn a_clock_that_is_years_off_is_called_that() {
+fn a_clock_that_is_wrong_by_years_is_reported() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     federation.stubbed("west", 1, STUB);
@@ -173,7 +173,7 @@ fn a_clock_that_is_years_off_is_called_that() {
     }
     drop(coordinator);
 
-    // The other way round: the coordinator has lost its clock, and makes its own certificate by it.
+    // The opposite case: the coordinator's clock is wrong, and its own certificate has that time.
     clock.set(-6 * YEAR);
     let mut command = federation.coordinator_command();
     clock.rule(&mut command);

@@ -1,5 +1,5 @@
-//! A head that two institutions train over a release: only what is learned travels, a client that is
-//! killed goes on, and what comes out scores, explains itself and prunes the release.
+//! A head that two institutions train over a release: only its weights are sent, a killed client continues,
+//! and the head can be scored, explained and used to prune the release.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

@@ -1,5 +1,5 @@
-//! Two institutions score each other's specialists: real trainers, only metrics travel, and what
-//! the other finds poor stays out of releases.
+//! Two institutions score each other's specialists: real trainers, only metrics are sent, and specialists
+//! with poor scores are excluded from releases.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -55,7 +55,7 @@ fn institutions_score_each_others_specialists() {
     let job = federation.submit(ONE_SHOT);
     federation.wait(&job, "two specialists", |job| job["state"] == "finished");
 
-    // West does not let metrics out, and says so; then it does.
+    // West's policy first forbids metrics and then allows them.
     let policy = federation.path("west/policy.toml");
     let open = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, open.replace("\"metrics\", ", "")).unwrap();
@@ -98,7 +98,7 @@ fn institutions_score_each_others_specialists() {
     let scores = known["evaluations"].as_array().unwrap();
     assert_eq!((scores.len(), known["excluded"].is_null()), (2, true), "{known:#}");
 
-    // A floor that no accuracy reaches: what the plan promises of quality holds elsewhere too.
+    // A floor that no accuracy reaches, so the specialists are excluded.
     let high = ONE_SHOT.replace("bound = 0.0", "bound = 1.01").replace("min = 2", "min = 1");
     let refused = federation.submit(&high);
     let refused = federation.wait(&refused, "both to be refused", |job| job["state"] == "paused");

@@ -1,4 +1,4 @@
-//! A federation of three that is killed twice, and averages to the bit.
+//! A federation of three whose programs are killed twice. Its averages are right bit for bit.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

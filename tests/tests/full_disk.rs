@@ -1,5 +1,5 @@
-//! An institution whose own disk is full: nothing that has happened is forgotten, the daemon says what
-//! it wants, and goes on by itself once there is room. Needs root to mount small file systems.
+//! An institution whose own disk is full: nothing is lost, the daemon reports the needed space, and continues
+//! by itself once there is space. Needs root to mount small file systems.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -13,7 +13,7 @@ use eosfed_e2e::{Federation, Mount, Process, Proxy};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 
-/// A federation of two of which `west`, behind a proxy, has a disk of its own.
+/// A federation of two. `west` is behind a proxy and has its own disk.
 fn world(size: &str) -> Option<(Federation, Mount, Proxy)> {
     let federation = Federation::new();
     fs::create_dir(federation.path("west")).unwrap();
@@ -39,7 +39,7 @@ fn start(federation: &Federation, proxy: &Proxy, pause: &str) -> (Process, [Proc
     (coordinator, daemons)
 }
 
-/// Writes until there is no room for another byte.
+/// Writes until the disk is full.
 fn fill(folder: &Path) {
     let mut file = fs::File::create(folder.join("filler")).unwrap();
     for size in [1 << 20, 1 << 12, 1] {
@@ -59,14 +59,14 @@ fn finish(federation: &Federation, job: &str, coordinator: Process, daemons: [Pr
 }
 
 #[test]
-fn without_room_for_weights_the_work_waits() {
+fn work_waits_for_space_for_its_weights() {
     let Some((federation, mount, proxy)) = world("8m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "50");
     let job = federation.submit(&rounds(1, 2, 2, "10m"));
     // The starting weights, of 13.6 MB, do not fit.
     federation.until("the download to stop", || daemons[1].log().contains("STORAGE_FULL"));
     mount.resize("24m");
-    // They do now, and what training writes does not.
+    // Now they fit, but the files of training do not.
     federation.until("training to wait for room", || daemons[1].log().contains("training needs"));
     assert!(daemons[1].log().contains("this disk is full"), "{}", daemons[1].log());
     mount.resize("100m");
@@ -74,7 +74,7 @@ fn without_room_for_weights_the_work_waits() {
 }
 
 #[test]
-fn what_has_happened_is_not_forgotten_for_want_of_room_in_the_journal() {
+fn no_event_is_lost_if_the_journal_has_no_space() {
     let Some((federation, _mount, proxy)) = world("100m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "50");
     let phase = || federation.journal("west")["phase"].as_str().unwrap_or_default().to_owned();
@@ -94,7 +94,7 @@ fn what_has_happened_is_not_forgotten_for_want_of_room_in_the_journal() {
 }
 
 #[test]
-fn a_trainer_that_finds_the_disk_full_is_not_given_up() {
+fn a_trainer_on_a_full_disk_is_started_again() {
     let Some((federation, _mount, proxy)) = world("100m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "400");
     let job = federation.submit(&rounds(1, 2, 2, "10m"));

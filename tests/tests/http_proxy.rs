@@ -10,14 +10,14 @@ use std::sync::atomic::Ordering;
 use eosfed_e2e::connect::ConnectProxy;
 use eosfed_e2e::{Federation, fail, succeed};
 
-/// What `eosfed-client check` says, whether or not all of it is good.
+/// The output of `eosfed-client check`, with or without problems.
 fn check(federation: &Federation) -> String {
     let mut check = federation.program("eosfed-client");
     let output = check.args(["check", "--state"]).arg(federation.path("west")).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The line about one thing.
+/// The line of one check.
 fn line<'a>(said: &'a str, what: &str) -> &'a str {
     said.lines().find(|line| line.contains(&format!(" {what}: "))).unwrap_or_else(|| panic!("{what}: {said}"))
 }
@@ -46,7 +46,7 @@ fn joining_and_checking_and_operating_go_through_the_proxy() {
     let said = fail(&mut join(0o644), 1);
     assert!(said.contains("`644`") && said.contains("chmod 600"), "{said}");
     assert!(!federation.path("west/certificate.pem").exists());
-    // None of this has used up the token, which works once.
+    // None of these calls has used up the token, which works once.
     succeed(&mut join(0o600));
     let address = format!("127.0.0.1:{}", federation.port());
     assert!(proxy.targets().len() >= 2 && proxy.targets().iter().all(|target| *target == address));

@@ -1,5 +1,5 @@
-//! A federation whose programs are killed again and again, at random instants, and that makes to the bit
-//! what the same federation makes in peace. `EOSFED_KILL_SEED` repeats a run's choices.
+//! A federation whose programs are killed repeatedly at random instants, with the same result, bit for bit,
+//! as without kills. `EOSFED_KILL_SEED` repeats the choices of a run.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -19,17 +19,17 @@ const NAMES: [&str; 3] = ["centre", "east", "west"];
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 const ROUNDS: u32 = 8;
 const KILLS: usize = 60;
-/// Kills are few enough for the federation to get on in between.
+/// Kills are rare enough for the federation to make progress.
 const LONGEST: Duration = Duration::from_secs(150);
 
-/// Programs that come back after they were killed.
+/// Programs that are started again after they were killed.
 struct Chaos<'a> {
     federation: &'a Federation,
     running: BTreeMap<&'static str, Process>,
-    /// Who was killed, and when it is started again.
+    /// The killed program, and when it is started again.
     down: BTreeMap<&'static str, Instant>,
     dice: Dice,
-    /// What was killed at what, how often.
+    /// How often each program was killed in each activity.
     kills: BTreeMap<String, usize>,
     /// When, in milliseconds since the epoch.
     instants: Vec<u64>,
@@ -42,7 +42,7 @@ impl Chaos<'_> {
         }
         let mut command = self.federation.daemon_command(name);
         command.env(LEDGER, self.federation.path("ledger")).env(PAUSE, "350");
-        // The job must not end before the killing does.
+        // The job must not end before the last kill.
         command.env(GATE, self.federation.path("gate"));
         command
     }
@@ -59,7 +59,7 @@ impl Chaos<'_> {
         due.into_iter().for_each(|name| self.start(name));
     }
 
-    /// Lets time pass, and has those come back whose time it is.
+    /// Waits, and starts the programs that are due.
     fn wait(&mut self, span: Duration) {
         let until = Instant::now() + span;
         while Instant::now() < until {
@@ -72,7 +72,7 @@ impl Chaos<'_> {
         Duration::from_millis(self.dice.below(limit))
     }
 
-    /// What a program is at, as its files show it.
+    /// The activity of a program, from its files.
     fn activity(&self, name: &str) -> String {
         if name != "coordinator" {
             let phase = self.federation.journal(name)["phase"].as_str().unwrap_or("idle").to_owned();
@@ -88,7 +88,7 @@ impl Chaos<'_> {
         format!("coordinator {at}")
     }
 
-    /// Kills somebody: at any instant, or when it is seen at something that lasts but an instant.
+    /// Kills a program: at any instant, or during a very short activity.
     fn kill_one(&mut self) {
         let everybody = ["coordinator", "coordinator", "centre", "east", "west"];
         let victim = everybody[usize::try_from(self.dice.below(5)).unwrap()];
@@ -114,7 +114,7 @@ impl Chaos<'_> {
         let activity = self.activity(victim);
         self.finish(victim, activity);
         if self.dice.below(6) == 0 {
-            // And once more while it starts.
+            // It is killed again during its start.
             self.start(victim);
             let instant = self.millis(120);
             sleep(instant);
@@ -181,7 +181,7 @@ fn in_peace() -> String {
 }
 
 #[test]
-fn killed_sixty_times_it_makes_what_it_makes_in_peace() {
+fn sixty_kills_do_not_change_the_result() {
     let began = Instant::now();
     let peaceful = in_peace();
     println!("in peace: {:.1} s", began.elapsed().as_secs_f64());
@@ -232,8 +232,8 @@ fn seconds(done: &Value) -> f64 {
     (done["ended_at"].as_u64().unwrap() - done["submitted_at"].as_u64().unwrap()) as f64 / 1000.0
 }
 
-/// Each round closed at its first attempt with everybody's update, each update is what training makes of
-/// the round's weights, and each aggregate is its updates' average.
+/// Checks that each round closed at its first attempt with all updates, each update is the result of training
+/// from the round's weights, and each aggregate is the average of its updates.
 fn check(federation: &Federation, done: &Value) {
     let closed = done["history"].as_array().unwrap();
     assert_eq!(closed.len(), 1 + ROUNDS as usize, "statistics and the rounds, one attempt each: {done:#}");
@@ -267,8 +267,8 @@ fn check(federation: &Federation, done: &Value) {
     assert_eq!(counted.len(), ROUNDS as usize * NAMES.len());
 }
 
-/// The seed of each round's training at each institution, from the trainers' ledger. Trained again
-/// after a kill, it is the same.
+/// The seed of each round's training at each institution, from the trainers' ledger. A repeated training has
+/// the same seed.
 fn seeds(federation: &Federation) -> BTreeMap<(u64, String), u64> {
     let mut seeds = BTreeMap::new();
     for line in fs::read_to_string(federation.path("ledger")).unwrap().lines() {

@@ -1,4 +1,4 @@
-//! The load program, small: `make load` is the large one.
+//! The load program with a small load; `make load` has the large one.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

@@ -1,5 +1,5 @@
-//! A network that cuts connections, or falls silent, or keeps an institution away for longer than its
-//! lease: what was sent is not sent again, silence is noticed, and what is late is told so.
+//! A network that cuts connections, becomes silent, or disconnects an institution for longer than its lease:
+//! sent bytes are not sent again, silence is detected, and late updates are refused with the reason.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -14,10 +14,10 @@ use eosfed_e2e::{Clock, Federation, Process, Proxy};
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 /// The weights of the plan's model, in bytes.
 const WEIGHTS: u64 = 13_551_688;
-/// Into the middle of a transfer.
+/// Bytes up to the middle of a transfer.
 const MIDDLE: u64 = 6_000_000;
 
-/// Institutions of which the last, `west`, is behind a proxy.
+/// Institutions. The last one, `west`, is behind a proxy.
 struct World {
     federation: Federation,
     proxy: Proxy,
@@ -73,7 +73,7 @@ impl World {
 }
 
 #[test]
-fn what_has_arrived_before_a_cut_is_not_sent_again() {
+fn bytes_that_arrived_before_a_cut_are_not_sent_again() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
     proxy.cut_after_down(MIDDLE);
@@ -107,7 +107,7 @@ fn what_has_arrived_before_a_cut_is_not_sent_again() {
 }
 
 #[test]
-fn a_connection_that_is_dead_without_a_word_is_noticed_and_replaced() {
+fn a_silently_dead_connection_is_detected_and_replaced() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
     let job = federation.submit(&rounds(1, 2, 2, "10m"));
@@ -118,16 +118,16 @@ fn a_connection_that_is_dead_without_a_word_is_noticed_and_replaced() {
     federation.wait(&job, "the end", |job| job["state"] == "finished");
     let took = forgotten.elapsed();
     println!("noticed and done {:.0} s after the connection died", took.as_secs_f64());
-    // Two intervals of 20 seconds, a try again, and the rest of the upload.
+    // Two intervals of 20 seconds, another try, and the rest of the upload.
     assert!((Duration::from_secs(15)..Duration::from_secs(75)).contains(&took), "{took:?}\n{}", world.log());
     world.finish(&job);
 }
 
 #[test]
-fn a_handshake_that_nobody_answers_is_given_up() {
+fn an_unanswered_handshake_times_out() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
-    // The daemon has to connect anew, into a network that accepts and says nothing.
+    // The daemon has to connect again, through a network that accepts connections and stays silent.
     proxy.cut();
     sleep(Duration::from_millis(200));
     proxy.fall_silent();
@@ -144,7 +144,7 @@ fn a_handshake_that_nobody_answers_is_given_up() {
 }
 
 #[test]
-fn a_silent_network_delays_and_nothing_else() {
+fn a_silent_network_only_delays() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
     let job = federation.submit(&rounds(1, 2, 2, "10m"));
@@ -160,7 +160,7 @@ fn a_silent_network_delays_and_nothing_else() {
 }
 
 #[test]
-fn away_for_longer_than_its_round_it_is_told_so_and_goes_on_with_the_next() {
+fn an_institution_away_for_longer_than_its_round_continues_with_the_next() {
     let world = World::new(&["centre", "east"], "400");
     let World { federation, proxy, .. } = &world;
     let job = federation.submit(&rounds(4, 2, 3, "12s"));
@@ -183,10 +183,10 @@ fn away_for_longer_than_its_round_it_is_told_so_and_goes_on_with_the_next() {
 }
 
 #[test]
-fn away_for_longer_than_its_lease_its_update_counts_if_the_round_is_open() {
+fn an_update_after_an_expired_lease_counts_if_the_round_is_open() {
     let federation = Federation::new();
     let Some(clock) = Clock::new(&federation.path(""), "coordinator", 0) else {
-        println!("skipped: away_for_longer_than_its_lease_its_update_counts_if_the_round_is_open: no cc");
+        println!("skipped: an_update_after_an_expired_lease_counts_if_the_round_is_open: no cc");
         return;
     };
     let mut command = federation.coordinator_command();
@@ -199,7 +199,7 @@ fn away_for_longer_than_its_lease_its_update_counts_if_the_round_is_open() {
         .wait(&job, "west to train", |job| job["current"]["participants"]["west"]["step"].as_u64() > Some(0));
     proxy.cut();
     federation.until("west to have finished in its spool", || world.phase() == "submitting");
-    // Five minutes pass for the coordinator, which is when leases end.
+    // The coordinator's clock advances by five minutes, after which leases have expired.
     clock.set(300);
     federation.wait(&job, "the lease to end", |job| {
         let west = &job["current"]["participants"]["west"];

@@ -1,4 +1,4 @@
-//! An institution changes its policy while work is under way: nothing that it no longer allows leaves.
+//! An institution changes its policy during work: data that it no longer allows do not leave.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 

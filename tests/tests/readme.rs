@@ -1,4 +1,4 @@
-//! The README's commands work as they stand there.
+//! The commands of the README work.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -16,14 +16,14 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn the_tour_can_be_taken() {
+fn the_commands_of_the_tour_work() {
     let commands = commands();
     assert!(commands.len() > 20, "the tour has lost its commands: {commands:?}");
     let folder = tempfile::tempdir().unwrap();
     symlink(project().join("deploy"), folder.path().join("deploy")).unwrap();
     let known = Command::new("python3").arg(project().join("deploy/demo/fetch_scene.py")).output().unwrap();
     if !known.status.success() {
-        println!("skipped: the_tour_can_be_taken: the demo's scene cannot be fetched from here");
+        println!("skipped: the_commands_of_the_tour_work: the demo's scene cannot be fetched from here");
         return;
     }
     let end = "trap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\n";

@@ -22,19 +22,20 @@ pub(crate) enum Attack {
     /// Noise of deviation 1 on every weight.
     #[strum(serialize = "Gaussian noise")]
     Noise,
-    /// All attackers send nearly the same: 1.5 deviations below the mean of the honest (Baruch et al. 2019).
+    /// All attackers send nearly the same update: 1.5 deviations below the mean of the honest ones (Baruch et
+    /// al. 2019).
     #[strum(serialize = "a little is enough")]
     ALittle,
-    /// Not a number.
+    /// Weights of NaN.
     #[strum(serialize = "NaN")]
     NotANumber,
-    /// An infinity.
+    /// Weights of infinity.
     #[strum(serialize = "Inf")]
     Infinity,
-    /// Numbers too small for their exponent.
+    /// Subnormal numbers.
     #[strum(serialize = "denormals")]
     Denormals,
-    /// Nothing but zeros.
+    /// Weights of zero.
     #[strum(serialize = "all zero")]
     Zeros,
 }

@@ -36,7 +36,7 @@ struct Arguments {
     scene: PathBuf,
     /// The document, in which the text between the two marks is replaced
     document: PathBuf,
-    /// How many seeds to average over
+    /// Number of seeds to average over
     #[arg(long, default_value_t = 3)]
     seeds: u64,
 }

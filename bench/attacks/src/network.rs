@@ -23,7 +23,7 @@ pub(crate) fn signature() -> Signature {
     Signature(shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect())
 }
 
-/// Random weights to begin with.
+/// Random starting weights.
 #[must_use]
 pub(crate) fn initial(rng: &mut ChaCha12Rng) -> Tensors {
     let mut tensors = Tensors::new();
@@ -35,7 +35,7 @@ pub(crate) fn initial(rng: &mut ChaCha12Rng) -> Tensors {
     tensors
 }
 
-/// The tensors as slices: looked up once, not for each number.
+/// The tensors as slices, looked up once and not for each number.
 #[derive(Clone)]
 struct Layers {
     hidden: Vec<f32>,
@@ -136,7 +136,7 @@ pub(crate) fn train(tensors: &mut Tensors, pixels: &[Pixel], rng: &mut ChaCha12R
     *tensors = layers.into_tensors();
 }
 
-/// The share of pixels whose class is found.
+/// The share of pixels with the right class.
 #[must_use]
 pub(crate) fn accuracy(tensors: &Tensors, pixels: &[Pixel]) -> f64 {
     let layers = Layers::of(tensors);

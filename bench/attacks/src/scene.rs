@@ -27,7 +27,7 @@ pub(crate) struct Pixel {
 pub(crate) struct Parts {
     /// One list an institution: a strip of the scene from north to south.
     pub(crate) institutions: Vec<Vec<Pixel>>,
-    /// Pixels of the strips between.
+    /// Pixels of the strips between the institutions.
     pub(crate) test: Vec<Pixel>,
 }
 

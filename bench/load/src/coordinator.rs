@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout};
 
 /// Time to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// Starts a program with few open files allowed at first; the program raises the limit itself.
+/// Starts a program with a low limit of open files, which the program raises itself.
 const FEW_FILES: &str = "ulimit -S -n 64 && exec \"$0\" \"$@\"";
-/// Between two measurements of its memory.
+/// Time between two measurements of its memory.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The kernel's numbers of a process, sizes in KiB.
@@ -31,7 +31,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) struct Footprint {
     /// Resident memory.
     pub(crate) resident: u64,
-    /// The part of it that is not mapped from files: what the process has allocated.
+    /// The part of it that is not mapped from files: memory that the process has allocated.
     pub(crate) anonymous: u64,
     /// Open files and connections.
     pub(crate) files: u64,
@@ -63,7 +63,7 @@ impl Coordinator {
     pub(crate) async fn start(program: &Path) -> anyhow::Result<Self> {
         let folder = TempDir::new()?;
         let state = folder.path().join("coordinator");
-        // A port of its own that it keeps when it is started again.
+        // A free port, which it keeps when it is started again.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let made = Command::new(program).args(["init", "--listen", &listen, "--state"]).arg(&state).output();
         let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
@@ -74,7 +74,7 @@ impl Coordinator {
         Ok(Self { folder, program: program.to_owned(), child, pid, url, most, looking })
     }
 
-    /// Ends it as a service manager does and starts it again; gives the time from start to ready.
+    /// Ends it with SIGTERM and starts it again. Gives the time from start to ready.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
         kill(Pid::from_raw(i32::try_from(self.pid)?), Signal::SIGTERM)?;
         ensure!(self.child.wait().await?.success(), "it does not end well: {}", self.log());
@@ -99,7 +99,7 @@ impl Coordinator {
         folder_size(&self.folder.path().join("coordinator/store"))
     }
 
-    /// A folder for this run's files, removed at the end.
+    /// A folder for the files of this run. It is removed at the end.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -119,7 +119,7 @@ impl Coordinator {
         Ok((pair, read("ca.pem")?))
     }
 
-    /// Its use now.
+    /// Its present use.
     pub(crate) fn footprint(&self) -> Footprint {
         footprint(self.pid).unwrap_or_default()
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernels_words_are_read() {
+    fn the_kernels_files_are_parsed() {
         let status = "Name:\tx y\nVmRSS:\t   12 kB\nRssAnon:\t    7 kB\n";
         assert_eq!((field(status, "VmRSS:"), field(status, "RssAnon:")), (Some(12), Some(7)));
         let own = footprint(std::process::id()).unwrap();

@@ -1,8 +1,8 @@
-//! A job of many rounds: what a heartbeat and a submission cost when few and when many rounds have closed,
-//! and what one institution can do to all others with heartbeats of the greatest size.
+//! A job of many rounds: the cost of a heartbeat and of a submission after few and after many closed rounds,
+//! and the effect of one institution with heartbeats of the largest size on all others.
 //!
-//! The job trains a small head, so that a thousand rounds of twenty institutions take minutes; what is
-//! measured does not depend on the size of the weights.
+//! The job trains a small head, so that a thousand rounds of twenty institutions take minutes. The
+//! measurements do not depend on the size of the weights.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,18 +28,18 @@ use crate::scene::{bar, operator, submit_plan};
 const POINTS: usize = 2;
 /// Rounds that are measured before each number of closed rounds.
 const MEASURED: u32 = 3;
-/// Heartbeats of the greatest size, and how many institutions send them side by side.
+/// Number of heartbeats of the largest size, and of institutions that send them in parallel.
 const FLOOD: (usize, usize) = (180, 8);
 /// Metrics of a point in such a heartbeat: as many as fit into a message.
 const FLOOD_METRICS: usize = 13;
 
-/// What is measured at a number of closed rounds.
+/// The measurements at a number of closed rounds.
 struct Cost {
     heartbeats: Calls,
     submissions: Calls,
 }
 
-/// Calls of one kind: how long each took, and how many bytes the coordinator wrote for it.
+/// Calls of one kind: the duration of each, and the bytes that the coordinator wrote for it.
 #[derive(Default)]
 struct Calls {
     took: Vec<Duration>,
@@ -58,7 +58,7 @@ impl Calls {
         Ok(())
     }
 
-    /// The median. The store writes a snapshot of its own now and then, which no call causes.
+    /// The median, since the store sometimes writes a snapshot, which no call causes.
     fn written(&self) -> u64 {
         let mut sorted = self.written.clone();
         sorted.sort_unstable();
@@ -106,7 +106,7 @@ async fn act(
     flood(coordinator, &operator, &sites, report).await
 }
 
-/// Trains the specialist that the head stands on.
+/// Trains the specialist of the head.
 async fn specialist(
     operator: &OperatorClient<Transport>,
     site: &Institution,
@@ -121,7 +121,7 @@ async fn specialist(
     Ok(())
 }
 
-/// One round with all institutions; measures their heartbeats and submissions one by one if wanted.
+/// Runs one round with all institutions. If wanted, it measures their heartbeats and submissions one by one.
 async fn round(
     coordinator: &Coordinator,
     sites: &[Institution],
@@ -158,7 +158,7 @@ async fn round(
             cost.heartbeats.measure(coordinator, call).await?;
         }
     }
-    // The last submission closes the round, which is another cost.
+    // The last submission also closes the round, so it is not measured.
     let (last, others) = ready.split_last().context("no institutions")?;
     for (site, held, blob) in others {
         cost.submissions.measure(coordinator, site.submit(held, *blob)).await?;
@@ -167,7 +167,7 @@ async fn round(
     Ok(Some(cost))
 }
 
-/// What was measured, and a new start.
+/// Gives the measurements and starts new ones.
 async fn rest(
     coordinator: &mut Coordinator,
     sites: &[Institution],
@@ -198,7 +198,7 @@ async fn rest(
     Ok(())
 }
 
-/// Greets until the connection is made again.
+/// Sends greetings until the connection is made again.
 async fn reconnected(site: &Institution) -> anyhow::Result<()> {
     let started = Instant::now();
     while let Err(refusal) = site.hello().await {
@@ -209,7 +209,7 @@ async fn reconnected(site: &Institution) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Heartbeats of the greatest size from one institution, then from several side by side.
+/// Sends heartbeats of the largest size from one institution, then from several in parallel.
 async fn flood(
     coordinator: &Coordinator,
     operator: &OperatorClient<Transport>,

@@ -24,9 +24,9 @@ use eosfed_transport::transfer;
 use eosfed_transport::wire::{Heartbeat, Wire as _};
 use tonic::{Response, Status};
 
-/// How long the coordinator may hold back an answer to a poll, as in the daemon.
+/// How long the coordinator may delay the answer to a poll, as in the daemon.
 const POLL_TIMEOUT: Duration = Duration::from_secs(25);
-/// Between two heartbeats, as the daemon sends them.
+/// Interval of heartbeats, as in the daemon.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The answer, or the coordinator's refusal.
@@ -53,7 +53,7 @@ pub(crate) async fn enroll(
     Ok(Member { name, enrolled })
 }
 
-/// An institution with a connection of its own.
+/// An institution with its own connection.
 #[derive(Clone)]
 pub(crate) struct Institution {
     pub(crate) name: InstitutionName,
@@ -113,7 +113,7 @@ impl Institution {
         Ok(Held { assignment, lease: Lease::from_message(lease)? })
     }
 
-    /// Sends heartbeats for ever.
+    /// Sends heartbeats without end.
     pub(crate) async fn beat(self, held: Held) -> Refusal {
         for step in 1.. {
             let progress = Progress { step, steps: 1_000_000, points: Vec::new() };

@@ -32,15 +32,15 @@ struct Arguments {
     /// The coordinator's program [default: eosfed-coordinator beside this one]
     #[arg(long, global = true, value_name = "FILE")]
     coordinator: Option<PathBuf>,
-    /// Give up after so many seconds
+    /// Timeout in seconds
     #[arg(long, global = true, default_value_t = 900, value_name = "SECONDS")]
     within: u64,
 }
 
-/// What is measured in the place of many uploads.
+/// Another measurement instead of many uploads.
 #[derive(Debug, Subcommand)]
 enum Scene {
-    /// A job of many rounds: what a heartbeat and a submission cost by the number of closed rounds
+    /// A job of many rounds: the cost of a heartbeat and of a submission by the number of closed rounds
     History {
         /// Numbers of closed rounds at which to measure
         #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000], value_name = "N,N,...",

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! The printed report.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_is_of_all_that_was_measured() {
+    fn a_spread_includes_all_measurements() {
         let all: Vec<_> = (1..=100).rev().map(Duration::from_millis).collect();
         let Spread { middle, high, most } = Spread::of(all).unwrap();
         assert_eq!([middle, high, most].map(|one| one.as_millis()), [51, 99, 100]);

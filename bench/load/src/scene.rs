@@ -29,9 +29,9 @@ use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
-/// How long all institutions only wait, to measure the idle load.
+/// Duration of the idle phase, in which all institutions only wait.
 const IDLE_TIME: Duration = Duration::from_secs(10);
-/// Between two greetings during the uploads.
+/// Time between two greetings during the uploads.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the measurement and returns its results.
@@ -344,8 +344,8 @@ async fn send_all(
                 let submitted = institution.submit(&held, weights).await?;
                 anyhow::Ok((began, accepted, uploaded, submitted))
             };
-            // The submission may be recorded already when a heartbeat is refused as too late: only the answer to
-            // the submission decides, as in the daemon.
+            // The submission may already be recorded when a heartbeat is refused as too late, so only the
+            // answer to the submission decides, as in the daemon.
             let over = [Reason::WrongState, Reason::RoundClosed, Reason::JobEnded];
             tokio::pin!(sending);
             tokio::select! {

@@ -1,5 +1,5 @@
-//! Cuts a window out of co-registered rasters and keeps the georeference. This makes an institution's part
-//! of a bigger scene.
+//! Cuts a window out of co-registered rasters and keeps the georeference. It is used to make an institution's
+//! part of a bigger scene.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ impl std::str::FromStr for Window {
     }
 }
 
-/// What was cut.
+/// The result of a crop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CropReport {
     /// The file written.
@@ -102,7 +102,7 @@ pub fn crop_mask(
     Ok(CropReport { output: output.to_owned(), bands: part.bands, window })
 }
 
-/// Checks that a raster has the size and the place of the first file.
+/// Checks that a raster has the size and the georeference of the first file.
 fn compare(first: &Path, grid: &Grid, path: &Path, raster: &Raster) -> Result<Agreement, DataError> {
     let found = raster.grid();
     if found.size() != grid.size() {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_of_another_place_is_refused_and_one_without_a_place_is_not() {
+    fn a_mask_of_another_area_is_refused_and_one_without_georeference_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let [image, mask, output] = ["a.tif", "m.tif", "out.tif"].map(|name| folder.path().join(name));
         write_geotiff(&image, &scene(0.0, 100.0)).unwrap();

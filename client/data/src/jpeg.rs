@@ -44,7 +44,7 @@ pub(crate) struct Frame {
     /// 1, 3 or 4.
     pub(crate) components: u8,
     progressive: bool,
-    /// Whether there is nothing between segments.
+    /// Whether there are no bytes between segments.
     clean: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Reads an institution's imagery, checks it and cuts it into samples.
 //!
-//! Plain Rust without network and without libtorch, so that a partner can audit and test
-//! separately what is done to its data. Nothing here sends anything.
+//! Plain Rust without network and without libtorch, so that a partner can audit and test separately how its
+//! data are used. This crate sends nothing.
 
 mod bandcheck;
 mod config;

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_names_its_places() {
+    fn every_layout_names_its_files_and_folders() {
         let layout = |text: &str| toml::from_str::<Layout>(text).unwrap();
         let scenes =
             layout("kind = \"scenes\"\nimages = [\"a\"]\nafter = [\"b\"]\nmasks = [\"c\"]\ntile = 8");

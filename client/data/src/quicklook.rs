@@ -51,7 +51,7 @@ const fn titles(task: Task) -> &'static [&'static str] {
     }
 }
 
-/// How all samples of a data set are drawn.
+/// The settings for drawing the samples of a data set.
 #[derive(Debug, Clone)]
 pub struct Look {
     bands: usize,
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_are_found_by_name() {
+    fn natural_colours_are_found_by_band_name() {
         let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         assert_eq!(display_bands(&names(&["B02", "B03", "B04", "B08"])), [2, 1, 0]);
         assert_eq!(display_bands(&names(&["nir", "Red", "green", "blue"])), [1, 2, 3]);

@@ -42,7 +42,7 @@ impl Limits {
     }
 
     fn check_size(&self, path: &Path, what: &str, remedy: &str, shape: [u32; 3]) -> Result<(), DataError> {
-        // Saturating: the file may declare any sides of a chunk.
+        // The product saturates, since a file may declare any size of a chunk.
         let needed = shape.into_iter().map(u64::from).fold(4_u64, u64::saturating_mul);
         let bytes = self.bytes;
         if needed > bytes {
@@ -117,7 +117,7 @@ impl Raster {
     }
 
     /// The upper left `covered` pixels (across and down, not always whole) at another size: bilinear between
-    /// pixel centres. A pixel without data makes those invalid that it has a weight in.
+    /// pixel centres. A pixel without data invalidates the pixels in which it has a weight.
     #[must_use]
     pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2]) -> Self {
         let at = |to: usize, from: usize, len: usize, covered: f64| {

@@ -140,7 +140,7 @@ mod tests {
 
     /// Found by fuzzing: pixels were decoded up to the limit before the values were found not to fit.
     #[test]
-    fn the_header_decides_before_a_pixel_is_decoded() {
+    fn limits_are_checked_before_a_pixel_is_decoded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.png");
         image::GrayImage::new(64, 64).save(&path).unwrap();

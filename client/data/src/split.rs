@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_kept_and_the_seed_decides() {
+    fn the_shares_are_kept_and_the_division_follows_from_the_seed() {
         let config = SplitConfig { validation: 0.2, test: 0.3, ..SplitConfig::default() };
         let parts: Vec<Split> = (0..4000).map(|i| Split::of(&format!("tile-{i}"), &config)).collect();
         let share = |part| parts.iter().filter(|p| **p == part).count() as f64 / 4000.0;

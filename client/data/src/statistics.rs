@@ -23,7 +23,7 @@ pub struct BandStatistics {
 }
 
 impl BandStatistics {
-    /// No pixels yet.
+    /// Statistics without pixels.
     #[must_use]
     pub fn new(band: &str) -> Self {
         Self {
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merging_parts_equals_the_whole(a in proptest::collection::vec(-1e4_f32..1e4, 0..60), b in proptest::collection::vec(-1e4_f32..1e4, 0..60)) {
+        fn merged_parts_equal_the_whole(a in proptest::collection::vec(-1e4_f32..1e4, 0..60), b in proptest::collection::vec(-1e4_f32..1e4, 0..60)) {
             let whole = of(&[a.clone(), b.clone()].concat());
             let mut merged = of(&a);
             merged.merge(&of(&b));

@@ -1,7 +1,7 @@
 //! Masks in PNG files, as they are stored. An indexed-colour file gives the index of each pixel, not its
 //! colour; a grey file of fewer than eight bits gives the number itself, not stretched to 255.
 //!
-//! Images are read elsewhere, since for them the colours count.
+//! Images are read elsewhere, since their colours are needed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! A summary of a data set, to be read before a training on it.
+//! A summary of a data set, to be read before training.
 
 use std::collections::BTreeMap;
 

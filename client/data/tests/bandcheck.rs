@@ -1,4 +1,4 @@
-//! The band check on real imagery: no findings on right orders, and the right findings on wrong ones.
+//! The band check on real imagery: no findings for right orders, and the right findings for wrong ones.
 //!
 //! The imagery is in the folder that `EOSFED_DATA` names, or beside the repository. Without it, each test
 //! reports by name that it is skipped.
@@ -57,8 +57,8 @@ fn against(report: &BandReport) -> Vec<String> {
 }
 
 #[test]
-fn right_orders_raise_no_alarm() {
-    let test = "right_orders_raise_no_alarm";
+fn right_orders_give_no_finding() {
+    let test = "right_orders_give_no_finding";
     let data = [
         ("eurosat-ms", EUROSAT, None),
         ("bigearthnet-v2/s2", "B02 B03 B04 B08", None),
@@ -75,7 +75,7 @@ fn right_orders_raise_no_alarm() {
         let found = against(&check(&bands, &samples));
         assert!(found.is_empty(), "{folder}: {found:?}");
     }
-    // A single class, sea and lakes among them, raises no alarm either.
+    // A single class, such as sea and lakes, gives no finding either.
     let Some(eurosat) = imagery(test, "eurosat-ms") else { return };
     for class in std::fs::read_dir(eurosat).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir())
     {

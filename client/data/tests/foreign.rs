@@ -1,5 +1,5 @@
-//! Files of other programs, each of a kind that has been read wrongly, with the right answer: read rightly or
-//! refused, never misread.
+//! Files of other programs, each of a kind that was once misread, with the expected result: they are read
+//! rightly or refused.
 //!
 //! They are in the folder that `EOSFED_RASTERS` names, or beside the repository. Without it, the test reports
 //! by name that it is skipped.

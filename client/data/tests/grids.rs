@@ -6,7 +6,8 @@ use std::path::Path;
 
 use eosfed_data::{DataError, Dataset, GeoReference, Limits, Raster, Split, summarise, write_geotiff};
 
-/// The place of a file: its coded reference system, and its geotransform in the order of GDAL's affine.
+/// The georeference of a file: its coded reference system, and its geotransform in the order of GDAL's
+/// affine.
 #[derive(Clone, Copy)]
 struct Place {
     code: u16,
@@ -90,7 +91,7 @@ fn assert_refused(config: &str, files: [&str; 2], others: &[&str], place: Place,
 }
 
 #[test]
-fn masks_bands_and_dates_of_another_place_are_refused() {
+fn masks_bands_and_dates_of_another_area_are_refused() {
     let cases = [
         (UPSIDE_DOWN, ["north-up", "south-up"]),
         (NEXT_ZONE, ["EPSG:32633", "EPSG:32634"]),
@@ -107,7 +108,7 @@ fn masks_bands_and_dates_of_another_place_are_refused() {
 }
 
 #[test]
-fn the_same_place_except_for_rounding_is_read_without_a_note() {
+fn the_same_area_except_for_rounding_is_read_without_a_note() {
     for place in [HERE, NOISY] {
         let warnings = read(&scene(), &[("image.tif", SIDE, Some(HERE)), ("mask.tif", SIDE, Some(place))]);
         let grids = |text: &&String| text.contains("georeference") || text.contains("geotransform");
@@ -127,7 +128,7 @@ fn a_mask_without_georeference_is_read_and_noted() {
 }
 
 #[test]
-fn coarse_bands_lie_where_their_geotransform_says() {
+fn coarse_bands_are_placed_by_their_geotransform() {
     let coarse = Place { affine: [20.0, 0.0, 500_000.0, 0.0, -20.0, 4_600_000.0], ..HERE };
     assert!(read(&stack(), &[("x.tif", SIDE, Some(HERE)), ("y.tif", SIDE / 2, Some(coarse))]).is_ok());
     // 15 fine pixels lie beside 8 coarse ones, which cover 16. Each value of the coarse file is the distance

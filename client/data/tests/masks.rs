@@ -1,4 +1,4 @@
-//! Masks in PNG files are the numbers that are stored, and images the colours that are shown.
+//! Masks in PNG files give the stored numbers, and images give the colours.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -37,7 +37,7 @@ const TWO: [u8; 15] = [0, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 1, 0, 1, 1];
 const FOUR: [u8; 15] = [0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 3, 3, 2, 2, 0];
 
 #[test]
-fn a_mask_is_the_index_and_an_image_the_colour() {
+fn a_mask_gives_indices_and_an_image_gives_colours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mask.png");
     let cases =

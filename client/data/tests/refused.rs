@@ -284,7 +284,7 @@ fn jpeg_files_are_read_only_if_they_are_whole_and_interleaved() {
 }
 
 #[test]
-fn a_jpeg_file_cut_short_anywhere_is_refused() {
+fn a_jpeg_file_cut_short_at_any_byte_is_refused() {
     let folder = Folder::new();
     let picture =
         image::RgbImage::from_fn(40, 24, |x, y| image::Rgb([(x * 6) as u8, (y * 9) as u8, (x * y) as u8]));

@@ -1,11 +1,11 @@
-//! Rules that look at each coordinate by itself: the median and the trimmed mean. Both are the mean
-//! of what is left when `cut` values have been taken away at either end.
+//! Rules for each coordinate separately: the median and the trimmed mean. Both are the mean of the values
+//! that remain after `cut` values are removed at each end.
 
 use eosfed_common::weights::WeightsError;
 
 use crate::weights_reader::WeightsReader;
 
-/// Coordinates that are sorted at a time: so many values of every update are in memory.
+/// Coordinates that are sorted at a time. This number of values of every update is in memory.
 const STRIPE: usize = 1 << 10;
 
 pub(crate) fn piece(

@@ -18,7 +18,7 @@ impl Squares {
         self.values[a * self.count + b]
     }
 
-    /// The median over pairs of different places; 0 without any.
+    /// The median over pairs of different updates; 0 if there are none.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted: Vec<f64> = (0..self.count).flat_map(|a| (0..a).map(move |b| self.of(a, b))).collect();
         sorted.sort_by(f64::total_cmp);

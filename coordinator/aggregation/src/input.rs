@@ -1,4 +1,4 @@
-//! Everything that an aggregate follows from.
+//! The inputs of an aggregate.
 
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::Signature;
@@ -13,13 +13,13 @@ pub const PIECE: usize = 1 << 14;
 pub struct Update<'a> {
     /// Its weights.
     pub weights: &'a WeightsReader,
-    /// How much it counts, above 0.
+    /// Its weight in the aggregate, above 0.
     pub weight: f64,
-    /// The weights that it started from, where they are not the round's (asynchronous rounds).
+    /// The weights that it started from, if they are not those of the round (asynchronous rounds).
     pub base: Option<&'a WeightsReader>,
 }
 
-/// Everything that an aggregate follows from.
+/// The inputs of an aggregate.
 #[derive(Debug)]
 pub struct AggregationInput<'a> {
     /// The rule, and the server step that belongs to it.

@@ -1,13 +1,13 @@
-//! How several institutions' weights become one: weighted means, robust rules and server
-//! optimisers, over files that are read a piece at a time.
+//! Aggregation of the weights of several institutions: weighted means, robust rules and server optimizers,
+//! over files that are read piece by piece.
 //!
 //! An aggregate has two parts. A *rule* combines the updates of a round into one set of weights; a
 //! *server step* goes from the round's starting weights towards it. [`eosfed_common::plan::Strategy`] names both.
 //!
-//! **The order of arithmetic is part of the contract**, so that anybody who holds the updates can
-//! recompute an aggregate bit for bit. With the updates in the order given (the coordinator gives
-//! them in the order of the institutions' names), all sums are of f64, and results are rounded to
-//! f32 once, at the end. For a mean, for each element of each tensor:
+//! **The order of arithmetic is part of the contract**, so that anyone with the updates can recompute an
+//! aggregate bit for bit. With the updates in the order given (the coordinator gives them in the order of the
+//! institutions' names), all sums are of f64, and results are rounded to f32 once, at the end. For a mean,
+//! for each element of each tensor:
 //!
 //! ```text
 //! sum = 0.0 (f64);  for each update: sum = sum + weight * (w as f64)
@@ -17,7 +17,7 @@
 //! Distances between updates are summed in pieces of [`PIECE`] elements of each tensor, each piece in
 //! eight interleaved sums; neither depends on the number of threads.
 //!
-//! Not here: who may send what (the coordinator's admission), and where files come from.
+//! Admission of updates and their storage are tasks of the coordinator.
 
 mod coordinates;
 mod distances;
@@ -37,7 +37,7 @@ pub use input::{AggregationInput, PIECE, Update};
 pub use server::Server;
 pub use weights_reader::WeightsReader;
 
-/// What comes out.
+/// The result of an aggregation.
 #[derive(Debug)]
 pub struct Aggregate {
     /// The next weights.
@@ -46,7 +46,7 @@ pub struct Aggregate {
     pub optimizer_state: Option<Tensors>,
 }
 
-/// Why there is no aggregate.
+/// Why an aggregation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AggregateError {
     /// A file cannot be read.
@@ -65,7 +65,7 @@ pub enum AggregateError {
     },
 }
 
-/// Combines at least one update.
+/// Aggregates at least one update.
 ///
 /// # Errors
 /// If a file cannot be read, or the result would not be finite.

@@ -6,11 +6,10 @@ use crate::distances::{Squares, distance};
 use crate::input::Update;
 use crate::weights_reader::WeightsReader;
 
-/// Most steps of Weiszfeld's iteration; it ends earlier when nothing moves any more.
+/// Most steps of Weiszfeld's iteration. It ends earlier when it has converged.
 const WEISZFELD_STEPS: usize = 100;
-/// Distances below this are taken for this, which keeps the iteration from dividing by 0 (the
-/// smoothing of Pillutla et al. 2022), relative to the median distance between two updates: one
-/// that is far away must not say what is near.
+/// Lower bound of distances, which prevents a division by 0 (the smoothing of Pillutla et al. 2022). It is
+/// relative to the median distance between two updates, so that an outlier does not change it.
 const SMOOTHING: f64 = 1e-6;
 
 /// A weighted sum, divided by `total`.
@@ -35,7 +34,7 @@ impl Terms<'_> {
     }
 }
 
-/// The weighted mean; of steps, where updates have started from different weights.
+/// The weighted mean of updates, or of steps if updates started from different weights.
 pub(crate) fn mean<'a>(global_model: &'a WeightsReader, updates: &[Update<'a>]) -> Terms<'a> {
     let mut terms: Vec<_> = updates.iter().map(|update| (update.weights, update.weight)).collect();
     let total = updates.iter().map(|update| update.weight).sum();
@@ -107,7 +106,7 @@ fn weiszfeld(squares: &Squares, weights: &[f64]) -> Vec<f64> {
     shares
 }
 
-/// The weighted mean of steps, each shortened to `bound` where it is longer.
+/// The weighted mean of steps, each clipped to `bound`.
 pub(crate) fn norm_bounded<'a>(
     signature: &Signature,
     global_model: &'a WeightsReader,

@@ -1,4 +1,4 @@
-//! The rule that a strategy combines updates by.
+//! The combination rule of a strategy.
 
 use eosfed_common::plan::Strategy;
 use eosfed_common::weights::WeightsError;
@@ -7,7 +7,7 @@ use crate::input::{AggregationInput, Update};
 use crate::weights_reader::WeightsReader;
 use crate::{coordinates, distances, linear};
 
-/// The rule of a strategy, ready to be asked for pieces.
+/// The prepared rule of a strategy, which computes pieces.
 pub(crate) enum Rule<'a> {
     Linear(linear::Terms<'a>),
     Coordinates { updates: Vec<&'a WeightsReader>, cut: usize },

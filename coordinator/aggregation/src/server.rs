@@ -1,5 +1,5 @@
-//! The server step: from the round's starting weights towards what the updates combine to
-//! (Reddi et al. 2021, algorithm 2; `delta` is `combined - global`).
+//! The server step: from the round's starting weights towards the combined updates (Reddi et al. 2021,
+//! algorithm 2; `delta` is `combined - global`).
 
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
@@ -9,29 +9,29 @@ use crate::input::AggregationInput;
 /// A server step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Server {
-    /// Takes the combined weights as they are.
+    /// The next weights are the combined weights.
     Take,
     /// `m = momentum * m + delta; next = global + learning_rate * m`.
     Momentum {
         /// The server's learning rate.
         learning_rate: f64,
-        /// How much of the last step is carried into the next.
+        /// The factor of the last step in the next one.
         momentum: f64,
     },
     /// `m = b1 m + (1 - b1) delta; v = second(v, delta^2); next = global + rate * m / (sqrt(v) + tau)`.
     Adaptive {
-        /// How the second moment follows.
+        /// The update rule of the second moment.
         second: Second,
         /// The server's learning rate.
         learning_rate: f64,
-        /// How much of the first moment is kept.
+        /// The decay rate of the first moment.
         beta_1: f64,
         /// Added to the root of the second moment.
         tau: f64,
     },
 }
 
-/// How a second moment follows the squares of the steps.
+/// The update rule of the second moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Second {
     /// `v = b2 v + (1 - b2) d2`, with bias correction.
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Names of what it remembers of each tensor.
+    /// Names of the state tensors of each tensor.
     #[must_use]
     pub(crate) const fn moments(&self) -> &'static [&'static str] {
         match self {
@@ -92,7 +92,7 @@ impl Server {
         }
     }
 
-    /// The tensors that it remembers for weights of this signature; nothing if it remembers none.
+    /// The state tensors for weights of this signature. Nothing if it has no state.
     #[must_use]
     pub fn state_signature(&self, signature: &Signature) -> Option<Signature> {
         let tensors = self.moments().iter().flat_map(|moment| {
@@ -161,8 +161,8 @@ impl Second {
         }
     }
 
-    /// Adam's correction of both moments' start at 0 (Kingma and Ba 2015, before section 2.1), with
-    /// one step more than they count, as Flower has it.
+    /// Adam's correction of both moments' start at 0 (Kingma and Ba 2015, before section 2.1), with one step
+    /// more than the paper, as in Flower.
     fn correction(self, beta_1: f64, step: u32) -> f64 {
         let exponent = f64::from(step) + 2.0;
         match self {

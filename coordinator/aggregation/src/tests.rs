@@ -1,4 +1,4 @@
-//! Rules and server steps against Flower's on the same inputs, and what must hold for any inputs.
+//! Rules and server steps compared with Flower's on the same inputs, and properties for any inputs.
 
 use std::path::PathBuf;
 
@@ -100,7 +100,7 @@ struct Goldens {
 }
 
 #[test]
-fn each_strategy_agrees_with_flowers() {
+fn each_strategy_agrees_with_flower() {
     let goldens: Goldens = serde_json::from_str(include_str!("../goldens/flower.json")).unwrap();
     let bench = Bench::new(&[("a", &[3, 4]), ("b", &[5])]);
     assert_eq!(goldens.strategies.len(), 12);
@@ -154,7 +154,7 @@ fn a_mean_is_the_documented_sum_to_the_bit() {
 }
 
 #[test]
-fn updates_that_started_elsewhere_count_by_their_steps() {
+fn updates_with_other_starting_weights_count_by_their_steps() {
     let bench = Bench::new(&[("w", &[2])]);
     let [now, old, fresh, stale] =
         [[1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [4.0, 0.0]].map(|values: [f32; 2]| vector(&values));
@@ -191,7 +191,7 @@ fn a_result_that_is_not_finite_is_refused_by_name() {
 }
 
 #[test]
-fn what_a_rule_bounds_stays_bounded() {
+fn outliers_change_a_robust_rule_within_its_bound() {
     let honest = [0.9_f32, 1.0, 1.1, 1.0, 0.95, 1.05];
     let mut updates: Vec<_> = honest.iter().map(|value| (vec![*value], 1.0)).collect();
     updates.push((vec![1e9], 1.0));
@@ -216,7 +216,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn the_order_of_updates_matters_by_rounding_at_most(updates in vectors()) {
+    fn the_order_of_updates_changes_rounding_only(updates in vectors()) {
         let mut reversed = updates.clone();
         reversed.reverse();
         for rule in RULES {
@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn equals_combine_to_themselves(values in proptest::collection::vec(-1e30..1e30_f32, 3), count in 5..9_usize) {
+    fn equal_updates_combine_to_themselves(values in proptest::collection::vec(-1e30..1e30_f32, 3), count in 5..9_usize) {
         for rule in RULES {
             let updates = vec![(values.clone(), 3.0); count];
             prop_assert_eq!(&combine(rule, &[0.0; 3], &updates), &values, "{:?}", rule);
@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn results_lie_between_the_least_and_the_greatest(updates in vectors()) {
+    fn results_are_between_the_smallest_and_the_largest_value(updates in vectors()) {
         for rule in RULES {
             for (index, found) in combine(rule, &[0.0; 3], &updates).into_iter().enumerate() {
                 let column = updates.iter().map(|(values, _)| values[index]);
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn moving_everything_moves_the_result(updates in vectors(), by in -50..50_i32) {
+    fn a_translation_of_all_weights_translates_the_result(updates in vectors(), by in -50..50_i32) {
         let by = by as f32;
         let moved: Vec<_> = updates.iter()
             .map(|(values, weight)| (values.iter().map(|value| value + by).collect(), *weight)).collect();

@@ -1,5 +1,4 @@
-//! A file of weights: checked once, then read a piece at a time, so that
-//! memory does not grow with their number.
+//! A file of weights: checked once, then read piece by piece, so that memory does not grow with their number.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +13,7 @@ use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
 pub struct WeightsReader {
     path: PathBuf,
     file: File,
-    /// Where each tensor's values begin, in bytes.
+    /// The offset of each tensor's values, in bytes.
     offsets: BTreeMap<String, u64>,
     verified: Verified,
 }
@@ -43,7 +42,7 @@ impl WeightsReader {
     /// Reads `values.len()` values of a tensor from element `start` on.
     ///
     /// # Errors
-    /// Whatever reading the file gives, with its name.
+    /// Errors of reading, with the name of the file.
     ///
     /// # Panics
     /// If `name` is not in the signature that was checked.

@@ -23,7 +23,7 @@ fn resident() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// The most memory that `work` has needed beyond what there was, looked at each millisecond.
+/// The largest additional memory of `work`, measured each millisecond.
 fn growth(work: impl FnOnce()) -> u64 {
     let before = resident();
     let most = AtomicU64::new(0);

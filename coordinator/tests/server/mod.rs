@@ -1,4 +1,4 @@
-//! A coordinator in this process, on a port of its own, with real TLS and real certificates.
+//! A coordinator in this process, on its own port, with real TLS and real certificates.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -91,7 +91,7 @@ impl Server {
         StateFolder(self.folder.path().join("state"))
     }
 
-    /// Ends at once, and its folder with it; gives what the institutions have.
+    /// Ends at once and removes its folder. Gives the institutions' identities.
     pub(crate) async fn lose(self) -> Clients {
         self.serving.abort();
         let _ = self.serving.await;
@@ -106,7 +106,7 @@ impl Server {
         self.connect(Some(&self.operator.pair))
     }
 
-    /// Somebody without a certificate.
+    /// A caller without a certificate.
     pub(crate) fn stranger(&self) -> Transport {
         self.connect(None)
     }

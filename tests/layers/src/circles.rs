@@ -1,4 +1,4 @@
-//! Circles between the modules of a crate, at every level: among the top-level modules, and among the
+//! Import cycles between the modules of a crate, at every level: among the top-level modules, and among the
 //! children of each module.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use petgraph::graphmap::DiGraphMap;
 use crate::Violation;
 use crate::names::{Import, Target};
 
-/// Siblings of one parent: who imports whom, and where.
+/// The imports between the children of one parent, with their positions.
 type Edges<'a> = BTreeMap<(&'a str, &'a str), &'a Import>;
 
 /// The circles that these imports make. The root of a crate is a sibling of its modules: a module that

@@ -1,4 +1,4 @@
-//! Which crate may import which, and which module of a crate may import which.
+//! The rules for imports between crates and between modules of a crate.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::names::{Import, Target, Workspace};
 pub struct CrateRule {
     /// The crate.
     pub name: &'static str,
-    /// What it may import.
+    /// The allowed imports.
     pub may_import: &'static [&'static str],
 }
 
@@ -21,7 +21,7 @@ pub struct ModuleRule {
     pub package: &'static str,
     /// The module.
     pub module: &'static str,
-    /// What it may import.
+    /// The allowed imports.
     pub may_import: &'static [&'static str],
 }
 
@@ -30,7 +30,7 @@ pub struct ModuleRule {
 pub struct OutsideRule {
     /// The crate.
     pub package: &'static str,
-    /// What it must not use.
+    /// The forbidden crate.
     pub never: &'static str,
 }
 

@@ -1,6 +1,6 @@
-//! Reads the imports of every crate of the workspace and finds those that break the layer rule:
-//! imports between crates that are not allowed, circles between modules, and modules that decide but
-//! import something that reads, waits or asks the time.
+//! Reads the imports of every crate of the workspace and finds those that break the layer rule: imports
+//! between crates that are not allowed, cycles between modules, and pure modules that import I/O, waiting or
+//! the clock.
 //!
 //! ```text
 //! paths (tokens of a file)  ->  tree (modules of a crate)  ->  names (what a path means)
@@ -32,7 +32,7 @@ pub enum ReadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A source file is not Rust.
@@ -40,10 +40,10 @@ pub enum ReadError {
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's error.
         source: syn::Error,
     },
-    /// A manifest is not what it should be.
+    /// A manifest is not valid.
     #[error("{path}: {reason}", path = path.display())]
     Manifest {
         /// The file.
@@ -61,12 +61,12 @@ pub enum ReadError {
     },
 }
 
-/// Something that breaks the rule.
+/// A violation of the rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
-    /// The rule, in a word: `circle`, `crate`, `layer` or `pure`.
+    /// The rule: `circle`, `crate`, `layer` or `pure`.
     pub rule: &'static str,
-    /// What breaks it: two crates, or the modules of a circle.
+    /// The subject: two crates, or the modules of a cycle.
     pub subject: String,
     /// Files and lines, and what to do.
     pub detail: String,

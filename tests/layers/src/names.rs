@@ -1,4 +1,4 @@
-//! What the paths of a workspace mean: which module of which crate each leads to.
+//! Resolution of paths in a workspace to modules of crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use crate::ReadError;
 use crate::paths::RawPath;
 use crate::tree::{Module, Tree, read};
 
-/// How often a name may be passed on by `pub use`; more is a circle of names.
+/// Most `pub use` steps of a name; more is a cycle of names.
 const MAX_EXPORTS: usize = 16;
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A module of the workspace.
@@ -24,7 +24,7 @@ pub enum Target {
     Outside(Vec<String>),
 }
 
-/// One import: where it stands, and what it leads to.
+/// One import: its position and its target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Import {
     /// The crate that imports.
@@ -35,9 +35,9 @@ pub struct Import {
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
-    /// The path as it stands there.
+    /// The path as written.
     pub written: String,
-    /// What it leads to.
+    /// Its target.
     pub target: Target,
 }
 
@@ -126,7 +126,7 @@ impl Workspace {
                 let passed_on = module.exports.values().chain(&module.glob_exports);
                 for segments in passed_on {
                     let raw = RawPath { segments: segments.clone(), line: 1 };
-                    // Passing on what lies below is what the root of a module is for.
+                    // The root of a module may re-export its children.
                     match self.target(package, path, segments) {
                         Some(Target::Module { package: other, path: to })
                             if other == *package && to.starts_with(path) => {}
@@ -157,7 +157,7 @@ impl Workspace {
         }
     }
 
-    /// What a path that stands in `module` of `package` leads to; nothing for local names.
+    /// The target of a path in `module` of `package`. Nothing for local names.
     fn target(&self, package: &str, module: &[String], segments: &[String]) -> Option<Target> {
         self.follow(package, module, segments, 0)
     }
@@ -188,7 +188,7 @@ impl Workspace {
         }
     }
 
-    /// Goes down from a module of a crate by these segments, through names that are passed on.
+    /// Resolves these segments from a module of a crate, through re-exported names.
     fn descend(
         &self,
         package: &str,

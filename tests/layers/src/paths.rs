@@ -1,12 +1,12 @@
 //! The paths in a piece of source: `use` declarations, and paths inside expressions, types, macros and
-//! attributes. Works on tokens, so that nothing is overlooked inside a macro.
+//! attributes. It works on tokens, so that paths inside macros are found.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A path as it stands in a source file.
+/// A path as written in a source file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawPath {
-    /// Its segments. The last is `*` where everything of a module is imported.
+    /// Its segments. The last is `*` if everything of a module is imported.
     pub(crate) segments: Vec<String>,
     /// The line on which it starts, from 1.
     pub(crate) line: usize,
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_list_is_taken_apart() {
+    fn a_use_list_is_split_into_paths() {
         assert_eq!(
             found("pub use crate::{a::{self, B as _}, c::*, d};"),
             ["crate::a::self", "crate::a::B", "crate::c::*", "crate::d"]
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_is_known() {
+    fn the_line_of_a_path_is_found() {
         assert_eq!(paths("\n\nuse a::b;".parse().unwrap())[0].line, 3);
     }
 }

@@ -1,5 +1,5 @@
-//! Modules that decide: they, and every module of the workspace that they lead to, use nothing that
-//! reads files, waits, starts threads, asks the time or draws randomness.
+//! Pure modules: they, and all modules of the workspace that they import directly or indirectly, do not use
+//! files, waiting, threads, the clock or randomness.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,7 +7,7 @@ use crate::Violation;
 use crate::layers::stale;
 use crate::names::{Import, Target, Workspace};
 
-/// A module that decides; so do its children.
+/// A pure module, with its children.
 #[derive(Debug, Clone, Copy)]
 pub struct PureRule {
     /// The crate.
@@ -43,7 +43,7 @@ impl Outside {
 /// A module of a crate.
 type Place = (String, Vec<String>);
 
-/// What pure modules, or modules that they lead to, use and must not.
+/// Forbidden uses in pure modules and in the modules that they import directly or indirectly.
 #[must_use]
 pub fn impure(
     workspace: &Workspace,
@@ -96,12 +96,12 @@ fn from_rule(
     found.into_iter().collect()
 }
 
-/// Whether a place in the rule's own crate imports a crate that it must not.
+/// Whether a module of the rule's own crate imports a forbidden crate.
 fn foreign(rule: &PureRule, (from, _): &Place, to: &str) -> bool {
     from == rule.package && to != rule.package && !rule.may_import.contains(&to)
 }
 
-/// Says what is used, and by which imports the pure module comes to it.
+/// Describes a forbidden use, with the imports that lead to it.
 fn violation(
     rule: &PureRule,
     import: &Import,

@@ -1,4 +1,4 @@
-//! The modules of a crate, as its `mod` declarations give them.
+//! The modules of a crate, from its `mod` declarations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ pub(crate) struct Module {
     pub(crate) paths: Vec<RawPath>,
     /// Its child modules.
     pub(crate) children: BTreeSet<String>,
-    /// Names that it makes available, and what they stand for: `pub use`.
+    /// Re-exported names and their targets: `pub use`.
     pub(crate) exports: BTreeMap<String, Vec<String>>,
-    /// Modules of which it makes everything available.
+    /// Modules whose names are all re-exported.
     pub(crate) glob_exports: Vec<Vec<String>>,
 }
 

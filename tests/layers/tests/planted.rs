@@ -1,4 +1,4 @@
-//! The checks find what is planted: circles, forbidden imports and impure modules, however written.
+//! The checks find planted cycles, forbidden imports and impure modules, in every way of writing them.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -47,7 +47,7 @@ fn subjects(found: &[Violation]) -> Vec<String> {
 const ROOT: (&str, &str) = ("lib.rs", "pub mod a;\npub mod b;\npub mod c;\n");
 
 #[test]
-fn a_circle_is_found_however_it_is_written() {
+fn a_circle_is_found_in_every_way_of_writing_imports() {
     let back = [
         "use crate::a::A;",
         "use super::a;",
@@ -75,7 +75,7 @@ fn the_lines_of_a_circle_are_named() {
 }
 
 #[test]
-fn what_is_for_tests_makes_no_circle() {
+fn imports_for_tests_make_no_circle() {
     let tests = "#[cfg(test)] use crate::a::A; #[cfg(test)] mod tests { use crate::a::A; }\
                  struct S; impl S { #[cfg(test)] fn f() { crate::a::f() } }";
     let files = [ROOT, ("a.rs", "use crate::b::B;"), ("b.rs", tests), ("c.rs", "")];
@@ -96,7 +96,7 @@ fn longer_circles_and_those_among_children_are_found() {
 }
 
 #[test]
-fn the_root_belongs_to_the_circle_unless_it_only_passes_names_on() {
+fn the_root_belongs_to_a_circle_unless_it_only_re_exports() {
     let names =
         [("lib.rs", "mod a; mod b; pub use a::A;"), ("a.rs", "pub struct A;"), ("b.rs", "use crate::A;")];
     assert_eq!(circles_of(&names), [""; 0]);
@@ -157,7 +157,7 @@ fn forbidden_crates_outside_are_found() {
 const OUTSIDE: Outside =
     Outside { allowed: &["serde", "std"], forbidden: &["std::io", "std::fs"], harmless: &["std::io::Error"] };
 
-/// What the module `one::a` with this text must not come to use, and how it does.
+/// The violations of the module `one::a` with this text.
 fn impurities(text: &str) -> Vec<Violation> {
     let (workspace, imports) = planted(&[
         (
@@ -174,7 +174,7 @@ fn impurities(text: &str) -> Vec<Violation> {
 }
 
 #[test]
-fn modules_that_decide_do_not_come_to_use_what_acts() {
+fn pure_modules_do_not_reach_forbidden_uses() {
     for text in [
         "use serde::Serialize; use std::fmt; use std::io::Error;",
         "use three::x;",

@@ -1,4 +1,4 @@
-//! The layer rule of this workspace. What a person should know of it is in ARCHITECTURE.md.
+//! The layer rule of this workspace. ARCHITECTURE.md describes it.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -14,7 +14,7 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
     CrateRule { name, may_import }
 }
 
-/// What each crate may import. Nobody imports a bench, a test or the fuzz harness.
+/// The allowed imports of each crate. No crate imports a bench, a test or the fuzz harness.
 const CRATES: [CrateRule; 17] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
@@ -60,7 +60,7 @@ const fn layer(
     ModuleRule { package, module, may_import }
 }
 
-/// What the layers of a crate may import of it.
+/// The allowed imports between the layers of a crate.
 const MODULES: [ModuleRule; 22] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
@@ -90,7 +90,7 @@ const fn pure(package: &'static str, module: &'static str) -> PureRule {
     PureRule { package, module, may_import: &["eosfed_common"] }
 }
 
-/// Modules that decide.
+/// Pure modules.
 const PURE: [PureRule; 6] = [
     pure("eosfed_coordinator", "domain"),
     pure("eosfed_client", "policy"),
@@ -100,7 +100,7 @@ const PURE: [PureRule; 6] = [
     pure("eosfed_client", "daemon::step"),
 ];
 
-/// What a module that decides may use of crates outside the workspace.
+/// The crates outside of the workspace that a pure module may use.
 const OUTSIDE: Outside = Outside {
     allowed: &[
         "alloc",
@@ -145,7 +145,7 @@ const OUTSIDE: Outside = Outside {
     ],
 };
 
-/// Libraries that no command line is in.
+/// Libraries without a command line.
 const NEVER: [OutsideRule; 4] = [
     OutsideRule { package: "eosfed_client", never: "clap" },
     OutsideRule { package: "eosfed_client", never: "comfy_table" },
@@ -168,21 +168,21 @@ fn none(found: &[Violation]) {
 }
 
 #[test]
-fn the_sources_are_read() {
+fn all_sources_are_read() {
     let (workspace, imports) = &*SOURCES;
     assert!(workspace.crates().count() >= 20, "{:?}", workspace.crates().collect::<Vec<_>>());
     assert!(imports.len() > 4000, "only {} imports were found", imports.len());
 }
 
 #[test]
-fn crates_import_what_they_may() {
+fn crates_import_only_allowed_crates() {
     let (workspace, imports) = &*SOURCES;
     none(&crate_rules(workspace, imports, &CRATES));
     none(&outside_rules(imports, &NEVER));
 }
 
 #[test]
-fn layers_import_what_they_may() {
+fn layers_import_only_allowed_layers() {
     let (workspace, imports) = &*SOURCES;
     none(&module_rules(workspace, imports, &MODULES));
 }
@@ -194,6 +194,6 @@ fn modules_that_decide_are_pure() {
 }
 
 #[test]
-fn no_modules_import_each_other() {
+fn modules_have_no_circular_imports() {
     none(&circles(&SOURCES.1));
 }

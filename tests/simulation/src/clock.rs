@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// When the simulation begins.
 pub const START: Timestamp = Timestamp(1_795_000_000_000);
 
-/// A clock; clones are wrong together.
+/// A clock. Clones share its error.
 #[derive(Debug, Clone)]
 pub struct SimClock {
     began: Instant,
@@ -17,13 +17,13 @@ pub struct SimClock {
 }
 
 impl SimClock {
-    /// A clock that is right, with the simulation beginning now.
+    /// A right clock. The simulation begins now.
     #[must_use]
     pub fn begin() -> Self {
         Self { began: Instant::now(), skew: Arc::default() }
     }
 
-    /// Another clock of the same simulation, which is right.
+    /// Another, right clock of the same simulation.
     #[must_use]
     pub fn right(&self) -> Self {
         Self { began: self.began, skew: Arc::default() }
@@ -35,7 +35,7 @@ impl SimClock {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Has the clock be wrong by so many milliseconds.
+    /// Sets the error of the clock in milliseconds.
     pub fn set_skew(&self, by: i64) {
         self.skew.store(by, Ordering::Relaxed);
     }

@@ -34,7 +34,7 @@ const OTHER_ANSWER: &str = "this call has another kind of answer";
 pub struct Connection {
     /// The world.
     pub world: Arc<World>,
-    /// Which institution it is.
+    /// The institution.
     pub index: usize,
     /// The heads that were offered, by the digest of their document.
     heads: Arc<Mutex<BTreeMap<Digest, HeadOver>>>,
@@ -74,7 +74,7 @@ impl Connection {
         self.call(call).await.map(drop)
     }
 
-    /// Notes a submission that leaves the daemon.
+    /// Records a submission that leaves the daemon.
     fn sends(&self, submission: &mut Submission) {
         let mut sphere = self.world.lock();
         if sphere.planted == Some(Planted::NewKeys) {
@@ -188,7 +188,7 @@ impl Coordinator for Connection {
     }
 }
 
-/// A number that differs when the assignments do.
+/// A number that differs if the assignments differ.
 fn revision(assignments: &[Assignment]) -> u64 {
     let ids: String = assignments.iter().map(|offer| format!("{} {}\n", offer.id, offer.accepted)).collect();
     let digest = Digest::of(ids.as_bytes()).to_hex();

@@ -1,4 +1,4 @@
-//! The coordinator's machine: it is up with an engine, or down with its disks.
+//! The coordinator's machine: it runs an engine, or it is down and has only its disks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -40,14 +40,14 @@ impl Coordinator {
         self.core.as_ref()
     }
 
-    /// Starts it, if it is down; it may die at that, or find its disk full.
+    /// Starts it, if it is down. It may die during the start, or find its disk full.
     pub fn start(&mut self) {
         if self.core.is_some() {
             return;
         }
         self.starts += 1;
         let rng = ChaCha12Rng::seed_from_u64(self.seed ^ (self.starts << 32));
-        // Rounds stay as they were, for the oracle to look at.
+        // Rounds are kept, so that the oracle can check them.
         let keep = Duration::from_secs(10 * 365 * 86_400);
         let options = Options { keep_updates_for: keep, ..Options::new(self.folder.join(STAGING)) };
         let blobs = Arc::new(SimBlobs::open(&self.folder, self.trouble.clone()));
@@ -62,12 +62,12 @@ impl Coordinator {
         }
     }
 
-    /// Ends it, as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.core = None;
     }
 
-    /// Lets the engine do something, at which it may die; nothing then, or when it is down.
+    /// Makes the engine do something, during which it may die. Gives nothing if it dies or is down.
     pub fn with<T>(&mut self, work: impl FnOnce(&Core) -> T) -> Option<T> {
         let core = self.core.as_ref()?;
         match catch_unwind(AssertUnwindSafe(|| work(core))) {
@@ -80,7 +80,7 @@ impl Coordinator {
         }
     }
 
-    /// Carries a call out; out of reach when it is down, or dies at it.
+    /// Carries out a call. The coordinator is unreachable if it is down or dies during the call.
     ///
     /// # Errors
     /// The engine's refusal, or [`Reason::Unavailable`].
@@ -89,7 +89,7 @@ impl Coordinator {
             .unwrap_or_else(|| Err(Refusal::new(Reason::Unavailable, "the coordinator is down")))
     }
 
-    /// Computes a job's task; whether it has to be tried again.
+    /// Computes a job's task. Gives whether it has to be tried again.
     pub fn perform(&mut self, job: &JobId) -> bool {
         self.with(|core| ready(core.perform(job))) == Some(TaskOutcome::Retry)
     }

@@ -18,17 +18,17 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 use tempfile::NamedTempFile;
 
-/// The coordinator has died; what unwinds to whoever called it.
+/// The panic payload for the death of the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Died;
 
-/// What can go wrong with a write, shared by the store and the blobs.
+/// The faults of writes, shared by the store and the blobs.
 #[derive(Clone)]
 pub struct Trouble(Arc<Mutex<State>>);
 
 struct State {
     rng: ChaCha12Rng,
-    /// Of so many writes, one is interrupted; 0: none.
+    /// One of this number of writes is interrupted; 0: none.
     deadly: u32,
     full: bool,
 }
@@ -40,7 +40,7 @@ impl fmt::Debug for Trouble {
 }
 
 impl Trouble {
-    /// Trouble that follows from `rng`.
+    /// Faults that follow from `rng`.
     #[must_use]
     pub fn new(rng: ChaCha12Rng, deadly: u32) -> Self {
         Self(Arc::new(Mutex::new(State { rng, deadly, full: false })))
@@ -51,12 +51,12 @@ impl Trouble {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).full = full;
     }
 
-    /// Of so many writes, one is interrupted from now on; 0: none.
+    /// From now on, one of this number of writes is interrupted; 0: none.
     pub fn arm(&self, deadly: u32) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).deadly = deadly;
     }
 
-    /// No more trouble.
+    /// Ends all faults.
     pub fn end(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (state.deadly, state.full) = (0, false);
@@ -84,7 +84,7 @@ impl Trouble {
     }
 }
 
-/// A store whose commits are there whole or not at all. Clones are the same disk.
+/// A store with atomic commits. Clones share the disk.
 pub type SimStore = FaultyStore<MemoryStore, Trouble>;
 
 impl Faults for Trouble {
@@ -101,7 +101,7 @@ impl Faults for Trouble {
     }
 }
 
-/// A disk with this on it.
+/// A disk with this content.
 #[must_use]
 pub fn disk(trouble: Trouble, beginning: &Change) -> SimStore {
     let store = MemoryStore::default();
@@ -135,7 +135,7 @@ impl Blobs for SimBlobs {
             return Err(BlobError::Full);
         }
         if self.trouble.strikes() {
-            // The write is torn: some of it has arrived.
+            // The write is torn: a part of it is written.
             let torn = self.trouble.draw(bytes.len());
             let _ = self.files.append(owner, blob, offset, &bytes[..torn]).await;
             resume_unwind(Box::new(Died));

@@ -1,4 +1,4 @@
-//! One federation from its first call to the end of its job, as one seed would have it.
+//! One federation from its first call to the end of its job, determined by one seed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use crate::trainer::Machine;
 use crate::weather::{brew, operate, run_coordinator};
 use crate::world::{Sphere, World};
 
-/// Longest simulated time before trouble ends, and again before the job must have come to rest.
+/// Longest simulated time before the faults end, and after that until the job must be at rest.
 const HORIZON: Duration = Duration::from_secs(20 * 86_400);
 
-/// How a federation has fared.
+/// The outcome of a federation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The kind of its job.
     pub kind: JobKind,
     /// How the job ended.
     pub state: String,
-    /// What it has made: digests of weights, and scores.
+    /// Its results: digests of weights, and scores.
     pub made: Vec<String>,
-    /// Digest of everything that happened, in order.
+    /// Digest of all events, in order.
     pub trace: Digest,
     /// Rounds completed.
     pub rounds: usize,
@@ -48,7 +48,7 @@ pub struct Report {
     pub calls: u64,
 }
 
-/// What a seed is to bring.
+/// The faults of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
     /// Nothing goes wrong.
@@ -84,7 +84,7 @@ pub fn run_with(
         world.lock().planted = planted;
         let mut ended = live(&world).await;
         if !ended {
-            // Now the weather clears up, and the job must come to an end.
+            // Now the faults end, and the job must end.
             world.lock().calm();
             ended = live(&world).await;
         }
@@ -92,7 +92,7 @@ pub fn run_with(
     })
 }
 
-/// Lets things happen until the job has ended; whether it has.
+/// Runs until the job has ended. Gives whether it has.
 async fn live(world: &World) -> bool {
     tokio::select! {
         biased;
@@ -104,7 +104,7 @@ async fn live(world: &World) -> bool {
 }
 
 fn begin(seed: u64, weather: Weather, folder: &Path) -> Result<Arc<World>, Violation> {
-    // What is to be done follows from the seed alone, whatever the weather.
+    // The plan follows from the seed alone, whatever the faults.
     let mut draw = ChaCha12Rng::seed_from_u64(seed);
     let kind = plan::kind_of(seed);
     let names = plan::names(draw.random_range(2..=plan::most_institutions(kind)));
@@ -142,7 +142,7 @@ fn begin(seed: u64, weather: Weather, folder: &Path) -> Result<Arc<World>, Viola
     Ok(world)
 }
 
-/// Starts everything that lives in a world.
+/// Starts all tasks of a world.
 fn inhabit(world: &Arc<World>, folder: &Path, rough: bool) {
     let count = world.lock().sites.len();
     for index in 0..count {

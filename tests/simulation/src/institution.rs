@@ -1,5 +1,5 @@
-//! An institution's machine over time: the daemon of `eosfed-client` runs on it as it is, is stopped or
-//! killed at any moment, and is started again from its journal.
+//! An institution's machine over time: it runs the real daemon of `eosfed-client`, which is stopped or killed
+//! at any moment and started again from its journal.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,16 +42,16 @@ impl Environment for Simulation {
 
 /// How a daemon has ended.
 enum Ended {
-    /// By itself.
+    /// It has returned.
     Returned(Result<(), DaemonError>),
-    /// By a panic.
+    /// It has panicked.
     Panicked(String),
     /// Its machine has died.
     Died,
 }
 
 impl Machine {
-    /// Lives for as long as the world does.
+    /// Runs until the world ends.
     pub async fn live(self) {
         self.rest(0..=600_000).await;
         loop {
@@ -86,7 +86,7 @@ impl Machine {
         Ended::Died
     }
 
-    /// Waits until the daemon is to end.
+    /// Waits until the daemon must end.
     async fn lifetime(&self) {
         self.rest(600_000..=8 * 3_600_000).await;
         while !self.world.lock().is_rough() {
@@ -139,7 +139,7 @@ impl Machine {
     }
 }
 
-/// How a daemon ends that may panic.
+/// The end of a daemon, which may panic.
 async fn caught(daemon: impl Future<Output = Result<(), DaemonError>>) -> Ended {
     let mut daemon = pin!(daemon);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| daemon.as_mut().poll(context))) {

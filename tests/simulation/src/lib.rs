@@ -1,15 +1,15 @@
-//! A whole federation in one thread: the coordinator's engine, its leases and its admission, and the
-//! daemons of the institutions, all as they are in the programs; with a simulated clock, network, disks
-//! and trainer, and one seed from which everything follows.
+//! A whole federation in one thread: the coordinator's engine, its leases and its admission, and the daemons
+//! of the institutions, all with the real code; with a simulated clock, network, disks and trainer, all
+//! determined by one seed.
 //!
-//! What goes wrong: messages are lost, doubled, delayed and so reordered; the coordinator and the
-//! daemons die before, during and after each write; files are torn; disks fill; clocks jump; trainers
-//! crash and are slow; data are away; site policies change; people pause, resume and ask again;
-//! institutions vanish for hours; attackers guess leases and send what is no model. What must hold
-//! nevertheless is in [`oracle`] and, for daemons, in [`site`].
+//! The faults: messages are lost, duplicated, delayed and thus reordered; the coordinator and the daemons die
+//! before, during and after each write; files are torn; disks fill; clocks jump; trainers crash and are slow;
+//! data are unavailable; site policies change; operators pause, resume and repeat offers; institutions
+//! disappear for hours; attackers guess leases and send files that are not models. The invariants are in
+//! [`oracle`] and, for daemons, in [`site`].
 //!
-//! Not simulated: the bytes on the wire, TLS, libtorch and sled itself, whose contract (a commit is
-//! there whole or not at all) the disk here keeps; real processes are killed in `tests/kill.rs`.
+//! Not simulated: the bytes on the network, TLS, libtorch and sled. The simulated disk keeps sled's contract
+//! (commits are atomic). `tests/kill.rs` kills real processes.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test tool says by its panic what went wrong")]
 

@@ -1,4 +1,4 @@
-//! What travels between a daemon and the coordinator: calls that can be carried out twice.
+//! The calls between a daemon and the coordinator, which can be carried out twice.
 
 use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
@@ -11,7 +11,7 @@ use eosfed_coordinator::engine::Core;
 use eosfed_coordinator::storage::{Presence, ready};
 use eosfed_transport::wire::Heartbeat;
 
-/// A result, as it is submitted.
+/// A submitted result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Submission {
     /// Weights.
@@ -23,7 +23,7 @@ pub enum Submission {
 }
 
 impl Submission {
-    /// Whose work it is.
+    /// The assignment.
     #[must_use]
     pub const fn assignment(&self) -> &AssignmentId {
         match self {
@@ -52,7 +52,7 @@ impl Submission {
         }
     }
 
-    /// The same under another lease.
+    /// The same submission with another lease.
     #[must_use]
     pub fn under(mut self, lease: LeaseToken) -> Self {
         match &mut self {
@@ -64,12 +64,12 @@ impl Submission {
     }
 }
 
-/// A call, as it lies on the wire.
+/// A call, as it is sent.
 #[derive(Debug, Clone)]
 pub enum Call {
     /// The greeting.
     Hello,
-    /// What is there to do?
+    /// Poll for work.
     Poll,
     /// Take an assignment.
     Accept(AssignmentId),
@@ -77,7 +77,7 @@ pub enum Call {
     Decline(AssignmentId, Refusal),
     /// Renew a lease.
     Heartbeat(Heartbeat),
-    /// How much of an upload is there?
+    /// Ask for the progress of an upload.
     Stat(BlobRef),
     /// Some bytes of an upload.
     Append(BlobRef, u64, Vec<u8>),
@@ -133,26 +133,26 @@ impl Call {
     }
 }
 
-/// What comes back.
+/// The answer to a call.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// Assignments.
     Offers(Vec<Assignment<Target>>),
     /// A lease.
     Lease(Lease),
-    /// What a heartbeat is told.
+    /// The answer to a heartbeat.
     Directive(Directive),
-    /// How far an upload is.
+    /// The progress of an upload.
     Stands(Presence),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// When it was recorded.
+    /// When the result was recorded.
     Recorded(Timestamp),
     /// It was done.
     Done,
 }
 
-/// Carries a call out, as the coordinator's services do after they have made sure who calls.
+/// Carries out a call, as the coordinator's services do after authentication.
 ///
 /// # Errors
 /// The engine's refusal.

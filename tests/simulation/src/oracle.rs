@@ -1,4 +1,4 @@
-//! What must hold whatever happens.
+//! The invariants of a simulation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use eosfed_coordinator::storage::{Blobs, ready};
 use crate::network::Submission;
 use crate::site::Site;
 
-/// A rule that was broken, and how.
+/// A violation of an invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation(pub String);
 
@@ -34,10 +34,10 @@ fn broken(what: impl Into<String>) -> Result<(), Violation> {
     Err(Violation(what.into()))
 }
 
-/// Looks at a job that rests and at what the institutions remember.
+/// Checks a job that has ended against the records of the institutions.
 ///
 /// # Errors
-/// The first rule that does not hold.
+/// The first violation.
 pub fn judge(
     core: &Core,
     job: &Job,
@@ -49,7 +49,7 @@ pub fn judge(
     let complete: Vec<_> = history.iter().filter(|closed| closed.complete).collect();
     for (place, closed) in complete.iter().enumerate() {
         let index = closed.round.index as usize;
-        // An evaluation skips a specialist that nobody can score.
+        // An evaluation skips a specialist that no institution can score.
         let in_order = matches!(closed.round.kind, RoundKind::Evaluate(_)) && index >= place;
         if !in_order && index != place {
             broken(format!("round {index} was completed in place {place}"))?;
@@ -77,7 +77,7 @@ pub fn judge(
     Ok(())
 }
 
-/// The ledger is one chain, and what is in memory is what its newest event says.
+/// The ledger is one chain, and the state in memory agrees with its newest event.
 ///
 /// # Errors
 /// Where it is broken.
@@ -94,8 +94,8 @@ pub fn ledger(core: &Core) -> Result<(), Violation> {
 /// nothing is counted that its institution did not send.
 fn receipts(job: &Job, history: &[ClosedRound], sites: &[Site]) -> Result<(), Violation> {
     let mut counted: BTreeMap<&IdempotencyKey, u32> = BTreeMap::new();
-    // Attempts that came to nothing have handed what they had to the next; but an evaluation has one
-    // attempt at each round.
+    // Incomplete attempts pass their results on to the next one, but an evaluation has one attempt at each
+    // round.
     let ends = |closed: &&ClosedRound| closed.complete || matches!(closed.round.kind, RoundKind::Evaluate(_));
     let ended: Vec<_> = history.iter().filter(ends).map(|closed| &closed.round).collect();
     let last = job.current().or_else(|| history.last().map(|closed| &closed.round));
@@ -155,7 +155,7 @@ fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
     }
 }
 
-/// The normalisation is that of the statistics that were sent.
+/// The normalisation equals that of the submitted statistics.
 fn pooled(job: &Job, closed: &ClosedRound) -> Result<(), Violation> {
     let moments = closed.round.contributions().filter_map(|(_, contribution)| match contribution {
         Contribution::Statistics(bands) => Some(bands),
@@ -168,7 +168,7 @@ fn pooled(job: &Job, closed: &ClosedRound) -> Result<(), Violation> {
     broken(format!("the normalisation is {:?} and not that of the statistics", job.normalisation))
 }
 
-/// What a job has made is what its rounds have brought.
+/// The results of a job follow from its rounds.
 fn products(core: &Core, job: &Job, complete: &[&ClosedRound]) -> Result<(), Violation> {
     let cards: Vec<_> = cards(core, job).collect();
     let one_shot = complete.iter().filter(|closed| closed.round.kind == RoundKind::OneShot);
@@ -195,7 +195,7 @@ fn cards<'a>(core: &Core, job: &'a Job) -> impl Iterator<Item = Card> + use<'a> 
     all.into_iter().filter(|card| job.produced.contains(&(card.name.clone(), card.version)))
 }
 
-/// What a job has made or found out, in words that are the same when it is the same.
+/// The results of a job as comparable text.
 #[must_use]
 pub fn made(core: &Core, job: &Job, history: &[ClosedRound]) -> Vec<String> {
     let specialists = cards(core, job).map(|card| format!("{} {}", card.name, card.weights));
@@ -212,7 +212,7 @@ pub fn made(core: &Core, job: &Job, history: &[ClosedRound]) -> Vec<String> {
     specialists.chain(head).chain(scores).chain(normalisation).collect()
 }
 
-/// The weights after a round are those that its counted updates give, to the bit.
+/// The weights after a round equal the aggregate of its counted updates, bit for bit.
 fn recompute(
     job: &Job,
     complete: &[&ClosedRound],

@@ -1,5 +1,5 @@
-//! What the simulation knows of an institution: how it behaves, what it has sent, and what it was
-//! answered. It holds the daemon to what it must do whatever happens.
+//! The simulation's record of an institution: its behaviour, its submissions and the answers. It checks the
+//! invariants of the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,31 +17,31 @@ use crate::network::{Answer, Call, Submission};
 /// How an institution behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nature {
-    /// As it should.
+    /// It is honest and works.
     Honest,
     /// Its training gives NaN, which its daemon must not send.
     Diverges,
-    /// It declines or fails now and then; its data and its disk are away at times.
+    /// It sometimes declines or fails, and its data and its disk are sometimes unavailable.
     Unreliable,
     /// From some point in time its site policy lets nothing leave.
     Withdraws,
-    /// Its client is not ours: what it uploads holds NaN.
+    /// Its client is malicious: its uploads hold NaN.
     SendsNotFinite,
-    /// Its client is not ours: what it uploads is a thousand times too large.
+    /// Its client is malicious: the values of its uploads are a thousand times too large.
     SendsHuge,
-    /// Its client is not ours: what it uploads lacks a tensor.
+    /// Its client is malicious: its uploads lack a tensor.
     SendsMisshapen,
 }
 
 impl Nature {
-    /// Whether its client is not ours.
+    /// Whether its client is malicious.
     #[must_use]
     pub const fn forges(self) -> bool {
         matches!(self, Self::SendsNotFinite | Self::SendsHuge | Self::SendsMisshapen)
     }
 }
 
-/// A mistake that daemons are given, to see that it is found.
+/// A planted mistake of daemons, which must be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
     /// They start from an empty journal.
@@ -50,14 +50,14 @@ pub enum Planted {
     NewKeys,
 }
 
-/// A receipt: the coordinator has said that it counts this.
+/// A receipt: the coordinator has acknowledged a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Index of the round.
     pub round: u32,
     /// The call's key.
     pub key: IdempotencyKey,
-    /// When it was recorded.
+    /// When the result was recorded.
     pub at: Timestamp,
 }
 
@@ -76,14 +76,14 @@ pub struct Site {
     pub sent: BTreeMap<IdempotencyKey, Submission>,
     /// The newest result, until there is a final answer to it.
     unanswered: Option<(AssignmentId, IdempotencyKey)>,
-    /// What was uploaded in place of other weights.
+    /// The blobs that were uploaded instead of other weights.
     forged: BTreeMap<Digest, BlobRef>,
     /// The signature of the weights that it is asked for, if it is asked for some.
     signature: Option<Signature>,
 }
 
 impl Site {
-    /// An institution that has sent nothing, and whose weights have this signature.
+    /// An institution without submissions, whose weights have this signature.
     #[must_use]
     pub fn new(name: InstitutionName, nature: Nature, signature: Option<Signature>) -> Self {
         Self {
@@ -98,10 +98,10 @@ impl Site {
         }
     }
 
-    /// Notes a result that is in the journal.
+    /// Records a result in the journal.
     ///
     /// # Errors
-    /// If there is no final answer to another one.
+    /// If another one has no final answer yet.
     pub fn has_result(&mut self, id: &AssignmentId, key: &IdempotencyKey) -> Result<(), String> {
         if let Some((earlier, other)) = self.unanswered.as_ref().filter(|(_, other)| other != key) {
             return Err(format!(
@@ -114,11 +114,10 @@ impl Site {
         Ok(())
     }
 
-    /// Notes a submission that leaves the daemon.
+    /// Records a submission that leaves the daemon.
     ///
     /// # Errors
-    /// What a daemon must not do: another result while there is no final answer to one, or another
-    /// content under the same key.
+    /// If the daemon submits another result before the final answer, or other content under the same key.
     pub fn submits(&mut self, submission: &Submission) -> Result<(), String> {
         let id = submission.assignment();
         let key = submission.key();
@@ -141,7 +140,7 @@ impl Site {
     /// Whether a training or an evaluation may begin.
     ///
     /// # Errors
-    /// If a result is there to which there is no final answer.
+    /// If a result has no final answer yet.
     pub fn starts_trainer(&self) -> Result<(), String> {
         match &self.unanswered {
             None => Ok(()),
@@ -152,14 +151,14 @@ impl Site {
         }
     }
 
-    /// Notes that a submission was acknowledged.
+    /// Records an acknowledged submission.
     pub fn acknowledged(&mut self, submission: &Submission, at: Timestamp) {
         let round = submission.assignment().round;
         let key = submission.key().clone();
         self.receipts.push(Receipt { round, key, at });
     }
 
-    /// Notes an answer that has reached the daemon.
+    /// Records an answer that has reached the daemon.
     ///
     /// # Errors
     /// If the coordinator has refused weights that the daemon should not have sent.
@@ -198,7 +197,7 @@ impl Site {
         (std::fs::read(path).unwrap(), blob)
     }
 
-    /// What was uploaded in place of these weights.
+    /// The blob that was uploaded instead of these weights.
     #[must_use]
     pub fn uploaded(&self, blob: BlobRef) -> BlobRef {
         self.forged.get(&blob.digest).copied().unwrap_or(blob)

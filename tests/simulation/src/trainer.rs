@@ -1,5 +1,5 @@
-//! What stands on an institution's machine besides its daemon: the trainer, the imagery, the disk, the
-//! site policy and the journal. All take simulated time, and fail as the institution's nature has it.
+//! The parts of an institution's machine besides its daemon: the trainer, the imagery, the disk, the site
+//! policy and the journal. All take simulated time, and fail according to the institution's behaviour.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -32,12 +32,12 @@ use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An institution's machine; clones are the same one.
+/// An institution's machine. Clones share it.
 #[derive(Clone)]
 pub struct Machine {
     /// The world that it is in.
     pub world: Arc<World>,
-    /// Which institution's it is.
+    /// The institution.
     pub index: usize,
     /// Its state folder.
     pub folder: PathBuf,
@@ -57,7 +57,7 @@ impl Machine {
         Self { world, index, folder, journal: Arc::default() }
     }
 
-    /// Notes what the journal is about to hold.
+    /// Records the next state of the journal.
     fn note_state(&self, state: &State) {
         let Some(held) = state.held() else { return };
         let mut world = self.world.lock();
@@ -69,7 +69,7 @@ impl Machine {
         }
     }
 
-    /// Whether something goes wrong that does for one in `times`, at institutions of this nature.
+    /// Whether a fault with probability 1/`times` occurs, at institutions with this behaviour.
     fn suffers(&self, nature: Nature, times: u32) -> bool {
         let mut world = self.world.lock();
         world.site_mut(self.index).nature == nature && world.strikes(times)
@@ -164,7 +164,7 @@ impl Trainer for Machine {
     }
 }
 
-/// A trainer at work.
+/// A running trainer.
 pub struct Running {
     events: VecDeque<Result<TrainerEvent, String>>,
     half: Duration,

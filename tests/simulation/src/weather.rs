@@ -1,4 +1,4 @@
-//! What happens to the coordinator's machine, and what people and attackers do, each at its own times.
+//! Faults of the coordinator's machine, and actions of operators and attackers, each at random times.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::world::{Sphere, World};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
-/// Some time in the next hours.
+/// A random time in the next hours.
 const SOON: RangeInclusive<u64> = MINUTE..=4 * HOUR;
-/// How often a paused job is resumed before its operator gives it up.
+/// How often a paused job is resumed before its operator cancels it.
 const PATIENCE: u32 = 6;
 
-/// What the coordinator's machine has to do next.
+/// The next action of the coordinator's machine.
 enum Next {
     /// It is down, and starts after this time.
     Start(Duration),
@@ -29,7 +29,7 @@ enum Next {
     Work(Vec<JobId>, Duration),
 }
 
-/// The coordinator's machine: it is started when it is down, computes tasks and lets time pass.
+/// The coordinator's machine: it is started if it is down, computes tasks and runs the timer.
 pub async fn run_coordinator(world: Arc<World>) {
     loop {
         match next(&world) {
@@ -81,7 +81,7 @@ async fn compute(world: Arc<World>, job: JobId) {
         sleep(Duration::from_millis(after)).await;
         world.lock().note("compute");
         let again = world.lock().coordinator.perform(&job);
-        // What it has changed is looked at, and whether the job has ended.
+        // The changes and the end of the job are checked.
         world.engine(|_| ());
         if !again {
             return;
@@ -89,7 +89,7 @@ async fn compute(world: Arc<World>, job: JobId) {
     }
 }
 
-/// Has everything go wrong that does by itself.
+/// Starts all faults.
 pub fn brew(world: &Arc<World>) {
     again_and_again(world, SOON, |sphere| {
         sphere.note("the coordinator is killed");
@@ -108,7 +108,7 @@ pub fn brew(world: &Arc<World>) {
     tokio::spawn(fill_disk(Arc::clone(world)));
 }
 
-/// Does something at intervals of this length, until trouble ends.
+/// Repeats an action at this interval until the faults end.
 fn again_and_again(
     world: &Arc<World>,
     every: RangeInclusive<u64>,
@@ -143,8 +143,8 @@ async fn fill_disk(world: Arc<World>) {
     }
 }
 
-/// An operator: resumes what is paused, some times; gives up in the end; and sometimes pauses or asks an
-/// institution again.
+/// An operator: it resumes a paused job several times, then cancels it. It sometimes pauses a job or repeats
+/// an offer.
 pub async fn operate(world: Arc<World>) {
     loop {
         let after = world.lock().draw(10 * MINUTE..=3 * HOUR);
@@ -180,8 +180,8 @@ fn act(sphere: &mut Sphere) {
     sphere.resumed += u32::from(done == Some(Ok(true)));
 }
 
-/// One institution speaks with a lease that is not its own to give: a token that it made up, or with
-/// somebody else's update.
+/// One institution uses an invalid lease: a made-up token, or its token with the update of another
+/// institution.
 fn attack(sphere: &mut Sphere) {
     let count = sphere.sites.len();
     let from = usize::try_from(sphere.draw(0..=count as u64 - 1)).unwrap_or_default();

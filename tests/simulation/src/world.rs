@@ -1,5 +1,5 @@
-//! The world that daemons and the coordinator are in: its network, its time, what is known of each
-//! institution, and what has gone against the rules.
+//! The simulated world of the daemons and the coordinator: its network, its time, the record of each
+//! institution, and violations.
 
 use std::any::Any;
 use std::ops::RangeInclusive;
@@ -24,21 +24,21 @@ use crate::network::{Answer, Call, Submission};
 use crate::oracle::Violation;
 use crate::site::{Nature, Planted, Site};
 
-/// Most calls in the time before trouble ends, and again after it.
+/// Most calls before the faults end, and again after that.
 const MOST_CALLS: u64 = 60_000;
-/// The longest that a call takes, or that nothing is heard, in milliseconds.
+/// Longest duration of a call, or of silence, in milliseconds.
 const CALL_TIMEOUT: u64 = 30_000;
 
-/// The world, shared by all that lives in it.
+/// The world, shared by all its tasks.
 pub struct World {
     state: Mutex<Sphere>,
     /// Something has changed at the coordinator.
     pub changed: Notify,
-    /// The job has ended, a rule was broken, or too much has happened.
+    /// The job has ended, an invariant was broken, or there were too many calls.
     pub done: Notify,
 }
 
-/// What is in the world.
+/// The contents of the world.
 pub struct Sphere {
     /// The coordinator's machine.
     pub coordinator: Coordinator,
@@ -48,19 +48,19 @@ pub struct Sphere {
     pub sites: Vec<Site>,
     /// The job.
     pub job: JobId,
-    /// What goes wrong with the coordinator's disks.
+    /// The faults of the coordinator's disks.
     pub trouble: Trouble,
-    /// The first rule that was broken.
+    /// The first violation.
     pub violation: Option<Violation>,
-    /// How often an operator has resumed the job since trouble began or ended.
+    /// How often an operator has resumed the job since the faults began or ended.
     pub resumed: u32,
     /// How often the coordinator was started.
     pub starts: u32,
     /// Calls that were made.
     pub calls: u64,
-    /// Calls that may be made before trouble ends, or the simulation does.
+    /// Number of calls that are allowed before the faults, or the simulation, end.
     pub most_calls: u64,
-    /// Digest of everything that has happened, in order.
+    /// Digest of all events, in order.
     pub trace: Hasher,
     /// When institutions that withdraw do so.
     pub withdrawal: u64,
@@ -71,27 +71,27 @@ pub struct Sphere {
     told: bool,
 }
 
-/// What becomes of a call.
+/// The fate of a call in the network.
 struct Fate {
     delay: Duration,
     lost: bool,
-    /// The network delivers it once more, so much later.
+    /// The network delivers it again, after this delay.
     echo: Option<Duration>,
 }
 
 impl World {
-    /// A world in which nothing has happened.
+    /// A new world.
     #[must_use]
     pub fn new(sphere: Sphere) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(sphere), changed: Notify::new(), done: Notify::new() })
     }
 
-    /// What is in it.
+    /// The contents of the world.
     pub fn lock(&self) -> MutexGuard<'_, Sphere> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the coordinator do something; nothing comes back when it is down, or dies at it.
+    /// Makes the coordinator do something. There is no answer if it is down or dies meanwhile.
     pub fn engine<T>(&self, work: impl FnOnce(&Core) -> T) -> Option<T> {
         let mut sphere = self.lock();
         let done = sphere.coordinator.with(work);
@@ -107,7 +107,7 @@ impl World {
     /// Sends a call of an institution and waits for the answer, which may not come.
     ///
     /// # Errors
-    /// The coordinator's refusal, or that nothing came.
+    /// The coordinator's refusal, or a timeout.
     pub async fn call(self: &Arc<Self>, from: usize, call: Call) -> Result<Answer, Refusal> {
         let fate = self.lock().fate();
         sleep(fate.delay).await;
@@ -130,7 +130,7 @@ impl World {
         answer
     }
 
-    /// Has the coordinator carry out a call.
+    /// Makes the coordinator carry out a call.
     ///
     /// # Errors
     /// The coordinator's refusal.
@@ -149,7 +149,7 @@ impl World {
         answer
     }
 
-    /// Ends the daemon that calls this, now and then, as a power cut does.
+    /// Kills the calling daemon at random, as a power failure does.
     pub fn maybe_kill_daemon(&self) {
         if self.lock().strikes(60) {
             resume_unwind(Box::new(Died));
@@ -158,7 +158,7 @@ impl World {
 }
 
 impl Sphere {
-    /// What is in a world in which nothing has happened.
+    /// The contents of a new world.
     #[must_use]
     pub fn new(
         coordinator: Coordinator,
@@ -187,18 +187,18 @@ impl Sphere {
         }
     }
 
-    /// Has things go wrong from now on, or no more.
+    /// Turns faults on or off.
     pub fn set_rough(&mut self, rough: bool) {
         self.rough = rough;
     }
 
-    /// Whether things go wrong.
+    /// Whether faults are on.
     #[must_use]
     pub const fn is_rough(&self) -> bool {
         self.rough
     }
 
-    /// Trouble ends.
+    /// Ends all faults.
     pub fn calm(&mut self) {
         self.note("the weather clears up");
         self.rough = false;
@@ -217,7 +217,7 @@ impl Sphere {
         }
     }
 
-    /// Notes that a rule was broken.
+    /// Records a violation.
     pub fn fail(&mut self, why: String) {
         self.note(&why);
         self.violation.get_or_insert(Violation(why));
@@ -233,12 +233,12 @@ impl Sphere {
         &mut self.rng
     }
 
-    /// Whether something goes wrong that does for one in `times`.
+    /// Whether a fault with probability 1/`times` occurs.
     pub fn strikes(&mut self, times: u32) -> bool {
         self.rough && self.rng.random_ratio(1, times)
     }
 
-    /// A clock that is right.
+    /// A right clock.
     #[must_use]
     pub fn right_clock(&self) -> SimClock {
         self.clock.right()
@@ -249,13 +249,13 @@ impl Sphere {
         &mut self.sites[index]
     }
 
-    /// Whether the site policy of an institution lets nothing leave any more.
+    /// Whether the site policy of an institution no longer lets anything leave.
     #[must_use]
     pub fn withdrawn(&self, index: usize) -> bool {
         self.sites[index].nature == Nature::Withdraws && self.clock.elapsed() >= self.withdrawal
     }
 
-    /// Notes that something of an institution's leaves.
+    /// Records that data of an institution leave.
     pub fn leaves(&mut self, index: usize) {
         if self.withdrawn(index) {
             let name = self.sites[index].name.clone();
@@ -263,26 +263,26 @@ impl Sphere {
         }
     }
 
-    /// Notes that an institution submits.
+    /// Records that an institution submits.
     pub fn sends(&mut self, index: usize, submission: &Submission) {
         self.leaves(index);
         let verdict = self.sites[index].submits(submission);
         verdict.unwrap_or_else(|why| self.fail(why));
     }
 
-    /// Notes that an institution starts its trainer.
+    /// Records that an institution starts its trainer.
     pub fn starts_trainer(&mut self, index: usize) {
         let verdict = self.sites[index].starts_trainer();
         verdict.unwrap_or_else(|why| self.fail(why));
     }
 
-    /// Whether the job has ended, as far as the coordinator is up to say.
+    /// Whether the job has ended, if the coordinator is up.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.coordinator.core().is_some_and(|core| core.with_job(&self.job, Job::has_ended) == Ok(true))
     }
 
-    /// Whether there is nothing more to be learned.
+    /// Whether the simulation can end.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.violation.is_some() || self.calls >= self.most_calls
@@ -297,18 +297,18 @@ impl Sphere {
     }
 }
 
-/// Delivers a call once more.
+/// Delivers a call again.
 async fn echo(world: Arc<World>, later: Duration, from: InstitutionName, call: Call) {
     sleep(later).await;
     let _ = world.deliver(&from, call, ", once more");
 }
 
-/// A refusal for an answer that never came.
+/// The refusal for a missing answer.
 fn nothing_came() -> Refusal {
     Refusal::new(Reason::Unavailable, "no answer came")
 }
 
-/// What a panic said.
+/// The message of a panic.
 #[must_use]
 pub fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);

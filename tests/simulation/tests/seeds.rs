@@ -19,7 +19,7 @@ use eosfed_common::plan::JobKind;
 use eosfed_simulation::world::said;
 use eosfed_simulation::{Planted, Report, Violation, Weather, run, run_with};
 
-/// A folder in memory where there is one: nothing here must survive the machine.
+/// A folder in memory, if there is one, since nothing has to survive a crash of the machine.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
@@ -27,7 +27,7 @@ fn folder() -> tempfile::TempDir {
 
 fn once(seed: u64, weather: Weather) -> Result<Report, Violation> {
     let folder = folder();
-    // A seed that panics is a seed that fails, and the others go on.
+    // A seed that panics has failed; the others continue.
     let done = catch_unwind(AssertUnwindSafe(|| run(seed, weather, folder.path())));
     done.unwrap_or_else(|panic| Err(Violation(format!("it panicked: {}", said(&*panic)))))
 }
@@ -36,7 +36,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// The seeds to run: one by name, or so many.
+/// The seeds to run: a given one, or a number of them.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
     match number("SEED") {
         Some(seed) => seed..seed + 1,
@@ -44,7 +44,7 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     }
 }
 
-/// Runs `check` for each seed, on all processors; panics with what was found, seed by seed.
+/// Runs `check` for each seed, on all processors. Panics with the violations of each seed.
 fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Violation> + Sync) -> Vec<Report> {
     let next = AtomicU64::new(range.start);
     let found = Mutex::new(Vec::new());
@@ -73,7 +73,7 @@ fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Viola
 }
 
 #[test]
-fn wild_seeds_break_no_rule() {
+fn wild_seeds_violate_no_invariant() {
     let started = Instant::now();
     let reports = each(seeds(2000), |seed| once(seed, Weather::Wild));
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
@@ -91,13 +91,13 @@ fn wild_seeds_break_no_rule() {
         sum(|report| report.calls),
         sum(|report| report.took.as_secs()) / 86_400,
     );
-    // Weather in which nothing ever finishes would prove nothing.
+    // Faults under which no job finishes would prove nothing.
     let finished = reports.iter().filter(|report| report.state == "finished").count();
     assert!(reports.len() == 1 || finished * 2 > reports.len(), "{states:?}");
 }
 
 #[test]
-fn a_storm_gives_the_bytes_of_a_calm() {
+fn faults_do_not_change_the_bytes_of_results() {
     each(seeds(150), |seed| {
         let calm = once(seed, Weather::Calm)?;
         let storm = once(seed, Weather::Storm)?;
@@ -115,7 +115,7 @@ fn a_storm_gives_the_bytes_of_a_calm() {
 }
 
 #[test]
-fn the_same_seed_takes_the_same_course() {
+fn the_same_seed_gives_the_same_run() {
     each(seeds(40), |seed| {
         let one = once(seed, Weather::Wild)?;
         let other = once(seed, Weather::Wild)?;
@@ -125,7 +125,7 @@ fn the_same_seed_takes_the_same_course() {
 
 /// An oracle that cannot fail proves nothing.
 #[test]
-fn mistakes_in_the_daemon_are_found() {
+fn planted_mistakes_in_the_daemon_are_found() {
     for (planted, expected) in [
         (Planted::ForgottenJournal, "starts its trainer while there is no final answer"),
         (Planted::NewKeys, "while there is no final answer to"),

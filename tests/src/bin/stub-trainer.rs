@@ -1,5 +1,5 @@
-//! A training program that obeys as `eosfed-trainer` does and computes next to nothing: the same task
-//! file, the same lines, the same exit codes, a checkpoint after each epoch, an end at SIGTERM.
+//! A training program with the interface of `eosfed-trainer` and almost no computation: the same task file,
+//! the same lines, the same exit codes, a checkpoint after each epoch, and an end at SIGTERM.
 
 #![allow(clippy::unwrap_used, reason = "a part of the tests: it says by its panic what went wrong")]
 
@@ -73,7 +73,7 @@ fn train(task: &Value, stopped: &AtomicBool) {
     }));
 }
 
-/// Prints a line. Nobody left to read it means that the daemon is gone.
+/// Prints a line. If standard output is closed, the daemon is gone.
 fn say(event: &Value) {
     let mut out = std::io::stdout();
     if writeln!(out, "{event}").and_then(|()| out.flush()).is_err() {
@@ -102,7 +102,7 @@ fn wait_at_the_gate(stopped: &AtomicBool) {
     }
 }
 
-/// Writes a file that appears whole or not at all.
+/// Writes a file atomically.
 fn replace(path: &Path, bytes: &[u8]) {
     let new = path.with_extension("new");
     if let Err(error) = fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)) {

@@ -49,7 +49,7 @@ const FLANKS: [(&str, &str, &str); 3] = [
 ];
 /// Correlations above this are as good as equal; noise must not decide between 0.995 and 0.998.
 const HIGHEST_CORRELATION: f64 = 0.99;
-/// Pixels of leaves that count as much as not knowing, as a share of all.
+/// Prior share of leaf pixels, which regularises the evidence.
 const UNKNOWN_LEAVES: f64 = 0.02;
 /// Logarithms of ratios by which roughness and contrast differ clearly.
 const CLEARLY_ROUGHER: f64 = 0.05;
@@ -79,7 +79,7 @@ pub(super) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// On `channels` of the pixels, which `bands` names in the same order.
+    /// Prepares the evidence for `channels` of the pixels, which `bands` names in the same order.
     pub(super) fn new(
         bands: &[&NamedBand],
         pixels: &'a Pixels,
@@ -93,7 +93,7 @@ impl<'a> Evidence<'a> {
         Self { pieces, channels: values, levels, roughness, moments, known: BTreeMap::new() }
     }
 
-    /// Whether anything could tell orders apart.
+    /// Whether any piece of evidence depends on the order.
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
@@ -227,7 +227,7 @@ mod tests {
     use crate::bandcheck::testing::{bands, images};
 
     #[test]
-    fn each_piece_prefers_what_the_physics_says() {
+    fn each_piece_prefers_the_physical_order() {
         // Blue, green, red and near infrared of leaves (where the first number is high) and soil.
         let spectrum = |c: usize, at: [f32; 2]| {
             let leaf = [0.03, 0.06, 0.04, 0.4][c];
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn names_decide_which_pieces_hold() {
+    fn names_determine_the_pieces_of_evidence() {
         let of = |names: &str, comparable| pieces(&bands(names).iter().collect::<Vec<_>>(), comparable);
         assert_eq!(of("VV VH", true), []);
         assert_eq!(of("red green blue", false), [Piece::Neighbours(2, 1), Piece::Neighbours(1, 0)]);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How sure it is that something is wrong.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -53,11 +53,11 @@ pub enum Rule {
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which rule.
+    /// The rule.
     pub rule: Rule,
-    /// The declared names of the bands it is about.
+    /// The declared names of its bands.
     pub bands: Vec<String>,
-    /// How sure it is.
+    /// Its severity.
     pub severity: Severity,
     /// The rule, the numbers found and what to do, for a person.
     pub message: String,

@@ -6,8 +6,8 @@
 //! in the file of its name, with its source and its thresholds. The checks are pure and use about
 //! 8,000 pixels, always the same ones.
 //!
-//! They compare pixels with names. They cannot find that *all* of a data set is of another place or
-//! date, and they report nothing where the pixels do not decide; see [`check_bands`].
+//! They compare pixels with names. They cannot detect that *all* of a data set shows another place or date,
+//! and they report nothing where the pixels do not decide; see [`check_bands`].
 
 mod evidence;
 mod finding;
@@ -59,9 +59,9 @@ const FEWEST_PIXELS: usize = 200;
 /// applied to the files' values (the samples hold the results). A sample of several dates counts as
 /// several images.
 ///
-/// The report stays empty below 200 valid pixels. What one swap of two bands changes is not always
-/// visible: without red edge and short-wave infrared bands, and in 8-bit photographs, the order of
-/// blue and red has too little effect on the pixels to be told.
+/// The report stays empty below 200 valid pixels. A swap of two bands is not always detectable: without red
+/// edge and short-wave infrared bands, and in 8-bit photographs, the order of blue and red has too little
+/// effect on the pixels.
 ///
 /// # Panics
 /// If `bands` is empty or a sample's image is not a whole number of such stacks.

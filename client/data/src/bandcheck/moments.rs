@@ -1,9 +1,9 @@
 //! An institution's means and standard deviations against the federation's.
 //!
-//! Institutions see different land, so their moments differ, much more so than those of two random
-//! halves of one data set: over open sea the short-wave infrared has a twentieth of its mean over
-//! land. Only what land cover cannot do is reported: all bands off by a common factor or by a common
-//! difference, or an order of the names that fits far better.
+//! Institutions see different land, so their moments differ, much more so than those of two random halves of
+//! one data set: over open sea the short-wave infrared has a twentieth of its mean over land. Only
+//! differences that land cover cannot cause are reported: a common factor or difference of all bands, or an
+//! order of the names that fits far better.
 
 use super::order::neighbours;
 use super::{Finding, Rule};
@@ -36,7 +36,7 @@ const COMMON_DIFFERENCE: (f64, f64) = (0.3, 0.2);
 /// declared order's distance. Among the classes of EuroSAT, taken as institutions, it gains at most
 /// 2.8 and 10 %.
 const ORDER_GAIN: (f64, f64) = (4.0, 0.4);
-/// Fewer bands cannot tell an order or a common difference from land cover.
+/// With fewer bands, an order or a common difference cannot be distinguished from land cover.
 const FEWEST_BANDS: usize = 4;
 
 /// Compares bands of the same name; others, and moments that are not finite, are left out. Both lists
@@ -64,7 +64,7 @@ fn names<'a>(pairs: &[(&'a Moments, &Moments)]) -> Vec<&'a str> {
     pairs.iter().map(|(here, _)| here.band.as_str()).collect()
 }
 
-/// Radar in dB is negative on average, as linear power it cannot be.
+/// Radar in dB has a negative mean; linear power does not.
 fn decibels(pairs: &[(&Moments, &Moments)]) -> Option<Finding> {
     let differ = |(here, there): &&(&Moments, &Moments)| {
         here.mean.min(there.mean) < -3.0 && here.mean.max(there.mean) > 0.0
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn other_land_is_fine_and_so_are_other_bands() {
+    fn other_land_and_other_bands_give_no_finding() {
         assert_eq!(rules(&named(&NAMES, &CROPS, |value| 1.3 * value)), []);
         assert_eq!(rules(&named(&NAMES, &SEA, |value| value)), []);
         assert_eq!(rules(&named(&["VV", "VH"], &[(-11.0, 4.0), (-18.0, 4.0)], |value| value)), []);

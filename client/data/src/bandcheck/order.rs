@@ -1,4 +1,4 @@
-//! Looks for an order of the names that fits the pixels clearly better than the declared one.
+//! Searches an order of the names that fits the pixels clearly better than the declared one.
 //!
 //! Starting from the declared order, names are taken out and put back elsewhere, or two are exchanged,
 //! as long as the [evidence](super::evidence) grows. The order found is reported if its evidence
@@ -12,7 +12,7 @@ use super::pixels::Pixels;
 use super::unit::Levels;
 use super::{Finding, NamedBand, Rule, Severity};
 
-/// Gains that are worth a notice and that contradict the declaration, for one image and for many.
+/// Gains that give a notice and a contradiction, for one image and for many.
 const NOTICE: (f64, f64) = (4.0, 0.4);
 const CONTRADICTION: (f64, f64) = (6.0, 1.0);
 /// An order is found in a few steps or not at all.

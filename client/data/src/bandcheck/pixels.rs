@@ -4,16 +4,17 @@ use crate::sample::Sample;
 
 /// About this many pixels are used, for any size of the data set.
 const PIXELS: usize = 8192;
-/// At least this many of each image, so that a band that is empty in one image is seen.
+/// At least this many pixels of each image are used, so that a band that is empty in one image is detected.
 const FEWEST_PER_IMAGE: usize = 16;
 /// Distance in pixels at which the 10 m and 20 m bands of Sentinel-2 have both changed.
 const FAR: usize = 4;
 
 /// Values of the sampled pixels that are valid in every channel.
 pub(super) struct Pixels {
-    /// For each channel its values; pixel for pixel the same places in all channels.
+    /// For each channel its values. All channels have the same pixel positions.
     pub channels: Vec<Vec<f32>>,
-    /// For each channel the mean change over 1 pixel by that over 4; 0 where it does not change.
+    /// For each channel, the ratio of the mean change over 1 pixel to that over 4 pixels; 0 if it does not
+    /// change.
     pub roughness: Vec<f64>,
     /// Images with valid pixels; each date of a sample is one.
     pub images: usize,
@@ -90,12 +91,12 @@ impl Pixels {
     }
 }
 
-/// Mean of values; 0 of none.
+/// Mean of values; 0 if there are none.
 pub(super) fn mean(values: &[f32]) -> f64 {
     values.iter().copied().map(f64::from).sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Share of true among many.
+/// Share of values that are `true`.
 pub(super) fn share(flags: impl Iterator<Item = bool>) -> f64 {
     let mut yes = 0_u64;
     let mut all = 0_u64;
@@ -105,15 +106,15 @@ pub(super) fn share(flags: impl Iterator<Item = bool>) -> f64 {
     yes as f64 / all.max(1) as f64
 }
 
-/// Places spread evenly over an image by multiples of the golden ratio: an even stride would fall on
-/// few columns where it divides the width.
+/// Positions spread evenly over an image by multiples of the golden ratio. A constant stride that divides the
+/// width would hit few columns.
 fn places(size: usize, count: usize) -> impl Iterator<Item = usize> {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     (0..count.min(size))
         .map(move |k| ((((k as f64 + 0.5) * GOLDEN).fract() * size as f64) as usize).min(size - 1))
 }
 
-/// Adds the changes from a place to its neighbour and to one further along the row, in each channel.
+/// Adds the changes from a pixel to its neighbour and to one further along the row, in each channel.
 fn changes(image: &[f32], size: usize, width: usize, place: usize, near: &mut [f64], far: &mut [f64]) {
     if place % width + FAR >= width {
         return;
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_on_many_columns_even_if_their_number_divides_the_width() {
+    fn positions_are_on_many_columns_even_if_their_number_divides_the_width() {
         let columns: std::collections::BTreeSet<_> = places(64 * 64, 64).map(|place| place % 64).collect();
         assert!(columns.len() > 30, "{columns:?}");
     }

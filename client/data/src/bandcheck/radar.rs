@@ -1,9 +1,9 @@
 //! Radar bands: backscatter in dB, like polarisations above crossed ones.
 //!
-//! Over land, C-band backscatter (sigma or gamma nought) is between about -30 and +5 dB; calm water
-//! falls below -25 in crossed polarisation. As linear power that is 0.001 to 3, never negative.
-//! Surfaces and volumes return 5 to 10 dB less in the crossed polarisation (Woodhouse, Introduction
-//! to Microwave Remote Sensing, 2006); only the noise floor over calm water brings the two together.
+//! Over land, C-band backscatter (sigma or gamma nought) is between about -30 and +5 dB; calm water falls
+//! below -25 in crossed polarisation. As linear power that is 0.001 to 3, never negative. Surfaces and
+//! volumes return 5 to 10 dB less in the crossed polarisation (Woodhouse, Introduction to Microwave Remote
+//! Sensing, 2006); only over calm water, at the noise floor, are both equal.
 
 use super::pixels::{Pixels, share};
 use super::{Finding, NamedBand, Rule};

@@ -1,5 +1,5 @@
-//! Rules about reflectances that no surface has: visible bands as dark as a cirrus band, or bright in red
-//! and dark in near infrared.
+//! Rules about impossible reflectances: visible bands as dark as a cirrus band, or surfaces that are bright
+//! in red and dark in near infrared.
 
 use super::pixels::{Pixels, share};
 use super::unit::Levels;
@@ -17,7 +17,7 @@ const VISIBLE_SHARE: f64 = 0.02;
 /// a fifth and bare ice by half (Warren 1982).
 const BRIGHT: f64 = 0.15;
 const RED_TO_NIR: f64 = 2.5;
-/// Share of pixels that may break this before it is said: glint, bright paint, broken lines.
+/// Share of pixels that may break this rule without a finding: glint, bright paint, broken lines.
 const TOLERATED: f64 = 0.03;
 
 /// `hint` is the order that fits better, if there is one.
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_fine_and_so_are_water_and_thin_cirrus() {
+    fn a_field_water_and_thin_cirrus_give_no_finding() {
         assert_eq!(found("B03 B04 B08 B10 B11", FIELD), []);
         assert_eq!(found("B03 B04 B08 B10 B11", [0.09, 0.05, 0.01, 0.001, 0.005]), []);
         assert_eq!(found("B03 B04 B08 B10 B11", FIELD.map(|value| value + 0.015)), []);

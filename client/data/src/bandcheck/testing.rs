@@ -1,4 +1,4 @@
-//! Images made from a few physical regularities, for tests that need no imagery.
+//! Synthetic images with a few physical regularities, for tests without imagery.
 
 use super::NamedBand;
 use crate::sample::{Sample, Target};

@@ -58,7 +58,7 @@ impl OpticalUnit {
         }
     }
 
-    /// For a person, with the settings that lead to reflectance.
+    /// A description with the settings that give reflectance.
     const fn advice(self) -> &'static str {
         match self {
             Self::Reflectance => "reflectance already: set `scale = 1` and `offset = 0`",
@@ -74,7 +74,7 @@ impl OpticalUnit {
     }
 }
 
-/// How to read values as reflectance.
+/// The conversion of values to reflectance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
     factor: f64,
@@ -91,7 +91,7 @@ impl Levels {
     }
 }
 
-/// What the optical bands look like together.
+/// The levels of all optical bands together.
 pub(super) struct Look {
     pub unit: OpticalUnit,
     /// The value that 98 % of the pixels of the brightest band do not exceed.

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_varies_on_its_own_is_fine() {
+    fn independent_bands_give_no_finding() {
         assert_eq!(rules(|channel, at| at[channel % 2] + channel as f32), []);
     }
 

@@ -15,7 +15,7 @@ pub enum Layout {
         root: PathBuf,
         /// A table with the columns `file`, `lon` and `lat` (others are ignored), relative to `root`.
         index: Option<PathBuf>,
-        /// Only files whose place lies in here; needs `index`.
+        /// Only files whose position is in this box; needs `index`.
         #[serde(rename = "where")]
         place: Option<Where>,
     },
@@ -23,7 +23,7 @@ pub enum Layout {
     Scenes {
         /// The rasters, relative to `dataset.toml`.
         images: Vec<PathBuf>,
-        /// The same places at the later date, in the same order (change detection).
+        /// The same areas at the later date, in the same order (change detection).
         #[serde(default)]
         after: Vec<PathBuf>,
         /// Their masks or target rasters, in the same order.
@@ -52,7 +52,7 @@ pub enum Layout {
     Table {
         /// The CSV file, relative to `dataset.toml`.
         file: PathBuf,
-        /// What the paths in it are relative to; default: the folder of `dataset.toml`.
+        /// The folder that its paths are relative to; default: the folder of `dataset.toml`.
         #[serde(default)]
         root: PathBuf,
         /// Columns with paths of images; of several, the bands are stacked in this order.
@@ -61,7 +61,7 @@ pub enum Layout {
         after: Option<OneOrMany>,
         /// Column with the class, the classes joined by `;`, or the path of the mask or target raster.
         target: String,
-        /// Column with `train`, `validation` or `test`; default: as `[split]` says.
+        /// Column with `train`, `validation` or `test`; default: the division by `[split]`.
         split: Option<String>,
         /// Column whose equal values stay in one part (for several images of one place).
         group: Option<String>,
@@ -120,7 +120,7 @@ const fn infinity() -> f64 {
 }
 
 impl Where {
-    /// Whether a place lies in the box.
+    /// Whether a position is in the box.
     #[must_use]
     pub fn contains(&self, lon: f64, lat: f64) -> bool {
         (self.lon_min..self.lon_max).contains(&lon) && (self.lat_min..self.lat_max).contains(&lat)

@@ -1,4 +1,4 @@
-//! `dataset.toml`: what an institution says of its imagery. All broken rules are reported at once.
+//! `dataset.toml`: an institution's description of its imagery. All broken rules are reported at once.
 
 mod check;
 mod layout;
@@ -15,14 +15,14 @@ pub use layout::{Layout, OneOrMany, Where};
 
 use crate::error::DataError;
 
-/// What decides to which part a sample belongs.
+/// How samples are assigned to parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitBy {
     /// A digest of the key of each sample, or of each group of samples. Refused for scenes in which
     /// tiles of one part then overlap tiles of another.
     Digest,
-    /// The place of a tile in its scene: neighbouring tiles go to one part, and tiles that reach into
+    /// The position of a tile in its scene: neighbouring tiles go to one part, and tiles that reach into
     /// another part are left out, so that no two parts share a pixel (scenes).
     Location,
 }
@@ -31,7 +31,7 @@ pub enum SplitBy {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
-    /// What decides; default: `location` for scenes, `digest` for everything else.
+    /// The method; default: `location` for scenes, `digest` for everything else.
     pub by: Option<SplitBy>,
     /// Share of the validation part.
     #[schemars(extend("x-rule" = "above 0 and, with `test`, below 1"))]
@@ -57,18 +57,18 @@ impl Default for SplitConfig {
 pub struct DatasetConfig {
     /// What the labels are.
     pub task: Task,
-    /// The product that the files are of, if it is a known one. Its own names of bands (Landsat 7's
-    /// `B4`) then stand for this system's (`nir08`).
+    /// The product that the files are of, if it is a known one. Its own names of bands (Landsat 7's `B4`) can
+    /// then be used for this system's (`nir08`).
     pub sensor: Option<Sensor>,
     /// Names of the bands in the order of the files; default: the sensor's.
     #[serde(default)]
     #[schemars(extend("x-rule" = "1 to 64 distinct names of letters, digits and `_`, at most 32 long; or `sensor`"))]
     pub bands: Vec<String>,
-    /// What bands see that this system does not know by name.
+    /// Properties of bands that this system does not know by name.
     #[serde(default)]
     #[schemars(extend("x-rule" = "each about a band of `bands`"))]
     pub band_info: BTreeMap<String, BandInfo>,
-    /// Whether bands that contradict their pixels are an error; else they are a warning.
+    /// Whether bands that contradict their pixels are an error. Otherwise they are a warning.
     #[serde(default)]
     pub strict: bool,
     /// Names of the classes in the order of their indices; in regression the target's name alone.
@@ -82,11 +82,11 @@ pub struct DatasetConfig {
     /// Pixels of a target raster with this value have no target, besides those that the file declares.
     #[schemars(extend("x-rule" = "only for regression"))]
     pub target_nodata: Option<f64>,
-    /// What pixel values are multiplied by.
+    /// The factor of pixel values.
     #[serde(default = "one")]
     #[schemars(extend("x-rule" = "finite, not 0"))]
     pub scale: f64,
-    /// What is added after scaling.
+    /// The value that is added after scaling.
     #[serde(default)]
     #[schemars(extend("x-rule" = "finite"))]
     pub offset: f64,
@@ -139,14 +139,14 @@ impl DatasetConfig {
         }
     }
 
-    /// What decides to which part a sample belongs: as declared, else what suits the layout.
+    /// How samples are assigned to parts: the declared method, or the default of the layout.
     #[must_use]
     pub fn split_by(&self) -> SplitBy {
         let scenes = matches!(self.layout, Layout::Scenes { .. });
         self.split.by.unwrap_or(if scenes { SplitBy::Location } else { SplitBy::Digest })
     }
 
-    /// The bands in the order of the files, with what they see: as declared, else as known by name.
+    /// The bands in the order of the files, with their properties: declared, or known by name.
     #[must_use]
     pub fn named_bands(&self) -> Vec<NamedBand> {
         let named = |name: &String| match self.band_info.get(name) {

@@ -1,4 +1,4 @@
-//! Reading a part of a data set a chunk at a time, for work that must not hold all of it in memory.
+//! Reading a part of a data set chunk by chunk, for work that must not hold all of it in memory.
 //!
 //! The share of damaged files is judged over the whole data set, for any size of chunks: in a chunk of
 //! 32 samples a single damaged file is already 3 %.
@@ -87,7 +87,7 @@ impl<'a> Chunks<'a> {
         self.notes.iter().cloned().chain(self.imagery.note()).collect()
     }
 
-    /// What the samples so far have in common.
+    /// The common properties of the samples so far.
     #[must_use]
     pub fn imagery(&self) -> Imagery {
         self.imagery.imagery()

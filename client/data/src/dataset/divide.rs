@@ -1,4 +1,4 @@
-//! Divides the tiles of scenes into parts that share no ground.
+//! Divides the tiles of scenes into parts that do not overlap on the ground.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Checks that the files of one sample lie on one grid. A mask, a band or a date of another place, another
-//! orientation or another reference system has the right size and wrong pixels.
+//! Checks that the files of one sample lie on one grid. A mask, a band or a date with another position,
+//! orientation or reference system can have the right size, but wrong pixels.
 //!
 //! Files without georeference are usual (a PNG mask beside a GeoTIFF): their sizes alone are compared, and
 //! a note says so. The same holds for other parts of the georeference that only one file has.

@@ -1,4 +1,4 @@
-//! What samples have in common: their size in pixels and their ground sampling distance.
+//! The common properties of samples: their size in pixels and their ground sampling distance.
 
 use eosfed_common::head::Imagery;
 
@@ -35,7 +35,7 @@ impl ImageryRange {
         }
     }
 
-    /// What all samples have in common.
+    /// The common properties of all samples.
     pub(super) fn imagery(&self) -> Imagery {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         Imagery {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_samples_share_is_known() {
+    fn properties_of_all_samples_are_known() {
         let alike = range(&[([32, 64], Some(10.0)), ([32, 64], Some(10.0))]);
         assert_eq!((alike.imagery(), alike.note()), (imagery(Some([32, 64]), Some(10.0)), None));
         let near = range(&[([32, 32], Some(10.0)), ([32, 32], Some(10.4))]).imagery();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_or_is_not_said_is_unknown() {
+    fn differing_or_missing_properties_are_unknown() {
         let sizes = range(&[([32, 64], Some(10.0)), ([64, 32], Some(10.0)), ([32, 64], Some(10.0))]);
         assert_eq!(sizes.imagery(), imagery(None, Some(10.0)));
         let distances = range(&[([32, 32], Some(10.0)), ([32, 32], Some(30.0))]);

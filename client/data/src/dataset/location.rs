@@ -14,7 +14,8 @@ use crate::split::{Split, draw};
 /// Side of a block in tiles, in the order in which sizes are tried.
 const BLOCK_SIDES: [usize; 2] = [2, 1];
 
-/// Most blocks that are tried for a part that has none. In scenes of many blocks the first one serves.
+/// Most blocks that are tried for a part that has none. In scenes with many blocks, the first one is
+/// sufficient.
 const MOST_CANDIDATES: usize = 64;
 
 /// A tile of one of several scenes.
@@ -33,7 +34,7 @@ pub(super) struct Assignment {
     pub(super) empty: Vec<Split>,
 }
 
-/// Divides tiles by their place.
+/// Divides tiles by their position.
 pub(super) fn assign(tiles: &[Place<'_>], tiling: Tiling, config: &SplitConfig) -> Assignment {
     let mut first = None;
     for tiles_in_block in BLOCK_SIDES {

@@ -40,7 +40,7 @@ pub struct Loaded {
     pub skipped: Vec<String>,
     /// Notes about the images, such as resampling.
     pub notes: Vec<String>,
-    /// What the samples have in common.
+    /// The common properties of the samples.
     pub imagery: Imagery,
 }
 

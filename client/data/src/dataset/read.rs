@@ -14,7 +14,7 @@ use crate::read::{read_labels, read_raster};
 /// A sample, and facts about its images besides their values.
 pub(super) struct ReadSample {
     pub(super) sample: Sample,
-    /// What was done to the images that a person should know.
+    /// Notes about what was done to the images.
     pub(super) notes: Vec<String>,
     /// In metres, where the files say it.
     pub(super) ground_sampling_distance: Option<f64>,
@@ -91,7 +91,7 @@ impl Dataset {
             let grid = raster.grid();
             let w = raster.width;
             let h = raster.height;
-            // Images of another shape show another place, not another resolution.
+            // Images of another shape show another area, not another resolution.
             if (w * height).abs_diff(width * h) > width.max(height) {
                 let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
                 return Err(DataError::file(path, found));

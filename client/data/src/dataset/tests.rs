@@ -172,7 +172,7 @@ fn damaged_files_are_judged_over_the_whole_data_set_however_small_the_chunks() {
 }
 
 #[test]
-fn a_part_of_few_files_has_no_stricter_rule() {
+fn the_limit_of_damaged_files_is_the_same_for_small_parts() {
     let (folder, _) = folders(2);
     let path = folder.path().join("dataset.toml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -219,7 +219,7 @@ fn the_tile_size_and_the_ground_sampling_distance_of_samples_are_known() {
 }
 
 #[test]
-fn a_place_selects_files_by_the_index() {
+fn a_box_selects_files_by_the_index() {
     let (folder, _) = folders(0);
     let path = folder.path().join("dataset.toml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -323,7 +323,7 @@ fn groups_of_a_table_stay_in_one_part() {
 }
 
 #[test]
-fn change_detection_has_both_dates_and_only_what_both_have() {
+fn change_detection_uses_pixels_that_both_dates_have() {
     let config = r#"
         task = "change_detection"
         bands = ["red", "nir"]
@@ -359,7 +359,7 @@ fn change_detection_has_both_dates_and_only_what_both_have() {
 }
 
 #[test]
-fn regression_keeps_values_and_leaves_out_what_has_none() {
+fn regression_keeps_values_and_leaves_out_tiles_without_any() {
     let config = r#"
         task = "regression"
         bands = ["VV"]

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_its_units_has_no_distance() {
+    fn a_raster_without_units_has_no_ground_sampling_distance() {
         let unknown: [&[(u16, u16)]; 4] = [
             &[],
             &[(MODEL_TYPE, PROJECTED)],

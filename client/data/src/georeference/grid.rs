@@ -9,7 +9,7 @@ use super::keys::{Comparison, ReferenceSystem};
 /// coordinates moves a corner by far less, another grid by far more.
 pub const TOLERANCE: f64 = 0.05;
 
-/// Size and place of a raster.
+/// Size and georeference of a raster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     size: [f64; 2],
@@ -31,7 +31,7 @@ pub enum Agreement {
     UnknownSystem,
 }
 
-/// In what two rasters differ, and what each says.
+/// A difference of two rasters, with both values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     what: &'static str,
@@ -52,7 +52,7 @@ impl Difference {
 }
 
 impl Grid {
-    /// That of a raster of this size.
+    /// The grid of a raster of this size.
     #[must_use]
     pub fn new(width: usize, height: usize, reference: Option<&GeoReference>) -> Self {
         Self {
@@ -71,10 +71,10 @@ impl Grid {
 
     /// Compares another raster with this one: reference system, orientation and geotransform. Of rasters of
     /// different size, `other` may be the coarser one, and must cover the same ground to within one of its
-    /// pixels. What only one of the two says is not compared: a PNG mask has no georeference.
+    /// pixels. Properties that only one of them has are not compared: a PNG mask has no georeference.
     ///
     /// # Errors
-    /// In what they differ, by more than [`TOLERANCE`].
+    /// If they differ by more than [`TOLERANCE`].
     pub fn compared(&self, other: &Self) -> Result<Agreement, Difference> {
         if self.referenced != other.referenced {
             return Ok(Agreement::SizeOnly);
@@ -175,7 +175,7 @@ impl Grid {
     }
 }
 
-/// Column and row of a place; `None` if the geotransform has no inverse.
+/// Column and row of a position; `None` if the geotransform has no inverse.
 fn pixel([a, b, c, d, e, f]: [f64; 6], [x, y]: [f64; 2]) -> Option<[f64; 2]> {
     let area = a * e - b * d;
     let x = x - c;
@@ -184,7 +184,7 @@ fn pixel([a, b, c, d, e, f]: [f64; 6], [x, y]: [f64; 2]) -> Option<[f64; 2]> {
     found.iter().all(|number| number.is_finite()).then_some(found)
 }
 
-/// Which way the rows of a raster go whose columns go east.
+/// The direction of the rows of a raster whose columns go east.
 fn orientation([a, b, _, d, e, _]: [f64; 6]) -> &'static str {
     if a * e - b * d < 0.0 { "north-up" } else { "south-up" }
 }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_one_of_them_says_is_not_compared() {
+    fn properties_of_only_one_raster_are_not_compared() {
         let placed = grid([8, 8], 10.0, CORNER);
         let bare = Grid::new(8, 8, None);
         assert_eq!(placed.compared(&bare), Ok(Agreement::SizeOnly));

@@ -1,4 +1,5 @@
-//! The keys of a reference system (OGC GeoTIFF 1.1, section 7.4), as far as two of them can be told apart.
+//! The keys of a reference system (OGC GeoTIFF 1.1, section 7.4), as far as they are needed to compare two of
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ const ESRI_STRING: &str = "ESRI PE String";
 /// Relative difference of two parameters that are equal.
 const NOISE: f64 = 1e-9;
 
-/// What a key says.
+/// The value of a key.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Code(u16),
@@ -38,12 +39,12 @@ enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ReferenceSystem(BTreeMap<u16, Value>);
 
-/// What is known of two reference systems.
+/// The result of comparing two reference systems.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Comparison {
-    /// They are one.
+    /// They are equal.
     Equal,
-    /// They differ; what each says.
+    /// They differ, with both values.
     Different(String, String),
     /// Nothing contradicts, but they are defined in ways that cannot be compared.
     Unknown,
@@ -79,7 +80,7 @@ fn entries(reference: &GeoReference) -> impl Iterator<Item = (u16, Value)> {
 }
 
 impl ReferenceSystem {
-    /// That of a file; `None` if it names none.
+    /// The reference system of a file; `None` if it has none.
     pub(super) fn of(reference: &GeoReference) -> Option<Self> {
         let defines = |(key, value): &(u16, Value)| match value {
             Value::Code(_) | Value::Numbers(_) => *key < VERTICAL && *key != RASTER_TYPE,
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_decide_where_both_have_one() {
+    fn codes_are_compared_if_both_have_one() {
         let wordy = system(&[PROJECTED, [2049, TEXT, 4, 0], [PROJECTED_SYSTEM, 0, 1, 32633]], &[], "abc|");
         assert_eq!(epsg(32633).compared(&wordy), Comparison::Equal);
         let different = Comparison::Different("EPSG:32633".to_owned(), "EPSG:32634".to_owned());
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn systems_of_their_own_are_compared_by_parameters() {
+    fn user_defined_systems_are_compared_by_parameters() {
         let own = |latitude: f64| {
             let parallel = [3082, DOUBLES, 1, 0];
             system(&[PROJECTED, OWN, [3075, 0, 1, 10], parallel], &[latitude], "")

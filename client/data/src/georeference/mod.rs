@@ -1,4 +1,4 @@
-//! Where on Earth a raster lies, and whether several rasters lie on one grid.
+//! The georeference of a raster, and whether several rasters are on one grid.
 
 mod distance;
 mod grid;
@@ -6,7 +6,7 @@ mod keys;
 
 pub use grid::{Agreement, Difference, Grid, TOLERANCE};
 
-/// The tags that say where on Earth a raster lies (OGC GeoTIFF 1.1, section 7), kept as they are.
+/// The tags of the georeference of a raster (OGC GeoTIFF 1.1, section 7), unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct GeoReference {
     /// Pixel size in units of the reference system: x, y, z.

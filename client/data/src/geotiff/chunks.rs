@@ -82,7 +82,7 @@ impl Chunks {
     }
 
     /// Checks that every strip or tile is there. `needed` gives the decoded bytes of each. A file may leave
-    /// out those without data, and the decoder then reads the beginning of the file in their place.
+    /// out those without data, and the decoder then reads the beginning of the file instead.
     ///
     /// # Errors
     /// The first that is missing, or that is not compressed and shorter than its pixels.

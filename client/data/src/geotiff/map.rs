@@ -55,8 +55,7 @@ impl MapLayout {
 /// Takes one tile: its column and row among the tiles, and its [`MAP_TILE`] squared pixels, row-major.
 pub type PutTile<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<(), DataError>;
 
-/// Writes a compressed, tiled GeoTIFF from the tiles that `fill` puts. The file appears whole or not
-/// at all.
+/// Writes a compressed, tiled GeoTIFF from the tiles that `fill` puts. The file is written atomically.
 ///
 /// # Errors
 /// What `fill` gives, or if a tile is missing or the file cannot be written.

@@ -28,8 +28,8 @@ pub(crate) fn read_geotiff(path: &Path, limits: &Limits) -> Result<Raster, DataE
     GeoTiff::open(path, limits)?.whole(limits)
 }
 
-/// Writes 32-bit float bands as an uncompressed planar GeoTIFF. NaN is declared as nodata. The file
-/// appears whole or not at all.
+/// Writes 32-bit float bands as an uncompressed planar GeoTIFF. NaN is declared as nodata. The file is
+/// written atomically.
 ///
 /// # Errors
 /// If the file cannot be written or is larger than TIFF allows.

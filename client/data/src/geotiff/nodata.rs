@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_a_number_or_nothing() {
+    fn the_nodata_text_must_be_a_number_or_empty() {
         assert_eq!(marker("\0"), None);
         assert_eq!(marker(" -9999\r\n\0"), marker("-9999"));
         assert!(marker("nan").unwrap().number.is_nan());

@@ -25,7 +25,7 @@ fn written(raster: &Raster) -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
-fn many_bands_and_the_reference_survive_the_file() {
+fn many_bands_and_the_georeference_read_back() {
     for bands in [1, 2, 3, 6, 13] {
         let (_folder, path) = written(&raster(bands));
         assert_eq!(read_geotiff(&path, &Limits::default()).unwrap(), raster(bands), "{bands} bands");
@@ -99,7 +99,7 @@ fn declared_sizes_are_checked_before_anything_is_allocated() {
 
 /// Found by fuzzing: the bytes of a strip of small integers fitted, and their values took four times that.
 #[test]
-fn strips_and_tiles_count_by_the_values_they_hold() {
+fn the_limit_of_strips_and_tiles_counts_decoded_values() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strip.tif");
     let file = File::create(&path).unwrap();
@@ -174,7 +174,7 @@ fn a_window_is_the_same_part_of_the_whole_and_nan_outside() {
 }
 
 #[test]
-fn a_map_written_in_any_order_is_read_back_with_its_place() {
+fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("map.tif");
     let reference = GeoReference { pixel_scale: vec![10.0, 10.0, 0.0], ..GeoReference::default() };

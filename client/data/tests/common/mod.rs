@@ -1,4 +1,4 @@
-//! Small image files of every kind, made here and now.
+//! Small generated image files of every kind.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 #![allow(dead_code, reason = "each test program uses its part")]
@@ -13,7 +13,7 @@ use tiff::tags::Tag;
 /// Width and height of the images.
 pub(crate) const SIZE: [usize; 2] = [16, 12];
 
-/// What a tag holds.
+/// The value of a tag.
 #[derive(Clone)]
 pub(crate) enum Value {
     Numbers(Vec<u32>),
@@ -26,9 +26,9 @@ pub(crate) enum Value {
 #[derive(Clone)]
 pub(crate) struct Tiff {
     tags: BTreeMap<u16, Value>,
-    /// What each strip or tile holds; none where it is left out of the file.
+    /// The contents of each strip or tile. None if it is left out of the file.
     chunks: Vec<Option<Vec<u8>>>,
-    /// What the file says of the bytes of each, if not the truth.
+    /// The declared number of bytes of each, if it differs from the real one.
     lengths: Option<Vec<u32>>,
     /// Further directories: NewSubfileType and PhotometricInterpretation.
     more: Vec<[u32; 2]>,
