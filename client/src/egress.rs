@@ -10,7 +10,7 @@ use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
-use crate::policy::{Egress, Observation, Policy, PolicyWatch, Standing, objections};
+use crate::policy::{Egress, Observation, Policy, PolicyWatch, PolicyStatus, objections};
 use crate::settings::load_policy;
 
 /// Where the site policy comes from.
@@ -86,24 +86,24 @@ impl EgressGate {
 
     /// The status of the policy now. A change is logged with its consequence for the work in hand.
     #[must_use]
-    pub fn standing(&self, work: Option<&WorkInHand>) -> Standing {
+    pub fn policy_status(&self, work: Option<&WorkInHand>) -> PolicyStatus {
         let found = self.0.source.read();
         let mut watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Observation { standing, change } = watch.observe(found, self.0.started.elapsed());
+        let Observation { status, change } = watch.observe(found, self.0.started.elapsed());
         drop(watch);
         if let Some(change) = change {
-            tracing::warn!("policy changed: {change}; {}", consequence(&standing, work));
+            tracing::warn!("policy changed: {change}; {}", consequence(&status, work));
         }
-        standing
+        status
     }
 
     /// Whether the result of an assignment may leave.
     #[must_use]
     pub fn result(&self, work: &WorkInHand) -> Permission {
-        match self.standing(Some(work)) {
-            Standing::Unsettled => held_while_unsettled(),
-            Standing::Unreadable(why) => Permission::Held(unreadable(&why)),
-            Standing::Settled(policy) => match refusal(&policy, &work.assignment) {
+        match self.policy_status(Some(work)) {
+            PolicyStatus::Unsettled => held_while_unsettled(),
+            PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
+            PolicyStatus::Settled(policy) => match refusal(&policy, &work.assignment) {
                 None => Permission::Allowed,
                 Some(refusal) => Permission::Denied(refusal),
             },
@@ -113,11 +113,11 @@ impl EgressGate {
     /// Whether losses and validation scores of an assignment may leave.
     #[must_use]
     pub fn metrics(&self, work: &WorkInHand) -> Permission {
-        match self.standing(Some(work)) {
-            Standing::Unsettled => held_while_unsettled(),
-            Standing::Unreadable(why) => Permission::Held(unreadable(&why)),
-            Standing::Settled(policy) if policy.allows(Egress::Metrics) => Permission::Allowed,
-            Standing::Settled(_) => {
+        match self.policy_status(Some(work)) {
+            PolicyStatus::Unsettled => held_while_unsettled(),
+            PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
+            PolicyStatus::Settled(policy) if policy.allows(Egress::Metrics) => Permission::Allowed,
+            PolicyStatus::Settled(_) => {
                 let message = format!("`may_leave` lacks `{}`", Egress::Metrics.name());
                 Permission::Denied(Refusal::new(Reason::Policy, message))
             }
@@ -147,14 +147,14 @@ pub fn unreadable(why: &str) -> String {
 }
 
 /// What the policy, as it is now, means for the work in hand.
-fn consequence(standing: &Standing, work: Option<&WorkInHand>) -> String {
+fn consequence(status: &PolicyStatus, work: Option<&WorkInHand>) -> String {
     let Some(WorkInHand { assignment, stage }) = work else {
         return "it applies to the next offer".to_owned();
     };
     let job = &assignment.id.job;
-    let policy = match standing {
-        Standing::Settled(policy) => policy,
-        Standing::Unreadable(_) | Standing::Unsettled => {
+    let policy = match status {
+        PolicyStatus::Settled(policy) => policy,
+        PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => {
             return format!("nothing of job {job} is sent until it can be read again");
         }
     };
@@ -234,17 +234,17 @@ mod tests {
 
     #[test]
     fn a_change_is_explained_for_the_work_in_hand() {
-        let nothing = Standing::Settled(Policy { may_leave: Vec::new(), ..permissive() });
-        let said = |standing: &Standing, stage| consequence(standing, Some(&work(stage)));
+        let nothing = PolicyStatus::Settled(Policy { may_leave: Vec::new(), ..permissive() });
+        let said = |status: &PolicyStatus, stage| consequence(status, Some(&work(stage)));
         let weights = said(&nothing, Stage::Weights("/state/withheld/x".into()));
         assert_eq!(
             weights,
             "the finished weights of job j-0a1b2c3d are kept at /state/withheld/x and not sent"
         );
         assert!(said(&nothing, Stage::Unfinished).contains("is stopped"));
-        let quiet = Standing::Settled(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() });
+        let quiet = PolicyStatus::Settled(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() });
         assert!(said(&quiet, Stage::Unfinished).contains("continues; its losses and scores are not sent"));
-        let unreadable = Standing::Unreadable("gone".to_owned());
+        let unreadable = PolicyStatus::Unreadable("gone".to_owned());
         assert!(said(&unreadable, Stage::Numbers).contains("until it can be read again"));
         assert_eq!(consequence(&nothing, None), "it applies to the next offer");
     }

@@ -14,7 +14,7 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Offers};
 use crate::egress::unreadable;
 use crate::imagery::Imagery as _;
-use crate::policy::{Decision, Standing, decide};
+use crate::policy::{Decision, PolicyStatus, decide};
 use crate::retry::{Recovery, recovery};
 use crate::trainer::Trainer as _;
 
@@ -143,12 +143,12 @@ impl<E: Environment> Daemon<E> {
         if self.offers.declined.contains(&assignment.id) || self.is_waiting_for_condition(&assignment) {
             return Ok(Considered::Pass);
         }
-        let policy = match self.gate.standing(None) {
-            Standing::Settled(policy) => policy,
-            Standing::Unsettled => {
+        let policy = match self.gate.policy_status(None) {
+            PolicyStatus::Settled(policy) => policy,
+            PolicyStatus::Unsettled => {
                 return self.postpone(&assignment, "the site policy has just been changed");
             }
-            Standing::Unreadable(why) => {
+            PolicyStatus::Unreadable(why) => {
                 let condition = LocalCondition::new(ConditionKind::PolicyUnclear, unreadable(&why));
                 return self.block(&assignment, condition).await;
             }

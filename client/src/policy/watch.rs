@@ -10,7 +10,7 @@ pub type Reading = Result<Policy, String>;
 
 /// The status of the policy at a point in time.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
+pub enum PolicyStatus {
     /// It is settled.
     Settled(Policy),
     /// It cannot be read: this denies everything.
@@ -23,7 +23,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
     /// The status of the policy.
-    pub standing: Standing,
+    pub status: PolicyStatus,
     /// What has changed. It is set once, when the change takes effect.
     pub change: Option<String>,
 }
@@ -56,17 +56,17 @@ impl PolicyWatch {
             };
             if now.saturating_sub(since) < self.settle_time {
                 self.changed = Some((found, since));
-                return Observation { standing: Standing::Unsettled, change: None };
+                return Observation { status: PolicyStatus::Unsettled, change: None };
             }
             change = Some(describe(&self.settled, &found));
             self.settled = found;
             self.changed = None;
         }
-        let standing = match &self.settled {
-            Ok(policy) => Standing::Settled(policy.clone()),
-            Err(why) => Standing::Unreadable(why.clone()),
+        let status = match &self.settled {
+            Ok(policy) => PolicyStatus::Settled(policy.clone()),
+            Err(why) => PolicyStatus::Unreadable(why.clone()),
         };
-        Observation { standing, change }
+        Observation { status, change }
     }
 }
 
@@ -97,13 +97,13 @@ mod tests {
     #[test]
     fn a_change_takes_effect_after_the_settle_time() {
         let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
-        assert_eq!(watch.observe(Ok(permissive()), at(0)).standing, Standing::Settled(permissive()));
+        assert_eq!(watch.observe(Ok(permissive()), at(0)).status, PolicyStatus::Settled(permissive()));
         for now in [100, 101, 104] {
             let seen = watch.observe(Ok(strict()), at(now));
-            assert_eq!(seen, Observation { standing: Standing::Unsettled, change: None });
+            assert_eq!(seen, Observation { status: PolicyStatus::Unsettled, change: None });
         }
         let seen = watch.observe(Ok(strict()), at(105));
-        assert_eq!(seen.standing, Standing::Settled(strict()));
+        assert_eq!(seen.status, PolicyStatus::Settled(strict()));
         assert!(seen.change.unwrap().contains("`may_leave` no longer allows `frozen_weights`"));
         assert_eq!(watch.observe(Ok(strict()), at(106)).change, None, "a change is reported once");
     }
@@ -114,10 +114,10 @@ mod tests {
         for (now, found) in
             [(1, Err("truncated".to_owned())), (2, Ok(strict())), (6, Err("truncated".to_owned()))]
         {
-            assert_eq!(watch.observe(found, at(now)).standing, Standing::Unsettled);
+            assert_eq!(watch.observe(found, at(now)).status, PolicyStatus::Unsettled);
         }
         let seen = watch.observe(Ok(permissive()), at(60));
-        assert_eq!(seen, Observation { standing: Standing::Settled(permissive()), change: None });
+        assert_eq!(seen, Observation { status: PolicyStatus::Settled(permissive()), change: None });
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let lost = || Err("policy.toml: no such file".to_owned());
         watch.observe(lost(), at(0));
         let seen = watch.observe(lost(), at(5));
-        assert_eq!(seen.standing, Standing::Unreadable("policy.toml: no such file".to_owned()));
+        assert_eq!(seen.status, PolicyStatus::Unreadable("policy.toml: no such file".to_owned()));
         assert!(seen.change.unwrap().contains("denies everything: policy.toml: no such file"));
         watch.observe(Ok(permissive()), at(10));
         assert_eq!(watch.observe(Ok(permissive()), at(15)).change.unwrap(), "it can be read again");
