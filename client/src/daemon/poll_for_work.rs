@@ -22,15 +22,15 @@ use crate::trainer::Trainer as _;
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The result of considering one offer.
-enum Considered {
+enum OfferOutcome {
     /// It ends the polling.
-    Take(Event),
+    Event(Event),
     /// It was declined, or it waits.
-    Pass,
+    Skipped,
 }
 
 /// Why work that the policy allows cannot be accepted.
-enum Obstacle {
+enum NotAcceptable {
     /// This will change.
     Condition(LocalCondition),
     /// This will not.
@@ -106,13 +106,13 @@ impl<E: Environment> Daemon<E> {
         self.forget_other_offers(&assignments, &offers.unknown)?;
         for (id, why) in offers.unknown {
             if !self.offers.declined.contains(&id)
-                && let Considered::Take(event) = self.decline(&id, why).await
+                && let OfferOutcome::Event(event) = self.decline(&id, why).await
             {
                 return Ok(Some(event));
             }
         }
         for assignment in assignments {
-            if let Considered::Take(event) = self.consider_one(assignment).await? {
+            if let OfferOutcome::Event(event) = self.consider_one(assignment).await? {
                 return Ok(Some(event));
             }
         }
@@ -139,9 +139,9 @@ impl<E: Environment> Daemon<E> {
         self.end_wait_if_unblocked()
     }
 
-    async fn consider_one(&mut self, assignment: Assignment) -> Result<Considered, DaemonError> {
+    async fn consider_one(&mut self, assignment: Assignment) -> Result<OfferOutcome, DaemonError> {
         if self.offers.declined.contains(&assignment.id) || self.is_waiting_for_condition(&assignment) {
-            return Ok(Considered::Pass);
+            return Ok(OfferOutcome::Skipped);
         }
         let policy = match self.gate.policy_status(None) {
             PolicyStatus::Settled(policy) => policy,
@@ -159,34 +159,34 @@ impl<E: Environment> Daemon<E> {
             Decision::Wait(why) => self.postpone(&assignment, &why),
             Decision::Accept => match self.obstacle_to(&assignment).await {
                 None => self.accept(assignment).await,
-                Some(Obstacle::Condition(condition)) => self.block(&assignment, condition).await,
-                Some(Obstacle::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
+                Some(NotAcceptable::Condition(condition)) => self.block(&assignment, condition).await,
+                Some(NotAcceptable::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
             },
         }
     }
 
     /// The condition that prevents this machine from doing the work.
-    async fn obstacle_to(&self, assignment: &Assignment) -> Option<Obstacle> {
+    async fn obstacle_to(&self, assignment: &Assignment) -> Option<NotAcceptable> {
         if assignment.work != Work::Statistics
             && let Err(condition) = self.parts.trainer.ready()
         {
-            return Some(Obstacle::Condition(condition));
+            return Some(NotAcceptable::Condition(condition));
         }
         let imagery = &self.parts.imagery;
         if let Some(condition) = imagery.missing().await {
-            return Some(Obstacle::Condition(condition));
+            return Some(NotAcceptable::Condition(condition));
         }
         let refusal = imagery.check(assignment).await.err()?;
         // The disk may have disappeared while it was read.
-        Some(imagery.missing().await.map_or(Obstacle::Refusal(refusal), Obstacle::Condition))
+        Some(imagery.missing().await.map_or(NotAcceptable::Refusal(refusal), NotAcceptable::Condition))
     }
 
     /// Lets an offer wait for an approval or for the allowed hours.
-    fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<Considered, DaemonError> {
+    fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<OfferOutcome, DaemonError> {
         if self.offers.waiting.insert(assignment.id.job.clone()) {
             tracing::info!(assignment = %assignment.id, "not yet: {why}");
         }
-        Ok(Considered::Pass)
+        Ok(OfferOutcome::Skipped)
     }
 
     /// Lets an offer wait for a condition of this machine, which is checked at growing intervals. Declines
@@ -195,7 +195,7 @@ impl<E: Environment> Daemon<E> {
         &mut self,
         assignment: &Assignment,
         condition: LocalCondition,
-    ) -> Result<Considered, DaemonError> {
+    ) -> Result<OfferOutcome, DaemonError> {
         let now = self.parts.clock.now();
         let since = *self.offers.blocked.entry(assignment.id.clone()).or_insert(now);
         if let Some(refusal) = self.given_up(&condition, since, assignment.deadline) {
@@ -216,7 +216,7 @@ impl<E: Environment> Daemon<E> {
             "not accepted yet, next try in {:.1} s: {condition}",
             delay.as_secs_f64()
         );
-        Ok(Considered::Pass)
+        Ok(OfferOutcome::Skipped)
     }
 
     /// Whether an offer waits for a condition that is not due for a check yet.
@@ -236,22 +236,22 @@ impl<E: Environment> Daemon<E> {
         Ok(())
     }
 
-    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> Considered {
+    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> OfferOutcome {
         tracing::warn!(assignment = %id, refusal = %why, "declining");
         match self.parts.coordinator.decline(id, why).await {
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
-                Considered::Take(Event::Banned(refusal))
+                OfferOutcome::Event(Event::Banned(refusal))
             }
             // It is declined with the next poll.
-            Err(refusal) if recovery(refusal.reason) == Recovery::Retry => Considered::Pass,
+            Err(refusal) if recovery(refusal.reason) == Recovery::Retry => OfferOutcome::Skipped,
             Ok(()) | Err(_) => {
                 self.offers.declined.insert(id.clone());
-                Considered::Pass
+                OfferOutcome::Skipped
             }
         }
     }
 
-    async fn accept(&mut self, assignment: Assignment) -> Result<Considered, DaemonError> {
+    async fn accept(&mut self, assignment: Assignment) -> Result<OfferOutcome, DaemonError> {
         match self.parts.coordinator.accept(&assignment.id).await {
             Ok(lease) => {
                 tracing::info!(assignment = %assignment.id, "accepted {}", describe(&assignment));
@@ -260,14 +260,14 @@ impl<E: Environment> Daemon<E> {
                 self.offers.blocked.clear();
                 self.offers.next_look = None;
                 let key = IdempotencyKey::random(&mut self.parts.rng);
-                Ok(Considered::Take(Event::Accepted(Box::new(assignment), lease, key)))
+                Ok(OfferOutcome::Event(Event::Accepted(Box::new(assignment), lease, key)))
             }
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
-                Ok(Considered::Take(Event::Banned(refusal)))
+                Ok(OfferOutcome::Event(Event::Banned(refusal)))
             }
             Err(refusal) => {
                 tracing::info!(assignment = %assignment.id, %refusal, "the coordinator grants no lease");
-                Ok(Considered::Pass)
+                Ok(OfferOutcome::Skipped)
             }
         }
     }

@@ -10,7 +10,7 @@ use eosfed_common::finite::Finite;
 const MAX_UNSENT: usize = 10_000;
 
 #[derive(Debug, Default)]
-struct Unsent {
+struct PendingReport {
     step: u64,
     steps: u64,
     points: VecDeque<CurvePoint>,
@@ -19,18 +19,18 @@ struct Unsent {
 /// Clones share it. Points are reported at least once, and again when an answer was lost. Repeated points
 /// have the same step.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ProgressTracker(Arc<Mutex<Unsent>>);
+pub(super) struct ProgressTracker(Arc<Mutex<PendingReport>>);
 
 impl ProgressTracker {
-    fn lock(&self) -> MutexGuard<'_, Unsent> {
+    fn lock(&self) -> MutexGuard<'_, PendingReport> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets how many steps there are.
     pub(super) fn begin(&self, step: u64, steps: u64) {
-        let mut unsent = self.lock();
-        unsent.step = step;
-        unsent.steps = steps;
+        let mut pending = self.lock();
+        pending.step = step;
+        pending.steps = steps;
     }
 
     /// Sets how many steps are done.
@@ -43,16 +43,16 @@ impl ProgressTracker {
         let Some(loss) = Finite::new(loss) else { return };
         let finite = metrics.into_iter().filter_map(|(name, value)| Some((name, Finite::new(value)?)));
         let metrics = finite.take(MAX_METRICS).collect();
-        let mut unsent = self.lock();
-        if unsent.points.len() == MAX_UNSENT {
-            unsent.points.pop_front();
+        let mut pending = self.lock();
+        if pending.points.len() == MAX_UNSENT {
+            pending.points.pop_front();
         }
-        unsent.points.push_back(CurvePoint { step, loss, metrics });
+        pending.points.push_back(CurvePoint { step, loss, metrics });
     }
 
     /// Forgets an earlier assignment's progress.
     pub(super) fn clear(&self) {
-        *self.lock() = Unsent::default();
+        *self.lock() = PendingReport::default();
     }
 
     /// Drops the points that may not be reported.
@@ -66,17 +66,17 @@ impl ProgressTracker {
 
     /// One report, with or without points, which stay until [`Self::sent`].
     pub(super) fn report(&self, with_points: bool) -> Progress {
-        let unsent = self.lock();
+        let pending = self.lock();
         let most = if with_points { MAX_POINTS } else { 0 };
-        let points = unsent.points.iter().take(most).cloned().collect();
-        Progress { step: unsent.step, steps: unsent.steps, points }
+        let points = pending.points.iter().take(most).cloned().collect();
+        Progress { step: pending.step, steps: pending.steps, points }
     }
 
     /// Removes the points of a report that has arrived.
     pub(super) fn sent(&self, points: usize) {
-        let mut unsent = self.lock();
-        let sent = points.min(unsent.points.len());
-        unsent.points.drain(..sent);
+        let mut pending = self.lock();
+        let sent = points.min(pending.points.len());
+        pending.points.drain(..sent);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::condition::LocalCondition;
 use crate::imagery::Imagery;
 
 /// The result of reading the imagery.
-enum Looked {
+enum StatisticsOutcome {
     Blocked(LocalCondition),
     Ended(Event),
 }
@@ -21,23 +21,23 @@ impl<E: Environment> Daemon<E> {
         let imagery = self.parts.imagery.clone();
         let bands = held.assignment.training_target.bands();
         Ok(match self.supervise(&mut heartbeats, compute(&imagery, &bands)).await? {
-            Supervised::Done(Looked::Blocked(condition)) => Flow::Event(self.blocked(condition)),
-            Supervised::Done(Looked::Ended(event)) => Flow::Event(event),
+            Supervised::Done(StatisticsOutcome::Blocked(condition)) => Flow::Event(self.blocked(condition)),
+            Supervised::Done(StatisticsOutcome::Ended(event)) => Flow::Event(event),
             Supervised::Interrupted(flow) => flow,
         })
     }
 }
 
-async fn compute<I: Imagery>(imagery: &I, bands: &[String]) -> Looked {
+async fn compute<I: Imagery>(imagery: &I, bands: &[String]) -> StatisticsOutcome {
     if let Some(condition) = imagery.missing().await {
-        return Looked::Blocked(condition);
+        return StatisticsOutcome::Blocked(condition);
     }
     match imagery.moments(bands).await {
-        Ok(moments) => Looked::Ended(Event::StatisticsComputed(moments)),
+        Ok(moments) => StatisticsOutcome::Ended(Event::StatisticsComputed(moments)),
         // The disk may have disappeared while it was read.
         Err(refusal) => match imagery.missing().await {
-            Some(condition) => Looked::Blocked(condition),
-            None => Looked::Ended(Event::Failed(refusal)),
+            Some(condition) => StatisticsOutcome::Blocked(condition),
+            None => StatisticsOutcome::Ended(Event::Failed(refusal)),
         },
     }
 }

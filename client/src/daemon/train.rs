@@ -41,8 +41,8 @@ impl<E: Environment> Daemon<E> {
             Err(StartError::Io { path, source }) => return Err(DaemonError::Io { path, source }),
         };
         match self.attend(&mut trainer, &held).await {
-            Ok(Attended::Closed(last)) => self.conclude(trainer, last, task, &folder).await,
-            Ok(Attended::Interrupted(flow)) => {
+            Ok(TrainerOutcome::Closed(last)) => self.conclude(trainer, last, task, &folder).await,
+            Ok(TrainerOutcome::Interrupted(flow)) => {
                 trainer.stop().await;
                 Ok(flow)
             }
@@ -70,17 +70,17 @@ impl<E: Environment> Daemon<E> {
         &mut self,
         trainer: &mut impl RunningTrainer,
         held: &HeldAssignment,
-    ) -> Result<Attended, DaemonError> {
+    ) -> Result<TrainerOutcome, DaemonError> {
         drop(self.apply(Event::TrainerStarted(trainer.process()))?);
         let mut heartbeats = self.heartbeats(held);
         let mut last = None;
         loop {
             match self.supervise(&mut heartbeats, trainer.next()).await? {
-                Supervised::Interrupted(flow) => return Ok(Attended::Interrupted(flow)),
-                Supervised::Done(None) => return Ok(Attended::Closed(last)),
+                Supervised::Interrupted(flow) => return Ok(TrainerOutcome::Interrupted(flow)),
+                Supervised::Done(None) => return Ok(TrainerOutcome::Closed(last)),
                 Supervised::Done(Some(Err(why))) => {
                     tracing::warn!("the trainer crashed: {why}");
-                    return Ok(Attended::Interrupted(Flow::Event(Event::TrainerCrashed(why))));
+                    return Ok(TrainerOutcome::Interrupted(Flow::Event(Event::TrainerCrashed(why))));
                 }
                 Supervised::Done(Some(Ok(event))) => {
                     self.after_trainer_event(&event).await?;
@@ -192,7 +192,7 @@ fn bounded(metrics: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
     metrics.into_iter().take(MAX_METRICS).collect()
 }
 
-enum Attended {
+enum TrainerOutcome {
     /// The trainer has closed its output, after this last event.
     Closed(Option<TrainerEvent>),
     /// Something else has ended the work.
