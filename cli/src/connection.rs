@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use eosfed_common::ids::IdempotencyKey;
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ pub(super) use eosfed_transport::operator::Connection;
 pub(super) fn open(folder: Option<&Path>, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
     let folder = folder.map_or_else(default_folder, |folder| Ok(folder.to_owned()))?;
     let identity = IdentityFolder(folder).read()?;
-    Ok(Connection::open(&Way::through(proxy), &identity)?)
+    Ok(Connection::open(&ChannelOptions::through(proxy), &identity)?)
 }
 
 fn default_folder() -> anyhow::Result<PathBuf> {

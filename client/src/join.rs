@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_transport::channel::{ChannelError, Way, open_by};
+use eosfed_transport::channel::{ChannelError, ChannelOptions, open_with};
 use eosfed_transport::enrollment::{self, EnrollError, Enrolled};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyError;
@@ -44,7 +44,7 @@ pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled,
     if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
         proxy.tunnel(&target).await?;
     }
-    let transport = open_by(&Way::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
+    let transport = open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
     let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone());
     let refused = |refusal| JoinError::Refused { advice: advice(&refusal), refusal };
     match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {

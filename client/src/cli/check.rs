@@ -11,7 +11,7 @@ use eosfed_client::site::Site;
 use eosfed_client::trainer::{Trainer as _, TrainerCommand};
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 
 use super::shared::{runtime, settings, site, trainer_program};
@@ -100,8 +100,8 @@ async fn proxy(settings: &Settings) -> Finding {
 
 async fn coordinator(site: &Site, settings: &Settings) -> Finding {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
-    let way = Way::through(settings.proxy().map_err(|error| error.to_string())?);
-    let coordinator = GrpcCoordinator::by(way, &settings.coordinator, &credentials, Meter::default())
+    let options = ChannelOptions::through(settings.proxy().map_err(|error| error.to_string())?);
+    let coordinator = GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, Meter::default())
         .map_err(|error| error.to_string())?;
     let institution = coordinator.hello().await.map_err(|refusal| {
         format!(

@@ -16,7 +16,7 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
 use eosfed_common::telemetry::init;
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
@@ -49,7 +49,7 @@ impl Run {
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
         let program = trainer_program(&settings).map_err(anyhow::Error::msg)?;
-        let way = Way::through(settings.proxy()?);
+        let options = ChannelOptions::through(settings.proxy()?);
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let meter = Meter::default();
@@ -57,12 +57,12 @@ impl Run {
             version = env!("CARGO_PKG_VERSION"),
             institution = %credentials.institution,
             coordinator = %settings.coordinator,
-            proxy = way.proxy.as_ref().map(tracing::field::display),
+            proxy = options.proxy.as_ref().map(tracing::field::display),
             dataset = %settings.dataset.display(),
             "eosfed-client"
         );
         let parts: Parts<Programs> = Parts {
-            coordinator: GrpcCoordinator::by(way, &settings.coordinator, &credentials, meter.clone())?,
+            coordinator: GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, meter.clone())?,
             trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
             imagery: FileImagery { dataset: settings.dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),

@@ -19,7 +19,7 @@ use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_transport::channel::{ChannelError, Transport, Way, open_by};
+use eosfed_transport::channel::{ChannelError, Transport, ChannelOptions, open_with};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
@@ -62,7 +62,7 @@ fn unknown(error: &dyn fmt::Display) -> Refusal {
 #[derive(Debug, Clone)]
 pub struct GrpcCoordinator {
     url: String,
-    way: Way,
+    options: ChannelOptions,
     transport: Arc<RwLock<Transport>>,
     meter: Meter,
     /// The heads of the newest offers, by the digest of their document.
@@ -77,18 +77,18 @@ impl GrpcCoordinator {
     /// # Errors
     /// If address or certificates cannot be used.
     pub fn new(url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
-        Self::by(Way::default(), url, credentials, meter)
+        Self::with_options(ChannelOptions::default(), url, credentials, meter)
     }
 
     /// Connects on first use with these options and credentials.
     ///
     /// # Errors
     /// If address or certificates cannot be used.
-    pub fn by(way: Way, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
-        let transport = open_by(&way, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
+    pub fn with_options(options: ChannelOptions, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
+        let transport = open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
         let transport = Arc::new(RwLock::new(transport));
         let heads = Arc::default();
-        Ok(Self { url: url.to_owned(), way, transport, meter, heads })
+        Ok(Self { url: url.to_owned(), options, transport, meter, heads })
     }
 
     fn transport(&self) -> Transport {
@@ -264,7 +264,7 @@ impl Coordinator for GrpcCoordinator {
     fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError> {
         let pair = Some(&credentials.pair);
         let meter = self.meter.clone();
-        let fresh = open_by(&self.way, &self.url, &credentials.ca_pem, pair, meter)?;
+        let fresh = open_with(&self.options, &self.url, &credentials.ca_pem, pair, meter)?;
         *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }

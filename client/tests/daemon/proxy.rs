@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_e2e::connect::ConnectProxy;
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::proxy::Proxy;
 
 use crate::world::{World, training, until};
@@ -17,7 +17,7 @@ const TENSOR: &[u8] = b"stages.0.blocks.0";
 
 async fn behind(proxy: &ConnectProxy) -> World {
     let mut world = World::new(training(), &crate::good()).await;
-    world.way = Way::through(Some(Proxy::new(&proxy.url(), None).unwrap()));
+    world.way = ChannelOptions::through(Some(Proxy::new(&proxy.url(), None).unwrap()));
     world
 }
 
@@ -79,7 +79,7 @@ async fn greeting(
     credentials: Option<&Path>,
     proxy: &ConnectProxy,
 ) -> Result<String, Refusal> {
-    let way = Way::through(Some(Proxy::new(&proxy.url(), credentials).unwrap()));
+    let way = ChannelOptions::through(Some(Proxy::new(&proxy.url(), credentials).unwrap()));
     world.coordinator_by(way).hello().await
 }
 
@@ -137,7 +137,7 @@ async fn a_connection_that_has_died_silently_is_found_and_replaced() {
     let proxy = ConnectProxy::start(0);
     let world = World::new(training(), "exit 1").await;
     let way =
-        Way { proxy: Some(Proxy::new(&proxy.url(), None).unwrap()), keep_alive: Duration::from_millis(250) };
+        ChannelOptions { proxy: Some(Proxy::new(&proxy.url(), None).unwrap()), keep_alive: Duration::from_millis(250) };
     let coordinator: GrpcCoordinator = world.coordinator_by(way);
     coordinator.hello().await.unwrap();
     proxy.switches.frozen.store(true, Ordering::SeqCst);

@@ -28,7 +28,7 @@ use eosfed_coordinator::tls::ServerTls;
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
@@ -121,7 +121,7 @@ pub(crate) struct World {
     folder: tempfile::TempDir,
     pub(crate) fake: Fake,
     /// How the daemon reaches the coordinator.
-    pub(crate) way: Way,
+    pub(crate) way: ChannelOptions,
     url: String,
     server: JoinHandle<()>,
 }
@@ -160,7 +160,7 @@ impl World {
             .add_service(BlobsServer::new(fake.clone()))
             .serve_with_incoming(tls.incoming(listener));
         let server = tokio::spawn(async move { served.await.unwrap() });
-        Self { folder, fake, way: Way::default(), url, server }
+        Self { folder, fake, way: ChannelOptions::default(), url, server }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -173,9 +173,9 @@ impl World {
     }
 
     /// The coordinator, by another way.
-    pub(crate) fn coordinator_by(&self, way: Way) -> GrpcCoordinator {
+    pub(crate) fn coordinator_by(&self, way: ChannelOptions) -> GrpcCoordinator {
         let credentials = self.site().credentials().unwrap();
-        GrpcCoordinator::by(way, &self.url, &credentials, Meter::default()).unwrap()
+        GrpcCoordinator::with_options(way, &self.url, &credentials, Meter::default()).unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -194,7 +194,7 @@ impl World {
         let fast = Duration::from_millis(40);
         let dataset = self.path("imagery");
         Parts {
-            coordinator: GrpcCoordinator::by(self.way.clone(), &self.url, &credentials, meter.clone())
+            coordinator: GrpcCoordinator::with_options(self.way.clone(), &self.url, &credentials, meter.clone())
                 .unwrap(),
             trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
             imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },

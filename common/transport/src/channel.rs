@@ -30,20 +30,20 @@ pub struct ChannelError {
 
 /// How a coordinator is reached.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct ChannelOptions {
     /// The proxy. If absent, the connection is direct.
     pub proxy: Option<Proxy>,
     /// Time without traffic after which a keep-alive is sent, and the timeout of its answer.
     pub keep_alive: Duration,
 }
 
-impl Default for Way {
+impl Default for ChannelOptions {
     fn default() -> Self {
         Self { proxy: None, keep_alive: KEEP_ALIVE }
     }
 }
 
-impl Way {
+impl ChannelOptions {
     /// Connects through the proxy, if there is one.
     #[must_use]
     pub fn through(proxy: Option<Proxy>) -> Self {
@@ -61,15 +61,15 @@ pub fn open(
     identity: Option<&KeyAndCertificate>,
     meter: Meter,
 ) -> Result<Transport, ChannelError> {
-    open_by(&Way::default(), url, ca_pem, identity, meter)
+    open_with(&ChannelOptions::default(), url, ca_pem, identity, meter)
 }
 
 /// A channel to the coordinator at `url` with these options.
 ///
 /// # Errors
 /// If `url` is not an `https` address or a PEM text cannot be used.
-pub fn open_by(
-    way: &Way,
+pub fn open_with(
+    options: &ChannelOptions,
     url: &str,
     ca_pem: &str,
     identity: Option<&KeyAndCertificate>,
@@ -93,10 +93,10 @@ pub fn open_by(
         .tls_config(tls)
         .map_err(describe)?
         .tcp_nodelay(true)
-        .http2_keep_alive_interval(way.keep_alive)
-        .keep_alive_timeout(way.keep_alive)
+        .http2_keep_alive_interval(options.keep_alive)
+        .keep_alive_timeout(options.keep_alive)
         .keep_alive_while_idle(true);
-    let channel = match way.proxy.clone() {
+    let channel = match options.proxy.clone() {
         None => endpoint.connect_timeout(CONNECT_TIMEOUT).connect_lazy(),
         // The proxy has a shorter timeout, whose error tells what is wrong.
         Some(proxy) => {

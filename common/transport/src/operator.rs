@@ -11,7 +11,7 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use serde::{Deserialize, Serialize};
 use tonic::{Response, Status};
 
-use crate::channel::{ChannelError, Transport, Way, open_by};
+use crate::channel::{ChannelError, Transport, ChannelOptions, open_with};
 use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, VERSION, agree};
@@ -138,9 +138,9 @@ impl Connection {
     ///
     /// # Errors
     /// If the identity's address, key or certificates cannot be used.
-    pub fn open(way: &Way, identity: &PersonalIdentity) -> Result<Self, ChannelError> {
+    pub fn open(options: &ChannelOptions, identity: &PersonalIdentity) -> Result<Self, ChannelError> {
         let PersonalIdentity { pair, ca_pem, url } = identity;
-        let transport = open_by(way, url, ca_pem, Some(pair), Meter::default())?;
+        let transport = open_with(options, url, ca_pem, Some(pair), Meter::default())?;
         let operator = OperatorClient::new(transport.clone()).max_decoding_message_size(MAX_ANSWER);
         Ok(Self { transport, operator, url: url.clone() })
     }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
-use eosfed_transport::channel::Way;
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::{Connection, IdentityFolder, PersonalIdentity};
 use eosfed_transport::status::from_status;
 
@@ -136,7 +136,7 @@ fn export(path: &Path, store: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn ask(identity: &PersonalIdentity) -> anyhow::Result<v1::BackupResponse> {
-    let mut connection = Connection::open(&Way::default(), identity)?;
+    let mut connection = Connection::open(&ChannelOptions::default(), identity)?;
     let answer = connection.operator.backup(v1::BackupRequest {}).await;
     let refusal = match answer {
         Ok(answer) => return Ok(answer.into_inner()),
