@@ -102,7 +102,7 @@ pub struct Intervals {
     /// How long the coordinator may delay the answer to a poll.
     pub poll: Duration,
     /// The same while an assignment waits for an approval or for the allowed hours.
-    pub waiting_poll: Duration,
+    pub postponed_poll: Duration,
     /// The waits between tries.
     pub backoff: Backoff,
     /// How long a change of the policy must last until it counts.
@@ -118,7 +118,7 @@ impl Intervals {
         Self {
             heartbeat,
             poll: Duration::from_secs(25),
-            waiting_poll: Duration::from_secs(5),
+            postponed_poll: Duration::from_secs(5),
             backoff: Backoff { first: Duration::from_secs(1), limit: Duration::from_secs(60) },
             policy_settle: Duration::from_secs(5),
             condition_timeout: Duration::from_secs(30 * 60),

@@ -91,7 +91,7 @@ impl<E: Environment> Daemon<E> {
             *greeted = true;
         }
         let intervals = &self.parts.intervals;
-        let mut wait = if self.offers.waiting.is_empty() { intervals.poll } else { intervals.waiting_poll };
+        let mut wait = if self.offers.postponed.is_empty() { intervals.poll } else { intervals.postponed_poll };
         if let Some(next) = self.offers.next_look {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
         }
@@ -134,7 +134,7 @@ impl<E: Environment> Daemon<E> {
                 .any(|one| one == id)
         };
         self.offers.declined.retain(|id| offered(id));
-        self.offers.waiting.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
+        self.offers.postponed.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
         self.offers.blocked.retain(|id, _| offered(id));
         self.end_wait_if_unblocked()
     }
@@ -183,7 +183,7 @@ impl<E: Environment> Daemon<E> {
 
     /// Lets an offer wait for an approval or for the allowed hours.
     fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<OfferOutcome, DaemonError> {
-        if self.offers.waiting.insert(assignment.id.job.clone()) {
+        if self.offers.postponed.insert(assignment.id.job.clone()) {
             tracing::info!(assignment = %assignment.id, "not yet: {why}");
         }
         Ok(OfferOutcome::Skipped)
@@ -256,7 +256,7 @@ impl<E: Environment> Daemon<E> {
             Ok(lease) => {
                 tracing::info!(assignment = %assignment.id, "accepted {}", describe(&assignment));
                 self.progress.clear();
-                self.offers.waiting.remove(&assignment.id.job);
+                self.offers.postponed.remove(&assignment.id.job);
                 self.offers.blocked.clear();
                 self.offers.next_look = None;
                 let key = IdempotencyKey::random(&mut self.parts.rng);

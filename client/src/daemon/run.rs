@@ -36,7 +36,7 @@ pub(super) struct OfferMemory {
     /// Assignments that were declined.
     pub(super) declined: BTreeSet<AssignmentId>,
     /// Jobs that wait for an approval or for the allowed hours.
-    pub(super) waiting: BTreeSet<JobId>,
+    pub(super) postponed: BTreeSet<JobId>,
     /// Assignments that cannot be accepted because of a condition of this machine, and since when.
     pub(super) blocked: BTreeMap<AssignmentId, Timestamp>,
     /// When the condition is checked again.

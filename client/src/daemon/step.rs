@@ -128,7 +128,7 @@ pub fn step(state: State, event: Event, now: Timestamp) -> (State, Vec<Action>) 
             enter(if statistics { State::ComputingStatistics { held } } else { State::Fetching { held } })
         }
         (State::Fetching { held }, Event::Fetched) => {
-            enter(State::Training { held: done_waiting(held), crash_count: 0, process: None })
+            enter(State::Training { held: clear_condition(held), crash_count: 0, process: None })
         }
         (state @ State::Training { .. }, event) => step_training(state, event, now),
         (State::ComputingStatistics { held }, Event::StatisticsComputed(bands)) => {
@@ -240,10 +240,10 @@ fn enter(state: State) -> (State, Vec<Action>) {
 }
 
 fn submit(held: Box<HeldAssignment>, outcome: Outcome) -> (State, Vec<Action>) {
-    enter(State::Submitting { held: done_waiting(held), outcome })
+    enter(State::Submitting { held: clear_condition(held), outcome })
 }
 
-fn done_waiting(mut held: Box<HeldAssignment>) -> Box<HeldAssignment> {
+fn clear_condition(mut held: Box<HeldAssignment>) -> Box<HeldAssignment> {
     held.wait = None;
     held
 }

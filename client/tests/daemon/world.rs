@@ -213,7 +213,7 @@ impl World {
             intervals: Intervals {
                 heartbeat: fast,
                 poll: fast,
-                waiting_poll: fast,
+                postponed_poll: fast,
                 backoff: Backoff { first: fast, limit: fast },
                 policy_settle: fast,
                 condition_timeout: Duration::from_secs(60),
