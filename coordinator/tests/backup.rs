@@ -19,7 +19,7 @@ use eosfed_common::ids::{IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::Reason;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::weights::write;
-use eosfed_coordinator::backup::{Backup, Tell, backup, restore};
+use eosfed_coordinator::backup::{Backup, ReportProgress, backup, restore};
 use eosfed_coordinator::domain::Target;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
@@ -31,7 +31,7 @@ use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
 use server::{PLAN, Server};
 
-const QUIET: Tell<'static> = &|_, _| {};
+const QUIET: ReportProgress<'static> = &|_, _| {};
 
 async fn submit(server: &Server, number: u64) -> String {
     let key = format!("{number:032x}");

@@ -31,8 +31,8 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
     let (state, _) = settings::load(state)?;
     let identity = identity.map_or_else(|| state.operator(), Path::to_owned);
     let bar = bar()?;
-    let tell = |done, total| tell(&bar, done, total);
-    let made = backup(&state, to, &identity, SystemClock.now(), &tell).await;
+    let report = |done, total| report(&bar, done, total);
+    let made = backup(&state, to, &identity, SystemClock.now(), &report).await;
     bar.finish_and_clear();
     let made = made?;
     match output {
@@ -46,9 +46,9 @@ pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Outp
 ///
 /// # Errors
 /// As [`restore`].
-pub fn unmake(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
+pub fn run_restore(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
     let bar = bar()?;
-    let restored = restore(from, to, &|done, total| tell(&bar, done, total));
+    let restored = restore(from, to, &|done, total| report(&bar, done, total));
     bar.finish_and_clear();
     let restored = restored?;
     match output {
@@ -63,7 +63,7 @@ fn bar() -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::new(0).with_style(style))
 }
 
-fn tell(bar: &ProgressBar, done: u64, total: u64) {
+fn report(bar: &ProgressBar, done: u64, total: u64) {
     bar.set_length(total);
     bar.set_position(done);
 }

@@ -34,15 +34,15 @@ pub(super) fn empty_folder(path: &Path, advice: &str) -> anyhow::Result<()> {
 
 /// Copies a file to a new one that only its owner can read, durably; gives its digest and size. `tell` is
 /// called for each piece.
-pub(super) fn copy(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> anyhow::Result<(Digest, u64)> {
-    let size = copied(from, to, tell)
+pub(super) fn copy(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> anyhow::Result<(Digest, u64)> {
+    let size = copied(from, to, report)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     // The digest is that of the copy, since the copy must be right.
     let digest = files::digest(to).with_context(|| format!("cannot read {}", to.display()))?;
     Ok((digest, size))
 }
 
-fn copied(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> io::Result<u64> {
+fn copied(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> io::Result<u64> {
     let mut source = File::open(from)?;
     let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     let mut buffer = vec![0; PIECE];
@@ -54,7 +54,7 @@ fn copied(from: &Path, to: &Path, tell: &mut dyn FnMut(u64)) -> io::Result<u64> 
         }
         target.write_all(&buffer[..read])?;
         size += read as u64;
-        tell(read as u64);
+        report(read as u64);
     }
     target.sync_all()?;
     Ok(size)

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::manifest::{BLOBS, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
 use super::source::Source;
-use super::{Tell, copy};
+use super::{ReportProgress, copy};
 use crate::settings::StateFolder;
 use crate::storage::{Assembled, Counts};
 
@@ -47,7 +47,7 @@ pub async fn backup(
     to: &Path,
     identity: &Path,
     now: Timestamp,
-    tell: Tell<'_>,
+    report: ReportProgress<'_>,
 ) -> anyhow::Result<Backup> {
     outside(state, to)?;
     let _only = only(state)?;
@@ -74,7 +74,7 @@ pub async fn backup(
     let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
     files.push(Entry { path: RECORDS.to_owned(), digest, size });
     let counts = records.counts;
-    let blobs = copy_blobs(&source, &to.join(BLOBS), tell)?;
+    let blobs = copy_blobs(&source, &to.join(BLOBS), report)?;
     let mut manifest = Manifest {
         format: Manifest::format(),
         version: source.version.clone(),
@@ -114,7 +114,7 @@ pub(super) fn needed(records: &Assembled) -> BTreeSet<Digest> {
     needed
 }
 
-fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<BlobRef>> {
+fn copy_blobs(source: &Source, to: &Path, report: ReportProgress<'_>) -> anyhow::Result<Vec<BlobRef>> {
     copy::folder(to)?;
     let size = |file: &Path| file.metadata().map(|metadata| metadata.len());
     let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
@@ -124,11 +124,11 @@ fn copy_blobs(source: &Source, to: &Path, tell: Tell<'_>) -> anyhow::Result<Vec<
     let mut done = 0;
     let mut blobs = Vec::new();
     for (digest, file) in &source.blobs {
-        let mut tell = |bytes| {
+        let mut report = |bytes| {
             done += bytes;
-            tell(done, total);
+            report(done, total);
         };
-        let (found, size) = copy::copy(file, &to.join(digest.to_hex()), &mut tell)?;
+        let (found, size) = copy::copy(file, &to.join(digest.to_hex()), &mut report)?;
         if found != *digest {
             bail!(
                 "{digest} of the state folder is damaged: its bytes have digest {found}; no backup was made. If an \

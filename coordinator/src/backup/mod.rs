@@ -25,4 +25,4 @@ pub use manifest::{MANIFEST, Manifest};
 pub use restore::{Restored, restore};
 
 /// Receives the progress of the copy: bytes done and bytes in all.
-pub type Tell<'a> = &'a dyn Fn(u64, u64);
+pub type ReportProgress<'a> = &'a dyn Fn(u64, u64);

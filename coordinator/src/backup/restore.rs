@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::make::needed;
 use super::manifest::{BLOBS, Entry, FILES, Manifest, RECORDS};
-use super::{Tell, copy};
+use super::{ReportProgress, copy};
 use crate::settings::StateFolder;
 use crate::storage::{Assembled, Counts, Each, FileBlobs, SCHEMA, SledStore, read_lines};
 
@@ -44,7 +44,7 @@ pub struct Restored {
 /// If the backup is incomplete, damaged or of a newer version. All of this is checked before anything is
 /// written, except the bytes of blobs, which are checked while they are copied. If writing fails. The files
 /// written so far then have no `coordinator.toml`, and no coordinator starts on them.
-pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restored> {
+pub fn restore(from: &Path, to: &Path, report: ReportProgress<'_>) -> anyhow::Result<Restored> {
     let manifest = Manifest::read(from)?;
     check_files(from, &manifest)?;
     let records = read_records(from, &manifest)?;
@@ -54,7 +54,7 @@ pub fn restore(from: &Path, to: &Path, tell: Tell<'_>) -> anyhow::Result<Restore
     }
     copy::empty_folder(to, "name a new folder")?;
     let state = StateFolder(to.to_owned());
-    copy_blobs(from, &manifest, &state.blobs(), tell)?;
+    copy_blobs(from, &manifest, &state.blobs(), report)?;
     fill(&state.store(), from, &manifest)
         .with_context(|| format!("cannot fill {}", state.store().display()))?;
     // These files are written last, and the settings at the very end: they make the folder a state folder.
@@ -146,7 +146,7 @@ fn read(from: &Path, manifest: &Manifest, each: &mut Each<'_>) -> anyhow::Result
         .with_context(|| format!("{} cannot be used", path.display()))
 }
 
-fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> anyhow::Result<()> {
+fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, report: ReportProgress<'_>) -> anyhow::Result<()> {
     copy::folder(to)?;
     let files = FileBlobs::open(to).with_context(|| format!("cannot make {}", to.display()))?;
     let total = manifest.blob_bytes();
@@ -155,12 +155,12 @@ fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, tell: Tell<'_>) -> an
         let path = files.place(blob.digest);
         let folder = path.parent().unwrap_or(to);
         copy::folder(folder)?;
-        let mut tell = |bytes| {
+        let mut report = |bytes| {
             done += bytes;
-            tell(done, total);
+            report(done, total);
         };
         let source = from.join(BLOBS).join(blob.digest.to_hex());
-        let (found, _) = copy::copy(&source, &path, &mut tell)?;
+        let (found, _) = copy::copy(&source, &path, &mut report)?;
         if found != blob.digest {
             bail!(
                 "{} is damaged: its bytes have digest {found}; use another backup, or one that has {} and copy it \

@@ -11,7 +11,7 @@ use crate::settings::StateFolder;
 use crate::storage::{Blobs as _, Counts, FileBlobs, SCHEMA, SledStore, Store as _, ready};
 use crate::testing::{self, NOW, ONE_SHOT, name};
 
-const QUIET: Tell<'static> = &|_, _| {};
+const QUIET: ReportProgress<'static> = &|_, _| {};
 
 /// A coordinator that is not running, with a finished job, its release, and one blob that no record refers
 /// to.

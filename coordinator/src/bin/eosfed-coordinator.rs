@@ -163,7 +163,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Restore(Restore { from, state, output }) => {
             telemetry::init(LogFormat::Text, "warn");
-            command::unmake(&from, &state, output)
+            command::run_restore(&from, &state, output)
         }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
