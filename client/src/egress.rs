@@ -10,7 +10,7 @@ use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
-use crate::policy::{Egress, Observation, Policy, PolicyWatch, PolicyStatus, objections};
+use crate::policy::{Egress, Observation, Policy, PolicyStatus, PolicyWatch, objections};
 use crate::settings::load_policy;
 
 /// Where the site policy comes from.

@@ -44,7 +44,8 @@ pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled,
     if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
         proxy.tunnel(&target).await?;
     }
-    let transport = open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
+    let transport =
+        open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
     let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone());
     let refused = |refusal| JoinError::Refused { advice: advice(&refusal), refusal };
     match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {

@@ -101,8 +101,9 @@ async fn proxy(settings: &Settings) -> Finding {
 async fn coordinator(site: &Site, settings: &Settings) -> Finding {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
     let options = ChannelOptions::through(settings.proxy().map_err(|error| error.to_string())?);
-    let coordinator = GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, Meter::default())
-        .map_err(|error| error.to_string())?;
+    let coordinator =
+        GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, Meter::default())
+            .map_err(|error| error.to_string())?;
     let institution = coordinator.hello().await.map_err(|refusal| {
         format!(
             "{}: {refusal}; check the address, the network and this machine's clock",

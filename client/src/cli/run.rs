@@ -62,7 +62,12 @@ impl Run {
             "eosfed-client"
         );
         let parts: Parts<Programs> = Parts {
-            coordinator: GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, meter.clone())?,
+            coordinator: GrpcCoordinator::with_options(
+                options,
+                &settings.coordinator,
+                &credentials,
+                meter.clone(),
+            )?,
             trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
             imagery: FileImagery { dataset: settings.dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),

@@ -19,7 +19,7 @@ use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_transport::channel::{ChannelError, Transport, ChannelOptions, open_with};
+use eosfed_transport::channel::{ChannelError, ChannelOptions, Transport, open_with};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
@@ -84,8 +84,14 @@ impl GrpcCoordinator {
     ///
     /// # Errors
     /// If address or certificates cannot be used.
-    pub fn with_options(options: ChannelOptions, url: &str, credentials: &Credentials, meter: Meter) -> Result<Self, ChannelError> {
-        let transport = open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
+    pub fn with_options(
+        options: ChannelOptions,
+        url: &str,
+        credentials: &Credentials,
+        meter: Meter,
+    ) -> Result<Self, ChannelError> {
+        let transport =
+            open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
         let transport = Arc::new(RwLock::new(transport));
         let heads = Arc::default();
         Ok(Self { url: url.to_owned(), options, transport, meter, heads })

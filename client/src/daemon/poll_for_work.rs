@@ -91,7 +91,8 @@ impl<E: Environment> Daemon<E> {
             *greeted = true;
         }
         let intervals = &self.parts.intervals;
-        let mut wait = if self.offers.postponed.is_empty() { intervals.poll } else { intervals.postponed_poll };
+        let mut wait =
+            if self.offers.postponed.is_empty() { intervals.poll } else { intervals.postponed_poll };
         if let Some(next) = self.offers.next_look {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
         }

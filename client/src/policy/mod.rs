@@ -19,7 +19,7 @@ use strum::IntoStaticStr;
 pub use changes::changes;
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
-pub use watch::{Observation, PolicyWatch, Reading, PolicyStatus};
+pub use watch::{Observation, PolicyStatus, PolicyWatch, Reading};
 
 pub(crate) use earlier::advice;
 

@@ -136,8 +136,10 @@ async fn a_server_that_is_no_http_proxy_is_recognised() {
 async fn a_connection_that_has_died_silently_is_found_and_replaced() {
     let proxy = ConnectProxy::start(0);
     let world = World::new(training(), "exit 1").await;
-    let way =
-        ChannelOptions { proxy: Some(Proxy::new(&proxy.url(), None).unwrap()), keep_alive: Duration::from_millis(250) };
+    let way = ChannelOptions {
+        proxy: Some(Proxy::new(&proxy.url(), None).unwrap()),
+        keep_alive: Duration::from_millis(250),
+    };
     let coordinator: GrpcCoordinator = world.coordinator_by(way);
     coordinator.hello().await.unwrap();
     proxy.switches.frozen.store(true, Ordering::SeqCst);

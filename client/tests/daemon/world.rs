@@ -194,8 +194,13 @@ impl World {
         let fast = Duration::from_millis(40);
         let dataset = self.path("imagery");
         Parts {
-            coordinator: GrpcCoordinator::with_options(self.way.clone(), &self.url, &credentials, meter.clone())
-                .unwrap(),
+            coordinator: GrpcCoordinator::with_options(
+                self.way.clone(),
+                &self.url,
+                &credentials,
+                meter.clone(),
+            )
+            .unwrap(),
             trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
             imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),

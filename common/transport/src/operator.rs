@@ -11,7 +11,7 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use serde::{Deserialize, Serialize};
 use tonic::{Response, Status};
 
-use crate::channel::{ChannelError, Transport, ChannelOptions, open_with};
+use crate::channel::{ChannelError, ChannelOptions, Transport, open_with};
 use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, VERSION, agree};

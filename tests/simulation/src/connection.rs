@@ -76,11 +76,11 @@ impl Connection {
 
     /// Records a submission that leaves the daemon.
     fn sends(&self, submission: &mut Submission) {
-        let mut sphere = self.world.lock();
-        if sphere.planted == Some(Planted::NewKeys) {
-            *submission.key_mut() = IdempotencyKey::random(sphere.rng());
+        let mut state = self.world.lock();
+        if state.planted == Some(Planted::NewKeys) {
+            *submission.key_mut() = IdempotencyKey::random(state.rng());
         }
-        sphere.sends(self.index, submission);
+        state.sends(self.index, submission);
     }
 
     async fn submit(&self, mut submission: Submission) -> Result<Timestamp, Refusal> {

@@ -13,7 +13,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
 use crate::clock::SimClock;
-use crate::disk::{Died, SimBlobs, SimStore, Trouble};
+use crate::disk::{Died, DiskFaults, SimBlobs, SimStore};
 use crate::network::{Answer, Call, carry_out};
 
 /// The machine.
@@ -21,7 +21,7 @@ pub struct Coordinator {
     core: Option<Core>,
     store: SimStore,
     folder: PathBuf,
-    trouble: Trouble,
+    disk_faults: DiskFaults,
     clock: SimClock,
     starts: u64,
     seed: u64,
@@ -30,8 +30,14 @@ pub struct Coordinator {
 impl Coordinator {
     /// A machine that is down.
     #[must_use]
-    pub fn new(store: SimStore, folder: PathBuf, trouble: Trouble, clock: SimClock, seed: u64) -> Self {
-        Self { core: None, store, folder, trouble, clock, starts: 0, seed }
+    pub fn new(
+        store: SimStore,
+        folder: PathBuf,
+        disk_faults: DiskFaults,
+        clock: SimClock,
+        seed: u64,
+    ) -> Self {
+        Self { core: None, store, folder, disk_faults, clock, starts: 0, seed }
     }
 
     /// The engine, if it is up.
@@ -50,7 +56,7 @@ impl Coordinator {
         // Rounds are kept, so that the oracle can check them.
         let keep = Duration::from_secs(10 * 365 * 86_400);
         let options = Options { keep_updates_for: keep, ..Options::new(self.folder.join(STAGING)) };
-        let blobs = Arc::new(SimBlobs::open(&self.folder, self.trouble.clone()));
+        let blobs = Arc::new(SimBlobs::open(&self.folder, self.disk_faults.clone()));
         let store = Box::new(self.store.clone());
         let clock = Arc::new(self.clock.clone());
         let opened = catch_unwind(AssertUnwindSafe(|| ready(Core::open(store, blobs, clock, rng, options))));

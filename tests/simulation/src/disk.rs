@@ -24,7 +24,7 @@ pub struct Died;
 
 /// The faults of writes, shared by the store and the blobs.
 #[derive(Clone)]
-pub struct Trouble(Arc<Mutex<State>>);
+pub struct DiskFaults(Arc<Mutex<State>>);
 
 struct State {
     rng: ChaCha12Rng,
@@ -33,13 +33,13 @@ struct State {
     full: bool,
 }
 
-impl fmt::Debug for Trouble {
+impl fmt::Debug for DiskFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Trouble")
+        f.write_str("DiskFaults")
     }
 }
 
-impl Trouble {
+impl DiskFaults {
     /// Faults that follow from `rng`.
     #[must_use]
     pub fn new(rng: ChaCha12Rng, deadly: u32) -> Self {
@@ -85,9 +85,9 @@ impl Trouble {
 }
 
 /// A store with atomic commits. Clones share the disk.
-pub type SimStore = FaultyStore<MemoryStore, Trouble>;
+pub type SimStore = FaultyStore<MemoryStore, DiskFaults>;
 
-impl Faults for Trouble {
+impl Faults for DiskFaults {
     fn before_commit(&self) -> Result<(), StoreError> {
         if self.is_full() {
             return Err(StoreError::Full);
@@ -103,24 +103,24 @@ impl Faults for Trouble {
 
 /// A disk with this content.
 #[must_use]
-pub fn disk(trouble: Trouble, beginning: &Change) -> SimStore {
+pub fn disk(disk_faults: DiskFaults, beginning: &Change) -> SimStore {
     let store = MemoryStore::default();
     ready(store.commit(beginning, &[])).unwrap();
-    FaultyStore { store, faults: trouble }
+    FaultyStore { store, faults: disk_faults }
 }
 
 /// Blobs in files, whose writes can be interrupted and torn.
 #[derive(Debug)]
 pub struct SimBlobs {
     files: FileBlobs,
-    trouble: Trouble,
+    disk_faults: DiskFaults,
 }
 
 impl SimBlobs {
     /// The blobs in a folder, as after a start.
     #[must_use]
-    pub fn open(folder: &Path, trouble: Trouble) -> Self {
-        Self { files: FileBlobs::open(folder).unwrap(), trouble }
+    pub fn open(folder: &Path, disk_faults: DiskFaults) -> Self {
+        Self { files: FileBlobs::open(folder).unwrap(), disk_faults }
     }
 }
 
@@ -131,12 +131,12 @@ impl Blobs for SimBlobs {
     }
 
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
-        if self.trouble.is_full() {
+        if self.disk_faults.is_full() {
             return Err(BlobError::Full);
         }
-        if self.trouble.strikes() {
+        if self.disk_faults.strikes() {
             // The write is torn: a part of it is written.
-            let torn = self.trouble.draw(bytes.len());
+            let torn = self.disk_faults.draw(bytes.len());
             let _ = self.files.append(owner, blob, offset, &bytes[..torn]).await;
             resume_unwind(Box::new(Died));
         }
@@ -144,9 +144,9 @@ impl Blobs for SimBlobs {
     }
 
     async fn finish(&self, owner: &str, blob: BlobRef) -> Result<(), BlobError> {
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         let finished = self.files.finish(owner, blob).await;
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         finished
     }
 
@@ -155,12 +155,12 @@ impl Blobs for SimBlobs {
     }
 
     async fn ingest(&self, staged: NamedTempFile) -> Result<BlobRef, BlobError> {
-        if self.trouble.is_full() {
+        if self.disk_faults.is_full() {
             return Err(BlobError::Full);
         }
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         let ingested = self.files.ingest(staged).await;
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         ingested
     }
 
@@ -181,7 +181,7 @@ impl Blobs for SimBlobs {
     }
 
     async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         self.files.unpin(owner, digest).await
     }
 
@@ -190,7 +190,7 @@ impl Blobs for SimBlobs {
     }
 
     async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         self.files.remove(digest).await
     }
 }

@@ -14,13 +14,13 @@ use tokio::time::sleep;
 
 use crate::clock::SimClock;
 use crate::coordinator::Coordinator;
-use crate::disk::{Trouble, disk};
-use crate::oracle::{Violation, judge, ledger, made};
+use crate::disk::{DiskFaults, disk};
+use crate::faults::{operate, run_coordinator, start_faults};
+use crate::oracle::{Violation, check_invariants, ledger, made};
 use crate::plan;
-use crate::site::{Nature, Planted, Site};
+use crate::site::{Behaviour, Planted, Site};
 use crate::trainer::Machine;
-use crate::weather::{brew, operate, run_coordinator};
-use crate::world::{Sphere, World};
+use crate::world::{World, WorldState};
 
 /// Longest simulated time before the faults end, and after that until the job must be at rest.
 const HORIZON: Duration = Duration::from_secs(20 * 86_400);
@@ -50,21 +50,21 @@ pub struct Report {
 
 /// The faults of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
-    /// Nothing goes wrong.
-    Calm,
-    /// All institutions are honest and take part in each round; everything else goes wrong.
-    Storm,
-    /// Everything goes wrong, and some institutions are not honest.
-    Wild,
+pub enum Scenario {
+    /// No faults.
+    NoFaults,
+    /// All faults, with honest institutions that take part in each round.
+    Faults,
+    /// All faults, with some malicious institutions.
+    Malicious,
 }
 
 /// Runs the federation of a seed in `folder`.
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn run(seed: u64, weather: Weather, folder: &Path) -> Result<Report, Violation> {
-    run_with(seed, weather, folder, None)
+pub fn run(seed: u64, scenario: Scenario, folder: &Path) -> Result<Report, Violation> {
+    run_with(seed, scenario, folder, None)
 }
 
 /// As [`run`], with a mistake in the daemons.
@@ -73,19 +73,19 @@ pub fn run(seed: u64, weather: Weather, folder: &Path) -> Result<Report, Violati
 /// The rule that was broken.
 pub fn run_with(
     seed: u64,
-    weather: Weather,
+    scenario: Scenario,
     folder: &Path,
     planted: Option<Planted>,
 ) -> Result<Report, Violation> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let world = begin(seed, weather, folder)?;
+        let world = begin(seed, scenario, folder)?;
         world.lock().planted = planted;
         let mut ended = live(&world).await;
         if !ended {
             // Now the faults end, and the job must end.
-            world.lock().calm();
+            world.lock().end_faults();
             ended = live(&world).await;
         }
         conclude(&world, plan::kind_of(seed), ended, folder)
@@ -99,51 +99,55 @@ async fn live(world: &World) -> bool {
         () = world.done.notified() => {}
         () = sleep(HORIZON) => {}
     }
-    let sphere = world.lock();
-    sphere.has_ended() || sphere.violation.is_some()
+    let state = world.lock();
+    state.has_ended() || state.violation.is_some()
 }
 
-fn begin(seed: u64, weather: Weather, folder: &Path) -> Result<Arc<World>, Violation> {
+fn begin(seed: u64, scenario: Scenario, folder: &Path) -> Result<Arc<World>, Violation> {
     // The plan follows from the seed alone, whatever the faults.
     let mut draw = ChaCha12Rng::seed_from_u64(seed);
     let kind = plan::kind_of(seed);
     let names = plan::names(draw.random_range(2..=plan::most_institutions(kind)));
-    let spec = match weather {
-        Weather::Calm | Weather::Storm => plan::complete(&mut draw, kind, &names),
-        Weather::Wild => plan::draw(&mut draw, kind, &names),
+    let spec = match scenario {
+        Scenario::NoFaults | Scenario::Faults => plan::complete(&mut draw, kind, &names),
+        Scenario::Malicious => plan::draw(&mut draw, kind, &names),
     };
     let mut rng = ChaCha12Rng::seed_from_u64(seed ^ 0x5eed);
-    let rough = weather != Weather::Calm;
-    let deadly = if rough { rng.random_range(30..300) } else { 0 };
-    let trouble = Trouble::new(ChaCha12Rng::seed_from_u64(seed ^ 0xd15c), 0);
+    let faults = scenario != Scenario::NoFaults;
+    let deadly = if faults { rng.random_range(30..300) } else { 0 };
+    let disk_faults = DiskFaults::new(ChaCha12Rng::seed_from_u64(seed ^ 0xd15c), 0);
     let blobs = folder.join("blobs");
     std::fs::create_dir_all(&blobs).unwrap();
-    let store = disk(trouble.clone(), &plan::beginning(&names, kind, &FileBlobs::open(&blobs).unwrap()));
+    let store = disk(disk_faults.clone(), &plan::beginning(&names, kind, &FileBlobs::open(&blobs).unwrap()));
     let clock = SimClock::begin();
-    let mut coordinator = Coordinator::new(store, blobs, trouble.clone(), clock.clone(), seed);
+    let mut coordinator = Coordinator::new(store, blobs, disk_faults.clone(), clock.clone(), seed);
     coordinator.start();
     let key = IdempotencyKey::random(&mut rng);
     let submitted = coordinator.with(|core| ready(core.submit_job(spec, &"admin".parse().unwrap(), key)));
     let id = submitted.unwrap().map_err(|refusal| Violation(refusal.to_string()))?;
     let job = coordinator.core().unwrap().job(&id).unwrap();
     let site = |name| {
-        let nature = if weather == Weather::Wild { nature(rng.random_range(0..16)) } else { Nature::Honest };
+        let behaviour = if scenario == Scenario::Malicious {
+            behaviour(rng.random_range(0..16))
+        } else {
+            Behaviour::Honest
+        };
         let signature = job.target_of(&name).map(|target| target.signature());
-        Site::new(name, nature, signature)
+        Site::new(name, behaviour, signature)
     };
     let sites: Vec<_> = names.into_iter().map(site).collect();
-    trouble.arm(deadly);
-    let world = World::new(Sphere::new(coordinator, clock, (id, sites), trouble, rng));
-    let mut sphere = world.lock();
-    sphere.set_rough(rough);
-    sphere.withdrawal = sphere.draw(0..=24 * 3_600_000);
-    drop(sphere);
-    inhabit(&world, folder, rough);
+    disk_faults.arm(deadly);
+    let world = World::new(WorldState::new(coordinator, clock, (id, sites), disk_faults, rng));
+    let mut state = world.lock();
+    state.set_faults(faults);
+    state.withdrawal = state.draw(0..=24 * 3_600_000);
+    drop(state);
+    start_tasks(&world, folder, faults);
     Ok(world)
 }
 
 /// Starts all tasks of a world.
-fn inhabit(world: &Arc<World>, folder: &Path, rough: bool) {
+fn start_tasks(world: &Arc<World>, folder: &Path, faults: bool) {
     let count = world.lock().sites.len();
     for index in 0..count {
         let own = folder.join(format!("site-{index}"));
@@ -152,50 +156,50 @@ fn inhabit(world: &Arc<World>, folder: &Path, rough: bool) {
     }
     tokio::spawn(run_coordinator(Arc::clone(world)));
     tokio::spawn(operate(Arc::clone(world)));
-    if rough {
-        brew(world);
+    if faults {
+        start_faults(world);
     }
 }
 
-fn nature(chance: u32) -> Nature {
+fn behaviour(chance: u32) -> Behaviour {
     match chance {
-        0 => Nature::SendsNotFinite,
-        1 => Nature::SendsHuge,
-        2 => Nature::SendsMisshapen,
-        3 => Nature::Diverges,
-        4 => Nature::Withdraws,
-        5 | 6 => Nature::Unreliable,
-        _ => Nature::Honest,
+        0 => Behaviour::SendsNotFinite,
+        1 => Behaviour::SendsHuge,
+        2 => Behaviour::SendsMisshapen,
+        3 => Behaviour::Diverges,
+        4 => Behaviour::Withdraws,
+        5 | 6 => Behaviour::Unreliable,
+        _ => Behaviour::Honest,
     }
 }
 
 fn conclude(world: &World, kind: JobKind, ended: bool, folder: &Path) -> Result<Report, Violation> {
-    let mut sphere = world.lock();
-    if let Some(violation) = &sphere.violation {
+    let mut state = world.lock();
+    if let Some(violation) = &state.violation {
         return Err(violation.clone());
     }
-    sphere.trouble.end();
-    sphere.coordinator.start();
-    let core = sphere.coordinator.core().unwrap();
+    state.disk_faults.end();
+    state.coordinator.start();
+    let core = state.coordinator.core().unwrap();
     let refused = |refusal: eosfed_common::refusal::Refusal| Violation(refusal.to_string());
-    let job = core.job(&sphere.job).map_err(refused)?;
+    let job = core.job(&state.job).map_err(refused)?;
     if !ended {
         return Err(Violation(format!("the job does not end: {:?}", job.state)));
     }
-    let history = ready(core.history(&sphere.job, 0..=u32::MAX)).map_err(refused)?;
+    let history = ready(core.history(&state.job, 0..=u32::MAX)).map_err(refused)?;
     let history: Vec<_> = history.into_iter().map(|(closed, _)| closed).collect();
     ledger(core)?;
     let blobs = FileBlobs::open(&folder.join("blobs")).unwrap();
-    judge(core, &job, &history, &sphere.sites, &blobs)?;
+    check_invariants(core, &job, &history, &state.sites, &blobs)?;
     Ok(Report {
         kind,
         state: job.state.name().to_owned(),
         made: made(core, &job, &history),
-        trace: sphere.trace.clone().finish(),
+        trace: state.trace.clone().finish(),
         rounds: job.closed.iter().filter(|closed| closed.complete).count(),
-        receipts: sphere.sites.iter().map(|site| site.receipts.len()).sum(),
-        starts: sphere.starts,
-        took: Duration::from_millis(sphere.clock.elapsed()),
-        calls: sphere.calls,
+        receipts: state.sites.iter().map(|site| site.receipts.len()).sum(),
+        starts: state.starts,
+        took: Duration::from_millis(state.clock.elapsed()),
+        calls: state.calls,
     })
 }

@@ -89,7 +89,7 @@ impl Machine {
     /// Waits until the daemon must end.
     async fn lifetime(&self) {
         self.rest(600_000..=8 * 3_600_000).await;
-        while !self.world.lock().is_rough() {
+        while !self.world.lock().has_faults() {
             sleep(Duration::from_millis(DAY)).await;
         }
     }

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod connection;
 pub mod coordinator;
 pub mod disk;
+pub mod faults;
 pub mod federation;
 pub mod institution;
 pub mod network;
@@ -24,9 +25,8 @@ pub mod oracle;
 pub mod plan;
 pub mod site;
 pub mod trainer;
-pub mod weather;
 pub mod world;
 
-pub use federation::{Report, Weather, run, run_with};
+pub use federation::{Report, Scenario, run, run_with};
 pub use oracle::Violation;
 pub use site::Planted;

@@ -38,7 +38,7 @@ fn broken(what: impl Into<String>) -> Result<(), Violation> {
 ///
 /// # Errors
 /// The first violation.
-pub fn judge(
+pub fn check_invariants(
     core: &Core,
     job: &Job,
     history: &[ClosedRound],

@@ -16,7 +16,7 @@ use crate::network::{Answer, Call, Submission};
 
 /// How an institution behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nature {
+pub enum Behaviour {
     /// It is honest and works.
     Honest,
     /// Its training gives NaN, which its daemon must not send.
@@ -33,10 +33,10 @@ pub enum Nature {
     SendsMisshapen,
 }
 
-impl Nature {
+impl Behaviour {
     /// Whether its client is malicious.
     #[must_use]
-    pub const fn forges(self) -> bool {
+    pub const fn is_malicious(self) -> bool {
         matches!(self, Self::SendsNotFinite | Self::SendsHuge | Self::SendsMisshapen)
     }
 }
@@ -67,7 +67,7 @@ pub struct Site {
     /// Its name.
     pub name: InstitutionName,
     /// How it behaves.
-    pub nature: Nature,
+    pub behaviour: Behaviour,
     /// What the coordinator has acknowledged.
     pub receipts: Vec<Receipt>,
     /// The keys of all work that its journal ever held.
@@ -85,10 +85,10 @@ pub struct Site {
 impl Site {
     /// An institution without submissions, whose weights have this signature.
     #[must_use]
-    pub fn new(name: InstitutionName, nature: Nature, signature: Option<Signature>) -> Self {
+    pub fn new(name: InstitutionName, behaviour: Behaviour, signature: Option<Signature>) -> Self {
         Self {
             name,
-            nature,
+            behaviour,
             receipts: Vec::new(),
             keys: BTreeSet::new(),
             sent: BTreeMap::new(),
@@ -175,7 +175,7 @@ impl Site {
             self.unanswered = None;
         }
         match answer {
-            Err(refusal) if !self.nature.forges() && is_about_weights(refusal.reason) => {
+            Err(refusal) if !self.behaviour.is_malicious() && is_about_weights(refusal.reason) => {
                 Err(format!("{} has sent weights that its daemon should have kept: {refusal}", self.name))
             }
             _ => Ok(()),
@@ -184,10 +184,10 @@ impl Site {
 
     /// The bytes that are uploaded for a file of weights.
     pub fn to_upload(&mut self, path: &Path, blob: BlobRef) -> (Vec<u8>, BlobRef) {
-        if let (true, Some(signature)) = (self.nature.forges(), &self.signature) {
+        if let (true, Some(signature)) = (self.behaviour.is_malicious(), &self.signature) {
             let forged = path.with_extension("forged");
             let (mut signature, mut tensors) = (signature.clone(), read(path, signature));
-            spoil(self.nature, &mut signature, &mut tensors);
+            corrupt(self.behaviour, &mut signature, &mut tensors);
             let digest = write(&forged, &signature, &tensors).unwrap();
             let bytes = std::fs::read(&forged).unwrap();
             let other = BlobRef { digest, size: bytes.len() as u64 };
@@ -222,15 +222,15 @@ fn read(path: &Path, signature: &Signature) -> Tensors {
     signature.0.keys().map(|name| (name.clone(), checked.values(name).iter().collect())).collect()
 }
 
-fn spoil(nature: Nature, signature: &mut Signature, tensors: &mut Tensors) {
+fn corrupt(behaviour: Behaviour, signature: &mut Signature, tensors: &mut Tensors) {
     let first = signature.0.keys().next().unwrap().clone();
-    match nature {
-        Nature::Honest | Nature::Diverges | Nature::Unreliable | Nature::Withdraws => {}
-        Nature::SendsNotFinite => tensors.get_mut(&first).unwrap()[0] = f32::NAN,
-        Nature::SendsHuge => {
+    match behaviour {
+        Behaviour::Honest | Behaviour::Diverges | Behaviour::Unreliable | Behaviour::Withdraws => {}
+        Behaviour::SendsNotFinite => tensors.get_mut(&first).unwrap()[0] = f32::NAN,
+        Behaviour::SendsHuge => {
             tensors.values_mut().flatten().for_each(|value| *value = (*value + 0.1) * 1000.0);
         }
-        Nature::SendsMisshapen => {
+        Behaviour::SendsMisshapen => {
             signature.0.remove(&first);
             tensors.remove(&first);
         }

@@ -27,7 +27,7 @@ use eosfed_common::weights::write;
 use tokio::time::sleep;
 
 use crate::plan::{policy, trained};
-use crate::site::{Nature, Planted};
+use crate::site::{Behaviour, Planted};
 use crate::world::World;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -70,9 +70,9 @@ impl Machine {
     }
 
     /// Whether a fault with probability 1/`times` occurs, at institutions with this behaviour.
-    fn suffers(&self, nature: Nature, times: u32) -> bool {
+    fn suffers(&self, behaviour: Behaviour, times: u32) -> bool {
         let mut world = self.world.lock();
-        world.site_mut(self.index).nature == nature && world.strikes(times)
+        world.site_mut(self.index).behaviour == behaviour && world.strikes(times)
     }
 }
 
@@ -104,18 +104,18 @@ impl PolicySource for Machine {
 
 impl DiskSpace for Machine {
     fn free(&self, _: &Path) -> u64 {
-        if self.suffers(Nature::Unreliable, 20) { 0 } else { u64::MAX }
+        if self.suffers(Behaviour::Unreliable, 20) { 0 } else { u64::MAX }
     }
 }
 
 impl Imagery for Machine {
     async fn missing(&self) -> Option<LocalCondition> {
         let away = || LocalCondition::new(ConditionKind::DataMissing, "the disk is not mounted");
-        self.suffers(Nature::Unreliable, 20).then(away)
+        self.suffers(Behaviour::Unreliable, 20).then(away)
     }
 
     async fn check(&self, _: &Assignment) -> Result<(), Refusal> {
-        if self.suffers(Nature::Unreliable, 12) {
+        if self.suffers(Behaviour::Unreliable, 12) {
             return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
         }
         Ok(())
@@ -146,17 +146,17 @@ impl Trainer for Machine {
         world.starts_trainer(self.index);
         let minutes = if world.strikes(40) { world.draw(60..=300) } else { world.draw(1..=20) };
         let half = MINUTE * u32::try_from(minutes).unwrap() / 2;
-        let nature = world.site_mut(self.index).nature;
+        let behaviour = world.site_mut(self.index).behaviour;
         let mut events = VecDeque::from([Ok(started()), Ok(epoch())]);
         if world.strikes(20) {
             events.push_back(Err("it was ended by signal 9".to_owned()));
-        } else if nature == Nature::Unreliable && world.strikes(20) {
+        } else if behaviour == Behaviour::Unreliable && world.strikes(20) {
             events.push_back(Ok(TrainerEvent::Failed { reason: "the data set is damaged".to_owned() }));
         } else {
             events.push_back(Ok(finished(task)));
         }
-        let spoiled = nature == Nature::Diverges;
-        Ok(Running { events, half, task: task.clone(), folder: folder.to_owned(), spoiled, ended: Ok(()) })
+        let diverges = behaviour == Behaviour::Diverges;
+        Ok(Running { events, half, task: task.clone(), folder: folder.to_owned(), diverges, ended: Ok(()) })
     }
 
     async fn reap(&self, _: Process) {
@@ -170,7 +170,7 @@ pub struct Running {
     half: Duration,
     task: Task,
     folder: PathBuf,
-    spoiled: bool,
+    diverges: bool,
     ended: Result<(), String>,
 }
 
@@ -192,7 +192,7 @@ impl RunningTrainer for Running {
             (TrainerEvent::Started { .. }, _) => {}
             (TrainerEvent::Finished { .. }, Task::Train(task)) => {
                 sleep(self.half).await;
-                write_weights(task, &self.folder, self.spoiled);
+                write_weights(task, &self.folder, self.diverges);
             }
             _ => sleep(self.half).await,
         }
@@ -260,14 +260,14 @@ fn last_of(path: &Path) -> u64 {
     u64::from(bytes[bytes.len() - 3])
 }
 
-fn write_weights(task: &TrainTask, folder: &Path, spoiled: bool) {
+fn write_weights(task: &TrainTask, folder: &Path, diverges: bool) {
     let base = match &task.initial {
         InitialWeights::File(path) => Some(Digest::of(&std::fs::read(path).unwrap())),
         InitialWeights::Seed(_) | InitialWeights::Pretrained { .. } => None,
     };
     let signature = task.training_target.signature();
     let mut tensors = trained(&signature, task.seed, base);
-    if spoiled {
+    if diverges {
         tensors.values_mut().next().unwrap()[0] = f32::NAN;
     }
     write(&folder.join(TrainTask::WEIGHTS), &signature, &tensors).unwrap();

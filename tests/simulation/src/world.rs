@@ -19,10 +19,10 @@ use tokio::time::sleep;
 
 use crate::clock::SimClock;
 use crate::coordinator::Coordinator;
-use crate::disk::{Died, Trouble};
+use crate::disk::{Died, DiskFaults};
 use crate::network::{Answer, Call, Submission};
 use crate::oracle::Violation;
-use crate::site::{Nature, Planted, Site};
+use crate::site::{Behaviour, Planted, Site};
 
 /// Most calls before the faults end, and again after that.
 const MOST_CALLS: u64 = 60_000;
@@ -31,7 +31,7 @@ const CALL_TIMEOUT: u64 = 30_000;
 
 /// The world, shared by all its tasks.
 pub struct World {
-    state: Mutex<Sphere>,
+    state: Mutex<WorldState>,
     /// Something has changed at the coordinator.
     pub changed: Notify,
     /// The job has ended, an invariant was broken, or there were too many calls.
@@ -39,7 +39,7 @@ pub struct World {
 }
 
 /// The contents of the world.
-pub struct Sphere {
+pub struct WorldState {
     /// The coordinator's machine.
     pub coordinator: Coordinator,
     /// The coordinator's clock.
@@ -49,7 +49,7 @@ pub struct Sphere {
     /// The job.
     pub job: JobId,
     /// The faults of the coordinator's disks.
-    pub trouble: Trouble,
+    pub disk_faults: DiskFaults,
     /// The first violation.
     pub violation: Option<Violation>,
     /// How often an operator has resumed the job since the faults began or ended.
@@ -67,12 +67,12 @@ pub struct Sphere {
     /// The mistake that daemons are given.
     pub planted: Option<Planted>,
     rng: ChaCha12Rng,
-    rough: bool,
+    faults: bool,
     told: bool,
 }
 
-/// The fate of a call in the network.
-struct Fate {
+/// The delivery of a call in the network.
+struct Delivery {
     delay: Duration,
     lost: bool,
     /// The network delivers it again, after this delay.
@@ -82,21 +82,21 @@ struct Fate {
 impl World {
     /// A new world.
     #[must_use]
-    pub fn new(sphere: Sphere) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(sphere), changed: Notify::new(), done: Notify::new() })
+    pub fn new(state: WorldState) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new(), done: Notify::new() })
     }
 
     /// The contents of the world.
-    pub fn lock(&self) -> MutexGuard<'_, Sphere> {
+    pub fn lock(&self) -> MutexGuard<'_, WorldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the coordinator do something. There is no answer if it is down or dies meanwhile.
     pub fn engine<T>(&self, work: impl FnOnce(&Core) -> T) -> Option<T> {
-        let mut sphere = self.lock();
-        let done = sphere.coordinator.with(work);
-        let ended = sphere.has_ended();
-        drop(sphere);
+        let mut state = self.lock();
+        let done = state.coordinator.with(work);
+        let ended = state.has_ended();
+        drop(state);
         self.changed.notify_one();
         if ended {
             self.done.notify_one();
@@ -109,24 +109,24 @@ impl World {
     /// # Errors
     /// The coordinator's refusal, or a timeout.
     pub async fn call(self: &Arc<Self>, from: usize, call: Call) -> Result<Answer, Refusal> {
-        let fate = self.lock().fate();
-        sleep(fate.delay).await;
+        let delivery = self.lock().delivery();
+        sleep(delivery.delay).await;
         let name = self.lock().sites[from].name.clone();
-        if fate.lost {
+        if delivery.lost {
             self.lock().note(&format!("{name}: {} is lost", call.name()));
             return Err(nothing_came());
         }
-        if let Some(later) = fate.echo {
+        if let Some(later) = delivery.echo {
             tokio::spawn(echo(Arc::clone(self), later, name.clone(), call.clone()));
         }
         let answer = self.deliver(&name, call.clone(), "");
-        let mut sphere = self.lock();
-        if sphere.strikes(12) {
-            sphere.note(&format!("{name}: the answer is lost"));
+        let mut state = self.lock();
+        if state.strikes(12) {
+            state.note(&format!("{name}: the answer is lost"));
             return Err(nothing_came());
         }
-        let verdict = sphere.sites[from].answered(&call, &answer);
-        verdict.unwrap_or_else(|why| sphere.fail(why));
+        let verdict = state.sites[from].answered(&call, &answer);
+        verdict.unwrap_or_else(|why| state.fail(why));
         answer
     }
 
@@ -140,10 +140,10 @@ impl World {
         let answer = self.engine(|core| crate::network::carry_out(core, from, call)).unwrap_or_else(down);
         let outcome =
             answer.as_ref().err().map_or_else(|| "ok".to_owned(), |refusal| refusal.reason.to_string());
-        let mut sphere = self.lock();
-        sphere.note(&format!("{from}: {name}{how}: {outcome}"));
-        sphere.calls += 1;
-        if sphere.is_over() {
+        let mut state = self.lock();
+        state.note(&format!("{from}: {name}{how}: {outcome}"));
+        state.calls += 1;
+        if state.is_over() {
             self.done.notify_one();
         }
         answer
@@ -157,14 +157,14 @@ impl World {
     }
 }
 
-impl Sphere {
+impl WorldState {
     /// The contents of a new world.
     #[must_use]
     pub fn new(
         coordinator: Coordinator,
         clock: SimClock,
         (job, sites): (JobId, Vec<Site>),
-        trouble: Trouble,
+        disk_faults: DiskFaults,
         rng: ChaCha12Rng,
     ) -> Self {
         Self {
@@ -172,7 +172,7 @@ impl Sphere {
             clock,
             sites,
             job,
-            trouble,
+            disk_faults,
             violation: None,
             resumed: 0,
             starts: 1,
@@ -182,28 +182,28 @@ impl Sphere {
             withdrawal: u64::MAX,
             planted: None,
             rng,
-            rough: false,
+            faults: false,
             told: std::env::var_os("EOSFED_TRACE").is_some(),
         }
     }
 
     /// Turns faults on or off.
-    pub fn set_rough(&mut self, rough: bool) {
-        self.rough = rough;
+    pub fn set_faults(&mut self, faults: bool) {
+        self.faults = faults;
     }
 
     /// Whether faults are on.
     #[must_use]
-    pub const fn is_rough(&self) -> bool {
-        self.rough
+    pub const fn has_faults(&self) -> bool {
+        self.faults
     }
 
     /// Ends all faults.
-    pub fn calm(&mut self) {
-        self.note("the weather clears up");
-        self.rough = false;
+    pub fn end_faults(&mut self) {
+        self.note("the scenario clears up");
+        self.faults = false;
         self.clock.set_skew(0);
-        self.trouble.end();
+        self.disk_faults.end();
         self.resumed = 0;
         self.most_calls = self.calls + MOST_CALLS;
     }
@@ -235,7 +235,7 @@ impl Sphere {
 
     /// Whether a fault with probability 1/`times` occurs.
     pub fn strikes(&mut self, times: u32) -> bool {
-        self.rough && self.rng.random_ratio(1, times)
+        self.faults && self.rng.random_ratio(1, times)
     }
 
     /// A right clock.
@@ -252,7 +252,7 @@ impl Sphere {
     /// Whether the site policy of an institution no longer lets anything leave.
     #[must_use]
     pub fn withdrawn(&self, index: usize) -> bool {
-        self.sites[index].nature == Nature::Withdraws && self.clock.elapsed() >= self.withdrawal
+        self.sites[index].behaviour == Behaviour::Withdraws && self.clock.elapsed() >= self.withdrawal
     }
 
     /// Records that data of an institution leave.
@@ -288,12 +288,12 @@ impl Sphere {
         self.violation.is_some() || self.calls >= self.most_calls
     }
 
-    fn fate(&mut self) -> Fate {
+    fn delivery(&mut self) -> Delivery {
         let lost = self.strikes(12);
         let slow = lost || self.strikes(12);
         let delay = self.rng.random_range(1..=if slow { CALL_TIMEOUT } else { 200 });
         let echo = self.strikes(12).then(|| self.rng.random_range(1..20 * 60_000));
-        Fate { delay: Duration::from_millis(delay), lost, echo: echo.map(Duration::from_millis) }
+        Delivery { delay: Duration::from_millis(delay), lost, echo: echo.map(Duration::from_millis) }
     }
 }
 

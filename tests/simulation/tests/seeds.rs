@@ -3,7 +3,7 @@
 //! ```text
 //! cargo test -p eosfed-simulation                                    # 2,000 seeds
 //! SEEDS=100000 cargo test --release -p eosfed-simulation             # any number
-//! SEED=17 EOSFED_TRACE=1 cargo test -p eosfed-simulation wild -- --nocapture   # one of them, told
+//! SEED=17 EOSFED_TRACE=1 cargo test -p eosfed-simulation malicious -- --nocapture   # one of them, told
 //! ```
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use eosfed_common::plan::JobKind;
 use eosfed_simulation::world::said;
-use eosfed_simulation::{Planted, Report, Violation, Weather, run, run_with};
+use eosfed_simulation::{Planted, Report, Scenario, Violation, run, run_with};
 
 /// A folder in memory, if there is one, since nothing has to survive a crash of the machine.
 fn folder() -> tempfile::TempDir {
@@ -25,10 +25,10 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn once(seed: u64, weather: Weather) -> Result<Report, Violation> {
+fn once(seed: u64, scenario: Scenario) -> Result<Report, Violation> {
     let folder = folder();
     // A seed that panics has failed; the others continue.
-    let done = catch_unwind(AssertUnwindSafe(|| run(seed, weather, folder.path())));
+    let done = catch_unwind(AssertUnwindSafe(|| run(seed, scenario, folder.path())));
     done.unwrap_or_else(|panic| Err(Violation(format!("it panicked: {}", said(&*panic)))))
 }
 
@@ -73,9 +73,9 @@ fn each(range: std::ops::Range<u64>, check: impl Fn(u64) -> Result<Report, Viola
 }
 
 #[test]
-fn wild_seeds_violate_no_invariant() {
+fn seeds_with_malicious_institutions_violate_no_invariant() {
     let started = Instant::now();
-    let reports = each(seeds(2000), |seed| once(seed, Weather::Wild));
+    let reports = each(seeds(2000), |seed| once(seed, Scenario::Malicious));
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let mut states: BTreeMap<String, u32> = BTreeMap::new();
     for report in &reports {
@@ -99,26 +99,26 @@ fn wild_seeds_violate_no_invariant() {
 #[test]
 fn faults_do_not_change_the_bytes_of_results() {
     each(seeds(150), |seed| {
-        let calm = once(seed, Weather::Calm)?;
-        let storm = once(seed, Weather::Storm)?;
+        let quiet = once(seed, Scenario::NoFaults)?;
+        let faulty = once(seed, Scenario::Faults)?;
         // An evaluation skips a specialist that too few could score in time.
-        let made_the_same = match storm.kind {
-            JobKind::Evaluation => storm.made.iter().all(|score| calm.made.contains(score)),
+        let made_the_same = match faulty.kind {
+            JobKind::Evaluation => faulty.made.iter().all(|score| quiet.made.contains(score)),
             JobKind::OneShot | JobKind::Rounds | JobKind::Downstream | JobKind::Statistics => {
-                calm.made == storm.made
+                quiet.made == faulty.made
             }
         };
-        let same = storm.state != "finished" || made_the_same;
-        let what = format!("made {:?} in calm and {:?} in storm", calm.made, storm.made);
-        if same && calm.state == "finished" { Ok(storm) } else { Err(Violation(what)) }
+        let same = faulty.state != "finished" || made_the_same;
+        let what = format!("made {:?} without faults and {:?} with faults", quiet.made, faulty.made);
+        if same && quiet.state == "finished" { Ok(faulty) } else { Err(Violation(what)) }
     });
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
     each(seeds(40), |seed| {
-        let one = once(seed, Weather::Wild)?;
-        let other = once(seed, Weather::Wild)?;
+        let one = once(seed, Scenario::Malicious)?;
+        let other = once(seed, Scenario::Malicious)?;
         if one == other { Ok(one) } else { Err(Violation(format!("{one:?} and {other:?}"))) }
     });
 }
@@ -132,7 +132,7 @@ fn planted_mistakes_in_the_daemon_are_found() {
     ] {
         let found = (0..60).find_map(|seed| {
             let folder = folder();
-            let violation = run_with(seed, Weather::Wild, folder.path(), Some(planted)).err()?;
+            let violation = run_with(seed, Scenario::Malicious, folder.path(), Some(planted)).err()?;
             Some((seed, violation.to_string()))
         });
         let (seed, violation) = found.unwrap();

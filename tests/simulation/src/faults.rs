@@ -12,14 +12,14 @@ use eosfed_coordinator::storage::ready;
 use tokio::time::sleep;
 
 use crate::network::{Answer, Call, Submission};
-use crate::world::{Sphere, World};
+use crate::world::{World, WorldState};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 /// A random time in the next hours.
 const SOON: RangeInclusive<u64> = MINUTE..=4 * HOUR;
 /// How often a paused job is resumed before its operator cancels it.
-const PATIENCE: u32 = 6;
+const MAX_RESUMES: u32 = 6;
 
 /// The next action of the coordinator's machine.
 enum Next {
@@ -35,10 +35,10 @@ pub async fn run_coordinator(world: Arc<World>) {
         match next(&world) {
             Next::Start(after) => {
                 sleep(after).await;
-                let mut sphere = world.lock();
-                sphere.starts += 1;
-                sphere.coordinator.start();
-                sphere.note("the coordinator starts");
+                let mut state = world.lock();
+                state.starts += 1;
+                state.coordinator.start();
+                state.note("the coordinator starts");
             }
             Next::Work(tasks, wait) => {
                 for job in tasks {
@@ -58,19 +58,19 @@ pub async fn run_coordinator(world: Arc<World>) {
 }
 
 fn next(world: &World) -> Next {
-    let mut sphere = world.lock();
-    let looked = sphere.coordinator.with(|core| {
+    let mut state = world.lock();
+    let looked = state.coordinator.with(|core| {
         let changed = core.take_changed().into_iter();
         let tasks: Vec<_> =
             changed.filter(|id| core.with_job(id, |job| job.task().is_some()) == Ok(true)).collect();
         (tasks, core.next_wakeups().into_values().min())
     });
     let Some((tasks, at)) = looked else {
-        let longest = if sphere.is_rough() { 30 * MINUTE } else { 2000 };
-        return Next::Start(Duration::from_millis(sphere.draw(1000..=longest)));
+        let longest = if state.has_faults() { 30 * MINUTE } else { 2000 };
+        return Next::Start(Duration::from_millis(state.draw(1000..=longest)));
     };
     let day = Duration::from_millis(24 * HOUR);
-    let wait = at.map_or(day, |at| at.since(sphere.clock.now()).max(Duration::from_secs(1)));
+    let wait = at.map_or(day, |at| at.since(state.clock.now()).max(Duration::from_secs(1)));
     Next::Work(tasks, wait)
 }
 
@@ -90,19 +90,19 @@ async fn compute(world: Arc<World>, job: JobId) {
 }
 
 /// Starts all faults.
-pub fn brew(world: &Arc<World>) {
-    again_and_again(world, SOON, |sphere| {
-        sphere.note("the coordinator is killed");
-        sphere.coordinator.kill();
+pub fn start_faults(world: &Arc<World>) {
+    again_and_again(world, SOON, |state| {
+        state.note("the coordinator is killed");
+        state.coordinator.kill();
     });
-    again_and_again(world, SOON, |sphere| {
-        let swept = sphere.coordinator.with(|core| ready(core.sweep()));
-        sphere.note(&format!("swept {swept:?}"));
+    again_and_again(world, SOON, |state| {
+        let swept = state.coordinator.with(|core| ready(core.sweep()));
+        state.note(&format!("swept {swept:?}"));
     });
-    again_and_again(world, SOON, |sphere| {
-        let by = i64::try_from(sphere.draw(0..=2 * HOUR)).unwrap_or_default() - 3_600_000;
-        sphere.clock.set_skew(by);
-        sphere.note("the clock jumps");
+    again_and_again(world, SOON, |state| {
+        let by = i64::try_from(state.draw(0..=2 * HOUR)).unwrap_or_default() - 3_600_000;
+        state.clock.set_skew(by);
+        state.note("the clock jumps");
     });
     again_and_again(world, MINUTE..=HOUR / 2, attack);
     tokio::spawn(fill_disk(Arc::clone(world)));
@@ -112,19 +112,19 @@ pub fn brew(world: &Arc<World>) {
 fn again_and_again(
     world: &Arc<World>,
     every: RangeInclusive<u64>,
-    mut what: impl FnMut(&mut Sphere) + Send + 'static,
+    mut what: impl FnMut(&mut WorldState) + Send + 'static,
 ) {
     let world = Arc::clone(world);
     tokio::spawn(async move {
         loop {
             let after = world.lock().draw(every.clone());
             sleep(Duration::from_millis(after)).await;
-            let mut sphere = world.lock();
-            if !sphere.is_rough() {
+            let mut state = world.lock();
+            if !state.has_faults() {
                 return;
             }
-            what(&mut sphere);
-            drop(sphere);
+            what(&mut state);
+            drop(state);
             world.changed.notify_one();
         }
     });
@@ -134,12 +134,12 @@ async fn fill_disk(world: Arc<World>) {
     for full in [true, false].into_iter().cycle() {
         let after = world.lock().draw(if full { SOON } else { 1000..=20 * MINUTE });
         sleep(Duration::from_millis(after)).await;
-        let mut sphere = world.lock();
-        if !sphere.is_rough() {
+        let mut state = world.lock();
+        if !state.has_faults() {
             return;
         }
-        sphere.note(if full { "the disk is full" } else { "the disk has room" });
-        sphere.trouble.fill(full);
+        state.note(if full { "the disk is full" } else { "the disk has room" });
+        state.disk_faults.fill(full);
     }
 }
 
@@ -154,20 +154,20 @@ pub async fn operate(world: Arc<World>) {
     }
 }
 
-fn act(sphere: &mut Sphere) {
-    let id = sphere.job.clone();
-    let resumed = sphere.resumed;
-    let rough = sphere.is_rough();
-    let choice = sphere.draw(0..=5);
-    let count = sphere.sites.len() as u64;
-    let index = usize::try_from(sphere.draw(0..=count - 1)).unwrap_or_default();
-    let institution = sphere.sites[index].name.clone();
+fn act(state: &mut WorldState) {
+    let id = state.job.clone();
+    let resumed = state.resumed;
+    let faults = state.has_faults();
+    let choice = state.draw(0..=5);
+    let count = state.sites.len() as u64;
+    let index = usize::try_from(state.draw(0..=count - 1)).unwrap_or_default();
+    let institution = state.sites[index].name.clone();
     let admin: InstitutionName = "admin".parse().unwrap();
-    let done = sphere.coordinator.with(|core| {
+    let done = state.coordinator.with(|core| {
         let action = core.with_job(&id, |job| match (&job.state, choice) {
-            (JobState::Paused { .. }, _) if resumed < PATIENCE => Some(JobAction::Resume),
+            (JobState::Paused { .. }, _) if resumed < MAX_RESUMES => Some(JobAction::Resume),
             (JobState::Paused { .. }, _) => Some(JobAction::Cancel),
-            (JobState::Collecting(_), 0) if rough => Some(JobAction::Pause),
+            (JobState::Collecting(_), 0) if faults => Some(JobAction::Pause),
             (JobState::Collecting(_), 1 | 2) => Some(JobAction::Retry(institution)),
             _ => None,
         });
@@ -176,25 +176,25 @@ fn act(sphere: &mut Sphere) {
         Some(ready(core.control_job(&id, action, admin)).map(|()| resumes))
     });
     let done = done.flatten();
-    sphere.note(&format!("operator: {:?}", done.as_ref().map(Result::is_ok)));
-    sphere.resumed += u32::from(done == Some(Ok(true)));
+    state.note(&format!("operator: {:?}", done.as_ref().map(Result::is_ok)));
+    state.resumed += u32::from(done == Some(Ok(true)));
 }
 
 /// One institution uses an invalid lease: a made-up token, or its token with the update of another
 /// institution.
-fn attack(sphere: &mut Sphere) {
-    let count = sphere.sites.len();
-    let from = usize::try_from(sphere.draw(0..=count as u64 - 1)).unwrap_or_default();
-    let name = sphere.sites[from].name.clone();
-    let token = LeaseToken::random(sphere.rng());
-    let Ok(Answer::Offers(offers)) = sphere.coordinator.call(&name, Call::Poll) else { return };
+fn attack(state: &mut WorldState) {
+    let count = state.sites.len();
+    let from = usize::try_from(state.draw(0..=count as u64 - 1)).unwrap_or_default();
+    let name = state.sites[from].name.clone();
+    let token = LeaseToken::random(state.rng());
+    let Ok(Answer::Offers(offers)) = state.coordinator.call(&name, Call::Poll) else { return };
     let Some(offer) = offers.into_iter().next() else { return };
-    let stolen = sphere.sites[(from + 1) % count].sent.values().next_back().cloned();
+    let stolen = state.sites[(from + 1) % count].sent.values().next_back().cloned();
     let call = match stolen {
         Some(Submission::Update(mut update)) => {
             update.assignment = offer.id;
             update.token = token;
-            update.key = IdempotencyKey::random(sphere.rng());
+            update.key = IdempotencyKey::random(state.rng());
             update.report.samples = 5;
             Call::Submit(Box::new(Submission::Update(update)))
         }
@@ -202,6 +202,6 @@ fn attack(sphere: &mut Sphere) {
             Call::Fail(offer.id, token, "it was never tried".to_owned())
         }
     };
-    let answer = sphere.coordinator.call(&name, call);
-    sphere.note(&format!("attack: {}", answer.is_ok()));
+    let answer = state.coordinator.call(&name, call);
+    state.note(&format!("attack: {}", answer.is_ok()));
 }
