@@ -13,7 +13,7 @@ use super::print;
 /// The rounds of an evaluation, each with its specialist.
 fn rounds(whole: &WholeJob) -> Vec<(&str, &RoundView)> {
     let about = |round: &RoundView| match round.purpose {
-        RoundKind::Evaluate(place) => whole.job.candidates.get(place as usize),
+        RoundKind::Evaluate(index) => whole.job.candidates.get(index as usize),
         RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
     };
     whole.rounds().filter_map(|round| Some((about(round)?.as_str(), round))).collect()

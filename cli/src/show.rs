@@ -131,7 +131,7 @@ pub(super) struct Heading<'a> {
 impl<'a> Heading<'a> {
     fn of(round: &RoundView, job: &'a JobView) -> Self {
         let candidate = match round.purpose {
-            RoundKind::Evaluate(place) => job.candidates.get(place as usize).map(String::as_str),
+            RoundKind::Evaluate(index) => job.candidates.get(index as usize).map(String::as_str),
             RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
         };
         let RoundView { index, attempt, purpose: kind, phase, .. } = *round;

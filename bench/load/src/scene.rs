@@ -150,12 +150,12 @@ async fn gather<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + Send + 'static>,
     bar: &ProgressBar,
 ) -> anyhow::Result<Vec<T>> {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for task in tasks {
-        let places = Arc::clone(&places);
+        let permits = Arc::clone(&permits);
         running.spawn(async move {
-            let _place = places.acquire().await?;
+            let _permit = permits.acquire().await?;
             task.await
         });
     }

@@ -152,7 +152,7 @@ fn copy_blobs(from: &Path, manifest: &Manifest, to: &Path, report: ReportProgres
     let total = manifest.blob_bytes();
     let mut done = 0;
     for blob in &manifest.blobs {
-        let path = files.place(blob.digest);
+        let path = files.path_of(blob.digest);
         let folder = path.parent().unwrap_or(to);
         copy::folder(folder)?;
         let mut report = |bytes| {

@@ -71,7 +71,7 @@ impl Source {
             let cannot = || format!("cannot read {}", state.blobs().display());
             let files = FileBlobs::open(&state.blobs()).with_context(cannot)?;
             for digest in files.list().await? {
-                blobs.push((digest, files.place(digest)));
+                blobs.push((digest, files.path_of(digest)));
             }
         }
         let version = env!("CARGO_PKG_VERSION").to_owned();

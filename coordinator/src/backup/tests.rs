@@ -125,7 +125,7 @@ async fn a_restored_state_equals_the_one_that_was_backed_up() {
     let blobs = FileBlobs::open(&new.blobs()).unwrap();
     assert_eq!(ready(blobs.list()).unwrap().len(), 3);
     for digest in ready(old.list()).unwrap() {
-        assert_eq!(files::digest(&blobs.place(digest)).unwrap(), digest);
+        assert_eq!(files::digest(&blobs.path_of(digest)).unwrap(), digest);
     }
     let error = bench.restore("backup", "new").unwrap_err().to_string();
     assert!(error.contains("not empty") && error.contains("nothing was changed"), "{error}");
@@ -204,7 +204,7 @@ async fn a_damaged_blob_is_not_backed_up_as_if_it_were_whole() {
     let bench = Bench::new();
     let blobs = FileBlobs::open(&bench.state.blobs()).unwrap();
     let digest = bench.federation.published_blobs().next().unwrap().digest;
-    fs::write(blobs.place(digest), b"rotten").unwrap();
+    fs::write(blobs.path_of(digest), b"rotten").unwrap();
     let said = format!("{:#}", bench.backup("backup").await.unwrap_err());
     assert!(said.contains(&digest.to_string()) && said.contains("is damaged"), "{said}");
     assert!(bench.refused("backup").contains("interrupted"));

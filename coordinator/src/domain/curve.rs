@@ -5,7 +5,7 @@ use eosfed_common::assignment::CurvePoint;
 use eosfed_common::ids::InstitutionName;
 use serde::{Deserialize, Serialize};
 
-use super::round::Asked;
+use super::round::JobAttempt;
 
 /// Most points of a curve. Above this, every second point is dropped.
 pub const MAX_POINTS: usize = 400;
@@ -17,7 +17,7 @@ pub const MAX_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CurveId {
     /// The attempt in which the institution was asked.
-    pub asked_in: Asked,
+    pub asked_in: JobAttempt,
     /// The institution.
     pub institution: InstitutionName,
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn curve() -> Curve {
-        let asked_in = Asked { job: "j-0a1b2c3d".parse().unwrap(), round: 0, attempt: 1 };
+        let asked_in = JobAttempt { job: "j-0a1b2c3d".parse().unwrap(), round: 0, attempt: 1 };
         Curve::new(CurveId { asked_in, institution: "west".parse().unwrap() })
     }
 

@@ -146,7 +146,7 @@ pub fn open_round(job: &Job, curves: &[Curve]) -> Option<RoundView> {
 fn open_phase(job: &Job) -> Option<RoundPhase> {
     match &job.state {
         JobState::Collecting(round) => {
-            let recruited = round.engaged() >= job.spec.participation().min as usize;
+            let recruited = round.participating() >= job.spec.participation().min as usize;
             Some(if recruited { RoundPhase::Training } else { RoundPhase::Recruiting })
         }
         JobState::Aggregating(_) => Some(RoundPhase::Aggregating),

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use crate::tls::Peer;
 
 #[derive(Debug, Default)]
-struct Heard {
+struct InstitutionTraffic {
     last_seen: Option<Timestamp>,
     meter: Meter,
 }
@@ -25,30 +25,30 @@ struct Heard {
 #[derive(Debug, Clone)]
 pub struct Traffic {
     clock: Arc<dyn Clock>,
-    heard: Arc<Mutex<BTreeMap<InstitutionName, Heard>>>,
+    institutions: Arc<Mutex<BTreeMap<InstitutionName, InstitutionTraffic>>>,
 }
 
 impl Traffic {
     /// A counter without traffic.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, heard: Arc::default() }
+        Self { clock, institutions: Arc::default() }
     }
 
     /// The time of an institution's last message, and the bytes that it has sent.
     #[must_use]
     pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, ByteCounts) {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard
+        let institutions = self.institutions.lock().unwrap_or_else(PoisonError::into_inner);
+        institutions
             .get(name)
-            .map_or_else(|| (None, ByteCounts::default()), |heard| (heard.last_seen, heard.meter.sent()))
+            .map_or_else(|| (None, ByteCounts::default()), |institutions| (institutions.last_seen, institutions.meter.sent()))
     }
 
     fn note(&self, name: &InstitutionName) -> Meter {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard = heard.entry(name.clone()).or_default();
-        heard.last_seen = Some(self.clock.now());
-        heard.meter.clone()
+        let mut institutions = self.institutions.lock().unwrap_or_else(PoisonError::into_inner);
+        let institutions = institutions.entry(name.clone()).or_default();
+        institutions.last_seen = Some(self.clock.now());
+        institutions.meter.clone()
     }
 
     pub(super) fn layer(&self) -> TrafficLayer {

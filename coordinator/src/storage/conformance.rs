@@ -20,14 +20,14 @@ use crate::domain::{Change, ClosedRound, Federation, Transition};
 use crate::testing::{self, NOW, name};
 
 /// A federation under test. Each commit is also merged into the expected state.
-struct Beside<'a> {
+struct Expectation<'a> {
     store: &'a dyn Store,
     expected: Federation,
     rounds: Vec<ClosedRound>,
     events: Vec<Event>,
 }
 
-impl Beside<'_> {
+impl Expectation<'_> {
     fn commit(&mut self, change: Change) {
         let before = self.events.len();
         for entry in &change.events {
@@ -69,43 +69,43 @@ impl Beside<'_> {
 /// Writes, replaces and reads back every kind of record. Gives the expected contents.
 fn fill(store: &dyn Store) -> Federation {
     let expected = ready(store.load()).unwrap().federation;
-    let mut beside = Beside { store, expected, rounds: Vec::new(), events: Vec::new() };
-    assert_eq!(beside.expected, Federation::default());
-    beside.commit(testing::enrolled(&["east", "west"]));
+    let mut expectation = Expectation { store, expected, rounds: Vec::new(), events: Vec::new() };
+    assert_eq!(expectation.expected, Federation::default());
+    expectation.commit(testing::enrolled(&["east", "west"]));
     let minute = Duration::from_secs(60);
-    let invited = beside.expected.invite(&name("west"), "again", minute, name("admin"), NOW);
-    beside.commit(invited.unwrap().1);
-    let job = testing::finished_one_shot(&beside.expected);
-    let change = beside.expected.settle(job, NOW).unwrap();
+    let invited = expectation.expected.invite(&name("west"), "again", minute, name("admin"), NOW);
+    expectation.commit(invited.unwrap().1);
+    let job = testing::finished_one_shot(&expectation.expected);
+    let change = expectation.expected.settle(job, NOW).unwrap();
     assert_eq!((change.specialists.len(), change.releases.len(), change.rounds.len()), (2, 1, 1));
-    beside.commit(change);
-    let (id, change) = testing::submit(&beside.expected, testing::ROUNDS);
+    expectation.commit(change);
+    let (id, change) = testing::submit(&expectation.expected, testing::ROUNDS);
     let prepared = Transition::Prepared(blob(b"initial"));
-    beside.commit(change);
-    let change = beside.expected.apply(&id, prepared, NOW).unwrap();
-    beside.commit(change);
-    curves(&mut beside, &id);
+    expectation.commit(change);
+    let change = expectation.expected.apply(&id, prepared, NOW).unwrap();
+    expectation.commit(change);
+    curves(&mut expectation, &id);
     let later = Timestamp(NOW.0 + 5);
-    let change = beside.expected.apply(&id, Transition::Cancel(name("admin")), later).unwrap();
+    let change = expectation.expected.apply(&id, Transition::Cancel(name("admin")), later).unwrap();
     assert_eq!(change.rounds.len(), 1);
-    beside.commit(change);
-    beside.commit(Change::default());
-    beside.check();
-    beside.expected
+    expectation.commit(change);
+    expectation.commit(Change::default());
+    expectation.check();
+    expectation.expected
 }
 
 /// A curve is replaced as a whole, and no other record changes.
-fn curves(beside: &mut Beside<'_>, job: &JobId) {
-    let offer = beside.expected.jobs[job].assignment(&name("west")).unwrap();
-    let id = beside.expected.jobs[job].curve_of(&offer.id).unwrap();
-    assert_eq!(ready(beside.store.curve(&id)).unwrap(), None);
+fn curves(expectation: &mut Expectation<'_>, job: &JobId) {
+    let offer = expectation.expected.jobs[job].assignment(&name("west")).unwrap();
+    let id = expectation.expected.jobs[job].curve_of(&offer.id).unwrap();
+    assert_eq!(ready(expectation.store.curve(&id)).unwrap(), None);
     let mut curve = Curve::new(id.clone());
     for step in 1..4 {
         let loss = Finite::literal(0.1 * step as f64);
         let point = eosfed_common::assignment::CurvePoint { step, loss, metrics: Default::default() };
         curve = curve.extended(vec![point]).unwrap();
-        beside.commit(Change { curves: vec![curve.clone()], ..Change::default() });
-        assert_eq!(ready(beside.store.curve(&id)).unwrap(), Some(curve.clone()));
+        expectation.commit(Change { curves: vec![curve.clone()], ..Change::default() });
+        assert_eq!(ready(expectation.store.curve(&id)).unwrap(), Some(curve.clone()));
     }
 }
 

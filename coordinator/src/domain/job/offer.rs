@@ -54,22 +54,22 @@ impl Job {
                 | JobSpec::Statistics(_) => return None,
             },
             RoundKind::Train(index) => Work::Training(Box::new(self.training(since, index, institution)?)),
-            RoundKind::Evaluate(place) => Work::Evaluation(Box::new(self.evaluation(place)?)),
+            RoundKind::Evaluate(index) => Work::Evaluation(Box::new(self.evaluation(index)?)),
         })
     }
 
     /// What the round with this index trains, measures or scores at an institution.
     fn target_in(&self, index: u32, institution: &InstitutionName) -> Option<Target> {
         match self.kind_of(index) {
-            RoundKind::Evaluate(place) => {
-                Some(Target::Specialist(self.candidates.get(place as usize)?.model.clone()))
+            RoundKind::Evaluate(index) => {
+                Some(Target::Specialist(self.candidates.get(index as usize)?.model.clone()))
             }
             RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => self.target_of(institution),
         }
     }
 
-    fn evaluation(&self, place: u32) -> Option<EvaluationWork> {
-        let card = self.candidates.get(place as usize)?;
+    fn evaluation(&self, index: u32) -> Option<EvaluationWork> {
+        let card = self.candidates.get(index as usize)?;
         Some(EvaluationWork {
             weights: BlobRef { digest: card.weights, size: card.weights_bytes },
             normalisation: card.normalisation.clone(),

@@ -214,7 +214,7 @@ fn leases_are_extended_by_the_downtime_of_the_coordinator() {
     let back = NOW.plus(DEADLINE * 3);
     let job = job.apply(Transition::Restart, back).unwrap().job;
     let job = job.apply(Transition::Tick, back).unwrap().job;
-    assert_eq!((job.current().unwrap().attempt, job.current().unwrap().engaged()), (1, 1));
+    assert_eq!((job.current().unwrap().attempt, job.current().unwrap().participating()), (1, 1));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_clock_that_was_set_back_during_downtime_does_not_prolong_leases() {
     let round = job.current().unwrap();
     assert_eq!((round.opened_at, round.deadline), (back, back.plus(DEADLINE)));
     let job = job.apply(Transition::Tick, back.plus(LEASE)).unwrap().job;
-    assert_eq!(job.current().unwrap().engaged(), 0, "a silent institution loses its lease by the new clock");
+    assert_eq!(job.current().unwrap().participating(), 0, "a silent institution loses its lease by the new clock");
 }
 
 #[test]

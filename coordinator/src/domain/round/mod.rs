@@ -121,7 +121,7 @@ pub struct AttemptId {
 
 /// The attempt in which an institution was asked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Asked {
+pub struct JobAttempt {
     /// The job.
     pub job: JobId,
     /// Index of the round.
@@ -138,18 +138,18 @@ pub struct Participant {
     /// How many of its leases have expired.
     pub lease_expiries: u32,
     /// The attempt in which its work last started from the beginning. Its training curve is recorded there.
-    pub asked_in: Asked,
+    pub asked_in: JobAttempt,
     /// Updates of earlier attempts that do not count.
     pub rejected: Vec<Rejection>,
 }
 
 impl Participant {
-    const fn asked(asked_in: Asked) -> Self {
+    const fn asked(asked_in: JobAttempt) -> Self {
         Self { state: ParticipantState::Offered, lease_expiries: 0, asked_in, rejected: Vec::new() }
     }
 
     /// Offers the work again, from the beginning. Rejected updates stay on record.
-    fn ask_again(&mut self, asked_in: Asked) {
+    fn ask_again(&mut self, asked_in: JobAttempt) {
         let Self { state, rejected, .. } = std::mem::replace(self, Self::asked(asked_in));
         self.rejected = rejected;
         if let ParticipantState::Rejected(rejection) = state {
@@ -227,7 +227,7 @@ impl Round {
         spec: &JobSpec,
         now: Timestamp,
     ) -> Self {
-        let asked_in = Asked { job: job.clone(), round: index, attempt: 1 };
+        let asked_in = JobAttempt { job: job.clone(), round: index, attempt: 1 };
         Self {
             index,
             attempt: 1,
@@ -248,8 +248,8 @@ impl Round {
         AttemptId { round: self.index, attempt: self.attempt }
     }
 
-    fn asked_in(&self, job: &JobId) -> Asked {
-        Asked { job: job.clone(), round: self.index, attempt: self.attempt }
+    fn asked_in(&self, job: &JobId) -> JobAttempt {
+        JobAttempt { job: job.clone(), round: self.index, attempt: self.attempt }
     }
 
     /// The number of results that count.
@@ -261,11 +261,11 @@ impl Round {
 
     /// The number of institutions that are at work or have answered.
     #[must_use]
-    pub fn engaged(&self) -> usize {
-        let engaged = |state: &ParticipantState| {
+    pub fn participating(&self) -> usize {
+        let is_participating = |state: &ParticipantState| {
             matches!(state, ParticipantState::Leased { .. } | ParticipantState::Submitted { .. })
         };
-        self.participants.values().filter(|one| engaged(&one.state)).count()
+        self.participants.values().filter(|one| is_participating(&one.state)).count()
     }
 
     /// The contributions in the order of the institutions' names, which is the order of all sums.

@@ -21,7 +21,7 @@ pub fn progress(job: &Job) -> JobProgress {
 fn round_progress(job: &Job) -> Option<RoundProgress> {
     let RoundView { index, attempt, purpose, phase, deadline, participants, .. } = open_round(job, &[])?;
     let candidate = match purpose {
-        RoundKind::Evaluate(place) => job.candidates.get(place as usize),
+        RoundKind::Evaluate(index) => job.candidates.get(index as usize),
         RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
     };
     let participants = participants.into_iter().map(|(name, one)| {

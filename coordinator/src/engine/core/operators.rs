@@ -28,7 +28,7 @@ pub struct Invited {
 }
 
 /// An unused job id.
-fn free(state: &Federation, rng: &mut ChaCha12Rng) -> JobId {
+fn unused_id(state: &Federation, rng: &mut ChaCha12Rng) -> JobId {
     loop {
         let id = JobId::random(rng);
         if !state.jobs.contains_key(&id) {
@@ -80,7 +80,7 @@ impl Core {
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
         self.transact(|state, now, rng| {
-            let id = free(state, rng);
+            let id = unused_id(state, rng);
             state.submit_job(Submission { id, key, spec, by: by.clone() }, now)
         })
         .await
@@ -117,7 +117,7 @@ impl Core {
         // Closed rounds do not change, so they can be read without the lock.
         let closed = self.store.closed_rounds(origin, 0..=round).await?;
         let (id, change) = self.read(|state| {
-            let id = free(state, &mut writer.rng);
+            let id = unused_id(state, &mut writer.rng);
             state.fork(origin, Fork { id, key, by, round, rounds }, &closed, now)
         })?;
         for blob in change.jobs.iter().flat_map(Job::needs) {

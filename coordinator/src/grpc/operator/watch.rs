@@ -47,7 +47,7 @@ pub(super) async fn send(engine: Handle, id: JobId, from_event: u64, sender: Sen
         let mut watch = Watch { engine, id, sender, next, sent: None };
         loop {
             changes.mark_unchanged();
-            if watch.look().await? {
+            if watch.check().await? {
                 return Ok(());
             }
             tokio::time::sleep(WATCH_INTERVAL).await;
@@ -65,7 +65,7 @@ pub(super) async fn send(engine: Handle, id: JobId, from_event: u64, sender: Sen
 
 impl Watch {
     /// Sends new events and changes. Gives whether the watch is over.
-    async fn look(&mut self) -> Result<bool, Refusal> {
+    async fn check(&mut self) -> Result<bool, Refusal> {
         // The job is read before its events, so that the events explain at least the state that is sent.
         let now = self.engine.with_job(&self.id, view::progress)?;
         self.send_events().await?;

@@ -47,7 +47,7 @@ impl FileBlobs {
 
     /// The path of the blob with this digest, whether it exists or not.
     #[must_use]
-    pub fn place(&self, digest: Digest) -> PathBuf {
+    pub fn path_of(&self, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
         self.blobs.join(&hex[..2]).join(hex)
     }
@@ -75,7 +75,7 @@ impl FileBlobs {
 
     /// Moves a finished file to the path of its blob, durably.
     fn settle(&self, from: &Path, digest: Digest) -> io::Result<()> {
-        let to = self.place(digest);
+        let to = self.path_of(digest);
         let folder = to.parent().unwrap_or(&self.blobs);
         fs::create_dir_all(folder)?;
         File::open(from)?.sync_all()?;
@@ -117,7 +117,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 impl Blobs for FileBlobs {
     async fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
         let failed = failed(digest);
-        if let Some(bytes) = length(&self.place(digest)).map_err(&failed)? {
+        if let Some(bytes) = length(&self.path_of(digest)).map_err(&failed)? {
             return Ok(Presence::Complete(bytes));
         }
         let partial = length(&self.partial(owner, digest)).map_err(&failed)?;
@@ -176,12 +176,12 @@ impl Blobs for FileBlobs {
     }
 
     fn local(&self, digest: Digest) -> Option<PathBuf> {
-        Some(self.place(digest)).filter(|path| path.exists())
+        Some(self.path_of(digest)).filter(|path| path.exists())
     }
 
     async fn read(&self, digest: Digest, offset: u64, most: usize) -> Result<Vec<u8>, BlobError> {
         let failed = failed(digest);
-        let mut file = File::open(self.place(digest)).map_err(&failed)?;
+        let mut file = File::open(self.path_of(digest)).map_err(&failed)?;
         // A caller can ask for an offset that the system refuses. Nothing can be read after the end anyway.
         let length = file.metadata().map_err(&failed)?.len();
         file.seek(SeekFrom::Start(offset.min(length))).map_err(&failed)?;
@@ -225,6 +225,6 @@ impl Blobs for FileBlobs {
     }
 
     async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        gone(fs::remove_file(self.place(digest))).map_err(failed(digest))
+        gone(fs::remove_file(self.path_of(digest))).map_err(failed(digest))
     }
 }
