@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ledger::{Mark, Verified, Verifier};
+use eosfed_common::ledger::{EventRef, Verified, Verifier};
 use eosfed_common::outln;
 use eosfed_proto::v1;
 use eosfed_transport::status::from_status;
@@ -48,7 +48,7 @@ pub(super) async fn run(
 }
 
 /// Verifies an export without a coordinator.
-pub(super) fn verify_file(path: &Path, noted: Option<Mark>, output: Output) -> anyhow::Result<ExitCode> {
+pub(super) fn verify_file(path: &Path, noted: Option<EventRef>, output: Output) -> anyhow::Result<ExitCode> {
     let mut verifier = Verifier::expecting(noted);
     let name = || format!("cannot read {}", path.display());
     let mut file = BufReader::new(File::open(path).with_context(name)?);

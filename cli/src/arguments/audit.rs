@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ledger::{ActorFilter, KindFilter, Mark};
+use eosfed_common::ledger::{ActorFilter, KindFilter, EventRef};
 
 use crate::moment::moment;
 
@@ -48,7 +48,7 @@ Examples:
         file: Option<PathBuf>,
         /// The newest event of an earlier verification, NUMBER:sha256:HEX, which must still be there
         #[arg(long, value_name = "EVENT")]
-        noted: Option<Mark>,
+        noted: Option<EventRef>,
     },
 }
 

@@ -33,7 +33,7 @@ use crate::ids::{InstitutionName, JobId};
 
 pub use filter::{ActorFilter, Filter, InvalidActorFilter, InvalidKindFilter, KindFilter};
 pub use kind::EventKind;
-pub use verify::{Broken, InvalidMark, Mark, Verified, Verifier};
+pub use verify::{Broken, InvalidEventRef, EventRef, Verified, Verifier};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -156,7 +156,7 @@ pub struct Event {
 impl Event {
     /// The event that follows `last`, or the first of a ledger.
     #[must_use]
-    pub fn follow(last: Option<Mark>, at: Timestamp, entry: Entry) -> Self {
+    pub fn follow(last: Option<EventRef>, at: Timestamp, entry: Entry) -> Self {
         let sequence = last.map_or(0, |last| last.sequence + 1);
         let previous = last.map(|last| last.hash);
         let mut event = Self { sequence, at, entry, previous, hash: Digest::of(b"") };
@@ -166,8 +166,8 @@ impl Event {
 
     /// Its sequence number and its hash, which the next event refers to.
     #[must_use]
-    pub const fn mark(&self) -> Mark {
-        Mark { sequence: self.sequence, hash: self.hash }
+    pub const fn event_ref(&self) -> EventRef {
+        EventRef { sequence: self.sequence, hash: self.hash }
     }
 
     /// The event as a line of an export: canonical JSON, without the end of the line.

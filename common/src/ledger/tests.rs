@@ -34,7 +34,7 @@ fn entries() -> Vec<Entry> {
 fn chain() -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for (at, entry) in (1_795_000_000_000..).zip(entries()) {
-        let event = Event::follow(events.last().map(Event::mark), Timestamp(at), entry);
+        let event = Event::follow(events.last().map(Event::event_ref), Timestamp(at), entry);
         events.push(event);
     }
     events
@@ -44,7 +44,7 @@ fn lines() -> Vec<String> {
     chain().iter().map(Event::to_line).collect()
 }
 
-fn verify(lines: &[String], noted: Option<Mark>) -> Result<Verified, Broken> {
+fn verify(lines: &[String], noted: Option<EventRef>) -> Result<Verified, Broken> {
     let mut verifier = Verifier::expecting(noted);
     lines.iter().try_for_each(|line| verifier.line(line))?;
     verifier.finish()
@@ -67,8 +67,8 @@ fn an_event_is_one_canonical_line_and_reads_back() {
 #[test]
 fn a_whole_ledger_is_verified_to_its_newest_event() {
     let events = chain();
-    let done = verify(&lines(), Some(events[2].mark())).unwrap();
-    assert_eq!(done, Verified { events: 4, first: Some(0), head: Some(events[3].mark()) });
+    let done = verify(&lines(), Some(events[2].event_ref())).unwrap();
+    assert_eq!(done, Verified { events: 4, first: Some(0), head: Some(events[3].event_ref()) });
     let part = verify(&lines()[2..], None).unwrap();
     assert_eq!((part.first, part.events), (Some(2), 2), "a part is verified from its first event");
 }
@@ -92,11 +92,11 @@ fn a_change_is_found_at_its_event() {
     // If an event is replaced together with its hash, the next event does not follow from it.
     let forged = Entry::new(Actor::Coordinator, EventKind::JobCancelled);
     let mut replaced = good.clone();
-    replaced[1] = Event::follow(Some(chain()[0].mark()), Timestamp(5), forged.clone()).to_line();
+    replaced[1] = Event::follow(Some(chain()[0].event_ref()), Timestamp(5), forged.clone()).to_line();
     assert_eq!(verify(&replaced, None), Err(Broken::Link { sequence: 2, last: 1 }));
 
     // The whole chain cannot be rebuilt either if one of its events was noted elsewhere.
-    let noted = chain()[3].mark();
+    let noted = chain()[3].event_ref();
     let other = Event::follow(None, Timestamp(5), forged).to_line();
     assert!(verify(std::slice::from_ref(&other), None).is_ok());
     assert_eq!(verify(&[other], Some(noted)), Err(Broken::Rewritten(noted)));

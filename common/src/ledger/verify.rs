@@ -11,33 +11,33 @@ use crate::digest::Digest;
 
 /// An event's sequence number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
+pub struct EventRef {
     /// Its sequence number.
     pub sequence: u64,
     /// Its hash.
     pub hash: Digest,
 }
 
-/// The text is not a mark.
+/// The text is not a reference to an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not an event's number and hash: use NUMBER:sha256:HEX", .0.escape_debug())]
-pub struct InvalidMark(String);
+pub struct InvalidEventRef(String);
 
-impl fmt::Display for Mark {
+impl fmt::Display for EventRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.sequence, self.hash)
     }
 }
 
-impl FromStr for Mark {
-    type Err = InvalidMark;
+impl FromStr for EventRef {
+    type Err = InvalidEventRef;
 
-    fn from_str(text: &str) -> Result<Self, InvalidMark> {
+    fn from_str(text: &str) -> Result<Self, InvalidEventRef> {
         let parts = text.split_once(':');
-        let mark = parts.and_then(|(sequence, hash)| {
+        let event_ref = parts.and_then(|(sequence, hash)| {
             Some(Self { sequence: sequence.parse().ok()?, hash: hash.parse().ok()? })
         });
-        mark.ok_or_else(|| InvalidMark(text.chars().take(100).collect()))
+        event_ref.ok_or_else(|| InvalidEventRef(text.chars().take(100).collect()))
     }
 }
 
@@ -85,7 +85,7 @@ pub enum Broken {
     },
     /// An event that was noted elsewhere has another hash or is missing.
     #[error("event {} was noted as {}, and is not in this ledger", .0.sequence, .0.hash)]
-    Rewritten(Mark),
+    Rewritten(EventRef),
 }
 
 /// The result of a verification.
@@ -96,21 +96,21 @@ pub struct Verified {
     /// The number of the first event.
     pub first: Option<u64>,
     /// The newest event.
-    pub head: Option<Mark>,
+    pub head: Option<EventRef>,
 }
 
 /// Verifies the lines of a ledger in order.
 #[derive(Debug, Default)]
 pub struct Verifier {
     done: Verified,
-    expected: Option<Mark>,
+    expected: Option<EventRef>,
     seen: bool,
 }
 
 impl Verifier {
     /// A verifier that also looks for an event that was noted elsewhere.
     #[must_use]
-    pub fn expecting(noted: Option<Mark>) -> Self {
+    pub fn expecting(noted: Option<EventRef>) -> Self {
         Self { expected: noted, ..Self::default() }
     }
 
@@ -133,10 +133,10 @@ impl Verifier {
         if found != stated {
             return Err(Broken::Changed { sequence, expected: stated, found });
         }
-        let mark = Mark { sequence, hash: stated };
-        self.seen |= self.expected == Some(mark);
+        let event_ref = EventRef { sequence, hash: stated };
+        self.seen |= self.expected == Some(event_ref);
         self.done.first.get_or_insert(sequence);
-        self.done = Verified { events: line, head: Some(mark), ..self.done };
+        self.done = Verified { events: line, head: Some(event_ref), ..self.done };
         Ok(())
     }
 

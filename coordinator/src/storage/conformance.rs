@@ -31,7 +31,7 @@ impl Expectation<'_> {
     fn commit(&mut self, change: Change) {
         let before = self.events.len();
         for entry in &change.events {
-            let last = self.events.last().map(Event::mark);
+            let last = self.events.last().map(Event::event_ref);
             self.events.push(Event::follow(last, NOW, entry.clone()));
         }
         ready(self.store.commit(&change, &self.events[before..])).unwrap();
@@ -39,7 +39,7 @@ impl Expectation<'_> {
         self.expected.merge(change);
         let loaded = ready(self.store.load()).unwrap();
         assert_eq!(loaded.federation, self.expected);
-        assert_eq!(loaded.head, self.events.last().map(Event::mark));
+        assert_eq!(loaded.head, self.events.last().map(Event::event_ref));
         assert!(loaded.damaged.is_empty(), "{:?}", loaded.damaged);
     }
 
@@ -57,7 +57,7 @@ impl Expectation<'_> {
             assert!(of(job, 7..=u32::MAX).is_empty());
         }
         let mut text = Vec::new();
-        let head = self.events.last().map(Event::mark);
+        let head = self.events.last().map(Event::event_ref);
         let count = ready(self.store.export(&self.expected, head, &mut text)).unwrap();
         let read = read_lines(text.as_slice(), super::SCHEMA, &mut |_, _, _| Ok(())).unwrap();
         assert_eq!((read.federation, read.ledger.head, read.broken), (self.expected.clone(), head, None));

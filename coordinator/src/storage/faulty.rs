@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
 use eosfed_common::ids::JobId;
-use eosfed_common::ledger::{Event, Mark};
+use eosfed_common::ledger::{Event, EventRef};
 
 use super::{Loaded, Store, StoreError};
 use crate::domain::closed::ClosedRound;
@@ -67,7 +67,7 @@ impl<S: Store, F: Faults> Store for FaultyStore<S, F> {
     async fn export(
         &self,
         state: &Federation,
-        head: Option<Mark>,
+        head: Option<EventRef>,
         to: &mut (dyn io::Write + Send),
     ) -> Result<u64, StoreError> {
         self.store.export(state, head, to).await

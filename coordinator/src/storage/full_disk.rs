@@ -29,7 +29,7 @@ impl Bench {
         let who: InstitutionName = name(&format!("site-{}", self.invited));
         let minute = Duration::from_secs(60);
         let (_, change) = self.acknowledged.invite(&who, "secret", minute, name("admin"), NOW).unwrap();
-        let last = self.last.as_ref().map(Event::mark);
+        let last = self.last.as_ref().map(Event::event_ref);
         let event = Event::follow(last, NOW, change.events[0].clone());
         ready(self.store.commit(&change, std::slice::from_ref(&event)))?;
         self.acknowledged.merge(change);
@@ -41,7 +41,7 @@ impl Bench {
     fn check(&self, store: &SledStore) {
         let loaded = ready(store.load()).unwrap();
         assert_eq!(loaded.federation, self.acknowledged);
-        assert_eq!(loaded.head, self.last.as_ref().map(Event::mark));
+        assert_eq!(loaded.head, self.last.as_ref().map(Event::event_ref));
     }
 }
 

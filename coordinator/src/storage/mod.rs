@@ -29,7 +29,7 @@ use std::ops::RangeInclusive;
 use async_trait::async_trait;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
-use eosfed_common::ledger::{Event, Mark};
+use eosfed_common::ledger::{Event, EventRef};
 
 pub use assembly::{Assembled, Counts};
 pub use blobs::{BlobError, Blobs, FileBlobs, LocalFile, MemoryBlobs, Presence};
@@ -111,7 +111,7 @@ pub struct Loaded {
     /// The state.
     pub federation: Federation,
     /// The newest event of the ledger.
-    pub head: Option<Mark>,
+    pub head: Option<EventRef>,
     /// The schema from which the store was migrated when its ledger began, if it was.
     pub migrated_from: Option<u32>,
     /// Records that cannot be read back. The state is assembled without them. They stay in their trees until
@@ -175,7 +175,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     async fn export(
         &self,
         state: &Federation,
-        head: Option<Mark>,
+        head: Option<EventRef>,
         to: &mut (dyn io::Write + Send),
     ) -> Result<u64, StoreError>;
 }

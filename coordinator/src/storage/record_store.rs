@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
 use eosfed_common::ids::JobId;
-use eosfed_common::ledger::{Event, Mark};
+use eosfed_common::ledger::{Event, EventRef};
 use serde::de::DeserializeOwned;
 
 use super::assembly::{Assembled, Assembly, Quarantined, digests};
@@ -38,7 +38,7 @@ pub struct RecordStore<T> {
 
 impl<T: Trees> RecordStore<T> {
     /// The newest readable event, and the unreadable ones after it.
-    fn head(&self) -> Result<(Option<Mark>, Vec<Damaged>), StoreError> {
+    fn head(&self) -> Result<(Option<EventRef>, Vec<Damaged>), StoreError> {
         let mut damaged = Vec::new();
         let Some((last, _)) = self.trees.last(Tree::Events)? else { return Ok((None, damaged)) };
         let last: u64 = last.parse().unwrap_or_default();
@@ -46,7 +46,7 @@ impl<T: Trees> RecordStore<T> {
             let key = event_key(sequence);
             let Some(bytes) = self.trees.get(Tree::Events, &key)? else { continue };
             match serde_json::from_slice::<Event>(&bytes) {
-                Ok(event) => return Ok((Some(event.mark()), damaged)),
+                Ok(event) => return Ok((Some(event.event_ref()), damaged)),
                 Err(error) => damaged.push(self::damaged(Tree::Events, &key, &error, &bytes)),
             }
         }
@@ -163,7 +163,7 @@ impl<T: Trees> Store for RecordStore<T> {
     async fn export(
         &self,
         state: &Federation,
-        head: Option<Mark>,
+        head: Option<EventRef>,
         to: &mut (dyn io::Write + Send),
     ) -> Result<u64, StoreError> {
         let mut count = 0;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::ledger::{Actor, Entry, EventKind, Mark};
+use eosfed_common::ledger::{Actor, Entry, EventKind, EventRef};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, defect, log_number};
@@ -59,7 +59,7 @@ impl Core {
     }
 
     /// The state now, the newest event, and the blobs in `folder`.
-    async fn hold(&self, folder: &Path) -> Result<(Federation, Option<Mark>, u64), Refusal> {
+    async fn hold(&self, folder: &Path) -> Result<(Federation, Option<EventRef>, u64), Refusal> {
         let writer = self.writer.lock().await;
         let state = self.snapshot();
         let mut count = 0;

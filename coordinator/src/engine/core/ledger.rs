@@ -3,7 +3,7 @@
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{InstitutionName, JobId};
-use eosfed_common::ledger::{Actor, Entry, Event, EventKind, Mark};
+use eosfed_common::ledger::{Actor, Entry, Event, EventKind, EventRef};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::Core;
@@ -13,18 +13,18 @@ use crate::storage::SCHEMA;
 
 /// The end of the ledger.
 pub(super) struct Ledger {
-    head: Option<Mark>,
+    head: Option<EventRef>,
     refusals: RefusalBudget,
     renewals: RefusalBudget,
 }
 
 impl Ledger {
-    pub(super) fn new(head: Option<Mark>) -> Self {
+    pub(super) fn new(head: Option<EventRef>) -> Self {
         Self { head, refusals: RefusalBudget::default(), renewals: RefusalBudget::default() }
     }
 
     /// The newest event.
-    pub(super) const fn head(&self) -> Option<Mark> {
+    pub(super) const fn head(&self) -> Option<EventRef> {
         self.head
     }
 
@@ -32,7 +32,7 @@ impl Ledger {
     pub(super) fn seal(&self, entries: &[Entry], now: Timestamp) -> Vec<Event> {
         let mut events: Vec<Event> = Vec::with_capacity(entries.len());
         for entry in entries {
-            let last = events.last().map(Event::mark).or(self.head);
+            let last = events.last().map(Event::event_ref).or(self.head);
             events.push(Event::follow(last, now, entry.clone()));
         }
         events
@@ -45,7 +45,7 @@ impl Ledger {
             let job = job.as_ref().map(JobId::as_str);
             let institution = institution.as_ref().map(InstitutionName::as_str);
             tracing::info!(sequence, %actor, job, institution, details = %kind.details(), "{}", kind.name());
-            self.head = Some(event.mark());
+            self.head = Some(event.event_ref());
         }
     }
 }
@@ -53,7 +53,7 @@ impl Ledger {
 /// The events of a start.
 pub(super) fn opening(
     federation: &Federation,
-    head: Option<Mark>,
+    head: Option<EventRef>,
     migrated_from: Option<u32>,
     damaged: Vec<Damaged>,
 ) -> Change {
@@ -130,7 +130,7 @@ impl Core {
     }
 
     /// The newest event of the ledger.
-    pub async fn ledger_head(&self) -> Option<Mark> {
+    pub async fn ledger_head(&self) -> Option<EventRef> {
         self.writer.lock().await.ledger.head()
     }
 }
