@@ -14,15 +14,15 @@ const TRIES: u32 = 5;
 
 /// Downloads a blob into a file and checks its digest.
 pub(super) async fn blob(connection: &Connection, blob: BlobRef, path: &Path) -> anyhow::Result<()> {
-    again(|| download(connection.transport.clone(), blob, path)).await
+    with_retries(|| download(connection.transport.clone(), blob, path)).await
 }
 
 /// Downloads a blob with a limit on its size.
 pub(super) async fn document(connection: &Connection, blob: BlobRef, most: u64) -> anyhow::Result<Vec<u8>> {
-    again(|| fetch_document(connection.transport.clone(), blob, most)).await
+    with_retries(|| fetch_document(connection.transport.clone(), blob, most)).await
 }
 
-async fn again<T, F>(fetch: impl Fn() -> F) -> anyhow::Result<T>
+async fn with_retries<T, F>(fetch: impl Fn() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = Result<T, Refusal>>,
 {

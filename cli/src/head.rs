@@ -76,7 +76,7 @@ async fn head(connection: &Connection, trained: &TrainedHeadView) -> anyhow::Res
 }
 
 /// The specialists that pruning a release by a job's learned selection keeps.
-pub(super) struct Kept {
+pub(super) struct PruneSelection {
     /// Digests of the specialists' weights.
     pub(super) specialists: Vec<String>,
     /// The note of the smaller release.
@@ -88,7 +88,7 @@ pub(super) async fn strongest(
     connection: &mut Connection,
     job: &JobView,
     keep: usize,
-) -> anyhow::Result<Kept> {
+) -> anyhow::Result<PruneSelection> {
     let trained = trained(job)?;
     let head = head(connection, trained).await?;
     let folder = tempfile::tempdir().context("cannot make a folder for the head")?;
@@ -106,7 +106,7 @@ pub(super) async fn strongest(
     digests.dedup();
     let release = query::release(connection, Some(head.release.0)).await?;
     let note = note(job, trained, &release, &digests);
-    Ok(Kept { specialists: digests, note })
+    Ok(PruneSelection { specialists: digests, note })
 }
 
 fn selection(path: &Path, signature: &Signature) -> anyhow::Result<Option<Vec<f32>>> {

@@ -65,7 +65,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let credentials = arguments.proxy_credentials_file.as_deref();
     let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
     let mut connection = connection::open(arguments.identity.as_deref(), proxy)?;
-    connection.greet().await?;
+    connection.exchange_versions().await?;
     match &arguments.command {
         Command::Institution(command) => institution::run(&mut connection, command, output).await,
         Command::Job(command) => job::run(&mut connection, command, output).await,

@@ -59,16 +59,16 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// The main metrics, the most important one first.
-const TOLD: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
+const MAIN_METRICS: [&str; 6] = ["map", "rmse", "r2", "miou", "macro_f1", "accuracy"];
 
 /// The most important of the given metrics.
 pub(super) fn main_metric(metrics: &BTreeMap<String, Finite>) -> Option<&'static str> {
-    TOLD.into_iter().find(|name| metrics.contains_key(*name))
+    MAIN_METRICS.into_iter().find(|name| metrics.contains_key(*name))
 }
 
 /// The main metrics as text.
 pub(super) fn metrics(metrics: &BTreeMap<String, Finite>) -> String {
-    let shown = TOLD.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
+    let shown = MAIN_METRICS.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
     let shown: Vec<_> = shown.collect();
     if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
 }

@@ -102,7 +102,7 @@ mod tests {
         v1::RoundPart { round_json: round_json.to_owned(), participants, job_json: String::new() }
     }
 
-    const ROUND: &str = r#"{"index":0,"attempt":1,"purpose":"one_shot","phase":"complete","opened_at":1,
+    const ROUND: &str = r#"{"index":0,"attempt":1,"kind":"one_shot","phase":"complete","opened_at":1,
         "deadline":2,"closed_at":2,"participants":{}}"#;
 
     #[test]

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::arguments::{Extent, Output, Release};
 use super::connection::{Connection, decode, key};
-use super::head::{self, Kept};
+use super::head::{self, PruneSelection};
 use super::{pages, print, query, specialist, stac};
 
 pub(super) async fn run(
@@ -36,8 +36,8 @@ pub(super) async fn run(
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
         Release::Prune { from, top_k, note } => {
-            let Kept { specialists, note: found } = match (&from.file, &from.job) {
-                (Some(path), _) => Pruned::read(path)?.kept(),
+            let PruneSelection { specialists, note: found } = match (&from.file, &from.job) {
+                (Some(path), _) => Pruned::read(path)?.selection(),
                 (None, Some(job)) => {
                     let job = query::job(connection, job).await?;
                     head::strongest(connection, &job, top_k.unwrap_or_default()).await?
@@ -83,8 +83,8 @@ impl Pruned {
             .with_context(|| format!("{}: not the result of pruning", path.display()))
     }
 
-    fn kept(self) -> Kept {
-        Kept { note: self.note(), specialists: self.after.encoders }
+    fn selection(self) -> PruneSelection {
+        PruneSelection { note: self.note(), specialists: self.after.encoders }
     }
 
     fn note(&self) -> String {

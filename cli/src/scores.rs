@@ -12,7 +12,7 @@ use super::print;
 
 /// The rounds of an evaluation, each with its specialist.
 fn rounds(whole: &WholeJob) -> Vec<(&str, &RoundView)> {
-    let about = |round: &RoundView| match round.purpose {
+    let about = |round: &RoundView| match round.kind {
         RoundKind::Evaluate(index) => whole.job.candidates.get(index as usize),
         RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
     };

@@ -130,11 +130,11 @@ pub(super) struct Heading<'a> {
 
 impl<'a> Heading<'a> {
     fn of(round: &RoundView, job: &'a JobView) -> Self {
-        let candidate = match round.purpose {
+        let candidate = match round.kind {
             RoundKind::Evaluate(index) => job.candidates.get(index as usize).map(String::as_str),
             RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
         };
-        let RoundView { index, attempt, purpose: kind, phase, .. } = *round;
+        let RoundView { index, attempt, kind, phase, .. } = *round;
         Self { index, attempt, rounds: job.rounds, kind, candidate, phase }
     }
 

@@ -55,7 +55,7 @@ pub(crate) struct Coordinator {
     pid: u32,
     url: String,
     most: Arc<Mutex<Footprint>>,
-    looking: JoinHandle<()>,
+    sampler: JoinHandle<()>,
 }
 
 impl Coordinator {
@@ -70,19 +70,19 @@ impl Coordinator {
         ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
         let (child, pid, url) = serve(program, folder.path()).await?;
         let most = Arc::new(Mutex::new(Footprint::default()));
-        let looking = tokio::spawn(look(pid, Arc::clone(&most)));
-        Ok(Self { folder, program: program.to_owned(), child, pid, url, most, looking })
+        let sampler = tokio::spawn(sample_memory(pid, Arc::clone(&most)));
+        Ok(Self { folder, program: program.to_owned(), child, pid, url, most, sampler })
     }
 
     /// Ends it with SIGTERM and starts it again. Gives the time from start to ready.
     pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
         kill(Pid::from_raw(i32::try_from(self.pid)?), Signal::SIGTERM)?;
         ensure!(self.child.wait().await?.success(), "it does not end well: {}", self.log());
-        self.looking.abort();
+        self.sampler.abort();
         let started = Instant::now();
         (self.child, self.pid, self.url) = serve(&self.program, self.folder.path()).await?;
         let took = started.elapsed();
-        self.looking = tokio::spawn(look(self.pid, Arc::clone(&self.most)));
+        self.sampler = tokio::spawn(sample_memory(self.pid, Arc::clone(&self.most)));
         Ok(took)
     }
 
@@ -148,7 +148,7 @@ impl Coordinator {
 
 impl Drop for Coordinator {
     fn drop(&mut self) {
-        self.looking.abort();
+        self.sampler.abort();
     }
 }
 
@@ -194,7 +194,7 @@ fn log_of(folder: &Path) -> String {
     String::from_utf8_lossy(&log[log.len().saturating_sub(3000)..]).into_owned()
 }
 
-async fn look(pid: u32, most: Arc<Mutex<Footprint>>) {
+async fn sample_memory(pid: u32, most: Arc<Mutex<Footprint>>) {
     while let Ok(now) = footprint(pid) {
         {
             let mut most = most.lock().unwrap_or_else(PoisonError::into_inner);

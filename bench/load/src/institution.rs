@@ -114,7 +114,7 @@ impl Institution {
     }
 
     /// Sends heartbeats without end.
-    pub(crate) async fn beat(self, held: Held) -> Refusal {
+    pub(crate) async fn send_heartbeats(self, held: Held) -> Refusal {
         for step in 1.. {
             let progress = Progress { step, steps: 1_000_000, points: Vec::new() };
             if let Err(refusal) = self.heartbeat(&held, progress).await {
@@ -127,9 +127,9 @@ impl Institution {
 
     /// Sends one heartbeat. Returns how long the answer took.
     pub(crate) async fn heartbeat(&self, held: &Held, progress: Progress) -> Result<Duration, Refusal> {
-        let beat = held.heartbeat(progress);
+        let request = held.heartbeat(progress);
         let started = Instant::now();
-        answer(self.participant().heartbeat(beat).await)?;
+        answer(self.participant().heartbeat(request).await)?;
         Ok(started.elapsed())
     }
 

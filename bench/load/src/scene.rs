@@ -350,7 +350,7 @@ async fn send_all(
             tokio::pin!(sending);
             tokio::select! {
                 sent = &mut sending => sent,
-                refusal = institution.clone().beat(held.clone()) => match over.contains(&refusal.reason) {
+                refusal = institution.clone().send_heartbeats(held.clone()) => match over.contains(&refusal.reason) {
                     true => sending.await,
                     false => Err(refusal.into()),
                 },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ledger::{ActorFilter, KindFilter, EventRef};
+use eosfed_common::ledger::{ActorFilter, EventRef, KindFilter};
 
 use crate::moment::moment;
 

@@ -32,7 +32,7 @@ pub use error::DataError;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, write_geotiff, write_map};
 pub use presence::missing;
-pub use quicklook::{Look, quicklook};
+pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};
 pub use read::{read_labels, read_raster};
 pub use sample::{IGNORE, Sample, Target};

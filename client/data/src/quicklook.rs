@@ -24,12 +24,12 @@ const UNLABELLED: [u8; 3] = [230, 230, 230];
 pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let config = dataset.config();
     let loaded = dataset.load(Split::Train, &config.bands)?;
-    let look = Look::new(&config.bands, config.classes.len(), &loaded.samples);
+    let style = SheetStyle::new(&config.bands, config.classes.len(), &loaded.samples);
     let titles = titles(config.task);
     let per_row = COLUMNS / titles.len();
     let count = loaded.samples.len().min(ROWS * per_row);
     let chosen = (0..count).map(|index| &loaded.samples[index * loaded.samples.len() / count]);
-    let mut pictures: Vec<Picture> = chosen.flat_map(|sample| look.cells(sample)).collect();
+    let mut pictures: Vec<Picture> = chosen.flat_map(|sample| style.cells(sample)).collect();
     let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
     let columns = per_row * titles.len();
     while !pictures.len().is_multiple_of(columns) {
@@ -37,7 +37,7 @@ pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     }
     let rows: Vec<Vec<Picture>> = pictures.chunks(columns).map(<[Picture]>::to_vec).collect();
     let titles: Vec<&str> = titles.iter().copied().cycle().take(columns).collect();
-    let legend = look.legend(&config.classes);
+    let legend = style.legend(&config.classes);
     sheet(path, &titles, &rows, &legend).map_err(|error| DataError::file(path, error))
 }
 
@@ -53,7 +53,7 @@ const fn titles(task: Task) -> &'static [&'static str] {
 
 /// The settings for drawing the samples of a data set.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct SheetStyle {
     bands: usize,
     shown: [usize; 3],
     colours: Vec<[u8; 3]>,
@@ -61,7 +61,7 @@ pub struct Look {
     range: Option<[f32; 2]>,
 }
 
-impl Look {
+impl SheetStyle {
     /// For samples that have these bands.
     #[must_use]
     pub fn new(bands: &[String], classes: usize, samples: &[Sample]) -> Self {

@@ -33,7 +33,7 @@ use crate::ids::{InstitutionName, JobId};
 
 pub use filter::{ActorFilter, Filter, InvalidActorFilter, InvalidKindFilter, KindFilter};
 pub use kind::EventKind;
-pub use verify::{Broken, InvalidEventRef, EventRef, Verified, Verifier};
+pub use verify::{Broken, EventRef, InvalidEventRef, Verified, Verifier};
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -54,7 +54,7 @@ pub struct RoundView {
     /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Its kind.
-    pub purpose: RoundKind,
+    pub kind: RoundKind,
     /// Its phase.
     pub phase: RoundPhase,
     /// When it opened.

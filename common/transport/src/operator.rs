@@ -149,7 +149,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Reason::Incompatible`] with the program to update, or the coordinator's refusal.
-    pub async fn greet(&mut self) -> Result<(), Refusal> {
+    pub async fn exchange_versions(&mut self) -> Result<(), Refusal> {
         let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
         let answer = self.operator.hello(request).await;
         let v1::OperatorHelloResponse { protocol, version, name: _, role: _ } = self.answer(answer)?;

@@ -175,7 +175,7 @@ fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>, curves: 
     RoundView {
         index: round.index,
         attempt: round.attempt,
-        purpose: round.kind,
+        kind: round.kind,
         phase,
         opened_at: round.opened_at,
         deadline: round.deadline,

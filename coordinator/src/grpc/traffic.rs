@@ -39,9 +39,10 @@ impl Traffic {
     #[must_use]
     pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, ByteCounts) {
         let institutions = self.institutions.lock().unwrap_or_else(PoisonError::into_inner);
-        institutions
-            .get(name)
-            .map_or_else(|| (None, ByteCounts::default()), |institutions| (institutions.last_seen, institutions.meter.sent()))
+        institutions.get(name).map_or_else(
+            || (None, ByteCounts::default()),
+            |institutions| (institutions.last_seen, institutions.meter.sent()),
+        )
     }
 
     fn note(&self, name: &InstitutionName) -> Meter {

@@ -237,7 +237,7 @@ mod tests {
         };
         let bands = bands("B02 B03 B04 B08");
         let pixels = Pixels::sample(4, &images(4, spectrum));
-        let levels = super::super::unit::look(&bands, &pixels).and_then(|look| look.levels());
+        let levels = super::super::unit::summarise(&bands, &pixels).and_then(|summary| summary.levels());
         let named: Vec<_> = bands.iter().collect();
         let mut evidence = Evidence::new(&named, &pixels, &[0, 1, 2, 3], levels);
         assert!(evidence.value(Piece::Contrast(0, 2)) > 0.5 && evidence.value(Piece::Contrast(2, 0)) < -0.5);

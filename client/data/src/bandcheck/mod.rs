@@ -75,9 +75,9 @@ pub fn check_bands(bands: &[NamedBand], scaling: Scaling, samples: &[Sample]) ->
     }
     let (mut findings, unusable) = values::check(bands, &pixels);
     findings.extend(radar::check(bands, &pixels));
-    let optical = unit::look(bands, &pixels);
+    let optical = unit::summarise(bands, &pixels);
     findings.extend(unit::check(bands, &pixels, optical.as_ref(), scaling));
-    let levels = optical.as_ref().and_then(unit::Look::levels);
+    let levels = optical.as_ref().and_then(unit::OpticalSummary::levels);
     let better = order::check(bands, &pixels, levels, &unusable);
     let hint = better.as_ref().map(|(_, order)| order.as_slice());
     findings.extend(spectrum::check(bands, &pixels, levels, &unusable, hint));
@@ -87,6 +87,6 @@ pub fn check_bands(bands: &[NamedBand], scaling: Scaling, samples: &[Sample]) ->
     }
     findings.sort_by_key(|finding| finding.severity);
     report.findings = findings;
-    report.unit = optical.map(|look| look.unit);
+    report.unit = optical.map(|summary| summary.unit);
     report
 }

@@ -151,7 +151,7 @@ mod tests {
         let pixels = Pixels::sample(6, &images(6, value));
         let of = |names: &str| {
             let bands = bands(names);
-            let levels = super::super::unit::look(&bands, &pixels).and_then(|look| look.levels());
+            let levels = super::super::unit::summarise(&bands, &pixels).and_then(|summary| summary.levels());
             check(&bands, &pixels, levels, &[false; 6])
         };
         assert_eq!(of("blue green red swir16 swir22 VV"), None);

@@ -122,7 +122,7 @@ mod tests {
     fn found(names: &str, field: [f32; 5]) -> Vec<(Rule, Vec<String>)> {
         let bands = bands(names);
         let pixels = Pixels::sample(5, &images(5, |c, at| field[c] * (0.8 + 0.4 * at[c % 2])));
-        let levels = unit::look(&bands, &pixels).and_then(|look| look.levels());
+        let levels = unit::summarise(&bands, &pixels).and_then(|summary| summary.levels());
         assert!(levels.is_some());
         let findings = check(&bands, &pixels, levels, &[false; 5], None);
         findings.into_iter().map(|finding| (finding.rule, finding.bands)).collect()

@@ -92,7 +92,7 @@ impl Levels {
 }
 
 /// The levels of all optical bands together.
-pub(super) struct Look {
+pub(super) struct OpticalSummary {
     pub unit: OpticalUnit,
     /// The value that 98 % of the pixels of the brightest band do not exceed.
     high: f64,
@@ -112,7 +112,7 @@ const BANDS_FOR_OFFSET: usize = 4;
 /// that it is tolerated in.
 const NEGATIVE: (f64, f64) = (-0.02, 0.05);
 
-impl Look {
+impl OpticalSummary {
     /// How to read the values as reflectance, if they can be: 8-bit numbers have each band stretched
     /// on its own, so that levels of two bands cannot be compared.
     pub(super) fn levels(&self) -> Option<Levels> {
@@ -135,13 +135,13 @@ impl Look {
 }
 
 /// `None` without optical bands.
-pub(super) fn look(bands: &[NamedBand], pixels: &Pixels) -> Option<Look> {
+pub(super) fn summarise(bands: &[NamedBand], pixels: &Pixels) -> Option<OpticalSummary> {
     let channels: Vec<usize> = (0..bands.len()).filter(|channel| bands[*channel].is_reflective()).collect();
     let highest = channels.iter().map(|channel| pixels.quantile(*channel, 0.98));
     let high = highest.max_by(f64::total_cmp)?;
     let dark = channels.iter().map(|channel| pixels.quantile(*channel, 0.01)).min_by(f64::total_cmp)?;
     let whole = channels.iter().all(|channel| is_whole(pixels, *channel));
-    Some(Look { unit: OpticalUnit::of(high, whole), high, dark, whole, channels })
+    Some(OpticalSummary { unit: OpticalUnit::of(high, whole), high, dark, whole, channels })
 }
 
 fn is_whole(pixels: &Pixels, channel: usize) -> bool {
@@ -151,78 +151,81 @@ fn is_whole(pixels: &Pixels, channel: usize) -> bool {
 pub(super) fn check(
     bands: &[NamedBand],
     pixels: &Pixels,
-    look: Option<&Look>,
+    summary: Option<&OpticalSummary>,
     scaling: Scaling,
 ) -> Vec<Finding> {
-    let Some(look) = look else { return Vec::new() };
-    let mixed = mixed(bands, pixels, look);
+    let Some(summary) = summary else { return Vec::new() };
+    let mixed = mixed(bands, pixels, summary);
     if mixed.is_some() {
         return mixed.into_iter().collect();
     }
-    let names: Vec<&str> = look.channels.iter().map(|channel| bands[*channel].name.as_str()).collect();
-    let mut findings: Vec<_> = scale(look, scaling, &names).into_iter().collect();
-    findings.extend(offset(pixels, look, scaling, &names));
+    let names: Vec<&str> = summary.channels.iter().map(|channel| bands[*channel].name.as_str()).collect();
+    let mut findings: Vec<_> = scale(summary, scaling, &names).into_iter().collect();
+    findings.extend(offset(pixels, summary, scaling, &names));
     findings
 }
 
 /// Some bands as reflectance between 0 and 1, others in whole numbers.
-fn mixed(bands: &[NamedBand], pixels: &Pixels, look: &Look) -> Option<Finding> {
+fn mixed(bands: &[NamedBand], pixels: &Pixels, summary: &OpticalSummary) -> Option<Finding> {
     let small = |channel: &usize| pixels.quantile(*channel, 0.98) <= 2.0 && !is_whole(pixels, *channel);
     let small: Vec<&str> =
-        look.channels.iter().filter(|c| small(c)).map(|c| bands[*c].name.as_str()).collect();
-    (look.high > 100.0 && !small.is_empty()).then(|| {
+        summary.channels.iter().filter(|c| small(c)).map(|c| bands[*c].name.as_str()).collect();
+    (summary.high > 100.0 && !small.is_empty()).then(|| {
         let message = format!(
             "optical bands must all be in one unit, but {} look like reflectance of 0 to 1 where others reach \
              {:.0}: bring the files to one unit",
             small.join(", "),
-            look.high
+            summary.high
         );
         Finding::contradiction(Rule::Unit, &small, message)
     })
 }
 
-fn scale(look: &Look, scaling: Scaling, names: &[&str]) -> Option<Finding> {
+fn scale(summary: &OpticalSummary, scaling: Scaling, names: &[&str]) -> Option<Finding> {
     let Scaling { scale, offset } = scaling;
     if scaling == Scaling::default() {
-        if look.unit != OpticalUnit::Unknown && look.unit != OpticalUnit::SixteenBit {
+        if summary.unit != OpticalUnit::Unknown && summary.unit != OpticalUnit::SixteenBit {
             return None;
         }
         let message = format!(
             "optical bands must be in a known unit; 98 % of the values are below {}: {}",
-            look.high,
-            look.unit.advice()
+            summary.high,
+            summary.unit.advice()
         );
         return Some(Finding::notice(Rule::Unit, names, message));
     }
-    if matches!(look.unit, OpticalUnit::Reflectance | OpticalUnit::TenThousandths)
-        && (look.whole || look.high <= 2.0)
+    if matches!(summary.unit, OpticalUnit::Reflectance | OpticalUnit::TenThousandths)
+        && (summary.whole || summary.high <= 2.0)
     {
         return None;
     }
-    let raw = (look.high - offset) / scale;
+    let raw = (summary.high - offset) / scale;
     let unit = OpticalUnit::of(raw, true);
     let message = format!(
         "with `scale = {scale}` and `offset = {offset}` optical bands must be reflectance of 0 to about 1, but \
          98 % of the values reach {:.6}; the files reach {raw:.4}, which looks like {}",
-        look.high,
+        summary.high,
         unit.advice()
     );
     Some(Finding::contradiction(Rule::Scale, names, message))
 }
 
-fn offset(pixels: &Pixels, look: &Look, scaling: Scaling, names: &[&str]) -> Option<Finding> {
-    let factor = look.factor()?;
-    if look.is_lifted() {
+fn offset(pixels: &Pixels, summary: &OpticalSummary, scaling: Scaling, names: &[&str]) -> Option<Finding> {
+    let factor = summary.factor()?;
+    if summary.is_lifted() {
         let message = format!(
             "some optical band must be near zero in dark pixels, but in every band 99 % of them exceed {:.4}: \
              Sentinel-2 since baseline 04.00 has 1000 added; set `offset = {}`",
-            look.dark,
+            summary.dark,
             scaling.offset - 0.1 / factor
         );
         return Some(Finding::notice(Rule::Offset, names, message));
     }
-    let negative =
-        look.channels.iter().flat_map(|c| &pixels.channels[*c]).map(|v| f64::from(*v) * factor < NEGATIVE.0);
+    let negative = summary
+        .channels
+        .iter()
+        .flat_map(|c| &pixels.channels[*c])
+        .map(|v| f64::from(*v) * factor < NEGATIVE.0);
     let part = share(negative);
     (part > NEGATIVE.1).then(|| {
         let message = format!(
@@ -250,9 +253,9 @@ mod tests {
         let bands = bands("B02 B03 B04 B08");
         let scaled = |c, at| (f64::from(file(c, at)) * scaling.scale + scaling.offset) as f32;
         let pixels = Pixels::sample(4, &images(4, scaled));
-        let look = look(&bands, &pixels);
-        let findings = check(&bands, &pixels, look.as_ref(), scaling);
-        (look.unwrap().unit, findings.into_iter().map(|finding| (finding.rule, finding.message)).collect())
+        let summary = summarise(&bands, &pixels);
+        let findings = check(&bands, &pixels, summary.as_ref(), scaling);
+        (summary.unwrap().unit, findings.into_iter().map(|finding| (finding.rule, finding.message)).collect())
     }
 
     fn by(scale: f64, offset: f64) -> Scaling {
@@ -266,7 +269,7 @@ mod tests {
         assert_eq!(found(by(1e-4, 0.0), dn), (OpticalUnit::Reflectance, vec![]));
         assert_eq!(found(by(1e-4, -0.1), |c, at| dn(c, at) + 1000.0), (OpticalUnit::Reflectance, vec![]));
         assert_eq!(found(plain, |c, at| (dn(c, at) / 12.0).round()), (OpticalUnit::EightBit, vec![]));
-        assert!(look(&bands("VV VH"), &Pixels::sample(2, &images(2, dn))).is_none());
+        assert!(summarise(&bands("VV VH"), &Pixels::sample(2, &images(2, dn))).is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::files::write_atomically;
 use eosfed_common::model::Task;
-use eosfed_data::{Dataset, IGNORE, Limits, Look, Split, Target};
+use eosfed_data::{Dataset, IGNORE, Limits, SheetStyle, Split, Target};
 use eosfed_plot::{Picture, sheet};
 
 use super::error::EnsembleError;
@@ -95,19 +95,19 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
     let dataset = Dataset::open(data, &Limits::default())?;
     let config = dataset.config();
     let samples = dataset.load(split, &config.bands)?.samples;
-    let look = Look::new(&config.bands, config.classes.len(), &samples);
+    let style = SheetStyle::new(&config.bands, config.classes.len(), &samples);
     let mut order: Vec<usize> = (0..samples.len()).collect();
     // The tiles with most classes show most.
     order.sort_by_key(|index| std::cmp::Reverse(variety(&samples[*index].target)));
     let cells = |index: &usize| -> Option<Vec<Picture>> {
         let sample = &samples[*index];
         let prediction = row.predictions.get(*index)?;
-        let mut cells = look.cells(sample);
+        let mut cells = style.cells(sample);
         cells.push(match &sample.target {
             Target::Mask(mask) if mask.len() == prediction.len() => {
-                look.mask(sample, &prediction.iter().map(|class| *class as u8).collect::<Vec<_>>())
+                style.mask(sample, &prediction.iter().map(|class| *class as u8).collect::<Vec<_>>())
             }
-            Target::Values(values) if values.len() == prediction.len() => look.values(sample, prediction),
+            Target::Values(values) if values.len() == prediction.len() => style.values(sample, prediction),
             Target::Mask(_) | Target::Values(_) | Target::Class(_) | Target::Classes(_) => return None,
         });
         Some(cells)
@@ -120,7 +120,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
     if rows.is_empty() {
         return Ok(());
     }
-    Ok(sheet(path, titles, &rows, &look.legend(&config.classes))?)
+    Ok(sheet(path, titles, &rows, &style.legend(&config.classes))?)
 }
 
 /// Number of different classes or values in a target.

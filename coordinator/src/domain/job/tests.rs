@@ -225,7 +225,11 @@ fn a_clock_that_was_set_back_during_downtime_does_not_prolong_leases() {
     let round = job.current().unwrap();
     assert_eq!((round.opened_at, round.deadline), (back, back.plus(DEADLINE)));
     let job = job.apply(Transition::Tick, back.plus(LEASE)).unwrap().job;
-    assert_eq!(job.current().unwrap().participating(), 0, "a silent institution loses its lease by the new clock");
+    assert_eq!(
+        job.current().unwrap().participating(),
+        0,
+        "a silent institution loses its lease by the new clock"
+    );
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub fn progress(job: &Job) -> JobProgress {
 }
 
 fn round_progress(job: &Job) -> Option<RoundProgress> {
-    let RoundView { index, attempt, purpose, phase, deadline, participants, .. } = open_round(job, &[])?;
-    let candidate = match purpose {
+    let RoundView { index, attempt, kind, phase, deadline, participants, .. } = open_round(job, &[])?;
+    let candidate = match kind {
         RoundKind::Evaluate(index) => job.candidates.get(index as usize),
         RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) => None,
     };
@@ -31,7 +31,7 @@ fn round_progress(job: &Job) -> Option<RoundProgress> {
     Some(RoundProgress {
         index,
         attempt,
-        kind: purpose,
+        kind,
         candidate: candidate.map(|card| format!("{}@{}", card.name, card.version)),
         phase,
         deadline,

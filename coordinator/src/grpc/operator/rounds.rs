@@ -187,7 +187,7 @@ mod tests {
         RoundView {
             index: 3,
             attempt: 1,
-            purpose: RoundKind::Train(3),
+            kind: RoundKind::Train(3),
             phase: RoundPhase::Complete,
             opened_at: Timestamp(1),
             deadline: Timestamp(2),
