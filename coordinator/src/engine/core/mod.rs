@@ -212,7 +212,7 @@ impl Core {
             match self.transition(&id, Transition::Tick).await {
                 Ok(()) => any = true,
                 Err(refusal) => {
-                    tracing::warn!(job = %id, %refusal, "cannot record the expiry of leases")
+                    tracing::warn!(job = %id, %refusal, "cannot record the expiry of leases");
                 }
             }
         }
