@@ -88,7 +88,8 @@ async fn refusals_name_the_status_and_what_to_do() {
     use std::os::unix::fs::PermissionsExt as _;
     let proxy = ConnectProxy::start(0);
     let world = World::new(training(), "exit 1").await;
-    for (status, words) in [(403, "allow CONNECT"), (502, "cannot reach the coordinator"), (418, "ask those")]
+    for (status, words) in
+        [(403, "allow CONNECT"), (502, "cannot reach the coordinator"), (418, "ask its administrator")]
     {
         proxy.switches.refuse.store(status, Ordering::SeqCst);
         let refusal = greeting(&world, None, &proxy).await.unwrap_err();

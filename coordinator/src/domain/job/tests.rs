@@ -514,7 +514,7 @@ fn an_impossible_head_is_refused_when_the_job_is_submitted() {
         ("[head]", "[head]\nspecialists = [\"nobody\"]", Reason::NotFound, "east-nir, west-rgb"),
         ("\"swir\"]", "\"blue\"]", Reason::Malformed, "swir"),
         ("k = 1", "k = 3", Reason::Malformed, "`head.composition`"),
-        ("[head]", "[head]\nmethod = \"router\"", Reason::Malformed, "same question"),
+        ("[head]", "[head]\nmethod = \"router\"", Reason::Malformed, "same task and classes"),
     ] {
         let found = refusal(&federation, from, to);
         assert!(found.reason == reason && found.message.contains(word), "{to}: {found}");
