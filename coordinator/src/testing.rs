@@ -1,22 +1,17 @@
-//! Plans, institutions and submissions for tests of this crate.
+//! What tests of this crate start from: the values of the test kit in the types of this crate.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use eosfed_aggregation::WeightsReader;
-use eosfed_common::assignment::{
-    Assignment, BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
-};
-use eosfed_common::card::{BandNormalisation, Energy};
-use eosfed_common::clock::Timestamp;
-use eosfed_common::finite::Finite;
-use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
+use eosfed_common::assignment::{Assignment, BlobRef, UpdateSubmission};
+use eosfed_common::ids::{JobId, LeaseToken};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::weights::write;
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha12Rng;
+use eosfed_testkit::cards::normalisation;
+pub(crate) use eosfed_testkit::ids::{NOW, key, name, rng, token};
+pub(crate) use eosfed_testkit::plans::{DOWNSTREAM, EVALUATION, ONE_SHOT, ROUNDS, STATISTICS};
+use eosfed_testkit::submissions;
 
 use crate::domain::admission::UpdateRules;
 use crate::domain::institution::{Enrolment, Institution};
@@ -24,132 +19,6 @@ use crate::domain::target::Target;
 use crate::domain::{
     Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, Submission,
 };
-
-pub(crate) const NOW: Timestamp = Timestamp(1_795_000_000_000);
-
-pub(crate) const ONE_SHOT: &str = r#"
-    version = 2
-    name = "each its own"
-    kind = "one-shot"
-    seed = 7
-    release = "auto"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["forest", "water"]
-    [[specialist]]
-    name = "west-rgb"
-    institution = "west"
-    bands = ["red"]
-    [[specialist]]
-    name = "east-nir"
-    institution = "east"
-    bands = ["nir", "swir"]
-    [participation]
-    min = 1
-    max = 2
-    deadline = "30m"
-    [training]
-    epochs = 2
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
-
-pub(crate) const ROUNDS: &str = r#"
-    version = 2
-    name = "shared"
-    kind = "rounds"
-    seed = 7
-    release = "auto"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["forest", "water"]
-    [[specialist]]
-    name = "shared"
-    bands = ["red", "nir"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "30m"
-    attempts = 2
-    lease_expiries = 2
-    [rounds]
-    count = 2
-    strategy = { name = "fed-prox", mu = 0.01 }
-    [normalisation]
-    from = "federated"
-    [training]
-    epochs = 2
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
-
-/// A head over the specialists of [`ONE_SHOT`].
-pub(crate) const DOWNSTREAM: &str = r#"
-    version = 2
-    name = "cover"
-    kind = "downstream"
-    seed = 7
-    [model]
-    task = "segmentation"
-    classes = ["field", "wood"]
-    [head]
-    bands = ["red", "nir", "swir"]
-    composition = { selection = { kind = "top_k", k = 1, scale = false } }
-    [participation]
-    min = 2
-    max = 2
-    deadline = "30m"
-    [rounds]
-    count = 1
-    strategy = { name = "fed-avg" }
-    [training]
-    epochs = 2
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
-
-/// Scores of the specialists of [`ONE_SHOT`].
-pub(crate) const EVALUATION: &str = r#"
-    version = 2
-    name = "cross-site scores"
-    kind = "evaluation"
-    [evaluation]
-    [participation]
-    min = 1
-    max = 2
-    deadline = "30m"
-"#;
-
-/// Moments of two bands.
-pub(crate) const STATISTICS: &str = r#"
-    version = 2
-    name = "bands"
-    kind = "statistics"
-    [statistics]
-    bands = ["red", "nir"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "30m"
-"#;
-
-pub(crate) fn name(text: &str) -> InstitutionName {
-    text.parse().unwrap()
-}
-
-pub(crate) fn rng(seed: u64) -> ChaCha12Rng {
-    ChaCha12Rng::seed_from_u64(seed)
-}
-
-pub(crate) fn token(seed: u64) -> LeaseToken {
-    LeaseToken::random(&mut rng(seed))
-}
-
-pub(crate) fn key(seed: u64) -> IdempotencyKey {
-    IdempotencyKey::random(&mut rng(seed))
-}
 
 /// Institutions that have joined.
 pub(crate) fn enrolled(names: &[&str]) -> Change {
@@ -188,22 +57,9 @@ pub(crate) fn update(
     token: &LeaseToken,
     weights: BlobRef,
 ) -> UpdateSubmission {
-    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
-    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
-    UpdateSubmission {
-        assignment: assignment.id.clone(),
-        token: token.clone(),
-        key: key(weights.size ^ u64::from(assignment.id.round)),
-        weights,
-        report: TrainingReport {
-            samples: 10 + assignment.id.institution.as_str().len() as u64,
-            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
-            normalisation: assignment.training_target.normalised().iter().map(normal).collect(),
-            energy: Energy::default(),
-            initial: None,
-            imagery: Default::default(),
-        },
-    }
+    let samples = 10 + assignment.id.institution.as_str().len() as u64;
+    let normalisation = normalisation(assignment.training_target.normalised(), 1.0, 2.0);
+    submissions::update(&assignment.id, token, weights, submissions::report(samples, normalisation))
 }
 
 pub(crate) fn screened(
@@ -223,14 +79,8 @@ pub(crate) fn screened(
 }
 
 pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) -> ScreenedStatistics {
-    let (mean, m2) = (Finite::literal(2.0), Finite::literal(16.0));
-    let moments = |band: &String| BandMoments { band: band.clone(), count: 4, mean, m2 };
-    let submission = StatisticsSubmission {
-        assignment: assignment.id.clone(),
-        token: token.clone(),
-        key: key(99),
-        bands: assignment.training_target.normalised().iter().map(moments).collect(),
-    };
+    let bands = submissions::moments(assignment.training_target.normalised(), 4, 2.0, 16.0);
+    let submission = submissions::statistics(&assignment.id, token, bands);
     ScreenedStatistics::screen(submission, &assignment.training_target).unwrap()
 }
 
@@ -259,15 +109,6 @@ pub(crate) fn evaluation(
     token: &LeaseToken,
     accuracy: f64,
 ) -> ScreenedEvaluation {
-    let submission = EvaluationSubmission {
-        assignment: assignment.id.clone(),
-        token: token.clone(),
-        key: key(500 + u64::from(assignment.id.round)),
-        report: EvaluationReport {
-            samples: 12,
-            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(accuracy))]),
-            energy: Energy::default(),
-        },
-    };
-    ScreenedEvaluation::screen(submission).unwrap()
+    let scores = submissions::scores(12, accuracy);
+    ScreenedEvaluation::screen(submissions::evaluation(&assignment.id, token, scores)).unwrap()
 }

@@ -11,7 +11,7 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use serde_json::Value;
-use server::{KEY, PLAN, Server};
+use server::{KEY, Server, plan};
 
 async fn lines(transport: Transport, request: v1::ListEventsRequest) -> Result<Vec<String>, Reason> {
     let reason = |status| from_status(&status).reason;
@@ -33,7 +33,7 @@ async fn only_operators_read_the_ledger_filtered_or_complete() {
     let server = Server::start().await;
     let west = server.enrol("west").await;
     let mut operator = OperatorClient::new(server.operator());
-    let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(submit).await.unwrap().into_inner().job;
     // A refused call of an institution is recorded.
     let invite = v1::InviteInstitutionRequest { name: "mallory".to_owned(), valid_for_seconds: 60 };

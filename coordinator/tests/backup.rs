@@ -11,13 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use eosfed_common::assignment::{Assignment, BlobRef, Offered, UpdateSubmission};
-use eosfed_common::card::{BandNormalisation, Energy};
+use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::finite::Finite;
-use eosfed_common::ids::{IdempotencyKey, LeaseToken};
+use eosfed_common::ids::LeaseToken;
 use eosfed_common::refusal::Reason;
-use eosfed_common::report::TrainingReport;
 use eosfed_common::weights::write;
 use eosfed_coordinator::backup::{Backup, ReportProgress, backup, restore};
 use eosfed_coordinator::domain::Target;
@@ -26,16 +23,18 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_testkit::cards::normalisation;
+use eosfed_testkit::submissions::{report, update};
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
-use server::{PLAN, Server};
+use server::{Server, plan};
 
 const QUIET: ReportProgress<'static> = &|_, _| {};
 
 async fn submit(server: &Server, number: u64) -> String {
     let key = format!("{number:032x}");
-    let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: key };
+    let request = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: key };
     OperatorClient::new(server.operator()).submit_job(request).await.unwrap().into_inner().job
 }
 
@@ -65,7 +64,7 @@ async fn at_work(west: Transport) -> (Assignment<Offered>, LeaseToken) {
 }
 
 /// Uploads and submits west's result.
-async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, token: LeaseToken) {
+async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, token: &LeaseToken) {
     let path = folder.join("weights");
     let Offered::Specialist(model) = work.training_target.clone() else { panic!("west trains a specialist") };
     let model = Target::Specialist(model);
@@ -77,23 +76,8 @@ async fn hand_in(west: Transport, folder: &Path, work: &Assignment<Offered>, tok
     let parts = std::iter::once(Part::Header(header)).chain(chunks);
     let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
     BlobsClient::new(west.clone()).upload(tokio_stream::iter(parts)).await.unwrap();
-    let mean = Finite::literal(1.0);
-    let std = Finite::literal(2.0);
-    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
-    let update = UpdateSubmission {
-        assignment: work.id.clone(),
-        token,
-        key: IdempotencyKey::random(&mut rand::rng()),
-        weights,
-        report: TrainingReport {
-            samples: 10,
-            metrics: Default::default(),
-            normalisation: model.normalised().iter().map(normal).collect(),
-            energy: Energy::default(),
-            initial: None,
-            imagery: Default::default(),
-        },
-    };
+    let report = report(10, normalisation(model.normalised(), 1.0, 2.0));
+    let update = update(&work.id, token, weights, report);
     ParticipantClient::new(west).submit_update(update.into_message()).await.unwrap();
 }
 
@@ -145,7 +129,7 @@ async fn a_backup_made_while_serving_restores_the_same_coordinator() {
     assert_eq!(there, submitted[..there.len()].iter().cloned().collect());
 
     // West connects with its earlier certificate, and submits with its earlier lease.
-    hand_in(server.client("west"), elsewhere.path(), &work, token).await;
+    hand_in(server.client("west"), elsewhere.path(), &work, &token).await;
     let release = v1::GetReleaseRequest { number: 0 };
     let specialists = v1::ListSpecialistsRequest::default();
     let mut operator = OperatorClient::new(server.operator());

@@ -11,11 +11,11 @@ use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
-use server::{PLAN, Server};
+use server::{Server, plan};
 
 async fn submit(operator: &mut OperatorClient<Transport>, number: u64) -> String {
     let idempotency_key = format!("{number:032x}");
-    let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key };
+    let request = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key };
     operator.submit_job(request).await.unwrap().into_inner().job
 }
 

@@ -12,7 +12,7 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::job_state_message;
-use server::{PLAN, Server};
+use server::{Server, plan};
 
 type Operator = OperatorClient<Transport>;
 
@@ -34,7 +34,7 @@ async fn submit(operator: &mut Operator, count: u64) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..count {
         let idempotency_key = format!("{number:032x}");
-        let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key };
+        let request = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key };
         ids.push(operator.submit_job(request).await.unwrap().into_inner().job);
         // The times of two submissions differ.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;

@@ -19,7 +19,7 @@ use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
-use server::{KEY, PLAN, Server};
+use server::{KEY, Server, plan};
 use tonic::Code;
 
 /// The services that an institution can call.
@@ -123,7 +123,7 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
     assert_eq!(upload(&server, "west", blob, 0, &imagery).await, Err(Reason::LeaseExpired), "without work");
 
     let mut operator = OperatorClient::new(server.operator());
-    let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(submit).await.unwrap().into_inner().job;
     let mut participant = ParticipantClient::new(west);
     let assignment = format!("{job}.0.1.west");
@@ -169,7 +169,7 @@ async fn an_institution_can_access_only_its_own_work() {
     let west = server.enrol("west").await;
     let east = server.enrol("east").await;
     let mut operator = OperatorClient::new(server.operator());
-    let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(submit).await.unwrap().into_inner().job;
     let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
     let offered = ParticipantClient::new(west).poll(poll).await.unwrap().into_inner().assignments;

@@ -5,30 +5,18 @@
 
 mod server;
 
-use eosfed_common::assignment::{Assignment, BandMoments, Offered, StatisticsSubmission, Work};
-use eosfed_common::finite::Finite;
-use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::assignment::{Assignment, Offered, Work};
 use eosfed_common::refusal::Reason;
 use eosfed_common::view::{JobState, JobView};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_testkit::plans::STATISTICS;
+use eosfed_testkit::submissions::{moments, statistics};
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
 use server::{KEY, Server};
-
-const PLAN: &str = r#"
-    version = 2
-    name = "bands"
-    kind = "statistics"
-    [statistics]
-    bands = ["red", "nir"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "30m"
-"#;
 
 /// The institution's only assignment.
 async fn offered(institution: &Transport) -> Assignment<Offered> {
@@ -44,18 +32,8 @@ async fn submit(institution: &Transport, bands: &[&str], mean: f64) -> Result<()
     let mut participant = ParticipantClient::new(institution.clone());
     let accept = v1::AcceptRequest { assignment: assignment.id.to_string() };
     let lease = participant.accept(accept).await.unwrap().into_inner();
-    let moments = |band: &&str| BandMoments {
-        band: (*band).to_owned(),
-        count: 4,
-        mean: Finite::literal(mean),
-        m2: Finite::literal(0.0),
-    };
-    let submission = StatisticsSubmission {
-        assignment: assignment.id,
-        token: lease.lease_token.parse().unwrap(),
-        key: IdempotencyKey::random(&mut rand::rng()),
-        bands: bands.iter().map(moments).collect(),
-    };
+    let token = lease.lease_token.parse().unwrap();
+    let submission = statistics(&assignment.id, &token, moments(bands, 4, mean, 0.0));
     let submitted = participant.submit_statistics(submission.into_message()).await;
     submitted.map(drop).map_err(|status| from_status(&status).reason)
 }
@@ -66,7 +44,7 @@ async fn moments_are_pooled_across_institutions_and_the_job_ends() {
     let west = server.enrol("west").await;
     let east = server.enrol("east").await;
     let mut operator = OperatorClient::new(server.operator());
-    let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let request = v1::SubmitJobRequest { plan_toml: STATISTICS.to_owned(), idempotency_key: KEY.to_owned() };
     let job = operator.submit_job(request).await.unwrap().into_inner().job;
 
     let offer = offered(&west).await;

@@ -19,13 +19,13 @@ use eosfed_proto::v1::watch_job_response::Update;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
-use server::{KEY, PLAN, Server};
+use server::{KEY, Server, plan};
 use tonic::Streaming;
 
 type Operator = OperatorClient<Transport>;
 
 async fn submit(operator: &mut Operator) -> String {
-    let request = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+    let request = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
     operator.submit_job(request).await.unwrap().into_inner().job
 }
 

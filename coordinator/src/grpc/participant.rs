@@ -220,23 +220,16 @@ impl Participant for Service {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::assignment::Work;
-    use eosfed_common::clock::Timestamp;
     use eosfed_common::plan::JobKind;
+    use eosfed_testkit::assignments;
 
     use super::*;
 
     fn assignment(round: u32, bytes: usize) -> Assignment<Target> {
-        Assignment {
-            id: format!("j-00000000.{round}.1.west").parse().unwrap(),
-            job_name: "bands".to_owned(),
-            kind: JobKind::Statistics,
-            training_target: Target::Bands(vec!["b".repeat(bytes)]),
-            deadline: Timestamp(1),
-            min_institutions: 2,
-            accepted: false,
-            work: Work::Statistics,
-        }
+        let mut assignment = assignments::statistics().with(|_| Target::Bands(vec!["b".repeat(bytes)]));
+        assignment.kind = JobKind::Statistics;
+        assignment.id = format!("j-00000000.{round}.1.west").parse().unwrap();
+        assignment
     }
 
     #[test]

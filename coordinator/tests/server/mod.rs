@@ -11,6 +11,7 @@ use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_testkit::plans::{ONE_SHOT, Plan};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::enroll;
 use eosfed_transport::keys::KeyAndCertificate;
@@ -19,28 +20,11 @@ use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A job for one institution, `west`.
-pub(crate) const PLAN: &str = r#"
-    version = 2
-    name = "one"
-    kind = "one-shot"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["forest", "water"]
-    [[specialist]]
-    name = "west-red"
-    institution = "west"
-    bands = ["red"]
-    [participation]
-    min = 1
-    max = 1
-    deadline = "30m"
-    [training]
-    epochs = 1
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
+/// A plan for one institution, `west`.
+pub(crate) fn plan() -> String {
+    let plan = Plan::new(ONE_SHOT).without("release").participants(1, 1);
+    plan.specialists(&[("west-red", "west", &["red"])]).text()
+}
 
 /// An idempotency key.
 pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";

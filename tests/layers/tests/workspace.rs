@@ -14,8 +14,9 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
     CrateRule { name, may_import }
 }
 
-/// The allowed imports of each crate. No crate imports a bench, a test or the fuzz harness.
-const CRATES: [CrateRule; 17] = [
+/// The allowed imports of each crate outside its tests. No crate imports a bench, a test or the fuzz
+/// harness, and no program imports the test kit.
+const CRATES: [CrateRule; 18] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
     package("eosfed_plot", &[]),
@@ -49,6 +50,7 @@ const CRATES: [CrateRule; 17] = [
         &["eosfed_aggregation", "eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_transport"],
     ),
     package("eosfed_layers", &[]),
+    package("eosfed_testkit", &["eosfed_common"]),
     package("eosfed_reference", &["eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_data"]),
 ];
 

@@ -263,7 +263,7 @@ fn late_and_repeated_updates_are_distinguished() {
 fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     let mut federation = Federation::default();
     federation.merge(enrolled(&["east", "north", "west"]));
-    let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
+    let plan = ROUNDS.replace("= 2\nmax = 2", "= 3\nmax = 3");
     let plan = plan.replace("[rounds]", "[admission]\nnorm_factor = 2.0\n[rounds]");
     let mut job = submit(&federation, &plan).1.jobs.remove(0);
     job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;

@@ -1,0 +1,81 @@
+//! What institutions report and submit.
+
+use eosfed_common::assignment::{
+    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+};
+use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
+use eosfed_common::digest::Digest;
+use eosfed_common::finite::Finite;
+use eosfed_common::head::Imagery;
+use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::report::{EvaluationReport, TrainingReport};
+
+use crate::assignments::blob;
+use crate::cards::normalisation;
+use crate::ids::{key, token};
+
+/// The report of a training on so many samples; its accuracy is one half.
+#[must_use]
+pub fn report(samples: u64, normalisation: Vec<BandNormalisation>) -> TrainingReport {
+    let EvaluationReport { samples, metrics, energy } = scores(samples, 0.5);
+    TrainingReport { samples, metrics, normalisation, energy, initial: None, imagery: Imagery::default() }
+}
+
+/// Scores of a specialist.
+#[must_use]
+pub fn scores(samples: u64, accuracy: f64) -> EvaluationReport {
+    let metrics = [("accuracy".to_owned(), Finite::literal(accuracy))].into();
+    EvaluationReport { samples, metrics, energy: Energy::default() }
+}
+
+/// The same moments of each of these bands.
+#[must_use]
+pub fn moments<B: ToString>(bands: &[B], count: u64, mean: f64, m2: f64) -> Vec<BandMoments> {
+    let (mean, m2) = (Finite::literal(mean), Finite::literal(m2));
+    bands.iter().map(|band| BandMoments { band: band.to_string(), count, mean, m2 }).collect()
+}
+
+/// An update; its key follows from the round.
+#[must_use]
+pub fn update(
+    assignment: &AssignmentId,
+    token: &LeaseToken,
+    weights: BlobRef,
+    report: TrainingReport,
+) -> UpdateSubmission {
+    let key = key(weights.size ^ u64::from(assignment.round));
+    UpdateSubmission { assignment: assignment.clone(), token: token.clone(), key, weights, report }
+}
+
+/// Statistics.
+#[must_use]
+pub fn statistics(
+    assignment: &AssignmentId,
+    token: &LeaseToken,
+    bands: Vec<BandMoments>,
+) -> StatisticsSubmission {
+    StatisticsSubmission { assignment: assignment.clone(), token: token.clone(), key: key(99), bands }
+}
+
+/// Scores; their key follows from the round.
+#[must_use]
+pub fn evaluation(
+    assignment: &AssignmentId,
+    token: &LeaseToken,
+    report: EvaluationReport,
+) -> EvaluationSubmission {
+    let key = key(500 + u64::from(assignment.round));
+    EvaluationSubmission { assignment: assignment.clone(), token: token.clone(), key, report }
+}
+
+/// An update in which nothing has its default, so that a field that is lost on the way is noticed.
+#[must_use]
+pub fn detailed_update() -> UpdateSubmission {
+    let report = TrainingReport {
+        energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
+        initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+        imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
+        ..report(48, normalisation(&["red"], 0.1, 0.02))
+    };
+    update(&"j-0a1b2c3d.1.2.west".parse().unwrap(), &token(1), blob(), report)
+}
