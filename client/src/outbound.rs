@@ -37,8 +37,9 @@ pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::model::{Backbone, ModelSpec, Task};
+    use eosfed_common::model::Task;
     use eosfed_common::weights::write;
+    use eosfed_testkit::cards;
 
     use super::*;
 
@@ -47,13 +48,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let model = |classes: &[&str]| {
-            TrainingTarget::Specialist(ModelSpec {
-                backbone: Backbone::Atto,
-                task: Task::Classification,
-                bands: vec!["red".to_owned()],
-                classes: classes.iter().map(|class| (*class).to_owned()).collect(),
-                target: None,
-            })
+            TrainingTarget::Specialist(cards::model(Task::Classification, &["red"], classes))
         };
         let two = model(&["a", "b"]);
         let mut tensors = two.initial_weights(1);

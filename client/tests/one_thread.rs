@@ -21,16 +21,19 @@ use eosfed_client::state::{Process, State};
 use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
 use eosfed_common::assignment::{
     Assignment, BandMoments, BlobRef, Directive, EvaluationSubmission, LEASE, Lease, StatisticsSubmission,
-    TrainingWork, UpdateSubmission, Work,
+    UpdateSubmission,
 };
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::report::TrainingReport;
-use eosfed_common::task::{DeviceChoice, Keep, TrainerEvent};
+use eosfed_common::task::{DeviceChoice, TrainTask, TrainerEvent};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
+use eosfed_testkit::assignments::training;
+use eosfed_testkit::ids::NOW;
+use eosfed_testkit::submissions::report;
+use eosfed_testkit::training::trained;
 use eosfed_transport::channel::ChannelError;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::meter::Meter;
@@ -40,7 +43,6 @@ use rand_chacha::ChaCha12Rng;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-const START: Timestamp = Timestamp(1_795_000_000_000);
 const TRAINING: Duration = Duration::from_secs(5 * 3600);
 
 /// A coordinator with one assignment. Every fourth call or answer is lost.
@@ -99,7 +101,7 @@ impl Coordinator for Simulated {
     }
 
     async fn accept(&self, _: &AssignmentId) -> Result<Lease, Refusal> {
-        let lease = Lease { token: "0".repeat(32).parse().unwrap(), expires_at: START.plus(LEASE) };
+        let lease = Lease { token: "0".repeat(32).parse().unwrap(), expires_at: NOW.plus(LEASE) };
         self.call("accept", |_| Ok(lease)).await
     }
 
@@ -124,7 +126,7 @@ impl Coordinator for Simulated {
         self.call("submit", |inner| {
             inner.offer = None;
             inner.recorded.push(update);
-            Ok(START)
+            Ok(NOW)
         })
         .await
     }
@@ -165,20 +167,10 @@ impl Trainer for SimulatedTrainer {
     fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
         let Task::Train(task) = task else { panic!("only training is asked for") };
         let signature = task.training_target.signature();
-        let weights = task.training_target.initial_weights(task.seed);
-        write(&folder.join("weights.safetensors"), &signature, &weights).unwrap();
+        let weights = trained(&signature, task.seed, None);
+        write(&folder.join(TrainTask::WEIGHTS), &signature, &weights).unwrap();
         let progress = TrainerEvent::Progress { step: 1, loss: 0.5 };
-        let finished = TrainerEvent::Finished {
-            steps: 2,
-            report: TrainingReport {
-                samples: 9,
-                metrics: BTreeMap::new(),
-                normalisation: Vec::new(),
-                energy: Default::default(),
-                initial: None,
-                imagery: Default::default(),
-            },
-        };
+        let finished = TrainerEvent::Finished { steps: 2, report: report(9, Vec::new()) };
         Ok(Running(vec![(TRAINING / 2, finished), (TRAINING / 2, progress)]))
     }
 
@@ -261,7 +253,7 @@ struct Follows(Instant);
 
 impl Clock for Follows {
     fn now(&self) -> Timestamp {
-        START.plus(self.0.elapsed())
+        NOW.plus(self.0.elapsed())
     }
 }
 
@@ -274,39 +266,15 @@ impl Environment for Simulation {
     type Journal = Memory;
 }
 
-/// Training of a small head.
+/// Training of a small head over an encoder of random weights, so that there is nothing to download.
 fn assignment() -> Assignment {
-    let over = serde_json::json!({
-        "head": {
-            "name": "cover", "release": 1, "task": "classification", "classes": ["a", "b"],
-            "encoders": [{
-                "name": "west", "backbone": "convnextv2_atto", "weights": null, "random_seed": 1,
-                "normalisation": [{ "band": "red", "mean": 0.0, "std": 1.0 }], "sources": [["red"]]
-            }],
-            "input_size": null, "samples": 0, "training": null
-        },
-        "release": { "number": 1, "created_at": 5, "note": "", "specialists": [] }
-    });
-    let work = TrainingWork {
-        strategy: None,
-        base: None,
-        initial_seed: 1,
-        normalisation: None,
-        seed: 2,
-        schedule: [0.0, 1.0],
-        keep: Keep::Best,
-        settings: toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap(),
-    };
-    Assignment {
-        id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
-        job_name: "cover".to_owned(),
-        kind: JobKind::Downstream,
-        training_target: TrainingTarget::Head(serde_json::from_value(over).unwrap()),
-        deadline: Timestamp(u64::MAX),
-        min_institutions: 2,
-        accepted: false,
-        work: Work::Training(Box::new(work)),
-    }
+    let mut assignment = training(JobKind::Downstream);
+    let TrainingTarget::Head(over) = &mut assignment.training_target else { unreachable!() };
+    over.release.specialists.clear();
+    let encoder = &mut over.head.encoders[0];
+    encoder.weights = None;
+    encoder.random_seed = Some(1);
+    assignment
 }
 
 fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> Parts<Simulation> {
@@ -314,7 +282,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         pair: KeyAndCertificate { key_pem: String::new(), certificate_pem: String::new() },
         ca_pem: String::new(),
         institution: "west".parse().unwrap(),
-        not_before: START,
+        not_before: NOW,
         not_after: Timestamp(u64::MAX),
     };
     Parts {

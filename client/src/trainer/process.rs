@@ -238,7 +238,6 @@ fn start_ticks(pid: i32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use eosfed_common::task::{DeviceChoice, EvaluationTask};
-    use eosfed_common::training_target::TrainingTarget;
 
     use super::*;
 
@@ -271,10 +270,7 @@ mod tests {
 
     fn task() -> Task {
         Task::Evaluate(Box::new(EvaluationTask {
-            model: match crate::testing::statistics().training_target {
-                TrainingTarget::Specialist(model) => model,
-                TrainingTarget::Head(_) | TrainingTarget::Bands(_) => panic!("it is of a specialist"),
-            },
+            model: eosfed_testkit::cards::classifier(),
             weights: "w".into(),
             normalisation: Vec::new(),
             input_size: None,

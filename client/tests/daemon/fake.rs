@@ -12,6 +12,7 @@ use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::participant_server::Participant;
+use eosfed_testkit::assignments;
 use eosfed_transport::status::to_status;
 use eosfed_transport::wire::Wire;
 use tokio_stream::Stream;
@@ -62,17 +63,13 @@ impl Inner {
     /// The assignment as it is offered; the document of a head becomes a blob.
     fn offers(&mut self) -> Option<Assignment<Offered>> {
         let assignment = self.assignment.clone()?;
-        let training_target = match &assignment.training_target {
-            TrainingTarget::Specialist(model) => Offered::Specialist(model.clone()),
-            TrainingTarget::Bands(bands) => Offered::Bands(bands.clone()),
-            TrainingTarget::Head(over) => {
-                let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
-                let blob = BlobRef::of(&bytes);
-                self.blobs.insert(blob.digest.to_string(), bytes);
-                Offered::Head(blob)
-            }
-        };
-        Some(assignment.with(|_| training_target))
+        let mut document = assignments::blob();
+        if let TrainingTarget::Head(over) = &assignment.training_target {
+            let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
+            document = BlobRef::of(&bytes);
+            self.blobs.insert(document.digest.to_string(), bytes);
+        }
+        Some(assignments::offered(assignment, document))
     }
 }
 

@@ -11,15 +11,15 @@ mod world;
 use std::collections::BTreeSet;
 
 use eosfed_client::state::State;
-use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Work};
-use eosfed_common::card::BandNormalisation;
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
-use eosfed_common::finite::Finite;
 use eosfed_common::model::ModelSpec;
-use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::plan::JobKind;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
+use eosfed_testkit::assignments;
+use eosfed_testkit::cards::classifier;
 use eosfed_transport::protocol::PROTOCOL;
 use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
 
@@ -101,7 +101,7 @@ async fn what_the_policy_forbids_is_declined() {
 
 #[tokio::test]
 async fn imagery_of_other_classes_is_declined() {
-    let model = ModelSpec { classes: vec!["b".to_owned(), "a".to_owned()], ..world::model() };
+    let model = ModelSpec { classes: vec!["b".to_owned(), "a".to_owned()], ..classifier() };
     let assignment = Assignment { training_target: TrainingTarget::Specialist(model), ..training() };
     let world = World::new(assignment, &good()).await;
     let (cancel, task) = world.start();
@@ -113,21 +113,13 @@ async fn imagery_of_other_classes_is_declined() {
     assert!(inner.refusals[0].message.contains("in this order"), "{:?}", inner.refusals);
 }
 
-/// A downstream assignment. The policy of these tests does not allow the kind.
-fn downstream() -> Assignment {
-    let Work::Training(mut work) = training().work else { unreachable!() };
-    work.strategy = Some(StrategyName::FedAvg);
-    let over = serde_json::from_str(include_str!("head.json")).unwrap();
-    let (kind, training_target) = (JobKind::Downstream, TrainingTarget::Head(Box::new(over)));
-    Assignment { kind, training_target, work: Work::Training(work), ..training() }
-}
-
 #[tokio::test]
 async fn a_head_is_fetched_and_read_before_the_policy_decides() {
     for (bad_head, reason, words) in
         [(false, "POLICY", "downstream"), (true, "INCOMPATIBLE", "missing field")]
     {
-        let world = World::new(downstream(), &good()).await;
+        // The policy of these tests does not allow the kind.
+        let world = World::new(assignments::training(JobKind::Downstream), &good()).await;
         world.fake.get().bad_head = bad_head;
         let (cancel, task) = world.start();
         until(|| !world.fake.get().refusals.is_empty()).await;
@@ -170,17 +162,12 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
 pub(crate) async fn evaluation() -> World {
     let weights = std::fs::read(&WEIGHTS.1).unwrap();
     let blob = BlobRef { digest: Digest::of(&weights), size: weights.len() as u64 };
-    let (mean, std) = (Finite::literal(1.0), Finite::literal(2.0));
-    let normalisation = vec![BandNormalisation { band: "red".to_owned(), mean, std }];
-    let work = EvaluationWork { weights: blob, normalisation, input_size: None };
-    let work = Work::Evaluation(Box::new(work));
-    let assignment = Assignment { kind: JobKind::Evaluation, work, ..training() };
     // It is called to evaluate, and the weights are where the task says.
     let script = format!(
         "{STARTED}[ \"$1\" = evaluate ] && grep -q base.safetensors \"$2\" && [ -s \"$out/base.safetensors\" ] || exit 9\n{}",
         r#"echo '{"event":"scored","report":{"samples":3,"metrics":{"accuracy":0.8},"energy":{"kwh":0.0,"source":"unavailable"}}}'"#
     );
-    let world = World::new(assignment, &script).await;
+    let world = World::new(assignments::evaluation(blob), &script).await;
     world.set_policy(&evaluating(POLICY));
     world.fake.get().blobs.insert(blob.digest.to_string(), weights);
     world

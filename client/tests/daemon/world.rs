@@ -16,18 +16,20 @@ use eosfed_client::retry::Backoff;
 use eosfed_client::site::Site;
 use eosfed_client::state::State;
 use eosfed_client::trainer::TrainerCommand;
-use eosfed_common::assignment::{Assignment, TrainingWork, Work};
-use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
-use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
+use eosfed_common::assignment::Assignment;
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::plan::JobKind;
-use eosfed_common::task::{DeviceChoice, Keep};
-use eosfed_common::training_target::TrainingTarget;
+use eosfed_common::task::DeviceChoice;
 use eosfed_common::weights::write;
 use eosfed_coordinator::tls::Authority;
 use eosfed_coordinator::tls::ServerTls;
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
+use eosfed_testkit::assignments;
+pub(crate) use eosfed_testkit::assignments::statistics;
+use eosfed_testkit::cards::classifier;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
@@ -69,51 +71,19 @@ pub(crate) fn finished_from_a_file(digest: &str) -> String {
     FINISHED.replace("\"energy\"", &initial)
 }
 
-pub(crate) fn model() -> ModelSpec {
-    ModelSpec {
-        backbone: Backbone::Atto,
-        task: Task::Classification,
-        bands: vec!["red".to_owned()],
-        classes: vec!["a".to_owned(), "b".to_owned()],
-        target: None,
-    }
-}
-
-pub(crate) fn statistics() -> Assignment {
-    Assignment {
-        id: "j-0a1b2c3d.0.1.west".parse().unwrap(),
-        job_name: "shared".to_owned(),
-        kind: JobKind::Rounds,
-        training_target: TrainingTarget::Specialist(model()),
-        deadline: Timestamp(u64::MAX),
-        min_institutions: 2,
-        accepted: false,
-        work: Work::Statistics,
-    }
-}
-
+/// Training of a specialist by this institution alone.
 pub(crate) fn training() -> Assignment {
-    let work = TrainingWork {
-        strategy: None,
-        base: None,
-        initial_seed: 1,
-        normalisation: None,
-        seed: 2,
-        schedule: [0.0, 1.0],
-        keep: Keep::Best,
-        settings: toml::from_str("epochs = 2\nbatch_size = 4\nlearning_rate = 0.001").unwrap(),
-    };
-    Assignment { kind: JobKind::OneShot, work: Work::Training(Box::new(work)), ..statistics() }
+    assignments::training(JobKind::OneShot)
 }
 
 /// Weights of the model, good and with one value that is no number.
 pub(crate) static WEIGHTS: LazyLock<(tempfile::TempDir, PathBuf, PathBuf)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let (good, bad) = (folder.path().join("good"), folder.path().join("bad"));
-    let mut tensors = initial_weights(&model(), 1);
-    write(&good, &signature(&model()), &tensors).unwrap();
+    let (signature, mut tensors) = (signature(&classifier()), initial_weights(&classifier(), 1));
+    write(&good, &signature, &tensors).unwrap();
     tensors.values_mut().next().unwrap()[0] = f32::NAN;
-    write(&bad, &signature(&model()), &tensors).unwrap();
+    write(&bad, &signature, &tensors).unwrap();
     (folder, good, bad)
 });
 

@@ -1,7 +1,7 @@
-use eosfed_common::digest::Digest;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Reason;
-use eosfed_common::report::TrainingReport;
+use eosfed_testkit::assignments::blob;
+use eosfed_testkit::submissions::report;
 
 use super::*;
 use crate::condition::{ConditionKind, LocalCondition};
@@ -26,18 +26,7 @@ fn at_training() -> Vec<Event> {
 }
 
 fn update() -> Box<Update> {
-    Box::new(Update {
-        file: "w".into(),
-        weights: eosfed_common::assignment::BlobRef { digest: Digest::of(b"w"), size: 1 },
-        report: TrainingReport {
-            samples: 3,
-            metrics: Default::default(),
-            normalisation: Vec::new(),
-            energy: Default::default(),
-            initial: None,
-            imagery: Default::default(),
-        },
-    })
+    Box::new(Update { file: "w".into(), weights: blob(), report: report(3, Vec::new()) })
 }
 
 fn refusal(reason: Reason) -> Refusal {
