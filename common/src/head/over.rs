@@ -97,36 +97,12 @@ const fn within(bytes: usize) -> Result<(), HeadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Digest;
     use crate::finite::Finite;
 
+    /// The document of the test kit.
     fn over() -> HeadOver {
-        let normalisation = serde_json::json!([{ "band": "red", "mean": 0.1, "std": 0.02 }]);
-        let digest = Digest::of(b"w").to_string();
-        let value = serde_json::json!({
-            "head": {
-                "name": "cover", "release": 1, "task": "segmentation", "classes": ["a", "b"],
-                "input_size": null, "samples": 0, "training": null,
-                "encoders": [{
-                    "name": "west", "backbone": "convnextv2_atto", "weights": digest, "random_seed": null,
-                    "normalisation": normalisation, "sources": [["red"]]
-                }]
-            },
-            "release": { "number": 1, "created_at": 5, "note": "", "specialists": [{
-                "name": "west", "version": 1, "weights": digest, "weights_bytes": 1,
-                "normalisation": normalisation, "input_size": null, "metrics": {}, "licence": "MIT",
-                "energy": { "kwh": 0.0, "source": "unavailable" },
-                "model": {
-                    "backbone": "convnextv2_atto", "task": "segmentation", "bands": ["red"],
-                    "classes": ["a", "b"]
-                },
-                "provenance": {
-                    "job": "j-0a1b2c3d", "mode": "one-shot", "institutions": ["west"], "rounds": 0,
-                    "samples": 9, "seed": 0, "frozen_at": 5
-                }
-            }] }
-        });
-        serde_json::from_value(value).unwrap()
+        let document = include_bytes!("../../../tests/kit/documents/head.json");
+        HeadOver::from_bytes(document).unwrap()
     }
 
     #[test]

@@ -22,6 +22,9 @@ use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, Sp
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
+use eosfed_testkit::assignments::blob;
+use eosfed_testkit::submissions::detailed_update;
+use eosfed_testkit::{cards, releases};
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{Heartbeat, Wire, WireError, event_filter, job_kind, job_state, limited, parse};
 use prost::Message;
@@ -287,10 +290,10 @@ pub(crate) fn seeds() -> Seeds {
     let refused = Refusal::new(Reason::RoundClosed, "closed").into_message();
     let stop = v1::HeartbeatResponse { expires_at: None, stop: Some(refused.clone()) };
     let assignment = "j-0a1b2c3d.1.2.west";
-    let card = serde_json::to_string(&samples::card()).unwrap();
-    let specialist = SpecialistView { card: samples::card(), evaluations: Vec::new(), excluded: None };
+    let card = serde_json::to_string(&cards::card()).unwrap();
+    let specialist = SpecialistView { card: cards::card(), evaluations: Vec::new(), excluded: None };
     let specialist = serde_json::to_string(&specialist).unwrap();
-    let release = serde_json::to_string(&samples::release()).unwrap();
+    let release = serde_json::to_string(&releases::release()).unwrap();
     let plan_toml = include_str!("../../../deploy/demo/eurosat/rounds.toml").to_owned();
     let digest = Digest::of(b"w").to_string();
     let mut good = vec![
@@ -298,10 +301,10 @@ pub(crate) fn seeds() -> Seeds {
         numbered("HeartbeatResponse", &Directive::Continue(Timestamp(7)).into_message().encode_to_vec()),
         numbered("HeartbeatResponse", &stop.encode_to_vec()),
         numbered("AcceptResponse", &[text(1, key), vec![16, 9]].concat()),
-        numbered("SubmitUpdateRequest", &samples::update().into_message().encode_to_vec()),
-        numbered("SubmitStatisticsRequest", &samples::statistics().into_message().encode_to_vec()),
+        numbered("SubmitUpdateRequest", &detailed_update().into_message().encode_to_vec()),
+        numbered("SubmitStatisticsRequest", &samples::statistics_submission().into_message().encode_to_vec()),
         numbered("SubmitEvaluationRequest", &samples::evaluation().into_message().encode_to_vec()),
-        numbered("Blob", &samples::blob().into_message().encode_to_vec()),
+        numbered("Blob", &blob().into_message().encode_to_vec()),
         numbered("Refusal", &refused.encode_to_vec()),
         numbered("AcceptRequest", &text(1, assignment)),
         numbered(

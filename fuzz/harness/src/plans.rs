@@ -53,7 +53,8 @@ pub(crate) fn seeds() -> Seeds {
         include_str!("../../../deploy/demo/landsat/one-shot.toml"),
         include_str!("../../../deploy/demo/landsat/rounds.toml"),
         include_str!("../../../deploy/demo/tour/plan.toml"),
-        include_str!("../../../common/fixtures/plan-2-evaluation.toml"),
+        eosfed_testkit::plans::EVALUATION,
+        eosfed_testkit::plans::STATISTICS,
         "count = 3\nstrategy = { name = \"trimmed-mean\", trim = 0.1 }\n",
     ];
     let good = good.map(|text| text.as_bytes().to_vec()).into();

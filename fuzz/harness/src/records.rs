@@ -9,6 +9,7 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::traffic::ByteCounts;
+use eosfed_testkit::{cards, releases};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -70,8 +71,8 @@ pub(crate) fn seeds() -> Seeds {
         "key": "0123456789abcdef0123456789abcdef", "since": 4
     });
     let records = [
-        serde_json::to_value(samples::card()).unwrap(),
-        serde_json::to_value(samples::release()).unwrap(),
+        serde_json::to_value(cards::card()).unwrap(),
+        serde_json::to_value(releases::release()).unwrap(),
         serde_json::to_value(&over.head).unwrap(),
         serde_json::to_value(&over).unwrap(),
         serde_json::to_value(ByteCounts::default()).unwrap(),

@@ -1,82 +1,25 @@
 use eosfed_common::assignment::*;
-use eosfed_common::card::{BandNormalisation, Energy, EnergySource, InitialFile};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::finite::Finite;
-use eosfed_common::head::Imagery;
-use eosfed_common::model::{Backbone, ModelSpec, TargetScale, Task};
-use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
+use eosfed_common::model::Task;
+use eosfed_common::plan::JobKind;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
-use eosfed_common::task::Keep;
 use eosfed_proto::v1;
+use eosfed_testkit::assignments::{detailed_training, statistics};
+use eosfed_testkit::cards;
+use eosfed_testkit::submissions::detailed_update;
 
 use super::*;
 
-fn normalisation() -> Vec<BandNormalisation> {
-    vec![BandNormalisation { band: "red".to_owned(), mean: Finite::literal(0.1), std: Finite::literal(0.02) }]
-}
-
+/// Training in which nothing has its default.
 fn assignment() -> Assignment<Offered> {
-    let settings = Training {
-        epochs: 2,
-        batch_size: 8,
-        learning_rate: 1e-3,
-        weight_decay: 0.04,
-        warmup: 0.1,
-        drop_path: 0.2,
-        label_smoothing: 0.3,
-        class_weights: ClassWeights::Balanced,
-        augment: vec![Augmentation::Flip, Augmentation::Jitter],
-        input_size: Some(64),
-        crop: Some(32),
-        loss: vec![Loss::Mae, Loss::Huber],
-        accumulate: 4,
-        clip_norm: 0.5,
-        precision: Precision::Bf16,
-        proximal_mu: 0.01,
-    };
-    let work = TrainingWork {
-        strategy: Some(StrategyName::FedProx),
-        base: Some(BlobRef { digest: Digest::of(b"w"), size: 1 }),
-        initial_seed: 3,
-        normalisation: Some(normalisation()),
-        seed: u64::MAX,
-        schedule: [0.25, 0.5],
-        keep: Keep::Last,
-        settings,
-    };
+    let specialist = cards::model(Task::Regression, &["red"], &["biomass"]);
     Assignment {
         id: "j-0a1b2c3d.1.1.west".parse().unwrap(),
-        job_name: "shared".to_owned(),
-        kind: JobKind::Rounds,
-        training_target: Offered::Specialist(ModelSpec {
-            backbone: Backbone::Atto,
-            task: Task::Regression,
-            bands: vec!["red".to_owned()],
-            classes: vec!["biomass".to_owned()],
-            target: Some(TargetScale { offset: 60.0, scale: 70.0, unit: "t/ha".to_owned() }),
-        }),
         deadline: Timestamp(9),
-        min_institutions: 2,
         accepted: true,
-        work: Work::Training(Box::new(work)),
-    }
-}
-
-fn update() -> UpdateSubmission {
-    UpdateSubmission {
-        assignment: "j-0a1b2c3d.1.1.west".parse().unwrap(),
-        token: "0".repeat(32).parse().unwrap(),
-        key: "1".repeat(32).parse().unwrap(),
-        weights: BlobRef { digest: Digest::of(b"w"), size: 1 },
-        report: TrainingReport {
-            samples: 48,
-            metrics: [("miou".to_owned(), Finite::literal(0.3))].into(),
-            normalisation: normalisation(),
-            energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
-            initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
-            imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
-        },
+        work: Work::Training(Box::new(detailed_training())),
+        ..statistics().with(|_| Offered::Specialist(specialist))
     }
 }
 
@@ -86,21 +29,25 @@ fn assignments_and_updates_parse_back_from_their_messages() {
     let statistics = Assignment { work: Work::Statistics, ..assignment() };
     assert_eq!(Assignment::from_message(statistics.clone().into_message()), Ok(statistics));
     let weights = BlobRef { digest: Digest::of(b"w"), size: 1 };
-    let work = EvaluationWork { weights, normalisation: normalisation(), input_size: Some(64) };
+    let work = EvaluationWork {
+        weights,
+        normalisation: cards::normalisation(&["red"], 0.1, 0.02),
+        input_size: Some(64),
+    };
     let work = Work::Evaluation(Box::new(work));
     let evaluation = Assignment { kind: JobKind::Evaluation, work, ..assignment() };
     assert_eq!(Assignment::from_message(evaluation.clone().into_message()), Ok(evaluation));
-    let UpdateSubmission { assignment, token, key, report, .. } = update();
+    let UpdateSubmission { assignment, token, key, report, .. } = detailed_update();
     let TrainingReport { samples, metrics, energy, .. } = report;
     let report = EvaluationReport { samples, metrics, energy };
     let scores = EvaluationSubmission { assignment, token, key, report };
     let message = scores.clone().into_message();
     assert_eq!(EvaluationSubmission::from_message(message), Ok(scores));
-    assert_eq!(UpdateSubmission::from_message(update().into_message()), Ok(update()));
-    let mut plain = update();
+    assert_eq!(UpdateSubmission::from_message(detailed_update().into_message()), Ok(detailed_update()));
+    let mut plain = detailed_update();
     plain.report.initial = None;
     assert_eq!(UpdateSubmission::from_message(plain.clone().into_message()), Ok(plain));
-    let mut message = update().into_message();
+    let mut message = detailed_update().into_message();
     message.report.as_mut().unwrap().initial =
         Some(v1::InitialFile { file: "../secret".to_owned(), digest: Digest::of(b"i").to_string() });
     let error = UpdateSubmission::from_message(message).unwrap_err().to_string();
@@ -144,7 +91,7 @@ fn a_head_is_sent_as_a_blob_of_bounded_size() {
 
 /// Changes one value of a valid message and gives the field that the error names.
 fn refused(change: impl FnOnce(&mut v1::SubmitUpdateRequest)) -> &'static str {
-    let mut message = update().into_message();
+    let mut message = detailed_update().into_message();
     change(&mut message);
     UpdateSubmission::from_message(message).unwrap_err().field
 }
