@@ -257,65 +257,33 @@ fn band_object(name: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use eosfed_common::card::{BandNormalisation, Energy, InitialFile, Provenance, TrainingMode};
+    use eosfed_common::card::{InitialFile, Provenance};
     use eosfed_common::clock::Timestamp;
-    use eosfed_common::finite::Finite;
-    use eosfed_common::ids::ReleaseNumber;
-    use eosfed_common::model::TargetScale;
+    use eosfed_testkit::{cards, releases};
 
     fn card(task: Task) -> Card {
-        let bands = ["B04", "B08"].map(str::to_owned).to_vec();
         let classes: &[&str] = if task == Task::Regression { &["biomass"] } else { &["forest", "water"] };
-        let target = TargetScale { offset: 60.0, scale: 50.0, unit: "t/ha".to_owned() };
+        let initial = InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") };
+        let known = cards::card();
         Card {
             name: format!("north-{}", task.name().replace('_', "-")).parse().unwrap(),
-            version: 2,
             weights: Digest::of(b"weights"),
             weights_bytes: 7,
-            normalisation: bands
-                .iter()
-                .map(|band| BandNormalisation {
-                    band: band.clone(),
-                    mean: Finite::literal(0.1),
-                    std: Finite::literal(0.05),
-                })
-                .collect(),
-            model: ModelSpec {
-                backbone: Backbone::Atto,
-                task,
-                bands,
-                classes: classes.iter().map(|class| (*class).to_owned()).collect(),
-                target: (task == Task::Regression).then_some(target),
-            },
-            input_size: Some(64),
+            normalisation: cards::normalisation(&["B04", "B08"], 0.1, 0.05),
+            model: cards::model(task, &["B04", "B08"], classes),
             provenance: Provenance {
-                job: "j-0a1b2c3d".parse().unwrap(),
-                mode: TrainingMode::Rounds,
-                institutions: vec!["north".parse().unwrap()],
-                rounds: 3,
-                samples: 100,
-                seed: 1,
                 frozen_at: Timestamp(1_764_000_000_000),
-                initial: (task == Task::Multilabel)
-                    .then(|| InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
+                initial: (task == Task::Multilabel).then_some(initial),
+                ..known.provenance
             },
-            metrics: BTreeMap::from([("accuracy".to_owned(), Finite::literal(0.5))]),
-            energy: Energy::default(),
-            licence: "CC-BY-4.0".to_owned(),
+            ..known
         }
     }
 
     fn release() -> ReleaseManifest {
         let specialists = Task::ALL.into_iter().map(card).collect();
-        ReleaseManifest {
-            number: ReleaseNumber(3),
-            created_at: Timestamp(1_764_000_000_000),
-            note: "first".to_owned(),
-            specialists,
-        }
+        ReleaseManifest { specialists, ..releases::release() }
     }
 
     #[test]

@@ -45,6 +45,12 @@ impl Plan {
         self
     }
 
+    /// Sets a key to what this TOML says, such as `{ kind = "all" }`.
+    #[must_use]
+    pub fn set_toml(self, key: &str, value: &str) -> Self {
+        self.set(key, value.parse::<Value>().unwrap())
+    }
+
     /// Removes a key that the plan has.
     #[must_use]
     pub fn without(mut self, key: &str) -> Self {
@@ -69,8 +75,7 @@ impl Plan {
     /// How many rounds, and the strategy as TOML, such as `{ name = "fed-avg" }`.
     #[must_use]
     pub fn rounds(self, count: u32, strategy: &str) -> Self {
-        let strategy = format!("it = {strategy}").parse::<Table>().unwrap().remove("it").unwrap();
-        self.set("rounds.count", count).set("rounds.strategy", strategy)
+        self.set("rounds.count", count).set_toml("rounds.strategy", strategy)
     }
 
     /// The specialists of a one-shot plan: name, institution, bands.
@@ -91,15 +96,29 @@ impl Plan {
         self.set("specialist", vec![Value::Table(specialist(name, bands))])
     }
 
+    /// A normalisation that changes nothing, of these bands.
+    #[must_use]
+    pub fn given(self, bands: &[&str]) -> Self {
+        let one = |band: &&str| format!("{{ band = \"{band}\", mean = 0.0, std = 1.0 }}");
+        let all: Vec<String> = bands.iter().map(one).collect();
+        self.set_toml("normalisation", &format!("{{ from = \"given\", bands = [{}] }}", all.join(", ")))
+    }
+
     /// The plan's text.
     ///
     /// # Panics
     /// If it is not a valid plan.
     #[must_use]
     pub fn text(&self) -> String {
-        let text = toml::to_string(&self.0).unwrap();
+        let text = self.unchecked();
         JobSpec::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
         text
+    }
+
+    /// The plan's text, valid or not.
+    #[must_use]
+    pub fn unchecked(&self) -> String {
+        toml::to_string(&self.0).unwrap()
     }
 
     /// What the plan says.
