@@ -14,6 +14,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::Reason;
 use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_testkit::plans::{DOWNSTREAM, ONE_SHOT, Plan};
 use eosfed_transport::channel::Transport;
 use eosfed_transport::wire::Wire as _;
 use prost::Message as _;
@@ -92,7 +93,7 @@ async fn act(
     let bars = indicatif::MultiProgress::new();
     specialist(&operator, &sites[0], coordinator.folder()).await?;
     let last = rounds.iter().copied().max().context("no number of rounds")? + 1;
-    submit_plan(&operator, downstream(institutions, last)).await?;
+    submit_plan(&operator, downstream(institutions as usize, last)).await?;
     let bar = bar(&bars, "rounds", u64::from(last), "{pos}/{len}");
     for closed in 0..last {
         let window = rounds.iter().find(|wanted| (closed..closed + MEASURED).contains(wanted));
@@ -218,7 +219,7 @@ async fn flood(
 ) -> anyhow::Result<()> {
     let (beats, callers) = FLOOD;
     let callers = callers.min(sites.len() - 1);
-    submit_plan(operator, downstream(sites.len() as u32, 1)).await?;
+    submit_plan(operator, downstream(sites.len(), 1)).await?;
     let mut held = Vec::new();
     for site in sites {
         held.push(site.accept(offer(site, 0).await?).await?);
@@ -289,58 +290,12 @@ async fn offer(site: &Institution, round: u32) -> anyhow::Result<Assignment<Offe
 }
 
 fn one_shot(site: &Institution) -> String {
-    format!(
-        r#"
-        version = 2
-        name = "specialist"
-        kind = "one-shot"
-        release = "auto"
-        [model]
-        backbone = "convnextv2_atto"
-        task = "classification"
-        classes = ["dark", "bright"]
-        [[specialist]]
-        name = "red"
-        institution = "{}"
-        bands = ["red"]
-        [participation]
-        min = 1
-        max = 1
-        deadline = "1h"
-        [normalisation]
-        from = "given"
-        bands = [{{ band = "red", mean = 0.0, std = 1.0 }}]
-        [training]
-        epochs = 1
-        batch_size = 8
-        learning_rate = 1e-3
-        "#,
-        site.name
-    )
+    let plan = Plan::new(ONE_SHOT).participants(1, 1).deadline("1h").given(&["red"]);
+    plan.specialists(&[("red", site.name.as_str(), &["red"])]).text()
 }
 
-fn downstream(institutions: u32, rounds: u32) -> String {
-    format!(
-        r#"
-        version = 2
-        name = "head"
-        kind = "downstream"
-        [model]
-        task = "classification"
-        classes = ["dark", "bright"]
-        [head]
-        bands = ["red"]
-        [participation]
-        min = {institutions}
-        max = {institutions}
-        deadline = "1h"
-        [rounds]
-        count = {rounds}
-        strategy = {{ name = "fed-avg" }}
-        [training]
-        epochs = 1
-        batch_size = 8
-        learning_rate = 1e-3
-        "#
-    )
+fn downstream(institutions: usize, rounds: u32) -> String {
+    let plan = Plan::new(DOWNSTREAM).participants(institutions, institutions).deadline("1h");
+    let plan = plan.set("model.task", "classification").set("head.bands", vec!["red"]);
+    plan.without("head.composition").rounds(rounds, "{ name = \"fed-avg\" }").text()
 }

@@ -4,17 +4,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, UpdateSubmission, Work};
-use eosfed_common::card::{Energy, EnergySource};
-use eosfed_common::finite::Finite;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
-use eosfed_common::report::TrainingReport;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_testkit::submissions::{report, update};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::{self, Enrolled};
 use eosfed_transport::meter::Meter;
@@ -158,19 +156,10 @@ impl Institution {
     /// Submits the uploaded weights. Returns how long the answer took.
     pub(crate) async fn submit(&self, held: &Held, weights: BlobRef) -> anyhow::Result<Duration> {
         let Work::Training(work) = &held.assignment.work else { anyhow::bail!("this is no training") };
+        let report = report(100, work.normalisation.clone().unwrap_or_default());
         let submission = UpdateSubmission {
-            assignment: held.assignment.id.clone(),
-            token: held.lease.token.clone(),
             key: IdempotencyKey::random(&mut rand::rng()),
-            weights,
-            report: TrainingReport {
-                samples: 100,
-                metrics: [("accuracy".to_owned(), Finite::literal(0.5))].into(),
-                normalisation: work.normalisation.clone().unwrap_or_default(),
-                energy: Energy { kwh: Finite::ZERO, source: EnergySource::Unavailable },
-                initial: None,
-                imagery: Default::default(),
-            },
+            ..update(&held.assignment.id, &held.lease.token, weights, report)
         };
         let started = Instant::now();
         answer(self.participant().submit_update(submission.into_message()).await)?;

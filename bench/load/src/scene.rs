@@ -16,6 +16,7 @@ use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_testkit::plans::{Plan, ROUNDS};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::wire::Wire as _;
@@ -219,41 +220,20 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
 
 /// A job that asks the first `uploading` institutions, and its model.
 fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
-    let names = (0..uploading).map(|number| Ok(format!("\"{}\"", name(number)?)));
-    let names = names.collect::<anyhow::Result<Vec<_>>>()?.join(", ");
-    let text = format!(
-        r#"
-        version = 2
-        name = "load"
-        kind = "rounds"
-        [model]
-        backbone = "convnextv2_atto"
-        task = "classification"
-        classes = ["dark", "bright"]
-        [[specialist]]
-        name = "load"
-        bands = ["red", "green", "blue"]
-        [participation]
-        institutions = [{names}]
-        min = {uploading}
-        max = {uploading}
-        deadline = "1h"
-        [rounds]
-        count = 1
-        strategy = {{ name = "fed-avg" }}
-        [normalisation]
-        from = "given"
-        bands = [
-            {{ band = "red", mean = 0.0, std = 1.0 }},
-            {{ band = "green", mean = 0.0, std = 1.0 }},
-            {{ band = "blue", mean = 0.0, std = 1.0 }},
-        ]
-        [training]
-        epochs = 1
-        batch_size = 8
-        learning_rate = 1e-3
-        "#
-    );
+    let names = (0..uploading).map(|number| Ok(name(number)?.to_string()));
+    let names = names.collect::<anyhow::Result<Vec<_>>>()?;
+    let bands = ["red", "green", "blue"];
+    let text = Plan::new(ROUNDS)
+        .set("name", "load")
+        .without("release")
+        .shared("load", &bands)
+        .given(&bands)
+        .participants(names.len(), names.len())
+        .set("participation.institutions", names)
+        .without("participation.lease_expiries")
+        .deadline("1h")
+        .rounds(1, "{ name = \"fed-avg\" }")
+        .unchecked();
     let JobSpec::Rounds(spec) = JobSpec::parse(&text)? else { bail!("the plan is one of rounds") };
     Ok((text, TrainingTarget::Specialist(spec.model())))
 }

@@ -7,7 +7,7 @@ use eosfed_common::clock::{Clock, Timestamp};
 use tokio::time::Instant;
 
 /// When the simulation begins.
-pub const START: Timestamp = Timestamp(1_795_000_000_000);
+pub const START: Timestamp = eosfed_testkit::ids::NOW;
 
 /// A clock. Clones share its error.
 #[derive(Debug, Clone)]

@@ -1,26 +1,28 @@
 //! The jobs that are simulated, one of each kind. Most are small heads over a release, so that a round's
 //! arithmetic takes microseconds and everything about it is real.
 
-use std::collections::BTreeMap;
-
 use eosfed_client::policy::{Allow, Approval, Egress, Policy};
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{BandNormalisation, Card, Energy, Provenance, TrainingMode};
+use eosfed_common::card::{Card, Provenance, TrainingMode};
 use eosfed_common::digest::Digest;
-use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::model::{Backbone, ModelSpec, Task, signature};
+use eosfed_common::model::{Backbone, Task, signature};
 use eosfed_common::plan::{JobKind, JobSpec, StrategyName};
-use eosfed_common::weights::{Signature, Tensors, write};
+use eosfed_common::weights::write;
 use eosfed_coordinator::domain::institution::{Enrolment, Institution};
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
 use eosfed_coordinator::storage::{Blobs, ready};
+use eosfed_testkit::cards;
+use eosfed_testkit::plans::{self, Plan};
+use eosfed_testkit::training::trained;
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 use strum::VariantArray as _;
 
 use crate::clock::START;
+
+const CLASSES: [&str; 2] = ["field", "wood"];
 
 /// The kind of a seed's job. Whole specialists have megabytes of weights, so there are few of them.
 #[must_use]
@@ -95,13 +97,7 @@ pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) ->
 }
 
 fn card(name: &str, names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) -> Card {
-    let model = ModelSpec {
-        backbone: Backbone::Atto,
-        task: Task::Classification,
-        bands: vec!["red".to_owned()],
-        classes: vec!["field".to_owned(), "wood".to_owned()],
-        target: None,
-    };
+    let model = cards::model(Task::Classification, &["red"], &CLASSES);
     let staged = blobs.stage().unwrap();
     if kind == JobKind::Evaluation {
         let signature = signature(&model);
@@ -110,28 +106,21 @@ fn card(name: &str, names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs)
         std::fs::write(staged.path(), name).unwrap();
     }
     let BlobRef { digest: weights, size: weights_bytes } = ready(blobs.ingest(staged)).unwrap();
-    let (mean, std) = (Finite::ZERO, Finite::literal(1.0));
+    let known = cards::card();
     Card {
         name: name.parse().unwrap(),
-        version: 1,
         weights,
         weights_bytes,
         model,
-        normalisation: vec![BandNormalisation { band: "red".to_owned(), mean, std }],
+        normalisation: cards::normalisation(&["red"], 0.0, 1.0),
         input_size: None,
         provenance: Provenance {
-            job: "j-00000000".parse().unwrap(),
             mode: TrainingMode::OneShot,
             institutions: names.to_vec(),
-            rounds: 0,
-            samples: 1,
-            seed: 0,
             frozen_at: START,
-            initial: None,
+            ..known.provenance
         },
-        metrics: BTreeMap::new(),
-        energy: Energy::default(),
-        licence: "CC-BY-4.0".to_owned(),
+        ..known
     }
 }
 
@@ -142,8 +131,9 @@ struct Shape<'a> {
     attempts: u32,
     rounds: u32,
     strategy: &'a str,
-    /// More keys of `[rounds]`, and further tables.
-    extra: &'a str,
+    asynchronous: bool,
+    /// Whether updates of a large norm are excluded.
+    norm_factor: bool,
 }
 
 /// A plan of this kind for these institutions, drawn from `rng`.
@@ -165,11 +155,9 @@ pub fn draw(rng: &mut ChaCha12Rng, kind: JobKind, names: &[InstitutionName]) -> 
     let strategy = strategies[rng.random_range(0..if asynchronous { 6 } else { strategies.len() })];
     let min = rng.random_range(1..=names.len());
     let max = if asynchronous { min } else { rng.random_range(min..=names.len()) };
-    let staleness = if asynchronous { "asynchronous = { max_staleness = 3 }" } else { "" };
-    let admission = if rng.random_ratio(1, 3) { "[admission]\nnorm_factor = 3.0" } else { "" };
-    let extra = &format!("{staleness}\n{admission}");
+    let norm_factor = rng.random_ratio(1, 3);
     let (rounds, attempts) = (rng.random_range(1..=3), rng.random_range(2..=4));
-    parse(kind, names, &Shape { min, max, attempts, rounds, strategy, extra })
+    parse(kind, names, &Shape { min, max, attempts, rounds, strategy, asynchronous, norm_factor })
 }
 
 /// A plan in which all take part in every round, so that its result is always the same.
@@ -179,61 +167,48 @@ pub fn complete(rng: &mut ChaCha12Rng, kind: JobKind, names: &[InstitutionName])
         ["{ name = \"fed-avg\" }", "{ name = \"fed-adam\", tau = 1e-3 }", "{ name = \"median\" }"];
     let (min, max) = (names.len(), names.len());
     let strategy = strategies[rng.random_range(0..strategies.len())];
-    parse(kind, names, &Shape { min, max, attempts: 3, rounds: 2, strategy, extra: "" })
+    let (asynchronous, norm_factor) = (false, false);
+    parse(kind, names, &Shape { min, max, attempts: 3, rounds: 2, strategy, asynchronous, norm_factor })
 }
 
 fn parse(kind: JobKind, names: &[InstitutionName], shape: &Shape<'_>) -> JobSpec {
-    let Shape { min, max, attempts, rounds, strategy, extra } = shape;
-    let specialist = "[model]\nbackbone = \"convnextv2_atto\"\ntask = \"classification\"\n\
-                      classes = [\"field\", \"wood\"]\n[training]\nepochs = 1\nbatch_size = 8\n\
-                      learning_rate = 1e-3\n";
-    let federated = format!("[rounds]\ncount = {rounds}\nstrategy = {strategy}\n{extra}\n");
-    let tables = match kind {
-        JobKind::OneShot => specialist.to_owned() + &names.iter().map(own_specialist).collect::<String>(),
-        JobKind::Rounds => format!(
-            "{specialist}[[specialist]]\nname = \"all\"\nbands = [\"red\", \"nir\"]\n{federated}\
-             [normalisation]\nfrom = \"federated\"\n"
-        ),
-        JobKind::Downstream => format!(
-            "[model]\ntask = \"classification\"\nclasses = [\"field\", \"wood\"]\n[head]\n\
-             bands = [\"red\", \"nir\"]\n\
-             composition = {{ selection = {{ kind = \"all\" }}, fusion = {{ kind = \"concatenate\" }} }}\n\
-             [training]\nepochs = 1\nbatch_size = 8\nlearning_rate = 1e-3\n{federated}"
-        ),
-        JobKind::Evaluation => "[evaluation]\n".to_owned(),
-        JobKind::Statistics => "[statistics]\nbands = [\"red\", \"nir\"]\n".to_owned(),
-    };
-    let training = match kind {
-        JobKind::OneShot | JobKind::Rounds | JobKind::Downstream => {
-            ("seed = 7\n", format!("attempts = {attempts}\n"))
-        }
-        JobKind::Statistics => ("", format!("attempts = {attempts}\n")),
-        JobKind::Evaluation => ("", String::new()),
-    };
-    let (seed, attempts_key) = training;
-    let text = format!(
-        "version = 2\nname = \"simulated\"\nkind = \"{kind}\"\n{seed}[participation]\nmin = {min}\n\
-         max = {max}\ndeadline = \"2h\"\n{attempts_key}lease_expiries = {attempts}\n{tables}"
-    );
-    JobSpec::parse(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"))
+    let plan = Plan::new(plans::of(kind)).set("name", "simulated").deadline("2h");
+    let mut plan =
+        plan.participants(shape.min, shape.max).set("participation.lease_expiries", shape.attempts);
+    if kind != JobKind::Evaluation {
+        plan = plan.set("participation.attempts", shape.attempts);
+    }
+    match kind {
+        JobKind::OneShot => own_specialists(small(plan).without("release"), names),
+        JobKind::Rounds => federated(small(plan).without("release"), shape).shared("all", &["red", "nir"]),
+        JobKind::Downstream => federated(small(plan), shape)
+            .set("head.bands", vec!["red", "nir"])
+            .set_toml("head.composition.selection", "{ kind = \"all\" }")
+            .set_toml("head.composition.fusion", "{ kind = \"concatenate\" }"),
+        JobKind::Evaluation | JobKind::Statistics => plan,
+    }
+    .spec()
 }
 
-fn own_specialist(name: &InstitutionName) -> String {
-    format!("[[specialist]]\nname = \"of-{name}\"\ninstitution = \"{name}\"\nbands = [\"red\"]\n")
+/// With little to learn.
+fn small(plan: Plan) -> Plan {
+    plan.set("model.task", "classification").set("model.classes", CLASSES.to_vec()).set("training.epochs", 1)
 }
 
-/// What an honest trainer makes: weights that follow from a seed and from those that it started from.
-#[must_use]
-pub fn trained(signature: &Signature, seed: u64, base: Option<Digest>) -> Tensors {
-    let base = base.map_or_else(String::new, Digest::to_hex);
-    let mix = Digest::of(format!("{seed} {base}").as_bytes()).to_hex();
-    let mut state = u64::from_str_radix(&mix[..16], 16).unwrap();
-    let mut value = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / 1e8 - 0.08
-    };
-    let fill = |(name, shape): (&String, &Vec<usize>)| {
-        (name.clone(), (0..shape.iter().product::<usize>()).map(|_| value()).collect())
-    };
-    signature.0.iter().map(fill).collect()
+fn federated(plan: Plan, shape: &Shape<'_>) -> Plan {
+    let mut plan = plan.rounds(shape.rounds, shape.strategy);
+    if shape.asynchronous {
+        plan = plan.set("rounds.asynchronous.max_staleness", 3);
+    }
+    if shape.norm_factor {
+        plan = plan.set("admission.norm_factor", 3.0);
+    }
+    plan
+}
+
+fn own_specialists(plan: Plan, names: &[InstitutionName]) -> Plan {
+    let own: Vec<String> = names.iter().map(|name| format!("of-{name}")).collect();
+    let own: Vec<_> =
+        own.iter().zip(names).map(|(own, name)| (own.as_str(), name.as_str(), &["red"][..])).collect();
+    plan.specialists(&own)
 }

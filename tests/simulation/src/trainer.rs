@@ -1,7 +1,7 @@
 //! The parts of an institution's machine besides its daemon: the trainer, the imagery, the disk, the site
 //! policy and the journal. All take simulated time, and fail according to the institution's behaviour.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,16 +17,17 @@ use eosfed_client::site::SiteError;
 use eosfed_client::state::{Process, State};
 use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
 use eosfed_common::assignment::{Assignment, BandMoments};
-use eosfed_common::card::{BandNormalisation, Energy};
 use eosfed_common::digest::Digest;
-use eosfed_common::finite::Finite;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::write;
+use eosfed_testkit::cards::normalisation;
+use eosfed_testkit::submissions::{moments, report, scores};
+use eosfed_testkit::training::{epoch, started, trained};
 use tokio::time::sleep;
 
-use crate::plan::{policy, trained};
+use crate::plan::policy;
 use crate::site::{Behaviour, Planted};
 use crate::world::World;
 
@@ -125,12 +126,11 @@ impl Imagery for Machine {
         let minutes = self.world.lock().draw(1..=10);
         sleep(MINUTE * u32::try_from(minutes).unwrap()).await;
         let name = self.world.lock().site_mut(self.index).name.to_string();
-        let moments = |band: &String| {
+        let of = |band: &String| {
             let number = u64::from(Digest::of(format!("{name} {band}").as_bytes()).to_hex().as_bytes()[0]);
-            let mean = Finite::literal(number as f64 / 7.0);
-            BandMoments { band: band.clone(), count: number, mean, m2: Finite::literal(number as f64) }
+            moments(&[band], number, number as f64 / 7.0, number as f64)
         };
-        Ok(bands.iter().map(moments).collect())
+        Ok(bands.iter().flat_map(of).collect())
     }
 }
 
@@ -206,52 +206,18 @@ impl RunningTrainer for Running {
     async fn stop(self) {}
 }
 
-fn started() -> TrainerEvent {
-    TrainerEvent::Started {
-        device: "cpu".to_owned(),
-        steps: 2,
-        resumed_at: 0,
-        training_samples: 90,
-        validation_samples: 9,
-        warnings: Vec::new(),
-    }
-}
-
-fn epoch() -> TrainerEvent {
-    TrainerEvent::Epoch { epoch: 1, step: 1, loss: 0.5, learning_rate: 1e-3, metrics: BTreeMap::new() }
-}
-
 fn finished(task: &Task) -> TrainerEvent {
     let seed = match task {
         Task::Train(task) => task.seed,
         Task::Evaluate(task) => last_of(&task.weights),
     };
-    let samples = 10 + seed % 90;
-    let energy = Energy::default();
-    let metrics = [("accuracy".to_owned(), Finite::literal((seed % 101) as f64 / 100.0))].into();
-    match task {
-        Task::Train(task) => {
-            let normalisation = task.normalisation.clone().unwrap_or_else(|| own(task));
-            let report = TrainingReport {
-                samples,
-                metrics,
-                normalisation,
-                energy,
-                initial: None,
-                imagery: Default::default(),
-            };
-            TrainerEvent::Finished { steps: 2, report }
-        }
-        Task::Evaluate(_) => TrainerEvent::Scored { report: EvaluationReport { samples, metrics, energy } },
-    }
-}
-
-/// The normalisation that an institution computes when the task gives none.
-fn own(task: &TrainTask) -> Vec<BandNormalisation> {
-    let mean = Finite::ZERO;
-    let std = Finite::literal(1.0);
-    let normal = |band: &String| BandNormalisation { band: band.clone(), mean, std };
-    task.training_target.normalised().iter().map(normal).collect()
+    let scores = scores(10 + seed % 90, (seed % 101) as f64 / 100.0);
+    let Task::Train(task) = task else { return TrainerEvent::Scored { report: scores } };
+    // Without a normalisation in the task, an institution computes its own.
+    let own = || normalisation(task.training_target.normalised(), 0.0, 1.0);
+    let normalisation = task.normalisation.clone().unwrap_or_else(own);
+    let report = TrainingReport { metrics: scores.metrics, ..report(scores.samples, normalisation) };
+    TrainerEvent::Finished { steps: 2, report }
 }
 
 /// A number that follows from the weights in a file.
