@@ -8,31 +8,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use eosfed_e2e::plans::{RGB, one_shot};
 use eosfed_e2e::{Federation, fail, succeed};
 use serde_json::Value;
 
 /// No institution takes part in it, since west's daemon does not run.
-const PLAN: &str = r#"
-    version = 2
-    name = "its own"
-    kind = "one-shot"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "west-rgb"
-    institution = "west"
-    bands = ["red", "green", "blue"]
-    [participation]
-    min = 1
-    max = 1
-    deadline = "24h"
-    [training]
-    epochs = 1
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
+fn plan() -> String {
+    let plan = one_shot(&[("west-rgb", "west", &RGB)]).without("release").deadline("24h");
+    plan.set("training.epochs", 1).text()
+}
 
 fn backup(federation: &Federation, to: &str) -> Command {
     let mut command = federation.program("eosfed-coordinator");
@@ -72,7 +56,7 @@ fn a_coordinator_whose_disk_is_lost_continues_from_its_backup() {
         federation.institution(name, seed);
     }
     assert!(greeted(&federation, "east") && greeted(&federation, "west"));
-    let first = federation.submit(PLAN);
+    let first = federation.submit(&plan());
 
     // Jobs are submitted during the backup.
     let over = AtomicBool::new(false);
@@ -80,7 +64,7 @@ fn a_coordinator_whose_disk_is_lost_continues_from_its_backup() {
         let writer = scope.spawn(|| {
             let mut submitted = vec![first.clone()];
             while !over.load(Ordering::Relaxed) {
-                submitted.push(federation.submit(PLAN));
+                submitted.push(federation.submit(&plan()));
             }
             submitted
         });

@@ -7,31 +7,14 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use eosfed_e2e::plans::{RGB, one_shot};
 use eosfed_e2e::{Federation, Mount, fail, succeed, truncate};
+use eosfed_testkit::plans::Plan;
 
-const ONE_SHOT: &str = r#"
-    version = 2
-    name = "its own"
-    kind = "one-shot"
-    release = "auto"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "west-rgb"
-    institution = "west"
-    bands = ["red", "green", "blue"]
-    [participation]
-    min = 1
-    max = 1
-    deadline = "10m"
-    attempts = 1
-    [training]
-    epochs = 1
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
+fn plan() -> Plan {
+    let plan = one_shot(&[("west-rgb", "west", &RGB)]).set("participation.attempts", 1);
+    plan.set("training.epochs", 1)
+}
 
 /// The token with another secret.
 fn forged(token: &Path) -> String {
@@ -103,12 +86,13 @@ fn strangers_and_institutions_cannot_operate() {
 fn five_mistakes_in_a_plan_are_five_lines() {
     let federation = Federation::new();
     let _coordinator = federation.coordinator();
-    let plan = ONE_SHOT
-        .replace("version = 2", "version = 7")
-        .replace("max = 1", "max = 0")
-        .replace("epochs = 1", "epochs = 0")
-        .replace("learning_rate = 1e-3", "learning_rate = -1.0")
-        .replace("classes = [\"dark\", \"bright\"]", "classes = [\"dark\"]");
+    let plan = plan()
+        .set("version", 7)
+        .set("participation.max", 0)
+        .set("training.epochs", 0)
+        .set("training.learning_rate", -1.0)
+        .set("model.classes", vec!["dark"])
+        .unchecked();
     let path = federation.path("plan.toml");
     fs::write(&path, plan).unwrap();
     let said = fail(&mut federation.eosfed(&["job", "submit", "plan.toml"]), 1);
@@ -146,7 +130,7 @@ fn weights_with_nan_do_not_leave_and_the_operator_sees_the_reason() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     federation.set("west", "program = \"eosfed-trainer\"", &format!("program = {program:?}"));
     let daemon = federation.daemon("west");
-    let job = federation.submit(ONE_SHOT);
+    let job = federation.submit(&plan().text());
     let paused = federation.wait(&job, "the job to pause", |job| job["state"] == "paused");
     let west = &paused["history"][0]["participants"]["west"];
     let message = west["message"].as_str().unwrap();
@@ -175,7 +159,7 @@ fn truncated_imagery_is_named_and_nothing_is_trained_on_it() {
     let said = fail(inspect.args(["data", "inspect"]).arg(federation.path("west-data")), 1);
     assert!(said.contains(".png"), "{said}");
     let _daemon = federation.daemon("west");
-    let job = federation.submit(ONE_SHOT);
+    let job = federation.submit(&plan().text());
     let paused = federation.wait(&job, "the job to pause", |job| job["state"] == "paused");
     let west = &paused["history"][0]["participants"]["west"];
     assert!(west["state"] == "failed" || west["state"] == "refused", "{west:#}");
@@ -195,7 +179,7 @@ fn a_full_disk_stops_an_upload_which_continues_once_there_is_space() {
     let coordinator = federation.coordinator();
     federation.institution("west", 1);
     let daemon = federation.daemon("west");
-    let job = federation.submit(ONE_SHOT);
+    let job = federation.submit(&plan().text());
     let started = std::time::Instant::now();
     while !daemon.log().contains("STORAGE_FULL") {
         assert!(started.elapsed() < eosfed_e2e::WAIT_TIMEOUT, "{}\n{}", daemon.log(), coordinator.log());

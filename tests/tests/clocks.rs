@@ -37,7 +37,7 @@ fn clients_twenty_minutes_fast_and_slow_take_part() {
         clock.rule(command.env(PAUSE, "20"));
         daemons.push(federation.start(name, command));
     }
-    let job = federation.submit(&rounds(2, 2, 2, "10m"));
+    let job = federation.submit(&rounds(2, 2, 2, "10m").text());
     let done = federation.wait(&job, "the end", |job| job["state"] == "finished");
     assert_eq!(done["history"].as_array().unwrap().len(), 3, "{done:#}");
     assert!(daemons.into_iter().all(|daemon| daemon.terminate().success()));
@@ -70,7 +70,7 @@ fn jump(seconds: i64) {
         federation.start(name, command)
     };
     let mut daemons = names.map(|name| Some(start(name)));
-    let job = federation.submit(&rounds(2, 2, 2, "10m"));
+    let job = federation.submit(&rounds(2, 2, 2, "10m").text());
     let at_work = |job: &serde_json::Value| {
         let participants = &job["current"]["participants"];
         job["current"]["index"] == 1 && names.iter().all(|name| participants[name]["state"] == "working")

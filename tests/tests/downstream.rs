@@ -3,58 +3,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
+use eosfed_e2e::plans::{RGB, head, one_shot};
 use eosfed_e2e::{Federation, fail, succeed};
 use safetensors::SafeTensors;
 
-const SPECIALISTS: &str = r#"
-    version = 2
-    name = "each its own"
-    kind = "one-shot"
-    release = "auto"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "east-red"
-    institution = "east"
-    bands = ["red"]
-    [[specialist]]
-    name = "west-colour"
-    institution = "west"
-    bands = ["red", "green", "blue"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-    [training]
-    epochs = 2
-    batch_size = 8
-    learning_rate = 1e-3
-"#;
+fn specialists() -> String {
+    one_shot(&[("east-red", "east", &["red"]), ("west-colour", "west", &RGB)]).text()
+}
 
-const HEAD: &str = r#"
-    version = 2
-    name = "brightness"
-    kind = "downstream"
-    [model]
-    task = "classification"
-    classes = ["dark", "bright"]
-    [head]
-    bands = ["red", "green", "blue"]
-    composition = { selection = { kind = "smooth", penalty = 0.05, scale = false } }
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-    [rounds]
-    count = 2
-    strategy = { name = "fed-avg" }
-    [training]
-    epochs = 100
-    batch_size = 4
-    learning_rate = 1e-4
-"#;
+fn brightness() -> String {
+    head()
+        .set("name", "brightness")
+        .set_toml("head.composition.selection", "{ kind = \"smooth\", penalty = 0.05, scale = false }")
+        .rounds(2, "{ name = \"fed-avg\" }")
+        .set("training.epochs", 100)
+        .set("training.batch_size", 4)
+        .set("training.learning_rate", 1e-4)
+        .text()
+}
 
 #[test]
 fn a_head_is_trained_in_rounds_and_prunes_the_release() {
@@ -65,15 +31,15 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     }
     let mut daemons = ["east", "west"].map(|name| Some(federation.daemon(name)));
     let early = federation.path("plan.toml");
-    std::fs::write(&early, HEAD).unwrap();
+    std::fs::write(&early, brightness()).unwrap();
     let said = fail(&mut federation.eosfed(&["job", "submit", &early.to_string_lossy()]), 1);
     assert!(said.contains("no release yet"), "{said}");
-    let specialists = federation.submit(SPECIALISTS);
+    let specialists = federation.submit(&specialists());
     federation.wait(&specialists, "two specialists", |job| job["state"] == "finished");
     let said = fail(&mut federation.eosfed(&["job", "head", &specialists, "--to", "nowhere"]), 1);
     assert!(said.contains("trains no head"), "{said}");
 
-    let job = federation.submit(HEAD);
+    let job = federation.submit(&brightness());
     federation
         .wait(&job, "west to train", |job| job["current"]["participants"]["west"]["step"].as_u64() > Some(0));
     daemons[1].take().unwrap().kill();

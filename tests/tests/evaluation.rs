@@ -3,46 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
+use eosfed_e2e::plans::{RGB, evaluation, one_shot, statistics};
 use eosfed_e2e::{Federation, fail, succeed};
+use eosfed_testkit::plans::Plan;
 
-const ONE_SHOT: &str = r#"
-    version = 2
-    name = "each its own"
-    kind = "one-shot"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "east-rgb"
-    institution = "east"
-    bands = ["red", "green", "blue"]
-    [[specialist]]
-    name = "west-rgb"
-    institution = "west"
-    bands = ["red", "green", "blue"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-    [admission]
-    floor = { metric = "accuracy", bound = 0.0 }
-    [training]
-    epochs = 2
-    batch_size = 4
-    learning_rate = 1e-3
-"#;
-
-const EVALUATION: &str = r#"
-    version = 2
-    name = "cross-site scores"
-    kind = "evaluation"
-    [evaluation]
-    [participation]
-    min = 1
-    max = 2
-    deadline = "10m"
-"#;
+fn specialists() -> Plan {
+    one_shot(&[("east-rgb", "east", &RGB), ("west-rgb", "west", &RGB)])
+        .without("release")
+        .set_toml("admission.floor", "{ metric = \"accuracy\", bound = 0.0 }")
+        .set("training.batch_size", 4)
+}
 
 #[test]
 fn institutions_score_each_others_specialists() {
@@ -52,7 +22,7 @@ fn institutions_score_each_others_specialists() {
         federation.institution(name, seed);
     }
     let _daemons = ["east", "west"].map(|name| federation.daemon(name));
-    let job = federation.submit(ONE_SHOT);
+    let job = federation.submit(&specialists().text());
     federation.wait(&job, "two specialists", |job| job["state"] == "finished");
 
     // West's policy first forbids metrics and then allows them.
@@ -60,7 +30,7 @@ fn institutions_score_each_others_specialists() {
     let open = std::fs::read_to_string(&policy).unwrap();
     std::fs::write(&policy, open.replace("\"metrics\", ", "")).unwrap();
     let plan = federation.path("scores.toml");
-    std::fs::write(&plan, EVALUATION).unwrap();
+    std::fs::write(&plan, evaluation().text()).unwrap();
     let mut explain = federation.program("eosfed-client");
     explain.args(["policy", "explain", "--policy"]).arg(&policy).arg("--plan").arg(&plan);
     let explained = explain.output().unwrap();
@@ -70,7 +40,7 @@ fn institutions_score_each_others_specialists() {
         explained.contains("scores of specialists") && explained.contains("`may_leave` lacks `metrics`"),
         "{explained}"
     );
-    let job = federation.submit(EVALUATION);
+    let job = federation.submit(&evaluation().text());
     let done = federation.wait(&job, "east alone to score", |job| job["state"] == "finished");
     let rounds = done["history"].as_array().unwrap();
     assert_eq!(rounds.len(), 2, "a round for each specialist: {done:#}");
@@ -83,7 +53,7 @@ fn institutions_score_each_others_specialists() {
     }
     std::fs::write(&policy, open).unwrap();
     let sent = federation.sent("west");
-    let job = federation.submit(EVALUATION);
+    let job = federation.submit(&evaluation().text());
     let done = federation.wait(&job, "both to score", |job| job["state"] == "finished");
     assert!(done["history"][1]["participants"]["west"]["metrics"]["accuracy"].is_f64(), "{done:#}");
     assert_eq!(federation.sent("west"), sent, "no weights have left for it");
@@ -99,7 +69,7 @@ fn institutions_score_each_others_specialists() {
     assert_eq!((scores.len(), known["excluded"].is_null()), (2, true), "{known:#}");
 
     // A floor that no accuracy reaches, so the specialists are excluded.
-    let high = ONE_SHOT.replace("bound = 0.0", "bound = 1.01").replace("min = 2", "min = 1");
+    let high = specialists().set("admission.floor.bound", 1.01).set("participation.min", 1).text();
     let refused = federation.submit(&high);
     let refused = federation.wait(&refused, "both to be refused", |job| job["state"] == "paused");
     assert!(
@@ -107,23 +77,11 @@ fn institutions_score_each_others_specialists() {
         "{refused:#}"
     );
 
-    let wrong = EVALUATION.replace("[evaluation]", "[evaluation]\nspecialists = [\"north-rgb\"]");
+    let wrong = evaluation().set("evaluation.specialists", vec!["north-rgb"]).text();
     std::fs::write(&plan, wrong).unwrap();
     let said = fail(federation.eosfed(&["job", "submit"]).arg(&plan), 1);
     assert!(said.contains("no specialist `north-rgb`"), "{said}");
 }
-
-const STATISTICS: &str = r#"
-    version = 2
-    name = "bands"
-    kind = "statistics"
-    [statistics]
-    bands = ["red", "blue"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-"#;
 
 #[test]
 fn institutions_measure_their_bands_together() {
@@ -133,7 +91,7 @@ fn institutions_measure_their_bands_together() {
         federation.institution(name, seed);
     }
     let _daemons = ["east", "west"].map(|name| federation.daemon(name));
-    let job = federation.submit(STATISTICS);
+    let job = federation.submit(&statistics(&["red", "blue"]).text());
     let done = federation.wait(&job, "both to measure", |job| job["state"] == "finished");
     let bands: Vec<_> = done["normalisation"].as_array().unwrap().iter().map(|one| &one["band"]).collect();
     assert_eq!(bands, ["red", "blue"]);

@@ -4,38 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use eosfed_e2e::plans::rounds;
 use eosfed_e2e::{Federation, succeed};
 use serde_json::Value;
 
 const NAMES: [&str; 3] = ["centre", "east", "west"];
-
-const PLAN: &str = r#"
-    version = 2
-    name = "shared"
-    kind = "rounds"
-    seed = 3
-    release = "auto"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "shared"
-    bands = ["red", "green", "blue"]
-    [participation]
-    min = 3
-    max = 3
-    deadline = "10m"
-    [rounds]
-    count = 2
-    strategy = { name = "fed-avg" }
-    [normalisation]
-    from = "federated"
-    [training]
-    epochs = 16
-    batch_size = 4
-    learning_rate = 1e-3
-"#;
 
 /// A training round in which this institution has done some steps.
 fn at_work(job: &Value, round: u64, institution: &str) -> bool {
@@ -52,7 +25,7 @@ fn killed_twice_it_finishes_and_counts_each_update_once() {
         federation.institution(name, seed);
     }
     let mut daemons = NAMES.map(|name| Some(federation.daemon(name)));
-    let job = federation.submit(PLAN);
+    let job = federation.submit(&rounds(2, 3, 3, "10m").set("seed", 3).set("training.epochs", 16).text());
 
     federation.wait(&job, "west to train in the first round", |job| at_work(job, 1, "west"));
     daemons[2].take().unwrap().kill();

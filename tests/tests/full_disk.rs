@@ -62,7 +62,7 @@ fn finish(federation: &Federation, job: &str, coordinator: Process, daemons: [Pr
 fn work_waits_for_space_for_its_weights() {
     let Some((federation, mount, proxy)) = world("8m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "50");
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     // The starting weights, of 13.6 MB, do not fit.
     federation.until("the download to stop", || daemons[1].log().contains("STORAGE_FULL"));
     mount.resize("24m");
@@ -78,7 +78,7 @@ fn no_event_is_lost_if_the_journal_has_no_space() {
     let Some((federation, _mount, proxy)) = world("100m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "50");
     let phase = || federation.journal("west")["phase"].as_str().unwrap_or_default().to_owned();
-    let job = federation.submit(&rounds(2, 2, 2, "10m"));
+    let job = federation.submit(&rounds(2, 2, 2, "10m").text());
     federation.until("training to begin", || phase() == "training");
     proxy.cut();
     federation.until("an update in the spool", || phase() == "submitting");
@@ -97,7 +97,7 @@ fn no_event_is_lost_if_the_journal_has_no_space() {
 fn a_trainer_on_a_full_disk_is_started_again() {
     let Some((federation, _mount, proxy)) = world("100m") else { return };
     let (coordinator, daemons) = start(&federation, &proxy, "400");
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     federation
         .wait(&job, "west to train", |job| job["current"]["participants"]["west"]["step"].as_u64() > Some(0));
     fill(&federation.path("west"));

@@ -172,7 +172,7 @@ fn in_peace() -> String {
             command
         }));
     }
-    let job = federation.submit(&rounds(ROUNDS, 3, 3, "10m"));
+    let job = federation.submit(&rounds(ROUNDS, 3, 3, "10m").text());
     federation.wait(&job, "the end in peace", |job| job["state"] == "finished");
     let weights = released(&federation);
     assert!(daemons.into_iter().all(|daemon| daemon.terminate().success()));
@@ -202,7 +202,7 @@ fn sixty_kills_do_not_change_the_result() {
         instants: Vec::new(),
     };
     NAMES.into_iter().for_each(|name| chaos.start(name));
-    let job = federation.submit(&rounds(ROUNDS, 3, 3, "10m"));
+    let job = federation.submit(&rounds(ROUNDS, 3, 3, "10m").text());
     let started = Instant::now();
     while chaos.total() < KILLS && started.elapsed() < LONGEST {
         chaos.kill_one();

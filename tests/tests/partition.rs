@@ -77,7 +77,7 @@ fn bytes_that_arrived_before_a_cut_are_not_sent_again() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
     proxy.cut_after_down(MIDDLE);
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
 
     federation.until("the download to be cut", || proxy.is_cut());
     assert_eq!(world.phase(), "fetching");
@@ -110,7 +110,7 @@ fn bytes_that_arrived_before_a_cut_are_not_sent_again() {
 fn a_silently_dead_connection_is_detected_and_replaced() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     federation.until("an upload under way", || world.arrived() > 0);
     proxy.forget();
     let forgotten = Instant::now();
@@ -135,7 +135,7 @@ fn an_unanswered_handshake_times_out() {
     proxy.forget();
     proxy.pass();
     let forgotten = Instant::now();
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     federation.wait(&job, "the end", |job| job["state"] == "finished");
     let took = forgotten.elapsed();
     println!("given up and done {:.0} s after it led nowhere", took.as_secs_f64());
@@ -147,7 +147,7 @@ fn an_unanswered_handshake_times_out() {
 fn a_silent_network_only_delays() {
     let world = World::new(&["east"], "50");
     let World { federation, proxy, .. } = &world;
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     federation.until("an upload under way", || world.arrived() > 0);
     proxy.fall_silent();
     sleep(Duration::from_secs(3));
@@ -163,7 +163,7 @@ fn a_silent_network_only_delays() {
 fn an_institution_away_for_longer_than_its_round_continues_with_the_next() {
     let world = World::new(&["centre", "east"], "400");
     let World { federation, proxy, .. } = &world;
-    let job = federation.submit(&rounds(4, 2, 3, "12s"));
+    let job = federation.submit(&rounds(4, 2, 3, "12s").text());
     federation.wait(&job, "west to train in the first round", |job| {
         let current = &job["current"];
         current["index"] == 1 && current["participants"]["west"]["step"].as_u64() > Some(0)
@@ -194,7 +194,7 @@ fn an_update_after_an_expired_lease_counts_if_the_round_is_open() {
     let coordinator = federation.coordinator_by(command);
     let world = World::around(federation, coordinator, &["east"], "400");
     let World { federation, proxy, .. } = &world;
-    let job = federation.submit(&rounds(1, 2, 2, "2h"));
+    let job = federation.submit(&rounds(1, 2, 2, "2h").text());
     federation
         .wait(&job, "west to train", |job| job["current"]["participants"]["west"]["step"].as_u64() > Some(0));
     proxy.cut();

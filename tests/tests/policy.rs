@@ -20,7 +20,7 @@ fn finished_weights_stay_when_the_policy_is_changed_before_they_are_sent() {
     federation.through("west", &proxy);
     let daemons = ["east", "west"].map(|name| federation.daemon(name));
     let phase = || federation.journal("west")["phase"].as_str().unwrap_or_default().to_owned();
-    let job = federation.submit(&rounds(1, 2, 2, "10m"));
+    let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     federation.until("training to begin", || phase() == "training");
     proxy.cut();
     federation.until("a finished update", || phase() == "submitting");

@@ -31,7 +31,7 @@ const CRATES: [CrateRule; 18] = [
     package("eosfed_client", &["eosfed_common", "eosfed_data", "eosfed_proto", "eosfed_transport"]),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_plot"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
-    package("eosfed_load", &["eosfed_common", "eosfed_proto", "eosfed_transport"]),
+    package("eosfed_load", &["eosfed_common", "eosfed_proto", "eosfed_testkit", "eosfed_transport"]),
     package(
         "eosfed_fuzz_harness",
         &[
@@ -41,13 +41,22 @@ const CRATES: [CrateRule; 18] = [
             "eosfed_coordinator",
             "eosfed_data",
             "eosfed_proto",
+            "eosfed_testkit",
             "eosfed_transport",
         ],
     ),
-    package("eosfed_e2e", &[]),
+    // Its plans are text of the kit; its oracle and its stub trainer share nothing with the programs.
+    package("eosfed_e2e", &["eosfed_testkit"]),
     package(
         "eosfed_simulation",
-        &["eosfed_aggregation", "eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_transport"],
+        &[
+            "eosfed_aggregation",
+            "eosfed_client",
+            "eosfed_common",
+            "eosfed_coordinator",
+            "eosfed_testkit",
+            "eosfed_transport",
+        ],
     ),
     package("eosfed_layers", &[]),
     package("eosfed_testkit", &["eosfed_common"]),
