@@ -1,4 +1,4 @@
-//! What tests of this crate start from: the values of the test kit in the types of this crate.
+//! Fixtures for tests of this crate: the values of the test kit in the types of this crate.
 
 use std::path::Path;
 

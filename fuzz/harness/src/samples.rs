@@ -1,4 +1,4 @@
-//! Valid things to start from: those of the test kit, and a few that only fuzzing needs.
+//! Valid values to begin with: those of the test kit, and a few that only fuzzing needs.
 
 use eosfed_common::assignment::{
     Assignment, CurvePoint, EvaluationSubmission, EvaluationWork, Offered, Progress, StatisticsSubmission,

@@ -1,5 +1,5 @@
-//! Stub training: what a trainer inside a test says and makes. It follows from the task alone, so that
-//! a test can compute it again.
+//! Stub training: the events and weights of a trainer inside a test. They follow from the task alone, so
+//! that a test can compute them again.
 
 use std::collections::BTreeMap;
 
