@@ -7,6 +7,7 @@ use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
 use eosfed_common::outln;
+use eosfed_common::printable::is_printable;
 use serde::Serialize;
 
 /// Prints a JSON document.
@@ -17,7 +18,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 
 /// Outside text, with control characters replaced, so that it cannot control a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one }).collect()
+    text.chars().map(|one| if !is_printable(one) { char::REPLACEMENT_CHARACTER } else { one }).collect()
 }
 
 /// A table with these column titles.

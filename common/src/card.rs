@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
+use crate::printable::is_printable;
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +83,7 @@ impl InitialFile {
     /// # Errors
     /// A sentence with the rule and the value found.
     pub fn check(&self) -> Result<(), String> {
-        let odd = |c: char| c == '/' || c == '\\' || c.is_control();
+        let odd = |c: char| c == '/' || c == '\\' || !is_printable(c);
         if self.file.is_empty() || self.file.len() > Self::LONGEST || self.file.contains(odd) {
             let most = Self::LONGEST;
             let found: String = self.file.chars().take(80).collect();

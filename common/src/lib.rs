@@ -16,6 +16,7 @@ pub mod ids;
 pub mod ledger;
 pub mod model;
 pub mod plan;
+pub mod printable;
 pub mod refusal;
 pub mod report;
 pub mod robust;

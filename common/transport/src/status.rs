@@ -2,6 +2,7 @@
 //! so a client never parses the text.
 
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::printable::escape_but_lines;
 use eosfed_common::refusal::{Reason, Refusal};
 use prost::Message as _;
 use tonic::metadata::MetadataValue;
@@ -50,11 +51,11 @@ pub const fn code(reason: Reason) -> Code {
 /// A refusal as a gRPC status.
 #[must_use]
 pub fn to_status(refusal: &Refusal) -> Status {
-    let message = eosfed_proto::v1::Refusal {
-        reason: refusal.reason.code().to_owned(),
-        message: refusal.message.clone(),
-    };
-    let mut status = Status::new(code(refusal.reason), refusal.message.clone());
+    // Sentences may repeat what the caller has said.
+    let sentence = escape_but_lines(&refusal.message);
+    let message =
+        eosfed_proto::v1::Refusal { reason: refusal.reason.code().to_owned(), message: sentence.clone() };
+    let mut status = Status::new(code(refusal.reason), sentence);
     status.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&message.encode_to_vec()));
     status
 }
@@ -77,7 +78,7 @@ pub fn from_status(status: &Status) -> Refusal {
             Code::FailedPrecondition => Reason::WrongState,
             Code::Ok | Code::Internal | Code::DataLoss => Reason::Internal,
         };
-        let said = describe(status);
+        let said = escape_but_lines(&describe(status));
         if reason == Reason::Incompatible {
             let message = format!(
                 "the peer does not know this call, so it has an older version than this program ({VERSION}); \
@@ -94,7 +95,7 @@ pub fn from_status(status: &Status) -> Refusal {
 fn carried(status: &Status) -> Option<Refusal> {
     let bytes = status.metadata().get_bin(METADATA)?.to_bytes().ok()?;
     let eosfed_proto::v1::Refusal { reason, message } = eosfed_proto::v1::Refusal::decode(bytes).ok()?;
-    Some(Refusal::new(reason.parse().ok()?, message))
+    Some(Refusal::new(reason.parse().ok()?, escape_but_lines(&message)))
 }
 
 /// The text of the status and its causes, which tell what went wrong with the connection.
@@ -121,6 +122,20 @@ mod tests {
             let refusal = Refusal::new(*reason, "what was found, and `why`; ünïcode too");
             assert_eq!(from_status(&to_status(&refusal)), refusal);
         }
+    }
+
+    #[test]
+    fn neither_end_lets_the_other_steer_a_terminal() {
+        let refusal = Refusal::new(Reason::PlanInvalid, "two\nlines \u{1b}[2J\u{202e}");
+        assert_eq!(to_status(&refusal).message(), "two\nlines \\u{1b}[2J\\u{202e}");
+        let message = eosfed_proto::v1::Refusal {
+            reason: refusal.reason.code().to_owned(),
+            message: refusal.message.clone(),
+        };
+        let mut hostile = Status::unknown("\u{1b}]0;title");
+        assert!(from_status(&hostile).message.contains("\\u{1b}]0;title"));
+        hostile.metadata_mut().insert_bin(METADATA, MetadataValue::from_bytes(&message.encode_to_vec()));
+        assert_eq!(from_status(&hostile).message, "two\nlines \\u{1b}[2J\\u{202e}");
     }
 
     #[test]

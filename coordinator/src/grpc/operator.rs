@@ -6,6 +6,7 @@ mod watch;
 
 use std::time::Duration;
 
+use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::ledger::{Actor, Filter};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
@@ -14,7 +15,7 @@ use eosfed_common::view::SpecialistView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
-use eosfed_transport::wire::{event_filter, limited, parse};
+use eosfed_transport::wire::{event_filter, parse, printable};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -158,7 +159,7 @@ impl Service {
         }
         let references =
             specialists.iter().map(|text| text.parse()).collect::<Result<Vec<SpecialistRef>, _>>()?;
-        let note = limited("note", &note)?.to_owned();
+        let note = printable("note", &note, 0..=MAX_TEXT)?;
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let create = async move |core: &Core| core.create_release(&references, note, key, by).await;
         let manifest = self.0.engine.call(create).await?;

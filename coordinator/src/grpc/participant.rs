@@ -8,7 +8,7 @@ use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
 use eosfed_proto::v1::participant_server::Participant;
-use eosfed_transport::wire::{Heartbeat, Wire, limited, parse};
+use eosfed_transport::wire::{Heartbeat, Wire, parse, sentence};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -123,7 +123,7 @@ impl Service {
         let id: AssignmentId = parse("assignment", &assignment)?;
         access::own(&id, &caller)?;
         let token = parse("lease_token", &lease_token)?;
-        let message = limited("message", &message)?.to_owned();
+        let message = sentence("message", &message)?;
         let report = async move |core: &Core| core.report_failure(&id, &token, message).await;
         self.0.engine.call(report).await?;
         Ok(v1::ReportFailureResponse {})

@@ -26,7 +26,9 @@ use eosfed_testkit::assignments::blob;
 use eosfed_testkit::submissions::detailed_update;
 use eosfed_testkit::{cards, releases};
 use eosfed_transport::status::{from_status, to_status};
-use eosfed_transport::wire::{Heartbeat, Wire, WireError, event_filter, job_kind, job_state, limited, parse};
+use eosfed_transport::wire::{
+    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, sentence,
+};
 use prost::Message;
 
 use crate::samples;
@@ -84,7 +86,7 @@ table! {
     SubmitEvaluationRequest: value::<EvaluationSubmission>,
     Blob: value::<BlobRef>,
     Refusal: |bytes| refusal(bytes) | value::<Refusal>(bytes),
-    HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| limited("version", &m.version).map(|_| true)),
+    HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| sentence("version", &m.version).map(|_| true)),
     HelloResponse: free::<v1::HelloResponse>,
     PollRequest: free::<v1::PollRequest>,
     PollResponse: |bytes| v1::PollResponse::decode(bytes)
@@ -101,7 +103,7 @@ table! {
     ReportFailureRequest: |bytes| fields::<v1::ReportFailureRequest>(bytes, |m| {
         parse::<AssignmentId>("assignment", &m.assignment)?;
         parse::<LeaseToken>("lease_token", &m.lease_token)?;
-        limited("message", &m.message).map(|_| true)
+        sentence("message", &m.message).map(|_| true)
     }),
     ReportFailureResponse: free::<v1::ReportFailureResponse>,
     StatRequest: |bytes| fields::<v1::StatRequest>(bytes, |m| parse::<Digest>("digest", &m.digest).map(|_| true)),
@@ -120,7 +122,7 @@ table! {
     UploadResponse: free::<v1::UploadResponse>,
     EnrollRequest: |bytes| fields::<v1::EnrollRequest>(bytes, |m| {
         parse::<InstitutionName>("institution", &m.institution)?;
-        limited("secret", &m.secret).map(|_| true)
+        parse::<String>("secret", &m.secret).map(|_| true)
     }),
     EnrollResponse: free::<v1::EnrollResponse>,
     RenewRequest: free::<v1::RenewRequest>,
@@ -205,14 +207,14 @@ table! {
         Ok(all_json::<Card>(&m.cards_json))
     }),
     GetSpecialistRequest: |bytes| fields::<v1::GetSpecialistRequest>(bytes, |m| {
-        Ok(limited("reference", &m.reference)?.parse::<SpecialistRef>().is_ok())
+        Ok(sentence("reference", &m.reference)?.parse::<SpecialistRef>().is_ok())
     }),
     GetSpecialistResponse: |bytes| fields::<v1::GetSpecialistResponse>(bytes, |m| {
         Ok(serde_json::from_str::<SpecialistView>(&m.specialist_json).is_ok())
     }),
     CreateReleaseRequest: |bytes| fields::<v1::CreateReleaseRequest>(bytes, |m| {
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;
-        limited("note", &m.note)?;
+        printable("note", &m.note, 0..=1024)?;
         Ok(m.specialists.iter().all(|reference| reference.parse::<SpecialistRef>().is_ok()))
     }),
     CreateReleaseResponse: |bytes| fields::<v1::CreateReleaseResponse>(bytes, |m| {

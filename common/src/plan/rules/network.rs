@@ -1,10 +1,11 @@
 //! The table `[model]`: the networks of specialists, and what a head predicts.
 
-use super::words::{MAX_WORD, is_printable, words};
+use super::words::{is_printable, words};
 use crate::model::{Backbone, TargetScale, Task};
 use crate::plan::raw::RawModel;
 use crate::plan::report::Report;
 use crate::plan::{NetworkPlan, OutputPlan};
+use crate::printable::MAX_WORD;
 
 /// The network of specialists.
 pub(in crate::plan) fn network(model: Option<RawModel>, report: &mut Report) -> Option<NetworkPlan> {

@@ -5,11 +5,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::plan::report::Report;
-
-/// Longest name of a job or a licence, in bytes.
-const MAX_NAME: usize = 80;
-/// Longest name of a band, a class or a metric, in bytes.
-pub(in crate::plan) const MAX_WORD: usize = 64;
+use crate::printable::{MAX_NAME, MAX_WORD, Printable};
 
 /// The display name.
 pub(in crate::plan) fn name(key: &str, text: &str, report: &mut Report) {
@@ -51,7 +47,7 @@ pub(in crate::plan) fn distinct<T: Ord>(
     report.rule(repeated == 0, key, "without repetition", format!("{repeated} repeated"));
 }
 
-/// Whether a text has a length in this range and no control characters.
+/// Whether a text has so many bytes and can be shown.
 pub(in crate::plan) fn is_printable(text: &str, length: RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && !text.chars().any(char::is_control)
+    Printable::parse(text, length).is_ok()
 }

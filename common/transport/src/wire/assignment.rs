@@ -5,12 +5,13 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::head::MAX_HEAD_BYTES;
 use eosfed_common::model::{MAX_BANDS, ModelSpec};
 use eosfed_common::plan::Training;
+use eosfed_common::printable::{MAX_NAME, MAX_WORD};
 use eosfed_common::task::Keep;
 use eosfed_proto::v1;
 
 use super::kind::{job_kind, job_kind_message, strategy as strategy_name, strategy_message};
 use super::model::bands;
-use super::{Wire, WireError, at_most, finite, limited, parse, required, specified, wrong};
+use super::{Wire, WireError, at_most, finite, parse, printable, required, specified, wrong};
 
 impl Wire for Assignment<Offered> {
     type Message = v1::Assignment;
@@ -37,7 +38,7 @@ impl Wire for Assignment<Offered> {
         };
         let assignment = Self {
             id: parse("id", &id)?,
-            job_name: limited("job_name", &job_name)?.to_owned(),
+            job_name: printable("job_name", &job_name, 1..=MAX_NAME)?,
             kind: job_kind("kind", kind)?,
             training_target: Offered::from_message(required("training_target", training_target)?)?,
             deadline: Timestamp(deadline),
@@ -88,7 +89,7 @@ impl Wire for Offered {
             }
             v1::assignment::TrainingTarget::Bands(v1::Bands { names }) => {
                 for name in &names {
-                    limited("names", name)?;
+                    printable("names", name, 1..=MAX_WORD)?;
                 }
                 Ok(Self::Bands(at_most("names", MAX_BANDS, names)?))
             }

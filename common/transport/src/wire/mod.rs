@@ -15,10 +15,12 @@ pub use kind::{job_kind, job_kind_message, job_state, job_state_message};
 pub use submission::Heartbeat;
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use eosfed_common::assignment::{BlobRef, MAX_TEXT};
 use eosfed_common::finite::Finite;
+use eosfed_common::printable::Printable;
 use eosfed_common::refusal::{Reason, Refusal};
 
 /// A field of a message breaks a rule.
@@ -64,11 +66,29 @@ pub fn parse<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Resul
     limited(field, text)?.parse().map_err(|error| wrong(field, error))
 }
 
-/// Free text of at most [`MAX_TEXT`] bytes.
+/// A name or another text that stands for itself, of so many bytes.
+///
+/// # Errors
+/// If it has another length, or a character that people cannot be shown.
+pub fn printable(
+    field: &'static str,
+    text: &str,
+    length: RangeInclusive<usize>,
+) -> Result<String, WireError> {
+    Printable::parse(text, length).map(Into::into).map_err(|error| wrong(field, error))
+}
+
+/// A sentence of at most [`MAX_TEXT`] bytes. Its line breaks are honest, and become `\n`; like all other
+/// characters that people cannot be shown, they are escaped.
 ///
 /// # Errors
 /// If it is longer.
-pub fn limited<'a>(field: &'static str, text: &'a str) -> Result<&'a str, WireError> {
+pub fn sentence(field: &'static str, text: &str) -> Result<String, WireError> {
+    Ok(Printable::escaped(limited(field, text)?, MAX_TEXT).into())
+}
+
+/// A text of at most [`MAX_TEXT`] bytes, whose type says what it may be.
+fn limited<'a>(field: &'static str, text: &'a str) -> Result<&'a str, WireError> {
     if text.len() <= MAX_TEXT {
         return Ok(text);
     }
@@ -119,14 +139,13 @@ impl Wire for Refusal {
 
     fn from_message(message: eosfed_proto::v1::Refusal) -> Result<Self, WireError> {
         let eosfed_proto::v1::Refusal { reason, message } = message;
-        Ok(Self { reason: parse("reason", &reason)?, message: limited("message", &message)?.to_owned() })
+        Ok(Self { reason: parse("reason", &reason)?, message: sentence("message", &message)? })
     }
 
     fn into_message(self) -> eosfed_proto::v1::Refusal {
         let Refusal { reason, message } = self;
-        let end =
-            (0..=MAX_TEXT.min(message.len())).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        eosfed_proto::v1::Refusal { reason: reason.code().to_owned(), message: message[..end].to_owned() }
+        let message = Printable::escaped(&message, MAX_TEXT).into();
+        eosfed_proto::v1::Refusal { reason: reason.code().to_owned(), message }
     }
 }
 

@@ -6,9 +6,10 @@ use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRIC_NAME, MAX_ME
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
 use eosfed_common::finite::Finite;
 use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
+use eosfed_common::printable::MAX_WORD;
 use eosfed_proto::v1;
 
-use super::{Wire, WireError, at_most, finite, limited, specified, wrong};
+use super::{Wire, WireError, at_most, finite, printable, specified, wrong};
 
 impl Wire for ModelSpec {
     type Message = v1::Model;
@@ -34,7 +35,7 @@ impl Wire for ModelSpec {
             v1::Task::Regression => Task::Regression,
         };
         for word in bands.iter().chain(&classes) {
-            limited("bands, classes", word)?;
+            printable("bands, classes", word, 1..=MAX_WORD)?;
         }
         let bands = at_most("bands", MAX_BANDS, bands)?;
         let classes = at_most("classes", MAX_CLASSES, classes)?;
@@ -68,7 +69,7 @@ impl Wire for TargetScale {
         Ok(Self {
             offset: finite("target.offset", offset)?.get(),
             scale,
-            unit: limited("target.unit", &unit)?.to_owned(),
+            unit: printable("target.unit", &unit, 0..=MAX_WORD)?,
         })
     }
 
@@ -87,7 +88,7 @@ impl Wire for BandNormalisation {
         if *std <= 0.0 {
             return Err(wrong("std", format!("above 0, found `{std}`")));
         }
-        Ok(Self { band: limited("band", &band)?.to_owned(), mean: finite("mean", mean)?, std })
+        Ok(Self { band: printable("band", &band, 1..=MAX_WORD)?, mean: finite("mean", mean)?, std })
     }
 
     fn into_message(self) -> v1::BandNormalisation {
@@ -105,7 +106,7 @@ impl Wire for BandMoments {
         if *m2 < 0.0 {
             return Err(wrong("m2", format!("at least 0, found `{m2}`")));
         }
-        Ok(Self { band: limited("band", &band)?.to_owned(), count, mean: finite("mean", mean)?, m2 })
+        Ok(Self { band: printable("band", &band, 1..=MAX_WORD)?, count, mean: finite("mean", mean)?, m2 })
     }
 
     fn into_message(self) -> v1::BandMoments {
@@ -124,18 +125,12 @@ pub(super) fn metrics(list: Vec<v1::Metric>) -> Result<BTreeMap<String, Finite>,
     let mut metrics = BTreeMap::new();
     for v1::Metric { name, value } in at_most("metrics", MAX_METRICS, list)? {
         let value = finite("metrics.value", value)?;
-        if metrics.insert(metric_name(&name)?, value).is_some() {
+        let name = printable("metrics.name", &name, 1..=MAX_METRIC_NAME)?;
+        if metrics.insert(name, value).is_some() {
             return Err(wrong("metrics", "each name once"));
         }
     }
     Ok(metrics)
-}
-
-fn metric_name(name: &str) -> Result<String, WireError> {
-    if (1..=MAX_METRIC_NAME).contains(&name.len()) {
-        return Ok(name.to_owned());
-    }
-    Err(wrong("metrics.name", format!("1 to {MAX_METRIC_NAME} bytes, found `{}`", name.len())))
 }
 
 /// Metrics as messages.

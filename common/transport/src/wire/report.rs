@@ -3,7 +3,8 @@
 use eosfed_proto::v1;
 
 use super::model::{bands, metric_messages, metrics};
-use super::{Wire, WireError, limited, parse, required, wrong};
+use super::{Wire, WireError, parse, printable, required, wrong};
+use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::card::{Energy, InitialFile};
 use eosfed_common::head::Imagery;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
@@ -59,7 +60,8 @@ impl Wire for InitialFile {
 
     fn from_message(message: v1::InitialFile) -> Result<Self, WireError> {
         let v1::InitialFile { file, digest } = message;
-        let initial = Self { file: limited("file", &file)?.to_owned(), digest: parse("digest", &digest)? };
+        let initial =
+            Self { file: printable("file", &file, 1..=MAX_TEXT)?, digest: parse("digest", &digest)? };
         initial.check().map_err(|rule| wrong("file", rule))?;
         Ok(initial)
     }

@@ -111,6 +111,9 @@ fn each_bad_field_is_named() {
     assert_eq!(refused_report(|m| m.metrics = vec![m.metrics[0].clone(); 2]), "metrics");
     assert_eq!(refused_report(|m| m.metrics = vec![v1::Metric::default(); 65]), "metrics");
     assert_eq!(refused_report(|m| m.metrics[0].name = "m".repeat(2000)), "metrics.name");
+    assert_eq!(refused_report(|m| m.metrics[0].name = "iou/a\nb".to_owned()), "metrics.name");
+    assert_eq!(refused_report(|m| m.normalisation[0].band = "\u{1b}[2J".to_owned()), "band");
+    assert_eq!(refused_report(|m| m.initial.as_mut().unwrap().file = "a\u{202e}b".to_owned()), "file");
     assert_eq!(refused_report(|m| m.normalisation[0].std = 0.0), "std");
     assert_eq!(refused_report(|m| m.normalisation = vec![m.normalisation[0].clone(); 65]), "normalisation");
     assert_eq!(refused_report(|m| m.imagery.as_mut().unwrap().height = 0), "imagery");
@@ -128,5 +131,7 @@ fn long_refusals_are_cut_between_characters() {
     let long = Refusal::new(Reason::Policy, "é".repeat(MAX_TEXT));
     let message = long.into_message();
     assert!(message.message.len() <= MAX_TEXT && message.message.chars().all(|c| c == 'é'));
+    let odd = v1::Refusal { reason: "POLICY".to_owned(), message: "no\n\u{1b}[2J".to_owned() };
+    assert_eq!(Refusal::from_message(odd).unwrap().message, "no\\n\\u{1b}[2J");
     assert!(Refusal::from_message(message).is_ok());
 }
