@@ -17,6 +17,7 @@ pub mod job;
 pub mod job_ref;
 pub mod listing;
 pub mod paging;
+pub mod quota;
 pub mod refusals;
 pub mod registry;
 pub mod round;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::InstitutionName;
+use eosfed_common::ids::{InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
@@ -97,10 +97,13 @@ impl Service {
         if let Presence::Complete(bytes) = self.presence(caller.clone(), blob.digest).await? {
             return Ok(bytes);
         }
-        let stands = self.receive(&caller, blob, offset, &mut parts).await?;
+        let owner = caller.clone();
+        let begin = async move |core: &Core| core.begin_upload(&owner, blob, offset).await;
+        let token = self.0.engine.call(begin).await?;
+        let stands = self.receive((&caller, &token), blob, offset, &mut parts).await?;
         if stands == size {
             let _permit = cpu_permits::acquire().await;
-            let finish = async move |core: &Core| Ok(core.blobs().finish(caller.as_str(), blob).await?);
+            let finish = async move |core: &Core| core.finish_upload(&caller, &token, blob).await;
             self.0.engine.call(finish).await?;
         }
         Ok(stands)
@@ -108,7 +111,7 @@ impl Service {
 
     async fn receive(
         &self,
-        caller: &InstitutionName,
+        (caller, token): (&InstitutionName, &LeaseToken),
         blob: BlobRef,
         mut stands: u64,
         parts: &mut Streaming<v1::UploadRequest>,
@@ -119,10 +122,9 @@ impl Service {
             let Part::Chunk(chunk) = part else {
                 return Err(Refusal::new(Reason::Malformed, "an upload must have one header only"));
             };
-            let owner = caller.clone();
-            let append = async move |core: &Core| {
-                Ok(core.blobs().append(owner.as_str(), blob, stands, &chunk).await?)
-            };
+            let (owner, token) = (caller.clone(), token.clone());
+            let append =
+                async move |core: &Core| core.append_upload(&owner, &token, blob, stands, &chunk).await;
             stands = self.0.engine.call(append).await?;
         }
         Ok(stands)

@@ -185,6 +185,11 @@ impl Blobs for SimBlobs {
         self.files.unpin(owner, digest).await
     }
 
+    async fn drop_uploads(&self, owner: &str, keep: Option<Digest>) -> Result<Vec<Digest>, BlobError> {
+        self.trouble.maybe_die();
+        self.files.drop_uploads(owner, keep).await
+    }
+
     async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
         self.files.drop_stale_uploads(age).await
     }

@@ -175,9 +175,10 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
             if let there @ Presence::Complete(_) = ready(blobs.stat(from.as_str(), blob.digest))? {
                 return Ok(Answer::Stands(there));
             }
-            let stands = ready(blobs.append(from.as_str(), blob, offset, &bytes))?;
+            let token = ready(core.begin_upload(from, blob, offset))?;
+            let stands = ready(core.append_upload(from, &token, blob, offset, &bytes))?;
             if stands == blob.size {
-                ready(blobs.finish(from.as_str(), blob))?;
+                ready(core.finish_upload(from, &token, blob))?;
                 return Ok(Answer::Stands(Presence::Complete(stands)));
             }
             Answer::Stands(Presence::Partial(stands))

@@ -11,7 +11,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 
 use super::Federation;
 use crate::domain::job::Job;
-use crate::domain::round::ParticipantState;
+use crate::domain::quota::UploadLease;
 
 impl Federation {
     /// Whether an institution may upload a blob of this size. It needs a lease for training whose weights can
@@ -20,12 +20,7 @@ impl Federation {
     /// # Errors
     /// [`Reason::LeaseExpired`] without such a lease, [`Reason::TooLarge`] for a larger blob.
     pub fn may_upload(&self, institution: &InstitutionName, size: u64) -> Result<(), Refusal> {
-        let leased = self.jobs.values().filter(|job| {
-            let participant = job.current().and_then(|round| round.participants.get(institution));
-            participant.is_some_and(|one| matches!(one.state, ParticipantState::Leased { .. }))
-        });
-        let limits = leased.filter_map(|job| job.target_of(institution));
-        let Some(limit) = limits.map(|target| target.signature().max_file_bytes()).max() else {
+        let Some(limit) = self.upload_leases(institution).into_iter().map(|lease| lease.limit).max() else {
             let message = "only the holder of a lease can upload weights; accept the assignment again";
             return Err(Refusal::new(Reason::LeaseExpired, message));
         };
@@ -34,6 +29,17 @@ impl Federation {
         }
         let message = format!("the weights of this model need at most {limit} bytes, found `{size}`");
         Err(Refusal::new(Reason::TooLarge, message))
+    }
+
+    /// The leases of an institution whose weights can be uploaded, by job.
+    #[must_use]
+    pub fn upload_leases(&self, institution: &InstitutionName) -> Vec<UploadLease> {
+        let lease = |job: &Job| {
+            let token = job.lease_of(institution)?.token.clone();
+            let limit = job.target_of(institution)?.signature().max_file_bytes();
+            Some(UploadLease { token, job: job.id.clone(), limit })
+        };
+        self.jobs.values().filter_map(lease).collect()
     }
 
     /// Whether an institution may download a blob: weights of the registry, and the blobs of its own

@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 
 use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress};
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Job, JobState, Next, Outcome};
-use crate::domain::admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
+use crate::domain::admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, check_points};
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::CurveId;
 use crate::domain::round::{Contribution, ParticipantState, Round, RoundKind};
@@ -59,7 +59,7 @@ impl Job {
     /// Renews a lease and records progress, without the points of the curve. Gives the new end of the lease.
     ///
     /// # Errors
-    /// If the round has closed, or the token does not belong to the lease.
+    /// If the round has closed, the token does not belong to the lease, or a loss or a metric is out of range.
     pub fn heartbeat(
         &self,
         id: &AssignmentId,
@@ -68,6 +68,7 @@ impl Job {
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
         let Progress { step, steps, points } = progress;
+        check_points(points)?;
         let loss = points.last().map(|point| point.loss);
         self.in_round(id, now, |round| {
             Ok((round.heartbeat(&id.institution, token, (*step, *steps), loss, now)?, None))
@@ -231,6 +232,26 @@ impl Job {
             let fresh = round.fail(&id.institution, token, message, now)?;
             Ok(((), fresh.then_some(failed)))
         })
+    }
+
+    /// The lease that an institution holds.
+    #[must_use]
+    pub fn lease_of(&self, institution: &InstitutionName) -> Option<&Lease> {
+        match &self.current()?.participants.get(institution)?.state {
+            ParticipantState::Leased { lease, .. } => Some(lease),
+            ParticipantState::Offered
+            | ParticipantState::Submitted { .. }
+            | ParticipantState::Refused { .. }
+            | ParticipantState::Rejected(_)
+            | ParticipantState::Failed { .. } => None,
+        }
+    }
+
+    /// Whether the work of an institution is offered to it, as after its lease has expired.
+    #[must_use]
+    pub fn is_offered(&self, institution: &InstitutionName) -> bool {
+        let participant = self.current().and_then(|round| round.participants.get(institution));
+        participant.is_some_and(|one| one.state == ParticipantState::Offered)
     }
 
     /// Checks that the caller holds the lease of an assignment that is still wanted.

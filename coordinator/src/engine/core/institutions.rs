@@ -8,7 +8,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
-use super::{Core, Writer, defect};
+use super::{Core, Writer, defect, lock};
 use crate::domain::admission::{UpdateRules, weights_refusal};
 use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Job, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate};
@@ -52,7 +52,7 @@ impl Core {
     /// New points of the curve are stored as a separate record; the current step need not survive a restart.
     ///
     /// # Errors
-    /// If the caller does not hold the lease or it has expired.
+    /// If the caller does not hold the lease, or it has expired or used up its heartbeats or its bytes.
     pub async fn heartbeat(
         &self,
         id: &AssignmentId,
@@ -73,6 +73,7 @@ impl Core {
             }
             Err(refusal) => return Err(refusal),
         };
+        lock(&self.quotas).heartbeat(token, (&id.institution, &id.job), &progress.points, now)?;
         // The lease is renewed even if the points cannot be stored.
         self.store_change(&mut writer, change, now).await?;
         if let (Some(id), false) = (curve, progress.points.is_empty()) {

@@ -9,6 +9,7 @@ mod ledger;
 mod operators;
 mod queries;
 mod tasks;
+mod uploads;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 
 use super::Options;
+use crate::domain::quota::Quotas;
 use crate::domain::{Change, Federation, Transition};
 use crate::storage::{BlobError, Blobs, Loaded, Store, StoreError};
 
@@ -46,6 +48,8 @@ pub struct Core {
     changed: Mutex<BTreeSet<JobId>>,
     /// Jobs whose task is being computed.
     busy: Mutex<BTreeSet<JobId>>,
+    /// What leases have used up.
+    quotas: Mutex<Quotas>,
 }
 
 /// Data that only the holder of the write lock uses.
@@ -136,6 +140,7 @@ impl Core {
             writer: tokio::sync::Mutex::new(Writer { rng, ledger: ledger::Ledger::new(head) }),
             changed: Mutex::default(),
             busy: Mutex::default(),
+            quotas: Mutex::default(),
         };
         core.store_change(&mut *core.writer.lock().await, opening, core.now()).await?;
         for id in live {
@@ -190,7 +195,11 @@ impl Core {
         }
         let jobs = change.jobs.iter().chain(&change.progress);
         lock(&self.changed).extend(jobs.map(|job| job.id.clone()));
+        let stored: Vec<_> = change.jobs.iter().map(|job| job.id.clone()).collect();
         self.queries.merge(change);
+        for id in stored {
+            self.end_leases(&id).await;
+        }
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    fn referenced(&self) -> BTreeSet<Digest> {
+    pub(super) fn referenced(&self) -> BTreeSet<Digest> {
         self.read(|state| state.referenced(self.options.keep_updates_for, self.now()))
     }
 }

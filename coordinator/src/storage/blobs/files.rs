@@ -96,6 +96,12 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The digest that a file in the folder of an owner pins, if it is a pin.
+fn pin(path: &Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    format!("sha256:{}", name.strip_suffix(DONE)?).parse().ok()
+}
+
 /// The length of a file; `None` without one.
 fn length(path: &Path) -> io::Result<Option<u64>> {
     match fs::metadata(path) {
@@ -200,15 +206,34 @@ impl Blobs for FileBlobs {
     }
 
     async fn pinned(&self) -> Result<Vec<Digest>, BlobError> {
-        let names = files(&self.partial).map_err(failed(Digest::of(b"")))?.into_iter().map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            format!("sha256:{}", name.strip_suffix(DONE).unwrap_or_default()).parse()
-        });
-        Ok(names.filter_map(Result::ok).collect())
+        let files = files(&self.partial).map_err(failed(Digest::of(b"")))?;
+        Ok(files.iter().filter_map(|path| pin(path)).collect())
     }
 
     async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError> {
         gone(fs::remove_file(self.done(owner, digest))).map_err(failed(digest))
+    }
+
+    async fn drop_uploads(&self, owner: &str, keep: Option<Digest>) -> Result<Vec<Digest>, BlobError> {
+        let drop = || -> io::Result<Vec<Digest>> {
+            let entries = match fs::read_dir(self.partial.join(owner)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let mut pinned = Vec::new();
+            for entry in entries {
+                let path = entry?.path();
+                if keep
+                    .is_some_and(|kept| path == self.partial(owner, kept) || path == self.done(owner, kept))
+                {
+                    continue;
+                }
+                pinned.extend(pin(&path));
+                gone(fs::remove_file(path))?;
+            }
+            Ok(pinned)
+        };
+        drop().map_err(failed(Digest::of(b"")))
     }
 
     async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {

@@ -118,6 +118,17 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
+    async fn drop_uploads(&self, owner: &str, keep: Option<Digest>) -> Result<Vec<Digest>, BlobError> {
+        let mut state = self.state();
+        if state.uploads.get(owner).is_some_and(|(digest, _)| Some(*digest) != keep) {
+            state.uploads.remove(owner);
+        }
+        let dropped = state.pins.iter().filter(|(of, digest)| of == owner && Some(*digest) != keep);
+        let dropped: Vec<Digest> = dropped.map(|(_, digest)| *digest).collect();
+        state.pins.retain(|(of, digest)| of != owner || Some(*digest) == keep);
+        Ok(dropped)
+    }
+
     /// Ages are not known here: everything is stale for an age of zero, and nothing for a longer age.
     async fn drop_stale_uploads(&self, age: Duration) -> Result<(), BlobError> {
         if age.is_zero() {

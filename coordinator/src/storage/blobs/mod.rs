@@ -154,6 +154,12 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// If the disk fails.
     async fn unpin(&self, owner: &str, digest: Digest) -> Result<(), BlobError>;
 
+    /// Drops the uploads of `owner` and its pins, but for those of `keep`; gives what was pinned.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    async fn drop_uploads(&self, owner: &str, keep: Option<Digest>) -> Result<Vec<Digest>, BlobError>;
+
     /// Drops uploads that have not grown for longer than `age`, and pins that are older.
     ///
     /// # Errors
