@@ -80,7 +80,10 @@ async fn submit(
     watch: bool,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
-    let (plan_toml, _) = read(path)?;
+    let (plan_toml, spec) = read(path)?;
+    for warning in spec.warnings() {
+        errln!("warning: {warning}");
+    }
     let request = v1::SubmitJobRequest { plan_toml, idempotency_key: key() };
     let answer = connection.operator.submit_job(request).await;
     let job = connection.answer(answer)?.job;

@@ -14,6 +14,7 @@ pub mod finite;
 pub mod head;
 pub mod ids;
 pub mod ledger;
+pub mod metric;
 pub mod model;
 pub mod plan;
 pub mod printable;

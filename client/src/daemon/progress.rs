@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eosfed_common::assignment::{CurvePoint, MAX_METRICS, MAX_POINTS, Progress};
 use eosfed_common::finite::Finite;
+use eosfed_common::metric;
 
 /// Most points that are kept for a coordinator that cannot be reached; older ones are dropped.
 const MAX_UNSENT: usize = 10_000;
@@ -38,10 +39,13 @@ impl ProgressTracker {
         self.lock().step = step;
     }
 
-    /// Adds a point. The wire carries finite values only, so others are dropped.
+    /// Adds a point. The coordinator takes values in the range of their definition only, so others, as
+    /// those of a training that has diverged, are dropped.
     pub(super) fn add(&self, step: u64, loss: f64, metrics: BTreeMap<String, f64>) {
-        let Some(loss) = Finite::new(loss) else { return };
-        let finite = metrics.into_iter().filter_map(|(name, value)| Some((name, Finite::new(value)?)));
+        let admitted = |name: &str, value| metric::check(name, value).ok().and_then(|()| Finite::new(value));
+        let Some(loss) = admitted(metric::LOSS, loss) else { return };
+        let finite =
+            metrics.into_iter().filter_map(|(name, value)| Some((name.clone(), admitted(&name, value)?)));
         let metrics = finite.take(MAX_METRICS).collect();
         let mut pending = self.lock();
         if pending.points.len() == MAX_UNSENT {
@@ -85,7 +89,7 @@ mod tests {
     use super::*;
 
     fn metrics() -> BTreeMap<String, f64> {
-        [("nan".to_owned(), f64::NAN), ("iou".to_owned(), 0.5)].into()
+        [("nan".to_owned(), f64::NAN), ("miou".to_owned(), 0.5)].into()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use eosfed_common::assignment::{BlobRef, MAX_METRICS};
 use eosfed_common::finite::Finite;
+use eosfed_common::metric;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::task::{TrainTask, TrainerEvent};
@@ -187,9 +188,16 @@ impl<E: Environment> Daemon<E> {
     }
 }
 
-/// The metrics, up to the limit of a message.
+/// The metrics that a message may have: those in the range of their definition, and not too many.
 fn bounded(metrics: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
-    metrics.into_iter().take(MAX_METRICS).collect()
+    let admitted = metrics.into_iter().filter(|(name, value)| match metric::check(name, value.get()) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "a metric is not sent");
+            false
+        }
+    });
+    admitted.take(MAX_METRICS).collect()
 }
 
 enum TrainerOutcome {

@@ -21,7 +21,10 @@ mod version1;
 
 use std::fmt;
 
-pub use admission::{FederatedAdmission, Floor, OneShotAdmission};
+pub use admission::{
+    DEFAULT_MAX_SAMPLES, DEFAULT_MAX_SHARE, DEFAULT_NORM_FACTOR, FederatedAdmission, Floor, MAX_SAMPLES,
+    OneShotAdmission,
+};
 pub use kind::JobKind;
 pub use raw::RawPlan;
 pub use rounds::{Asynchronous, RoundsPlan, ServerPlan, Weighting};

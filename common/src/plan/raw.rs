@@ -120,11 +120,11 @@ pub struct RawParticipation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAdmission {
-    /// Largest ratio of the norm of an update's step to the round's median.
+    /// Largest ratio of the norm of an update's step to the round's median; default: 5.
     #[schemars(extend("x-rule" = "1 to 1e6; rounds, downstream"))]
     pub norm_factor: Option<f64>,
-    /// Most samples that an institution may report.
-    #[schemars(extend("x-rule" = "above 0"))]
+    /// Most samples that an institution may report; default: 10000000.
+    #[schemars(extend("x-rule" = "1 to 1e12"))]
     pub max_samples: Option<u64>,
     /// The lowest quality of a specialist.
     #[schemars(extend("x-rule" = "one-shot only"))]

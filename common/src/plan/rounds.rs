@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Strategy;
+use super::{DEFAULT_MAX_SHARE, Strategy};
 use crate::ids::InstitutionName;
 
 /// Rounds of aggregation, in jobs of federated training.
@@ -20,8 +20,10 @@ pub struct RoundsPlan {
     /// The weight of each update. Medians, `trimmed-mean` and `krum` give all updates the same weight.
     #[serde(default)]
     pub weighting: Weighting,
-    /// Largest share of one institution in the sum of weights, above 0 and at most 1.
-    #[schemars(extend("x-rule" = "1 / `participation.min` to 1"))]
+    /// Largest share of one institution in the sum of weights, or 1 divided by the number of updates if that
+    /// is more. 1 means no limit. Absent in jobs of versions without a default.
+    #[serde(default = "default_share")]
+    #[schemars(extend("x-rule" = "1 / `participation.min` (at most 0.5) to 1"))]
     pub max_share: Option<f64>,
     /// The server step from the aggregated update to the next weights.
     #[serde(default)]
@@ -50,7 +52,7 @@ impl RoundsPlan {
             count,
             strategy,
             weighting: Weighting::default(),
-            max_share: None,
+            max_share: default_share(),
             server: ServerPlan::default(),
             asynchronous: None,
         }
@@ -71,6 +73,11 @@ pub struct Asynchronous {
     #[serde(default = "default_exponent")]
     #[schemars(extend("x-rule" = "0 to 10"))]
     pub exponent: f64,
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "stored jobs without a limit have none")]
+const fn default_share() -> Option<f64> {
+    Some(DEFAULT_MAX_SHARE)
 }
 
 const fn default_staleness() -> u32 {

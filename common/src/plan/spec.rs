@@ -394,6 +394,23 @@ impl JobSpec {
         }
     }
 
+    /// Warnings about a plan that breaks no rule: sentences, each with its key.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(FederatedTraining { rounds, .. }) = self.federated()
+            && rounds.strategy.reveals_individuals(self.min_institutions())
+        {
+            warnings.push(format!(
+                "`rounds.strategy` `{}` with `participation.min` {} may publish the update of one institution as \
+                 it is; institutions whose policy sets `min_institutions` above 1 may refuse such a job",
+                rounds.strategy.name(),
+                self.min_institutions()
+            ));
+        }
+        warnings
+    }
+
     /// The federated training, in the kinds of jobs that have it.
     #[must_use]
     pub const fn federated(&self) -> Option<&FederatedTraining> {

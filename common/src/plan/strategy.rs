@@ -178,6 +178,29 @@ impl Strategy {
         }
     }
 
+    /// Whether an aggregate of at least `min` updates may be the update of one institution, so that what
+    /// is published tells of one alone: Krum chooses one, multi-Krum may keep one, and any strategy gives
+    /// back a lone update. Medians and `trimmed-mean` mix institutions from one coordinate to the next, so
+    /// that no whole update is published, though each of its numbers may be one institution's.
+    #[must_use]
+    pub fn reveals_individuals(&self, min: u32) -> bool {
+        let kept = match self {
+            Self::Krum { .. } => 1,
+            Self::MultiKrum { byzantine, keep } => keep.unwrap_or_else(|| min.saturating_sub(*byzantine)),
+            Self::FedAvg
+            | Self::FedProx { .. }
+            | Self::FedAvgM { .. }
+            | Self::FedAdam { .. }
+            | Self::FedYogi { .. }
+            | Self::FedAdagrad { .. }
+            | Self::Median
+            | Self::TrimmedMean { .. }
+            | Self::GeometricMedian
+            | Self::NormBoundedMean { .. } => min,
+        };
+        kept <= 1
+    }
+
     /// Whether it is a server optimizer with its own learning rate.
     #[must_use]
     pub const fn is_adaptive(&self) -> bool {
@@ -207,6 +230,24 @@ impl Strategy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strategies_that_publish_one_update_are_known() {
+        let strategy = |text: &str| toml::from_str::<Strategy>(text).unwrap();
+        for (text, min, reveals) in [
+            ("name = \"krum\"\nbyzantine = 1", 9, true),
+            ("name = \"multi-krum\"\nbyzantine = 1\nkeep = 1", 9, true),
+            ("name = \"multi-krum\"\nbyzantine = 1\nkeep = 2", 9, false),
+            ("name = \"multi-krum\"\nbyzantine = 1", 5, false),
+            ("name = \"fed-avg\"", 2, false),
+            ("name = \"fed-avg\"", 1, true),
+            ("name = \"median\"", 1, true),
+            ("name = \"median\"", 3, false),
+            ("name = \"trimmed-mean\"\ntrim = 0.2", 3, false),
+        ] {
+            assert_eq!(strategy(text).reveals_individuals(min), reveals, "{text}, {min}");
+        }
+    }
 
     #[test]
     fn a_strategy_has_the_same_name_everywhere() {

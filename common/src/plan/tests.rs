@@ -222,6 +222,13 @@ fn a_one_shot_plan_is_accepted_and_each_of_its_rules_can_fail() {
         ("[training]", "[admission]\nnorm_factor = 2.0\n[training]"),
         ("[training]", "[admission]\nfloor = { metric = \"miou\", bound = nan }\n[training]"),
         ("[training]", "[admission]\nmax_samples = 0\n[training]"),
+        ("[training]", "[admission]\nmax_samples = 1000000000001\n[training]"),
+        ("[training]", "[admission]\nfloor = { metric = \"beauty\", bound = 0.1 }\n[training]"),
+        ("[training]", "[admission]\nfloor = { metric = \"miou\", bound = 0.1, quorum = 0 }\n[training]"),
+        (
+            "[training]",
+            "[admission]\nfloor = { metric = \"miou\", bound = 0.1, min_samples = 0 }\n[training]",
+        ),
         ("[training]", "[normalisation]\nfrom = \"federated\"\n[training]"),
         ("[training]", "[rounds]\ncount = 1\nstrategy = { name = \"fed-avg\" }\n[training]"),
         ("[training]", "[evaluation]\n[training]"),
@@ -257,6 +264,43 @@ fn the_rounds_of_a_job_can_be_replaced_by_valid_ones() {
     assert_eq!(problems.len(), 2, "{problems:?}");
     let error = JobSpec::parse(EVALUATION).unwrap().with_rounds(RoundsPlan::new(1, Strategy::Median));
     assert_eq!(error, Err(PlanError::NoRounds(JobKind::Evaluation)));
+}
+
+#[test]
+fn admission_is_strict_unless_a_plan_says_otherwise() {
+    let admission = |plan: &str| {
+        let spec = JobSpec::parse(plan).unwrap();
+        let federated = spec.federated().unwrap();
+        (federated.admission.max_samples, federated.admission.norm_factor, federated.rounds.max_share)
+    };
+    assert_eq!(admission(ROUNDS), (Some(10_000_000), Some(5.0), Some(0.5)));
+    assert_eq!(admission(DOWNSTREAM), admission(ROUNDS));
+    let lax = ROUNDS.replace("count = 3", "count = 3\nmax_share = 1.0").replace(
+        "[normalisation]",
+        "[admission]\nmax_samples = 1000000000000\nnorm_factor = 1e6\n[normalisation]",
+    );
+    assert_eq!(admission(&lax), (Some(MAX_SAMPLES), Some(1e6), Some(1.0)));
+    let JobSpec::OneShot(one_shot) = JobSpec::parse(ONE_SHOT).unwrap() else { panic!("not one-shot") };
+    assert_eq!(one_shot.admission.max_samples, Some(10_000_000));
+    let alone = ROUNDS.replace("min = 2", "min = 1");
+    assert_eq!(admission(&alone).2, Some(0.5), "the default fits a round of one");
+    // What earlier versions have stored without limits stays as it was.
+    let mut stored = serde_json::to_value(JobSpec::parse(ROUNDS).unwrap()).unwrap();
+    stored["federated"]["admission"] = serde_json::json!({ "max_samples": null, "norm_factor": null });
+    stored["federated"]["rounds"]["max_share"] = serde_json::Value::Null;
+    let stored: JobSpec = serde_json::from_value(stored).unwrap();
+    assert_eq!(stored.federated().unwrap().rounds.max_share, None);
+}
+
+#[test]
+fn a_plan_that_may_publish_one_update_is_warned_of() {
+    let krum = ROUNDS.replace("name = \"fed-prox\", mu = 0.01", "name = \"krum\", byzantine = 0");
+    let krum = krum.replace("min = 2", "min = 3");
+    let [warning] = &JobSpec::parse(&krum).unwrap().warnings()[..] else { panic!("one warning") };
+    assert!(warning.contains("`krum`") && warning.contains("`participation.min` 3"), "{warning}");
+    for plan in [ROUNDS, ONE_SHOT, EVALUATION, STATISTICS] {
+        assert_eq!(JobSpec::parse(plan).unwrap().warnings(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -4,26 +4,23 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::{
-    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
+    BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::card::Energy;
 use eosfed_common::finite::Finite;
-use eosfed_common::plan::{Floor, JobSpec};
+use eosfed_common::metric::{self, Metric};
+use eosfed_common::plan::{Floor, JobSpec, MAX_SAMPLES};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::weights::{Verified, WeightsError};
 
 use super::target::Target;
 
-/// Most training samples that an institution can report. A larger number is not plausible.
-pub const MAX_SAMPLES: u64 = 1_000_000_000_000;
 /// Most pixels of one band in statistics.
 pub const MAX_PIXELS: u64 = 1_000_000_000_000_000;
 /// Largest magnitude of the mean and of the standard deviation of a band. Like the limits below, it is far
 /// above plausible values, and small enough that every value derived from them is finite.
 pub const MAX_MOMENT: f64 = 1e30;
-/// Largest magnitude of a metric.
-pub const MAX_METRIC: f64 = 1e100;
 /// Most energy that an institution can report for one assignment, in kilowatt-hours.
 pub const MAX_KWH: f64 = 1e12;
 
@@ -79,7 +76,9 @@ impl ScreenedUpdate {
             &submission.report;
         let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
         if !(1..=most).contains(samples) {
-            let message = format!("`samples` must be between 1 and {most}, found `{samples}`");
+            let message = format!(
+                "`samples` must be between 1 and {most} (`admission.max_samples`), found `{samples}`"
+            );
             return Err(Refusal::new(Reason::Malformed, message));
         }
         let norm = Finite::try_from(norm).map_err(|error| {
@@ -93,7 +92,7 @@ impl ScreenedUpdate {
         }
         same_bands("normalisation", normalisation.iter().map(|entry| &entry.band), target.normalised())?;
         if let Some(floor) = rules.floor {
-            let Floor { metric, bound } = floor;
+            let Floor { metric, bound, quorum: _, min_samples: _ } = floor;
             let found = metrics.get(metric);
             if !found.is_some_and(|value| floor.holds(value.get())) {
                 let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
@@ -173,13 +172,26 @@ impl ScreenedEvaluation {
 }
 
 fn check_metrics(metrics: &BTreeMap<String, Finite>) -> Result<(), Refusal> {
-    match metrics.iter().find(|(_, value)| value.abs() > MAX_METRIC) {
-        None => Ok(()),
-        Some((name, value)) => {
-            let rule = format!("must be between -{MAX_METRIC:e} and {MAX_METRIC:e}, found `{value:e}`");
-            Err(Refusal::new(Reason::Malformed, format!("metric `{name}` {rule}")))
+    let check = |(name, value): (&String, &Finite)| metric::check(name, value.get());
+    metrics.iter().try_for_each(check).map_err(|error| Refusal::new(Reason::Malformed, error.to_string()))
+}
+
+/// Checks the points of a training curve: losses and metrics in the ranges of their definitions, and none
+/// of single classes, so that the names in a curve are few and known.
+///
+/// # Errors
+/// The first rule broken.
+pub fn check_points(points: &[CurvePoint]) -> Result<(), Refusal> {
+    points.iter().try_for_each(|CurvePoint { step, loss, metrics }| {
+        let malformed =
+            |error: String| Refusal::new(Reason::Malformed, format!("the point of step {step}: {error}"));
+        metric::check(metric::LOSS, loss.get()).map_err(|error| malformed(error.to_string()))?;
+        check_metrics(metrics).map_err(|refusal| malformed(refusal.message))?;
+        match metrics.keys().find(|name| Metric::named(name).is_some_and(|metric| metric.of_class)) {
+            None => Ok(()),
+            Some(name) => Err(malformed(format!("a curve has no metrics of single classes, found `{name}`"))),
         }
-    }
+    })
 }
 
 fn check_energy(energy: &Energy) -> Result<(), Refusal> {

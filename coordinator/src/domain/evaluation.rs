@@ -93,9 +93,10 @@ impl Federation {
         list
     }
 
-    /// The reason why a specialist is excluded from releases, if it is. It is excluded if institutions that
-    /// it was not trained at have scored it, and the median of their scores is below the floor of the plan
-    /// that made it.
+    /// The reason why a specialist is excluded from releases, if it is. It is excluded if more than half of
+    /// the institutions that have scored it, and that it was not trained at, find it below the floor of the
+    /// plan that made it. Each has one vote, whatever number of samples it reports. There must be at least
+    /// the floor's quorum of them, each with the floor's least number of samples. A tie excludes nothing.
     #[must_use]
     pub fn excluded(&self, card: &Card) -> Option<String> {
         let floor = match &self.jobs.get(&card.provenance.job)?.spec {
@@ -104,17 +105,20 @@ impl Federation {
                 return None;
             }
         };
-        let Floor { metric, bound } = floor;
-        let others = self.evaluations(&card.weights).into_iter();
-        let others = others.filter(|one| !card.provenance.institutions.contains(&one.institution));
+        let Floor { metric, bound, quorum, min_samples } = floor;
+        let evaluations = self.evaluations(&card.weights).into_iter();
+        let others = evaluations
+            .filter(|one| !card.provenance.institutions.contains(&one.institution))
+            .filter(|one| one.samples >= *min_samples);
         let values: Vec<f64> =
             others.filter_map(|one| one.metrics.get(metric).map(|value| value.get())).collect();
-        if values.is_empty() || floor.holds(median(&values)) {
+        let poor = values.iter().filter(|value| !floor.holds(**value)).count();
+        if values.len() < *quorum as usize || 2 * poor <= values.len() {
             return None;
         }
         Some(format!(
-            "the plan that made `{}@{}` requires `{metric}` of {bound} (`admission.floor`); at {} other \
-             institution(s) the median is {:.4}",
+            "the plan that made `{}@{}` requires `{metric}` of {bound} (`admission.floor`); {poor} of {} other \
+             institution(s) find less, and the median is {:.4}",
             card.name,
             card.version,
             values.len(),
@@ -140,11 +144,11 @@ mod tests {
         federation
     }
 
-    fn evaluated(federation: &mut Federation, accuracies: [(&str, f64); 2]) -> JobId {
-        let (id, change) = submit(federation, EVALUATION);
+    fn evaluated(federation: &mut Federation, plan: &str, accuracies: &[(&str, f64)]) -> JobId {
+        let (id, change) = submit(federation, plan);
         federation.merge(change);
         for place in 0..2 {
-            for (site, accuracy) in accuracies {
+            for (site, accuracy) in accuracies.iter().copied() {
                 let job = federation.job(&id).unwrap();
                 let Some(offer) = job.assignment(&name(site)) else { continue };
                 let (outcome, lease) = job.accept(&offer.id, token(place), NOW).unwrap();
@@ -163,7 +167,7 @@ mod tests {
     #[test]
     fn a_round_for_each_specialist_and_scores_of_each_institution() {
         let mut federation = federation("");
-        let id = evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
+        let id = evaluated(&mut federation, EVALUATION, &[("west", 0.9), ("east", 0.4)]);
         let job = federation.job(&id).unwrap();
         assert!(matches!(job.state, JobState::Finished { .. }), "{:?}", job.state);
         assert_eq!(job.closed.len(), 2);
@@ -179,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_specialist_with_poor_scores_elsewhere_is_excluded_from_releases() {
-        let mut federation = federation("[admission]\nfloor = { metric = \"accuracy\", bound = 0.5 }\n");
+        let floor = "floor = { metric = \"accuracy\", bound = 0.5, quorum = 1 }";
+        let mut federation = federation(&format!("[admission]\n{floor}\n"));
         let card = |federation: &Federation, text: &str| {
             federation.registry.specialist(&text.parse().unwrap()).unwrap().clone()
         };
@@ -188,7 +193,7 @@ mod tests {
             None,
             "no other institution has a score"
         );
-        evaluated(&mut federation, [("west", 0.9), ("east", 0.4)]);
+        evaluated(&mut federation, EVALUATION, &[("west", 0.9), ("east", 0.4)]);
         let why = federation.excluded(&card(&federation, "west-rgb")).unwrap();
         assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");
         assert_eq!(federation.excluded(&card(&federation, "east-nir")), None, "west finds it good");
@@ -205,6 +210,40 @@ mod tests {
         let card = card(&federation, "east-nir");
         let manifest = federation.release_with(&[card], String::new(), NOW).unwrap().unwrap();
         assert_eq!(manifest.specialists.len(), 1);
+    }
+
+    /// Why `west-rgb` is left out after these scores, by a floor of 0.5 with these further keys. West has
+    /// made it.
+    fn verdict(keys: &str, accuracies: &[(&str, f64)]) -> Option<String> {
+        let floor = format!("floor = {{ metric = \"accuracy\", bound = 0.5{keys} }}");
+        let mut federation = federation(&format!("[admission]\n{floor}\n"));
+        federation.merge(enrolled(&["north", "south"]));
+        let plan = EVALUATION.replace("[evaluation]", "[evaluation]\nspecialists = [\"west-rgb\"]");
+        evaluated(&mut federation, &plan.replace("max = 2", "max = 4"), accuracies);
+        let card = federation.registry.specialist(&"west-rgb".parse().unwrap()).unwrap().clone();
+        federation.excluded(&card)
+    }
+
+    #[test]
+    fn one_evaluator_decides_nothing() {
+        assert_eq!(verdict("", &[("east", 0.0)]), None, "there must be two");
+        assert_eq!(verdict("", &[("east", 0.0), ("west", 0.0)]), None, "its own score never counts");
+        let why = verdict("", &[("east", 0.0), ("north", 0.2)]).unwrap();
+        assert!(why.contains("2 of 2 other") && why.contains("0.1000"), "{why}");
+        assert_eq!(verdict("", &[("east", 0.0), ("north", 0.9)]), None, "neither decides alone");
+        assert_eq!(verdict("", &[("east", 0.0), ("north", 0.9), ("south", 0.6)]), None);
+        assert!(verdict("", &[("east", 0.0), ("north", 0.4), ("south", 0.9)]).is_some());
+        // West cannot save what others find poor.
+        assert!(verdict("", &[("east", 0.0), ("north", 0.4), ("west", 1.0)]).is_some());
+    }
+
+    #[test]
+    fn few_samples_do_not_count() {
+        let poor = [("east", 0.0), ("north", 0.0)];
+        // Each score is of twelve samples.
+        assert!(verdict(", min_samples = 12", &poor).is_some());
+        assert_eq!(verdict(", min_samples = 13", &poor), None);
+        assert_eq!(verdict(", quorum = 3", &poor), None);
     }
 
     #[test]

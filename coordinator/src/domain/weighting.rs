@@ -26,8 +26,9 @@ pub fn weights(
     }
 }
 
-/// Lowers the largest weights to one value so that none is more than `share` of the sum. If there are too few
-/// updates for that, all weights become equal.
+/// Lowers the largest weights, all to the same value, so that none is more than `share` of the sum.
+/// Where that cannot be, since there are fewer than 1 / `share`, all become equal: the share is then 1
+/// divided by their number.
 fn capped(mut weights: Vec<f64>, share: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
@@ -50,6 +51,8 @@ fn capped(mut weights: Vec<f64>, share: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eosfed_common::plan::MAX_SAMPLES;
+    use proptest::prelude::*;
 
     fn of(weighting: &Weighting, max_share: Option<f64>, samples: &[u64]) -> Vec<f64> {
         let names: Vec<InstitutionName> =
@@ -68,6 +71,19 @@ mod tests {
         assert_eq!(of(&institution, None, &[10, 900]), [1.0, 2.5]);
     }
 
+    proptest! {
+        #[test]
+        fn whatever_is_claimed_no_share_is_above_its_cap_or_an_equal_part(
+            samples in proptest::collection::vec(1..=MAX_SAMPLES, 1..20),
+            share in 0.01..1.0f64,
+        ) {
+            let weights = of(&Weighting::default(), Some(share), &samples);
+            let total: f64 = weights.iter().sum();
+            let most = share.max(1.0 / samples.len() as f64);
+            prop_assert!(weights.iter().all(|weight| *weight > 0.0 && weight / total <= most + 1e-9));
+        }
+    }
+
     #[test]
     fn no_share_is_above_the_cap() {
         let by_samples = Weighting::default();
@@ -78,6 +94,8 @@ mod tests {
             assert!(weights.iter().zip(samples).all(|(weight, samples)| *weight <= *samples as f64 + 1e-9));
         }
         assert_eq!(of(&by_samples, Some(0.5), &[10, 20, 970]), [10.0, 20.0, 30.0]);
+        assert_eq!(of(&by_samples, Some(0.5), &[10, 970]), [10.0, 10.0], "of two, each has a half");
+        assert_eq!(of(&by_samples, Some(0.5), &[20, 26, 32]), [20.0, 26.0, 32.0], "untouched");
         assert_eq!(of(&by_samples, Some(0.5), &[10]), [1.0], "alone it has everything");
     }
 }

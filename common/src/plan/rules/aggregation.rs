@@ -1,7 +1,7 @@
 //! The rules of `[rounds]`: aggregation of updates.
 
 use crate::plan::report::Report;
-use crate::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy, Weighting};
+use crate::plan::{Asynchronous, DEFAULT_MAX_SHARE, RoundsPlan, ServerPlan, Strategy, Weighting};
 
 /// Most rounds of a job.
 const MAX_ROUNDS: u32 = 10_000;
@@ -21,8 +21,9 @@ pub(in crate::plan) fn aggregation(rounds: &RoundsPlan, min: u32, report: &mut R
     server_step(*strategy, *server, report);
     weights(weighting, report);
     if let Some(share) = *max_share {
-        let least = 1.0 / f64::from(min.max(1));
-        let rule = format!("between {least:.3} (1 / `participation.min`) and 1");
+        // A lone update has everything, whatever the limit; so the default fits every plan.
+        let least = (1.0 / f64::from(min.max(1))).min(DEFAULT_MAX_SHARE);
+        let rule = format!("between {least:.3} (1 / `participation.min`, at most 0.5) and 1");
         report.rule(share >= least - 1e-9 && share <= 1.0, "rounds.max_share", rule, share);
     }
     if let Some(rules) = *asynchronous {

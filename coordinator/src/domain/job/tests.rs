@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, Work};
+use eosfed_common::assignment::{Assignment, CurvePoint, LEASE, Progress, UpdateSubmission, Work};
 use eosfed_common::card::InitialFile;
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
@@ -239,21 +239,21 @@ fn late_and_repeated_updates_are_distinguished() {
     let (job, east) = accepted(&job, "east", 2);
     let (path, bytes) = weights(folder.path(), &west, 1);
     let update_of = |assignment: &Assignment<Target>, seed| update(assignment, &token(seed), bytes);
-    let submit = |job: &Job, submission: &eosfed_common::assignment::UpdateSubmission, at| {
+    let submit = |job: &Job, submission: &UpdateSubmission, at| {
         job.submit_update(screened(submission.clone(), &west, &path), at)
     };
     let first = update_of(&west, 1);
     let (outcome, at) = submit(&job, &first, NOW).unwrap();
     let (same, receipt) = submit(&outcome.job, &first, NOW.plus(LEASE)).unwrap();
     assert_eq!((receipt, &same.job), (at, &outcome.job), "counted once, answered twice");
-    let other = eosfed_common::assignment::UpdateSubmission { key: key(5), ..first.clone() };
+    let other = UpdateSubmission { key: key(5), ..first.clone() };
     assert_eq!(submit(&outcome.job, &other, NOW).unwrap_err().reason, Reason::WrongState);
     assert_eq!(submit(&outcome.job, &update_of(&east, 2), NOW).unwrap_err().reason, Reason::Replayed);
 
     let full = submitted(&outcome.job, "east", 2).job;
     assert_eq!(state(&full), "aggregating");
     assert_eq!(submit(&full, &first, NOW.plus(LEASE)).unwrap().1, at, "the receipt outlives the round");
-    let late = eosfed_common::assignment::UpdateSubmission { key: key(6), ..first };
+    let late = UpdateSubmission { key: key(6), ..first };
     assert_eq!(submit(&full, &late, NOW).unwrap_err().reason, Reason::RoundClosed);
 }
 
@@ -292,6 +292,41 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     assert_eq!((round.attempt, &west.state), (2, &ParticipantState::Offered), "it is asked again");
     assert_eq!(west.rejections().map(|one| one.refusal.reason).collect::<Vec<_>>(), [Reason::NormOutlier]);
     assert_eq!(job.receipt(&id, &key, &[]), Some(NOW), "and the receipt is still there");
+}
+
+/// A job whose plan says nothing of shares: who claims as much as a plan allows has half of the aggregate
+/// at most, and not all of it.
+#[test]
+fn a_claim_of_samples_does_not_make_an_update_the_aggregate() {
+    let mut federation = Federation::default();
+    federation.merge(enrolled(&["east", "north", "west"]));
+    let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
+    let mut job = submit(&federation, &plan).1.jobs.remove(0);
+    job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
+    for (seed, institution) in (1..).zip(["east", "north", "west"]) {
+        let (after, assignment) = accepted(&job, institution, seed);
+        job = after.submit_statistics(statistics(&assignment, &token(seed)), NOW).unwrap().0.job;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (seed, institution, samples) in [(1, "east", 20), (2, "north", 30), (3, "west", 10_000_000)] {
+        let (after, assignment) = accepted(&job, institution, seed);
+        let (path, blob) = weights(folder.path(), &assignment, seed);
+        let mut update = update(&assignment, &token(seed), blob);
+        let target = &assignment.training_target;
+        let screen = |update: &UpdateSubmission| {
+            let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
+            ScreenedUpdate::screen(update.clone(), UpdateRules::of(&job.spec), target, file.verified(), 1.0)
+        };
+        update.report.samples = 1_000_000_000_000;
+        let refused = screen(&update).unwrap_err();
+        let words = ["10000000 (`admission.max_samples`)", "`1000000000000`"];
+        assert!(words.iter().all(|word| refused.message.contains(word)), "{refused}");
+        update.report.samples = samples;
+        job = after.submit_update(screen(&update).unwrap(), NOW).unwrap().0.job;
+    }
+    let Some(Task::Aggregate(aggregation)) = job.task() else { panic!("{:?}", job.task()) };
+    let weights: Vec<_> = aggregation.updates.iter().map(|update| update.weight).collect();
+    assert_eq!(weights, [20.0, 30.0, 50.0]);
 }
 
 #[test]

@@ -1,0 +1,235 @@
+//! What a dishonest institution tries, over real TLS against the real server: each attack as it was found,
+//! and what it meets.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod server;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use eosfed_common::assignment::{BlobRef, MAX_POINTS};
+use eosfed_common::digest::Digest;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_proto::v1;
+use eosfed_proto::v1::blobs_client::BlobsClient;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
+use server::{KEY, PLAN, Server};
+
+/// A job of one institution, whose lease it holds.
+struct Leased {
+    server: Server,
+    west: Transport,
+    job: String,
+    assignment: String,
+    token: String,
+}
+
+impl Leased {
+    async fn new() -> Self {
+        let server = Server::start().await;
+        let west = server.enrol("west").await;
+        let mut operator = OperatorClient::new(server.operator());
+        let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+        let job = operator.submit_job(submit).await.unwrap().into_inner().job;
+        let assignment = format!("{job}.0.1.west");
+        let accept = v1::AcceptRequest { assignment: assignment.clone() };
+        let lease = ParticipantClient::new(west.clone()).accept(accept).await.unwrap().into_inner();
+        Self { server, west, job, assignment, token: lease.lease_token }
+    }
+
+    async fn heartbeat(&self, points: Vec<v1::CurvePoint>) -> Result<(), Refusal> {
+        let beat = v1::HeartbeatRequest {
+            assignment: self.assignment.clone(),
+            lease_token: self.token.clone(),
+            step: 1,
+            steps: 9,
+            points,
+        };
+        let answer = ParticipantClient::new(self.west.clone()).heartbeat(beat).await;
+        answer.map(drop).map_err(|status| from_status(&status))
+    }
+
+    async fn upload(&self, bytes: &[u8]) -> Result<BlobRef, Refusal> {
+        let blob = BlobRef::of(bytes);
+        let header = v1::UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset: 0 };
+        let chunks = bytes.chunks(256 * 1024).map(|chunk| Part::Chunk(Bytes::copy_from_slice(chunk)));
+        let parts = std::iter::once(Part::Header(header)).chain(chunks);
+        let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
+        let answer = BlobsClient::new(self.west.clone()).upload(tokio_stream::iter(parts)).await;
+        answer.map(|_| blob).map_err(|status| from_status(&status))
+    }
+
+    async fn submit(&self, weights: BlobRef, report: v1::TrainingReport) -> Result<(), Refusal> {
+        let submission = v1::SubmitUpdateRequest {
+            assignment: self.assignment.clone(),
+            lease_token: self.token.clone(),
+            idempotency_key: KEY.to_owned(),
+            weights: Some(weights.into_message()),
+            report: Some(report),
+        };
+        let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
+        answer.map(drop).map_err(|status| from_status(&status))
+    }
+
+    /// Bytes below the folder of its blobs, uploads under way included.
+    fn stored(&self) -> u64 {
+        bytes_below(&self.server.state().0.join("blobs"))
+    }
+
+    /// Weights of the model that the plan asks for.
+    fn weights(&self) -> Vec<u8> {
+        let model = eosfed_common::model::ModelSpec {
+            backbone: eosfed_common::model::Backbone::Atto,
+            task: eosfed_common::model::Task::Classification,
+            bands: vec!["red".to_owned()],
+            classes: ["forest", "water"].map(str::to_owned).to_vec(),
+            target: None,
+        };
+        let signature = eosfed_common::model::signature(&model);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let tensors = eosfed_common::model::initial_tensors(&signature, 5);
+        eosfed_common::weights::write(&path, &signature, &tensors).unwrap();
+        std::fs::read(path).unwrap()
+    }
+}
+
+fn bytes_below(folder: &Path) -> u64 {
+    let of = |entry: std::fs::DirEntry| {
+        let path = entry.path();
+        if path.is_dir() { bytes_below(&path) } else { std::fs::metadata(path).map_or(0, |file| file.len()) }
+    };
+    std::fs::read_dir(folder).map_or(0, |entries| entries.filter_map(Result::ok).map(of).sum())
+}
+
+fn metric(name: &str, value: f64) -> v1::Metric {
+    v1::Metric { name: name.to_owned(), value }
+}
+
+fn point(step: u64, metrics: Vec<v1::Metric>) -> v1::CurvePoint {
+    v1::CurvePoint { step, loss: 0.5, metrics }
+}
+
+fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
+    v1::TrainingReport {
+        samples,
+        metrics,
+        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+        energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
+        initial: None,
+        imagery: None,
+    }
+}
+
+/// Attack 5: heartbeats with 64 metrics of long names and hundreds of points filled store and memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_cannot_fill_the_store() {
+    let leased = Leased::new().await;
+    let long = |at: usize| metric(&format!("m{at:0>1023}"), 0.5);
+    assert!(leased.heartbeat(vec![point(1, (0..64).map(long).collect()); 400]).await.is_err());
+    let long = |at: usize| metric(&format!("m{at:0>127}"), 0.5);
+    let found = leased.heartbeat(vec![point(1, (0..64).map(long).collect())]).await.unwrap_err();
+    assert!(found.reason == Reason::Malformed && found.message.contains("is unknown"), "{found}");
+    let classes = |at: usize| metric(&format!("iou/{at}"), 0.5);
+    let found = leased.heartbeat(vec![point(1, (0..64).map(classes).collect())]).await.unwrap_err();
+    assert!(found.message.contains("no metrics of single classes"), "{found}");
+    for (name, value) in [("accuracy", -1e9), ("miou", 1e308), ("loss", -1.0)] {
+        let found = leased.heartbeat(vec![point(1, vec![metric(name, value)])]).await.unwrap_err();
+        assert!(found.reason == Reason::Malformed && found.message.contains(name), "{found}");
+    }
+    let lost = v1::CurvePoint { step: 1, loss: 1e300, metrics: Vec::new() };
+    assert!(leased.heartbeat(vec![lost]).await.unwrap_err().message.contains("`loss`"));
+
+    // What is right in each message, without end.
+    let metrics = ["accuracy", "miou", "macro_f1", "map", "rmse", "mae", "r2", "loss"];
+    let metrics: Vec<_> = metrics.iter().map(|name| metric(name, 0.5)).collect();
+    let mut step = 0;
+    let refused = loop {
+        let points = (0..MAX_POINTS as u64).map(|at| point(step + at, metrics.clone())).collect();
+        step += MAX_POINTS as u64;
+        if let Err(refused) = leased.heartbeat(points).await {
+            break refused;
+        }
+        assert!(step < 1_000_000);
+    };
+    assert_eq!(refused.reason, Reason::TooLarge, "{refused}");
+    assert!(refused.message.contains("a lease"), "{refused}");
+    let stored = bytes_below(&leased.server.state().0);
+    assert!(stored < 64 << 20, "{stored}");
+}
+
+/// Attack 6: one lease, 40 uploads of random bytes, which all stayed on the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_of_one_lease_are_few_and_leave_nothing() {
+    let leased = Leased::new().await;
+    let before = leased.stored();
+    let junk = |seed: u8| -> Vec<u8> { (0..1_000_000_u32).map(|at| (at >> 8) as u8 ^ seed).collect() };
+    let mut refusals = Vec::new();
+    for seed in 0..40 {
+        match leased.upload(&junk(seed)).await {
+            Ok(_) => assert_eq!(leased.stored() - before, 1_000_000, "one of them at a time"),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    assert_eq!(refusals.len(), 40 - 8, "eight were let in");
+    for refusal in &refusals {
+        assert!(refusal.reason == Reason::TooLarge && refusal.message.contains("8 uploads"), "{refusal}");
+    }
+    // The lease ends, and with it the last of them.
+    let cancel = v1::ControlJobRequest {
+        job: leased.job.clone(),
+        action: Some(v1::control_job_request::Action::Cancel(v1::CancelJob {})),
+    };
+    OperatorClient::new(leased.server.operator()).control_job(cancel).await.unwrap();
+    let since = Instant::now();
+    while leased.stored() > before {
+        assert!(since.elapsed() < Duration::from_secs(5), "{} bytes are left", leased.stored());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(leased.upload(&junk(99)).await.unwrap_err().reason, Reason::LeaseExpired);
+}
+
+/// Attack 6, with files of the greatest size: three of them, whatever they hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_of_one_lease_have_a_budget_of_bytes() {
+    let leased = Leased::new().await;
+    let mut bytes = leased.weights();
+    let end = bytes.len() - 1;
+    let mut let_in = 0;
+    let refusal = loop {
+        bytes[end] = bytes[end].wrapping_add(1);
+        match leased.upload(&bytes).await {
+            Ok(_) => let_in += 1,
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!((let_in, refusal.reason), (3, Reason::TooLarge), "{refusal}");
+}
+
+/// Attacks 7 and 8: an update that claims 1e12 samples or an accuracy of 1e308 under a plan that says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_beyond_what_can_be_are_refused() {
+    for (samples, metrics, words) in [
+        (1_000_000_000_000, vec![], ["`samples`", "10000000", "`1000000000000`"]),
+        (9, vec![metric("accuracy", 1e308)], ["`accuracy`", "between 0.0 and 1.0", "`1e308`"]),
+        (9, vec![metric("beauty", 0.5)], ["`beauty`", "is unknown", "`miou`"]),
+    ] {
+        let leased = Leased::new().await;
+        let blob = leased.upload(&leased.weights()).await.unwrap();
+        let found = leased.submit(blob, report(samples, metrics)).await.unwrap_err();
+        assert_eq!(found.reason, Reason::Malformed, "{found}");
+        assert!(words.iter().all(|word| found.message.contains(word)), "{found}");
+    }
+    let leased = Leased::new().await;
+    let blob = leased.upload(&leased.weights()).await.unwrap();
+    let honest = vec![metric("accuracy", 0.8), metric("iou/forest", 0.5)];
+    leased.submit(blob, report(9, honest)).await.unwrap();
+    assert_eq!(Digest::of(&leased.weights()), blob.digest);
+}
