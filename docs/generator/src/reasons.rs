@@ -174,13 +174,15 @@ const fn explain(reason: Reason) -> Explanation {
              be dishonest.",
         ),
         Reason::QualityFloor => explained(
-            "The specialist scores below `admission.floor` of the plan, at its own institution or at the median \
-             of the others.",
+            "The specialist scores below `admission.floor` of the plan, at its own institution or at more than \
+             half of the others.",
             "train longer or on better labels; `eosfed specialist show NAME` has the scores.",
         ),
         Reason::TooLarge => explained(
-            "A message, a blob or a count is larger than its limit. The sentence has both numbers.",
-            "send less, or divide it.",
+            "A message, a blob or a count is larger than its limit, or a lease has used up its heartbeats, its \
+             bytes of curve points or its uploads. The sentence has both numbers.",
+            "send less, or divide it. An honest client stays far below the limits of a lease; if one does not, \
+             report it.",
         ),
         Reason::DigestMismatch => explained(
             "The bytes that arrived do not have the digest that was announced.",

@@ -186,7 +186,7 @@ impl Blobs for SimBlobs {
     }
 
     async fn drop_uploads(&self, owner: &str, keep: Option<Digest>) -> Result<Vec<Digest>, BlobError> {
-        self.trouble.maybe_die();
+        self.disk_faults.maybe_die();
         self.files.drop_uploads(owner, keep).await
     }
 
