@@ -20,7 +20,7 @@ use eosfed_proto::v1::upload_request::Part;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
-use server::{KEY, PLAN, Server};
+use server::{KEY, Server, plan};
 
 /// A job of one institution, whose lease it holds.
 struct Leased {
@@ -36,7 +36,7 @@ impl Leased {
         let server = Server::start().await;
         let west = server.enrol("west").await;
         let mut operator = OperatorClient::new(server.operator());
-        let submit = v1::SubmitJobRequest { plan_toml: PLAN.to_owned(), idempotency_key: KEY.to_owned() };
+        let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
         let job = operator.submit_job(submit).await.unwrap().into_inner().job;
         let assignment = format!("{job}.0.1.west");
         let accept = v1::AcceptRequest { assignment: assignment.clone() };
