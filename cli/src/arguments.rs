@@ -11,6 +11,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::duration;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::model::Task;
+use eosfed_common::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use eosfed_common::plan::JobKind;
 use eosfed_common::stdout::print;
 use eosfed_common::view::JobState;
@@ -224,8 +227,14 @@ Examples:
 /// The number of entries of a list.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Extent {
-    /// Most entries to show, up to 500
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+    /// Most entries to show.
+    #[arg(
+        long,
+        value_name = "N",
+        help = format!("Most entries to show, up to {MAX_LIMIT}"),
+        default_value_t = DEFAULT_LIMIT,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT))
+    )]
     pub limit: u32,
     /// Show the whole list
     #[arg(long, conflicts_with = "limit")]
@@ -242,6 +251,23 @@ pub struct JobFilter {
     #[arg(long = "kind", value_name = "KIND", value_parser = words::<JobKind>())]
     pub kinds: Vec<JobKind>,
     /// Jobs submitted at this time or later: a time, a date (UTC) or how long ago, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+}
+
+/// Which specialists of a list.
+#[derive(Debug, Clone, Args)]
+pub struct SpecialistFilter {
+    /// Specialists for this task; may be repeated
+    #[arg(long = "task", value_name = "TASK", value_parser = words::<Task>())]
+    pub tasks: Vec<Task>,
+    /// Specialists that take this band, by its name or STAC common name; repeated: all of them
+    #[arg(long = "band", value_name = "BAND")]
+    pub bands: Vec<String>,
+    /// Specialists that have learned from this institution; may be repeated
+    #[arg(long = "institution", value_name = "NAME")]
+    pub institutions: Vec<InstitutionName>,
+    /// Specialists frozen at this time or later: a time, a date (UTC) or how long ago, such as 7d
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<Timestamp>,
 }
@@ -267,8 +293,21 @@ pub struct JobId {
 #[derive(Debug, Subcommand)]
 pub enum Specialist {
     /// List specialists by name and version
-    List(Extent),
-    /// Show a specialist's card
+    ///
+    /// Options narrow the list: a specialist is shown if it matches each option that is given.
+    #[command(after_help = "\
+Examples:
+  eosfed specialist list --task segmentation --band red --band nir
+  eosfed specialist list --institution west --since 7d --all")]
+    List {
+        /// Which specialists
+        #[command(flatten)]
+        filter: SpecialistFilter,
+        /// How many
+        #[command(flatten)]
+        extent: Extent,
+    },
+    /// Show a specialist's card, its scores at institutions, and whether releases exclude it
     Show {
         /// NAME (the latest version), NAME@VERSION or a digest
         reference: String,
@@ -350,6 +389,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn specialists_are_listed_by_filters_that_may_be_repeated() {
+        let read = |line: &str| Arguments::try_parse_from(line.split(' '));
+        let line = "eosfed specialist list --task change_detection --band red --band B8A --institution west";
+        let Command::Specialist(Specialist::List { filter, extent }) = read(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!((filter.tasks, extent.limit), (vec![Task::ChangeDetection], DEFAULT_LIMIT));
+        assert_eq!((filter.bands.join(" "), filter.institutions.len()), ("red B8A".to_owned(), 1));
+        for bad in ["--task walk", "--institution West", "--since never", "--limit 501", "--limit 0"] {
+            assert!(read(&format!("eosfed specialist list {bad}")).is_err(), "{bad}");
+        }
+        assert!(read(&format!("eosfed specialist list --limit {MAX_LIMIT}")).is_ok());
     }
 
     #[test]

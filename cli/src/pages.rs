@@ -1,14 +1,12 @@
 //! Lists that come in pages.
 
 use eosfed_common::errln;
+use eosfed_common::paging::MAX_LIMIT;
 use eosfed_proto::v1;
 use serde::de::DeserializeOwned;
 
 use super::arguments::Extent;
 use super::connection::decode;
-
-/// Most entries of a page.
-pub(super) const MAX_PAGE: u32 = 500;
 
 /// The first entries of a list, and how many come after them.
 pub(super) struct Listed<T> {
@@ -34,8 +32,8 @@ pub(super) async fn list<T: DeserializeOwned>(
     let mut listed = Listed { entries: Vec::new(), remaining: 0 };
     let mut token = String::new();
     loop {
-        let missing = u32::try_from(wanted - listed.entries.len()).unwrap_or(MAX_PAGE);
-        let (documents, page) = fetch(v1::PageRequest { limit: missing.min(MAX_PAGE), token }).await?;
+        let missing = u32::try_from(wanted - listed.entries.len()).unwrap_or(MAX_LIMIT);
+        let (documents, page) = fetch(v1::PageRequest { limit: missing.min(MAX_LIMIT), token }).await?;
         for document in &documents {
             listed.entries.push(decode(document)?);
         }
@@ -57,7 +55,7 @@ mod tests {
         let mut calls = 0;
         let fetch = async |page: v1::PageRequest| {
             calls += 1;
-            assert!((1..=MAX_PAGE).contains(&page.limit), "{}", page.limit);
+            assert!((1..=MAX_LIMIT).contains(&page.limit), "{}", page.limit);
             let first: u64 = page.token.parse().unwrap_or_default();
             let end = count.min(first + u64::from(page.limit.min(most)));
             let next_token = if end < count { end.to_string() } else { String::new() };

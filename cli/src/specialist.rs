@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use eosfed_common::card::Card;
 use eosfed_common::outln;
-use eosfed_common::view::{EvaluationView, SpecialistView};
+use eosfed_common::view::{EvaluationView, SpecialistSummary, SpecialistView};
 use eosfed_proto::v1;
+use eosfed_transport::wire::task_message;
 
-use super::arguments::{Extent, Output, Specialist};
+use super::arguments::{Extent, Output, Specialist, SpecialistFilter};
 use super::connection::{Connection, decode};
 use super::{pages, print};
 
@@ -17,7 +18,7 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     match command {
-        Specialist::List(extent) => list(connection, extent, output).await?,
+        Specialist::List { filter, extent } => list(connection, filter, extent, output).await?,
         Specialist::Show { reference } => {
             let request = v1::GetSpecialistRequest { reference: reference.clone() };
             let answer = connection.operator.get_specialist(request).await;
@@ -31,23 +32,78 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+async fn list(
+    connection: &mut Connection,
+    filter: &SpecialistFilter,
+    extent: &Extent,
+    output: Output,
+) -> anyhow::Result<()> {
+    let SpecialistFilter { tasks, bands, institutions, since } = filter;
+    let request = v1::ListSpecialistsRequest {
+        page: None,
+        tasks: tasks.iter().map(|task| task_message(*task).into()).collect(),
+        bands: bands.clone(),
+        institutions: institutions.iter().map(ToString::to_string).collect(),
+        since: since.map_or(0, |since| since.0),
+    };
     let listed = pages::list(extent, async |page| {
-        let answer =
-            connection.operator.list_specialists(v1::ListSpecialistsRequest { page: Some(page) }).await;
-        let v1::ListSpecialistsResponse { cards_json, page } = connection.answer(answer)?;
-        Ok((cards_json, page))
+        let request = v1::ListSpecialistsRequest { page: Some(page), ..request.clone() };
+        let answer = connection.operator.list_specialists(request).await;
+        let v1::ListSpecialistsResponse { specialists_json, page } = connection.answer(answer)?;
+        Ok((specialists_json, page))
     });
     let listed = listed.await?;
     match output {
         Output::Json => print::json(&listed.entries)?,
-        Output::Table => outln!("{}", table(&listed.entries)),
+        Output::Table => outln!("{}", summaries(&listed.entries)),
     }
     listed.report_rest();
     Ok(())
 }
 
-/// One line for each specialist.
+/// One line for each specialist of a list.
+fn summaries(list: &[SpecialistSummary]) -> comfy_table::Table {
+    let mut table = print::table(&[
+        "specialist",
+        "task",
+        "backbone",
+        "bands",
+        "institutions",
+        "samples",
+        "validation",
+        "frozen",
+        "release",
+    ]);
+    for one in list {
+        let metric = one.metric.as_ref();
+        let metric = metric.map(|metric| format!("{} {:.3}", metric.name, metric.value));
+        table.add_row([
+            format!("{}@{}", one.name, one.version),
+            one.task.to_string(),
+            one.backbone.to_string(),
+            one.bands.join(" "),
+            one.institutions.to_string(),
+            one.samples.to_string(),
+            metric.unwrap_or_else(|| "–".to_owned()),
+            print::when(one.frozen_at),
+            release(one),
+        ]);
+    }
+    table
+}
+
+/// The newest release that has a specialist, or why there is none.
+fn release(one: &SpecialistSummary) -> String {
+    let number = one.release.map(|number| number.to_string());
+    match (number, one.excluded) {
+        (Some(number), true) => format!("{number}, now excluded"),
+        (Some(number), false) => number,
+        (None, true) => "excluded".to_owned(),
+        (None, false) => "–".to_owned(),
+    }
+}
+
+/// One line for each specialist of a release.
 pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
     let mut table =
         print::table(&["specialist", "task", "bands", "from", "rounds", "samples", "validation", "size"]);

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod ledger;
 pub mod metric;
 pub mod model;
+pub mod paging;
 pub mod plan;
 pub mod printable;
 pub mod refusal;

@@ -133,7 +133,8 @@ async fn a_backup_made_while_serving_restores_the_same_coordinator() {
     let release = v1::GetReleaseRequest { number: 0 };
     let specialists = v1::ListSpecialistsRequest::default();
     let mut operator = OperatorClient::new(server.operator());
-    assert_eq!(operator.list_specialists(specialists).await.unwrap().into_inner().cards_json.len(), 1);
+    let listed = operator.list_specialists(specialists).await.unwrap().into_inner();
+    assert_eq!(listed.specialists_json.len(), 1);
     let status = operator.get_release(release).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::NotFound, "the plan cuts none by itself");
 }

@@ -121,3 +121,33 @@ async fn a_wrong_page_or_filter_is_refused_with_the_rule() {
     let refusal = jobs(&mut institution, v1::ListJobsRequest::default()).await.unwrap_err();
     assert_eq!(refusal.reason, Reason::Forbidden);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_of_specialists_is_checked() {
+    let server = Server::start().await;
+    let mut operator = OperatorClient::new(server.operator());
+    let known = v1::ListSpecialistsRequest {
+        tasks: vec![v1::Task::Segmentation.into()],
+        bands: vec!["red".to_owned()],
+        institutions: vec!["west".to_owned()],
+        since: 5,
+        page: page(500, ""),
+    };
+    let answer = operator.list_specialists(known.clone()).await.unwrap().into_inner();
+    assert_eq!((answer.specialists_json.len(), answer.page.unwrap().remaining), (0, 0));
+    for (request, says) in [
+        (v1::ListSpecialistsRequest { tasks: vec![0], ..known.clone() }, "tasks"),
+        (v1::ListSpecialistsRequest { tasks: vec![1; 33], ..known.clone() }, "found 33"),
+        (v1::ListSpecialistsRequest { bands: vec!["x".repeat(1 << 16)], ..known.clone() }, "bands"),
+        (v1::ListSpecialistsRequest { bands: vec![String::new(); 33], ..known.clone() }, "found 33"),
+        (
+            v1::ListSpecialistsRequest { institutions: vec!["West".to_owned()], ..known.clone() },
+            "institutions",
+        ),
+        (v1::ListSpecialistsRequest { page: page(501, ""), ..known.clone() }, "at most 500"),
+    ] {
+        let refusal = from_status(&operator.list_specialists(request).await.unwrap_err());
+        assert_eq!(refusal.reason, Reason::Malformed, "{refusal}");
+        assert!(refusal.message.contains(says), "{refusal}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
+use strum::{Display, EnumCount, EnumString, IntoStaticStr, VariantArray};
 
 /// What a specialist is trained to do.
 #[derive(
@@ -16,6 +16,7 @@ use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
     Deserialize,
     Display,
     EnumCount,
+    EnumString,
     IntoStaticStr,
     VariantArray,
     JsonSchema,

@@ -14,7 +14,9 @@ pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
 pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
 pub use specialist::{EvaluationView, SpecialistView};
-pub use summary::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};
+pub use summary::{
+    JobSummary, MainMetric, OpenRoundSummary, ParticipantCounts, ReleaseSummary, SpecialistSummary,
+};
 
 #[cfg(test)]
 mod tests;

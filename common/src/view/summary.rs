@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::job::JobState;
 use super::round::{RoundKind, RoundPhase};
+use crate::card::{Card, TrainingMode};
 use crate::clock::Timestamp;
-use crate::ids::{InstitutionName, JobId, ReleaseNumber};
+use crate::digest::Digest;
+use crate::finite::Finite;
+use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
+use crate::model::{Backbone, Task};
 use crate::plan::JobKind;
 
 /// A job in a list.
@@ -81,6 +85,83 @@ impl ParticipantCounts {
     #[must_use]
     pub const fn asked(&self) -> u32 {
         self.offered + self.working + self.submitted + self.refused + self.rejected + self.failed
+    }
+}
+
+/// A specialist in a list. Its card has the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SpecialistSummary {
+    /// Its name in the registry.
+    pub name: SpecialistName,
+    /// Its version.
+    pub version: u32,
+    /// Digest of the weights file.
+    pub weights: Digest,
+    /// Size of the weights file in bytes.
+    pub weights_bytes: u64,
+    /// Its encoder.
+    pub backbone: Backbone,
+    /// What it predicts.
+    pub task: Task,
+    /// Names of its input bands, in order.
+    pub bands: Vec<String>,
+    /// Number of its classes; 1 in regression.
+    pub classes: u32,
+    /// The job that made it.
+    pub job: JobId,
+    /// How it was trained.
+    pub mode: TrainingMode,
+    /// Number of institutions whose imagery it has learned from.
+    pub institutions: u32,
+    /// Rounds of aggregation; 0 for one-shot.
+    pub rounds: u32,
+    /// Training samples, summed over institutions.
+    pub samples: u64,
+    /// The main metric of its task on the institutions' own validation parts, if it is known.
+    pub metric: Option<MainMetric>,
+    /// When it was frozen.
+    pub frozen_at: Timestamp,
+    /// The newest release that has it, if one has.
+    pub release: Option<ReleaseNumber>,
+    /// Whether it is excluded from new releases; `eosfed specialist show` gives the reason.
+    pub excluded: bool,
+}
+
+/// The metric that says most of a specialist for a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MainMetric {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Finite,
+}
+
+impl SpecialistSummary {
+    /// The summary of a card, with what became of the specialist since.
+    #[must_use]
+    pub fn new(card: &Card, release: Option<ReleaseNumber>, excluded: bool) -> Self {
+        let Card { name, version, weights, weights_bytes, model, provenance, metrics, .. } = card;
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let metric = model.task.main_metric();
+        Self {
+            name: name.clone(),
+            version: *version,
+            weights: *weights,
+            weights_bytes: *weights_bytes,
+            backbone: model.backbone,
+            task: model.task,
+            bands: model.bands.clone(),
+            classes: count(model.classes.len()),
+            job: provenance.job.clone(),
+            mode: provenance.mode,
+            institutions: count(provenance.institutions.len()),
+            rounds: provenance.rounds,
+            samples: provenance.samples,
+            metric: metrics.get(metric).map(|value| MainMetric { name: metric.to_owned(), value: *value }),
+            frozen_at: provenance.frozen_at,
+            release,
+            excluded,
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl Federation {
     #[must_use]
     pub fn evaluations(&self, weights: &Digest) -> Vec<Evaluation> {
         let mut newest: BTreeMap<InstitutionName, Evaluation> = BTreeMap::new();
-        for job in self.jobs.values() {
+        let scored = |job: &&Job| job.candidates.iter().any(|card| card.weights == *weights);
+        for job in self.jobs.values().filter(scored) {
             for (institution, score) in job.scores_of(weights) {
                 let Score { at, samples, metrics } = score;
                 if newest.get(&institution).is_none_or(|known| known.at < at) {
@@ -197,6 +198,10 @@ mod tests {
         let why = federation.excluded(&card(&federation, "west-rgb")).unwrap();
         assert!(why.contains("`west-rgb@1`") && why.contains("0.4000"), "{why}");
         assert_eq!(federation.excluded(&card(&federation, "east-nir")), None, "west finds it good");
+        let all = crate::domain::paging::PageRequest::read(0, "").unwrap();
+        let listed = federation.list_specialists(&Default::default(), &all).unwrap().documents;
+        let excluded: Vec<_> = listed.iter().map(|json| json.contains("\"excluded\":true")).collect();
+        assert_eq!(excluded, [false, true], "as the list says: {listed:?}");
         let cut = |references: &[SpecialistRef]| {
             let key = crate::testing::key(77);
             federation.create_release(references, String::new(), key, name("admin"), NOW)

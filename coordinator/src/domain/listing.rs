@@ -2,11 +2,14 @@
 
 use std::cmp::Reverse;
 
+use eosfed_common::bands::known;
+use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
+use eosfed_common::model::Task;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::view::{InstitutionView, JobState as StateView};
+use eosfed_common::view::{InstitutionView, JobState as StateView, SpecialistSummary};
 use serde::{Deserialize, Serialize};
 
 use super::federation::Federation;
@@ -33,6 +36,35 @@ impl JobFilter {
             && (self.kinds.is_empty() || self.kinds.contains(&job.spec.kind()))
             && self.since.is_none_or(|since| job.submitted_at >= since)
     }
+}
+
+/// Which specialists are listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SpecialistFilter {
+    /// For one of these tasks; empty: for any.
+    pub tasks: Vec<Task>,
+    /// That take all of these bands, each by its name or by its STAC common name.
+    pub bands: Vec<String>,
+    /// That have learned from one of these institutions; empty: from any.
+    pub institutions: Vec<InstitutionName>,
+    /// Frozen at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+impl SpecialistFilter {
+    fn matches(&self, card: &Card) -> bool {
+        let Card { model, provenance, .. } = card;
+        let learned_from = |name| provenance.institutions.contains(name);
+        (self.tasks.is_empty() || self.tasks.contains(&model.task))
+            && self.bands.iter().all(|wanted| model.bands.iter().any(|band| is_band(band, wanted)))
+            && (self.institutions.is_empty() || self.institutions.iter().any(learned_from))
+            && self.since.is_none_or(|since| provenance.frozen_at >= since)
+    }
+}
+
+/// Whether a band is meant: by its name, or by its STAC common name.
+fn is_band(band: &str, wanted: &str) -> bool {
+    band == wanted || known(band).is_some_and(|info| info.common_name.as_deref() == Some(wanted))
 }
 
 /// Jobs are listed newest first.
@@ -98,15 +130,22 @@ impl Federation {
         page.cut(institutions, |institution| document(&show(institution)))
     }
 
-    /// A page of the cards of specialists by name and version.
+    /// A page of the summaries of specialists, by name and version.
     ///
     /// # Errors
     /// If an entry does not fit a message.
-    pub fn list_specialists(&self, page: &PageRequest<SpecialistKey>) -> Result<Page, Refusal> {
-        let specialists = self.registry.specialists.iter();
+    pub fn list_specialists(
+        &self,
+        filter: &SpecialistFilter,
+        page: &PageRequest<SpecialistKey>,
+    ) -> Result<Page, Refusal> {
+        let specialists = self.registry.specialists.iter().filter(|(_, card)| filter.matches(card));
         let specialists =
             specialists.map(|((name, version), card)| (SpecialistKey(name.clone(), *version), card));
-        page.cut(specialists, document)
+        page.cut(specialists, |card| {
+            let release = self.registry.newest_release_with(card);
+            document(&SpecialistSummary::new(card, release, self.excluded(card).is_some()))
+        })
     }
 
     /// A page of the summaries of releases, newest first.
@@ -128,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{JobDefinition, JobState};
-    use crate::testing::{NOW, ONE_SHOT, enrolled, name, submit};
+    use crate::testing::{NOW, ONE_SHOT, enrolled, finished, name, submit};
 
     /// So many jobs, a second between two of them; every third is cancelled.
     fn federation(jobs: u64) -> Federation {
@@ -199,6 +238,83 @@ mod tests {
         assert_eq!((round.index, round.participants.asked(), round.participants.submitted), (0, 2, 0));
         assert_eq!((running.rounds, running.complete_rounds, cancelled.current.as_ref()), (1, 0, None));
         assert!(page.documents.iter().all(|json| json.len() < 1024), "{page:?}");
+    }
+
+    /// `west-rgb@1` and `east-nir@1` of a job, in release 1, and beside them more of each, a second apart.
+    fn with_specialists() -> Federation {
+        let mut federation = Federation::default();
+        federation.merge(enrolled(&["west", "east"]));
+        let outcome = finished(&federation, ONE_SHOT);
+        let change = federation.settle(outcome, NOW).unwrap();
+        federation.merge(change);
+        let first: Vec<Card> = federation.registry.specialists.values().cloned().collect();
+        for (card, version) in first.iter().flat_map(|card| (2..=4).map(move |version| (card, version))) {
+            let mut card = card.clone();
+            card.version = version;
+            card.provenance.frozen_at = Timestamp(NOW.0 + u64::from(version) * 1000);
+            card.model.task = if version == 4 { Task::Segmentation } else { card.model.task };
+            federation.registry.specialists.insert((card.name.clone(), version), card);
+        }
+        federation
+    }
+
+    fn specialists(page: &Page) -> Vec<SpecialistSummary> {
+        page.documents.iter().map(|json| serde_json::from_str(json).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_list_of_specialists_has_summaries_and_no_cards() {
+        let federation = with_specialists();
+        let first = PageRequest::read(3, "").unwrap();
+        let page = federation.list_specialists(&SpecialistFilter::default(), &first).unwrap();
+        let next = PageRequest::read(100, &page.next).unwrap();
+        let rest = federation.list_specialists(&SpecialistFilter::default(), &next).unwrap();
+        let listed = [specialists(&page), specialists(&rest)].concat();
+        let names: Vec<_> = listed.iter().map(|one| format!("{}@{}", one.name, one.version)).collect();
+        let east = ["east-nir@1", "east-nir@2", "east-nir@3", "east-nir@4"];
+        assert_eq!(names, [east, ["west-rgb@1", "west-rgb@2", "west-rgb@3", "west-rgb@4"]].concat());
+        let card = federation.registry.specialist(&"east-nir@1".parse().unwrap()).unwrap();
+        let one = &listed[0];
+        assert_eq!((one.release, one.excluded), (Some(ReleaseNumber(1)), false));
+        assert_eq!((one.institutions, one.classes, &one.bands), (1, 2, &card.model.bands));
+        assert_eq!((one.weights, one.samples), (card.weights, card.provenance.samples));
+        assert!(listed.iter().all(|one| one.release.is_some() == (one.version == 1)), "{listed:?}");
+        assert!(page.documents.iter().all(|json| !json.contains("normalisation")), "{page:?}");
+    }
+
+    #[test]
+    fn specialists_are_filtered_by_task_band_institution_and_time() {
+        let federation = with_specialists();
+        let all = PageRequest::read(0, "").unwrap();
+        let found = |filter: &SpecialistFilter| {
+            let page = federation.list_specialists(filter, &all).unwrap();
+            let listed = specialists(&page).into_iter();
+            listed.map(|one| format!("{}@{}", &one.name.as_str()[..4], one.version)).collect::<String>()
+        };
+        let any = SpecialistFilter::default;
+        let bands = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        assert_eq!(found(&SpecialistFilter { tasks: vec![Task::Segmentation], ..any() }), "east@4west@4");
+        assert_eq!(found(&SpecialistFilter { tasks: vec![Task::Regression], ..any() }), "");
+        let red = SpecialistFilter { bands: bands(&["red"]), ..any() };
+        assert_eq!(found(&red), "west@1west@2west@3west@4");
+        assert_eq!(
+            found(&SpecialistFilter { bands: bands(&["swir", "nir"]), ..any() }).matches("east").count(),
+            4
+        );
+        assert_eq!(found(&SpecialistFilter { bands: bands(&["nir", "red"]), ..any() }), "", "all of them");
+        let east = SpecialistFilter { institutions: vec![name("east")], ..any() };
+        assert_eq!(found(&east), "east@1east@2east@3east@4");
+        let since = Some(Timestamp(NOW.0 + 3000));
+        assert_eq!(found(&SpecialistFilter { since, ..any() }), "east@3east@4west@3west@4");
+        assert_eq!(found(&SpecialistFilter { since, ..east }), "east@3east@4");
+    }
+
+    #[test]
+    fn a_band_is_found_by_its_name_and_by_its_common_name() {
+        assert!(
+            is_band("B04", "B04") && is_band("B04", "red") && is_band("red", "red") && is_band("odd", "odd")
+        );
+        assert!(!is_band("red", "B04") && !is_band("B04", "B4") && !is_band("odd", "red"));
     }
 
     #[test]

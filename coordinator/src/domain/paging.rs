@@ -3,14 +3,11 @@
 //! The entries of a list are in the order of their keys, and a page begins after a key. So entries that
 //! are added or removed between two pages neither repeat nor hide others.
 
+use eosfed_common::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Entries of a page when the caller does not say.
-pub const DEFAULT_LIMIT: u32 = 50;
-/// Most entries of a page.
-pub const MAX_LIMIT: u32 = 500;
 /// Most bytes of the documents of a page of more than one entry, well below the 4 MiB of a message.
 pub const MAX_PAGE_BYTES: usize = 1 << 20;
 /// Longest page token.
@@ -206,6 +203,25 @@ mod tests {
             let refusal = cut(&numbers, 1, token).unwrap_err();
             assert_eq!(refusal.reason, Reason::Malformed, "{refusal}");
             assert!(refusal.message.contains("numbers") && refusal.message.len() < 200, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn pages_that_are_cut_by_bytes_go_on_where_they_stopped() {
+        let numbers: Vec<u64> = (0..10).collect();
+        let mut seen = String::new();
+        let mut token = String::new();
+        for pages in 1.. {
+            let request = PageRequest::<Newest>::read(0, &token).unwrap();
+            let long = |number: u64| Ok(number.to_string().repeat(MAX_PAGE_BYTES / 3));
+            let page = request.cut(entries(&numbers), long).unwrap();
+            seen.extend(page.documents.iter().map(|document| &document[..1]));
+            assert_eq!(page.remaining, 10 - seen.len() as u64);
+            if page.next.is_empty() {
+                assert_eq!((seen.as_str(), pages), ("9876543210", 4));
+                return;
+            }
+            token = page.next;
         }
     }
 

@@ -136,6 +136,18 @@ impl Registry {
         })
     }
 
+    /// The newest release that has this specialist.
+    #[must_use]
+    pub fn newest_release_with(&self, card: &Card) -> Option<ReleaseNumber> {
+        // The specialists of a release are in the order of their names.
+        let has = |release: &Release| {
+            let specialists = &release.manifest.specialists;
+            let place = specialists.binary_search_by(|one| one.name.cmp(&card.name));
+            place.is_ok_and(|place| specialists[place].version == card.version)
+        };
+        self.releases.iter().rev().find(|(_, release)| has(release)).map(|(number, _)| *number)
+    }
+
     /// The latest version of every specialist.
     ///
     /// # Errors

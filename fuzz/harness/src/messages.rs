@@ -7,7 +7,7 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
     UpdateSubmission,
 };
-use eosfed_common::card::{Card, ReleaseManifest};
+use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
@@ -16,7 +16,7 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{
     InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, ReleaseSummary, RoundView,
-    SpecialistView,
+    SpecialistSummary, SpecialistView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
@@ -28,6 +28,7 @@ use eosfed_testkit::{cards, releases};
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
     Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, sentence,
+    task,
 };
 use prost::Message;
 
@@ -201,10 +202,14 @@ table! {
         Ok(m.lines.iter().all(|line| verifier.line(line).is_ok()))
     }),
     ListSpecialistsRequest: |bytes| fields::<v1::ListSpecialistsRequest>(bytes, |m| {
-        Ok(page::<SpecialistKey>(m.page.as_ref()))
+        let tasks = m.tasks.iter().try_for_each(|one| task("tasks", *one).map(drop));
+        let institutions = m.institutions.iter();
+        let institutions = institutions.map(|name| parse::<InstitutionName>("institutions", name));
+        Ok(tasks.is_ok() && institutions.collect::<Result<Vec<_>, _>>().is_ok()
+            && page::<SpecialistKey>(m.page.as_ref()))
     }),
     ListSpecialistsResponse: |bytes| fields::<v1::ListSpecialistsResponse>(bytes, |m| {
-        Ok(all_json::<Card>(&m.cards_json))
+        Ok(all_json::<SpecialistSummary>(&m.specialists_json))
     }),
     GetSpecialistRequest: |bytes| fields::<v1::GetSpecialistRequest>(bytes, |m| {
         Ok(sentence("reference", &m.reference)?.parse::<SpecialistRef>().is_ok())
@@ -292,7 +297,8 @@ pub(crate) fn seeds() -> Seeds {
     let refused = Refusal::new(Reason::RoundClosed, "closed").into_message();
     let stop = v1::HeartbeatResponse { expires_at: None, stop: Some(refused.clone()) };
     let assignment = "j-0a1b2c3d.1.2.west";
-    let card = serde_json::to_string(&cards::card()).unwrap();
+    let listed = SpecialistSummary::new(&cards::card(), None, false);
+    let listed = serde_json::to_string(&listed).unwrap();
     let specialist = SpecialistView { card: cards::card(), evaluations: Vec::new(), excluded: None };
     let specialist = serde_json::to_string(&specialist).unwrap();
     let release = serde_json::to_string(&releases::release()).unwrap();
@@ -333,7 +339,7 @@ pub(crate) fn seeds() -> Seeds {
         ),
         numbered(
             "ListSpecialistsResponse",
-            &v1::ListSpecialistsResponse { cards_json: vec![card; 2], page: None }.encode_to_vec(),
+            &v1::ListSpecialistsResponse { specialists_json: vec![listed; 2], page: None }.encode_to_vec(),
         ),
         numbered("GetReleaseResponse", &v1::GetReleaseResponse { manifest_json: release }.encode_to_vec()),
         numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
@@ -349,6 +355,14 @@ pub(crate) fn seeds() -> Seeds {
     }
     let token = "[\"jobs\",[1795000000000,\"j-0a1b2c3d\"]]".to_owned();
     let page = Some(v1::PageRequest { limit: 7, token });
+    let specialists = v1::ListSpecialistsRequest {
+        page: None,
+        tasks: vec![2],
+        bands: vec!["red".to_owned()],
+        institutions: vec!["west".to_owned()],
+        since: 5,
+    };
+    good.push(numbered("ListSpecialistsRequest", &specialists.encode_to_vec()));
     let jobs = v1::ListJobsRequest { page, states: vec![2, 4], kinds: vec![1], since: 5 };
     good.push(numbered("ListJobsRequest", &jobs.encode_to_vec()));
     // Lists of twenty thousand empty entries, and a length beyond the end.

@@ -1,5 +1,6 @@
-//! Kinds and states of jobs, and strategies.
+//! Kinds and states of jobs, tasks, and strategies.
 
+use eosfed_common::model::Task;
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::view::JobState;
 use eosfed_proto::v1;
@@ -62,6 +63,33 @@ pub const fn job_state_message(state: JobState) -> v1::JobState {
     }
 }
 
+/// A task.
+///
+/// # Errors
+/// If the value is not one of this version's.
+pub fn task(field: &'static str, value: i32) -> Result<Task, WireError> {
+    match specified(field, value)? {
+        v1::Task::Unspecified => Err(wrong(field, "a specified value")),
+        v1::Task::Classification => Ok(Task::Classification),
+        v1::Task::Segmentation => Ok(Task::Segmentation),
+        v1::Task::Multilabel => Ok(Task::Multilabel),
+        v1::Task::ChangeDetection => Ok(Task::ChangeDetection),
+        v1::Task::Regression => Ok(Task::Regression),
+    }
+}
+
+/// The message of a task.
+#[must_use]
+pub const fn task_message(task: Task) -> v1::Task {
+    match task {
+        Task::Classification => v1::Task::Classification,
+        Task::Multilabel => v1::Task::Multilabel,
+        Task::Segmentation => v1::Task::Segmentation,
+        Task::ChangeDetection => v1::Task::ChangeDetection,
+        Task::Regression => v1::Task::Regression,
+    }
+}
+
 /// The name of a strategy.
 pub(super) fn strategy(field: &'static str, value: i32) -> Result<StrategyName, WireError> {
     match specified(field, value)? {
@@ -106,7 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_state_and_strategy_parses_back_from_its_message() {
+    fn every_kind_state_task_and_strategy_parses_back_from_its_message() {
+        for known in Task::VARIANTS {
+            assert_eq!(task("task", task_message(*known).into()), Ok(*known));
+        }
+        assert!(task("task", 0).is_err() && task("task", 99).is_err());
         for known in JobKind::VARIANTS {
             assert_eq!(job_kind("kind", job_kind_message(*known).into()), Ok(*known));
         }

@@ -11,7 +11,7 @@ mod submission;
 mod training;
 
 pub use events::event_filter;
-pub use kind::{job_kind, job_kind_message, job_state, job_state_message};
+pub use kind::{job_kind, job_kind_message, job_state, job_state_message, task, task_message};
 pub use submission::Heartbeat;
 
 use std::fmt::Display;

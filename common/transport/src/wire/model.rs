@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use eosfed_common::assignment::{BandMoments, CurvePoint, MAX_METRIC_NAME, MAX_METRICS};
 use eosfed_common::card::{BandNormalisation, Energy, EnergySource};
 use eosfed_common::finite::Finite;
-use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale, Task};
+use eosfed_common::model::{Backbone, MAX_BANDS, MAX_CLASSES, ModelSpec, TargetScale};
 use eosfed_common::printable::MAX_WORD;
 use eosfed_proto::v1;
 
@@ -26,14 +26,7 @@ impl Wire for ModelSpec {
                 ),
             )
         })?;
-        let task = match specified("task", task)? {
-            v1::Task::Unspecified => return Err(wrong("task", "a specified value")),
-            v1::Task::Classification => Task::Classification,
-            v1::Task::Segmentation => Task::Segmentation,
-            v1::Task::Multilabel => Task::Multilabel,
-            v1::Task::ChangeDetection => Task::ChangeDetection,
-            v1::Task::Regression => Task::Regression,
-        };
+        let task = super::task("task", task)?;
         for word in bands.iter().chain(&classes) {
             printable("bands, classes", word, 1..=MAX_WORD)?;
         }
@@ -45,13 +38,7 @@ impl Wire for ModelSpec {
 
     fn into_message(self) -> v1::Model {
         let ModelSpec { backbone, task, bands, classes, target } = self;
-        let task = match task {
-            Task::Classification => v1::Task::Classification,
-            Task::Multilabel => v1::Task::Multilabel,
-            Task::Segmentation => v1::Task::Segmentation,
-            Task::ChangeDetection => v1::Task::ChangeDetection,
-            Task::Regression => v1::Task::Regression,
-        };
+        let task = super::task_message(task);
         let target = target.map(Wire::into_message);
         v1::Model { backbone: backbone.name().to_owned(), task: task.into(), bands, classes, target }
     }

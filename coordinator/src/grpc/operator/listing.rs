@@ -3,14 +3,14 @@
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
-use eosfed_transport::wire::{WireError, job_kind, job_state};
+use eosfed_transport::wire::{WireError, job_kind, job_state, limited, parse, task};
 
 use super::Service;
-use crate::domain::listing::JobFilter;
+use crate::domain::listing::{JobFilter, SpecialistFilter};
 use crate::domain::paging::{Key, Page, PageRequest};
 use crate::domain::view;
 
-/// Most states or kinds in one filter.
+/// Most values of one kind in a filter, such as states or bands.
 const MAX_FILTER: usize = 32;
 
 /// The requested page of a list, or the first one.
@@ -25,17 +25,22 @@ fn split(page: Page) -> (Vec<String>, Option<v1::PageResponse>) {
     (documents, Some(v1::PageResponse { next_token: next, remaining }))
 }
 
-/// The values of a filter, without duplicates.
+/// The values of a filter, if they are not too many.
+fn at_most<'a, T>(field: &'static str, values: &'a [T]) -> Result<&'a [T], Refusal> {
+    if values.len() <= MAX_FILTER {
+        return Ok(values);
+    }
+    let message = format!("field `{field}`: at most {MAX_FILTER} values, found {}", values.len());
+    Err(Refusal::new(Reason::Malformed, message))
+}
+
+/// The values of a filter that are words of the protocol.
 fn read_filter<T: PartialEq>(
     field: &'static str,
     values: &[i32],
     read: impl Fn(&'static str, i32) -> Result<T, WireError>,
 ) -> Result<Vec<T>, Refusal> {
-    if values.len() > MAX_FILTER {
-        let message = format!("field `{field}`: at most {MAX_FILTER} values, found {}", values.len());
-        return Err(Refusal::new(Reason::Malformed, message));
-    }
-    values.iter().map(|value| Ok(read(field, *value)?)).collect()
+    at_most(field, values)?.iter().map(|value| Ok(read(field, *value)?)).collect()
 }
 
 impl Service {
@@ -70,9 +75,22 @@ impl Service {
         &self,
         request: v1::ListSpecialistsRequest,
     ) -> Result<v1::ListSpecialistsResponse, Refusal> {
-        let page = read_page(request.page)?;
-        let (cards_json, page) = split(self.0.engine.read(|state| state.list_specialists(&page))?);
-        Ok(v1::ListSpecialistsResponse { cards_json, page })
+        let v1::ListSpecialistsRequest { page, tasks, bands, institutions, since } = request;
+        for band in at_most("bands", &bands)? {
+            limited("bands", band)?;
+        }
+        let institutions = at_most("institutions", &institutions)?.iter();
+        let institutions = institutions.map(|name| parse("institutions", name));
+        let filter = SpecialistFilter {
+            tasks: read_filter("tasks", &tasks, task)?,
+            institutions: institutions.collect::<Result<_, _>>()?,
+            since: (since > 0).then_some(Timestamp(since)),
+            bands,
+        };
+        let page = read_page(page)?;
+        let listed = self.0.engine.read(|state| state.list_specialists(&filter, &page));
+        let (specialists_json, page) = split(listed?);
+        Ok(v1::ListSpecialistsResponse { specialists_json, page })
     }
 
     pub(super) fn releases(
