@@ -25,7 +25,7 @@ const TRIES: u32 = 60;
 
 /// Shows a job until it is at rest. The exit code is 0 only if it has finished.
 pub(super) async fn watch(connection: &mut Connection, id: &str, output: Output) -> anyhow::Result<ExitCode> {
-    let mut watched = Watched { id: id.to_owned(), next_event: 0, progress: None, tries: 0 };
+    let mut watched = Watched::new(id);
     let mut screen = Screen::new(output);
     loop {
         match follow(connection, &mut watched, &mut screen).await {
@@ -52,6 +52,44 @@ struct Watched {
     tries: u32,
 }
 
+impl Watched {
+    fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), next_event: 0, progress: None, tries: 0 }
+    }
+
+    /// Asks for the job from the first event on that was not seen.
+    fn request(&self) -> v1::WatchJobRequest {
+        v1::WatchJobRequest { job: self.id.clone(), from_event: self.next_event }
+    }
+
+    fn see_event(&mut self, line: &str) -> anyhow::Result<Event> {
+        let event: Event = decode(line)?;
+        self.next_event = event.sequence + 1;
+        Ok(event)
+    }
+
+    /// Takes a change of the progress, or the whole progress if it `is_first` of its stream.
+    fn see_progress(&mut self, json: &str, is_first: bool) -> anyhow::Result<&JobProgress> {
+        let change: JobProgress = decode(json)?;
+        // `latest` may be another job when the watch is started again, so the id is used.
+        self.id = change.id.to_string();
+        let progress = match self.progress.take() {
+            Some(mut known) if !is_first => {
+                known.apply(change);
+                known
+            }
+            Some(_) | None => change,
+        };
+        Ok(self.progress.insert(progress))
+    }
+
+    /// Whether a stream that has ended with this progress has ended for good: a watch ends when the job is
+    /// at rest.
+    fn is_over(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.state.is_at_rest())
+    }
+}
+
 enum Interrupted {
     Refused(Refusal),
     Failed(anyhow::Error),
@@ -62,16 +100,14 @@ async fn follow(
     watched: &mut Watched,
     screen: &mut Screen,
 ) -> Result<(), Interrupted> {
-    let request = v1::WatchJobRequest { job: watched.id.clone(), from_event: watched.next_event };
-    let answer = connection.operator.watch_job(request).await;
+    let answer = connection.operator.watch_job(watched.request()).await;
     let mut stream = connection.answer(answer).map_err(Interrupted::Refused)?;
     // The first message of a stream is complete.
     let mut is_first = true;
     loop {
         let message = stream.message().await.map_err(|status| Interrupted::Refused(from_status(&status)))?;
         let Some(v1::WatchJobResponse { update }) = message else {
-            // A watch ends when the job is at rest.
-            if watched.progress.as_ref().is_some_and(|progress| !is_first && progress.state.is_at_rest()) {
+            if !is_first && watched.is_over() {
                 return Ok(());
             }
             let gone = Refusal::new(Reason::Unavailable, "the coordinator has stopped");
@@ -80,26 +116,15 @@ async fn follow(
         watched.tries = 0;
         match update {
             Some(Update::Event(line)) => {
-                let event: Event = decode(&line).map_err(Interrupted::Failed)?;
-                watched.next_event = event.sequence + 1;
+                let event = watched.see_event(&line).map_err(Interrupted::Failed)?;
                 if let Some(sentence) = sentence(&event) {
                     screen.say(&sentence);
                 }
             }
             Some(Update::ProgressJson(json)) => {
-                let change: JobProgress = decode(&json).map_err(Interrupted::Failed)?;
-                // `latest` may be another job when the watch is started again, so the id is used.
-                watched.id = change.id.to_string();
-                let progress = match watched.progress.take() {
-                    Some(mut known) if !is_first => {
-                        known.apply(change);
-                        known
-                    }
-                    Some(_) | None => change,
-                };
+                let progress = watched.see_progress(&json, is_first).map_err(Interrupted::Failed)?;
+                screen.show(progress);
                 is_first = false;
-                screen.show(&progress);
-                watched.progress = Some(progress);
             }
             None => {}
         }
@@ -225,5 +250,45 @@ fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, roun
         let loss = one.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
         let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
         bar.set_message(format!("{}{loss}{message}", one.state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::clock::Timestamp;
+    use eosfed_common::ledger::{Actor, Entry, EventKind};
+
+    use super::*;
+
+    fn progress(state: &str) -> String {
+        format!(r#"{{"id":"j-0a1b2c3d","state":"{state}","why":null,"rounds":2,"round":null}}"#)
+    }
+
+    #[test]
+    fn a_watch_that_is_started_again_asks_for_the_events_after_the_last_that_it_saw() {
+        let mut watched = Watched::new("latest");
+        assert_eq!((watched.request().job.as_str(), watched.request().from_event), ("latest", 0));
+        let mut last = None;
+        for number in 1..=3 {
+            let event =
+                Event::follow(last, Timestamp(number), Entry::new(Actor::Coordinator, EventKind::JobResumed));
+            watched.see_event(&event.to_line()).unwrap();
+            last = Some(event.mark());
+        }
+        watched.see_progress(&progress("running"), true).unwrap();
+        assert_eq!((watched.request().job.as_str(), watched.request().from_event), ("j-0a1b2c3d", 3));
+        assert!(watched.see_event("{}").is_err() && watched.request().from_event == 3);
+    }
+
+    #[test]
+    fn a_watch_is_over_when_its_job_is_at_rest() {
+        let mut watched = Watched::new("latest");
+        assert!(!watched.is_over());
+        for (state, is_over) in
+            [("running", false), ("aggregating", false), ("paused", true), ("finished", true)]
+        {
+            watched.see_progress(&progress(state), false).unwrap();
+            assert_eq!(watched.is_over(), is_over, "{state}");
+        }
     }
 }

@@ -171,3 +171,24 @@ async fn a_watch_sends_the_events_and_the_progress_of_its_job() {
     let mut stream = operator.watch_job(future).await.unwrap().into_inner();
     assert_eq!(until(&mut stream, |_| true).await.0, Vec::<&str>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_sends_each_event_once_however_many_there_are() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    let mut operator = OperatorClient::new(server.operator());
+    let job = submit(&mut operator).await;
+    // More than are read from the store at once, between the events of the job.
+    for number in 0..600 {
+        let invite = v1::InviteInstitutionRequest { name: format!("i-{number}"), valid_for_seconds: 60 };
+        operator.invite_institution(invite).await.unwrap();
+    }
+    refuse(&server, &job, 1).await;
+    let action = Some(Action::Pause(v1::PauseJob {}));
+    operator.control_job(v1::ControlJobRequest { job: job.clone(), action }).await.unwrap();
+    let request = v1::WatchJobRequest { job, from_event: 1 };
+    let mut stream = operator.watch_job(request).await.unwrap().into_inner();
+    let (events, _) = until(&mut stream, |_| true).await;
+    assert_eq!(events, ["submitted", "opened", "refused", "closed", "opened", "paused"]);
+    assert_eq!(next(&mut stream).await, None);
+}

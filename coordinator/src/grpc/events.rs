@@ -7,6 +7,7 @@ use eosfed_transport::status::to_status;
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use super::batches::batches;
 use crate::engine::{Core, Handle};
 
 /// Events that are read from the store at once.
@@ -83,20 +84,9 @@ async fn send_newest(
 
 /// Sends lines as messages of at most [`MAX_MESSAGE`] bytes, or of one line.
 async fn send_lines(lines: Vec<String>, sender: &Sender) {
-    let mut message = v1::ListEventsResponse::default();
-    let mut bytes = 0;
-    for line in lines {
-        if bytes + line.len() > MAX_MESSAGE && !message.lines.is_empty() {
-            let full = std::mem::take(&mut message);
-            bytes = 0;
-            if sender.send(Ok(full)).await.is_err() {
-                return;
-            }
+    for lines in batches(lines, 0, MAX_MESSAGE, String::len) {
+        if !lines.is_empty() && sender.send(Ok(v1::ListEventsResponse { lines })).await.is_err() {
+            return;
         }
-        bytes += line.len();
-        message.lines.push(line);
-    }
-    if !message.lines.is_empty() {
-        let _ = sender.send(Ok(message)).await;
     }
 }

@@ -2,6 +2,7 @@
 //! the engine and sends the answer. No decision is made here.
 
 mod access;
+mod batches;
 mod blobs;
 mod enrollment;
 mod events;

@@ -1,8 +1,8 @@
 //! The rounds of a job, in parts of a bounded size.
 
-use eosfed_common::ids::JobId;
+use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::view::RoundView;
+use eosfed_common::view::{ParticipantView, RoundView};
 use eosfed_proto::v1;
 use eosfed_transport::status::to_status;
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use crate::domain::paging::{MAX_PAGE_BYTES, document};
 use crate::domain::round::AttemptId;
 use crate::domain::view;
 use crate::engine::{Core, Handle};
+use crate::grpc::batches::batches;
 
 pub(super) type Sender = mpsc::Sender<Result<v1::RoundPart, Status>>;
 
@@ -133,23 +134,20 @@ async fn report(sent: Result<(), Refusal>, sender: &Sender) {
 
 /// A round as parts of at most `most` bytes of documents, or of one participant.
 fn parts(mut round: RoundView, most: usize) -> Result<Vec<v1::RoundPart>, Refusal> {
-    let participants = std::mem::take(&mut round.participants);
+    let participants = std::mem::take(&mut round.participants).into_iter();
     let round_json = document(&round)?;
-    let mut bytes = round_json.len();
-    let mut part = v1::RoundPart { round_json, ..Default::default() };
-    let mut parts = Vec::new();
-    for (institution, one) in participants {
-        let participant_json = document(&one)?;
-        let size = institution.as_str().len() + participant_json.len();
-        if bytes + size > most && !part.participants.is_empty() {
-            parts.push(std::mem::take(&mut part));
-            bytes = 0;
-        }
-        bytes += size;
+    let entry = |(institution, one): (InstitutionName, ParticipantView)| {
         let institution = institution.to_string();
-        part.participants.push(v1::ParticipantEntry { institution, participant_json });
+        Ok(v1::ParticipantEntry { institution, participant_json: document(&one)? })
+    };
+    let entries = participants.map(entry).collect::<Result<Vec<_>, Refusal>>()?;
+    let size = |entry: &v1::ParticipantEntry| entry.institution.len() + entry.participant_json.len();
+    let batches = batches(entries, round_json.len(), most, size).into_iter();
+    let mut parts: Vec<_> =
+        batches.map(|participants| v1::RoundPart { participants, ..Default::default() }).collect();
+    if let Some(first) = parts.first_mut() {
+        first.round_json = round_json;
     }
-    parts.push(part);
     Ok(parts)
 }
 
@@ -160,7 +158,7 @@ mod tests {
     use eosfed_common::assignment::CurvePoint;
     use eosfed_common::clock::Timestamp;
     use eosfed_common::finite::Finite;
-    use eosfed_common::view::{ParticipantState, ParticipantView, RoundKind, RoundPhase};
+    use eosfed_common::view::{ParticipantState, RoundKind, RoundPhase};
     use prost::Message as _;
 
     use super::*;
@@ -209,6 +207,15 @@ mod tests {
         let names = parts.iter().flat_map(|part| &part.participants).map(|one| &one.institution);
         let names: Vec<_> = names.collect();
         assert!(names.len() == 1000 && names.is_sorted());
+    }
+
+    #[test]
+    fn curves_come_only_if_they_are_wanted() {
+        let points = |curves| {
+            let round = with_curves(round(2, 5), curves);
+            round.participants.values().map(|one| one.curve.len()).sum::<usize>()
+        };
+        assert_eq!((points(true), points(false)), (10, 0));
     }
 
     #[test]
