@@ -12,10 +12,11 @@ use eosfed_common::outln;
 use eosfed_proto::v1;
 use eosfed_transport::status::from_status;
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::arguments::{Audit, EventFilter, Output};
 use super::connection::Connection;
+use super::document::{Events, ExportedEvents, VerifiedEvents};
 use super::print;
 
 /// Longest line of an export, in bytes. The coordinator's own lines are far shorter.
@@ -71,12 +72,12 @@ async fn list(
     output: Output,
 ) -> anyhow::Result<()> {
     let request = v1::ListEventsRequest { newest: limit, ..request(filter) };
-    let mut events: Vec<Value> = Vec::new();
+    let mut events = Events(Vec::new());
     each(connection, request, |line| {
         let event = serde_json::from_str(&line).context("the coordinator's ledger has a damaged event")?;
         match output {
             Output::Table => outln!("{}", row(&event)),
-            Output::Json => events.push(event),
+            Output::Json => events.0.push(event),
         }
         Ok(())
     })
@@ -156,7 +157,7 @@ async fn export(
     partial.persist(file).with_context(name)?;
     let whole = filter.is_empty();
     match output {
-        Output::Json => print::json(&json!({ "file": file, "events": events, "whole": whole }))?,
+        Output::Json => print::json(&ExportedEvents { file, events, whole })?,
         Output::Table if whole => outln!(
             "{events} events are in {}. Check them with `eosfed audit verify {}`.",
             file.display(),
@@ -174,9 +175,9 @@ async fn export(
 fn report(verified: &Verified, output: Output) -> anyhow::Result<()> {
     let newest = verified.head.map(|head| head.to_string());
     match output {
-        Output::Json => print::json(&json!({
-            "events": verified.events, "first": verified.first, "newest": newest,
-        }))?,
+        Output::Json => {
+            print::json(&VerifiedEvents { events: verified.events, first: verified.first, newest })?;
+        }
         Output::Table => {
             outln!("{} events: each is unchanged and follows from the one before it.", verified.events);
             if let Some(first) = verified.first.filter(|first| *first > 0) {
@@ -230,6 +231,8 @@ fn bar(verb: &'static str) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

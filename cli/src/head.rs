@@ -10,10 +10,10 @@ use eosfed_common::outln;
 use eosfed_common::plan::JobKind;
 use eosfed_common::view::{JobView, TrainedHeadView};
 use eosfed_common::weights::{Signature, WeightsFile};
-use serde_json::json;
 
 use super::arguments::Output;
 use super::connection::Connection;
+use super::document::PulledHead;
 use super::{fetch, print, query};
 
 /// The head that a job has trained.
@@ -45,9 +45,12 @@ pub(super) async fn pull(
     write_atomically(&path, &serde_json::to_vec_pretty(&head(connection, trained).await?)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     match output {
-        Output::Json => print::json(&json!({
-            "folder": folder, "job": job.id, "release": trained.release, "bytes": trained.weights.size,
-        })),
+        Output::Json => print::json(&PulledHead {
+            folder,
+            job: job.id.clone(),
+            release: trained.release,
+            bytes: trained.weights.size,
+        }),
         Output::Table => {
             let place = folder.display();
             let release = trained.release;

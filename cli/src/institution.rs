@@ -10,10 +10,10 @@ use eosfed_common::view::InstitutionView;
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_transport::join::JoinToken;
-use serde_json::json;
 
 use super::arguments::{Extent, Institution, Output};
 use super::connection::Connection;
+use super::document::Invitation;
 use super::{pages, print};
 
 pub(super) async fn run(
@@ -41,13 +41,13 @@ pub(super) async fn run(
             }
             let expires_at = Timestamp(invited.expires_at);
             match (output, token_file) {
-                (Output::Json, _) => print::json(&json!({
-                    "institution": name,
-                    "token": if token_file.is_none() { Some(&text) } else { None },
-                    "token_file": token_file,
-                    "expires_at": expires_at,
-                    "enrolled_before": invited.enrolled_before,
-                }))?,
+                (Output::Json, _) => print::json(&Invitation {
+                    institution: name.clone(),
+                    token: token_file.is_none().then_some(text),
+                    token_file: token_file.clone(),
+                    expires_at,
+                    enrolled_before: invited.enrolled_before,
+                })?,
                 (Output::Table, Some(path)) => {
                     errln!("The token for `{name}` is in {}.", path.display());
                     instruct(name, expires_at, invited.enrolled_before);

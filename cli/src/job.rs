@@ -10,10 +10,10 @@ use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_transport::wire::{job_kind_message, job_state_message};
-use serde_json::json;
 
 use super::arguments::{Extent, Job, JobFilter, JobId, Output};
 use super::connection::{Connection, key};
+use super::document::{ControlledJob, ForkedJob, PlottedJob, SubmittedJob};
 use super::pages::{self, Listed};
 use super::{head, plot, print, query, show, watch};
 
@@ -66,7 +66,7 @@ pub(super) async fn run(
             plot::plot(&whole, file)?;
             let job = whole.job;
             match output {
-                Output::Json => print::json(&json!({ "job": job.id, "file": file }))?,
+                Output::Json => print::json(&PlottedJob { job: job.id, file })?,
                 Output::Table => outln!("the chart of job {} is in {}", job.id, file.display()),
             }
         }
@@ -92,7 +92,7 @@ async fn submit(
         return watch::watch(connection, &job, output).await;
     }
     match output {
-        Output::Json => print::json(&json!({ "job": job }))?,
+        Output::Json => print::json(&SubmittedJob { job: job.parse()? })?,
         Output::Table => outln!("submitted as job {job}; follow it with `eosfed job watch {job}`"),
     }
     Ok(ExitCode::SUCCESS)
@@ -132,7 +132,7 @@ async fn fork(
     let answer = connection.operator.fork_job(request).await;
     let v1::ForkJobResponse { job: new, origin } = connection.answer(answer)?;
     match output {
-        Output::Json => print::json(&json!({ "job": new, "origin": origin, "round": index })),
+        Output::Json => print::json(&ForkedJob { job: new.parse()?, origin: origin.parse()?, round: index }),
         Output::Table => {
             outln!("job {new} starts from round {round} of job {origin}");
             outln!("follow it with `eosfed job watch {new}`");
@@ -157,7 +157,7 @@ async fn control(
     let answer = connection.operator.control_job(request).await;
     let job = connection.answer(answer)?.job;
     match output {
-        Output::Json => print::json(&json!({ "job": job, "done": done })),
+        Output::Json => print::json(&ControlledJob { job: job.parse()?, done }),
         Output::Table => {
             outln!("job {job} is {done}");
             Ok(())

@@ -6,6 +6,7 @@
 pub mod arguments;
 mod audit;
 mod connection;
+pub mod document;
 mod event;
 mod fetch;
 mod head;

@@ -8,10 +8,11 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
-use serde::Serialize;
 
-/// Prints a JSON document.
-pub(super) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+use super::document::Document;
+
+/// Prints a document as JSON.
+pub(super) fn json<T: Document>(value: &T) -> anyhow::Result<()> {
     outln!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }

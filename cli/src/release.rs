@@ -13,10 +13,10 @@ use eosfed_common::view::ReleaseSummary;
 use eosfed_proto::v1;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::arguments::{Extent, Output, Release};
 use super::connection::{Connection, decode, key};
+use super::document::PulledRelease;
 use super::head::{self, PruneSelection};
 use super::{pages, print, query, specialist, stac};
 
@@ -158,7 +158,7 @@ async fn pull(
     // The manifest is written last: a folder with a manifest is complete.
     write(&folder.join(ReleaseManifest::FILE), &release)?;
     match output {
-        Output::Json => print::json(&json!({ "folder": folder, "release": release.number, "bytes": total })),
+        Output::Json => print::json(&PulledRelease { folder, release: release.number, bytes: total }),
         Output::Table => {
             outln!(
                 "release {} is in {}: {} specialists, {}",

@@ -11,6 +11,7 @@ mod mount;
 pub mod plans;
 mod process;
 mod proxy;
+pub mod schemas;
 pub mod stub;
 
 use std::net::TcpListener;
@@ -103,10 +104,12 @@ impl Federation {
         command
     }
 
-    /// What the operator's command prints as JSON.
+    /// What the operator's command prints as JSON, which keeps to its published schema.
     pub fn ask(&self, arguments: &[&str]) -> Value {
         let output = succeed(self.eosfed(arguments).args(["--output", "json"]));
-        serde_json::from_slice(&output.stdout).unwrap()
+        let printed = serde_json::from_slice(&output.stdout).unwrap();
+        schemas::check(arguments, &printed);
+        printed
     }
 
     /// The command that runs the coordinator.
@@ -216,6 +219,7 @@ impl Federation {
             let output = self.eosfed(&["job", "show", job, "--output", "json"]).output().unwrap();
             let view = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default();
             if wanted(&view) {
+                schemas::check(&["job", "show"], &view);
                 return view;
             }
             assert!(

@@ -1,6 +1,7 @@
 //! The kinds of events. Names and members are the schema of `eosfed audit export`. Rounds are counted from 0
 //! and attempts from 1, as in `eosfed job show --output json`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, VariantNames};
 
@@ -10,7 +11,7 @@ use crate::ids::{JobId, ReleaseNumber};
 use crate::refusal::Reason;
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr, VariantNames)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr, VariantNames, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EventKind {
@@ -118,6 +119,7 @@ pub enum EventKind {
         round: u32,
         /// The reason's code.
         #[serde(with = "code")]
+        #[schemars(with = "String")]
         reason: Reason,
         /// The message of the institution.
         message: String,
@@ -155,6 +157,7 @@ pub enum EventKind {
         weights: Digest,
         /// The reason's code.
         #[serde(with = "code")]
+        #[schemars(with = "String")]
         reason: Reason,
         /// What was found.
         message: String,
@@ -233,6 +236,7 @@ pub enum EventKind {
         action: String,
         /// The reason's code.
         #[serde(with = "code")]
+        #[schemars(with = "String")]
         reason: Reason,
         /// The message, cut to a bounded length.
         message: String,

@@ -24,6 +24,7 @@ mod verify;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,7 +37,7 @@ pub use kind::EventKind;
 pub use verify::{Broken, EventRef, InvalidEventRef, Verified, Verifier};
 
 /// Who did it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Actor {
     /// An operator.
@@ -102,7 +103,7 @@ impl From<Actor> for String {
 }
 
 /// An event before it has its sequence number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Who did it.
     pub actor: Actor,
@@ -138,7 +139,7 @@ impl Entry {
 }
 
 /// One event of the ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its sequence number, from 0 without gaps.
     pub sequence: u64,

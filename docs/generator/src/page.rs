@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Its file in `docs/reference`.
-    pub file: &'static str,
+    pub file: String,
     /// Its Markdown.
     pub text: String,
 }

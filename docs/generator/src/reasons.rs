@@ -34,7 +34,7 @@ pub(crate) fn page() -> anyhow::Result<Page> {
         text.push_str(&crate::render::wrapped(&format!("What to do: {advice}")));
         text.push('\n');
     }
-    Ok(Page { file: "reasons.md", text })
+    Ok(Page { file: "reasons.md".to_owned(), text })
 }
 
 struct Explanation {

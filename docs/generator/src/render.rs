@@ -26,7 +26,7 @@ pub(crate) fn page(source: &Source) -> anyhow::Result<Page> {
         section(&mut text, table)?;
     }
     write!(text, "\n## An example with every key\n\n```toml\n{}```\n", source.example)?;
-    Ok(Page { file: source.file, text })
+    Ok(Page { file: source.file.to_owned(), text })
 }
 
 fn section(text: &mut String, table: &Table) -> anyhow::Result<()> {

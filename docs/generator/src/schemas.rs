@@ -1,38 +1,13 @@
-//! The JSON Schemas of the documents that `eosfed` prints with `--output json`.
+//! The JSON Schemas of the documents that `eosfed` prints with `--output json`, and of the ledger's events.
 
 use std::fmt::Write as _;
 
-use eosfed_common::card::{Card, ReleaseManifest};
-use eosfed_common::view::{InstitutionView, JobSummary, ReleaseSummary, RoundView, SpecialistView, WholeJob};
-use schemars::{Schema, schema_for};
+use eosfed_cli::document::{Published, published};
+use eosfed_common::ledger::Event;
+use schemars::schema_for;
+use serde::Serialize;
 
 use crate::page::Page;
-
-/// A document that commands print.
-struct Document {
-    file: &'static str,
-    /// The commands, without `--output json`.
-    commands: &'static str,
-    schema: Schema,
-}
-
-fn all() -> Vec<Document> {
-    let document = |file, commands, schema| Document { file, commands, schema };
-    vec![
-        document("schemas/job.json", "`eosfed job show JOB`, `eosfed job watch JOB`", schema_for!(WholeJob)),
-        document("schemas/round.json", "`eosfed job show JOB --round N`", schema_for!(RoundView)),
-        document("schemas/jobs.json", "`eosfed job list`", schema_for!(Vec<JobSummary>)),
-        document("schemas/institutions.json", "`eosfed institution list`", schema_for!(Vec<InstitutionView>)),
-        document("schemas/specialist.json", "`eosfed specialist show REF`", schema_for!(SpecialistView)),
-        document("schemas/specialists.json", "`eosfed specialist list`", schema_for!(Vec<Card>)),
-        document(
-            "schemas/release.json",
-            "`eosfed release show`, `release create`, `release prune`; the file `release.json`",
-            schema_for!(ReleaseManifest),
-        ),
-        document("schemas/releases.json", "`eosfed release list`", schema_for!(Vec<ReleaseSummary>)),
-    ]
-}
 
 /// The schemas, and a page that lists them.
 pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
@@ -40,16 +15,62 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
         "# JSON documents\n\n\
          What `eosfed` prints with `--output json` has the schemas below (JSON Schema 2020-12). Members may\n\
          be added in a later version. Points in time are milliseconds since the Unix epoch, UTC. Rounds are\n\
-         counted from 0 and attempts from 1. Lines of `eosfed audit export` are described in\n\
-         [operations](../operations.md).\n\n\
+         counted from 0 and attempts from 1. The file `release.json` of a pulled release has the schema of\n\
+         `eosfed release show`. Lines of `eosfed audit export` have the schema\n\
+         [event.json](schemas/event.json); [operations](../operations.md) says how to verify them.\n\n\
          | schema | printed by |\n| --- | --- |\n",
     );
-    let mut pages = Vec::new();
-    for Document { file, commands, schema } in all() {
-        let name = file.trim_start_matches("schemas/");
-        writeln!(list, "| [{name}]({file}) | {commands} |")?;
-        pages.push(Page { file, text: format!("{}\n", serde_json::to_string_pretty(&schema)?) });
+    let mut pages = vec![page("event", &schema_for!(Event))?];
+    for Published { name, commands, schema } in published() {
+        let commands: Vec<_> = commands.iter().map(|command| format!("`eosfed {command}`")).collect();
+        writeln!(list, "| [{name}.json](schemas/{name}.json) | {} |", commands.join(", "))?;
+        pages.push(page(name, &schema)?);
     }
-    pages.push(Page { file: "json.md", text: list });
+    pages.push(Page { file: "json.md".to_owned(), text: list });
     Ok(pages)
+}
+
+fn page<T: Serialize>(name: &str, schema: &T) -> anyhow::Result<Page> {
+    let text = format!("{}\n", serde_json::to_string_pretty(schema)?);
+    Ok(Page { file: format!("schemas/{name}.json"), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+    use eosfed_cli::arguments::Arguments;
+    use eosfed_cli::document::WITHOUT_DOCUMENT;
+
+    use super::*;
+
+    /// The commands below this one that have none below them, as their words after `eosfed`.
+    fn leaves(command: &clap::Command, words: &[&str], found: &mut BTreeSet<String>) {
+        let mut below = command.get_subcommands().filter(|one| one.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            found.insert(words.join(" "));
+        }
+        for one in below {
+            leaves(one, &[words, &[one.get_name()]].concat(), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_schema_of_what_it_prints_as_json() {
+        let mut commands = BTreeSet::new();
+        leaves(&Arguments::command(), &[], &mut commands);
+        assert!(commands.len() > 20, "{commands:?}");
+        let words = |command: &&str| {
+            let words = command.split(' ').take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let published = published();
+        let documented = published.iter().flat_map(|one| one.commands).map(words);
+        let documented: BTreeSet<_> = documented.chain(WITHOUT_DOCUMENT.map(ToOwned::to_owned)).collect();
+        let missing: Vec<_> = commands.difference(&documented).collect();
+        assert!(missing.is_empty(), "`eosfed_cli::document` has no schema for {missing:?}");
+        let unknown: Vec<_> = documented.difference(&commands).collect();
+        assert!(unknown.is_empty(), "`eosfed_cli::document` names commands that are not there: {unknown:?}");
+    }
 }

@@ -60,7 +60,10 @@ const CRATES: [CrateRule; 18] = [
     ),
     package("eosfed_layers", &[]),
     package("eosfed_testkit", &["eosfed_common"]),
-    package("eosfed_reference", &["eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_data"]),
+    package(
+        "eosfed_reference",
+        &["eosfed_cli", "eosfed_client", "eosfed_common", "eosfed_coordinator", "eosfed_data"],
+    ),
 ];
 
 const fn layer(

@@ -1,0 +1,170 @@
+//! The documents that `--output json` prints, each with the commands that print it. What is not in the
+//! table below cannot be printed as JSON; `docs/reference/schemas` is made from the table.
+
+use std::path::{Path, PathBuf};
+
+use eosfed_common::card::ReleaseManifest;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::{JobId, ReleaseNumber};
+use eosfed_common::ledger::Event;
+use eosfed_common::plan::JobSpec;
+use eosfed_common::view::{
+    InstitutionView, JobSummary, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, WholeJob,
+};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A value that a command prints with `--output json`.
+pub(super) trait Document: Serialize {}
+
+/// The schema of a document.
+#[derive(Debug)]
+pub struct Published {
+    /// The name of the schema, without `.json`.
+    pub name: &'static str,
+    /// The commands that print it, without `eosfed`; words in capitals stand for values.
+    pub commands: &'static [&'static str],
+    /// The schema.
+    pub schema: Schema,
+}
+
+/// Commands that print no document: their output is for a shell.
+pub const WITHOUT_DOCUMENT: [&str; 1] = ["completions"];
+
+macro_rules! documents {
+    ($($name:literal $document:ty: $($command:literal),+;)+) => {
+        $(impl Document for $document {})+
+
+        /// Every document.
+        #[must_use]
+        pub fn published() -> Vec<Published> {
+            vec![$(Published { name: $name, commands: &[$($command),+], schema: schema_for!($document) }),+]
+        }
+    };
+}
+
+documents! {
+    "job" WholeJob: "job show JOB", "job watch JOB", "job submit PLAN --watch";
+    "round" RoundView: "job show JOB --round N";
+    "jobs" Vec<JobSummary>: "job list";
+    "plan" JobSpec: "job check PLAN";
+    "submitted-job" SubmittedJob: "job submit PLAN";
+    "controlled-job" ControlledJob:
+        "job pause JOB", "job resume JOB", "job cancel JOB", "job retry JOB INSTITUTION";
+    "forked-job" ForkedJob: "job fork JOB";
+    "plotted-job" PlottedJob<'_>: "job plot JOB";
+    "pulled-head" PulledHead<'_>: "job head JOB";
+    "institutions" Vec<InstitutionView>: "institution list";
+    "invitation" Invitation: "institution invite NAME";
+    "specialist" SpecialistView: "specialist show REF";
+    "specialists" Vec<SpecialistSummary>: "specialist list";
+    "release" ReleaseManifest: "release show", "release create", "release prune";
+    "releases" Vec<ReleaseSummary>: "release list";
+    "pulled-release" PulledRelease<'_>: "release pull";
+    "events" Events: "audit list";
+    "exported-events" ExportedEvents<'_>: "audit export FILE";
+    "verified-events" VerifiedEvents: "audit verify";
+}
+
+/// A job was submitted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SubmittedJob {
+    /// Its id.
+    pub(super) job: JobId,
+}
+
+/// A job was paused, resumed or cancelled, or one of its institutions is asked again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ControlledJob {
+    /// Its id.
+    pub(super) job: JobId,
+    /// What was done, in words.
+    pub(super) done: String,
+}
+
+/// A job was started from a round of another.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ForkedJob {
+    /// The id of the new job.
+    pub(super) job: JobId,
+    /// The other job.
+    pub(super) origin: JobId,
+    /// Index of its round, from 0.
+    pub(super) round: u32,
+}
+
+/// A picture of a job was drawn.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PlottedJob<'a> {
+    /// The job.
+    pub(super) job: JobId,
+    /// The PNG file.
+    pub(super) file: &'a Path,
+}
+
+/// The head that a job has trained was downloaded.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PulledHead<'a> {
+    /// Its folder.
+    pub(super) folder: &'a Path,
+    /// The job.
+    pub(super) job: JobId,
+    /// The release under the head.
+    pub(super) release: ReleaseNumber,
+    /// Size of its weights in bytes.
+    pub(super) bytes: u64,
+}
+
+/// An institution was invited.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Invitation {
+    /// Its name.
+    pub(super) institution: String,
+    /// The join token, a secret, unless it was written to a file.
+    pub(super) token: Option<String>,
+    /// The file that the token was written to.
+    pub(super) token_file: Option<PathBuf>,
+    /// Until when the token can be used.
+    pub(super) expires_at: Timestamp,
+    /// Whether the institution had a certificate before, which the new one will replace.
+    pub(super) enrolled_before: bool,
+}
+
+/// A release was downloaded.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PulledRelease<'a> {
+    /// Its folder.
+    pub(super) folder: &'a Path,
+    /// Its number.
+    pub(super) release: ReleaseNumber,
+    /// Size of all weights in bytes.
+    pub(super) bytes: u64,
+}
+
+/// Events as the ledger holds them. A coordinator of a later version may have kinds of events that this
+/// version does not know; they are shown all the same.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Events(#[schemars(with = "Vec<Event>")] pub(super) Vec<Value>);
+
+/// Events were written to a file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ExportedEvents<'a> {
+    /// The file.
+    pub(super) file: &'a Path,
+    /// How many events.
+    pub(super) events: u64,
+    /// Whether the ledger was exported without a filter, so that the file can be verified.
+    pub(super) whole: bool,
+}
+
+/// A ledger, or an export of it, was verified.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct VerifiedEvents {
+    /// How many events.
+    pub(super) events: u64,
+    /// The place of the first event, from 0; above 0, nothing is known about the events before it.
+    pub(super) first: Option<u64>,
+    /// The newest event, as `NUMBER:sha256:HEX`, for `--noted`.
+    pub(super) newest: Option<String>,
+}

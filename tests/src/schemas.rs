@@ -1,0 +1,104 @@
+//! The published schemas of `--output json`, and whether what a program printed keeps to them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::project;
+
+/// A row of `docs/reference/json.md` for one command.
+struct Published {
+    /// The command, as it is written there.
+    command: String,
+    words: Vec<String>,
+    options: Vec<String>,
+    validator: Validator,
+}
+
+static PUBLISHED: LazyLock<Vec<Published>> = LazyLock::new(read);
+
+/// The commands that have a schema, without `eosfed`, as `docs/reference/json.md` writes them.
+pub fn commands() -> BTreeSet<&'static str> {
+    PUBLISHED.iter().map(|one| one.command.as_str()).collect()
+}
+
+/// Checks what a command printed as JSON; gives the command as `docs/reference/json.md` writes it. A member
+/// that the schema does not have is an error too, so that the schemas are complete.
+pub fn check(arguments: &[&str], printed: &Value) -> &'static str {
+    let published =
+        find(arguments).unwrap_or_else(|| panic!("no schema for `eosfed {}`", arguments.join(" ")));
+    let Published { command, validator, .. } = published;
+    let errors = validator.iter_errors(printed).take(5);
+    let errors: Vec<_> = errors.map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "`eosfed {command}` has printed\n{printed:#}\n{}", errors.join("\n"));
+    command
+}
+
+/// Checks a line of an export of the ledger.
+pub fn check_event(line: &Value) {
+    static EVENT: LazyLock<Validator> = LazyLock::new(|| validator("schemas/event.json"));
+    let errors: Vec<_> = EVENT.iter_errors(line).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{line:#}\n{}", errors.join("\n"));
+}
+
+/// The row whose words and options are all there; of several the most special.
+fn find(arguments: &[&str]) -> Option<&'static Published> {
+    let fits = |one: &&Published| {
+        one.words.iter().map(String::as_str).eq(arguments.iter().copied().take(one.words.len()))
+            && one.options.iter().all(|option| arguments.contains(&option.as_str()))
+    };
+    PUBLISHED.iter().filter(fits).max_by_key(|one| one.words.len() + one.options.len())
+}
+
+fn read() -> Vec<Published> {
+    let text = fs::read_to_string(project().join("docs/reference/json.md")).unwrap();
+    let mut published = Vec::new();
+    for row in text.lines().filter(|line| line.starts_with("| [")) {
+        let file = row.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
+        for command in row.split('`').filter_map(|part| part.strip_prefix("eosfed ")) {
+            let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let words = command.split(' ').take_while(is_word).map(ToOwned::to_owned).collect();
+            let options = command.split(' ').filter(|word| word.starts_with("--")).map(ToOwned::to_owned);
+            let options = options.collect();
+            published.push(Published {
+                command: command.to_owned(),
+                words,
+                options,
+                validator: validator(file),
+            });
+        }
+    }
+    published
+}
+
+fn validator(file: &str) -> Validator {
+    let text = fs::read(project().join("docs/reference").join(file)).unwrap();
+    let mut schema = serde_json::from_slice(&text).unwrap();
+    close(&mut schema, false);
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+/// Makes a schema refuse members that it does not name. The branches of a choice whose object has other
+/// members besides (`is_branch`) stay open: the object around them is closed.
+fn close(schema: &mut Value, is_branch: bool) {
+    let Some(members) = schema.as_object_mut() else { return };
+    let has_properties = members.contains_key("properties");
+    for (keyword, value) in members.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties" | "$defs" | "patternProperties", Value::Object(below)) => {
+                below.values_mut().for_each(|one| close(one, false));
+            }
+            ("items" | "additionalProperties", below) => close(below, false),
+            ("oneOf" | "anyOf" | "allOf", Value::Array(below)) => {
+                below.iter_mut().for_each(|one| close(one, has_properties));
+            }
+            _ => {}
+        }
+    }
+    if has_properties && !is_branch && !members.contains_key("additionalProperties") {
+        members.insert("unevaluatedProperties".to_owned(), json!(false));
+    }
+}

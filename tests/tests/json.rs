@@ -1,0 +1,209 @@
+//! Every command that prints JSON, on a real federation: what it prints keeps to its published schema.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+
+use eosfed_e2e::plans::rounds;
+use eosfed_e2e::{Federation, fail, schemas};
+use serde_json::Value;
+
+const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
+
+const HEAD: &str = r#"
+    version = 2
+    name = "brightness"
+    kind = "downstream"
+    [model]
+    task = "classification"
+    classes = ["dark", "bright"]
+    [head]
+    bands = ["red", "green", "blue"]
+    composition = { selection = { kind = "smooth", penalty = 0.05, scale = false } }
+    [participation]
+    min = 2
+    max = 2
+    deadline = "10m"
+    [rounds]
+    count = 1
+    strategy = { name = "fed-avg" }
+    [training]
+    epochs = 1
+    batch_size = 4
+    learning_rate = 1e-4
+"#;
+
+/// A job that fails at west: the stub trains in rounds only.
+const ONE_SHOT: &str = r#"
+    version = 2
+    name = "its own"
+    kind = "one-shot"
+    [model]
+    backbone = "convnextv2_atto"
+    task = "classification"
+    classes = ["dark", "bright"]
+    [[specialist]]
+    name = "west-red"
+    institution = "west"
+    bands = ["red"]
+    [[specialist]]
+    name = "north-red"
+    institution = "north"
+    bands = ["red"]
+    [participation]
+    min = 2
+    max = 2
+    deadline = "10m"
+    [training]
+    epochs = 1
+    batch_size = 4
+    learning_rate = 1e-3
+"#;
+
+/// A federation, and the commands that were run in it.
+struct Commands {
+    federation: Federation,
+    run: RefCell<BTreeSet<&'static str>>,
+}
+
+impl Commands {
+    /// Runs a command; `ask` checks what it prints.
+    fn ask(&self, arguments: &[&str]) -> Value {
+        let printed = self.federation.ask(arguments);
+        self.run.borrow_mut().insert(schemas::check(arguments, &printed));
+        printed
+    }
+
+    fn plan(&self, name: &str, plan: &str) -> String {
+        self.path(name, |path| fs::write(path, plan).unwrap())
+    }
+
+    fn path(&self, name: &str, with: impl FnOnce(&str)) -> String {
+        let path = self.federation.path(name).to_str().unwrap().to_owned();
+        with(&path);
+        path
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_command_prints_json_of_its_published_schema() {
+    let federation = Federation::new();
+    let _coordinator = federation.coordinator();
+    for (seed, name) in [(1, "east"), (2, "west")] {
+        federation.stubbed(name, seed, STUB);
+    }
+    let _daemons = ["east", "west"].map(|name| federation.daemon(name));
+    let commands = Commands { federation, run: RefCell::default() };
+    let ask = |arguments: &[&str]| commands.ask(arguments);
+    let folder = |name: &str| commands.path(name, |_| ());
+
+    institutions(&commands);
+    let job = trained(&commands);
+    released(&commands);
+    controlled(&commands, &job);
+
+    let head = commands.plan("head.toml", HEAD);
+    let finished = ask(&["job", "submit", &head, "--watch"]);
+    assert_eq!(finished["state"], "finished", "{finished:#}");
+    let trained = text(&finished["id"]);
+    ask(&["job", "head", &trained, "--to", &folder("head")]);
+    ask(&["release", "prune", "--from-job", &trained, "--top-k", "1"]);
+
+    ask(&["audit", "list", "--limit", "10000"]);
+    let file = folder("events.jsonl");
+    let exported = ask(&["audit", "export", &file]);
+    ask(&["audit", "verify"]);
+    ask(&["audit", "verify", &file]);
+    let lines = fs::read_to_string(&file).unwrap();
+    lines.lines().for_each(|line| schemas::check_event(&serde_json::from_str(line).unwrap()));
+    assert_eq!(exported["events"], lines.lines().count());
+
+    let run = commands.run.into_inner();
+    let missing: Vec<_> = schemas::commands().into_iter().filter(|command| !run.contains(command)).collect();
+    assert!(missing.is_empty(), "these commands were not run: {missing:?}");
+}
+
+fn institutions(commands: &Commands) {
+    let invited = commands.ask(&["institution", "invite", "north"]);
+    assert!(invited["token"].is_string());
+    let file = commands.path("north.token", |_| ());
+    let invited = commands.ask(&["institution", "invite", "north", "--token-file", &file]);
+    assert!(invited["token"].is_null() && invited["token_file"] == file.as_str());
+    assert_eq!(commands.ask(&["institution", "list"]).as_array().unwrap().len(), 3);
+}
+
+/// A job that makes a specialist and a release.
+fn trained(commands: &Commands) -> String {
+    let plan = commands.plan("rounds.toml", &rounds(1, 2, 2, "10m"));
+    commands.ask(&["job", "check", &plan]);
+    let job = text(&commands.ask(&["job", "submit", &plan])["job"]);
+    let watched = commands.ask(&["job", "watch", &job]);
+    assert_eq!(watched["state"], "finished", "{watched:#}");
+    assert_eq!(commands.ask(&["job", "show", &job]), watched);
+    let round = commands.ask(&["job", "show", &job, "--round", "2"]);
+    assert_eq!(round, watched["history"][1]);
+    assert_eq!(round["participants"]["east"]["curve"].as_array().unwrap().len(), 4, "{round:#}");
+    assert_eq!(commands.ask(&["job", "show", &job, "--round", "2", "--attempt", "1"]), round);
+    let none = ["job", "show", &job, "--round", "2", "--attempt", "2"];
+    assert!(fail(&mut commands.federation.eosfed(&none), 1).contains("no attempt 2 at round 2"));
+    for (filter, count) in [
+        ("--state=finished", 1),
+        ("--state=paused", 0),
+        ("--kind=rounds", 1),
+        ("--kind=statistics", 0),
+        ("--since=1h", 1),
+        ("--since=2099-01-01", 0),
+    ] {
+        assert_eq!(commands.ask(&["job", "list", filter]).as_array().unwrap().len(), count, "{filter}");
+    }
+    commands.ask(&["job", "plot", &job, "--file", &commands.path("curves.png", |_| ())]);
+    job
+}
+
+fn released(commands: &Commands) {
+    let listed = commands.ask(&["specialist", "list"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["release"]), (&"shared".into(), &1.into()));
+    assert_eq!((&listed[0]["institutions"], &listed[0]["excluded"]), (&2.into(), &false.into()));
+    for (filter, count) in
+        [("--task=regression", 0), ("--band=red", 1), ("--institution=north", 0), ("--since=1h", 1)]
+    {
+        assert_eq!(
+            commands.ask(&["specialist", "list", filter]).as_array().unwrap().len(),
+            count,
+            "{filter}"
+        );
+    }
+    let card = commands.ask(&["specialist", "show", "shared"]);
+    assert_eq!(card["weights"], listed[0]["weights"]);
+    let created = commands.ask(&["release", "create", "--specialist", "shared@1", "--note", "again"]);
+    assert_eq!(commands.ask(&["release", "show", "2"]), created);
+    assert_eq!(commands.ask(&["release", "list"]).as_array().unwrap().len(), 2);
+    let folder = commands.path("release", |_| ());
+    commands.ask(&["release", "pull", "2", "--to", &folder]);
+    let file: Value = serde_json::from_slice(&fs::read(format!("{folder}/release.json")).unwrap()).unwrap();
+    assert_eq!(file, created);
+}
+
+fn controlled(commands: &Commands, job: &str) {
+    let forked = commands.ask(&["job", "fork", job, "--round", "2"]);
+    let fork = text(&forked["job"]);
+    assert_eq!((&forked["origin"], &forked["round"]), (&job.into(), &1.into()));
+    commands.federation.wait(&fork, "the fork to end", |job| job["state"] == "finished");
+    let one_shot = text(&commands.ask(&["job", "submit", &commands.plan("one-shot.toml", ONE_SHOT)])["job"]);
+    let failed = |job: &Value| job["current"]["participants"]["west"]["state"] == "failed";
+    commands.federation.wait(&one_shot, "west to fail", failed);
+    commands.ask(&["job", "retry", &one_shot, "west"]);
+    commands.ask(&["job", "cancel", &one_shot]);
+    let long = commands.plan("long.toml", &rounds(100, 2, 2, "10m"));
+    let long = text(&commands.ask(&["job", "submit", &long])["job"]);
+    commands.ask(&["job", "pause", &long]);
+    commands.ask(&["job", "resume", &long]);
+    let cancelled = commands.ask(&["job", "cancel", &long]);
+    assert_eq!(cancelled["done"], "cancelled");
+}
