@@ -273,7 +273,7 @@ mod tests {
             let event =
                 Event::follow(last, Timestamp(number), Entry::new(Actor::Coordinator, EventKind::JobResumed));
             watched.see_event(&event.to_line()).unwrap();
-            last = Some(event.mark());
+            last = Some(event.event_ref());
         }
         watched.see_progress(&progress("running"), true).unwrap();
         assert_eq!((watched.request().job.as_str(), watched.request().from_event), ("j-0a1b2c3d", 3));
