@@ -6,61 +6,25 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 
-use eosfed_e2e::plans::rounds;
+use eosfed_e2e::plans::{head, one_shot, rounds};
 use eosfed_e2e::{Federation, fail, schemas};
 use serde_json::Value;
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 
-const HEAD: &str = r#"
-    version = 2
-    name = "brightness"
-    kind = "downstream"
-    [model]
-    task = "classification"
-    classes = ["dark", "bright"]
-    [head]
-    bands = ["red", "green", "blue"]
-    composition = { selection = { kind = "smooth", penalty = 0.05, scale = false } }
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-    [rounds]
-    count = 1
-    strategy = { name = "fed-avg" }
-    [training]
-    epochs = 1
-    batch_size = 4
-    learning_rate = 1e-4
-"#;
+/// The head that both train in one round.
+fn brightness() -> String {
+    head()
+        .set_toml("head.composition.selection", "{ kind = \"smooth\", penalty = 0.05, scale = false }")
+        .rounds(1, "{ name = \"fed-avg\" }")
+        .set("training.epochs", 1)
+        .text()
+}
 
 /// A job that fails at west: the stub trains in rounds only.
-const ONE_SHOT: &str = r#"
-    version = 2
-    name = "its own"
-    kind = "one-shot"
-    [model]
-    backbone = "convnextv2_atto"
-    task = "classification"
-    classes = ["dark", "bright"]
-    [[specialist]]
-    name = "west-red"
-    institution = "west"
-    bands = ["red"]
-    [[specialist]]
-    name = "north-red"
-    institution = "north"
-    bands = ["red"]
-    [participation]
-    min = 2
-    max = 2
-    deadline = "10m"
-    [training]
-    epochs = 1
-    batch_size = 4
-    learning_rate = 1e-3
-"#;
+fn own() -> String {
+    one_shot(&[("west-red", "west", &["red"]), ("north-red", "north", &["red"])]).text()
+}
 
 /// A federation, and the commands that were run in it.
 struct Commands {
@@ -108,8 +72,8 @@ fn every_command_prints_json_of_its_published_schema() {
     released(&commands);
     controlled(&commands, &job);
 
-    let head = commands.plan("head.toml", HEAD);
-    let finished = ask(&["job", "submit", &head, "--watch"]);
+    let plan = commands.plan("head.toml", &brightness());
+    let finished = ask(&["job", "submit", &plan, "--watch"]);
     assert_eq!(finished["state"], "finished", "{finished:#}");
     let trained = text(&finished["id"]);
     ask(&["job", "head", &trained, "--to", &folder("head")]);
@@ -140,7 +104,7 @@ fn institutions(commands: &Commands) {
 
 /// A job that makes a specialist and a release.
 fn trained(commands: &Commands) -> String {
-    let plan = commands.plan("rounds.toml", &rounds(1, 2, 2, "10m"));
+    let plan = commands.plan("rounds.toml", &rounds(1, 2, 2, "10m").text());
     commands.ask(&["job", "check", &plan]);
     let job = text(&commands.ask(&["job", "submit", &plan])["job"]);
     let watched = commands.ask(&["job", "watch", &job]);
@@ -195,12 +159,12 @@ fn controlled(commands: &Commands, job: &str) {
     let fork = text(&forked["job"]);
     assert_eq!((&forked["origin"], &forked["round"]), (&job.into(), &1.into()));
     commands.federation.wait(&fork, "the fork to end", |job| job["state"] == "finished");
-    let one_shot = text(&commands.ask(&["job", "submit", &commands.plan("one-shot.toml", ONE_SHOT)])["job"]);
+    let one_shot = text(&commands.ask(&["job", "submit", &commands.plan("one-shot.toml", &own())])["job"]);
     let failed = |job: &Value| job["current"]["participants"]["west"]["state"] == "failed";
     commands.federation.wait(&one_shot, "west to fail", failed);
     commands.ask(&["job", "retry", &one_shot, "west"]);
     commands.ask(&["job", "cancel", &one_shot]);
-    let long = commands.plan("long.toml", &rounds(100, 2, 2, "10m"));
+    let long = commands.plan("long.toml", &rounds(100, 2, 2, "10m").text());
     let long = text(&commands.ask(&["job", "submit", &long])["job"]);
     commands.ask(&["job", "pause", &long]);
     commands.ask(&["job", "resume", &long]);
