@@ -27,8 +27,7 @@ use eosfed_testkit::submissions::detailed_update;
 use eosfed_testkit::{cards, releases};
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
-    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, sentence,
-    task,
+    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, sentence, task,
 };
 use prost::Message;
 

@@ -1,9 +1,10 @@
 //! Paged lists.
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
-use eosfed_transport::wire::{WireError, job_kind, job_state, limited, parse, task};
+use eosfed_transport::wire::{WireError, job_kind, job_state, parse, printable, task};
 
 use super::Service;
 use crate::domain::listing::{JobFilter, SpecialistFilter};
@@ -77,7 +78,7 @@ impl Service {
     ) -> Result<v1::ListSpecialistsResponse, Refusal> {
         let v1::ListSpecialistsRequest { page, tasks, bands, institutions, since } = request;
         for band in at_most("bands", &bands)? {
-            limited("bands", band)?;
+            printable("bands", band, 1..=MAX_WORD)?;
         }
         let institutions = at_most("institutions", &institutions)?.iter();
         let institutions = institutions.map(|name| parse("institutions", name));
