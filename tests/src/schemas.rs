@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-
-use crate::project;
 
 /// A row of `docs/reference/json.md` for one command.
 struct Published {
@@ -53,8 +52,13 @@ fn find(arguments: &[&str]) -> Option<&'static Published> {
     PUBLISHED.iter().filter(fits).max_by_key(|one| one.words.len() + one.options.len())
 }
 
+/// A file of `docs/reference`.
+fn reference(file: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference")).join(file)
+}
+
 fn read() -> Vec<Published> {
-    let text = fs::read_to_string(project().join("docs/reference/json.md")).unwrap();
+    let text = fs::read_to_string(reference("json.md")).unwrap();
     let mut published = Vec::new();
     for row in text.lines().filter(|line| line.starts_with("| [")) {
         let file = row.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
@@ -75,7 +79,7 @@ fn read() -> Vec<Published> {
 }
 
 fn validator(file: &str) -> Validator {
-    let text = fs::read(project().join("docs/reference").join(file)).unwrap();
+    let text = fs::read(reference(file)).unwrap();
     let mut schema = serde_json::from_slice(&text).unwrap();
     close(&mut schema, false);
     jsonschema::draft202012::new(&schema).unwrap()
