@@ -4,8 +4,8 @@
 //! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
-//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`policy`], [`condition`],
-//! [`retry`], [`state`], [`offload`] and [`settings`]. The decisions in `policy`, `condition`, `retry`,
+//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`sandbox`], [`policy`],
+//! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`]. The decisions in `policy`, `condition`, `retry`,
 //! `state` and `daemon::step` are pure.
 
 pub mod condition;
@@ -19,6 +19,7 @@ pub mod offload;
 pub mod outbound;
 pub mod policy;
 pub mod retry;
+pub mod sandbox;
 pub mod settings;
 pub mod site;
 pub mod state;

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{self, Policy};
+use crate::sandbox::SandboxSettings;
 
 /// The commented file that `join` starts from.
 pub const SAMPLE: &str = include_str!("../samples/client.toml");
@@ -42,6 +43,9 @@ pub struct TrainerSettings {
     /// Files of timm's, by backbone, whose encoders one-shot specialists start from.
     #[serde(default)]
     pub pretrained: BTreeMap<Backbone, PathBuf>,
+    /// How the training program is restricted.
+    #[serde(default)]
+    pub sandbox: SandboxSettings,
 }
 
 fn default_program() -> PathBuf {
@@ -56,6 +60,7 @@ impl Default for TrainerSettings {
             device: DeviceChoice::Auto,
             threads: None,
             pretrained: BTreeMap::new(),
+            sandbox: SandboxSettings::default(),
         }
     }
 }

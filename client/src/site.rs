@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
+use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::identity::Identity;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
@@ -43,6 +44,9 @@ pub enum SiteError {
         /// The lock file.
         path: PathBuf,
     },
+    /// Others may use it.
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     /// There is no identity in it.
     #[error("{path} holds no identity; run `eosfed-client join --state {path} --token TOKEN` first", path = path.display())]
     NotJoined {
@@ -162,6 +166,8 @@ impl Site {
     /// # Errors
     /// If there is none, or its files are not valid.
     pub fn credentials(&self) -> Result<Credentials, SiteError> {
+        check_private(&self.0)?;
+        check_private(&self.0.join("key.pem"))?;
         self.complete_replacement()?;
         if !self.is_joined() {
             return Err(SiteError::NotJoined { path: self.0.clone() });

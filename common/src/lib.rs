@@ -19,6 +19,7 @@ pub mod model;
 pub mod paging;
 pub mod plan;
 pub mod printable;
+pub mod private;
 pub mod refusal;
 pub mod report;
 pub mod robust;

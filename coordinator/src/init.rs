@@ -1,6 +1,5 @@
 //! `eosfed-coordinator init`: makes a state folder with everything that `serve` needs.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
+use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
@@ -43,8 +43,9 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
         );
     }
     let [key, certificate] = state.authority();
+    check_private(folder)?;
     for made in [key.parent().unwrap_or(folder), &state.operator()] {
-        fs::create_dir_all(made).with_context(|| format!("cannot make {}", made.display()))?;
+        create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
     let pair = Authority::create(now)?;
     write(&key, &pair.key_pem)?;

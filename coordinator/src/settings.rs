@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use eosfed_common::private::check_private;
 use eosfed_common::telemetry::LogFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -126,6 +127,10 @@ pub fn load(folder: &Path) -> anyhow::Result<(StateFolder, Settings)> {
              `eosfed-coordinator init --state {0}`",
             folder.display()
         );
+    }
+    let [key, _] = state.authority();
+    for private in [folder, &key, &state.operator()] {
+        check_private(private)?;
     }
     let settings = eosfed_common::settings::load(&state.settings())?;
     Ok((state, settings))

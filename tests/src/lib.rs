@@ -29,6 +29,10 @@ pub use mount::Mount;
 pub use process::Process;
 pub use proxy::Proxy;
 
+use stub::{GATE, LEDGER, PAUSE};
+
+/// Longest wait for anything; a test that waits longer has found a defect.
+
 /// Longest wait of a test. A longer one is a failure.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(400);
 
@@ -178,7 +182,15 @@ impl Federation {
     /// An institution whose training program is a stub, of this path.
     pub fn stubbed(&self, name: &str, seed: u8, stub: &str) {
         self.institution(name, seed);
+        self.use_stub(name, stub);
+    }
+
+    /// Replaces an institution's training program by the stub of this path.
+    pub fn use_stub(&self, name: &str, stub: &str) {
         self.set(name, "program = \"eosfed-trainer\"", &format!("program = {stub:?}"));
+        // The stub is told what to do by variables, and writes to files of the test.
+        self.set(name, "environment = []", &format!("environment = {:?}", [LEDGER, PAUSE, GATE]));
+        self.set(name, "writable = []", &format!("writable = [{:?}]", self.path("")));
     }
 
     /// Makes an institution use a proxy.

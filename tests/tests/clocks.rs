@@ -32,7 +32,7 @@ fn clients_twenty_minutes_fast_and_slow_take_part() {
         let mut join = federation.join(name, &token);
         clock.rule(&mut join);
         eosfed_e2e::succeed(&mut join);
-        federation.set(name, "program = \"eosfed-trainer\"", &format!("program = {STUB:?}"));
+        federation.use_stub(name, STUB);
         let mut command = federation.daemon_command(name);
         clock.rule(command.env(PAUSE, "20"));
         daemons.push(federation.start(name, command));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::config::Where;
 use crate::error::DataError;
+use crate::open::open_regular;
 
 const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
 
@@ -88,7 +89,7 @@ struct Row {
 
 /// Names (relative to the root) of the files that an index places inside `place`.
 pub(crate) fn placed(index: &Path, place: &Where) -> Result<BTreeSet<PathBuf>, DataError> {
-    let mut reader = csv::Reader::from_path(index).map_err(|error| DataError::file(index, error))?;
+    let mut reader = csv::Reader::from_reader(open_regular(index)?);
     let mut found = BTreeSet::new();
     for row in reader.deserialize() {
         let Row { file, lon, lat } = row.map_err(|error| DataError::file(index, error))?;

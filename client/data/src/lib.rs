@@ -12,6 +12,7 @@ mod files;
 mod georeference;
 mod geotiff;
 mod jpeg;
+mod open;
 mod presence;
 mod quicklook;
 mod raster;

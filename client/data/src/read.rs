@@ -1,7 +1,7 @@
 //! Reading image files of all supported kinds: GeoTIFF, PNG and JPEG.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
@@ -10,6 +10,7 @@ use crate::error::DataError;
 use crate::georeference::Grid;
 use crate::geotiff::{GeoTiff, REWRITE, conversion, read_geotiff};
 use crate::jpeg::{Colours, JpegError, check_stream, decode};
+use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
@@ -19,8 +20,7 @@ use crate::stored::read_stored;
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
 pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut reader = reader.map_err(|error| DataError::file(path, error))?;
+    let mut reader = identified(path)?;
     match reader.format() {
         Some(ImageFormat::Tiff) => read_geotiff(path, limits),
         Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
@@ -41,10 +41,16 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     }
 }
 
+/// A reader of a file whose first bytes have been read.
+fn identified(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
+    let reader = ImageReader::new(BufReader::new(open_regular(path)?)).with_guessed_format();
+    reader.map_err(|error| DataError::file(path, error))
+}
+
 /// Reads a JPEG file: grey, or red, green and blue.
 fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     let fail = |error| DataError::file(path, error);
-    let file = File::open(path).map_err(fail)?;
+    let file = open_regular(path)?;
     let length = file.metadata().map_err(fail)?.len();
     if length > limits.bytes {
         let found = format!("a JPEG file may take {} bytes, found `{length}`", limits.bytes);
@@ -85,8 +91,7 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// # Errors
 /// Like [`read_raster`].
 pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    match reader.map_err(|error| DataError::file(path, error))?.format() {
+    match identified(path)?.format() {
         Some(ImageFormat::Tiff) => Ok(GeoTiff::open(path, limits)?.grid()),
         _ => Ok(read_raster(path, limits)?.grid()),
     }

@@ -3,13 +3,13 @@
 //!
 //! Images are read elsewhere, since their colours are needed.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use png::{BitDepth, ColorType, Decoder, Transformations};
 
 use crate::error::DataError;
+use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -17,8 +17,7 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The stored numbers of an indexed or a narrow grey PNG; `None` for files of any other kind.
 pub(crate) fn read_stored(path: &Path, limits: &Limits) -> Result<Option<Raster>, DataError> {
     let fail = |error: png::DecodingError| DataError::file(path, error);
-    let file = File::open(path).map_err(|error| DataError::file(path, error))?;
-    let mut file = BufReader::new(file);
+    let mut file = BufReader::new(open_regular(path)?);
     if !file.fill_buf().map_err(|error| DataError::file(path, error))?.starts_with(SIGNATURE) {
         return Ok(None);
     }

@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
+use eosfed_client::sandbox::{Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
-use eosfed_client::trainer::{Trainer as _, TrainerCommand};
+use eosfed_client::trainer::Trainer as _;
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 
-use super::shared::{runtime, settings, site, trainer_program};
+use super::shared::{runtime, settings, site, trainer_command};
 
 /// Check settings, policy, data set, training program, proxy and coordinator. Changes nothing.
 #[derive(Debug, Args)]
@@ -38,6 +39,7 @@ impl Check {
         if let Ok(settings) = &settings {
             findings.push(("data set", dataset(settings)));
             findings.push(("trainer", trainer(settings)));
+            findings.push(("sandbox", sandbox(settings)));
             let runtime = runtime()?;
             let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
             findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
@@ -83,11 +85,31 @@ fn dataset(settings: &Settings) -> Finding {
 }
 
 fn trainer(settings: &Settings) -> Finding {
-    let program = trainer_program(settings)?;
-    let command = TrainerCommand { launcher: settings.trainer.launcher.clone(), program };
+    let command = trainer_command(settings)?;
     command.ready().map_err(|condition| condition.to_string())?;
     let words = command.launcher.iter().cloned().chain([command.program.display().to_string()]);
     Ok(words.collect::<Vec<_>>().join(" "))
+}
+
+fn sandbox(settings: &Settings) -> Finding {
+    let folder = std::env::temp_dir();
+    let Some(report) = trainer_command(settings)?.enforced(&folder)? else {
+        return Ok("off; the trainer may use the network and write wherever this user may".to_owned());
+    };
+    let Report { network, files } = &report;
+    let found = format!("no network: {}; writes to its own folder only: {}", shown(network), shown(files));
+    if report.is_complete() || settings.trainer.sandbox.mode != Mode::Required {
+        return Ok(found);
+    }
+    Err(format!("{found}; `trainer.sandbox.mode = \"required\"` lets no training start here"))
+}
+
+fn shown(enforcement: &Enforcement) -> String {
+    match enforcement {
+        Enforcement::Full(means) => means.clone(),
+        Enforcement::Partial(means) => format!("in part ({means})"),
+        Enforcement::None(why) => format!("not enforced ({why})"),
+    }
 }
 
 async fn proxy(settings: &Settings) -> Finding {

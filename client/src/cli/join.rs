@@ -12,6 +12,7 @@ use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
+use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
@@ -69,7 +70,8 @@ impl Join {
             None if site.settings().exists() => Settings::load(&site.settings())?.proxy()?,
             None => None,
         };
-        std::fs::create_dir_all(site.path()).with_context(|| site.path().display().to_string())?;
+        create_private_folder(site.path()).with_context(|| site.path().display().to_string())?;
+        check_private(site.path())?;
         let _lock = site.lock()?;
         let enrolled = runtime()?.block_on(enroll(&token, proxy))?;
         site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;

@@ -6,6 +6,7 @@ mod data;
 mod join;
 mod policy;
 mod run;
+mod sandbox;
 mod shared;
 mod status;
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use eosfed_common::telemetry::{LogFormat, init};
+use nix::sys::stat::Mode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,13 +53,20 @@ enum Command {
     /// Explain a site policy.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Execute a program in the sandbox of training programs.
+    #[command(name = eosfed_client::sandbox::COMMAND, hide = true)]
+    Sandbox(sandbox::SandboxCommand),
 }
 
 impl Cli {
     /// Runs the command.
     pub(crate) fn execute(self) -> anyhow::Result<ExitCode> {
-        if !matches!(self.command, Command::Run(_)) {
+        if !matches!(self.command, Command::Run(_) | Command::Sandbox(_)) {
             init(LogFormat::Text, "warn");
+        }
+        if matches!(self.command, Command::Join(_) | Command::Run(_)) {
+            // Whatever is written is for this user only: keys, lease tokens, weights.
+            nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
         }
         match self.command {
             Command::Join(join) => join.execute(),
@@ -67,6 +76,7 @@ impl Cli {
             Command::Approve(approve) => approve.execute(),
             Command::Data(data) => data.execute(),
             Command::Policy(policy) => policy.execute(),
+            Command::Sandbox(sandbox) => sandbox.execute(),
         }
     }
 }

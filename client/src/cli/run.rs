@@ -13,7 +13,6 @@ use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
 use eosfed_client::settings::load_policy;
-use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
 use eosfed_common::telemetry::init;
 use eosfed_transport::channel::ChannelOptions;
@@ -23,7 +22,7 @@ use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{runtime, settings, site, trainer_program};
+use super::shared::{runtime, settings, site, trainer_command};
 
 /// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
 /// and the next start continues from it.
@@ -48,7 +47,7 @@ impl Run {
         init(settings.log, "info");
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
-        let program = trainer_program(&settings).map_err(anyhow::Error::msg)?;
+        let trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
         let options = ChannelOptions::through(settings.proxy()?);
         let runtime = runtime()?;
         let _inside = runtime.enter();
@@ -68,7 +67,7 @@ impl Run {
                 &credentials,
                 meter.clone(),
             )?,
-            trainer: TrainerCommand { launcher: settings.trainer.launcher, program },
+            trainer,
             imagery: FileImagery { dataset: settings.dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),

@@ -1,11 +1,13 @@
 //! What several commands need.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use eosfed_client::settings::{Settings, find_program};
+use eosfed_client::sandbox::Sandbox;
+use eosfed_client::settings::{Settings, TrainerSettings, find_program};
 use eosfed_client::site::Site;
+use eosfed_client::trainer::TrainerCommand;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,10 +40,12 @@ pub(super) fn site(state: &Path) -> anyhow::Result<Site> {
     Ok(Site::at(&std::path::absolute(state).with_context(|| state.display().to_string())?))
 }
 
-/// The training program as the settings name it.
-pub(super) fn trainer_program(settings: &Settings) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent);
+/// The training program as the settings name it, in its sandbox.
+pub(super) fn trainer_command(settings: &Settings) -> Result<TrainerCommand, String> {
+    let own = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let path = std::env::var("PATH").unwrap_or_default();
-    find_program(&settings.trainer.program, beside, &path)
+    let TrainerSettings { program, launcher, sandbox, .. } = &settings.trainer;
+    let program = find_program(program, own.parent(), &path)?;
+    let sandbox = Some(Sandbox { program: own, settings: sandbox.clone() });
+    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox })
 }

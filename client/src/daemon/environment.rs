@@ -162,7 +162,10 @@ impl DaemonError {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             Self::Site(
-                SiteError::Invalid { .. } | SiteError::Locked { .. } | SiteError::NotJoined { .. },
+                SiteError::Invalid { .. }
+                | SiteError::Locked { .. }
+                | SiteError::NotPrivate(_)
+                | SiteError::NotJoined { .. },
             )
             | Self::Refused(_)
             | Self::Key(_) => false,

@@ -1,6 +1,7 @@
-//! The training program as a child process: its own process group, events as JSON lines on its
-//! standard output, its standard error in a log file beside its work.
+//! The training program as a child process: in a sandbox, in its own process group, events as JSON
+//! lines on its standard output, its standard error in a log file beside its work.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use eosfed_common::files::write_atomically;
 use eosfed_common::task::TrainerEvent;
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 
 use super::{RunningTrainer, StartError, Task, Trainer};
 use crate::condition::{ConditionKind, LocalCondition};
+use crate::sandbox::{Mode, Report, Sandbox, is_passed_on};
 use crate::settings::find_executable;
 use crate::state::Process;
 
@@ -29,6 +32,8 @@ const MAX_LOG: u64 = 4 << 20;
 const LOG_TAIL: usize = 400;
 /// Time to end after being asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between two checks whether a trainer has ended.
+const END_INTERVAL: Duration = Duration::from_millis(10);
 /// Interval between two checks of a trainer that was killed, and the number of checks.
 const REAP_INTERVAL: Duration = Duration::from_millis(50);
 const REAP_CHECKS: u32 = 100;
@@ -44,6 +49,8 @@ pub struct TrainerCommand {
     pub launcher: Vec<String>,
     /// The program.
     pub program: PathBuf,
+    /// Its sandbox; absent: it gets the shorter environment only.
+    pub sandbox: Option<Sandbox>,
 }
 
 /// The training program as a child process.
@@ -77,6 +84,39 @@ impl TrainerCommand {
         }
     }
 
+    /// The command line before the trainer's own arguments.
+    fn words(&self, folder: &Path) -> Vec<OsString> {
+        let launcher = match &self.sandbox {
+            Some(sandbox) => sandbox.wrap(&self.launcher, folder, std::process::id()),
+            None => self.launcher.iter().map(OsString::from).collect(),
+        };
+        launcher.into_iter().chain([self.program.clone().into()]).collect()
+    }
+
+    /// The environment of the trainer. Temporary files are written beside its work.
+    pub fn environment(&self, folder: &Path) -> impl Iterator<Item = (OsString, OsString)> {
+        let added = self.sandbox.as_ref().map_or(&[][..], |sandbox| &sandbox.settings.environment);
+        let passed_on = move |name: &OsString| name.to_str().is_some_and(|name| is_passed_on(name, added));
+        let variables = std::env::vars_os().filter(move |(name, _)| passed_on(name));
+        variables.chain([("TMPDIR".into(), folder.into())])
+    }
+
+    /// What the sandbox enforces on this machine; `None` without a sandbox.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be asked.
+    pub fn enforced(&self, folder: &Path) -> Result<Option<Report>, String> {
+        let Some(sandbox) = self.sandbox.as_ref().filter(|sandbox| sandbox.settings.mode != Mode::Off) else {
+            return Ok(None);
+        };
+        let words = sandbox.probe(folder);
+        let output = std::process::Command::new(&words[0]).args(&words[1..]).output();
+        let output = output.map_err(|error| format!("{}: {error}", sandbox.program.display()))?;
+        serde_json::from_slice(&output.stdout)
+            .map(Some)
+            .map_err(|_| String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
     /// The first word of the command.
     fn first(&self) -> &Path {
         self.launcher.first().map_or(&self.program, |launcher| Path::new(launcher))
@@ -95,16 +135,21 @@ impl Trainer for TrainerCommand {
     }
 
     fn start(&self, task: &Task, folder: &Path) -> Result<ChildTrainer, StartError> {
+        self.ready()?;
         let file = folder.join(TASK);
         let failed = |path: &Path, source| StartError::Io { path: path.to_owned(), source };
         write_atomically(&file, &task.json()).map_err(|error| failed(&file, error))?;
         let log = folder.join(LOG);
         let stderr = open_log(&log).map_err(|error| failed(&log, error))?;
-        let mut child = Command::new(self.first())
-            .args(self.launcher.iter().skip(1))
-            .args((!self.launcher.is_empty()).then_some(&self.program))
+        let words = self.words(folder);
+        // The trainer ends when the thread that starts it does: tasks of the daemon run on threads that
+        // live as long as it.
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .arg(task.command())
             .arg(&file)
+            .env_clear()
+            .envs(self.environment(folder))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -137,17 +182,25 @@ impl Trainer for TrainerCommand {
 }
 
 impl ChildTrainer {
+    /// Waits for its end, and for a short time only until it is killed.
     async fn status(&mut self) -> io::Result<ExitStatus> {
-        let status = match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
-            Ok(status) => status?,
-            Err(_) => {
-                signal(self.process.pid, Signal::SIGKILL);
-                self.child.wait().await?
-            }
-        };
-        // A launcher may have left processes in the group.
+        let ended = has_ended(self.process.pid);
+        if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            signal(self.process.pid, Signal::SIGKILL);
+            has_ended(self.process.pid).await;
+        }
+        // A launcher may have left processes in the group. As long as the trainer is a zombie, no other
+        // group can have its number.
         signal(self.process.pid, Signal::SIGKILL);
-        Ok(status)
+        self.child.wait().await
+    }
+}
+
+/// Resolves when a child has ended, and leaves it a zombie.
+async fn has_ended(pid: i32) {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while matches!(waitid(Id::Pid(Pid::from_raw(pid)), flags), Ok(WaitStatus::StillAlive)) {
+        tokio::time::sleep(END_INTERVAL).await;
     }
 }
 
@@ -265,7 +318,7 @@ mod tests {
 
     fn command(launcher: &[&str], program: &str) -> TrainerCommand {
         let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
-        TrainerCommand { launcher, program: program.into() }
+        TrainerCommand { launcher, program: program.into(), sandbox: None }
     }
 
     fn task() -> Task {

@@ -171,7 +171,11 @@ impl World {
                 meter.clone(),
             )
             .unwrap(),
-            trainer: TrainerCommand { launcher: vec!["sh".to_owned()], program: self.path("trainer") },
+            trainer: TrainerCommand {
+                launcher: vec!["sh".to_owned()],
+                program: self.path("trainer"),
+                sandbox: None,
+            },
             imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use eosfed_common::files::write_atomically;
+use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::settings::{self, SettingsError};
 use eosfed_proto::v1;
@@ -33,6 +34,9 @@ pub enum IdentityError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Others may read its key.
+    #[error(transparent)]
+    NotPrivate(#[from] NotPrivate),
     /// A file of it cannot be read or written.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
@@ -81,6 +85,7 @@ impl IdentityFolder {
         if !self.0.join("key.pem").exists() {
             return Err(IdentityError::Missing { folder: self.0.clone() });
         }
+        check_private(&self.0.join("key.pem"))?;
         let pair = KeyAndCertificate {
             key_pem: self.text("key.pem")?,
             certificate_pem: self.text("certificate.pem")?,

@@ -17,6 +17,7 @@ use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
+use nix::sys::stat::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Holds the registry of specialists, schedules rounds of training at partner institutions and cuts
@@ -135,6 +136,8 @@ fn main() -> ExitCode {
         }
     };
     eosfed_transport::install_crypto_provider();
+    // Whatever is written is for this user only: keys, the store with its lease tokens, backups.
+    nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

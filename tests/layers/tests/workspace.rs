@@ -75,7 +75,7 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 22] = [
+const MODULES: [ModuleRule; 23] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
@@ -93,7 +93,8 @@ const MODULES: [ModuleRule; 22] = [
     layer("eosfed_client", "egress", &["policy", "settings"]),
     layer("eosfed_client", "imagery", &["condition", "offload"]),
     layer("eosfed_client", "coordinator", &["site"]),
-    layer("eosfed_client", "trainer", &["condition", "settings", "state"]),
+    layer("eosfed_client", "sandbox", &[]),
+    layer("eosfed_client", "trainer", &["condition", "sandbox", "settings", "state"]),
     layer("eosfed_trainer", "net", &["device", "parameters"]),
     layer("eosfed_trainer", "train", &["device", "energy", "metrics", "net", "parameters"]),
     layer("eosfed_trainer", "ensemble", &["device", "energy", "metrics", "net", "parameters", "train"]),

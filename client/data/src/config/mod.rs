@@ -94,6 +94,9 @@ pub struct DatasetConfig {
     #[serde(default = "default_corrupt_share")]
     #[schemars(extend("x-rule" = "0 to 1"))]
     pub max_corrupt_share: f64,
+    /// Whether symbolic links, and paths in tables, may lead out of the folders of `layout`.
+    #[serde(default)]
+    pub follow_links: bool,
     /// Where the files are.
     pub layout: Layout,
     /// How samples are divided into parts.

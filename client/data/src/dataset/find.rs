@@ -10,6 +10,7 @@ use super::{Dataset, Entry, Item, Label, Source};
 use crate::config::{Layout, OneOrMany, Where};
 use crate::error::DataError;
 use crate::files;
+use crate::open::stays_inside;
 use crate::split::Split;
 
 /// The samples of a data set.
@@ -66,6 +67,7 @@ impl Dataset {
         place: Option<&Where>,
     ) -> Result<Vec<Item>, DataError> {
         let mut found = files::in_class_folders(root, &self.config.classes)?;
+        self.check_links(found.iter().map(|(path, _)| (root, path.as_path())))?;
         if let (Some(index), Some(place)) = (index, place) {
             let inside = files::placed(&root.join(index), place)?;
             found.retain(|(path, _)| path.strip_prefix(root).is_ok_and(|name| inside.contains(name)));
@@ -93,7 +95,24 @@ impl Dataset {
             let part = Split::of(&key, &self.config.split);
             Item { key, part, images, label: Label::Raster(mask) }
         };
-        Ok(files::matching(&folders, masks)?.into_iter().map(item).collect())
+        let matched = files::matching(&folders, masks)?;
+        for files::Matched { images, mask } in &matched {
+            let images = images.iter().zip(&folders).flat_map(|(files, folders)| folders.iter().zip(files));
+            let images = images.map(|(folder, file)| (folder.as_path(), file.as_path()));
+            self.check_links(images.chain([(masks, mask.as_path())]))?;
+        }
+        Ok(matched.into_iter().map(item).collect())
+    }
+
+    /// That files lie in the folder that the layout names, unless links may lead elsewhere.
+    pub(super) fn check_links<'a>(
+        &self,
+        files: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+    ) -> Result<(), DataError> {
+        if self.config.follow_links {
+            return Ok(());
+        }
+        files.into_iter().try_for_each(|(folder, file)| stays_inside(folder, file))
     }
 
     fn whole_or_cut(&self, items: Vec<Item>, tiling: Option<Tiling>) -> Result<Found, DataError> {

@@ -8,6 +8,7 @@ use eosfed_common::model::Task;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany};
 use crate::error::DataError;
+use crate::open::open_regular;
 use crate::split::Split;
 
 /// The separator between the classes of a sample.
@@ -27,7 +28,7 @@ impl Dataset {
         let Layout::Table { file, root, .. } = &self.config.layout else { return Ok(Vec::new()) };
         let path = base.join(file);
         let root = base.join(root);
-        let mut reader = csv::Reader::from_path(&path).map_err(|error| DataError::file(&path, error))?;
+        let mut reader = csv::Reader::from_reader(open_regular(&path)?);
         let header = reader.headers().map_err(|error| DataError::file(&path, error))?.clone();
         let columns = self.columns(&path, &header)?;
         let mut items = Vec::new();
@@ -35,7 +36,15 @@ impl Dataset {
             let row = row.map_err(|error| DataError::file(&path, error))?;
             let line = row.position().map_or(0, csv::Position::line);
             let item = self.row(&root, &columns, &row);
-            items.push(item.map_err(|reason| DataError::file(&path, format!("line {line}: {reason}")))?);
+            let item = item.map_err(|reason| DataError::file(&path, format!("line {line}: {reason}")))?;
+            let Item { images, label, .. } = &item;
+            let target = match label {
+                Label::Raster(path) => Some(path),
+                Label::Class(_) | Label::Classes(_) => None,
+            };
+            let files = images.iter().flatten().chain(target);
+            self.check_links(files.map(|file| (root.as_path(), file.as_path())))?;
+            items.push(item);
         }
         Ok(items)
     }

@@ -14,6 +14,7 @@ use super::chunks::Chunks;
 use super::header::Header;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
+use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 
 /// Decoded strips and tiles that are kept, in bytes.
@@ -44,7 +45,7 @@ impl GeoTiff {
     /// If it cannot be read, is damaged, exceeds the limits of side and bands, or is of a kind that is not
     /// known to be read rightly; then with the tag, the value found and a command that converts it.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|error| DataError::file(path, error))?;
+        let file = open_regular(path)?;
         let fail = |error: tiff::TiffError| DataError::file(path, error);
         let refuse = |refused: Refused| DataError::file(path, refused.about(path));
         let length = file.metadata().map_err(|error| DataError::file(path, error))?.len();

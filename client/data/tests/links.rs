@@ -1,0 +1,65 @@
+//! What lies among the images without being one: named pipes, and links that lead out of the data set.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use eosfed_data::{Dataset, Limits};
+
+const CONFIG: &str = r#"
+task = "classification"
+bands = ["red"]
+classes = ["forest"]
+layout = { kind = "folders", root = "." }
+"#;
+
+fn dataset(config: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("forest")).unwrap();
+    fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    tile(&folder.path().join("forest/real.png"));
+    folder
+}
+
+fn tile(path: &Path) {
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), 4, 4);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[7; 16]).unwrap();
+}
+
+#[test]
+fn a_named_pipe_is_refused_at_once() {
+    let folder = dataset(CONFIG);
+    let pipe = folder.path().join("forest/tile.png");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = eosfed_data::read_raster(&pipe, &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("a named pipe") && error.contains("tile.png"), "{error}");
+}
+
+#[test]
+fn links_out_of_the_data_set_are_refused_unless_allowed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = elsewhere.path().join("secret.png");
+    tile(&secret);
+    for (link, to) in [("forest/link.png", secret.as_path()), ("water", elsewhere.path())] {
+        let config = CONFIG.replace("[\"forest\"]", "[\"forest\", \"water\"]");
+        let folder = dataset(&config);
+        symlink(to, folder.path().join(link)).unwrap();
+        if link != "water" {
+            fs::create_dir(folder.path().join("water")).unwrap();
+        }
+        let error = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
+        assert!(error.contains("secret.png") && error.contains("follow_links"), "{error}");
+        fs::write(folder.path().join("dataset.toml"), format!("follow_links = true{config}")).unwrap();
+        assert!(Dataset::open(folder.path(), &Limits::default()).is_ok());
+    }
+}
+
+#[test]
+fn links_inside_the_data_set_are_followed() {
+    let folder = dataset(CONFIG);
+    symlink(folder.path().join("forest/real.png"), folder.path().join("forest/again.png")).unwrap();
+    assert!(Dataset::open(folder.path(), &Limits::default()).is_ok());
+}

@@ -1,0 +1,73 @@
+//! Folders and files that only their owner may use: keys, journals, leases and what lies beside them.
+
+use std::fs::{DirBuilder, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// Permissions of the group and of others.
+const OTHERS: u32 = 0o077;
+
+/// Others than the owner may use a folder or a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} is open to other users of this machine (mode {mode:04o}), and holds secrets; run `chmod {wanted:o} {path}`",
+    path = path.display()
+)]
+pub struct NotPrivate {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// The permissions that it must have.
+    pub wanted: u32,
+}
+
+/// Makes a folder, and its parents where they are missing, with mode 0700.
+///
+/// # Errors
+/// Whatever the file system gives.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Checks that nobody but its owner may use a folder or a file. One that does not exist passes.
+///
+/// # Errors
+/// With the command that corrects it.
+pub fn check_private(path: &Path) -> Result<(), NotPrivate> {
+    let Ok(found) = path.metadata() else { return Ok(()) };
+    let mode = mode(&found);
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    let wanted = if found.is_dir() { 0o700 } else { 0o600 };
+    Err(NotPrivate { path: path.to_owned(), mode, wanted })
+}
+
+fn mode(found: &Metadata) -> u32 {
+    found.mode() & 0o7777
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn what_others_may_use_is_named_with_the_command_that_corrects_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("a/state");
+        create_private_folder(&state).unwrap();
+        assert_eq!(check_private(&state), Ok(()));
+        let key = state.join("key.pem");
+        fs::write(&key, "secret").unwrap();
+        for (path, mode, command) in [(&state, 0o750, "chmod 700"), (&key, 0o604, "chmod 600")] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            let said = check_private(path).unwrap_err().to_string();
+            assert!(said.contains(command) && said.contains(&format!("{mode:04o}")), "{said}");
+        }
+        assert_eq!(check_private(&state.join("missing")), Ok(()));
+    }
+}
