@@ -70,7 +70,6 @@ async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     let listen = "127.0.0.1:0".parse().unwrap();
     let choices = Choices { listen, public_url: None, names: names.clone() };
     let path = folder.path().join("state");
-    std::fs::create_dir(&path).unwrap();
     let state = init(&path, &choices, now).unwrap();
     let [key_pem, certificate_pem] = state.authority().map(|path| std::fs::read_to_string(path).unwrap());
     let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();

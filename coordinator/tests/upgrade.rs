@@ -30,7 +30,6 @@ fn lay_down(folder: &Path, schema: u32, records: &str) {
         public_url: None,
         names: vec!["localhost".to_owned()],
     };
-    fs::create_dir(folder).unwrap();
     let state = init(folder, &choices, SystemClock.now()).unwrap();
     let db = sled::open(state.store()).unwrap();
     for line in records.lines() {

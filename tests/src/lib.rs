@@ -31,8 +31,6 @@ pub use proxy::Proxy;
 
 use stub::{GATE, LEDGER, PAUSE};
 
-/// Longest wait for anything; a test that waits longer has found a defect.
-
 /// Longest wait of a test. A longer one is a failure.
 pub const WAIT_TIMEOUT: Duration = Duration::from_secs(400);
 

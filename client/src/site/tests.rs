@@ -17,9 +17,15 @@ fn identity(valid_for: Duration) -> (KeyAndCertificate, String) {
     (KeyAndCertificate { key_pem, certificate_pem }, authority.certificate_pem().to_owned())
 }
 
+/// A folder as `join` makes it.
+fn private_folder() -> tempfile::TempDir {
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(owner_only).tempdir().unwrap()
+}
+
 #[test]
 fn an_identity_is_kept_and_private() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let site = Site::at(folder.path());
     assert!(matches!(site.credentials(), Err(SiteError::NotJoined { .. })));
     let (pair, ca) = identity(Duration::from_secs(3000));
@@ -33,7 +39,7 @@ fn an_identity_is_kept_and_private() {
 
 #[test]
 fn renewal_is_due_in_the_last_third() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let site = Site::at(folder.path());
     let (pair, ca) = identity(Duration::from_secs(3000));
     site.replace_identity(&pair, &ca).unwrap();
@@ -45,7 +51,7 @@ fn renewal_is_due_in_the_last_third() {
 
 #[test]
 fn an_interrupted_replacement_is_completed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let site = Site::at(folder.path());
     let ((old, ca), (new, _)) = (identity(Duration::from_secs(10)), identity(Duration::from_secs(20)));
     site.replace_identity(&old, &ca).unwrap();
@@ -60,7 +66,7 @@ fn an_interrupted_replacement_is_completed() {
 
 #[test]
 fn two_daemons_do_not_share_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let site = Site::at(folder.path());
     let lock = site.lock().unwrap();
     assert!(matches!(site.lock(), Err(SiteError::Locked { .. })));
@@ -70,7 +76,7 @@ fn two_daemons_do_not_share_a_folder() {
 
 #[test]
 fn damaged_files_are_named_in_errors() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = private_folder();
     let site = Site::at(folder.path());
     site.write("sent.json", b"{\"weights\": 1").unwrap();
     let error = site.sent().unwrap_err().to_string();
@@ -80,4 +86,12 @@ fn damaged_files_are_named_in_errors() {
     }
     let error = site.credentials().err().unwrap().to_string();
     assert!(error.contains("certificate.pem") && error.contains("--force"), "{error}");
+}
+
+#[test]
+fn a_state_folder_that_others_may_read_is_refused_with_the_command_that_closes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let said = Site::at(folder.path()).credentials().err().unwrap().to_string();
+    assert!(said.contains("0755") && said.contains("chmod 700"), "{said}");
 }

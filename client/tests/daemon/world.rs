@@ -20,6 +20,7 @@ use eosfed_common::assignment::Assignment;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::plan::JobKind;
+use eosfed_common::private::create_private_folder;
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::weights::write;
 use eosfed_coordinator::tls::Authority;
@@ -108,7 +109,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         imagery(folder.path());
         let state = folder.path().join("state");
-        std::fs::create_dir(&state).unwrap();
+        create_private_folder(&state).unwrap();
         std::fs::write(state.join("policy.toml"), POLICY).unwrap();
         let weights = WEIGHTS.1.display();
         std::fs::write(folder.path().join("trainer"), format!("WEIGHTS={weights}\n{script}")).unwrap();

@@ -48,7 +48,6 @@ impl Server {
         let state = folder.path().join("state");
         let names = vec!["127.0.0.1".to_owned()];
         let choices = Choices { listen: "127.0.0.1:0".parse().unwrap(), public_url: None, names };
-        std::fs::create_dir(&state).unwrap();
         init(&state, &choices, SystemClock.now()).unwrap();
         Self::serve(folder, Clients::default()).await
     }
