@@ -27,7 +27,6 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:7443".parse().unwrap();
         let choices = Choices { listen, public_url: None, names: vec!["localhost".to_owned()] };
-        fs::create_dir(folder.path().join("state")).unwrap();
         let state = init(&folder.path().join("state"), &choices, NOW).unwrap();
         let mut federation = Federation::default();
         let store = SledStore::open(&state.store()).unwrap();
