@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
