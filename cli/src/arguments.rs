@@ -70,7 +70,7 @@ pub struct Arguments {
 /// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Invite and list partner institutions
+    /// Invite, list and revoke partner institutions
     #[command(subcommand)]
     Institution(Institution),
     /// Submit, watch and control jobs
@@ -92,22 +92,63 @@ pub enum Command {
     },
 }
 
+/// A token that is made.
+#[derive(Debug, Clone, Args)]
+pub struct TokenOptions {
+    /// How long the token can be used, such as 90s, 30m, 24h or 7d
+    #[arg(long, default_value = "24h", value_parser = duration::parse)]
+    pub valid_for: Duration,
+    /// Write the token to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
 /// Commands about institutions.
 #[derive(Debug, Subcommand)]
 pub enum Institution {
     /// Make a join token for an institution
     ///
     /// The token works once, until it expires, and the coordinator does not keep it: send it over a
-    /// private channel. An institution that is enrolled can be invited again, to join with a new key.
+    /// private channel. For an institution that is enrolled already, use `re-enrol`.
     Invite {
         /// 1 to 40 lower-case letters, digits and hyphens
         name: String,
-        /// How long the token can be used, such as 90s, 30m, 24h or 7d
-        #[arg(long, default_value = "24h", value_parser = duration::parse)]
-        valid_for: Duration,
-        /// Write the token to this file instead of standard output
-        #[arg(long, value_name = "FILE")]
-        token_file: Option<PathBuf>,
+        /// The token
+        #[command(flatten)]
+        token: TokenOptions,
+    },
+    /// Make a join token for an institution that has enrolled before
+    ///
+    /// With it, the institution joins again with a new key, and the old key is refused from then on. It is
+    /// the way back after a certificate has expired, a key was lost or stolen, or access was revoked.
+    ReEnrol {
+        /// The institution
+        name: String,
+        /// The token
+        #[command(flatten)]
+        token: TokenOptions,
+    },
+    /// Take an institution's access back
+    ///
+    /// Its calls are refused and its connections are closed at once. Updates that count already still
+    /// count. `re-enrol` lets it back in.
+    Revoke {
+        /// The institution
+        name: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Take an institution's access back, and leave it out of lists
+    ///
+    /// What it has done stays on record, and specialists that it has trained stay. `re-enrol` lets it back
+    /// in.
+    Remove {
+        /// The institution
+        name: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
     },
     /// List institutions by name: since when, last seen, bytes received
     List(Extent),
@@ -411,7 +452,9 @@ mod tests {
         let read = |valid_for: &str| {
             Arguments::try_parse_from(["eosfed", "institution", "invite", "west", "--valid-for", valid_for])
         };
-        let Command::Institution(Institution::Invite { valid_for, .. }) = read("24h").unwrap().command else {
+        let Command::Institution(Institution::Invite { token: TokenOptions { valid_for, .. }, .. }) =
+            read("24h").unwrap().command
+        else {
             panic!("another command");
         };
         assert_eq!(valid_for, Duration::from_secs(86_400));

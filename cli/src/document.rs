@@ -56,7 +56,8 @@ documents! {
     "plotted-job" PlottedJob<'_>: "job plot JOB";
     "pulled-head" PulledHead<'_>: "job head JOB";
     "institutions" Vec<InstitutionView>: "institution list";
-    "invitation" Invitation: "institution invite NAME";
+    "invitation" Invitation: "institution invite NAME", "institution re-enrol NAME";
+    "revocation" Revocation: "institution revoke NAME", "institution remove NAME";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";
     "release" ReleaseManifest: "release show", "release create", "release prune";
@@ -114,6 +115,17 @@ pub(super) struct PulledHead<'a> {
     pub(super) release: ReleaseNumber,
     /// Size of its weights in bytes.
     pub(super) bytes: u64,
+}
+
+/// The access of a member was revoked.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Revocation {
+    /// `institution`, `operator` or `reader`.
+    pub(super) role: String,
+    /// Its name.
+    pub(super) name: String,
+    /// Whether lists leave it out.
+    pub(super) removed: bool,
 }
 
 /// An institution was invited.

@@ -12,6 +12,7 @@ mod fetch;
 mod head;
 mod institution;
 mod job;
+mod member;
 mod moment;
 mod pages;
 mod plot;

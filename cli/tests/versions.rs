@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::process::Output;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +14,7 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_coordinator::backup::backup;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::settings::StateFolder;
-use eosfed_coordinator::tls::Authority;
-use eosfed_coordinator::tls::ServerTls;
+use eosfed_coordinator::tls::{Authority, LiveConnections, ServerTls};
 use eosfed_proto::v1;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
@@ -80,7 +80,7 @@ async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     IdentityFolder(state.operator()).set_url(&url).unwrap();
     let served = tonic::transport::Server::builder()
         .add_service(Other(protocol))
-        .serve_with_incoming(tls.incoming(listener));
+        .serve_with_incoming(tls.incoming(listener, LiveConnections::new(Arc::new(SystemClock))));
     tokio::spawn(async move { served.await.unwrap() });
     (folder, state)
 }

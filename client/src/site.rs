@@ -9,15 +9,15 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::traffic::ByteCounts;
-use eosfed_transport::identity::Identity;
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 mod withheld;
 
 /// The file name of the daemon's journal.
 pub const JOURNAL: &str = "journal.json";
+const DAMAGED: &str = "not a certificate of this system; join again with `--force` and a new token";
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -178,8 +178,8 @@ impl Site {
         };
         let ca_pem = self.read("ca.pem")?;
         let path = self.0.join("certificate.pem");
-        let (identity, not_before, not_after) = inspect(&pair.certificate_pem)
-            .map_err(|reason| SiteError::Invalid { path, reason: reason.to_owned() })?;
+        let Certificate { identity, not_before, not_after, .. } = Certificate::of_pem(&pair.certificate_pem)
+            .map_err(|_| SiteError::Invalid { path, reason: DAMAGED.to_owned() })?;
         Ok(Credentials { pair, ca_pem, institution: identity.name, not_before, not_after })
     }
 
@@ -276,17 +276,6 @@ impl Site {
             .map_err(|error| SiteError::Invalid { path: self.0.join(name), reason: error.to_string() })?;
         self.write(name, &bytes)
     }
-}
-
-/// Identity and validity of a certificate that the coordinator has issued.
-fn inspect(pem: &str) -> Result<(Identity, Timestamp, Timestamp), &'static str> {
-    const DAMAGED: &str = "not a certificate of this system; join again with `--force` and a new token";
-    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| DAMAGED)?;
-    let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| DAMAGED)?;
-    let identity = Identity::of_certificate(&pem.contents).map_err(|_| DAMAGED)?;
-    let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default() * 1000);
-    let validity = certificate.validity();
-    Ok((identity, at(validity.not_before.timestamp()), at(validity.not_after.timestamp())))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod duration;
 pub mod files;
 pub mod finite;
 pub mod head;
+pub mod identity;
 pub mod ids;
 pub mod ledger;
 pub mod metric;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::private::{check_private, create_private_folder};
-use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 

@@ -9,17 +9,20 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
+use eosfed_common::identity::{Identity, Role};
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
 
-use crate::engine::{Handle, Options};
+use crate::domain::member::keys::Key;
+use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
 use crate::settings::{Settings, StateFolder};
 use crate::storage::{FileBlobs, STAGING, SledStore};
-use crate::tls::{Authority, ServerTls};
+use crate::tls::{Authority, LiveConnections, ServerTls};
 
 /// The server's certificate lives shortly and is made anew while serving.
 const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
@@ -63,6 +66,7 @@ impl Coordinator {
         };
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
+        enrol_first_operator(&state, &engine).await?;
         let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);
         Ok(Self { state, settings, authority, ca_pem, engine, _lock: lock })
     }
@@ -93,6 +97,7 @@ impl Coordinator {
             authority: Arc::clone(authority),
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
             traffic: Traffic::new(Arc::new(SystemClock)),
+            live: LiveConnections::new(Arc::new(SystemClock)),
         };
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
@@ -130,6 +135,24 @@ impl Coordinator {
             tracing::info!("the server's certificate was renewed");
         }
     }
+}
+
+/// The identity that `init` has made becomes the first operator.
+async fn enrol_first_operator(state: &StateFolder, engine: &Handle) -> anyhow::Result<()> {
+    let path = state.operator().join("certificate.pem");
+    if engine.read(|state| state.members_of(Role::Operator).next().is_some()) || !path.exists() {
+        return Ok(());
+    }
+    let certificate = Certificate::of_pem(&read(&path)?);
+    let certificate = certificate.with_context(|| format!("{} is damaged", path.display()))?;
+    let Certificate { identity: Identity { role, name }, fingerprint, not_after: expires_at, .. } =
+        certificate;
+    if role != Role::Operator {
+        bail!("{} is of the {role} `{name}`; an operator's is needed there", path.display());
+    }
+    let key = Key { fingerprint, expires_at };
+    engine.call(async move |core: &Core| core.enrol_first_operator(&name, key).await).await?;
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

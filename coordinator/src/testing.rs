@@ -4,6 +4,7 @@ use std::path::Path;
 
 use eosfed_aggregation::WeightsReader;
 use eosfed_common::assignment::{Assignment, BlobRef, UpdateSubmission};
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{JobId, LeaseToken};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Refusal;
@@ -14,7 +15,7 @@ pub(crate) use eosfed_testkit::plans::{DOWNSTREAM, EVALUATION, ONE_SHOT, ROUNDS,
 use eosfed_testkit::submissions;
 
 use crate::domain::admission::UpdateRules;
-use crate::domain::institution::{Enrolment, Institution};
+use crate::domain::member::Member;
 use crate::domain::target::Target;
 use crate::domain::{
     Change, Federation, Outcome, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, Submission,
@@ -22,10 +23,8 @@ use crate::domain::{
 
 /// Institutions that have joined.
 pub(crate) fn enrolled(names: &[&str]) -> Change {
-    let digest = eosfed_common::digest::Digest::of(b"");
-    let enrolment = Some(Enrolment { secret: digest, request: digest, at: NOW });
-    let one = |text: &&str| Institution { name: name(text), invitation: None, enrolment: enrolment.clone() };
-    Change { institutions: names.iter().map(one).collect(), ..Change::default() }
+    let one = |text: &&str| Member::enrolled(Identity::institution(name(text)), None, NOW);
+    Change { members: names.iter().map(one).collect(), ..Change::default() }
 }
 
 pub(crate) fn submit(federation: &Federation, plan: &str) -> (JobId, Change) {

@@ -15,9 +15,10 @@ use eosfed_coordinator::storage::{
 };
 
 /// Stores of coordinators with earlier schemas; see the READMEs beside them.
-const STORES: [(u32, &str); 2] = [
+const STORES: [(u32, &str); 3] = [
     (1, include_str!("../fixtures/schema-1/records.jsonl")),
     (2, include_str!("../fixtures/schema-2/records.jsonl")),
+    (3, include_str!("../fixtures/schema-3/records.jsonl")),
 ];
 /// How often it is killed, each time slightly later.
 const KILLS: u32 = 12;
@@ -53,7 +54,7 @@ fn lasting(federation: &Federation) -> Vec<String> {
         let state = job.state.name();
         format!("{id} {state} {:?} {:?} {:?}", job.definition, job.closed, job.produced)
     });
-    let rest = [format!("{:?} {:?}", federation.institutions, federation.registry)];
+    let rest = [format!("{:?} {:?}", federation.members, federation.registry)];
     jobs.chain(rest).collect()
 }
 

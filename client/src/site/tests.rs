@@ -1,8 +1,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use eosfed_common::identity::Identity;
 use eosfed_coordinator::tls::Authority;
-use eosfed_transport::identity::Role;
 use eosfed_transport::keys::KeyAndRequest;
 
 use super::*;
@@ -12,7 +12,7 @@ const NOW: Timestamp = Timestamp(1_795_000_000_000);
 fn identity(valid_for: Duration) -> (KeyAndCertificate, String) {
     let authority = Authority::open(&Authority::create(NOW).unwrap()).unwrap();
     let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
-    let identity = Identity { role: Role::Institution, name: "west".parse().unwrap() };
+    let identity = Identity::institution("west".parse().unwrap());
     let certificate_pem = authority.certify(&request_pem, &identity, NOW, valid_for).unwrap();
     (KeyAndCertificate { key_pem, certificate_pem }, authority.certificate_pem().to_owned())
 }

@@ -18,13 +18,13 @@ use eosfed_client::state::State;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::assignment::Assignment;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::Identity;
 use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::plan::JobKind;
 use eosfed_common::private::create_private_folder;
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::weights::write;
-use eosfed_coordinator::tls::Authority;
-use eosfed_coordinator::tls::ServerTls;
+use eosfed_coordinator::tls::{Authority, LiveConnections, ServerTls};
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
@@ -32,7 +32,6 @@ use eosfed_testkit::assignments;
 pub(crate) use eosfed_testkit::assignments::statistics;
 use eosfed_testkit::cards::classifier;
 use eosfed_transport::channel::ChannelOptions;
-use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
@@ -117,7 +116,7 @@ impl World {
         let authority = Authority::open(&Authority::create(now).unwrap()).unwrap();
         let day = Duration::from_secs(86_400);
         let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
-        let identity = Identity { role: Role::Institution, name: "west".parse().unwrap() };
+        let identity = Identity::institution("west".parse().unwrap());
         let certificate_pem = authority.certify(&request_pem, &identity, now, day).unwrap();
         let pair = KeyAndCertificate { key_pem, certificate_pem };
         Site::at(&state).replace_identity(&pair, authority.certificate_pem()).unwrap();
@@ -129,7 +128,7 @@ impl World {
         let served = tonic::transport::Server::builder()
             .add_service(ParticipantServer::new(fake.clone()))
             .add_service(BlobsServer::new(fake.clone()))
-            .serve_with_incoming(tls.incoming(listener));
+            .serve_with_incoming(tls.incoming(listener, LiveConnections::new(Arc::new(SystemClock))));
         let server = tokio::spawn(async move { served.await.unwrap() });
         Self { folder, fake, way: ChannelOptions::default(), url, server }
     }

@@ -10,6 +10,8 @@ use crate::digest::Digest;
 use crate::ids::{JobId, ReleaseNumber};
 use crate::refusal::Reason;
 
+use super::Actor;
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, AsRefStr, VariantNames, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -52,11 +54,61 @@ pub enum EventKind {
     InstitutionEnrolled {
         /// Digest of its certificate signing request.
         request: Digest,
+        /// SHA-256 of its public key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+    },
+    /// The access of an institution was revoked.
+    InstitutionRevoked {
+        /// Why.
+        reason: String,
+        /// Whether lists leave it out.
+        removed: bool,
+    },
+    /// The identity in the coordinator's own state folder has become the first operator.
+    FirstOperator {
+        /// The operator.
+        person: Actor,
+        /// SHA-256 of its public key.
+        key: Digest,
+    },
+    /// An operator or a reader was invited.
+    PersonInvited {
+        /// Who.
+        person: Actor,
+        /// When the invitation expires.
+        expires_at: Timestamp,
+    },
+    /// An operator or a reader has redeemed an invitation.
+    PersonEnrolled {
+        /// Digest of the certificate signing request.
+        request: Digest,
+        /// SHA-256 of the public key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+    },
+    /// The access of an operator or a reader was revoked.
+    PersonRevoked {
+        /// Whose.
+        person: Actor,
+        /// Why.
+        reason: String,
+        /// Whether lists leave them out.
+        removed: bool,
     },
     /// A certificate was renewed.
     CertificateRenewed {
         /// When the new one expires.
         expires_at: Timestamp,
+        /// SHA-256 of its public key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+    },
+    /// A key was used for the first time: of a renewed certificate, or the first that the coordinator has
+    /// seen of an institution that had enrolled with an earlier version.
+    KeyUsed {
+        /// SHA-256 of the public key.
+        key: Digest,
     },
     /// A plan was submitted as a job.
     JobSubmitted {

@@ -16,6 +16,12 @@ pub struct InstitutionView {
     pub enrolled_at: Option<Timestamp>,
     /// When an open invitation expires.
     pub invited_until: Option<Timestamp>,
+    /// When its access was revoked.
+    #[serde(default)]
+    pub revoked_at: Option<Timestamp>,
+    /// When the certificate that it uses expires, as far as it is known.
+    #[serde(default)]
+    pub certificate_expires_at: Option<Timestamp>,
     /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
     /// Bytes received from it since the coordinator was started.

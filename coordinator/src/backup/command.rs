@@ -95,8 +95,17 @@ fn restored_text(restored: &Restored) -> String {
 }
 
 fn counted(counts: &Counts) -> String {
-    let Counts { institutions, jobs, rounds, curves: _, specialists, releases, events, quarantined: _ } =
-        counts;
+    let Counts {
+        institutions,
+        people: _,
+        jobs,
+        rounds,
+        curves: _,
+        specialists,
+        releases,
+        events,
+        quarantined: _,
+    } = counts;
     format!(
         "{institutions} institutions, {jobs} jobs with {rounds} rounds, {specialists} specialists, {releases} \
          releases, {events} events"

@@ -6,15 +6,15 @@ use eosfed_common::ledger::Entry;
 
 use super::closed::ClosedRound;
 use super::curve::Curve;
-use super::institution::Institution;
 use super::job::Job;
+use super::member::Member;
 use super::registry::Release;
 
 /// A change of the state. A record replaces the one with the same key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Change {
-    /// Institutions.
-    pub institutions: Vec<Institution>,
+    /// Institutions, operators and readers.
+    pub members: Vec<Member>,
     /// Jobs.
     pub jobs: Vec<Job>,
     /// Rounds that have closed.
@@ -66,7 +66,7 @@ impl Change {
     #[must_use]
     pub const fn must_be_stored(&self) -> bool {
         let Self {
-            institutions,
+            members,
             jobs,
             rounds,
             curves,
@@ -78,7 +78,7 @@ impl Change {
             moved_documents,
             progress: _,
         } = self;
-        !(institutions.is_empty()
+        !(members.is_empty()
             && jobs.is_empty()
             && rounds.is_empty()
             && curves.is_empty()

@@ -13,8 +13,8 @@ use eosfed_common::view::{InstitutionView, JobState as StateView, SpecialistSumm
 use serde::{Deserialize, Serialize};
 
 use super::federation::Federation;
-use super::institution::Institution;
 use super::job::Job;
+use super::member::Member;
 use super::paging::{Key, Page, PageRequest, document};
 use super::view;
 
@@ -122,11 +122,10 @@ impl Federation {
     pub fn list_institutions(
         &self,
         page: &PageRequest<InstitutionKey>,
-        show: impl Fn(&Institution) -> InstitutionView,
+        show: impl Fn(&Member) -> InstitutionView,
     ) -> Result<Page, Refusal> {
-        let institutions = self.institutions.iter();
-        let institutions =
-            institutions.map(|(name, institution)| (InstitutionKey(name.clone()), institution));
+        let institutions = self.institutions().filter(|one| one.is_listed());
+        let institutions = institutions.map(|one| (InstitutionKey(one.name.clone()), one));
         page.cut(institutions, |institution| document(&show(institution)))
     }
 
@@ -321,8 +320,7 @@ mod tests {
     fn institutions_are_listed_by_name() {
         let federation = federation(0);
         let page = PageRequest::read(1, "").unwrap();
-        let show =
-            |one: &Institution| view::institution(one, None, eosfed_common::traffic::ByteCounts::default());
+        let show = |one: &Member| view::institution(one, None, eosfed_common::traffic::ByteCounts::default());
         let first = federation.list_institutions(&page, show).unwrap();
         assert!(first.documents[0].contains("\"east\"") && first.remaining == 1, "{first:?}");
         let next = PageRequest::read(1, &first.next).unwrap();

@@ -20,8 +20,8 @@ use eosfed_common::view::{
 use super::closed::ClosedRound;
 use super::curve::Curve;
 use super::evaluation::Evaluation;
-use super::institution::Institution;
 use super::job::{Job, JobState, Next, TrainedHead};
+use super::member::Member;
 use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
 use super::target::HeadRef;
 
@@ -31,7 +31,7 @@ pub use progress::progress;
 /// The view of an institution.
 #[must_use]
 pub fn institution(
-    institution: &Institution,
+    institution: &Member,
     last_seen: Option<Timestamp>,
     received: ByteCounts,
 ) -> InstitutionView {
@@ -39,6 +39,8 @@ pub fn institution(
         name: institution.name.clone(),
         enrolled_at: institution.enrolment.as_ref().map(|enrolment| enrolment.at),
         invited_until: institution.invitation.as_ref().map(|invitation| invitation.expires_at),
+        revoked_at: institution.revoked.as_ref().map(|revoked| revoked.at),
+        certificate_expires_at: institution.expires_at(),
         last_seen,
         received,
     }

@@ -1,69 +1,52 @@
-//! Who is calling, and the three kinds of caller that services ask for. Default deny: a call without
-//! one of these is open to nobody.
+//! Who is calling, and may they: decided for every call in one layer, before its body is read. Default
+//! deny: a method without a row in [`roles`](super::roles), a caller without a certificate, a key that is
+//! not the one that its holder is enrolled with.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::certificate::Certificate;
+use eosfed_transport::status::to_status;
 use tonic::Request;
+use tonic::body::Body;
+use tower::{Layer, Service};
 
-use crate::engine::Handle;
+use super::roles::{Callers, callers};
+use crate::domain::member::keys::{Key, Standing};
+use crate::engine::{Core, Handle};
 use crate::tls::Peer;
 
-/// The verified identity of the connection.
-pub(super) fn identity<T>(request: &Request<T>) -> Result<Identity, Refusal> {
-    let peer = request.extensions().get::<Peer>();
-    peer.and_then(|peer| peer.identity.clone()).ok_or_else(|| {
-        let message = "this call needs a certificate of this coordinator's authority; join first";
-        Refusal::new(Reason::Unauthenticated, message)
-    })
+/// A member, of whom it is checked that it may make this call.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Its role and name.
+    pub(super) identity: Identity,
+    /// The key of its certificate.
+    pub(super) key: Key,
+}
+
+/// The key of a certificate.
+pub(super) const fn key(certificate: &Certificate) -> Key {
+    Key { fingerprint: certificate.fingerprint, expires_at: certificate.not_after }
+}
+
+/// The member that calls. Every method but those for anybody has one.
+pub(super) fn caller<T>(request: &Request<T>) -> Result<&Caller, Refusal> {
+    request.extensions().get::<Caller>().ok_or_else(without_certificate)
+}
+
+/// The name of the member that calls.
+pub(super) fn name<T>(request: &Request<T>) -> Result<InstitutionName, Refusal> {
+    caller(request).map(|caller| caller.identity.name.clone())
 }
 
 /// The caller as the ledger names it; nobody without a certificate.
 pub(super) fn actor<T>(request: &Request<T>) -> Option<Actor> {
-    let Identity { role, name } = identity(request).ok()?;
-    Some(match role {
-        Role::Operator => Actor::Operator(name),
-        Role::Reader => Actor::Reader(name),
-        Role::Institution => Actor::Institution(name),
-    })
-}
-
-/// An enrolled institution.
-pub(super) fn institution<T>(request: &Request<T>, engine: &Handle) -> Result<InstitutionName, Refusal> {
-    let caller = identity(request)?;
-    match caller.role {
-        Role::Institution => engine.must_be_enrolled(&caller.name).map(|()| caller.name),
-        Role::Operator | Role::Reader => Err(forbidden(&caller, "institutions")),
-    }
-}
-
-/// An operator.
-pub(super) fn operator<T>(request: &Request<T>) -> Result<InstitutionName, Refusal> {
-    let caller = identity(request)?;
-    match caller.role {
-        Role::Operator => Ok(caller.name),
-        Role::Institution | Role::Reader => Err(forbidden(&caller, "operators")),
-    }
-}
-
-/// Somebody who may read what operators see: an operator or a reader.
-pub(super) fn reader<T>(request: &Request<T>) -> Result<Identity, Refusal> {
-    let caller = identity(request)?;
-    match caller.role {
-        Role::Operator | Role::Reader => Ok(caller),
-        Role::Institution => Err(forbidden(&caller, "operators and readers")),
-    }
-}
-
-/// Anybody who may know the public registry: all enrolled institutions, operators and readers.
-pub(super) fn anybody<T>(request: &Request<T>, engine: &Handle) -> Result<Identity, Refusal> {
-    let caller = identity(request)?;
-    match caller.role {
-        Role::Institution => engine.must_be_enrolled(&caller.name)?,
-        Role::Operator | Role::Reader => {}
-    }
-    Ok(caller)
+    caller(request).ok().map(|caller| caller.identity.clone().into())
 }
 
 /// That an assignment is the caller's own.
@@ -75,7 +58,102 @@ pub(super) fn own(id: &AssignmentId, caller: &InstitutionName) -> Result<(), Ref
     Err(Refusal::new(Reason::Forbidden, message))
 }
 
-fn forbidden(caller: &Identity, who: &str) -> Refusal {
+fn without_certificate() -> Refusal {
+    let message = "this call needs a certificate of this coordinator's authority; join first";
+    Refusal::new(Reason::Unauthenticated, message)
+}
+
+/// Decides whether a call may be made; gives who makes it, if it shows a certificate and has to.
+async fn admit(engine: &Handle, path: &str, peer: Option<&Peer>) -> Result<Option<Caller>, Refusal> {
+    let roles = match callers(path) {
+        Some(Callers::Anybody) => return Ok(None),
+        Some(Callers::Roles(roles)) => roles,
+        None => {
+            let message = "the coordinator does not know this call; install the same version on both sides";
+            return Err(Refusal::new(Reason::Incompatible, message));
+        }
+    };
+    let certificate = peer.and_then(|peer| peer.certificate.as_deref()).ok_or_else(without_certificate)?;
+    let caller = Caller { identity: certificate.identity.clone(), key: key(certificate) };
+    let Caller { identity, key } = caller.clone();
+    match engine.standing(&identity, &key)? {
+        Standing::Current | Standing::Replaced => {}
+        Standing::First | Standing::Renewed => {
+            engine.call(async move |core: &Core| core.use_key(&identity, key).await).await?;
+        }
+    }
+    if roles.contains(&caller.identity.role) {
+        return Ok(Some(caller));
+    }
+    let refusal = forbidden(&caller.identity, roles);
+    record(engine, &caller.identity, path, refusal.clone()).await;
+    Err(refusal)
+}
+
+fn forbidden(caller: &Identity, roles: &[eosfed_common::identity::Role]) -> Refusal {
     let Identity { role, name } = caller;
-    Refusal::new(Reason::Forbidden, format!("this call is for {who}; `{name}` is an {role}"))
+    let who: Vec<String> = roles.iter().map(|role| format!("{role}s")).collect();
+    let message = format!("this call is for {}; `{name}` is an {role}", who.join(" and "));
+    Refusal::new(Reason::Forbidden, message)
+}
+
+/// Puts on record that somebody has tried what only others may do.
+async fn record(engine: &Handle, caller: &Identity, path: &str, refusal: Refusal) {
+    let actor = caller.clone().into();
+    let action = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let record = async move |core: &Core| {
+        core.record_refusal(actor, &action, None, &refusal).await;
+        Ok(())
+    };
+    // Whoever was refused is told why, whether that can be recorded or not.
+    let _ = engine.call(record).await;
+}
+
+/// Puts [`Gate`] before services.
+#[derive(Debug, Clone)]
+pub(super) struct GateLayer(pub(super) Handle);
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { inner, engine: self.0.clone() }
+    }
+}
+
+/// A service that is called only by those who may, each with its [`Caller`].
+#[derive(Debug, Clone)]
+pub(super) struct Gate<S> {
+    inner: S,
+    engine: Handle,
+}
+
+impl<S> Service<http::Request<Body>> for Gate<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        // The readied service takes the call; its clone waits for the next.
+        let waiting = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, waiting);
+        let engine = self.engine.clone();
+        Box::pin(async move {
+            let peer = request.extensions().get::<Peer>().cloned();
+            match admit(&engine, request.uri().path(), peer.as_ref()).await {
+                Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+                Ok(None) => {}
+                Err(refusal) => return Ok(to_status(&refusal).into_http()),
+            }
+            ready.call(request).await
+        })
+    }
 }

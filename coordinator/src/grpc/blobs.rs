@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::upload_request::Part;
-use eosfed_transport::identity::{Identity, Role};
 use eosfed_transport::status::to_status;
 use eosfed_transport::transfer::CHUNK;
 use eosfed_transport::wire::parse;
@@ -43,7 +43,7 @@ impl Service {
     }
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<v1::StatResponse, Refusal> {
-        let caller = access::anybody(&request, &self.0.engine)?;
+        let caller = access::caller(&request)?.identity.clone();
         let digest: Digest = parse("digest", &request.into_inner().digest)?;
         let (complete, bytes) = match self.presence(caller.name, digest).await? {
             Presence::Complete(bytes) => (true, bytes),
@@ -56,7 +56,7 @@ impl Service {
         &self,
         request: Request<v1::DownloadRequest>,
     ) -> Result<ReceiverStream<Result<v1::DownloadResponse, Status>>, Refusal> {
-        let caller = access::anybody(&request, &self.0.engine)?;
+        let caller = access::caller(&request)?.identity.clone();
         let v1::DownloadRequest { digest, mut offset } = request.into_inner();
         let digest: Digest = parse("digest", &digest)?;
         self.may_download(&caller, &digest)?;
@@ -86,7 +86,7 @@ impl Service {
     }
 
     async fn upload(&self, request: Request<Streaming<v1::UploadRequest>>) -> Result<u64, Refusal> {
-        let caller = access::institution(&request, &self.0.engine)?;
+        let caller = access::name(&request)?;
         let mut parts = request.into_inner();
         let Some(Part::Header(header)) = next(&mut parts).await? else {
             return Err(Refusal::new(Reason::Malformed, "an upload must begin with its header"));

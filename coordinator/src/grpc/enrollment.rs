@@ -1,15 +1,16 @@
 //! Certificates for institutions.
 
-use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::InstitutionName;
+use eosfed_common::identity::Identity;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_server::Enrollment;
-use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::wire::parse;
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::{CERTIFICATE_VALIDITY, Context, access, reply};
+use crate::domain::member::keys::Key;
 use crate::engine::Core;
 
 /// Longest signing request; one of this system's has about 500 bytes.
@@ -18,50 +19,46 @@ const MAX_REQUEST: usize = 8 * 1024;
 pub(super) struct Service(pub(super) Context);
 
 impl Service {
-    fn certify(
-        &self,
-        identity: &Identity,
-        request_pem: &str,
-        now: Timestamp,
-    ) -> Result<v1::EnrollResponse, Refusal> {
+    /// A certificate for the public key of a request, and that key.
+    fn certify(&self, identity: &Identity, request_pem: &str) -> Result<(String, Key), Refusal> {
         if request_pem.len() > MAX_REQUEST {
             let message =
                 format!("a signing request has at most {MAX_REQUEST} bytes, found `{}`", request_pem.len());
             return Err(Refusal::new(Reason::TooLarge, message));
         }
-        let Context { authority, .. } = &self.0;
-        let certificate_pem =
-            authority.certify(request_pem, identity, now, CERTIFICATE_VALIDITY).map_err(|error| {
-                Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
-            })?;
-        let ca_pem = authority.certificate_pem().to_owned();
-        Ok(v1::EnrollResponse { certificate_pem, ca_pem, expires_at: now.plus(CERTIFICATE_VALIDITY).0 })
+        let (Context { authority, .. }, now) = (&self.0, self.0.engine.now());
+        let pem = authority.certify(request_pem, identity, now, CERTIFICATE_VALIDITY).map_err(|error| {
+            Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
+        })?;
+        let certificate = Certificate::of_pem(&pem)
+            .map_err(|error| Refusal::new(Reason::Internal, format!("of the certificate made: {error}")))?;
+        Ok((pem, access::key(&certificate)))
+    }
+
+    fn answer(&self, certificate_pem: String, key: Key) -> v1::EnrollResponse {
+        let ca_pem = self.0.authority.certificate_pem().to_owned();
+        v1::EnrollResponse { certificate_pem, ca_pem, expires_at: key.expires_at.0 }
     }
 
     async fn enroll(&self, message: v1::EnrollRequest) -> Result<v1::EnrollResponse, Refusal> {
         let v1::EnrollRequest { institution, secret, signing_request_pem } = message;
-        let name: InstitutionName = parse("institution", &institution)?;
+        let identity = Identity::institution(parse("institution", &institution)?);
         let secret: String = parse("secret", &secret)?;
-        let identity = Identity { role: Role::Institution, name: name.clone() };
         // Certified first: a malformed request must not use up the token.
-        let response = self.certify(&identity, &signing_request_pem, self.0.engine.now())?;
-        let redeemed = name.clone();
-        let redeem = async move |core: &Core| core.redeem(&redeemed, &secret, &signing_request_pem).await;
+        let (certificate_pem, key) = self.certify(&identity, &signing_request_pem)?;
+        let redeem =
+            async move |core: &Core| core.redeem(&identity, &secret, &signing_request_pem, key).await;
         self.0.engine.call(redeem).await?;
-        Ok(response)
+        Ok(self.answer(certificate_pem, key))
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<v1::EnrollResponse, Refusal> {
-        let identity = access::anybody(&request, &self.0.engine)?;
-        let actor = access::actor(&request);
+        let Caller { identity, key: used } = access::caller(&request)?.clone();
         let v1::RenewRequest { signing_request_pem } = request.into_inner();
-        let response = self.certify(&identity, &signing_request_pem, self.0.engine.now())?;
-        if let Some(actor) = actor {
-            let expires_at = Timestamp(response.expires_at);
-            let record = async move |core: &Core| core.record_renewal(actor, expires_at).await;
-            self.0.engine.call(record).await?;
-        }
-        Ok(response)
+        let (certificate_pem, key) = self.certify(&identity, &signing_request_pem)?;
+        let renew = async move |core: &Core| core.renew(&identity, used, key).await;
+        self.0.engine.call(renew).await?;
+        Ok(self.answer(certificate_pem, key))
     }
 }
 

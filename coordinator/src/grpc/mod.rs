@@ -8,6 +8,8 @@ mod enrollment;
 mod events;
 mod operator;
 mod participant;
+mod revocation;
+pub mod roles;
 mod traffic;
 
 use std::future::Future;
@@ -27,8 +29,7 @@ use tonic::transport::Server;
 use tonic::{Response, Status};
 
 use crate::engine::Handle;
-use crate::tls::Authority;
-use crate::tls::ServerTls;
+use crate::tls::{Authority, LiveConnections, ServerTls};
 pub use traffic::Traffic;
 
 /// Longest message of institutions, in bytes.
@@ -53,6 +54,8 @@ pub struct Context {
     pub public_url: Arc<str>,
     /// The traffic of each institution.
     pub traffic: Traffic,
+    /// The connections that are open.
+    pub live: LiveConnections,
 }
 
 /// Serves until `stop` resolves, then finishes the running calls.
@@ -69,8 +72,10 @@ pub async fn serve(
     let operator = OperatorServer::new(operator::Service(context.clone()));
     let enrollment = EnrollmentServer::new(enrollment::Service(context.clone()));
     let blobs = BlobsServer::new(blobs::Service(context.clone()));
-    Server::builder()
-        .layer(context.traffic.layer())
+    let Context { engine, live, traffic, .. } = context;
+    let served = Server::builder()
+        .layer(access::GateLayer(engine.clone()))
+        .layer(traffic.layer())
         .concurrency_limit_per_connection(MAX_CALLS)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
@@ -78,8 +83,11 @@ pub async fn serve(
         .add_service(participant.max_decoding_message_size(MAX_PARTICIPANT))
         .add_service(operator.max_decoding_message_size(MAX_OPERATOR))
         .add_service(blobs.max_decoding_message_size(MAX_CHUNK))
-        .serve_with_incoming_shutdown(tls.incoming(listener), stop)
-        .await
+        .serve_with_incoming_shutdown(tls.incoming(listener, live.clone()), stop);
+    tokio::select! {
+        served = served => served,
+        () = revocation::close_refused(&engine, &live) => Ok(()),
+    }
 }
 
 /// An answer, or a refusal as a gRPC status.

@@ -1,10 +1,9 @@
 //! The service for operators and readers of releases.
 
 mod listing;
+mod members;
 mod rounds;
 mod watch;
-
-use std::time::Duration;
 
 use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
@@ -20,12 +19,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::access::Caller;
 use super::{Context, access, agree, events, reply};
 use crate::domain::job::JobAction;
 use crate::domain::paging::document;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
-use crate::engine::{Core, Invited, Snapshot};
+use crate::engine::{Core, Snapshot};
 use crate::storage::SCHEMA;
 
 /// Most references in one call.
@@ -53,27 +53,23 @@ fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
 }
 
 impl Service {
-    async fn invite(
-        &self,
-        request: Request<v1::InviteInstitutionRequest>,
-    ) -> Result<v1::InviteInstitutionResponse, Refusal> {
-        let by = access::operator(&request)?;
-        let v1::InviteInstitutionRequest { name, valid_for_seconds } = request.into_inner();
-        let name: InstitutionName = parse("name", &name)?;
-        let valid_for = Duration::from_secs(valid_for_seconds);
-        let invite = async move |core: &Core| core.invite(&name, valid_for, by).await;
-        let Invited { secret, expires_at, enrolled_before } = self.0.engine.call(invite).await?;
-        Ok(v1::InviteInstitutionResponse {
-            secret,
-            expires_at: expires_at.0,
-            public_url: self.0.public_url.to_string(),
-            ca_pem: self.0.authority.certificate_pem().to_owned(),
-            enrolled_before,
-        })
+    fn job(&self, name: &str) -> Result<v1::GetJobResponse, Refusal> {
+        let id = self.0.engine.resolve_job(name)?;
+        let job = self.0.engine.with_job(&id, view::job)?;
+        Ok(v1::GetJobResponse { job_json: document(&job)? })
+    }
+
+    fn specialist(&self, reference: &str) -> Result<v1::GetSpecialistResponse, Refusal> {
+        let reference: SpecialistRef = reference.parse()?;
+        let card = self.0.engine.specialist(&reference)?;
+        let (evaluations, excluded) = self.0.engine.evaluation_status(&card);
+        let evaluations = evaluations.into_iter().map(view::evaluation).collect();
+        let specialist = SpecialistView { card, evaluations, excluded };
+        Ok(v1::GetSpecialistResponse { specialist_json: document(&specialist)? })
     }
 
     async fn submit(&self, request: Request<v1::SubmitJobRequest>) -> Result<v1::SubmitJobResponse, Refusal> {
-        let by = access::operator(&request)?;
+        let by = access::name(&request)?;
         let v1::SubmitJobRequest { plan_toml, idempotency_key } = request.into_inner();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let spec = JobSpec::parse(&plan_toml)
@@ -84,7 +80,7 @@ impl Service {
     }
 
     async fn fork(&self, request: Request<v1::ForkJobRequest>) -> Result<v1::ForkJobResponse, Refusal> {
-        let by = access::operator(&request)?;
+        let by = access::name(&request)?;
         let v1::ForkJobRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
         let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
         let origin = self.0.engine.resolve_job(&job)?;
@@ -104,7 +100,6 @@ impl Service {
         &self,
         request: Request<v1::WatchJobRequest>,
     ) -> Result<ReceiverStream<Result<v1::WatchJobResponse, Status>>, Refusal> {
-        access::reader(&request)?;
         let v1::WatchJobRequest { job, from_event } = request.into_inner();
         let id = self.0.engine.resolve_job(&job)?;
         let (sender, receiver) = mpsc::channel(1);
@@ -113,7 +108,6 @@ impl Service {
     }
 
     fn rounds(&self, request: Request<v1::ListRoundsRequest>) -> Result<RoundStream, Refusal> {
-        access::reader(&request)?;
         let request = request.into_inner();
         let id = self.0.engine.resolve_job(&request.job)?;
         let (sender, receiver) = mpsc::channel(1);
@@ -122,7 +116,6 @@ impl Service {
     }
 
     fn round(&self, request: Request<v1::GetRoundRequest>) -> Result<RoundStream, Refusal> {
-        access::reader(&request)?;
         let request = request.into_inner();
         let id = self.0.engine.resolve_job(&request.job)?;
         let (sender, receiver) = mpsc::channel(1);
@@ -134,7 +127,6 @@ impl Service {
         &self,
         request: &Request<v1::ListEventsRequest>,
     ) -> Result<ReceiverStream<Result<v1::ListEventsResponse, Status>>, Refusal> {
-        access::operator(request)?;
         let request = request.get_ref();
         let job = match request.job.as_str() {
             "" => None,
@@ -151,7 +143,7 @@ impl Service {
         &self,
         request: Request<v1::CreateReleaseRequest>,
     ) -> Result<v1::CreateReleaseResponse, Refusal> {
-        let by = access::operator(&request)?;
+        let by = access::name(&request)?;
         let v1::CreateReleaseRequest { specialists, note, idempotency_key } = request.into_inner();
         if specialists.len() > MAX_REFERENCES {
             let message = format!("at most {MAX_REFERENCES} specialists, found `{}`", specialists.len());
@@ -207,7 +199,7 @@ impl Service {
     }
 
     async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<v1::BackupResponse, Refusal> {
-        let by = access::operator(&request)?;
+        let by = access::name(&request)?;
         let v1::BackupRequest {} = request.into_inner();
         let snapshot = self.0.engine.call(async move |core: &Core| core.take_snapshot(by).await).await?;
         let Snapshot { folder, records, blobs } = snapshot;
@@ -227,7 +219,7 @@ impl Operator for Service {
         &self,
         request: Request<v1::OperatorHelloRequest>,
     ) -> Result<Response<v1::OperatorHelloResponse>, Status> {
-        reply(access::reader(&request).and_then(|caller| {
+        reply(access::caller(&request).cloned().and_then(|Caller { identity: caller, .. }| {
             let v1::OperatorHelloRequest { protocol, version } = request.into_inner();
             Ok(v1::OperatorHelloResponse {
                 protocol: agree("`eosfed` command", protocol, &version)?.into(),
@@ -247,11 +239,29 @@ impl Operator for Service {
         self.audited(actor, "InviteInstitution", None, answer).await
     }
 
+    async fn re_enrol(
+        &self,
+        request: Request<v1::ReEnrolRequest>,
+    ) -> Result<Response<v1::InviteInstitutionResponse>, Status> {
+        let actor = access::actor(&request);
+        let answer = Self::re_enrol(self, request).await;
+        self.audited(actor, "ReEnrol", None, answer).await
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<v1::RevokeRequest>,
+    ) -> Result<Response<v1::RevokeResponse>, Status> {
+        let actor = access::actor(&request);
+        let answer = Self::revoke(self, request).await;
+        self.audited(actor, "Revoke", None, answer).await
+    }
+
     async fn list_institutions(
         &self,
         request: Request<v1::ListInstitutionsRequest>,
     ) -> Result<Response<v1::ListInstitutionsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| self.institutions(request.into_inner())))
+        reply(self.institutions(request.into_inner()))
     }
 
     async fn submit_job(
@@ -267,18 +277,14 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListJobsRequest>,
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| self.jobs(request.into_inner())))
+        reply(self.jobs(request.into_inner()))
     }
 
     async fn get_job(
         &self,
         request: Request<v1::GetJobRequest>,
     ) -> Result<Response<v1::GetJobResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let id = self.0.engine.resolve_job(&request.get_ref().job)?;
-            let job = self.0.engine.with_job(&id, view::job)?;
-            Ok(v1::GetJobResponse { job_json: document(&job)? })
-        }))
+        reply(self.job(&request.into_inner().job))
     }
 
     async fn list_rounds(
@@ -307,7 +313,7 @@ impl Operator for Service {
         request: Request<v1::ControlJobRequest>,
     ) -> Result<Response<v1::ControlJobResponse>, Status> {
         let actor = access::actor(&request);
-        let by = access::operator(&request);
+        let by = access::name(&request);
         let v1::ControlJobRequest { job, action } = request.into_inner();
         let action = job_action(action);
         let name = action.as_ref().map_or_else(|_| "ControlJob".to_owned(), |one| one.as_ref().to_owned());
@@ -347,21 +353,14 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListSpecialistsRequest>,
     ) -> Result<Response<v1::ListSpecialistsResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| self.specialists(request.into_inner())))
+        reply(self.specialists(request.into_inner()))
     }
 
     async fn get_specialist(
         &self,
         request: Request<v1::GetSpecialistRequest>,
     ) -> Result<Response<v1::GetSpecialistResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let reference: SpecialistRef = request.into_inner().reference.parse()?;
-            let card = self.0.engine.specialist(&reference)?;
-            let (evaluations, excluded) = self.0.engine.evaluation_status(&card);
-            let evaluations = evaluations.into_iter().map(view::evaluation).collect();
-            let specialist = SpecialistView { card, evaluations, excluded };
-            Ok(v1::GetSpecialistResponse { specialist_json: document(&specialist)? })
-        }))
+        reply(self.specialist(&request.into_inner().reference))
     }
 
     async fn create_release(
@@ -377,17 +376,17 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListReleasesRequest>,
     ) -> Result<Response<v1::ListReleasesResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| self.releases(request.into_inner())))
+        reply(self.releases(request.into_inner()))
     }
 
     async fn get_release(
         &self,
         request: Request<v1::GetReleaseRequest>,
     ) -> Result<Response<v1::GetReleaseResponse>, Status> {
-        reply(access::reader(&request).and_then(|_| {
-            let number = request.into_inner().number;
-            let number = (number != 0).then_some(ReleaseNumber(number));
-            Ok(v1::GetReleaseResponse { manifest_json: document(&self.0.engine.release(number)?)? })
-        }))
+        let number = request.into_inner().number;
+        let manifest = self.0.engine.release((number != 0).then_some(ReleaseNumber(number)));
+        reply(
+            manifest.and_then(|manifest| Ok(v1::GetReleaseResponse { manifest_json: document(&manifest)? })),
+        )
     }
 }

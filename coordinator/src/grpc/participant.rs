@@ -29,7 +29,7 @@ pub(super) struct Service(pub(super) Context);
 impl Service {
     /// The caller's name and message.
     fn open<T>(&self, request: Request<T>) -> Result<(InstitutionName, T), Refusal> {
-        let caller = access::institution(&request, &self.0.engine)?;
+        let caller = access::name(&request)?;
         Ok((caller, request.into_inner()))
     }
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use eosfed_common::clock::{Clock, Timestamp};
+use eosfed_common::identity::Role;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::traffic::ByteCounts;
-use eosfed_transport::identity::Role;
 use eosfed_transport::meter::{Meter, Metered};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::tls::Peer;
+use super::access::Caller;
 
 #[derive(Debug, Default)]
 struct InstitutionTraffic {
@@ -88,7 +88,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> S::Future {
-        let identity = request.extensions().get::<Peer>().and_then(|peer| peer.identity.as_ref());
+        let identity = request.extensions().get::<Caller>().map(|caller| &caller.identity);
         let Some(institution) = identity.filter(|one| one.role == Role::Institution) else {
             return self.inner.call(request);
         };

@@ -21,6 +21,9 @@ use crate::domain::{Change, Damaged, Federation, Job};
 pub struct Counts {
     /// Institutions.
     pub institutions: u64,
+    /// Operators and readers.
+    #[serde(default)]
+    pub people: u64,
     /// Jobs.
     pub jobs: u64,
     /// Closed rounds, each attempt.
@@ -110,8 +113,12 @@ impl Assembly {
         let Self { state, counts, .. } = self;
         match tree {
             Tree::Institutions => {
-                state.institutions.push(serde_json::from_slice(bytes)?);
+                state.members.push(serde_json::from_slice(bytes)?);
                 counts.institutions += 1;
+            }
+            Tree::People => {
+                state.members.push(serde_json::from_slice(bytes)?);
+                counts.people += 1;
             }
             Tree::Jobs => {
                 let definition: JobDefinition = serde_json::from_slice(bytes)?;

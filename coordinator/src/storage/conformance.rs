@@ -7,6 +7,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 
 use eosfed_common::finite::Finite;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::JobId;
 use eosfed_common::ledger::Event;
 
@@ -16,6 +17,7 @@ use super::{
     ready,
 };
 use crate::domain::curve::Curve;
+use crate::domain::federation::members::{Invite, Revoke};
 use crate::domain::{Change, ClosedRound, Federation, Transition};
 use crate::testing::{self, NOW, name};
 
@@ -73,8 +75,18 @@ fn fill(store: &dyn Store) -> Federation {
     assert_eq!(expectation.expected, Federation::default());
     expectation.commit(testing::enrolled(&["east", "west"]));
     let minute = Duration::from_secs(60);
-    let invited = expectation.expected.invite(&name("west"), "again", minute, name("admin"), NOW);
-    expectation.commit(invited.unwrap().1);
+    let invite = |again| Invite { secret: "secret", valid_for: minute, again };
+    let west = Identity::institution(name("west"));
+    let invited = expectation.expected.invite(&west, invite(true), name("admin"), NOW);
+    expectation.commit(invited.unwrap());
+    let ada = Identity { role: Role::Operator, name: name("ada") };
+    for invited in [ada, Identity::institution(name("north"))] {
+        let change = expectation.expected.invite(&invited, invite(false), name("admin"), NOW);
+        expectation.commit(change.unwrap());
+        let revoke = Revoke { of: invited, reason: "lost".to_owned(), remove: true };
+        let change = expectation.expected.revoke(revoke, name("admin"), NOW);
+        expectation.commit(change.unwrap());
+    }
     let job = testing::finished_one_shot(&expectation.expected);
     let change = expectation.expected.settle(job, NOW).unwrap();
     assert_eq!((change.specialists.len(), change.releases.len(), change.rounds.len()), (2, 1, 1));

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use eosfed_common::ids::InstitutionName;
+use eosfed_common::identity::Identity;
 use eosfed_common::ledger::Event;
 
 use super::mount::Mount;
 use super::{SledStore, Store as _, StoreError, ready};
 use crate::domain::Federation;
+use crate::domain::federation::members::Invite;
 use crate::testing::{NOW, name};
 
 /// A store and the state that it has acknowledged.
@@ -26,9 +27,9 @@ impl Bench {
     /// Commits something new.
     fn commit(&mut self) -> Result<(), StoreError> {
         self.invited += 1;
-        let who: InstitutionName = name(&format!("site-{}", self.invited));
-        let minute = Duration::from_secs(60);
-        let (_, change) = self.acknowledged.invite(&who, "secret", minute, name("admin"), NOW).unwrap();
+        let who = Identity::institution(name(&format!("site-{}", self.invited)));
+        let invite = Invite { secret: "secret", valid_for: Duration::from_secs(60), again: false };
+        let change = self.acknowledged.invite(&who, invite, name("admin"), NOW).unwrap();
         let last = self.last.as_ref().map(Event::event_ref);
         let event = Event::follow(last, NOW, change.events[0].clone());
         ready(self.store.commit(&change, std::slice::from_ref(&event)))?;

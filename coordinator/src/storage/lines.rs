@@ -67,6 +67,7 @@ pub(super) fn bytes(tree: Tree, record: &Value) -> Vec<u8> {
     match tree {
         Tree::Events => eosfed_common::ledger::canonical(record).into_bytes(),
         Tree::Institutions
+        | Tree::People
         | Tree::Jobs
         | Tree::JobStates
         | Tree::Rounds

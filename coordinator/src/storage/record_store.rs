@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::assembly::{Assembled, Assembly, Quarantined, digests};
 use super::lines::write_line;
 use super::records::JobStateRecord;
-use super::records::{curve_key, encode, event_key, release_key, rounds_from, specialist_key};
+use super::records::{curve_key, encode, event_key, member_key, release_key, rounds_from, specialist_key};
 use super::trees::{Each, Tree, Trees, Write};
 use super::{Loaded, Store, StoreError};
 use crate::domain::closed::ClosedRound;
@@ -19,8 +19,9 @@ use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Damaged, Federation};
 
 /// The trees of the state, which are read at each start.
-const STATE: [Tree; 8] = [
+const STATE: [Tree; 9] = [
     Tree::Institutions,
+    Tree::People,
     Tree::Jobs,
     Tree::JobStates,
     Tree::Rounds,
@@ -197,8 +198,9 @@ fn write_state(state: &Federation, line: &mut Each<'_>) -> Result<(), StoreError
     let mut put = |tree: Tree, key: &str, bytes: serde_json::Result<Vec<u8>>| {
         line(tree, key, &bytes.map_err(|error| StoreError::unreadable(tree, key, error.to_string()))?)
     };
-    for one in state.institutions.values() {
-        put(Tree::Institutions, one.name.as_str(), serde_json::to_vec(one))?;
+    for one in state.members.values() {
+        let (tree, key) = member_key(one);
+        put(tree, &key, serde_json::to_vec(one))?;
     }
     for job in state.jobs.values() {
         put(Tree::Jobs, job.id.as_str(), serde_json::to_vec(&*job.definition))?;

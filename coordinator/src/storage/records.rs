@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
+use eosfed_common::identity::Role;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::Event;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use super::trees::{Tree, Write};
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::CurveId;
 use crate::domain::job::{JobDefinition, JobState, TrainedHead};
-use crate::domain::{Change, Job, Release};
+use crate::domain::{Change, Job, Member, Release};
 
 /// The changing part of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,15 @@ impl JobStateRecord {
     }
 }
 
+/// Where the record of a member is.
+pub(super) fn member_key(member: &Member) -> (Tree, String) {
+    let Member { role, name, .. } = member;
+    match role {
+        Role::Institution => (Tree::Institutions, name.to_string()),
+        Role::Operator | Role::Reader => (Tree::People, format!("{role}:{name}")),
+    }
+}
+
 pub(super) fn specialist_key(card: &Card) -> String {
     format!("{}@{:010}", card.name, card.version)
 }
@@ -133,7 +143,7 @@ pub(super) fn encode(
     is_defined: impl Fn(&JobId) -> Result<bool, StoreError>,
 ) -> Result<Vec<Write>, StoreError> {
     let Change {
-        institutions,
+        members,
         jobs,
         rounds,
         curves,
@@ -146,8 +156,9 @@ pub(super) fn encode(
         progress: _,
     } = change;
     let mut writes = Vec::new();
-    for one in institutions {
-        writes.push(encoded(Tree::Institutions, one.name.to_string(), one)?);
+    for one in members {
+        let (tree, key) = member_key(one);
+        writes.push(encoded(tree, key, one)?);
     }
     for job in jobs {
         if !is_defined(&job.id)? {

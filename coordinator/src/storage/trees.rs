@@ -14,6 +14,8 @@ use super::StoreError;
 pub enum Tree {
     /// Institutions, by name.
     Institutions,
+    /// Operators and readers, by role and name.
+    People,
     /// The constant part of a job, by its id.
     Jobs,
     /// The changing part of a job, by its id.

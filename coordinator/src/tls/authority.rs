@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
-use eosfed_transport::identity::{Identity, Role};
+use eosfed_common::identity::{Identity, Role};
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
@@ -129,6 +129,7 @@ fn set_validity(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eosfed_transport::certificate::Certificate;
     use eosfed_transport::keys::KeyAndRequest;
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
@@ -145,7 +146,7 @@ mod tests {
         let request = KeyAndRequest::generate("urn:eosfed:operator:admin").unwrap();
         let pem = authority.certify(&request.request_pem, &west(), NOW, Duration::from_secs(60)).unwrap();
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-        assert_eq!(Identity::of_certificate(&der), Ok(west()));
+        assert_eq!(Certificate::of_der(&der).unwrap().identity, west());
     }
 
     #[test]
@@ -164,6 +165,6 @@ mod tests {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let server = authority.server(&names, NOW, Duration::from_secs(60)).unwrap();
         let der = CertificateDer::from_pem_slice(server.certificate_pem.as_bytes()).unwrap();
-        assert!(Identity::of_certificate(&der).is_err());
+        assert!(Certificate::of_der(&der).is_err());
     }
 }

@@ -1,7 +1,12 @@
 //! TLS at the coordinator's end: the certificate authority, and accepting connections.
 
-pub mod acceptor;
+mod acceptor;
 pub mod authority;
+mod config;
+mod connection;
+mod live;
 
-pub use acceptor::{Peer, ServerTls};
 pub use authority::Authority;
+pub use config::{ServerTls, TlsError};
+pub use connection::{Connection, Peer};
+pub use live::LiveConnections;

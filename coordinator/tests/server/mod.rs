@@ -81,7 +81,27 @@ impl Server {
         self.clients.into_inner().unwrap()
     }
 
-    fn connect(&self, pair: Option<&KeyAndCertificate>) -> Transport {
+    /// Ends at once, and serves the same state folder again.
+    pub(crate) async fn restart(self) -> Self {
+        let (folder, clients) = self.stop().await;
+        Self::serve(folder, clients).await
+    }
+
+    /// Ends at once; gives its folder, and what the institutions have.
+    pub(crate) async fn stop(self) -> (tempfile::TempDir, Clients) {
+        let Self { folder, _stop, serving, operator: _, url: _, clients } = self;
+        serving.abort();
+        let _ = serving.await;
+        (folder, clients.into_inner().unwrap())
+    }
+
+    /// The key and certificate of an institution that has enrolled.
+    pub(crate) fn pair(&self, name: &str) -> KeyAndCertificate {
+        self.clients.lock().unwrap()[name].clone()
+    }
+
+    /// A connection with this key and certificate.
+    pub(crate) fn connect(&self, pair: Option<&KeyAndCertificate>) -> Transport {
         open(&self.url, &self.operator.ca_pem, pair, Meter::default()).unwrap()
     }
 

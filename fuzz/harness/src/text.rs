@@ -9,11 +9,12 @@ use std::time::Duration;
 use eosfed_client::policy::Hours;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
 use eosfed_common::refusal::Reason;
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_coordinator::tls::Authority;
-use eosfed_transport::identity::{Identity, Role};
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyAndRequest;
 use eosfed_transport::proxy::{Answer, Proxy, answer};
@@ -34,12 +35,12 @@ fn same<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) -> boo
 }
 
 fn identity() -> Identity {
-    Identity { role: Role::Institution, name: "west".parse().unwrap() }
+    Identity::institution("west".parse().unwrap())
 }
 
 /// A text, or a certificate.
 pub fn text(bytes: &[u8]) -> bool {
-    let certificate = Identity::of_certificate(bytes).is_ok();
+    let certificate = Certificate::of_der(bytes).is_ok();
     let from_proxy = match answer(bytes) {
         Answer::Unfinished | Answer::Unknown => false,
         Answer::Status(status) => {

@@ -5,11 +5,12 @@ use eosfed_client::policy::{Allow, Approval, Egress, Policy};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, Provenance, TrainingMode};
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, Task, signature};
 use eosfed_common::plan::{JobKind, JobSpec, StrategyName};
 use eosfed_common::weights::write;
-use eosfed_coordinator::domain::institution::{Enrolment, Institution};
+use eosfed_coordinator::domain::Member;
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
 use eosfed_coordinator::storage::{Blobs, ready};
@@ -74,13 +75,7 @@ pub fn policy(withdrawn: bool) -> Policy {
 /// evaluation, else of one under whose name any bytes are.
 #[must_use]
 pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) -> Change {
-    let digest = Digest::of(b"anything");
-    let enrolment = Some(Enrolment { secret: digest, request: digest, at: START });
-    let joined = |name: &InstitutionName| Institution {
-        name: name.clone(),
-        invitation: None,
-        enrolment: enrolment.clone(),
-    };
+    let joined = |name: &InstitutionName| Member::enrolled(Identity::institution(name.clone()), None, START);
     let specialists = if kind == JobKind::Evaluation { vec!["first", "second"] } else { vec!["first"] };
     let cards: Vec<_> = specialists.iter().map(|name| card(name, names, kind, blobs)).collect();
     let mut registry = Registry::default();
@@ -89,7 +84,7 @@ pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) ->
     }
     let manifest = registry.cut(cards.clone(), "made for this".to_owned(), START).unwrap();
     Change {
-        institutions: names.iter().map(joined).collect(),
+        members: names.iter().map(joined).collect(),
         specialists: cards,
         releases: vec![Release { manifest, key: None }],
         ..Change::default()

@@ -5,6 +5,7 @@
 mod assignment;
 mod events;
 mod kind;
+mod member;
 mod model;
 mod report;
 mod submission;

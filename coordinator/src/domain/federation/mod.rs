@@ -3,33 +3,32 @@
 //! merged.
 
 mod access;
+pub mod members;
 mod releases;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use eosfed_common::assignment::Assignment;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
-use eosfed_common::digest::Digest;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
-use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::change::{Change, Damaged};
 use super::closed::ClosedRound;
-use super::institution::{Institution, MAX_VALIDITY, invalid};
 use super::job::{Fork, Job, JobDefinition, Transition};
 use super::job_ref::{self, JobRef};
+use super::member::Member;
 use super::registry::Registry;
 use super::target::{HeadRef, Target};
 
 /// The state of the coordinator. Closed rounds, curves and events are in the store only.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Federation {
-    /// Institutions by name.
-    pub institutions: BTreeMap<InstitutionName, Institution>,
+    /// Institutions, operators and readers.
+    pub members: BTreeMap<Identity, Member>,
     /// Jobs by id.
     pub jobs: BTreeMap<JobId, Job>,
     /// Specialists and releases.
@@ -65,7 +64,7 @@ impl Federation {
     pub fn merge(&mut self, change: Change) {
         // Closed rounds and curves stay in the store; jobs hold the summaries that decisions need.
         let Change {
-            institutions,
+            members,
             jobs,
             rounds: _,
             curves: _,
@@ -77,7 +76,7 @@ impl Federation {
             moved_documents: _,
             progress,
         } = change;
-        self.institutions.extend(institutions.into_iter().map(|one| (one.name.clone(), one)));
+        self.members.extend(members.into_iter().map(|one| (one.identity(), one)));
         self.jobs.extend(jobs.into_iter().chain(progress).map(|job| (job.id.clone(), job)));
         let specialists = specialists.into_iter().map(|card| ((card.name.clone(), card.version), card));
         self.registry.specialists.extend(specialists);
@@ -91,66 +90,6 @@ impl Federation {
             self.registry.retire(&damaged.record);
         }
         self.quarantined.extend(quarantined);
-    }
-
-    /// Invites an institution. Gives whether it is already enrolled.
-    ///
-    /// # Errors
-    /// [`Reason::Malformed`] if the invitation's duration is out of range.
-    pub fn invite(
-        &self,
-        name: &InstitutionName,
-        secret: &str,
-        valid_for: Duration,
-        by: InstitutionName,
-        now: Timestamp,
-    ) -> Result<(bool, Change), Refusal> {
-        if valid_for.is_zero() || valid_for > MAX_VALIDITY {
-            let message =
-                format!("an invitation is valid for 1 second to 30 days, found `{}s`", valid_for.as_secs());
-            return Err(Refusal::new(Reason::Malformed, message));
-        }
-        let institution = self.institutions.get(name).cloned();
-        let institution = institution.unwrap_or_else(|| Institution::unknown(name.clone()));
-        let enrolled = institution.enrolment.is_some();
-        let institutions = vec![institution.invite(secret, valid_for, now)];
-        let invited = EventKind::InstitutionInvited { expires_at: now.plus(valid_for) };
-        let events = vec![Entry::new(Actor::Operator(by), invited).at(name)];
-        Ok((enrolled, Change { institutions, events, ..Change::default() }))
-    }
-
-    /// Redeems an invitation. A repeated call with the same request changes nothing.
-    ///
-    /// # Errors
-    /// A reason of the `TOKEN_` family.
-    pub fn redeem(
-        &self,
-        name: &InstitutionName,
-        secret: &str,
-        request_pem: &str,
-        now: Timestamp,
-    ) -> Result<Change, Refusal> {
-        let before = self.institutions.get(name).ok_or_else(invalid)?;
-        let after = before.redeem(secret, request_pem, now)?;
-        if after == *before {
-            return Ok(Change::default());
-        }
-        let enrolled = EventKind::InstitutionEnrolled { request: Digest::of(request_pem.as_bytes()) };
-        let events = vec![Entry::new(Actor::Institution(name.clone()), enrolled).at(name)];
-        Ok(Change { institutions: vec![after], events, ..Change::default() })
-    }
-
-    /// Checks that an institution is enrolled.
-    ///
-    /// # Errors
-    /// [`Reason::Unauthenticated`].
-    pub fn must_be_enrolled(&self, name: &InstitutionName) -> Result<(), Refusal> {
-        let enrolled = self.institutions.get(name).is_some_and(|one| one.enrolment.is_some());
-        if enrolled {
-            return Ok(());
-        }
-        let message = format!("institution `{name}` is not enrolled here; join with a token");
-        Err(Refusal::new(Reason::Unauthenticated, message))
     }
 
     /// Submits a job. A repeated call with the same key gives the same job.
@@ -201,10 +140,8 @@ impl Federation {
     }
 
     fn cohort(&self, spec: &JobSpec) -> Vec<InstitutionName> {
-        let enrolled = || {
-            let enrolled = self.institutions.values().filter(|one| one.enrolment.is_some());
-            enrolled.map(|one| one.name.clone()).collect()
-        };
+        let enrolled =
+            || self.institutions().filter(|one| one.is_active()).map(|one| one.name.clone()).collect();
         let mut cohort = spec.institutions().unwrap_or_else(enrolled);
         cohort.sort();
         cohort

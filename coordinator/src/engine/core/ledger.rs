@@ -4,7 +4,7 @@
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::ledger::{Actor, Entry, Event, EventKind, EventRef};
-use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::refusal::Refusal;
 
 use super::Core;
 use crate::domain::refusals::{RefusalBudget, cut};
@@ -21,6 +21,11 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(head: Option<EventRef>) -> Self {
         Self { head, refusals: RefusalBudget::default(), renewals: RefusalBudget::default() }
+    }
+
+    /// Takes one renewal of what is left of them in this hour; nothing if none is.
+    pub(super) fn take_renewal(&mut self, actor: &Actor, now: Timestamp) -> Option<u64> {
+        self.renewals.take(actor, now)
     }
 
     /// The newest event.
@@ -63,7 +68,7 @@ pub(super) fn opening(
         events.push(entry(EventKind::LedgerOpened {
             schema: SCHEMA,
             migrated_from,
-            institutions: federation.institutions.len() as u64,
+            institutions: federation.institutions().count() as u64,
             jobs: federation.jobs.len() as u64,
             specialists: federation.registry.specialists.len() as u64,
             releases: federation.registry.releases.len() as u64,
@@ -101,24 +106,6 @@ impl Core {
         if let Err(error) = self.store_change(&mut writer, change, now).await {
             tracing::warn!(%error, action, "cannot record a refused call");
         }
-    }
-
-    /// Records that a certificate is renewed. An institution has a limited number of renewals in an hour.
-    ///
-    /// # Errors
-    /// [`Reason::Unavailable`] if there were too many in this hour; errors of the store.
-    pub async fn record_renewal(&self, actor: Actor, expires_at: Timestamp) -> Result<(), Refusal> {
-        let mut writer = self.writer.lock().await;
-        let now = self.now();
-        if writer.ledger.renewals.take(&actor, now).is_none() {
-            let message = "too many certificates were renewed within an hour; try again later";
-            return Err(Refusal::new(Reason::Unavailable, message));
-        }
-        let mut entry = Entry::new(actor.clone(), EventKind::CertificateRenewed { expires_at });
-        if let Actor::Institution(name) = actor {
-            entry = entry.at(&name);
-        }
-        Ok(self.store_change(&mut writer, Change::noted(entry), now).await?)
     }
 
     /// Up to `most` events of the ledger from this one on, each as its hashed line.

@@ -6,6 +6,7 @@ mod backup;
 mod history;
 mod institutions;
 mod ledger;
+mod members;
 mod operators;
 mod queries;
 mod tasks;
@@ -31,7 +32,7 @@ use crate::domain::{Change, Federation, Transition};
 use crate::storage::{BlobError, Blobs, Loaded, Store, StoreError};
 
 pub use backup::Snapshot;
-pub use operators::Invited;
+pub use members::Invited;
 pub use queries::Queries;
 pub use tasks::TaskOutcome;
 use tasks::keep_bytes;

@@ -1,13 +1,9 @@
 //! Calls of operators on the engine.
 
-use std::time::Duration;
-
 use eosfed_common::card::ReleaseManifest;
-use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
-use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 
 use super::Core;
@@ -15,17 +11,6 @@ use crate::domain::job::JobAction;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::{Federation, Fork, Job, Submission};
 use crate::storage::Presence;
-
-/// An invitation. Its secret is given once and not stored.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Invited {
-    /// 64 hexadecimal digits.
-    pub secret: String,
-    /// When it expires.
-    pub expires_at: Timestamp,
-    /// Whether the institution is enrolled already.
-    pub enrolled_before: bool,
-}
 
 /// An unused job id.
 fn unused_id(state: &Federation, rng: &mut ChaCha12Rng) -> JobId {
@@ -38,37 +23,6 @@ fn unused_id(state: &Federation, rng: &mut ChaCha12Rng) -> JobId {
 }
 
 impl Core {
-    /// Invites an institution.
-    ///
-    /// # Errors
-    /// If the invitation's duration is out of range.
-    pub async fn invite(
-        &self,
-        name: &InstitutionName,
-        valid_for: Duration,
-        by: InstitutionName,
-    ) -> Result<Invited, Refusal> {
-        self.transact(|state, now, rng| {
-            let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
-            let (enrolled_before, change) = state.invite(name, &secret, valid_for, by, now)?;
-            Ok((Invited { secret, expires_at: now.plus(valid_for), enrolled_before }, change))
-        })
-        .await
-    }
-
-    /// Redeems an invitation for a signing request. After this has returned, the request may be certified.
-    ///
-    /// # Errors
-    /// A reason of the `TOKEN_` family.
-    pub async fn redeem(
-        &self,
-        name: &InstitutionName,
-        secret: &str,
-        request_pem: &str,
-    ) -> Result<(), Refusal> {
-        self.transact(|state, now, _| Ok(((), state.redeem(name, secret, request_pem, now)?))).await
-    }
-
     /// Submits a job. A repeated call with the same key gives the same job.
     ///
     /// # Errors

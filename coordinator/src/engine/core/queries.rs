@@ -7,11 +7,13 @@ use eosfed_common::assignment::Assignment;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::refusal::Refusal;
 
 use tokio::sync::watch;
 
+use crate::domain::member::keys::{Key, Standing};
 use crate::domain::registry::SpecialistRef;
 use crate::domain::{Change, Evaluation, Federation, Job, JobRef, Target};
 
@@ -20,12 +22,14 @@ use crate::domain::{Change, Evaluation, Federation, Job, JobRef, Target};
 pub struct Queries {
     state: RwLock<Federation>,
     revision: watch::Sender<u64>,
+    member_revision: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
 }
 
 impl Queries {
     pub(super) fn new(state: Federation, clock: Arc<dyn Clock>) -> Self {
-        Self { state: RwLock::new(state), revision: watch::Sender::new(1), clock }
+        let [revision, member_revision] = [1, 1].map(watch::Sender::new);
+        Self { state: RwLock::new(state), revision, member_revision, clock }
     }
 
     /// Reads the state.
@@ -35,8 +39,12 @@ impl Queries {
 
     /// Makes a stored change visible.
     pub(super) fn merge(&self, change: Change) {
+        let members = !change.members.is_empty();
         self.state.write().unwrap_or_else(PoisonError::into_inner).merge(change);
         self.revision.send_modify(|revision| *revision += 1);
+        if members {
+            self.member_revision.send_modify(|revision| *revision += 1);
+        }
     }
 
     /// The engine's time.
@@ -57,12 +65,19 @@ impl Queries {
         self.read(Clone::clone)
     }
 
-    /// Checks that an institution is enrolled.
+    /// Changes whenever a member does: its enrolment, its keys, its access.
+    #[must_use]
+    pub fn member_changes(&self) -> watch::Receiver<u64> {
+        self.member_revision.subscribe()
+    }
+
+    /// What a key is to the member that a certificate names.
     ///
     /// # Errors
-    /// If it is not.
-    pub fn must_be_enrolled(&self, name: &InstitutionName) -> Result<(), Refusal> {
-        self.read(|state| state.must_be_enrolled(name))
+    /// If the member may not call with it, with what to do.
+    pub fn standing(&self, identity: &Identity, key: &Key) -> Result<Standing, Refusal> {
+        let now = self.now();
+        self.read(|state| state.standing(identity, key, now))
     }
 
     /// The id of the job that a reference names: an id, the first characters of an id, or `latest`.

@@ -6,6 +6,7 @@
 //! | 1 | the first versions | |
 //! | 2 | aggregation strategies | a lease and an update say the round that they started from (`since`), an update the norm of its step (`norm`), a participant what was rejected (`rejected`) |
 //! | 3 | the ledger, typed jobs | a job says what it is to do as `spec`, with the fields of its kind, and no longer as `plan`, the document; an update and a trained head have one `report` of the training; the head of a downstream job is a blob; a job is two records, of which one never changes; closed rounds and curves are records of their own |
+//! | 4 | members and their keys | an institution has its `role`, the keys of its enrolment and whether its access was revoked; operators and readers have records (tree `people`). What an institution of before lacks reads as absent, so no record changes |
 //!
 //! An optional field, or one with a default, needs no step: it is read as absent.
 
@@ -20,7 +21,7 @@ use serde_json::Value;
 use super::record::Record;
 
 /// The schema that this version reads and writes.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 /// The oldest schema that this version can bring up to [`SCHEMA`].
 pub(super) const OLDEST: u32 = 1;
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{BlobRef, Work};
 use eosfed_common::clock::ManualClock;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::JobId;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
@@ -131,7 +132,8 @@ fn a_damaged_end_of_the_ledger_is_quarantined_and_the_chain_continues() {
     let folder = tempfile::tempdir().unwrap();
     let core = open(folder.path());
     let invite = |core: &Core| {
-        ready(core.invite(&name("north"), Duration::from_secs(60), name("admin"))).unwrap();
+        let north = Identity::institution(name("north"));
+        ready(core.invite(&north, Duration::from_secs(60), false, name("admin"))).unwrap();
     };
     invite(&core);
     let lines = ready(core.events(0, 100)).unwrap();
@@ -176,7 +178,7 @@ fn a_store_of_schema_1_is_migrated_completely_and_once() {
     let store = SledStore::open(folder.path()).unwrap();
     let migrated = ready(store.load()).unwrap().federation;
     assert_eq!(migrated, expected());
-    let names: Vec<_> = migrated.institutions.keys().map(ToString::to_string).collect();
+    let names: Vec<_> = migrated.institutions().map(|one| one.name.to_string()).collect();
     assert_eq!(names, ["east", "north", "west"]);
     let states: Vec<_> = migrated.jobs.values().map(|job| job.state.name()).collect();
     for (state, count) in [("finished", 3), ("cancelled", 1), ("paused", 1), ("running", 1)] {

@@ -1,32 +1,46 @@
-//! The identity in a certificate: a role and a name in one URI of the subject alternative names,
-//! `urn:eosfed:ROLE:NAME`. The authority sets it; it is never taken from a signing request.
+//! Who calls the coordinator: a role and a name, written `urn:eosfed:ROLE:NAME`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use strum::{Display, EnumString, IntoStaticStr};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use eosfed_common::ids::InstitutionName;
+use crate::ids::InstitutionName;
+use crate::ledger::Actor;
 
 /// The role of a certificate's holder.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Display, EnumString, IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// Runs the federation.
-    Operator,
     /// Takes part with its own imagery.
     Institution,
+    /// Runs the federation.
+    Operator,
     /// Uses releases.
     Reader,
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// Its name in certificates and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -35,12 +49,26 @@ impl Role {
 }
 
 /// A role and a name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     /// The role of the holder.
     pub role: Role,
     /// The name of the holder. Operators and readers follow the same rule for names as institutions.
     pub name: InstitutionName,
+}
+
+impl Identity {
+    /// An institution of this name.
+    #[must_use]
+    pub const fn institution(name: InstitutionName) -> Self {
+        Self { role: Role::Institution, name }
+    }
+
+    /// Role and name as people read them, such as `operator ada`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        format!("{} `{}`", self.role, self.name)
+    }
 }
 
 impl fmt::Display for Identity {
@@ -65,21 +93,13 @@ impl FromStr for Identity {
     }
 }
 
-impl Identity {
-    /// Reads the identity of a DER certificate whose chain has been verified.
-    ///
-    /// # Errors
-    /// If it carries none, or more than one.
-    pub fn of_certificate(der: &[u8]) -> Result<Self, NoIdentity> {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| NoIdentity)?;
-        let names = certificate.subject_alternative_name().map_err(|_| NoIdentity)?.ok_or(NoIdentity)?;
-        let mut found = names.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::URI(uri) => uri.parse::<Self>().ok(),
-            _ => None,
-        });
-        match (found.next(), found.next()) {
-            (Some(identity), None) => Ok(identity),
-            _ => Err(NoIdentity),
+/// The caller as the ledger names it.
+impl From<Identity> for Actor {
+    fn from(Identity { role, name }: Identity) -> Self {
+        match role {
+            Role::Institution => Self::Institution(name),
+            Role::Operator => Self::Operator(name),
+            Role::Reader => Self::Reader(name),
         }
     }
 }
@@ -96,6 +116,13 @@ mod tests {
         for bad in ["", "urn:eosfed:root:west", "urn:eosfed:institution:We st", "urn:eosfed:institution"] {
             assert!(bad.parse::<Identity>().is_err(), "{bad}");
         }
-        assert_eq!(Identity::of_certificate(b"not a certificate"), Err(NoIdentity));
+    }
+
+    #[test]
+    fn the_ledger_names_callers_by_role_and_name() {
+        for role in Role::ALL {
+            let identity = Identity { role: *role, name: "ada".parse().unwrap() };
+            assert_eq!(Actor::from(identity).to_string(), format!("{role}:ada"));
+        }
     }
 }

@@ -1,0 +1,65 @@
+//! What a certificate of this system says: who its holder is, which key it is for, and when it is valid.
+//! The identity is set by the authority, never taken from a signing request.
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::identity::{Identity, NoIdentity};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its holder.
+    pub identity: Identity,
+    /// SHA-256 of its public key as the certificate holds it (SubjectPublicKeyInfo, DER).
+    pub fingerprint: Digest,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+}
+
+impl Certificate {
+    /// Reads a certificate. Whether an authority has signed it is not looked at.
+    ///
+    /// # Errors
+    /// If it is none, or carries no identity of this system, or more than one.
+    pub fn of_der(der: &[u8]) -> Result<Self, NoIdentity> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| NoIdentity)?;
+        let names = certificate.subject_alternative_name().map_err(|_| NoIdentity)?.ok_or(NoIdentity)?;
+        let mut found = names.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::URI(uri) => uri.parse::<Identity>().ok(),
+            _ => None,
+        });
+        let (Some(identity), None) = (found.next(), found.next()) else { return Err(NoIdentity) };
+        let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default().saturating_mul(1000));
+        let validity = certificate.validity();
+        Ok(Self {
+            identity,
+            fingerprint: Digest::of(certificate.tbs_certificate.subject_pki.raw),
+            not_before: at(validity.not_before.timestamp()),
+            not_after: at(validity.not_after.timestamp()),
+        })
+    }
+
+    /// As [`Certificate::of_der`], of the first certificate in a PEM text.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_pem(pem: &str) -> Result<Self, NoIdentity> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| NoIdentity)?;
+        Self::of_der(&pem.contents)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_carries_no_identity() {
+        assert_eq!(Certificate::of_der(b"not a certificate"), Err(NoIdentity));
+        assert_eq!(Certificate::of_pem("not a certificate"), Err(NoIdentity));
+    }
+}

@@ -1,0 +1,46 @@
+//! Members of a federation.
+
+use eosfed_common::identity::{Identity, Role};
+use eosfed_proto::v1;
+
+use super::{Wire, WireError, parse, specified, wrong};
+
+impl Wire for Identity {
+    type Message = v1::Member;
+
+    fn from_message(message: v1::Member) -> Result<Self, WireError> {
+        let v1::Member { role, name } = message;
+        let role = match specified("role", role)? {
+            v1::Role::Unspecified => return Err(wrong("role", "a specified value")),
+            v1::Role::Institution => Role::Institution,
+            v1::Role::Operator => Role::Operator,
+            v1::Role::Reader => Role::Reader,
+        };
+        Ok(Self { role, name: parse("name", &name)? })
+    }
+
+    fn into_message(self) -> v1::Member {
+        let Self { role, name } = self;
+        let role = match role {
+            Role::Institution => v1::Role::Institution,
+            Role::Operator => v1::Role::Operator,
+            Role::Reader => v1::Role::Reader,
+        };
+        v1::Member { role: role.into(), name: name.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_survive_the_wire_and_a_role_is_required() {
+        for role in Role::ALL {
+            let identity = Identity { role: *role, name: "ada".parse().unwrap() };
+            assert_eq!(Identity::from_message(identity.clone().into_message()), Ok(identity));
+        }
+        let nobody = v1::Member { role: 0, name: "ada".to_owned() };
+        assert_eq!(Identity::from_message(nobody).unwrap_err().field, "role");
+    }
+}

@@ -1,0 +1,100 @@
+//! Members, as the engine changes them: invited, enrolled, their keys, revoked.
+
+use std::time::Duration;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::identity::Identity;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::refusal::{Reason, Refusal};
+use rand::RngExt as _;
+
+use super::Core;
+use crate::domain::federation::members::{Invite, Revoke};
+use crate::domain::member::keys::Key;
+
+/// An invitation, once: its secret is not kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invited {
+    /// 64 hexadecimal digits.
+    pub secret: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl Core {
+    /// Invites somebody, `again` if it is not for the first time.
+    ///
+    /// # Errors
+    /// As [`Federation::invite`](crate::domain::Federation::invite).
+    pub async fn invite(
+        &self,
+        identity: &Identity,
+        valid_for: Duration,
+        again: bool,
+        by: InstitutionName,
+    ) -> Result<Invited, Refusal> {
+        self.transact(|state, now, rng| {
+            let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
+            let invite = Invite { secret: &secret, valid_for, again };
+            let change = state.invite(identity, invite, by, now)?;
+            Ok((Invited { secret, expires_at: now.plus(valid_for) }, change))
+        })
+        .await
+    }
+
+    /// Redeems an invitation for a signing request and the key that it is for; when this has returned, the
+    /// certificate may be handed out.
+    ///
+    /// # Errors
+    /// A reason of the `TOKEN_` family.
+    pub async fn redeem(
+        &self,
+        identity: &Identity,
+        secret: &str,
+        request_pem: &str,
+        key: Key,
+    ) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.redeem(identity, secret, request_pem, key, now)?))).await
+    }
+
+    /// Makes the first operator, if there is none.
+    ///
+    /// # Errors
+    /// Whatever the store gives.
+    pub async fn enrol_first_operator(&self, name: &InstitutionName, key: Key) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.first_operator(name, key, now)))).await
+    }
+
+    /// Notes that a key is used for the first time.
+    ///
+    /// # Errors
+    /// If it is not one of the member's keys, or whatever the store gives.
+    pub async fn use_key(&self, identity: &Identity, key: Key) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.use_key(identity, key, now)?))).await
+    }
+
+    /// Adds the key of a renewal; when this has returned, the certificate may be handed out. Whoever asks for
+    /// more renewals than anybody needs gets none.
+    ///
+    /// # Errors
+    /// As [`Member::renew`](crate::domain::Member::renew); [`Reason::Unavailable`] if there were too many in
+    /// this hour; whatever the store gives.
+    pub async fn renew(&self, identity: &Identity, used: Key, renewed: Key) -> Result<(), Refusal> {
+        let mut writer = self.writer.lock().await;
+        let now = self.now();
+        let change = self.read(|state| state.renew(identity, used, renewed, now))?;
+        if writer.ledger.take_renewal(&identity.clone().into(), now).is_none() {
+            let message = "too many certificates were renewed within an hour; try again later";
+            return Err(Refusal::new(Reason::Unavailable, message));
+        }
+        Ok(self.store_change(&mut writer, change, now).await?)
+    }
+
+    /// Takes access back.
+    ///
+    /// # Errors
+    /// As [`Federation::revoke`](crate::domain::Federation::revoke).
+    pub async fn revoke(&self, revoke: Revoke, by: InstitutionName) -> Result<(), Refusal> {
+        self.transact(|state, now, _| Ok(((), state.revoke(revoke, by, now)?))).await
+    }
+}

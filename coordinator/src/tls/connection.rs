@@ -1,0 +1,101 @@
+//! A connection whose handshake is done: it ends by itself when its certificate expires, or when its
+//! caller may no longer call.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use eosfed_transport::certificate::Certificate;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::live::{LiveConnections, Place};
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The verified client certificate, if one was presented.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// A TLS connection whose handshake is done.
+pub struct Connection {
+    tls: TlsStream<TcpStream>,
+    peer: Peer,
+    /// Absent without a certificate.
+    place: Option<Place>,
+    ended: bool,
+}
+
+impl Connection {
+    /// A connection after its handshake.
+    ///
+    /// # Errors
+    /// If the certificate that was presented carries no identity of this system.
+    pub(super) fn of(
+        tls: TlsStream<TcpStream>,
+        address: SocketAddr,
+        live: &LiveConnections,
+    ) -> io::Result<Self> {
+        let presented = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = presented.map(|der| Certificate::of_der(der)).transpose();
+        let certificate =
+            certificate.map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
+        let certificate = certificate.map(Arc::new);
+        let peer = Peer { certificate: certificate.clone(), address };
+        let place = certificate.map(|certificate| live.enter(&peer, &certificate));
+        Ok(Self { tls, peer, place, ended: false })
+    }
+
+    /// Whether it may go on; the task is woken when it may not.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let (Some(place), false) = (&mut self.place, self.ended) {
+            self.ended = place.ended.as_mut().poll(cx).is_ready();
+        }
+        if self.ended {
+            let message = "the certificate has expired, or its holder may no longer call";
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, message));
+        }
+        Ok(())
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}

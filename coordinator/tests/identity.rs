@@ -1,0 +1,222 @@
+//! Keys and revocation, over real TLS: an old key that was stolen, a connection that is open when access is
+//! taken back, a certificate that expires while its connection is open.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod server;
+
+use std::time::{Duration, Instant};
+
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::Identity;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_coordinator::domain::{Change, Member};
+use eosfed_coordinator::storage::{SledStore, Store as _, ready};
+use eosfed_coordinator::tls::Authority;
+use eosfed_proto::v1;
+use eosfed_proto::v1::enrollment_client::EnrollmentClient;
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_transport::channel::Transport;
+use eosfed_transport::enrollment::enroll;
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::protocol::PROTOCOL;
+use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
+use server::Server;
+
+fn west() -> Identity {
+    Identity::institution("west".parse().unwrap())
+}
+
+async fn hello(transport: Transport) -> Result<(), Refusal> {
+    let hello = v1::HelloRequest { protocol: PROTOCOL.into(), version: String::new() };
+    let answer = ParticipantClient::new(transport).hello(hello).await;
+    answer.map(drop).map_err(|status| from_status(&status))
+}
+
+/// Renews with a fresh key, over a connection of another.
+async fn renew(transport: Transport) -> Result<KeyAndCertificate, Refusal> {
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
+    let request = v1::RenewRequest { signing_request_pem: request_pem };
+    let answer = EnrollmentClient::new(transport).renew(request).await;
+    let answer = answer.map_err(|status| from_status(&status))?.into_inner();
+    Ok(KeyAndCertificate { key_pem, certificate_pem: answer.certificate_pem })
+}
+
+async fn revoke(server: &Server, remove: bool) -> Result<(), Refusal> {
+    let member = Some(west().into_message());
+    let request = v1::RevokeRequest { member, reason: "laptop stolen".to_owned(), remove };
+    let answer = OperatorClient::new(server.operator()).revoke(request).await;
+    answer.map(drop).map_err(|status| from_status(&status))
+}
+
+async fn re_enrol(server: &Server) -> KeyAndCertificate {
+    let request = v1::ReEnrolRequest { member: Some(west().into_message()), valid_for_seconds: 60 };
+    let invited = OperatorClient::new(server.operator()).re_enrol(request).await.unwrap();
+    enroll(server.stranger(), &west().name, invited.into_inner().secret).await.unwrap().pair
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stolen_key_is_worth_nothing_after_its_holder_has_enrolled_again() {
+    let server = Server::start().await;
+    let thief = server.enrol("west").await;
+    hello(thief.clone()).await.unwrap();
+    let again = v1::InviteInstitutionRequest { name: "west".to_owned(), valid_for_seconds: 60 };
+    let refused = OperatorClient::new(server.operator()).invite_institution(again).await.unwrap_err();
+    assert!(from_status(&refused).message.contains("eosfed institution re-enrol west"), "{refused:?}");
+    let fresh = re_enrol(&server).await;
+
+    for refused in [hello(thief.clone()).await, renew(thief).await.map(drop)] {
+        let refusal = refused.unwrap_err();
+        assert!(matches!(refusal.reason, Reason::Unauthenticated | Reason::Unavailable), "{refusal}");
+    }
+    let refusal = hello(server.connect(Some(&server.pair("west")))).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::Unauthenticated);
+    assert!(refusal.message.contains("another key"), "{refusal}");
+    hello(server.connect(Some(&fresh))).await.unwrap();
+    let server = server.restart().await;
+    assert!(hello(server.client("west")).await.is_err());
+    hello(server.connect(Some(&fresh))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_closes_an_open_connection_within_a_second_and_survives_a_restart() {
+    let server = Server::start().await;
+    let west = server.enrol("west").await;
+    let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
+    let seen = ParticipantClient::new(west.clone()).poll(poll).await.unwrap().into_inner().revision;
+    let waits = tokio::spawn(async move {
+        let poll = v1::PollRequest { seen_revision: seen, wait_ms: 30_000 };
+        ParticipantClient::new(west).poll(poll).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waits.is_finished());
+    let started = Instant::now();
+    revoke(&server, false).await.unwrap();
+    waits.await.unwrap().unwrap_err();
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    println!("closed {took:?} after the call");
+
+    let server = server.restart().await;
+    let refusal = hello(server.client("west")).await.unwrap_err();
+    assert_eq!(refusal.reason, Reason::Unauthenticated);
+    assert!(
+        refusal.message.contains("laptop stolen") && refusal.message.contains("re-enrol west"),
+        "{refusal}"
+    );
+    let fresh = re_enrol(&server).await;
+    hello(server.connect(Some(&fresh))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_institution_is_not_listed_and_no_job_asks_it() {
+    let server = Server::start().await;
+    for name in ["east", "west"] {
+        server.enrol(name).await;
+    }
+    revoke(&server, true).await.unwrap();
+    let list = v1::ListInstitutionsRequest::default();
+    let listed = OperatorClient::new(server.operator()).list_institutions(list).await.unwrap().into_inner();
+    assert!(matches!(&listed.institutions_json[..], [one] if one.contains("\"east\"")), "{listed:?}");
+    let nobody = v1::Member { role: v1::Role::Institution.into(), name: "north".to_owned() };
+    let request = v1::RevokeRequest { member: Some(nobody), ..Default::default() };
+    let refused = OperatorClient::new(server.operator()).revoke(request).await.unwrap_err();
+    assert_eq!(from_status(&refused).reason, Reason::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_operator_cannot_be_revoked() {
+    let server = Server::start().await;
+    let mut operator = OperatorClient::new(server.operator());
+    let hello = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: String::new() };
+    let name = operator.hello(hello.clone()).await.unwrap().into_inner().name;
+    let member = Some(v1::Member { role: v1::Role::Operator.into(), name });
+    let request = v1::RevokeRequest { member, ..Default::default() };
+    let refusal = from_status(&operator.revoke(request).await.unwrap_err());
+    assert!(refusal.reason == Reason::WrongState && refusal.message.contains("last operator"), "{refusal}");
+    operator.hello(hello).await.unwrap();
+}
+
+/// A certificate for `west` that the coordinator's authority has signed.
+fn certified(server: &Server, request_pem: &str, valid_for: Duration) -> String {
+    let [key_pem, certificate_pem] =
+        server.state().authority().map(|path| std::fs::read_to_string(path).unwrap());
+    let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
+    authority.certify(request_pem, &west(), SystemClock.now(), valid_for).unwrap()
+}
+
+/// Enrols `west`; gives its key with a certificate that is valid for as long as this.
+async fn enrol_for(server: &Server, valid_for: Duration) -> KeyAndCertificate {
+    let invite = v1::InviteInstitutionRequest { name: "west".to_owned(), valid_for_seconds: 60 };
+    let invited = OperatorClient::new(server.operator()).invite_institution(invite).await.unwrap();
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
+    let request = v1::EnrollRequest {
+        institution: "west".to_owned(),
+        secret: invited.into_inner().secret,
+        signing_request_pem: request_pem.clone(),
+    };
+    EnrollmentClient::new(server.stranger()).enroll(request).await.unwrap();
+    KeyAndCertificate { key_pem, certificate_pem: certified(server, &request_pem, valid_for) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_ends_when_its_certificate_expires() {
+    let server = Server::start().await;
+    // Certificates count whole seconds.
+    let pair = enrol_for(&server, Duration::from_secs(3)).await;
+    let west = server.connect(Some(&pair));
+    hello(west.clone()).await.unwrap();
+    let waits = tokio::spawn({
+        let west = west.clone();
+        async move {
+            let poll = v1::PollRequest { seen_revision: 0, wait_ms: 30_000 };
+            let seen = ParticipantClient::new(west.clone()).poll(poll).await.unwrap().into_inner().revision;
+            let poll = v1::PollRequest { seen_revision: seen, wait_ms: 30_000 };
+            ParticipantClient::new(west).poll(poll).await
+        }
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(4), waits).await;
+    ended.expect("the connection is closed when the certificate expires").unwrap().unwrap_err();
+    assert!(renew(west.clone()).await.is_err(), "what has expired renews nothing");
+    let refusal = hello(west).await.unwrap_err();
+    assert!(refusal.message.contains("expired"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_renewal_locks_nobody_out_and_a_replaced_key_renews_nothing() {
+    let server = Server::start().await;
+    let old = server.enrol("west").await;
+    renew(old.clone()).await.unwrap();
+    // The answer was lost: the old key goes on.
+    hello(old.clone()).await.unwrap();
+    let fresh = renew(old.clone()).await.unwrap();
+    hello(server.connect(Some(&fresh))).await.unwrap();
+    // Calls that are under way may end, but the old key gets no certificate any more.
+    hello(old.clone()).await.unwrap();
+    assert_eq!(renew(old).await.map(drop).unwrap_err().reason, Reason::Unauthenticated);
+    let third = renew(server.connect(Some(&fresh))).await.unwrap();
+    let server = server.restart().await;
+    hello(server.connect(Some(&third))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_enrolled_with_an_earlier_version_is_bound_to_the_key_that_it_uses_first() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    // Signed by the authority, and never enrolled.
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
+    let certificate_pem = certified(&server, &request_pem, Duration::from_secs(60));
+    let other = KeyAndCertificate { key_pem, certificate_pem };
+    assert_eq!(hello(server.connect(Some(&other))).await.unwrap_err().reason, Reason::Unauthenticated);
+    let (folder, clients) = server.stop().await;
+    let store = SledStore::open(&folder.path().join("state/store")).unwrap();
+    let member = Member::enrolled(west(), None, SystemClock.now());
+    ready(store.commit(&Change { members: vec![member], ..Change::default() }, &[])).unwrap();
+    drop(store);
+    let server = Server::serve(folder, clients).await;
+    hello(server.client("west")).await.unwrap();
+    let refusal = hello(server.connect(Some(&other))).await.unwrap_err();
+    assert!(refusal.message.contains("another key"), "{refusal}");
+}
