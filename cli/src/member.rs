@@ -88,7 +88,7 @@ pub(super) async fn revoke(
     let v1::RevokeResponse {} = connection.answer(answer)?;
     match output {
         Output::Json => {
-            print::json(&json!({ "role": identity.role, "name": identity.name, "revoked": true }))?
+            print::json(&json!({ "role": identity.role, "name": identity.name, "revoked": true }))?;
         }
         Output::Table => {
             outln!("the access of {} is revoked, and its connections are closed", identity.shown());

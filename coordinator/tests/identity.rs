@@ -12,7 +12,6 @@ use eosfed_common::identity::Identity;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::domain::{Change, Member};
 use eosfed_coordinator::storage::{SledStore, Store as _, ready};
-use eosfed_coordinator::tls::Authority;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -139,14 +138,6 @@ async fn the_last_operator_cannot_be_revoked() {
     operator.hello(hello).await.unwrap();
 }
 
-/// A certificate for `west` that the coordinator's authority has signed.
-fn certified(server: &Server, request_pem: &str, valid_for: Duration) -> String {
-    let [key_pem, certificate_pem] =
-        server.state().authority().map(|path| std::fs::read_to_string(path).unwrap());
-    let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
-    authority.certify(request_pem, &west(), SystemClock.now(), valid_for).unwrap()
-}
-
 /// Enrols `west`; gives its key with a certificate that is valid for as long as this.
 async fn enrol_for(server: &Server, valid_for: Duration) -> KeyAndCertificate {
     let invite = v1::InviteInstitutionRequest { name: "west".to_owned(), valid_for_seconds: 60 };
@@ -158,7 +149,7 @@ async fn enrol_for(server: &Server, valid_for: Duration) -> KeyAndCertificate {
         signing_request_pem: request_pem.clone(),
     };
     EnrollmentClient::new(server.stranger()).enroll(request).await.unwrap();
-    KeyAndCertificate { key_pem, certificate_pem: certified(server, &request_pem, valid_for) }
+    KeyAndCertificate { key_pem, certificate_pem: server.certificate(&request_pem, &west(), valid_for) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,9 +197,7 @@ async fn who_enrolled_with_an_earlier_version_is_bound_to_the_key_that_it_uses_f
     let server = Server::start().await;
     server.enrol("west").await;
     // Signed by the authority, and never enrolled.
-    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
-    let certificate_pem = certified(&server, &request_pem, Duration::from_secs(60));
-    let other = KeyAndCertificate { key_pem, certificate_pem };
+    let other = server.certified(&west(), Duration::from_secs(60));
     assert_eq!(hello(server.connect(Some(&other))).await.unwrap_err().reason, Reason::Unauthenticated);
     let (folder, clients) = server.stop().await;
     let store = SledStore::open(&folder.path().join("state/store")).unwrap();

@@ -4,17 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::Identity;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
+use eosfed_coordinator::tls::Authority;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{ONE_SHOT, Plan};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::enroll;
-use eosfed_transport::keys::KeyAndCertificate;
+use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
 use tokio::sync::oneshot;
@@ -93,6 +96,21 @@ impl Server {
         serving.abort();
         let _ = serving.await;
         (folder, clients.into_inner().unwrap())
+    }
+
+    /// A key with a certificate of the coordinator's authority; nobody has enrolled with it.
+    pub(crate) fn certified(&self, identity: &Identity, valid_for: Duration) -> KeyAndCertificate {
+        let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("anybody").unwrap();
+        let certificate_pem = self.certificate(&request_pem, identity, valid_for);
+        KeyAndCertificate { key_pem, certificate_pem }
+    }
+
+    /// A certificate of the coordinator's authority for a request.
+    pub(crate) fn certificate(&self, request_pem: &str, identity: &Identity, valid_for: Duration) -> String {
+        let [key_pem, certificate_pem] =
+            self.state().authority().map(|path| std::fs::read_to_string(path).unwrap());
+        let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
+        authority.certify(request_pem, identity, SystemClock.now(), valid_for).unwrap()
     }
 
     /// The key and certificate of an institution that has enrolled.
