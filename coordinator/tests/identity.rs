@@ -171,7 +171,13 @@ async fn a_connection_ends_when_its_certificate_expires() {
     let ended = tokio::time::timeout(Duration::from_secs(4), waits).await;
     ended.expect("the connection is closed when the certificate expires").unwrap().unwrap_err();
     assert!(renew(west.clone()).await.is_err(), "what has expired renews nothing");
-    let refusal = hello(west).await.unwrap_err();
+    // A call that was made while the connection was closing says that, and not why.
+    let mut refusal = hello(west.clone()).await.unwrap_err();
+    for _ in 0..5 {
+        if !refusal.message.contains("expired") {
+            refusal = hello(west.clone()).await.unwrap_err();
+        }
+    }
     assert!(refusal.message.contains("expired"), "{refusal}");
 }
 

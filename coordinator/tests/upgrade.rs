@@ -54,7 +54,9 @@ fn lasting(federation: &Federation) -> Vec<String> {
         let state = job.state.name();
         format!("{id} {state} {:?} {:?} {:?}", job.definition, job.closed, job.produced)
     });
-    let rest = [format!("{:?} {:?}", federation.members, federation.registry)];
+    // A start makes the identity in the state folder the first operator.
+    let institutions: Vec<_> = federation.institutions().collect();
+    let rest = [format!("{institutions:?} {:?}", federation.registry)];
     jobs.chain(rest).collect()
 }
 
@@ -72,7 +74,7 @@ fn a_migration_killed_at_any_instant_leaves_the_old_or_the_new_store() {
             Ok(())
         });
         let expected = expected.unwrap().federation;
-        assert!(kept.len() > records.lines().count(), "rounds are records of their own");
+        assert!(schema > 2 || kept.len() > records.lines().count(), "rounds are records of their own");
 
         let path = folder.path().join("whole");
         lay_down(&path, schema, records);
@@ -82,13 +84,13 @@ fn a_migration_killed_at_any_instant_leaves_the_old_or_the_new_store() {
         let said = String::from_utf8_lossy(&whole.stderr).into_owned();
         let from = format!("from={schema}");
         assert!(whole.status.success() && said.contains("migrated") && said.contains(&from), "{said}");
-        assert!(said.contains("ledger_opened"), "{said}");
+        assert!(said.contains("ledger_opened") || schema > 2, "{said}");
         for (_, digest) in kept.keys().filter(|(tree, _)| *tree == Tree::Documents) {
             let bytes = &kept[&(Tree::Documents, digest.clone())];
             assert!(is_blob(&path.join("blobs"), digest, bytes), "{digest}");
         }
         let heads = kept.keys().filter(|(tree, _)| *tree == Tree::Documents).count();
-        assert!(schema == 1 || heads > 0, "the fixture has a head");
+        assert!(schema != 2 || heads > 0, "the fixture has a head");
         let again = check(&path).wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&again.stderr).into_owned();
         assert!(again.status.success() && !said.contains("migrated") && !said.contains("ledger_opened"));

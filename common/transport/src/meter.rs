@@ -35,9 +35,10 @@ fn classify(path: &str) -> Option<Kind> {
         | ("Enrollment", "Enroll" | "Renew")
         | (
             "Operator",
-            "Hello" | "InviteInstitution" | "ListInstitutions" | "SubmitJob" | "ListJobs" | "GetJob"
-            | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents"
-            | "ListSpecialists" | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
+            "Hello" | "InviteInstitution" | "ReEnrol" | "Revoke" | "ListInstitutions" | "SubmitJob"
+            | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob"
+            | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist" | "CreateRelease"
+            | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

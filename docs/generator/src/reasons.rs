@@ -64,10 +64,12 @@ const fn explain(reason: Reason) -> Explanation {
              operator issues a new token with `eosfed institution invite NAME`.",
         ),
         Reason::Unauthenticated => explained(
-            "The caller has no client certificate, or one that this coordinator did not issue, or one of an \
-             institution that is not enrolled.",
+            "The caller has no client certificate, or one that this coordinator did not issue, or one that does \
+             not count: its holder is not enrolled, is enrolled with another key, its access was revoked, or \
+             the certificate has expired.",
             "join with a token of this coordinator (`eosfed-client join`), or name the right identity folder \
-             (`--identity`).",
+             (`--identity`). To come back after an expiry, a lost key or a revocation, ask an operator for a \
+             token (`eosfed institution re-enrol NAME`) and join with `--force`; the state folder is kept.",
         ),
         Reason::Forbidden => explained(
             "The certificate is valid, but its role does not allow the call: an institution cannot submit jobs, \
