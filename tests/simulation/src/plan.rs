@@ -4,7 +4,6 @@
 use eosfed_client::policy::{Allow, Approval, Egress, Policy};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, Provenance, TrainingMode};
-use eosfed_common::digest::Digest;
 use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, Task, signature};

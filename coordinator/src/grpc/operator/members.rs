@@ -6,11 +6,11 @@ use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
-use eosfed_transport::wire::{Wire as _, limited, parse};
+use eosfed_transport::wire::{Wire as _, parse, printable};
 use tonic::Request;
 
 use super::{Service, access};
-use crate::domain::federation::members::Revoke;
+use crate::domain::federation::members::{MAX_REASON, Revoke};
 use crate::engine::{Core, Invited};
 
 impl Service {
@@ -57,7 +57,7 @@ impl Service {
     ) -> Result<v1::RevokeResponse, Refusal> {
         let by = access::name(&request)?;
         let v1::RevokeRequest { member, reason, remove } = request.into_inner();
-        let reason = limited("reason", &reason)?.to_owned();
+        let reason = printable("reason", &reason, 0..=MAX_REASON)?;
         let revoke = Revoke { of: identity(member)?, reason, remove };
         self.0.engine.call(async move |core: &Core| core.revoke(revoke, by).await).await?;
         Ok(v1::RevokeResponse {})
