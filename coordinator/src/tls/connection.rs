@@ -14,15 +14,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::live::{LiveConnections, Place};
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// The verified client certificate, if one was presented.
-    pub certificate: Option<Arc<Certificate>>,
-    /// Its address.
-    pub address: SocketAddr,
-}
+use super::peer::Peer;
 
 /// A TLS connection whose handshake is done.
 pub struct Connection {

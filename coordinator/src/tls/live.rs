@@ -7,7 +7,7 @@ use eosfed_common::clock::Clock;
 use eosfed_transport::certificate::Certificate;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Peer;
+use super::peer::Peer;
 
 /// The open connections whose callers have shown a certificate; clones are the same.
 #[derive(Debug, Clone)]

@@ -5,8 +5,10 @@ pub mod authority;
 mod config;
 mod connection;
 mod live;
+mod peer;
 
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};
-pub use connection::{Connection, Peer};
+pub use connection::Connection;
 pub use live::LiveConnections;
+pub use peer::Peer;
