@@ -88,7 +88,8 @@ pub(super) async fn revoke(
     let v1::RevokeResponse {} = connection.answer(answer)?;
     match output {
         Output::Json => {
-            print::json(&json!({ "role": identity.role, "name": identity.name, "revoked": true }))?;
+            let Identity { role, name } = identity;
+            print::json(&Revocation { role: role.to_string(), name: name.to_string(), removed: remove })?;
         }
         Output::Table => {
             outln!("the access of {} is revoked, and its connections are closed", identity.shown());
