@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test attacks fuzz load load-history reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -62,6 +62,10 @@ load: ## Measure a coordinator with 1,000 institutions, of which 200 upload at o
 load-history: ## Measure what a heartbeat and a submission cost when 10, 100 and 1,000 rounds have closed
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
 	$(TARGET)/release/eosfed-load history
+
+load-ledger: ## Measure what it takes to list, export and verify a ledger of a million events
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-cli -p eosfed-load
+	$(TARGET)/release/eosfed-load ledger
 
 reference: ## Write docs/reference from the types again
 	$(CARGO) run --quiet -p eosfed-reference

@@ -68,17 +68,35 @@ impl Coordinator {
         let made = Command::new(program).args(["init", "--listen", &listen, "--state"]).arg(&state).output();
         let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
         ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
+        Self::open(program, folder).await
+    }
+
+    /// Serves the state folder `coordinator` in this folder.
+    pub(crate) async fn open(program: &Path, folder: TempDir) -> anyhow::Result<Self> {
         let (child, pid, url) = serve(program, folder.path()).await?;
         let most = Arc::new(Mutex::new(Footprint::default()));
         let sampler = tokio::spawn(sample_memory(pid, Arc::clone(&most)));
         Ok(Self { folder, program: program.to_owned(), child, pid, url, most, sampler })
     }
 
-    /// Ends it with SIGTERM and starts it again. Gives the time from start to ready.
-    pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
+    /// Ends it with SIGTERM.
+    async fn stop(&mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.pid)?), Signal::SIGTERM)?;
         ensure!(self.child.wait().await?.success(), "it does not end well: {}", self.log());
         self.sampler.abort();
+        Ok(())
+    }
+
+    /// Ends it and keeps its folder.
+    pub(crate) async fn end(mut self) -> anyhow::Result<TempDir> {
+        self.stop().await?;
+        let empty = TempDir::new()?;
+        Ok(std::mem::replace(&mut self.folder, empty))
+    }
+
+    /// Ends it with SIGTERM and starts it again. Gives the time from start to ready.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
+        self.stop().await?;
         let started = Instant::now();
         (self.child, self.pid, self.url) = serve(&self.program, self.folder.path()).await?;
         let took = started.elapsed();
@@ -209,6 +227,11 @@ fn footprint(pid: u32) -> std::io::Result<Footprint> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
     let field = |name: &str| field(&status, name).unwrap_or_default();
     Ok(Footprint { resident: field("VmRSS:"), anonymous: field("RssAnon:"), files })
+}
+
+/// The largest resident memory of a process so far, in KiB.
+pub(crate) fn peak(pid: u32) -> Option<u64> {
+    field(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
 }
 
 /// A field of proc_pid_status(5), in KiB.

@@ -5,6 +5,7 @@
 mod coordinator;
 mod history;
 mod institution;
+mod ledger;
 mod report;
 mod scene;
 
@@ -49,6 +50,14 @@ enum Scene {
         /// Institutions that take part in each round
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=100))]
         institutions: u32,
+    },
+    /// A long ledger: what it takes to start on it, and to list, export and verify it with `eosfed`, which
+    /// lies beside the coordinator's program
+    Ledger {
+        /// Numbers of events at which to measure
+        #[arg(long, value_delimiter = ',', default_values_t = [10_000, 1_000_000], value_name = "N,N,...",
+              value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+        events: Vec<u64>,
     },
 }
 
@@ -103,6 +112,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Some(Scene::History { rounds, institutions }) => {
                 timeout(within, history::play(&program, rounds, *institutions)).await
             }
+            Some(Scene::Ledger { events }) => timeout(within, ledger::play(&program, events)).await,
         }
     });
     runtime.shutdown_background();
