@@ -146,10 +146,11 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
     }
     world.crash_in("fetching").await;
     world.fake.get().hold_downloads = false;
-    world.crash_in("training").await;
+    world.crash_when(|| matches!(world.state(), State::Training { process: Some(_), .. })).await;
     let State::Training { process: Some(process), .. } = world.state() else { panic!("a trainer runs") };
     std::fs::write(world.path("go"), "").unwrap();
-    world.crash_in("submitting").await;
+    world.crash_when(|| !world.fake.get().updates.is_empty()).await;
+    assert_eq!(world.state().name(), "submitting");
     assert!(!std::path::Path::new(&format!("/proc/{}/fd/1", process.pid)).exists(), "the old one is gone");
     assert_eq!(world.fake.get().updates.len(), 1, "recorded, though the answer was lost");
     world.fake.get().lose_answers = false;

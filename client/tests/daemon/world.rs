@@ -240,13 +240,18 @@ impl World {
 
     /// Starts the daemon, lets it come into a phase and ends it as a crash would.
     pub(crate) async fn crash_in(&self, phase: &str) {
+        self.crash_when(|| self.state().name() == phase).await;
+        assert_eq!(self.state().name(), phase);
+    }
+
+    /// Starts the daemon and ends it as a crash would, shortly after this holds.
+    pub(crate) async fn crash_when(&self, holds: impl Fn() -> bool) {
         let (_cancel, task) = self.start();
-        until(|| self.state().name() == phase).await;
+        until(holds).await;
         // Give the phase time to do some of its work.
         tokio::time::sleep(Duration::from_millis(200)).await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
-        assert_eq!(self.state().name(), phase);
     }
 }
 
