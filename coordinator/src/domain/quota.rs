@@ -165,17 +165,24 @@ impl Quotas {
         }
     }
 
-    /// Forgets the leases of a job that do not hold any more; gives those institutions of them that have
-    /// uploaded something.
+    /// What a lease has begun to upload.
+    #[must_use]
+    pub fn uploads(&self, token: &LeaseToken) -> BTreeSet<Digest> {
+        self.0.get(token).map(|usage| usage.uploads.clone()).unwrap_or_default()
+    }
+
+    /// Forgets the leases of a job that do not hold any more; gives what institutions have uploaded for them.
     pub fn end(
         &mut self,
         job: &JobId,
         holds: impl Fn(&InstitutionName, &LeaseToken) -> bool,
-    ) -> Vec<InstitutionName> {
+    ) -> Vec<(InstitutionName, BTreeSet<Digest>)> {
         let ended =
             |token: &LeaseToken, usage: &Usage| usage.job == *job && !holds(&usage.institution, token);
         let gone = self.0.extract_if(.., |token, usage| ended(token, usage));
-        gone.filter(|(_, usage)| !usage.uploads.is_empty()).map(|(_, usage)| usage.institution).collect()
+        gone.filter(|(_, usage)| !usage.uploads.is_empty())
+            .map(|(_, usage)| (usage.institution, usage.uploads))
+            .collect()
     }
 }
 
@@ -284,7 +291,10 @@ mod tests {
         begin(&mut quotas, std::slice::from_ref(&lease), blob("a", 10), 0).unwrap();
         quotas.heartbeat(&token(2), (&name("east"), &job()), &[], NOW).unwrap();
         assert_eq!(quotas.end(&job(), |_, _| true), []);
-        assert_eq!(quotas.end(&job(), |_, _| false), [name("west")], "east has uploaded nothing");
+        let uploads = BTreeSet::from([Digest::of(b"a")]);
+        assert_eq!(quotas.uploads(&token(1)), uploads);
+        let ended = quotas.end(&job(), |_, _| false);
+        assert_eq!(ended, [(name("west"), uploads)], "east has uploaded nothing");
         assert_eq!(quotas.append(&lease, 1).unwrap_err().reason, Reason::LeaseExpired);
     }
 

@@ -98,7 +98,7 @@ impl Service {
             return Ok(bytes);
         }
         let owner = caller.clone();
-        let begin = async move |core: &Core| core.begin_upload(&owner, blob, offset).await;
+        let begin = async move |core: &Core| core.begin_upload(&owner, blob, offset);
         let token = self.0.engine.call(begin).await?;
         let stands = self.receive((&caller, &token), blob, offset, &mut parts).await?;
         if stands == size {

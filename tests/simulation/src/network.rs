@@ -175,7 +175,7 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
             if let there @ Presence::Complete(_) = ready(blobs.stat(from.as_str(), blob.digest))? {
                 return Ok(Answer::Stands(there));
             }
-            let token = ready(core.begin_upload(from, blob, offset))?;
+            let token = core.begin_upload(from, blob, offset)?;
             let stands = ready(core.append_upload(from, &token, blob, offset, &bytes))?;
             if stands == blob.size {
                 ready(core.finish_upload(from, &token, blob))?;

@@ -1,5 +1,7 @@
 //! Uploads: what holders of leases may write, and what is thrown away as soon as nobody can hand it in.
 
+use std::collections::BTreeSet;
+
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId, LeaseToken};
@@ -11,21 +13,18 @@ use crate::storage::BlobError;
 
 impl Core {
     /// Begins an upload of an institution, or goes on with it at `offset`; gives the lease that it counts
-    /// for. What the institution has uploaded before, and has not handed in, is removed.
+    /// for.
     ///
     /// # Errors
     /// [`Reason::TooLarge`] if none of its leases has room for it.
-    pub async fn begin_upload(
+    pub fn begin_upload(
         &self,
         institution: &InstitutionName,
         blob: BlobRef,
         offset: u64,
     ) -> Result<LeaseToken, Refusal> {
         let leases = self.read(|state| state.upload_leases(institution));
-        let token = lock(&self.quotas).begin(institution, &leases, blob, offset, self.now())?;
-        let _writer = self.writer.lock().await;
-        self.drop_uploads(institution, Some(blob.digest)).await?;
-        Ok(token)
+        lock(&self.quotas).begin(institution, &leases, blob, offset, self.now())
     }
 
     /// Writes bytes of an upload that was begun with a lease; gives where it then stands.
@@ -47,7 +46,8 @@ impl Core {
         Ok(written.inspect_err(|_| lock(&self.quotas).take_back(token, count))?)
     }
 
-    /// Makes an upload a blob.
+    /// Makes an upload a blob. What the institution has uploaded before for the same lease, and has not
+    /// handed in, is removed.
     ///
     /// # Errors
     /// [`Reason::LeaseExpired`] if the lease has ended, or as the blobs.
@@ -58,7 +58,11 @@ impl Core {
         blob: BlobRef,
     ) -> Result<(), Refusal> {
         self.upload_lease(institution, token)?;
-        Ok(self.blobs.finish(institution.as_str(), blob).await?)
+        self.blobs.finish(institution.as_str(), blob).await?;
+        let mut earlier = lock(&self.quotas).uploads(token);
+        earlier.remove(&blob.digest);
+        let _writer = self.writer.lock().await;
+        Ok(self.drop_uploads(institution, earlier, Some(blob.digest)).await?)
     }
 
     fn upload_lease(
@@ -83,34 +87,37 @@ impl Core {
                 lease.is_some_and(|lease| lease.token == *token)
             };
             let mut ended = lock(&self.quotas).end(id, holds);
-            ended.retain(|institution| {
+            ended.retain(|(institution, _)| {
                 let again = job.is_some_and(|job| job.is_offered(institution));
                 !again && state.upload_leases(institution).is_empty()
             });
             ended
         });
-        for institution in ended {
-            if let Err(error) = self.drop_uploads(&institution, None).await {
+        for (institution, uploads) in ended {
+            if let Err(error) = self.drop_uploads(&institution, uploads, None).await {
                 tracing::warn!(%institution, %error, "an upload that nobody can hand in is kept for now");
             }
         }
     }
 
-    /// Drops uploads of an institution, and removes the blobs that only they kept. The caller holds the
-    /// write lock, so that no submission comes in between.
+    /// Drops these uploads of an institution and what else it has under way or pinned, but for `keep`, and
+    /// removes the blobs that only they kept. The caller holds the write lock, so that no submission comes in
+    /// between.
     async fn drop_uploads(
         &self,
         institution: &InstitutionName,
+        uploads: BTreeSet<Digest>,
         keep: Option<Digest>,
     ) -> Result<(), BlobError> {
-        let dropped = self.blobs.drop_uploads(institution.as_str(), keep).await?;
+        let pinned = self.blobs.drop_uploads(institution.as_str(), keep).await?;
+        let mut dropped: BTreeSet<Digest> = uploads.into_iter().chain(pinned).collect();
         if dropped.is_empty() {
             return Ok(());
         }
-        let (needed, pinned) = (self.referenced(), self.blobs.pinned().await?);
-        for digest in
-            dropped.into_iter().filter(|digest| !needed.contains(digest) && !pinned.contains(digest))
-        {
+        let needed = self.referenced();
+        let pinned = self.blobs.pinned().await?;
+        dropped.retain(|digest| !needed.contains(digest) && !pinned.contains(digest));
+        for digest in dropped {
             self.blobs.remove(digest).await?;
         }
         Ok(())
