@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ledger::Actor;
+use eosfed_common::printable::Printable;
 
 /// The period over which events are counted.
 pub const WINDOW: Duration = Duration::from_secs(3600);
@@ -45,11 +46,10 @@ impl RefusalBudget {
     }
 }
 
-/// A message, cut to [`LONGEST`] bytes.
+/// A message as one printable line of at most [`LONGEST`] bytes.
 #[must_use]
 pub fn cut(message: &str) -> String {
-    let end = (0..=LONGEST.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
-    message[..end.unwrap_or_default()].to_owned()
+    Printable::escaped(message, LONGEST).into()
 }
 
 #[cfg(test)]
@@ -80,6 +80,7 @@ mod tests {
     #[test]
     fn long_messages_are_cut_between_characters() {
         assert_eq!(cut("short"), "short");
+        assert_eq!(cut("two\nlines\u{1b}"), "two\\nlines\\u{1b}");
         assert_eq!(cut(&"ö".repeat(LONGEST)).len(), LONGEST);
         assert_eq!(cut(&format!("x{}", "ö".repeat(LONGEST))).len(), LONGEST - 1);
     }
