@@ -9,9 +9,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use eosfed_common::assignment::{Assignment, CurvePoint, MAX_METRIC_NAME, MAX_POINTS, Offered, Progress};
+use eosfed_common::assignment::{Assignment, CurvePoint, MAX_POINTS, Offered, Progress};
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::metric::METRICS;
 use eosfed_common::refusal::Reason;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{DOWNSTREAM, ONE_SHOT, Plan};
@@ -31,8 +32,8 @@ const POINTS: usize = 2;
 const MEASURED: u32 = 3;
 /// Number of heartbeats of the largest size, and of institutions that send them in parallel.
 const FLOOD: (usize, usize) = (180, 8);
-/// Metrics of a point in such a heartbeat: as many as fit into a message.
-const FLOOD_METRICS: usize = 13;
+/// Metrics of a point in such a heartbeat: all that a curve may have.
+const FLOOD_METRICS: usize = 8;
 
 /// The measurements at a number of closed rounds.
 struct Cost {
@@ -139,7 +140,7 @@ async fn round(
             let blob = site.weights(&held, &file, seed).await?;
             site.upload(&file, blob).await?;
             if !measure {
-                site.heartbeat(&held, progress(POINTS, 3, 10)).await?;
+                site.heartbeat(&held, progress(POINTS, 3)).await?;
                 site.submit(&held, blob).await?;
             }
             anyhow::Ok((site, held, blob))
@@ -155,7 +156,7 @@ async fn round(
     let mut cost = Cost { heartbeats: Calls::default(), submissions: Calls::default() };
     for _ in 0..2 {
         for (site, held, _) in &ready {
-            let call = async { Ok(site.heartbeat(held, progress(POINTS, 3, 10)).await?) };
+            let call = async { Ok(site.heartbeat(held, progress(POINTS, 3)).await?) };
             cost.heartbeats.measure(coordinator, call).await?;
         }
     }
@@ -228,7 +229,7 @@ async fn flood(
     let ordinary = async || -> anyhow::Result<Vec<Duration>> {
         let mut took = Vec::new();
         for _ in 0..20 {
-            took.push(quiet.heartbeat(quiet_held, progress(POINTS, 3, 10)).await?);
+            took.push(quiet.heartbeat(quiet_held, progress(POINTS, 3)).await?);
         }
         Ok(took)
     };
@@ -257,18 +258,18 @@ async fn flood(
 async fn send_flood(site: Institution, held: Held, beats: usize) -> anyhow::Result<u64> {
     let mut sent = 0;
     for _ in 0..beats {
-        let progress = progress(MAX_POINTS, FLOOD_METRICS, MAX_METRIC_NAME);
+        let progress = progress(MAX_POINTS, FLOOD_METRICS);
         sent += held.heartbeat(progress.clone()).encoded_len() as u64;
         site.heartbeat(&held, progress).await?;
     }
     Ok(sent)
 }
 
-/// Points of a curve, each with metrics whose names have this many bytes.
-fn progress(points: usize, metrics: usize, name: usize) -> Progress {
-    let names =
-        (0..metrics).map(|number| (format!("m{number:0>width$}", width = name - 1), Finite::literal(0.5)));
-    let metrics: BTreeMap<_, _> = names.collect();
+/// Points of a curve, each with so many of the known metrics.
+fn progress(points: usize, metrics: usize) -> Progress {
+    let known = METRICS.iter().filter(|metric| !metric.of_class).take(metrics);
+    let metrics: BTreeMap<_, _> =
+        known.map(|metric| (metric.name.to_owned(), Finite::literal(0.5))).collect();
     let point = |step| CurvePoint { step, loss: Finite::literal(0.25), metrics: metrics.clone() };
     let points = (1..=points as u64).map(point).collect();
     Progress { step: 10, steps: 1_000_000, points }
