@@ -78,7 +78,7 @@ pub(crate) fn screened(
 }
 
 pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) -> ScreenedStatistics {
-    let bands = submissions::moments(assignment.training_target.normalised(), 4, 2.0, 16.0);
+    let bands = submissions::moments(assignment.training_target.normalised(), 400, 2.0, 1600.0);
     let submission = submissions::statistics(&assignment.id, token, bands);
     ScreenedStatistics::screen(submission, &assignment.training_target).unwrap()
 }

@@ -275,7 +275,7 @@ fn admission_is_strict_unless_a_plan_says_otherwise() {
     };
     assert_eq!(admission(ROUNDS), (Some(10_000_000), Some(5.0), Some(0.5)));
     assert_eq!(admission(DOWNSTREAM), admission(ROUNDS));
-    let lax = ROUNDS.replace("count = 3", "count = 3\nmax_share = 1.0").replace(
+    let lax = ROUNDS.replace("count = 2", "count = 2\nmax_share = 1.0").replace(
         "[normalisation]",
         "[admission]\nmax_samples = 1000000000000\nnorm_factor = 1e6\n[normalisation]",
     );
@@ -295,7 +295,7 @@ fn admission_is_strict_unless_a_plan_says_otherwise() {
 #[test]
 fn a_plan_that_may_publish_one_update_is_warned_of() {
     let krum = ROUNDS.replace("name = \"fed-prox\", mu = 0.01", "name = \"krum\", byzantine = 0");
-    let krum = krum.replace("min = 2", "min = 3");
+    let krum = krum.replace("min = 2\nmax = 2", "min = 3\nmax = 3");
     let [warning] = &JobSpec::parse(&krum).unwrap().warnings()[..] else { panic!("one warning") };
     assert!(warning.contains("`krum`") && warning.contains("`participation.min` 3"), "{warning}");
     for plan in [ROUNDS, ONE_SHOT, EVALUATION, STATISTICS] {

@@ -24,6 +24,39 @@ pub const MAX_MOMENT: f64 = 1e30;
 /// Most energy that an institution can report for one assignment, in kilowatt-hours.
 pub const MAX_KWH: f64 = 1e12;
 
+/// How many times the samples of its update in the first round an institution may report later: data sets
+/// grow, but do not become others in the middle of a job.
+pub const MAX_GROWTH: u64 = 2;
+
+/// What an institution has reported of its data in earlier rounds of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// Pixels of its fullest band, in the statistics round.
+    pub pixels: Option<u64>,
+    /// Samples of its update in the first training round.
+    pub samples: Option<u64>,
+}
+
+impl Reported {
+    /// Checks a number of samples against it.
+    fn check(self, samples: u64) -> Result<(), Refusal> {
+        let rule = match self {
+            Self { pixels: Some(pixels), .. } if samples > pixels => {
+                format!(
+                    "at most the {pixels} pixels of this institution's statistics: a sample has one or more"
+                )
+            }
+            Self { samples: Some(first), .. } if samples > first.saturating_mul(MAX_GROWTH) => {
+                format!(
+                    "at most {MAX_GROWTH} times the {first} of this institution's first update in this job"
+                )
+            }
+            Self { .. } => return Ok(()),
+        };
+        Err(Refusal::new(Reason::Malformed, format!("`samples` must be {rule}, found `{samples}`")))
+    }
+}
+
 /// What a plan requires of an update, besides the right weights.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UpdateRules<'a> {
@@ -31,22 +64,23 @@ pub struct UpdateRules<'a> {
     pub max_samples: Option<u64>,
     /// The least quality that a specialist must report.
     pub floor: Option<&'a Floor>,
+    /// What the institution has reported before.
+    pub reported: Reported,
 }
 
 impl<'a> UpdateRules<'a> {
-    /// The rules of a job.
+    /// The rules of a job for an institution that has reported this before. Jobs of versions without a
+    /// default limit of samples keep their rules.
     #[must_use]
-    pub const fn of(spec: &'a JobSpec) -> Self {
-        match spec {
-            JobSpec::OneShot(spec) => {
-                Self { max_samples: spec.admission.max_samples, floor: spec.admission.floor.as_ref() }
-            }
-            JobSpec::Rounds(spec) => Self { max_samples: spec.federated.admission.max_samples, floor: None },
-            JobSpec::Downstream(spec) => {
-                Self { max_samples: spec.federated.admission.max_samples, floor: None }
-            }
-            JobSpec::Evaluation(_) | JobSpec::Statistics(_) => Self { max_samples: None, floor: None },
-        }
+    pub fn of(spec: &'a JobSpec, reported: Reported) -> Self {
+        let (max_samples, floor) = match spec {
+            JobSpec::OneShot(spec) => (spec.admission.max_samples, spec.admission.floor.as_ref()),
+            JobSpec::Rounds(spec) => (spec.federated.admission.max_samples, None),
+            JobSpec::Downstream(spec) => (spec.federated.admission.max_samples, None),
+            JobSpec::Evaluation(_) | JobSpec::Statistics(_) => (None, None),
+        };
+        let reported = if max_samples.is_some() { reported } else { Reported::default() };
+        Self { max_samples, floor, reported }
     }
 }
 
@@ -81,6 +115,7 @@ impl ScreenedUpdate {
             );
             return Err(Refusal::new(Reason::Malformed, message));
         }
+        rules.reported.check(*samples)?;
         let norm = Finite::try_from(norm).map_err(|error| {
             Refusal::new(Reason::NotFinite, format!("the norm of the update's step must be {error}"))
         })?;

@@ -46,6 +46,9 @@ pub struct RoundSummary {
     pub blobs: Vec<BlobRef>,
     /// The scores of its specialist, by institution. Only in evaluations.
     pub scores: BTreeMap<InstitutionName, Score>,
+    /// How much data each institution has reported: pixels of its fullest band in a statistics round,
+    /// samples in the first training round, nothing in others.
+    pub amounts: BTreeMap<InstitutionName, u64>,
 }
 
 /// The scores of a specialist at one institution.
@@ -72,8 +75,21 @@ impl ClosedRound {
             base: *base,
             blobs: round.blobs().chain(*base).chain(*optimizer_state).collect(),
             scores: scores(round).collect(),
+            amounts: if *complete { amounts(round) } else { BTreeMap::new() },
         }
     }
+}
+
+fn amounts(round: &Round) -> BTreeMap<InstitutionName, u64> {
+    let amount = |contribution: &Contribution| match (round.kind, contribution) {
+        (RoundKind::Statistics, Contribution::Statistics(bands)) => bands.iter().map(|band| band.count).max(),
+        (RoundKind::Train(0), Contribution::Update { report, .. }) => Some(report.samples),
+        (RoundKind::Statistics | RoundKind::OneShot | RoundKind::Train(_) | RoundKind::Evaluate(_), _) => {
+            None
+        }
+    };
+    let contributions = round.contributions();
+    contributions.filter_map(|(name, contribution)| Some((name.clone(), amount(contribution)?))).collect()
 }
 
 /// The scores that institutions have submitted in a round.

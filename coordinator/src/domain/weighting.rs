@@ -29,7 +29,7 @@ pub fn weights(
 /// Lowers the largest weights, all to the same value, so that none is more than `share` of the sum.
 /// Where that cannot be, since there are fewer than 1 / `share`, all become equal: the share is then 1
 /// divided by their number.
-fn capped(mut weights: Vec<f64>, share: f64) -> Vec<f64> {
+pub(super) fn capped(mut weights: Vec<f64>, share: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
     let mut rest: f64 = weights.iter().sum();

@@ -161,7 +161,7 @@ fn pooled(job: &Job, closed: &ClosedRound) -> Result<(), Violation> {
         Contribution::Statistics(bands) => Some(bands),
         Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
     });
-    let pooled = pool(moments).map_err(|error| Violation(error.to_string()))?;
+    let pooled = pool(moments, job.max_share()).map_err(|error| Violation(error.to_string()))?;
     if job.normalisation.as_deref() == Some(&pooled) {
         return Ok(());
     }

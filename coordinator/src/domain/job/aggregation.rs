@@ -1,7 +1,7 @@
 //! The computations of the coordinator for a job, and the inputs of an aggregate.
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::plan::{Asynchronous, RoundsPlan, ServerPlan, Strategy};
+use eosfed_common::plan::{Asynchronous, DEFAULT_MAX_SHARE, RoundsPlan, ServerPlan, Strategy};
 
 use super::Job;
 use crate::domain::round::{Contribution, Round, RoundKind};
@@ -50,6 +50,15 @@ pub struct WeightedUpdate {
 }
 
 impl Job {
+    /// The largest share of one institution in what is pooled or aggregated.
+    #[must_use]
+    pub fn max_share(&self) -> Option<f64> {
+        match self.spec.federated() {
+            Some(federated) => federated.rounds.max_share,
+            None => Some(DEFAULT_MAX_SHARE),
+        }
+    }
+
     /// The rules of asynchronous rounds, if the job has them.
     pub(super) fn asynchronous(&self) -> Option<Asynchronous> {
         self.spec.federated()?.rounds.asynchronous

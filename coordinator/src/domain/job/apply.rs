@@ -261,7 +261,7 @@ impl Outcome {
             Contribution::Statistics(bands) => Some(bands),
             Contribution::Update { .. } | Contribution::Evaluation { .. } => None,
         });
-        match pool(sites) {
+        match pool(sites, self.job.max_share()) {
             Ok(pooled) => {
                 self.job.normalisation = Some(Arc::new(pooled));
                 let next = round.index + 1;

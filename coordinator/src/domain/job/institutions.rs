@@ -10,7 +10,9 @@ use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Job, JobState, Next, Outcome};
-use crate::domain::admission::{ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, check_points};
+use crate::domain::admission::{
+    Reported, ScreenedEvaluation, ScreenedStatistics, ScreenedUpdate, check_points,
+};
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::CurveId;
 use crate::domain::round::{Contribution, ParticipantState, Round, RoundKind};
@@ -232,6 +234,16 @@ impl Job {
             let fresh = round.fail(&id.institution, token, message, now)?;
             Ok(((), fresh.then_some(failed)))
         })
+    }
+
+    /// What an institution has reported of its data in earlier rounds of this job.
+    #[must_use]
+    pub fn reported(&self, institution: &InstitutionName) -> Reported {
+        let amount = |kind: RoundKind| {
+            let round = self.closed.iter().find(|closed| closed.kind == kind && closed.complete);
+            round.and_then(|closed| closed.amounts.get(institution).copied())
+        };
+        Reported { pixels: amount(RoundKind::Statistics), samples: amount(RoundKind::Train(0)) }
     }
 
     /// The lease that an institution holds.

@@ -10,7 +10,7 @@ use eosfed_common::ledger::Entry;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::*;
-use crate::domain::admission::UpdateRules;
+use crate::domain::admission::{Reported, UpdateRules};
 use crate::domain::round::ParticipantState;
 use crate::domain::{Change, Federation, ScreenedUpdate};
 use crate::storage::{MemoryStore, Store as _, ready};
@@ -280,7 +280,7 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
         last = Some((assignment.id.clone(), update.key.clone()));
         let file =
             eosfed_aggregation::WeightsReader::open(&path, &assignment.training_target.signature()).unwrap();
-        let rules = UpdateRules::of(&job.spec);
+        let rules = UpdateRules::of(&job.spec, job.reported(&name(institution)));
         let screened =
             ScreenedUpdate::screen(update, rules, &assignment.training_target, file.verified(), norm)
                 .unwrap();
@@ -294,13 +294,39 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
     assert_eq!(job.receipt(&id, &key, &[]), Some(NOW), "and the receipt is still there");
 }
 
+/// The samples of an update are compared with what its institution has reported before.
+#[test]
+fn a_report_of_samples_fits_earlier_reports_of_the_same_institution() {
+    let job = training();
+    let said = |job: &Job, samples: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let (job, assignment) = accepted(job, "west", 1);
+        let (path, blob) = weights(folder.path(), &assignment, 1);
+        let mut update = update(&assignment, &token(1), blob);
+        update.report.samples = samples;
+        let target = &assignment.training_target;
+        let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
+        let rules = UpdateRules::of(&job.spec, job.reported(&name("west")));
+        let screened = ScreenedUpdate::screen(update, rules, target, file.verified(), 1.0);
+        screened.map(drop).map_err(|refusal| refusal.message)
+    };
+    assert_eq!(said(&job, 400), Ok(()));
+    let many = said(&job, 401).unwrap_err();
+    assert!(many.contains("the 400 pixels") && many.contains("found `401`"), "{many}");
+    let full = submitted(&submitted(&job, "west", 1).job, "east", 2).job;
+    let second = full.apply(Transition::Aggregated(1, blob("mean"), None), NOW).unwrap().job;
+    assert_eq!(said(&second, 28), Ok(()), "twice the 14 of the first round");
+    let grown = said(&second, 29).unwrap_err();
+    assert!(grown.contains("2 times the 14") && grown.contains("found `29`"), "{grown}");
+}
+
 /// A job whose plan says nothing of shares: who claims as much as a plan allows has half of the aggregate
 /// at most, and not all of it.
 #[test]
 fn a_claim_of_samples_does_not_make_an_update_the_aggregate() {
     let mut federation = Federation::default();
     federation.merge(enrolled(&["east", "north", "west"]));
-    let plan = ROUNDS.replace("= 2\n    max = 2", "= 3\n    max = 3");
+    let plan = ROUNDS.replace("= 2\nmax = 2", "= 3\nmax = 3");
     let mut job = submit(&federation, &plan).1.jobs.remove(0);
     job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     for (seed, institution) in (1..).zip(["east", "north", "west"]) {
@@ -315,7 +341,13 @@ fn a_claim_of_samples_does_not_make_an_update_the_aggregate() {
         let target = &assignment.training_target;
         let screen = |update: &UpdateSubmission| {
             let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
-            ScreenedUpdate::screen(update.clone(), UpdateRules::of(&job.spec), target, file.verified(), 1.0)
+            ScreenedUpdate::screen(
+                update.clone(),
+                UpdateRules::of(&job.spec, Reported::default()),
+                target,
+                file.verified(),
+                1.0,
+            )
         };
         update.report.samples = 1_000_000_000_000;
         let refused = screen(&update).unwrap_err();

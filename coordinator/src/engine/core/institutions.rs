@@ -194,7 +194,8 @@ impl Core {
                 .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
-        ScreenedUpdate::screen(submission, UpdateRules::of(&job.spec), &target, weights.verified(), norm)
+        let rules = UpdateRules::of(&job.spec, job.reported(institution));
+        ScreenedUpdate::screen(submission.clone(), rules, &target, weights.verified(), norm)
     }
 
     /// Records that admission has refused an update, unless trying again may help.
