@@ -233,3 +233,66 @@ async fn claims_beyond_what_can_be_are_refused() {
     leased.submit(blob, report(9, honest)).await.unwrap();
     assert_eq!(Digest::of(&leased.weights()), blob.digest);
 }
+
+/// Attack 16: whoever knows the digest of what another institution has sent asks whether it is here, fetches
+/// it, and hands it in as its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn to_know_a_digest_gives_no_right_to_the_bytes() {
+    let leased = Leased::new().await;
+    let stolen = leased.upload(&leased.weights()).await.unwrap();
+    let server = &leased.server;
+    server.enrol("mallory").await;
+    let mallory = server.client("mallory");
+    let ask = |transport: Transport| async move {
+        let request = v1::StatRequest { digest: stolen.digest.to_string() };
+        BlobsClient::new(transport).stat(request).await.unwrap().into_inner()
+    };
+    assert!(ask(leased.west.clone()).await.complete, "its own upload");
+    assert_eq!(ask(mallory.clone()).await, v1::StatResponse { complete: false, bytes: 0 });
+    let fetch = |transport: Transport| async move {
+        let request = v1::DownloadRequest { digest: stolen.digest.to_string(), offset: 0 };
+        let answer = BlobsClient::new(transport).download(request).await;
+        answer.map(drop).map_err(|status| from_status(&status).reason)
+    };
+    assert_eq!(fetch(mallory.clone()).await, Err(Reason::NotFound));
+
+    // With a lease of its own, for the same model.
+    let plan = plan().replace("west-red", "mallory-red").replace("\"west\"", "\"mallory\"");
+    let key = "fedcba9876543210fedcba9876543210".to_owned();
+    let submit = v1::SubmitJobRequest { plan_toml: plan, idempotency_key: key };
+    let job = OperatorClient::new(server.operator()).submit_job(submit).await.unwrap().into_inner().job;
+    let assignment = format!("{job}.0.1.mallory");
+    let accept = v1::AcceptRequest { assignment: assignment.clone() };
+    let lease = ParticipantClient::new(mallory.clone()).accept(accept).await.unwrap().into_inner();
+    let submission = v1::SubmitUpdateRequest {
+        assignment,
+        lease_token: lease.lease_token,
+        idempotency_key: KEY.to_owned(),
+        weights: Some(stolen.into_message()),
+        report: Some(report(3, Vec::new())),
+    };
+    let refused = ParticipantClient::new(mallory.clone()).submit_update(submission).await.unwrap_err();
+    assert_eq!(from_status(&refused).reason, Reason::BlobMissing, "{refused:?}");
+
+    // It becomes a specialist that nobody has released.
+    leased.submit(stolen, report(3, Vec::new())).await.unwrap();
+    let list = v1::ListSpecialistsRequest::default();
+    let mut operator = OperatorClient::new(server.operator());
+    let mut listed = 0;
+    for _ in 0..100 {
+        listed = operator.list_specialists(list.clone()).await.unwrap().into_inner().specialists_json.len();
+        if listed > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(listed, 1);
+    assert_eq!(fetch(mallory.clone()).await, Err(Reason::NotFound));
+    let create = v1::CreateReleaseRequest {
+        specialists: vec!["west-red".to_owned()],
+        note: String::new(),
+        idempotency_key: KEY.to_owned(),
+    };
+    operator.create_release(create).await.unwrap();
+    assert_eq!(fetch(mallory).await, Ok(()), "what is released is for all");
+}

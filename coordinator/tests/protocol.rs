@@ -130,6 +130,11 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
     let accept = v1::AcceptRequest { assignment: assignment.clone() };
     let lease = participant.accept(accept).await.unwrap().into_inner();
 
+    let huge = BlobRef { size: 1 << 40, ..blob };
+    assert_eq!(upload(&server, "west", huge, 0, b"").await, Err(Reason::TooLarge));
+    let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
+    assert_eq!(upload(&server, "west", lie, 0, b"wrong").await, Err(Reason::DigestMismatch));
+
     // An interrupted upload continues at its end and at no other offset.
     assert_eq!(upload(&server, "west", blob, 0, &imagery[..2100]).await, Ok(2100));
     assert_eq!(
@@ -139,10 +144,6 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
     assert_eq!(upload(&server, "west", blob, 700, &imagery[700..]).await, Err(Reason::OffsetMismatch));
     assert_eq!(upload(&server, "west", blob, 2100, &imagery[2100..]).await, Ok(5000));
     assert!(stands(&server, "west", blob).await.complete);
-    let huge = BlobRef { size: 1 << 40, ..blob };
-    assert_eq!(upload(&server, "west", huge, 0, b"").await, Err(Reason::TooLarge));
-    let lie = BlobRef { digest: Digest::of(b"other"), size: 5 };
-    assert_eq!(upload(&server, "west", lie, 0, b"wrong").await, Err(Reason::DigestMismatch));
 
     let submission = v1::SubmitUpdateRequest {
         assignment,

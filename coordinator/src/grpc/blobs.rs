@@ -30,22 +30,37 @@ impl Service {
     fn may_download(&self, caller: &Identity, digest: &Digest) -> Result<(), Refusal> {
         let engine = &self.0.engine;
         let allowed = match caller.role {
-            Role::Operator | Role::Reader => engine.is_published(digest),
+            Role::Operator => engine.is_published(digest),
+            Role::Reader => engine.is_readable(digest),
             Role::Institution => engine.may_download(&caller.name, digest),
         };
         if allowed { Ok(()) } else { Err(missing(digest)) }
     }
 
-    /// How many bytes of a blob are present, including an upload of `owner`.
-    async fn presence(&self, owner: InstitutionName, digest: Digest) -> Result<Presence, Refusal> {
-        let stat = async move |core: &Core| Ok(core.blobs().stat(owner.as_str(), digest).await?);
-        self.0.engine.call(stat).await
+    /// How many bytes of a blob are present for a caller: of its own upload for an institution, of what it
+    /// may download for others.
+    async fn presence(&self, caller: Identity, digest: Digest) -> Result<Presence, Refusal> {
+        match caller.role {
+            Role::Institution => {
+                let own = async move |core: &Core| core.uploaded(&caller.name, digest).await;
+                self.0.engine.call(own).await
+            }
+            Role::Operator | Role::Reader => match self.may_download(&caller, &digest) {
+                Ok(()) => self.whole(digest).await,
+                Err(_) => Ok(Presence::Partial(0)),
+            },
+        }
+    }
+
+    /// How many bytes of a blob are here, whoever has sent them.
+    async fn whole(&self, digest: Digest) -> Result<Presence, Refusal> {
+        self.0.engine.call(async move |core: &Core| Ok(core.blobs().stat("", digest).await?)).await
     }
 
     async fn stat(&self, request: Request<v1::StatRequest>) -> Result<v1::StatResponse, Refusal> {
         let caller = access::caller(&request)?.identity.clone();
         let digest: Digest = parse("digest", &request.into_inner().digest)?;
-        let (complete, bytes) = match self.presence(caller.name, digest).await? {
+        let (complete, bytes) = match self.presence(caller, digest).await? {
             Presence::Complete(bytes) => (true, bytes),
             Presence::Partial(bytes) => (false, bytes),
         };
@@ -60,7 +75,7 @@ impl Service {
         let v1::DownloadRequest { digest, mut offset } = request.into_inner();
         let digest: Digest = parse("digest", &digest)?;
         self.may_download(&caller, &digest)?;
-        if let Presence::Partial(_) = self.presence(caller.name, digest).await? {
+        if let Presence::Partial(_) = self.whole(digest).await? {
             return Err(BlobError::Missing(digest).into());
         }
         let engine = self.0.engine.clone();
@@ -94,7 +109,8 @@ impl Service {
         let v1::UploadHeader { digest, size, offset } = header;
         let blob = BlobRef { digest: parse("digest", &digest)?, size };
         self.0.engine.may_upload(&caller, size)?;
-        if let Presence::Complete(bytes) = self.presence(caller.clone(), blob.digest).await? {
+        let own = Identity::institution(caller.clone());
+        if let Presence::Complete(bytes) = self.presence(own, blob.digest).await? {
             return Ok(bytes);
         }
         let owner = caller.clone();

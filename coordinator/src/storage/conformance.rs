@@ -165,6 +165,8 @@ fn blobs_conform(open: impl Fn() -> Box<dyn Blobs>) {
     for owner in ["west", "east"] {
         assert_eq!(ready(blobs.stat(owner, whole.digest)).unwrap(), Presence::Complete(10_000));
     }
+    let uploaded = |owner| ready(blobs.uploaded(owner, whole.digest)).unwrap();
+    assert_eq!((uploaded("west"), uploaded("east")), (Presence::Complete(10_000), Presence::Partial(0)));
     assert_eq!(ready(blobs.read(whole.digest, 9_990, 100)).unwrap(), bytes[9_990..]);
     // Found by fuzzing: a caller may ask for an offset that a file system cannot represent.
     for behind in [10_000, 10_001, i64::MAX as u64, 1 << 63, u64::MAX] {

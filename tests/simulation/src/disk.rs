@@ -130,6 +130,10 @@ impl Blobs for SimBlobs {
         self.files.stat(owner, digest).await
     }
 
+    async fn uploaded(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        self.files.uploaded(owner, digest).await
+    }
+
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         if self.disk_faults.is_full() {
             return Err(BlobError::Full);

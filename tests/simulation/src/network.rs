@@ -169,10 +169,10 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
         Call::Heartbeat(Heartbeat { assignment, token, progress }) => {
             Answer::Directive(ready(core.heartbeat(&assignment, &token, progress))?)
         }
-        Call::Stat(blob) => Answer::Stands(ready(blobs.stat(from.as_str(), blob.digest))?),
+        Call::Stat(blob) => Answer::Stands(ready(core.uploaded(from, blob.digest))?),
         Call::Append(blob, offset, bytes) => {
             core.may_upload(from, blob.size)?;
-            if let there @ Presence::Complete(_) = ready(blobs.stat(from.as_str(), blob.digest))? {
+            if let there @ Presence::Complete(_) = ready(core.uploaded(from, blob.digest))? {
                 return Ok(Answer::Stands(there));
             }
             let token = core.begin_upload(from, blob, offset)?;

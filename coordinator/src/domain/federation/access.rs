@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use eosfed_common::assignment::BlobRef;
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
@@ -12,6 +12,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use super::Federation;
 use crate::domain::job::Job;
 use crate::domain::quota::UploadLease;
+use crate::domain::target::Target;
 
 impl Federation {
     /// Whether an institution may upload a blob of this size. It needs a lease for training whose weights can
@@ -42,14 +43,40 @@ impl Federation {
         self.jobs.values().filter_map(lease).collect()
     }
 
-    /// Whether an institution may download a blob: weights of the registry, and the blobs of its own
-    /// assignments (the weights that they start from, the document of their head).
+    /// Whether an institution may download a blob: what its jobs start from, what an assignment of its own
+    /// names, or the weights of a released specialist. To know a digest gives no right.
     #[must_use]
     pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
         let asked = |job: &&Job| job.cohort.contains(institution) && !job.has_ended();
-        let own = self.jobs.values().filter(asked);
-        let own = own.flat_map(|job| job.bases().chain(job.document()));
-        own.chain(self.specialist_blobs()).any(|blob| blob.digest == *digest)
+        let jobs = self.jobs.values().filter(asked).flat_map(|job| job.bases().chain(job.document()));
+        let scored = self.assignments(institution).into_iter().filter_map(|one| candidate(&one));
+        jobs.chain(scored).chain(self.released_blobs()).any(|blob| blob.digest == *digest)
+    }
+
+    /// Whether an institution has handed in a blob in an open round, counted or rejected.
+    #[must_use]
+    pub fn has_handed_in(&self, institution: &InstitutionName, digest: &Digest) -> bool {
+        let rounds = self.jobs.values().filter_map(Job::current);
+        rounds.flat_map(|round| round.blobs_of(institution)).any(|blob| blob.digest == *digest)
+    }
+
+    /// The weights of all released specialists.
+    fn released_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        let released = self.registry.releases.values().flat_map(|release| &release.manifest.specialists);
+        released.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
+    }
+
+    /// The blobs that a reader may download: the weights of released specialists, and all trained heads with
+    /// their documents.
+    pub fn readable_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        self.released_blobs().chain(self.heads())
+    }
+
+    /// All trained heads with their documents.
+    fn heads(&self) -> impl Iterator<Item = BlobRef> {
+        let heads =
+            self.jobs.values().filter_map(|job| Some((job.trained.as_ref()?.weights, job.document()?)));
+        heads.flat_map(<[BlobRef; 2]>::from)
     }
 
     /// The weights of all specialists.
@@ -58,12 +85,10 @@ impl Federation {
         cards.map(|card| BlobRef { digest: card.weights, size: card.weights_bytes })
     }
 
-    /// The blobs that operators and readers may download: the weights of all specialists, and all trained
-    /// heads with their documents.
+    /// The blobs that operators may download: the weights of all specialists, and all trained heads with their
+    /// documents.
     pub fn published_blobs(&self) -> impl Iterator<Item = BlobRef> {
-        let heads =
-            self.jobs.values().filter_map(|job| Some((job.trained.as_ref()?.weights, job.document()?)));
-        self.specialist_blobs().chain(heads.flat_map(<[BlobRef; 2]>::from))
+        self.specialist_blobs().chain(self.heads())
     }
 
     /// The blobs that are still needed: of specialists and heads, of running jobs, of rounds that closed less
@@ -78,5 +103,13 @@ impl Federation {
         let documents = self.jobs.values().filter_map(Job::document);
         let blobs = self.published_blobs().chain(live).chain(kept).chain(documents).map(|blob| blob.digest);
         blobs.chain(self.quarantined.iter().flat_map(|damaged| damaged.blobs.iter().copied())).collect()
+    }
+}
+
+/// The specialist that an assignment is to score.
+fn candidate(assignment: &Assignment<Target>) -> Option<BlobRef> {
+    match &assignment.work {
+        Work::Evaluation(work) => Some(work.weights),
+        Work::Training(_) | Work::Statistics => None,
     }
 }

@@ -290,6 +290,17 @@ impl Round {
         counted.chain(rejected.map(|rejection| rejection.weights))
     }
 
+    /// The updates that an institution has handed in, counted or rejected.
+    pub fn blobs_of(&self, institution: &InstitutionName) -> impl Iterator<Item = BlobRef> {
+        let own = self.contributions().filter(move |(name, _)| *name == institution);
+        let counted = own.filter_map(|(_, contribution)| match contribution {
+            Contribution::Update { weights, .. } => Some(*weights),
+            Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
+        });
+        let rejected = self.participants.get(institution).into_iter().flat_map(Participant::rejections);
+        counted.chain(rejected.map(|rejection| rejection.weights))
+    }
+
     /// Whether it stays open at the time `now`.
     #[must_use]
     pub fn verdict(&self, rules: &Participation, now: Timestamp) -> Verdict {

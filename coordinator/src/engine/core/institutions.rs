@@ -145,6 +145,7 @@ impl Core {
         }
         let job = self.job(&id.job)?;
         job.check_lease(id, &submission.token)?;
+        self.must_be_sent(submission).await?;
         let screened = match self.screen(&job, submission.clone()).await {
             Ok(screened) => screened,
             Err(refusal) => return Err(self.reject(submission, refusal).await),
@@ -167,13 +168,19 @@ impl Core {
         }
     }
 
+    /// Only what an institution has sent itself counts as its own, whatever digest it names.
+    async fn must_be_sent(&self, submission: &UpdateSubmission) -> Result<(), Refusal> {
+        let UpdateSubmission { assignment, weights, .. } = submission;
+        match self.uploaded(&assignment.institution, weights.digest).await? {
+            Presence::Complete(size) if size == weights.size => Ok(()),
+            Presence::Complete(_) | Presence::Partial(_) => Err(not_uploaded(*weights)),
+        }
+    }
+
     async fn must_be_here(&self, weights: BlobRef) -> Result<(), Refusal> {
         match self.blobs.stat("", weights.digest).await? {
             Presence::Complete(size) if size == weights.size => Ok(()),
-            Presence::Complete(_) | Presence::Partial(_) => {
-                let message = format!("{} of {} bytes has not been uploaded", weights.digest, weights.size);
-                Err(Refusal::new(Reason::BlobMissing, message))
-            }
+            Presence::Complete(_) | Presence::Partial(_) => Err(not_uploaded(weights)),
         }
     }
 
@@ -275,4 +282,9 @@ impl Core {
     ) -> Result<(), Refusal> {
         self.on_assignment(id, |job, now| job.report_failure(id, token, message, now)).await
     }
+}
+
+fn not_uploaded(weights: BlobRef) -> Refusal {
+    let message = format!("{} of {} bytes has not been uploaded", weights.digest, weights.size);
+    Refusal::new(Reason::BlobMissing, message)
 }

@@ -140,6 +140,12 @@ impl Queries {
         self.read(|state| state.published_blobs().any(|blob| blob.digest == *digest))
     }
 
+    /// Whether a reader may download a blob.
+    #[must_use]
+    pub fn is_readable(&self, digest: &Digest) -> bool {
+        self.read(|state| state.readable_blobs().any(|blob| blob.digest == *digest))
+    }
+
     /// A specialist.
     ///
     /// # Errors

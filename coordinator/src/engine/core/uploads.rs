@@ -9,7 +9,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, lock};
 use crate::domain::quota::UploadLease;
-use crate::storage::BlobError;
+use crate::storage::{BlobError, Presence};
 
 impl Core {
     /// Begins an upload of an institution, or goes on with it at `offset`; gives the lease that it counts
@@ -63,6 +63,18 @@ impl Core {
         earlier.remove(&blob.digest);
         let _writer = self.writer.lock().await;
         Ok(self.drop_uploads(institution, earlier, Some(blob.digest)).await?)
+    }
+
+    /// How much of a blob an institution itself has sent: whole while its upload waits to be handed in, and
+    /// after that as long as an open round has it. To know the digest of what others have sent shows nothing.
+    ///
+    /// # Errors
+    /// As the blobs.
+    pub async fn uploaded(&self, institution: &InstitutionName, digest: Digest) -> Result<Presence, Refusal> {
+        if self.read(|state| state.has_handed_in(institution, &digest)) {
+            return Ok(self.blobs.stat(institution.as_str(), digest).await?);
+        }
+        Ok(self.blobs.uploaded(institution.as_str(), digest).await?)
     }
 
     fn upload_lease(

@@ -130,6 +130,17 @@ impl Blobs for FileBlobs {
         Ok(Presence::Partial(partial.unwrap_or_default()))
     }
 
+    async fn uploaded(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        let failed = failed(digest);
+        if length(&self.done(owner, digest)).map_err(&failed)?.is_some()
+            && let Some(bytes) = length(&self.path_of(digest)).map_err(&failed)?
+        {
+            return Ok(Presence::Complete(bytes));
+        }
+        let partial = length(&self.partial(owner, digest)).map_err(&failed)?;
+        Ok(Presence::Partial(partial.unwrap_or_default()))
+    }
+
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         let failed = failed(blob.digest);
         let path = self.partial(owner, blob.digest);

@@ -50,6 +50,15 @@ impl Blobs for MemoryBlobs {
         })
     }
 
+    async fn uploaded(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError> {
+        let state = self.state();
+        let pinned = state.pins.contains(&(owner.to_owned(), digest));
+        Ok(match state.blobs.get(&digest).filter(|_| pinned) {
+            Some(bytes) => Presence::Complete(bytes.len() as u64),
+            None => Presence::Partial(state.arrived(owner, digest).len() as u64),
+        })
+    }
+
     async fn append(&self, owner: &str, blob: BlobRef, offset: u64, bytes: &[u8]) -> Result<u64, BlobError> {
         let mut state = self.state();
         let mut arrived = state.arrived(owner, blob.digest).to_vec();

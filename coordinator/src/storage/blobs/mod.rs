@@ -101,6 +101,13 @@ pub trait Blobs: fmt::Debug + Send + Sync + 'static {
     /// If the disk fails.
     async fn stat(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError>;
 
+    /// How much of a blob `owner` itself has uploaded: [`Presence::Complete`] only while it pins the blob.
+    /// That somebody else has uploaded it, or that the coordinator has made it, does not show.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    async fn uploaded(&self, owner: &str, digest: Digest) -> Result<Presence, BlobError>;
+
     /// Adds bytes to the upload of `owner` at `offset`. Gives the new size of the upload.
     ///
     /// # Errors
