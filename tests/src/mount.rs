@@ -10,9 +10,9 @@ use crate::succeed;
 pub struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts a file system of this size over a folder. Nothing if mounting is not allowed.
+    /// Mounts a file system of this size over a folder, for its owner only. Nothing if mounting is not allowed.
     pub fn tmpfs(path: &Path, size: &str) -> Option<Self> {
-        let option = format!("size={size}");
+        let option = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(path).stderr(Stdio::null());
         mount.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))

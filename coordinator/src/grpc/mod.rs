@@ -10,6 +10,7 @@ mod operator;
 mod participant;
 mod revocation;
 pub mod roles;
+mod timeout;
 mod traffic;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ use tonic::{Response, Status};
 
 use crate::engine::Handle;
 use crate::tls::{Authority, LiveConnections, ServerTls};
+use timeout::TimeoutLayer;
 pub use traffic::Traffic;
 
 /// Longest message of institutions, in bytes.
@@ -38,8 +40,16 @@ const MAX_PARTICIPANT: usize = 64 * 1024;
 const MAX_OPERATOR: usize = 256 * 1024;
 /// Longest message of uploads, in bytes. Clients of this version send far shorter ones.
 const MAX_CHUNK: usize = 2 * 1024 * 1024;
+/// Longest message of callers without a certificate, in bytes: a token and a signing request.
+const MAX_ENROLLMENT: usize = 16 * 1024;
 /// Most concurrent calls on one connection.
 const MAX_CALLS: usize = 64;
+/// Most bytes of the headers of a call.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// Age at which a connection is closed, and the time that its calls then still have. A client opens
+/// another connection, and a watch continues with the events that it has missed.
+const CONNECTION_AGE: Duration = Duration::from_secs(3600);
+const CONNECTION_GRACE: Duration = Duration::from_secs(1800);
 /// Validity of an institution's certificate. The client renews it in time.
 pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 
@@ -74,12 +84,17 @@ pub async fn serve(
     let blobs = BlobsServer::new(blobs::Service(context.clone()));
     let Context { engine, live, traffic, .. } = context;
     let served = Server::builder()
+        .layer(TimeoutLayer)
         .layer(access::GateLayer(engine.clone()))
         .layer(traffic.layer())
         .concurrency_limit_per_connection(MAX_CALLS)
+        .max_concurrent_streams(MAX_CALLS as u32)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .max_connection_age(CONNECTION_AGE)
+        .max_connection_age_grace(CONNECTION_GRACE)
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .add_service(enrollment.max_decoding_message_size(MAX_PARTICIPANT))
+        .add_service(enrollment.max_decoding_message_size(MAX_ENROLLMENT))
         .add_service(participant.max_decoding_message_size(MAX_PARTICIPANT))
         .add_service(operator.max_decoding_message_size(MAX_OPERATOR))
         .add_service(blobs.max_decoding_message_size(MAX_CHUNK))

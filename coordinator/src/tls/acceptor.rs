@@ -6,32 +6,35 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::config::ServerTls;
 use super::connection::Connection;
+use super::handshakes::{Decision, Handshakes, Ticket};
+use super::limits::Source;
 use super::live::LiveConnections;
 
-/// Handshakes under way at once; more wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 64;
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections whose handshake is done and that the server has not taken yet.
+const QUEUE: usize = 64;
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl ServerTls {
-    /// Accepts connections and gives those whose handshake succeeded. Ends when dropped.
+    /// Accepts connections and gives those whose handshake succeeded, within the limits of `live`. Ends
+    /// when dropped.
     #[must_use]
     pub fn incoming(
         &self,
         listener: TcpListener,
         live: LiveConnections,
     ) -> ReceiverStream<io::Result<Connection>> {
-        let (sender, receiver) = mpsc::channel(MAX_HANDSHAKES);
+        let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(accept_loop(self.clone(), listener, live, sender));
         ReceiverStream::new(receiver)
     }
@@ -43,9 +46,8 @@ async fn accept_loop(
     live: LiveConnections,
     sender: mpsc::Sender<io::Result<Connection>>,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let handshakes = Handshakes::new(live.limits());
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = sender.closed() => return,
@@ -59,14 +61,29 @@ async fn accept_loop(
                 continue;
             }
         };
-        let (acceptor, sender, live) = (TlsAcceptor::from(tls.current()), sender.clone(), live.clone());
+        let Some(ticket) = admit(&handshakes, address).await else {
+            tracing::debug!(%address, "closed: too many handshakes from this address");
+            continue;
+        };
+        let acceptor = TlsAcceptor::from(tls.current());
+        let (sender, live) = (sender.clone(), live.clone());
         tokio::spawn(async move {
-            match handshake(acceptor, stream, address, &live).await {
+            match handshake(acceptor, stream, address, &live, &ticket).await {
                 Ok(connection) => drop(sender.send(Ok(connection)).await),
                 Err(error) => tracing::info!(%address, %error, "tls handshake failed"),
             }
-            drop(place);
         });
+    }
+}
+
+/// Waits until a connection may begin its handshake; `None` if its address has too many.
+async fn admit(handshakes: &Handshakes, address: SocketAddr) -> Option<Ticket> {
+    loop {
+        match handshakes.decide(Source::of(address.ip()), Instant::now()) {
+            Decision::Begin(ticket) => return Some(ticket),
+            Decision::Close => return None,
+            Decision::Wait(duration) => tokio::time::sleep(duration).await,
+        }
     }
 }
 
@@ -75,8 +92,15 @@ async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     live: &LiveConnections,
+    ticket: &Ticket,
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let timeout = live.limits().handshake_timeout;
+    let tls = tokio::select! {
+        tls = tokio::time::timeout(timeout, acceptor.accept(stream)) => tls??,
+        () = ticket.cancelled.cancelled() => {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it gave way to newer connections"));
+        }
+    };
     Connection::of(tls, address, live)
 }

@@ -20,8 +20,7 @@ use super::peer::Peer;
 pub struct Connection {
     tls: TlsStream<TcpStream>,
     peer: Peer,
-    /// Absent without a certificate.
-    place: Option<Place>,
+    place: Place,
     ended: bool,
 }
 
@@ -29,7 +28,8 @@ impl Connection {
     /// A connection after its handshake.
     ///
     /// # Errors
-    /// If the certificate that was presented carries no identity of this system.
+    /// If the certificate that was presented carries no identity of this system, or its holder, or
+    /// callers without one, have as many connections as they may.
     pub(super) fn of(
         tls: TlsStream<TcpStream>,
         address: SocketAddr,
@@ -40,18 +40,18 @@ impl Connection {
         let certificate =
             certificate.map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
         let certificate = certificate.map(Arc::new);
-        let peer = Peer { certificate: certificate.clone(), address };
-        let place = certificate.map(|certificate| live.enter(&peer, &certificate));
+        let peer = Peer { certificate, address };
+        let place = live.enter(&peer)?;
         Ok(Self { tls, peer, place, ended: false })
     }
 
     /// Whether it may go on; the task is woken when it may not.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let (Some(place), false) = (&mut self.place, self.ended) {
-            self.ended = place.ended.as_mut().poll(cx).is_ready();
+        if !self.ended {
+            self.ended = self.place.ended.as_mut().poll(cx).is_ready();
         }
         if self.ended {
-            let message = "the certificate has expired, or its holder may no longer call";
+            let message = "its time is over: the certificate has expired, its holder may no longer call, or it had none";
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, message));
         }
         Ok(())

@@ -1,17 +1,21 @@
-//! The connections that are open, so that those of somebody who may no longer call can be closed.
+//! The connections that are open: how many each member and strangers have, and a way to close those of
+//! members that may no longer call.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eosfed_common::clock::Clock;
 use eosfed_transport::certificate::Certificate;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::{Limits, Source};
 use super::peer::Peer;
 
-/// The open connections whose callers have shown a certificate; clones are the same.
+/// The open connections; clones are the same.
 #[derive(Debug, Clone)]
 pub struct LiveConnections {
+    limits: Limits,
     clock: Arc<dyn Clock>,
     open: Arc<Mutex<Open>>,
 }
@@ -26,7 +30,18 @@ impl LiveConnections {
     /// None yet. By this clock, a connection is closed when its certificate expires.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, open: Arc::default() }
+        Self::with_limits(clock, Limits::default())
+    }
+
+    /// None yet, with other limits.
+    #[must_use]
+    pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self { limits, clock, open: Arc::default() }
+    }
+
+    /// How many handshakes and connections there may be.
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -47,22 +62,60 @@ impl LiveConnections {
         closed
     }
 
-    /// Notes a connection of a caller with a certificate.
-    pub(super) fn enter(&self, peer: &Peer, certificate: &Certificate) -> Place {
+    /// Notes a connection. The newest one is refused, so that a caller with too many cannot interrupt
+    /// the calls of others, or its own.
+    ///
+    /// # Errors
+    /// If its caller has as many connections as it may have.
+    pub(super) fn enter(&self, peer: &Peer) -> io::Result<Place> {
         let closing = CancellationToken::new();
         let mut open = self.lock();
+        open.check(&self.limits, peer)?;
         let number = open.next;
         open.next += 1;
         open.connections.insert(number, (peer.clone(), closing.clone()));
         drop(open);
-        let left = certificate.not_after.since(self.clock.now());
+        let left = match &peer.certificate {
+            Some(certificate) => certificate.not_after.since(self.clock.now()),
+            None => self.limits.stranger_age,
+        };
         let ended = Box::pin(async move {
             tokio::select! {
                 () = closing.cancelled() => {}
                 () = tokio::time::sleep(left) => {}
             }
         });
-        Place { live: self.clone(), number, ended }
+        Ok(Place { live: self.clone(), number, ended })
+    }
+}
+
+impl Open {
+    /// Whether one more connection of a caller fits.
+    fn check(&self, limits: &Limits, peer: &Peer) -> io::Result<()> {
+        let count = |counts: &dyn Fn(&Peer) -> bool| {
+            self.connections.values().filter(|(other, _)| counts(other)).count()
+        };
+        let refuse = |what: String| Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+        match &peer.certificate {
+            Some(certificate) => {
+                let own = |other: &Peer| {
+                    other.certificate.as_ref().is_some_and(|other| other.identity == certificate.identity)
+                };
+                let most = limits.connections_of_member;
+                if count(&own) >= most {
+                    return refuse(format!("`{}` has {most} connections already", certificate.identity));
+                }
+            }
+            None => {
+                let source = Source::of(peer.address.ip());
+                let stranger = |other: &Peer| other.certificate.is_none();
+                let of_source = |other: &Peer| stranger(other) && Source::of(other.address.ip()) == source;
+                if count(&of_source) >= limits.strangers_of_address || count(&stranger) >= limits.strangers {
+                    return refuse("too many connections without a certificate".to_owned());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,11 +4,14 @@ mod acceptor;
 pub mod authority;
 mod config;
 mod connection;
+mod handshakes;
+mod limits;
 mod live;
 mod peer;
 
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};
 pub use connection::Connection;
+pub use limits::Limits;
 pub use live::LiveConnections;
 pub use peer::Peer;

@@ -72,6 +72,11 @@ impl Server {
         Self { folder, _stop: stop, serving, operator, url, clients: Mutex::new(clients) }
     }
 
+    /// Its host and port.
+    pub(crate) fn address(&self) -> String {
+        self.url.trim_start_matches("https://").to_owned()
+    }
+
     /// Its state folder.
     pub(crate) fn state(&self) -> StateFolder {
         StateFolder(self.folder.path().join("state"))
