@@ -101,6 +101,7 @@ impl http_body::Body for TimedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body::Body as _;
     use std::collections::VecDeque;
     use std::future::poll_fn;
 
