@@ -30,6 +30,9 @@ use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
+/// Institutions that join at once. They have no certificate yet, and all have one address here, from
+/// which a coordinator accepts 16 such connections.
+const JOINING: usize = 8;
 /// Duration of the idle phase, in which all institutions only wait.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 /// Time between two greetings during the uploads.
@@ -149,9 +152,10 @@ fn name(number: u32) -> anyhow::Result<InstitutionName> {
 /// Runs tasks, a few at a time, and returns their results. The first failure ends it.
 async fn gather<T: Send + 'static>(
     tasks: impl Iterator<Item = impl Future<Output = anyhow::Result<T>> + Send + 'static>,
+    at_once: usize,
     bar: &ProgressBar,
 ) -> anyhow::Result<Vec<T>> {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(at_once));
     let mut running = JoinSet::new();
     for task in tasks {
         let permits = Arc::clone(&permits);
@@ -181,7 +185,7 @@ async fn join_all(
         let url = coordinator.url().to_owned();
         async move { enroll(operator, &url, name).await }
     });
-    gather(tasks, &bar(bars, "joining", u64::from(count), COUNTED)).await
+    gather(tasks, JOINING, &bar(bars, "joining", u64::from(count), COUNTED)).await
 }
 
 async fn connect_all(
@@ -194,7 +198,7 @@ async fn connect_all(
         let url = coordinator.url().to_owned();
         async move { one.connect(&url).await }
     });
-    let mut all = gather(tasks, &bar).await?;
+    let mut all = gather(tasks, AT_ONCE, &bar).await?;
     // The last institution does not upload.
     all.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     Ok(all.into_iter().unzip())
