@@ -16,8 +16,9 @@ pub trait Imagery: Clone + Send + Sync + 'static {
     /// The part of it that cannot be reached now, if any.
     fn missing(&self) -> impl Future<Output = Option<LocalCondition>> + Send;
 
-    /// Whether it can serve an assignment; if not, a refusal with every objection.
-    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// The number of samples that it has for an assignment; or a refusal with every objection if it cannot
+    /// serve it.
+    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<u64, Refusal>> + Send;
 
     /// Moments of each of these bands over the training part.
     fn moments(&self, bands: &[String]) -> impl Future<Output = Result<Vec<BandMoments>, Refusal>> + Send;
@@ -44,7 +45,7 @@ impl Imagery for FileImagery {
         ))
     }
 
-    async fn check(&self, assignment: &Assignment) -> Result<(), Refusal> {
+    async fn check(&self, assignment: &Assignment) -> Result<u64, Refusal> {
         let dataset = self.dataset.clone();
         let assignment = assignment.clone();
         self.blocking
@@ -65,15 +66,23 @@ fn unfit(why: String) -> Refusal {
     Refusal::new(Reason::DataUnfit, why)
 }
 
-fn check(dataset: &Path, assignment: &Assignment) -> Result<(), Refusal> {
-    let problems = match Dataset::open(dataset, &Limits::default()) {
-        Ok(dataset) => problems(&dataset, assignment),
-        Err(error) => vec![error.to_string()],
+fn check(dataset: &Path, assignment: &Assignment) -> Result<u64, Refusal> {
+    let (samples, problems) = match Dataset::open(dataset, &Limits::default()) {
+        Ok(dataset) => (dataset.len(part(&assignment.work).0), problems(&dataset, assignment)),
+        Err(error) => (0, vec![error.to_string()]),
     };
     if problems.is_empty() {
-        return Ok(());
+        return Ok(samples as u64);
     }
     Err(unfit(format!("the data set cannot serve this: {}", problems.join("; "))))
+}
+
+/// The part that a work reads, and its name.
+const fn part(work: &Work) -> (Split, &'static str) {
+    match work {
+        Work::Statistics | Work::Training(_) => (Split::Train, "training"),
+        Work::Evaluation(_) => (Split::Validation, "validation"),
+    }
 }
 
 fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
@@ -82,10 +91,7 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if let Err(error) = dataset.positions(&training_target.bands()) {
         problems.push(error.to_string());
     }
-    let (part, name) = match assignment.work {
-        Work::Statistics | Work::Training(_) => (Split::Train, "training"),
-        Work::Evaluation(_) => (Split::Validation, "validation"),
-    };
+    let (part, name) = part(&assignment.work);
     if dataset.is_empty(part) {
         problems.push(format!("its {name} part has no samples"));
     }

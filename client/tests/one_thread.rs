@@ -203,8 +203,8 @@ impl Imagery for NoImagery {
         None
     }
 
-    async fn check(&self, _: &Assignment) -> Result<(), Refusal> {
-        Ok(())
+    async fn check(&self, _: &Assignment) -> Result<u64, Refusal> {
+        Ok(1000)
     }
 
     async fn moments(&self, _: &[String]) -> Result<Vec<BandMoments>, Refusal> {

@@ -12,8 +12,10 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{AssignmentId, IdempotencyKey, LeaseToken};
-use crate::model::ModelSpec;
-use crate::plan::{JobKind, StrategyName, Training};
+use crate::model::{ModelSpec, signature};
+use crate::plan::{
+    JobKind, Problem, StrategyName, Training, check_bands, check_input_size, check_model, check_training,
+};
 use crate::refusal::Refusal;
 use crate::report::{EvaluationReport, TrainingReport};
 use crate::task::Keep;
@@ -131,6 +133,59 @@ impl Assignment<Offered> {
         };
         if fits { Ok(()) } else { Err(format!("a {} job has no work of this kind", self.kind)) }
     }
+
+    /// Checks its numbers and names by the rules of plans.
+    ///
+    /// # Errors
+    /// Every broken rule.
+    pub fn check_rules(&self) -> Result<(), Vec<Problem>> {
+        let model = match &self.training_target {
+            Offered::Specialist(model) => Some(model),
+            Offered::Head(_) | Offered::Bands(_) => None,
+        };
+        model.map_or(Ok(()), check_model)?;
+        if let Offered::Bands(bands) = &self.training_target {
+            check_bands(bands)?;
+        }
+        match &self.work {
+            Work::Statistics => Ok(()),
+            Work::Training(work) => check_training(&work.settings, self.kind, model),
+            Work::Evaluation(work) => check_input_size(work.input_size),
+        }
+    }
+}
+
+impl Assignment {
+    /// Checks that the weights that it names are not larger than the networks that they belong to.
+    ///
+    /// # Errors
+    /// A sentence with the limit and the size found.
+    pub fn check_sizes(&self) -> Result<(), String> {
+        let most = self.training_target.signature().max_file_bytes();
+        match &self.work {
+            Work::Statistics => {}
+            Work::Training(work) => {
+                if let Some(base) = work.base {
+                    fits("starting weights", base.size, most)?;
+                }
+            }
+            Work::Evaluation(work) => fits("weights to be scored", work.weights.size, most)?,
+        }
+        if let TrainingTarget::Head(over) = &self.training_target {
+            for card in over.cards() {
+                let most = signature(&card.model).max_file_bytes();
+                fits(&format!("weights of `{}`", card.name), card.weights_bytes, most)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fits(what: &str, size: u64, most: u64) -> Result<(), String> {
+    if size <= most {
+        return Ok(());
+    }
+    Err(format!("the {what} must have at most {most} bytes, which their network needs, found `{size}`"))
 }
 
 /// An assignment to score a frozen specialist.

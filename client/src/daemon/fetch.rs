@@ -10,6 +10,7 @@ use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::WeightsFile;
+use eosfed_transport::transfer;
 use serde::Serialize;
 
 use super::disk_space;
@@ -18,6 +19,7 @@ use super::heartbeat::HeartbeatTask;
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use crate::condition::LocalCondition;
 use crate::coordinator::Coordinator as _;
 use crate::retry::{Recovery, recovery};
 
@@ -60,6 +62,9 @@ impl<E: Environment> Daemon<E> {
         blob: BlobRef,
         path: &Path,
     ) -> Result<Option<Flow>, DaemonError> {
+        if let Some(full) = self.no_room_for(blob, path) {
+            return Ok(Some(Flow::Event(self.blocked(full))));
+        }
         let coordinator = self.parts.coordinator.clone();
         let mut failures = 0;
         loop {
@@ -82,11 +87,18 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
+    /// The condition of a disk that has no space for what is left of a blob.
+    fn no_room_for(&self, blob: BlobRef, path: &Path) -> Option<LocalCondition> {
+        let length = |path: &Path| path.metadata().map_or(0, |file| file.len());
+        let needed = blob.size.saturating_sub(length(path).max(length(&transfer::part_of(path))));
+        let folder = path.parent()?;
+        disk_space::check(&*self.parts.disk, folder, "the download", needed).err()
+    }
+
     /// What a failed download means for the work, unless it is tried again.
     fn after_failed_download(&self, refusal: &Refusal, blob: BlobRef, path: &Path) -> Option<Event> {
         if refusal.reason == Reason::StorageFull
-            && let Some(folder) = path.parent()
-            && let Err(full) = disk_space::check(&*self.parts.disk, folder, "the download", blob.size)
+            && let Some(full) = self.no_room_for(blob, path)
         {
             return Some(self.blocked(full));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
-use eosfed_common::refusal::Refusal;
+use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
 use super::environment::{DaemonError, Environment};
@@ -14,7 +14,7 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Offers};
 use crate::egress::unreadable;
 use crate::imagery::Imagery as _;
-use crate::policy::{Decision, PolicyStatus, decide};
+use crate::policy::{Decision, Policy, PolicyStatus, decide, objections_to_amount, refused};
 use crate::retry::{Recovery, recovery};
 use crate::trainer::Trainer as _;
 
@@ -154,11 +154,14 @@ impl<E: Environment> Daemon<E> {
                 return self.block(&assignment, condition).await;
             }
         };
+        if let Err(why) = assignment.check_sizes() {
+            return Ok(self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await);
+        }
         let approved = self.parts.site.is_approved(&assignment.id.job);
         match decide(&policy, &assignment, approved, self.parts.clock.now()) {
             Decision::Refuse(refusal) => Ok(self.decline(&assignment.id, refusal).await),
             Decision::Wait(why) => self.postpone(&assignment, &why),
-            Decision::Accept => match self.obstacle_to(&assignment).await {
+            Decision::Accept => match self.obstacle_to(&policy, &assignment).await {
                 None => self.accept(assignment).await,
                 Some(NotAcceptable::Condition(condition)) => self.block(&assignment, condition).await,
                 Some(NotAcceptable::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
@@ -167,7 +170,7 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// The condition that prevents this machine from doing the work.
-    async fn obstacle_to(&self, assignment: &Assignment) -> Option<NotAcceptable> {
+    async fn obstacle_to(&self, policy: &Policy, assignment: &Assignment) -> Option<NotAcceptable> {
         if assignment.work != Work::Statistics
             && let Err(condition) = self.parts.trainer.ready()
         {
@@ -177,7 +180,10 @@ impl<E: Environment> Daemon<E> {
         if let Some(condition) = imagery.missing().await {
             return Some(NotAcceptable::Condition(condition));
         }
-        let refusal = imagery.check(assignment).await.err()?;
+        let refusal = match imagery.check(assignment).await {
+            Ok(samples) => refused(&objections_to_amount(policy, &assignment.work, samples))?,
+            Err(refusal) => refusal,
+        };
         // The disk may have disappeared while it was read.
         Some(imagery.missing().await.map_or(NotAcceptable::Refusal(refusal), NotAcceptable::Condition))
     }

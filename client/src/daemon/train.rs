@@ -19,6 +19,7 @@ use super::supervise::Supervised;
 use crate::condition::LocalCondition;
 use crate::imagery::Imagery as _;
 use crate::outbound;
+use crate::policy::{PolicyStatus, objections_to_amount, refused};
 use crate::state::{HeldAssignment, Update};
 use crate::trainer::{RunningTrainer, StartError, Task, Trainer};
 
@@ -84,11 +85,24 @@ impl<E: Environment> Daemon<E> {
                     return Ok(TrainerOutcome::Interrupted(Flow::Event(Event::TrainerCrashed(why))));
                 }
                 Supervised::Done(Some(Ok(event))) => {
+                    if let Some(refusal) = self.too_little(held, &event) {
+                        return Ok(TrainerOutcome::Interrupted(Flow::Event(Event::PolicyDenied(refusal))));
+                    }
                     self.after_trainer_event(&event).await?;
                     last = self.note(event).or(last);
                 }
             }
         }
+    }
+
+    /// The policy's refusal if a trainer that has started has too few samples. The data set may have changed
+    /// since the work was accepted.
+    fn too_little(&self, held: &HeldAssignment, event: &TrainerEvent) -> Option<Refusal> {
+        let TrainerEvent::Started { training_samples, .. } = event else { return None };
+        let PolicyStatus::Settled(policy) = self.gate.policy_status(Some(&self.work_in_hand(held))) else {
+            return None;
+        };
+        refused(&objections_to_amount(&policy, &held.assignment.work, *training_samples))
     }
 
     /// Updates the records during training.

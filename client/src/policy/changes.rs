@@ -8,16 +8,21 @@ use super::{Allow, Approval, Egress, Policy};
 #[must_use]
 pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     let mut found = Changes::default();
-    let Policy { allow, may_leave, min_institutions, max_epochs, hours, approval } = new;
+    let Policy { allow, may_leave, min_institutions, max_epochs, min_samples, min_steps, hours, approval } =
+        new;
     let names = |list: &[Egress]| list.iter().map(|what| what.name()).collect::<Vec<_>>();
     found.list("may_leave", &names(&old.may_leave), &names(may_leave));
-    let Allow { job_kinds, tasks, backbones, strategies } = allow;
+    let Allow { job_kinds, tasks, backbones, strategies, individual_updates, warm_start } = allow;
     found.list("allow.job_kinds", &old.allow.job_kinds, job_kinds);
     found.list("allow.tasks", &old.allow.tasks, tasks);
     found.list("allow.backbones", &old.allow.backbones, backbones);
     found.list("allow.strategies", &old.allow.strategies, strategies);
     found.value("min_institutions", &old.min_institutions, min_institutions);
     found.value("max_epochs", &old.max_epochs, max_epochs);
+    found.value("min_samples", &old.min_samples, min_samples);
+    found.value("min_steps", &old.min_steps, min_steps);
+    found.value("allow.individual_updates", &old.allow.individual_updates, individual_updates);
+    found.value("allow.warm_start", &old.allow.warm_start, warm_start);
     let words = |hours: &Option<_>| {
         hours.map_or_else(|| "any time".to_owned(), |hours: super::Hours| hours.to_string())
     };
@@ -63,7 +68,8 @@ mod tests {
         assert_eq!(changes(&old, &old), Vec::<String>::new());
         let new: Policy = toml::from_str(
             "may_leave = [\"metrics\"]\nmin_institutions = 5\nmax_epochs = 3\nhours = \"22:00-06:00\"\n\
-             approval = \"manual\"\n[allow]\njob_kinds = [\"evaluation\"]",
+             min_samples = 7\nmin_steps = 8\napproval = \"manual\"\n[allow]\njob_kinds = [\"evaluation\"]\n\
+             individual_updates = true\nwarm_start = true",
         )
         .unwrap();
         let said = changes(&old, &new).join("\n");
@@ -76,6 +82,10 @@ mod tests {
             "`allow.strategies` no longer allows `fed-avg`",
             "`min_institutions` is now 5, it was 2",
             "`max_epochs` is now 3, it was 10",
+            "`min_samples` is now 7, it was 1",
+            "`min_steps` is now 8, it was 1",
+            "`allow.individual_updates` is now true, it was false",
+            "`allow.warm_start` is now true, it was false",
             "`hours` is now 22:00-06:00, it was any time",
             "`approval` is now manual, it was automatic",
         ] {

@@ -18,7 +18,8 @@ use super::{Approval, Egress, Policy, objections, objections_to_evaluation};
 /// A sentence for each permission of the policy.
 #[must_use]
 pub fn explain(policy: &Policy) -> Vec<String> {
-    let Policy { allow, may_leave, min_institutions, max_epochs, hours, approval } = policy;
+    let Policy { allow, may_leave, min_institutions, max_epochs, min_samples, min_steps, hours, approval } =
+        policy;
     let mut lines = vec![
         "imagery and labels never leave".to_owned(),
         words("may leave", may_leave.iter().map(|what| what.name())),
@@ -26,8 +27,19 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         words("tasks", &allow.tasks),
         words("backbones", &allow.backbones),
         words("strategies for federated rounds", &allow.strategies),
-        format!("joint results combine at least {min_institutions} institutions"),
-        format!("an assignment has at most {max_epochs} epochs"),
+        format!("joint results combine at least {min_institutions} institutions, as the coordinator says"),
+        if allow.individual_updates {
+            "`krum` and `multi-krum` may publish the update of this institution alone".to_owned()
+        } else {
+            "no strategy that may publish the update of one institution alone".to_owned()
+        },
+        if allow.warm_start {
+            "one-shot jobs may start from weights that the coordinator sends".to_owned()
+        } else {
+            "one-shot jobs do not start from weights that the coordinator sends".to_owned()
+        },
+        format!("an assignment has at most {max_epochs} epochs and at least {min_steps} steps"),
+        format!("training and statistics use at least {min_samples} samples"),
         hours.map_or_else(
             || "work may start at any time".to_owned(),
             |hours| format!("work may start in the hours {hours} UTC"),

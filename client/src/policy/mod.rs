@@ -10,7 +10,7 @@ mod watch;
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, Task};
-use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::refusal::{Reason, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,10 @@ pub struct Allow {
     pub backbones: Vec<Backbone>,
     /// Strategies, in federated rounds.
     pub strategies: Vec<StrategyName>,
+    /// Whether a strategy may publish the update of one institution, as Krum and multi-Krum do.
+    pub individual_updates: bool,
+    /// Whether a one-shot job may start from weights that the coordinator sends.
+    pub warm_start: bool,
 }
 
 /// The contents of `policy.toml`.
@@ -90,6 +94,12 @@ pub struct Policy {
     /// Most epochs in one assignment.
     #[serde(default = "default_max_epochs")]
     pub max_epochs: u32,
+    /// Fewest samples in the training part, for training and for statistics.
+    #[serde(default = "default_min_samples")]
+    pub min_samples: u64,
+    /// Fewest optimiser steps in one assignment.
+    #[serde(default = "default_min_steps")]
+    pub min_steps: u64,
     /// When work may start. Default: at any time.
     pub hours: Option<Hours>,
     /// Whether a person has to approve a job.
@@ -103,6 +113,14 @@ const fn default_min_institutions() -> u32 {
 
 const fn default_max_epochs() -> u32 {
     100
+}
+
+const fn default_min_samples() -> u64 {
+    50
+}
+
+const fn default_min_steps() -> u64 {
+    20
 }
 
 /// The policy's decision about an assignment.
@@ -127,12 +145,8 @@ impl Policy {
 /// Decides about an assignment. `approved` says whether a person has approved its job.
 #[must_use]
 pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Timestamp) -> Decision {
-    let objections = objections(policy, assignment);
-    if !objections.is_empty() {
-        return Decision::Refuse(Refusal::new(
-            Reason::Policy,
-            format!("the site policy does not allow this: {}", objections.join("; ")),
-        ));
+    if let Some(refusal) = refused(&objections(policy, assignment)) {
+        return Decision::Refuse(refusal);
     }
     if policy.approval == Approval::Manual && !approved {
         let job = &assignment.id.job;
@@ -144,6 +158,13 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
         }
         _ => Decision::Accept,
     }
+}
+
+/// The refusal for these objections, if there are any.
+#[must_use]
+pub fn refused(objections: &[String]) -> Option<Refusal> {
+    let message = || format!("the site policy does not allow this: {}", objections.join("; "));
+    (!objections.is_empty()).then(|| Refusal::new(Reason::Policy, message()))
 }
 
 /// All objections of the policy to an assignment, at any time of day.
@@ -181,14 +202,10 @@ pub fn objections_to_evaluation(policy: &Policy) -> Vec<String> {
     list.0
 }
 
-/// Whether enough institutions are combined in the result; a one-shot job combines nothing.
+/// Whether enough institutions are combined in the result; the training of a one-shot job combines nothing.
 fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
-    let enough = match assignment.kind {
-        JobKind::OneShot => true,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => {
-            assignment.min_institutions >= policy.min_institutions
-        }
-    };
+    let alone = assignment.kind == JobKind::OneShot && matches!(assignment.work, Work::Training(_));
+    let enough = alone || assignment.min_institutions >= policy.min_institutions;
     let Policy { min_institutions, .. } = policy;
     let found = assignment.min_institutions;
     list.unless(enough, format!("`min_institutions` is {min_institutions}, found `{found}`"));
@@ -200,13 +217,61 @@ fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut List
         JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => Egress::Updates,
     };
     list.leaves(policy, egress);
-    if let Some(strategy) = work.strategy {
-        let allowed = policy.allow.strategies.contains(&strategy);
-        list.unless(allowed, format!("`allow.strategies` lacks `{strategy}`"));
+    match (kind, work.strategy) {
+        (JobKind::OneShot, None) => {
+            let fine = work.base.is_none() || policy.allow.warm_start;
+            list.unless(fine, "`allow.warm_start` is false, and the job sends weights to start from");
+        }
+        (JobKind::OneShot, Some(strategy)) => {
+            list.unless(false, format!("a one-shot job has no strategy, found `{strategy}`"));
+        }
+        (_, None) => list.unless(false, format!("a {kind} job must name its strategy, found none")),
+        (_, Some(strategy)) => aggregated(policy, strategy, list),
     }
     let most = policy.max_epochs;
     let found = work.settings.epochs;
     list.unless(found <= most, format!("`max_epochs` is {most}, found `{found}`"));
+}
+
+/// Whether updates may be aggregated by this strategy.
+fn aggregated(policy: &Policy, strategy: StrategyName, list: &mut Listing) {
+    let allow = &policy.allow;
+    list.unless(allow.strategies.contains(&strategy), format!("`allow.strategies` lacks `{strategy}`"));
+    let Policy { min_institutions, .. } = policy;
+    list.unless(
+        *min_institutions <= 1 || allow.individual_updates || !strategy.may_reveal_individuals(),
+        format!(
+            "`min_institutions` is {min_institutions}, and `{strategy}` may publish the update of one \
+             institution, which `allow.individual_updates` does not allow"
+        ),
+    );
+}
+
+/// The objections to work that so many samples are used for, in so many optimiser steps. The number of
+/// samples is the institution's own and stays out of the sentences.
+#[must_use]
+pub fn objections_to_amount(policy: &Policy, work: &Work, samples: u64) -> Vec<String> {
+    let mut list = Listing::default();
+    let Policy { min_samples, min_steps, .. } = policy;
+    let enough = matches!(work, Work::Evaluation(_)) || samples >= *min_samples;
+    list.unless(enough, format!("`min_samples` is {min_samples}, and the training part has fewer"));
+    if let Work::Training(work) = work {
+        let Training { epochs, batch_size, accumulate, .. } = work.settings;
+        list.unless(
+            steps(&work.settings, samples) >= *min_steps,
+            format!(
+                "`min_steps` is {min_steps}, and {epochs} epochs with `batch_size` {batch_size} and \
+                 `accumulate` {accumulate} have fewer"
+            ),
+        );
+    }
+    list.0
+}
+
+/// Optimiser steps of a training, as the trainer counts them.
+fn steps(settings: &Training, samples: u64) -> u64 {
+    let batches = samples.div_ceil(u64::from(settings.batch_size.max(1)));
+    batches.div_ceil(u64::from(settings.accumulate.max(1))).saturating_mul(u64::from(settings.epochs))
 }
 
 #[derive(Default)]

@@ -80,6 +80,65 @@ fn one_shot_and_statistics_are_allowed_separately() {
 }
 
 #[test]
+fn training_together_needs_a_known_strategy_and_training_alone_none() {
+    let with = |kind, strategy| {
+        let mut assignment = training(kind);
+        let Work::Training(work) = &mut assignment.work else { unreachable!() };
+        work.strategy = strategy;
+        assignment
+    };
+    let mut policy = permissive();
+    policy.allow.job_kinds.push(JobKind::Downstream);
+    for kind in [JobKind::Rounds, JobKind::Downstream] {
+        let found = objections(&policy, &with(kind, None));
+        assert!(found.len() == 1 && found[0].contains("must name its strategy, found none"), "{found:?}");
+    }
+    let found = objections(&policy, &with(JobKind::OneShot, Some(StrategyName::FedAvg)));
+    assert!(found.len() == 1 && found[0].contains("has no strategy, found `fed-avg`"), "{found:?}");
+}
+
+#[test]
+fn strategies_that_publish_one_update_are_allowed_by_name_only() {
+    for strategy in [StrategyName::Krum, StrategyName::MultiKrum] {
+        let mut assignment = training(JobKind::Rounds);
+        let Work::Training(work) = &mut assignment.work else { unreachable!() };
+        work.strategy = Some(strategy);
+        let mut policy = permissive();
+        policy.allow.strategies = vec![strategy];
+        let found = objections(&policy, &assignment);
+        assert!(found.len() == 1 && found[0].contains("allow.individual_updates"), "{found:?}");
+        policy.allow.individual_updates = true;
+        assert_eq!(objections(&policy, &assignment), Vec::<String>::new());
+        let alone = Policy {
+            min_institutions: 1,
+            allow: Allow { individual_updates: false, ..policy.allow },
+            ..permissive()
+        };
+        assert_eq!(objections(&alone, &assignment), Vec::<String>::new(), "one institution is enough");
+    }
+}
+
+#[test]
+fn statistics_of_few_institutions_are_refused_in_every_kind_of_job() {
+    let alone = Assignment { min_institutions: 1, kind: JobKind::OneShot, ..statistics() };
+    assert!(objections(&permissive(), &alone)[0].contains("min_institutions"));
+}
+
+#[test]
+fn work_has_at_least_so_many_samples_and_steps() {
+    let policy = Policy { min_samples: 50, min_steps: 20, ..permissive() };
+    let rules = |work: &Work, samples| objections_to_amount(&policy, work, samples).len();
+    // Two epochs of batches of four: 39 samples are 20 steps, and so are 40.
+    let work = training(JobKind::OneShot).work;
+    for (samples, objections) in [(0, 2), (36, 2), (37, 1), (49, 1), (50, 0), (u64::MAX, 0)] {
+        assert_eq!(rules(&work, samples), objections, "{samples}");
+    }
+    assert_eq!((rules(&Work::Statistics, 49), rules(&Work::Statistics, 50)), (1, 0));
+    let scored = eosfed_testkit::assignments::evaluation(eosfed_testkit::assignments::blob()).work;
+    assert_eq!(rules(&scored, 1), 0, "an evaluation reads the validation part");
+}
+
+#[test]
 fn work_waits_for_approval_and_for_the_hours() {
     let mut policy = permissive();
     policy.approval = Approval::Manual;

@@ -4,6 +4,7 @@
 
 mod conditions;
 mod fake;
+mod liar;
 mod policy;
 mod proxy;
 mod world;
@@ -139,6 +140,7 @@ async fn a_crash_in_any_phase_leads_to_one_update() {
     let Work::Training(work) = &mut assignment.work else { unreachable!() };
     work.base = Some(blob);
     let world = World::new(assignment, &patient()).await;
+    world.set_policy(&format!("{POLICY}warm_start = true\n"));
     {
         let mut inner = world.fake.get();
         inner.blobs.insert(blob.digest.to_string(), base);

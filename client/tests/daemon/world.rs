@@ -44,6 +44,8 @@ use crate::fake::Fake;
 pub(crate) const POLICY: &str = r#"
 may_leave = ["frozen_weights", "updates", "metrics", "statistics"]
 approval = "automatic"
+min_samples = 1
+min_steps = 1
 [allow]
 job_kinds = ["one-shot", "rounds"]
 tasks = ["classification"]

@@ -10,6 +10,7 @@
 mod admission;
 mod convert;
 mod kind;
+mod offered;
 pub mod raw;
 mod report;
 mod rounds;
@@ -26,6 +27,7 @@ pub use admission::{
     OneShotAdmission,
 };
 pub use kind::JobKind;
+pub use offered::{check_bands, check_input_size, check_model, check_training};
 pub use raw::RawPlan;
 pub use rounds::{Asynchronous, RoundsPlan, ServerPlan, Weighting};
 pub use rules::normalisation::in_order;

@@ -227,6 +227,27 @@ impl Strategy {
     }
 }
 
+impl StrategyName {
+    /// Whether an aggregate by this strategy may be the update of one institution, whatever its settings
+    /// are: Krum chooses one, multi-Krum may keep one. See [`Strategy::reveals_individuals`].
+    #[must_use]
+    pub const fn may_reveal_individuals(self) -> bool {
+        match self {
+            Self::Krum | Self::MultiKrum => true,
+            Self::FedAvg
+            | Self::FedProx
+            | Self::FedAvgM
+            | Self::FedAdam
+            | Self::FedYogi
+            | Self::FedAdagrad
+            | Self::Median
+            | Self::TrimmedMean
+            | Self::GeometricMedian
+            | Self::NormBoundedMean => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +267,8 @@ mod tests {
             ("name = \"trimmed-mean\"\ntrim = 0.2", 3, false),
         ] {
             assert_eq!(strategy(text).reveals_individuals(min), reveals, "{text}, {min}");
+            let by_name = strategy(text).name().may_reveal_individuals();
+            assert!(by_name || !reveals || min == 1, "{text}: who knows the name only is not deceived");
         }
     }
 

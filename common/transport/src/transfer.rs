@@ -2,7 +2,7 @@
 //! try ended. One call is one try; the caller decides when to try again.
 
 use std::io::SeekFrom;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use eosfed_common::assignment::BlobRef;
@@ -82,6 +82,14 @@ async fn send_parts(
     Ok(())
 }
 
+/// The file of an unfinished download into `path`.
+#[must_use]
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
 /// Downloads a blob into `path`, through `path` + `.part`, which a later try continues. Does nothing if
 /// `path` already has the digest.
 ///
@@ -93,9 +101,7 @@ pub async fn download(transport: Transport, blob: BlobRef, path: &Path) -> Resul
     if path.exists() && digest_of(path).await? == blob.digest {
         return Ok(());
     }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    let part = Path::new(&name);
+    let part = &part_of(path);
     let failed = |error: std::io::Error| local(part, &error);
     let mut file = OpenOptions::new().create(true).append(true).open(part).await.map_err(failed)?;
     let mut have = file.metadata().await.map_err(failed)?.len();

@@ -115,11 +115,11 @@ impl Imagery for Machine {
         self.suffers(Behaviour::Unreliable, 20).then(away)
     }
 
-    async fn check(&self, _: &Assignment) -> Result<(), Refusal> {
+    async fn check(&self, _: &Assignment) -> Result<u64, Refusal> {
         if self.suffers(Behaviour::Unreliable, 12) {
             return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
         }
-        Ok(())
+        Ok(1000)
     }
 
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {

@@ -81,7 +81,7 @@ fn strategy_settings(strategy: Strategy, report: &mut Report) {
         | Strategy::GeometricMedian
         | Strategy::Krum { .. }
         | Strategy::MultiKrum { .. } => {}
-        Strategy::FedProx { mu } => report.range("rounds.strategy.mu", 0.0..=1000.0, mu),
+        Strategy::FedProx { mu } => proximal_mu("rounds.strategy.mu", mu, report),
         Strategy::FedAvgM { momentum } => {
             report.range("rounds.strategy.momentum", 0.0..=MAX_DECAY, momentum);
         }
@@ -100,6 +100,11 @@ fn strategy_settings(strategy: Strategy, report: &mut Report) {
             report.rule(holds, "rounds.strategy.bound", "above 0", bound);
         }
     }
+}
+
+/// The weight of FedProx's term.
+pub(in crate::plan) fn proximal_mu(key: &str, mu: f64, report: &mut Report) {
+    report.range(key, 0.0..=1000.0, mu);
 }
 
 fn adaptive(learning_rate: f64, tau: f64, report: &mut Report) {

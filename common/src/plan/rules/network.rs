@@ -26,11 +26,21 @@ pub(in crate::plan) fn output(model: Option<RawModel>, report: &mut Report) -> O
 
 fn parts(model: RawModel, report: &mut Report) -> (Option<Backbone>, OutputPlan) {
     let RawModel { backbone, task, classes, target } = model;
-    words("model.classes", &classes, &task.classes(), report);
-    if let Some(target) = &target {
+    predicted(task, &classes, target.as_ref(), report);
+    (backbone, OutputPlan { task, classes, target })
+}
+
+/// The rules of what a network predicts.
+pub(in crate::plan) fn predicted(
+    task: Task,
+    classes: &[String],
+    target: Option<&TargetScale>,
+    report: &mut Report,
+) {
+    words("model.classes", classes, &task.classes(), report);
+    if let Some(target) = target {
         target_scale(task, target, report);
     }
-    (backbone, OutputPlan { task, classes, target })
 }
 
 fn target_scale(task: Task, target: &TargetScale, report: &mut Report) {

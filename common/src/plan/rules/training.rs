@@ -12,11 +12,18 @@ pub(in crate::plan) fn training(
     report: &mut Report,
 ) -> Option<Training> {
     let training = report.given("training", training, "in a job that trains")?;
-    schedule(&training, report);
-    sizes(&training, report);
-    losses(&training, task, report);
-    distinct("training.augment", training.augment.iter().map(|change| format!("{change:?}")), report);
+    settings(&training, task, report);
+    let mu = training.proximal_mu;
+    report.rule(mu == 0.0, "training.proximal_mu", "absent; use `rounds.strategy.mu`", mu);
     Some(training)
+}
+
+/// The rules of settings wherever they come from: a plan, or the coordinator's message.
+pub(in crate::plan) fn settings(training: &Training, task: Option<Task>, report: &mut Report) {
+    schedule(training, report);
+    sizes(training, report);
+    losses(training, task, report);
+    distinct("training.augment", training.augment.iter().map(|change| format!("{change:?}")), report);
 }
 
 fn schedule(training: &Training, report: &mut Report) {
@@ -30,20 +37,22 @@ fn schedule(training: &Training, report: &mut Report) {
     report.range("training.label_smoothing", 0.0..=0.9, training.label_smoothing);
     report.range("training.accumulate", 1..=1024, training.accumulate);
     report.range("training.clip_norm", 0.0..=1e6, training.clip_norm);
-    let mu = training.proximal_mu;
-    report.rule(mu == 0.0, "training.proximal_mu", "absent; use `rounds.strategy.mu`", mu);
 }
 
 fn sizes(training: &Training, report: &mut Report) {
-    let fits = |size: u32| (32..=1024).contains(&size) && size.is_multiple_of(32);
-    let rule = "a multiple of 32 between 32 and 1024";
-    if let Some(size) = training.input_size {
-        report.rule(fits(size), "training.input_size", rule, size);
-    }
+    side_length("training.input_size", training.input_size, report);
+    side_length("training.crop", training.crop, report);
     if let Some(side) = training.crop {
-        report.rule(fits(side), "training.crop", rule, side);
         let size = training.input_size.unwrap_or(side);
         report.rule(side <= size, "training.crop", format!("at most `training.input_size`, {size}"), side);
+    }
+}
+
+/// The side of tiles, if it is given.
+pub(in crate::plan) fn side_length(key: &str, side: Option<u32>, report: &mut Report) {
+    if let Some(side) = side {
+        let fits = (32..=1024).contains(&side) && side.is_multiple_of(32);
+        report.rule(fits, key, "a multiple of 32 between 32 and 1024", side);
     }
 }
 

@@ -4,7 +4,7 @@ use eosfed_common::assignment::{Assignment, BlobRef, EvaluationWork, Offered, Tr
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::MAX_HEAD_BYTES;
 use eosfed_common::model::{MAX_BANDS, ModelSpec};
-use eosfed_common::plan::Training;
+use eosfed_common::plan::{Problem, Training};
 use eosfed_common::printable::{MAX_NAME, MAX_WORD};
 use eosfed_common::task::Keep;
 use eosfed_proto::v1;
@@ -47,6 +47,7 @@ impl Wire for Assignment<Offered> {
             work,
         };
         assignment.check().map_err(|rule| wrong("kind", rule))?;
+        assignment.check_rules().map_err(|problems| wrong("work", rules(&problems)))?;
         Ok(assignment)
     }
 
@@ -69,6 +70,12 @@ impl Wire for Assignment<Offered> {
             work: Some(work),
         }
     }
+}
+
+/// The rules of plans that an assignment breaks.
+fn rules(problems: &[Problem]) -> String {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("possible: {}", problems.join("; "))
 }
 
 impl Wire for Offered {

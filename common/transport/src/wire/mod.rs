@@ -151,4 +151,6 @@ impl Wire for Refusal {
 }
 
 #[cfg(test)]
+mod plan_rules;
+#[cfg(test)]
 mod tests;

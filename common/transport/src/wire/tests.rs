@@ -5,7 +5,7 @@ use eosfed_common::model::Task;
 use eosfed_common::plan::JobKind;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_proto::v1;
-use eosfed_testkit::assignments::{detailed_training, statistics};
+use eosfed_testkit::assignments::{detailed_training, statistics, training};
 use eosfed_testkit::cards;
 use eosfed_testkit::submissions::detailed_update;
 
@@ -78,7 +78,7 @@ fn a_head_is_sent_as_a_blob_of_bounded_size() {
     let head = |size| Assignment {
         kind: JobKind::Downstream,
         training_target: Offered::Head(BlobRef { digest: Digest::of(b"head"), size }),
-        ..assignment()
+        ..training(JobKind::Downstream).with(|_| Offered::Bands(Vec::new()))
     };
     let good = head(2 << 20);
     assert_eq!(Assignment::from_message(good.clone().into_message()), Ok(good));

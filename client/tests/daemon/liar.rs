@@ -1,0 +1,148 @@
+//! A coordinator that lies: its assignments ask for more than the site policy allows, or for what no honest
+//! coordinator asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eosfed_client::daemon::DiskSpace;
+use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
+use eosfed_common::digest::Digest;
+use eosfed_common::plan::JobKind;
+use eosfed_testkit::assignments;
+
+use crate::good;
+use crate::world::{POLICY, WEIGHTS, World, until};
+
+/// Waits until an offer is declined, and returns the refusal's reason and message. Nothing was accepted.
+async fn declined(world: &World) -> (String, String) {
+    let (cancel, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert!(inner.tokens.is_empty() && inner.updates.is_empty(), "nothing was accepted");
+    (inner.refusals[0].reason.clone(), inner.refusals[0].message.clone())
+}
+
+fn changed(kind: JobKind, change: impl FnOnce(&mut TrainingWork)) -> Assignment {
+    let mut assignment = assignments::training(kind);
+    let Work::Training(work) = &mut assignment.work else { unreachable!() };
+    change(work);
+    assignment
+}
+
+async fn refusal_of(assignment: Assignment, policy: &str) -> (String, String) {
+    let world = World::new(assignment, &good()).await;
+    world.set_policy(policy);
+    declined(&world).await
+}
+
+fn base() -> BlobRef {
+    let bytes = std::fs::read(&WEIGHTS.1).unwrap();
+    BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 }
+}
+
+#[tokio::test]
+async fn a_one_shot_job_with_a_base_is_refused() {
+    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
+    let (reason, said) = refusal_of(assignment, POLICY).await;
+    assert!(reason == "POLICY" && said.contains("`allow.warm_start` is false"), "{reason}: {said}");
+}
+
+#[tokio::test]
+async fn one_step_on_few_samples_is_refused_without_saying_how_many_there_are() {
+    // The attack: one epoch, a learning rate of 1, no clipping, one step over everything.
+    let step = |work: &mut TrainingWork| {
+        work.settings.epochs = 1;
+        work.settings.batch_size = 4096;
+        work.settings.learning_rate = 1.0;
+        work.settings.clip_norm = 0.0;
+    };
+    let defaults = POLICY.replace("min_samples = 1\nmin_steps = 1\n", "");
+    let (reason, said) = refusal_of(changed(JobKind::OneShot, step), &defaults).await;
+    assert_eq!(reason, "POLICY");
+    assert!(said.contains("`min_samples` is 50") && said.contains("`min_steps` is 20"), "{said}");
+    // The data set of these tests has 18 samples for training.
+    assert!(!said.contains("18"), "{said}");
+    let enough_samples = defaults.replace("[allow]", "min_samples = 1\n[allow]");
+    let (_, said) = refusal_of(changed(JobKind::Rounds, step), &enough_samples).await;
+    assert!(said.contains("`min_steps` is 20") && !said.contains("min_samples"), "{said}");
+}
+
+#[tokio::test]
+async fn rounds_without_a_strategy_are_refused() {
+    for kind in [JobKind::Rounds, JobKind::Downstream] {
+        let policy = POLICY.replace("\"rounds\"", "\"rounds\", \"downstream\"");
+        let (reason, said) = refusal_of(changed(kind, |work| work.strategy = None), &policy).await;
+        assert!(reason == "INCOMPATIBLE" && said.contains("no work of this kind"), "{reason}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_plans_may_not_ask_for_coordinators_may_not_either() {
+    type Change = fn(&mut TrainingWork);
+    let cases: [(&str, Change); 6] = [
+        ("training.input_size", |work| work.settings.input_size = Some(65_536)),
+        ("training.crop", |work| work.settings.crop = Some(1 << 20)),
+        ("training.epochs", |work| work.settings.epochs = 0),
+        ("training.batch_size", |work| work.settings.batch_size = u32::MAX),
+        ("training.accumulate", |work| work.settings.accumulate = 0),
+        ("training.learning_rate", |work| work.settings.learning_rate = -1.0),
+    ];
+    for (key, change) in cases {
+        let (reason, said) = refusal_of(changed(JobKind::OneShot, change), POLICY).await;
+        assert!(reason == "INCOMPATIBLE" && said.contains(key), "{key}: {reason}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn weights_larger_than_their_network_are_not_fetched() {
+    let huge = BlobRef { size: 1 << 40, ..base() };
+    let policy = format!("{POLICY}warm_start = true\n");
+    let warm = changed(JobKind::OneShot, |work| work.base = Some(huge));
+    for assignment in [warm, assignments::evaluation(huge)] {
+        let (reason, said) = refusal_of(assignment, &policy).await;
+        assert!(reason == "INCOMPATIBLE" && said.contains("found `1099511627776`"), "{reason}: {said}");
+    }
+}
+
+struct Full;
+
+impl DiskSpace for Full {
+    fn free(&self, _: &std::path::Path) -> u64 {
+        1000
+    }
+}
+
+#[tokio::test]
+async fn a_download_waits_for_space_before_its_first_byte() {
+    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
+    let world = World::new(assignment, &good()).await;
+    world.set_policy(&format!("{POLICY}warm_start = true\n"));
+    let bytes = std::fs::read(&WEIGHTS.1).unwrap();
+    world.fake.get().blobs.insert(base().digest.to_string(), bytes);
+    let (cancel, task) = world.start_with(|parts| parts.disk = Arc::new(Full));
+    until(|| world.state().name() == "fetching" && world.state().wait().is_some()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let folder = world.site().work();
+    let written = std::fs::read_dir(folder).unwrap().flatten().any(|entry| {
+        std::fs::read_dir(entry.path())
+            .unwrap()
+            .flatten()
+            .any(|file| file.metadata().unwrap().len() > 1_000_000)
+    });
+    assert!(!written, "nothing of it was fetched");
+}
+
+#[tokio::test]
+async fn a_data_set_that_has_become_smaller_is_noticed_when_the_trainer_starts() {
+    // The data set has 18 samples for training; this trainer finds 9.
+    let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+    world.set_policy(&POLICY.replace("min_samples = 1", "min_samples = 12"));
+    world.run().await;
+    let inner = world.fake.get();
+    assert!(inner.updates.is_empty() && inner.blobs.is_empty() && inner.tokens.len() == 1);
+    assert!(inner.refusals[0].message.contains("`min_samples` is 12"), "{:?}", inner.refusals);
+}
