@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::Identity;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::channel::{ChannelError, ChannelOptions, open_with};
 use eosfed_transport::enrollment::{self, EnrollError, Enrolled};
+use eosfed_transport::issued::{NotAccepted, verify};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyError;
 use eosfed_transport::meter::Meter;
@@ -25,6 +28,9 @@ pub enum JoinError {
     /// The proxy opens no tunnel.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The certificate that the coordinator has answered with cannot be used.
+    #[error("{0}; nothing was changed. Check the token with the operator")]
+    Issued(#[from] NotAccepted),
     /// The coordinator has refused, or has not answered.
     #[error("{refusal}; {advice}")]
     Refused {
@@ -48,13 +54,18 @@ pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled,
         open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
     let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone());
     let refused = |refusal| JoinError::Refused { advice: advice(&refusal), refusal };
-    match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {
+    let answer = match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {
         Ok(answer) => answer.map_err(|error| match error {
             EnrollError::Key(error) => error.into(),
             EnrollError::Refused(refusal) => refused(refusal),
         }),
         Err(_) => Err(refused(Refusal::new(Reason::Unavailable, "no answer within 30 s"))),
-    }
+    };
+    let enrolled = answer?;
+    let identity = Identity::institution(token.institution.clone());
+    verify(&enrolled.pair, &identity, &token.ca_pem, SystemClock.now())?;
+    // The authority that is trusted is the one in the token, whatever the answer names.
+    Ok(Enrolled { ca_pem: token.ca_pem.clone(), ..enrolled })
 }
 
 fn advice(refusal: &Refusal) -> &'static str {

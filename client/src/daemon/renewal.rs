@@ -1,10 +1,13 @@
 //! A new certificate before the old one ends.
 
+use eosfed_common::identity::Identity;
+use eosfed_transport::issued::verify;
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 
 use super::environment::{DaemonError, Environment};
 use super::run::Daemon;
 use crate::coordinator::Coordinator as _;
+use crate::site::Credentials;
 
 impl<E: Environment> Daemon<E> {
     /// Asks for a new certificate when less than a third of the old one's lifetime is left. A failure
@@ -24,7 +27,14 @@ impl<E: Environment> Daemon<E> {
             }
         };
         let pair = KeyAndCertificate { key_pem, certificate_pem: issued.certificate_pem };
-        self.parts.site.replace_identity(&pair, &issued.ca_pem)?;
+        let Credentials { institution, ca_pem, not_after, .. } = &self.parts.credentials;
+        let identity = Identity::institution(institution.clone());
+        if let Err(error) = verify(&pair, &identity, ca_pem, self.parts.clock.now()) {
+            tracing::error!(%error, until = %not_after, "the answer to a renewal is not used; nothing was replaced");
+            return Ok(());
+        }
+        // The authority that is trusted stays the one that came with the token, whatever the answer names.
+        self.parts.site.replace_identity(&pair, ca_pem)?;
         self.parts.credentials = self.parts.site.credentials()?;
         if let Err(error) = self.parts.coordinator.replace(&self.parts.credentials) {
             tracing::warn!(%error, "the new certificate cannot be used before a restart");

@@ -1,6 +1,7 @@
 //! A coordinator of a few lines: one assignment, real TLS, and switches for what can go wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
+use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
 use eosfed_testkit::assignments;
 use eosfed_transport::status::to_status;
@@ -57,6 +59,36 @@ pub(crate) struct Inner {
     pub(crate) news: bool,
     /// The document of a head does not describe one.
     pub(crate) bad_head: bool,
+    /// The certificate that a renewal is answered with, made of the request.
+    pub(crate) issue: Option<Issue>,
+    /// How many renewals have been asked for.
+    pub(crate) renewals: usize,
+}
+
+/// Makes the certificate that answers a request.
+pub(crate) struct Issue(pub(crate) Box<dyn Fn(&str) -> v1::EnrollResponse + Send>);
+
+impl fmt::Debug for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Issue")
+    }
+}
+
+#[tonic::async_trait]
+impl Enrollment for Fake {
+    async fn enroll(&self, _: Request<v1::EnrollRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
+        Err(Status::unimplemented("nobody joins here"))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<v1::RenewRequest>,
+    ) -> Result<Response<v1::EnrollResponse>, Status> {
+        let mut inner = self.up()?;
+        inner.renewals += 1;
+        let Some(Issue(issue)) = &inner.issue else { return Err(Status::unavailable("not now")) };
+        Ok(Response::new(issue(&request.into_inner().signing_request_pem)))
+    }
 }
 
 impl Inner {

@@ -7,6 +7,7 @@ mod fake;
 mod liar;
 mod policy;
 mod proxy;
+mod renewal;
 mod world;
 
 use std::collections::BTreeSet;

@@ -27,6 +27,7 @@ use eosfed_common::weights::write;
 use eosfed_coordinator::tls::{Authority, LiveConnections, ServerTls};
 use eosfed_data::{Raster, write_geotiff};
 use eosfed_proto::v1::blobs_server::BlobsServer;
+use eosfed_proto::v1::enrollment_server::EnrollmentServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
 use eosfed_testkit::assignments;
 pub(crate) use eosfed_testkit::assignments::statistics;
@@ -96,6 +97,8 @@ pub(crate) struct World {
     pub(crate) way: ChannelOptions,
     url: String,
     server: JoinHandle<()>,
+    /// The authority that the identity trusts.
+    pub(crate) authority: Arc<Authority>,
 }
 
 impl Drop for World {
@@ -130,9 +133,11 @@ impl World {
         let served = tonic::transport::Server::builder()
             .add_service(ParticipantServer::new(fake.clone()))
             .add_service(BlobsServer::new(fake.clone()))
+            .add_service(EnrollmentServer::new(fake.clone()))
             .serve_with_incoming(tls.incoming(listener, LiveConnections::new(Arc::new(SystemClock))));
         let server = tokio::spawn(async move { served.await.unwrap() });
-        Self { folder, fake, way: ChannelOptions::default(), url, server }
+        let authority = Arc::new(authority);
+        Self { folder, fake, way: ChannelOptions::default(), url, server, authority }
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod channel;
 pub mod enrollment;
+pub mod issued;
 pub mod join;
 pub mod keys;
 pub mod meter;
