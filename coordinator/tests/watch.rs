@@ -90,6 +90,16 @@ async fn rounds_are_read_in_order_or_one_by_one() {
         let refusal = parts(operator.get_round(request).await.unwrap().into_inner()).await.unwrap_err();
         assert_eq!(refusal.reason, Reason::NotFound, "{refusal}");
     }
+
+    // Without an open round, the last attempt is the one that has closed last.
+    let action = Some(Action::Cancel(v1::CancelJob {}));
+    operator.control_job(v1::ControlJobRequest { job: job.clone(), action }).await.unwrap();
+    let request = v1::GetRoundRequest { job: job.clone(), round: 0, attempt: 0, curves: false };
+    let last = parts(operator.get_round(request).await.unwrap().into_inner()).await.unwrap();
+    let all = operator.list_rounds(list(0)).await.unwrap().into_inner();
+    let closed = parts(all).await.unwrap().into_iter().rfind(|part| !part.round_json.is_empty());
+    assert_eq!(last, [closed.unwrap()], "{last:?}");
+    assert!(round(&last[0]).0.attempt > 1, "{last:?}");
 }
 
 /// The next message of a watch.

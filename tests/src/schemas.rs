@@ -63,7 +63,7 @@ fn read() -> Vec<Published> {
     for row in text.lines().filter(|line| line.starts_with("| [")) {
         let file = row.split_once('(').and_then(|(_, rest)| rest.split_once(')')).unwrap().0;
         for command in row.split('`').filter_map(|part| part.strip_prefix("eosfed ")) {
-            let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
             let words = command.split(' ').take_while(is_word).map(ToOwned::to_owned).collect();
             let options = command.split(' ').filter(|word| word.starts_with("--")).map(ToOwned::to_owned);
             let options = options.collect();

@@ -88,6 +88,11 @@ fn every_command_prints_json_of_its_published_schema() {
     lines.lines().for_each(|line| schemas::check_event(&serde_json::from_str(line).unwrap()));
     assert_eq!(exported["events"], lines.lines().count());
 
+    ask(&["institution", "re-enrol", "east"]);
+    ask(&["institution", "revoke", "east", "--reason", "a test"]);
+    ask(&["institution", "remove", "west"]);
+    assert_eq!(ask(&["institution", "list"]).as_array().map(Vec::len), Some(2), "without west");
+
     let run = commands.run.into_inner();
     let missing: Vec<_> = schemas::commands().into_iter().filter(|command| !run.contains(command)).collect();
     assert!(missing.is_empty(), "these commands were not run: {missing:?}");
