@@ -119,7 +119,7 @@ fn trained(commands: &Commands) -> String {
     assert_eq!(round, watched["history"][1]);
     assert_eq!(round["participants"]["east"]["curve"].as_array().unwrap().len(), 4, "{round:#}");
     assert_eq!(commands.ask(&["job", "show", &job, "--round", "2", "--attempt", "1"]), round);
-    let none = ["job", "show", &job, "--round", "2", "--attempt", "2"];
+    let none = ["job", "show", &job, "--round", "2", "--attempt", "2", "--output", "json"];
     assert!(fail(&mut commands.federation.eosfed(&none), 1).contains("no attempt 2 at round 2"));
     for (filter, count) in [
         ("--state=finished", 1),
