@@ -26,7 +26,7 @@ use crate::report::{Report, bytes, seconds};
 /// Institutions that the events are about.
 const INSTITUTIONS: u64 = 20;
 /// Between two measurements of the command's memory.
-const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Measures ledgers of each of these lengths.
 pub(crate) async fn play(program: &Path, lengths: &[u64]) -> anyhow::Result<Report> {
