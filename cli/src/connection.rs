@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::ids::IdempotencyKey;
+use eosfed_common::stdout::print_warning;
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
@@ -15,6 +18,10 @@ pub(super) use eosfed_transport::operator::Connection;
 pub(super) fn open(folder: Option<&Path>, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
     let folder = folder.map_or_else(default_folder, |folder| Ok(folder.to_owned()))?;
     let identity = IdentityFolder(folder).read()?;
+    let certificate = Certificate::of_pem(&identity.pair.certificate_pem).ok();
+    if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
+        print_warning(format_args!("{text}"));
+    }
     Ok(Connection::open(&ChannelOptions::through(proxy), &identity)?)
 }
 

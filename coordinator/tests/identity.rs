@@ -110,7 +110,7 @@ async fn a_revocation_closes_an_open_connection_within_a_second_and_survives_a_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_institution_is_not_listed_and_no_job_asks_it() {
+async fn a_removed_institution_is_not_listed() {
     let server = Server::start().await;
     for name in ["east", "west"] {
         server.enrol(name).await;

@@ -7,7 +7,10 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use eosfed_client::journal::Journal as _;
 use eosfed_client::site::Site;
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
+use eosfed_common::stdout::print_warning;
+use eosfed_transport::certificate::Certificate;
 use serde_json::{Value, json};
 
 use super::shared::{Output, site};
@@ -26,7 +29,12 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let report = report(&site(&self.state)?)?;
+        let site = site(&self.state)?;
+        let certificate = Certificate::of_pem(&site.credentials()?.pair.certificate_pem).ok();
+        if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
+            print_warning(format_args!("{text}"));
+        }
+        let report = report(&site)?;
         match self.output {
             Output::Json => outln!("{report:#}"),
             Output::Text => outln!("{}", table(&report)),

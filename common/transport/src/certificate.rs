@@ -7,6 +7,8 @@ use eosfed_common::identity::{Identity, NoIdentity};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::keys::BACKDATE;
+
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -43,6 +45,32 @@ impl Certificate {
         })
     }
 
+    /// Whether less than a third of its lifetime from its issue is left.
+    #[must_use]
+    pub fn is_due_for_renewal(&self, now: Timestamp) -> bool {
+        let lifetime = self.not_after.since(self.not_before).saturating_sub(BACKDATE);
+        self.not_after.since(now) < lifetime / 3
+    }
+
+    /// What people are told of a certificate that ends soon or has expired, with what to do.
+    #[must_use]
+    pub fn expiry_warning(&self, now: Timestamp) -> Option<String> {
+        if !self.is_due_for_renewal(now) {
+            return None;
+        }
+        let Self { identity, not_after, .. } = self;
+        let Identity { role, name } = identity;
+        let who = identity.shown();
+        let way = format!("an operator makes a token for it with `eosfed {role} re-enrol {name}`");
+        Some(if now >= *not_after {
+            format!(
+                "the certificate of {who} has expired at {not_after}; {way}. What lies in its folder is kept"
+            )
+        } else {
+            format!("the certificate of {who} expires at {not_after}; if it is not renewed before, {way}")
+        })
+    }
+
     /// As [`Certificate::of_der`], of the first certificate in a PEM text.
     ///
     /// # Errors
@@ -56,6 +84,22 @@ impl Certificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_warned_in_the_last_third_and_told_what_to_do_after_the_end() {
+        let at = |seconds: u64| Timestamp(1_795_000_000_000 + seconds * 1000);
+        let certificate = Certificate {
+            identity: Identity::institution("west".parse().unwrap()),
+            fingerprint: Digest::of(b""),
+            not_before: Timestamp(at(0).0 - 86_400_000),
+            not_after: at(3000),
+        };
+        assert_eq!(certificate.expiry_warning(at(1999)), None);
+        let soon = certificate.expiry_warning(at(2001)).unwrap();
+        assert!(soon.contains("expires at") && soon.contains("eosfed institution re-enrol west"), "{soon}");
+        let late = certificate.expiry_warning(at(3000)).unwrap();
+        assert!(late.contains("has expired at") && late.contains("re-enrol west"), "{late}");
+    }
 
     #[test]
     fn what_is_no_certificate_carries_no_identity() {
