@@ -30,6 +30,9 @@ use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
 const AT_ONCE: usize = 64;
+/// Seed of the uploaded weights. The plan has another one, since weights that equal the starting weights
+/// are refused as a replay.
+const UPLOAD_SEED: u64 = 1007;
 /// Institutions that join at once. They have no certificate yet, and all have one address here, from
 /// which a coordinator accepts 16 such connections.
 const JOINING: usize = 8;
@@ -251,7 +254,7 @@ fn updates(
 ) -> anyhow::Result<Vec<(PathBuf, BlobRef)>> {
     let bar = bar(bars, "training", u64::from(count), COUNTED);
     let first = folder.join("update");
-    write(&first, &training_target.signature(), &training_target.initial_weights(7))?;
+    write(&first, &training_target.signature(), &training_target.initial_weights(UPLOAD_SEED))?;
     let mut bytes = std::fs::read(&first)?;
     let last = bytes.len() - 4;
     let one = |number: u32| {
