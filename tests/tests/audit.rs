@@ -21,7 +21,7 @@ fn an_operator_lists_exports_and_verifies_the_ledger() {
     assert!(listed.contains("operator:admin") && listed.contains("institution_invited  west"), "{listed}");
 
     let exported = federation.ask(&["audit", "export", file]);
-    assert_eq!((&exported["events"], &exported["whole"]), (&3.into(), &true.into()));
+    assert_eq!((&exported["events"], &exported["whole"]), (&4.into(), &true.into()));
     let online = federation.ask(&["audit", "verify"]);
     let offline = federation.ask(&["audit", "verify", file]);
     assert_eq!(online, offline);
@@ -31,17 +31,17 @@ fn an_operator_lists_exports_and_verifies_the_ledger() {
     let text = fs::read_to_string(file).unwrap();
     fs::write(file, text.replacen("\"west\"", "\"east\"", 1)).unwrap();
     let said = fail(&mut federation.eosfed(&["audit", "verify", file]), 1);
-    assert!(said.contains("event 2 was changed"), "{said}");
+    assert!(said.contains("event 3 was changed"), "{said}");
     // The end is dropped: only the noted event reveals it.
-    let kept: Vec<&str> = text.lines().take(2).collect();
+    let kept: Vec<&str> = text.lines().take(3).collect();
     fs::write(file, format!("{}\n", kept.join("\n"))).unwrap();
     succeed(&mut federation.eosfed(&["audit", "verify", file]));
     let said = fail(&mut federation.eosfed(&["audit", "verify", file, "--noted", &noted]), 1);
-    assert!(said.contains("event 2 was noted as"), "{said}");
+    assert!(said.contains("event 3 was noted as"), "{said}");
 
     federation.invite("east", "1h");
     let events = federation.ask(&["audit", "verify", "--noted", &noted])["events"].clone();
-    assert_eq!(events, 4);
+    assert_eq!(events, 5);
     let newest: Value = federation.ask(&["audit", "list", "--limit", "1"]);
     assert_eq!(newest[0]["institution"], "east");
     let said = fail(&mut federation.eosfed(&["audit", "list", "--kind", "invited"]), 64);
