@@ -73,6 +73,20 @@ pub enum Command {
     /// Invite, list and revoke partner institutions
     #[command(subcommand)]
     Institution(Institution),
+    /// Invite and revoke operators
+    #[command(subcommand)]
+    Operator(Person),
+    /// Invite and revoke readers, who use releases
+    #[command(subcommand)]
+    Reader(Person),
+    /// Make an identity folder with the token of an operator or a reader
+    ///
+    /// The private key is made here and stays here. Without `--identity`, the folder is ~/.config/eosfed.
+    Join {
+        /// The file that holds the token
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+    },
     /// Submit, watch and control jobs
     #[command(subcommand)]
     Job(Job),
@@ -152,6 +166,35 @@ pub enum Institution {
     },
     /// List institutions by name: since when, last seen, bytes received
     List(Extent),
+}
+
+/// Commands about operators, or about readers.
+#[derive(Debug, Subcommand)]
+pub enum Person {
+    /// Make a join token
+    Invite {
+        /// 1 to 40 lower-case letters, digits and hyphens
+        name: String,
+        /// The token
+        #[command(flatten)]
+        token: TokenOptions,
+    },
+    /// Make a join token for somebody who has enrolled before, to join with a new key
+    ReEnrol {
+        /// The name
+        name: String,
+        /// The token
+        #[command(flatten)]
+        token: TokenOptions,
+    },
+    /// Take access back: calls are refused and connections are closed at once
+    Revoke {
+        /// The name
+        name: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
 }
 
 /// Commands about jobs.

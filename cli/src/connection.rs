@@ -25,7 +25,7 @@ pub(super) fn open(folder: Option<&Path>, proxy: Option<Proxy>) -> anyhow::Resul
     Ok(Connection::open(&ChannelOptions::through(proxy), &identity)?)
 }
 
-fn default_folder() -> anyhow::Result<PathBuf> {
+pub(super) fn default_folder() -> anyhow::Result<PathBuf> {
     let home =
         std::env::var_os("HOME").context("name an identity with `--identity DIR` or EOSFED_IDENTITY")?;
     Ok(Path::new(&home).join(".config/eosfed"))

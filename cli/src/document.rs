@@ -56,8 +56,12 @@ documents! {
     "plotted-job" PlottedJob<'_>: "job plot JOB";
     "pulled-head" PulledHead<'_>: "job head JOB";
     "institutions" Vec<InstitutionView>: "institution list";
-    "invitation" Invitation: "institution invite NAME", "institution re-enrol NAME";
-    "revocation" Revocation: "institution revoke NAME", "institution remove NAME";
+    "invitation" Invitation:
+        "institution invite NAME", "institution re-enrol NAME", "operator invite NAME",
+        "operator re-enrol NAME", "reader invite NAME", "reader re-enrol NAME";
+    "revocation" Revocation:
+        "institution revoke NAME", "institution remove NAME", "operator revoke NAME", "reader revoke NAME";
+    "joined" Joined: "join";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";
     "release" ReleaseManifest: "release show", "release create", "release prune";
@@ -115,6 +119,17 @@ pub(super) struct PulledHead<'a> {
     pub(super) release: ReleaseNumber,
     /// Size of its weights in bytes.
     pub(super) bytes: u64,
+}
+
+/// An identity folder was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Joined {
+    /// `operator` or `reader`.
+    pub(super) role: String,
+    /// The name.
+    pub(super) name: String,
+    /// When the certificate expires.
+    pub(super) expires_at: Timestamp,
 }
 
 /// The access of a member was revoked.

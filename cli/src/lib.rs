@@ -15,6 +15,7 @@ mod job;
 mod member;
 mod moment;
 mod pages;
+mod person;
 mod plot;
 mod print;
 mod query;
@@ -27,6 +28,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use eosfed_common::identity::Role;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::proxy::Proxy;
 
@@ -66,14 +68,20 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let credentials = arguments.proxy_credentials_file.as_deref();
     let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
+    if let Command::Join { token_file } = &arguments.command {
+        let folder = arguments.identity.clone().map_or_else(connection::default_folder, Ok)?;
+        return person::join(token_file, &folder, proxy, output).await;
+    }
     let mut connection = connection::open(arguments.identity.as_deref(), proxy)?;
     connection.exchange_versions().await?;
     match &arguments.command {
         Command::Institution(command) => institution::run(&mut connection, command, output).await,
+        Command::Operator(command) => person::run(&mut connection, Role::Operator, command, output).await,
+        Command::Reader(command) => person::run(&mut connection, Role::Reader, command, output).await,
         Command::Job(command) => job::run(&mut connection, command, output).await,
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
         Command::Release(command) => release::run(&mut connection, command, output).await,
         Command::Audit(command) => audit::run(&mut connection, command, output).await,
-        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::Join { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

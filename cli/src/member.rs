@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
 use eosfed_transport::join::JoinToken;
@@ -37,7 +37,8 @@ pub(super) fn hand_over(
 ) -> anyhow::Result<()> {
     let v1::InviteInstitutionResponse { secret, expires_at, public_url, ca_pem, enrolled_before } = invited;
     let name = &identity.name;
-    let token = JoinToken { institution: name.clone(), url: public_url, ca_pem, secret }.to_string();
+    let role = identity.role;
+    let token = JoinToken { institution: name.clone(), role, url: public_url, ca_pem, secret }.to_string();
     let token_file = &options.token_file;
     if let Some(path) = token_file {
         write_atomically(path, token.as_bytes())
@@ -71,7 +72,10 @@ fn instruct(identity: &Identity, expires_at: Timestamp, enrolled_before: bool) {
     }
     let force = if enrolled_before { " --force" } else { "" };
     errln!("It works once and expires {}. Hand it over in private; there:", print::when(expires_at));
-    errln!("  eosfed-client join --token-file FILE --state DIR{force}");
+    match identity.role {
+        Role::Institution => errln!("  eosfed-client join --token-file FILE --state DIR{force}"),
+        Role::Operator | Role::Reader => errln!("  eosfed join --token-file FILE --identity DIR"),
+    }
 }
 
 /// Takes access back.

@@ -8,7 +8,7 @@ mod server;
 use std::time::{Duration, Instant};
 
 use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::domain::{Change, Member};
 use eosfed_coordinator::storage::{SledStore, Store as _, ready};
@@ -17,7 +17,7 @@ use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_transport::channel::Transport;
-use eosfed_transport::enrollment::enroll;
+use eosfed_transport::enrollment::{enroll, enroll_as};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
@@ -147,6 +147,7 @@ async fn enrol_for(server: &Server, valid_for: Duration) -> KeyAndCertificate {
         institution: "west".to_owned(),
         secret: invited.into_inner().secret,
         signing_request_pem: request_pem.clone(),
+        role: 0,
     };
     EnrollmentClient::new(server.stranger()).enroll(request).await.unwrap();
     KeyAndCertificate { key_pem, certificate_pem: server.certificate(&request_pem, &west(), valid_for) }
@@ -214,4 +215,28 @@ async fn who_enrolled_with_an_earlier_version_is_bound_to_the_key_that_it_uses_f
     hello(server.client("west")).await.unwrap();
     let refusal = hello(server.connect(Some(&other))).await.unwrap_err();
     assert!(refusal.message.contains("another key"), "{refusal}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_and_readers_join_with_tokens_of_their_own() {
+    let server = Server::start().await;
+    let mut first = OperatorClient::new(server.operator());
+    let hello = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: String::new() };
+    for (role, may_list) in [(Role::Operator, true), (Role::Reader, false)] {
+        let ada = Identity { role, name: "ada".parse().unwrap() };
+        let person = Some(ada.clone().into_message());
+        let request = v1::InvitePersonRequest { person: person.clone(), valid_for_seconds: 60 };
+        let secret = first.invite_person(request).await.unwrap().into_inner().secret;
+        let other = Identity { role: Role::Institution, name: ada.name.clone() };
+        assert!(enroll_as(server.stranger(), &other, secret.clone()).await.is_err(), "another role");
+        let enrolled = enroll_as(server.stranger(), &ada, secret).await.unwrap();
+        let mut client = OperatorClient::new(server.connect(Some(&enrolled.pair)));
+        let answer = client.hello(hello.clone()).await.unwrap().into_inner();
+        assert_eq!((answer.name.as_str(), answer.role), ("ada", role.to_string()));
+        let listed = client.list_institutions(v1::ListInstitutionsRequest::default()).await;
+        assert_eq!(listed.is_ok(), may_list, "{role}");
+        let revoke = v1::RevokeRequest { member: person, ..Default::default() };
+        first.revoke(revoke).await.unwrap();
+        assert!(client.hello(hello.clone()).await.is_err(), "{role}");
+    }
 }

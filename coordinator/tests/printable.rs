@@ -284,8 +284,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             part: Some(v1::upload_request::Part::Header(v1::UploadHeader { digest, size: 7, offset: 0 })),
         },
         "enroll": v1::EnrollRequest {
-            institution: "north".to_owned(), secret: "0".repeat(64), signing_request_pem: pem.clone(),
-        },
+            institution: "north".to_owned(), secret: "0".repeat(64), signing_request_pem: pem.clone(), role: 0 },
         "renew": v1::RenewRequest { signing_request_pem: pem },
         "operator_hello": v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: "0.1.0".to_owned() },
         "invite_institution": v1::InviteInstitutionRequest { name: "north".to_owned(), valid_for_seconds: 9 },

@@ -1,5 +1,6 @@
 //! Enrolment: a fresh key, and a certificate for it in exchange for the secret of an invitation.
 
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
@@ -8,6 +9,7 @@ use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use crate::channel::Transport;
 use crate::keys::{KeyAndCertificate, KeyAndRequest, KeyError};
 use crate::status::from_status;
+use crate::wire::Wire as _;
 
 /// Why the enrolment failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +40,21 @@ pub async fn enroll(
     institution: &InstitutionName,
     secret: String,
 ) -> Result<Enrolled, EnrollError> {
-    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(institution.as_str())?;
-    let request =
-        v1::EnrollRequest { institution: institution.to_string(), secret, signing_request_pem: request_pem };
+    enroll_as(transport, &Identity::institution(institution.clone()), secret).await
+}
+
+/// As [`enroll`], as a member of any role.
+///
+/// # Errors
+/// As there.
+pub async fn enroll_as(
+    transport: Transport,
+    identity: &Identity,
+    secret: String,
+) -> Result<Enrolled, EnrollError> {
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(identity.name.as_str())?;
+    let v1::Member { role, name } = identity.clone().into_message();
+    let request = v1::EnrollRequest { institution: name, secret, signing_request_pem: request_pem, role };
     let answer = EnrollmentClient::new(transport).enroll(request).await;
     let answer = answer.map_err(|status| from_status(&status))?;
     let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } = answer.into_inner();

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use eosfed_common::identity::Role;
 use eosfed_common::ids::InstitutionName;
 
 const PREFIX: &str = "eosfed-join-v1.";
@@ -19,6 +20,9 @@ const MAX_BYTES: usize = 16 * 1024;
 pub struct JoinToken {
     /// The institution that may join with it.
     pub institution: InstitutionName,
+    /// As what.
+    #[serde(default = "institution", skip_serializing_if = "is_institution")]
+    pub role: Role,
     /// The coordinator's address, `https://HOST:PORT`.
     pub url: String,
     /// Certificate of the authority to trust, PEM.
@@ -27,9 +31,18 @@ pub struct JoinToken {
     pub secret: String,
 }
 
+const fn institution() -> Role {
+    Role::Institution
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_institution(role: &Role) -> bool {
+    *role == Role::Institution
+}
+
 impl fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { institution, url, ca_pem: _, secret: _ } = self;
+        let Self { institution, role: _, url, ca_pem: _, secret: _ } = self;
         f.debug_struct("JoinToken")
             .field("institution", institution)
             .field("url", url)
@@ -73,6 +86,7 @@ mod tests {
     fn tokens_parse_back_from_text_and_hide_their_secret() {
         let token = JoinToken {
             institution: "west".parse().unwrap(),
+            role: Role::Institution,
             url: "https://127.0.0.1:7443".to_owned(),
             ca_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
             secret: "5ec7".repeat(16),

@@ -35,9 +35,9 @@ fn classify(path: &str) -> Option<Kind> {
         | ("Enrollment", "Enroll" | "Renew")
         | (
             "Operator",
-            "Hello" | "InviteInstitution" | "ReEnrol" | "Revoke" | "ListInstitutions" | "SubmitJob"
-            | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob"
-            | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist" | "CreateRelease"
+            "Hello" | "InviteInstitution" | "InvitePerson" | "ReEnrol" | "Revoke" | "ListInstitutions"
+            | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob"
+            | "ForkJob" | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist" | "CreateRelease"
             | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,

@@ -5,7 +5,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_transport::certificate::Certificate;
-use eosfed_transport::wire::parse;
+use eosfed_transport::wire::{Wire as _, parse};
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
@@ -41,8 +41,11 @@ impl Service {
     }
 
     async fn enroll(&self, message: v1::EnrollRequest) -> Result<v1::EnrollResponse, Refusal> {
-        let v1::EnrollRequest { institution, secret, signing_request_pem } = message;
-        let identity = Identity::institution(parse("institution", &institution)?);
+        let v1::EnrollRequest { institution, secret, signing_request_pem, role } = message;
+        let identity = match role {
+            0 => Identity::institution(parse("institution", &institution)?),
+            role => Identity::from_message(v1::Member { role, name: institution })?,
+        };
         let secret: String = parse("secret", &secret)?;
         // Certified first: a malformed request must not use up the token.
         let (certificate_pem, key) = self.certify(&identity, &signing_request_pem)?;

@@ -239,6 +239,15 @@ impl Operator for Service {
         self.audited(actor, "InviteInstitution", None, answer).await
     }
 
+    async fn invite_person(
+        &self,
+        request: Request<v1::InvitePersonRequest>,
+    ) -> Result<Response<v1::InviteInstitutionResponse>, Status> {
+        let actor = access::actor(&request);
+        let answer = Self::invite_person(self, request).await;
+        self.audited(actor, "InvitePerson", None, answer).await
+    }
+
     async fn re_enrol(
         &self,
         request: Request<v1::ReEnrolRequest>,

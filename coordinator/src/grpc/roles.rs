@@ -39,6 +39,7 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Blobs/Upload", INSTITUTIONS),
     ("eosfed.v1.Operator/Hello", PEOPLE),
     ("eosfed.v1.Operator/InviteInstitution", OPERATORS),
+    ("eosfed.v1.Operator/InvitePerson", OPERATORS),
     ("eosfed.v1.Operator/ReEnrol", OPERATORS),
     ("eosfed.v1.Operator/Revoke", OPERATORS),
     ("eosfed.v1.Operator/ListInstitutions", OPERATORS),

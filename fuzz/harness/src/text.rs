@@ -9,7 +9,7 @@ use std::time::Duration;
 use eosfed_client::policy::Hours;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
 use eosfed_common::refusal::Reason;
 use eosfed_coordinator::domain::registry::SpecialistRef;
@@ -77,6 +77,7 @@ pub fn text(bytes: &[u8]) -> bool {
 pub(crate) fn seeds() -> Seeds {
     let token = JoinToken {
         institution: "west".parse().unwrap(),
+        role: Role::Institution,
         url: "https://127.0.0.1:7443".to_owned(),
         ca_pem: AUTHORITY.certificate_pem().to_owned(),
         secret: "5ec7".repeat(16),

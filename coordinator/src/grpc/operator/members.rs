@@ -24,6 +24,15 @@ impl Service {
         self.invited(identity, Duration::from_secs(valid_for_seconds), false, by).await
     }
 
+    pub(super) async fn invite_person(
+        &self,
+        request: Request<v1::InvitePersonRequest>,
+    ) -> Result<v1::InviteInstitutionResponse, Refusal> {
+        let by = access::name(&request)?;
+        let v1::InvitePersonRequest { person, valid_for_seconds } = request.into_inner();
+        self.invited(identity(person)?, Duration::from_secs(valid_for_seconds), false, by).await
+    }
+
     pub(super) async fn re_enrol(
         &self,
         request: Request<v1::ReEnrolRequest>,

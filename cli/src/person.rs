@@ -1,0 +1,83 @@
+//! `eosfed operator`, `eosfed reader` and `eosfed join`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::{Identity, Role};
+use eosfed_common::outln;
+use eosfed_common::private::create_private_folder;
+use eosfed_proto::v1;
+use eosfed_transport::channel::{ChannelOptions, open_with};
+use eosfed_transport::enrollment::enroll_as;
+use eosfed_transport::issued::verify;
+use eosfed_transport::join::JoinToken;
+use eosfed_transport::meter::Meter;
+use eosfed_transport::operator::IdentityFolder;
+use eosfed_transport::proxy::Proxy;
+use eosfed_transport::wire::Wire as _;
+
+use super::arguments::{Output, Person};
+use super::connection::Connection;
+use super::document::Joined;
+use super::{member, print};
+
+pub(super) async fn run(
+    connection: &mut Connection,
+    role: Role,
+    command: &Person,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let identity = |name: &str| Ok::<_, anyhow::Error>(Identity { role, name: name.parse()? });
+    match command {
+        Person::Invite { name, token } => {
+            let identity = identity(name)?;
+            let person = Some(identity.clone().into_message());
+            let request = v1::InvitePersonRequest { person, valid_for_seconds: token.valid_for.as_secs() };
+            let answer = connection.operator.invite_person(request).await;
+            let invited = connection.answer(answer)?;
+            member::hand_over(&identity, invited, token, output)?;
+        }
+        Person::ReEnrol { name, token } => {
+            member::re_enrol(connection, &identity(name)?, token, output).await?;
+        }
+        Person::Revoke { name, reason } => {
+            member::revoke(connection, &identity(name)?, reason, false, output).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes an identity folder with a token.
+pub(super) async fn join(
+    token_file: &Path,
+    folder: &Path,
+    proxy: Option<Proxy>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(token_file)
+        .with_context(|| format!("cannot read {}", token_file.display()))?;
+    let token: JoinToken = text.parse()?;
+    let JoinToken { institution: name, role, url, ca_pem, secret } = token;
+    ensure!(
+        role != Role::Institution,
+        "the token is for the institution `{name}`; it joins with `eosfed-client join`"
+    );
+    let identity = Identity { role, name };
+    create_private_folder(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let transport = open_with(&ChannelOptions::through(proxy), &url, &ca_pem, None, Meter::default())?;
+    let enrolled = enroll_as(transport, &identity, secret).await?;
+    let certificate = verify(&enrolled.pair, &identity, &ca_pem, SystemClock.now())?;
+    IdentityFolder(folder.to_owned()).write(&enrolled.pair, &ca_pem, &url)?;
+    let Identity { role, name } = identity;
+    let expires_at = certificate.not_after;
+    match output {
+        Output::Json => print::json(&Joined { role: role.to_string(), name: name.to_string(), expires_at })?,
+        Output::Table => {
+            outln!("joined {url} as {role} `{name}`; the certificate expires {}", print::when(expires_at));
+            outln!("the identity is in {}; name it with `--identity` or EOSFED_IDENTITY", folder.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
