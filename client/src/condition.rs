@@ -54,7 +54,12 @@ impl LocalCondition {
                 Reason::Internal
             }
         };
-        Refusal::new(reason, format!("this institution cannot do the work since {since}: {}", self.message))
+        // Objections of the policy are always sent; where its file is stays here.
+        let message = match self.kind {
+            ConditionKind::PolicyUnclear => "the site policy cannot be read, or was changed a moment ago",
+            _ => &self.message,
+        };
+        Refusal::new(reason, format!("this institution cannot do the work since {since}: {message}"))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The gate in front of everything that leaves this institution. It reads the site policy again each
 //! time it is asked, so that a change takes effect at once, and logs what a change means.
 
+#[cfg(test)]
+mod fields;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,17 +116,44 @@ impl EgressGate {
     /// Whether losses and validation scores of an assignment may leave.
     #[must_use]
     pub fn metrics(&self, work: &WorkInHand) -> Permission {
+        self.word(work, Egress::Metrics)
+    }
+
+    /// Whether something beside the result of an assignment may leave.
+    #[must_use]
+    pub fn word(&self, work: &WorkInHand, what: Egress) -> Permission {
         match self.policy_status(Some(work)) {
             PolicyStatus::Unsettled => held_while_unsettled(),
             PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
-            PolicyStatus::Settled(policy) if policy.allows(Egress::Metrics) => Permission::Allowed,
+            PolicyStatus::Settled(policy) if policy.allows(what) => Permission::Allowed,
             PolicyStatus::Settled(_) => {
-                let message = format!("`may_leave` lacks `{}`", Egress::Metrics.name());
+                let message = format!("`may_leave` lacks `{}`", what.name());
                 Permission::Denied(Refusal::new(Reason::Policy, message))
             }
         }
     }
 }
+
+impl EgressGate {
+    /// A refusal or a failure, as far as it may leave. Objections of the policy, and of this version to what
+    /// the coordinator has sent, say nothing of the data set. Of others, only the reason leaves unless the
+    /// policy allows `failures`.
+    #[must_use]
+    pub fn described(&self, why: &Refusal) -> Refusal {
+        if matches!(why.reason, Reason::Policy | Reason::Incompatible) {
+            return why.clone();
+        }
+        match self.policy_status(None) {
+            PolicyStatus::Settled(policy) if policy.allows(Egress::Failures) => why.clone(),
+            PolicyStatus::Settled(_) | PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => {
+                Refusal::new(why.reason, REASON_ONLY)
+            }
+        }
+    }
+}
+
+/// What is sent instead of a description.
+const REASON_ONLY: &str = "the site policy lets only the reason leave; the institution's log has the description";
 
 /// The policy's objections to the result of an assignment.
 fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {

@@ -245,7 +245,7 @@ impl<E: Environment> Daemon<E> {
 
     async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> OfferOutcome {
         tracing::warn!(assignment = %id, refusal = %why, "declining");
-        match self.parts.coordinator.decline(id, why).await {
+        match self.parts.coordinator.decline(id, self.gate.described(&why)).await {
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
                 OfferOutcome::Event(Event::Banned(refusal))
             }

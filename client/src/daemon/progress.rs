@@ -68,11 +68,14 @@ impl ProgressTracker {
         !self.lock().points.is_empty()
     }
 
-    /// One report, with or without points, which stay until [`Self::sent`].
+    /// One report, with its points, which stay until [`Self::sent`]; or without anything, since the number of
+    /// steps tells of the number of samples.
     pub(super) fn report(&self, with_points: bool) -> Progress {
         let pending = self.lock();
-        let most = if with_points { MAX_POINTS } else { 0 };
-        let points = pending.points.iter().take(most).cloned().collect();
+        if !with_points {
+            return Progress::default();
+        }
+        let points = pending.points.iter().take(MAX_POINTS).cloned().collect();
         Progress { step: pending.step, steps: pending.steps, points }
     }
 

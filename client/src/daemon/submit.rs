@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::report::TrainingReport;
 
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
@@ -19,6 +20,7 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator, UploadGuard};
 use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
+use crate::policy::Egress;
 use crate::retry::{Recovery, recovery};
 use crate::state::{HeldAssignment, Outcome, State, Update};
 
@@ -171,10 +173,15 @@ impl<C: Coordinator> Submission<C> {
                     report: report.clone(),
                 };
                 self.ask_policy()?;
+                let mut submission = submission;
+                if !self.allows(Egress::Provenance)? {
+                    submission.report.energy = Energy::default();
+                }
                 self.coordinator.submit_evaluation(submission).await
             }
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
+                let why = &self.gate.described(why);
                 // A refusal has a reason on the wire, a failure only a message.
                 if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {
                     self.coordinator.decline(id, why.clone()).await?;
@@ -190,19 +197,31 @@ impl<C: Coordinator> Submission<C> {
         self.ask_policy()?;
         self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
         self.ask_policy()?;
-        let metrics = match self.gate.metrics(&self.work) {
-            Permission::Allowed => update.report.metrics.clone(),
-            Permission::Denied(_) => BTreeMap::new(),
-            Permission::Held(why) => return Err(Refusal::new(Reason::Unavailable, why)),
-        };
+        let mut report = update.report.clone();
+        if !self.allows(Egress::Metrics)? {
+            report.metrics = BTreeMap::new();
+        }
+        if !self.allows(Egress::Provenance)? {
+            report.energy = Energy::default();
+            report.imagery = Imagery::default();
+        }
         let submission = UpdateSubmission {
             assignment: held.assignment.id.clone(),
             token: held.lease.token.clone(),
             key: held.key.clone(),
             weights: update.weights,
-            report: TrainingReport { metrics, ..update.report.clone() },
+            report,
         };
         self.coordinator.submit_update(submission).await
+    }
+
+    /// Whether the policy allows this to leave beside the result. It is asked again while it is unclear.
+    fn allows(&self, what: Egress) -> Result<bool, Refusal> {
+        match self.gate.word(&self.work, what) {
+            Permission::Allowed => Ok(true),
+            Permission::Denied(_) => Ok(false),
+            Permission::Held(why) => Err(Refusal::new(Reason::Unavailable, why)),
+        }
     }
 
     /// Checks that the policy allows the result to leave at this moment. If it does not, the next try

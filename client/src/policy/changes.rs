@@ -74,7 +74,7 @@ mod tests {
         .unwrap();
         let said = changes(&old, &new).join("\n");
         for phrase in [
-            "`may_leave` no longer allows `frozen_weights`, `updates`, `statistics`",
+            "`may_leave` no longer allows `frozen_weights`, `updates`, `statistics`, `provenance`, `failures`",
             "`allow.job_kinds` no longer allows `one-shot`, `rounds`",
             "`allow.job_kinds` now allows `evaluation`",
             "`allow.tasks` no longer allows `classification`",

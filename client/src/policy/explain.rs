@@ -23,6 +23,9 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     let mut lines = vec![
         "imagery and labels never leave".to_owned(),
         words("may leave", may_leave.iter().map(|what| what.name())),
+        "weights leave with the number of training samples, the normalisation of a specialist, and name \
+         and digest of the file that it started from"
+            .to_owned(),
         words("kinds of job", &allow.job_kinds),
         words("tasks", &allow.tasks),
         words("backbones", &allow.backbones),
@@ -51,6 +54,9 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     ];
     if !policy.allows(Egress::Metrics) {
         lines.push("losses and scores are dropped from what is sent".to_owned());
+    }
+    if !policy.allows(Egress::Failures) {
+        lines.push("a failure is reported by its reason alone, without a description".to_owned());
     }
     lines
 }
@@ -131,7 +137,8 @@ fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Trainin
         strategy: federated.map(|federated| federated.rounds.strategy.name()),
         base: None,
         initial_seed: seed,
-        normalisation: None,
+        // A job of rounds brings its normalisation, and nothing here depends on its values.
+        normalisation: federated.map(|_| Vec::new()),
         seed,
         schedule: [0.0, 1.0],
         keep: Keep::Last,

@@ -39,6 +39,10 @@ pub enum Egress {
     Metrics,
     /// Moments of each band.
     Statistics,
+    /// Energy spent, and the size and resolution of tiles.
+    Provenance,
+    /// Sentences about failures, which may name files, classes and values of the data set.
+    Failures,
 }
 
 impl Egress {
@@ -221,6 +225,15 @@ fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut List
         (JobKind::OneShot, None) => {
             let fine = work.base.is_none() || policy.allow.warm_start;
             list.unless(fine, "`allow.warm_start` is false, and the job sends weights to start from");
+        }
+        (JobKind::Rounds, Some(strategy)) => {
+            // The report of such a training contains the moments of each band.
+            let shared = work.normalisation.is_some() || policy.allows(Egress::Statistics);
+            list.unless(
+                shared,
+                "`may_leave` lacks `statistics`, and the job brings no normalisation for its bands",
+            );
+            aggregated(policy, strategy, list);
         }
         (JobKind::OneShot, Some(strategy)) => {
             list.unless(false, format!("a one-shot job has no strategy, found `{strategy}`"));

@@ -119,6 +119,18 @@ fn strategies_that_publish_one_update_are_allowed_by_name_only() {
 }
 
 #[test]
+fn rounds_that_bring_no_normalisation_need_the_word_for_statistics() {
+    let mut assignment = training(JobKind::Rounds);
+    let Work::Training(work) = &mut assignment.work else { unreachable!() };
+    work.normalisation = None;
+    let mut policy = permissive();
+    assert_eq!(objections(&policy, &assignment), Vec::<String>::new());
+    policy.may_leave.retain(|what| *what != Egress::Statistics);
+    let found = objections(&policy, &assignment);
+    assert!(found.len() == 1 && found[0].contains("brings no normalisation"), "{found:?}");
+}
+
+#[test]
 fn statistics_of_few_institutions_are_refused_in_every_kind_of_job() {
     let alone = Assignment { min_institutions: 1, kind: JobKind::OneShot, ..statistics() };
     assert!(objections(&permissive(), &alone)[0].contains("min_institutions"));

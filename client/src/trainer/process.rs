@@ -28,7 +28,7 @@ use crate::state::Process;
 const MAX_LINE: u64 = 1 << 20;
 /// Size above which the log file is renamed at the start of a trainer.
 const MAX_LOG: u64 = 4 << 20;
-/// How many bytes from the end of the log a message repeats.
+/// How many bytes from the end of the trainer's log the daemon's log repeats.
 const LOG_TAIL: usize = 400;
 /// Time to end after being asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -216,7 +216,13 @@ impl RunningTrainer for ChildTrainer {
     async fn end(&mut self) -> Result<(), String> {
         match self.status().await {
             Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(describe(status, &self.log)),
+            Ok(status) => {
+                let tail = tail(&self.log);
+                if !tail.is_empty() {
+                    tracing::warn!(%tail, "the end of the trainer's log, which stays here");
+                }
+                Err(describe(status))
+            }
             Err(error) => Err(format!("it cannot be waited for: {error}")),
         }
     }
@@ -248,7 +254,8 @@ async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Result<TrainerEven
         }
         let event = serde_json::from_slice(&line).map_err(|error| {
             let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
-            format!("it printed `{}`, which is not an event ({error})", start.escape_debug())
+            tracing::warn!(%error, "the trainer printed `{}`, which is not an event", start.escape_debug());
+            "it printed a line that is not an event".to_owned()
         });
         if sender.send(event).await.is_err() {
             return;
@@ -256,16 +263,19 @@ async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Result<TrainerEven
     }
 }
 
-/// How a trainer ended, with the end of its log.
-fn describe(status: ExitStatus, log: &Path) -> String {
-    let how = match (status.code(), status.signal()) {
+/// How a trainer ended. What it has printed stays here: it may contain anything of the data set.
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
-    };
+    }
+}
+
+/// The end of a log.
+fn tail(log: &Path) -> String {
     let log = std::fs::read(log).unwrap_or_default();
-    let tail = String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL)..]).trim().to_owned();
-    if tail.is_empty() { how } else { format!("{how}: {tail}") }
+    String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL)..]).trim().to_owned()
 }
 
 fn signal(group: i32, signal: Signal) {

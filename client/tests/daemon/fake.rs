@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) refusals: Vec<v1::Refusal>,
     pub(crate) points: Vec<v1::CurvePoint>,
     pub(crate) beats: usize,
+    /// Steps done and in all, as heartbeats have told.
+    pub(crate) steps: BTreeSet<(u64, u64)>,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     /// What has arrived of uploads.
     pub(crate) partial: BTreeMap<String, Vec<u8>>,
@@ -199,6 +201,7 @@ impl Participant for Fake {
         let mut inner = self.holder(&request.lease_token)?;
         inner.beats += 1;
         inner.points.extend(request.points);
+        inner.steps.insert((request.step, request.steps));
         let directive = if inner.stop {
             inner.assignment = None;
             Directive::Stop(Refusal::new(Reason::JobEnded, "cancelled"))

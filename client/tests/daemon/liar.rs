@@ -7,11 +7,14 @@ use std::time::Duration;
 use eosfed_client::daemon::DiskSpace;
 use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use eosfed_common::digest::Digest;
+use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_testkit::assignments;
+use eosfed_testkit::cards::classifier;
 
 use crate::good;
-use crate::world::{POLICY, WEIGHTS, World, until};
+use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, until};
 
 /// Waits until an offer is declined, and returns the refusal's reason and message. Nothing was accepted.
 async fn declined(world: &World) -> (String, String) {
@@ -145,4 +148,74 @@ async fn a_data_set_that_has_become_smaller_is_noticed_when_the_trainer_starts()
     let inner = world.fake.get();
     assert!(inner.updates.is_empty() && inner.blobs.is_empty() && inner.tokens.len() == 1);
     assert!(inner.refusals[0].message.contains("`min_samples` is 12"), "{:?}", inner.refusals);
+}
+
+fn without(word: &str) -> String {
+    let list = format!(", \"{word}\"");
+    assert!(POLICY.contains(&list));
+    POLICY.replace(&list, "")
+}
+
+const REASON_ONLY: &str = "the site policy lets only the reason leave";
+
+#[tokio::test]
+async fn what_does_not_fit_the_data_set_is_not_described_without_the_word() {
+    let model = ModelSpec { classes: vec!["x".to_owned(), "y".to_owned()], ..classifier() };
+    let training_target = TrainingTarget::Specialist(model);
+    for (policy, described) in [(POLICY.to_owned(), true), (without("failures"), false)] {
+        let training_target = training_target.clone();
+        let assignment = Assignment { training_target, ..assignments::training(JobKind::OneShot) };
+        let (reason, said) = refusal_of(assignment, &policy).await;
+        assert_eq!((reason.as_str(), said.contains("classes")), ("DATA_UNFIT", described), "{said}");
+        assert_eq!(said.starts_with(REASON_ONLY), !described, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_not_described_without_the_word() {
+    let failed = r#"echo '{"event":"failed","reason":"secret-village.tif: 3 bands"}'; exit 1"#;
+    for script in [format!("{STARTED}\n{failed}"), "echo secret-village >&2; exit 9".to_owned()] {
+        let world = World::new(assignments::training(JobKind::OneShot), &script).await;
+        world.set_policy(&without("failures"));
+        world.run().await;
+        let inner = world.fake.get();
+        assert!(inner.failures[0].starts_with(REASON_ONLY) && inner.failures.len() == 1, "{:?}", inner.failures);
+    }
+}
+
+#[tokio::test]
+async fn what_a_trainer_prints_never_leaves() {
+    for print in ["echo secret-village >&2", "echo secret-village"] {
+        let script = format!("{print}; exit 9");
+        let world = World::new(assignments::training(JobKind::OneShot), &script).await;
+        world.run().await;
+        let inner = world.fake.get();
+        assert!(!inner.failures[0].contains("secret") && inner.failures[0].contains("3 times"), "{:?}", inner.failures);
+    }
+}
+
+#[tokio::test]
+async fn energy_and_tiles_leave_with_their_word_only() {
+    let rich = FINISHED.replace(r#""kwh":0.0,"source":"unavailable"}"#, r#""kwh":0.5,"source":"measured"},"imagery":{"tile":[8,9]}"#);
+    assert_ne!(rich, FINISHED);
+    for (policy, leaves) in [(POLICY.to_owned(), true), (without("provenance"), false)] {
+        let world = World::new(assignments::training(JobKind::OneShot), &format!("{STARTED}{rich}")).await;
+        world.set_policy(&policy);
+        world.run().await;
+        let inner = world.fake.get();
+        let report = inner.updates.values().next().unwrap().report.clone().unwrap();
+        let told = (report.energy.unwrap().kwh, report.imagery.map_or(0, |imagery| imagery.width));
+        assert_eq!(told, if leaves { (0.5, 9) } else { (0.0, 0) });
+    }
+}
+
+#[tokio::test]
+async fn steps_leave_with_metrics_only() {
+    for (policy, leaves) in [(POLICY.to_owned(), true), (without("metrics"), false)] {
+        let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+        world.set_policy(&policy);
+        world.run().await;
+        let told = world.fake.get().steps.iter().any(|(_, steps)| *steps > 0);
+        assert_eq!(told, leaves);
+    }
 }

@@ -49,7 +49,7 @@ pub fn training(kind: JobKind) -> Assignment {
         strategy: (kind != JobKind::OneShot).then_some(StrategyName::FedAvg),
         base: None,
         initial_seed: 1,
-        normalisation: None,
+        normalisation: (kind == JobKind::Rounds).then(|| normalisation(&["red"], 1.0, 2.0)),
         seed: 2,
         schedule: [0.0, 1.0],
         keep: Keep::Best,

@@ -54,7 +54,8 @@ pub fn names(count: usize) -> Vec<InstitutionName> {
 /// The policy of institutions: it allows everything, or lets nothing leave.
 #[must_use]
 pub fn policy(withdrawn: bool) -> Policy {
-    let all = vec![Egress::FrozenWeights, Egress::Updates, Egress::Metrics, Egress::Statistics];
+    let results = [Egress::FrozenWeights, Egress::Updates, Egress::Metrics, Egress::Statistics];
+    let all = results.into_iter().chain([Egress::Provenance, Egress::Failures]).collect();
     Policy {
         allow: Allow {
             job_kinds: JobKind::VARIANTS.to_vec(),

@@ -1,0 +1,137 @@
+//! Every field of the protocol that a client fills, and what lets it leave. The test compares the table with
+//! the protocol: a new field has no row, and fails it until somebody has decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+
+use crate::policy::Egress;
+
+/// What lets a field leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// The call needs it. It comes from the coordinator, or says nothing about the data set.
+    Always,
+    /// It belongs to weights, and leaves with them: `frozen_weights` or `updates`.
+    WithWeights,
+    /// A word of `may_leave`.
+    With(Egress),
+    /// A message whose fields have rows of their own.
+    Parts,
+}
+
+use Egress::{Failures, Metrics, Provenance, Statistics};
+use Leaves::{Always, Parts, With, WithWeights};
+
+/// The fields, by their name without the package.
+const FIELDS: &[(&str, Leaves)] = &[
+    ("EnrollRequest.institution", Always),
+    ("EnrollRequest.secret", Always),
+    ("EnrollRequest.signing_request_pem", Always),
+    ("RenewRequest.signing_request_pem", Always),
+    ("HelloRequest.protocol", Always),
+    ("HelloRequest.version", Always),
+    ("PollRequest.seen_revision", Always),
+    ("PollRequest.wait_ms", Always),
+    ("AcceptRequest.assignment", Always),
+    ("RefuseRequest.assignment", Always),
+    ("RefuseRequest.refusal", Parts),
+    ("Refusal.reason", Always),
+    // The rules of the policy that an offer breaks need no word.
+    ("Refusal.message", With(Failures)),
+    ("HeartbeatRequest.assignment", Always),
+    ("HeartbeatRequest.lease_token", Always),
+    ("HeartbeatRequest.step", With(Metrics)),
+    ("HeartbeatRequest.steps", With(Metrics)),
+    ("HeartbeatRequest.points", With(Metrics)),
+    ("CurvePoint.step", With(Metrics)),
+    ("CurvePoint.loss", With(Metrics)),
+    ("CurvePoint.metrics", With(Metrics)),
+    ("Metric.name", With(Metrics)),
+    ("Metric.value", With(Metrics)),
+    ("SubmitUpdateRequest.assignment", Always),
+    ("SubmitUpdateRequest.lease_token", Always),
+    ("SubmitUpdateRequest.idempotency_key", Always),
+    ("SubmitUpdateRequest.weights", WithWeights),
+    ("SubmitUpdateRequest.report", Parts),
+    ("Blob.digest", WithWeights),
+    ("Blob.size", WithWeights),
+    ("TrainingReport.samples", WithWeights),
+    ("TrainingReport.metrics", With(Metrics)),
+    // In rounds it is the job's; a specialist cannot be used without it.
+    ("TrainingReport.normalisation", WithWeights),
+    ("BandNormalisation.band", WithWeights),
+    ("BandNormalisation.mean", WithWeights),
+    ("BandNormalisation.std", WithWeights),
+    ("TrainingReport.energy", With(Provenance)),
+    ("Energy.kwh", With(Provenance)),
+    ("Energy.source", With(Provenance)),
+    ("TrainingReport.initial", WithWeights),
+    ("InitialFile.file", WithWeights),
+    ("InitialFile.digest", WithWeights),
+    ("TrainingReport.imagery", With(Provenance)),
+    ("Imagery.height", With(Provenance)),
+    ("Imagery.width", With(Provenance)),
+    ("Imagery.ground_sampling_distance", With(Provenance)),
+    ("SubmitStatisticsRequest.assignment", Always),
+    ("SubmitStatisticsRequest.lease_token", Always),
+    ("SubmitStatisticsRequest.idempotency_key", Always),
+    ("SubmitStatisticsRequest.bands", With(Statistics)),
+    ("BandMoments.band", With(Statistics)),
+    ("BandMoments.count", With(Statistics)),
+    ("BandMoments.mean", With(Statistics)),
+    ("BandMoments.m2", With(Statistics)),
+    ("SubmitEvaluationRequest.assignment", Always),
+    ("SubmitEvaluationRequest.lease_token", Always),
+    ("SubmitEvaluationRequest.idempotency_key", Always),
+    ("SubmitEvaluationRequest.report", Parts),
+    ("EvaluationReport.samples", With(Metrics)),
+    ("EvaluationReport.metrics", With(Metrics)),
+    ("EvaluationReport.energy", With(Provenance)),
+    ("ReportFailureRequest.assignment", Always),
+    ("ReportFailureRequest.lease_token", Always),
+    ("ReportFailureRequest.message", With(Failures)),
+    // Asked before an upload, about its weights.
+    ("StatRequest.digest", WithWeights),
+    ("DownloadRequest.digest", Always),
+    ("DownloadRequest.offset", Always),
+    ("UploadRequest.header", Parts),
+    ("UploadRequest.chunk", WithWeights),
+    ("UploadHeader.digest", WithWeights),
+    ("UploadHeader.size", WithWeights),
+    ("UploadHeader.offset", WithWeights),
+];
+
+/// The services that a client calls.
+const UPWARD: [&str; 3] = ["eosfed.v1.Participant", "eosfed.v1.Blobs", "eosfed.v1.Enrollment"];
+
+fn walk(message: &MessageDescriptor, found: &mut BTreeSet<String>) {
+    for field in message.fields() {
+        let name = field.full_name().trim_start_matches("eosfed.v1.").to_owned();
+        if found.insert(name)
+            && let Kind::Message(inner) = field.kind()
+        {
+            walk(&inner, found);
+        }
+    }
+}
+
+#[test]
+fn every_field_that_can_leave_has_a_word() {
+    let pool = DescriptorPool::decode(eosfed_proto::DESCRIPTORS).unwrap();
+    let mut found = BTreeSet::new();
+    for name in UPWARD {
+        for method in pool.get_service_by_name(name).unwrap().methods() {
+            walk(&method.input(), &mut found);
+        }
+    }
+    let rows: BTreeMap<&str, Leaves> = FIELDS.iter().copied().collect();
+    assert_eq!(rows.len(), FIELDS.len(), "each field once");
+    let known: BTreeSet<String> = rows.keys().map(|name| (*name).to_owned()).collect();
+    let lacking: Vec<_> = found.difference(&known).collect();
+    assert!(lacking.is_empty(), "say what lets these leave: {lacking:?}");
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "the protocol has no such fields: {gone:?}");
+    let used = |word| rows.values().any(|leaves| *leaves == With(word));
+    assert!([Failures, Metrics, Provenance, Statistics].into_iter().all(used));
+}
