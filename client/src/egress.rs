@@ -153,7 +153,8 @@ impl EgressGate {
 }
 
 /// What is sent instead of a description.
-const REASON_ONLY: &str = "the site policy lets only the reason leave; the institution's log has the description";
+const REASON_ONLY: &str =
+    "the site policy lets only the reason leave; the institution's log has the description";
 
 /// The policy's objections to the result of an assignment.
 fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {

@@ -13,6 +13,7 @@ use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 
+mod approvals;
 mod withheld;
 
 /// The file name of the daemon's journal.
@@ -218,22 +219,6 @@ impl Site {
     /// If the file cannot be written.
     pub fn record_sent(&self, sent: &ByteCounts) -> Result<(), SiteError> {
         self.write_json("sent.json", sent)
-    }
-
-    /// Records that a person approves a job.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn approve(&self, job: &JobId) -> Result<(), SiteError> {
-        let path = self.0.join("approved");
-        std::fs::create_dir_all(&path).map_err(|source| SiteError::Io { path, source })?;
-        self.write(&format!("approved/{job}"), b"")
-    }
-
-    /// Whether a person has approved a job.
-    #[must_use]
-    pub fn is_approved(&self, job: &JobId) -> bool {
-        self.0.join("approved").join(job.as_str()).exists()
     }
 
     fn read(&self, name: &str) -> Result<String, SiteError> {

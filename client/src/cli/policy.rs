@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use eosfed_client::policy::{explain, explain_job};
+use eosfed_client::policy::{GivenApproval, explain, explain_job};
 use eosfed_client::settings::load_policy;
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
 use eosfed_common::plan::JobSpec;
+use nix::unistd::{User, getuid};
 
 use super::shared::site;
 
@@ -51,7 +55,8 @@ impl PolicyCommand {
     }
 }
 
-/// Approve a job where the policy says `approval = "manual"`.
+/// Approve a job where the policy says `approval = "manual"`. The approval is of the terms that the running
+/// daemon was offered: other terms of the same job need another one.
 #[derive(Debug, Args)]
 pub(super) struct Approve {
     /// The job, such as `j-0a1b2c3d`, or one of its assignments.
@@ -59,6 +64,15 @@ pub(super) struct Approve {
     /// The state folder.
     #[arg(long)]
     state: PathBuf,
+    /// Show the terms and approve nothing.
+    #[arg(long)]
+    show: bool,
+    /// The most rounds that the approval covers.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// How long the approval lasts, such as 12h or 30d.
+    #[arg(long = "for", value_name = "DURATION", default_value = "30d", value_parser = duration::parse)]
+    lasts: Duration,
 }
 
 impl Approve {
@@ -71,8 +85,33 @@ impl Approve {
         if !site.is_joined() {
             bail!("{} is not a state folder; `eosfed-client join` makes one", site.path().display());
         }
-        site.approve(&job)?;
-        outln!("approved {job}; a running daemon sees it within seconds");
+        let Some(terms) = site.offer(&job)? else {
+            bail!(
+                "no work of job {job} waits for an approval: the running daemon notes the terms of what it is \
+                 offered; start it, and try again when it says that the job waits"
+            );
+        };
+        for line in terms.words() {
+            outln!("{line}");
+        }
+        if self.show {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let at = SystemClock.now();
+        let until = at.plus(self.lasts);
+        let by = login_name();
+        let rounds = self.rounds;
+        site.approve(&GivenApproval { terms: terms.digest(), rounds, until, by: by.clone(), at })?;
+        outln!(
+            "{by} approves this for {rounds} rounds until {until}; a running daemon sees it within seconds"
+        );
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The login name of the person who runs this command, or their number.
+fn login_name() -> String {
+    let uid = getuid();
+    let known = User::from_uid(uid).ok().flatten();
+    known.map_or_else(|| uid.to_string(), |user| user.name)
 }

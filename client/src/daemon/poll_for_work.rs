@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, Work};
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Offers};
 use crate::egress::unreadable;
 use crate::imagery::Imagery as _;
-use crate::policy::{Decision, Policy, PolicyStatus, decide, objections_to_amount, refused};
+use crate::policy::{Approval, Decision, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused};
 use crate::retry::{Recovery, recovery};
 use crate::trainer::Trainer as _;
 
@@ -157,16 +158,38 @@ impl<E: Environment> Daemon<E> {
         if let Err(why) = assignment.check_sizes() {
             return Ok(self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await);
         }
-        let approved = self.parts.site.is_approved(&assignment.id.job);
-        match decide(&policy, &assignment, approved, self.parts.clock.now()) {
+        let now = self.parts.clock.now();
+        let terms = Terms::of(&assignment);
+        let digest = terms.digest();
+        let approved = self.is_approved(&assignment, &digest);
+        match decide(&policy, &assignment, approved, now) {
             Decision::Refuse(refusal) => Ok(self.decline(&assignment.id, refusal).await),
-            Decision::Wait(why) => self.postpone(&assignment, &why),
+            Decision::Wait(why) => {
+                if !approved {
+                    self.parts.site.record_offer(&terms)?;
+                }
+                self.postpone(&assignment, &why)
+            }
             Decision::Accept => match self.obstacle_to(&policy, &assignment).await {
-                None => self.accept(assignment).await,
+                None => {
+                    if policy.approval == Approval::Manual {
+                        self.parts.site.record_accepted(&digest, assignment.id.round)?;
+                    }
+                    self.accept(assignment).await
+                }
                 Some(NotAcceptable::Condition(condition)) => self.block(&assignment, condition).await,
                 Some(NotAcceptable::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
             },
         }
+    }
+
+    /// Whether a person has approved this round of work. What cannot be read approves nothing.
+    fn is_approved(&self, assignment: &Assignment, terms: &Digest) -> bool {
+        let found = self.parts.site.is_approved(terms, assignment.id.round, self.parts.clock.now());
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "an approval cannot be read and does not count");
+            false
+        })
     }
 
     /// The condition that prevents this machine from doing the work.

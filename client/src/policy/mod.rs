@@ -5,6 +5,7 @@ mod changes;
 mod earlier;
 mod explain;
 mod hours;
+mod terms;
 mod watch;
 
 use eosfed_common::assignment::{Assignment, TrainingWork, Work};
@@ -19,6 +20,7 @@ use strum::IntoStaticStr;
 pub use changes::changes;
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
+pub use terms::{Approval as GivenApproval, Terms, WorkTerms};
 pub use watch::{Observation, PolicyStatus, PolicyWatch, Reading};
 
 pub(crate) use earlier::advice;
@@ -154,7 +156,9 @@ pub fn decide(policy: &Policy, assignment: &Assignment, approved: bool, now: Tim
     }
     if policy.approval == Approval::Manual && !approved {
         let job = &assignment.id.job;
-        return Decision::Wait(format!("job {job} waits for `eosfed-client approve {job} --state DIR`"));
+        return Decision::Wait(format!(
+            "job {job} waits for `eosfed-client approve {job} --state DIR`, which shows its terms with `--show`"
+        ));
     }
     match policy.hours {
         Some(hours) if !hours.contain(now) => {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_client::daemon::DiskSpace;
+use eosfed_client::policy::GivenApproval;
 use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
+use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
@@ -179,7 +181,11 @@ async fn a_failure_is_not_described_without_the_word() {
         world.set_policy(&without("failures"));
         world.run().await;
         let inner = world.fake.get();
-        assert!(inner.failures[0].starts_with(REASON_ONLY) && inner.failures.len() == 1, "{:?}", inner.failures);
+        assert!(
+            inner.failures[0].starts_with(REASON_ONLY) && inner.failures.len() == 1,
+            "{:?}",
+            inner.failures
+        );
     }
 }
 
@@ -190,13 +196,20 @@ async fn what_a_trainer_prints_never_leaves() {
         let world = World::new(assignments::training(JobKind::OneShot), &script).await;
         world.run().await;
         let inner = world.fake.get();
-        assert!(!inner.failures[0].contains("secret") && inner.failures[0].contains("3 times"), "{:?}", inner.failures);
+        assert!(
+            !inner.failures[0].contains("secret") && inner.failures[0].contains("3 times"),
+            "{:?}",
+            inner.failures
+        );
     }
 }
 
 #[tokio::test]
 async fn energy_and_tiles_leave_with_their_word_only() {
-    let rich = FINISHED.replace(r#""kwh":0.0,"source":"unavailable"}"#, r#""kwh":0.5,"source":"measured"},"imagery":{"tile":[8,9]}"#);
+    let rich = FINISHED.replace(
+        r#""kwh":0.0,"source":"unavailable"}"#,
+        r#""kwh":0.5,"source":"measured"},"imagery":{"tile":[8,9]}"#,
+    );
     assert_ne!(rich, FINISHED);
     for (policy, leaves) in [(POLICY.to_owned(), true), (without("provenance"), false)] {
         let world = World::new(assignments::training(JobKind::OneShot), &format!("{STARTED}{rich}")).await;
@@ -218,4 +231,49 @@ async fn steps_leave_with_metrics_only() {
         let told = world.fake.get().steps.iter().any(|(_, steps)| *steps > 0);
         assert_eq!(told, leaves);
     }
+}
+
+/// Approves the terms that the daemon has noted, for so many rounds.
+fn approve(world: &World, rounds: u32) {
+    let job = assignments::statistics().id.job;
+    let terms = world.site().offer(&job).unwrap().expect("an offer is noted").digest();
+    let given =
+        GivenApproval { terms, rounds, until: Timestamp(u64::MAX), by: "ada".to_owned(), at: Timestamp(0) };
+    world.site().approve(&given).unwrap();
+}
+
+fn round(number: u32, change: impl FnOnce(&mut TrainingWork)) -> Assignment {
+    let mut assignment = changed(JobKind::Rounds, change);
+    assignment.id.round = number;
+    assignment
+}
+
+#[tokio::test]
+async fn an_approval_covers_its_rounds_and_no_changed_terms() {
+    let world = World::new(round(0, |_| {}), &good()).await;
+    world.set_policy(&POLICY.replace("\"automatic\"", "\"manual\""));
+    let (cancel, task) = world.start_with(|parts| parts.once = false);
+    let job = assignments::statistics().id.job;
+    until(|| world.site().offer(&job).unwrap().is_some()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(world.fake.get().tokens.is_empty(), "it waits for a person");
+    approve(&world, 2);
+    until(|| world.fake.get().updates.len() == 1).await;
+    world.fake.get().assignment = Some(round(1000, |_| {}));
+    until(|| world.fake.get().updates.len() == 2).await;
+    // The two rounds are used up.
+    world.fake.get().assignment = Some(round(2000, |_| {}));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.fake.get().updates.len(), 2);
+    approve(&world, 100);
+    until(|| world.fake.get().updates.len() == 3).await;
+    // Other terms under the same job.
+    world.fake.get().assignment = Some(round(2001, |work| work.settings.learning_rate = 1.0));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.fake.get().updates.len(), 3);
+    assert!(world.fake.get().refusals.is_empty());
+    approve(&world, 1);
+    until(|| world.fake.get().updates.len() == 4).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
 }

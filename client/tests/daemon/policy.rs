@@ -12,7 +12,8 @@ use eosfed_proto::v1;
 use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, statistics, training, until};
 use crate::{evaluating, evaluation, good, patient};
 
-const MAY_LEAVE: &str = r#"may_leave = ["frozen_weights", "updates", "metrics", "statistics", "provenance", "failures"]"#;
+const MAY_LEAVE: &str =
+    r#"may_leave = ["frozen_weights", "updates", "metrics", "statistics", "provenance", "failures"]"#;
 
 fn allowing(words: &str) -> String {
     assert!(POLICY.contains(MAY_LEAVE));

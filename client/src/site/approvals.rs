@@ -1,0 +1,132 @@
+//! What jobs offer, what a person has approved of it, and the rounds that were accepted under an approval.
+//! Files: `offers/JOB.json` by the daemon, `approved/DIGEST.json` by the command, `accepted/DIGEST.json` by the
+//! daemon. An approval of an earlier version, `approved/JOB`, said nothing of the terms and counts no more.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::ids::JobId;
+
+use super::{Site, SiteError};
+use crate::policy::{GivenApproval, Terms};
+
+impl Site {
+    /// Records the newest terms of a job that wait for an approval.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record_offer(&self, terms: &Terms) -> Result<(), SiteError> {
+        if self.offer(&terms.job).ok().flatten().as_ref() == Some(terms) {
+            return Ok(());
+        }
+        self.make("offers")?;
+        self.write_json(&offer(&terms.job), terms)
+    }
+
+    /// The newest terms of a job that were waiting for an approval.
+    ///
+    /// # Errors
+    /// If the file holds something else.
+    pub fn offer(&self, job: &JobId) -> Result<Option<Terms>, SiteError> {
+        self.read_json(&offer(job))
+    }
+
+    /// Records an approval. It replaces one of the same terms, and the rounds are counted anew.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn approve(&self, approval: &GivenApproval) -> Result<(), SiteError> {
+        self.make("approved")?;
+        self.make("accepted")?;
+        self.write_json(&accepted(&approval.terms), &BTreeSet::<u32>::new())?;
+        self.write_json(&approved(&approval.terms), approval)
+    }
+
+    /// Whether a person has approved a round of work on these terms.
+    ///
+    /// # Errors
+    /// If a file holds something else.
+    pub fn is_approved(&self, terms: &Digest, round: u32, now: Timestamp) -> Result<bool, SiteError> {
+        let Some(approval) = self.read_json::<GivenApproval>(&approved(terms))? else { return Ok(false) };
+        Ok(approval.covers(terms, round, &self.accepted_rounds(terms)?, now))
+    }
+
+    /// Records that a round of work on these terms is accepted.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record_accepted(&self, terms: &Digest, round: u32) -> Result<(), SiteError> {
+        let mut rounds = self.accepted_rounds(terms)?;
+        if !rounds.insert(round) {
+            return Ok(());
+        }
+        self.make("accepted")?;
+        self.write_json(&accepted(terms), &rounds)
+    }
+
+    fn accepted_rounds(&self, terms: &Digest) -> Result<BTreeSet<u32>, SiteError> {
+        Ok(self.read_json(&accepted(terms))?.unwrap_or_default())
+    }
+
+    fn make(&self, folder: &str) -> Result<(), SiteError> {
+        let path = self.path().join(folder);
+        std::fs::create_dir_all(&path).map_err(|source| SiteError::Io { path, source })
+    }
+}
+
+fn offer(job: &JobId) -> String {
+    in_folder("offers", job.as_str())
+}
+
+fn approved(terms: &Digest) -> String {
+    in_folder("approved", &terms.to_string())
+}
+
+fn accepted(terms: &Digest) -> String {
+    in_folder("accepted", &terms.to_string())
+}
+
+fn in_folder(folder: &str, name: &str) -> String {
+    Path::new(folder).join(format!("{name}.json")).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::plan::JobKind;
+
+    use super::*;
+    use crate::testing::training;
+
+    #[test]
+    fn rounds_are_counted_across_restarts_and_the_terms_must_be_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::at(folder.path());
+        let terms = Terms::of(&training(JobKind::Rounds));
+        let digest = terms.digest();
+        let approved = |round| Site::at(folder.path()).is_approved(&digest, round, Timestamp(5)).unwrap();
+        assert!(!approved(0) && site.offer(&terms.job).unwrap().is_none());
+        site.record_offer(&terms).unwrap();
+        assert_eq!(site.offer(&terms.job).unwrap(), Some(terms.clone()));
+        let until = Timestamp(9);
+        let given = GivenApproval { terms: digest, rounds: 1, until, by: "ada".to_owned(), at: Timestamp(1) };
+        site.approve(&given).unwrap();
+        assert!(approved(0) && approved(1000));
+        site.record_accepted(&digest, 0).unwrap();
+        assert!(approved(0) && !approved(1000));
+        let other = Terms { min_institutions: 7, ..terms }.digest();
+        assert!(!site.is_approved(&other, 0, Timestamp(5)).unwrap());
+        site.approve(&given).unwrap();
+        assert!(approved(1000), "a new approval counts anew");
+    }
+
+    #[test]
+    fn an_approval_of_an_earlier_version_counts_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("approved")).unwrap();
+        std::fs::write(folder.path().join("approved/j-0a1b2c3d"), "").unwrap();
+        let digest = Terms::of(&training(JobKind::Rounds)).digest();
+        assert!(!Site::at(folder.path()).is_approved(&digest, 0, Timestamp(0)).unwrap());
+    }
+}
