@@ -86,7 +86,7 @@ const MODULES: [ModuleRule; 23] = [
     layer("eosfed_client", "retry", &[]),
     layer("eosfed_client", "condition", &[]),
     layer("eosfed_client", "offload", &[]),
-    layer("eosfed_client", "site", &[]),
+    layer("eosfed_client", "site", &["policy"]),
     layer("eosfed_client", "state", &["condition"]),
     layer("eosfed_client", "journal", &["site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),

@@ -6,7 +6,7 @@ use eosfed_common::plan::{JobKind, JobSpec, Precision, Training};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_testkit::assignments::{bands, blob, evaluation, offered, training};
 use eosfed_testkit::cards::classifier;
-use eosfed_testkit::plans::{ONE_SHOT, Plan};
+use eosfed_testkit::plans::ONE_SHOT;
 use proptest::prelude::*;
 
 use super::Wire;
@@ -52,8 +52,9 @@ fn of(settings: Training) -> Assignment {
 }
 
 fn as_plan(settings: &Training) -> bool {
-    let table = toml::Value::try_from(settings).unwrap();
-    JobSpec::parse(&Plan::new(ONE_SHOT).set("training", table).text()).is_ok()
+    let mut plan: toml::Table = ONE_SHOT.parse().unwrap();
+    plan.insert("training".to_owned(), toml::Value::try_from(settings).unwrap());
+    JobSpec::parse(&plan.to_string()).is_ok()
 }
 
 proptest! {
