@@ -239,6 +239,6 @@ fn never_enrolled(identity: &Identity) -> Refusal {
 }
 
 fn unknown(identity: &Identity) -> Refusal {
-    let message = format!("there is no {}; see `eosfed {} list`", identity.shown(), identity.role);
+    let message = format!("there is no {}; check its role and its name", identity.shown());
     Refusal::new(Reason::NotFound, message)
 }
