@@ -25,6 +25,7 @@ use Leaves::{Always, Parts, With, WithWeights};
 
 /// The fields, by their name without the package.
 const FIELDS: &[(&str, Leaves)] = &[
+    ("EnrollRequest.role", Always),
     ("EnrollRequest.institution", Always),
     ("EnrollRequest.secret", Always),
     ("EnrollRequest.signing_request_pem", Always),
