@@ -43,8 +43,12 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 
 /// A reader of a file whose first bytes have been read.
 fn identified(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
-    let reader = ImageReader::new(BufReader::new(open_regular(path)?)).with_guessed_format();
-    reader.map_err(|error| DataError::file(path, error))
+    let mut reader = ImageReader::new(BufReader::new(open_regular(path)?));
+    // The name decides where the first bytes do not.
+    if let Ok(format) = ImageFormat::from_path(path) {
+        reader.set_format(format);
+    }
+    reader.with_guessed_format().map_err(|error| DataError::file(path, error))
 }
 
 /// Reads a JPEG file: grey, or red, green and blue.

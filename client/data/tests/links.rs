@@ -11,14 +11,17 @@ use eosfed_data::{Dataset, Limits};
 const CONFIG: &str = r#"
 task = "classification"
 bands = ["red"]
-classes = ["forest"]
+classes = ["forest", "water"]
 layout = { kind = "folders", root = "." }
 "#;
 
-fn dataset(config: &str) -> tempfile::TempDir {
+/// A data set with folders for these classes, and one tile.
+fn dataset(classes: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("forest")).unwrap();
-    fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    for class in classes {
+        fs::create_dir(folder.path().join(class)).unwrap();
+    }
+    fs::write(folder.path().join("dataset.toml"), CONFIG).unwrap();
     tile(&folder.path().join("forest/real.png"));
     folder
 }
@@ -31,7 +34,7 @@ fn tile(path: &Path) {
 
 #[test]
 fn a_named_pipe_is_refused_at_once() {
-    let folder = dataset(CONFIG);
+    let folder = dataset(&["forest", "water"]);
     let pipe = folder.path().join("forest/tile.png");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let error = eosfed_data::read_raster(&pipe, &Limits::default()).unwrap_err().to_string();
@@ -43,23 +46,22 @@ fn links_out_of_the_data_set_are_refused_unless_allowed() {
     let elsewhere = tempfile::tempdir().unwrap();
     let secret = elsewhere.path().join("secret.png");
     tile(&secret);
-    for (link, to) in [("forest/link.png", secret.as_path()), ("water", elsewhere.path())] {
-        let config = CONFIG.replace("[\"forest\"]", "[\"forest\", \"water\"]");
-        let folder = dataset(&config);
+    for (classes, link, to) in [
+        (&["forest", "water"][..], "forest/link.png", secret.as_path()),
+        (&["forest"], "water", elsewhere.path()),
+    ] {
+        let folder = dataset(classes);
         symlink(to, folder.path().join(link)).unwrap();
-        if link != "water" {
-            fs::create_dir(folder.path().join("water")).unwrap();
-        }
         let error = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
         assert!(error.contains("secret.png") && error.contains("follow_links"), "{error}");
-        fs::write(folder.path().join("dataset.toml"), format!("follow_links = true{config}")).unwrap();
+        fs::write(folder.path().join("dataset.toml"), format!("follow_links = true{CONFIG}")).unwrap();
         assert!(Dataset::open(folder.path(), &Limits::default()).is_ok());
     }
 }
 
 #[test]
 fn links_inside_the_data_set_are_followed() {
-    let folder = dataset(CONFIG);
+    let folder = dataset(&["forest", "water"]);
     symlink(folder.path().join("forest/real.png"), folder.path().join("forest/again.png")).unwrap();
     assert!(Dataset::open(folder.path(), &Limits::default()).is_ok());
 }

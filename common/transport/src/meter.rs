@@ -157,7 +157,10 @@ mod tests {
         for method in methods {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
             assert!(classify(&path).is_some(), "add the kind of bytes of `{path}` to `classify`");
-            // A call with results of training must not be classified as control.
+            // A call with results of training must not be classified as control. What people send is a filter.
+            if method.parent_service().name() == "Operator" {
+                continue;
+            }
             let fields: Vec<_> = method.input().fields().map(|field| field.name().to_owned()).collect();
             if fields.iter().any(|name| ["metrics", "samples", "bands", "points"].contains(&name.as_str())) {
                 assert_eq!(classify(&path), Some(Kind::Metrics), "{path} carries {fields:?}");

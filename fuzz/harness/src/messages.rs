@@ -10,6 +10,7 @@ use eosfed_common::assignment::{
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::Identity;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
@@ -54,6 +55,11 @@ where
 /// A message whose fields are looked at one by one.
 fn fields<M: Message + Default>(bytes: &[u8], look: fn(&M) -> Result<bool, WireError>) -> bool {
     M::decode(bytes).is_ok_and(|message| look(&message).unwrap_or(false))
+}
+
+/// The member that a message names.
+fn member(found: Option<&v1::Member>) -> Result<bool, WireError> {
+    found.cloned().map(Identity::from_message).transpose().map(|member| member.is_some())
 }
 
 /// A message without rules.
@@ -133,6 +139,13 @@ table! {
     InviteInstitutionRequest: |bytes| fields::<v1::InviteInstitutionRequest>(bytes, |m| {
         parse::<InstitutionName>("name", &m.name).map(|_| true)
     }),
+    InvitePersonRequest: |bytes| fields::<v1::InvitePersonRequest>(bytes, |m| member(m.person.as_ref())),
+    ReEnrolRequest: |bytes| fields::<v1::ReEnrolRequest>(bytes, |m| member(m.member.as_ref())),
+    RevokeRequest: |bytes| fields::<v1::RevokeRequest>(bytes, |m| {
+        printable("reason", &m.reason, 0..=1024)?;
+        member(m.member.as_ref())
+    }),
+    RevokeResponse: free::<v1::RevokeResponse>,
     InviteInstitutionResponse: free::<v1::InviteInstitutionResponse>,
     ListInstitutionsRequest: |bytes| fields::<v1::ListInstitutionsRequest>(bytes, |m| {
         Ok(page::<InstitutionKey>(m.page.as_ref()))

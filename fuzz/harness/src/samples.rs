@@ -6,7 +6,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
-use eosfed_common::plan::JobKind;
+use eosfed_common::plan::{JobKind, Loss, Training};
 use eosfed_testkit::assignments::{bands, blob, detailed_training, offered, statistics, training};
 use eosfed_testkit::cards::normalisation;
 use eosfed_testkit::releases;
@@ -29,14 +29,25 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         input_size: Some(64),
     };
     let scoring = Work::Evaluation(Box::new(scoring));
-    let rounds = || Work::Training(Box::new(detailed_training()));
+    let specialist = with_settings(|settings| settings.loss = vec![Loss::Focal, Loss::CrossEntropy]);
+    // A head has no augmentation, crop, drop path and precision of its own.
+    let head = with_settings(|settings| {
+        *settings = Training { input_size: settings.input_size, ..Training::new(2, 8, 1e-3) };
+    });
     vec![
         statistics(),
         Assignment { kind: JobKind::Evaluation, work: scoring, ..statistics() },
-        Assignment { work: rounds(), ..training(JobKind::Rounds) },
+        Assignment { work: specialist, ..training(JobKind::Rounds) },
         bands(&["red"]),
-        Assignment { work: rounds(), ..training(JobKind::Downstream) },
+        Assignment { work: head, ..training(JobKind::Downstream) },
     ]
+}
+
+/// Training of rounds in which most settings are given.
+fn with_settings(change: impl FnOnce(&mut Training)) -> Work {
+    let mut work = detailed_training();
+    change(&mut work.settings);
+    Work::Training(Box::new(work))
 }
 
 /// The same as the coordinator's messages say them.
