@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: sbom requirements help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -41,8 +41,7 @@ test: tools ## Run every test, with and without libtorch
 
 interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
 	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; \
-	  "$(INTEROP)/bin/pip" install --quiet torch==2.13.0 timm==1.0.31 safetensors==0.8.0 \
-	    numpy tifffile pytest mypy ruff stac-model==0.7.0 "pystac[validation]==1.15.2" terratorch==1.2.11; }
+	  "$(INTEROP)/bin/pip" install --quiet --require-hashes -r deploy/requirements/interop.txt; }
 	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
 	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-cli stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"
@@ -79,6 +78,16 @@ build: tools ## Build the programs for development
 release: tools ## Build the programs for use
 	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS)
 
+sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
+	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --locked
+	PYTHON="$(PYTHON)" TARGET="$(TARGET)" bash deploy/sbom.sh
+
+requirements: ## Write the hashes of deploy/requirements again, from its *.in files
+	$(PYTHON) -m venv $(TARGET)/requirements
+	$(TARGET)/requirements/bin/pip install --quiet uv
+	for file in deploy/requirements/*.in; do $(TARGET)/requirements/bin/uv pip compile --quiet --generate-hashes \
+	  --no-annotate --no-header --python-version 3.11 $$file -o $${file%.in}.txt; done
+
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
@@ -93,10 +102,10 @@ deny: ## Check licences, sources and bans of the dependencies
 
 goldens: ## Make the golden tests again with timm and Flower, in throw-away environments
 	$(PYTHON) -m venv $(TARGET)/goldens
-	$(TARGET)/goldens/bin/pip install --quiet torch==2.13.0 timm==1.0.31 torchmetrics==1.9.0 safetensors
+	$(TARGET)/goldens/bin/pip install --quiet --require-hashes -r deploy/requirements/goldens.txt
 	for script in client/trainer/goldens/generate*.py; do $(TARGET)/goldens/bin/python $$script; done
 	$(PYTHON) -m venv $(TARGET)/goldens-flower
-	$(TARGET)/goldens-flower/bin/pip install --quiet flwr==1.42.0 scipy==1.17.1
+	$(TARGET)/goldens-flower/bin/pip install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
 	$(TARGET)/goldens-flower/bin/python coordinator/aggregation/goldens/generate.py
 
 clean-demo: ## Remove the demo's results
