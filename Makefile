@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: sbom requirements help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: programs sbom requirements help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -27,7 +27,7 @@ help: ## List what can be made
 	@echo "  make demo DATA=DIR          the same story on a EuroSAT folder (multispectral GeoTIFFs, one folder a class)"
 	@echo "  make demo RESULTS=DIR       where the results go (demo-results)"
 
-demo: release ## Watch three institutions build an ensemble from a real satellite scene
+demo: programs ## Watch three institutions build an ensemble from a real satellite scene
 	BIN_DIR="$(TARGET)/release" RESULTS="$(RESULTS)" SEED="$(SEED)" DATA="$(DATA)" PYTHON="$(PYTHON)" bash deploy/demo/demo.sh
 
 test: tools ## Run every test, with and without libtorch
@@ -75,11 +75,13 @@ libtorch: tools ## Install libtorch into the user's cache and print its folder
 build: tools ## Build the programs for development
 	@$(WITH_LIBTORCH); $(CARGO) build $(PROGRAMS)
 
-release: tools ## Build the programs for use
+programs: tools ## Build the programs for use
 	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS)
 
+release: programs sbom ## Build the programs for use, with their bills of materials
+
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
-	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --locked
+	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --version 0.5.9 --locked
 	PYTHON="$(PYTHON)" TARGET="$(TARGET)" bash deploy/sbom.sh
 
 requirements: ## Write the hashes of deploy/requirements again, from its *.in files

@@ -12,6 +12,6 @@ for folder in cli coordinator client client/trainer; do
     name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$folder/Cargo.toml" | head -n 1)
     cargo cyclonedx --quiet --format json --manifest-path "$folder/Cargo.toml" --override-filename "$name.cdx"
     mv "$folder/$name.cdx.json" "$out/"
-    find . -path ./target -prune -o -name "$name.cdx.json" -print -exec rm {} +
+    find . -path ./target -prune -o -name "$name.cdx.json" -exec rm {} +
     echo "$out/$name.cdx.json"
 done
