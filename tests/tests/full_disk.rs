@@ -64,7 +64,7 @@ fn work_waits_for_space_for_its_weights() {
     let (coordinator, daemons) = start(&federation, &proxy, "50");
     let job = federation.submit(&rounds(1, 2, 2, "10m").text());
     // The starting weights, of 13.6 MB, do not fit.
-    federation.until("the download to stop", || daemons[1].log().contains("STORAGE_FULL"));
+    federation.until("the download to wait", || daemons[1].log().contains("the download needs"));
     mount.resize("24m");
     // Now they fit, but the files of training do not.
     federation.until("training to wait for room", || daemons[1].log().contains("training needs"));
