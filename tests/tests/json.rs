@@ -68,6 +68,7 @@ fn every_command_prints_json_of_its_published_schema() {
     let folder = |name: &str| commands.path(name, |_| ());
 
     institutions(&commands);
+    people(&commands);
     let job = trained(&commands);
     released(&commands);
     controlled(&commands, &job);
@@ -105,6 +106,19 @@ fn institutions(commands: &Commands) {
     let invited = commands.ask(&["institution", "invite", "north", "--token-file", &file]);
     assert!(invited["token"].is_null() && invited["token_file"] == file.as_str());
     assert_eq!(commands.ask(&["institution", "list"]).as_array().unwrap().len(), 3);
+}
+
+/// An operator and a reader: invited, joined, invited again and revoked.
+fn people(commands: &Commands) {
+    for role in ["operator", "reader"] {
+        let token = commands.path(&format!("{role}.token"), |_| ());
+        let identity = commands.path(&format!("{role}.identity"), |_| ());
+        commands.ask(&[role, "invite", "ann", "--token-file", &token]);
+        let joined = commands.ask(&["join", "--token-file", &token, "--identity", &identity]);
+        assert_eq!((&joined["role"], &joined["name"]), (&role.into(), &"ann".into()));
+        commands.ask(&[role, "re-enrol", "ann"]);
+        commands.ask(&[role, "revoke", "ann", "--reason", "a test"]);
+    }
 }
 
 /// A job that makes a specialist and a release.
