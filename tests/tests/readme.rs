@@ -49,7 +49,7 @@ fn the_commands_of_the_tour_work() {
 #[test]
 fn the_two_commands_and_every_file_named_exist() {
     let text = fs::read_to_string(project().join("README.md")).unwrap();
-    for target in ["demo", "test", "help", "release"] {
+    for target in ["demo", "test", "help", "programs", "release"] {
         assert!(text.contains(&format!("make {target}")), "{target}");
         let make = Command::new("make").args(["-n", target]).current_dir(project()).output().unwrap();
         assert!(make.status.success(), "make {target}: {}", String::from_utf8_lossy(&make.stderr));
