@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::roles::{Callers, callers};
-use crate::domain::member::keys::{Key, Standing};
+use crate::domain::member::keys::{Key, KeyStatus};
 use crate::engine::{Core, Handle};
 use crate::tls::Peer;
 
@@ -76,9 +76,9 @@ async fn admit(engine: &Handle, path: &str, peer: Option<&Peer>) -> Result<Optio
     let certificate = peer.and_then(|peer| peer.certificate.as_deref()).ok_or_else(without_certificate)?;
     let caller = Caller { identity: certificate.identity.clone(), key: key(certificate) };
     let Caller { identity, key } = caller.clone();
-    match engine.standing(&identity, &key)? {
-        Standing::Current | Standing::Replaced => {}
-        Standing::First | Standing::Renewed => {
+    match engine.key_status(&identity, &key)? {
+        KeyStatus::Current | KeyStatus::Replaced => {}
+        KeyStatus::First | KeyStatus::Renewed => {
             engine.call(async move |core: &Core| core.use_key(&identity, key).await).await?;
         }
     }

@@ -11,7 +11,7 @@ pub(super) async fn close_refused(engine: &Handle, live: &LiveConnections) {
     let mut changes = engine.member_changes();
     while changes.changed().await.is_ok() {
         live.close(|certificate| {
-            let refused = engine.standing(&certificate.identity, &key(certificate)).err();
+            let refused = engine.key_status(&certificate.identity, &key(certificate)).err();
             refused.map(|refusal| refusal.message)
         });
     }

@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::live::{LiveConnections, Place};
+use super::live::{LiveConnections, OpenConnection};
 use super::peer::Peer;
 
 /// A TLS connection whose handshake is done.
 pub struct Connection {
     tls: TlsStream<TcpStream>,
     peer: Peer,
-    place: Place,
+    entry: OpenConnection,
     ended: bool,
 }
 
@@ -41,14 +41,14 @@ impl Connection {
             certificate.map_err(|error| io::Error::new(io::ErrorKind::PermissionDenied, error))?;
         let certificate = certificate.map(Arc::new);
         let peer = Peer { certificate, address };
-        let place = live.enter(&peer)?;
-        Ok(Self { tls, peer, place, ended: false })
+        let entry = live.enter(&peer)?;
+        Ok(Self { tls, peer, entry, ended: false })
     }
 
     /// Whether it may go on; the task is woken when it may not.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if !self.ended {
-            self.ended = self.place.ended.as_mut().poll(cx).is_ready();
+            self.ended = self.entry.ended.as_mut().poll(cx).is_ready();
         }
         if self.ended {
             let message = "its time is over: the certificate has expired, its holder may no longer call, or it had none";

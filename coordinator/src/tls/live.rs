@@ -67,7 +67,7 @@ impl LiveConnections {
     ///
     /// # Errors
     /// If its caller has as many connections as it may have.
-    pub(super) fn enter(&self, peer: &Peer) -> io::Result<Place> {
+    pub(super) fn enter(&self, peer: &Peer) -> io::Result<OpenConnection> {
         let closing = CancellationToken::new();
         let mut open = self.lock();
         open.check(&self.limits, peer)?;
@@ -85,7 +85,7 @@ impl LiveConnections {
                 () = tokio::time::sleep(left) => {}
             }
         });
-        Ok(Place { live: self.clone(), number, ended })
+        Ok(OpenConnection { live: self.clone(), number, ended })
     }
 }
 
@@ -119,15 +119,15 @@ impl Open {
     }
 }
 
-/// The place of an open connection; given back when dropped.
-pub(super) struct Place {
+/// The entry of an open connection; given back when dropped.
+pub(super) struct OpenConnection {
     live: LiveConnections,
     number: u64,
     /// Resolves when the connection is to be closed.
     pub(super) ended: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Drop for Place {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.live.lock().connections.remove(&self.number);
     }

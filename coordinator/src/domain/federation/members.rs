@@ -11,7 +11,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 
 use super::Federation;
 use crate::domain::change::Change;
-use crate::domain::member::keys::{Key, Standing, not_enrolled};
+use crate::domain::member::keys::{Key, KeyStatus, not_enrolled};
 use crate::domain::member::{MAX_VALIDITY, Member, Revocation, invalid};
 
 /// Longest reason of a revocation, in bytes.
@@ -53,9 +53,9 @@ impl Federation {
     /// What a key is to the member that a certificate names.
     ///
     /// # Errors
-    /// As [`Member::standing`].
-    pub fn standing(&self, identity: &Identity, key: &Key, now: Timestamp) -> Result<Standing, Refusal> {
-        self.members.get(identity).ok_or_else(|| not_enrolled(identity))?.standing(key, now)
+    /// As [`Member::key_status`].
+    pub fn key_status(&self, identity: &Identity, key: &Key, now: Timestamp) -> Result<KeyStatus, Refusal> {
+        self.members.get(identity).ok_or_else(|| not_enrolled(identity))?.key_status(key, now)
     }
 
     /// Invites somebody.
@@ -141,7 +141,7 @@ impl Federation {
     /// Notes that a key is used for the first time.
     ///
     /// # Errors
-    /// As [`Member::standing`].
+    /// As [`Member::key_status`].
     pub fn use_key(&self, identity: &Identity, key: Key, now: Timestamp) -> Result<Change, Refusal> {
         let before = self.members.get(identity).ok_or_else(|| not_enrolled(identity))?;
         let after = before.use_key(key, now)?;

@@ -55,7 +55,7 @@ impl Keys {
 
 /// What a key is to its member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum KeyStatus {
     /// The key that is used.
     Current,
     /// The key before it, which still counts for a moment. It renews nothing.
@@ -72,7 +72,7 @@ impl Member {
     /// # Errors
     /// [`Reason::Unauthenticated`], with what to do, if the member is not enrolled, its access was taken
     /// back, the certificate has expired, or the key is not one of its keys.
-    pub fn standing(&self, key: &Key, now: Timestamp) -> Result<Standing, Refusal> {
+    pub fn key_status(&self, key: &Key, now: Timestamp) -> Result<KeyStatus, Refusal> {
         let identity = self.identity();
         if let Some(revoked) = &self.revoked {
             return Err(taken_back(&identity, revoked));
@@ -81,13 +81,13 @@ impl Member {
         if now >= key.expires_at {
             return Err(expired(&identity, key.expires_at));
         }
-        let Some(Keys { current, renewed, replaced }) = &enrolment.keys else { return Ok(Standing::First) };
+        let Some(Keys { current, renewed, replaced }) = &enrolment.keys else { return Ok(KeyStatus::First) };
         if current.fingerprint == key.fingerprint {
-            Ok(Standing::Current)
+            Ok(KeyStatus::Current)
         } else if renewed.is_some_and(|renewed| renewed.fingerprint == key.fingerprint) {
-            Ok(Standing::Renewed)
+            Ok(KeyStatus::Renewed)
         } else if replaced.is_some_and(|old| old.fingerprint == key.fingerprint && now < old.until) {
-            Ok(Standing::Replaced)
+            Ok(KeyStatus::Replaced)
         } else {
             Err(other_key(&identity))
         }
@@ -96,12 +96,12 @@ impl Member {
     /// Notes a key that is used for the first time; nothing changes for one that is in use.
     ///
     /// # Errors
-    /// As [`Member::standing`].
+    /// As [`Member::key_status`].
     pub fn use_key(&self, key: Key, now: Timestamp) -> Result<Self, Refusal> {
-        let keys = match self.standing(&key, now)? {
-            Standing::Current | Standing::Replaced => return Ok(self.clone()),
-            Standing::First => Keys::new(key),
-            Standing::Renewed => {
+        let keys = match self.key_status(&key, now)? {
+            KeyStatus::Current | KeyStatus::Replaced => return Ok(self.clone()),
+            KeyStatus::First => Keys::new(key),
+            KeyStatus::Renewed => {
                 let old = self.enrolment.as_ref().and_then(|done| done.keys.as_ref());
                 let replaced = old
                     .map(|old| Replaced { fingerprint: old.current.fingerprint, until: now.plus(OVERLAP) });
@@ -115,9 +115,9 @@ impl Member {
     /// never used.
     ///
     /// # Errors
-    /// As [`Member::standing`]; also if the call was made with a key that was replaced.
+    /// As [`Member::key_status`]; also if the call was made with a key that was replaced.
     pub fn renew(&self, used: Key, renewed: Key, now: Timestamp) -> Result<Self, Refusal> {
-        if self.standing(&used, now)? == Standing::Replaced {
+        if self.key_status(&used, now)? == KeyStatus::Replaced {
             let message = format!(
                 "the certificate of {} was renewed already; use the new one, or ask an operator to `re-enrol`",
                 self.identity().shown()
@@ -207,37 +207,37 @@ mod tests {
     #[test]
     fn only_the_enrolled_key_counts_and_only_until_its_certificate_expires() {
         let west = west(Some(1));
-        assert_eq!(west.standing(&key(1), NOW), Ok(Standing::Current));
-        let other = west.standing(&key(2), NOW).unwrap_err();
+        assert_eq!(west.key_status(&key(1), NOW), Ok(KeyStatus::Current));
+        let other = west.key_status(&key(2), NOW).unwrap_err();
         assert!(
             other.reason == Reason::Unauthenticated && other.message.contains("re-enrol west"),
             "{other}"
         );
-        let late = west.standing(&key(1), NOW.plus(DAY)).unwrap_err();
+        let late = west.key_status(&key(1), NOW.plus(DAY)).unwrap_err();
         assert!(late.message.contains("has expired"), "{late}");
-        let unknown = Member::unknown(west.identity()).standing(&key(1), NOW).unwrap_err();
+        let unknown = Member::unknown(west.identity()).key_status(&key(1), NOW).unwrap_err();
         assert!(unknown.message.contains("not enrolled"), "{unknown}");
     }
 
     #[test]
     fn who_has_enrolled_before_keys_were_kept_is_bound_to_the_first_key_that_it_uses() {
         let bound = west(None).use_key(key(1), NOW).unwrap();
-        assert_eq!(bound.standing(&key(1), NOW), Ok(Standing::Current));
-        assert!(bound.standing(&key(2), NOW).is_err());
+        assert_eq!(bound.key_status(&key(1), NOW), Ok(KeyStatus::Current));
+        assert!(bound.key_status(&key(2), NOW).is_err());
     }
 
     #[test]
     fn a_renewed_key_replaces_the_old_one_when_it_is_first_used() {
         let renewed = west(Some(1)).renew(key(1), key(2), NOW).unwrap();
         // The answer is lost: the old key goes on, and renews again.
-        assert_eq!(renewed.standing(&key(1), NOW), Ok(Standing::Current));
+        assert_eq!(renewed.key_status(&key(1), NOW), Ok(KeyStatus::Current));
         let again = renewed.renew(key(1), key(3), NOW).unwrap();
-        assert!(again.standing(&key(2), NOW).is_err(), "it was never used");
+        assert!(again.key_status(&key(2), NOW).is_err(), "it was never used");
         let used = again.use_key(key(3), NOW).unwrap();
-        assert_eq!(used.standing(&key(1), NOW), Ok(Standing::Replaced));
+        assert_eq!(used.key_status(&key(1), NOW), Ok(KeyStatus::Replaced));
         assert!(used.renew(key(1), key(4), NOW).is_err(), "a replaced key renews nothing");
-        assert!(used.standing(&key(1), NOW.plus(OVERLAP)).is_err());
-        assert_eq!(used.standing(&key(3), NOW.plus(OVERLAP)), Ok(Standing::Current));
+        assert!(used.key_status(&key(1), NOW.plus(OVERLAP)).is_err());
+        assert_eq!(used.key_status(&key(3), NOW.plus(OVERLAP)), Ok(KeyStatus::Current));
     }
 
     proptest! {
@@ -257,7 +257,7 @@ mod tests {
                 if let Ok(after) = west.use_key(key(fresh), now) {
                     west = after;
                 }
-                let counting: Vec<u8> = (0..6).filter(|of| west.standing(&key(*of), now).is_ok()).collect();
+                let counting: Vec<u8> = (0..6).filter(|of| west.key_status(&key(*of), now).is_ok()).collect();
                 prop_assert!(counting.len() <= 3 && counting.iter().all(|of| asked.contains(of)));
             }
         }

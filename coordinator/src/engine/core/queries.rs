@@ -13,7 +13,7 @@ use eosfed_common::refusal::Refusal;
 
 use tokio::sync::watch;
 
-use crate::domain::member::keys::{Key, Standing};
+use crate::domain::member::keys::{Key, KeyStatus};
 use crate::domain::registry::SpecialistRef;
 use crate::domain::{Change, Evaluation, Federation, Job, JobRef, Target};
 
@@ -75,9 +75,9 @@ impl Queries {
     ///
     /// # Errors
     /// If the member may not call with it, with what to do.
-    pub fn standing(&self, identity: &Identity, key: &Key) -> Result<Standing, Refusal> {
+    pub fn key_status(&self, identity: &Identity, key: &Key) -> Result<KeyStatus, Refusal> {
         let now = self.now();
-        self.read(|state| state.standing(identity, key, now))
+        self.read(|state| state.key_status(identity, key, now))
     }
 
     /// The id of the job that a reference names: an id, the first characters of an id, or `latest`.
