@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
 mod conditions;
+mod dishonest_coordinator;
 mod fake;
-mod liar;
 mod policy;
 mod proxy;
 mod renewal;

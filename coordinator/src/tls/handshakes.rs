@@ -65,20 +65,20 @@ impl Handshakes {
     pub(super) fn decide(&self, source: Source, now: Instant) -> Decision {
         let mut pending = self.lock();
         let of_source = || pending.entries.iter().filter(|(_, entry)| entry.source == source);
-        if of_source().count() >= self.limits.handshakes_of_address {
+        if of_source().count() >= self.limits.max_handshakes_per_address {
             let oldest = of_source().next().map(|(number, entry)| (*number, entry.started));
             match oldest {
-                Some((number, started)) if now - started >= self.limits.handshake_patience => {
+                Some((number, started)) if now - started >= self.limits.eviction_age => {
                     pending.cancel(number);
                 }
                 _ => return Decision::Close,
             }
-        } else if pending.entries.len() >= self.limits.handshakes {
+        } else if pending.entries.len() >= self.limits.max_handshakes {
             let oldest = pending.entries.first_key_value().map(|(number, entry)| (*number, entry.started));
             if let Some((number, started)) = oldest {
                 let age = now - started;
-                if age < self.limits.handshake_patience {
-                    return Decision::Wait(self.limits.handshake_patience - age);
+                if age < self.limits.eviction_age {
+                    return Decision::Wait(self.limits.eviction_age - age);
                 }
                 pending.cancel(number);
             }
@@ -112,7 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn handshakes() -> Handshakes {
-        Handshakes::new(Limits { handshakes: 4, handshakes_of_address: 2, ..Limits::default() })
+        Handshakes::new(Limits { max_handshakes: 4, max_handshakes_per_address: 2, ..Limits::default() })
     }
 
     fn source(last: u8) -> Source {

@@ -7,34 +7,34 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Handshakes under way in total.
-    pub handshakes: usize,
+    pub max_handshakes: usize,
     /// Handshakes under way from one address.
-    pub handshakes_of_address: usize,
+    pub max_handshakes_per_address: usize,
     /// Time for a handshake.
     pub handshake_timeout: Duration,
     /// Age from which a handshake gives way to a newer one when there are too many.
-    pub handshake_patience: Duration,
+    pub eviction_age: Duration,
     /// Connections without a certificate in total. They serve for enrolment only.
-    pub strangers: usize,
+    pub max_anonymous: usize,
     /// Connections without a certificate from one address.
-    pub strangers_of_address: usize,
+    pub max_anonymous_per_address: usize,
     /// How long a connection without a certificate may last.
-    pub stranger_age: Duration,
+    pub anonymous_timeout: Duration,
     /// Connections of one member.
-    pub connections_of_member: usize,
+    pub max_connections_per_member: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            handshakes: 1024,
-            handshakes_of_address: 512,
+            max_handshakes: 1024,
+            max_handshakes_per_address: 512,
             handshake_timeout: Duration::from_secs(10),
-            handshake_patience: Duration::from_secs(1),
-            strangers: 64,
-            strangers_of_address: 16,
-            stranger_age: Duration::from_secs(30),
-            connections_of_member: 64,
+            eviction_age: Duration::from_secs(1),
+            max_anonymous: 64,
+            max_anonymous_per_address: 16,
+            anonymous_timeout: Duration::from_secs(30),
+            max_connections_per_member: 64,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that are open: how many each member and strangers have, and a way to close those of
+//! The connections that are open: how many each member and anonymous callers have, and a way to close those of
 //! members that may no longer call.
 
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl LiveConnections {
         drop(open);
         let left = match &peer.certificate {
             Some(certificate) => certificate.not_after.since(self.clock.now()),
-            None => self.limits.stranger_age,
+            None => self.limits.anonymous_timeout,
         };
         let ended = Box::pin(async move {
             tokio::select! {
@@ -101,16 +101,18 @@ impl Open {
                 let own = |other: &Peer| {
                     other.certificate.as_ref().is_some_and(|other| other.identity == certificate.identity)
                 };
-                let most = limits.connections_of_member;
+                let most = limits.max_connections_per_member;
                 if count(&own) >= most {
                     return refuse(format!("`{}` has {most} connections already", certificate.identity));
                 }
             }
             None => {
                 let source = Source::of(peer.address.ip());
-                let stranger = |other: &Peer| other.certificate.is_none();
-                let of_source = |other: &Peer| stranger(other) && Source::of(other.address.ip()) == source;
-                if count(&of_source) >= limits.strangers_of_address || count(&stranger) >= limits.strangers {
+                let anonymous = |other: &Peer| other.certificate.is_none();
+                let of_source = |other: &Peer| anonymous(other) && Source::of(other.address.ip()) == source;
+                if count(&of_source) >= limits.max_anonymous_per_address
+                    || count(&anonymous) >= limits.max_anonymous
+                {
                     return refuse("too many connections without a certificate".to_owned());
                 }
             }

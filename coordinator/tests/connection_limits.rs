@@ -1,5 +1,5 @@
-//! Crowds of hostile connections before the coordinator's door, over real sockets and real TLS: members
-//! get in all the same.
+//! Crowds of hostile connections over real sockets and real TLS: members
+//! are served all the same.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
