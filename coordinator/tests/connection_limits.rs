@@ -1,5 +1,4 @@
-//! Crowds of hostile connections over real sockets and real TLS: members
-//! are served all the same.
+//! Crowds of hostile connections over real sockets and real TLS: members are served all the same.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
@@ -64,7 +63,7 @@ async fn connections_without_a_certificate_are_few_and_do_not_count_for_members(
         }
         crowd.push(stranger);
     }
-    assert!(served <= 16 && refused >= 24, "{served} strangers were served, {refused} refused");
+    assert!(served <= 16 && refused >= 24, "{served} anonymous callers were served, {refused} refused");
     assert_prompt(&server, "west").await;
 }
 

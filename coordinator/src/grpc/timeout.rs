@@ -1,5 +1,5 @@
 //! How long a caller may take to send its message. The body of a call must arrive in time, and that of
-//! an upload must not stop arriving; otherwise a caller could hold memory and a place for ever. How long
+//! an upload must not stop arriving; otherwise a caller could hold memory and a connection for ever. How long
 //! the coordinator takes for its answer is not limited here.
 
 use std::pin::Pin;

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_house_waits_until_the_oldest_is_old() {
+    async fn a_new_connection_waits_while_all_handshakes_are_young() {
         let (handshakes, now) = (handshakes(), Instant::now());
         let tickets: Vec<_> = (1..=4).map(|last| begun(handshakes.decide(source(last), now))).collect();
         let half = now + Duration::from_millis(400);
