@@ -1,6 +1,6 @@
 //! Folders and files that only their owner may use: keys, journals, leases and what lies beside them.
 
-use std::fs::{DirBuilder, Metadata};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -37,16 +37,12 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 /// With the command that corrects it.
 pub fn check_private(path: &Path) -> Result<(), NotPrivate> {
     let Ok(found) = path.metadata() else { return Ok(()) };
-    let mode = mode(&found);
+    let mode = found.mode() & 0o7777;
     if mode & OTHERS == 0 {
         return Ok(());
     }
     let wanted = if found.is_dir() { 0o700 } else { 0o600 };
     Err(NotPrivate { path: path.to_owned(), mode, wanted })
-}
-
-fn mode(found: &Metadata) -> u32 {
-    found.mode() & 0o7777
 }
 
 #[cfg(test)]

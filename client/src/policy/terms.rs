@@ -82,8 +82,13 @@ impl Terms {
             },
             Work::Evaluation(_) => WorkTerms::Evaluation,
         };
-        let (kind, min_institutions) = (*kind, *min_institutions);
-        Self { job: id.job.clone(), job_name: job_name.clone(), kind, min_institutions, work }
+        Self {
+            job: id.job.clone(),
+            job_name: job_name.clone(),
+            kind: *kind,
+            min_institutions: *min_institutions,
+            work,
+        }
     }
 
     /// Their digest.

@@ -1,20 +1,21 @@
 //! Copying files: complete, verified and durable.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
+use eosfed_common::private::create_private_folder;
 
 /// Bytes that are copied at once.
 const PIECE: usize = 1 << 20;
 
 /// Makes a folder and its missing parents. Only the owner can enter them.
 pub(super) fn folder(path: &Path) -> anyhow::Result<()> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = create_private_folder(path);
     made.with_context(|| format!("cannot make {}", path.display()))
 }
 

@@ -5,23 +5,23 @@ use std::time::Duration;
 
 /// The limits of an acceptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Handshakes under way in total.
-    pub max_handshakes: usize,
+    pub(super) max_handshakes: usize,
     /// Handshakes under way from one address.
-    pub max_handshakes_per_address: usize,
+    pub(super) max_handshakes_per_address: usize,
     /// Time for a handshake.
-    pub handshake_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
     /// Age from which a handshake gives way to a newer one when there are too many.
-    pub eviction_age: Duration,
+    pub(super) eviction_age: Duration,
     /// Connections without a certificate in total. They serve for enrolment only.
-    pub max_anonymous: usize,
+    pub(super) max_anonymous: usize,
     /// Connections without a certificate from one address.
-    pub max_anonymous_per_address: usize,
+    pub(super) max_anonymous_per_address: usize,
     /// How long a connection without a certificate may last.
-    pub anonymous_timeout: Duration,
+    pub(super) anonymous_timeout: Duration,
     /// Connections of one member.
-    pub max_connections_per_member: usize,
+    pub(super) max_connections_per_member: usize,
 }
 
 impl Default for Limits {

@@ -30,13 +30,7 @@ impl LiveConnections {
     /// None yet. By this clock, a connection is closed when its certificate expires.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::with_limits(clock, Limits::default())
-    }
-
-    /// None yet, with other limits.
-    #[must_use]
-    pub fn with_limits(clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { limits, clock, open: Arc::default() }
+        Self { limits: Limits::default(), clock, open: Arc::default() }
     }
 
     /// How many handshakes and connections there may be.

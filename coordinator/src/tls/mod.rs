@@ -12,6 +12,5 @@ mod peer;
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};
 pub use connection::Connection;
-pub use limits::Limits;
 pub use live::LiveConnections;
 pub use peer::Peer;

@@ -6,12 +6,12 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::{Actor, Entry, EventKind, EventRef};
+use eosfed_common::private::create_private_folder;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, defect, log_number};
@@ -47,7 +47,7 @@ impl Core {
     async fn fill_snapshot(&self, path: &Path, by: InstitutionName) -> Result<(u64, u64), Refusal> {
         self.drop_snapshots().map_err(|error| failed(&error))?;
         let blobs = path.join(SNAPSHOT_BLOBS);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&blobs).map_err(|error| failed(&error))?;
+        create_private_folder(&blobs).map_err(|error| failed(&error))?;
         let taken = Entry::new(Actor::Operator(by), EventKind::SnapshotTaken);
         self.transact(|_, _, _| Ok(((), Change::noted(taken)))).await?;
         let (state, head, count) = self.hold(&blobs).await?;
