@@ -68,7 +68,8 @@ async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     let now = SystemClock.now();
     let names = vec!["127.0.0.1".to_owned()];
     let listen = "127.0.0.1:0".parse().unwrap();
-    let choices = Choices { listen, public_url: None, names: names.clone() };
+    let choices =
+        Choices { listen, public_url: None, names: names.clone(), operator: "ada".parse().unwrap() };
     let path = folder.path().join("state");
     let state = init(&path, &choices, now).unwrap();
     let [key_pem, certificate_pem] = state.authority().map(|path| std::fs::read_to_string(path).unwrap());

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::ids::InstitutionName;
 use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
@@ -27,6 +28,8 @@ pub struct Choices {
     pub public_url: Option<String>,
     /// What the server's certificate is for.
     pub names: Vec<String>,
+    /// The name of the first operator.
+    pub operator: InstitutionName,
 }
 
 /// Makes a state folder.
@@ -51,7 +54,7 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
     write(&key, &pair.key_pem)?;
     write(&certificate, &pair.certificate_pem)?;
     let authority = Authority::open(&pair)?;
-    let operator = certified(&authority, now)?;
+    let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
     IdentityFolder(state.operator()).write(&operator, &pair.certificate_pem, &url)?;
     // Last: the settings make the folder a state folder.
@@ -60,10 +63,13 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
     Ok(state)
 }
 
-fn certified(authority: &Authority, now: Timestamp) -> anyhow::Result<KeyAndCertificate> {
-    let name = "admin".parse()?;
-    let request = KeyAndRequest::generate("admin")?;
-    let identity = Identity { role: Role::Operator, name };
+fn certified(
+    authority: &Authority,
+    name: &InstitutionName,
+    now: Timestamp,
+) -> anyhow::Result<KeyAndCertificate> {
+    let request = KeyAndRequest::generate(name.as_str())?;
+    let identity = Identity { role: Role::Operator, name: name.clone() };
     let certificate_pem = authority.certify(&request.request_pem, &identity, now, OPERATOR_VALIDITY)?;
     Ok(KeyAndCertificate { key_pem: request.key_pem, certificate_pem })
 }

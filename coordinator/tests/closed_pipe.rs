@@ -30,6 +30,7 @@ fn a_closed_standard_output_ends_a_command_without_a_panic() {
     let state = folder.path().join("state");
     let mut commands =
         [coordinator("init", &state), coordinator("serve", &state), coordinator("backup", &state)];
+    commands[0].args(["--operator", "ada"]);
     commands[1].arg("--check");
     commands[2].arg("--to").arg(folder.path().join("backup"));
     for command in &mut commands {
@@ -44,7 +45,14 @@ fn a_closed_standard_output_ends_a_command_without_a_panic() {
 fn a_coordinator_serves_with_a_closed_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    assert!(coordinator("init", &state).args(["--listen", "127.0.0.1:0"]).output().unwrap().status.success());
+    assert!(
+        coordinator("init", &state)
+            .args(["--operator", "ada", "--listen", "127.0.0.1:0"])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     let mut serving = coordinator("serve", &state).stdout(closed()).stderr(closed()).spawn().unwrap();
     let identity = IdentityFolder(state.join("operator"));
     let started = Instant::now();

@@ -223,16 +223,16 @@ async fn operators_and_readers_join_with_tokens_of_their_own() {
     let mut first = OperatorClient::new(server.operator());
     let hello = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: String::new() };
     for (role, may_list) in [(Role::Operator, true), (Role::Reader, false)] {
-        let ada = Identity { role, name: "ada".parse().unwrap() };
-        let person = Some(ada.clone().into_message());
+        let ben = Identity { role, name: "ben".parse().unwrap() };
+        let person = Some(ben.clone().into_message());
         let request = v1::InvitePersonRequest { person: person.clone(), valid_for_seconds: 60 };
         let secret = first.invite_person(request).await.unwrap().into_inner().secret;
-        let other = Identity { role: Role::Institution, name: ada.name.clone() };
+        let other = Identity { role: Role::Institution, name: ben.name.clone() };
         assert!(enroll_as(server.stranger(), &other, secret.clone()).await.is_err(), "another role");
-        let enrolled = enroll_as(server.stranger(), &ada, secret).await.unwrap();
+        let enrolled = enroll_as(server.stranger(), &ben, secret).await.unwrap();
         let mut client = OperatorClient::new(server.connect(Some(&enrolled.pair)));
         let answer = client.hello(hello.clone()).await.unwrap().into_inner();
-        assert_eq!((answer.name.as_str(), answer.role), ("ada", role.to_string()));
+        assert_eq!((answer.name.as_str(), answer.role), ("ben", role.to_string()));
         let listed = client.list_institutions(v1::ListInstitutionsRequest::default()).await;
         assert_eq!(listed.is_ok(), may_list, "{role}");
         let revoke = v1::RevokeRequest { member: person, ..Default::default() };

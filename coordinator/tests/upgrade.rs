@@ -29,6 +29,7 @@ fn lay_down(folder: &Path, schema: u32, records: &str) {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
         names: vec!["localhost".to_owned()],
+        operator: "ada".parse().unwrap(),
     };
     let state = init(folder, &choices, SystemClock.now()).unwrap();
     let db = sled::open(state.store()).unwrap();

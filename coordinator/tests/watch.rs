@@ -169,7 +169,7 @@ async fn a_watch_sends_the_events_and_the_progress_of_its_job() {
     let action = Some(Action::Pause(v1::PauseJob {}));
     operator.control_job(v1::ControlJobRequest { job: job.clone(), action }).await.unwrap();
     let (events, progress) = until(&mut stream, |progress| progress.state == JobState::Paused).await;
-    assert_eq!((events, progress.why.as_deref()), (vec!["paused"], Some("paused by admin")));
+    assert_eq!((events, progress.why.as_deref()), (vec!["paused"], Some("paused by ada")));
     assert_eq!(next(&mut stream).await, None, "a job at rest is not watched");
 
     // A client that reconnects asks for the events that it missed.

@@ -67,7 +67,7 @@ imagery=$(find -L "$data" -name '*.tif' -printf '%s\n' | awk '{ sum += $1 } END 
 
 # ---- coordinator ---------------------------------------------------------------------------------
 say "Starting the coordinator"
-"$bin/eosfed-coordinator" init --state "$coordinator" --listen 127.0.0.1:0 > /dev/null
+"$bin/eosfed-coordinator" init --state "$coordinator" --operator demo --listen 127.0.0.1:0 > /dev/null
 "$bin/eosfed-coordinator" serve --state "$coordinator" > "$logs/coordinator.out" 2> "$logs/coordinator.log" &
 started+=($!)
 for _ in $(seq 100); do

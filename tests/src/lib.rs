@@ -80,7 +80,7 @@ impl Federation {
         let listen = format!("127.0.0.1:{port}");
         succeed(
             self.program("eosfed-coordinator")
-                .args(["init", "--listen", &listen, "--state"])
+                .args(["init", "--operator", "ada", "--listen", &listen, "--state"])
                 .arg(self.path(name)),
         );
     }

@@ -18,7 +18,7 @@ fn an_operator_lists_exports_and_verifies_the_ledger() {
     let listed = succeed(&mut federation.eosfed(&["audit", "list", "--actor", "operator"]));
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(listed.lines().count(), 1, "{listed}");
-    assert!(listed.contains("operator:admin") && listed.contains("institution_invited  west"), "{listed}");
+    assert!(listed.contains("operator:ada") && listed.contains("institution_invited  west"), "{listed}");
 
     let exported = federation.ask(&["audit", "export", file]);
     assert_eq!((&exported["events"], &exported["whole"]), (&4.into(), &true.into()));

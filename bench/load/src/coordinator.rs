@@ -65,7 +65,10 @@ impl Coordinator {
         let state = folder.path().join("coordinator");
         // A free port, which it keeps when it is started again.
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let made = Command::new(program).args(["init", "--listen", &listen, "--state"]).arg(&state).output();
+        let made = Command::new(program)
+            .args(["init", "--operator", "ada", "--listen", &listen, "--state"])
+            .arg(&state)
+            .output();
         let made = made.await.with_context(|| format!("cannot run {}", program.display()))?;
         ensure!(made.status.success(), "init failed: {}", String::from_utf8_lossy(&made.stderr));
         Self::open(program, folder).await

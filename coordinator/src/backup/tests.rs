@@ -26,7 +26,8 @@ impl Bench {
         eosfed_transport::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let listen = "127.0.0.1:7443".parse().unwrap();
-        let choices = Choices { listen, public_url: None, names: vec!["localhost".to_owned()] };
+        let choices =
+            Choices { listen, public_url: None, names: vec!["localhost".to_owned()], operator: name("ada") };
         let state = init(&folder.path().join("state"), &choices, NOW).unwrap();
         let mut federation = Federation::default();
         let store = SledStore::open(&state.store()).unwrap();

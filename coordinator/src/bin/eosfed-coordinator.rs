@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::ids::InstitutionName;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
@@ -28,8 +29,8 @@ use tokio::signal::unix::{SignalKind, signal};
     version,
     after_help = "\
 Examples:
-  eosfed-coordinator init --state /var/lib/eosfed --name eo.example.org --listen 0.0.0.0:7443 \\
-                          --public-url https://eo.example.org:7443
+  eosfed-coordinator init --state /var/lib/eosfed --operator ada --name eo.example.org \\
+                          --listen 0.0.0.0:7443 --public-url https://eo.example.org:7443
   eosfed-coordinator serve --state /var/lib/eosfed
   eosfed --identity /var/lib/eosfed/operator institution invite univ-ghent
   eosfed-coordinator backup --state /var/lib/eosfed --to /mnt/backups/eosfed-$(date +%F)
@@ -52,6 +53,11 @@ enum Command {
         /// The folder to make
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
+        /// Name of the first operator, a person: it is in each event of what they do
+        ///
+        /// 1 to 40 lower-case letters, digits and hyphens. Others join with `eosfed operator invite`.
+        #[arg(long, value_name = "NAME")]
+        operator: InstitutionName,
         /// Where to listen; port 0 takes a free one
         #[arg(long, default_value = "127.0.0.1:7443")]
         listen: SocketAddr,
@@ -149,8 +155,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { state, listen, public_url, names } => {
-            let made = init(&state, &Choices { listen, public_url, names }, SystemClock.now())?;
+        Command::Init { state, operator, listen, public_url, names } => {
+            let choices = Choices { listen, public_url, names, operator };
+            let made = init(&state, &choices, SystemClock.now())?;
             outln!("The coordinator's state is in {}.", made.0.display());
             outln!("  start it:            eosfed-coordinator serve --state {}", made.0.display());
             outln!(

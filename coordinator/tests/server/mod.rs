@@ -50,7 +50,9 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let names = vec!["127.0.0.1".to_owned()];
-        let choices = Choices { listen: "127.0.0.1:0".parse().unwrap(), public_url: None, names };
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let operator = "ada".parse().unwrap();
+        let choices = Choices { listen, public_url: None, names, operator };
         init(&state, &choices, SystemClock.now()).unwrap();
         Self::serve(folder, Clients::default()).await
     }
