@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: programs sbom requirements help demo test attacks fuzz load load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -36,7 +36,7 @@ test: tools ## Run every test, with and without libtorch
 	stage "without libtorch" env -u LIBTORCH $(CARGO) test --quiet $(WITHOUT_LIBTORCH); \
 	$(WITH_LIBTORCH); \
 	stage "the trainer" $(CARGO) test --quiet -p eosfed-trainer; \
-	stage "programs" $(CARGO) build --quiet $(PROGRAMS) -p eosfed-load; \
+	stage "programs" $(CARGO) build --quiet $(PROGRAMS) -p eosfed-load -p eosfed-hostile; \
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
 
 interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
@@ -57,6 +57,10 @@ fuzz: ## Fuzz every parser of foreign bytes for ten minutes, with counted memory
 load: ## Measure a coordinator with 1,000 institutions, of which 200 upload at once (LOAD="--idle 500 --uploading 50")
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
 	$(TARGET)/release/eosfed-load $(LOAD)
+
+load-hostile: ## The same, while 1,000 hostile connections attack it: no call of an institution may fail
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load -p eosfed-hostile
+	$(TARGET)/release/eosfed-load --hostile 1000 $(LOAD)
 
 load-history: ## Measure what a heartbeat and a submission cost when 10, 100 and 1,000 rounds have closed
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load

@@ -44,11 +44,12 @@ pub fn programs() -> PathBuf {
     if let Some(folder) = std::env::var_os("EOSFED_BIN_DIR") {
         return folder.into();
     }
-    let packages = ["eosfed-cli", "eosfed-coordinator", "eosfed-client", "eosfed-trainer", "eosfed-load"];
+    let programs = ["eosfed-cli", "eosfed-coordinator", "eosfed-client", "eosfed-trainer"];
+    let packages = programs.into_iter().chain(["eosfed-load", "eosfed-hostile"]);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(project()).args(["build", "--message-format=json"]);
-    build.args(packages.iter().flat_map(|package| ["-p", package]));
+    build.args(packages.flat_map(|package| ["-p", package]));
     let output = build.output().unwrap();
     assert!(output.status.success(), "the programs do not build; see `make build`");
     let lines = String::from_utf8(output.stdout).unwrap();

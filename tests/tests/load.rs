@@ -23,6 +23,17 @@ fn eighty_wait_and_twenty_of_them_upload_at_once() {
     }
 }
 
+/// The load program fails if any call of an institution fails. `make load-hostile` has the large load.
+#[test]
+fn a_thousand_hostile_connections_fail_no_call_of_an_institution() {
+    let output = succeed(&mut load(&["--idle", "40", "--uploading", "20", "--hostile", "1000"]));
+    let said = String::from_utf8(output.stdout).unwrap();
+    println!("{said}");
+    for row in ["20 uploads, 271 MB in all", "hostile: silent", "hostile: member", "hostile: anonymous"] {
+        assert!(said.contains(row), "{row} is not in\n{said}");
+    }
+}
+
 #[test]
 fn more_uploads_than_institutions_are_refused_with_the_rule() {
     let said = fail(&mut load(&["--idle", "2", "--uploading", "3"]), 1);

@@ -16,6 +16,7 @@ use eosfed_testkit::submissions::{report, update};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::{self, Enrolled};
 use eosfed_transport::meter::Meter;
+use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use eosfed_transport::transfer;
@@ -33,6 +34,7 @@ pub(crate) fn answer<T>(answer: Result<Response<T>, Status>) -> Result<T, Refusa
 }
 
 /// An institution with a certificate.
+#[derive(Clone)]
 pub(crate) struct Member {
     name: InstitutionName,
     enrolled: Enrolled,
@@ -59,6 +61,16 @@ pub(crate) struct Institution {
 }
 
 impl Member {
+    /// Writes its identity to a folder.
+    pub(crate) fn write(&self, folder: &IdentityFolder, url: &str) -> anyhow::Result<()> {
+        Ok(folder.write(&self.enrolled.pair, &self.enrolled.ca_pem, url)?)
+    }
+
+    /// Greets over a new connection. Returns how long that took.
+    pub(crate) async fn reconnect(&self, url: &str) -> anyhow::Result<Duration> {
+        Ok(self.clone().connect(url).await?.1)
+    }
+
     /// Connects and greets. Returns how long that took.
     pub(crate) async fn connect(self, url: &str) -> anyhow::Result<(Institution, Duration)> {
         let started = Instant::now();

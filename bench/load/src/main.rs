@@ -3,6 +3,7 @@
 //! fails if anything is refused.
 
 mod coordinator;
+mod crowd;
 mod history;
 mod institution;
 mod ledger;
@@ -18,6 +19,8 @@ use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::time::timeout;
 
+use crate::scene::Load;
+
 /// Load one coordinator with many institutions and measure it.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -30,6 +33,9 @@ struct Arguments {
     /// Institutions that upload weights of 13.6 MB each, all at once
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
     uploading: u32,
+    /// Hostile connections of `eosfed-hostile`, beside this program, while institutions upload
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=4000))]
+    hostile: u16,
     /// The coordinator's program [default: eosfed-coordinator beside this one]
     #[arg(long, global = true, value_name = "FILE")]
     coordinator: Option<PathBuf>,
@@ -108,7 +114,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let program = arguments.program()?;
     let done = runtime.block_on(async {
         match &arguments.scene {
-            None => timeout(within, scene::play(&program, arguments.idle, arguments.uploading)).await,
+            None => {
+                let load =
+                    Load { idle: arguments.idle, uploading: arguments.uploading, hostile: arguments.hostile };
+                timeout(within, scene::play(&program, load)).await
+            }
             Some(Scene::History { rounds, institutions }) => {
                 timeout(within, history::play(&program, rounds, *institutions)).await
             }

@@ -25,6 +25,7 @@ use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::coordinator::Coordinator;
+use crate::crowd::Crowd;
 use crate::institution::{Institution, Member, answer, enroll};
 use crate::report::{Report, seconds};
 
@@ -38,13 +39,25 @@ const UPLOAD_SEED: u64 = 1007;
 const JOINING: usize = 8;
 /// Duration of the idle phase, in which all institutions only wait.
 const IDLE_TIME: Duration = Duration::from_secs(10);
-/// Time between two greetings during the uploads.
+/// Time between two calls of a probe during the uploads.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How many there are of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Institutions that are connected.
+    pub(crate) idle: u32,
+    /// Those of them that upload.
+    pub(crate) uploading: u32,
+    /// Hostile connections during the uploads.
+    pub(crate) hostile: u16,
+}
+
 /// Runs the measurement and returns its results.
-pub(crate) async fn play(program: &Path, idle: u32, uploading: u32) -> anyhow::Result<Report> {
+pub(crate) async fn play(program: &Path, load: Load) -> anyhow::Result<Report> {
     let mut coordinator = Coordinator::start(program).await?;
-    let played = act(&coordinator, idle, uploading).await;
+    let hostile = program.with_file_name("eosfed-hostile");
+    let played = act(&coordinator, &hostile, load).await;
     let alive = coordinator.running();
     played.with_context(|| {
         let state = if alive { "runs" } else { "has ended" };
@@ -52,7 +65,8 @@ pub(crate) async fn play(program: &Path, idle: u32, uploading: u32) -> anyhow::R
     })
 }
 
-async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Result<Report> {
+async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::Result<Report> {
+    let Load { idle, uploading, hostile: enemies } = load;
     let mut report = Report::default();
     let bars = MultiProgress::new();
     let operator = operator(coordinator)?;
@@ -60,6 +74,7 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
 
     let started = Instant::now();
     let enrolled = join_all(coordinator, &operator, idle, &bars).await?;
+    let newcomer = enrolled.last().context("no institution joins")?.clone();
     report.row(&format!("{idle} institutions joined in"), seconds(started.elapsed()));
     let started = Instant::now();
     let (institutions, greeted) = connect_all(coordinator, enrolled, &bars).await?;
@@ -81,6 +96,13 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
     report.footprint(&format!("{idle} waiting"), coordinator.most());
     report.row("processor while they wait", format!("{busy:.1} % of one"));
 
+    let crowd = match enemies {
+        0 => None,
+        enemies => {
+            let member = enroll(operator.clone(), coordinator.url(), "mallory".parse()?).await?;
+            Some(Crowd::start(hostile, coordinator, &member, enemies).await?)
+        }
+    };
     let job = submit_plan(&operator, plan(uploading)?.0).await?;
     let mut received = Vec::new();
     while received.len() < updates.len() {
@@ -98,9 +120,19 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
         received.iter().map(|one| one.2.since(opened)).collect(),
     );
 
-    let probes = Arc::new(Mutex::new(Vec::new()));
+    let greetings = Durations::default();
+    let connections = Durations::default();
     let mut probing = JoinSet::new();
-    probing.spawn(probe(institutions[institutions.len() - 1].clone(), Arc::clone(&probes)));
+    let last = institutions.last().context("no institution is connected")?.clone();
+    let url = coordinator.url().to_owned();
+    probing.spawn(probe(Arc::clone(&greetings), move || {
+        let last = last.clone();
+        async move { Ok(last.hello().await?) }
+    }));
+    probing.spawn(probe(Arc::clone(&connections), move || {
+        let (newcomer, url) = (newcomer.clone(), url.clone());
+        async move { newcomer.reconnect(&url).await }
+    }));
     let used = coordinator.processor_seconds();
     let sent = send_all(received, updates, &bars).await?;
     report.spread("accepting, all at once", sent.accepted);
@@ -116,8 +148,14 @@ async fn act(coordinator: &Coordinator, idle: u32, uploading: u32) -> anyhow::Re
     let started = Instant::now();
     finished(&operator, &job, uploading).await?;
     report.row("aggregated after the last", seconds(started.elapsed()));
-    ensure!(probing.try_join_next().is_none(), "a greeting was refused");
-    report.spread("a greeting meanwhile", std::mem::take(&mut *lock(&probes)));
+    if let Some(refused) = probing.try_join_next() {
+        refused?.context("a greeting was refused")?;
+    }
+    report.spread("a greeting meanwhile", std::mem::take(&mut *lock(&greetings)));
+    report.spread("a new connection meanwhile", std::mem::take(&mut *lock(&connections)));
+    if let Some(crowd) = crowd {
+        crowd.end(&mut report).await?;
+    }
     report.row(
         "processor for uploads and aggregate",
         format!("{:.1} s", coordinator.processor_seconds() - used),
@@ -289,9 +327,16 @@ async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Re
     Ok(Timestamp(round["opened_at"].as_u64().context("a round has opened")?))
 }
 
-/// Greets repeatedly. Ends only when a greeting is refused.
-async fn probe(institution: Institution, found: Arc<Mutex<Vec<Duration>>>) {
-    while let Ok(took) = institution.hello().await {
+/// Durations that a probe has measured.
+type Durations = Arc<Mutex<Vec<Duration>>>;
+
+/// Calls repeatedly. Ends only when a call fails.
+async fn probe<F>(found: Durations, call: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Duration>>,
+{
+    loop {
+        let took = call().await?;
         lock(&found).push(took);
         tokio::time::sleep(PROBE_INTERVAL).await;
     }

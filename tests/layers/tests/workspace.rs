@@ -31,6 +31,7 @@ const CRATES: [CrateRule; 18] = [
     package("eosfed_client", &["eosfed_common", "eosfed_data", "eosfed_proto", "eosfed_transport"]),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_plot"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
+    package("eosfed_hostile", &["eosfed_proto"]),
     package("eosfed_load", &["eosfed_common", "eosfed_proto", "eosfed_testkit", "eosfed_transport"]),
     package(
         "eosfed_fuzz_harness",
