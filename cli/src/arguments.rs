@@ -73,10 +73,10 @@ pub enum Command {
     /// Invite, list and revoke partner institutions
     #[command(subcommand)]
     Institution(Institution),
-    /// Invite and revoke operators
+    /// Invite, list and revoke operators
     #[command(subcommand)]
     Operator(Person),
-    /// Invite and revoke readers, who use releases
+    /// Invite, list and revoke readers, who use releases
     #[command(subcommand)]
     Reader(Person),
     /// Make an identity folder with the token of an operator or a reader
@@ -164,7 +164,7 @@ pub enum Institution {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
-    /// List institutions by name: since when, last seen, bytes received
+    /// List institutions by name: state, end of the certificate, last seen, bytes received
     List(Extent),
 }
 
@@ -195,6 +195,16 @@ pub enum Person {
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
+    /// Take access back, and leave the name out of lists
+    Remove {
+        /// The name
+        name: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// List them by name: state, end of the certificate, last seen, who has invited them
+    List(Extent),
 }
 
 /// Commands about jobs.

@@ -9,7 +9,8 @@ use eosfed_common::ids::{JobId, ReleaseNumber};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::view::{
-    InstitutionView, JobSummary, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, WholeJob,
+    InstitutionView, JobSummary, PersonView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView,
+    WholeJob,
 };
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
@@ -56,11 +57,13 @@ documents! {
     "plotted-job" PlottedJob<'_>: "job plot JOB";
     "pulled-head" PulledHead<'_>: "job head JOB";
     "institutions" Vec<InstitutionView>: "institution list";
+    "people" Vec<PersonView>: "operator list", "reader list";
     "invitation" Invitation:
         "institution invite NAME", "institution re-enrol NAME", "operator invite NAME",
         "operator re-enrol NAME", "reader invite NAME", "reader re-enrol NAME";
     "revocation" Revocation:
-        "institution revoke NAME", "institution remove NAME", "operator revoke NAME", "reader revoke NAME";
+        "institution revoke NAME", "institution remove NAME", "operator revoke NAME",
+        "operator remove NAME", "reader revoke NAME", "reader remove NAME";
     "joined" Joined: "join";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
 use eosfed_common::view::InstitutionView;
 use eosfed_proto::v1;
@@ -59,19 +59,21 @@ async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> a
 }
 
 fn show(list: &[InstitutionView]) {
-    let mut table =
-        print::table(&["institution", "enrolled", "last seen*", "weights*", "metrics*", "control*"]);
+    let mut table = print::table(&[
+        "institution",
+        "state",
+        "certificate ends",
+        "last seen*",
+        "weights*",
+        "metrics*",
+        "control*",
+    ]);
     for one in list {
-        let enrolled = match (one.revoked_at, one.enrolled_at, one.invited_until) {
-            (Some(at), _, _) => format!("revoked {}", print::when(at)),
-            (None, Some(at), _) => print::when(at),
-            (None, None, Some(until)) => format!("invited, expires {}", print::when(until)),
-            (None, None, None) => "–".to_owned(),
-        };
         let received = one.received;
         table.add_row([
             one.name.to_string(),
-            enrolled,
+            member::state(one.enrolled_at, one.invited_until, one.revoked_at),
+            print::when_if(one.certificate_expires_at),
             print::when_if(one.last_seen),
             print::bytes(received.weights),
             print::bytes(received.metrics),
@@ -79,4 +81,7 @@ fn show(list: &[InstitutionView]) {
         ]);
     }
     outln!("{table}\n* received since the coordinator was started");
+    let active = list.iter().filter(|one| one.revoked_at.is_none());
+    let expiries = active.filter_map(|one| Some((&one.name, one.certificate_expires_at?)));
+    member::warn_of_expiry(Role::Institution, expiries);
 }

@@ -1,11 +1,14 @@
 //! What is the same for institutions, operators and readers: their tokens, and taking access back.
 
 use anyhow::Context as _;
-use eosfed_common::clock::Timestamp;
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::stdout::print_warning;
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
+use eosfed_transport::certificate::WARNING_TIME;
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::wire::Wire as _;
 
@@ -101,4 +104,92 @@ pub(super) async fn revoke(
         }
     }
     Ok(())
+}
+
+/// Most names in a warning.
+const MAX_NAMED: usize = 10;
+
+/// What a member is, in words for a list.
+pub(super) fn state(
+    enrolled: Option<Timestamp>,
+    invited_until: Option<Timestamp>,
+    revoked: Option<Timestamp>,
+) -> String {
+    let token = invited_until.map(|until| {
+        let verb = if until > SystemClock.now() { "expires" } else { "has expired" };
+        format!("token {verb} {}", print::when(until))
+    });
+    let state = match (revoked, enrolled) {
+        (Some(at), _) => format!("revoked {}", print::when(at)),
+        (None, Some(at)) => format!("joined {}", print::when(at)),
+        (None, None) => "invited".to_owned(),
+    };
+    token.map_or_else(|| state.clone(), |token| format!("{state}, {token}"))
+}
+
+/// Warns of the members whose certificates expire soon: their programs should have renewed them.
+pub(super) fn warn_of_expiry<'a>(
+    role: Role,
+    expiries: impl Iterator<Item = (&'a InstitutionName, Timestamp)>,
+) {
+    if let Some(text) = expiry_warning(role, expiries, SystemClock.now()) {
+        print_warning(format_args!("{text}"));
+    }
+}
+
+fn expiry_warning<'a>(
+    role: Role,
+    expiries: impl Iterator<Item = (&'a InstitutionName, Timestamp)>,
+    now: Timestamp,
+) -> Option<String> {
+    let soon: Vec<&str> =
+        expiries.filter(|(_, at)| at.since(now) < WARNING_TIME).map(|(name, _)| name.as_str()).collect();
+    if soon.is_empty() {
+        return None;
+    }
+    let days = WARNING_TIME.as_secs() / 86_400;
+    let named = soon[..soon.len().min(MAX_NAMED)].join(", ");
+    let more = soon.len().saturating_sub(MAX_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!(
+        "certificates that expire within {days} days or have expired: {named}{more}. They are renewed when their \
+         holders connect; after the end, `eosfed {role} re-enrol NAME` makes a token"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_expires_soon_is_named_and_not_too_many() {
+        let now = Timestamp(1_795_000_000_000);
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let names: Vec<InstitutionName> =
+            (10..40).map(|number| format!("i{number}").parse().unwrap()).collect();
+        let all =
+            |left| expiry_warning(Role::Institution, names.iter().map(|name| (name, now.plus(left))), now);
+        assert_eq!(all(days(14)), None);
+        for left in [days(13), Duration::ZERO] {
+            let text = all(left).unwrap();
+            assert!(text.contains("i10, i11") && !text.contains("i20"), "{text}");
+            assert!(
+                text.contains("and 20 more") && text.contains("eosfed institution re-enrol NAME"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_member_is_in_words() {
+        let now = SystemClock.now();
+        let hour = Duration::from_secs(3600);
+        let before = Timestamp(now.0 - 7_200_000);
+        assert_eq!(state(Some(before), None, None), "joined 2 h ago");
+        assert_eq!(state(Some(before), None, Some(before)), "revoked 2 h ago");
+        assert_eq!(state(None, Some(now.plus(hour)), None), "invited, token expires in 1 h");
+        assert_eq!(state(None, Some(before), None), "invited, token has expired 2 h ago");
+    }
 }

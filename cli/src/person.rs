@@ -8,6 +8,7 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
 use eosfed_common::private::create_private_folder;
+use eosfed_common::view::PersonView;
 use eosfed_proto::v1;
 use eosfed_transport::channel::{ChannelOptions, open_with};
 use eosfed_transport::enrollment::enroll_as;
@@ -16,12 +17,12 @@ use eosfed_transport::join::JoinToken;
 use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
-use eosfed_transport::wire::Wire as _;
+use eosfed_transport::wire::{Wire as _, role_message};
 
-use super::arguments::{Output, Person};
+use super::arguments::{Extent, Output, Person};
 use super::connection::Connection;
 use super::document::Joined;
-use super::{member, print};
+use super::{member, pages, print};
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -45,8 +46,49 @@ pub(super) async fn run(
         Person::Revoke { name, reason } => {
             member::revoke(connection, &identity(name)?, reason, false, output).await?;
         }
+        Person::Remove { name, reason } => {
+            member::revoke(connection, &identity(name)?, reason, true, output).await?;
+        }
+        Person::List(extent) => list(connection, role, extent, output).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list(
+    connection: &mut Connection,
+    role: Role,
+    extent: &Extent,
+    output: Output,
+) -> anyhow::Result<()> {
+    let listed = pages::list(extent, async |page| {
+        let request = v1::ListPeopleRequest { role: role_message(role).into(), page: Some(page) };
+        let answer = connection.operator.list_people(request).await;
+        let v1::ListPeopleResponse { people_json, page } = connection.answer(answer)?;
+        Ok((people_json, page))
+    });
+    let listed = listed.await?;
+    match output {
+        Output::Json => print::json(&listed.entries)?,
+        Output::Table => show(role, &listed.entries),
+    }
+    listed.report_rest();
+    Ok(())
+}
+
+fn show(role: Role, list: &[PersonView]) {
+    let mut table = print::table(&[role.name(), "state", "certificate ends", "last seen*", "invited by"]);
+    for one in list {
+        table.add_row([
+            one.name.to_string(),
+            member::state(one.enrolled_at, one.invited_until, one.revoked_at),
+            print::when_if(one.certificate_expires_at),
+            print::when_if(one.last_seen),
+            one.invited_by.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
+        ]);
+    }
+    outln!("{table}\n* since the coordinator was started");
+    let active = list.iter().filter(|one| one.revoked_at.is_none());
+    member::warn_of_expiry(role, active.filter_map(|one| Some((&one.name, one.certificate_expires_at?))));
 }
 
 /// Makes an identity folder with a token.

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::clock::Timestamp;
@@ -15,9 +14,7 @@ use eosfed_transport::operator::IdentityFolder;
 
 use crate::settings::{StateFolder, filled_in};
 use crate::tls::Authority;
-
-/// How long the operator's certificate is valid.
-const OPERATOR_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
+use crate::tls::authority::validity;
 
 /// What the operator chooses.
 #[derive(Debug, Clone)]
@@ -70,7 +67,8 @@ fn certified(
 ) -> anyhow::Result<KeyAndCertificate> {
     let request = KeyAndRequest::generate(name.as_str())?;
     let identity = Identity { role: Role::Operator, name: name.clone() };
-    let certificate_pem = authority.certify(&request.request_pem, &identity, now, OPERATOR_VALIDITY)?;
+    let certificate_pem =
+        authority.certify(&request.request_pem, &identity, now, validity(Role::Operator))?;
     Ok(KeyAndCertificate { key_pem: request.key_pem, certificate_pem })
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::PersonView;
 use eosfed_coordinator::domain::{Change, Member};
 use eosfed_coordinator::storage::{SledStore, Store as _, ready};
 use eosfed_proto::v1;
@@ -21,7 +22,7 @@ use eosfed_transport::enrollment::{enroll, enroll_as};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
-use eosfed_transport::wire::Wire as _;
+use eosfed_transport::wire::{Wire as _, role_message};
 use server::Server;
 
 fn west() -> Identity {
@@ -136,6 +137,34 @@ async fn the_last_operator_cannot_be_revoked() {
     let refusal = from_status(&operator.revoke(request).await.unwrap_err());
     assert!(refusal.reason == Reason::WrongState && refusal.message.contains("last operator"), "{refusal}");
     operator.hello(hello).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_listed_by_role_with_who_has_invited_them() {
+    let server = Server::start().await;
+    let mut operator = OperatorClient::new(server.operator());
+    for role in [Role::Operator, Role::Reader] {
+        let person = Some(Identity { role, name: "ben".parse().unwrap() }.into_message());
+        let request = v1::InvitePersonRequest { person, valid_for_seconds: 60 };
+        operator.invite_person(request).await.unwrap();
+        let request = v1::ListPeopleRequest { role: role_message(role).into(), page: None };
+        let listed = operator.list_people(request).await.unwrap().into_inner().people_json;
+        let listed: Vec<PersonView> = listed.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
+        let names: Vec<_> = listed.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, if role == Role::Operator { vec!["ada", "ben"] } else { vec!["ben"] });
+        let ben = listed.last().unwrap();
+        assert_eq!(ben.invited_by.as_ref().unwrap().to_string(), "operator:ada");
+        assert!(ben.enrolled_at.is_none() && ben.invited_until.is_some() && ben.last_seen.is_none());
+        if role == Role::Operator {
+            assert!(
+                listed[0].last_seen.is_some() && listed[0].certificate_expires_at.is_some(),
+                "{listed:?}"
+            );
+        }
+    }
+    let institutions = v1::ListPeopleRequest { role: v1::Role::Institution.into(), page: None };
+    let refusal = from_status(&operator.list_people(institutions).await.unwrap_err());
+    assert!(refusal.reason == Reason::Malformed && refusal.message.contains("role"), "{refusal}");
 }
 
 /// Enrols `west`; gives its key with a certificate that is valid for as long as this.

@@ -216,6 +216,7 @@ calls! {
     OperatorClient(operator).re_enrol(v1::ReEnrolRequest),
     OperatorClient(operator).revoke(v1::RevokeRequest),
     OperatorClient(operator).list_institutions(v1::ListInstitutionsRequest),
+    OperatorClient(operator).list_people(v1::ListPeopleRequest),
     OperatorClient(operator).submit_job(v1::SubmitJobRequest),
     OperatorClient(operator).list_jobs(v1::ListJobsRequest),
     OperatorClient(operator).get_job(v1::GetJobRequest),
@@ -289,6 +290,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "operator_hello": v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: "0.1.0".to_owned() },
         "invite_institution": v1::InviteInstitutionRequest { name: "north".to_owned(), valid_for_seconds: 9 },
         "list_institutions": v1::ListInstitutionsRequest { page: page() },
+        "list_people": v1::ListPeopleRequest { role: v1::Role::Operator.into(), page: page() },
         "list_jobs": v1::ListJobsRequest { page: page(), ..Default::default() },
         "list_specialists": v1::ListSpecialistsRequest {
             page: page(), bands: vec!["red".to_owned()], institutions: vec!["west".to_owned()],

@@ -119,7 +119,7 @@ fn an_institution_with_an_expired_certificate_is_told_what_to_do() {
     federation.stubbed("west", 1, STUB);
     drop(coordinator);
     // Both clocks are right; the certificate has expired.
-    let Some(clock) = clock(&federation, "later", 40 * 24 * HOUR) else { return };
+    let Some(clock) = clock(&federation, "later", 60 * 24 * HOUR) else { return };
     let mut command = federation.coordinator_command();
     clock.rule(&mut command);
     let _coordinator = federation.start("coordinator", command);

@@ -117,7 +117,14 @@ fn people(commands: &Commands) {
         let joined = commands.ask(&["join", "--token-file", &token, "--identity", &identity]);
         assert_eq!((&joined["role"], &joined["name"]), (&role.into(), &"ann".into()));
         commands.ask(&[role, "re-enrol", "ann"]);
+        let listed = commands.ask(&[role, "list"]);
+        let ann = listed.as_array().unwrap().iter().find(|one| one["name"] == "ann").unwrap();
+        assert_eq!(ann["invited_by"], "operator:ada", "{listed:#}");
+        assert!(ann["certificate_expires_at"].is_u64() && ann["invited_until"].is_u64(), "{listed:#}");
         commands.ask(&[role, "revoke", "ann", "--reason", "a test"]);
+        commands.ask(&[role, "remove", "ann"]);
+        let left = commands.ask(&[role, "list"]);
+        assert!(left.as_array().unwrap().iter().all(|one| one["name"] != "ann"), "{left:#}");
     }
 }
 

@@ -2,15 +2,15 @@
 //! only the coordinator needs. The coordinator makes them, `eosfed` prints them, and they are the schemas of
 //! `--output json`.
 
-mod institution;
 mod job;
+mod member;
 mod progress;
 mod round;
 mod specialist;
 mod summary;
 
-pub use institution::InstitutionView;
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
+pub use member::{InstitutionView, PersonView};
 pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
 pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
 pub use specialist::{EvaluationView, SpecialistView};

@@ -1,6 +1,8 @@
 //! What a certificate of this system says: who its holder is, which key it is for, and when it is valid.
 //! The identity is set by the authority, never taken from a signing request.
 
+use std::time::Duration;
+
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, NoIdentity};
@@ -8,6 +10,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::keys::BACKDATE;
+
+/// Time before the end of a certificate from which people are warned. Certificates are renewed before that:
+/// one that is not has a reason.
+pub const WARNING_TIME: Duration = Duration::from_secs(14 * 86_400);
 
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +58,11 @@ impl Certificate {
         self.not_after.since(now) < lifetime / 3
     }
 
-    /// What people are told of a certificate that ends soon or has expired, with what to do.
+    /// What people are told of a certificate that was not renewed and ends soon, or has expired, with what to
+    /// do.
     #[must_use]
     pub fn expiry_warning(&self, now: Timestamp) -> Option<String> {
-        if !self.is_due_for_renewal(now) {
+        if !self.is_due_for_renewal(now) || self.not_after.since(now) >= WARNING_TIME {
             return None;
         }
         let Self { identity, not_after, .. } = self;

@@ -36,9 +36,9 @@ fn classify(path: &str) -> Option<Kind> {
         | (
             "Operator",
             "Hello" | "InviteInstitution" | "InvitePerson" | "ReEnrol" | "Revoke" | "ListInstitutions"
-            | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob" | "ControlJob"
-            | "ForkJob" | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist" | "CreateRelease"
-            | "ListReleases" | "GetRelease",
+            | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob"
+            | "ControlJob" | "ForkJob" | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist"
+            | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

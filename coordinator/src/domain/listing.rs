@@ -5,11 +5,12 @@ use std::cmp::Reverse;
 use eosfed_common::bands::known;
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::identity::Role;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::model::Task;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::view::{InstitutionView, JobState as StateView, SpecialistSummary};
+use eosfed_common::view::{InstitutionView, JobState as StateView, PersonView, SpecialistSummary};
 use serde::{Deserialize, Serialize};
 
 use super::federation::Federation;
@@ -85,6 +86,15 @@ impl Key for InstitutionKey {
     const LIST: &'static str = "institutions";
 }
 
+/// Operators and readers are listed by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonKey(InstitutionName);
+
+impl Key for PersonKey {
+    const LIST: &'static str = "people";
+}
+
 /// Specialists are listed by name and version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SpecialistKey(SpecialistName, u32);
@@ -127,6 +137,21 @@ impl Federation {
         let institutions = self.institutions().filter(|one| one.is_listed());
         let institutions = institutions.map(|one| (InstitutionKey(one.name.clone()), one));
         page.cut(institutions, |institution| document(&show(institution)))
+    }
+
+    /// A page of operators or readers by name; `show` gives the view of one.
+    ///
+    /// # Errors
+    /// If an entry does not fit a message.
+    pub fn list_people(
+        &self,
+        role: Role,
+        page: &PageRequest<PersonKey>,
+        show: impl Fn(&Member) -> PersonView,
+    ) -> Result<Page, Refusal> {
+        let people = self.members_of(role).filter(|one| one.is_listed());
+        let people = people.map(|one| (PersonKey(one.name.clone()), one));
+        page.cut(people, |person| document(&show(person)))
     }
 
     /// A page of the summaries of specialists, by name and version.

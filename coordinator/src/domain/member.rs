@@ -9,6 +9,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct Invitation {
     pub secret: Digest,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Who has made it. Absent in records of before it was kept.
+    #[serde(default)]
+    pub by: Option<Actor>,
 }
 
 /// How a member came to its certificate.
@@ -39,6 +43,9 @@ pub struct Enrolment {
     /// has enrolled before the coordinator kept them: its key is then the one of that call.
     #[serde(default)]
     pub keys: Option<Keys>,
+    /// Who has made the invitation. Absent in records of before it was kept, and for the first operator.
+    #[serde(default)]
+    pub invited_by: Option<Actor>,
 }
 
 /// That access was taken back.
@@ -89,7 +96,7 @@ impl Member {
     pub fn enrolled(identity: Identity, key: Option<Key>, at: Timestamp) -> Self {
         let unknown = Digest::of(b"");
         let keys = key.map(Keys::new);
-        let enrolment = Some(Enrolment { secret: unknown, request: unknown, at, keys });
+        let enrolment = Some(Enrolment { secret: unknown, request: unknown, at, keys, invited_by: None });
         Self { enrolment, ..Self::unknown(identity) }
     }
 
@@ -111,6 +118,20 @@ impl Member {
         Some(self.enrolment.as_ref()?.keys.as_ref()?.current.expires_at)
     }
 
+    /// Who has invited it the last time, as far as it is known.
+    #[must_use]
+    pub fn invited_by(&self) -> Option<&Actor> {
+        let open = self.invitation.as_ref().and_then(|open| open.by.as_ref());
+        open.or_else(|| self.enrolment.as_ref().and_then(|done| done.invited_by.as_ref()))
+    }
+
+    /// Whether it has access now: it has enrolled, its access was not taken back, and its certificate has not
+    /// expired, as far as that is known.
+    #[must_use]
+    pub fn has_access(&self, now: Timestamp) -> bool {
+        self.is_active() && self.expires_at().is_none_or(|at| now < at)
+    }
+
     /// Whether lists show it.
     #[must_use]
     pub fn is_listed(&self) -> bool {
@@ -120,12 +141,10 @@ impl Member {
     /// With an invitation, which replaces an open one. A member that is enrolled keeps its key until the
     /// invitation is redeemed with another one.
     #[must_use]
-    pub fn invite(&self, secret: &str, valid_for: Duration, now: Timestamp) -> Self {
+    pub fn invite(&self, secret: &str, valid_for: Duration, by: Actor, now: Timestamp) -> Self {
         let expires_at = now.plus(valid_for);
-        Self {
-            invitation: Some(Invitation { secret: Digest::of(secret.as_bytes()), expires_at }),
-            ..self.clone()
-        }
+        let invitation = Invitation { secret: Digest::of(secret.as_bytes()), expires_at, by: Some(by) };
+        Self { invitation: Some(invitation), ..self.clone() }
     }
 
     /// Without access, and without an open invitation.
@@ -152,12 +171,11 @@ impl Member {
         }
         match &self.invitation {
             Some(open) if open.secret == secret && now >= open.expires_at => Err(expired(open.expires_at)),
-            Some(open) if open.secret == secret => Ok(Self {
-                invitation: None,
-                enrolment: Some(Enrolment { secret, request, at: now, keys: Some(Keys::new(key)) }),
-                revoked: None,
-                ..self.clone()
-            }),
+            Some(open) if open.secret == secret => {
+                let (keys, invited_by) = (Some(Keys::new(key)), open.by.clone());
+                let enrolment = Some(Enrolment { secret, request, at: now, keys, invited_by });
+                Ok(Self { invitation: None, enrolment, revoked: None, ..self.clone() })
+            }
             Some(_) | None => Err(invalid()),
         }
     }
@@ -192,7 +210,11 @@ mod tests {
     }
 
     fn invited() -> Member {
-        Member::unknown(Identity::institution("west".parse().unwrap())).invite("secret", DAY, NOW)
+        invite(&Member::unknown(Identity::institution("west".parse().unwrap())), "secret")
+    }
+
+    fn invite(member: &Member, secret: &str) -> Member {
+        member.invite(secret, DAY, Actor::Operator("ada".parse().unwrap()), NOW)
     }
 
     #[test]
@@ -213,9 +235,10 @@ mod tests {
     #[test]
     fn a_new_invitation_replaces_the_old_one_and_keeps_the_enrolment_until_it_is_redeemed() {
         let enrolled = invited().redeem("secret", "request", key(), NOW).unwrap();
-        let again = enrolled.invite("second", DAY, NOW);
+        assert_eq!(enrolled.invited_by().unwrap().to_string(), "operator:ada");
+        let again = invite(&enrolled, "second");
         assert_eq!(again.enrolment, enrolled.enrolment);
-        let replaced = again.invite("third", DAY, NOW);
+        let replaced = invite(&again, "third");
         assert_eq!(replaced.redeem("second", "r", key(), NOW).unwrap_err().reason, Reason::TokenInvalid);
         assert!(replaced.redeem("third", "r", key(), NOW).is_ok());
     }
@@ -225,13 +248,13 @@ mod tests {
         let enrolled = invited().redeem("secret", "request", key(), NOW).unwrap();
         let by = "ada".parse().unwrap();
         let revocation = Revocation { at: NOW, by, reason: "lost".to_owned(), removed: true };
-        let revoked = enrolled.invite("second", DAY, NOW).revoke(revocation);
+        let revoked = invite(&enrolled, "second").revoke(revocation);
         assert!(!revoked.is_active() && !revoked.is_listed());
         for secret in ["secret", "second"] {
             let refused = revoked.redeem(secret, "request", key(), NOW).unwrap_err();
             assert_eq!(refused.reason, Reason::TokenInvalid);
         }
-        let invited = revoked.invite("third", DAY, NOW);
+        let invited = invite(&revoked, "third");
         assert!(!invited.is_active() && invited.is_listed());
         assert!(invited.redeem("third", "request", key(), NOW).unwrap().is_active());
     }

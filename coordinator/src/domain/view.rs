@@ -14,7 +14,8 @@ use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     EvaluationView, InstitutionView, JobState as StateView, JobView,
-    ParticipantState as ParticipantStateView, ParticipantView, RoundPhase, RoundView, TrainedHeadView,
+    ParticipantState as ParticipantStateView, ParticipantView, PersonView, RoundPhase, RoundView,
+    TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -39,10 +40,25 @@ pub fn institution(
         name: institution.name.clone(),
         enrolled_at: institution.enrolment.as_ref().map(|enrolment| enrolment.at),
         invited_until: institution.invitation.as_ref().map(|invitation| invitation.expires_at),
+        invited_by: institution.invited_by().cloned(),
         revoked_at: institution.revoked.as_ref().map(|revoked| revoked.at),
         certificate_expires_at: institution.expires_at(),
         last_seen,
         received,
+    }
+}
+
+/// The view of an operator or a reader.
+#[must_use]
+pub fn person(person: &Member, last_seen: Option<Timestamp>) -> PersonView {
+    PersonView {
+        name: person.name.clone(),
+        enrolled_at: person.enrolment.as_ref().map(|enrolment| enrolment.at),
+        invited_until: person.invitation.as_ref().map(|invitation| invitation.expires_at),
+        invited_by: person.invited_by().cloned(),
+        revoked_at: person.revoked.as_ref().map(|revoked| revoked.at),
+        certificate_expires_at: person.expires_at(),
+        last_seen,
     }
 }
 

@@ -9,9 +9,10 @@ use eosfed_transport::wire::{Wire as _, parse};
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
-use super::{CERTIFICATE_VALIDITY, Context, access, reply};
+use super::{Context, access, reply};
 use crate::domain::member::keys::Key;
 use crate::engine::Core;
+use crate::tls::authority::validity;
 
 /// Longest signing request; one of this system's has about 500 bytes.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -27,9 +28,10 @@ impl Service {
             return Err(Refusal::new(Reason::TooLarge, message));
         }
         let (Context { authority, .. }, now) = (&self.0, self.0.engine.now());
-        let pem = authority.certify(request_pem, identity, now, CERTIFICATE_VALIDITY).map_err(|error| {
-            Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
-        })?;
+        let pem =
+            authority.certify(request_pem, identity, now, validity(identity.role)).map_err(|error| {
+                Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
+            })?;
         let certificate = Certificate::of_pem(&pem)
             .map_err(|error| Refusal::new(Reason::Internal, format!("of the certificate made: {error}")))?;
         Ok((pem, access::key(&certificate)))

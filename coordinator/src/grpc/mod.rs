@@ -50,9 +50,6 @@ const MAX_HEADERS: u32 = 16 * 1024;
 /// another connection, and a watch continues with the events that it has missed.
 const CONNECTION_AGE: Duration = Duration::from_secs(3600);
 const CONNECTION_GRACE: Duration = Duration::from_secs(1800);
-/// Validity of an institution's certificate. The client renews it in time.
-pub const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
-
 /// The state that all services share.
 #[derive(Clone)]
 pub struct Context {

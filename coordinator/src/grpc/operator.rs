@@ -273,6 +273,13 @@ impl Operator for Service {
         reply(self.institutions(request.into_inner()))
     }
 
+    async fn list_people(
+        &self,
+        request: Request<v1::ListPeopleRequest>,
+    ) -> Result<Response<v1::ListPeopleResponse>, Status> {
+        reply(self.people(request.into_inner()))
+    }
+
     async fn submit_job(
         &self,
         request: Request<v1::SubmitJobRequest>,

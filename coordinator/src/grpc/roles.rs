@@ -43,6 +43,7 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Operator/ReEnrol", OPERATORS),
     ("eosfed.v1.Operator/Revoke", OPERATORS),
     ("eosfed.v1.Operator/ListInstitutions", OPERATORS),
+    ("eosfed.v1.Operator/ListPeople", OPERATORS),
     ("eosfed.v1.Operator/SubmitJob", OPERATORS),
     ("eosfed.v1.Operator/ListJobs", PEOPLE),
     ("eosfed.v1.Operator/GetJob", PEOPLE),

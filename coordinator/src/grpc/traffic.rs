@@ -1,4 +1,4 @@
-//! The traffic from each institution: the time of the last message, and the bytes of each kind. Bytes are
+//! The traffic from each member: the time of the last message, and the bytes of each kind. Bytes are
 //! counted where they arrive, independently of the client's own count.
 
 use std::collections::BTreeMap;
@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use eosfed_common::clock::{Clock, Timestamp};
-use eosfed_common::identity::Role;
-use eosfed_common::ids::InstitutionName;
+use eosfed_common::identity::Identity;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::meter::{Meter, Metered};
 use tonic::body::Body;
@@ -16,7 +15,7 @@ use tower::{Layer, Service};
 use super::access::Caller;
 
 #[derive(Debug, Default)]
-struct InstitutionTraffic {
+struct MemberTraffic {
     last_seen: Option<Timestamp>,
     meter: Meter,
 }
@@ -25,31 +24,30 @@ struct InstitutionTraffic {
 #[derive(Debug, Clone)]
 pub struct Traffic {
     clock: Arc<dyn Clock>,
-    institutions: Arc<Mutex<BTreeMap<InstitutionName, InstitutionTraffic>>>,
+    members: Arc<Mutex<BTreeMap<Identity, MemberTraffic>>>,
 }
 
 impl Traffic {
     /// A counter without traffic.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, institutions: Arc::default() }
+        Self { clock, members: Arc::default() }
     }
 
-    /// The time of an institution's last message, and the bytes that it has sent.
+    /// The time of a member's last message, and the bytes that it has sent.
     #[must_use]
-    pub fn of(&self, name: &InstitutionName) -> (Option<Timestamp>, ByteCounts) {
-        let institutions = self.institutions.lock().unwrap_or_else(PoisonError::into_inner);
-        institutions.get(name).map_or_else(
-            || (None, ByteCounts::default()),
-            |institutions| (institutions.last_seen, institutions.meter.sent()),
-        )
+    pub fn of(&self, member: &Identity) -> (Option<Timestamp>, ByteCounts) {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members
+            .get(member)
+            .map_or_else(|| (None, ByteCounts::default()), |member| (member.last_seen, member.meter.sent()))
     }
 
-    fn note(&self, name: &InstitutionName) -> Meter {
-        let mut institutions = self.institutions.lock().unwrap_or_else(PoisonError::into_inner);
-        let institutions = institutions.entry(name.clone()).or_default();
-        institutions.last_seen = Some(self.clock.now());
-        institutions.meter.clone()
+    fn note(&self, member: &Identity) -> Meter {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let member = members.entry(member.clone()).or_default();
+        member.last_seen = Some(self.clock.now());
+        member.meter.clone()
     }
 
     pub(super) fn layer(&self) -> TrafficLayer {
@@ -68,7 +66,7 @@ impl<S> Layer<S> for TrafficLayer {
     }
 }
 
-/// A service that counts the bytes of requests for the calling institution.
+/// A service that counts the bytes of requests for the calling member.
 #[derive(Debug, Clone)]
 pub(super) struct Counting<S> {
     inner: S,
@@ -88,11 +86,8 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> S::Future {
-        let identity = request.extensions().get::<Caller>().map(|caller| &caller.identity);
-        let Some(institution) = identity.filter(|one| one.role == Role::Institution) else {
-            return self.inner.call(request);
-        };
-        let meter = self.traffic.note(&institution.name);
+        let Some(caller) = request.extensions().get::<Caller>() else { return self.inner.call(request) };
+        let meter = self.traffic.note(&caller.identity);
         // The ready service takes the call; its clone takes the next one.
         let waiting = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, waiting);

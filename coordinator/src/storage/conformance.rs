@@ -5,6 +5,7 @@ use std::time::Duration;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
+use eosfed_common::ledger::Actor;
 
 use eosfed_common::finite::Finite;
 use eosfed_common::identity::{Identity, Role};
@@ -77,11 +78,12 @@ fn fill(store: &dyn Store) -> Federation {
     let minute = Duration::from_secs(60);
     let invite = |again| Invite { secret: "secret", valid_for: minute, again };
     let west = Identity::institution(name("west"));
-    let invited = expectation.expected.invite(&west, invite(true), name("admin"), NOW);
+    let invited = expectation.expected.invite(&west, invite(true), Actor::Operator(name("admin")), NOW);
     expectation.commit(invited.unwrap());
     let ada = Identity { role: Role::Operator, name: name("ada") };
     for invited in [ada, Identity::institution(name("north"))] {
-        let change = expectation.expected.invite(&invited, invite(false), name("admin"), NOW);
+        let change =
+            expectation.expected.invite(&invited, invite(false), Actor::Operator(name("admin")), NOW);
         expectation.commit(change.unwrap());
         let revoke = Revoke { of: invited, reason: "lost".to_owned(), remove: true };
         let change = expectation.expected.revoke(revoke, name("admin"), NOW);

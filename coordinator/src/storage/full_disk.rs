@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::identity::Identity;
+use eosfed_common::ledger::Actor;
 use eosfed_common::ledger::Event;
 
 use super::mount::Mount;
@@ -29,7 +30,7 @@ impl Bench {
         self.invited += 1;
         let who = Identity::institution(name(&format!("site-{}", self.invited)));
         let invite = Invite { secret: "secret", valid_for: Duration::from_secs(60), again: false };
-        let change = self.acknowledged.invite(&who, invite, name("admin"), NOW).unwrap();
+        let change = self.acknowledged.invite(&who, invite, Actor::Operator(name("admin")), NOW).unwrap();
         let last = self.last.as_ref().map(Event::event_ref);
         let event = Event::follow(last, NOW, change.events[0].clone());
         ready(self.store.commit(&change, std::slice::from_ref(&event)))?;

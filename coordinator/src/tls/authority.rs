@@ -11,6 +11,14 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
+/// How long the certificate of a member is valid. The daemon of an institution renews it as long as it can
+/// connect; people renew theirs with any command, which they may not need for weeks. The last third of each
+/// is longer than the time for which people are warned.
+#[must_use]
+pub const fn validity(role: Role) -> Duration {
+    Duration::from_secs(86_400 * if matches!(role, Role::Institution) { 45 } else { 180 })
+}
+
 /// Why a certificate cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
@@ -129,7 +137,7 @@ fn set_validity(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eosfed_transport::certificate::Certificate;
+    use eosfed_transport::certificate::{Certificate, WARNING_TIME};
     use eosfed_transport::keys::KeyAndRequest;
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
@@ -147,6 +155,13 @@ mod tests {
         let pem = authority.certify(&request.request_pem, &west(), NOW, Duration::from_secs(60)).unwrap();
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         assert_eq!(Certificate::of_der(&der).unwrap().identity, west());
+    }
+
+    #[test]
+    fn a_certificate_is_due_for_renewal_before_people_are_warned() {
+        for role in Role::ALL {
+            assert!(validity(*role) / 3 > WARNING_TIME, "{role}");
+        }
     }
 
     #[test]

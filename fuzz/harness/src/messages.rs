@@ -10,16 +10,16 @@ use eosfed_common::assignment::{
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{
-    InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, ReleaseSummary, RoundView,
-    SpecialistSummary, SpecialistView,
+    InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, PersonView, ReleaseSummary,
+    RoundView, SpecialistSummary, SpecialistView,
 };
-use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, ReleaseKey, SpecialistKey};
+use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
 use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
@@ -28,7 +28,7 @@ use eosfed_testkit::submissions::detailed_update;
 use eosfed_testkit::{cards, releases};
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
-    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, sentence, task,
+    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, role_of, sentence, task,
 };
 use prost::Message;
 
@@ -152,6 +152,13 @@ table! {
     }),
     ListInstitutionsResponse: |bytes| fields::<v1::ListInstitutionsResponse>(bytes, |m| {
         Ok(all_json::<InstitutionView>(&m.institutions_json))
+    }),
+    ListPeopleRequest: |bytes| fields::<v1::ListPeopleRequest>(bytes, |m| {
+        let known = role_of(m.role)? != Role::Institution;
+        Ok(known && page::<PersonKey>(m.page.as_ref()))
+    }),
+    ListPeopleResponse: |bytes| fields::<v1::ListPeopleResponse>(bytes, |m| {
+        Ok(all_json::<PersonView>(&m.people_json))
     }),
     SubmitJobRequest: |bytes| fields::<v1::SubmitJobRequest>(bytes, |m| {
         parse::<IdempotencyKey>("idempotency_key", &m.idempotency_key)?;

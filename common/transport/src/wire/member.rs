@@ -10,23 +10,35 @@ impl Wire for Identity {
 
     fn from_message(message: v1::Member) -> Result<Self, WireError> {
         let v1::Member { role, name } = message;
-        let role = match specified("role", role)? {
-            v1::Role::Unspecified => return Err(wrong("role", "a specified value")),
-            v1::Role::Institution => Role::Institution,
-            v1::Role::Operator => Role::Operator,
-            v1::Role::Reader => Role::Reader,
-        };
-        Ok(Self { role, name: parse("name", &name)? })
+        Ok(Self { role: role_of(role)?, name: parse("name", &name)? })
     }
 
     fn into_message(self) -> v1::Member {
         let Self { role, name } = self;
-        let role = match role {
-            Role::Institution => v1::Role::Institution,
-            Role::Operator => v1::Role::Operator,
-            Role::Reader => v1::Role::Reader,
-        };
-        v1::Member { role: role.into(), name: name.to_string() }
+        v1::Member { role: role_message(role).into(), name: name.to_string() }
+    }
+}
+
+/// The role in a message.
+///
+/// # Errors
+/// If there is none.
+pub fn role_of(role: i32) -> Result<Role, WireError> {
+    match specified("role", role)? {
+        v1::Role::Unspecified => Err(wrong("role", "a specified value")),
+        v1::Role::Institution => Ok(Role::Institution),
+        v1::Role::Operator => Ok(Role::Operator),
+        v1::Role::Reader => Ok(Role::Reader),
+    }
+}
+
+/// The role as messages have it.
+#[must_use]
+pub const fn role_message(role: Role) -> v1::Role {
+    match role {
+        Role::Institution => v1::Role::Institution,
+        Role::Operator => v1::Role::Operator,
+        Role::Reader => v1::Role::Reader,
     }
 }
 

@@ -13,6 +13,7 @@ mod training;
 
 pub use events::event_filter;
 pub use kind::{job_kind, job_kind_message, job_state, job_state_message, task, task_message};
+pub use member::{role_message, role_of};
 pub use submission::Heartbeat;
 
 use std::fmt::Display;

@@ -68,7 +68,7 @@ impl Federation {
         &self,
         identity: &Identity,
         invite: Invite<'_>,
-        by: InstitutionName,
+        by: Actor,
         now: Timestamp,
     ) -> Result<Change, Refusal> {
         let Invite { secret, valid_for, again } = invite;
@@ -94,8 +94,8 @@ impl Federation {
                 EventKind::PersonInvited { person: identity.clone().into(), expires_at }
             }
         };
-        let events = vec![about(Actor::Operator(by), identity, kind)];
-        Ok(Change { members: vec![member.invite(secret, valid_for, now)], events, ..Change::default() })
+        let events = vec![about(by.clone(), identity, kind)];
+        Ok(Change { members: vec![member.invite(secret, valid_for, by, now)], events, ..Change::default() })
     }
 
     /// Redeems an invitation. Doing so again, with the same request, changes nothing.
@@ -172,7 +172,7 @@ impl Federation {
     /// lists leave it out.
     ///
     /// # Errors
-    /// [`Reason::NotFound`]; [`Reason::WrongState`] for the last operator; [`Reason::TooLarge`] for a reason
+    /// [`Reason::NotFound`]; [`Reason::WrongState`] for the last operator whose certificate is valid; [`Reason::TooLarge`] for a reason
     /// that is too long.
     pub fn revoke(&self, revoke: Revoke, by: InstitutionName, now: Timestamp) -> Result<Change, Refusal> {
         let Revoke { of, reason, remove } = revoke;
@@ -185,13 +185,10 @@ impl Federation {
         if done && before.invitation.is_none() {
             return Ok(Change::default());
         }
-        let mut others = self.members_of(Role::Operator).filter(|one| one.is_active() && one.name != of.name);
-        if of.role == Role::Operator && before.is_active() && others.next().is_none() {
-            let message = format!(
-                "`{}` is the last operator; invite another one first: `eosfed operator invite NAME`",
-                of.name
-            );
-            return Err(Refusal::new(Reason::WrongState, message));
+        let mut others =
+            self.members_of(Role::Operator).filter(|one| one.has_access(now) && one.name != of.name);
+        if of.role == Role::Operator && before.has_access(now) && others.next().is_none() {
+            return Err(last_operator(&of.name));
         }
         let revocation = Revocation { at: now, by: by.clone(), reason: reason.clone(), removed: remove };
         let kind = match of.role {
@@ -238,7 +235,18 @@ fn never_enrolled(identity: &Identity) -> Refusal {
     Refusal::new(Reason::NotFound, message)
 }
 
+fn last_operator(name: &InstitutionName) -> Refusal {
+    let message = format!(
+        "`{name}` is the last operator with a valid certificate; first invite another one with `eosfed operator \
+         invite NAME` and let them join with the token, then revoke this one"
+    );
+    Refusal::new(Reason::WrongState, message)
+}
+
 fn unknown(identity: &Identity) -> Refusal {
     let message = format!("there is no {}; check its role and its name", identity.shown());
     Refusal::new(Reason::NotFound, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use rand::RngExt as _;
 
@@ -36,7 +37,7 @@ impl Core {
         self.transact(|state, now, rng| {
             let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
             let invite = Invite { secret: &secret, valid_for, again };
-            let change = state.invite(identity, invite, by, now)?;
+            let change = state.invite(identity, invite, Actor::Operator(by), now)?;
             Ok((Invited { secret, expires_at: now.plus(valid_for) }, change))
         })
         .await

@@ -1,10 +1,11 @@
 //! Paged lists.
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::identity::Role;
 use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
-use eosfed_transport::wire::{WireError, job_kind, job_state, parse, printable, task};
+use eosfed_transport::wire::{WireError, job_kind, job_state, parse, printable, role_of, task};
 
 use super::Service;
 use crate::domain::listing::{JobFilter, SpecialistFilter};
@@ -64,12 +65,27 @@ impl Service {
         let page = read_page(request.page)?;
         let page = self.0.engine.read(|state| {
             state.list_institutions(&page, |institution| {
-                let (last_seen, received) = self.0.traffic.of(&institution.name);
+                let (last_seen, received) = self.0.traffic.of(&institution.identity());
                 view::institution(institution, last_seen, received)
             })
         });
         let (institutions_json, page) = split(page?);
         Ok(v1::ListInstitutionsResponse { institutions_json, page })
+    }
+
+    pub(super) fn people(&self, request: v1::ListPeopleRequest) -> Result<v1::ListPeopleResponse, Refusal> {
+        let v1::ListPeopleRequest { role, page } = request;
+        let role = role_of(role)?;
+        if role == Role::Institution {
+            let message = "field `role`: operator or reader; `ListInstitutions` lists institutions";
+            return Err(Refusal::new(Reason::Malformed, message));
+        }
+        let page = read_page(page)?;
+        let page = self.0.engine.read(|state| {
+            state.list_people(role, &page, |one| view::person(one, self.0.traffic.of(&one.identity()).0))
+        });
+        let (people_json, page) = split(page?);
+        Ok(v1::ListPeopleResponse { people_json, page })
     }
 
     pub(super) fn specialists(

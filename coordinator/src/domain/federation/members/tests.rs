@@ -1,0 +1,31 @@
+use super::*;
+use crate::testing::{NOW, name};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn operator(of: &str, valid_for: Duration) -> Member {
+    let identity = Identity { role: Role::Operator, name: name(of) };
+    let key = Key { fingerprint: Digest::of(of.as_bytes()), expires_at: NOW.plus(valid_for) };
+    Member::enrolled(identity, Some(key), NOW)
+}
+
+fn federation(members: Vec<Member>) -> Federation {
+    let mut federation = Federation::default();
+    federation.merge(Change { members, ..Change::default() });
+    federation
+}
+
+#[test]
+fn the_last_operator_with_a_valid_certificate_cannot_be_revoked() {
+    let both = federation(vec![operator("ada", DAY * 9), operator("ben", DAY)]);
+    let revoke = |of: &str, now| {
+        let of = Identity { role: Role::Operator, name: name(of) };
+        both.revoke(Revoke { of, reason: String::new(), remove: false }, name("ada"), now).map(drop)
+    };
+    assert_eq!(revoke("ada", NOW), Ok(()));
+    // The certificate of ben has expired: without ada nobody could let anybody in.
+    let refusal = revoke("ada", NOW.plus(DAY)).unwrap_err();
+    assert_eq!(refusal.reason, Reason::WrongState);
+    assert!(refusal.message.contains("eosfed operator invite NAME"), "{refusal}");
+    assert_eq!(revoke("ben", NOW.plus(DAY)), Ok(()));
+}
