@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use eosfed_common::clock::Timestamp;
+use eosfed_common::clock::{Timestamp, moment};
 use eosfed_common::duration;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::Task;
@@ -20,8 +20,6 @@ use eosfed_common::view::JobState;
 use strum::VariantArray;
 
 pub use audit::{Audit, EventFilter};
-
-use super::moment::moment;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -13,7 +13,6 @@ mod head;
 mod institution;
 mod job;
 mod member;
-mod moment;
 mod pages;
 mod person;
 mod plot;

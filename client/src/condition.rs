@@ -26,6 +26,8 @@ pub enum ConditionKind {
     TrainerMissing,
     /// The site policy cannot be read, or was changed a moment ago.
     PolicyUnclear,
+    /// The site log cannot be written.
+    LogUnwritable,
 }
 
 /// A condition, with a sentence that names what was found and what to do.
@@ -50,9 +52,10 @@ impl LocalCondition {
         let reason = match self.kind {
             ConditionKind::DataMissing => Reason::DataUnfit,
             ConditionKind::PolicyUnclear => Reason::Policy,
-            ConditionKind::DiskFull | ConditionKind::LauncherMissing | ConditionKind::TrainerMissing => {
-                Reason::Internal
-            }
+            ConditionKind::DiskFull
+            | ConditionKind::LauncherMissing
+            | ConditionKind::TrainerMissing
+            | ConditionKind::LogUnwritable => Reason::Internal,
         };
         // Objections of the policy are always sent; where its file is stays here.
         let message = match self.kind {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::policy::{Egress, Observation, Policy, PolicyStatus, PolicyWatch, objections};
 use crate::settings::load_policy;
+use crate::site_log::{Entry, EntryKind, SiteLog, text};
 
 /// Where the site policy comes from.
 pub trait PolicySource: fmt::Debug + Send + Sync + 'static {
@@ -77,14 +78,15 @@ struct Shared {
     source: Arc<dyn PolicySource>,
     started: Instant,
     watch: Mutex<PolicyWatch>,
+    log: SiteLog,
 }
 
 impl EgressGate {
-    /// A gate over a policy. A change of it counts after it has lasted for `settle_time`.
+    /// A gate over a policy. A change of it counts after it has lasted for `settle_time`, and is noted.
     #[must_use]
-    pub fn new(source: Arc<dyn PolicySource>, settle_time: Duration) -> Self {
+    pub fn new(source: Arc<dyn PolicySource>, settle_time: Duration, log: SiteLog) -> Self {
         let watch = Mutex::new(PolicyWatch::new(source.read(), settle_time));
-        Self(Arc::new(Shared { source, started: Instant::now(), watch }))
+        Self(Arc::new(Shared { source, started: Instant::now(), watch, log }))
     }
 
     /// The status of the policy now. A change is logged with its consequence for the work in hand.
@@ -95,7 +97,14 @@ impl EgressGate {
         let Observation { status, change } = watch.observe(found, self.0.started.elapsed());
         drop(watch);
         if let Some(change) = change {
-            tracing::warn!("policy changed: {change}; {}", consequence(&status, work));
+            let change = format!("{change}; {}", consequence(&status, work));
+            tracing::warn!("policy changed: {change}");
+            let kind = EntryKind::PolicyChanged { change: text(&change) };
+            let entry = match work {
+                Some(work) => Entry::of(&work.assignment.id, kind),
+                None => Entry::new(kind),
+            };
+            self.0.log.note(entry);
         }
         status
     }
@@ -210,9 +219,11 @@ fn consequence(status: &PolicyStatus, work: Option<&WorkInHand>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use eosfed_common::clock::SystemClock;
     use eosfed_common::plan::JobKind;
 
     use super::*;
+    use crate::site_log::SiteLogSettings;
     use crate::testing::{permissive, training};
 
     #[derive(Debug, Default)]
@@ -230,6 +241,10 @@ mod tests {
         }
     }
 
+    fn log(folder: &tempfile::TempDir) -> SiteLog {
+        SiteLog::new(folder.path(), SiteLogSettings::default(), Arc::new(SystemClock))
+    }
+
     fn work(stage: Stage) -> WorkInHand {
         WorkInHand { assignment: training(JobKind::OneShot), stage }
     }
@@ -238,7 +253,9 @@ mod tests {
     fn each_check_reads_the_policy_again() {
         let source = Arc::new(Given::default());
         source.set(Some(permissive()));
-        let gate = EgressGate::new(Arc::clone(&source) as Arc<dyn PolicySource>, Duration::ZERO);
+        let folder = tempfile::tempdir().unwrap();
+        let read = Arc::clone(&source) as Arc<dyn PolicySource>;
+        let gate = EgressGate::new(read, Duration::ZERO, log(&folder));
         let work = work(Stage::Unfinished);
         assert_eq!((gate.result(&work), gate.metrics(&work)), (Permission::Allowed, Permission::Allowed));
         source.set(Some(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() }));
@@ -258,7 +275,9 @@ mod tests {
     fn nothing_leaves_while_a_change_is_unsettled() {
         let source = Arc::new(Given::default());
         source.set(Some(permissive()));
-        let gate = EgressGate::new(Arc::clone(&source) as Arc<dyn PolicySource>, Duration::from_secs(3600));
+        let folder = tempfile::tempdir().unwrap();
+        let read = Arc::clone(&source) as Arc<dyn PolicySource>;
+        let gate = EgressGate::new(read, Duration::from_secs(3600), log(&folder));
         source.set(Some(Policy { max_epochs: 99, ..permissive() }));
         assert!(matches!(gate.result(&work(Stage::Numbers)), Permission::Held(_)));
     }

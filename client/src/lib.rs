@@ -4,7 +4,7 @@
 //! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
-//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`sandbox`], [`policy`],
+//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`site_log`], [`sandbox`], [`policy`],
 //! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`]. The decisions in `policy`, `condition`, `retry`,
 //! `state` and `daemon::step` are pure.
 
@@ -22,6 +22,7 @@ pub mod retry;
 pub mod sandbox;
 pub mod settings;
 pub mod site;
+pub mod site_log;
 pub mod state;
 #[cfg(test)]
 mod testing;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::{self, Policy};
 use crate::sandbox::SandboxSettings;
+use crate::site_log::SiteLogSettings;
 
 /// The commented file that `join` starts from.
 pub const SAMPLE: &str = include_str!("../samples/client.toml");
@@ -88,6 +89,9 @@ pub struct Settings {
     /// How the training program is started.
     #[serde(default)]
     pub trainer: TrainerSettings,
+    /// How much of the site log is kept.
+    #[serde(default)]
+    pub site_log: SiteLogSettings,
 }
 
 const fn default_heartbeat() -> u64 {
@@ -109,6 +113,9 @@ impl Settings {
         if !settings.coordinator.starts_with("https://") {
             let found = &settings.coordinator;
             return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
+        }
+        if let Err(reason) = settings.site_log.check() {
+            return invalid(reason);
         }
         match &settings.proxy {
             None if settings.proxy_credentials_file.is_some() => {
@@ -237,6 +244,8 @@ mod tests {
             ("heartbeat_seconds = 90", "`90`"),
             ("hartbeat = 1", "hartbeat"),
             ("[trainer]\ndevice = \"tpu\"", "tpu"),
+            ("[site_log]\nfiles = 1", "`site_log.files` must be between 2 and 10000, found `1`"),
+            ("[site_log]\nfile_mib = 0", "`site_log.file_mib`"),
             ("proxy = \"proxy:3128\"", "`proxy:3128`"),
             ("proxy_credentials_file = \"x\"", "needs `proxy`"),
         ] {

@@ -130,6 +130,12 @@ impl Site {
         self.work().join(assignment.to_string())
     }
 
+    /// The folder of the site log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("site-log")
+    }
+
     /// The folder of the heads' releases, with a folder for each job.
     #[must_use]
     pub fn releases(&self) -> PathBuf {

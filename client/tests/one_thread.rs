@@ -17,13 +17,14 @@ use eosfed_client::journal::Journal;
 use eosfed_client::offload::Blocking;
 use eosfed_client::policy::Policy;
 use eosfed_client::site::{Credentials, Site, SiteError};
+use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_client::state::{Process, State};
 use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
 use eosfed_common::assignment::{
     Assignment, BandMoments, BlobRef, Directive, EvaluationSubmission, LEASE, Lease, StatisticsSubmission,
     UpdateSubmission,
 };
-use eosfed_common::clock::{Clock, Timestamp};
+use eosfed_common::clock::{Clock, SystemClock, Timestamp};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -293,6 +294,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         policy: Arc::new(Everything),
         disk: Arc::new(Endless),
         site: Site::at(folder),
+        log: SiteLog::new(&folder.join("site-log"), SiteLogSettings::default(), Arc::new(SystemClock)),
         credentials,
         meter: Meter::default(),
         task: TaskSettings {

@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use eosfed_common::clock::Timestamp;
+use eosfed_common::clock::{Timestamp, moment};
 use eosfed_common::ledger::{ActorFilter, EventRef, KindFilter};
-
-use crate::moment::moment;
 
 /// Commands about the ledger.
 #[derive(Debug, Subcommand)]

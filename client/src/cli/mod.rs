@@ -4,6 +4,7 @@
 mod check;
 mod data;
 mod join;
+mod log;
 mod policy;
 mod run;
 mod sandbox;
@@ -22,6 +23,7 @@ Examples:
   eosfed-client policy explain --policy /var/lib/eosfed/policy.toml
   eosfed-client check --state /var/lib/eosfed
   eosfed-client run --state /var/lib/eosfed
+  eosfed-client log --state /var/lib/eosfed --since 7d
 
 Exit codes: 0 done, 1 failed, 64 wrong command line.
 EOSFED_LOG sets what is logged, such as EOSFED_LOG=debug.";
@@ -47,6 +49,8 @@ enum Command {
     Check(check::Check),
     /// Approve a job where the policy says `approval = "manual"`.
     Approve(policy::Approve),
+    /// Show what was asked, decided and sent, or verify that nothing of it was changed.
+    Log(log::Log),
     /// Describe imagery, or cut a part out of it.
     #[command(subcommand)]
     Data(data::Data),
@@ -64,7 +68,7 @@ impl Cli {
         if !matches!(self.command, Command::Run(_) | Command::Sandbox(_)) {
             init(LogFormat::Text, "warn");
         }
-        if matches!(self.command, Command::Join(_) | Command::Run(_)) {
+        if matches!(self.command, Command::Join(_) | Command::Run(_) | Command::Approve(_)) {
             // Whatever is written is for this user only: keys, lease tokens, weights.
             nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
         }
@@ -74,6 +78,7 @@ impl Cli {
             Command::Status(status) => status.execute(),
             Command::Check(check) => check.execute(),
             Command::Approve(approve) => approve.execute(),
+            Command::Log(log) => log.execute(),
             Command::Data(data) => data.execute(),
             Command::Policy(policy) => policy.execute(),
             Command::Sandbox(sandbox) => sandbox.execute(),

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use eosfed_client::policy::{GivenApproval, explain, explain_job};
 use eosfed_client::settings::load_policy;
+use eosfed_client::site_log::{Approved, Entry, EntryKind};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
@@ -15,7 +16,7 @@ use eosfed_common::outln;
 use eosfed_common::plan::JobSpec;
 use nix::unistd::{User, getuid};
 
-use super::shared::site;
+use super::shared::{settings, site, site_log};
 
 /// Explain a site policy.
 #[derive(Debug, Subcommand)]
@@ -101,7 +102,11 @@ impl Approve {
         let until = at.plus(self.lasts);
         let by = login_name();
         let rounds = self.rounds;
-        site.approve(&GivenApproval { terms: terms.digest(), rounds, until, by: by.clone(), at })?;
+        let approval = GivenApproval { terms: terms.digest(), rounds, until, by: by.clone(), at };
+        let settings = settings(&site, None)?;
+        let entry = EntryKind::Approved(Approved::from(&approval));
+        site_log(&site, &settings).record(Entry::of_job(&job, entry))?;
+        site.approve(&approval)?;
         outln!(
             "{by} approves this for {rounds} rounds until {until}; a running daemon sees it within seconds"
         );

@@ -22,7 +22,7 @@ use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::shared::{runtime, settings, site, trainer_command};
+use super::shared::{runtime, settings, site, site_log, trainer_command};
 
 /// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
 /// and the next start continues from it.
@@ -72,6 +72,7 @@ impl Run {
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
+            log: site_log(&site, &settings),
             site,
             credentials,
             meter,

@@ -1,13 +1,16 @@
 //! What several commands need.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use eosfed_client::sandbox::Sandbox;
 use eosfed_client::settings::{Settings, TrainerSettings, find_program};
 use eosfed_client::site::Site;
+use eosfed_client::site_log::SiteLog;
 use eosfed_client::trainer::TrainerCommand;
+use eosfed_common::clock::SystemClock;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,6 +41,11 @@ pub(super) fn settings(site: &Site, dataset: Option<&Path>) -> anyhow::Result<Se
 /// A state folder by its absolute path.
 pub(super) fn site(state: &Path) -> anyhow::Result<Site> {
     Ok(Site::at(&std::path::absolute(state).with_context(|| state.display().to_string())?))
+}
+
+/// The site log of a state folder.
+pub(super) fn site_log(site: &Site, settings: &Settings) -> SiteLog {
+    SiteLog::new(&site.log(), settings.site_log, Arc::new(SystemClock))
 }
 
 /// The training program as the settings name it, in its sandbox.

@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::offload::Blocking;
 use crate::retry::Backoff;
 use crate::site::{Credentials, Site, SiteError};
+use crate::site_log::{SiteLog, SiteLogError};
 use crate::trainer::{Trainer, TrainerCommand};
 
 /// The kinds of things outside of a daemon.
@@ -63,6 +64,8 @@ pub struct Parts<E: Environment> {
     pub disk: Arc<dyn DiskSpace>,
     /// The state folder.
     pub site: Site,
+    /// What was asked, decided and sent.
+    pub log: SiteLog,
     /// The identity of the daemon.
     pub credentials: Credentials,
     /// The meter of sent bytes.
@@ -132,6 +135,9 @@ pub enum DaemonError {
     /// The state folder.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// The site log.
+    #[error("the site log cannot be written, and nothing is sent until it can: {0}")]
+    SiteLog(#[from] SiteLogError),
     /// The coordinator does not accept this client.
     #[error("the coordinator refuses this client: {0}; ask its operator")]
     Refused(Refusal),
@@ -167,6 +173,7 @@ impl DaemonError {
                 | SiteError::NotPrivate(_)
                 | SiteError::NotJoined { .. },
             )
+            | Self::SiteLog(_)
             | Self::Refused(_)
             | Self::Key(_) => false,
         }

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use eosfed_common::assignment::Directive;
+use eosfed_common::assignment::{Directive, Progress};
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::refusal::Refusal;
-use eosfed_transport::wire::Heartbeat;
+use eosfed_transport::wire::{Heartbeat, message_bytes};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -17,13 +17,16 @@ use super::progress::ProgressTracker;
 use super::step::Event;
 use crate::coordinator::Coordinator;
 use crate::egress::{EgressGate, Permission, Stage, WorkInHand};
+use crate::policy::Egress;
 use crate::retry::{Recovery, recovery};
+use crate::site_log::{Entry, EntryKind, Record, Sending, SiteLog, SiteLogError};
 
 /// Reports the progress of one assignment; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Reporter<C> {
     coordinator: C,
     gate: EgressGate,
+    log: SiteLog,
     work: Arc<WorkInHand>,
     progress: ProgressTracker,
     /// One report at a time, so that no two carry the same points.
@@ -31,20 +34,49 @@ pub(super) struct Reporter<C> {
 }
 
 impl<C: Coordinator> Reporter<C> {
-    pub(super) fn new(coordinator: C, gate: EgressGate, work: WorkInHand, progress: ProgressTracker) -> Self {
-        Self { coordinator, gate, work: Arc::new(work), progress, turn: Arc::default() }
+    pub(super) fn new(
+        coordinator: C,
+        gate: EgressGate,
+        log: SiteLog,
+        work: WorkInHand,
+        progress: ProgressTracker,
+    ) -> Self {
+        Self { coordinator, gate, log, work: Arc::new(work), progress, turn: Arc::default() }
     }
 
-    /// Sends one heartbeat; its points count as sent once the coordinator has answered.
-    async fn heartbeat(&self, token: &LeaseToken) -> Result<Directive, Refusal> {
+    /// Sends one heartbeat; its points count as sent once the coordinator has answered. Gives their number too.
+    async fn heartbeat(&self, token: &LeaseToken) -> Result<(Directive, usize), Refusal> {
         let _turn = self.turn.lock().await;
-        let progress = self.progress.report(self.may_send_points());
-        let points = progress.points.len();
-        let heartbeat =
-            Heartbeat { assignment: self.work.assignment.id.clone(), token: token.clone(), progress };
+        let mut heartbeat = Heartbeat {
+            assignment: self.work.assignment.id.clone(),
+            token: token.clone(),
+            progress: self.progress.report(self.may_send_points()),
+        };
+        if let Err(error) = self.note_sending(&heartbeat) {
+            tracing::warn!(%error, "the site log cannot be written; the progress is not sent");
+            heartbeat.progress = Progress::default();
+        }
+        let points = heartbeat.progress.points.len();
         let directive = self.coordinator.heartbeat(heartbeat).await?;
         self.progress.sent(points);
-        Ok(directive)
+        Ok((directive, points))
+    }
+
+    /// Writes down what a heartbeat tells of the work.
+    fn note_sending(&self, heartbeat: &Heartbeat) -> Result<(), SiteLogError> {
+        let Progress { steps, points, .. } = &heartbeat.progress;
+        if *steps > 0 {
+            self.record(Record::Progress, None, "steps done and in all, with each heartbeat".to_owned())?;
+        }
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
+        let what = format!("{} points of the curve, of steps {} to {}", points.len(), first.step, last.step);
+        self.record(Record::Curve, Some(message_bytes(heartbeat.clone())), what)
+    }
+
+    fn record(&self, record: Record, bytes: Option<u64>, what: String) -> Result<(), SiteLogError> {
+        let words = vec![Egress::Metrics.name().to_owned()];
+        let kind = EntryKind::Sending(Sending { record, what, bytes, weights: None, words });
+        self.log.record_once(Entry::of(&self.work.assignment.id, kind))
     }
 
     /// Whether the policy allows points to be sent now. It drops those that it forbids.
@@ -59,14 +91,16 @@ impl<C: Coordinator> Reporter<C> {
         }
     }
 
-    /// Sends the points that are left.
+    /// Sends the points that are left, as far as the site log can be written.
     ///
     /// # Errors
     /// The coordinator's refusal.
     pub(super) async fn flush(&self, token: &LeaseToken) -> Result<(), Refusal> {
         while self.progress.has_points() && self.may_send_points() {
-            if let Directive::Stop(refusal) = self.heartbeat(token).await? {
-                return Err(refusal);
+            match self.heartbeat(token).await? {
+                (Directive::Stop(refusal), _) => return Err(refusal),
+                (Directive::Continue(_), 0) => return Ok(()),
+                (Directive::Continue(_), _) => {}
             }
         }
         Ok(())
@@ -80,8 +114,8 @@ impl<C: Coordinator> Reporter<C> {
             return Some(Event::PolicyDenied(refusal));
         }
         match self.heartbeat(token).await {
-            Ok(Directive::Continue(_)) => None,
-            Ok(Directive::Stop(refusal)) | Err(refusal) => {
+            Ok((Directive::Continue(_), _)) => None,
+            Ok((Directive::Stop(refusal), _)) | Err(refusal) => {
                 after_refusal(&self.coordinator, &self.work, refusal, Event::Stopped).await
             }
         }

@@ -13,6 +13,8 @@ mod disk_space;
 mod environment;
 mod fetch;
 mod heartbeat;
+mod note;
+mod noted_offers;
 mod poll_for_work;
 mod progress;
 mod renewal;

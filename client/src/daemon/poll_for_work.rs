@@ -15,7 +15,9 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Offers};
 use crate::egress::unreadable;
 use crate::imagery::Imagery as _;
-use crate::policy::{Approval, Decision, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused};
+use crate::policy::{
+    Approval, Decision, GivenApproval, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused,
+};
 use crate::retry::{Recovery, recovery};
 use crate::trainer::Trainer as _;
 
@@ -107,9 +109,11 @@ impl<E: Environment> Daemon<E> {
         assignments.sort_by_key(|offer| (!offer.accepted, offer.deadline));
         self.forget_other_offers(&assignments, &offers.unknown)?;
         for (id, why) in offers.unknown {
-            if !self.offers.declined.contains(&id)
-                && let OfferOutcome::Event(event) = self.decline(&id, why).await
-            {
+            if self.offers.declined.contains(&id) {
+                continue;
+            }
+            self.note_offer(&id, || vec!["work that this version does not know".to_owned()], None)?;
+            if let OfferOutcome::Event(event) = self.decline(&id, why).await? {
                 return Ok(Some(event));
             }
         }
@@ -118,6 +122,7 @@ impl<E: Environment> Daemon<E> {
                 return Ok(Some(event));
             }
         }
+        self.log_is_written()?;
         Ok(None)
     }
 
@@ -138,6 +143,7 @@ impl<E: Environment> Daemon<E> {
         self.offers.declined.retain(|id| offered(id));
         self.offers.postponed.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
         self.offers.blocked.retain(|id, _| offered(id));
+        self.forget_noted_offers(offered);
         self.end_wait_if_unblocked()
     }
 
@@ -145,6 +151,8 @@ impl<E: Environment> Daemon<E> {
         if self.offers.declined.contains(&assignment.id) || self.is_waiting_for_condition(&assignment) {
             return Ok(OfferOutcome::Skipped);
         }
+        let terms = Terms::of(&assignment);
+        self.note_offer(&assignment.id, || terms.words(), Some(terms.digest()))?;
         let policy = match self.gate.policy_status(None) {
             PolicyStatus::Settled(policy) => policy,
             PolicyStatus::Unsettled => {
@@ -156,14 +164,14 @@ impl<E: Environment> Daemon<E> {
             }
         };
         if let Err(why) = assignment.check_sizes() {
-            return Ok(self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await);
+            return self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await;
         }
         let now = self.parts.clock.now();
-        let terms = Terms::of(&assignment);
         let digest = terms.digest();
-        let approved = self.is_approved(&assignment, &digest);
+        let approval = self.approval(&assignment, &digest);
+        let approved = approval.is_some();
         match decide(&policy, &assignment, approved, now) {
-            Decision::Refuse(refusal) => Ok(self.decline(&assignment.id, refusal).await),
+            Decision::Refuse(refusal) => self.decline(&assignment.id, refusal).await,
             Decision::Wait(why) => {
                 if !approved {
                     self.parts.site.record_offer(&terms)?;
@@ -172,23 +180,25 @@ impl<E: Environment> Daemon<E> {
             }
             Decision::Accept => match self.obstacle_to(&policy, &assignment).await {
                 None => {
+                    let approval = approval.filter(|_| policy.approval == Approval::Manual);
+                    self.note_acceptance(&assignment, &terms, approval.as_ref())?;
                     if policy.approval == Approval::Manual {
                         self.parts.site.record_accepted(&digest, assignment.id.round)?;
                     }
                     self.accept(assignment).await
                 }
                 Some(NotAcceptable::Condition(condition)) => self.block(&assignment, condition).await,
-                Some(NotAcceptable::Refusal(refusal)) => Ok(self.decline(&assignment.id, refusal).await),
+                Some(NotAcceptable::Refusal(refusal)) => self.decline(&assignment.id, refusal).await,
             },
         }
     }
 
-    /// Whether a person has approved this round of work. What cannot be read approves nothing.
-    fn is_approved(&self, assignment: &Assignment, terms: &Digest) -> bool {
-        let found = self.parts.site.is_approved(terms, assignment.id.round, self.parts.clock.now());
+    /// The approval of this round of work. What cannot be read approves nothing.
+    fn approval(&self, assignment: &Assignment, terms: &Digest) -> Option<GivenApproval> {
+        let found = self.parts.site.approval(terms, assignment.id.round, self.parts.clock.now());
         found.unwrap_or_else(|error| {
             tracing::warn!(%error, "an approval cannot be read and does not count");
-            false
+            None
         })
     }
 
@@ -213,6 +223,7 @@ impl<E: Environment> Daemon<E> {
 
     /// Lets an offer wait for an approval or for the allowed hours.
     fn postpone(&mut self, assignment: &Assignment, why: &str) -> Result<OfferOutcome, DaemonError> {
+        self.note_wait(&assignment.id, why)?;
         if self.offers.postponed.insert(assignment.id.job.clone()) {
             tracing::info!(assignment = %assignment.id, "not yet: {why}");
         }
@@ -227,9 +238,12 @@ impl<E: Environment> Daemon<E> {
         condition: LocalCondition,
     ) -> Result<OfferOutcome, DaemonError> {
         let now = self.parts.clock.now();
+        if !self.offers.blocked.contains_key(&assignment.id) {
+            self.note_wait(&assignment.id, &condition.message)?;
+        }
         let since = *self.offers.blocked.entry(assignment.id.clone()).or_insert(now);
         if let Some(refusal) = self.given_up(&condition, since, assignment.deadline) {
-            let considered = self.decline(&assignment.id, refusal).await;
+            let considered = self.decline(&assignment.id, refusal).await?;
             if self.offers.declined.contains(&assignment.id) {
                 self.offers.blocked.remove(&assignment.id);
                 self.end_wait_if_unblocked()?;
@@ -259,16 +273,19 @@ impl<E: Environment> Daemon<E> {
     fn end_wait_if_unblocked(&mut self) -> Result<(), DaemonError> {
         if self.offers.blocked.is_empty() {
             self.offers.next_look = None;
-            if self.state.wait().is_some() {
+            let log = ConditionKind::LogUnwritable;
+            if self.state.wait().is_some_and(|wait| wait.condition.kind != log) {
                 drop(self.apply(Event::WaitOver)?);
             }
         }
         Ok(())
     }
 
-    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> OfferOutcome {
+    async fn decline(&mut self, id: &AssignmentId, why: Refusal) -> Result<OfferOutcome, DaemonError> {
         tracing::warn!(assignment = %id, refusal = %why, "declining");
-        match self.parts.coordinator.decline(id, self.gate.described(&why)).await {
+        let told = self.gate.described(&why);
+        self.note_refusal(id, &why, &told)?;
+        Ok(match self.parts.coordinator.decline(id, told).await {
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
                 OfferOutcome::Event(Event::Banned(refusal))
             }
@@ -278,7 +295,7 @@ impl<E: Environment> Daemon<E> {
                 self.offers.declined.insert(id.clone());
                 OfferOutcome::Skipped
             }
-        }
+        })
     }
 
     async fn accept(&mut self, assignment: Assignment) -> Result<OfferOutcome, DaemonError> {

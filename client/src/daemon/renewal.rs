@@ -8,6 +8,7 @@ use super::environment::{DaemonError, Environment};
 use super::run::Daemon;
 use crate::coordinator::Coordinator as _;
 use crate::site::Credentials;
+use crate::site_log::{Entry, EntryKind};
 
 impl<E: Environment> Daemon<E> {
     /// Asks for a new certificate when less than a third of the old one's lifetime is left. A failure
@@ -39,7 +40,9 @@ impl<E: Environment> Daemon<E> {
         if let Err(error) = self.parts.coordinator.replace(&self.parts.credentials) {
             tracing::warn!(%error, "the new certificate cannot be used before a restart");
         }
-        tracing::info!(until = %self.parts.credentials.not_after, "the certificate has been renewed");
+        let until = self.parts.credentials.not_after;
+        tracing::info!(%until, "the certificate has been renewed");
+        self.parts.log.note(Entry::new(EntryKind::Renewed { until }));
         Ok(())
     }
 }

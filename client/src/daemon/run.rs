@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::{DaemonError, Environment, Parts};
 use super::heartbeat::{HeartbeatTask, Reporter};
+use super::noted_offers::NotedOffers;
 use super::progress::ProgressTracker;
 use super::step::{Action, Ending, Event, resume, step};
 use crate::egress::{EgressGate, Stage, WorkInHand};
 use crate::journal::Journal as _;
+use crate::site_log::{Entry, EntryKind, text};
 use crate::state::{HeldAssignment, Outcome, State};
 use crate::trainer::Trainer as _;
 
@@ -27,6 +29,8 @@ pub struct Daemon<E: Environment> {
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
     sent_before: ByteCounts,
+    /// The assignment that was in hand last.
+    ended: Option<AssignmentId>,
     pub(super) ended_assignments: u32,
 }
 
@@ -39,6 +43,8 @@ pub(super) struct OfferMemory {
     pub(super) postponed: BTreeSet<JobId>,
     /// Assignments that cannot be accepted because of a condition of this machine, and since when.
     pub(super) blocked: BTreeMap<AssignmentId, Timestamp>,
+    /// Those that the site log has entries of.
+    pub(super) noted: NotedOffers,
     /// When the condition is checked again.
     pub(super) next_look: Option<tokio::time::Instant>,
 }
@@ -61,10 +67,20 @@ impl<E: Environment> Daemon<E> {
     pub fn new(parts: Parts<E>, cancel: CancellationToken) -> Result<Self, DaemonError> {
         let state = parts.journal.load()?;
         let sent_before = parts.site.sent()?;
-        let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle);
+        let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle, parts.log.clone());
         let progress = ProgressTracker::default();
         let offers = OfferMemory::default();
-        Ok(Self { parts, cancel, gate, state, progress, offers, sent_before, ended_assignments: 0 })
+        Ok(Self {
+            parts,
+            cancel,
+            gate,
+            state,
+            progress,
+            offers,
+            sent_before,
+            ended: None,
+            ended_assignments: 0,
+        })
     }
 
     /// Works until it is cancelled; with `once`, until one assignment has ended.
@@ -75,6 +91,7 @@ impl<E: Environment> Daemon<E> {
         if let Some(held) = self.state.held() {
             tracing::info!(assignment = %held.assignment.id, phase = self.state.name(), "continuing from the journal");
         }
+        self.note_start();
         self.sweep()?;
         let mut actions = VecDeque::from(resume(&self.state));
         let mut result = Ok(());
@@ -94,12 +111,20 @@ impl<E: Environment> Daemon<E> {
                     }
                     actions = resume(&self.state).into();
                 }
+                Err(DaemonError::SiteLog(error)) => {
+                    tries += 1;
+                    if !self.wait_for_log(&error, tries).await? {
+                        break;
+                    }
+                    actions = resume(&self.state).into();
+                }
                 Err(error) => {
                     result = Err(error);
                     break;
                 }
             }
         }
+        self.parts.log.note(Entry::new(EntryKind::Stopped));
         self.record_sent_if_space()?;
         result
     }
@@ -131,6 +156,9 @@ impl<E: Environment> Daemon<E> {
         let now = self.parts.clock.now();
         let (state, actions) = step(self.state.clone(), event, now);
         self.parts.journal.store(&state)?;
+        if let Some(held) = self.state.held() {
+            self.ended = Some(held.assignment.id.clone());
+        }
         self.state = state;
         self.record_sent_if_space()?;
         Ok(actions)
@@ -150,7 +178,9 @@ impl<E: Environment> Daemon<E> {
             Action::Wait(tries) => Box::pin(self.wait_for_condition(tries)).await,
             Action::Discard(_) => self.sweep().map(|()| Flow::Continue),
             Action::Report(ending) => {
-                report(&ending);
+                let kind = EntryKind::Ended { how: text(&report(&ending)) };
+                let entry = self.ended.take().map(|id| Entry::of(&id, kind.clone()));
+                self.parts.log.note(entry.unwrap_or_else(|| Entry::new(kind)));
                 self.ended_assignments += 1;
                 Ok(Flow::Continue)
             }
@@ -215,8 +245,13 @@ impl<E: Environment> Daemon<E> {
 
     /// Reports the progress of the assignment in hand.
     pub(super) fn reporter(&self, held: &HeldAssignment) -> Reporter<E::Coordinator> {
-        let coordinator = self.parts.coordinator.clone();
-        Reporter::new(coordinator, self.gate.clone(), self.work_in_hand(held), self.progress.clone())
+        Reporter::new(
+            self.parts.coordinator.clone(),
+            self.gate.clone(),
+            self.parts.log.clone(),
+            self.work_in_hand(held),
+            self.progress.clone(),
+        )
     }
 
     /// Starts the heartbeats of the assignment in hand.
@@ -226,12 +261,20 @@ impl<E: Environment> Daemon<E> {
     }
 }
 
-fn report(ending: &Ending) {
+/// Logs how an assignment ended, and says it in a sentence.
+fn report(ending: &Ending) -> String {
     match ending {
-        Ending::Recorded(at) => tracing::info!(recorded_at = %at, "the coordinator has recorded the result"),
-        Ending::FailureReported => tracing::info!("the coordinator knows that the work failed here"),
+        Ending::Recorded(at) => {
+            tracing::info!(recorded_at = %at, "the coordinator has recorded the result");
+            format!("the coordinator has recorded the result at {at}, as it says")
+        }
+        Ending::FailureReported => {
+            tracing::info!("the coordinator knows that the work failed here");
+            "the coordinator knows that the work failed here".to_owned()
+        }
         Ending::Dropped(refusal) => {
             tracing::warn!(%refusal, "the work is dropped: the coordinator no longer wants it");
+            format!("the coordinator no longer wants the work: {refusal}")
         }
     }
 }

@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work};
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_transport::wire::message_bytes;
 
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
+use super::note::refused;
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
@@ -20,8 +22,9 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator, UploadGuard};
 use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
-use crate::policy::Egress;
+use crate::policy::{Egress, word_of_result};
 use crate::retry::{Recovery, recovery};
+use crate::site_log::{Entry, EntryKind, Record, Sending, SiteLog, SiteLogError};
 use crate::state::{HeldAssignment, Outcome, State, Update};
 
 impl<E: Environment> Daemon<E> {
@@ -43,6 +46,7 @@ impl<E: Environment> Daemon<E> {
             let submission = Submission {
                 coordinator: self.parts.coordinator.clone(),
                 gate: self.gate.clone(),
+                log: self.parts.log.clone(),
                 reporter: reporter.clone(),
                 work: work.clone(),
                 now: self.parts.clock.now(),
@@ -52,8 +56,10 @@ impl<E: Environment> Daemon<E> {
                 Supervised::Interrupted(Flow::Event(Event::Stopped(_))) => continue,
                 Supervised::Interrupted(flow) => return Ok(flow),
                 Supervised::Done(Ok(at)) => return Ok(Flow::Event(Event::Acknowledged(at))),
-                Supervised::Done(Err(refusal)) => refusal,
+                Supervised::Done(Err(NotSent::Unlogged(error))) => return Err(error.into()),
+                Supervised::Done(Err(NotSent::Refused(refusal))) => refusal,
             };
+            self.log_is_written()?;
             // The policy may have cut it off.
             if let Some(event) = self.policy_objection(&work, &outcome)? {
                 return Ok(Flow::Event(event));
@@ -120,7 +126,8 @@ impl<E: Environment> Daemon<E> {
         }
         match self.gate.result(work) {
             Permission::Allowed => {
-                if self.state.wait().is_some() {
+                let log = ConditionKind::LogUnwritable;
+                if self.state.wait().is_some_and(|wait| wait.condition.kind != log) {
                     drop(self.apply(Event::Progressed)?);
                 }
                 Ok(None)
@@ -137,17 +144,38 @@ impl<E: Environment> Daemon<E> {
     }
 }
 
+/// Why a try has failed.
+enum NotSent {
+    /// The coordinator has refused it, cannot be reached, or the policy has cut it off.
+    Refused(Refusal),
+    /// The site log cannot be written.
+    Unlogged(SiteLogError),
+}
+
+impl From<Refusal> for NotSent {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<SiteLogError> for NotSent {
+    fn from(error: SiteLogError) -> Self {
+        Self::Unlogged(error)
+    }
+}
+
 /// One try to submit.
 struct Submission<C> {
     coordinator: C,
     gate: EgressGate,
+    log: SiteLog,
     reporter: Reporter<C>,
     work: WorkInHand,
     now: Timestamp,
 }
 
 impl<C: Coordinator> Submission<C> {
-    async fn send(&self, held: &HeldAssignment, outcome: &Outcome) -> Result<Timestamp, Refusal> {
+    async fn send(&self, held: &HeldAssignment, outcome: &Outcome) -> Result<Timestamp, NotSent> {
         match self.reporter.flush(&held.lease.token).await {
             // The result is sent even if the coordinator refuses the points of the curve.
             Err(refusal) if recovery(refusal.reason) == Recovery::Abandon => {}
@@ -163,7 +191,12 @@ impl<C: Coordinator> Submission<C> {
                     bands: bands.clone(),
                 };
                 self.ask_policy()?;
-                self.coordinator.submit_statistics(submission).await
+                let what = format!("moments of {} bands", submission.bands.len());
+                let sending = self.sending(Record::Statistics, what, message_bytes(submission.clone()));
+                self.note_sending(&sending)?;
+                let at = self.coordinator.submit_statistics(submission).await?;
+                self.note_sent(sending);
+                Ok(at)
             }
             Outcome::Scores(report) => {
                 let submission = EvaluationSubmission {
@@ -174,14 +207,23 @@ impl<C: Coordinator> Submission<C> {
                 };
                 self.ask_policy()?;
                 let mut submission = submission;
-                if !self.allows(Egress::Provenance)? {
+                let provenance = self.allows(Egress::Provenance)?;
+                if !provenance {
                     submission.report.energy = Energy::default();
                 }
-                self.coordinator.submit_evaluation(submission).await
+                let what = format!("{} scores", submission.report.metrics.len());
+                let mut sending = self.sending(Record::Scores, what, message_bytes(submission.clone()));
+                sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
+                self.note_sending(&sending)?;
+                let at = self.coordinator.submit_evaluation(submission).await?;
+                self.note_sent(sending);
+                Ok(at)
             }
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
-                let why = &self.gate.described(why);
+                let told = &self.gate.described(why);
+                self.log.record_once(refused(id, why, told))?;
+                let why = told;
                 // A refusal has a reason on the wire, a failure only a message.
                 if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {
                     self.coordinator.decline(id, why.clone()).await?;
@@ -193,15 +235,23 @@ impl<C: Coordinator> Submission<C> {
         }
     }
 
-    async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, Refusal> {
+    async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, NotSent> {
         self.ask_policy()?;
+        let digest = Some(update.weights.digest);
+        let weights = Sending {
+            weights: digest,
+            ..self.sending(Record::Weights, "the file of weights".to_owned(), update.weights.size)
+        };
+        self.note_sending(&weights)?;
         self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
         self.ask_policy()?;
         let mut report = update.report.clone();
-        if !self.allows(Egress::Metrics)? {
+        let metrics = self.allows(Egress::Metrics)?;
+        if !metrics {
             report.metrics = BTreeMap::new();
         }
-        if !self.allows(Egress::Provenance)? {
+        let provenance = self.allows(Egress::Provenance)?;
+        if !provenance {
             report.energy = Energy::default();
             report.imagery = Imagery::default();
         }
@@ -212,7 +262,36 @@ impl<C: Coordinator> Submission<C> {
             weights: update.weights,
             report,
         };
-        self.coordinator.submit_update(submission).await
+        let what =
+            format!("{} samples, {} scores", submission.report.samples, submission.report.metrics.len());
+        let mut sending = self.sending(Record::TrainingReport, what, message_bytes(submission.clone()));
+        sending.weights = digest;
+        let moments = matches!(&held.assignment.work, Work::Training(work)
+            if work.strategy.is_some() && work.normalisation.is_none());
+        let others =
+            [(metrics, Egress::Metrics), (provenance, Egress::Provenance), (moments, Egress::Statistics)];
+        let others = others.into_iter().filter(|(leaves, _)| *leaves);
+        sending.words.extend(others.map(|(_, word)| word.name().to_owned()));
+        self.note_sending(&sending)?;
+        let at = self.coordinator.submit_update(submission).await?;
+        self.note_sent(weights);
+        self.note_sent(sending);
+        Ok(at)
+    }
+
+    /// What the site log says of a record. Its first word is that of the result.
+    fn sending(&self, record: Record, what: String, bytes: u64) -> Sending {
+        let words = vec![word_of_result(&self.work.assignment).name().to_owned()];
+        Sending { record, what, bytes: Some(bytes), weights: None, words }
+    }
+
+    fn note_sending(&self, sending: &Sending) -> Result<(), SiteLogError> {
+        let kind = EntryKind::Sending(sending.clone());
+        self.log.record_once(Entry::of(&self.work.assignment.id, kind))
+    }
+
+    fn note_sent(&self, sending: Sending) {
+        self.log.note(Entry::of(&self.work.assignment.id, EntryKind::Sent(sending)));
     }
 
     /// Whether the policy allows this to leave beside the result. It is asked again while it is unclear.

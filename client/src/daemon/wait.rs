@@ -9,7 +9,9 @@ use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
-use crate::condition::{LocalCondition, give_up_at};
+use crate::condition::{ConditionKind, LocalCondition, give_up_at};
+use crate::site_log::SiteLogError;
+use crate::state::State;
 
 impl<E: Environment> Daemon<E> {
     /// How long to wait before try `attempt`.
@@ -67,8 +69,45 @@ impl<E: Environment> Daemon<E> {
         let mut heartbeats = self.heartbeats(&held);
         Ok(match self.supervise(&mut heartbeats, tokio::time::sleep(delay)).await? {
             Supervised::Done(()) => Flow::Event(Event::WaitOver),
+            // The result may have been recorded already, so only the answer to it decides.
+            Supervised::Interrupted(Flow::Event(Event::Stopped(_)))
+                if matches!(self.state, State::Submitting { .. }) =>
+            {
+                if self.pause(tries).await {
+                    Flow::Event(Event::WaitOver)
+                } else {
+                    Flow::Exit
+                }
+            }
             Supervised::Interrupted(flow) => flow,
         })
+    }
+
+    /// Waits until the site log may be writable again, while heartbeats keep the lease. Returns whether to
+    /// continue. `status` shows the condition, unless the disk is too full for the journal too.
+    pub(super) async fn wait_for_log(
+        &mut self,
+        error: &SiteLogError,
+        attempt: u32,
+    ) -> Result<bool, DaemonError> {
+        let message = format!("the site log cannot be written, and nothing is sent until it can: {error}");
+        let condition = LocalCondition::new(ConditionKind::LogUnwritable, message);
+        tracing::warn!("waiting: {condition}");
+        match self.apply(Event::Blocked(condition)) {
+            Err(error) if !error.is_full_disk() => return Err(error),
+            _ => {}
+        }
+        let _heartbeats = self.state.held().cloned().map(|held| self.heartbeats(&held));
+        Ok(self.pause(attempt).await)
+    }
+
+    /// Ends the wait for the site log, which was written.
+    pub(super) fn log_is_written(&mut self) -> Result<(), DaemonError> {
+        if self.state.wait().is_some_and(|wait| wait.condition.kind == ConditionKind::LogUnwritable) {
+            let event = if self.state.held().is_some() { Event::Progressed } else { Event::WaitOver };
+            drop(self.apply(event)?);
+        }
+        Ok(())
     }
 
     /// Logs that the disk is full and waits, while heartbeats keep the lease. Returns whether to continue.

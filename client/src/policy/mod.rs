@@ -187,18 +187,25 @@ pub fn objections(policy: &Policy, assignment: &Assignment) -> Vec<String> {
     for backbone in assignment.training_target.backbones() {
         list.unless(allow.backbones.contains(&backbone), format!("`allow.backbones` lacks `{backbone}`"));
     }
-    match &assignment.work {
-        Work::Statistics => {
-            combined(policy, assignment, &mut list);
-            list.leaves(policy, Egress::Statistics);
-        }
-        Work::Training(work) => {
-            combined(policy, assignment, &mut list);
-            training(policy, assignment.kind, work, &mut list);
-        }
-        Work::Evaluation(_) => list.leaves(policy, Egress::Metrics),
+    if !matches!(assignment.work, Work::Evaluation(_)) {
+        combined(policy, assignment, &mut list);
+    }
+    list.leaves(policy, word_of_result(assignment));
+    if let Work::Training(work) = &assignment.work {
+        training(policy, assignment.kind, work, &mut list);
     }
     list.0
+}
+
+/// The word of `may_leave` that lets the result of an assignment leave.
+#[must_use]
+pub const fn word_of_result(assignment: &Assignment) -> Egress {
+    match (&assignment.work, assignment.kind) {
+        (Work::Statistics, _) => Egress::Statistics,
+        (Work::Evaluation(_), _) => Egress::Metrics,
+        (Work::Training(_), JobKind::OneShot) => Egress::FrozenWeights,
+        (Work::Training(_), _) => Egress::Updates,
+    }
 }
 
 /// The policy's objections to the scoring of specialists that are not known yet.
@@ -220,11 +227,6 @@ fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
 }
 
 fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
-    let egress = match kind {
-        JobKind::OneShot => Egress::FrozenWeights,
-        JobKind::Rounds | JobKind::Downstream | JobKind::Evaluation | JobKind::Statistics => Egress::Updates,
-    };
-    list.leaves(policy, egress);
     match (kind, work.strategy) {
         (JobKind::OneShot, None) => {
             let fine = work.base.is_none() || policy.allow.warm_start;

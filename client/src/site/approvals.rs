@@ -44,13 +44,19 @@ impl Site {
         self.write_json(&approved(&approval.terms), approval)
     }
 
-    /// Whether a person has approved a round of work on these terms.
+    /// The approval that a person has given to a round of work on these terms, if there is one.
     ///
     /// # Errors
     /// If a file holds something else.
-    pub fn is_approved(&self, terms: &Digest, round: u32, now: Timestamp) -> Result<bool, SiteError> {
-        let Some(approval) = self.read_json::<GivenApproval>(&approved(terms))? else { return Ok(false) };
-        Ok(approval.covers(terms, round, &self.accepted_rounds(terms)?, now))
+    pub fn approval(
+        &self,
+        terms: &Digest,
+        round: u32,
+        now: Timestamp,
+    ) -> Result<Option<GivenApproval>, SiteError> {
+        let Some(approval) = self.read_json::<GivenApproval>(&approved(terms))? else { return Ok(None) };
+        let covers = approval.covers(terms, round, &self.accepted_rounds(terms)?, now);
+        Ok(covers.then_some(approval))
     }
 
     /// Records that a round of work on these terms is accepted.
@@ -105,7 +111,8 @@ mod tests {
         let site = Site::at(folder.path());
         let terms = Terms::of(&training(JobKind::Rounds));
         let digest = terms.digest();
-        let approved = |round| Site::at(folder.path()).is_approved(&digest, round, Timestamp(5)).unwrap();
+        let approved =
+            |round| Site::at(folder.path()).approval(&digest, round, Timestamp(5)).unwrap().is_some();
         assert!(!approved(0) && site.offer(&terms.job).unwrap().is_none());
         site.record_offer(&terms).unwrap();
         assert_eq!(site.offer(&terms.job).unwrap(), Some(terms.clone()));
@@ -116,7 +123,7 @@ mod tests {
         site.record_accepted(&digest, 0).unwrap();
         assert!(approved(0) && !approved(1000));
         let other = Terms { min_institutions: 7, ..terms }.digest();
-        assert!(!site.is_approved(&other, 0, Timestamp(5)).unwrap());
+        assert_eq!(site.approval(&other, 0, Timestamp(5)).unwrap(), None);
         site.approve(&given).unwrap();
         assert!(approved(1000), "a new approval counts anew");
     }
@@ -127,6 +134,6 @@ mod tests {
         std::fs::create_dir(folder.path().join("approved")).unwrap();
         std::fs::write(folder.path().join("approved/j-0a1b2c3d"), "").unwrap();
         let digest = Terms::of(&training(JobKind::Rounds)).digest();
-        assert!(!Site::at(folder.path()).is_approved(&digest, 0, Timestamp(0)).unwrap());
+        assert_eq!(Site::at(folder.path()).approval(&digest, 0, Timestamp(0)).unwrap(), None);
     }
 }

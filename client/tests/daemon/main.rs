@@ -8,6 +8,7 @@ mod fake;
 mod policy;
 mod proxy;
 mod renewal;
+mod site_log;
 mod world;
 
 use std::collections::BTreeSet;

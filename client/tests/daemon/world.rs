@@ -14,6 +14,7 @@ use eosfed_client::journal::Journal as _;
 use eosfed_client::offload::Blocking;
 use eosfed_client::retry::Backoff;
 use eosfed_client::site::Site;
+use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_client::state::State;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::assignment::Assignment;
@@ -187,6 +188,7 @@ impl World {
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
+            log: SiteLog::new(&site.log(), SiteLogSettings::default(), Arc::new(SystemClock)),
             site,
             credentials,
             meter,

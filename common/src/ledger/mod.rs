@@ -138,26 +138,27 @@ impl Entry {
     }
 }
 
-/// One event of the ledger.
+/// One event of a chain: of the ledger, or of another log with entries of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Event {
+#[schemars(rename = "Event")]
+pub struct Event<T = Entry> {
     /// Its sequence number, from 0 without gaps.
     pub sequence: u64,
     /// When it was decided, by the coordinator's clock.
     pub at: Timestamp,
     /// What happened.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: T,
     /// The hash of the event before it; absent in the first.
     pub previous: Option<Digest>,
     /// Its own hash.
     pub hash: Digest,
 }
 
-impl Event {
-    /// The event that follows `last`, or the first of a ledger.
+impl<T: Serialize> Event<T> {
+    /// The event that follows `last`, or the first of a chain. Entries become JSON objects without floats.
     #[must_use]
-    pub fn follow(last: Option<EventRef>, at: Timestamp, entry: Entry) -> Self {
+    pub fn follow(last: Option<EventRef>, at: Timestamp, entry: T) -> Self {
         let sequence = last.map_or(0, |last| last.sequence + 1);
         let previous = last.map(|last| last.hash);
         let mut event = Self { sequence, at, entry, previous, hash: Digest::of(b"") };

@@ -62,6 +62,14 @@ pub enum Broken {
         /// The event that follows.
         found: u64,
     },
+    /// The oldest events are missing.
+    #[error("the oldest entry is {found}, and {from} to {} are missing", found - 1)]
+    Missing {
+        /// The first event that must be there.
+        from: u64,
+        /// The first event that is there.
+        found: u64,
+    },
     /// The first event refers to an earlier one.
     #[error("event 0 refers to an event before it")]
     Beginning,

@@ -76,7 +76,7 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 23] = [
+const MODULES: [ModuleRule; 24] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
@@ -88,10 +88,11 @@ const MODULES: [ModuleRule; 23] = [
     layer("eosfed_client", "condition", &[]),
     layer("eosfed_client", "offload", &[]),
     layer("eosfed_client", "site", &["policy"]),
+    layer("eosfed_client", "site_log", &["policy"]),
     layer("eosfed_client", "state", &["condition"]),
     layer("eosfed_client", "journal", &["site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),
-    layer("eosfed_client", "egress", &["policy", "settings"]),
+    layer("eosfed_client", "egress", &["policy", "settings", "site_log"]),
     layer("eosfed_client", "imagery", &["condition", "offload"]),
     layer("eosfed_client", "coordinator", &["site"]),
     layer("eosfed_client", "sandbox", &[]),

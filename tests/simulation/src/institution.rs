@@ -11,6 +11,7 @@ use std::time::Duration;
 use eosfed_client::daemon::{Daemon, DaemonError, Environment, Intervals, Parts, TaskSettings};
 use eosfed_client::offload::Blocking;
 use eosfed_client::site::{Credentials, Site};
+use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::task::DeviceChoice;
 use eosfed_transport::keys::KeyAndCertificate;
@@ -121,6 +122,11 @@ impl Machine {
             journal: self.clone(),
             policy: Arc::new(self.clone()),
             disk: Arc::new(self.clone()),
+            log: SiteLog::new(
+                &self.folder.join("site-log"),
+                SiteLogSettings::default(),
+                Arc::new(clock.clone()),
+            ),
             site: Site::at(&self.folder),
             credentials,
             meter: Meter::default(),

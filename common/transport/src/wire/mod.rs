@@ -50,6 +50,15 @@ pub trait Wire: Sized {
     fn into_message(self) -> Self::Message;
 }
 
+/// The bytes of a value's message.
+#[must_use]
+pub fn message_bytes<T: Wire>(value: T) -> u64
+where
+    T::Message: prost::Message,
+{
+    prost::Message::encoded_len(&value.into_message()) as u64
+}
+
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
         Self::new(Reason::Malformed, error.to_string())

@@ -1,10 +1,13 @@
 //! Parsing of points in time.
 
-use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
-use eosfed_common::duration;
+use super::{Clock as _, SystemClock, Timestamp};
+use crate::duration;
 
-/// Parses a point in time: a time, a date, or how long ago.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+/// Parses a point in time for a command line: a time, a date, or how long ago.
+///
+/// # Errors
+/// A sentence with the formats and the text found.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
     let wrong = || {
         format!(
             "use a time such as 2026-11-26T09:00:00Z, a date (UTC), or how long ago, such as 2h or 7d; found `{text}`"

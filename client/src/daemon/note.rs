@@ -1,0 +1,109 @@
+//! What the daemon writes in the site log about offers and decisions, before it acts on them.
+
+use eosfed_common::assignment::Assignment;
+use eosfed_common::digest::Digest;
+use eosfed_common::ids::AssignmentId;
+use eosfed_common::refusal::Refusal;
+
+use super::environment::{DaemonError, Environment};
+use super::noted_offers::{MAX_OFFERS_A_DAY, Noting};
+use super::run::Daemon;
+use crate::egress::unreadable;
+use crate::policy::{GivenApproval, PolicyStatus, Terms, explain};
+use crate::site_log::{Approved, Entry, EntryKind, lines, text};
+
+impl<E: Environment> Daemon<E> {
+    /// Notes that the daemon has started, and the rules that it keeps.
+    pub(super) fn note_start(&self) {
+        let policy = match self.gate.policy_status(None) {
+            PolicyStatus::Settled(policy) => explain(&policy),
+            PolicyStatus::Unreadable(why) => vec![unreadable(&why)],
+            PolicyStatus::Unsettled => vec!["it has just been changed".to_owned()],
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        self.parts.log.note(Entry::new(EntryKind::Started { version, policy: lines(policy) }));
+    }
+
+    /// Notes an offer, once. Returns whether decisions about it are noted too.
+    pub(super) fn note_offer(
+        &mut self,
+        id: &AssignmentId,
+        terms: impl FnOnce() -> Vec<String>,
+        digest: Option<Digest>,
+    ) -> Result<bool, DaemonError> {
+        let now = self.parts.clock.now();
+        match self.offers.noted.look(id, now) {
+            Noting::Known => {}
+            Noting::New => {
+                let noted = self.note_asked(id, terms(), digest);
+                if noted.is_err() {
+                    self.offers.noted.ids.remove(id);
+                }
+                noted?;
+            }
+            Noting::First => {
+                self.parts.log.record(Entry::new(EntryKind::NotNoted { offers: MAX_OFFERS_A_DAY }))?;
+                return Ok(false);
+            }
+            Noting::TooMany => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn note_asked(
+        &self,
+        id: &AssignmentId,
+        terms: Vec<String>,
+        digest: Option<Digest>,
+    ) -> Result<(), DaemonError> {
+        Ok(self.parts.log.record(Entry::of(id, EntryKind::Asked { terms: lines(terms), digest }))?)
+    }
+
+    /// Notes that an offer waits.
+    pub(super) fn note_wait(&self, id: &AssignmentId, why: &str) -> Result<(), DaemonError> {
+        if self.offers.noted.ids.contains(id) {
+            self.parts.log.record_once(Entry::of(id, EntryKind::Waits { why: text(why) }))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an offer is declined, and what the coordinator is told.
+    pub(super) fn note_refusal(
+        &self,
+        id: &AssignmentId,
+        why: &Refusal,
+        told: &Refusal,
+    ) -> Result<(), DaemonError> {
+        if self.offers.noted.ids.contains(id) {
+            self.parts.log.record_once(refused(id, why, told))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that work is accepted, and by whose approval.
+    pub(super) fn note_acceptance(
+        &self,
+        assignment: &Assignment,
+        terms: &Terms,
+        approval: Option<&GivenApproval>,
+    ) -> Result<(), DaemonError> {
+        let id = &assignment.id;
+        if !self.offers.noted.ids.contains(id) {
+            self.note_asked(id, terms.words(), Some(terms.digest()))?;
+        }
+        let approval = approval.map(Approved::from);
+        Ok(self.parts.log.record_once(Entry::of(id, EntryKind::Accepted { approval }))?)
+    }
+
+    /// Forgets the offers that are no longer there.
+    pub(super) fn forget_noted_offers(&mut self, offered: impl Fn(&AssignmentId) -> bool) {
+        self.offers.noted.ids.retain(&offered);
+        self.parts.log.forget(|entry| entry.assignment.as_ref().is_some_and(&offered));
+    }
+}
+
+/// A refusal, as the log has it.
+pub(super) fn refused(id: &AssignmentId, why: &Refusal, told: &Refusal) -> Entry {
+    let told = (told != why).then(|| text(&told.message));
+    Entry::of(id, EntryKind::Refused { reason: why.reason, message: text(&why.message), told })
+}

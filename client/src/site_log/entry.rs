@@ -1,0 +1,201 @@
+//! The entries of the site log. Plain data: names and members are the format of `eosfed-client log --output json`.
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::printable::Printable;
+use eosfed_common::refusal::Reason;
+use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, VariantNames};
+
+use crate::policy::GivenApproval;
+
+/// Longest text of an entry, in bytes.
+const MAX_TEXT: usize = 4096;
+/// Most texts in a list of an entry.
+const MAX_LINES: usize = 64;
+
+/// One entry, before it has its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// The job that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// The assignment that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<AssignmentId>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EntryKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, AsRefStr, VariantNames)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum EntryKind {
+    /// A daemon was started.
+    Started {
+        /// Its version.
+        version: String,
+        /// The site policy in words.
+        policy: Vec<String>,
+    },
+    /// The daemon has ended in order. After a crash, there is no such entry.
+    Stopped,
+    /// The coordinator has offered an assignment.
+    Asked {
+        /// What it asks for, in words.
+        terms: Vec<String>,
+        /// Digest of the terms, which approvals are of; absent for work that this version does not know.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+    },
+    /// The work will be done.
+    Accepted {
+        /// Who has approved it, if the policy wants an approval.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<Approved>,
+    },
+    /// The work will not be done, or has failed.
+    Refused {
+        /// The reason.
+        reason: Reason,
+        /// Every objection, as it is known here.
+        message: String,
+        /// What the coordinator is told instead of the message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        told: Option<String>,
+    },
+    /// The work waits.
+    Waits {
+        /// For what.
+        why: String,
+    },
+    /// Further offers of this day are refused and postponed without entries of their own.
+    NotNoted {
+        /// The number of offers that were noted on this day.
+        offers: u64,
+    },
+    /// A person has approved the work of a job.
+    Approved(Approved),
+    /// A record begins to be sent.
+    Sending(Sending),
+    /// A record has arrived.
+    Sent(Sending),
+    /// The work has ended.
+    Ended {
+        /// How.
+        how: String,
+    },
+    /// The site policy was changed, or cannot be read.
+    PolicyChanged {
+        /// The change, and what it means for the work in hand.
+        change: String,
+    },
+    /// The certificate was renewed.
+    Renewed {
+        /// The end of the new one.
+        until: Timestamp,
+    },
+    /// An incomplete last line was cut, which a crash had left.
+    Mended {
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// A new file was begun, and the oldest were removed.
+    Rotated {
+        /// The first entry that is kept.
+        oldest: u64,
+    },
+}
+
+/// An approval.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Approved {
+    /// The login name of the person.
+    pub by: String,
+    /// When it was given.
+    pub given: Timestamp,
+    /// Digest of the terms.
+    pub terms: Digest,
+    /// The most rounds that it covers.
+    pub rounds: u32,
+    /// The end of it.
+    pub until: Timestamp,
+}
+
+impl From<&GivenApproval> for Approved {
+    fn from(approval: &GivenApproval) -> Self {
+        let GivenApproval { terms, rounds, until, by, at } = approval;
+        Self { by: text(by), given: *at, terms: *terms, rounds: *rounds, until: *until }
+    }
+}
+
+/// A kind of record that leaves.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Record {
+    /// The file of weights.
+    Weights,
+    /// What is said of the training of weights.
+    TrainingReport,
+    /// Moments of bands.
+    Statistics,
+    /// Scores of a specialist.
+    Scores,
+    /// Points of a training curve.
+    Curve,
+    /// The number of steps.
+    Progress,
+}
+
+/// A record that leaves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sending {
+    /// Its kind.
+    pub record: Record,
+    /// A few words about it.
+    pub what: String,
+    /// Its bytes; absent where it is a part of many messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Digest of the weights that it is or belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Digest>,
+    /// The words of `may_leave` that cover it.
+    pub words: Vec<String>,
+}
+
+impl Entry {
+    /// An entry about no job.
+    #[must_use]
+    pub const fn new(kind: EntryKind) -> Self {
+        Self { job: None, assignment: None, kind }
+    }
+
+    /// An entry about a job.
+    #[must_use]
+    pub fn of_job(job: &JobId, kind: EntryKind) -> Self {
+        Self { job: Some(job.clone()), assignment: None, kind }
+    }
+
+    /// An entry about an assignment.
+    #[must_use]
+    pub fn of(assignment: &AssignmentId, kind: EntryKind) -> Self {
+        Self { job: Some(assignment.job.clone()), assignment: Some(assignment.clone()), kind }
+    }
+}
+
+/// A text for an entry: one line, of a bounded length, that can be shown.
+pub(crate) fn text(text: &str) -> String {
+    Printable::escaped(text, MAX_TEXT).into()
+}
+
+/// Texts for an entry.
+pub(crate) fn lines(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    lines.into_iter().take(MAX_LINES).map(|line| text(&line)).collect()
+}
