@@ -5,6 +5,7 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::secret::Secret;
 use eosfed_common::stdout::print_warning;
 use eosfed_common::{errln, outln};
 use eosfed_proto::v1;
@@ -41,7 +42,8 @@ pub(super) fn hand_over(
     let v1::InviteInstitutionResponse { secret, expires_at, public_url, ca_pem, enrolled_before } = invited;
     let name = &identity.name;
     let role = identity.role;
-    let token = JoinToken { institution: name.clone(), role, url: public_url, ca_pem, secret }.to_string();
+    let secret = Secret::new(secret);
+    let token = JoinToken { institution: name.clone(), role, url: public_url, ca_pem, secret }.expose();
     let token_file = &options.token_file;
     if let Some(path) = token_file {
         write_atomically(path, token.as_bytes())

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::secret::Secret;
 use eosfed_coordinator::backup::backup;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::settings::StateFolder;
@@ -73,7 +74,8 @@ async fn other(protocol: i32) -> (tempfile::TempDir, StateFolder) {
     let path = folder.path().join("state");
     let state = init(&path, &choices, now).unwrap();
     let [key_pem, certificate_pem] = state.authority().map(|path| std::fs::read_to_string(path).unwrap());
-    let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
+    let authority =
+        Authority::open(&KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem }).unwrap();
     let pair = authority.server(&names, now, Duration::from_secs(3600)).unwrap();
     let tls = ServerTls::new(&pair, authority.certificate_pem()).unwrap();
     let listener = TcpListener::bind(listen).await.unwrap();

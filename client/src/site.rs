@@ -8,6 +8,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::private::{NotPrivate, check_private};
+use eosfed_common::secret::{Secret, exposed};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
@@ -85,7 +86,8 @@ impl Credentials {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Pending {
-    key_pem: String,
+    #[serde(with = "exposed")]
+    key_pem: Secret,
     certificate_pem: String,
 }
 
@@ -180,7 +182,7 @@ impl Site {
             return Err(SiteError::NotJoined { path: self.0.clone() });
         }
         let pair = KeyAndCertificate {
-            key_pem: self.read("key.pem")?,
+            key_pem: Secret::new(self.read("key.pem")?),
             certificate_pem: self.read("certificate.pem")?,
         };
         let ca_pem = self.read("ca.pem")?;
@@ -205,7 +207,7 @@ impl Site {
         let Some(Pending { key_pem, certificate_pem }) = self.read_json("identity.new")? else {
             return Ok(());
         };
-        self.write("key.pem", key_pem.as_bytes())?;
+        self.write("key.pem", key_pem.expose().as_bytes())?;
         self.write("certificate.pem", certificate_pem.as_bytes())?;
         let path = self.0.join("identity.new");
         std::fs::remove_file(&path).map_err(|source| SiteError::Io { path, source })

@@ -28,6 +28,7 @@ use eosfed_common::clock::{Clock, SystemClock, Timestamp};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::secret::Secret;
 use eosfed_common::task::{DeviceChoice, TrainTask, TrainerEvent};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
@@ -280,7 +281,7 @@ fn assignment() -> Assignment {
 
 fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> Parts<Simulation> {
     let credentials = Credentials {
-        pair: KeyAndCertificate { key_pem: String::new(), certificate_pem: String::new() },
+        pair: KeyAndCertificate { key_pem: Secret::new(String::new()), certificate_pem: String::new() },
         ca_pem: String::new(),
         institution: "west".parse().unwrap(),
         not_before: NOW,

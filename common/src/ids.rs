@@ -10,6 +10,8 @@ use rand::RngExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{Secret, exposed};
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not {what}: {rule}")]
@@ -95,10 +97,6 @@ text_id!(
     |text| text.strip_prefix("j-").is_some_and(|rest| is_lower_hex(rest, 8))
 );
 text_id!(
-    /// The proof of holding a lease: 32 hexadecimal digits, known to the coordinator and one institution.
-    LeaseToken, "a lease token", "use 32 lower-case hexadecimal digits", |text| is_lower_hex(text, 32)
-);
-text_id!(
     /// The key that makes a call idempotent: 32 hexadecimal digits chosen by the caller.
     IdempotencyKey, "an idempotency key", "use 32 lower-case hexadecimal digits", |text| is_lower_hex(text, 32)
 );
@@ -114,10 +112,43 @@ impl JobId {
     }
 }
 
+/// The proof of holding a lease: 32 hexadecimal digits, known to the coordinator and one institution. It is
+/// not printed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LeaseToken(#[serde(with = "exposed")] Secret);
+
 impl LeaseToken {
     /// Draws a new token. The generator must be cryptographically secure, except in tests.
     pub fn random(rng: &mut impl rand::Rng) -> Self {
-        Self(format!("{:032x}", rng.random::<u128>()))
+        Self(Secret::new(format!("{:032x}", rng.random::<u128>())))
+    }
+
+    /// The token as text, to be sent.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl FromStr for LeaseToken {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if is_lower_hex(text, 32) {
+            return Ok(Self(Secret::new(text.to_owned())));
+        }
+        // It may be a mistyped token, so the value is not shown.
+        let value = format!("[{} characters]", text.chars().count());
+        Err(InvalidId { what: "a lease token", rule: "use 32 lower-case hexadecimal digits", value })
+    }
+}
+
+impl TryFrom<String> for LeaseToken {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
     }
 }
 
@@ -222,7 +253,10 @@ mod tests {
         assert_eq!(job, JobId::random(&mut same));
         assert_eq!(job.as_str().parse(), Ok(job));
         let token = LeaseToken::random(&mut one);
-        assert_eq!(token.as_str().parse(), Ok(token));
+        assert_eq!(token.expose().parse(), Ok(token.clone()));
+        assert!(!format!("{token:?}").contains(token.expose()));
+        let wrong = "0123456789".parse::<LeaseToken>().unwrap_err().to_string();
+        assert!(!wrong.contains("0123"), "{wrong}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub mod private;
 pub mod refusal;
 pub mod report;
 pub mod robust;
+pub mod secret;
 pub mod settings;
 pub mod stdout;
 pub mod task;

@@ -48,7 +48,7 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
         create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
     let pair = Authority::create(now)?;
-    write(&key, &pair.key_pem)?;
+    write(&key, pair.key_pem.expose())?;
     write(&certificate, &pair.certificate_pem)?;
     let authority = Authority::open(&pair)?;
     let operator = certified(&authority, &choices.operator, now)?;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::secret::Secret;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
@@ -53,7 +54,8 @@ impl Coordinator {
             );
         };
         let [key, certificate] = state.authority();
-        let pair = KeyAndCertificate { key_pem: read(&key)?, certificate_pem: read(&certificate)? };
+        let pair =
+            KeyAndCertificate { key_pem: Secret::new(read(&key)?), certificate_pem: read(&certificate)? };
         let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
         let store =
             SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::secret::Secret;
 use eosfed_common::view::PersonView;
 use eosfed_coordinator::domain::{Change, Member};
 use eosfed_coordinator::storage::{SledStore, Store as _, ready};
@@ -54,7 +55,7 @@ async fn revoke(server: &Server, remove: bool) -> Result<(), Refusal> {
 async fn re_enrol(server: &Server) -> KeyAndCertificate {
     let request = v1::ReEnrolRequest { member: Some(west().into_message()), valid_for_seconds: 60 };
     let invited = OperatorClient::new(server.operator()).re_enrol(request).await.unwrap();
-    enroll(server.stranger(), &west().name, invited.into_inner().secret).await.unwrap().pair
+    enroll(server.stranger(), &west().name, Secret::new(invited.into_inner().secret)).await.unwrap().pair
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +256,7 @@ async fn operators_and_readers_join_with_tokens_of_their_own() {
         let ben = Identity { role, name: "ben".parse().unwrap() };
         let person = Some(ben.clone().into_message());
         let request = v1::InvitePersonRequest { person: person.clone(), valid_for_seconds: 60 };
-        let secret = first.invite_person(request).await.unwrap().into_inner().secret;
+        let secret = Secret::new(first.invite_person(request).await.unwrap().into_inner().secret);
         let other = Identity { role: Role::Institution, name: ben.name.clone() };
         assert!(enroll_as(server.stranger(), &other, secret.clone()).await.is_err(), "another role");
         let enrolled = enroll_as(server.stranger(), &ben, secret).await.unwrap();

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use eosfed_common::secret::Secret;
 use eosfed_transport::keys::KeyAndCertificate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -136,7 +137,10 @@ impl Coordinator {
             let path: PathBuf = folder.join(name);
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        let pair = KeyAndCertificate { key_pem: read("key.pem")?, certificate_pem: read("certificate.pem")? };
+        let pair = KeyAndCertificate {
+            key_pem: Secret::new(read("key.pem")?),
+            certificate_pem: read("certificate.pem")?,
+        };
         Ok((pair, read("ca.pem")?))
     }
 

@@ -7,6 +7,7 @@ use eosfed_common::assignment::{Assignment, BlobRef, Lease, Offered, Progress, U
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::secret::Secret;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
@@ -49,7 +50,7 @@ pub(crate) async fn enroll(
     let request = v1::InviteInstitutionRequest { name: name.to_string(), valid_for_seconds: 3600 };
     let invited = answer(operator.invite_institution(request).await)?;
     let transport = open(url, &invited.ca_pem, None, Meter::default())?;
-    let enrolled = enrollment::enroll(transport, &name, invited.secret).await?;
+    let enrolled = enrollment::enroll(transport, &name, Secret::new(invited.secret)).await?;
     Ok(Member { name, enrolled })
 }
 

@@ -252,7 +252,7 @@ impl Coordinator for GrpcCoordinator {
         // The conversion of the refusal cuts the text to the limit of messages.
         let v1::Refusal { reason: _, message } = why.clone().into_message();
         let assignment = id.to_string();
-        let lease_token = token.to_string();
+        let lease_token = token.expose().to_owned();
         let request = v1::ReportFailureRequest { assignment, lease_token, message };
         let v1::ReportFailureResponse {} =
             answer(CALL_TIMEOUT, self.participant().report_failure(request)).await?;

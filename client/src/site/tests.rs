@@ -58,7 +58,7 @@ fn an_interrupted_replacement_is_completed() {
     let pending = Pending { key_pem: new.key_pem.clone(), certificate_pem: new.certificate_pem.clone() };
     site.write_json("identity.new", &pending).unwrap();
     // The crash came after the key and before the certificate.
-    site.write("key.pem", new.key_pem.as_bytes()).unwrap();
+    site.write("key.pem", new.key_pem.expose().as_bytes()).unwrap();
     let kept = site.credentials().unwrap().pair;
     assert_eq!((kept.key_pem, kept.certificate_pem), (new.key_pem, new.certificate_pem));
     assert!(!folder.path().join("identity.new").exists());

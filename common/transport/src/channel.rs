@@ -82,7 +82,7 @@ pub fn open_with(
     let mut tls =
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem)).timeout(CONNECT_TIMEOUT);
     if let Some(pair) = identity {
-        tls = tls.identity(Identity::from_pem(&pair.certificate_pem, &pair.key_pem));
+        tls = tls.identity(Identity::from_pem(&pair.certificate_pem, pair.key_pem.expose()));
     }
     let describe = |error: tonic::transport::Error| {
         let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));

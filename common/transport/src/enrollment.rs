@@ -3,6 +3,7 @@
 use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::Refusal;
+use eosfed_common::secret::Secret;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 
@@ -38,7 +39,7 @@ pub struct Enrolled {
 pub async fn enroll(
     transport: Transport,
     institution: &InstitutionName,
-    secret: String,
+    secret: Secret,
 ) -> Result<Enrolled, EnrollError> {
     enroll_as(transport, &Identity::institution(institution.clone()), secret).await
 }
@@ -50,11 +51,16 @@ pub async fn enroll(
 pub async fn enroll_as(
     transport: Transport,
     identity: &Identity,
-    secret: String,
+    secret: Secret,
 ) -> Result<Enrolled, EnrollError> {
     let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(identity.name.as_str())?;
     let v1::Member { role, name } = identity.clone().into_message();
-    let request = v1::EnrollRequest { institution: name, secret, signing_request_pem: request_pem, role };
+    let request = v1::EnrollRequest {
+        institution: name,
+        secret: secret.expose().to_owned(),
+        signing_request_pem: request_pem,
+        role,
+    };
     let answer = EnrollmentClient::new(transport).enroll(request).await;
     let answer = answer.map_err(|status| from_status(&status))?;
     let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } = answer.into_inner();

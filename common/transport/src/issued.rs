@@ -70,7 +70,8 @@ pub fn verify(
         let (found, expected) = (Box::new(identity.clone()), Box::new(expected.clone()));
         return Err(NotAccepted::Holder { found, expected });
     }
-    let key = KeyPair::from_pem(&pair.key_pem).map_err(|error| NotAccepted::OwnKey(error.to_string()))?;
+    let key =
+        KeyPair::from_pem(pair.key_pem.expose()).map_err(|error| NotAccepted::OwnKey(error.to_string()))?;
     let made = Digest::of(&key.subject_public_key_info());
     if *fingerprint != made {
         return Err(NotAccepted::Key { found: *fingerprint, made });

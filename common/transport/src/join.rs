@@ -1,7 +1,6 @@
 //! The join token: one line of text that an operator gives to an institution. It has the coordinator's
 //! address, the authority to trust and the one-time secret.
 
-use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -10,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use eosfed_common::identity::Role;
 use eosfed_common::ids::InstitutionName;
+use eosfed_common::secret::{Secret, exposed};
 
 const PREFIX: &str = "eosfed-join-v1.";
 const MAX_BYTES: usize = 16 * 1024;
 
-/// A join token. Its `Debug` form hides the secret; its `Display` form is the token itself.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A join token. Its text is made with [`JoinToken::expose`] only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JoinToken {
     /// The institution that may join with it.
@@ -28,7 +28,8 @@ pub struct JoinToken {
     /// Certificate of the authority to trust, PEM.
     pub ca_pem: String,
     /// The one-time secret, 64 hexadecimal digits.
-    pub secret: String,
+    #[serde(with = "exposed")]
+    pub secret: Secret,
 }
 
 const fn institution() -> Role {
@@ -40,20 +41,12 @@ fn is_institution(role: &Role) -> bool {
     *role == Role::Institution
 }
 
-impl fmt::Debug for JoinToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { institution, role: _, url, ca_pem: _, secret: _ } = self;
-        f.debug_struct("JoinToken")
-            .field("institution", institution)
-            .field("url", url)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for JoinToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_vec(self).map_err(|_| fmt::Error)?;
-        write!(f, "{PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
+impl JoinToken {
+    /// The token as text, for the person who gives it to the institution.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a token is plain data");
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json))
     }
 }
 
@@ -89,11 +82,11 @@ mod tests {
             role: Role::Institution,
             url: "https://127.0.0.1:7443".to_owned(),
             ca_pem: "-----BEGIN CERTIFICATE-----".to_owned(),
-            secret: "5ec7".repeat(16),
+            secret: Secret::new("5ec7".repeat(16)),
         };
-        assert_eq!(format!(" {token}\n").parse(), Ok(token.clone()));
+        assert_eq!(format!(" {}\n", token.expose()).parse(), Ok(token.clone()));
         assert!(!format!("{token:?}").contains("5ec7"));
-        let text = token.to_string();
+        let text = token.expose();
         for bad in ["", "hello", PREFIX, &text[..text.len() - 5], &text.replace('W', "!")] {
             assert!(bad.parse::<JoinToken>().is_err(), "{bad}");
         }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use eosfed_common::secret::Secret;
 use rcgen::{CertificateParams, DnType, KeyPair};
 
 /// The time by which certificates are backdated: an allowance for clocks that are behind the coordinator's,
@@ -19,16 +20,16 @@ pub struct KeyError(#[from] rcgen::Error);
 /// A private key with its certificate, both PEM.
 #[derive(Clone)]
 pub struct KeyAndCertificate {
-    /// PKCS#8, PEM. Secret.
-    pub key_pem: String,
+    /// PKCS#8, PEM.
+    pub key_pem: Secret,
     /// Certificate, PEM.
     pub certificate_pem: String,
 }
 
 /// A fresh private key and a request to certify it, both PEM.
 pub struct KeyAndRequest {
-    /// PKCS#8, PEM. Secret.
-    pub key_pem: String,
+    /// PKCS#8, PEM.
+    pub key_pem: Secret,
     /// PKCS#10, PEM.
     pub request_pem: String,
 }
@@ -43,6 +44,6 @@ impl KeyAndRequest {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
         let request_pem = params.serialize_request(&key)?.pem()?;
-        Ok(Self { key_pem: key.serialize_pem(), request_pem })
+        Ok(Self { key_pem: Secret::new(key.serialize_pem()), request_pem })
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use eosfed_common::files::write_atomically;
 use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::secret::Secret;
 use eosfed_common::settings::{self, SettingsError};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -87,7 +88,7 @@ impl IdentityFolder {
         }
         check_private(&self.0.join("key.pem"))?;
         let pair = KeyAndCertificate {
-            key_pem: self.text("key.pem")?,
+            key_pem: Secret::new(self.text("key.pem")?),
             certificate_pem: self.text("certificate.pem")?,
         };
         let Address { url } = settings::load(&self.0.join("coordinator.toml"))?;
@@ -99,7 +100,7 @@ impl IdentityFolder {
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, pair: &KeyAndCertificate, ca_pem: &str, url: &str) -> Result<(), IdentityError> {
-        self.put("key.pem", &pair.key_pem)?;
+        self.put("key.pem", pair.key_pem.expose())?;
         self.put("certificate.pem", &pair.certificate_pem)?;
         self.put("ca.pem", ca_pem)?;
         self.set_url(url)

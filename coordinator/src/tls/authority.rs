@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::secret::Secret;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
@@ -49,7 +50,7 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_validity(&mut params, now, Duration::from_secs(3650 * 86_400))?;
         let certificate_pem = params.self_signed(&key)?.pem();
-        Ok(KeyAndCertificate { key_pem: key.serialize_pem(), certificate_pem })
+        Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
     }
 
     /// Opens an authority from its files' contents.
@@ -57,7 +58,7 @@ impl Authority {
     /// # Errors
     /// If they are not a key and a certificate.
     pub fn open(pair: &KeyAndCertificate) -> Result<Self, AuthorityError> {
-        let key = KeyPair::from_pem(&pair.key_pem)?;
+        let key = KeyPair::from_pem(pair.key_pem.expose())?;
         let issuer = Issuer::from_ca_cert_pem(&pair.certificate_pem, key)?;
         Ok(Self { issuer, certificate_pem: pair.certificate_pem.clone() })
     }
@@ -102,7 +103,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         set_validity(&mut params, now, valid_for)?;
         let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(KeyAndCertificate { key_pem: key.serialize_pem(), certificate_pem })
+        Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
     }
 }
 

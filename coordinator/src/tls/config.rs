@@ -62,7 +62,8 @@ fn config(server: &KeyAndCertificate, ca_pem: &str) -> Result<ServerConfig, TlsE
         |what| move |error: rustls_pki_types::pem::Error| TlsError::Pem { what, reason: error.to_string() };
     let certificate =
         CertificateDer::from_pem_slice(server.certificate_pem.as_bytes()).map_err(pem("certificate"))?;
-    let key = PrivateKeyDer::from_pem_slice(server.key_pem.as_bytes()).map_err(pem("private key"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(server.key_pem.expose().as_bytes()).map_err(pem("private key"))?;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(pem("authority"))?)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

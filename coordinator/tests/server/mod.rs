@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::Identity;
+use eosfed_common::secret::Secret;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
@@ -116,7 +117,8 @@ impl Server {
     pub(crate) fn certificate(&self, request_pem: &str, identity: &Identity, valid_for: Duration) -> String {
         let [key_pem, certificate_pem] =
             self.state().authority().map(|path| std::fs::read_to_string(path).unwrap());
-        let authority = Authority::open(&KeyAndCertificate { key_pem, certificate_pem }).unwrap();
+        let authority =
+            Authority::open(&KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem }).unwrap();
         authority.certify(request_pem, identity, SystemClock.now(), valid_for).unwrap()
     }
 
@@ -147,7 +149,7 @@ impl Server {
     pub(crate) async fn enrol(&self, name: &str) -> Transport {
         let invite = v1::InviteInstitutionRequest { name: name.to_owned(), valid_for_seconds: 60 };
         let invited = OperatorClient::new(self.operator()).invite_institution(invite).await.unwrap();
-        let secret = invited.into_inner().secret;
+        let secret = Secret::new(invited.into_inner().secret);
         let enrolled = enroll(self.stranger(), &name.parse().unwrap(), secret).await.unwrap();
         self.clients.lock().unwrap().insert(name.to_owned(), enrolled.pair);
         self.client(name)

@@ -12,6 +12,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken, SpecialistName};
 use eosfed_common::refusal::Reason;
+use eosfed_common::secret::Secret;
 use eosfed_coordinator::domain::registry::SpecialistRef;
 use eosfed_coordinator::tls::Authority;
 use eosfed_transport::certificate::Certificate;
@@ -29,8 +30,12 @@ static AUTHORITY: LazyLock<Authority> =
 
 /// What parses is written so that it parses to the same again.
 fn same<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) -> bool {
+    same_as(text, T::to_string)
+}
+
+fn same_as<T: FromStr<Err: Debug> + PartialEq + Debug>(text: &str, write: impl Fn(&T) -> String) -> bool {
     let Ok(value) = text.parse::<T>() else { return false };
-    assert_eq!(value.to_string().parse::<T>().unwrap(), value, "of {text:?}");
+    assert_eq!(write(&value).parse::<T>().unwrap(), value, "of {text:?}");
     true
 }
 
@@ -60,7 +65,7 @@ pub fn text(bytes: &[u8]) -> bool {
         same::<SpecialistName>(text),
         same::<Digest>(text),
         same::<Identity>(text),
-        same::<JoinToken>(text),
+        same_as(text, JoinToken::expose),
         same::<Reason>(text),
         same::<Hours>(text),
         same::<SpecialistRef>(text),
@@ -80,14 +85,14 @@ pub(crate) fn seeds() -> Seeds {
         role: Role::Institution,
         url: "https://127.0.0.1:7443".to_owned(),
         ca_pem: AUTHORITY.certificate_pem().to_owned(),
-        secret: "5ec7".repeat(16),
+        secret: Secret::new("5ec7".repeat(16)),
     };
     let request = KeyAndRequest::generate("west").unwrap().request_pem;
     let certificate = AUTHORITY.certify(&request, &identity(), NOW, DAY).unwrap();
     let der = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).unwrap().1.contents;
     let digest = Digest::of(b"x").to_string();
     let mut good: Vec<Vec<u8>> = [
-        &token.to_string(),
+        &token.expose(),
         &request,
         &digest,
         "j-0a1b2c3d.1.2.west",

@@ -13,6 +13,7 @@ use eosfed_client::offload::Blocking;
 use eosfed_client::site::{Credentials, Site};
 use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::secret::Secret;
 use eosfed_common::task::DeviceChoice;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::meter::Meter;
@@ -109,7 +110,7 @@ impl Machine {
         let clock = world.right_clock();
         let seed = world.draw(0..=u64::MAX);
         let credentials = Credentials {
-            pair: KeyAndCertificate { key_pem: String::new(), certificate_pem: String::new() },
+            pair: KeyAndCertificate { key_pem: Secret::new(String::new()), certificate_pem: String::new() },
             ca_pem: String::new(),
             institution: world.site_mut(self.index).name.clone(),
             not_before: START,

@@ -42,7 +42,7 @@ impl Wire for Heartbeat {
         let Heartbeat { assignment, token, progress: Progress { step, steps, points } } = self;
         v1::HeartbeatRequest {
             assignment: assignment.to_string(),
-            lease_token: token.into(),
+            lease_token: token.expose().to_owned(),
             step,
             steps,
             points: points.into_iter().map(Wire::into_message).collect(),
@@ -83,7 +83,7 @@ impl Wire for Lease {
 
     fn into_message(self) -> v1::AcceptResponse {
         let Lease { token, expires_at } = self;
-        v1::AcceptResponse { lease_token: token.into(), expires_at: expires_at.0 }
+        v1::AcceptResponse { lease_token: token.expose().to_owned(), expires_at: expires_at.0 }
     }
 }
 
@@ -105,7 +105,7 @@ impl Wire for UpdateSubmission {
         let UpdateSubmission { assignment, token, key, weights, report } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
-            lease_token: token.into(),
+            lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             weights: Some(weights.into_message()),
             report: Some(report.into_message()),
@@ -130,7 +130,7 @@ impl Wire for StatisticsSubmission {
         let StatisticsSubmission { assignment, token, key, bands } = self;
         v1::SubmitStatisticsRequest {
             assignment: assignment.to_string(),
-            lease_token: token.into(),
+            lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             bands: bands.into_iter().map(Wire::into_message).collect(),
         }
@@ -154,7 +154,7 @@ impl Wire for EvaluationSubmission {
         let EvaluationSubmission { assignment, token, key, report } = self;
         v1::SubmitEvaluationRequest {
             assignment: assignment.to_string(),
-            lease_token: token.into(),
+            lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             report: Some(report.into_message()),
         }

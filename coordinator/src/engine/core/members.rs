@@ -7,6 +7,7 @@ use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::secret::Secret;
 use rand::RngExt as _;
 
 use super::Core;
@@ -17,7 +18,7 @@ use crate::domain::member::keys::Key;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invited {
     /// 64 hexadecimal digits.
-    pub secret: String,
+    pub secret: Secret,
     /// When it ends.
     pub expires_at: Timestamp,
 }
@@ -35,8 +36,8 @@ impl Core {
         by: InstitutionName,
     ) -> Result<Invited, Refusal> {
         self.transact(|state, now, rng| {
-            let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
-            let invite = Invite { secret: &secret, valid_for, again };
+            let secret = Secret::new(format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>()));
+            let invite = Invite { secret: secret.expose(), valid_for, again };
             let change = state.invite(identity, invite, Actor::Operator(by), now)?;
             Ok((Invited { secret, expires_at: now.plus(valid_for) }, change))
         })

@@ -52,7 +52,7 @@ impl Service {
         let invite = async move |core: &Core| core.invite(&identity, valid_for, again, by).await;
         let Invited { secret, expires_at } = self.0.engine.call(invite).await?;
         Ok(v1::InviteInstitutionResponse {
-            secret,
+            secret: secret.expose().to_owned(),
             expires_at: expires_at.0,
             public_url: self.0.public_url.to_string(),
             ca_pem: self.0.authority.certificate_pem().to_owned(),
