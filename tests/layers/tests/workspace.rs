@@ -135,6 +135,7 @@ const OUTSIDE: Outside = Outside {
         "strum",
         "thiserror",
         "toml",
+        "zeroize",
     ],
     forbidden: &[
         "jiff::Timestamp::now",
