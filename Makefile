@@ -106,13 +106,16 @@ doc: ## Write the library documentation; warnings count
 deny: ## Check licences, sources and bans of the dependencies
 	$(CARGO) deny check bans licenses sources
 
-goldens: ## Make the golden tests again with timm and Flower, in throw-away environments
+goldens: ## Make the golden tests again with timm, Flower and Opacus, in throw-away environments
 	$(PYTHON) -m venv $(TARGET)/goldens
 	$(TARGET)/goldens/bin/pip install --quiet --require-hashes -r deploy/requirements/goldens.txt
 	for script in client/trainer/goldens/generate*.py; do $(TARGET)/goldens/bin/python $$script; done
 	$(PYTHON) -m venv $(TARGET)/goldens-flower
 	$(TARGET)/goldens-flower/bin/pip install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
 	$(TARGET)/goldens-flower/bin/python coordinator/aggregation/goldens/generate.py
+	$(PYTHON) -m venv $(TARGET)/goldens-privacy
+	$(TARGET)/goldens-privacy/bin/pip install --quiet --require-hashes -r deploy/requirements/goldens-privacy.txt
+	$(TARGET)/goldens-privacy/bin/python client/goldens/generate.py
 
 clean-demo: ## Remove the demo's results
 	rm -rf "$(RESULTS)"

@@ -28,6 +28,8 @@ pub enum ConditionKind {
     PolicyUnclear,
     /// The site log cannot be written.
     LogUnwritable,
+    /// The record of spent privacy cannot be read.
+    SpendingUnreadable,
 }
 
 /// A condition, with a sentence that names what was found and what to do.
@@ -51,15 +53,16 @@ impl LocalCondition {
     pub fn refusal(&self, since: Timestamp) -> Refusal {
         let reason = match self.kind {
             ConditionKind::DataMissing => Reason::DataUnfit,
-            ConditionKind::PolicyUnclear => Reason::Policy,
             ConditionKind::DiskFull
             | ConditionKind::LauncherMissing
             | ConditionKind::TrainerMissing
             | ConditionKind::LogUnwritable => Reason::Internal,
+            ConditionKind::PolicyUnclear | ConditionKind::SpendingUnreadable => Reason::Policy,
         };
         // Objections of the policy are always sent; where its file is stays here.
         let message = match self.kind {
             ConditionKind::PolicyUnclear => "the site policy cannot be read, or was changed a moment ago",
+            ConditionKind::SpendingUnreadable => "the record of spent privacy cannot be read",
             _ => &self.message,
         };
         Refusal::new(reason, format!("this institution cannot do the work since {since}: {message}"))

@@ -13,7 +13,10 @@ use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
-use crate::policy::{Egress, Observation, Policy, PolicyStatus, PolicyWatch, objections};
+use crate::policy::{
+    Egress, Observation, Policy, PolicyStatus, PolicyWatch, demanded, objections, objections_to_noise,
+};
+use crate::privacy::Mechanism;
 use crate::settings::load_policy;
 use crate::site_log::{Entry, EntryKind, SiteLog, text};
 
@@ -48,12 +51,17 @@ pub enum Permission {
 }
 
 /// The stage of an assignment's result.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Stage {
     /// The work continues.
     Unfinished,
-    /// Weights. They are kept here if they may not leave.
-    Weights(PathBuf),
+    /// Weights.
+    Weights {
+        /// Where they are kept if they may not leave.
+        kept: PathBuf,
+        /// The clipping and noise that they have.
+        mechanism: Option<Mechanism>,
+    },
     /// Statistics or scores.
     Numbers,
     /// Nothing but a failure that is reported.
@@ -115,7 +123,8 @@ impl EgressGate {
         match self.policy_status(Some(work)) {
             PolicyStatus::Unsettled => held_while_unsettled(),
             PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
-            PolicyStatus::Settled(policy) => match refusal(&policy, &work.assignment) {
+            PolicyStatus::Settled(policy) => match refusal(&policy, work) {
+                None if lacks_noise(&policy, work) => Permission::Held(NO_NOISE_YET.to_owned()),
                 None => Permission::Allowed,
                 Some(refusal) => Permission::Denied(refusal),
             },
@@ -165,9 +174,23 @@ impl EgressGate {
 const REASON_ONLY: &str =
     "the site policy lets only the reason leave; the institution's log has the description";
 
+/// Why weights wait that have no noise yet.
+const NO_NOISE_YET: &str = "the site policy demands noise, and the update has none yet";
+
+/// Whether weights have no noise, and the policy demands some.
+fn lacks_noise(policy: &Policy, work: &WorkInHand) -> bool {
+    matches!(work.stage, Stage::Weights { mechanism: None, .. })
+        && demanded(policy, &work.assignment).is_some()
+}
+
 /// The policy's objections to the result of an assignment.
-fn refusal(policy: &Policy, assignment: &Assignment) -> Option<Refusal> {
-    let objections = objections(policy, assignment);
+fn refusal(policy: &Policy, work: &WorkInHand) -> Option<Refusal> {
+    let mut objections = objections(policy, &work.assignment);
+    if let Stage::Weights { mechanism: Some(mechanism), .. } = &work.stage
+        && let Some(privacy) = demanded(policy, &work.assignment)
+    {
+        objections.extend(objections_to_noise(&privacy, mechanism));
+    }
     (!objections.is_empty()).then(|| {
         let message = format!("the site policy no longer allows this: {}", objections.join("; "));
         Refusal::new(Reason::Policy, message)
@@ -188,9 +211,8 @@ pub fn unreadable(why: &str) -> String {
 
 /// What the policy, as it is now, means for the work in hand.
 fn consequence(status: &PolicyStatus, work: Option<&WorkInHand>) -> String {
-    let Some(WorkInHand { assignment, stage }) = work else {
-        return "it applies to the next offer".to_owned();
-    };
+    let Some(work) = work else { return "it applies to the next offer".to_owned() };
+    let WorkInHand { assignment, stage } = work;
     let job = &assignment.id.job;
     let policy = match status {
         PolicyStatus::Settled(policy) => policy,
@@ -201,10 +223,10 @@ fn consequence(status: &PolicyStatus, work: Option<&WorkInHand>) -> String {
     if *stage == Stage::Failed {
         return format!("job {job} has failed here already");
     }
-    if refusal(policy, assignment).is_some() {
+    if refusal(policy, work).is_some() {
         return match stage {
-            Stage::Weights(path) => {
-                format!("the finished weights of job {job} are kept at {} and not sent", path.display())
+            Stage::Weights { kept, .. } => {
+                format!("the finished weights of job {job} are kept at {} and not sent", kept.display())
             }
             Stage::Numbers => format!("the result of job {job} is not sent"),
             Stage::Unfinished | Stage::Failed => {
@@ -223,6 +245,7 @@ mod tests {
     use eosfed_common::plan::JobKind;
 
     use super::*;
+    use crate::policy::Privacy;
     use crate::site_log::SiteLogSettings;
     use crate::testing::{permissive, training};
 
@@ -272,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn an_update_leaves_with_the_noise_that_the_policy_demands_and_no_other() {
+        let privacy = Privacy { clip: 1.0, noise_multiplier: 0.8, max_epsilon: 8.0, delta: 1e-5 };
+        let source = Arc::new(Given::default());
+        source.set(Some(Policy { privacy: Some(privacy), ..permissive() }));
+        let folder = tempfile::tempdir().unwrap();
+        let read = Arc::clone(&source) as Arc<dyn PolicySource>;
+        let gate = EgressGate::new(read, Duration::ZERO, log(&folder));
+        let with = |mechanism| {
+            let stage = Stage::Weights { kept: "x".into(), mechanism };
+            gate.result(&WorkInHand { assignment: training(JobKind::Rounds), stage })
+        };
+        assert!(matches!(with(None), Permission::Held(why) if why.contains("demands noise")));
+        assert_eq!(with(Some(privacy.mechanism())), Permission::Allowed);
+        let weaker = Mechanism { noise_multiplier: 0.7, ..privacy.mechanism() };
+        assert!(matches!(with(Some(weaker)), Permission::Denied(_)));
+        source.set(Some(permissive()));
+        assert_eq!(with(None), Permission::Allowed);
+    }
+
+    #[test]
     fn nothing_leaves_while_a_change_is_unsettled() {
         let source = Arc::new(Given::default());
         source.set(Some(permissive()));
@@ -286,7 +329,7 @@ mod tests {
     fn a_change_is_explained_for_the_work_in_hand() {
         let nothing = PolicyStatus::Settled(Policy { may_leave: Vec::new(), ..permissive() });
         let said = |status: &PolicyStatus, stage| consequence(status, Some(&work(stage)));
-        let weights = said(&nothing, Stage::Weights("/state/withheld/x".into()));
+        let weights = said(&nothing, Stage::Weights { kept: "/state/withheld/x".into(), mechanism: None });
         assert_eq!(
             weights,
             "the finished weights of job j-0a1b2c3d are kept at /state/withheld/x and not sent"

@@ -4,9 +4,10 @@
 //! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
-//! [`imagery`], [`egress`], [`outbound`], [`journal`] and [`site`], then [`site_log`], [`sandbox`], [`policy`],
-//! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`]. The decisions in `policy`, `condition`, `retry`,
-//! `state` and `daemon::step` are pure.
+//! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`] and [`site`], then [`site_log`],
+//! [`sandbox`], [`policy`],
+//! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`]. The decisions in `policy`,
+//! `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
 
 pub mod condition;
 pub mod coordinator;
@@ -15,9 +16,11 @@ pub mod egress;
 pub mod imagery;
 pub mod join;
 pub mod journal;
+pub mod noised;
 pub mod offload;
 pub mod outbound;
 pub mod policy;
+pub mod privacy;
 pub mod retry;
 pub mod sandbox;
 pub mod settings;

@@ -15,6 +15,7 @@ use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 
 mod approvals;
+mod spending;
 mod withheld;
 
 /// The file name of the daemon's journal.

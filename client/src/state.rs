@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::condition::LocalWait;
+use crate::privacy::Mechanism;
 
 /// An assignment whose lease this client holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Update {
     pub weights: BlobRef,
     /// What is known of their training. Its metrics are submitted if the policy allows it at that time.
     pub report: TrainingReport,
+    /// The clipping and noise that they have. Absent: they are as they were trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<Mechanism>,
 }
 
 /// What is submitted.

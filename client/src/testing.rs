@@ -31,6 +31,7 @@ pub(crate) fn permissive() -> Policy {
         min_steps: 1,
         hours: None,
         approval: Approval::Automatic,
+        privacy: None,
     }
 }
 

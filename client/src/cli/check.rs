@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
+use eosfed_client::policy::Privacy;
 use eosfed_client::sandbox::{Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
@@ -35,6 +36,7 @@ impl Check {
             ("identity", identity(&site)),
             ("settings", settings.clone().map(|_| site.settings().display().to_string())),
             ("policy", policy(&site)),
+            ("privacy", privacy(&site)),
         ];
         if let Ok(settings) = &settings {
             findings.push(("data set", dataset(settings)));
@@ -73,6 +75,20 @@ fn policy(site: &Site) -> Finding {
         "may leave: {}",
         policy.may_leave.iter().map(|what| what.name()).collect::<Vec<_>>().join(", ")
     ))
+}
+
+fn privacy(site: &Site) -> Finding {
+    let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
+    let spending = site.spending().map_err(|error| error.to_string())?;
+    let Some(privacy) = policy.privacy else {
+        return Ok("updates leave as they were trained, without clipping and noise".to_owned());
+    };
+    let Privacy { max_epsilon, delta, .. } = privacy;
+    let left = privacy.updates_left(&spending);
+    let spent = spending.epsilon(delta);
+    let found =
+        format!("spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}; {left} more updates fit");
+    if left == 0 { Err(format!("{found}: updates are declined")) } else { Ok(found) }
 }
 
 fn dataset(settings: &Settings) -> Finding {

@@ -6,6 +6,7 @@ mod data;
 mod join;
 mod log;
 mod policy;
+mod privacy;
 mod run;
 mod sandbox;
 mod shared;
@@ -51,6 +52,8 @@ enum Command {
     Approve(policy::Approve),
     /// Show what was asked, decided and sent, or verify that nothing of it was changed.
     Log(log::Log),
+    /// Show what updates have spent of the privacy budget.
+    Privacy(privacy::PrivacyCommand),
     /// Describe imagery, or cut a part out of it.
     #[command(subcommand)]
     Data(data::Data),
@@ -79,6 +82,7 @@ impl Cli {
             Command::Check(check) => check.execute(),
             Command::Approve(approve) => approve.execute(),
             Command::Log(log) => log.execute(),
+            Command::Privacy(privacy) => privacy.execute(),
             Command::Data(data) => data.execute(),
             Command::Policy(policy) => policy.execute(),
             Command::Sandbox(sandbox) => sandbox.execute(),

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use eosfed_client::policy::{GivenApproval, explain, explain_job};
+use eosfed_client::privacy::Spending;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site_log::{Approved, Entry, EntryKind};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
-use eosfed_common::plan::JobSpec;
+use eosfed_common::plan::{JobKind, JobSpec};
 use nix::unistd::{User, getuid};
 
 use super::shared::{settings, site, site_log};
@@ -29,12 +30,15 @@ pub(super) enum PolicyCommand {
         /// A plan's file. Exit code 1 when something in it would be refused.
         #[arg(long)]
         plan: Option<PathBuf>,
+        /// The state folder, whose spent privacy is counted.
+        #[arg(long)]
+        state: Option<PathBuf>,
     },
 }
 
 impl PolicyCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let Self::Explain { policy, plan } = self;
+        let Self::Explain { policy, plan, state } = self;
         let policy = load_policy(&policy)?;
         for line in explain(&policy) {
             outln!("{line}");
@@ -43,6 +47,10 @@ impl PolicyCommand {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec = JobSpec::parse(&text).with_context(|| path.display().to_string())?;
+        let spending = match state {
+            Some(state) => site(&state)?.spending()?,
+            None => Spending::default(),
+        };
         let mut refused = false;
         outln!();
         for (what, objections) in explain_job(&policy, &spec)? {
@@ -51,6 +59,12 @@ impl PolicyCommand {
             for objection in objections {
                 outln!("  - {objection}");
             }
+        }
+        let federated = matches!(spec.kind(), JobKind::Rounds | JobKind::Downstream);
+        if let Some(privacy) = policy.privacy.filter(|_| federated) {
+            refused |= !privacy.has_room(&spending);
+            let verdict = if privacy.has_room(&spending) { "within the budget" } else { "beyond the budget" };
+            outln!("each update: {verdict}: {}", privacy.next_update(&spending));
         }
         Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -94,6 +108,9 @@ impl Approve {
         };
         for line in terms.words() {
             outln!("{line}");
+        }
+        if let Some(privacy) = load_policy(&site.policy())?.privacy.filter(|_| terms.trains_with_others()) {
+            outln!("each round: {}", privacy.next_update(&site.spending()?));
         }
         if self.show {
             return Ok(ExitCode::SUCCESS);

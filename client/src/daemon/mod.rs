@@ -13,6 +13,7 @@ mod disk_space;
 mod environment;
 mod fetch;
 mod heartbeat;
+mod noise;
 mod note;
 mod noted_offers;
 mod poll_for_work;

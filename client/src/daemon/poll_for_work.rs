@@ -33,7 +33,7 @@ enum OfferOutcome {
 }
 
 /// Why work that the policy allows cannot be accepted.
-enum NotAcceptable {
+pub(super) enum NotAcceptable {
     /// This will change.
     Condition(LocalCondition),
     /// This will not.
@@ -170,7 +170,13 @@ impl<E: Environment> Daemon<E> {
         let digest = terms.digest();
         let approval = self.approval(&assignment, &digest);
         let approved = approval.is_some();
-        match decide(&policy, &assignment, approved, now) {
+        let decision = decide(&policy, &assignment, approved, now);
+        if !matches!(decision, Decision::Refuse(_))
+            && let Some(obstacle) = self.beyond_budget(&policy, &assignment)
+        {
+            return self.turn_away(&assignment, obstacle).await;
+        }
+        match decision {
             Decision::Refuse(refusal) => self.decline(&assignment.id, refusal).await,
             Decision::Wait(why) => {
                 if !approved {
@@ -187,9 +193,19 @@ impl<E: Environment> Daemon<E> {
                     }
                     self.accept(assignment).await
                 }
-                Some(NotAcceptable::Condition(condition)) => self.block(&assignment, condition).await,
-                Some(NotAcceptable::Refusal(refusal)) => self.decline(&assignment.id, refusal).await,
+                Some(obstacle) => self.turn_away(&assignment, obstacle).await,
             },
+        }
+    }
+
+    async fn turn_away(
+        &mut self,
+        assignment: &Assignment,
+        obstacle: NotAcceptable,
+    ) -> Result<OfferOutcome, DaemonError> {
+        match obstacle {
+            NotAcceptable::Condition(condition) => self.block(assignment, condition).await,
+            NotAcceptable::Refusal(refusal) => self.decline(&assignment.id, refusal).await,
         }
     }
 

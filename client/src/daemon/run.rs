@@ -230,9 +230,10 @@ impl<E: Environment> Daemon<E> {
     /// The work in hand, as the policy sees it.
     pub(super) fn work_in_hand(&self, held: &HeldAssignment) -> WorkInHand {
         let stage = match &self.state {
-            State::Submitting { outcome: Outcome::Update(_), .. } => {
-                Stage::Weights(self.parts.site.withheld(&held.assignment.id))
-            }
+            State::Submitting { outcome: Outcome::Update(update), .. } => Stage::Weights {
+                kept: self.parts.site.withheld(&held.assignment.id),
+                mechanism: update.mechanism,
+            },
             State::Submitting { outcome: Outcome::Statistics(_) | Outcome::Scores(_), .. } => Stage::Numbers,
             State::Submitting { outcome: Outcome::Failure(_) | Outcome::Withheld(_), .. } => Stage::Failed,
             State::Idle { .. }

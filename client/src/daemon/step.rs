@@ -8,7 +8,8 @@
 //!      `----------> ComputingStatistics ------------------------'
 //! ```
 //!
-//! An evaluation takes the path of a training and submits scores. From each state but `Idle`, a
+//! An update that the site policy demands noise for gets it in `Submitting`, before anything is sent: the
+//! journal then has the file with noise in its place. An evaluation takes the path of a training and submits scores. From each state but `Idle`, a
 //! coordinator that no longer wants the work leads back to `Idle`; a failure, or a site policy that no
 //! longer allows the work, leads to `Submitting`, where it is reported. A condition of this machine
 //! changes no state: it is waited for. What to do in a state follows from the state alone ([`resume`]),
@@ -39,6 +40,8 @@ pub enum Event {
     Progressed,
     /// Training has finished and its weights are good.
     Finished(Box<Update>),
+    /// The update in hand has been clipped, has got its noise and is charged; this one takes its place.
+    NoiseAdded(Box<Update>),
     /// The specialist is scored.
     Scored(EvaluationReport),
     /// The trainer ended without a result.
@@ -183,6 +186,7 @@ fn step_submitting(
             leave(&held, ending)
         }
         (_, Event::Rejected(refusal)) => leave(&held, Ending::Dropped(refusal)),
+        (Outcome::Update(_), Event::NoiseAdded(update)) => submit(held, Outcome::Update(update)),
         (Outcome::Update(_), Event::PolicyDenied(why)) => submit(held, Outcome::Withheld(why)),
         (Outcome::Statistics(_) | Outcome::Scores(_), Event::PolicyDenied(why)) => {
             submit(held, Outcome::Failure(why))

@@ -91,12 +91,14 @@ impl<E: Environment> Daemon<E> {
     ) -> Result<Option<Event>, DaemonError> {
         match outcome {
             Outcome::Update(update) => {
-                let update = update.clone();
+                let found = update.clone();
                 let training_target = held.assignment.training_target.clone();
                 let checked =
-                    self.parts.blocking.run(move || outbound::recheck(&update, &training_target)).await;
-                let checked = checked.and_then(|checked| checked);
-                Ok(checked.err().map(|why| Event::Rejected(Refusal::new(Reason::Internal, why))))
+                    self.parts.blocking.run(move || outbound::recheck(&found, &training_target)).await;
+                match checked.and_then(|checked| checked) {
+                    Ok(()) => self.add_noise(held, update).await,
+                    Err(why) => Ok(Some(Event::Rejected(Refusal::new(Reason::Internal, why)))),
+                }
             }
             Outcome::Withheld(refusal) => {
                 let weights = self.finished_weights(held);

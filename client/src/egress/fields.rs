@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-use crate::policy::Egress;
+use crate::policy::{Egress, WITHOUT_NOISE};
 
 /// What lets a field leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,4 +135,41 @@ fn every_field_that_can_leave_has_a_word() {
     assert!(gone.is_empty(), "the protocol has no such fields: {gone:?}");
     let used = |word| rows.values().any(|leaves| *leaves == With(word));
     assert!([Failures, Metrics, Provenance, Statistics].into_iter().all(used));
+}
+
+/// The fields that say which file of weights is sent, and its bytes: it has noise where the policy demands it.
+/// Where training started from is in the settings.
+const OF_THE_FILE: [&str; 11] = [
+    "SubmitUpdateRequest.weights",
+    "Blob.digest",
+    "Blob.size",
+    "StatRequest.digest",
+    "UploadRequest.chunk",
+    "UploadHeader.digest",
+    "UploadHeader.size",
+    "UploadHeader.offset",
+    "TrainingReport.initial",
+    "InitialFile.file",
+    "InitialFile.digest",
+];
+
+#[test]
+fn what_leaves_without_noise_is_listed_with_its_word() {
+    let mut listed = BTreeMap::new();
+    for (fields, _, word) in WITHOUT_NOISE {
+        for field in *fields {
+            assert!(listed.insert(*field, *word).is_none(), "{field} is listed twice");
+        }
+    }
+    for (field, leaves) in FIELDS {
+        let expected = match leaves {
+            Always | Parts => continue,
+            WithWeights if OF_THE_FILE.contains(field) => continue,
+            With(word) => Some(*word),
+            // The number of samples always leaves, and a normalisation of the institution's own by its word.
+            WithWeights => (*field != "TrainingReport.samples").then_some(Statistics),
+        };
+        assert_eq!(listed.remove(field), Some(expected), "{field}: say that it leaves without noise");
+    }
+    assert!(listed.is_empty(), "the table has no such fields: {listed:?}");
 }

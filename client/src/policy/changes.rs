@@ -2,14 +2,23 @@
 
 use std::fmt::Display;
 
-use super::{Allow, Approval, Egress, Policy};
+use super::{Allow, Approval, Egress, Policy, Privacy};
 
 /// Each difference as a phrase, such as "`may_leave` no longer allows `updates`".
 #[must_use]
 pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     let mut found = Changes::default();
-    let Policy { allow, may_leave, min_institutions, max_epochs, min_samples, min_steps, hours, approval } =
-        new;
+    let Policy {
+        allow,
+        may_leave,
+        min_institutions,
+        max_epochs,
+        min_samples,
+        min_steps,
+        hours,
+        approval,
+        privacy,
+    } = new;
     let names = |list: &[Egress]| list.iter().map(|what| what.name()).collect::<Vec<_>>();
     found.list("may_leave", &names(&old.may_leave), &names(may_leave));
     let Allow { job_kinds, tasks, backbones, strategies, individual_updates, warm_start } = allow;
@@ -32,7 +41,15 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
         Approval::Manual => "manual",
     };
     found.value("approval", &word(old.approval), &word(*approval));
+    found.value("privacy", &in_words(old.privacy), &in_words(*privacy));
     found.0
+}
+
+fn in_words(privacy: Option<Privacy>) -> String {
+    let Some(Privacy { clip, noise_multiplier, max_epsilon, delta }) = privacy else {
+        return "none".to_owned();
+    };
+    format!("clip {clip}, noise multiplier {noise_multiplier}, epsilon {max_epsilon} at delta {delta:e}")
 }
 
 #[derive(Default)]
@@ -68,7 +85,8 @@ mod tests {
         assert_eq!(changes(&old, &old), Vec::<String>::new());
         let new: Policy = toml::from_str(
             "may_leave = [\"metrics\"]\nmin_institutions = 5\nmax_epochs = 3\nhours = \"22:00-06:00\"\n\
-             min_samples = 7\nmin_steps = 8\napproval = \"manual\"\n[allow]\njob_kinds = [\"evaluation\"]\n\
+             min_samples = 7\nmin_steps = 8\napproval = \"manual\"\n\
+             privacy = { clip = 1.0, noise_multiplier = 0.8, max_epsilon = 8, delta = 1e-5 }\n[allow]\njob_kinds = [\"evaluation\"]\n\
              individual_updates = true\nwarm_start = true",
         )
         .unwrap();
@@ -88,6 +106,7 @@ mod tests {
             "`allow.warm_start` is now true, it was false",
             "`hours` is now 22:00-06:00, it was any time",
             "`approval` is now manual, it was automatic",
+            "`privacy` is now clip 1, noise multiplier 0.8, epsilon 8 at delta 1e-5, it was none",
         ] {
             assert!(said.contains(phrase), "{phrase}:\n{said}");
         }

@@ -13,13 +13,22 @@ use eosfed_common::plan::{
 use eosfed_common::task::Keep;
 use eosfed_common::training_target::TrainingTarget;
 
-use super::{Approval, Egress, Policy, objections, objections_to_evaluation};
+use super::{Approval, Egress, Policy, objections, objections_to_evaluation, privacy};
 
 /// A sentence for each permission of the policy.
 #[must_use]
 pub fn explain(policy: &Policy) -> Vec<String> {
-    let Policy { allow, may_leave, min_institutions, max_epochs, min_samples, min_steps, hours, approval } =
-        policy;
+    let Policy {
+        allow,
+        may_leave,
+        min_institutions,
+        max_epochs,
+        min_samples,
+        min_steps,
+        hours,
+        approval,
+        privacy: _,
+    } = policy;
     let mut lines = vec![
         "imagery and labels never leave".to_owned(),
         words("may leave", may_leave.iter().map(|what| what.name())),
@@ -52,6 +61,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
             Approval::Manual => "each job waits for `eosfed-client approve JOB --state DIR`".to_owned(),
         },
     ];
+    lines.extend(privacy::explain(policy));
     if !policy.allows(Egress::Metrics) {
         lines.push("losses and scores are dropped from what is sent".to_owned());
     }

@@ -5,6 +5,7 @@ mod changes;
 mod earlier;
 mod explain;
 mod hours;
+mod privacy;
 mod terms;
 mod watch;
 
@@ -20,10 +21,13 @@ use strum::IntoStaticStr;
 pub use changes::changes;
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
+pub use privacy::{Privacy, demanded, objections_to_noise, objections_to_spending, objections_to_spent};
 pub use terms::{Approval as GivenApproval, Terms, WorkTerms};
 pub use watch::{Observation, PolicyStatus, PolicyWatch, Reading};
 
 pub(crate) use earlier::advice;
+#[cfg(test)]
+pub(crate) use privacy::WITHOUT_NOISE;
 
 /// The commented file that `join` writes; it allows nothing.
 pub const SAMPLE: &str = include_str!("../../samples/policy.toml");
@@ -111,6 +115,8 @@ pub struct Policy {
     /// Whether a person has to approve a job.
     #[serde(default)]
     pub approval: Approval,
+    /// Clipping and noise of updates of federated training, with a budget. Default: none.
+    pub privacy: Option<Privacy>,
 }
 
 const fn default_min_institutions() -> u32 {
@@ -229,6 +235,10 @@ fn combined(policy: &Policy, assignment: &Assignment, list: &mut Listing) {
 fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut Listing) {
     match (kind, work.strategy) {
         (JobKind::OneShot, None) => {
+            list.unless(
+                policy.privacy.is_none(),
+                "`privacy` is set, and the weights of a one-shot job would leave without noise",
+            );
             let fine = work.base.is_none() || policy.allow.warm_start;
             list.unless(fine, "`allow.warm_start` is false, and the job sends weights to start from");
         }

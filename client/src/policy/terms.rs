@@ -91,6 +91,13 @@ impl Terms {
         }
     }
 
+    /// Whether updates of federated training are sent.
+    #[must_use]
+    pub fn trains_with_others(&self) -> bool {
+        let federated = matches!(self.kind, JobKind::Rounds | JobKind::Downstream);
+        federated && matches!(self.work, WorkTerms::Training { .. })
+    }
+
     /// Their digest.
     #[must_use]
     pub fn digest(&self) -> Digest {

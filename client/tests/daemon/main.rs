@@ -6,6 +6,7 @@ mod conditions;
 mod dishonest_coordinator;
 mod fake;
 mod policy;
+mod privacy;
 mod proxy;
 mod renewal;
 mod site_log;

@@ -26,10 +26,12 @@ pub fn initial_weights(spec: &ModelSpec, seed: u64) -> Tensors {
 /// and its name, so its values do not depend on the other tensors.
 #[must_use]
 pub fn initial_tensors(signature: &Signature, seed: u64) -> Tensors {
-    signature.0.iter().map(|(name, shape)| (name.clone(), tensor(name, shape, seed))).collect()
+    signature.0.iter().map(|(name, shape)| (name.clone(), initial_tensor(name, shape, seed))).collect()
 }
 
-fn tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+/// Starting values of one tensor, as in [`initial_tensors`].
+#[must_use]
+pub fn initial_tensor(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let length = shape.iter().product();
     let grn = name.contains(".grn.");
     if shape.len() >= 2 {

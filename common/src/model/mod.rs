@@ -17,7 +17,7 @@ use strum::{Display, EnumCount, IntoStaticStr, VariantArray};
 
 pub use adaptation::{Adaptation, BandRule, NamedBand, adapt};
 pub use composition::{Composition, FeatureNorm, Fusion, MapDims, Method, Selection};
-pub use init::{initial_tensors, initial_weights};
+pub use init::{initial_tensor, initial_tensors, initial_weights};
 pub use signature::{POOL_SCALES, backbone_signature, head_signature, signature};
 pub use task::{TargetScale, Task};
 

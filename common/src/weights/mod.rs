@@ -14,4 +14,4 @@ mod tests;
 pub use error::WeightsError;
 pub use file::{CheckedWeights, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
-pub use write::write;
+pub use write::{write, write_each};

@@ -26,7 +26,22 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
             return Err(WeightsError::Shape { path, tensor, found: vec![found], expected });
         }
     }
-    let views = signature.0.iter().map(|(name, shape)| (name, Unwritten { shape, values: &tensors[name] }));
+    write_each(path, signature, |name| Cow::Borrowed(tensors[name].as_slice()))
+}
+
+/// As [`write`], with each tensor computed when it is written, so that one is in memory at a time, as values and
+/// as bytes. `values` gives as many values as the shape of the tensor with this name has.
+///
+/// # Errors
+/// A failure to write.
+pub fn write_each<'a>(
+    path: &Path,
+    signature: &'a Signature,
+    values: impl Fn(&str) -> Cow<'a, [f32]>,
+) -> Result<Digest, WeightsError> {
+    let one =
+        |(name, shape): (&'a String, &'a Vec<usize>)| (name, Unwritten { name, shape, values: &values });
+    let views = signature.0.iter().map(one);
     let io = |source| WeightsError::Io { path: path.to_owned(), source };
     atomically(path, |file| match safetensors::serialize_to_file(views, None, file.path()) {
         Ok(()) => Ok(()),
@@ -37,13 +52,14 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
     .map_err(io)
 }
 
-/// A tensor to be written. Its bytes are made when they are written.
-struct Unwritten<'a> {
+/// A tensor to be written. Its values and bytes are made when they are written.
+struct Unwritten<'a, 'f, F> {
+    name: &'a str,
     shape: &'a [usize],
-    values: &'a [f32],
+    values: &'f F,
 }
 
-impl safetensors::View for Unwritten<'_> {
+impl<'a, F: Fn(&str) -> Cow<'a, [f32]>> safetensors::View for Unwritten<'a, '_, F> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }
@@ -53,10 +69,10 @@ impl safetensors::View for Unwritten<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+        (self.values)(self.name).iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
     }
 
     fn data_len(&self) -> usize {
-        self.values.len() * 4
+        self.shape.iter().product::<usize>() * 4
     }
 }

@@ -76,23 +76,25 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 24] = [
+const MODULES: [ModuleRule; 26] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
     layer("eosfed_coordinator", "tls", &[]),
     layer("eosfed_coordinator", "grpc", &["domain", "engine", "storage", "tls"]),
     layer("eosfed_coordinator", "backup", &["domain", "settings", "storage"]),
-    layer("eosfed_client", "policy", &[]),
+    layer("eosfed_client", "privacy", &[]),
+    layer("eosfed_client", "policy", &["privacy"]),
     layer("eosfed_client", "retry", &[]),
     layer("eosfed_client", "condition", &[]),
     layer("eosfed_client", "offload", &[]),
-    layer("eosfed_client", "site", &["policy"]),
+    layer("eosfed_client", "site", &["policy", "privacy"]),
     layer("eosfed_client", "site_log", &["policy"]),
-    layer("eosfed_client", "state", &["condition"]),
+    layer("eosfed_client", "state", &["condition", "privacy"]),
     layer("eosfed_client", "journal", &["site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),
-    layer("eosfed_client", "egress", &["policy", "settings", "site_log"]),
+    layer("eosfed_client", "noised", &["outbound", "privacy"]),
+    layer("eosfed_client", "egress", &["policy", "privacy", "settings", "site_log"]),
     layer("eosfed_client", "imagery", &["condition", "offload"]),
     layer("eosfed_client", "coordinator", &["site"]),
     layer("eosfed_client", "sandbox", &[]),
@@ -108,8 +110,9 @@ const fn pure(package: &'static str, module: &'static str) -> PureRule {
 }
 
 /// Pure modules.
-const PURE: [PureRule; 6] = [
+const PURE: [PureRule; 7] = [
     pure("eosfed_coordinator", "domain"),
+    pure("eosfed_client", "privacy"),
     pure("eosfed_client", "policy"),
     pure("eosfed_client", "retry"),
     pure("eosfed_client", "condition"),

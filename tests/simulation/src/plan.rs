@@ -72,6 +72,7 @@ pub fn policy(withdrawn: bool) -> Policy {
         min_steps: 1,
         hours: None,
         approval: Approval::Automatic,
+        privacy: None,
     }
 }
 

@@ -26,7 +26,7 @@ fn at_training() -> Vec<Event> {
 }
 
 fn update() -> Box<Update> {
-    Box::new(Update { file: "w".into(), weights: blob(), report: report(3, Vec::new()) })
+    Box::new(Update { file: "w".into(), weights: blob(), report: report(3, Vec::new()), mechanism: None })
 }
 
 fn refusal(reason: Reason) -> Refusal {

@@ -1,0 +1,176 @@
+//! `eosfed-client privacy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use eosfed_client::policy::Privacy;
+use eosfed_client::privacy::{Spending, epsilon};
+use eosfed_client::settings::load_policy;
+use eosfed_common::outln;
+use serde_json::{Value, json};
+
+use super::shared::{Output, site};
+
+/// The delta that is used where the policy has none.
+const DEFAULT_DELTA: f64 = 1e-5;
+/// Characters of the bar.
+const BAR: u32 = 50;
+
+/// Show what the updates of this institution have spent of its privacy budget, by job. Reads the state folder
+/// only.
+#[derive(Debug, Args)]
+pub(super) struct PrivacyCommand {
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+impl PrivacyCommand {
+    pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        let site = site(&self.state)?;
+        let policy = load_policy(&site.policy())?;
+        let spending = site.spending()?;
+        match self.output {
+            Output::Json => outln!("{:#}", report(policy.privacy, &spending)),
+            Output::Text => {
+                for line in text(policy.privacy, &spending) {
+                    outln!("{line}");
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn report(privacy: Option<Privacy>, spending: &Spending) -> Value {
+    let delta = privacy.map_or(DEFAULT_DELTA, |privacy| privacy.delta);
+    let jobs: Vec<Value> = spending
+        .by_job()
+        .into_iter()
+        .map(|(job, spent)| {
+            json!({
+                "job": job,
+                "name": spent.name,
+                "updates": spent.updates,
+                "epsilon": epsilon(spent.divergence, delta),
+            })
+        })
+        .collect();
+    json!({
+        "policy": privacy,
+        "delta": delta,
+        "epsilon": spending.epsilon(delta),
+        "epsilon_of_replacement": spending.epsilon_of_replacement(delta),
+        "updates": spending.updates().len(),
+        "updates_left": privacy.map(|privacy| privacy.updates_left(spending)),
+        "jobs": jobs,
+    })
+}
+
+fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
+    let delta = privacy.map_or(DEFAULT_DELTA, |privacy| privacy.delta);
+    let spent = spending.epsilon(delta);
+    let made = spending.updates().len();
+    let mut lines = match privacy {
+        None => vec![
+            "the policy has no `privacy`: updates leave as they were trained".to_owned(),
+            format!("{made} updates with noise have spent an epsilon of {spent:.2} at delta {delta:e}"),
+        ],
+        Some(privacy) => {
+            let Privacy { clip, noise_multiplier, max_epsilon, .. } = privacy;
+            vec![
+                format!("spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}"),
+                bar(spent / max_epsilon),
+                format!(
+                    "{made} updates made; {} more fit with clip {clip} and noise multiplier {noise_multiplier}",
+                    privacy.updates_left(spending)
+                ),
+            ]
+        }
+    };
+    let replaced = spending.epsilon_of_replacement(delta);
+    lines.push(format!("epsilon {replaced:.2} if data are replaced by others instead of left out"));
+    if made > 0 {
+        lines.push(String::new());
+        lines.extend(jobs(spending, delta).to_string().lines().map(|line| line.trim_end().to_owned()));
+    }
+    lines
+}
+
+/// A bar of the part that is spent, with its percentage.
+fn bar(part: f64) -> String {
+    let full = (part.clamp(0.0, 1.0) * f64::from(BAR)).ceil() as usize;
+    let empty = BAR as usize - full;
+    format!("[{}{}] {:.0} %", "#".repeat(full), "-".repeat(empty), part * 100.0)
+}
+
+fn jobs(spending: &Spending, delta: f64) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["job", "name", "updates", "epsilon by itself"]);
+    for (job, spent) in spending.by_job() {
+        // A name may be long, and the table is for 80 columns.
+        let name: String = spent.name.chars().take(30).collect();
+        let alone = format!("{:.2}", epsilon(spent.divergence, delta));
+        table.add_row([job.to_string(), name, spent.updates.to_string(), alone]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_client::privacy::{Charge, Mechanism};
+    use eosfed_common::clock::Timestamp;
+    use eosfed_common::digest::Digest;
+
+    use super::*;
+
+    const PRIVACY: Privacy = Privacy { clip: 1.0, noise_multiplier: 2.0, max_epsilon: 8.0, delta: 1e-5 };
+
+    fn spending() -> Spending {
+        let mut spending = Spending::default();
+        for assignment in ["j-0a1b2c3d.0.1.west", "j-0a1b2c3d.1.1.west", "j-00000001.0.1.west"] {
+            spending.add(Charge {
+                digest: Digest::of(assignment.as_bytes()),
+                assignment: assignment.parse().unwrap(),
+                job_name: "a name of a job that is far longer than any column".to_owned(),
+                mechanism: Mechanism { clip: 1.0, noise_multiplier: 2.0 },
+                at: Timestamp(0),
+            });
+        }
+        spending
+    }
+
+    #[test]
+    fn what_is_spent_fits_into_80_columns() {
+        let lines = text(Some(PRIVACY), &spending());
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+        let said = lines.join("\n");
+        for phrase in ["of 8 at delta 1e-5", "3 updates made", "j-0a1b2c3d", "j-00000001"] {
+            assert!(said.contains(phrase), "{phrase}: {said}");
+        }
+        assert!(text(None, &spending())[0].contains("has no `privacy`"));
+    }
+
+    #[test]
+    fn the_bar_shows_the_part_and_never_leaves_its_place() {
+        assert_eq!(bar(0.0), format!("[{}] 0 %", "-".repeat(50)));
+        assert_eq!(bar(0.5), format!("[{}{}] 50 %", "#".repeat(25), "-".repeat(25)));
+        assert_eq!(bar(1.5), format!("[{}] 150 %", "#".repeat(50)));
+    }
+
+    #[test]
+    fn the_report_has_the_numbers_of_the_accountant() {
+        let report = report(Some(PRIVACY), &spending());
+        assert_eq!((&report["updates"], report["jobs"].as_array().unwrap().len()), (&json!(3), 2));
+        assert_eq!(report["epsilon"], json!(spending().epsilon(1e-5)));
+        let left = report["updates_left"].as_u64().unwrap();
+        let spent = |updates: u64| epsilon((3 + updates) as f64 * 0.125, 1e-5);
+        assert!(spent(left) <= 8.0 && spent(left + 1) > 8.0, "{left}");
+    }
+}
