@@ -71,8 +71,10 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let folder = arguments.identity.clone().map_or_else(connection::default_folder, Ok)?;
         return person::join(token_file, &folder, proxy, output).await;
     }
-    let mut connection = connection::open(arguments.identity.as_deref(), proxy)?;
-    connection.exchange_versions().await?;
+    let folder = connection::folder(arguments.identity.as_deref())?;
+    let mut connection = connection::open(&folder, proxy)?;
+    let named = connection.exchange_versions().await?;
+    connection::pin(&folder, &named);
     match &arguments.command {
         Command::Institution(command) => institution::run(&mut connection, command, output).await,
         Command::Operator(command) => person::run(&mut connection, Role::Operator, command, output).await,

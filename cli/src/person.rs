@@ -111,7 +111,9 @@ pub(super) async fn join(
     let transport = open_with(&ChannelOptions::through(proxy), &url, &ca_pem, None, Meter::default())?;
     let enrolled = enroll_as(transport, &identity, secret).await?;
     let certificate = verify(&enrolled.pair, &identity, &ca_pem, SystemClock.now())?;
-    IdentityFolder(folder.to_owned()).write(&enrolled.pair, &ca_pem, &url)?;
+    let kept = IdentityFolder(folder.to_owned());
+    kept.write(&enrolled.pair, &ca_pem, &url)?;
+    kept.pin(&enrolled.coordinator_keys)?;
     let Identity { role, name } = identity;
     let expires_at = certificate.not_after;
     match output {

@@ -52,7 +52,13 @@ impl tower::Service<http::Request<Body>> for Other {
             }
             let version = "9.9.9".to_owned();
             let role = "operator".to_owned();
-            let answer = v1::OperatorHelloResponse { protocol, version, name: "admin".to_owned(), role };
+            let answer = v1::OperatorHelloResponse {
+                protocol,
+                version,
+                name: "admin".to_owned(),
+                role,
+                coordinator_keys: Vec::new(),
+            };
             let hello = tower::service_fn(move |_: Request<v1::OperatorHelloRequest>| {
                 std::future::ready(Ok::<_, Status>(Response::new(answer.clone())))
             });

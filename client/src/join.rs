@@ -6,6 +6,7 @@ use std::time::Duration;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::Identity;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::SigningKey;
 use eosfed_transport::channel::{ChannelError, ChannelOptions, open_with};
 use eosfed_transport::enrollment::{self, EnrollError, Enrolled};
 use eosfed_transport::issued::{NotAccepted, verify};
@@ -41,18 +42,22 @@ pub enum JoinError {
     },
 }
 
-/// Exchanges a token for an identity, through a proxy if there is one.
+/// Exchanges a token for an identity and enrols the signing key, through a proxy if there is one.
 ///
 /// # Errors
 /// If the coordinator cannot be reached or refuses; says what to do then.
-pub async fn enroll(token: &JoinToken, proxy: Option<Proxy>) -> Result<Enrolled, JoinError> {
+pub async fn enroll(
+    token: &JoinToken,
+    signing_key: &SigningKey,
+    proxy: Option<Proxy>,
+) -> Result<Enrolled, JoinError> {
     // The proxy is tried first, by itself: its errors need other advice.
     if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
         proxy.tunnel(&target).await?;
     }
     let transport =
         open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
-    let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone());
+    let enrolling = enrollment::enroll(transport, &token.institution, token.secret.clone(), signing_key);
     let refused = |refusal| JoinError::Refused { advice: advice(&refusal), refusal };
     let answer = match tokio::time::timeout(ENROLL_TIMEOUT, enrolling).await {
         Ok(answer) => answer.map_err(|error| match error {

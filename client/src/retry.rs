@@ -32,7 +32,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         R::Policy | R::DataUnfit | R::PlanInvalid | R::Malformed | R::TooLarge => Recovery::Abandon,
         R::Ambiguous => Recovery::Abandon,
         R::WeightsMalformed | R::TensorSet | R::ShapeMismatch | R::DtypeMismatch => Recovery::Abandon,
-        R::NotFinite | R::Replayed | R::NormOutlier | R::QualityFloor => Recovery::Abandon,
+        R::NotFinite | R::Replayed | R::NormOutlier | R::NotSigned | R::QualityFloor => Recovery::Abandon,
         R::Unauthenticated | R::Forbidden | R::Incompatible => Recovery::Halt,
         R::TokenInvalid | R::TokenExpired | R::TokenUsed => Recovery::Halt,
     }

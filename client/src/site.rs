@@ -9,12 +9,14 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::secret::{Secret, exposed};
+use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 
 mod approvals;
+mod signing;
 mod spending;
 mod withheld;
 
@@ -71,12 +73,22 @@ pub struct Credentials {
     pub not_before: Timestamp,
     /// End of the certificate's validity.
     pub not_after: Timestamp,
+    /// The key that submissions are signed with. Absent until the first renewal, where an earlier version
+    /// has joined.
+    pub signing_key: Option<SigningKey>,
+    /// The coordinator's signing keys, as far as they are known.
+    pub pinned: PinnedKeys,
 }
 
 impl Credentials {
-    /// Whether less than a third of the certificate's lifetime from its issue is left.
+    /// Whether less than a third of the certificate's lifetime from its issue is left, or no signing key is
+    /// enrolled.
     #[must_use]
     pub fn due_for_renewal(&self, now: Timestamp) -> bool {
+        self.signing_key.is_none() || self.is_ending(now)
+    }
+
+    fn is_ending(&self, now: Timestamp) -> bool {
         let lifetime = self.not_after.since(self.not_before).saturating_sub(BACKDATE);
         self.not_after.since(now) < lifetime / 3
     }
@@ -190,7 +202,10 @@ impl Site {
         let path = self.0.join("certificate.pem");
         let Certificate { identity, not_before, not_after, .. } = Certificate::of_pem(&pair.certificate_pem)
             .map_err(|_| SiteError::Invalid { path, reason: DAMAGED.to_owned() })?;
-        Ok(Credentials { pair, ca_pem, institution: identity.name, not_before, not_after })
+        let institution = identity.name;
+        let signing_key = self.signing_key()?;
+        let pinned = self.pinned_keys()?;
+        Ok(Credentials { pair, ca_pem, institution, not_before, not_after, signing_key, pinned })
     }
 
     /// Replaces the identity; a crash leaves the old one or the new one, never a mixture.

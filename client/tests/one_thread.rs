@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eosfed_client::condition::LocalCondition;
-use eosfed_client::coordinator::{Coordinator, Issued, Offers, UploadGuard};
+use eosfed_client::coordinator::{Coordinator, Greeting, Issued, Offers, UploadGuard};
 use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings};
 use eosfed_client::egress::PolicySource;
 use eosfed_client::imagery::Imagery;
@@ -29,11 +29,13 @@ use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::{KeySignature, PinnedKeys};
 use eosfed_common::task::{DeviceChoice, TrainTask, TrainerEvent};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_testkit::assignments::training;
 use eosfed_testkit::ids::NOW;
+use eosfed_testkit::signing;
 use eosfed_testkit::submissions::report;
 use eosfed_testkit::training::trained;
 use eosfed_transport::channel::ChannelError;
@@ -89,8 +91,9 @@ impl Simulated {
 }
 
 impl Coordinator for Simulated {
-    async fn hello(&self) -> Result<String, Refusal> {
-        self.call("hello", |_| Ok("west".to_owned())).await
+    async fn hello(&self) -> Result<Greeting, Refusal> {
+        let greeting = Greeting { institution: "west".to_owned(), coordinator_keys: Vec::new() };
+        self.call("hello", |_| Ok(greeting)).await
     }
 
     async fn poll(&self, _: u64, wait: Duration) -> Result<Offers, Refusal> {
@@ -145,7 +148,7 @@ impl Coordinator for Simulated {
         panic!("nothing fails: {why}")
     }
 
-    async fn renew(&self, _: String) -> Result<Issued, Refusal> {
+    async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {
         panic!("the certificate is young")
     }
 
@@ -286,6 +289,8 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         institution: "west".parse().unwrap(),
         not_before: NOW,
         not_after: Timestamp(u64::MAX),
+        signing_key: Some(signing::institution("west")),
+        pinned: PinnedKeys::default(),
     };
     Parts {
         coordinator,

@@ -161,7 +161,7 @@ impl IdempotencyKey {
 
 /// One institution's share of one attempt at one round: `j-0a1b2c3d.2.1.west`
 /// (job, round from 0, attempt from 1, institution).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct AssignmentId {
     /// The job.

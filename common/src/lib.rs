@@ -26,6 +26,7 @@ pub mod report;
 pub mod robust;
 pub mod secret;
 pub mod settings;
+pub mod signing;
 pub mod stdout;
 pub mod task;
 pub mod telemetry;

@@ -78,6 +78,8 @@ pub enum Reason {
     NotFinite,
     /// The update repeats the bytes of another institution or of an earlier update.
     Replayed,
+    /// A signature is missing or false, or is by another key than the one that counts.
+    NotSigned,
     /// The update's step is far longer than the other steps of its round.
     NormOutlier,
     /// The specialist is below the floor of the plan.

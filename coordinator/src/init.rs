@@ -13,6 +13,7 @@ use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
 use crate::settings::{StateFolder, filled_in};
+use crate::signing_keys;
 use crate::tls::Authority;
 use crate::tls::authority::validity;
 
@@ -53,7 +54,9 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
     let authority = Authority::open(&pair)?;
     let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
-    IdentityFolder(state.operator()).write(&operator, &pair.certificate_pem, &url)?;
+    let folder = IdentityFolder(state.operator());
+    folder.write(&operator, &pair.certificate_pem, &url)?;
+    folder.pin(signing_keys::read_or_make(&state.signing())?.named())?;
     // Last: the settings make the folder a state folder.
     let settings = filled_in(choices.listen, choices.public_url.as_deref(), &choices.names);
     write(&state.settings(), &settings)?;

@@ -16,6 +16,7 @@ pub mod init;
 pub mod open_files;
 pub mod serve;
 pub mod settings;
+pub mod signing_keys;
 pub mod storage;
 pub mod tls;
 

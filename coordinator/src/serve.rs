@@ -11,6 +11,7 @@ use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::CoordinatorKeys;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
@@ -22,6 +23,7 @@ use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
 use crate::settings::{Settings, StateFolder};
+use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::{Authority, LiveConnections, ServerTls};
 
@@ -36,6 +38,7 @@ pub struct Coordinator {
     state: StateFolder,
     settings: Settings,
     authority: Arc<Authority>,
+    signing: Arc<CoordinatorKeys>,
     ca_pem: String,
     engine: Handle,
     _lock: File,
@@ -57,6 +60,7 @@ impl Coordinator {
         let pair =
             KeyAndCertificate { key_pem: Secret::new(read(&key)?), certificate_pem: read(&certificate)? };
         let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
+        let signing = Arc::new(signing_keys::read_or_make(&state.signing())?);
         let store =
             SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
         let blobs = FileBlobs::open(&state.blobs())
@@ -70,7 +74,7 @@ impl Coordinator {
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         enrol_first_operator(&state, &engine).await?;
         let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);
-        Ok(Self { state, settings, authority, ca_pem, engine, _lock: lock })
+        Ok(Self { state, settings, authority, signing, ca_pem, engine, _lock: lock })
     }
 
     /// Listens and serves until `stop` resolves. `ready` is told the address.
@@ -82,7 +86,7 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, authority, ca_pem, engine, _lock } = &self;
+        let Self { state, settings, authority, signing, ca_pem, engine, _lock } = &self;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
@@ -97,6 +101,7 @@ impl Coordinator {
         let context = Context {
             engine: engine.clone(),
             authority: Arc::clone(authority),
+            signing: Arc::clone(signing),
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
             traffic: Traffic::new(Arc::new(SystemClock)),
             live: LiveConnections::new(Arc::new(SystemClock)),

@@ -60,6 +60,12 @@ impl StateFolder {
         self.0.join("operator")
     }
 
+    /// The coordinator's signing keys.
+    #[must_use]
+    pub fn signing(&self) -> PathBuf {
+        self.0.join("signing.json")
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use eosfed_common::weights::write;
 use eosfed_testkit::cards::normalisation;
 pub(crate) use eosfed_testkit::ids::{NOW, key, name, rng, token};
 pub(crate) use eosfed_testkit::plans::{DOWNSTREAM, EVALUATION, ONE_SHOT, ROUNDS, STATISTICS};
-use eosfed_testkit::submissions;
+use eosfed_testkit::{signing, submissions};
 
 use crate::domain::admission::UpdateRules;
 use crate::domain::member::Member;
@@ -23,7 +23,10 @@ use crate::domain::{
 
 /// Institutions that have joined.
 pub(crate) fn enrolled(names: &[&str]) -> Change {
-    let one = |text: &&str| Member::enrolled(Identity::institution(name(text)), None, NOW);
+    let one = |text: &&str| {
+        let key = signing::institution(text).public();
+        Member::enrolled(Identity::institution(name(text)), None, NOW).with_signing_key(key)
+    };
     Change { members: names.iter().map(one).collect(), ..Change::default() }
 }
 

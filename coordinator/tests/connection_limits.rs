@@ -56,6 +56,7 @@ async fn connections_without_a_certificate_are_few_and_do_not_count_for_members(
             secret: "0".repeat(64),
             signing_request_pem: "none".to_owned(),
             role: 0,
+            signing_key_proof: String::new(),
         };
         match from_status(&stranger.enroll(request).await.unwrap_err()).reason {
             Reason::Unavailable => refused += 1,

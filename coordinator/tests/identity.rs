@@ -18,8 +18,9 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_testkit::signing;
 use eosfed_transport::channel::Transport;
-use eosfed_transport::enrollment::{enroll, enroll_as};
+use eosfed_transport::enrollment::{enroll, enroll_as, signing_key_proof};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
@@ -39,7 +40,7 @@ async fn hello(transport: Transport) -> Result<(), Refusal> {
 /// Renews with a fresh key, over a connection of another.
 async fn renew(transport: Transport) -> Result<KeyAndCertificate, Refusal> {
     let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("west").unwrap();
-    let request = v1::RenewRequest { signing_request_pem: request_pem };
+    let request = v1::RenewRequest { signing_request_pem: request_pem, signing_key_proof: String::new() };
     let answer = EnrollmentClient::new(transport).renew(request).await;
     let answer = answer.map_err(|status| from_status(&status))?.into_inner();
     Ok(KeyAndCertificate { key_pem, certificate_pem: answer.certificate_pem })
@@ -55,7 +56,9 @@ async fn revoke(server: &Server, remove: bool) -> Result<(), Refusal> {
 async fn re_enrol(server: &Server) -> KeyAndCertificate {
     let request = v1::ReEnrolRequest { member: Some(west().into_message()), valid_for_seconds: 60 };
     let invited = OperatorClient::new(server.operator()).re_enrol(request).await.unwrap();
-    enroll(server.stranger(), &west().name, Secret::new(invited.into_inner().secret)).await.unwrap().pair
+    let key = signing::institution("west");
+    let secret = Secret::new(invited.into_inner().secret);
+    enroll(server.stranger(), &west().name, secret, &key).await.unwrap().pair
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,6 +181,8 @@ async fn enrol_for(server: &Server, valid_for: Duration) -> KeyAndCertificate {
         secret: invited.into_inner().secret,
         signing_request_pem: request_pem.clone(),
         role: 0,
+        signing_key_proof: signing_key_proof(&signing::institution("west"), &west().name, &request_pem)
+            .to_string(),
     };
     EnrollmentClient::new(server.stranger()).enroll(request).await.unwrap();
     KeyAndCertificate { key_pem, certificate_pem: server.certificate(&request_pem, &west(), valid_for) }

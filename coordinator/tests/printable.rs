@@ -16,6 +16,8 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_testkit::signing;
+use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use prost::Message as _;
@@ -51,6 +53,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("EnrollRequest.institution", Fate::Refused),
     ("EnrollRequest.secret", Fate::Refused),
     // Its key is what is used; what follows the request is not read.
+    ("EnrollRequest.signing_key_proof", Fate::Refused),
     ("EnrollRequest.signing_request_pem", Fate::Unused),
     ("ForkJobRequest.idempotency_key", Fate::Refused),
     ("ForkJobRequest.job", Fate::Refused),
@@ -78,6 +81,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("Refusal.message", Fate::Escaped),
     ("Refusal.reason", Fate::Refused),
     ("RefuseRequest.assignment", Fate::Refused),
+    ("RenewRequest.signing_key_proof", Fate::Refused),
     ("RenewRequest.signing_request_pem", Fate::Unused),
     ("ReportFailureRequest.assignment", Fate::Refused),
     ("ReportFailureRequest.lease_token", Fate::Refused),
@@ -253,6 +257,8 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
     let member = || Some(v1::Member { role: v1::Role::Institution.into(), name: "north".to_owned() });
     let page = || Some(v1::PageRequest { limit: 1, token: String::new() });
     let pem = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n".to_owned();
+    let proof =
+        signing_key_proof(&signing::institution("north"), &"north".parse().unwrap(), &pem).to_string();
     let control = |action| v1::ControlJobRequest { job: job.clone(), action: Some(action) };
     let retry = v1::RetryInstitution { institution: "west".to_owned() };
     macro_rules! list {
@@ -285,8 +291,10 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             part: Some(v1::upload_request::Part::Header(v1::UploadHeader { digest, size: 7, offset: 0 })),
         },
         "enroll": v1::EnrollRequest {
-            institution: "north".to_owned(), secret: "0".repeat(64), signing_request_pem: pem.clone(), role: 0 },
-        "renew": v1::RenewRequest { signing_request_pem: pem },
+            institution: "north".to_owned(), secret: "0".repeat(64), signing_request_pem: pem.clone(), role: 0,
+            signing_key_proof: proof.clone(),
+        },
+        "renew": v1::RenewRequest { signing_request_pem: pem, signing_key_proof: proof },
         "operator_hello": v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: "0.1.0".to_owned() },
         "invite_institution": v1::InviteInstitutionRequest { name: "north".to_owned(), valid_for_seconds: 9 },
         "list_institutions": v1::ListInstitutionsRequest { page: page() },

@@ -8,6 +8,7 @@ use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
@@ -50,7 +51,9 @@ pub(crate) async fn enroll(
     let request = v1::InviteInstitutionRequest { name: name.to_string(), valid_for_seconds: 3600 };
     let invited = answer(operator.invite_institution(request).await)?;
     let transport = open(url, &invited.ca_pem, None, Meter::default())?;
-    let enrolled = enrollment::enroll(transport, &name, Secret::new(invited.secret)).await?;
+    let signing_key = SigningKey::generate(&mut rand::rng());
+    let secret = Secret::new(invited.secret);
+    let enrolled = enrollment::enroll(transport, &name, secret, &signing_key).await?;
     Ok(Member { name, enrolled })
 }
 

@@ -142,11 +142,11 @@ async fn coordinator(site: &Site, settings: &Settings) -> Finding {
     let coordinator =
         GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, Meter::default())
             .map_err(|error| error.to_string())?;
-    let institution = coordinator.hello().await.map_err(|refusal| {
+    let greeting = coordinator.hello().await.map_err(|refusal| {
         format!(
             "{}: {refusal}; check the address, the network and this machine's clock",
             settings.coordinator
         )
     })?;
-    Ok(format!("{} accepts `{institution}`", settings.coordinator))
+    Ok(format!("{} accepts `{}`", settings.coordinator, greeting.institution))
 }

@@ -13,6 +13,7 @@ use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
 use eosfed_common::private::{check_private, create_private_folder};
+use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
@@ -73,8 +74,12 @@ impl Join {
         create_private_folder(site.path()).with_context(|| site.path().display().to_string())?;
         check_private(site.path())?;
         let _lock = site.lock()?;
-        let enrolled = runtime()?.block_on(enroll(&token, proxy))?;
+        let signing_key = SigningKey::generate(&mut rand::rng());
+        let enrolled = runtime()?.block_on(enroll(&token, &signing_key, proxy))?;
         site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
+        site.replace_signing_key(&signing_key)?;
+        let named = enrolled.coordinator_keys;
+        site.pin(&PinnedKeys::default().extended(&named)?)?;
         if site.settings().exists() {
             point(&site, &token.url)?;
             if self.proxy.is_some() && self.proxy != Settings::load(&site.settings())?.proxy {
@@ -94,6 +99,7 @@ impl Join {
         let until = site.credentials()?.not_after;
         outln!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
         let state = site.path().display();
+        outln!("signing key: {}", signing_key.public());
         outln!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
         Ok(ExitCode::SUCCESS)
     }

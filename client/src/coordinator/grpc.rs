@@ -15,6 +15,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::KeySignature;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
@@ -24,9 +25,9 @@ use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
 use eosfed_transport::transfer;
-use eosfed_transport::wire::{Heartbeat, Wire as _, WireError};
+use eosfed_transport::wire::{Heartbeat, Wire as _, WireError, coordinator_keys};
 
-use super::{Coordinator, Issued, Offers, UploadGuard};
+use super::{Coordinator, Greeting, Issued, Offers, UploadGuard};
 use crate::site::Credentials;
 
 /// What an offer has become.
@@ -180,12 +181,13 @@ fn unreadable(error: &WireError) -> Refusal {
 }
 
 impl Coordinator for GrpcCoordinator {
-    async fn hello(&self) -> Result<String, Refusal> {
+    async fn hello(&self) -> Result<Greeting, Refusal> {
         let request = v1::HelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
-        let v1::HelloResponse { protocol, version, institution } =
+        let v1::HelloResponse { protocol, version, institution, coordinator_keys: keys } =
             answer(CALL_TIMEOUT, self.participant().hello(request)).await?;
         agree("client", "coordinator", protocol, &version)?;
-        Ok(institution)
+        let coordinator_keys = coordinator_keys(keys).map_err(|error| unreadable(&error))?;
+        Ok(Greeting { institution, coordinator_keys })
     }
 
     async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
@@ -259,12 +261,13 @@ impl Coordinator for GrpcCoordinator {
         Ok(())
     }
 
-    async fn renew(&self, signing_request_pem: String) -> Result<Issued, Refusal> {
+    async fn renew(&self, signing_request_pem: String, proof: KeySignature) -> Result<Issued, Refusal> {
         let mut client = EnrollmentClient::new(self.transport());
-        let request = v1::RenewRequest { signing_request_pem };
-        let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _ } =
+        let request = v1::RenewRequest { signing_request_pem, signing_key_proof: proof.to_string() };
+        let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _, coordinator_keys: keys } =
             answer(CALL_TIMEOUT, client.renew(request)).await?;
-        Ok(Issued { certificate_pem, ca_pem })
+        let coordinator_keys = coordinator_keys(keys).map_err(|error| unreadable(&error))?;
+        Ok(Issued { certificate_pem, ca_pem, coordinator_keys })
     }
 
     fn replace(&self, credentials: &Credentials) -> Result<(), ChannelError> {

@@ -13,6 +13,7 @@ use eosfed_common::assignment::{
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_transport::channel::ChannelError;
 use eosfed_transport::wire::Heartbeat;
 
@@ -31,6 +32,15 @@ pub struct Offers {
     pub unknown: Vec<(AssignmentId, Refusal)>,
 }
 
+/// The coordinator's answer to a greeting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// The institution's name as the coordinator sees it.
+    pub institution: String,
+    /// The signing keys that the coordinator names.
+    pub coordinator_keys: Vec<CoordinatorKey>,
+}
+
 /// A new certificate from the authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
@@ -38,6 +48,8 @@ pub struct Issued {
     pub certificate_pem: String,
     /// The authority's.
     pub ca_pem: String,
+    /// The signing keys that the coordinator names; none if its version has none.
+    pub coordinator_keys: Vec<CoordinatorKey>,
 }
 
 /// Decides before each chunk of an upload whether it may be sent; a sentence says why not.
@@ -45,8 +57,8 @@ pub type UploadGuard = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The calls that the daemon makes to a coordinator. Each call is tried once.
 pub trait Coordinator: Clone + Send + Sync + 'static {
-    /// Exchanges versions and gives the institution's name as the coordinator sees it.
-    fn hello(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
+    /// Exchanges versions.
+    fn hello(&self) -> impl Future<Output = Result<Greeting, Refusal>> + Send;
     /// Waits up to `wait` for assignments other than those of revision `seen`.
     fn poll(&self, seen: u64, wait: Duration) -> impl Future<Output = Result<Offers, Refusal>> + Send;
     /// Takes an assignment, or takes it again.
@@ -87,8 +99,12 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
         token: &LeaseToken,
         why: &Refusal,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
-    /// Requests a new certificate.
-    fn renew(&self, request_pem: String) -> impl Future<Output = Result<Issued, Refusal>> + Send;
+    /// Requests a new certificate, with the proof of the institution's signing key.
+    fn renew(
+        &self,
+        request_pem: String,
+        proof: KeySignature,
+    ) -> impl Future<Output = Result<Issued, Refusal>> + Send;
     /// Uses other credentials for later calls; calls under way go on.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use crate::condition::{ConditionKind, LocalCondition};
-use crate::coordinator::{Coordinator as _, Offers};
+use crate::coordinator::{Coordinator as _, Greeting, Offers};
 use crate::egress::unreadable;
 use crate::imagery::Imagery as _;
 use crate::policy::{
@@ -60,7 +60,11 @@ impl<E: Environment> Daemon<E> {
         let mut greeted = false;
         loop {
             self.renew_when_due().await?;
-            match self.ask(seen, &mut greeted).await {
+            let offers = match self.greet(&mut greeted).await? {
+                Ok(()) => self.ask(seen).await,
+                Err(refusal) => Err(refusal),
+            };
+            match offers {
                 Ok(offers) => {
                     seen = offers.revision;
                     failures = 0;
@@ -86,13 +90,23 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    async fn ask(&self, seen: u64, greeted: &mut bool) -> Result<Offers, Refusal> {
-        let coordinator = &self.parts.coordinator;
-        if !*greeted {
-            let institution = coordinator.hello().await?;
-            tracing::info!(%institution, "connected; waiting for work");
-            *greeted = true;
+    /// Greets the coordinator, unless that was done since the last failure.
+    async fn greet(&mut self, greeted: &mut bool) -> Result<Result<(), Refusal>, DaemonError> {
+        if *greeted {
+            return Ok(Ok(()));
         }
+        let Greeting { institution, coordinator_keys } = match self.parts.coordinator.hello().await {
+            Ok(greeting) => greeting,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.pin(&coordinator_keys)?;
+        tracing::info!(%institution, "connected; waiting for work");
+        *greeted = true;
+        Ok(Ok(()))
+    }
+
+    async fn ask(&self, seen: u64) -> Result<Offers, Refusal> {
+        let coordinator = &self.parts.coordinator;
         let intervals = &self.parts.intervals;
         let mut wait =
             if self.offers.postponed.is_empty() { intervals.poll } else { intervals.postponed_poll };

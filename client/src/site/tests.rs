@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use eosfed_common::identity::Identity;
 use eosfed_coordinator::tls::Authority;
+use eosfed_testkit::signing;
 use eosfed_transport::keys::KeyAndRequest;
 
 use super::*;
@@ -43,6 +44,12 @@ fn renewal_is_due_in_the_last_third() {
     let site = Site::at(folder.path());
     let (pair, ca) = identity(Duration::from_secs(3000));
     site.replace_identity(&pair, &ca).unwrap();
+    assert!(site.credentials().unwrap().due_for_renewal(NOW), "no signing key is enrolled");
+    let pending = site.pending_signing_key(|| signing::institution("west")).unwrap();
+    let again = site.pending_signing_key(|| signing::institution("another")).unwrap();
+    assert_eq!(again.public(), pending.public(), "the key of a try whose answer got lost");
+    site.replace_signing_key(&pending).unwrap();
+    assert!(!folder.path().join("signing.key.new").exists());
     let kept = site.credentials().unwrap();
     assert!(!kept.due_for_renewal(NOW.plus(Duration::from_secs(1800))));
     assert!(kept.due_for_renewal(NOW.plus(Duration::from_secs(2100))));

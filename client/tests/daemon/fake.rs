@@ -14,9 +14,9 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
-use eosfed_testkit::assignments;
+use eosfed_testkit::{assignments, signing};
 use eosfed_transport::status::to_status;
-use eosfed_transport::wire::Wire;
+use eosfed_transport::wire::{Wire, coordinator_keys_message};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -141,7 +141,8 @@ impl Participant for Fake {
         let protocol = self.up()?.protocol.unwrap_or_else(|| v1::ProtocolVersion::ProtocolVersion2.into());
         let version = "0".to_owned();
         let institution = "west".to_owned();
-        Ok(Response::new(v1::HelloResponse { protocol, version, institution }))
+        let coordinator_keys = coordinator_keys_message(signing::coordinator().named());
+        Ok(Response::new(v1::HelloResponse { protocol, version, institution, coordinator_keys }))
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {

@@ -80,7 +80,7 @@ async fn greeting(
     proxy: &ConnectProxy,
 ) -> Result<String, Refusal> {
     let way = ChannelOptions::through(Some(Proxy::new(&proxy.url(), credentials).unwrap()));
-    world.coordinator_by(way).hello().await
+    world.coordinator_by(way).hello().await.map(|greeting| greeting.institution)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::identity::Identity;
 use eosfed_coordinator::tls::Authority;
 use eosfed_proto::v1;
+use eosfed_testkit::signing;
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::wire::coordinator_keys_message;
 
 use crate::fake::Issue;
 use crate::good;
@@ -40,7 +42,8 @@ fn answer(world: &World, ca_pem: &str, issue: impl Fn(&str) -> String + Send + '
     let ca_pem = ca_pem.to_owned();
     let issue = move |request: &str| {
         let certificate_pem = issue(request);
-        v1::EnrollResponse { certificate_pem, ca_pem: ca_pem.clone(), expires_at: 0 }
+        let coordinator_keys = coordinator_keys_message(signing::coordinator().named());
+        v1::EnrollResponse { certificate_pem, ca_pem: ca_pem.clone(), expires_at: 0, coordinator_keys }
     };
     world.fake.get().issue = Some(Issue(Box::new(issue)));
 }

@@ -33,6 +33,7 @@ use eosfed_proto::v1::participant_server::ParticipantServer;
 use eosfed_testkit::assignments;
 pub(crate) use eosfed_testkit::assignments::statistics;
 use eosfed_testkit::cards::classifier;
+use eosfed_testkit::signing;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
@@ -125,7 +126,9 @@ impl World {
         let identity = Identity::institution("west".parse().unwrap());
         let certificate_pem = authority.certify(&request_pem, &identity, now, day).unwrap();
         let pair = KeyAndCertificate { key_pem, certificate_pem };
-        Site::at(&state).replace_identity(&pair, authority.certificate_pem()).unwrap();
+        let site = Site::at(&state);
+        site.replace_identity(&pair, authority.certificate_pem()).unwrap();
+        site.replace_signing_key(&signing::institution("west")).unwrap();
         let tls = authority.server(&["localhost".to_owned()], now, day).unwrap();
         let tls = ServerTls::new(&tls, authority.certificate_pem()).unwrap();
         let listener = TcpListener::bind("localhost:0").await.unwrap();

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::ids::{JobId, ReleaseNumber};
 use crate::refusal::Reason;
+use crate::signing::PublicKey;
 
 use super::Actor;
 
@@ -109,6 +110,11 @@ pub enum EventKind {
     KeyUsed {
         /// SHA-256 of the public key.
         key: Digest,
+    },
+    /// An institution has enrolled the key that it signs its submissions with.
+    SigningKeyEnrolled {
+        /// The public key.
+        key: PublicKey,
     },
     /// A plan was submitted as a job.
     JobSubmitted {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::InstitutionName;
 use crate::ledger::Actor;
+use crate::signing::PublicKey;
 use crate::traffic::ByteCounts;
 
 /// The view of an institution.
@@ -26,6 +27,9 @@ pub struct InstitutionView {
     /// When the certificate that it uses expires, as far as it is known.
     #[serde(default)]
     pub certificate_expires_at: Option<Timestamp>,
+    /// The key that it signs its submissions with.
+    #[serde(default)]
+    pub signing_key: Option<PublicKey>,
     /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
     /// Bytes received from it since the coordinator was started.

@@ -8,6 +8,7 @@ use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
 use eosfed_common::settings::{self, SettingsError};
+use eosfed_common::signing::{CoordinatorKey, NotEndorsed, PinnedKeys};
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,10 @@ use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, VERSION, agree};
 use crate::status::from_status;
+use crate::wire::coordinator_keys;
 
+/// The file of an identity folder with the coordinator's signing keys.
+const PINNED: &str = "coordinator-keys.json";
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -54,6 +58,17 @@ pub enum IdentityError {
     /// The coordinator's address cannot be written.
     #[error("the coordinator's address cannot be written: {0}")]
     Address(#[from] toml::ser::Error),
+    /// The file of the coordinator's signing keys is damaged.
+    #[error("{path} is damaged: {reason}; join again", path = path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The coordinator names a key that no known key has signed.
+    #[error(transparent)]
+    NotEndorsed(#[from] NotEndorsed),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,6 +130,36 @@ impl IdentityFolder {
         self.put("coordinator.toml", &text)
     }
 
+    /// The coordinator's signing keys, as far as they are known.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn pinned(&self) -> Result<PinnedKeys, IdentityError> {
+        let path = self.0.join(PINNED);
+        if !path.exists() {
+            return Ok(PinnedKeys::default());
+        }
+        let text = self.text(PINNED)?;
+        serde_json::from_str(&text).map_err(|error| IdentityError::Keys { path, reason: error.to_string() })
+    }
+
+    /// Takes the keys that the coordinator names, if they follow from those that are known.
+    ///
+    /// # Errors
+    /// If one does not, or a file cannot be read or written.
+    pub fn pin(&self, named: &[CoordinatorKey]) -> Result<(), IdentityError> {
+        let known = self.pinned()?;
+        let extended = known.extended(named)?;
+        if extended == known {
+            return Ok(());
+        }
+        let json = |error: serde_json::Error| IdentityError::Keys {
+            path: self.0.join(PINNED),
+            reason: error.to_string(),
+        };
+        self.put(PINNED, &serde_json::to_string_pretty(&extended).map_err(json)?)
+    }
+
     fn text(&self, name: &str) -> Result<String, IdentityError> {
         let path = self.0.join(name);
         std::fs::read_to_string(&path).map_err(|source| IdentityError::Io { action: "read", path, source })
@@ -151,15 +196,18 @@ impl Connection {
         Ok(Self { transport, operator, url: url.clone() })
     }
 
-    /// Exchanges versions and checks that they are compatible.
+    /// Exchanges versions and checks that they are compatible. Gives the signing keys that the coordinator
+    /// names.
     ///
     /// # Errors
     /// [`Reason::Incompatible`] with the program to update, or the coordinator's refusal.
-    pub async fn exchange_versions(&mut self) -> Result<(), Refusal> {
+    pub async fn exchange_versions(&mut self) -> Result<Vec<CoordinatorKey>, Refusal> {
         let request = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: VERSION.to_owned() };
         let answer = self.operator.hello(request).await;
-        let v1::OperatorHelloResponse { protocol, version, name: _, role: _ } = self.answer(answer)?;
-        agree("`eosfed` command", "coordinator", protocol, &version)
+        let v1::OperatorHelloResponse { protocol, version, name: _, role: _, coordinator_keys: keys } =
+            self.answer(answer)?;
+        agree("`eosfed` command", "coordinator", protocol, &version)?;
+        Ok(coordinator_keys(keys)?)
     }
 
     /// The answer to a call, or the refusal for its status or for a missing answer.

@@ -32,6 +32,7 @@ pub const fn code(reason: Reason) -> Code {
         | R::NotFinite
         | R::Replayed
         | R::NormOutlier
+        | R::NotSigned
         | R::QualityFloor
         | R::DigestMismatch => Code::InvalidArgument,
         R::Incompatible

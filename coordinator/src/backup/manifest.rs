@@ -21,7 +21,7 @@ pub(super) const RECORDS: &str = "records.jsonl";
 pub(super) const BLOBS: &str = "blobs";
 /// The files of a state folder that a backup holds as they are. A coordinator without an operator's
 /// identity beside it is fine; the others must be there.
-pub(super) const FILES: [&str; 7] = [
+pub(super) const FILES: [&str; 9] = [
     "coordinator.toml",
     "ca/key.pem",
     "ca/certificate.pem",
@@ -29,6 +29,8 @@ pub(super) const FILES: [&str; 7] = [
     "operator/certificate.pem",
     "operator/ca.pem",
     "operator/coordinator.toml",
+    "operator/coordinator-keys.json",
+    "signing.json",
 ];
 /// The files of [`FILES`] that a coordinator cannot start without.
 pub(super) const NEEDED: usize = 3;

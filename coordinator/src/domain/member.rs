@@ -11,6 +11,7 @@ use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use keys::{Key, Keys};
@@ -46,6 +47,10 @@ pub struct Enrolment {
     /// Who has made the invitation. Absent in records of before it was kept, and for the first operator.
     #[serde(default)]
     pub invited_by: Option<Actor>,
+    /// The key that an institution signs its submissions with. Absent until the first renewal of one that
+    /// has enrolled before there were such keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<PublicKey>,
 }
 
 /// That access was taken back.
@@ -96,7 +101,14 @@ impl Member {
     pub fn enrolled(identity: Identity, key: Option<Key>, at: Timestamp) -> Self {
         let unknown = Digest::of(b"");
         let keys = key.map(Keys::new);
-        let enrolment = Some(Enrolment { secret: unknown, request: unknown, at, keys, invited_by: None });
+        let enrolment = Some(Enrolment {
+            secret: unknown,
+            request: unknown,
+            at,
+            keys,
+            invited_by: None,
+            signing_key: None,
+        });
         Self { enrolment, ..Self::unknown(identity) }
     }
 
@@ -130,6 +142,22 @@ impl Member {
     #[must_use]
     pub fn has_access(&self, now: Timestamp) -> bool {
         self.is_active() && self.expires_at().is_none_or(|at| now < at)
+    }
+
+    /// The key that it signs with, if it has enrolled one.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<PublicKey> {
+        self.enrolment.as_ref()?.signing_key
+    }
+
+    /// With this signing key, if it is enrolled.
+    #[must_use]
+    pub fn with_signing_key(&self, key: PublicKey) -> Self {
+        let mut member = self.clone();
+        if let Some(enrolment) = &mut member.enrolment {
+            enrolment.signing_key = Some(key);
+        }
+        member
     }
 
     /// Whether lists show it.
@@ -173,7 +201,8 @@ impl Member {
             Some(open) if open.secret == secret && now >= open.expires_at => Err(expired(open.expires_at)),
             Some(open) if open.secret == secret => {
                 let (keys, invited_by) = (Some(Keys::new(key)), open.by.clone());
-                let enrolment = Some(Enrolment { secret, request, at: now, keys, invited_by });
+                let signing_key = None;
+                let enrolment = Some(Enrolment { secret, request, at: now, keys, invited_by, signing_key });
                 Ok(Self { invitation: None, enrolment, revoked: None, ..self.clone() })
             }
             Some(_) | None => Err(invalid()),

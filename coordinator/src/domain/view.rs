@@ -43,6 +43,7 @@ pub fn institution(
         invited_by: institution.invited_by().cloned(),
         revoked_at: institution.revoked.as_ref().map(|revoked| revoked.at),
         certificate_expires_at: institution.expires_at(),
+        signing_key: institution.signing_key(),
         last_seen,
         received,
     }

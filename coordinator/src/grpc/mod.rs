@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_common::refusal::Refusal;
+use eosfed_common::signing::CoordinatorKeys;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::enrollment_server::EnrollmentServer;
@@ -57,6 +58,8 @@ pub struct Context {
     pub engine: Handle,
     /// Signs certificates.
     pub authority: Arc<Authority>,
+    /// The coordinator's signing keys.
+    pub signing: Arc<CoordinatorKeys>,
     /// The address that institutions connect to.
     pub public_url: Arc<str>,
     /// The traffic of each institution.

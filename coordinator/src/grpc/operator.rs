@@ -14,7 +14,7 @@ use eosfed_common::view::SpecialistView;
 use eosfed_proto::v1;
 use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
-use eosfed_transport::wire::{event_filter, parse, printable};
+use eosfed_transport::wire::{coordinator_keys_message, event_filter, parse, printable};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -226,6 +226,7 @@ impl Operator for Service {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 name: caller.name.to_string(),
                 role: caller.role.to_string(),
+                coordinator_keys: coordinator_keys_message(self.0.signing.named()),
             })
         }))
     }

@@ -8,7 +8,7 @@ use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_proto::v1;
 use eosfed_proto::v1::participant_server::Participant;
-use eosfed_transport::wire::{Heartbeat, Wire, parse, sentence};
+use eosfed_transport::wire::{Heartbeat, Wire, coordinator_keys_message, parse, sentence};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -160,7 +160,8 @@ impl Participant for Service {
         reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, version })| {
             let protocol = agree("client", protocol, &version)?.into();
             let version = env!("CARGO_PKG_VERSION").to_owned();
-            Ok(v1::HelloResponse { protocol, version, institution: caller.to_string() })
+            let coordinator_keys = coordinator_keys_message(self.0.signing.named());
+            Ok(v1::HelloResponse { protocol, version, institution: caller.to_string(), coordinator_keys })
         }))
     }
 

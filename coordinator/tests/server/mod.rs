@@ -16,6 +16,7 @@ use eosfed_coordinator::tls::Authority;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{ONE_SHOT, Plan};
+use eosfed_testkit::signing;
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::enroll;
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
@@ -150,7 +151,8 @@ impl Server {
         let invite = v1::InviteInstitutionRequest { name: name.to_owned(), valid_for_seconds: 60 };
         let invited = OperatorClient::new(self.operator()).invite_institution(invite).await.unwrap();
         let secret = Secret::new(invited.into_inner().secret);
-        let enrolled = enroll(self.stranger(), &name.parse().unwrap(), secret).await.unwrap();
+        let key = signing::institution(name);
+        let enrolled = enroll(self.stranger(), &name.parse().unwrap(), secret, &key).await.unwrap();
         self.clients.lock().unwrap().insert(name.to_owned(), enrolled.pair);
         self.client(name)
     }

@@ -170,6 +170,12 @@ const fn explain(reason: Reason) -> Explanation {
             "check that two institutions do not train on the same data with the same seed, and that no update \
              was copied.",
         ),
+        Reason::NotSigned => explained(
+            "A signature is missing or false, or is by another key than the one that counts: that of an institution \
+             under a result, or that of the coordinator under an assignment or a release.",
+            "of a result, restart the client, which enrols its key; if that does not help, let the institution enrol \
+             again. Of an assignment, ask the coordinator's operator whether its signing key was replaced.",
+        ),
         Reason::NormOutlier => explained(
             "The step of the update is longer than `admission.norm_factor` times the median step of its round.",
             "look at the institution's curve in `eosfed job show JOB`; its data may have other units, or it may \

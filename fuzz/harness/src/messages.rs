@@ -15,6 +15,7 @@ use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, L
 use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
     InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, PersonView, ReleaseSummary,
     RoundView, SpecialistSummary, SpecialistView,
@@ -25,10 +26,12 @@ use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
 use eosfed_testkit::submissions::detailed_update;
-use eosfed_testkit::{cards, releases};
+use eosfed_testkit::{cards, releases, signing};
+use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
-    Heartbeat, Wire, WireError, event_filter, job_kind, job_state, parse, printable, role_of, sentence, task,
+    Heartbeat, Wire, WireError, coordinator_keys, event_filter, job_kind, job_state, parse, printable,
+    role_of, sentence, task,
 };
 use prost::Message;
 
@@ -128,10 +131,15 @@ table! {
     UploadResponse: free::<v1::UploadResponse>,
     EnrollRequest: |bytes| fields::<v1::EnrollRequest>(bytes, |m| {
         parse::<InstitutionName>("institution", &m.institution)?;
+        parse::<KeySignature>("signing_key_proof", &m.signing_key_proof)?;
         parse::<String>("secret", &m.secret).map(|_| true)
     }),
-    EnrollResponse: free::<v1::EnrollResponse>,
-    RenewRequest: free::<v1::RenewRequest>,
+    EnrollResponse: |bytes| v1::EnrollResponse::decode(bytes)
+        .is_ok_and(|m| coordinator_keys(m.coordinator_keys).is_ok()),
+    RenewRequest: |bytes| fields::<v1::RenewRequest>(bytes, |m| {
+        parse::<KeySignature>("signing_key_proof", &m.signing_key_proof).map(|_| true)
+    }),
+    CoordinatorKey: value::<CoordinatorKey>,
     BackupRequest: free::<v1::BackupRequest>,
     BackupResponse: free::<v1::BackupResponse>,
     OperatorHelloRequest: free::<v1::OperatorHelloRequest>,
@@ -323,6 +331,16 @@ pub(crate) fn seeds() -> Seeds {
     let release = serde_json::to_string(&releases::release()).unwrap();
     let plan_toml = include_str!("../../../deploy/demo/eurosat/rounds.toml").to_owned();
     let digest = Digest::of(b"w").to_string();
+    let west = signing::institution("west");
+    let rotated = signing::coordinator().rotated(west.clone());
+    let proof = signing_key_proof(&west, &"west".parse().unwrap(), "").to_string();
+    let renew = v1::RenewRequest { signing_key_proof: proof.clone(), ..Default::default() };
+    let enroll = v1::EnrollRequest {
+        institution: "west".to_owned(),
+        secret: key.to_owned(),
+        signing_key_proof: proof,
+        ..Default::default()
+    };
     let mut good = vec![
         numbered("HeartbeatRequest", &samples::heartbeat().into_message().encode_to_vec()),
         numbered("HeartbeatResponse", &Directive::Continue(Timestamp(7)).into_message().encode_to_vec()),
@@ -342,7 +360,9 @@ pub(crate) fn seeds() -> Seeds {
         numbered("StatRequest", &text(1, &digest)),
         numbered("DownloadRequest", &[text(1, &digest), vec![16, 5]].concat()),
         numbered("UploadRequest", &text(2, "chunk")),
-        numbered("EnrollRequest", &[text(1, "west"), text(2, key)].concat()),
+        numbered("EnrollRequest", &enroll.encode_to_vec()),
+        numbered("RenewRequest", &renew.encode_to_vec()),
+        numbered("CoordinatorKey", &rotated.named()[1].clone().into_message().encode_to_vec()),
         numbered("InviteInstitutionRequest", &text(1, "west")),
         numbered(
             "SubmitJobRequest",

@@ -14,5 +14,6 @@ pub mod cards;
 pub mod ids;
 pub mod plans;
 pub mod releases;
+pub mod signing;
 pub mod submissions;
 pub mod training;

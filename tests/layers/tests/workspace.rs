@@ -130,6 +130,8 @@ const OUTSIDE: Outside = Outside {
         "rand",
         "rand_chacha",
         "rand_distr",
+        // Signatures with keys that are arguments.
+        "ring",
         "schemars",
         "serde",
         "serde_json",

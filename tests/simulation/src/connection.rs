@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eosfed_client::coordinator::{Coordinator, Issued, Offers, UploadGuard};
+use eosfed_client::coordinator::{Coordinator, Greeting, Issued, Offers, UploadGuard};
 use eosfed_client::site::Credentials;
 use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
@@ -15,6 +15,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::KeySignature;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::storage::Presence;
@@ -94,9 +95,10 @@ impl Connection {
 }
 
 impl Coordinator for Connection {
-    async fn hello(&self) -> Result<String, Refusal> {
+    async fn hello(&self) -> Result<Greeting, Refusal> {
         self.done(Call::Hello).await?;
-        Ok(self.world.lock().site_mut(self.index).name.to_string())
+        let institution = self.world.lock().site_mut(self.index).name.to_string();
+        Ok(Greeting { institution, coordinator_keys: Vec::new() })
     }
 
     async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
@@ -179,7 +181,7 @@ impl Coordinator for Connection {
         self.done(Call::Fail(id.clone(), token.clone(), why.message.clone())).await
     }
 
-    async fn renew(&self, _: String) -> Result<Issued, Refusal> {
+    async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {
         panic!("the certificate is young")
     }
 

@@ -14,7 +14,9 @@ use eosfed_client::site::{Credentials, Site};
 use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::PinnedKeys;
 use eosfed_common::task::DeviceChoice;
+use eosfed_testkit::signing;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
@@ -109,10 +111,13 @@ impl Machine {
         let mut world = self.world.lock();
         let clock = world.right_clock();
         let seed = world.draw(0..=u64::MAX);
+        let institution = world.site_mut(self.index).name.clone();
         let credentials = Credentials {
             pair: KeyAndCertificate { key_pem: Secret::new(String::new()), certificate_pem: String::new() },
             ca_pem: String::new(),
-            institution: world.site_mut(self.index).name.clone(),
+            signing_key: Some(signing::institution(institution.as_str())),
+            pinned: PinnedKeys::default(),
+            institution,
             not_before: START,
             not_after: Timestamp(u64::MAX),
         };

@@ -13,9 +13,9 @@ use eosfed_coordinator::domain::Member;
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
 use eosfed_coordinator::storage::{Blobs, ready};
-use eosfed_testkit::cards;
 use eosfed_testkit::plans::{self, Plan};
 use eosfed_testkit::training::trained;
+use eosfed_testkit::{cards, signing};
 use rand::RngExt as _;
 use rand_chacha::ChaCha12Rng;
 use strum::VariantArray as _;
@@ -80,7 +80,10 @@ pub fn policy(withdrawn: bool) -> Policy {
 /// evaluation, else of one under whose name any bytes are.
 #[must_use]
 pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) -> Change {
-    let joined = |name: &InstitutionName| Member::enrolled(Identity::institution(name.clone()), None, START);
+    let joined = |name: &InstitutionName| {
+        let key = signing::institution(name.as_str()).public();
+        Member::enrolled(Identity::institution(name.clone()), None, START).with_signing_key(key)
+    };
     let specialists = if kind == JobKind::Evaluation { vec!["first", "second"] } else { vec!["first"] };
     let cards: Vec<_> = specialists.iter().map(|name| card(name, names, kind, blobs)).collect();
     let mut registry = Registry::default();

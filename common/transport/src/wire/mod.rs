@@ -8,12 +8,14 @@ mod kind;
 mod member;
 mod model;
 mod report;
+mod signing;
 mod submission;
 mod training;
 
 pub use events::event_filter;
 pub use kind::{job_kind, job_kind_message, job_state, job_state_message, task, task_message};
 pub use member::{role_message, role_of};
+pub use signing::{coordinator_keys, coordinator_keys_message};
 pub use submission::Heartbeat;
 
 use std::fmt::Display;

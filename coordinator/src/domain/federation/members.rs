@@ -203,7 +203,7 @@ impl Federation {
 }
 
 /// An event about a member; the ledger names institutions apart.
-fn about(actor: Actor, identity: &Identity, kind: EventKind) -> Entry {
+pub(super) fn about(actor: Actor, identity: &Identity, kind: EventKind) -> Entry {
     let entry = Entry::new(actor, kind);
     match identity.role {
         Role::Institution => entry.at(&identity.name),

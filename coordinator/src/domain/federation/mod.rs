@@ -5,6 +5,7 @@
 mod access;
 pub mod members;
 mod releases;
+mod signing_key;
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::PublicKey;
 use rand::RngExt as _;
 
 use super::Core;
@@ -55,8 +56,13 @@ impl Core {
         secret: &str,
         request_pem: &str,
         key: Key,
+        signing_key: Option<PublicKey>,
     ) -> Result<(), Refusal> {
-        self.transact(|state, now, _| Ok(((), state.redeem(identity, secret, request_pem, key, now)?))).await
+        self.transact(|state, now, _| {
+            let change = state.redeem(identity, secret, request_pem, key, now)?;
+            Ok(((), state.with_signing_key(change, identity, signing_key)?))
+        })
+        .await
     }
 
     /// Makes the first operator, if there is none.
@@ -75,16 +81,25 @@ impl Core {
         self.transact(|state, now, _| Ok(((), state.use_key(identity, key, now)?))).await
     }
 
-    /// Adds the key of a renewal; when this has returned, the certificate may be handed out. Whoever asks for
-    /// more renewals than anybody needs gets none.
+    /// Adds the key of a renewal, and the signing key of an institution that has enrolled none; when this has
+    /// returned, the certificate may be handed out. Whoever asks for more renewals than anybody needs gets none.
     ///
     /// # Errors
     /// As [`Member::renew`](crate::domain::Member::renew); [`Reason::Unavailable`] if there were too many in
     /// this hour; whatever the store gives.
-    pub async fn renew(&self, identity: &Identity, used: Key, renewed: Key) -> Result<(), Refusal> {
+    pub async fn renew(
+        &self,
+        identity: &Identity,
+        used: Key,
+        renewed: Key,
+        signing_key: Option<PublicKey>,
+    ) -> Result<(), Refusal> {
         let mut writer = self.writer.lock().await;
         let now = self.now();
-        let change = self.read(|state| state.renew(identity, used, renewed, now))?;
+        let change = self.read(|state| {
+            let change = state.renew(identity, used, renewed, now)?;
+            state.with_signing_key(change, identity, signing_key)
+        })?;
         if writer.ledger.take_renewal(&identity.clone().into(), now).is_none() {
             let message = "too many certificates were renewed within an hour; try again later";
             return Err(Refusal::new(Reason::Unavailable, message));
