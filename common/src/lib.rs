@@ -5,6 +5,7 @@
 
 pub mod assignment;
 pub mod bands;
+pub mod canonical;
 pub mod card;
 pub mod clock;
 pub mod digest;

@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::canonical::canonical;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::ids::{InstitutionName, JobId};
@@ -189,14 +190,6 @@ fn hash_of(event: &mut Value) -> Digest {
         members.remove("hash");
     }
     Digest::of(canonical(event).as_bytes())
-}
-
-/// The canonical JSON (RFC 8785) of a value without floats.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    let mut sorted = value.clone();
-    sorted.sort_all_objects();
-    sorted.to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
-use super::{canonical, hash_of};
+use super::hash_of;
+use crate::canonical::canonical;
 use crate::digest::Digest;
 
 /// An event's sequence number and hash.

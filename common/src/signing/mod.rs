@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ledger::canonical;
+use crate::canonical::canonical;
 
 pub use key::{InvalidKey, PublicKey, SigningKey};
 pub use pinned::{CoordinatorKey, CoordinatorKeys, MAX_KEYS, NotEndorsed, PinnedKeys};

@@ -65,7 +65,7 @@ fn take(
 /// A record in the form of the store. Events have one canonical form, which is hashed.
 pub(super) fn bytes(tree: Tree, record: &Value) -> Vec<u8> {
     match tree {
-        Tree::Events => eosfed_common::ledger::canonical(record).into_bytes(),
+        Tree::Events => eosfed_common::canonical::canonical(record).into_bytes(),
         Tree::Institutions
         | Tree::People
         | Tree::Jobs
