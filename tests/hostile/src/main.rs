@@ -3,6 +3,7 @@
 
 mod connection;
 mod crowd;
+mod member;
 mod slow;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum Attack {
     /// Hold many connections of several kinds. Prints READY when each has been tried, ends with its
     /// standard input or after the time, and prints what it has met as JSON
     Crowd(crowd::Arguments),
+    /// Do what a dishonest institution tries. Prints the answer to each call as a line of JSON
+    Member(member::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let done = runtime.block_on(async {
         match arguments.attack {
             Attack::Crowd(arguments) => crowd::run(arguments).await,
+            Attack::Member(arguments) => member::run(arguments).await,
         }
     });
     runtime.shutdown_background();
