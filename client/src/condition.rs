@@ -30,6 +30,8 @@ pub enum ConditionKind {
     LogUnwritable,
     /// The record of spent privacy cannot be read.
     SpendingUnreadable,
+    /// A limit of the policy on a day is reached.
+    BudgetSpent,
 }
 
 /// A condition, with a sentence that names what was found and what to do.
@@ -57,7 +59,9 @@ impl LocalCondition {
             | ConditionKind::LauncherMissing
             | ConditionKind::TrainerMissing
             | ConditionKind::LogUnwritable => Reason::Internal,
-            ConditionKind::PolicyUnclear | ConditionKind::SpendingUnreadable => Reason::Policy,
+            ConditionKind::PolicyUnclear | ConditionKind::SpendingUnreadable | ConditionKind::BudgetSpent => {
+                Reason::Policy
+            }
         };
         // Objections of the policy are always sent; where its file is stays here.
         let message = match self.kind {

@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_change_is_explained_for_the_work_in_hand() {
-        let nothing = PolicyStatus::Settled(Policy { may_leave: Vec::new(), ..permissive() });
+        let nothing = PolicyStatus::Settled(Box::new(Policy { may_leave: Vec::new(), ..permissive() }));
         let said = |status: &PolicyStatus, stage| consequence(status, Some(&work(stage)));
         let weights = said(&nothing, Stage::Weights { kept: "/state/withheld/x".into(), mechanism: None });
         assert_eq!(
@@ -335,7 +335,8 @@ mod tests {
             "the finished weights of job j-0a1b2c3d are kept at /state/withheld/x and not sent"
         );
         assert!(said(&nothing, Stage::Unfinished).contains("is stopped"));
-        let quiet = PolicyStatus::Settled(Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() });
+        let quiet = Policy { may_leave: vec![Egress::FrozenWeights], ..permissive() };
+        let quiet = PolicyStatus::Settled(Box::new(quiet));
         assert!(said(&quiet, Stage::Unfinished).contains("continues; its losses and scores are not sent"));
         let unreadable = PolicyStatus::Unreadable("gone".to_owned());
         assert!(said(&unreadable, Stage::Numbers).contains("until it can be read again"));

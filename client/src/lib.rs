@@ -4,11 +4,12 @@
 //! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
-//! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`] and [`site`], then [`site_log`],
+//! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`], [`budgets`] and [`site`], then [`site_log`],
 //! [`sandbox`], [`policy`],
 //! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`]. The decisions in `policy`,
 //! `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
 
+pub mod budgets;
 pub mod condition;
 pub mod coordinator;
 pub mod daemon;

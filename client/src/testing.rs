@@ -5,7 +5,7 @@ use eosfed_common::model::{Backbone, Task};
 use eosfed_common::plan::{JobKind, StrategyName};
 pub(crate) use eosfed_testkit::assignments::{statistics, training};
 
-use crate::policy::{Allow, Approval, Egress, Policy};
+use crate::policy::{Allow, Approval, Egress, Limits, Policy};
 
 pub(crate) fn permissive() -> Policy {
     Policy {
@@ -29,6 +29,7 @@ pub(crate) fn permissive() -> Policy {
         max_epochs: 10,
         min_samples: 1,
         min_steps: 1,
+        limits: Limits::default(),
         hours: None,
         approval: Approval::Automatic,
         privacy: None,

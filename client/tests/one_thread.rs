@@ -123,7 +123,7 @@ impl Coordinator for Simulated {
     }
 
     async fn upload(&self, _: &Path, _: BlobRef, guard: UploadGuard) -> Result<(), Refusal> {
-        guard().unwrap();
+        guard(1).unwrap();
         self.call("upload", |_| Ok(())).await
     }
 

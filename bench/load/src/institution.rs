@@ -165,7 +165,7 @@ impl Institution {
     /// Uploads weights. Returns how long that took.
     pub(crate) async fn upload(&self, file: &Path, weights: BlobRef) -> Result<Duration, Refusal> {
         let started = Instant::now();
-        transfer::upload(self.transport.clone(), file, weights, || Ok(())).await?;
+        transfer::upload(self.transport.clone(), file, weights, |_| Ok(())).await?;
         Ok(started.elapsed())
     }
 

@@ -221,7 +221,7 @@ impl Coordinator for GrpcCoordinator {
     }
 
     async fn upload(&self, path: &Path, blob: BlobRef, guard: UploadGuard) -> Result<(), Refusal> {
-        transfer::upload(self.transport(), path, blob, move || guard()).await
+        transfer::upload(self.transport(), path, blob, move |bytes| guard(bytes)).await
     }
 
     async fn submit_update(&self, update: UpdateSubmission) -> Result<Timestamp, Refusal> {

@@ -52,8 +52,8 @@ pub struct Issued {
     pub coordinator_keys: Vec<CoordinatorKey>,
 }
 
-/// Decides before each chunk of an upload whether it may be sent; a sentence says why not.
-pub type UploadGuard = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Decides before each chunk of an upload, of so many bytes, whether it may be sent; a sentence says why not.
+pub type UploadGuard = Arc<dyn Fn(u64) -> Result<(), String> + Send + Sync>;
 
 /// The calls that the daemon makes to a coordinator. Each call is tried once.
 pub trait Coordinator: Clone + Send + Sync + 'static {

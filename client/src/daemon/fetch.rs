@@ -10,15 +10,16 @@ use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::WeightsFile;
-use eosfed_transport::transfer;
 use serde::Serialize;
 
+use super::budget::missing_bytes;
 use super::disk_space;
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::HeartbeatTask;
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use crate::budgets::Direction;
 use crate::condition::LocalCondition;
 use crate::coordinator::Coordinator as _;
 use crate::retry::{Recovery, recovery};
@@ -66,9 +67,20 @@ impl<E: Environment> Daemon<E> {
             return Ok(Some(Flow::Event(self.blocked(full))));
         }
         let coordinator = self.parts.coordinator.clone();
+        let job = self.held().assignment.id.job;
         let mut failures = 0;
         loop {
-            let refusal = match self.supervise(heartbeats, coordinator.download(blob, path)).await? {
+            let needed = missing_bytes(blob, path);
+            if let Some(event) = self.take_download(&job, needed)? {
+                return Ok(Some(Flow::Event(event)));
+            }
+            let supervised = self.supervise(heartbeats, coordinator.download(blob, path)).await;
+            let useless = matches!(&supervised, Ok(Supervised::Done(Err(refusal)))
+                if matches!(refusal.reason, Reason::DigestMismatch | Reason::TooLarge));
+            // What was of no use and was removed has arrived all the same.
+            let left = if useless { 0 } else { missing_bytes(blob, path).min(needed) };
+            self.budgets.give_back_bytes(&job, Direction::Down, left)?;
+            let refusal = match supervised? {
                 Supervised::Interrupted(flow) => return Ok(Some(flow)),
                 Supervised::Done(Ok(())) => return Ok(None),
                 Supervised::Done(Err(refusal)) => refusal,
@@ -89,8 +101,7 @@ impl<E: Environment> Daemon<E> {
 
     /// The condition of a disk that has no space for what is left of a blob.
     fn no_room_for(&self, blob: BlobRef, path: &Path) -> Option<LocalCondition> {
-        let length = |path: &Path| path.metadata().map_or(0, |file| file.len());
-        let needed = blob.size.saturating_sub(length(path).max(length(&transfer::part_of(path))));
+        let needed = missing_bytes(blob, path);
         let folder = path.parent()?;
         disk_space::check(&*self.parts.disk, folder, "the download", needed).err()
     }

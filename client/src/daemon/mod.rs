@@ -9,6 +9,7 @@
 //! tokio's time, all randomness comes from [`Parts::rng`], and nothing here starts a thread. A test can
 //! therefore run many daemons on one thread with paused time, and the same seed gives the same events.
 
+mod budget;
 mod disk_space;
 mod environment;
 mod fetch;

@@ -198,6 +198,9 @@ impl<E: Environment> Daemon<E> {
                 }
                 self.postpone(&assignment, &why)
             }
+            Decision::Accept if let Some(refusal) = self.over_limit(&policy.limits, &assignment) => {
+                self.decline(&assignment.id, refusal).await
+            }
             Decision::Accept => match self.obstacle_to(&policy, &assignment).await {
                 None => {
                     let approval = approval.filter(|_| policy.approval == Approval::Manual);
@@ -205,6 +208,7 @@ impl<E: Environment> Daemon<E> {
                     if policy.approval == Approval::Manual {
                         self.parts.site.record_accepted(&digest, assignment.id.round)?;
                     }
+                    self.take_assignment(&assignment.id)?;
                     self.accept(assignment).await
                 }
                 Some(obstacle) => self.turn_away(&assignment, obstacle).await,
@@ -343,6 +347,7 @@ impl<E: Environment> Daemon<E> {
                 Ok(OfferOutcome::Event(Event::Banned(refusal)))
             }
             Err(refusal) => {
+                self.budgets.give_back_assignment(&assignment.id)?;
                 tracing::info!(assignment = %assignment.id, %refusal, "the coordinator grants no lease");
                 Ok(OfferOutcome::Skipped)
             }

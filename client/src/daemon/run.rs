@@ -14,6 +14,7 @@ use super::heartbeat::{HeartbeatTask, Reporter};
 use super::noted_offers::NotedOffers;
 use super::progress::ProgressTracker;
 use super::step::{Action, Ending, Event, resume, step};
+use crate::budgets::Budgets;
 use crate::egress::{EgressGate, Stage, WorkInHand};
 use crate::journal::Journal as _;
 use crate::site_log::{Entry, EntryKind, text};
@@ -25,6 +26,7 @@ pub struct Daemon<E: Environment> {
     pub(super) parts: Parts<E>,
     pub(super) cancel: CancellationToken,
     pub(super) gate: EgressGate,
+    pub(super) budgets: Budgets,
     pub(super) state: State,
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
@@ -68,12 +70,14 @@ impl<E: Environment> Daemon<E> {
         let state = parts.journal.load()?;
         let sent_before = parts.site.sent()?;
         let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle, parts.log.clone());
+        let budgets = Budgets::open(&parts.site, parts.clock.clone())?;
         let progress = ProgressTracker::default();
         let offers = OfferMemory::default();
         Ok(Self {
             parts,
             cancel,
             gate,
+            budgets,
             state,
             progress,
             offers,

@@ -12,12 +12,14 @@ use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::wire::message_bytes;
 
+use super::budget::CutOff;
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
 use super::note::refused;
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use crate::budgets::{Budgets, Direction};
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator, UploadGuard};
 use crate::egress::{EgressGate, Permission, WorkInHand};
@@ -47,11 +49,15 @@ impl<E: Environment> Daemon<E> {
                 coordinator: self.parts.coordinator.clone(),
                 gate: self.gate.clone(),
                 log: self.parts.log.clone(),
+                budgets: self.budgets.clone(),
+                cut_off: CutOff::default(),
                 reporter: reporter.clone(),
                 work: work.clone(),
                 now: self.parts.clock.now(),
             };
-            let refusal = match self.supervise(&mut heartbeats, submission.send(&held, &outcome)).await? {
+            let sent = self.supervise(&mut heartbeats, submission.send(&held, &outcome)).await;
+            self.budgets.settle(&held.assignment.id.job, Direction::Up)?;
+            let refusal = match sent? {
                 // The submission may have been recorded already, so only its answer decides.
                 Supervised::Interrupted(Flow::Event(Event::Stopped(_))) => continue,
                 Supervised::Interrupted(flow) => return Ok(flow),
@@ -60,6 +66,9 @@ impl<E: Environment> Daemon<E> {
                 Supervised::Done(Err(NotSent::Refused(refusal))) => refusal,
             };
             self.log_is_written()?;
+            if let Some(spent) = submission.cut_off.take() {
+                return Ok(Flow::Event(self.spent(spent)));
+            }
             // The policy may have cut it off.
             if let Some(event) = self.policy_objection(&work, &outcome)? {
                 return Ok(Flow::Event(event));
@@ -128,8 +137,9 @@ impl<E: Environment> Daemon<E> {
         }
         match self.gate.result(work) {
             Permission::Allowed => {
-                let log = ConditionKind::LogUnwritable;
-                if self.state.wait().is_some_and(|wait| wait.condition.kind != log) {
+                // Only a try shows whether these are over.
+                let lasts = [ConditionKind::LogUnwritable, ConditionKind::BudgetSpent];
+                if self.state.wait().is_some_and(|wait| !lasts.contains(&wait.condition.kind)) {
                     drop(self.apply(Event::Progressed)?);
                 }
                 Ok(None)
@@ -171,6 +181,8 @@ struct Submission<C> {
     coordinator: C,
     gate: EgressGate,
     log: SiteLog,
+    budgets: Budgets,
+    cut_off: CutOff,
     reporter: Reporter<C>,
     work: WorkInHand,
     now: Timestamp,
@@ -314,7 +326,12 @@ impl<C: Coordinator> Submission<C> {
     fn upload_guard(&self) -> UploadGuard {
         let gate = self.gate.clone();
         let work = self.work.clone();
-        Arc::new(move || may_leave(&gate, &work))
+        let budgets = self.budgets.clone();
+        let cut_off = self.cut_off.clone();
+        Arc::new(move |bytes| {
+            may_leave(&gate, &work)?;
+            cut_off.admit(&budgets, &gate, &work.assignment.id.job, bytes)
+        })
     }
 }
 

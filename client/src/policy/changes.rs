@@ -15,6 +15,7 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
         max_epochs,
         min_samples,
         min_steps,
+        limits,
         hours,
         approval,
         privacy,
@@ -32,6 +33,9 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     found.value("min_steps", &old.min_steps, min_steps);
     found.value("allow.individual_updates", &old.allow.individual_updates, individual_updates);
     found.value("allow.warm_start", &old.allow.warm_start, warm_start);
+    for ((key, old), (_, new)) in old.limits.all().into_iter().zip(limits.all()) {
+        found.value(key, &old, &new);
+    }
     let words = |hours: &Option<_>| {
         hours.map_or_else(|| "any time".to_owned(), |hours: super::Hours| hours.to_string())
     };
@@ -87,7 +91,9 @@ mod tests {
             "may_leave = [\"metrics\"]\nmin_institutions = 5\nmax_epochs = 3\nhours = \"22:00-06:00\"\n\
              min_samples = 7\nmin_steps = 8\napproval = \"manual\"\n\
              privacy = { clip = 1.0, noise_multiplier = 0.8, max_epsilon = 8, delta = 1e-5 }\n[allow]\njob_kinds = [\"evaluation\"]\n\
-             individual_updates = true\nwarm_start = true",
+             individual_updates = true\nwarm_start = true\n[limits]\nrounds_per_job = 1\n\
+             assignments_per_job = 2\nassignments_per_day = 3\nupload_mb_per_job = 4\n\
+             upload_mb_per_day = \"unlimited\"\ndownload_mb_per_job = 6\ndownload_mb_per_day = 7",
         )
         .unwrap();
         let said = changes(&old, &new).join("\n");
@@ -104,6 +110,13 @@ mod tests {
             "`min_steps` is now 8, it was 1",
             "`allow.individual_updates` is now true, it was false",
             "`allow.warm_start` is now true, it was false",
+            "`limits.rounds_per_job` is now 1, it was 1000",
+            "`limits.assignments_per_job` is now 2, it was 3000",
+            "`limits.assignments_per_day` is now 3, it was 1000",
+            "`limits.upload_mb_per_job` is now 4, it was 500000",
+            "`limits.upload_mb_per_day` is now unlimited, it was 100000",
+            "`limits.download_mb_per_job` is now 6, it was 500000",
+            "`limits.download_mb_per_day` is now 7, it was 100000",
             "`hours` is now 22:00-06:00, it was any time",
             "`approval` is now manual, it was automatic",
             "`privacy` is now clip 1, noise multiplier 0.8, epsilon 8 at delta 1e-5, it was none",

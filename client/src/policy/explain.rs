@@ -25,6 +25,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         max_epochs,
         min_samples,
         min_steps,
+        limits,
         hours,
         approval,
         privacy: _,
@@ -62,6 +63,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         },
     ];
     lines.extend(privacy::explain(policy));
+    lines.extend(limits.words());
     if !policy.allows(Egress::Metrics) {
         lines.push("losses and scores are dropped from what is sent".to_owned());
     }

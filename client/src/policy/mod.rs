@@ -5,6 +5,7 @@ mod changes;
 mod earlier;
 mod explain;
 mod hours;
+mod limits;
 mod privacy;
 mod terms;
 mod watch;
@@ -21,6 +22,7 @@ use strum::IntoStaticStr;
 pub use changes::changes;
 pub use explain::{explain, explain_job};
 pub use hours::Hours;
+pub use limits::{Limit, Limits};
 pub use privacy::{Privacy, demanded, objections_to_noise, objections_to_spending, objections_to_spent};
 pub use terms::{Approval as GivenApproval, Terms, WorkTerms};
 pub use watch::{Observation, PolicyStatus, PolicyWatch, Reading};
@@ -110,6 +112,9 @@ pub struct Policy {
     /// Fewest optimiser steps in one assignment.
     #[serde(default = "default_min_steps")]
     pub min_steps: u64,
+    /// What is allowed for each job and each day (UTC).
+    #[serde(default)]
+    pub limits: Limits,
     /// When work may start. Default: at any time.
     pub hours: Option<Hours>,
     /// Whether a person has to approve a job.

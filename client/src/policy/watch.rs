@@ -12,7 +12,7 @@ pub type Reading = Result<Policy, String>;
 #[derive(Debug, Clone, PartialEq)]
 pub enum PolicyStatus {
     /// It is settled.
-    Settled(Policy),
+    Settled(Box<Policy>),
     /// It cannot be read: this denies everything.
     Unreadable(String),
     /// It was changed a moment ago.
@@ -63,7 +63,7 @@ impl PolicyWatch {
             self.changed = None;
         }
         let status = match &self.settled {
-            Ok(policy) => PolicyStatus::Settled(policy.clone()),
+            Ok(policy) => PolicyStatus::Settled(Box::new(policy.clone())),
             Err(why) => PolicyStatus::Unreadable(why.clone()),
         };
         Observation { status, change }
@@ -97,13 +97,16 @@ mod tests {
     #[test]
     fn a_change_takes_effect_after_the_settle_time() {
         let mut watch = PolicyWatch::new(Ok(permissive()), SETTLE);
-        assert_eq!(watch.observe(Ok(permissive()), at(0)).status, PolicyStatus::Settled(permissive()));
+        assert_eq!(
+            watch.observe(Ok(permissive()), at(0)).status,
+            PolicyStatus::Settled(Box::new(permissive()))
+        );
         for now in [100, 101, 104] {
             let seen = watch.observe(Ok(strict()), at(now));
             assert_eq!(seen, Observation { status: PolicyStatus::Unsettled, change: None });
         }
         let seen = watch.observe(Ok(strict()), at(105));
-        assert_eq!(seen.status, PolicyStatus::Settled(strict()));
+        assert_eq!(seen.status, PolicyStatus::Settled(Box::new(strict())));
         assert!(seen.change.unwrap().contains("`may_leave` no longer allows `frozen_weights`"));
         assert_eq!(watch.observe(Ok(strict()), at(106)).change, None, "a change is reported once");
     }
@@ -117,7 +120,7 @@ mod tests {
             assert_eq!(watch.observe(found, at(now)).status, PolicyStatus::Unsettled);
         }
         let seen = watch.observe(Ok(permissive()), at(60));
-        assert_eq!(seen, Observation { status: PolicyStatus::Settled(permissive()), change: None });
+        assert_eq!(seen, Observation { status: PolicyStatus::Settled(Box::new(permissive())), change: None });
     }
 
     #[test]

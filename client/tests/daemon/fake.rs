@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) down: bool,
     /// Downloads end in the middle.
     pub(crate) hold_downloads: bool,
+    /// Downloads do not begin.
+    pub(crate) no_downloads: bool,
     /// Submissions are recorded, but the answer is lost.
     pub(crate) lose_answers: bool,
     /// How long each chunk of an upload takes.
@@ -288,6 +290,9 @@ impl Blobs for Fake {
     ) -> Result<Response<Self::DownloadStream>, Status> {
         let v1::DownloadRequest { digest, offset } = request.into_inner();
         let inner = self.up()?;
+        if inner.no_downloads {
+            return Err(Status::unavailable("not now"));
+        }
         let blob = inner.blobs.get(&digest).ok_or_else(|| Status::not_found(digest))?;
         let rest = &blob[usize::try_from(offset).unwrap()..];
         let mut parts: Vec<Result<v1::DownloadResponse, Status>> = rest

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod budgets;
 mod conditions;
 mod dishonest_coordinator;
 mod fake;

@@ -27,8 +27,8 @@ use crate::status::from_status;
 pub const CHUNK: usize = 256 << 10;
 
 /// Sends the file to the coordinator, from where an earlier try ended. For a blob that is already there, this
-/// is one short call. `guard` is called before each chunk. If it gives a sentence, the call is cancelled, and
-/// chunks that are already queued are not sent.
+/// is one short call. `guard` is called with the bytes of each chunk before it is sent. If it gives a sentence, the
+/// call is cancelled, and chunks that are already queued are not sent.
 ///
 /// # Errors
 /// The coordinator's refusal, [`Reason::Unavailable`] with the guard's sentence, or [`Reason::Internal`]
@@ -37,7 +37,7 @@ pub async fn upload(
     transport: Transport,
     path: &Path,
     blob: BlobRef,
-    guard: impl Fn() -> Result<(), String> + Send,
+    guard: impl Fn(u64) -> Result<(), String> + Send,
 ) -> Result<(), Refusal> {
     let mut client = BlobsClient::new(transport);
     let StatResponse { complete, bytes: offset } = stat(&mut client, blob.digest).await?;
@@ -65,18 +65,19 @@ async fn send_parts(
     path: &Path,
     header: UploadHeader,
     sender: mpsc::Sender<UploadRequest>,
-    guard: impl Fn() -> Result<(), String> + Send,
+    guard: impl Fn(u64) -> Result<(), String> + Send,
 ) -> Result<(), Refusal> {
     let mut part = upload_request::Part::Header(header);
     // The receiver is gone if the coordinator has refused or the connection was lost.
     while sender.send(UploadRequest { part: Some(part) }).await.is_ok() {
-        guard().map_err(|why| Refusal::new(Reason::Unavailable, format!("the upload was cut off: {why}")))?;
         let mut chunk = Vec::with_capacity(CHUNK);
         let mut rest = (&mut file).take(CHUNK as u64);
         rest.read_to_end(&mut chunk).await.map_err(|error| local(path, &error))?;
         if chunk.is_empty() {
             return Ok(());
         }
+        guard(chunk.len() as u64)
+            .map_err(|why| Refusal::new(Reason::Unavailable, format!("the upload was cut off: {why}")))?;
         part = upload_request::Part::Chunk(Bytes::from(chunk));
     }
     Ok(())

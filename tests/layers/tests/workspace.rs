@@ -76,7 +76,7 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 26] = [
+const MODULES: [ModuleRule; 27] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
@@ -90,6 +90,7 @@ const MODULES: [ModuleRule; 26] = [
     layer("eosfed_client", "offload", &[]),
     layer("eosfed_client", "site", &["policy", "privacy"]),
     layer("eosfed_client", "site_log", &["policy"]),
+    layer("eosfed_client", "budgets", &["policy", "site"]),
     layer("eosfed_client", "state", &["condition", "privacy"]),
     layer("eosfed_client", "journal", &["site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),

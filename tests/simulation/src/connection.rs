@@ -152,9 +152,9 @@ impl Coordinator for Connection {
                 Answer::Stands(Presence::Partial(at)) => usize::try_from(at).unwrap(),
                 _ => panic!("{OTHER_ANSWER}"),
             };
-            guard().map_err(|why| Refusal::new(Reason::Unavailable, why))?;
-            self.world.lock().leaves(self.index);
             let end = (at + CHUNK.max(bytes.len() / 6)).min(bytes.len());
+            guard((end - at) as u64).map_err(|why| Refusal::new(Reason::Unavailable, why))?;
+            self.world.lock().leaves(self.index);
             stands = self.call(Call::Append(blob, at as u64, bytes[at..end].to_vec())).await?;
         }
     }

@@ -1,7 +1,7 @@
 //! The jobs that are simulated, one of each kind. Most are small heads over a release, so that a round's
 //! arithmetic takes microseconds and everything about it is real.
 
-use eosfed_client::policy::{Allow, Approval, Egress, Policy};
+use eosfed_client::policy::{Allow, Approval, Egress, Limits, Policy};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, Provenance, TrainingMode};
 use eosfed_common::identity::Identity;
@@ -70,6 +70,7 @@ pub fn policy(withdrawn: bool) -> Policy {
         max_epochs: 10,
         min_samples: 1,
         min_steps: 1,
+        limits: Limits::default(),
         hours: None,
         approval: Approval::Automatic,
         privacy: None,

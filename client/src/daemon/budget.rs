@@ -1,0 +1,125 @@
+//! The limits on jobs and days: at the offer, before a download, and before each chunk of an upload.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
+use eosfed_common::card::WEIGHTS_FILE;
+use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::training_target::TrainingTarget;
+use eosfed_transport::transfer;
+
+use super::environment::{DaemonError, Environment};
+use super::run::Daemon;
+use super::step::Event;
+use crate::budgets::{Budgets, Demand, Direction, NotTaken, Spent};
+use crate::condition::{ConditionKind, LocalCondition};
+use crate::egress::EgressGate;
+use crate::policy::{Limits, PolicyStatus};
+
+/// Remembers the limit that has cut off an upload.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CutOff(Arc<Mutex<Option<Spent>>>);
+
+impl CutOff {
+    /// The limit, once.
+    pub(super) fn take(&self) -> Option<Spent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Counts a chunk before it goes.
+    ///
+    /// # Errors
+    /// A sentence that says why it must not.
+    pub(super) fn admit(
+        &self,
+        budgets: &Budgets,
+        gate: &EgressGate,
+        job: &JobId,
+        bytes: u64,
+    ) -> Result<(), String> {
+        let PolicyStatus::Settled(policy) = gate.policy_status(None) else {
+            return Err("the site policy is not clear".to_owned());
+        };
+        let taken = budgets.take(&policy.limits, job, Direction::Up, bytes);
+        if let Err(NotTaken::Spent(spent)) = &taken {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(spent.clone());
+        }
+        taken.map_err(|error| error.to_string())
+    }
+}
+
+impl<E: Environment> Daemon<E> {
+    /// The refusal of an assignment that would exceed a limit.
+    pub(super) fn over_limit(&self, limits: &Limits, assignment: &Assignment) -> Option<Refusal> {
+        let spent = self.budgets.objections(limits, &assignment.id, self.demand(assignment));
+        let spent: Vec<_> = spent.into_iter().map(|spent| spent.message).collect();
+        (!spent.is_empty()).then(|| {
+            let message = format!("the site policy does not allow this: {}", spent.join("; "));
+            Refusal::new(Reason::Policy, message)
+        })
+    }
+
+    /// What an assignment needs, as it declares.
+    fn demand(&self, assignment: &Assignment) -> Demand {
+        let target = &assignment.training_target;
+        let up = match assignment.work {
+            Work::Training(_) => target.signature().max_file_bytes(),
+            Work::Statistics | Work::Evaluation(_) => 0,
+        };
+        let base = match &assignment.work {
+            Work::Training(work) => work.base.map_or(0, |base| base.size),
+            Work::Evaluation(work) => work.weights.size,
+            Work::Statistics => 0,
+        };
+        let mut down = base;
+        if let TrainingTarget::Head(over) = target {
+            let folder = self.parts.site.release(&assignment.id.job);
+            for card in over.cards() {
+                let blob = BlobRef { digest: card.weights, size: card.weights_bytes };
+                let file = folder.join(card.name.as_str()).join(WEIGHTS_FILE);
+                down = down.saturating_add(missing_bytes(blob, &file));
+            }
+        }
+        Demand { up, down }
+    }
+
+    /// Counts an assignment that is about to be accepted.
+    pub(super) fn take_assignment(&self, id: &AssignmentId) -> Result<(), DaemonError> {
+        Ok(self.budgets.take_assignment(id)?)
+    }
+
+    /// Counts what is left of a download, before its first byte. Gives what a limit means for the work.
+    pub(super) fn take_download(&self, job: &JobId, bytes: u64) -> Result<Option<Event>, DaemonError> {
+        let PolicyStatus::Settled(policy) = self.gate.policy_status(None) else {
+            let message = "the site policy is not clear, so nothing is fetched";
+            return Ok(Some(self.blocked(LocalCondition::new(ConditionKind::PolicyUnclear, message))));
+        };
+        match self.budgets.take(&policy.limits, job, Direction::Down, bytes) {
+            Ok(()) => Ok(None),
+            Err(NotTaken::Spent(spent)) => Ok(Some(self.spent(spent))),
+            Err(NotTaken::Site(error)) => Err(error.into()),
+        }
+    }
+
+    /// What a limit that is reached means for the work in hand: that of a day is waited for, that of a job is
+    /// final.
+    pub(super) fn spent(&self, spent: Spent) -> Event {
+        let Spent { message, until } = spent;
+        if until.is_none() {
+            let message = format!("the site policy no longer allows this: {message}");
+            return Event::PolicyDenied(Refusal::new(Reason::Policy, message));
+        }
+        match self.blocked(LocalCondition::new(ConditionKind::BudgetSpent, message)) {
+            Event::Failed(refusal) => Event::PolicyDenied(refusal),
+            event => event,
+        }
+    }
+}
+
+/// The bytes of a blob that neither its file nor the part of an earlier try has.
+pub(super) fn missing_bytes(blob: BlobRef, path: &Path) -> u64 {
+    let length = |path: &Path| path.metadata().map_or(0, |file| file.len());
+    blob.size.saturating_sub(length(path).max(length(&transfer::part_of(path))))
+}
