@@ -85,6 +85,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         token_file: PathBuf,
     },
+    /// Show the identity that commands use; works offline
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Submit, watch and control jobs
     #[command(subcommand)]
     Job(Job),
@@ -203,6 +206,16 @@ pub enum Person {
     },
     /// List them by name: state, end of the certificate, last seen, who has invited them
     List(Extent),
+}
+
+/// Commands about the caller's own identity.
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Show role, name, coordinator, end of the certificate, and fingerprints
+    ///
+    /// The key's fingerprint is the one in the ledger's events. Authorities are known by the SHA-256 of their
+    /// certificates.
+    Show,
 }
 
 /// Commands about jobs.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::errln;
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::signing::CoordinatorKey;
 use eosfed_common::stdout::print_warning;
@@ -11,6 +12,7 @@ use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
+use eosfed_transport::renewal::renew_when_due;
 use serde::de::DeserializeOwned;
 
 pub(super) use eosfed_transport::operator::Connection;
@@ -28,14 +30,31 @@ pub(super) fn pin(folder: &IdentityFolder, named: &[CoordinatorKey]) {
     }
 }
 
-/// Reads the identity in `folder` and prepares a connection. Nothing is sent yet.
-pub(super) fn open(folder: &IdentityFolder, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
+/// Reads the identity in `folder`, renews its certificate if it is due, and prepares a connection.
+pub(super) async fn open(folder: &IdentityFolder, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
+    folder.read()?;
+    let options = ChannelOptions::through(proxy);
+    match renew_when_due(folder, &options, SystemClock.now()).await {
+        Ok(None) => {}
+        Ok(Some(Certificate { identity, not_after, .. })) => {
+            errln!("the certificate of {} was renewed; it is valid until {not_after}", identity.shown());
+        }
+        // The command itself says that it does not reach the coordinator.
+        Err(error) if error.is_unavailable() => {}
+        Err(error) => print_warning(format_args!("the certificate cannot be renewed now: {error}")),
+    }
     let identity = folder.read()?;
-    let certificate = Certificate::of_pem(&identity.pair.certificate_pem).ok();
-    if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
+    if let Ok(certificate) = Certificate::of_pem(&identity.pair.certificate_pem) {
+        warn_of_expiry(&certificate, SystemClock.now());
+    }
+    Ok(Connection::open(&options, &identity)?)
+}
+
+/// Warns of a certificate that was not renewed and ends soon, or has expired.
+pub(super) fn warn_of_expiry(certificate: &Certificate, now: Timestamp) {
+    if let Some(text) = certificate.expiry_warning(now) {
         print_warning(format_args!("{text}"));
     }
-    Ok(Connection::open(&ChannelOptions::through(proxy), &identity)?)
 }
 
 pub(super) fn default_folder() -> anyhow::Result<PathBuf> {

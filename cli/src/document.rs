@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::ids::{JobId, ReleaseNumber};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobSpec;
@@ -65,6 +66,7 @@ documents! {
         "institution revoke NAME", "institution remove NAME", "operator revoke NAME",
         "operator remove NAME", "reader revoke NAME", "reader remove NAME";
     "joined" Joined: "join";
+    "identity" IdentityShown: "identity show";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";
     "release" ReleaseManifest: "release show", "release create", "release prune";
@@ -133,6 +135,25 @@ pub(super) struct Joined {
     pub(super) name: String,
     /// When the certificate expires.
     pub(super) expires_at: Timestamp,
+}
+
+/// The identity that commands use.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct IdentityShown {
+    /// `operator` or `reader`.
+    pub(super) role: String,
+    /// The name.
+    pub(super) name: String,
+    /// The address of the coordinator.
+    pub(super) coordinator: String,
+    /// SHA-256 of the public key, as events of the ledger have it.
+    pub(super) key: Digest,
+    /// When the certificate expires.
+    pub(super) expires_at: Timestamp,
+    /// SHA-256 of each certificate of the authority that is trusted.
+    pub(super) authorities: Vec<Digest>,
+    /// Its folder.
+    pub(super) folder: PathBuf,
 }
 
 /// The access of a member was revoked.

@@ -10,6 +10,7 @@ pub mod document;
 mod event;
 mod fetch;
 mod head;
+mod identity;
 mod institution;
 mod job;
 mod member;
@@ -65,6 +66,9 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Audit(arguments::Audit::Verify { file: Some(file), noted }) = &arguments.command {
         return audit::verify_file(file, *noted, output);
     }
+    if let Command::Identity(arguments::IdentityCommand::Show) = &arguments.command {
+        return identity::show(arguments.identity.as_deref(), output);
+    }
     let credentials = arguments.proxy_credentials_file.as_deref();
     let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
     if let Command::Join { token_file } = &arguments.command {
@@ -72,7 +76,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return person::join(token_file, &folder, proxy, output).await;
     }
     let folder = connection::folder(arguments.identity.as_deref())?;
-    let mut connection = connection::open(&folder, proxy)?;
+    let mut connection = connection::open(&folder, proxy).await?;
     let named = connection.exchange_versions().await?;
     connection::pin(&folder, &named);
     match &arguments.command {
@@ -83,6 +87,6 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
         Command::Release(command) => release::run(&mut connection, command, output).await,
         Command::Audit(command) => audit::run(&mut connection, command, output).await,
-        Command::Join { .. } | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -10,6 +10,7 @@ use eosfed_common::outln;
 use eosfed_common::private::create_private_folder;
 use eosfed_common::view::PersonView;
 use eosfed_proto::v1;
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::{ChannelOptions, open_with};
 use eosfed_transport::enrollment::enroll_as;
 use eosfed_transport::issued::verify;
@@ -91,6 +92,20 @@ fn show(role: Role, list: &[PersonView]) {
     member::warn_of_expiry(role, active.filter_map(|one| Some((&one.name, one.certificate_expires_at?))));
 }
 
+/// Refuses a folder that holds the identity of somebody else: it would be lost.
+fn refuse_another(folder: &Path, identity: &Identity) -> anyhow::Result<()> {
+    let Ok(kept) = std::fs::read_to_string(folder.join("certificate.pem")) else { return Ok(()) };
+    let kept = Certificate::of_pem(&kept).map(|certificate| certificate.identity);
+    ensure!(
+        kept.as_ref() == Ok(identity),
+        "{} holds another identity{}, and the token is for {}; name another folder with `--identity DIR`",
+        folder.display(),
+        kept.as_ref().map_or_else(|_| String::new(), |kept| format!(" ({})", kept.shown())),
+        identity.shown()
+    );
+    Ok(())
+}
+
 /// Makes an identity folder with a token.
 pub(super) async fn join(
     token_file: &Path,
@@ -107,6 +122,7 @@ pub(super) async fn join(
         "the token is for the institution `{name}`; it joins with `eosfed-client join`"
     );
     let identity = Identity { role, name };
+    refuse_another(folder, &identity)?;
     create_private_folder(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let transport = open_with(&ChannelOptions::through(proxy), &url, &ca_pem, None, Meter::default())?;
     let enrolled = enroll_as(transport, &identity, secret).await?;

@@ -8,10 +8,10 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::private::{NotPrivate, check_private};
-use eosfed_common::secret::{Secret, exposed};
 use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::certificate::Certificate;
+use eosfed_transport::identity_files::{FileError, IdentityFiles};
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,12 @@ pub enum SiteError {
     },
 }
 
+impl From<FileError> for SiteError {
+    fn from(FileError { action: _, path, source }: FileError) -> Self {
+        Self::Io { path, source }
+    }
+}
+
 /// The identity of this client, and the validity of its certificate.
 #[derive(Clone)]
 pub struct Credentials {
@@ -92,16 +98,6 @@ impl Credentials {
         let lifetime = self.not_after.since(self.not_before).saturating_sub(BACKDATE);
         self.not_after.since(now) < lifetime / 3
     }
-}
-
-/// A key and a certificate before they are written to their files. Two files cannot be replaced atomically,
-/// so the pair is written to one file first, and reading completes an interrupted replacement.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pending {
-    #[serde(with = "exposed")]
-    key_pem: Secret,
-    certificate_pem: String,
 }
 
 /// A state folder.
@@ -166,7 +162,7 @@ impl Site {
     /// Whether the folder holds an identity.
     #[must_use]
     pub fn is_joined(&self) -> bool {
-        self.0.join("certificate.pem").exists() || self.0.join("identity.new").exists()
+        IdentityFiles(&self.0).exist()
     }
 
     /// Locks the folder for one daemon, until the lock is dropped or its process ends.
@@ -190,15 +186,10 @@ impl Site {
     pub fn credentials(&self) -> Result<Credentials, SiteError> {
         check_private(&self.0)?;
         check_private(&self.0.join("key.pem"))?;
-        self.complete_replacement()?;
         if !self.is_joined() {
             return Err(SiteError::NotJoined { path: self.0.clone() });
         }
-        let pair = KeyAndCertificate {
-            key_pem: Secret::new(self.read("key.pem")?),
-            certificate_pem: self.read("certificate.pem")?,
-        };
-        let ca_pem = self.read("ca.pem")?;
+        let (pair, ca_pem) = IdentityFiles(&self.0).read()?;
         let path = self.0.join("certificate.pem");
         let Certificate { identity, not_before, not_after, .. } = Certificate::of_pem(&pair.certificate_pem)
             .map_err(|_| SiteError::Invalid { path, reason: DAMAGED.to_owned() })?;
@@ -213,20 +204,7 @@ impl Site {
     /// # Errors
     /// If a file cannot be written.
     pub fn replace_identity(&self, pair: &KeyAndCertificate, ca_pem: &str) -> Result<(), SiteError> {
-        let KeyAndCertificate { key_pem, certificate_pem } = pair.clone();
-        self.write("ca.pem", ca_pem.as_bytes())?;
-        self.write_json("identity.new", &Pending { key_pem, certificate_pem })?;
-        self.complete_replacement()
-    }
-
-    fn complete_replacement(&self) -> Result<(), SiteError> {
-        let Some(Pending { key_pem, certificate_pem }) = self.read_json("identity.new")? else {
-            return Ok(());
-        };
-        self.write("key.pem", key_pem.expose().as_bytes())?;
-        self.write("certificate.pem", certificate_pem.as_bytes())?;
-        let path = self.0.join("identity.new");
-        std::fs::remove_file(&path).map_err(|source| SiteError::Io { path, source })
+        Ok(IdentityFiles(&self.0).replace(pair, ca_pem)?)
     }
 
     /// Bytes sent since the folder was made.
@@ -243,11 +221,6 @@ impl Site {
     /// If the file cannot be written.
     pub fn record_sent(&self, sent: &ByteCounts) -> Result<(), SiteError> {
         self.write_json("sent.json", sent)
-    }
-
-    fn read(&self, name: &str) -> Result<String, SiteError> {
-        let path = self.0.join(name);
-        std::fs::read_to_string(&path).map_err(|source| SiteError::Io { path, source })
     }
 
     /// Writes a file atomically. Only its owner may read it.

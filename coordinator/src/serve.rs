@@ -12,7 +12,7 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
 use eosfed_common::signing::CoordinatorKeys;
-use eosfed_transport::certificate::Certificate;
+use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 use rand::SeedableRng as _;
@@ -30,6 +30,8 @@ use crate::tls::{Authority, LiveConnections, ServerTls};
 /// The server's certificate lives shortly and is made anew while serving.
 const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 const RENEWAL: Duration = Duration::from_secs(10 * 86_400);
+/// Time between two warnings of certificates that expire soon.
+const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How long calls under way may take to end once the coordinator was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -123,6 +125,7 @@ impl Coordinator {
             served = serving => served?,
             () = drained => tracing::info!("calls that were still under way are cut off"),
             renewal = self.renew(&tls) => renewal?,
+            () = warn_of_expiry(engine) => {}
         }
         let _ = fs::remove_file(state.address());
         Ok(())
@@ -141,6 +144,21 @@ impl Coordinator {
             tls.replace(&self.server_certificate()?, &self.ca_pem)?;
             tracing::info!("the server's certificate was renewed");
         }
+    }
+}
+
+/// Says once a day whose certificates expire soon, for ever: their programs have not renewed them.
+async fn warn_of_expiry(engine: &Handle) {
+    loop {
+        let soon = engine.read(|state| state.expiring(WARNING_TIME, engine.now()).collect::<Vec<_>>());
+        for (Identity { role, name }, at) in soon {
+            tracing::warn!(
+                %role, %name, until = %at,
+                "the certificate was not renewed and expires soon or has expired; after that, `eosfed {role} re-enrol \
+                 {name}` makes a token"
+            );
+        }
+        tokio::time::sleep(WARNING_INTERVAL).await;
     }
 }
 

@@ -288,6 +288,13 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
     }
     assert_eq!(listed, 1);
     assert_eq!(fetch(mallory.clone()).await, Err(Reason::NotFound));
+    let reader = server.enrol_reader("anna").await;
+    let by_digest = stolen.digest.to_string();
+    for reference in ["west-red", "west-red@1", &by_digest] {
+        assert_eq!(card(reader.clone(), reference).await, Err(Reason::NotFound), "{reference}");
+    }
+    let listed = OperatorClient::new(reader.clone()).list_specialists(list.clone()).await.unwrap();
+    assert_eq!(listed.into_inner().specialists_json.len(), 0, "nothing is released");
     let create = v1::CreateReleaseRequest {
         specialists: vec!["west-red".to_owned()],
         note: String::new(),
@@ -295,4 +302,16 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
     };
     operator.create_release(create).await.unwrap();
     assert_eq!(fetch(mallory).await, Ok(()), "what is released is for all");
+    for reference in ["west-red", "west-red@1", &by_digest] {
+        assert_eq!(card(reader.clone(), reference).await, Ok(()), "{reference}");
+    }
+    let listed = OperatorClient::new(reader).list_specialists(list).await.unwrap();
+    assert_eq!(listed.into_inner().specialists_json.len(), 1);
+}
+
+/// Asks for the card of a specialist.
+async fn card(transport: Transport, reference: &str) -> Result<(), Reason> {
+    let request = v1::GetSpecialistRequest { reference: reference.to_owned() };
+    let answer = OperatorClient::new(transport).get_specialist(request).await;
+    answer.map(drop).map_err(|status| from_status(&status).reason)
 }

@@ -19,10 +19,12 @@ use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_testkit::signing;
-use eosfed_transport::channel::Transport;
+use eosfed_transport::channel::{ChannelOptions, Transport};
 use eosfed_transport::enrollment::{enroll, enroll_as, signing_key_proof};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
+use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::protocol::PROTOCOL;
+use eosfed_transport::renewal::renew_when_due;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::{Wire as _, role_message};
 use server::Server;
@@ -273,5 +275,62 @@ async fn operators_and_readers_join_with_tokens_of_their_own() {
         let revoke = v1::RevokeRequest { member: person, ..Default::default() };
         first.revoke(revoke).await.unwrap();
         assert!(client.hello(hello.clone()).await.is_err(), "{role}");
+    }
+}
+
+/// An identity folder of the reader `ben`, whose certificate has been made so long ago that it is due.
+async fn due_reader(server: &Server, left: Duration) -> (tempfile::TempDir, IdentityFolder) {
+    let ben = Identity { role: Role::Reader, name: "ben".parse().unwrap() };
+    let person = Some(ben.clone().into_message());
+    let request = v1::InvitePersonRequest { person, valid_for_seconds: 60 };
+    let invited = OperatorClient::new(server.operator()).invite_person(request).await.unwrap();
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate("ben").unwrap();
+    let request = v1::EnrollRequest {
+        institution: "ben".to_owned(),
+        secret: invited.into_inner().secret,
+        signing_request_pem: request_pem.clone(),
+        role: v1::Role::Reader.into(),
+        signing_key_proof: String::new(),
+    };
+    EnrollmentClient::new(server.stranger()).enroll(request).await.unwrap();
+    // The backdating counts as lifetime only before the issue: this one is in its last third at once.
+    let certificate_pem = server.certificate_from(&request_pem, &ben, left * 9, left);
+    let folder = tempfile::tempdir().unwrap();
+    let identity = IdentityFolder(folder.path().to_owned());
+    identity.write(&KeyAndCertificate { key_pem, certificate_pem }, server.ca_pem(), server.url()).unwrap();
+    (folder, identity)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_renews_its_certificate_in_the_last_third_with_a_new_key() {
+    let server = Server::start().await;
+    let (_folder, identity) = due_reader(&server, Duration::from_secs(3600)).await;
+    let old = identity.read().unwrap();
+    let options = ChannelOptions::default();
+    let now = SystemClock.now();
+    // Another command has the lock: this one leaves it to that one.
+    let lock = identity.lock().unwrap();
+    assert_eq!(renew_when_due(&identity, &options, now).await.unwrap(), None);
+    drop(lock);
+    let renewed = renew_when_due(&identity, &options, now).await.unwrap().unwrap();
+    assert!(renewed.not_after > now.plus(Duration::from_secs(86_400)), "{renewed:?}");
+    let fresh = identity.read().unwrap();
+    assert_ne!(fresh.pair.key_pem, old.pair.key_pem);
+    let hello = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: String::new() };
+    OperatorClient::new(server.connect(Some(&fresh.pair))).hello(hello).await.unwrap();
+    assert_eq!(renew_when_due(&identity, &options, now).await.unwrap(), None, "not due any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_answer_to_a_renewal_replaces_nothing() {
+    let server = Server::start().await;
+    let other = Server::start().await;
+    let (_folder, identity) = due_reader(&server, Duration::from_secs(3600)).await;
+    let old = identity.read().unwrap();
+    // The folder trusts another authority than the one that answers.
+    for (url, ca_pem) in [(other.url(), server.ca_pem()), (server.url(), other.ca_pem())] {
+        identity.write(&old.pair, ca_pem, url).unwrap();
+        renew_when_due(&identity, &ChannelOptions::default(), SystemClock.now()).await.unwrap_err();
+        assert_eq!(identity.read().unwrap().pair.key_pem, old.pair.key_pem);
     }
 }

@@ -5,7 +5,7 @@
 
 use eosfed_e2e::plans::rounds;
 use eosfed_e2e::stub::PAUSE;
-use eosfed_e2e::{Clock, Federation, fail};
+use eosfed_e2e::{Clock, Federation, fail, succeed};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 const MINUTE: i64 = 60;
@@ -31,7 +31,7 @@ fn clients_twenty_minutes_fast_and_slow_take_part() {
         let token = federation.invite(name, "1h");
         let mut join = federation.join(name, &token);
         clock.rule(&mut join);
-        eosfed_e2e::succeed(&mut join);
+        succeed(&mut join);
         federation.use_stub(name, STUB);
         let mut command = federation.daemon_command(name);
         clock.rule(command.env(PAUSE, "20"));
@@ -112,22 +112,59 @@ fn a_coordinator_whose_clock_jumps_back_continues() {
     jump(-3 * HOUR);
 }
 
+/// A site at work is killed; its certificate expires; it is told what to do, joins again, and goes on with
+/// its name and with the work of its journal.
 #[test]
-fn an_institution_with_an_expired_certificate_is_told_what_to_do() {
+fn an_expired_institution_is_told_what_to_do_and_returns_with_its_name_and_journal() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     federation.stubbed("west", 1, STUB);
+    let mut daemon = federation.daemon_command("west");
+    daemon.env(PAUSE, "60000");
+    let daemon = federation.start("west", daemon);
+    let job = federation.submit(&rounds(1, 1, 1, "10m").text());
+    let works = |job: &serde_json::Value| {
+        job["current"]["index"] == 1 && job["current"]["participants"]["west"]["state"] == "working"
+    };
+    federation.wait(&job, "west to train", works);
+    let journal = || std::fs::read_to_string(federation.path("west/journal.json")).unwrap();
+    federation.until("the journal to know the work", || journal().contains(&job));
+    daemon.kill();
     drop(coordinator);
     // Both clocks are right; the certificate has expired.
     let Some(clock) = clock(&federation, "later", 60 * 24 * HOUR) else { return };
-    let mut command = federation.coordinator_command();
-    clock.rule(&mut command);
-    let _coordinator = federation.start("coordinator", command);
-    let mut run = federation.daemon_command("west");
-    clock.rule(&mut run);
-    let daemon = federation.start("west", run);
-    federation.until("the daemon to say what to do", || daemon.log().contains("join again with a new token"));
-    assert!(daemon.log().contains("has expired by the coordinator's clock"), "{}", daemon.log());
+    let ruled = |mut command: std::process::Command| {
+        clock.rule(&mut command);
+        command
+    };
+    let _coordinator = federation.start("coordinator", ruled(federation.coordinator_command()));
+    let daemon = federation.start("west", ruled(federation.daemon_command("west")));
+    federation
+        .until("the daemon to say what to do", || daemon.log().contains("eosfed institution re-enrol west"));
+    assert!(daemon.log().contains("has expired"), "{}", daemon.log());
+    daemon.kill();
+    assert!(journal().contains(&job), "the work is still in the journal");
+
+    // A token for another institution does not take the folder.
+    let other = federation.path("other.token").display().to_string();
+    succeed(&mut ruled(federation.eosfed(&["institution", "invite", "east", "--token-file", &other])));
+    let join = |token: &str| {
+        let mut join = federation.program("eosfed-client");
+        join.args(["join", "--token-file", token, "--state"]).arg(federation.path("west"));
+        ruled(join)
+    };
+    assert!(fail(&mut join(&other), 1).contains("is the folder of institution `west`"));
+    let token = federation.path("again.token").display().to_string();
+    succeed(&mut ruled(federation.eosfed(&["institution", "re-enrol", "west", "--token-file", &token])));
+    succeed(&mut join(&token));
+    assert!(journal().contains(&job));
+    let mut daemon = federation.daemon_command("west");
+    daemon.env(PAUSE, "20");
+    let _daemon = federation.start("west", ruled(daemon));
+    federation.until("the job to finish", || {
+        let shown = succeed(&mut ruled(federation.eosfed(&["job", "show", &job, "--output", "json"])));
+        serde_json::from_slice::<serde_json::Value>(&shown.stdout).unwrap()["state"] == "finished"
+    });
 }
 
 #[test]

@@ -116,6 +116,9 @@ fn people(commands: &Commands) {
         commands.ask(&[role, "invite", "ann", "--token-file", &token]);
         let joined = commands.ask(&["join", "--token-file", &token, "--identity", &identity]);
         assert_eq!((&joined["role"], &joined["name"]), (&role.into(), &"ann".into()));
+        let shown = commands.ask(&["identity", "show", "--identity", &identity]);
+        assert_eq!((&shown["role"], &shown["name"]), (&role.into(), &"ann".into()), "{shown:#}");
+        assert_eq!(shown["authorities"].as_array().map(Vec::len), Some(1), "{shown:#}");
         commands.ask(&[role, "re-enrol", "ann"]);
         let listed = commands.ask(&[role, "list"]);
         let ann = listed.as_array().unwrap().iter().find(|one| one["name"] == "ann").unwrap();

@@ -11,8 +11,10 @@ use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::trainer::Trainer as _;
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split};
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 
@@ -63,7 +65,12 @@ impl Check {
 
 fn identity(site: &Site) -> Finding {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
-    Ok(format!("`{}` until {}", credentials.institution, credentials.not_after))
+    let certificate = Certificate::of_pem(&credentials.pair.certificate_pem);
+    let certificate = certificate.map_err(|error| error.to_string())?;
+    match certificate.expiry_warning(SystemClock.now()) {
+        Some(problem) => Err(problem),
+        None => Ok(format!("`{}` until {}", credentials.institution, credentials.not_after)),
+    }
 }
 
 fn policy(site: &Site) -> Finding {

@@ -11,6 +11,7 @@ use eosfed_client::policy;
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
 use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_common::signing::{PinnedKeys, SigningKey};
@@ -53,10 +54,25 @@ pub(super) struct Join {
 impl Join {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let site = site(&self.state)?;
-        if site.is_joined() && !self.force {
+        let kept = match site.is_joined().then(|| site.credentials()).transpose() {
+            Ok(kept) => kept,
+            // What is damaged is what `--force` replaces.
+            Err(_) if self.force => None,
+            Err(error) => return Err(error.into()),
+        };
+        let expired = kept.as_ref().is_some_and(|kept| SystemClock.now() >= kept.not_after);
+        if kept.is_some() && !expired && !self.force {
             bail!("{} already holds an identity; `--force` replaces it", site.path().display());
         }
         let token: JoinToken = self.read_token()?.parse()?;
+        if let Some(kept) = kept.filter(|kept| kept.institution != token.institution) {
+            bail!(
+                "{} is the folder of institution `{}`, and the token is for `{}`; name another folder with `--state`",
+                site.path().display(),
+                kept.institution,
+                token.institution
+            );
+        }
         let policy = self.read_policy()?;
         let dataset = match &self.dataset {
             Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),

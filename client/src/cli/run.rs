@@ -13,8 +13,10 @@ use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
 use eosfed_client::settings::load_policy;
-use eosfed_common::clock::SystemClock;
+use eosfed_client::site::Credentials;
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::telemetry::init;
+use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 use rand::SeedableRng as _;
@@ -60,6 +62,7 @@ impl Run {
             dataset = %settings.dataset.display(),
             "eosfed-client"
         );
+        log_expiry(&credentials);
         let parts: Parts<Programs> = Parts {
             coordinator: GrpcCoordinator::with_options(
                 options,
@@ -101,6 +104,14 @@ impl Run {
         runtime.shutdown_timeout(Duration::from_secs(1));
         tracing::info!("ended");
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says in the log that the certificate was not renewed and ends soon, or that it has expired, and what to do.
+fn log_expiry(credentials: &Credentials) {
+    let certificate = Certificate::of_pem(&credentials.pair.certificate_pem).ok();
+    if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
+        tracing::warn!("{text}");
     }
 }
 

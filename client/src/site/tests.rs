@@ -62,7 +62,8 @@ fn an_interrupted_replacement_is_completed() {
     let site = Site::at(folder.path());
     let ((old, ca), (new, _)) = (identity(Duration::from_secs(10)), identity(Duration::from_secs(20)));
     site.replace_identity(&old, &ca).unwrap();
-    let pending = Pending { key_pem: new.key_pem.clone(), certificate_pem: new.certificate_pem.clone() };
+    let KeyAndCertificate { key_pem, certificate_pem } = &new;
+    let pending = serde_json::json!({ "key_pem": key_pem.expose(), "certificate_pem": certificate_pem });
     site.write_json("identity.new", &pending).unwrap();
     // The crash came after the key and before the certificate.
     site.write("key.pem", new.key_pem.expose().as_bytes()).unwrap();

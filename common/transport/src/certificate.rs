@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::identity::{Identity, NoIdentity};
+use eosfed_common::identity::{Identity, NoIdentity, Role};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -68,13 +68,28 @@ impl Certificate {
         let Self { identity, not_after, .. } = self;
         let Identity { role, name } = identity;
         let who = identity.shown();
-        let way = format!("an operator makes a token for it with `eosfed {role} re-enrol {name}`");
+        let way = format!("ask an operator for a token (`eosfed {role} re-enrol {name}`)");
+        let join = match role {
+            Role::Institution => "join with it: `eosfed-client join --state DIR --token-file FILE`",
+            Role::Operator | Role::Reader => "join with it: `eosfed join --token-file FILE`",
+        };
+        let alone = match role {
+            Role::Operator => {
+                ". If there is no other operator, `eosfed-coordinator invite-operator` makes a token on the \
+                 coordinator's machine"
+            }
+            Role::Institution | Role::Reader => "",
+        };
         Some(if now >= *not_after {
             format!(
-                "the certificate of {who} has expired at {not_after}; {way}. What lies in its folder is kept"
+                "the certificate of {who} has expired at {not_after}; {way} and {join}. What lies in its folder \
+                 is kept{alone}"
             )
         } else {
-            format!("the certificate of {who} expires at {not_after}; if it is not renewed before, {way}")
+            format!(
+                "the certificate of {who} expires at {not_after} and was not renewed yet; if it is not before \
+                 then, {way} and {join}{alone}"
+            )
         })
     }
 
@@ -86,6 +101,13 @@ impl Certificate {
         let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| NoIdentity)?;
         Self::of_der(&pem.contents)
     }
+}
+
+/// The fingerprints of the certificates in a PEM text: SHA-256 of each one, DER.
+#[must_use]
+pub fn fingerprints(pem: &str) -> Vec<Digest> {
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()).filter_map(Result::ok);
+    blocks.map(|block| Digest::of(&block.contents)).collect()
 }
 
 #[cfg(test)]

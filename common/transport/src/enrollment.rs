@@ -87,8 +87,23 @@ async fn join(
     };
     let answer = EnrollmentClient::new(transport).enroll(request).await;
     let answer = answer.map_err(|status| from_status(&status))?;
-    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _, coordinator_keys: keys } =
-        answer.into_inner();
+    enrolled(key_pem, answer.into_inner())
+}
+
+/// Asks for a new certificate for a new key, over a connection with the present one.
+///
+/// # Errors
+/// As [`enroll`].
+pub async fn renew(transport: Transport, identity: &Identity) -> Result<Enrolled, EnrollError> {
+    let KeyAndRequest { key_pem, request_pem } = KeyAndRequest::generate(identity.name.as_str())?;
+    let request = v1::RenewRequest { signing_request_pem: request_pem, signing_key_proof: String::new() };
+    let answer = EnrollmentClient::new(transport).renew(request).await;
+    let answer = answer.map_err(|status| from_status(&status))?;
+    enrolled(key_pem, answer.into_inner())
+}
+
+fn enrolled(key_pem: Secret, answer: v1::EnrollResponse) -> Result<Enrolled, EnrollError> {
+    let v1::EnrollResponse { certificate_pem, ca_pem, expires_at: _, coordinator_keys: keys } = answer;
     let coordinator_keys = coordinator_keys(keys).map_err(Refusal::from)?;
     Ok(Enrolled { pair: KeyAndCertificate { key_pem, certificate_pem }, ca_pem, coordinator_keys })
 }

@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod channel;
 pub mod enrollment;
+pub mod identity_files;
 pub mod issued;
 pub mod join;
 pub mod keys;
@@ -11,6 +12,7 @@ pub mod meter;
 pub mod operator;
 pub mod protocol;
 pub mod proxy;
+pub mod renewal;
 pub mod status;
 pub mod transfer;
 mod validity;

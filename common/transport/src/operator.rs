@@ -1,12 +1,11 @@
 //! Calling the coordinator as an operator or as a user of releases: the identity folder that
 //! `eosfed-coordinator init` makes, and the connection that uses it.
 
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
-use eosfed_common::files::write_atomically;
 use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::secret::Secret;
 use eosfed_common::settings::{self, SettingsError};
 use eosfed_common::signing::{CoordinatorKey, NotEndorsed, PinnedKeys};
 use eosfed_proto::v1;
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tonic::{Response, Status};
 
 use crate::channel::{ChannelError, ChannelOptions, Transport, open_with};
+use crate::identity_files::{FileError, IdentityFiles};
 use crate::keys::KeyAndCertificate;
 use crate::meter::Meter;
 use crate::protocol::{PROTOCOL, VERSION, agree};
@@ -43,15 +43,8 @@ pub enum IdentityError {
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
     /// A file of it cannot be read or written.
-    #[error("cannot {action} {path}: {source}", path = path.display())]
-    Io {
-        /// `read` or `write`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The coordinator's address cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -102,12 +95,9 @@ impl IdentityFolder {
             return Err(IdentityError::Missing { folder: self.0.clone() });
         }
         check_private(&self.0.join("key.pem"))?;
-        let pair = KeyAndCertificate {
-            key_pem: Secret::new(self.text("key.pem")?),
-            certificate_pem: self.text("certificate.pem")?,
-        };
+        let (pair, ca_pem) = IdentityFiles(&self.0).read()?;
         let Address { url } = settings::load(&self.0.join("coordinator.toml"))?;
-        Ok(PersonalIdentity { pair, ca_pem: self.text("ca.pem")?, url })
+        Ok(PersonalIdentity { pair, ca_pem, url })
     }
 
     /// Writes the folder, which must exist.
@@ -115,10 +105,32 @@ impl IdentityFolder {
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, pair: &KeyAndCertificate, ca_pem: &str, url: &str) -> Result<(), IdentityError> {
-        self.put("key.pem", pair.key_pem.expose())?;
-        self.put("certificate.pem", &pair.certificate_pem)?;
-        self.put("ca.pem", ca_pem)?;
+        self.replace(pair, ca_pem)?;
         self.set_url(url)
+    }
+
+    /// Replaces the key, its certificate and the certificates of the authority; a crash leaves the old ones
+    /// or the new ones.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn replace(&self, pair: &KeyAndCertificate, ca_pem: &str) -> Result<(), IdentityError> {
+        Ok(IdentityFiles(&self.0).replace(pair, ca_pem)?)
+    }
+
+    /// Locks the folder for a replacement. Gives nothing if another program holds the lock.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn lock(&self) -> Result<Option<File>, IdentityError> {
+        let path = self.0.join("lock");
+        let failed = |source| FileError { action: "write", path: path.clone(), source };
+        let file = File::create(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error).into()),
+        }
     }
 
     /// Writes the coordinator's address.
@@ -127,7 +139,7 @@ impl IdentityFolder {
     /// If the file cannot be written.
     pub fn set_url(&self, url: &str) -> Result<(), IdentityError> {
         let text = toml::to_string(&Address { url: url.to_owned() })?;
-        self.put("coordinator.toml", &text)
+        Ok(IdentityFiles(&self.0).put("coordinator.toml", &text)?)
     }
 
     /// The coordinator's signing keys, as far as they are known.
@@ -139,7 +151,7 @@ impl IdentityFolder {
         if !path.exists() {
             return Ok(PinnedKeys::default());
         }
-        let text = self.text(PINNED)?;
+        let text = IdentityFiles(&self.0).text(PINNED)?;
         serde_json::from_str(&text).map_err(|error| IdentityError::Keys { path, reason: error.to_string() })
     }
 
@@ -157,21 +169,7 @@ impl IdentityFolder {
             path: self.0.join(PINNED),
             reason: error.to_string(),
         };
-        self.put(PINNED, &serde_json::to_string_pretty(&extended).map_err(json)?)
-    }
-
-    fn text(&self, name: &str) -> Result<String, IdentityError> {
-        let path = self.0.join(name);
-        std::fs::read_to_string(&path).map_err(|source| IdentityError::Io { action: "read", path, source })
-    }
-
-    fn put(&self, name: &str, text: &str) -> Result<(), IdentityError> {
-        let path = self.0.join(name);
-        write_atomically(&path, text.as_bytes()).map_err(|source| IdentityError::Io {
-            action: "write",
-            path,
-            source,
-        })
+        Ok(IdentityFiles(&self.0).put(PINNED, &serde_json::to_string_pretty(&extended).map_err(json)?)?)
     }
 }
 

@@ -51,7 +51,8 @@ fn sentence(error: &rustls::Error, now: Timestamp) -> Option<String> {
         }
         rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => format!(
             "the certificate shown to the coordinator is not valid yet or has expired by the coordinator's \
-             clock; {this}: {mend}, or join again with a new token if the certificate has really expired"
+             clock; {this}: {mend}, or, if the certificate has really expired, ask an operator for a token (`eosfed \
+             institution re-enrol NAME`, or `operator`, `reader`) and join again with it"
         ),
         _ => return None,
     })

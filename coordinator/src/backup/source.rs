@@ -7,11 +7,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::{Connection, IdentityFolder, PersonalIdentity};
+use eosfed_transport::renewal::renew_when_due;
 use eosfed_transport::status::from_status;
 
 use super::copy;
@@ -80,7 +82,11 @@ impl Source {
 
     /// A snapshot of a coordinator that is serving.
     pub(super) async fn serving(state: &StateFolder, identity: &Path) -> anyhow::Result<Self> {
-        let identity = IdentityFolder(identity.to_owned()).read()?;
+        let folder = IdentityFolder(identity.to_owned());
+        if let Err(error) = renew_when_due(&folder, &ChannelOptions::default(), SystemClock.now()).await {
+            tracing::warn!(%error, "the certificate of this identity cannot be renewed now");
+        }
+        let identity = folder.read()?;
         let answer = ask(&identity).await?;
         let v1::BackupResponse { folder, records: _, blobs: _, schema, version } = answer;
         let digits = folder.strip_prefix(SNAPSHOT_PREFIX).unwrap_or_default();

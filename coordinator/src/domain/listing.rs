@@ -50,6 +50,8 @@ pub struct SpecialistFilter {
     pub institutions: Vec<InstitutionName>,
     /// Frozen at this time or later.
     pub since: Option<Timestamp>,
+    /// Only those that are in a release.
+    pub released: bool,
 }
 
 impl SpecialistFilter {
@@ -163,7 +165,9 @@ impl Federation {
         filter: &SpecialistFilter,
         page: &PageRequest<SpecialistKey>,
     ) -> Result<Page, Refusal> {
-        let specialists = self.registry.specialists.iter().filter(|(_, card)| filter.matches(card));
+        let specialists = self.registry.specialists.iter().filter(|(_, card)| {
+            filter.matches(card) && (!filter.released || self.registry.is_released(card))
+        });
         let specialists =
             specialists.map(|((name, version), card)| (SpecialistKey(name.clone(), *version), card));
         page.cut(specialists, |card| {

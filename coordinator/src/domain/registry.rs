@@ -112,10 +112,30 @@ impl Registry {
             SpecialistRef::Version(name, version) => self.specialists.get(&(name.clone(), *version)),
             SpecialistRef::Weights(digest) => self.specialists.values().find(|card| card.weights == *digest),
         };
-        found.ok_or_else(|| {
-            let message = format!("no specialist `{reference}`; see `eosfed specialist list`");
-            Refusal::new(Reason::NotFound, message)
-        })
+        found.ok_or_else(|| no_specialist(reference))
+    }
+
+    /// As [`Registry::specialist`], among those that are in a release: to a reader, others do not exist.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`].
+    pub fn released_specialist(&self, reference: &SpecialistRef) -> Result<&Card, Refusal> {
+        let found = match reference {
+            SpecialistRef::Latest(name) => {
+                let versions = self.specialists.range((name.clone(), 0)..=(name.clone(), u32::MAX));
+                versions.rev().map(|(_, card)| card).find(|card| self.is_released(card))
+            }
+            SpecialistRef::Version(..) | SpecialistRef::Weights(_) => {
+                self.specialist(reference).ok().filter(|card| self.is_released(card))
+            }
+        };
+        found.ok_or_else(|| no_specialist(reference))
+    }
+
+    /// Whether a specialist is in a release.
+    #[must_use]
+    pub fn is_released(&self, card: &Card) -> bool {
+        self.newest_release_with(card).is_some()
     }
 
     /// A release by number; the latest without one.
@@ -201,6 +221,11 @@ impl Registry {
         let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0).max(self.retired.1);
         Ok(ReleaseManifest { number: ReleaseNumber(last + 1), created_at: now, note, specialists })
     }
+}
+
+fn no_specialist(reference: &SpecialistRef) -> Refusal {
+    let message = format!("no specialist `{reference}`; see `eosfed specialist list`");
+    Refusal::new(Reason::NotFound, message)
 }
 
 fn nothing() -> Refusal {

@@ -6,6 +6,7 @@ mod rounds;
 mod watch;
 
 use eosfed_common::assignment::MAX_TEXT;
+use eosfed_common::identity::Role;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
 use eosfed_common::ledger::{Actor, Filter};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
@@ -52,6 +53,11 @@ fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
     }
 }
 
+/// Whether the caller sees what is not released: operators do, readers do not.
+fn sees_everything<T>(request: &Request<T>) -> Result<bool, Refusal> {
+    Ok(access::caller(request)?.identity.role == Role::Operator)
+}
+
 impl Service {
     fn job(&self, name: &str) -> Result<v1::GetJobResponse, Refusal> {
         let id = self.0.engine.resolve_job(name)?;
@@ -59,11 +65,19 @@ impl Service {
         Ok(v1::GetJobResponse { job_json: document(&job)? })
     }
 
-    fn specialist(&self, reference: &str) -> Result<v1::GetSpecialistResponse, Refusal> {
-        let reference: SpecialistRef = reference.parse()?;
-        let card = self.0.engine.specialist(&reference)?;
-        let (evaluations, excluded) = self.0.engine.evaluation_status(&card);
-        let evaluations = evaluations.into_iter().map(view::evaluation).collect();
+    /// Readers see released specialists only, without the scores of single institutions.
+    fn specialist(
+        &self,
+        request: &Request<v1::GetSpecialistRequest>,
+    ) -> Result<v1::GetSpecialistResponse, Refusal> {
+        let reference: SpecialistRef = request.get_ref().reference.parse()?;
+        let everything = sees_everything(request)?;
+        let engine = &self.0.engine;
+        let card =
+            if everything { engine.specialist(&reference) } else { engine.released_specialist(&reference) };
+        let card = card?;
+        let (evaluations, excluded) = engine.evaluation_status(&card);
+        let evaluations = evaluations.into_iter().filter(|_| everything).map(view::evaluation).collect();
         let specialist = SpecialistView { card, evaluations, excluded };
         Ok(v1::GetSpecialistResponse { specialist_json: document(&specialist)? })
     }
@@ -370,14 +384,16 @@ impl Operator for Service {
         &self,
         request: Request<v1::ListSpecialistsRequest>,
     ) -> Result<Response<v1::ListSpecialistsResponse>, Status> {
-        reply(self.specialists(request.into_inner()))
+        let listed = sees_everything(&request)
+            .and_then(|everything| self.specialists(!everything, request.into_inner()));
+        reply(listed)
     }
 
     async fn get_specialist(
         &self,
         request: Request<v1::GetSpecialistRequest>,
     ) -> Result<Response<v1::GetSpecialistResponse>, Status> {
-        reply(self.specialist(&request.into_inner().reference))
+        reply(self.specialist(&request))
     }
 
     async fn create_release(

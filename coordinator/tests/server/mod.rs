@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use eosfed_common::clock::{Clock as _, SystemClock};
-use eosfed_common::identity::Identity;
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
@@ -18,10 +18,11 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_testkit::plans::{ONE_SHOT, Plan};
 use eosfed_testkit::signing;
 use eosfed_transport::channel::{Transport, open};
-use eosfed_transport::enrollment::enroll;
+use eosfed_transport::enrollment::{enroll, enroll_as};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
+use eosfed_transport::wire::Wire as _;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -123,6 +124,32 @@ impl Server {
         authority.certify(request_pem, identity, SystemClock.now(), valid_for).unwrap()
     }
 
+    /// As [`Server::certificate`], made as if by an authority of this age, for the time that is left.
+    pub(crate) fn certificate_from(
+        &self,
+        request_pem: &str,
+        identity: &Identity,
+        age: Duration,
+        left: Duration,
+    ) -> String {
+        let [key_pem, certificate_pem] =
+            self.state().authority().map(|path| std::fs::read_to_string(path).unwrap());
+        let authority =
+            Authority::open(&KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem }).unwrap();
+        let made_at = Timestamp(SystemClock.now().0 - u64::try_from(age.as_millis()).unwrap());
+        authority.certify(request_pem, identity, made_at, age + left).unwrap()
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The certificates of its authority.
+    pub(crate) fn ca_pem(&self) -> &str {
+        &self.operator.ca_pem
+    }
+
     /// The key and certificate of an institution that has enrolled.
     pub(crate) fn pair(&self, name: &str) -> KeyAndCertificate {
         self.clients.lock().unwrap()[name].clone()
@@ -145,6 +172,17 @@ impl Server {
     /// An institution that has enrolled.
     pub(crate) fn client(&self, name: &str) -> Transport {
         self.connect(Some(&self.clients.lock().unwrap()[name]))
+    }
+
+    /// A reader that has enrolled.
+    pub(crate) async fn enrol_reader(&self, name: &str) -> Transport {
+        let reader = Identity { role: Role::Reader, name: name.parse().unwrap() };
+        let request =
+            v1::InvitePersonRequest { person: Some(reader.clone().into_message()), valid_for_seconds: 60 };
+        let invited = OperatorClient::new(self.operator()).invite_person(request).await.unwrap();
+        let enrolled =
+            enroll_as(self.stranger(), &reader, Secret::new(invited.into_inner().secret)).await.unwrap();
+        self.connect(Some(&enrolled.pair))
     }
 
     pub(crate) async fn enrol(&self, name: &str) -> Transport {

@@ -50,6 +50,15 @@ impl Federation {
         self.members.values().filter(move |one| one.role == role)
     }
 
+    /// The members whose certificates expire within this time, or have expired, each with when.
+    pub fn expiring(&self, within: Duration, now: Timestamp) -> impl Iterator<Item = (Identity, Timestamp)> {
+        let active = self.members.values().filter(|one| one.is_active());
+        active.filter_map(move |one| {
+            let at = one.expires_at()?;
+            (at.since(now) < within).then(|| (one.identity(), at))
+        })
+    }
+
     /// What a key is to the member that a certificate names.
     ///
     /// # Errors

@@ -154,6 +154,14 @@ impl Queries {
         self.read(|state| state.registry.specialist(reference).cloned())
     }
 
+    /// The card of a specialist that is in a release.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn released_specialist(&self, reference: &SpecialistRef) -> Result<Card, Refusal> {
+        self.read(|state| state.registry.released_specialist(reference).cloned())
+    }
+
     /// The scores of a specialist at institutions, and why it is excluded from releases, if it is.
     #[must_use]
     pub fn evaluation_status(&self, card: &Card) -> (Vec<Evaluation>, Option<String>) {

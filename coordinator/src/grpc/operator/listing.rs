@@ -90,6 +90,7 @@ impl Service {
 
     pub(super) fn specialists(
         &self,
+        released: bool,
         request: v1::ListSpecialistsRequest,
     ) -> Result<v1::ListSpecialistsResponse, Refusal> {
         let v1::ListSpecialistsRequest { page, tasks, bands, institutions, since } = request;
@@ -102,6 +103,7 @@ impl Service {
             tasks: read_filter("tasks", &tasks, task)?,
             institutions: institutions.collect::<Result<_, _>>()?,
             since: (since > 0).then_some(Timestamp(since)),
+            released,
             bands,
         };
         let page = read_page(page)?;

@@ -16,6 +16,16 @@ fn federation(members: Vec<Member>) -> Federation {
 }
 
 #[test]
+fn members_whose_certificates_expire_soon_are_known() {
+    let revocation = Revocation { at: NOW, by: name("ada"), reason: String::new(), removed: false };
+    let gone = operator("cy", DAY).revoke(revocation);
+    let all = federation(vec![operator("ada", DAY * 20), operator("ben", DAY * 13), gone]);
+    let names = |now| all.expiring(DAY * 14, now).map(|(one, _)| one.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(NOW), ["ben"]);
+    assert_eq!(names(NOW.plus(DAY * 40)), ["ada", "ben"], "expired ones too");
+}
+
+#[test]
 fn the_last_operator_with_a_valid_certificate_cannot_be_revoked() {
     let both = federation(vec![operator("ada", DAY * 9), operator("ben", DAY)]);
     let revoke = |of: &str, now| {
