@@ -145,8 +145,8 @@ pub enum Institution {
     },
     /// Take an institution's access back
     ///
-    /// Its calls are refused and its connections are closed at once. Updates that count already still
-    /// count. `re-enrol` lets it back in.
+    /// Its calls are refused and its connections are closed at once. Open rounds do not wait for it, and its
+    /// update of an open round is discarded; closed rounds stay. `re-enrol` lets it back in.
     Revoke {
         /// The institution
         name: String,

@@ -30,6 +30,10 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         EventKind::UpdateExcluded { round, message, .. } => {
             format!("the update of {institution} was excluded from round {}: {message}", round + 1)
         }
+        EventKind::ParticipationEnded { round, discarded } => {
+            let update = if discarded.is_some() { "; its update does not count" } else { "" };
+            format!("{institution} left round {}: its access was revoked{update}", round + 1)
+        }
         EventKind::RoundClosed { round, attempt, complete: false, submitted } => {
             format!("attempt {attempt} at round {} has closed with {submitted} results, too few", round + 1)
         }

@@ -11,7 +11,7 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
-use eosfed_common::view::PersonView;
+use eosfed_common::view::{JobState, JobView, PersonView};
 use eosfed_coordinator::domain::{Change, Member};
 use eosfed_coordinator::storage::{SledStore, Store as _, ready};
 use eosfed_proto::v1;
@@ -27,7 +27,7 @@ use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::renewal::renew_when_due;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::{Wire as _, role_message};
-use server::Server;
+use server::{KEY, Server, plan};
 
 fn west() -> Identity {
     Identity::institution("west".parse().unwrap())
@@ -333,4 +333,26 @@ async fn what_is_no_answer_to_a_renewal_replaces_nothing() {
         renew_when_due(&identity, &ChannelOptions::default(), SystemClock.now()).await.unwrap_err();
         assert_eq!(identity.read().unwrap().pair.key_pem, old.pair.key_pem);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_round_ends_at_once_when_its_last_institution_is_revoked() {
+    let server = Server::start().await;
+    server.enrol("west").await;
+    let mut operator = OperatorClient::new(server.operator());
+    let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
+    let job = operator.submit_job(submit).await.unwrap().into_inner().job;
+    let accept = v1::AcceptRequest { assignment: format!("{job}.0.1.west") };
+    ParticipantClient::new(server.client("west")).accept(accept).await.unwrap();
+    revoke(&server, false).await.unwrap();
+    let shown = operator.get_job(v1::GetJobRequest { job: job.clone() }).await.unwrap().into_inner();
+    let shown: JobView = serde_json::from_str(&shown.job_json).unwrap();
+    assert_eq!(shown.state, JobState::Paused, "{shown:?}");
+    // It is back: the round that an operator resumes asks it again.
+    let fresh = re_enrol(&server).await;
+    let action = Some(v1::control_job_request::Action::Resume(v1::ResumeJob {}));
+    operator.control_job(v1::ControlJobRequest { job: job.clone(), action }).await.unwrap();
+    let poll = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
+    let offers = ParticipantClient::new(server.connect(Some(&fresh))).poll(poll).await.unwrap().into_inner();
+    assert!(matches!(&offers.assignments[..], [one] if one.id.starts_with(&job)), "{offers:?}");
 }

@@ -119,6 +119,11 @@ fn an_expired_institution_is_told_what_to_do_and_returns_with_its_name_and_journ
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     federation.stubbed("west", 1, STUB);
+    let policy = federation.path("west/policy.toml");
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let alone = text.replace("min_institutions = 2", "min_institutions = 1");
+    assert_ne!(text, alone, "it takes part alone");
+    std::fs::write(&policy, alone).unwrap();
     let mut daemon = federation.daemon_command("west");
     daemon.env(PAUSE, "60000");
     let daemon = federation.start("west", daemon);

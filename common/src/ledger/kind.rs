@@ -229,6 +229,14 @@ pub enum EventKind {
         /// What was found.
         message: String,
     },
+    /// The part of an institution in the open round has ended, because its access was revoked.
+    ParticipationEnded {
+        /// Index of the round.
+        round: u32,
+        /// The weights of its update, if it had submitted one. It does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        discarded: Option<Digest>,
+    },
     /// Statistics were admitted and count.
     StatisticsSubmitted {
         /// Index of the round.

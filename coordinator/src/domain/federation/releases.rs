@@ -1,5 +1,7 @@
 //! The effect of a job's transition on the registry, and releases.
 
+use std::collections::BTreeSet;
+
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
@@ -14,12 +16,13 @@ use crate::domain::registry::{Release, SpecialistRef};
 
 impl Federation {
     /// The change of the state that follows from a job's transition. New specialists get their version. A
-    /// finished job creates a release if its plan says so. A transition without events changes nothing that
+    /// finished job creates a release if its plan says so. Institutions whose access was revoked are absent. A transition without events changes nothing that
     /// is stored.
     ///
     /// # Errors
     /// None in practice: an empty release is not created.
     pub fn settle(&self, outcome: Outcome, now: Timestamp) -> Result<Change, Refusal> {
+        let outcome = self.without_revoked(outcome, now);
         let Outcome { mut job, closed, mut frozen, mut events } = outcome;
         if events.is_empty() {
             debug_assert!(
@@ -54,6 +57,16 @@ impl Federation {
         let jobs = vec![job];
         let rounds = closed;
         Ok(Change { jobs, rounds, specialists: frozen, releases, events, ..Change::default() })
+    }
+
+    /// The outcome in which revoked institutions are absent.
+    fn without_revoked(&self, outcome: Outcome, now: Timestamp) -> Outcome {
+        let revoked = self.institutions().filter(|one| one.revoked.is_some());
+        let revoked: BTreeSet<_> = revoked.map(|one| &one.name).collect();
+        if revoked.is_empty() {
+            return outcome;
+        }
+        outcome.without_revoked(|name| revoked.contains(name), now)
     }
 
     /// The latest release with these specialists added and without the excluded ones. A new specialist

@@ -21,6 +21,7 @@ mod freeze;
 mod institutions;
 mod offer;
 mod outcome;
+mod revoked;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;

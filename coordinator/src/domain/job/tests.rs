@@ -19,6 +19,8 @@ use crate::testing::{
     statistics, submit, token, try_submit, update, weights,
 };
 
+mod revoked;
+
 const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 fn federation() -> Federation {

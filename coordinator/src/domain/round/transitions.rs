@@ -88,6 +88,41 @@ impl Round {
         excluded
     }
 
+    /// Ends the part of revoked institutions that are asked, at work or have submitted. Gives them, each with
+    /// the update that does not count any more.
+    pub(in crate::domain) fn withdraw(
+        &mut self,
+        is_revoked: impl Fn(&InstitutionName) -> bool,
+        now: Timestamp,
+    ) -> Vec<(InstitutionName, Option<BlobRef>)> {
+        let mut withdrawn = Vec::new();
+        for (name, participant) in self.participants.iter_mut().filter(|(name, _)| is_revoked(name)) {
+            let message = "its access was revoked before the round closed";
+            let (state, weights) = match &participant.state {
+                ParticipantState::Refused { .. }
+                | ParticipantState::Rejected(_)
+                | ParticipantState::Failed { .. } => continue,
+                ParticipantState::Submitted {
+                    at,
+                    key,
+                    contribution: Contribution::Update { weights, .. },
+                } => {
+                    let refusal = Refusal::new(Reason::Unauthenticated, message);
+                    let rejection = Rejection { at: *at, key: Some(key.clone()), refusal, weights: *weights };
+                    (ParticipantState::Rejected(rejection), Some(*weights))
+                }
+                ParticipantState::Offered
+                | ParticipantState::Leased { .. }
+                | ParticipantState::Submitted { .. } => {
+                    (ParticipantState::Failed { at: now, message: message.to_owned() }, None)
+                }
+            };
+            participant.state = state;
+            withdrawn.push((name.clone(), weights));
+        }
+        withdrawn
+    }
+
     /// The norms of the updates' steps.
     fn norms(&self) -> impl Iterator<Item = (&InstitutionName, f64)> {
         self.contributions().filter_map(|(name, contribution)| match contribution {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::identity::Identity;
-use eosfed_common::ids::InstitutionName;
+use eosfed_common::identity::{Identity, Role};
+use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
@@ -12,7 +12,9 @@ use eosfed_common::signing::PublicKey;
 use rand::RngExt as _;
 
 use super::Core;
+use crate::domain::Job;
 use crate::domain::federation::members::{Invite, Revoke};
+use crate::domain::job::Transition;
 use crate::domain::member::keys::Key;
 
 /// An invitation, once: its secret is not kept.
@@ -107,11 +109,27 @@ impl Core {
         Ok(self.store_change(&mut writer, change, now).await?)
     }
 
-    /// Takes access back.
+    /// Takes access back. Open rounds do not wait for the institution.
     ///
     /// # Errors
     /// As [`Federation::revoke`](crate::domain::Federation::revoke).
     pub async fn revoke(&self, revoke: Revoke, by: InstitutionName) -> Result<(), Refusal> {
-        self.transact(|state, now, _| Ok(((), state.revoke(revoke, by, now)?))).await
+        let of = revoke.of.clone();
+        self.transact(|state, now, _| Ok(((), state.revoke(revoke, by, now)?))).await?;
+        if of.role != Role::Institution {
+            return Ok(());
+        }
+        let asked =
+            |job: &&Job| job.collecting().is_some_and(|round| round.participants.contains_key(&of.name));
+        let jobs: Vec<JobId> =
+            self.read(|state| state.jobs.values().filter(asked).map(|job| job.id.clone()).collect());
+        for id in jobs {
+            // A job by itself, since what one makes can change what the next makes. One that fails here is
+            // settled with its next transition.
+            if let Err(refusal) = self.transition(&id, Transition::Tick).await {
+                tracing::error!(job = %id, %refusal, "the open round still waits for a revoked institution");
+            }
+        }
+        Ok(())
     }
 }
