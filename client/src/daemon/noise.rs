@@ -22,6 +22,7 @@ use crate::policy::{
 };
 use crate::privacy::{Charge, Mechanism, Spending};
 use crate::site::SiteError;
+use crate::site_log::{Entry, EntryKind};
 use crate::state::{HeldAssignment, Update};
 
 /// The condition of a record of spent privacy that cannot be read.
@@ -134,7 +135,10 @@ impl<E: Environment> Daemon<E> {
         if let Some(refusal) = refused(&objections_to_spending(privacy, spending)) {
             return Ok(Some(Event::PolicyDenied(refusal)));
         }
-        tracing::info!(assignment = %id, "noise is added: {}", privacy.next_update(spending));
+        let words = charged(&mechanism, privacy, spending);
+        tracing::info!(assignment = %id, "{words}");
+        let kind = EntryKind::NoiseAdded { digest: weights.digest, spending: words };
+        self.parts.log.record(Entry::of(id, kind))?;
         self.parts.site.charge(Charge {
             assignment: id.clone(),
             job_name: held.assignment.job_name.clone(),
@@ -153,6 +157,13 @@ impl<E: Environment> Daemon<E> {
             Err(error) => Some(NotAcceptable::Condition(unreadable(&error))),
         }
     }
+}
+
+/// What an update has and costs, in words.
+fn charged(mechanism: &Mechanism, privacy: &Privacy, spending: &Spending) -> String {
+    let Mechanism { clip, noise_multiplier } = mechanism;
+    let spent = privacy.next_update(spending);
+    format!("clipped to {clip}, with noise of {noise_multiplier} times that on each weight; {spent}")
 }
 
 /// The event of an update that cannot get noise.

@@ -79,6 +79,13 @@ pub enum EntryKind {
     },
     /// A person has approved the work of a job.
     Approved(Approved),
+    /// An update was clipped and got noise, which is charged to the privacy budget.
+    NoiseAdded {
+        /// The digest of the file with noise.
+        digest: Digest,
+        /// The clipping, the noise and the spent epsilon, in words.
+        spending: String,
+    },
     /// A record begins to be sent.
     Sending(Sending),
     /// A record has arrived.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use eosfed_client::site_log::EntryKind;
 use eosfed_client::state::State;
 use eosfed_common::assignment::{Assignment, Work};
 use eosfed_common::files;
@@ -14,6 +15,7 @@ use eosfed_testkit::cards::classifier;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
+use crate::site_log::entries;
 use crate::world::{POLICY, STARTED, WEIGHTS, World, training, until};
 use crate::{good, patient};
 
@@ -53,30 +55,46 @@ async fn run_with(world: &World, seed: u64) {
     assert_eq!(world.state(), State::default());
 }
 
-/// The only file of weights that has arrived.
+/// The file of weights that has been submitted, the only one. The beginnings of others may have arrived, as a
+/// killed daemon leaves them.
 fn arrived(world: &World) -> Vec<u8> {
     let inner = world.fake.get();
-    let blobs: Vec<_> = inner.blobs.values().collect();
-    assert_eq!((blobs.len(), inner.partial.len()), (1, 0));
-    blobs[0].clone()
+    assert_eq!(inner.updates.len(), 1);
+    let update = inner.updates.values().next().unwrap();
+    inner.blobs[&update.weights.as_ref().unwrap().digest].clone()
 }
 
-/// The L2 norm of the step from the starting weights, and the number of its elements.
-fn step(world: &World, bytes: &[u8]) -> (f64, f64) {
+/// What is seen of the step that was sent.
+struct Step {
+    /// Its L2 norm.
+    norm: f64,
+    /// Its part in the direction of the trained step.
+    along: f64,
+    /// The norm of the trained step.
+    trained: f64,
+    /// The number of its elements.
+    elements: f64,
+}
+
+fn step(world: &World, bytes: &[u8]) -> Step {
     let path = world.path("arrived");
     std::fs::write(&path, bytes).unwrap();
-    let file = WeightsFile::open(&path).unwrap();
+    let (sent, trained) = (WeightsFile::open(&path).unwrap(), WeightsFile::open(&WEIGHTS.1).unwrap());
     let (signature, base) = (signature(&classifier()), initial_weights(&classifier(), 9));
-    let sent = file.check(&signature).unwrap();
-    let squared = |name: &String| -> f64 {
-        let values = sent.values(name);
-        base[name]
-            .iter()
-            .zip(values.iter())
-            .map(|(from, to)| (f64::from(to) - f64::from(*from)).powi(2))
-            .sum()
-    };
-    (signature.0.keys().map(squared).sum::<f64>().sqrt(), signature.parameters() as f64)
+    let (sent, trained) = (sent.check(&signature).unwrap(), trained.check(&signature).unwrap());
+    let mut sums = [0.0; 3];
+    for name in signature.0.keys() {
+        let (sent, trained) = (sent.values(name), trained.values(name));
+        for ((sent, trained), base) in sent.iter().zip(trained.iter()).zip(&base[name]) {
+            let (step, wanted) = (f64::from(sent) - f64::from(*base), f64::from(trained) - f64::from(*base));
+            sums[0] += step * step;
+            sums[1] += step * wanted;
+            sums[2] += wanted * wanted;
+        }
+    }
+    let [squared, product, wanted] = sums;
+    let (norm, trained) = (squared.sqrt(), wanted.sqrt());
+    Step { norm, along: product / trained, trained, elements: signature.parameters() as f64 }
 }
 
 #[tokio::test]
@@ -85,16 +103,23 @@ async fn an_update_leaves_clipped_and_with_noise_and_is_charged() {
     world.run().await;
     let sent = arrived(&world);
     assert_ne!(sent, std::fs::read(&WEIGHTS.1).unwrap(), "what was trained stays here");
-    // The trained step is many times as long as the clip; what is left beside the noise is 0.5 long.
-    let (norm, elements) = step(&world, &sent);
+    let Step { norm, along, trained, elements } = step(&world, &sent);
     let noise = 0.8 * 0.5 * elements.sqrt();
     assert!((norm / noise - 1.0).abs() < 5e-3, "{norm}, of noise {noise}");
+    // In one direction, the noise has its deviation of 0.4, and the clipped step its length of 0.5.
+    assert!(trained > 20.0 && (along - 0.5).abs() < 6.0 * 0.4, "{along} of {trained}");
     let spending = world.site().spending().unwrap();
     let charge = &spending.updates()[0];
     assert_eq!((spending.updates().len(), charge.assignment.to_string()), (1, round(0).id.to_string()));
     let inner = world.fake.get();
     let update = inner.updates.values().next().unwrap();
     assert_eq!(update.weights.as_ref().unwrap().digest, charge.digest.to_string());
+    let noted = entries(&world).into_iter().find_map(|entry| match entry.kind {
+        EntryKind::NoiseAdded { digest, spending } => Some((digest, spending)),
+        _ => None,
+    });
+    let (digest, words) = noted.expect("the site log has it");
+    assert!(digest == charge.digest && words.contains("from 0.00 to 6.12 of 8"), "{words}");
     let epsilon = spending.epsilon(1e-5);
     assert!((epsilon - 6.122_757_86).abs() < 1e-6, "{epsilon}");
 }
@@ -132,7 +157,6 @@ async fn an_update_that_is_sent_again_after_a_kill_is_the_same_file_and_charged_
     run_with(&world, 71).await;
     assert_eq!(files::digest(&arrived_file(&world)).unwrap(), digest);
     assert_eq!(world.site().spending().unwrap(), spending, "charged once");
-    assert!(world.fake.get().offsets.iter().any(|offset| *offset > 0), "the upload was resumed");
 }
 
 fn arrived_file(world: &World) -> std::path::PathBuf {
@@ -173,7 +197,8 @@ async fn the_same_assignment_offered_again_is_another_update_and_costs_again() {
     }
     let spending = world.site().spending().unwrap();
     let updates = spending.updates();
-    assert_eq!((updates.len(), world.fake.get().blobs.len()), (2, 2));
+    assert_eq!((updates.len(), world.fake.get().updates.len()), (2, 2));
+    assert_ne!(updates[0].digest, updates[1].digest);
     assert_eq!(updates[0].assignment, updates[1].assignment);
 }
 
@@ -187,6 +212,24 @@ async fn weights_that_were_trained_before_the_policy_demanded_noise_get_it() {
     task.await.unwrap().unwrap();
     assert_ne!(arrived(&world), std::fs::read(&WEIGHTS.1).unwrap());
     assert_eq!(world.site().spending().unwrap().updates().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_without_noise_is_cut_off_when_the_policy_demands_it() {
+    let world = World::new(round(0), &good()).await;
+    world.fake.get().upload_pause = Duration::from_millis(100);
+    let (_cancel, task) = world.start();
+    until(|| !world.fake.get().partial.is_empty()).await;
+    world.set_policy(&private());
+    until(|| !world.site().spending().unwrap().updates().is_empty()).await;
+    world.fake.get().upload_pause = Duration::ZERO;
+    task.await.unwrap().unwrap();
+    let spending = world.site().spending().unwrap();
+    let inner = world.fake.get();
+    let update = inner.updates.values().next().unwrap();
+    assert_eq!(update.weights.as_ref().unwrap().digest, spending.updates()[0].digest.to_string());
+    let trained = files::digest(&WEIGHTS.1).unwrap().to_string();
+    assert!(!inner.blobs.contains_key(&trained), "the trained weights have not arrived");
 }
 
 /// A daemon that has added noise while the coordinator was away.

@@ -16,7 +16,7 @@ use crate::good;
 use crate::world::{POLICY, WEIGHTS, World, statistics, training, until};
 
 /// The entries, after the log was verified.
-fn entries(world: &World) -> Vec<Entry> {
+pub(crate) fn entries(world: &World) -> Vec<Entry> {
     verify(&world.site().log(), None).unwrap();
     let mut entries = Vec::new();
     let mut follower = Follower::new(&world.site().log());

@@ -45,6 +45,9 @@ fn details(kind: &EntryKind) -> Vec<String> {
                 "{offers} offers were noted on this day; further ones are noted only if they are accepted"
             )]
         }
+        EntryKind::NoiseAdded { digest, spending } => {
+            vec![spending.clone(), format!("the file with noise: {digest}")]
+        }
         EntryKind::Sending(sending) | EntryKind::Sent(sending) => sent(sending),
         EntryKind::Ended { how } => vec![how.clone()],
         EntryKind::PolicyChanged { change } => vec![change.clone()],
