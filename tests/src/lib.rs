@@ -172,7 +172,11 @@ impl Federation {
 
     /// Changes a line of an institution's settings.
     pub fn set(&self, name: &str, line: &str, to: &str) {
-        let path = self.path(&format!("{name}/client.toml"));
+        self.replace(name, "client.toml", line, to);
+    }
+
+    fn replace(&self, name: &str, file: &str, line: &str, to: &str) {
+        let path = self.path(name).join(file);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(line), "`{line}` is not in\n{text}");
         std::fs::write(path, text.replace(line, to)).unwrap();
@@ -192,12 +196,9 @@ impl Federation {
         self.set(name, "writable = []", &format!("writable = [{:?}]", self.path("")));
     }
 
-    /// Makes an institution's policy allow work whose result is its own update.
-    pub fn allow_alone(&self, name: &str) {
-        let path = self.path(&format!("{name}/policy.toml"));
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains("min_institutions = 2"), "{text}");
-        std::fs::write(path, text.replace("min_institutions = 2", "min_institutions = 1")).unwrap();
+    /// Changes a line of an institution's policy.
+    pub fn set_policy(&self, name: &str, line: &str, to: &str) {
+        self.replace(name, "policy.toml", line, to);
     }
 
     /// Makes an institution use a proxy.

@@ -68,7 +68,7 @@ fn a_dishonest_institution_gets_nothing_and_stops_nobody() {
     let federation = Federation::new();
     let coordinator = federation.coordinator();
     federation.stubbed("west", 1, STUB);
-    federation.allow_alone("west");
+    federation.set_policy("west", "min_institutions = 2", "min_institutions = 1");
     federation.institution("mallory", 2);
     let west = federation.daemon("west");
     // West's update, which nobody has released.

@@ -177,7 +177,7 @@ impl<E: Environment> Daemon<E> {
                 return self.block(&assignment, condition).await;
             }
         };
-        if let Err(why) = assignment.check_sizes() {
+        if let Some(why) = self.of_another(&assignment.id).or_else(|| assignment.check_sizes().err()) {
             return self.decline(&assignment.id, Refusal::new(Reason::Incompatible, why)).await;
         }
         let now = self.parts.clock.now();
@@ -214,6 +214,14 @@ impl<E: Environment> Daemon<E> {
                 Some(obstacle) => self.turn_away(&assignment, obstacle).await,
             },
         }
+    }
+
+    /// The objection to an assignment of another institution: what this one sends would be signed as that.
+    fn of_another(&self, id: &AssignmentId) -> Option<String> {
+        let own = &self.parts.credentials.institution;
+        (id.institution != *own).then(|| {
+            format!("an assignment must be of `{own}`, who has this client, found `{}`", id.institution)
+        })
     }
 
     async fn turn_away(

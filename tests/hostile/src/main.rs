@@ -1,8 +1,9 @@
-//! Programs that attack a coordinator over its real protocol. Tests and the load test start them as processes
-//! of their own. They share no code with the programs that they attack, but the protocol.
+//! Programs that attack a coordinator or a site over the real protocol. Tests and the load test start them as
+//! processes of their own.
 
 mod connection;
 mod crowd;
+mod liar;
 mod member;
 mod slow;
 
@@ -12,7 +13,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Attack a coordinator of your own, on this machine.
+/// Attack a coordinator or a site of your own, on this machine.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -27,6 +28,8 @@ enum Attack {
     Crowd(crowd::Arguments),
     /// Do what a dishonest institution tries. Prints the answer to each call as a line of JSON
     Member(member::Arguments),
+    /// Be a coordinator that lies to the institution `west`. Prints how each lie has ended as JSON
+    Coordinator(liar::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         match arguments.attack {
             Attack::Crowd(arguments) => crowd::run(arguments).await,
             Attack::Member(arguments) => member::run(arguments).await,
+            Attack::Coordinator(arguments) => liar::run(arguments).await,
         }
     });
     runtime.shutdown_background();

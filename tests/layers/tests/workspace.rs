@@ -31,7 +31,10 @@ const CRATES: [CrateRule; 19] = [
     package("eosfed_client", &["eosfed_common", "eosfed_data", "eosfed_proto", "eosfed_transport"]),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_plot"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
-    package("eosfed_hostile", &["eosfed_proto"]),
+    package(
+        "eosfed_hostile",
+        &["eosfed_common", "eosfed_coordinator", "eosfed_proto", "eosfed_testkit", "eosfed_transport"],
+    ),
     package("eosfed_load", &["eosfed_common", "eosfed_proto", "eosfed_testkit", "eosfed_transport"]),
     package(
         "eosfed_fuzz_harness",

@@ -1,0 +1,90 @@
+//! What the lying coordinator offers.
+
+use clap::ValueEnum;
+use eosfed_common::assignment::{Assignment, BlobRef, Offered, TrainingWork, Work};
+use eosfed_common::model::{Backbone, ModelSpec, Task};
+use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::training_target::TrainingTarget;
+use eosfed_proto::v1;
+use eosfed_testkit::assignments;
+use eosfed_testkit::cards::normalisation;
+use eosfed_transport::wire::Wire as _;
+
+/// The bands of the end-to-end tests' imagery.
+const BANDS: [&str; 3] = ["red", "green", "blue"];
+
+/// One thing that it offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Lie {
+    /// No lie: training in rounds as an honest coordinator asks for it
+    Honest,
+    /// A one-shot job that starts from given weights, in one step: its weights would tell about samples
+    OneShotBase,
+    /// Training in rounds of a single step over everything
+    OneStep,
+    /// Training in rounds without a strategy
+    NoStrategy,
+    /// A strategy that publishes the update of one institution
+    Krum,
+    /// Starting weights of a tebibyte
+    HugeBase,
+    /// Tiles that take all memory
+    HugeInput,
+    /// A name that forges lines of the log and steers the terminal
+    ForgedName,
+    /// The id of another institution's assignment
+    OtherInstitution,
+}
+
+/// The model that everything is about.
+pub(super) fn model() -> ModelSpec {
+    ModelSpec {
+        backbone: Backbone::Atto,
+        task: Task::Classification,
+        bands: BANDS.map(str::to_owned).to_vec(),
+        classes: ["dark", "bright"].map(str::to_owned).to_vec(),
+        target: None,
+    }
+}
+
+impl Lie {
+    /// The offer, of a job with this number.
+    pub(super) fn offer(self, number: usize, base: BlobRef) -> v1::Assignment {
+        let kind = if self == Self::OneShotBase { JobKind::OneShot } else { JobKind::Rounds };
+        let mut assignment = assignments::training(kind);
+        let institution = if self == Self::OtherInstitution { "east" } else { super::VICTIM };
+        assignment.id = format!("j-{number:08x}.0.1.{institution}").parse().expect("an id");
+        assignment.training_target = TrainingTarget::Specialist(model());
+        let Work::Training(work) = &mut assignment.work else { unreachable!("it is training") };
+        work.base = Some(base);
+        work.normalisation = Some(normalisation(&BANDS, 1.0, 2.0));
+        self.change(work);
+        let mut message = offered(assignment).into_message();
+        if self == Self::ForgedName {
+            message.job_name = "fine\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}".to_owned();
+        }
+        message
+    }
+
+    fn change(self, work: &mut TrainingWork) {
+        let settings = &mut work.settings;
+        match self {
+            Self::Honest | Self::ForgedName | Self::OtherInstitution => {}
+            Self::OneShotBase | Self::OneStep => {
+                settings.epochs = 1;
+                settings.batch_size = 4096;
+                settings.learning_rate = 1.0;
+                settings.clip_norm = 0.0;
+            }
+            Self::NoStrategy => work.strategy = None,
+            Self::Krum => work.strategy = Some(StrategyName::Krum),
+            Self::HugeBase => work.base = work.base.map(|base| BlobRef { size: 1 << 40, ..base }),
+            Self::HugeInput => settings.input_size = Some(65_536),
+        }
+    }
+}
+
+fn offered(assignment: Assignment) -> Assignment<Offered> {
+    assignments::offered(assignment, assignments::blob())
+}
