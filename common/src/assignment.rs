@@ -18,6 +18,7 @@ use crate::plan::{
 };
 use crate::refusal::Refusal;
 use crate::report::{EvaluationReport, TrainingReport};
+use crate::signing::{EvaluationStatement, KeySignature, StatisticsStatement, UpdateStatement};
 use crate::task::Keep;
 use crate::training_target::TrainingTarget;
 
@@ -273,6 +274,17 @@ pub struct UpdateSubmission {
     pub weights: BlobRef,
     /// The report of their training.
     pub report: TrainingReport,
+    /// The institution's signature of it.
+    pub signature: KeySignature,
+}
+
+impl UpdateSubmission {
+    /// What is signed.
+    #[must_use]
+    pub fn statement(&self) -> UpdateStatement {
+        let BlobRef { digest, size } = self.weights;
+        UpdateStatement::of(&self.assignment, (digest, size), &self.report)
+    }
 }
 
 /// Scores of a frozen specialist at one institution.
@@ -286,6 +298,16 @@ pub struct EvaluationSubmission {
     pub key: IdempotencyKey,
     /// The scores.
     pub report: EvaluationReport,
+    /// The institution's signature of it.
+    pub signature: KeySignature,
+}
+
+impl EvaluationSubmission {
+    /// What is signed.
+    #[must_use]
+    pub fn statement(&self) -> EvaluationStatement {
+        EvaluationStatement::of(&self.assignment, &self.report)
+    }
 }
 
 /// Streaming moments of one band (Chan, Golub & LeVeque 1979).
@@ -312,4 +334,14 @@ pub struct StatisticsSubmission {
     pub key: IdempotencyKey,
     /// One entry for each band of the model, in order.
     pub bands: Vec<BandMoments>,
+    /// The institution's signature of it.
+    pub signature: KeySignature,
+}
+
+impl StatisticsSubmission {
+    /// What is signed.
+    #[must_use]
+    pub fn statement(&self) -> StatisticsStatement {
+        StatisticsStatement::of(&self.assignment, &self.bands)
+    }
 }

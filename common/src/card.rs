@@ -13,6 +13,7 @@ use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
 use crate::printable::is_printable;
+use crate::signing::{KeySignature, PublicKey, SignedUpdate};
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -156,6 +157,26 @@ pub struct Card {
     pub energy: Energy,
     /// Licence of the weights, as an SPDX expression or words.
     pub licence: String,
+    /// What institutions have signed: the update that the weights are (one-shot), or the updates of the last
+    /// round. Empty if that round had more than [`MAX_UPDATES`], and on cards of before there were signatures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updates: Vec<SignedUpdate>,
+    /// The coordinator's signature of everything else on the card. Absent on cards of before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<KeySignature>,
+}
+
+/// Most signed updates on a card.
+pub const MAX_UPDATES: usize = 64;
+
+/// The newest event of the ledger at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerHead {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Digest,
 }
 
 /// One ensemble release: immutable and numbered.
@@ -170,12 +191,34 @@ pub struct ReleaseManifest {
     pub note: String,
     /// Its specialists with their cards, ordered by name.
     pub specialists: Vec<Card>,
+    /// The newest event of the ledger when it was created: who has a release can check that the ledger still
+    /// has that event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerHead>,
+    /// The keys with which institutions have signed the updates on the cards.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub institution_keys: BTreeMap<InstitutionName, Vec<PublicKey>>,
+    /// The coordinator's signature of everything else. Absent in releases of before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<KeySignature>,
 }
 
 impl ReleaseManifest {
     /// File name of the manifest in a pulled release's folder; each specialist lies beside it in
     /// `NAME/weights.safetensors` and `NAME/card.json`.
     pub const FILE: &'static str = "release.json";
+
+    /// A release that nobody has signed yet.
+    #[must_use]
+    pub const fn unsigned(
+        number: ReleaseNumber,
+        created_at: Timestamp,
+        note: String,
+        specialists: Vec<Card>,
+    ) -> Self {
+        let institution_keys = BTreeMap::new();
+        Self { number, created_at, note, specialists, ledger: None, institution_keys, signature: None }
+    }
 }
 
 /// File name of a specialist's weights inside its folder of a pulled release.

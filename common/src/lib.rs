@@ -28,6 +28,7 @@ pub mod robust;
 pub mod secret;
 pub mod settings;
 pub mod signing;
+pub mod statements;
 pub mod stdout;
 pub mod task;
 pub mod telemetry;

@@ -70,7 +70,7 @@ impl Coordinator {
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
         let options = Options {
             keep_updates_for: settings.keep_updates_for,
-            ..Options::new(state.blobs().join(STAGING))
+            ..Options::new(state.blobs().join(STAGING), signing.key().clone())
         };
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;

@@ -20,7 +20,7 @@ use eosfed_proto::v1::upload_request::Part;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
-use server::{KEY, Server, plan};
+use server::{KEY, Server, plan, update_signature};
 
 /// A job of one institution, whose lease it holds.
 struct Leased {
@@ -67,12 +67,23 @@ impl Leased {
     }
 
     async fn submit(&self, weights: BlobRef, report: v1::TrainingReport) -> Result<(), Refusal> {
+        let signature = update_signature("west", &self.assignment, weights, &report);
+        self.submit_signed(weights, report, signature).await
+    }
+
+    async fn submit_signed(
+        &self,
+        weights: BlobRef,
+        report: v1::TrainingReport,
+        signature: String,
+    ) -> Result<(), Refusal> {
         let submission = v1::SubmitUpdateRequest {
             assignment: self.assignment.clone(),
             lease_token: self.token.clone(),
             idempotency_key: KEY.to_owned(),
             weights: Some(weights.into_message()),
             report: Some(report),
+            signature,
         };
         let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
         answer.map(drop).map_err(|status| from_status(&status))
@@ -265,6 +276,7 @@ async fn to_know_a_digest_gives_no_right_to_the_bytes() {
     let accept = v1::AcceptRequest { assignment: assignment.clone() };
     let lease = ParticipantClient::new(mallory.clone()).accept(accept).await.unwrap().into_inner();
     let submission = v1::SubmitUpdateRequest {
+        signature: update_signature("mallory", &assignment, stolen, &report(3, Vec::new())),
         assignment,
         lease_token: lease.lease_token,
         idempotency_key: KEY.to_owned(),
@@ -314,4 +326,29 @@ async fn card(transport: Transport, reference: &str) -> Result<(), Reason> {
     let request = v1::GetSpecialistRequest { reference: reference.to_owned() };
     let answer = OperatorClient::new(transport).get_specialist(request).await;
     answer.map(drop).map_err(|status| from_status(&status).reason)
+}
+
+/// A result without a signature, or with one of another institution, of another assignment, of other weights
+/// or of another report, is not recorded: the right one counts afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_counts_with_the_signature_of_its_institution_only() {
+    let leased = Leased::new().await;
+    drop(leased.server.enrol("east").await);
+    let weights = leased.upload(&leased.weights()).await.unwrap();
+    let told = report(9, Vec::new());
+    let id = leased.assignment.as_str();
+    let unsigned = leased.submit_signed(weights, told.clone(), String::new()).await.unwrap_err();
+    assert!(unsigned.message.contains("`signature`"), "{unsigned}");
+    let other_round = id.replace(".0.1.", ".1.1.");
+    for (what, signature) in [
+        ("another institution", update_signature("east", id, weights, &told)),
+        ("another assignment", update_signature("west", &other_round, weights, &told)),
+        ("other weights", update_signature("west", id, BlobRef { size: 1, ..weights }, &told)),
+        ("another report", update_signature("west", id, weights, &report(10, Vec::new()))),
+    ] {
+        let refused = leased.submit_signed(weights, told.clone(), signature).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::NotSigned, "{what}: {refused}");
+        assert!(refused.message.contains("the update of institution `west`"), "{what}: {refused}");
+    }
+    leased.submit(weights, told).await.unwrap();
 }

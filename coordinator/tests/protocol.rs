@@ -19,7 +19,7 @@ use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
-use server::{KEY, Server, plan};
+use server::{KEY, Server, plan, update_signature};
 use tonic::Code;
 
 /// The services that an institution can call.
@@ -145,19 +145,21 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
     assert_eq!(upload(&server, "west", blob, 2100, &imagery[2100..]).await, Ok(5000));
     assert!(stands(&server, "west", blob).await.complete);
 
+    let report = v1::TrainingReport {
+        samples: 3,
+        metrics: Vec::new(),
+        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
+        energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
+        initial: None,
+        imagery: None,
+    };
     let submission = v1::SubmitUpdateRequest {
+        signature: update_signature("west", &assignment, blob, &report),
         assignment,
         lease_token: lease.lease_token,
         idempotency_key: KEY.to_owned(),
         weights: Some(blob.into_message()),
-        report: Some(v1::TrainingReport {
-            samples: 3,
-            metrics: Vec::new(),
-            normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
-            energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
-            initial: None,
-            imagery: None,
-        }),
+        report: Some(report),
     };
     let status = participant.submit_update(submission).await.unwrap_err();
     assert_eq!(from_status(&status).reason, Reason::WeightsMalformed, "{status:?}");

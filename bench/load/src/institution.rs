@@ -8,12 +8,12 @@ use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::secret::Secret;
-use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
+use eosfed_testkit::signing;
 use eosfed_testkit::submissions::{report, update};
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::{self, Enrolled};
@@ -51,7 +51,7 @@ pub(crate) async fn enroll(
     let request = v1::InviteInstitutionRequest { name: name.to_string(), valid_for_seconds: 3600 };
     let invited = answer(operator.invite_institution(request).await)?;
     let transport = open(url, &invited.ca_pem, None, Meter::default())?;
-    let signing_key = SigningKey::generate(&mut rand::rng());
+    let signing_key = signing::institution(name.as_str());
     let secret = Secret::new(invited.secret);
     let enrolled = enrollment::enroll(transport, &name, secret, &signing_key).await?;
     Ok(Member { name, enrolled })

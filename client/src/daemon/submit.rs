@@ -5,11 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use eosfed_common::assignment::{EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work};
+use eosfed_common::assignment::{
+    BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
+};
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::{
+    EvaluationStatement, KeySignature, SigningKey, Statement, StatisticsStatement, UpdateStatement,
+};
 use eosfed_transport::wire::message_bytes;
 
 use super::budget::CutOff;
@@ -54,6 +59,7 @@ impl<E: Environment> Daemon<E> {
                 reporter: reporter.clone(),
                 work: work.clone(),
                 now: self.parts.clock.now(),
+                signing_key: self.parts.credentials.signing_key.clone(),
             };
             let sent = self.supervise(&mut heartbeats, submission.send(&held, &outcome)).await;
             self.budgets.settle(&held.assignment.id.job, Direction::Up)?;
@@ -186,6 +192,7 @@ struct Submission<C> {
     reporter: Reporter<C>,
     work: WorkInHand,
     now: Timestamp,
+    signing_key: Option<SigningKey>,
 }
 
 impl<C: Coordinator> Submission<C> {
@@ -203,6 +210,7 @@ impl<C: Coordinator> Submission<C> {
                     token: held.lease.token.clone(),
                     key: held.key.clone(),
                     bands: bands.clone(),
+                    signature: self.sign(&StatisticsStatement::of(&held.assignment.id, bands))?,
                 };
                 self.ask_policy()?;
                 let what = format!("moments of {} bands", submission.bands.len());
@@ -213,18 +221,19 @@ impl<C: Coordinator> Submission<C> {
                 Ok(at)
             }
             Outcome::Scores(report) => {
+                self.ask_policy()?;
+                let mut report = report.clone();
+                let provenance = self.allows(Egress::Provenance)?;
+                if !provenance {
+                    report.energy = Energy::default();
+                }
                 let submission = EvaluationSubmission {
                     assignment: held.assignment.id.clone(),
                     token: held.lease.token.clone(),
                     key: held.key.clone(),
-                    report: report.clone(),
+                    signature: self.sign(&EvaluationStatement::of(&held.assignment.id, &report))?,
+                    report,
                 };
-                self.ask_policy()?;
-                let mut submission = submission;
-                let provenance = self.allows(Egress::Provenance)?;
-                if !provenance {
-                    submission.report.energy = Energy::default();
-                }
                 let what = format!("{} scores", submission.report.metrics.len());
                 let mut sending = self.sending(Record::Scores, what, message_bytes(submission.clone()));
                 sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
@@ -269,12 +278,15 @@ impl<C: Coordinator> Submission<C> {
             report.energy = Energy::default();
             report.imagery = Imagery::default();
         }
+        let BlobRef { digest: weights_digest, size } = update.weights;
+        let statement = UpdateStatement::of(&held.assignment.id, (weights_digest, size), &report);
         let submission = UpdateSubmission {
             assignment: held.assignment.id.clone(),
             token: held.lease.token.clone(),
             key: held.key.clone(),
             weights: update.weights,
             report,
+            signature: self.sign(&statement)?,
         };
         let what =
             format!("{} samples, {} scores", submission.report.samples, submission.report.metrics.len());
@@ -291,6 +303,16 @@ impl<C: Coordinator> Submission<C> {
         self.note_sent(weights);
         self.note_sent(sending);
         Ok(at)
+    }
+
+    /// The institution's signature. Without an enrolled key it is asked for again, after the next renewal.
+    fn sign<S: Statement>(&self, statement: &S) -> Result<KeySignature, Refusal> {
+        let key = self.signing_key.as_ref().ok_or_else(|| {
+            let message =
+                "the signing key of this institution is not enrolled yet; it is at the next renewal";
+            Refusal::new(Reason::Unavailable, message)
+        })?;
+        Ok(key.sign(statement))
     }
 
     /// What the site log says of a record. Its first word is that of the result.

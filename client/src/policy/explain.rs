@@ -130,8 +130,7 @@ fn anyone() -> Result<InstitutionName, InvalidId> {
 /// A job's head over a release whose specialists are not known yet.
 fn head(spec: &DownstreamSpec) -> HeadOver {
     let number = spec.head.release.unwrap_or(ReleaseNumber(1));
-    let release =
-        ReleaseManifest { number, created_at: Timestamp(0), note: String::new(), specialists: Vec::new() };
+    let release = ReleaseManifest::unsigned(number, Timestamp(0), String::new(), Vec::new());
     HeadOver { head: HeadFile::planned(spec, number, Vec::new()), release }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{BadSignature, KeySignature, PublicKey, SigningKey, Statement};
+use crate::canonical::digest_of;
 use crate::digest::Digest;
 use crate::ids::{AssignmentId, InstitutionName};
 
@@ -44,6 +45,18 @@ pub struct UpdateStatement {
     pub report: Digest,
 }
 
+impl UpdateStatement {
+    /// Of weights of this digest and size, with the report of their training.
+    #[must_use]
+    pub fn of<R: Serialize>(
+        assignment: &AssignmentId,
+        (weights, weights_bytes): (Digest, u64),
+        report: &R,
+    ) -> Self {
+        Self { assignment: assignment.clone(), weights, weights_bytes, report: digest_of(report) }
+    }
+}
+
 /// An institution has measured its bands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatisticsStatement {
@@ -53,6 +66,14 @@ pub struct StatisticsStatement {
     pub bands: Digest,
 }
 
+impl StatisticsStatement {
+    /// Of these moments.
+    #[must_use]
+    pub fn of<B: Serialize>(assignment: &AssignmentId, bands: &B) -> Self {
+        Self { assignment: assignment.clone(), bands: digest_of(bands) }
+    }
+}
+
 /// An institution has scored a specialist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EvaluationStatement {
@@ -60,6 +81,14 @@ pub struct EvaluationStatement {
     pub assignment: AssignmentId,
     /// Digest of the report's canonical JSON.
     pub report: Digest,
+}
+
+impl EvaluationStatement {
+    /// Of this report.
+    #[must_use]
+    pub fn of<R: Serialize>(assignment: &AssignmentId, report: &R) -> Self {
+        Self { assignment: assignment.clone(), report: digest_of(report) }
+    }
 }
 
 /// A coordinator replaces its signing key; the old key signs.

@@ -2,7 +2,8 @@
 
 use eosfed_common::card::Card;
 use eosfed_common::digest::Digest;
-use eosfed_common::ledger::Entry;
+use eosfed_common::ledger::{Entry, EventRef};
+use eosfed_common::signing::SigningKey;
 
 use super::closed::ClosedRound;
 use super::curve::Curve;
@@ -54,6 +55,26 @@ impl Change {
     #[must_use]
     pub fn noted(entry: Entry) -> Self {
         Self { events: vec![entry], ..Self::default() }
+    }
+
+    /// Signs new specialists and releases. `head` is the newest event of the ledger before this change.
+    pub fn sign(&mut self, head: Option<EventRef>, key: &SigningKey) {
+        for card in &mut self.specialists {
+            card.sign(key);
+        }
+        for release in &mut self.releases {
+            let manifest = &mut release.manifest;
+            for card in &mut manifest.specialists {
+                let fresh = self
+                    .specialists
+                    .iter()
+                    .find(|one| (&one.name, one.version) == (&card.name, card.version));
+                if let Some(fresh) = fresh {
+                    *card = fresh.clone();
+                }
+            }
+            manifest.sign(head, key);
+        }
     }
 
     /// Whether nothing changes.

@@ -219,7 +219,7 @@ impl Registry {
             return Err(nothing());
         }
         let last = self.releases.last_key_value().map_or(0, |(number, _)| number.0).max(self.retired.1);
-        Ok(ReleaseManifest { number: ReleaseNumber(last + 1), created_at: now, note, specialists })
+        Ok(ReleaseManifest::unsigned(ReleaseNumber(last + 1), now, note, specialists))
     }
 }
 

@@ -249,7 +249,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
 
 fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
     match contribution {
-        Contribution::Update { weights, report, norm, since: _ } => {
+        Contribution::Update { weights, report, norm, since: _, signed: _ } => {
             view.norm = Some(*norm);
             view.samples = Some(report.samples);
             view.weights = Some(weights.digest);

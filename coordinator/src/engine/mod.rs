@@ -16,6 +16,7 @@ use std::time::Duration;
 use eosfed_common::clock::Clock;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::Refusal;
+use eosfed_common::signing::SigningKey;
 use rand_chacha::ChaCha12Rng;
 
 use crate::storage::{Blobs, Store, StoreError};
@@ -34,16 +35,19 @@ pub struct Options {
     pub keep_uploads_for: Duration,
     /// The folder for snapshots, on the file system of the blobs.
     pub snapshots: PathBuf,
+    /// Signs cards and releases.
+    pub signing_key: SigningKey,
 }
 
 impl Options {
-    /// The default settings, with snapshots in this folder.
+    /// The default settings, with snapshots in this folder and this key.
     #[must_use]
-    pub const fn new(snapshots: PathBuf) -> Self {
+    pub const fn new(snapshots: PathBuf, signing_key: SigningKey) -> Self {
         Self {
             keep_updates_for: Duration::from_secs(7 * 86_400),
             keep_uploads_for: Duration::from_secs(7 * 86_400),
             snapshots,
+            signing_key,
         }
     }
 }

@@ -11,6 +11,7 @@ use eosfed_common::model::{initial_tensors, signature};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::{WeightsFile, write};
+use eosfed_testkit::signing;
 
 use super::*;
 use crate::domain::Target;
@@ -53,7 +54,7 @@ impl Bench {
     }
 
     fn options(&self) -> Options {
-        Options::new(self.folder.path().join(STAGING))
+        Options::new(self.folder.path().join(STAGING), signing::coordinator().key().clone())
     }
 
     pub(super) async fn start(&self, seed: u64) -> Handle {

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::report::TrainingReport;
 use eosfed_common::secret::Secret;
+use eosfed_common::signing::UpdateStatement;
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings::{self, StateFolder};
@@ -37,6 +40,24 @@ pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// Keys and certificates of institutions that have enrolled.
 pub(crate) type Clients = BTreeMap<String, KeyAndCertificate>;
+
+/// The signature of an institution under an update.
+pub(crate) fn update_signature(
+    name: &str,
+    assignment: &str,
+    weights: BlobRef,
+    report: &v1::TrainingReport,
+) -> String {
+    let report = TrainingReport::from_message(report.clone()).map_err(|_| "no report");
+    let weights = (weights.digest, weights.size);
+    let assignment = assignment.parse().unwrap();
+    // What is no report is refused before its signature is looked at.
+    let statement = match report {
+        Ok(report) => UpdateStatement::of(&assignment, weights, &report),
+        Err(none) => UpdateStatement::of(&assignment, weights, &none),
+    };
+    signing::institution(name).sign(&statement).to_string()
+}
 
 pub(crate) struct Server {
     folder: tempfile::TempDir,

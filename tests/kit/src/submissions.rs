@@ -9,10 +9,12 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::signing::{EvaluationStatement, StatisticsStatement, UpdateStatement};
 
 use crate::assignments::blob;
 use crate::cards::normalisation;
 use crate::ids::{key, token};
+use crate::signing;
 
 /// The report of a training on so many samples; its accuracy is one half.
 #[must_use]
@@ -44,7 +46,9 @@ pub fn update(
     report: TrainingReport,
 ) -> UpdateSubmission {
     let key = key(weights.size ^ u64::from(assignment.round));
-    UpdateSubmission { assignment: assignment.clone(), token: token.clone(), key, weights, report }
+    let statement = UpdateStatement::of(assignment, (weights.digest, weights.size), &report);
+    let signature = signing::institution(assignment.institution.as_str()).sign(&statement);
+    UpdateSubmission { assignment: assignment.clone(), token: token.clone(), key, weights, report, signature }
 }
 
 /// Statistics.
@@ -54,7 +58,15 @@ pub fn statistics(
     token: &LeaseToken,
     bands: Vec<BandMoments>,
 ) -> StatisticsSubmission {
-    StatisticsSubmission { assignment: assignment.clone(), token: token.clone(), key: key(99), bands }
+    let statement = StatisticsStatement::of(assignment, &bands);
+    let signature = signing::institution(assignment.institution.as_str()).sign(&statement);
+    StatisticsSubmission {
+        assignment: assignment.clone(),
+        token: token.clone(),
+        key: key(99),
+        bands,
+        signature,
+    }
 }
 
 /// Scores; their key follows from the round.
@@ -65,7 +77,9 @@ pub fn evaluation(
     report: EvaluationReport,
 ) -> EvaluationSubmission {
     let key = key(500 + u64::from(assignment.round));
-    EvaluationSubmission { assignment: assignment.clone(), token: token.clone(), key, report }
+    let statement = EvaluationStatement::of(assignment, &report);
+    let signature = signing::institution(assignment.institution.as_str()).sign(&statement);
+    EvaluationSubmission { assignment: assignment.clone(), token: token.clone(), key, report, signature }
 }
 
 /// An update in which nothing has its default, so that a field that is lost on the way is noticed.

@@ -19,6 +19,7 @@ use eosfed_common::signing::KeySignature;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::storage::Presence;
+use eosfed_testkit::signing;
 use eosfed_transport::channel::ChannelError;
 use eosfed_transport::wire::Heartbeat;
 
@@ -161,6 +162,8 @@ impl Coordinator for Connection {
 
     async fn submit_update(&self, mut update: UpdateSubmission) -> Result<Timestamp, Refusal> {
         update.weights = self.world.lock().site_mut(self.index).uploaded(update.weights);
+        let key = signing::institution(update.assignment.institution.as_str());
+        update.signature = key.sign(&update.statement());
         self.submit(Submission::Update(update)).await
     }
 

@@ -9,6 +9,7 @@ use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::engine::{Core, Options, TaskOutcome};
 use eosfed_coordinator::storage::{STAGING, ready};
+use eosfed_testkit::signing;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 
@@ -55,7 +56,10 @@ impl Coordinator {
         let rng = ChaCha12Rng::seed_from_u64(self.seed ^ (self.starts << 32));
         // Rounds are kept, so that the oracle can check them.
         let keep = Duration::from_secs(10 * 365 * 86_400);
-        let options = Options { keep_updates_for: keep, ..Options::new(self.folder.join(STAGING)) };
+        let options = Options {
+            keep_updates_for: keep,
+            ..Options::new(self.folder.join(STAGING), signing::coordinator().key().clone())
+        };
         let blobs = Arc::new(SimBlobs::open(&self.folder, self.disk_faults.clone()));
         let store = Box::new(self.store.clone());
         let clock = Arc::new(self.clock.clone());

@@ -227,7 +227,9 @@ fn recompute(
     };
     let mut parts = Vec::new();
     for (name, contribution) in closed.round.contributions() {
-        let Contribution::Update { weights, report, norm: _, since } = contribution else { continue };
+        let Contribution::Update { weights, report, norm: _, since, signed: _ } = contribution else {
+            continue;
+        };
         let behind = closed.round.index - since;
         let base = (behind > 0).then(|| open(complete[*since as usize].base.unwrap(), &signature));
         let exponent = rounds.asynchronous.map_or(0.0, |rules| rules.exponent);

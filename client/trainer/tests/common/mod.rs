@@ -163,16 +163,13 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             metrics: BTreeMap::new(),
             energy: Energy::default(),
             licence: "none".to_owned(),
+            updates: Vec::new(),
+            signature: None,
         };
         fs::write(place.join("card.json"), serde_json::to_vec(&card).unwrap()).unwrap();
         specialists.push(card);
     }
-    let manifest = ReleaseManifest {
-        number: ReleaseNumber(1),
-        created_at: Timestamp(0),
-        note: String::new(),
-        specialists,
-    };
+    let manifest = ReleaseManifest::unsigned(ReleaseNumber(1), Timestamp(0), String::new(), specialists);
     fs::write(folder.join(ReleaseManifest::FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
     folder.to_owned()
 }

@@ -91,24 +91,27 @@ impl Wire for UpdateSubmission {
     type Message = v1::SubmitUpdateRequest;
 
     fn from_message(message: v1::SubmitUpdateRequest) -> Result<Self, WireError> {
-        let v1::SubmitUpdateRequest { assignment, lease_token, idempotency_key, weights, report } = message;
+        let v1::SubmitUpdateRequest { assignment, lease_token, idempotency_key, weights, report, signature } =
+            message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
             key: parse("idempotency_key", &idempotency_key)?,
             weights: BlobRef::from_message(required("weights", weights)?)?,
             report: TrainingReport::from_message(required("report", report)?)?,
+            signature: parse("signature", &signature)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitUpdateRequest {
-        let UpdateSubmission { assignment, token, key, weights, report } = self;
+        let UpdateSubmission { assignment, token, key, weights, report, signature } = self;
         v1::SubmitUpdateRequest {
             assignment: assignment.to_string(),
             lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             weights: Some(weights.into_message()),
             report: Some(report.into_message()),
+            signature: signature.to_string(),
         }
     }
 }
@@ -117,22 +120,25 @@ impl Wire for StatisticsSubmission {
     type Message = v1::SubmitStatisticsRequest;
 
     fn from_message(message: v1::SubmitStatisticsRequest) -> Result<Self, WireError> {
-        let v1::SubmitStatisticsRequest { assignment, lease_token, idempotency_key, bands: list } = message;
+        let v1::SubmitStatisticsRequest { assignment, lease_token, idempotency_key, bands: list, signature } =
+            message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
             key: parse("idempotency_key", &idempotency_key)?,
             bands: bands("bands", list)?,
+            signature: parse("signature", &signature)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitStatisticsRequest {
-        let StatisticsSubmission { assignment, token, key, bands } = self;
+        let StatisticsSubmission { assignment, token, key, bands, signature } = self;
         v1::SubmitStatisticsRequest {
             assignment: assignment.to_string(),
             lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             bands: bands.into_iter().map(Wire::into_message).collect(),
+            signature: signature.to_string(),
         }
     }
 }
@@ -141,22 +147,25 @@ impl Wire for EvaluationSubmission {
     type Message = v1::SubmitEvaluationRequest;
 
     fn from_message(message: v1::SubmitEvaluationRequest) -> Result<Self, WireError> {
-        let v1::SubmitEvaluationRequest { assignment, lease_token, idempotency_key, report } = message;
+        let v1::SubmitEvaluationRequest { assignment, lease_token, idempotency_key, report, signature } =
+            message;
         Ok(Self {
             assignment: parse("assignment", &assignment)?,
             token: parse("lease_token", &lease_token)?,
             key: parse("idempotency_key", &idempotency_key)?,
             report: EvaluationReport::from_message(required("report", report)?)?,
+            signature: parse("signature", &signature)?,
         })
     }
 
     fn into_message(self) -> v1::SubmitEvaluationRequest {
-        let EvaluationSubmission { assignment, token, key, report } = self;
+        let EvaluationSubmission { assignment, token, key, report, signature } = self;
         v1::SubmitEvaluationRequest {
             assignment: assignment.to_string(),
             lease_token: token.expose().to_owned(),
             idempotency_key: key.into(),
             report: Some(report.into_message()),
+            signature: signature.to_string(),
         }
     }
 }

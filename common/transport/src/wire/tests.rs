@@ -40,7 +40,8 @@ fn assignments_and_updates_parse_back_from_their_messages() {
     let UpdateSubmission { assignment, token, key, report, .. } = detailed_update();
     let TrainingReport { samples, metrics, energy, .. } = report;
     let report = EvaluationReport { samples, metrics, energy };
-    let scores = EvaluationSubmission { assignment, token, key, report };
+    let scores =
+        EvaluationSubmission { key, ..eosfed_testkit::submissions::evaluation(&assignment, &token, report) };
     let message = scores.clone().into_message();
     assert_eq!(EvaluationSubmission::from_message(message), Ok(scores));
     assert_eq!(UpdateSubmission::from_message(detailed_update().into_message()), Ok(detailed_update()));

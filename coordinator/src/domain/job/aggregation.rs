@@ -116,7 +116,7 @@ impl Job {
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
-                Contribution::Update { weights, report, norm: _, since } => {
+                Contribution::Update { weights, report, norm: _, since, signed: _ } => {
                     Some((name, *weights, report.samples, *since))
                 }
                 Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,

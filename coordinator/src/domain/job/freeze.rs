@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::assignment::BlobRef;
-use eosfed_common::card::{Card, Provenance, TrainingMode};
+use eosfed_common::card::{Card, MAX_UPDATES, Provenance, TrainingMode};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
@@ -11,6 +11,7 @@ use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::signing::SignedUpdate;
 
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Round};
@@ -31,6 +32,7 @@ struct Frozen {
     institutions: Vec<InstitutionName>,
     rounds: u32,
     report: TrainingReport,
+    updates: Vec<SignedUpdate>,
 }
 
 impl Job {
@@ -47,7 +49,7 @@ impl Job {
                 seed: spec.seed,
                 licence: &spec.licence,
             };
-            let Contribution::Update { weights, report, norm: _, since: _ } = contribution else {
+            let Contribution::Update { weights, report, norm: _, since: _, signed } = contribution else {
                 return None;
             };
             let frozen = Frozen {
@@ -55,6 +57,7 @@ impl Job {
                 institutions: vec![name.clone()],
                 rounds: 0,
                 report: report.clone(),
+                updates: signed.iter().map(|signed| SignedUpdate::clone(signed)).collect(),
             };
             Some(self.card(planned, frozen, now))
         };
@@ -78,7 +81,7 @@ impl Job {
     /// The jointly trained head, from the last round's aggregate. `None` in jobs for specialists.
     pub(super) fn freeze_head(&self, last: &Round, weights: BlobRef) -> Option<TrainedHead> {
         self.head.as_ref()?;
-        let Frozen { weights, institutions, rounds, report } = self.joint(last, weights);
+        let Frozen { weights, institutions, rounds, report, updates: _ } = self.joint(last, weights);
         Some(TrainedHead { weights, institutions, rounds, report })
     }
 
@@ -98,12 +101,13 @@ impl Job {
                 initial: None,
                 imagery: Imagery::shared(&imagery),
             },
+            updates: signed(last),
         }
     }
 
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
         let Planned { name, model, input_size, mode, seed, licence } = planned;
-        let Frozen { weights, institutions, rounds, report } = frozen;
+        let Frozen { weights, institutions, rounds, report, updates } = frozen;
         let TrainingReport { samples, metrics, normalisation, energy, initial, imagery: _ } = report;
         Card {
             name: name.clone(),
@@ -126,6 +130,8 @@ impl Job {
             metrics,
             energy,
             licence: licence.to_owned(),
+            updates,
+            signature: None,
         }
     }
 }
@@ -136,6 +142,15 @@ fn reports(round: &Round) -> impl Iterator<Item = &TrainingReport> {
         Contribution::Update { report, .. } => Some(report),
         Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
     })
+}
+
+/// The signed updates of a round. None if there are more than a card has room for.
+fn signed(round: &Round) -> Vec<SignedUpdate> {
+    let statements = round.contributions().filter_map(|(_, contribution)| match contribution {
+        Contribution::Update { signed, .. } => signed.as_deref().cloned(),
+        Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
+    });
+    Some(statements.collect::<Vec<_>>()).filter(|list| list.len() <= MAX_UPDATES).unwrap_or_default()
 }
 
 /// The samples of a round, and the means of the metrics that all its institutions report, weighted by

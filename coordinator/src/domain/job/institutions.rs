@@ -8,6 +8,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::SignedUpdate;
 
 use super::{Job, JobState, Next, Outcome};
 use crate::domain::admission::{
@@ -98,11 +99,13 @@ impl Job {
             let message = "the update has the same bytes as the weights that it started from";
             return Err(Refusal::new(Reason::Replayed, message));
         }
+        let signed = SignedUpdate { statement: update.statement(), signature: update.signature };
         let contribution = Contribution::Update {
             weights: update.weights,
             report: update.report,
             norm,
             since: update.assignment.round,
+            signed: Some(Box::new(signed)),
         };
         self.submit_contribution(&update.assignment, &update.token, update.key, contribution, now)
     }
@@ -130,7 +133,7 @@ impl Job {
         scores: ScreenedEvaluation,
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
-        let EvaluationSubmission { assignment, token, key, report } = scores.into_inner();
+        let EvaluationSubmission { assignment, token, key, report, signature: _ } = scores.into_inner();
         let contribution = Contribution::Evaluation(report);
         self.submit_contribution(&assignment, &token, key, contribution, now)
     }

@@ -12,6 +12,7 @@ use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::plan::{JobSpec, Participation};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::signing::SignedUpdate;
 use serde::{Deserialize, Serialize};
 
 pub use eosfed_common::view::RoundKind;
@@ -31,6 +32,9 @@ pub enum Contribution {
         norm: Finite,
         /// Index of the round whose weights it started from.
         since: u32,
+        /// The institution's signed statement. Absent in updates of before there were such.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Box<SignedUpdate>>,
     },
     /// Moments of each band.
     Statistics(Vec<BandMoments>),

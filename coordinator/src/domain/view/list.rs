@@ -58,7 +58,7 @@ fn counts(round: &Round) -> ParticipantCounts {
 
 /// The entry of a release in a list.
 pub(in crate::domain) fn release_summary(release: &ReleaseManifest) -> ReleaseSummary {
-    let ReleaseManifest { number, created_at, note, specialists } = release;
+    let ReleaseManifest { number, created_at, note, specialists, .. } = release;
     let specialists = u32::try_from(specialists.len()).unwrap_or(u32::MAX);
     ReleaseSummary { number: *number, created_at: *created_at, note: note.clone(), specialists }
 }

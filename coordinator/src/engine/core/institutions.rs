@@ -145,6 +145,8 @@ impl Core {
         }
         let job = self.job(&id.job)?;
         job.check_lease(id, &submission.token)?;
+        let statement = submission.statement();
+        self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
         self.must_be_sent(submission).await?;
         let screened = match self.screen(&job, submission.clone()).await {
             Ok(screened) => screened,
@@ -242,6 +244,8 @@ impl Core {
         }
         let job = self.job(&id.job)?;
         job.check_lease(&id, &submission.token)?;
+        let statement = submission.statement();
+        self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
         let target = job.target_of(&id.institution).ok_or_else(|| {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
@@ -264,6 +268,8 @@ impl Core {
         }
         let job = self.job(&id.job)?;
         job.check_lease(&id, &submission.token)?;
+        let statement = submission.statement();
+        self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
         let screened = ScreenedEvaluation::screen(submission)?;
         let mut writer = self.writer.lock().await;
         let submit = |job: &Job, now| job.submit_evaluation(screened, now);

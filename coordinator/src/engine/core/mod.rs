@@ -180,12 +180,13 @@ impl Core {
     async fn store_change(
         &self,
         writer: &mut Writer,
-        change: Change,
+        mut change: Change,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if change.is_empty() {
             return Ok(());
         }
+        change.sign(writer.ledger.head(), &self.options.signing_key);
         if change.must_be_stored() {
             for bytes in &change.documents {
                 keep_bytes(self.blobs(), bytes).await.map_err(of_blob)?;

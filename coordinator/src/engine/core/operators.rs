@@ -101,6 +101,10 @@ impl Core {
         key: IdempotencyKey,
         by: InstitutionName,
     ) -> Result<ReleaseManifest, Refusal> {
-        self.transact(|state, now, _| state.create_release(references, note, key, by, now)).await
+        let create =
+            |state: &Federation, now, _: &mut _| state.create_release(references, note, key, by, now);
+        let created = self.transact(create).await?;
+        // It was signed when it was stored.
+        self.release(Some(created.number))
     }
 }

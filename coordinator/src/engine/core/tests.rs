@@ -9,6 +9,7 @@ use eosfed_common::files;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::LeaseToken;
 use eosfed_common::plan::JobSpec;
+use eosfed_testkit::signing;
 
 use super::*;
 use crate::domain::Target;
@@ -37,7 +38,12 @@ impl Bench {
     fn open(folder: &Path, store: &MemoryStore, keep_uploads_for: Duration) -> Core {
         let blobs = Arc::new(FileBlobs::open(&folder.join("blobs")).unwrap());
         let snapshots = folder.join("blobs").join(STAGING);
-        let options = Options { keep_updates_for: Duration::ZERO, keep_uploads_for, snapshots };
+        let options = Options {
+            keep_updates_for: Duration::ZERO,
+            keep_uploads_for,
+            snapshots,
+            signing_key: signing::coordinator().key().clone(),
+        };
         let clock = Arc::new(ManualClock::new(NOW));
         ready(Core::open(Box::new(store.clone()), blobs, clock, rng(1), options)).unwrap()
     }
@@ -194,7 +200,8 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
     };
     let (store, blobs, clock) = open();
     ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
-    let options = || Options::new(folder.path().join("blobs").join(STAGING));
+    let options =
+        || Options::new(folder.path().join("blobs").join(STAGING), signing::coordinator().key().clone());
     let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options())).unwrap();
     let job = ready(core.submit_job(JobSpec::parse(ROUNDS).unwrap(), &name("admin"), key(1))).unwrap();
     assert_eq!(ready(core.perform(&job)), TaskOutcome::Recorded);

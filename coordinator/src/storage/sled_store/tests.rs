@@ -8,6 +8,7 @@ use eosfed_common::ids::JobId;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::Reason;
 use eosfed_common::weights::write;
+use eosfed_testkit::signing;
 
 use super::*;
 use crate::domain::job::{JobAction, Next};
@@ -79,7 +80,7 @@ fn with_a_release(folder: &Path) -> Federation {
 fn open(folder: &Path) -> Core {
     let store = SledStore::open(&folder.join("store")).unwrap();
     let blobs = Arc::new(FileBlobs::open(&folder.join("blobs")).unwrap());
-    let options = Options::new(folder.join("blobs").join(STAGING));
+    let options = Options::new(folder.join("blobs").join(STAGING), signing::coordinator().key().clone());
     ready(Core::open(Box::new(store), blobs, Arc::new(ManualClock::new(NOW)), rng(1), options)).unwrap()
 }
 
@@ -247,7 +248,8 @@ impl Upgraded {
         // Two years later: leases are extended by the downtime.
         let clock = Arc::new(ManualClock::new(NOW));
         clock.advance(Duration::from_secs(2 * 365 * 86_400));
-        let options = Options::new(folder.path().join("blobs").join(STAGING));
+        let options =
+            Options::new(folder.path().join("blobs").join(STAGING), signing::coordinator().key().clone());
         let core = ready(Core::open(Box::new(store), blobs, clock, rng(1), options)).unwrap();
         Self { folder, core }
     }
