@@ -417,6 +417,18 @@ Examples:
         /// NAME (the latest version), NAME@VERSION or a digest
         reference: String,
     },
+    /// Verify a specialist of a pulled release, without a coordinator
+    ///
+    /// Checks the coordinator's signature of the card, the institutions' signatures of their updates, and
+    /// the digest of the weights beside it. Names the first thing that is wrong.
+    Verify {
+        /// The specialist's folder in a pulled release, or its card.json
+        #[arg(value_name = "DIR|CARD")]
+        path: PathBuf,
+        /// Whose signatures count
+        #[command(flatten)]
+        trust: Trust,
+    },
 }
 
 /// Commands about releases.
@@ -465,7 +477,33 @@ pub enum Release {
         /// The folder to write
         #[arg(long = "to", short = 'o', visible_alias = "dir", value_name = "DIR")]
         folder: PathBuf,
+        /// Also pull what a coordinator of before there were signatures has made
+        #[arg(long)]
+        allow_unsigned: bool,
     },
+    /// Verify a pulled release, without a coordinator
+    ///
+    /// Checks the coordinator's signatures of release and cards, the institutions' signatures of their
+    /// updates, and the digests of all weights. Names the first thing that is wrong.
+    Verify {
+        /// The folder that `release pull` has written
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Whose signatures count
+        #[command(flatten)]
+        trust: Trust,
+    },
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Args)]
+pub struct Trust {
+    /// The coordinator's public key, ed25519:HEX, or a file with it [default: those of the identity folder]
+    #[arg(long, value_name = "KEY|FILE")]
+    pub key: Option<String>,
+    /// Accept what a coordinator of before there were signatures has made; a false signature never counts
+    #[arg(long)]
+    pub allow_unsigned: bool,
 }
 
 /// The source of the choice for a pruned release.

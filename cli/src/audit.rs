@@ -10,6 +10,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::ledger::{EventRef, Verified, Verifier};
 use eosfed_common::outln;
 use eosfed_proto::v1;
+use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::status::from_status;
 use indicatif::ProgressBar;
 use serde_json::Value;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use super::arguments::{Audit, EventFilter, Output};
 use super::connection::Connection;
 use super::document::{Events, ExportedEvents, VerifiedEvents};
-use super::print;
+use super::{print, query, verify};
 
 /// Longest line of an export, in bytes. The coordinator's own lines are far shorter.
 const MAX_LINE: u64 = 1 << 20;
@@ -26,14 +27,19 @@ const COLUMNS: [&str; 8] = ["sequence", "at", "actor", "kind", "job", "instituti
 
 pub(super) async fn run(
     connection: &mut Connection,
+    identity: &IdentityFolder,
     command: &Audit,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     match command {
         Audit::List { filter, limit } => list(connection, filter, *limit, output).await?,
         Audit::Export { filter, file } => export(connection, filter, file, output).await?,
-        Audit::Verify { noted, .. } => {
-            let mut verifier = Verifier::expecting(*noted);
+        Audit::Verify { noted, release, .. } => {
+            let noted = match release {
+                Some(release) => Some(released(connection, identity, release).await?),
+                None => *noted,
+            };
+            let mut verifier = Verifier::expecting(noted);
             let bar = bar("verifying");
             let all = v1::ListEventsRequest::default();
             each(connection, all, |line| {
@@ -46,6 +52,30 @@ pub(super) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest event of the ledger in a release: by its number, or in a pulled folder.
+async fn released(
+    connection: &mut Connection,
+    identity: &IdentityFolder,
+    release: &str,
+) -> anyhow::Result<EventRef> {
+    if let Ok(number) = release.parse() {
+        let manifest = query::release(connection, Some(number)).await?;
+        return verify::noted(Path::new(&format!("release {number}")), &manifest, identity);
+    }
+    let (file, manifest) = verify::manifest(Path::new(release))?;
+    verify::noted(&file, &manifest, identity)
+}
+
+/// The same without a coordinator.
+pub(super) fn noted_offline(release: &str, identity: Option<&Path>) -> anyhow::Result<EventRef> {
+    anyhow::ensure!(
+        release.parse::<u32>().is_err(),
+        "an export is verified without a coordinator; name the folder of the pulled release {release}"
+    );
+    let (file, manifest) = verify::manifest(Path::new(release))?;
+    verify::noted(&file, &manifest, &super::connection::folder(identity)?)
 }
 
 /// Verifies an export without a coordinator.

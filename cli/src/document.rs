@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::ids::{JobId, ReleaseNumber};
+use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobSpec;
+use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
     InstitutionView, JobSummary, PersonView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView,
     WholeJob,
@@ -72,6 +73,8 @@ documents! {
     "release" ReleaseManifest: "release show", "release create", "release prune";
     "releases" Vec<ReleaseSummary>: "release list";
     "pulled-release" PulledRelease<'_>: "release pull";
+    "verified-release" VerifiedRelease: "release verify DIR";
+    "verified-specialist" VerifiedSpecialist: "specialist verify DIR";
     "events" Events: "audit list";
     "exported-events" ExportedEvents<'_>: "audit export FILE";
     "verified-events" VerifiedEvents: "audit verify";
@@ -191,6 +194,32 @@ pub(super) struct PulledRelease<'a> {
     pub(super) release: ReleaseNumber,
     /// Size of all weights in bytes.
     pub(super) bytes: u64,
+}
+
+/// A pulled release was verified.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct VerifiedRelease {
+    /// Its number.
+    pub(super) release: ReleaseNumber,
+    /// How many specialists it has.
+    pub(super) specialists: u64,
+    /// The coordinator's key that has signed it; absent with `--allow-unsigned` only.
+    pub(super) signed_by: Option<PublicKey>,
+    /// The newest event of the ledger when it was created, as `NUMBER:sha256:HEX`.
+    pub(super) ledger: Option<String>,
+}
+
+/// A specialist of a pulled release was verified.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct VerifiedSpecialist {
+    /// Its name.
+    pub(super) name: SpecialistName,
+    /// Its version.
+    pub(super) version: u32,
+    /// The coordinator's key that has signed it; absent with `--allow-unsigned` only.
+    pub(super) signed_by: Option<PublicKey>,
+    /// The institutions whose signed updates are on the card.
+    pub(super) institutions: Vec<InstitutionName>,
 }
 
 /// Events as the ledger holds them. A coordinator of a later version may have kinds of events that this

@@ -24,6 +24,7 @@ mod scores;
 mod show;
 mod specialist;
 pub mod stac;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -63,8 +64,22 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Command::Job(arguments::Job::Check { plan }) = &arguments.command {
         return job::check(plan, output);
     }
-    if let Command::Audit(arguments::Audit::Verify { file: Some(file), noted }) = &arguments.command {
-        return audit::verify_file(file, *noted, output);
+    let identity = arguments.identity.as_deref();
+    match &arguments.command {
+        Command::Release(arguments::Release::Verify { folder, trust }) => {
+            return verify::release(folder, trust, identity, output);
+        }
+        Command::Specialist(arguments::Specialist::Verify { path, trust }) => {
+            return verify::specialist(path, trust, identity, output);
+        }
+        Command::Audit(arguments::Audit::Verify { file: Some(file), noted, release }) => {
+            let noted = match release {
+                Some(release) => Some(audit::noted_offline(release, identity)?),
+                None => *noted,
+            };
+            return audit::verify_file(file, noted, output);
+        }
+        _ => {}
     }
     if let Command::Identity(arguments::IdentityCommand::Show) = &arguments.command {
         return identity::show(arguments.identity.as_deref(), output);
@@ -85,8 +100,8 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Reader(command) => person::run(&mut connection, Role::Reader, command, output).await,
         Command::Job(command) => job::run(&mut connection, command, output).await,
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
-        Command::Release(command) => release::run(&mut connection, command, output).await,
-        Command::Audit(command) => audit::run(&mut connection, command, output).await,
+        Command::Release(command) => release::run(&mut connection, &folder, command, output).await,
+        Command::Audit(command) => audit::run(&mut connection, &folder, command, output).await,
         Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -9,8 +9,10 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::files::write_atomically;
 use eosfed_common::outln;
+use eosfed_common::signing::PinnedKeys;
 use eosfed_common::view::ReleaseSummary;
 use eosfed_proto::v1;
+use eosfed_transport::operator::IdentityFolder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +20,11 @@ use super::arguments::{Extent, Output, Release};
 use super::connection::{Connection, decode, key};
 use super::document::PulledRelease;
 use super::head::{self, PruneSelection};
-use super::{pages, print, query, specialist, stac};
+use super::{pages, print, query, specialist, stac, verify};
 
 pub(super) async fn run(
     connection: &mut Connection,
+    identity: &IdentityFolder,
     command: &Release,
     output: Output,
 ) -> anyhow::Result<ExitCode> {
@@ -51,7 +54,14 @@ pub(super) async fn run(
         }
         Release::List(extent) => list(connection, extent, output).await?,
         Release::Show { number } => show(&query::release(connection, *number).await?, output)?,
-        Release::Pull { number, folder } => pull(connection, *number, folder, output).await?,
+        Release::Pull { number, folder, allow_unsigned } => {
+            let release = query::release(connection, *number).await?;
+            let PinnedKeys(keys) = identity.pinned()?;
+            verify::signatures(&folder.join(ReleaseManifest::FILE), &release, &keys, *allow_unsigned)?;
+            pull(connection, &release, folder, output).await?;
+        }
+        // It needs no connection, so it does not come here.
+        Release::Verify { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -140,11 +150,10 @@ fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
 
 async fn pull(
     connection: &mut Connection,
-    number: Option<u32>,
+    release: &ReleaseManifest,
     folder: &Path,
     output: Output,
 ) -> anyhow::Result<()> {
-    let release = query::release(connection, number).await?;
     let total = release.specialists.iter().map(|card| card.weights_bytes).sum();
     let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")?;
     let bar = ProgressBar::new(total).with_style(style);
@@ -154,9 +163,9 @@ async fn pull(
         bar.inc(card.weights_bytes);
     }
     bar.finish_and_clear();
-    write(&folder.join(stac::ITEM_FILE), &stac::release_item(&release))?;
+    write(&folder.join(stac::ITEM_FILE), &stac::release_item(release))?;
     // The manifest is written last: a folder with a manifest is complete.
-    write(&folder.join(ReleaseManifest::FILE), &release)?;
+    write(&folder.join(ReleaseManifest::FILE), release)?;
     match output {
         Output::Json => print::json(&PulledRelease { folder, release: release.number, bytes: total }),
         Output::Table => {

@@ -18,6 +18,8 @@ pub(super) async fn run(
     output: Output,
 ) -> anyhow::Result<ExitCode> {
     match command {
+        // It needs no connection, so it does not come here.
+        Specialist::Verify { .. } => {}
         Specialist::List { filter, extent } => list(connection, filter, extent, output).await?,
         Specialist::Show { reference } => {
             let request = v1::GetSpecialistRequest { reference: reference.clone() };
@@ -150,6 +152,8 @@ fn show(specialist: &SpecialistView) {
     }
     outln!("  energy         {}", print::energy(&card.energy));
     outln!("  licence        {}", card.licence);
+    let signed = card.signature.map_or_else(|| "no".to_owned(), |signature| signature.key.to_string());
+    outln!("  signed by      {signed}");
     for EvaluationView { institution, job, at, samples, metrics } in evaluations {
         let scores = print::metrics(metrics);
         outln!(

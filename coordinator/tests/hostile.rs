@@ -348,7 +348,7 @@ async fn a_result_counts_with_the_signature_of_its_institution_only() {
     ] {
         let refused = leased.submit_signed(weights, told.clone(), signature).await.unwrap_err();
         assert_eq!(refused.reason, Reason::NotSigned, "{what}: {refused}");
-        assert!(refused.message.contains("the update of institution `west`"), "{what}: {refused}");
+        assert!(refused.message.contains("institution `west` under its update"), "{what}: {refused}");
     }
     leased.submit(weights, told).await.unwrap();
 }

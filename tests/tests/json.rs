@@ -84,6 +84,7 @@ fn every_command_prints_json_of_its_published_schema() {
     let file = folder("events.jsonl");
     let exported = ask(&["audit", "export", &file]);
     ask(&["audit", "verify"]);
+    ask(&["audit", "verify", "--release", "1"]);
     ask(&["audit", "verify", &file]);
     let lines = fs::read_to_string(&file).unwrap();
     lines.lines().for_each(|line| schemas::check_event(&serde_json::from_str(line).unwrap()));
@@ -181,6 +182,11 @@ fn released(commands: &Commands) {
     commands.ask(&["release", "pull", "2", "--to", &folder]);
     let file: Value = serde_json::from_slice(&fs::read(format!("{folder}/release.json")).unwrap()).unwrap();
     assert_eq!(file, created);
+    let verified = commands.ask(&["release", "verify", &folder]);
+    assert_eq!(verified["release"], 2);
+    assert!(text(&verified["signed_by"]).starts_with("ed25519:") && verified["ledger"].is_string());
+    let verified = commands.ask(&["specialist", "verify", &format!("{folder}/shared")]);
+    assert_eq!(verified["institutions"], serde_json::json!(["east", "west"]));
 }
 
 fn controlled(commands: &Commands, job: &str) {

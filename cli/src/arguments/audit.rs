@@ -47,6 +47,10 @@ Examples:
         /// The newest event of an earlier verification, NUMBER:sha256:HEX, which must still be there
         #[arg(long, value_name = "EVENT")]
         noted: Option<EventRef>,
+        /// A release, by its number or as a pulled folder: the newest event when it was created must still be
+        /// there. Members who compare with the same release have seen the same history until then
+        #[arg(long, value_name = "N|DIR", conflicts_with = "noted")]
+        release: Option<String>,
     },
 }
 

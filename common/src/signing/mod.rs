@@ -64,7 +64,7 @@ pub enum BadSignature {
         known: Vec<PublicKey>,
     },
     /// It is not a signature of this statement.
-    #[error("the signature by {key} does not belong to this {kind}: one of them was changed")]
+    #[error("the signature by {key} does not fit the {kind}: one of them was changed")]
     Wrong {
         /// The key.
         key: PublicKey,

@@ -73,7 +73,7 @@ fn the_first_thing_wrong_is_named() {
         ("of one of east", |release| {
             release.specialists[0].provenance.institutions = vec!["east".parse().unwrap()];
         }),
-        ("does not belong to this update", |release| {
+        ("does not fit the update", |release| {
             release.specialists[0].updates[0].statement.report = Digest::of(b"other");
         }),
         ("has one signed update of its institution, found 0", |release| {

@@ -216,6 +216,7 @@ impl Member {
             idempotency_key: "0".repeat(32),
             weights: Some(v1::Blob { digest, size }),
             report: Some(report(9, Vec::new())),
+            signature: String::new(),
         };
         tell("submit", self.participant().submit_update(submission).await).map(drop)
     }

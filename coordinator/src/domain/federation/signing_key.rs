@@ -61,7 +61,7 @@ impl Federation {
         };
         signature.verify(statement, &[key]).map_err(|error| {
             let message = format!(
-                "the {} of institution `{institution}` is not signed as it must be: {error}",
+                "the signature of institution `{institution}` under its {} does not count: {error}",
                 S::KIND
             );
             Refusal::new(Reason::NotSigned, message)
@@ -152,7 +152,7 @@ mod tests {
             federation.check_signed(&name(of), &statement, &signature).map_err(|refusal| refusal.message)
         };
         assert_eq!(signed("west", "west"), Ok(()));
-        assert!(signed("east", "west").unwrap_err().contains("the statistics of institution `west`"));
+        assert!(signed("east", "west").unwrap_err().contains("institution `west` under its statistics"));
         assert!(signed("east", "east").unwrap_err().contains("no signing key"));
     }
 }

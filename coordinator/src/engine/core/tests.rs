@@ -212,6 +212,7 @@ fn statistics_that_cannot_be_stored_are_refused_and_the_coordinator_starts_again
         let mut statistics = testing::statistics(&offer, &token).into_inner();
         if institution == "west" {
             statistics.bands[0].mean = eosfed_common::finite::Finite::literal(1e200);
+            statistics.signature = signing::institution("west").sign(&statistics.statement());
         }
         said.push(ready(core.submit_statistics(statistics)));
     }

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_common::assignment::{BlobRef, Work};
-use eosfed_common::clock::ManualClock;
+use eosfed_common::clock::{ManualClock, Timestamp};
+use eosfed_common::digest::Digest;
 use eosfed_common::identity::Identity;
 use eosfed_common::ids::JobId;
 use eosfed_common::plan::JobSpec;
@@ -12,6 +13,7 @@ use eosfed_testkit::signing;
 
 use super::*;
 use crate::domain::job::{JobAction, Next};
+use crate::domain::member::keys::Key;
 use crate::domain::{Federation, Job, JobState, ParticipantState};
 use crate::engine::{Core, Options, TaskOutcome};
 use crate::storage::{FileBlobs, STAGING, Store as _, read_lines, ready};
@@ -301,7 +303,16 @@ fn a_running_job_of_a_migrated_store_finishes() {
     // West continues with its earlier lease.
     let (path, blob) = testing::weights(upgraded.folder.path(), &west, 602);
     upgraded.upload("west", &path, blob);
-    ready(core.submit_update(&update(&west, &lease.token, blob))).unwrap();
+    let sent = update(&west, &lease.token, blob);
+    assert_eq!(ready(core.submit_update(&sent)).unwrap_err().reason, Reason::NotSigned);
+    // Both enrol their signing keys with a renewal.
+    for institution in ["west", "east"] {
+        let identity = Identity::institution(name(institution));
+        let used = Key { fingerprint: Digest::of(institution.as_bytes()), expires_at: Timestamp(u64::MAX) };
+        let signing_key = Some(signing::institution(institution).public());
+        ready(core.renew(&identity, used, used, signing_key)).unwrap();
+    }
+    ready(core.submit_update(&sent)).unwrap();
     upgraded.perform(&job.id);
     for (seed, institution) in (603..).zip(["west", "east"]) {
         let offer = core.job(&job.id).unwrap().assignment(&name(institution)).unwrap();
