@@ -59,6 +59,44 @@ fn links_out_of_the_data_set_are_refused_unless_allowed() {
     }
 }
 
+const SCENES: &str = r#"
+task = "segmentation"
+bands = ["red"]
+classes = ["forest", "water"]
+layout = { kind = "scenes", images = ["scenes/image.png"], masks = ["scenes/mask.png"], tile = 8 }
+"#;
+
+#[test]
+fn links_out_of_the_data_set_are_refused_for_scenes_too() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = elsewhere.path().join("secret.png");
+    tile(&secret);
+    for (link, other) in [("image.png", "mask.png"), ("mask.png", "image.png")] {
+        let folder = tempfile::tempdir().unwrap();
+        let scenes = folder.path().join("scenes");
+        fs::create_dir(&scenes).unwrap();
+        tile(&scenes.join(other));
+        symlink(&secret, scenes.join(link)).unwrap();
+        let said = |config: &str| {
+            fs::write(folder.path().join("dataset.toml"), config).unwrap();
+            let opened = Dataset::open(folder.path(), &Limits::default());
+            opened.err().map_or_else(String::new, |error| error.to_string())
+        };
+        let error = said(SCENES);
+        assert!(error.contains("secret.png") && error.contains("follow_links"), "{error}");
+        let error = said(&format!("follow_links = true{SCENES}"));
+        assert!(!error.contains("follow_links"), "{error}");
+        // A file that the data set names elsewhere is there because a person has written so.
+        fs::remove_file(scenes.join(link)).unwrap();
+        let error = said(&SCENES.replace(&format!("scenes/{link}"), secret.to_str().unwrap()));
+        assert!(!error.contains("follow_links"), "{error}");
+        // A link inside the data set is followed.
+        symlink(scenes.join(other), scenes.join(link)).unwrap();
+        let error = said(SCENES);
+        assert!(!error.contains("follow_links"), "{error}");
+    }
+}
+
 #[test]
 fn links_inside_the_data_set_are_followed() {
     let folder = dataset(&["forest", "water"]);

@@ -48,6 +48,9 @@ impl Dataset {
                 self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
             }
             Layout::Scenes { images, after, masks, tile, stride } => {
+                let named: Vec<_> =
+                    images.iter().chain(after).chain(masks).map(|path| base.join(path)).collect();
+                self.check_links(named.iter().map(|file| (folder_of(base, file), file.as_path())))?;
                 let mut scenes = Vec::new();
                 for (at, (image, mask)) in images.iter().zip(masks).enumerate() {
                     let dates = std::iter::once(image).chain(after.get(at));
@@ -136,6 +139,17 @@ impl Dataset {
         self.tolerable(&broken, items.len())?;
         Ok(Found { broken, ..Found::all(entries) })
     }
+}
+
+/// The folder that a file stays in which a data set names by itself: that of the data set, or its own where
+/// the data set names one elsewhere.
+fn folder_of<'a>(base: &'a Path, file: &'a Path) -> &'a Path {
+    let own = file.parent().unwrap_or(base);
+    let inside = match (base.canonicalize(), own.canonicalize()) {
+        (Ok(base), Ok(own)) => own.starts_with(base),
+        _ => true,
+    };
+    if inside { base } else { own }
 }
 
 fn whole(Item { key, part, images, label }: Item) -> Entry {
