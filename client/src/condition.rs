@@ -24,6 +24,8 @@ pub enum ConditionKind {
     LauncherMissing,
     /// The training program cannot be started.
     TrainerMissing,
+    /// The training program gets no cgroup, and the settings require one.
+    CgroupMissing,
     /// The site policy cannot be read, or was changed a moment ago.
     PolicyUnclear,
     /// The site log cannot be written.
@@ -58,6 +60,7 @@ impl LocalCondition {
             ConditionKind::DiskFull
             | ConditionKind::LauncherMissing
             | ConditionKind::TrainerMissing
+            | ConditionKind::CgroupMissing
             | ConditionKind::LogUnwritable => Reason::Internal,
             ConditionKind::PolicyUnclear | ConditionKind::SpendingUnreadable | ConditionKind::BudgetSpent => {
                 Reason::Policy

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{self, Policy};
-use crate::sandbox::SandboxSettings;
+use crate::sandbox::{SandboxSettings, TrainerLimits};
 use crate::site_log::SiteLogSettings;
 
 /// The commented file that `join` starts from.
@@ -47,6 +47,9 @@ pub struct TrainerSettings {
     /// How the training program is restricted.
     #[serde(default)]
     pub sandbox: SandboxSettings,
+    /// What it may use of the machine.
+    #[serde(default)]
+    pub limits: TrainerLimits,
 }
 
 fn default_program() -> PathBuf {
@@ -62,6 +65,7 @@ impl Default for TrainerSettings {
             threads: None,
             pretrained: BTreeMap::new(),
             sandbox: SandboxSettings::default(),
+            limits: TrainerLimits::default(),
         }
     }
 }
@@ -114,7 +118,8 @@ impl Settings {
             let found = &settings.coordinator;
             return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
         }
-        if let Err(reason) = settings.site_log.check() {
+        let TrainerSettings { limits, .. } = &settings.trainer;
+        if let Err(reason) = settings.site_log.check().and_then(|()| limits.check()) {
             return invalid(reason);
         }
         match &settings.proxy {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use eosfed_client::sandbox::{Enforcement, Report, Sandbox, SandboxSettings};
+use eosfed_client::sandbox::{Enforcement, Report, Sandbox, SandboxSettings, TrainerLimits};
 use eosfed_client::trainer::TrainerCommand;
 
 const CLIENT: &str = env!("CARGO_BIN_EXE_eosfed-client");
@@ -21,7 +21,12 @@ fn sandbox() -> Sandbox {
 
 /// What this machine supports.
 fn report(folder: &Path) -> Report {
-    let command = TrainerCommand { launcher: Vec::new(), program: "sh".into(), sandbox: Some(sandbox()) };
+    let command = TrainerCommand {
+        launcher: Vec::new(),
+        program: "sh".into(),
+        sandbox: Some(sandbox()),
+        limits: TrainerLimits::default(),
+    };
     command.enforced(folder).unwrap().unwrap()
 }
 
@@ -121,7 +126,12 @@ fn the_trainer_gets_the_variables_of_a_list() {
         let added = added.iter().map(|name| (*name).to_owned()).collect();
         let settings = SandboxSettings { environment: added, ..SandboxSettings::default() };
         let sandbox = Some(Sandbox { program: CLIENT.into(), settings });
-        let command = TrainerCommand { launcher: Vec::new(), program: "sh".into(), sandbox };
+        let command = TrainerCommand {
+            launcher: Vec::new(),
+            program: "sh".into(),
+            sandbox,
+            limits: TrainerLimits::default(),
+        };
         command.environment(folder.path()).collect::<std::collections::BTreeMap<_, _>>()
     };
     let usual = environment(&[]);

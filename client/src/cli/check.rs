@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::policy::Privacy;
-use eosfed_client::sandbox::{Enforcement, Mode, Report};
+use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
@@ -44,6 +44,7 @@ impl Check {
             findings.push(("data set", dataset(settings)));
             findings.push(("trainer", trainer(settings)));
             findings.push(("sandbox", sandbox(settings)));
+            findings.push(("limits", limits(settings)));
             let runtime = runtime()?;
             let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
             findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
@@ -125,6 +126,31 @@ fn sandbox(settings: &Settings) -> Finding {
         return Ok(found);
     }
     Err(format!("{found}; `trainer.sandbox.mode = \"required\"` lets no training start here"))
+}
+
+/// Whether the training program gets a cgroup. One started by hand may have another place than the daemon.
+fn limits(settings: &Settings) -> Finding {
+    let limits = &settings.trainer.limits;
+    if limits.cgroup == Mode::Off {
+        return Ok("no cgroup (off); a trainer that leaves its process group may outlive it".to_owned());
+    }
+    let made = if limits.cgroup_folder.is_some() {
+        Cgroups::find(limits).and_then(|cgroups| cgroups.make(limits).map_err(|error| error.to_string()))
+    } else {
+        // A cgroup of this process says nothing of the daemon's: it is not changed.
+        return match (Cgroups::find(limits), limits.cgroup) {
+            (Ok(_), _) => Ok("a cgroup of version 2 can be made".to_owned()),
+            (Err(why), Mode::Required) => Err(format!("no cgroup: {why}")),
+            (Err(why), _) => Ok(format!("no cgroup here ({why}); its limits are not enforced")),
+        };
+    };
+    let cgroup = made?;
+    cgroup.end();
+    match (cgroup.missing.is_empty(), limits.cgroup) {
+        (true, _) => Ok("a cgroup of version 2, with all limits".to_owned()),
+        (false, Mode::Required) => Err(format!("not enforced: {}", cgroup.missing.join("; "))),
+        (false, _) => Ok(format!("a cgroup of version 2; not enforced: {}", cgroup.missing.join("; "))),
+    }
 }
 
 fn shown(enforcement: &Enforcement) -> String {

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use eosfed_client::sandbox::{Confinement, Enforcement, Report, end_with};
+use eosfed_client::sandbox::{Cgroup, Confinement, Enforcement, Report, end_with};
 use eosfed_common::{errln, outln};
 use nix::unistd::getppid;
 
@@ -21,6 +21,9 @@ pub(super) struct SandboxCommand {
     /// The process that starts this one; the program is not executed if it has ended already.
     #[arg(long)]
     parent: Option<i32>,
+    /// The cgroup to enter.
+    #[arg(long)]
+    cgroup: Option<PathBuf>,
     /// Restrict network, files and memory.
     #[arg(long)]
     confine: bool,
@@ -44,6 +47,9 @@ pub(super) struct SandboxCommand {
 impl SandboxCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let parent = self.parent.unwrap_or_else(|| getppid().as_raw());
+        if let Some(cgroup) = &self.cgroup {
+            Cgroup::enter(cgroup).with_context(|| format!("cannot enter {}", cgroup.display()))?;
+        }
         if self.confine {
             let max_memory = self.max_memory_gib.map(|gib| u64::from(gib) * GIB);
             let report = Confinement { writable: self.writable, max_memory }.apply()?;

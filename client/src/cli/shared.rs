@@ -52,8 +52,8 @@ pub(super) fn site_log(site: &Site, settings: &Settings) -> SiteLog {
 pub(super) fn trainer_command(settings: &Settings) -> Result<TrainerCommand, String> {
     let own = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let path = std::env::var("PATH").unwrap_or_default();
-    let TrainerSettings { program, launcher, sandbox, .. } = &settings.trainer;
+    let TrainerSettings { program, launcher, sandbox, limits, .. } = &settings.trainer;
     let program = find_program(program, own.parent(), &path)?;
     let sandbox = Some(Sandbox { program: own, settings: sandbox.clone() });
-    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox })
+    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox, limits: limits.clone() })
 }

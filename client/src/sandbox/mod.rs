@@ -6,8 +6,10 @@
 //! ends when the daemon does. With a launcher, the launcher ends with the daemon, and the
 //! restrictions apply behind it, on the machine where the trainer runs.
 
+mod cgroup;
 mod confine;
 mod environment;
+mod limits;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,8 +17,10 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use cgroup::{Cgroup, Cgroups};
 pub use confine::{Confinement, Enforcement, Report, end_with};
 pub use environment::is_passed_on;
+pub use limits::TrainerLimits;
 
 /// The command of `eosfed-client` that restricts itself and executes another program.
 pub const COMMAND: &str = "sandbox";
@@ -63,12 +67,27 @@ impl Sandbox {
     /// `parent` is the process that starts it.
     #[must_use]
     pub fn wrap(&self, launcher: &[String], folder: &Path, parent: u32) -> Vec<OsString> {
+        self.wrap_in(launcher, folder, parent, None)
+    }
+
+    /// The same, in a cgroup if there is one. The launcher is in it too.
+    #[must_use]
+    pub fn wrap_in(
+        &self,
+        launcher: &[String],
+        folder: &Path,
+        parent: u32,
+        cgroup: Option<&Path>,
+    ) -> Vec<OsString> {
+        let cgroup = cgroup.map(|cgroup| [OsString::from("--cgroup"), cgroup.into()]);
         if self.settings.mode == Mode::Off {
-            return launcher.iter().map(OsString::from).collect();
+            let enter = cgroup.map(|cgroup| self.words(cgroup)).into_iter().flatten();
+            return enter.chain(launcher.iter().map(OsString::from)).collect();
         }
         let parent = [OsString::from("--parent"), parent.to_string().into()];
+        let parent = parent.into_iter().chain(cgroup.into_iter().flatten());
         if launcher.is_empty() {
-            return self.words(parent.into_iter().chain(self.restrictions(folder))).collect();
+            return self.words(parent.chain(self.restrictions(folder))).collect();
         }
         self.words(parent)
             .chain(launcher.iter().map(OsString::from))
@@ -131,5 +150,11 @@ mod tests {
              --required --"
         );
         assert_eq!(wrapped(Mode::Off, &["srun"]), "srun");
+        let in_cgroup = |mode| {
+            let words = sandbox(mode).wrap_in(&[], Path::new("/w"), 7, Some(Path::new("/c")));
+            words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(in_cgroup(Mode::Off), "/usr/bin/eosfed-client sandbox --cgroup /c --");
+        assert!(in_cgroup(Mode::Auto).contains("--parent 7 --cgroup /c --confine"));
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::{RunningTrainer, StartError, Task, Trainer};
 use crate::condition::{ConditionKind, LocalCondition};
-use crate::sandbox::{Mode, Report, Sandbox, is_passed_on};
+use crate::sandbox::{Cgroup, Cgroups, Mode, Report, Sandbox, TrainerLimits, is_passed_on};
 use crate::settings::find_executable;
 use crate::state::Process;
 
@@ -49,8 +49,10 @@ pub struct TrainerCommand {
     pub launcher: Vec<String>,
     /// The program.
     pub program: PathBuf,
-    /// Its sandbox; absent: it gets the shorter environment only.
+    /// Its sandbox; absent: it gets the shorter environment only, and no cgroup.
     pub sandbox: Option<Sandbox>,
+    /// What it may use of the machine.
+    pub limits: TrainerLimits,
 }
 
 /// The training program as a child process.
@@ -58,6 +60,7 @@ pub struct TrainerCommand {
 pub struct ChildTrainer {
     child: Child,
     process: Process,
+    cgroup: Option<Cgroup>,
     log: PathBuf,
     lines: mpsc::Receiver<Result<TrainerEvent, String>>,
 }
@@ -85,9 +88,9 @@ impl TrainerCommand {
     }
 
     /// The command line before the trainer's own arguments.
-    fn words(&self, folder: &Path) -> Vec<OsString> {
+    fn words(&self, folder: &Path, cgroup: Option<&Path>) -> Vec<OsString> {
         let launcher = match &self.sandbox {
-            Some(sandbox) => sandbox.wrap(&self.launcher, folder, std::process::id()),
+            Some(sandbox) => sandbox.wrap_in(&self.launcher, folder, std::process::id(), cgroup),
             None => self.launcher.iter().map(OsString::from).collect(),
         };
         launcher.into_iter().chain([self.program.clone().into()]).collect()
@@ -98,7 +101,33 @@ impl TrainerCommand {
         let added = self.sandbox.as_ref().map_or(&[][..], |sandbox| &sandbox.settings.environment);
         let passed_on = move |name: &OsString| name.to_str().is_some_and(|name| is_passed_on(name, added));
         let variables = std::env::vars_os().filter(move |(name, _)| passed_on(name));
-        variables.chain([("TMPDIR".into(), folder.into())])
+        let limits = self.limits.variables(|name| std::env::var_os(name));
+        variables.chain([("TMPDIR".into(), folder.into())]).chain(limits)
+    }
+
+    /// The trainer's cgroup, or none where the settings do not require one and this machine has none.
+    fn cgroup(&self) -> Result<Option<Cgroup>, LocalCondition> {
+        if self.limits.cgroup == Mode::Off || self.sandbox.is_none() {
+            return Ok(None);
+        }
+        let made = Cgroups::find(&self.limits)
+            .and_then(|cgroups| cgroups.make(&self.limits).map_err(|error| error.to_string()));
+        let missing = match &made {
+            Ok(cgroup) if cgroup.missing.is_empty() => return Ok(made.ok()),
+            Ok(cgroup) => cgroup.missing.join("; "),
+            Err(why) => why.clone(),
+        };
+        if self.limits.cgroup != Mode::Required {
+            tracing::warn!("not all limits of the trainer are enforced: {missing}");
+            return Ok(made.ok());
+        }
+        if let Ok(cgroup) = made {
+            cgroup.end();
+        }
+        let message = format!(
+            "`trainer.limits.cgroup` is `required`, and the training program gets no such cgroup: {missing}"
+        );
+        Err(LocalCondition::new(ConditionKind::CgroupMissing, message))
     }
 
     /// What the sandbox enforces on this machine; `None` without a sandbox.
@@ -141,7 +170,8 @@ impl Trainer for TrainerCommand {
         write_atomically(&file, &task.json()).map_err(|error| failed(&file, error))?;
         let log = folder.join(LOG);
         let stderr = open_log(&log).map_err(|error| failed(&log, error))?;
-        let words = self.words(folder);
+        let cgroup = self.cgroup().map_err(StartError::Condition)?;
+        let words = self.words(folder, cgroup.as_ref().map(Cgroup::folder));
         // The trainer ends when the thread that starts it does: tasks of the daemon run on threads that
         // live as long as it.
         let mut child = Command::new(&words[0])
@@ -162,10 +192,15 @@ impl Trainer for TrainerCommand {
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(read_lines(stdout, sender));
         }
-        Ok(ChildTrainer { child, process, log, lines })
+        Ok(ChildTrainer { child, process, cgroup, log, lines })
     }
 
     async fn reap(&self, process: Process) {
+        if let Ok(cgroups) = Cgroups::find(&self.limits)
+            && self.limits.cgroup != Mode::Off
+        {
+            cgroups.sweep();
+        }
         if !is_running(process) {
             return;
         }
@@ -192,6 +227,13 @@ impl ChildTrainer {
         // A launcher may have left processes in the group. As long as the trainer is a zombie, no other
         // group can have its number.
         signal(self.process.pid, Signal::SIGKILL);
+        if let Some(cgroup) = self.cgroup.clone() {
+            // Others have left the group by setsid(2). The leader must be reaped before its cgroup is empty.
+            let _ = cgroup.kill();
+            let status = self.child.wait().await;
+            let _ = tokio::task::spawn_blocking(move || cgroup.end()).await;
+            return status;
+        }
         self.child.wait().await
     }
 }
@@ -328,7 +370,7 @@ mod tests {
 
     fn command(launcher: &[&str], program: &str) -> TrainerCommand {
         let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
-        TrainerCommand { launcher, program: program.into(), sandbox: None }
+        TrainerCommand { launcher, program: program.into(), sandbox: None, limits: TrainerLimits::default() }
     }
 
     fn task() -> Task {

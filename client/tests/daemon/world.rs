@@ -13,6 +13,7 @@ use eosfed_client::imagery::FileImagery;
 use eosfed_client::journal::Journal as _;
 use eosfed_client::offload::Blocking;
 use eosfed_client::retry::Backoff;
+use eosfed_client::sandbox::TrainerLimits;
 use eosfed_client::site::Site;
 use eosfed_client::site_log::{SiteLog, SiteLogSettings};
 use eosfed_client::state::State;
@@ -186,6 +187,7 @@ impl World {
                 launcher: vec!["sh".to_owned()],
                 program: self.path("trainer"),
                 sandbox: None,
+                limits: TrainerLimits::default(),
             },
             imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),

@@ -1,0 +1,194 @@
+//! The cgroup of the training program, with real processes in a real cgroup. Where this machine gives none,
+//! the tests say so and pass.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use eosfed_client::condition::ConditionKind;
+use eosfed_client::sandbox::{Cgroups, Mode, Sandbox, SandboxSettings, TrainerLimits};
+use eosfed_client::trainer::{RunningTrainer as _, StartError, Task, Trainer as _, TrainerCommand};
+use eosfed_common::task::{DeviceChoice, EvaluationTask};
+
+/// A cgroup for one test, which is removed at its end.
+struct Delegated(PathBuf);
+
+impl Delegated {
+    fn new(test: &str) -> Option<Self> {
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let mount = mounts.into_iter().find(|mount| mount.join("cgroup.procs").exists());
+        let folder = mount.map(|mount| mount.join(format!("eosfed-test-{test}-{}", std::process::id())));
+        let made = folder.filter(|folder| fs::create_dir(folder).is_ok()).map(Self);
+        if made.is_none() {
+            println!("skipped: {test}: no cgroup of version 2 can be made on this machine");
+        }
+        made
+    }
+
+    fn limits(&self) -> TrainerLimits {
+        TrainerLimits { cgroup_folder: Some(self.0.clone()), ..TrainerLimits::default() }
+    }
+
+    fn children(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_dir()).collect()
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        let _ = fs::write(self.0.join("cgroup.kill"), "1");
+        for folder in self.children().into_iter().chain([self.0.clone()]) {
+            for _ in 0..100 {
+                if fs::remove_dir(&folder).is_ok() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+fn task() -> Task {
+    Task::Evaluate(Box::new(EvaluationTask {
+        model: eosfed_testkit::cards::classifier(),
+        weights: "w".into(),
+        normalisation: Vec::new(),
+        input_size: None,
+        dataset: "d".into(),
+        device: DeviceChoice::Cpu,
+        threads: None,
+    }))
+}
+
+/// A trainer that is a script, in a sandbox with these limits.
+fn trainer(folder: &Path, script: &str, limits: TrainerLimits) -> TrainerCommand {
+    let program = folder.join("trainer");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let settings = SandboxSettings::default();
+    let sandbox = Some(Sandbox { program: env!("CARGO_BIN_EXE_eosfed-client").into(), settings });
+    TrainerCommand { launcher: Vec::new(), program, sandbox, limits }
+}
+
+fn is_running(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.trim()));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Runs a trainer that leaves a process in a session of its own; gives that process.
+async fn left_behind(limits: TrainerLimits) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let script =
+        format!("setsid sleep 600 > /dev/null 2>&1 & echo $! > {}/left; sleep 0.2", folder.path().display());
+    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    running.end().await.unwrap();
+    fs::read_to_string(folder.path().join("left")).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_trainer_leaves_behind_ends_with_it() {
+    let Some(delegated) = Delegated::new("left") else { return };
+    let off = TrainerLimits { cgroup: Mode::Off, ..TrainerLimits::default() };
+    let survivor = left_behind(off).await;
+    assert!(is_running(&survivor), "it has left the group, and only a cgroup ends it");
+    Command::new("kill").args(["-9", survivor.trim()]).status().unwrap();
+    let process = left_behind(delegated.limits()).await;
+    assert!(!is_running(&process), "{process}");
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new(), "its cgroup is removed");
+}
+
+#[tokio::test]
+async fn a_trainer_that_is_stopped_ends_with_all_of_its_processes() {
+    let Some(delegated) = Delegated::new("stopped") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("left");
+    let script = format!("setsid sleep 600 > /dev/null 2>&1 & echo $! > {}; sleep 600", left.display());
+    let command = trainer(folder.path(), &script, delegated.limits());
+    let running = command.start(&task(), folder.path()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while fs::read_to_string(&left).unwrap_or_default().trim().is_empty() {
+        assert!(Instant::now() < deadline, "it starts");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(delegated.children().len(), 1);
+    running.stop().await;
+    assert!(!is_running(&fs::read_to_string(&left).unwrap()));
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_killed_daemon_has_left_is_swept() {
+    let Some(delegated) = Delegated::new("swept") else { return };
+    // No process has this number: pid_max is at most 2^22.
+    let old = delegated.0.join("eosfed-trainer-4194305");
+    fs::create_dir(&old).unwrap();
+    let mut left = Command::new("sleep").arg("600").stdout(Stdio::null()).spawn().unwrap();
+    fs::write(old.join("cgroup.procs"), left.id().to_string()).unwrap();
+    let waiting = std::thread::spawn(move || left.wait().unwrap());
+    Cgroups::find(&delegated.limits()).unwrap().sweep();
+    assert!(!waiting.join().unwrap().success(), "it was killed");
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_cgroup_that_is_required_and_missing_starts_no_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = folder.path().join("started");
+    let script = format!("echo > {}", marker.display());
+    let limits = |cgroup| TrainerLimits {
+        cgroup,
+        cgroup_folder: Some(folder.path().to_owned()),
+        ..TrainerLimits::default()
+    };
+    let required = trainer(folder.path(), &script, limits(Mode::Required)).start(&task(), folder.path());
+    let Err(StartError::Condition(condition)) = required else { panic!("it must not start") };
+    assert_eq!(condition.kind, ConditionKind::CgroupMissing);
+    assert!(condition.message.contains("`trainer.limits.cgroup` is `required`"), "{condition}");
+    assert!(!marker.exists());
+    let mut auto = trainer(folder.path(), &script, limits(Mode::Auto)).start(&task(), folder.path()).unwrap();
+    auto.end().await.unwrap();
+    assert!(marker.exists());
+}
+
+#[test]
+fn memory_processors_and_processes_are_limited() {
+    let Some(delegated) = Delegated::new("limits") else { return };
+    let limits = TrainerLimits { memory_gib: Some(2), cpus: Some(3), processes: 99, ..delegated.limits() };
+    let cgroup = Cgroups::find(&limits).unwrap().make(&limits).unwrap();
+    let controllers = fs::read_to_string(delegated.0.join("cgroup.controllers")).unwrap();
+    let given = |controller: &str| controllers.split_whitespace().any(|one| one == controller);
+    for (controller, file, value) in [
+        ("memory", "memory.max", "2147483648"),
+        ("cpu", "cpu.max", "300000 100000"),
+        ("pids", "pids.max", "99"),
+    ] {
+        let listed = cgroup.missing.iter().any(|missing| missing.contains(file));
+        assert_eq!(listed, !given(controller), "what is missing is listed: {:?}", cgroup.missing);
+        if given(controller) {
+            assert_eq!(fs::read_to_string(cgroup.folder().join(file)).unwrap().trim(), value);
+        } else {
+            println!("skipped: {file}: this machine has no controller `{controller}` of version 2");
+        }
+    }
+    cgroup.end();
+}
+
+#[test]
+fn the_settings_decide_which_graphics_processors_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = TrainerLimits {
+        gpus: Some(vec!["1".to_owned()]),
+        gpu_memory_percent: Some(40),
+        ..TrainerLimits::default()
+    };
+    let command = trainer(folder.path(), "", limits);
+    let variables: std::collections::BTreeMap<_, _> = command.environment(folder.path()).collect();
+    let value = |name: &str| variables[std::ffi::OsStr::new(name)].to_str().unwrap().to_owned();
+    assert_eq!(value("CUDA_VISIBLE_DEVICES"), "1");
+    assert!(value("PYTORCH_CUDA_ALLOC_CONF").ends_with("per_process_memory_fraction:0.40"));
+}
