@@ -47,6 +47,11 @@ impl<E: Environment> Daemon<E> {
         loop {
             let held = self.held();
             let work = self.work_in_hand(&held);
+            if let Outcome::Update(update) = &outcome
+                && let Some(event) = self.add_noise(&held, update).await?
+            {
+                return Ok(Flow::Event(event));
+            }
             if let Some(event) = self.policy_objection(&work, &outcome)? {
                 return Ok(Flow::Event(event));
             }
@@ -106,14 +111,12 @@ impl<E: Environment> Daemon<E> {
     ) -> Result<Option<Event>, DaemonError> {
         match outcome {
             Outcome::Update(update) => {
-                let found = update.clone();
+                let update = update.clone();
                 let training_target = held.assignment.training_target.clone();
                 let checked =
-                    self.parts.blocking.run(move || outbound::recheck(&found, &training_target)).await;
-                match checked.and_then(|checked| checked) {
-                    Ok(()) => self.add_noise(held, update).await,
-                    Err(why) => Ok(Some(Event::Rejected(Refusal::new(Reason::Internal, why)))),
-                }
+                    self.parts.blocking.run(move || outbound::recheck(&update, &training_target)).await;
+                let checked = checked.and_then(|checked| checked);
+                Ok(checked.err().map(|why| Event::Rejected(Refusal::new(Reason::Internal, why))))
             }
             Outcome::Withheld(refusal) => {
                 let weights = self.finished_weights(held);

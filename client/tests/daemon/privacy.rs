@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use eosfed_client::retry::Backoff;
 use eosfed_client::site_log::EntryKind;
 use eosfed_client::state::State;
 use eosfed_common::assignment::{Assignment, Work};
@@ -271,6 +272,26 @@ async fn a_budget_that_was_lowered_keeps_an_update_here() {
     let world = with_noise().await;
     world.set_policy(&private_with("0.8", "5"));
     world.run().await;
+    assert_withheld(&world, "`privacy.max_epsilon` is 5");
+}
+
+#[tokio::test]
+async fn a_budget_that_is_lowered_between_two_tries_keeps_an_update_here() {
+    let world = world(&patient()).await;
+    // Heartbeats see the change settle between two tries.
+    let slow = Duration::from_secs(8);
+    let (_cancel, task) =
+        world.start_with(|parts| parts.intervals.backoff = Backoff { first: slow, limit: slow });
+    until(|| world.state().name() == "training").await;
+    world.fake.get().down = true;
+    std::fs::write(world.path("go"), "").unwrap();
+    until(|| world.site().spending().is_ok_and(|spending| !spending.updates().is_empty())).await;
+    // The first try has failed, and the next one follows after half of `slow` at the earliest.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    world.set_policy(&private_with("0.8", "5"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.fake.get().down = false;
+    task.await.unwrap().unwrap();
     assert_withheld(&world, "`privacy.max_epsilon` is 5");
 }
 
