@@ -5,9 +5,8 @@
 //!
 //! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
 //! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`], [`budgets`] and [`site`], then [`site_log`],
-//! [`sandbox`], [`policy`],
-//! [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`]. The decisions in `policy`,
-//! `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
+//! [`sandbox`], [`policy`], [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`].
+//! The decisions in `policy`, `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
 
 pub mod budgets;
 pub mod condition;

@@ -87,7 +87,7 @@ fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
                 format!("spent epsilon {spent:.2} of {max_epsilon} at delta {delta:e}"),
                 bar(spent / max_epsilon),
                 format!(
-                    "{made} updates made; {} more fit with clip {clip} and noise multiplier {noise_multiplier}",
+                    "updates made: {made}; room for {} with clip {clip} and noise multiplier {noise_multiplier}",
                     privacy.updates_left(spending)
                 ),
             ]
@@ -151,7 +151,7 @@ mod tests {
         let lines = text(Some(PRIVACY), &spending());
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
         let said = lines.join("\n");
-        for phrase in ["of 8 at delta 1e-5", "3 updates made", "j-0a1b2c3d", "j-00000001"] {
+        for phrase in ["of 8 at delta 1e-5", "updates made: 3; room for", "j-0a1b2c3d", "j-00000001"] {
             assert!(said.contains(phrase), "{phrase}: {said}");
         }
         assert!(text(None, &spending())[0].contains("has no `privacy`"));
