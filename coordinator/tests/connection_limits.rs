@@ -68,6 +68,39 @@ async fn connections_without_a_certificate_are_few_and_do_not_count_for_members(
     assert_prompt(&server, "west").await;
 }
 
+/// Six connections with 60 calls each that wait for work: more than one member may have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_has_a_limited_number_of_calls_and_takes_none_of_others() {
+    let server = Server::start().await;
+    for name in ["west", "east"] {
+        drop(server.enrol(name).await);
+    }
+    let mut open = Vec::new();
+    let mut seen_revision = 0;
+    for _ in 0..6 {
+        let mut participant = ParticipantClient::new(server.client("west"));
+        let first = v1::PollRequest { seen_revision: 0, wait_ms: 0 };
+        seen_revision = participant.poll(first).await.unwrap().into_inner().revision;
+        open.push(participant);
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for participant in open {
+        for _ in 0..60 {
+            let mut participant = participant.clone();
+            let poll = v1::PollRequest { seen_revision, wait_ms: 3000 };
+            calls.spawn(async move {
+                participant.poll(poll).await.map(drop).map_err(|status| from_status(&status).reason)
+            });
+        }
+    }
+    assert_prompt(&server, "east").await;
+    let answers = calls.join_all().await;
+    let refused = answers.iter().filter(|answer| **answer == Err(Reason::Unavailable)).count();
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!((served, refused), (256, 104));
+    assert_prompt(&server, "west").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_has_a_limited_number_of_connections_and_takes_none_of_others() {
     let server = Server::start().await;

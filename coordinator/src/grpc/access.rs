@@ -15,6 +15,7 @@ use tonic::Request;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::in_flight::InFlight;
 use super::roles::{Callers, callers};
 use crate::domain::member::keys::{Key, KeyStatus};
 use crate::engine::{Core, Handle};
@@ -111,13 +112,23 @@ async fn record(engine: &Handle, caller: &Identity, path: &str, refusal: Refusal
 
 /// Puts [`Gate`] before services.
 #[derive(Debug, Clone)]
-pub(super) struct GateLayer(pub(super) Handle);
+pub(super) struct GateLayer {
+    engine: Handle,
+    calls: InFlight,
+}
+
+impl GateLayer {
+    /// Asks the engine about callers; no call is under way.
+    pub(super) fn new(engine: Handle) -> Self {
+        Self { engine, calls: InFlight::default() }
+    }
+}
 
 impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, engine: self.0.clone() }
+        Gate { inner, engine: self.engine.clone(), calls: self.calls.clone() }
     }
 }
 
@@ -126,6 +137,7 @@ impl<S> Layer<S> for GateLayer {
 pub(super) struct Gate<S> {
     inner: S,
     engine: Handle,
+    calls: InFlight,
 }
 
 impl<S> Service<http::Request<Body>> for Gate<S>
@@ -146,14 +158,22 @@ where
         let waiting = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, waiting);
         let engine = self.engine.clone();
+        let calls = self.calls.clone();
         Box::pin(async move {
             let peer = request.extensions().get::<Peer>().cloned();
-            match admit(&engine, request.uri().path(), peer.as_ref()).await {
-                Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-                Ok(None) => {}
-                Err(refusal) => return Ok(to_status(&refusal).into_http()),
+            let admitted = match admit(&engine, request.uri().path(), peer.as_ref()).await {
+                Ok(Some(caller)) => calls.enter(&caller.identity).map(|call| Some((caller, call))),
+                Ok(None) => Ok(None),
+                Err(refusal) => Err(refusal),
+            };
+            match admitted {
+                Ok(Some((caller, call))) => {
+                    request.extensions_mut().insert(caller);
+                    Ok(ready.call(request).await?.map(|body| call.until_answered(body)))
+                }
+                Ok(None) => ready.call(request).await,
+                Err(refusal) => Ok(to_status(&refusal).into_http()),
             }
-            ready.call(request).await
         })
     }
 }

@@ -6,6 +6,7 @@ mod batches;
 mod blobs;
 mod enrollment;
 mod events;
+mod in_flight;
 mod operator;
 mod participant;
 mod revocation;
@@ -85,7 +86,7 @@ pub async fn serve(
     let Context { engine, live, traffic, .. } = context;
     let served = Server::builder()
         .layer(TimeoutLayer)
-        .layer(access::GateLayer(engine.clone()))
+        .layer(access::GateLayer::new(engine.clone()))
         .layer(traffic.layer())
         .concurrency_limit_per_connection(MAX_CALLS)
         .max_concurrent_streams(MAX_CALLS as u32)
