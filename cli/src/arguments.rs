@@ -85,7 +85,7 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         token_file: PathBuf,
     },
-    /// Show the identity that commands use; works offline
+    /// Show or renew the identity that commands use
     #[command(subcommand)]
     Identity(IdentityCommand),
     /// Submit, watch and control jobs
@@ -216,6 +216,10 @@ pub enum IdentityCommand {
     /// The key's fingerprint is the one in the ledger's events. Authorities are known by the SHA-256 of their
     /// certificates.
     Show,
+    /// Renew the certificate now, with a new key, and show the identity
+    ///
+    /// Commands renew it by themselves in time. This is for a coordinator whose authority was replaced.
+    Renew,
 }
 
 /// Commands about jobs.

@@ -67,7 +67,7 @@ documents! {
         "institution revoke NAME", "institution remove NAME", "operator revoke NAME",
         "operator remove NAME", "reader revoke NAME", "reader remove NAME";
     "joined" Joined: "join";
-    "identity" IdentityShown: "identity show";
+    "identity" IdentityShown: "identity show", "identity renew";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";
     "release" ReleaseManifest: "release show", "release create", "release prune";

@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::identity::Identity;
 use eosfed_common::outln;
 use eosfed_transport::certificate::{Certificate, fingerprints};
+use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::{IdentityFolder, PersonalIdentity};
+
+use eosfed_transport::proxy::Proxy;
+use eosfed_transport::renewal::renew_now;
 
 use super::arguments::Output;
 use super::connection::{default_folder, warn_of_expiry};
@@ -34,6 +39,21 @@ pub(super) fn show(folder: Option<&Path>, output: Output) -> anyhow::Result<Exit
     }
     warn_of_expiry(&certificate, SystemClock.now());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Renews the certificate, and shows the identity.
+pub(super) async fn renew(
+    folder: Option<&Path>,
+    proxy: Option<Proxy>,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let options = ChannelOptions::through(proxy);
+    let renewed = renew_now(&super::connection::folder(folder)?, &options, SystemClock.now()).await?;
+    ensure!(
+        renewed.is_some(),
+        "nothing was renewed: the certificate has expired, or another command renews it at this moment"
+    );
+    show(folder, output)
 }
 
 fn text(shown: &IdentityShown) {

@@ -86,6 +86,9 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let credentials = arguments.proxy_credentials_file.as_deref();
     let proxy = arguments.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()?;
+    if let Command::Identity(arguments::IdentityCommand::Renew) = &arguments.command {
+        return identity::renew(arguments.identity.as_deref(), proxy, output).await;
+    }
     if let Command::Join { token_file } = &arguments.command {
         let folder = arguments.identity.clone().map_or_else(connection::default_folder, Ok)?;
         return person::join(token_file, &folder, proxy, output).await;

@@ -13,7 +13,7 @@ use eosfed_proto::v1;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::{ChannelOptions, open_with};
 use eosfed_transport::enrollment::enroll_as;
-use eosfed_transport::issued::verify;
+use eosfed_transport::issued::{Accepted, accept};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::meter::Meter;
 use eosfed_transport::operator::IdentityFolder;
@@ -126,7 +126,8 @@ pub(super) async fn join(
     create_private_folder(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let transport = open_with(&ChannelOptions::through(proxy), &url, &ca_pem, None, Meter::default())?;
     let enrolled = enroll_as(transport, &identity, secret).await?;
-    let certificate = verify(&enrolled.pair, &identity, &ca_pem, SystemClock.now())?;
+    let Accepted { certificate, ca_pem } =
+        accept(&enrolled.pair, &enrolled.ca_pem, &identity, &ca_pem, SystemClock.now())?;
     let kept = IdentityFolder(folder.to_owned());
     kept.write(&enrolled.pair, &ca_pem, &url)?;
     kept.pin(&enrolled.coordinator_keys)?;

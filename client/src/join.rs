@@ -9,7 +9,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::SigningKey;
 use eosfed_transport::channel::{ChannelError, ChannelOptions, open_with};
 use eosfed_transport::enrollment::{self, EnrollError, Enrolled};
-use eosfed_transport::issued::{NotAccepted, verify};
+use eosfed_transport::issued::{Accepted, NotAccepted, accept};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyError;
 use eosfed_transport::meter::Meter;
@@ -68,9 +68,10 @@ pub async fn enroll(
     };
     let enrolled = answer?;
     let identity = Identity::institution(token.institution.clone());
-    verify(&enrolled.pair, &identity, &token.ca_pem, SystemClock.now())?;
-    // The authority that is trusted is the one in the token, whatever the answer names.
-    Ok(Enrolled { ca_pem: token.ca_pem.clone(), ..enrolled })
+    // The authority that is trusted is the one in the token, or one that it has signed.
+    let Accepted { certificate: _, ca_pem } =
+        accept(&enrolled.pair, &enrolled.ca_pem, &identity, &token.ca_pem, SystemClock.now())?;
+    Ok(Enrolled { ca_pem, ..enrolled })
 }
 
 fn advice(refusal: &Refusal) -> &'static str {

@@ -12,6 +12,7 @@ use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
+use crate::ca;
 use crate::settings::{StateFolder, filled_in};
 use crate::signing_keys;
 use crate::tls::Authority;
@@ -43,14 +44,13 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
             folder.display()
         );
     }
-    let [key, certificate] = state.authority();
+    let [key, _] = state.authority();
     check_private(folder)?;
     for made in [key.parent().unwrap_or(folder), &state.operator()] {
         create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
     let pair = Authority::create(now)?;
-    write(&key, pair.key_pem.expose())?;
-    write(&certificate, &pair.certificate_pem)?;
+    ca::write(&state, &pair, &pair.certificate_pem)?;
     let authority = Authority::open(&pair)?;
     let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));

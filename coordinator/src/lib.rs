@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod backup;
+pub mod ca;
 pub mod domain;
 pub mod engine;
 pub mod grpc;

@@ -10,7 +10,6 @@ use anyhow::{Context as _, bail};
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
-use eosfed_common::secret::Secret;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
@@ -19,6 +18,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
 
+use crate::ca;
 use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
@@ -41,7 +41,6 @@ pub struct Coordinator {
     settings: Settings,
     authority: Arc<Authority>,
     signing: Arc<CoordinatorKeys>,
-    ca_pem: String,
     engine: Handle,
     _lock: File,
 }
@@ -58,10 +57,7 @@ impl Coordinator {
                 state.0.display()
             );
         };
-        let [key, certificate] = state.authority();
-        let pair =
-            KeyAndCertificate { key_pem: Secret::new(read(&key)?), certificate_pem: read(&certificate)? };
-        let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
+        let authority = ca::open(&state)?;
         let signing = Arc::new(signing_keys::read_or_make(&state.signing())?);
         let store =
             SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
@@ -75,8 +71,17 @@ impl Coordinator {
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         enrol_first_operator(&state, &engine).await?;
-        let (authority, ca_pem) = (Arc::new(authority), pair.certificate_pem);
-        Ok(Self { state, settings, authority, signing, ca_pem, engine, _lock: lock })
+        Ok(Self { state, settings, authority: Arc::new(authority), signing, engine, _lock: lock })
+    }
+
+    /// Signs certificates.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Changes the federation.
+    pub(crate) const fn engine(&self) -> &Handle {
+        &self.engine
     }
 
     /// Listens and serves until `stop` resolves. `ready` is told the address.
@@ -88,12 +93,12 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, authority, signing, ca_pem, engine, _lock } = &self;
+        let Self { state, settings, authority, signing, engine, _lock } = &self;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
         let url = format!("https://{}", listener.local_addr()?);
-        let tls = ServerTls::new(&self.server_certificate()?, ca_pem)?;
+        let tls = ServerTls::new(&self.server_certificate()?, authority.bundle_pem())?;
         write_atomically(&state.address(), url.as_bytes())
             .with_context(|| format!("cannot write {}", state.address().display()))?;
         // The operator's tools on this machine find the coordinator also on a port of its own choice.
@@ -141,7 +146,7 @@ impl Coordinator {
     async fn renew(&self, tls: &ServerTls) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(SERVER_VALIDITY - RENEWAL).await;
-            tls.replace(&self.server_certificate()?, &self.ca_pem)?;
+            tls.replace(&self.server_certificate()?, self.authority.bundle_pem())?;
             tracing::info!("the server's certificate was renewed");
         }
     }
@@ -170,12 +175,11 @@ async fn enrol_first_operator(state: &StateFolder, engine: &Handle) -> anyhow::R
     }
     let certificate = Certificate::of_pem(&read(&path)?);
     let certificate = certificate.with_context(|| format!("{} is damaged", path.display()))?;
-    let Certificate { identity: Identity { role, name }, fingerprint, not_after: expires_at, .. } =
-        certificate;
+    let Certificate { identity: Identity { role, name }, fingerprint, issuer, not_after, .. } = certificate;
     if role != Role::Operator {
         bail!("{} is of the {role} `{name}`; an operator's is needed there", path.display());
     }
-    let key = Key { fingerprint, expires_at };
+    let key = Key { fingerprint, expires_at: not_after, authority: Some(issuer) };
     engine.call(async move |core: &Core| core.enrol_first_operator(&name, key).await).await?;
     Ok(())
 }

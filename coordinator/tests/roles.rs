@@ -94,7 +94,7 @@ async fn with_reader(server: Server) -> (Server, Transport) {
     let (folder, clients) = server.stop().await;
     let store = SledStore::open(&folder.path().join("state/store")).unwrap();
     let Certificate { fingerprint, not_after, .. } = Certificate::of_pem(&pair.certificate_pem).unwrap();
-    let key = Key { fingerprint, expires_at: not_after };
+    let key = Key { fingerprint, expires_at: not_after, authority: None };
     let member = Member::enrolled(reader, Some(key), SystemClock.now());
     ready(store.commit(&Change { members: vec![member], ..Change::default() }, &[])).unwrap();
     drop(store);

@@ -120,6 +120,8 @@ fn people(commands: &Commands) {
         let shown = commands.ask(&["identity", "show", "--identity", &identity]);
         assert_eq!((&shown["role"], &shown["name"]), (&role.into(), &"ann".into()), "{shown:#}");
         assert_eq!(shown["authorities"].as_array().map(Vec::len), Some(1), "{shown:#}");
+        let renewed = commands.ask(&["identity", "renew", "--identity", &identity]);
+        assert_ne!(renewed["key"], shown["key"]);
         commands.ask(&[role, "re-enrol", "ann"]);
         let listed = commands.ask(&[role, "list"]);
         let ann = listed.as_array().unwrap().iter().find(|one| one["name"] == "ann").unwrap();

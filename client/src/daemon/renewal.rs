@@ -3,7 +3,7 @@
 use eosfed_common::identity::Identity;
 use eosfed_common::signing::{CoordinatorKey, SigningKey};
 use eosfed_transport::enrollment::signing_key_proof;
-use eosfed_transport::issued::verify;
+use eosfed_transport::issued::{Accepted, accept};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 
 use super::environment::{DaemonError, Environment};
@@ -37,12 +37,16 @@ impl<E: Environment> Daemon<E> {
         let pair = KeyAndCertificate { key_pem, certificate_pem: issued.certificate_pem };
         let Credentials { institution, ca_pem, not_after, .. } = &self.parts.credentials;
         let identity = Identity::institution(institution.clone());
-        if let Err(error) = verify(&pair, &identity, ca_pem, self.parts.clock.now()) {
-            tracing::error!(%error, until = %not_after, "the answer to a renewal is not used; nothing was replaced");
-            return Ok(());
-        }
-        // The authority that is trusted stays the one that came with the token, whatever the answer names.
-        self.parts.site.replace_identity(&pair, ca_pem)?;
+        let now = self.parts.clock.now();
+        let ca_pem = match accept(&pair, &issued.ca_pem, &identity, ca_pem, now) {
+            // The authority that is trusted is the one that came with the token, or one that it has signed.
+            Ok(Accepted { certificate: _, ca_pem }) => ca_pem,
+            Err(error) => {
+                tracing::error!(%error, until = %not_after, "the answer to a renewal is not used; nothing was replaced");
+                return Ok(());
+            }
+        };
+        self.parts.site.replace_identity(&pair, &ca_pem)?;
         // A coordinator that names no keys has not enrolled the one of this institution either.
         if self.parts.credentials.signing_key.is_none() && !issued.coordinator_keys.is_empty() {
             self.parts.site.replace_signing_key(&signing_key)?;

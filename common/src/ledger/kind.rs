@@ -39,6 +39,18 @@ pub enum EventKind {
         /// Its version.
         version: String,
     },
+    /// The coordinator's authority was replaced by another one, beside which it still counts.
+    AuthorityRotated {
+        /// SHA-256 of the certificate of the authority before.
+        before: Digest,
+        /// SHA-256 of the certificate of the authority that signs from now on.
+        now: Digest,
+    },
+    /// The authority before the present one counts no more.
+    AuthorityRetired {
+        /// SHA-256 of its certificate.
+        authority: Digest,
+    },
     /// A record could not be read back and was quarantined.
     RecordQuarantined {
         /// Its tree and key.

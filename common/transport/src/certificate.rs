@@ -22,6 +22,8 @@ pub struct Certificate {
     pub identity: Identity,
     /// SHA-256 of its public key as the certificate holds it (SubjectPublicKeyInfo, DER).
     pub fingerprint: Digest,
+    /// SHA-256 of the name of the authority that has signed it, DER.
+    pub issuer: Digest,
     /// Start of its validity.
     pub not_before: Timestamp,
     /// End of its validity.
@@ -46,6 +48,7 @@ impl Certificate {
         Ok(Self {
             identity,
             fingerprint: Digest::of(certificate.tbs_certificate.subject_pki.raw),
+            issuer: Digest::of(certificate.issuer().as_raw()),
             not_before: at(validity.not_before.timestamp()),
             not_after: at(validity.not_after.timestamp()),
         })
@@ -103,6 +106,15 @@ impl Certificate {
     }
 }
 
+/// SHA-256 of the name of the holder of the first certificate in a PEM text, DER. For an authority, it is the
+/// [`Certificate::issuer`] of those that it has signed.
+#[must_use]
+pub fn subject(pem: &str) -> Option<Digest> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
+    Some(Digest::of(certificate.subject().as_raw()))
+}
+
 /// The fingerprints of the certificates in a PEM text: SHA-256 of each one, DER.
 #[must_use]
 pub fn fingerprints(pem: &str) -> Vec<Digest> {
@@ -120,6 +132,7 @@ mod tests {
         let certificate = Certificate {
             identity: Identity::institution("west".parse().unwrap()),
             fingerprint: Digest::of(b""),
+            issuer: Digest::of(b""),
             not_before: Timestamp(at(0).0 - 86_400_000),
             not_after: at(3000),
         };

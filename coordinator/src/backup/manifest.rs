@@ -21,10 +21,11 @@ pub(super) const RECORDS: &str = "records.jsonl";
 pub(super) const BLOBS: &str = "blobs";
 /// The files of a state folder that a backup holds as they are. A coordinator without an operator's
 /// identity beside it is fine; the others must be there.
-pub(super) const FILES: [&str; 9] = [
+pub(super) const FILES: [&str; 10] = [
     "coordinator.toml",
     "ca/key.pem",
     "ca/certificate.pem",
+    "ca/ca.pem",
     "operator/key.pem",
     "operator/certificate.pem",
     "operator/ca.pem",

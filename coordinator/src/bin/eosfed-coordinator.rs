@@ -6,14 +6,19 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::duration;
+use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::outln;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
+use eosfed_coordinator::ca::{self, Changed};
 use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
@@ -102,6 +107,54 @@ enum Command {
     /// acknowledged after the backup is offered again. Run this as the coordinator's user, and never run the
     /// original and the copy side by side.
     Restore(Restore),
+    /// Make a join token for an operator, on the coordinator's machine
+    ///
+    /// The way back in when no operator has a valid certificate. The coordinator must be stopped. The ledger
+    /// names the coordinator as who has invited.
+    InviteOperator(InviteOperator),
+    /// Replace the certificate authority
+    #[command(subcommand)]
+    Ca(Ca),
+}
+
+#[derive(Args)]
+struct InviteOperator {
+    /// The operator's name, known or new
+    name: InstitutionName,
+    /// The coordinator's state folder
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// How long the token can be used, such as 90s, 30m, 24h or 7d
+    #[arg(long, default_value = "24h", value_parser = duration::parse)]
+    valid_for: Duration,
+    /// The file to write the token to; only its owner may read it
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Ca {
+    /// Make a new authority, which signs from then on; the one before still counts
+    ///
+    /// The coordinator must be stopped. After its next start, members with certificates of the authority
+    /// before connect as always and get certificates of the new one when they renew. The key of the authority
+    /// before is removed. `ca retire` ends the overlap, within a year.
+    Rotate {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// End the overlap: certificates of the authority before are refused
+    ///
+    /// The coordinator must be stopped.
+    Retire {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Also while members still use such certificates; they have to join again
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Args)]
@@ -175,6 +228,14 @@ fn run(command: Command) -> anyhow::Result<()> {
             telemetry::init(LogFormat::Text, "warn");
             command::run_restore(&from, &state, output)
         }
+        Command::InviteOperator(invite) => {
+            telemetry::init(LogFormat::Text, "warn");
+            tokio::runtime::Runtime::new()?.block_on(invite_operator(invite))
+        }
+        Command::Ca(command) => {
+            telemetry::init(LogFormat::Text, "warn");
+            tokio::runtime::Runtime::new()?.block_on(change_authority(command))
+        }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
             telemetry::init(settings.log, "info");
@@ -195,6 +256,36 @@ fn run(command: Command) -> anyhow::Result<()> {
             })
         }
     }
+}
+
+async fn invite_operator(invite: InviteOperator) -> anyhow::Result<()> {
+    let InviteOperator { name, state, valid_for, token_file } = invite;
+    let (token, until) = ca::invite_operator(&state, name, valid_for).await?;
+    write_atomically(&token_file, token.expose().as_bytes())
+        .with_context(|| format!("cannot write {}", token_file.display()))?;
+    outln!(
+        "the token for operator `{}` is in {} and works once, until {until}",
+        token.institution,
+        token_file.display()
+    );
+    outln!("start the coordinator, then: eosfed join --token-file FILE --identity DIR");
+    Ok(())
+}
+
+async fn change_authority(command: Ca) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    match command {
+        Ca::Rotate { state } => {
+            let Changed { before, now } = ca::rotate(&state, now).await?;
+            outln!("the authority {now} signs from now on; {before} still counts");
+            outln!("start the coordinator; when all have renewed, stop it and run `ca retire`");
+        }
+        Ca::Retire { state, force } => {
+            let Changed { before, now } = ca::retire(&state, force, now).await?;
+            outln!("certificates of the authority {before} are refused from now on; {now} stays");
+        }
+    }
+    Ok(())
 }
 
 /// Raises the limit of open files: each connection is one, and the usual soft limit is 1,024.

@@ -235,7 +235,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn key() -> Key {
-        Key { fingerprint: Digest::of(b"key"), expires_at: NOW.plus(DAY) }
+        Key { fingerprint: Digest::of(b"key"), expires_at: NOW.plus(DAY), authority: None }
     }
 
     fn invited() -> Member {

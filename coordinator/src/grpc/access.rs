@@ -32,7 +32,8 @@ pub(super) struct Caller {
 
 /// The key of a certificate.
 pub(super) const fn key(certificate: &Certificate) -> Key {
-    Key { fingerprint: certificate.fingerprint, expires_at: certificate.not_after }
+    let Certificate { identity: _, fingerprint, issuer, not_before: _, not_after } = certificate;
+    Key { fingerprint: *fingerprint, expires_at: *not_after, authority: Some(*issuer) }
 }
 
 /// The member that calls. Every method but those for anybody has one.

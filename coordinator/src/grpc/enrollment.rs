@@ -40,7 +40,7 @@ impl Service {
     }
 
     fn answer(&self, certificate_pem: String, key: Key) -> v1::EnrollResponse {
-        let ca_pem = self.0.authority.certificate_pem().to_owned();
+        let ca_pem = self.0.authority.bundle_pem().to_owned();
         let coordinator_keys = coordinator_keys_message(self.0.signing.named());
         v1::EnrollResponse { certificate_pem, ca_pem, expires_at: key.expires_at.0, coordinator_keys }
     }

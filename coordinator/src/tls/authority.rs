@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
+use eosfed_transport::certificate::fingerprints;
+use eosfed_transport::issued::own_and_signed_by_others;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use time::OffsetDateTime;
 
@@ -31,10 +34,27 @@ pub enum AuthorityError {
     Time(Timestamp),
 }
 
+/// How long a new authority is vouched for by the one before it: members have to renew in this time.
+const CROSS_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
+const CA_VALIDITY: Duration = Duration::from_secs(3650 * 86_400);
+
 /// Signs certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
+    bundle_pem: String,
+    /// Its own key, signed by the authority before it; empty if that is retired, or there was none.
+    cross_pem: String,
+    /// The certificate of the authority before it, while that still counts.
+    predecessor: Option<Digest>,
+}
+
+/// A new authority that an authority has made.
+pub struct Successor {
+    /// Its key and its own certificate.
+    pub pair: KeyAndCertificate,
+    /// Its key, signed by the authority that has made it: whoever trusts that one can trust the new one.
+    pub cross_pem: String,
 }
 
 impl Authority {
@@ -44,12 +64,7 @@ impl Authority {
     /// If the system has no randomness or `now` is absurd.
     pub fn create(now: Timestamp) -> Result<KeyAndCertificate, AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "EoS-Fed coordinator authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        set_validity(&mut params, now, Duration::from_secs(3650 * 86_400))?;
-        let certificate_pem = params.self_signed(&key)?.pem();
+        let certificate_pem = ca_params(&key, now, CA_VALIDITY)?.self_signed(&key)?.pem();
         Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
     }
 
@@ -60,7 +75,43 @@ impl Authority {
     pub fn open(pair: &KeyAndCertificate) -> Result<Self, AuthorityError> {
         let key = KeyPair::from_pem(pair.key_pem.expose())?;
         let issuer = Issuer::from_ca_cert_pem(&pair.certificate_pem, key)?;
-        Ok(Self { issuer, certificate_pem: pair.certificate_pem.clone() })
+        let certificate_pem = pair.certificate_pem.clone();
+        let bundle_pem = certificate_pem.clone();
+        Ok(Self { issuer, certificate_pem, bundle_pem, cross_pem: String::new(), predecessor: None })
+    }
+
+    /// With the certificates that members and the server trust, PEM: its own; while it takes the place of
+    /// another one, also that one's, and its own key signed by that one.
+    #[must_use]
+    pub fn with_bundle(self, bundle_pem: String) -> Self {
+        let (own, others) = own_and_signed_by_others(&bundle_pem);
+        let present = fingerprints(&self.certificate_pem);
+        let predecessor = own.iter().flat_map(|pem| fingerprints(pem)).find(|one| !present.contains(one));
+        Self { bundle_pem, cross_pem: others.concat(), predecessor, ..self }
+    }
+
+    /// SHA-256 of the certificate of the authority before it, while that still counts.
+    #[must_use]
+    pub const fn predecessor(&self) -> Option<Digest> {
+        self.predecessor
+    }
+
+    /// Makes the authority that is to take its place, valid for ten years from `now`.
+    ///
+    /// # Errors
+    /// If the system has no randomness or `now` is absurd.
+    pub fn successor(&self, now: Timestamp) -> Result<Successor, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate_pem = ca_params(&key, now, CA_VALIDITY)?.self_signed(&key)?.pem();
+        let cross_pem = ca_params(&key, now, CROSS_VALIDITY)?.signed_by(&key, &self.issuer)?.pem();
+        let pair = KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem };
+        Ok(Successor { pair, cross_pem })
+    }
+
+    /// The certificates that members and the server trust, PEM.
+    #[must_use]
+    pub fn bundle_pem(&self) -> &str {
+        &self.bundle_pem
     }
 
     /// The authority's own certificate, PEM.
@@ -102,9 +153,27 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "EoS-Fed coordinator");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         set_validity(&mut params, now, valid_for)?;
-        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
+        // Clients that trust the authority before this one find their way over its signature.
+        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.cross_pem;
         Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
     }
+}
+
+/// What the certificate of an authority says. Its name has the start of its key's fingerprint: two authorities
+/// never have the same name.
+fn ca_params(
+    key: &KeyPair,
+    now: Timestamp,
+    valid_for: Duration,
+) -> Result<CertificateParams, AuthorityError> {
+    let fingerprint = Digest::of(&key.subject_public_key_info()).to_string();
+    let short: String = fingerprint.trim_start_matches("sha256:").chars().take(16).collect();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, format!("EoS-Fed coordinator authority {short}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, now, valid_for)?;
+    Ok(params)
 }
 
 fn client_params(identity: &Identity) -> Result<CertificateParams, AuthorityError> {

@@ -60,12 +60,14 @@ impl ServerTls {
 fn config(server: &KeyAndCertificate, ca_pem: &str) -> Result<ServerConfig, TlsError> {
     let pem =
         |what| move |error: rustls_pki_types::pem::Error| TlsError::Pem { what, reason: error.to_string() };
-    let certificate =
-        CertificateDer::from_pem_slice(server.certificate_pem.as_bytes()).map_err(pem("certificate"))?;
+    let chain = CertificateDer::pem_slice_iter(server.certificate_pem.as_bytes());
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(pem("certificate"))?;
     let key =
         PrivateKeyDer::from_pem_slice(server.key_pem.expose().as_bytes()).map_err(pem("private key"))?;
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(pem("authority"))?)?;
+    for authority in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(authority.map_err(pem("authority"))?)?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
@@ -73,7 +75,7 @@ fn config(server: &KeyAndCertificate, ca_pem: &str) -> Result<ServerConfig, TlsE
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![certificate], key)?;
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

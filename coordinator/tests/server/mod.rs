@@ -161,6 +161,11 @@ impl Server {
         authority.certify(request_pem, identity, made_at, age + left).unwrap()
     }
 
+    /// The folder with its state folder, `state`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Its address.
     pub(crate) fn url(&self) -> &str {
         &self.url

@@ -50,6 +50,17 @@ impl Federation {
         self.members.values().filter(move |one| one.role == role)
     }
 
+    /// The members that have access by a certificate of another authority than the one of this name.
+    #[must_use]
+    pub fn certified_by_another(&self, authority: &Digest, now: Timestamp) -> Vec<Identity> {
+        let by_another = |one: &&Member| {
+            let keys = one.enrolment.as_ref().and_then(|done| done.keys.as_ref());
+            keys.and_then(|keys| keys.current.authority).as_ref() != Some(authority)
+        };
+        let active = self.members.values().filter(|one| one.has_access(now));
+        active.filter(by_another).map(Member::identity).collect()
+    }
+
     /// The members whose certificates expire within this time, or have expired, each with when.
     pub fn expiring(&self, within: Duration, now: Timestamp) -> impl Iterator<Item = (Identity, Timestamp)> {
         let active = self.members.values().filter(|one| one.is_active());
@@ -173,7 +184,7 @@ impl Federation {
     ) -> Result<Change, Refusal> {
         let before = self.members.get(identity).ok_or_else(|| not_enrolled(identity))?;
         let after = before.renew(used, renewed, now)?;
-        let Key { fingerprint, expires_at } = renewed;
+        let Key { fingerprint, expires_at, authority: _ } = renewed;
         Ok(own(after, EventKind::CertificateRenewed { expires_at, key: Some(fingerprint) }))
     }
 

@@ -93,7 +93,7 @@ mod tests {
     use crate::testing::{NOW, name};
 
     fn key(of: u8) -> Key {
-        Key { fingerprint: Digest::of(&[of]), expires_at: NOW.plus(Duration::from_secs(60)) }
+        Key { fingerprint: Digest::of(&[of]), expires_at: NOW.plus(Duration::from_secs(60)), authority: None }
     }
 
     fn west() -> Identity {

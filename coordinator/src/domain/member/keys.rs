@@ -22,6 +22,10 @@ pub struct Key {
     pub fingerprint: Digest,
     /// When the certificate expires.
     pub expires_at: Timestamp,
+    /// SHA-256 of the name of the authority that has signed the certificate. Absent in records of before it
+    /// was kept.
+    #[serde(default)]
+    pub authority: Option<Digest>,
 }
 
 /// A key that another one has replaced.
@@ -197,7 +201,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn key(of: u8) -> Key {
-        Key { fingerprint: Digest::of(&[of]), expires_at: NOW.plus(DAY) }
+        Key { fingerprint: Digest::of(&[of]), expires_at: NOW.plus(DAY), authority: None }
     }
 
     fn west(of: Option<u8>) -> Member {

@@ -5,17 +5,17 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{InstitutionName, JobId};
-use eosfed_common::ledger::Actor;
+use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
 use eosfed_common::signing::PublicKey;
 use rand::RngExt as _;
 
 use super::Core;
-use crate::domain::Job;
 use crate::domain::federation::members::{Invite, Revoke};
 use crate::domain::job::Transition;
 use crate::domain::member::keys::Key;
+use crate::domain::{Change, Job};
 
 /// An invitation, once: its secret is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +45,29 @@ impl Core {
             Ok((Invited { secret, expires_at: now.plus(valid_for) }, change))
         })
         .await
+    }
+
+    /// Invites somebody by the coordinator's own decision, on its machine.
+    ///
+    /// # Errors
+    /// As [`Federation::invite`](crate::domain::Federation::invite).
+    pub async fn invite_here(&self, identity: &Identity, valid_for: Duration) -> Result<Invited, Refusal> {
+        self.transact(|state, now, rng| {
+            let secret = format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>());
+            let again = state.members.get(identity).is_some_and(|one| one.enrolment.is_some());
+            let invite = Invite { secret: &secret, valid_for, again };
+            let change = state.invite(identity, invite, Actor::Coordinator, now)?;
+            Ok((Invited { secret: Secret::new(secret.clone()), expires_at: now.plus(valid_for) }, change))
+        })
+        .await
+    }
+
+    /// Records an event of the coordinator that changes no record.
+    ///
+    /// # Errors
+    /// Whatever the store gives.
+    pub async fn note(&self, kind: EventKind) -> Result<(), Refusal> {
+        self.transact(|_, _, _| Ok(((), Change::noted(Entry::new(Actor::Coordinator, kind))))).await
     }
 
     /// Redeems an invitation for a signing request and the key that it is for; when this has returned, the

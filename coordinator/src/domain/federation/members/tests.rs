@@ -5,7 +5,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 fn operator(of: &str, valid_for: Duration) -> Member {
     let identity = Identity { role: Role::Operator, name: name(of) };
-    let key = Key { fingerprint: Digest::of(of.as_bytes()), expires_at: NOW.plus(valid_for) };
+    let key =
+        Key { fingerprint: Digest::of(of.as_bytes()), expires_at: NOW.plus(valid_for), authority: None };
     Member::enrolled(identity, Some(key), NOW)
 }
 

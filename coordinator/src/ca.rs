@@ -1,0 +1,157 @@
+//! `eosfed-coordinator ca` and `invite-operator`: the authority's files, its replacement by another one, and
+//! the way back in when no operator can call. All of it works on the state folder of a coordinator that is
+//! not running.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use eosfed_common::clock::Timestamp;
+use eosfed_common::digest::Digest;
+use eosfed_common::identity::{Identity, Role};
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::EventKind;
+use eosfed_common::secret::Secret;
+use eosfed_transport::certificate::{fingerprints, subject};
+use eosfed_transport::identity_files::IdentityFiles;
+use eosfed_transport::join::JoinToken;
+use eosfed_transport::keys::KeyAndCertificate;
+use eosfed_transport::operator::IdentityFolder;
+
+use crate::engine::{Core, Invited};
+use crate::serve::Coordinator;
+use crate::settings::{self, Settings, StateFolder};
+use crate::tls::Authority;
+use crate::tls::authority::Successor;
+
+/// Most names in a refusal.
+const MAX_NAMED: usize = 20;
+
+/// Reads the authority of a state folder. One of an earlier version has no `ca.pem`.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub fn open(state: &StateFolder) -> anyhow::Result<Authority> {
+    let [key, certificate] = state.authority();
+    let folder = key.parent().unwrap_or(&state.0);
+    let files = IdentityFiles(folder);
+    let (pair, bundle_pem) = if folder.join("ca.pem").exists() || folder.join("identity.new").exists() {
+        files.read()?
+    } else {
+        let read =
+            |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let certificate_pem = read(&certificate)?;
+        let key_pem = Secret::new(read(&key)?);
+        (KeyAndCertificate { key_pem, certificate_pem: certificate_pem.clone() }, certificate_pem)
+    };
+    let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
+    Ok(authority.with_bundle(bundle_pem))
+}
+
+/// Writes key and certificates of an authority; a crash leaves the ones before or these.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(state: &StateFolder, pair: &KeyAndCertificate, bundle_pem: &str) -> anyhow::Result<()> {
+    let [key, _] = state.authority();
+    Ok(IdentityFiles(key.parent().unwrap_or(&state.0)).replace(pair, bundle_pem)?)
+}
+
+/// The fingerprints of the authorities before and after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// SHA-256 of the certificate of the one before.
+    pub before: Digest,
+    /// SHA-256 of the certificate of the present one.
+    pub now: Digest,
+}
+
+/// Puts a new authority in the place of the present one, which still counts until it is retired.
+///
+/// # Errors
+/// If the coordinator runs, or an earlier one was not retired yet.
+pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
+    let (state, settings) = settings::load(folder)?;
+    let coordinator = Coordinator::open(state.clone(), settings).await?;
+    let authority = coordinator.authority();
+    if let Some(before) = authority.predecessor() {
+        bail!(
+            "the authority {before} from before the last rotation still counts; end that with `eosfed-coordinator ca \
+             retire --state {}` first",
+            folder.display()
+        );
+    }
+    let Successor { pair, cross_pem } = authority.successor(now)?;
+    let changed = Changed { before: only(authority.certificate_pem())?, now: only(&pair.certificate_pem)? };
+    let kind = EventKind::AuthorityRotated { before: changed.before, now: changed.now };
+    coordinator.engine().call(async move |core: &Core| core.note(kind).await).await?;
+    write(&state, &pair, &format!("{}{cross_pem}{}", pair.certificate_pem, authority.certificate_pem()))?;
+    Ok(changed)
+}
+
+/// Ends the overlap: certificates of the authority before the present one are refused from then on.
+///
+/// # Errors
+/// If the coordinator runs, there is no authority to retire, or members still have certificates of it, unless
+/// `force` says so.
+pub async fn retire(folder: &Path, force: bool, now: Timestamp) -> anyhow::Result<Changed> {
+    let (state, settings) = settings::load(folder)?;
+    let coordinator = Coordinator::open(state.clone(), settings).await?;
+    let authority = coordinator.authority();
+    let Some(before) = authority.predecessor() else {
+        bail!("there is one authority only; `eosfed-coordinator ca rotate` makes the next one");
+    };
+    let present = subject(authority.certificate_pem()).context("the authority's certificate is damaged")?;
+    let left = coordinator.engine().read(|state| state.certified_by_another(&present, now));
+    if !left.is_empty() && !force {
+        let named: Vec<_> = left.iter().take(MAX_NAMED).map(Identity::shown).collect();
+        bail!(
+            "{} members still use certificates of the authority {before}: {}. Wait until they have renewed \
+             (`eosfed identity renew`; daemons renew by themselves), or use `--force`: they then have to join \
+             again with a token of `re-enrol`",
+            left.len(),
+            named.join(", ")
+        );
+    }
+    let changed = Changed { before, now: only(authority.certificate_pem())? };
+    let kind = EventKind::AuthorityRetired { authority: before };
+    coordinator.engine().call(async move |core: &Core| core.note(kind).await).await?;
+    let [key, _] = state.authority();
+    let key_pem = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
+    let certificate_pem = authority.certificate_pem().to_owned();
+    let pair = KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem };
+    write(&state, &pair, authority.certificate_pem())?;
+    Ok(changed)
+}
+
+/// The fingerprint of the one certificate in a PEM text.
+fn only(pem: &str) -> anyhow::Result<Digest> {
+    fingerprints(pem).first().copied().context("the authority's certificate is damaged")
+}
+
+/// Makes a token for an operator on the coordinator's machine: the way back in when no operator has a valid
+/// certificate. The ledger names the coordinator as who has invited.
+///
+/// # Errors
+/// If the coordinator runs, or the time is out of range.
+pub async fn invite_operator(
+    folder: &Path,
+    name: InstitutionName,
+    valid_for: Duration,
+) -> anyhow::Result<(JoinToken, Timestamp)> {
+    let (state, settings) = settings::load(folder)?;
+    let url = address(&state, &settings);
+    let coordinator = Coordinator::open(state, settings).await?;
+    let identity = Identity { role: Role::Operator, name: name.clone() };
+    let invite = async move |core: &Core| core.invite_here(&identity, valid_for).await;
+    let Invited { secret, expires_at } = coordinator.engine().call(invite).await?;
+    let ca_pem = coordinator.authority().bundle_pem().to_owned();
+    Ok((JoinToken { institution: name, role: Role::Operator, url, ca_pem, secret }, expires_at))
+}
+
+/// The address that a token names: the public one, or the last one that was listened on.
+fn address(state: &StateFolder, settings: &Settings) -> String {
+    let last = || IdentityFolder(state.operator()).read().ok().map(|identity| identity.url);
+    settings.public_url.clone().or_else(last).unwrap_or_else(|| format!("https://{}", settings.listen))
+}
