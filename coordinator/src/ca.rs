@@ -1,5 +1,5 @@
-//! `eosfed-coordinator ca` and `invite-operator`: the authority's files, its replacement by another one, and
-//! the way back in when no operator can call. All of it works on the state folder of a coordinator that is
+//! `eosfed-coordinator ca` and `invite-operator`: the replacement of the authority by another one, and the way
+//! back in when no operator can call. All of it works on the state folder of a coordinator that is
 //! not running.
 
 use std::fs;
@@ -14,49 +14,18 @@ use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::EventKind;
 use eosfed_common::secret::Secret;
 use eosfed_transport::certificate::{fingerprints, subject};
-use eosfed_transport::identity_files::IdentityFiles;
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 
+use crate::authority_files;
 use crate::engine::{Core, Invited};
 use crate::serve::Coordinator;
 use crate::settings::{self, Settings, StateFolder};
-use crate::tls::Authority;
 use crate::tls::authority::Successor;
 
 /// Most names in a refusal.
 const MAX_NAMED: usize = 20;
-
-/// Reads the authority of a state folder. One of an earlier version has no `ca.pem`.
-///
-/// # Errors
-/// If a file is missing or damaged.
-pub fn open(state: &StateFolder) -> anyhow::Result<Authority> {
-    let [key, certificate] = state.authority();
-    let folder = key.parent().unwrap_or(&state.0);
-    let files = IdentityFiles(folder);
-    let (pair, bundle_pem) = if folder.join("ca.pem").exists() || folder.join("identity.new").exists() {
-        files.read()?
-    } else {
-        let read =
-            |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-        let certificate_pem = read(&certificate)?;
-        let key_pem = Secret::new(read(&key)?);
-        (KeyAndCertificate { key_pem, certificate_pem: certificate_pem.clone() }, certificate_pem)
-    };
-    let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
-    Ok(authority.with_bundle(bundle_pem))
-}
-
-/// Writes key and certificates of an authority; a crash leaves the ones before or these.
-///
-/// # Errors
-/// If a file cannot be written.
-pub fn write(state: &StateFolder, pair: &KeyAndCertificate, bundle_pem: &str) -> anyhow::Result<()> {
-    let [key, _] = state.authority();
-    Ok(IdentityFiles(key.parent().unwrap_or(&state.0)).replace(pair, bundle_pem)?)
-}
 
 /// The fingerprints of the authorities before and after a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +55,11 @@ pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
     let changed = Changed { before: only(authority.certificate_pem())?, now: only(&pair.certificate_pem)? };
     let kind = EventKind::AuthorityRotated { before: changed.before, now: changed.now };
     coordinator.engine().call(async move |core: &Core| core.note(kind).await).await?;
-    write(&state, &pair, &format!("{}{cross_pem}{}", pair.certificate_pem, authority.certificate_pem()))?;
+    authority_files::write(
+        &state,
+        &pair,
+        &format!("{}{cross_pem}{}", pair.certificate_pem, authority.certificate_pem()),
+    )?;
     Ok(changed)
 }
 
@@ -121,7 +94,7 @@ pub async fn retire(folder: &Path, force: bool, now: Timestamp) -> anyhow::Resul
     let key_pem = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
     let certificate_pem = authority.certificate_pem().to_owned();
     let pair = KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem };
-    write(&state, &pair, authority.certificate_pem())?;
+    authority_files::write(&state, &pair, authority.certificate_pem())?;
     Ok(changed)
 }
 

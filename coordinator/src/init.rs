@@ -12,7 +12,7 @@ use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
-use crate::ca;
+use crate::authority_files;
 use crate::settings::{StateFolder, filled_in};
 use crate::signing_keys;
 use crate::tls::Authority;
@@ -50,7 +50,7 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
         create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
     let pair = Authority::create(now)?;
-    ca::write(&state, &pair, &pair.certificate_pem)?;
+    authority_files::write(&state, &pair, &pair.certificate_pem)?;
     let authority = Authority::open(&pair)?;
     let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));

@@ -8,6 +8,7 @@
 
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+mod authority_files;
 pub mod backup;
 pub mod ca;
 pub mod domain;

@@ -18,7 +18,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
 
-use crate::ca;
+use crate::authority_files;
 use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, Traffic, serve as serve_calls};
@@ -57,7 +57,7 @@ impl Coordinator {
                 state.0.display()
             );
         };
-        let authority = ca::open(&state)?;
+        let authority = authority_files::open(&state)?;
         let signing = Arc::new(signing_keys::read_or_make(&state.signing())?);
         let store =
             SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;

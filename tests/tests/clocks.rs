@@ -143,6 +143,8 @@ fn an_expired_institution_is_told_what_to_do_and_returns_with_its_name_and_journ
         command
     };
     let _coordinator = federation.start("coordinator", ruled(federation.coordinator_command()));
+    let answers = || ruled(federation.eosfed(&["job", "list"])).output().unwrap().status.success();
+    federation.until("the coordinator to answer", answers);
     let daemon = federation.start("west", ruled(federation.daemon_command("west")));
     federation
         .until("the daemon to say what to do", || daemon.log().contains("eosfed institution re-enrol west"));

@@ -1,0 +1,42 @@
+//! The files of the certificate authority in a state folder.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use eosfed_common::secret::Secret;
+use eosfed_transport::identity_files::IdentityFiles;
+use eosfed_transport::keys::KeyAndCertificate;
+
+use crate::settings::StateFolder;
+use crate::tls::Authority;
+
+/// Reads the authority of a state folder. One of an earlier version has no `ca.pem`.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub(crate) fn open(state: &StateFolder) -> anyhow::Result<Authority> {
+    let [key, certificate] = state.authority();
+    let folder = key.parent().unwrap_or(&state.0);
+    let files = IdentityFiles(folder);
+    let (pair, bundle_pem) = if folder.join("ca.pem").exists() || folder.join("identity.new").exists() {
+        files.read()?
+    } else {
+        let read =
+            |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let certificate_pem = read(&certificate)?;
+        let key_pem = Secret::new(read(&key)?);
+        (KeyAndCertificate { key_pem, certificate_pem: certificate_pem.clone() }, certificate_pem)
+    };
+    let authority = Authority::open(&pair).with_context(|| format!("{} is damaged", key.display()))?;
+    Ok(authority.with_bundle(bundle_pem))
+}
+
+/// Writes key and certificates of an authority; a crash leaves the ones before or these.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn write(state: &StateFolder, pair: &KeyAndCertificate, bundle_pem: &str) -> anyhow::Result<()> {
+    let [key, _] = state.authority();
+    Ok(IdentityFiles(key.parent().unwrap_or(&state.0)).replace(pair, bundle_pem)?)
+}
