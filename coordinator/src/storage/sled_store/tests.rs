@@ -308,7 +308,8 @@ fn a_running_job_of_a_migrated_store_finishes() {
     // Both enrol their signing keys with a renewal.
     for institution in ["west", "east"] {
         let identity = Identity::institution(name(institution));
-        let used = Key { fingerprint: Digest::of(institution.as_bytes()), expires_at: Timestamp(u64::MAX) };
+        let fingerprint = Digest::of(institution.as_bytes());
+        let used = Key { fingerprint, expires_at: Timestamp(u64::MAX), authority: None };
         let signing_key = Some(signing::institution(institution).public());
         ready(core.renew(&identity, used, used, signing_key)).unwrap();
     }
