@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eosfed_common::assignment::{
-    BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
+    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
 };
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::report::EvaluationReport;
 use eosfed_common::signing::{
     EvaluationStatement, KeySignature, SigningKey, Statement, StatisticsStatement, UpdateStatement,
 };
@@ -207,44 +208,8 @@ impl<C: Coordinator> Submission<C> {
         }
         match outcome {
             Outcome::Update(update) => self.send_update(held, update).await,
-            Outcome::Statistics(bands) => {
-                let submission = StatisticsSubmission {
-                    assignment: held.assignment.id.clone(),
-                    token: held.lease.token.clone(),
-                    key: held.key.clone(),
-                    bands: bands.clone(),
-                    signature: self.sign(&StatisticsStatement::of(&held.assignment.id, bands))?,
-                };
-                self.ask_policy()?;
-                let what = format!("moments of {} bands", submission.bands.len());
-                let sending = self.sending(Record::Statistics, what, message_bytes(submission.clone()));
-                self.note_sending(&sending)?;
-                let at = self.coordinator.submit_statistics(submission).await?;
-                self.note_sent(sending);
-                Ok(at)
-            }
-            Outcome::Scores(report) => {
-                self.ask_policy()?;
-                let mut report = report.clone();
-                let provenance = self.allows(Egress::Provenance)?;
-                if !provenance {
-                    report.energy = Energy::default();
-                }
-                let submission = EvaluationSubmission {
-                    assignment: held.assignment.id.clone(),
-                    token: held.lease.token.clone(),
-                    key: held.key.clone(),
-                    signature: self.sign(&EvaluationStatement::of(&held.assignment.id, &report))?,
-                    report,
-                };
-                let what = format!("{} scores", submission.report.metrics.len());
-                let mut sending = self.sending(Record::Scores, what, message_bytes(submission.clone()));
-                sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
-                self.note_sending(&sending)?;
-                let at = self.coordinator.submit_evaluation(submission).await?;
-                self.note_sent(sending);
-                Ok(at)
-            }
+            Outcome::Statistics(bands) => self.send_statistics(held, bands).await,
+            Outcome::Scores(report) => self.send_scores(held, report).await,
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
                 let told = &self.gate.described(why);
@@ -259,6 +224,54 @@ impl<C: Coordinator> Submission<C> {
                 Ok(self.now)
             }
         }
+    }
+
+    async fn send_statistics(
+        &self,
+        held: &HeldAssignment,
+        bands: &[BandMoments],
+    ) -> Result<Timestamp, NotSent> {
+        let submission = StatisticsSubmission {
+            assignment: held.assignment.id.clone(),
+            token: held.lease.token.clone(),
+            key: held.key.clone(),
+            bands: bands.to_vec(),
+            signature: self.sign(&StatisticsStatement::of(&held.assignment.id, &bands))?,
+        };
+        self.ask_policy()?;
+        let what = format!("moments of {} bands", bands.len());
+        let sending = self.sending(Record::Statistics, what, message_bytes(submission.clone()));
+        self.note_sending(&sending)?;
+        let at = self.coordinator.submit_statistics(submission).await?;
+        self.note_sent(sending);
+        Ok(at)
+    }
+
+    async fn send_scores(
+        &self,
+        held: &HeldAssignment,
+        report: &EvaluationReport,
+    ) -> Result<Timestamp, NotSent> {
+        self.ask_policy()?;
+        let mut report = report.clone();
+        let provenance = self.allows(Egress::Provenance)?;
+        if !provenance {
+            report.energy = Energy::default();
+        }
+        let submission = EvaluationSubmission {
+            assignment: held.assignment.id.clone(),
+            token: held.lease.token.clone(),
+            key: held.key.clone(),
+            signature: self.sign(&EvaluationStatement::of(&held.assignment.id, &report))?,
+            report,
+        };
+        let what = format!("{} scores", submission.report.metrics.len());
+        let mut sending = self.sending(Record::Scores, what, message_bytes(submission.clone()));
+        sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
+        self.note_sending(&sending)?;
+        let at = self.coordinator.submit_evaluation(submission).await?;
+        self.note_sent(sending);
+        Ok(at)
     }
 
     async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, NotSent> {

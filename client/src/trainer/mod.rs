@@ -1,5 +1,6 @@
 //! The interface of a training program. [`TrainerCommand`] runs it as a child process.
 
+mod output;
 mod process;
 
 use std::io;

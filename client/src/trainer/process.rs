@@ -2,7 +2,6 @@
 //! lines on its standard output, its standard error in a log file beside its work.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -14,22 +13,16 @@ use eosfed_common::task::TrainerEvent;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use super::output::{open_log, read_lines, tail};
 use super::{RunningTrainer, StartError, Task, Trainer};
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::sandbox::{Cgroup, Cgroups, Mode, Report, Sandbox, TrainerLimits, is_passed_on};
 use crate::settings::find_executable;
 use crate::state::Process;
 
-/// Longest line of the trainer.
-const MAX_LINE: u64 = 1 << 20;
-/// Size above which the log file is renamed at the start of a trainer.
-const MAX_LOG: u64 = 4 << 20;
-/// How many bytes from the end of the trainer's log the daemon's log repeats.
-const LOG_TAIL: usize = 400;
 /// Time to end after being asked to.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval between two checks whether a trainer has ended.
@@ -278,33 +271,6 @@ impl RunningTrainer for ChildTrainer {
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
-    if path.metadata().is_ok_and(|found| found.len() > MAX_LOG) {
-        std::fs::rename(path, path.with_extension("log.1"))?;
-    }
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Result<TrainerEvent, String>>) {
-    let mut reader = BufReader::new(stdout);
-    loop {
-        let mut line = Vec::new();
-        match (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Ok(_) => {}
-        }
-        let event = serde_json::from_slice(&line).map_err(|error| {
-            let start: String = String::from_utf8_lossy(&line).chars().take(80).collect();
-            tracing::warn!(%error, "the trainer printed `{}`, which is not an event", start.escape_debug());
-            "it printed a line that is not an event".to_owned()
-        });
-        if sender.send(event).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// How a trainer ended. What it has printed stays here: it may contain anything of the data set.
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -312,12 +278,6 @@ fn describe(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "an unknown end".to_owned(),
     }
-}
-
-/// The end of a log.
-fn tail(log: &Path) -> String {
-    let log = std::fs::read(log).unwrap_or_default();
-    String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL)..]).trim().to_owned()
 }
 
 fn signal(group: i32, signal: Signal) {
