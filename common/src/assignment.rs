@@ -51,7 +51,8 @@ impl BlobRef {
 }
 
 /// What is trained, in the form of the coordinator's message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Offered {
     /// A specialist: encoder and head.
     Specialist(ModelSpec),
@@ -207,6 +208,10 @@ pub struct TrainingWork {
     pub strategy: Option<StrategyName>,
     /// Starting weights. Default: those of `initial_seed`.
     pub base: Option<BlobRef>,
+    /// Where a one-shot job starts from a base: the blob with the signed [`crate::card::ReleaseManifest`] that
+    /// lists it. A client has verified the one that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_release: Option<BlobRef>,
     /// Seed of the starting weights if there is no base.
     pub initial_seed: u64,
     /// Normalisation in the order of the model's bands. If absent, the institution computes its own.

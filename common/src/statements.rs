@@ -1,11 +1,12 @@
-//! What the coordinator signs: cards and releases. Whoever has a pulled release verifies them here, without a
-//! coordinator.
+//! What the coordinator signs: assignments, cards and releases. Whoever has a pulled release verifies it here,
+//! without a coordinator.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::assignment::{Assignment, Offered};
 use crate::card::{Card, LedgerHead, ReleaseManifest, TrainingMode};
 use crate::ids::InstitutionName;
 use crate::ledger::EventRef;
@@ -13,6 +14,9 @@ use crate::signing::{BadSignature, PublicKey, SignedUpdate, SigningKey, Statemen
 
 /// Everything of a card except its signature.
 struct CardStatement<'a>(&'a Card);
+
+/// What an assignment says, without the state of its lease.
+pub struct AssignmentStatement<'a>(pub &'a Assignment<Offered>);
 
 /// Everything of a release except its signature.
 struct ReleaseStatement<'a>(&'a ReleaseManifest);
@@ -38,6 +42,18 @@ impl Statement for ReleaseStatement<'_> {
 
     fn content(&self) -> Value {
         unsigned(self.0)
+    }
+}
+
+impl Statement for AssignmentStatement<'_> {
+    const KIND: &'static str = "assignment";
+
+    fn content(&self) -> Value {
+        let mut value = serde_json::to_value(self.0).expect("a statement is plain data");
+        if let Some(members) = value.as_object_mut() {
+            members.remove("accepted");
+        }
+        value
     }
 }
 

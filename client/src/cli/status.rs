@@ -51,6 +51,8 @@ fn report(site: &Site) -> anyhow::Result<Value> {
     Ok(json!({
         "institution": credentials.institution,
         "certificate_ends": credentials.not_after.to_string(),
+        "signing_key": credentials.signing_key.map(|key| key.public()),
+        "coordinator_keys": credentials.pinned,
         "daemon": if running { "running" } else { "not running" },
         "phase": state.name(),
         "assignment": state.held().map(|held| held.assignment.id.to_string()),
@@ -75,7 +77,17 @@ fn table(report: &Value) -> Table {
             table.add_row([key.replace('_', " "), value]);
         }
     };
-    for key in ["institution", "certificate_ends", "daemon", "phase", "assignment", "job", "since"] {
+    for key in [
+        "institution",
+        "certificate_ends",
+        "signing_key",
+        "coordinator_keys",
+        "daemon",
+        "phase",
+        "assignment",
+        "job",
+        "since",
+    ] {
         row(key, &report[key]);
     }
     if let Some(wait) = report["waiting_for"].as_object() {

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
-    UpdateSubmission,
+    UpdateSubmission, Work,
 };
+use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::signing::KeySignature;
+use eosfed_common::signing::{KeySignature, PinnedKeys};
+use eosfed_common::statements::AssignmentStatement;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
@@ -36,6 +38,48 @@ enum Read {
     Known(Box<Assignment<Offered>>),
     /// This version does not know the work. Holds the reason.
     Unknown(AssignmentId, Refusal),
+}
+
+/// Checks the coordinator's signature of an offer.
+///
+/// # Errors
+/// With what a person can do.
+fn check_signature(offer: &Assignment<Offered>, signature: &str, keys: &PinnedKeys) -> Result<(), Refusal> {
+    let refused = |why: &dyn fmt::Display| {
+        let message = format!(
+            "the assignment is not signed as it must be: {why}; ask the coordinator's operator who has changed \
+             the assignment or the signing key"
+        );
+        Refusal::new(Reason::NotSigned, message)
+    };
+    if keys.0.is_empty() {
+        let message = "the coordinator has named no signing key; it must be updated";
+        return Err(Refusal::new(Reason::NotSigned, message));
+    }
+    if signature.is_empty() {
+        return Err(refused(&"it has no signature"));
+    }
+    let signature: KeySignature = signature.parse().map_err(|error| refused(&error))?;
+    signature.verify(&AssignmentStatement(offer), &keys.0).map_err(|error| refused(&error))
+}
+
+/// Checks that a release is signed, and lists the base of a one-shot job.
+///
+/// # Errors
+/// With the rule and what was found.
+fn check_base(release: &[u8], base: BlobRef, keys: &PinnedKeys) -> Result<(), Refusal> {
+    let refused =
+        |why: &dyn fmt::Display| Refusal::new(Reason::NotSigned, format!("the weights to start from: {why}"));
+    let release: ReleaseManifest = serde_json::from_slice(release).map_err(|error| refused(&error))?;
+    release.verify_signature(&keys.0).map_err(|error| refused(&error))?;
+    let is_base = |card: &Card| (card.weights, card.weights_bytes) == (base.digest, base.size);
+    if release.specialists.iter().any(is_base) {
+        return Ok(());
+    }
+    Err(refused(&format!(
+        "release {} has no specialist of {} and {} bytes",
+        release.number, base.digest, base.size
+    )))
 }
 
 /// Reads an offer. A newer coordinator may ask for work of a kind that this version does not know. That
@@ -68,6 +112,8 @@ pub struct GrpcCoordinator {
     meter: Meter,
     /// The heads of the newest offers, by the digest of their document.
     heads: Arc<Mutex<Heads>>,
+    /// The coordinator's signing keys.
+    keys: Arc<RwLock<PinnedKeys>>,
 }
 
 type Heads = BTreeMap<Digest, Arc<HeadOver>>;
@@ -95,11 +141,16 @@ impl GrpcCoordinator {
             open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
         let transport = Arc::new(RwLock::new(transport));
         let heads = Arc::default();
-        Ok(Self { url: url.to_owned(), options, transport, meter, heads })
+        let keys = Arc::new(RwLock::new(credentials.pinned.clone()));
+        Ok(Self { url: url.to_owned(), options, transport, meter, heads, keys })
     }
 
     fn transport(&self) -> Transport {
         self.transport.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keys(&self) -> PinnedKeys {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn participant(&self) -> ParticipantClient<Transport> {
@@ -115,7 +166,9 @@ impl GrpcCoordinator {
         let mut heads = Heads::new();
         let mut assignments = Vec::new();
         let mut unknown = Vec::new();
+        let keys = self.keys();
         for offer in offers {
+            let signature = offer.signature.clone();
             let assignment = match read_offer(offer)? {
                 Read::Known(assignment) => *assignment,
                 Read::Unknown(id, why) => {
@@ -123,6 +176,13 @@ impl GrpcCoordinator {
                     continue;
                 }
             };
+            if let Err(why) = self.verify(&assignment, &signature, &keys).await {
+                if why.reason.is_transient() {
+                    return Err(why);
+                }
+                unknown.push((assignment.id, why));
+                continue;
+            }
             match self.training_target(&assignment.training_target, &mut heads).await {
                 Ok(training_target) => assignments.push(assignment.with(|_| training_target)),
                 Err(refusal) if refusal.reason.is_transient() => return Err(refusal),
@@ -131,6 +191,25 @@ impl GrpcCoordinator {
         }
         *self.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
         Ok(Offers { revision, assignments, unknown })
+    }
+
+    /// Checks the signature of an offer, and that of the release that lists its base, if it names one.
+    async fn verify(
+        &self,
+        offer: &Assignment<Offered>,
+        signature: &str,
+        keys: &PinnedKeys,
+    ) -> Result<(), Refusal> {
+        check_signature(offer, signature, keys)?;
+        let Work::Training(work) = &offer.work else { return Ok(()) };
+        let (Some(base), Some(release)) = (work.base, work.base_release) else { return Ok(()) };
+        check_base(&self.document(release).await?, base, keys)
+    }
+
+    /// Downloads a document.
+    async fn document(&self, document: BlobRef) -> Result<Vec<u8>, Refusal> {
+        let fetched = transfer::fetch_document(self.transport(), document, MAX_HEAD_BYTES as u64);
+        tokio::time::timeout(CALL_TIMEOUT, fetched).await.unwrap_or_else(|_| late(CALL_TIMEOUT))
     }
 
     /// The training target. The document of a head is downloaded once, as long as it is offered.
@@ -144,12 +223,13 @@ impl GrpcCoordinator {
         let over = match known.or_else(|| heads.get(&document.digest).cloned()) {
             Some(over) => over,
             None => {
-                let most = MAX_HEAD_BYTES as u64;
-                let fetched = transfer::fetch_document(self.transport(), document, most);
-                let bytes = tokio::time::timeout(CALL_TIMEOUT, fetched)
-                    .await
-                    .unwrap_or_else(|_| late(CALL_TIMEOUT))?;
-                Arc::new(HeadOver::from_bytes(&bytes).map_err(|error| unknown(&error))?)
+                let bytes = self.document(document).await?;
+                let over = HeadOver::from_bytes(&bytes).map_err(|error| unknown(&error))?;
+                over.release.verify_signature(&self.keys().0).map_err(|error| {
+                    let message = format!("{error}; let the operator make a new release");
+                    Refusal::new(Reason::NotSigned, message)
+                })?;
+                Arc::new(over)
             }
         };
         heads.insert(document.digest, Arc::clone(&over));
@@ -275,6 +355,7 @@ impl Coordinator for GrpcCoordinator {
         let meter = self.meter.clone();
         let fresh = open_with(&self.options, &self.url, &credentials.ca_pem, pair, meter)?;
         *self.transport.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = credentials.pinned.clone();
         Ok(())
     }
 }

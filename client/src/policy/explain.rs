@@ -147,6 +147,7 @@ fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Trainin
     Work::Training(Box::new(TrainingWork {
         strategy: federated.map(|federated| federated.rounds.strategy.name()),
         base: None,
+        base_release: None,
         initial_seed: seed,
         // A job of rounds brings its normalisation, and nothing here depends on its values.
         normalisation: federated.map(|_| Vec::new()),

@@ -246,6 +246,11 @@ fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut List
             );
             let fine = work.base.is_none() || policy.allow.warm_start;
             list.unless(fine, "`allow.warm_start` is false, and the job sends weights to start from");
+            let released = work.base.is_none() || work.base_release.is_some();
+            list.unless(
+                released,
+                "the weights to start from must be those of a released specialist, and the job names no release",
+            );
         }
         (JobKind::Rounds, Some(strategy)) => {
             // The report of such a training contains the moments of each band.

@@ -11,10 +11,13 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
+use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
-use eosfed_testkit::assignments;
+use eosfed_proto::v1;
 use eosfed_testkit::cards::classifier;
+use eosfed_testkit::{assignments, releases, signing};
 
+use crate::fake::Lie;
 use crate::good;
 use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, until};
 
@@ -111,6 +114,95 @@ async fn weights_larger_than_their_network_are_not_fetched() {
     }
 }
 
+/// A signed release that lists the base, as a document of the coordinator.
+fn release_of(base: BlobRef, key: &SigningKey) -> (BlobRef, Vec<u8>) {
+    let mut release = releases::release();
+    release.specialists[0].weights = base.digest;
+    release.specialists[0].weights_bytes = base.size;
+    release.sign(None, key);
+    let bytes = serde_json::to_vec(&release).unwrap();
+    (BlobRef::of(&bytes), bytes)
+}
+
+/// A world whose coordinator offers a one-shot job with a base, and this release for it.
+async fn warm(base: BlobRef, (document, bytes): (BlobRef, Vec<u8>)) -> World {
+    let assignment = changed(JobKind::OneShot, |work| {
+        work.base = Some(base);
+        work.base_release = Some(document);
+    });
+    let world = World::new(assignment, &good()).await;
+    world.set_policy(&format!("{POLICY}warm_start = true\n"));
+    world.fake.get().blobs.insert(document.digest.to_string(), bytes);
+    world
+}
+
+#[tokio::test]
+async fn a_base_must_be_a_specialist_of_a_signed_release() {
+    let key = signing::coordinator().key().clone();
+    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
+    let (reason, said) = refusal_of(assignment, &format!("{POLICY}warm_start = true\n")).await;
+    assert!(reason == "POLICY" && said.contains("names no release"), "{reason}: {said}");
+    let other = BlobRef { size: base().size, ..BlobRef::of(b"other") };
+    let thief = signing::institution("thief");
+    for (release, words) in [
+        (release_of(other, &key), "has no specialist of sha256:"),
+        (release_of(base(), &thief), "is signed with the key"),
+    ] {
+        let (reason, said) = declined(&warm(base(), release).await).await;
+        assert!(reason == "NOT_SIGNED" && said.contains(words), "{reason}: {said}");
+    }
+    let world = warm(base(), release_of(base(), &key)).await;
+    world.fake.get().blobs.insert(base().digest.to_string(), std::fs::read(&WEIGHTS.1).unwrap());
+    world.run().await;
+    assert!(world.fake.get().refusals.is_empty(), "{:?}", world.fake.get().refusals);
+    assert_eq!(world.fake.get().tokens.len(), 1, "it is accepted");
+}
+
+#[tokio::test]
+async fn an_assignment_that_was_changed_after_it_was_signed_is_refused() {
+    type Change = fn(&mut v1::Assignment);
+    fn work(message: &mut v1::Assignment) -> &mut v1::TrainingWork {
+        let Some(v1::assignment::Work::Training(work)) = &mut message.work else { unreachable!() };
+        work
+    }
+    let changes: [(&str, Change); 6] = [
+        ("settings", |message| work(message).settings.as_mut().unwrap().learning_rate = 0.5),
+        ("seed", |message| work(message).seed += 1),
+        ("institutions", |message| message.min_institutions = 100),
+        ("round", |message| message.id = message.id.replace(".0.1.", ".1.1.")),
+        ("deadline", |message| message.deadline -= 1),
+        ("signature", |message| message.signature.clear()),
+    ];
+    for (what, change) in changes {
+        let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+        world.fake.get().lie = Some(Lie(Box::new(change)));
+        let (reason, said) = declined(&world).await;
+        assert_eq!(reason, "NOT_SIGNED", "{what}: {said}");
+        assert!(said.starts_with("the assignment is not signed as it must be"), "{what}: {said}");
+    }
+    // The state of the lease is no part of it.
+    let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+    world.fake.get().lie = Some(Lie(Box::new(|message| message.accepted = true)));
+    world.run().await;
+    assert_eq!(world.fake.get().updates.len(), 1);
+}
+
+#[tokio::test]
+async fn an_assignment_of_another_key_is_refused() {
+    let world = World::new(assignments::training(JobKind::OneShot), &good()).await;
+    world.fake.get().signer = Some(signing::institution("thief"));
+    let (reason, said) = declined(&world).await;
+    assert!(reason == "NOT_SIGNED" && said.contains("it is signed with the key"), "{reason}: {said}");
+}
+
+#[tokio::test]
+async fn a_head_over_an_unsigned_release_is_refused() {
+    let world = World::new(assignments::training(JobKind::Downstream), &good()).await;
+    world.fake.get().unsigned_heads = true;
+    let (reason, said) = declined(&world).await;
+    assert!(reason == "NOT_SIGNED" && said.contains("release 1 is not signed"), "{reason}: {said}");
+}
+
 struct Full;
 
 impl DiskSpace for Full {
@@ -121,9 +213,7 @@ impl DiskSpace for Full {
 
 #[tokio::test]
 async fn a_download_waits_for_space_before_its_first_byte() {
-    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
-    let world = World::new(assignment, &good()).await;
-    world.set_policy(&format!("{POLICY}warm_start = true\n"));
+    let world = warm(base(), release_of(base(), signing::coordinator().key())).await;
     let bytes = std::fs::read(&WEIGHTS.1).unwrap();
     world.fake.get().blobs.insert(base().digest.to_string(), bytes);
     let (cancel, task) = world.start_with(|parts| parts.disk = Arc::new(Full));

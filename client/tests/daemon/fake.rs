@@ -9,6 +9,7 @@ use std::time::Duration;
 use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered};
 use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
@@ -16,7 +17,7 @@ use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
 use eosfed_testkit::{assignments, signing};
 use eosfed_transport::status::to_status;
-use eosfed_transport::wire::{Wire, coordinator_keys_message};
+use eosfed_transport::wire::{Wire, coordinator_keys_message, signed_assignment};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -65,8 +66,23 @@ pub(crate) struct Inner {
     pub(crate) bad_head: bool,
     /// The certificate that a renewal is answered with, made of the request.
     pub(crate) issue: Option<Issue>,
+    /// The key that signs assignments, where it is not the coordinator's.
+    pub(crate) signer: Option<SigningKey>,
+    /// What changes an assignment after it was signed.
+    pub(crate) lie: Option<Lie>,
+    /// Whether the releases of heads are not signed.
+    pub(crate) unsigned_heads: bool,
     /// How many renewals have been asked for.
     pub(crate) renewals: usize,
+}
+
+/// Changes an assignment after it was signed.
+pub(crate) struct Lie(pub(crate) Box<dyn Fn(&mut v1::Assignment) + Send>);
+
+impl fmt::Debug for Lie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lie")
+    }
 }
 
 /// Makes the certificate that answers a request.
@@ -101,6 +117,10 @@ impl Inner {
         let assignment = self.assignment.clone()?;
         let mut document = assignments::blob();
         if let TrainingTarget::Head(over) = &assignment.training_target {
+            let mut over = over.clone();
+            if !self.unsigned_heads {
+                over.release.sign(None, signing::coordinator().key());
+            }
             let bytes = if self.bad_head { b"{}".to_vec() } else { over.to_bytes().unwrap() };
             document = BlobRef::of(&bytes);
             self.blobs.insert(document.digest.to_string(), bytes);
@@ -151,8 +171,16 @@ impl Participant for Fake {
         if request.get_ref().seen_revision == 1 {
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
-        let mut assignments: Vec<v1::Assignment> =
-            self.up()?.offers().into_iter().map(Wire::into_message).collect();
+        let mut assignments: Vec<v1::Assignment> = {
+            let mut inner = self.up()?;
+            let key = inner.signer.clone().unwrap_or_else(|| signing::coordinator().key().clone());
+            let offer = inner.offers();
+            let mut signed: Vec<_> = offer.into_iter().map(|offer| signed_assignment(offer, &key)).collect();
+            if let (Some(Lie(lie)), Some(message)) = (&inner.lie, signed.first_mut()) {
+                lie(message);
+            }
+            signed
+        };
         if self.get().news
             && let Some(known) = assignments.first().cloned()
         {

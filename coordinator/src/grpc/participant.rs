@@ -6,9 +6,10 @@ use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubm
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
+use eosfed_common::signing::SigningKey;
 use eosfed_proto::v1;
 use eosfed_proto::v1::participant_server::Participant;
-use eosfed_transport::wire::{Heartbeat, Wire, coordinator_keys_message, parse, sentence};
+use eosfed_transport::wire::{Heartbeat, Wire, coordinator_keys_message, parse, sentence, signed_assignment};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -40,7 +41,7 @@ impl Service {
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             changes.mark_unchanged();
-            let response = poll_response(self.0.engine.assignments(&caller));
+            let response = poll_response(self.0.engine.assignments(&caller), self.0.signing.key());
             if response.revision != seen_revision {
                 return Ok(response);
             }
@@ -132,10 +133,11 @@ impl Service {
 
 /// Assignments, with a revision that is computed from them: it is the same after a restart, and differs if
 /// they differ. Assignments beyond [`MAX_POLL_BYTES`] are offered after earlier ones are done.
-fn poll_response(assignments: Vec<Assignment<Target>>) -> v1::PollResponse {
+fn poll_response(assignments: Vec<Assignment<Target>>, key: &SigningKey) -> v1::PollResponse {
     let all = assignments.len();
     let mut bytes = 0;
-    let messages = assignments.into_iter().map(|assignment| assignment.with(Target::offered).into_message());
+    let messages =
+        assignments.into_iter().map(|assignment| signed_assignment(assignment.with(Target::offered), key));
     let fits = |message: &v1::Assignment| {
         bytes += message.encoded_len();
         bytes <= MAX_POLL_BYTES
@@ -222,7 +224,7 @@ impl Participant for Service {
 #[cfg(test)]
 mod tests {
     use eosfed_common::plan::JobKind;
-    use eosfed_testkit::assignments;
+    use eosfed_testkit::{assignments, signing};
 
     use super::*;
 
@@ -235,9 +237,10 @@ mod tests {
 
     #[test]
     fn a_poll_answers_with_the_oldest_work_that_fits_a_message() {
-        let small = poll_response((0..9).map(|round| assignment(round, 10)).collect());
+        let key = signing::coordinator().key().clone();
+        let small = poll_response((0..9).map(|round| assignment(round, 10)).collect(), &key);
         assert_eq!(small.assignments.len(), 9);
-        let large = poll_response((0..9).map(|round| assignment(round, 1 << 20)).collect());
+        let large = poll_response((0..9).map(|round| assignment(round, 1 << 20)).collect(), &key);
         let ids: Vec<_> = large.assignments.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["j-00000000.0.1.west", "j-00000000.1.1.west"], "three would be above 3 MiB");
         assert!(large.encoded_len() <= MAX_POLL_BYTES);

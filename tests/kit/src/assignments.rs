@@ -48,6 +48,7 @@ pub fn training(kind: JobKind) -> Assignment {
     let work = TrainingWork {
         strategy: (kind != JobKind::OneShot).then_some(StrategyName::FedAvg),
         base: None,
+        base_release: None,
         initial_seed: 1,
         normalisation: (kind == JobKind::Rounds).then(|| normalisation(&["red"], 1.0, 2.0)),
         seed: 2,
@@ -88,6 +89,7 @@ pub fn detailed_training() -> TrainingWork {
     TrainingWork {
         strategy: Some(StrategyName::FedProx),
         base: Some(blob()),
+        base_release: Some(BlobRef::of(b"r")),
         initial_seed: 3,
         normalisation: Some(normalisation(&["red"], 0.1, 0.02)),
         seed: u64::MAX,

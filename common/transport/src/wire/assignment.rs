@@ -6,6 +6,8 @@ use eosfed_common::head::MAX_HEAD_BYTES;
 use eosfed_common::model::{MAX_BANDS, ModelSpec};
 use eosfed_common::plan::{Problem, Training};
 use eosfed_common::printable::{MAX_NAME, MAX_WORD};
+use eosfed_common::signing::SigningKey;
+use eosfed_common::statements::AssignmentStatement;
 use eosfed_common::task::Keep;
 use eosfed_proto::v1;
 
@@ -26,6 +28,7 @@ impl Wire for Assignment<Offered> {
             accepted,
             kind,
             work,
+            signature: _,
         } = message;
         let work = match required("work", work)? {
             v1::assignment::Work::Statistics(v1::StatisticsWork {}) => Work::Statistics,
@@ -68,8 +71,16 @@ impl Wire for Assignment<Offered> {
             accepted,
             kind: job_kind_message(kind).into(),
             work: Some(work),
+            signature: String::new(),
         }
     }
+}
+
+/// The message of an assignment with the coordinator's signature.
+#[must_use]
+pub fn signed_assignment(assignment: Assignment<Offered>, key: &SigningKey) -> v1::Assignment {
+    let signature = key.sign(&AssignmentStatement(&assignment)).to_string();
+    v1::Assignment { signature, ..assignment.into_message() }
 }
 
 /// The rules of plans that an assignment breaks.
@@ -150,7 +161,14 @@ impl Wire for TrainingWork {
             schedule_end,
             keep,
             settings,
+            base_release,
         } = message;
+        let base_release = base_release.map(BlobRef::from_message).transpose()?;
+        if let Some(BlobRef { size, .. }) = base_release
+            && size > MAX_HEAD_BYTES as u64
+        {
+            return Err(wrong("base_release", format!("at most {MAX_HEAD_BYTES} bytes, found `{size}`")));
+        }
         let keep = match specified("keep", keep)? {
             v1::Keep::Unspecified => return Err(wrong("keep", "a specified value")),
             v1::Keep::Best => Keep::Best,
@@ -165,6 +183,7 @@ impl Wire for TrainingWork {
         Ok(Self {
             strategy: strategy.map(|value| strategy_name("strategy", value)).transpose()?,
             base: base.map(BlobRef::from_message).transpose()?,
+            base_release,
             initial_seed,
             normalisation: Some(normalisation).filter(|list| !list.is_empty()),
             seed,
@@ -175,8 +194,17 @@ impl Wire for TrainingWork {
     }
 
     fn into_message(self) -> v1::TrainingWork {
-        let TrainingWork { strategy, base, initial_seed, normalisation, seed, schedule, keep, settings } =
-            self;
+        let TrainingWork {
+            strategy,
+            base,
+            base_release,
+            initial_seed,
+            normalisation,
+            seed,
+            schedule,
+            keep,
+            settings,
+        } = self;
         let keep = match keep {
             Keep::Best => v1::Keep::Best,
             Keep::Last => v1::Keep::Last,
@@ -191,6 +219,7 @@ impl Wire for TrainingWork {
             schedule_end: schedule[1],
             keep: keep.into(),
             settings: Some(settings.into_message()),
+            base_release: base_release.map(Wire::into_message),
         }
     }
 }

@@ -12,6 +12,7 @@ mod signing;
 mod submission;
 mod training;
 
+pub use assignment::signed_assignment;
 pub use events::event_filter;
 pub use kind::{job_kind, job_kind_message, job_state, job_state_message, task, task_message};
 pub use member::{role_message, role_of};

@@ -102,6 +102,7 @@ impl Job {
         Some(TrainingWork {
             strategy: Some(strategy.name()),
             base: self.base_of(since),
+            base_release: None,
             initial_seed: seed,
             normalisation: self.normalisation.as_deref().cloned(),
             seed: derived_seed(seed, since, institution),
@@ -121,6 +122,7 @@ fn one_shot(spec: &OneShotSpec, institution: &InstitutionName) -> Option<Trainin
     Some(TrainingWork {
         strategy: None,
         base: None,
+        base_release: None,
         initial_seed: spec.seed,
         normalisation,
         seed: derived_seed(spec.seed, 0, institution),
