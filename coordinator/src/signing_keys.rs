@@ -11,6 +11,8 @@ use eosfed_common::secret::{Secret, exposed};
 use eosfed_common::signing::{CoordinatorKey, CoordinatorKeys, SigningKey};
 use serde::{Deserialize, Serialize};
 
+use crate::settings::StateFolder;
+
 /// The contents of `signing.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +64,19 @@ pub fn read_or_make(path: &Path) -> anyhow::Result<CoordinatorKeys> {
     Ok(keys)
 }
 
+/// Replaces the key of a coordinator that is not running, with one that the present key signs.
+///
+/// # Errors
+/// If the coordinator runs, or as [`read`] and [`write`].
+pub fn rotate(state: &StateFolder) -> anyhow::Result<CoordinatorKeys> {
+    let Some(_lock) = state.take_lock()? else {
+        bail!("a coordinator runs on {}; stop it first", state.0.display());
+    };
+    let rotated = read(&state.signing())?.rotated(SigningKey::generate(&mut rand::rng()));
+    write(&state.signing(), &rotated)?;
+    Ok(rotated)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +103,14 @@ mod tests {
             let said = format!("{:#}", read(&path).unwrap_err());
             assert!(said.contains("signing.json is damaged") && !said.contains("0707"), "{said}");
         }
+        write(&path, &rotated).unwrap();
+        let state = StateFolder(folder.path().to_owned());
+        let lock = state.take_lock().unwrap();
+        assert!(rotate(&state).unwrap_err().to_string().contains("stop it first"));
+        drop(lock);
+        let third = rotate(&state).unwrap();
+        assert_eq!(third.named()[..2], rotated.named()[..]);
+        assert_eq!((third.named().len(), third.key().public()), (3, read(&path).unwrap().key().public()));
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("chmod 600"));
     }

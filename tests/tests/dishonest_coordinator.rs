@@ -54,6 +54,7 @@ fn the_daemon_refuses_every_lie_and_still_serves_honest_work() {
         ("huge-input", "INCOMPATIBLE", "training.input_size"),
         ("forged-name", "INCOMPATIBLE", "job_name"),
         ("other-institution", "INCOMPATIBLE", "east"),
+        ("changed-after-signing", "NOT_SIGNED", "does not fit the assignment"),
     ];
     let federation = Federation::new();
     let names: Vec<_> = lies.iter().map(|(name, ..)| *name).chain(["honest"]).collect();

@@ -15,6 +15,7 @@ use eosfed_common::duration;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::outln;
+use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
@@ -23,6 +24,7 @@ use eosfed_coordinator::init::{Choices, init};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
+use eosfed_coordinator::signing_keys;
 use nix::sys::stat::Mode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -87,6 +89,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Show or replace the key that signs assignments, cards and releases
+    #[command(subcommand)]
+    SigningKey(SigningKeyCommand),
     /// Back up a state folder, also while the coordinator serves
     ///
     /// The copy shows one instant: jobs, institutions, specialists and releases with all weights, the
@@ -157,6 +162,25 @@ enum Ca {
     },
 }
 
+#[derive(Subcommand)]
+enum SigningKeyCommand {
+    /// Print the public keys, oldest first; the last one signs
+    Show {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Replace the key of a coordinator that is not running
+    ///
+    /// The old key signs the new one, so that members who know the old one take the new one when they next
+    /// call. Old signatures stay valid. The old private key is overwritten.
+    Rotate {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+}
+
 #[derive(Args)]
 struct Backup {
     /// The coordinator's state folder
@@ -217,6 +241,16 @@ fn run(command: Command) -> anyhow::Result<()> {
                 "  invite institutions: eosfed --identity {} institution invite NAME",
                 made.operator().display()
             );
+            Ok(())
+        }
+        Command::SigningKey(SigningKeyCommand::Show { state }) => {
+            let (state, _) = settings::load(&state)?;
+            show_keys(&signing_keys::read(&state.signing())?);
+            Ok(())
+        }
+        Command::SigningKey(SigningKeyCommand::Rotate { state }) => {
+            let (state, _) = settings::load(&state)?;
+            show_keys(&signing_keys::rotate(&state)?);
             Ok(())
         }
         Command::Backup(Backup { state, to, identity, output }) => {
@@ -286,6 +320,12 @@ async fn change_authority(command: Ca) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn show_keys(keys: &CoordinatorKeys) {
+    for key in keys.public() {
+        outln!("{key}  {}", key.fingerprint());
+    }
 }
 
 /// Raises the limit of open files: each connection is one, and the usual soft limit is 1,024.

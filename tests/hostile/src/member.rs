@@ -2,15 +2,18 @@
 //! calls whose answers are printed as JSON lines.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Subcommand;
+use eosfed_common::report::TrainingReport;
+use eosfed_common::signing::{SigningKey, UpdateStatement};
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_proto::v1::upload_request::Part;
+use eosfed_transport::wire::Wire as _;
 use prost::Message as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -113,13 +116,13 @@ fn tell<T>(call: &str, answer: Result<Response<T>, Status>) -> anyhow::Result<Op
 /// If the coordinator cannot be reached, or does not offer the work.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { coordinator, identity, attack } = arguments;
-    let target = Target::new(coordinator, identity)?;
+    let target = Target::new(coordinator, identity.clone())?;
     let member = Member(target.channel(IpAddr::V4(Ipv4Addr::LOCALHOST), true).await?);
     match attack {
         Attack::Greet => member.greet().await,
         Attack::Heartbeats { assignment } => member.heartbeats(assignment).await,
         Attack::Uploads { assignment, files } => member.uploads(assignment, files).await,
-        Attack::Steal { assignment, digest, size } => member.steal(assignment, digest, size).await,
+        Attack::Steal { assignment, digest, size } => member.steal(&identity, assignment, digest, size).await,
         Attack::Escape { assignment } => member.escape(assignment).await,
     }
 }
@@ -201,7 +204,13 @@ impl Member {
         Ok(())
     }
 
-    async fn steal(&self, assignment: String, digest: String, size: u64) -> anyhow::Result<()> {
+    async fn steal(
+        &self,
+        identity: &Path,
+        assignment: String,
+        digest: String,
+        size: u64,
+    ) -> anyhow::Result<()> {
         let lease_token = self.accept(&assignment).await?;
         let mut blobs = BlobsClient::new(self.0.clone());
         let stat = blobs.stat(v1::StatRequest { digest: digest.clone() }).await?.into_inner();
@@ -210,13 +219,18 @@ impl Member {
         println!("{}", serde_json::to_string(&said)?);
         let download = v1::DownloadRequest { digest: digest.clone(), offset: 0 };
         tell("download", blobs.download(download).await)?;
+        // It signs with its own key, as it must.
+        let told = TrainingReport::from_message(report(9, Vec::new()))?;
+        let statement = UpdateStatement::of(&assignment.parse()?, (digest.parse()?, size), &told);
+        let key = SigningKey::from_file(&std::fs::read_to_string(identity.join("signing.key"))?)?;
+        let signature = key.sign(&statement).to_string();
         let submission = v1::SubmitUpdateRequest {
             assignment,
             lease_token,
             idempotency_key: "0".repeat(32),
             weights: Some(v1::Blob { digest, size }),
             report: Some(report(9, Vec::new())),
-            signature: String::new(),
+            signature,
         };
         tell("submit", self.participant().submit_update(submission).await).map(drop)
     }

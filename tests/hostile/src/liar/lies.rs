@@ -6,9 +6,9 @@ use eosfed_common::model::{Backbone, ModelSpec, Task};
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
-use eosfed_testkit::assignments;
 use eosfed_testkit::cards::normalisation;
-use eosfed_transport::wire::Wire as _;
+use eosfed_testkit::{assignments, signing};
+use eosfed_transport::wire::signed_assignment;
 
 /// The bands of the end-to-end tests' imagery.
 const BANDS: [&str; 3] = ["red", "green", "blue"];
@@ -35,6 +35,8 @@ pub(super) enum Lie {
     ForgedName,
     /// The id of another institution's assignment
     OtherInstitution,
+    /// More institutions than there were when the offer was signed
+    ChangedAfterSigning,
 }
 
 /// The model that everything is about.
@@ -60,9 +62,12 @@ impl Lie {
         work.base = Some(base);
         work.normalisation = Some(normalisation(&BANDS, 1.0, 2.0));
         self.change(work);
-        let mut message = offered(assignment).into_message();
+        let mut message = signed_assignment(offered(assignment), signing::coordinator().key());
         if self == Self::ForgedName {
             message.job_name = "fine\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}".to_owned();
+        }
+        if self == Self::ChangedAfterSigning {
+            message.min_institutions = 100;
         }
         message
     }
@@ -70,7 +75,7 @@ impl Lie {
     fn change(self, work: &mut TrainingWork) {
         let settings = &mut work.settings;
         match self {
-            Self::Honest | Self::ForgedName | Self::OtherInstitution => {}
+            Self::Honest | Self::ForgedName | Self::OtherInstitution | Self::ChangedAfterSigning => {}
             Self::OneShotBase | Self::OneStep => {
                 settings.epochs = 1;
                 settings.batch_size = 4096;

@@ -16,6 +16,8 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
+use eosfed_testkit::signing;
+use eosfed_transport::wire::coordinator_keys_message;
 use serde_json::{Value, json};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -95,7 +97,8 @@ impl Enrollment for Liar {
         let certificate_pem = certified.map_err(|error| Status::invalid_argument(error.to_string()))?;
         let ca_pem = self.authority.certificate_pem().to_owned();
         let expires_at = now.plus(DAY).0;
-        Ok(Response::new(v1::EnrollResponse { certificate_pem, ca_pem, expires_at, ..Default::default() }))
+        let coordinator_keys = coordinator_keys_message(signing::coordinator().named());
+        Ok(Response::new(v1::EnrollResponse { certificate_pem, ca_pem, expires_at, coordinator_keys }))
     }
 
     async fn renew(&self, _: Request<v1::RenewRequest>) -> Result<Response<v1::EnrollResponse>, Status> {
@@ -110,7 +113,7 @@ impl Participant for Liar {
             protocol: v1::ProtocolVersion::ProtocolVersion2.into(),
             version: "0.1.0".to_owned(),
             institution: VICTIM.to_owned(),
-            ..Default::default()
+            coordinator_keys: coordinator_keys_message(signing::coordinator().named()),
         }))
     }
 
