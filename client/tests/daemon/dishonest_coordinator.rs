@@ -11,13 +11,12 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
-use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_testkit::cards::classifier;
-use eosfed_testkit::{assignments, releases, signing};
+use eosfed_testkit::{assignments, signing};
 
-use crate::fake::Lie;
+use crate::fake::{Lie, release_of};
 use crate::good;
 use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, until};
 
@@ -114,16 +113,6 @@ async fn weights_larger_than_their_network_are_not_fetched() {
     }
 }
 
-/// A signed release that lists the base, as a document of the coordinator.
-fn release_of(base: BlobRef, key: &SigningKey) -> (BlobRef, Vec<u8>) {
-    let mut release = releases::release();
-    release.specialists[0].weights = base.digest;
-    release.specialists[0].weights_bytes = base.size;
-    release.sign(None, key);
-    let bytes = serde_json::to_vec(&release).unwrap();
-    (BlobRef::of(&bytes), bytes)
-}
-
 /// A world whose coordinator offers a one-shot job with a base, and this release for it.
 async fn warm(base: BlobRef, (document, bytes): (BlobRef, Vec<u8>)) -> World {
     let assignment = changed(JobKind::OneShot, |work| {
@@ -140,7 +129,10 @@ async fn warm(base: BlobRef, (document, bytes): (BlobRef, Vec<u8>)) -> World {
 async fn a_base_must_be_a_specialist_of_a_signed_release() {
     let key = signing::coordinator().key().clone();
     let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
-    let (reason, said) = refusal_of(assignment, &format!("{POLICY}warm_start = true\n")).await;
+    let bare = World::new(assignment, &good()).await;
+    bare.set_policy(&format!("{POLICY}warm_start = true\n"));
+    bare.fake.get().bare_base = true;
+    let (reason, said) = declined(&bare).await;
     assert!(reason == "POLICY" && said.contains("names no release"), "{reason}: {said}");
     let other = BlobRef { size: base().size, ..BlobRef::of(b"other") };
     let thief = signing::institution("thief");

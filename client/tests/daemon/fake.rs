@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered};
+use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered, Work};
 use eosfed_common::digest::Digest;
+use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::SigningKey;
 use eosfed_common::training_target::TrainingTarget;
@@ -15,7 +16,7 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
-use eosfed_testkit::{assignments, signing};
+use eosfed_testkit::{assignments, releases, signing};
 use eosfed_transport::status::to_status;
 use eosfed_transport::wire::{Wire, coordinator_keys_message, signed_assignment};
 use tokio_stream::Stream;
@@ -70,10 +71,22 @@ pub(crate) struct Inner {
     pub(crate) signer: Option<SigningKey>,
     /// What changes an assignment after it was signed.
     pub(crate) lie: Option<Lie>,
+    /// Whether a base comes without the release that lists it.
+    pub(crate) bare_base: bool,
     /// Whether the releases of heads are not signed.
     pub(crate) unsigned_heads: bool,
     /// How many renewals have been asked for.
     pub(crate) renewals: usize,
+}
+
+/// A signed release that lists a base, as a document of the coordinator.
+pub(crate) fn release_of(base: BlobRef, key: &SigningKey) -> (BlobRef, Vec<u8>) {
+    let mut release = releases::release();
+    release.specialists[0].weights = base.digest;
+    release.specialists[0].weights_bytes = base.size;
+    release.sign(None, key);
+    let bytes = serde_json::to_vec(&release).unwrap();
+    (BlobRef::of(&bytes), bytes)
 }
 
 /// Changes an assignment after it was signed.
@@ -114,7 +127,15 @@ impl Enrollment for Fake {
 impl Inner {
     /// The assignment as it is offered; the document of a head becomes a blob.
     fn offers(&mut self) -> Option<Assignment<Offered>> {
-        let assignment = self.assignment.clone()?;
+        let mut assignment = self.assignment.clone()?;
+        if let Work::Training(work) = &mut assignment.work
+            && let (JobKind::OneShot, Some(base), None) = (assignment.kind, work.base, work.base_release)
+            && !self.bare_base
+        {
+            let (release, bytes) = release_of(base, signing::coordinator().key());
+            self.blobs.insert(release.digest.to_string(), bytes);
+            work.base_release = Some(release);
+        }
         let mut document = assignments::blob();
         if let TrainingTarget::Head(over) = &assignment.training_target {
             let mut over = over.clone();
@@ -327,7 +348,8 @@ impl Blobs for Fake {
             .chunks(1 << 20)
             .map(|chunk| Ok(v1::DownloadResponse { chunk: chunk.to_vec().into() }))
             .collect();
-        if inner.hold_downloads {
+        // Documents of one part arrive.
+        if inner.hold_downloads && parts.len() > 1 {
             parts.truncate(1);
             parts.push(Err(Status::unavailable("cut")));
         }
