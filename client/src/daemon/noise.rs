@@ -113,8 +113,7 @@ impl<E: Environment> Daemon<E> {
         };
         match self.parts.blocking.run(move || noised.write()).await {
             Ok(Ok(weights)) => Ok(Ok(weights)),
-            Ok(Err(WeightsError::Io { path, source })) => Err(DaemonError::Io { path, source }),
-            Ok(Err(error)) => Ok(Err(cannot(&error.to_string()))),
+            Ok(Err(error)) => after_failure(error).map(Err),
             Err(why) => Ok(Err(cannot(&why))),
         }
     }
@@ -157,6 +156,18 @@ impl<E: Environment> Daemon<E> {
             Err(error) => Some(NotAcceptable::Condition(unreadable(&error))),
         }
     }
+}
+
+/// What a file with noise that cannot be made means: a full disk is waited for, anything else is reported.
+fn after_failure(error: WeightsError) -> Result<Event, DaemonError> {
+    let why = error.to_string();
+    if let WeightsError::Io { path, source } = error {
+        let error = DaemonError::Io { path, source };
+        if error.is_full_disk() {
+            return Err(error);
+        }
+    }
+    Ok(cannot(&why))
 }
 
 /// What an update has and costs, in words.

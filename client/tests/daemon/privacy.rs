@@ -6,7 +6,7 @@ use std::time::Duration;
 use eosfed_client::retry::Backoff;
 use eosfed_client::site_log::EntryKind;
 use eosfed_client::state::State;
-use eosfed_common::assignment::{Assignment, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::files;
 use eosfed_common::model::{initial_weights, signature};
 use eosfed_common::plan::JobKind;
@@ -179,7 +179,7 @@ async fn a_kill_between_the_record_and_the_journal_draws_no_new_noise() {
     let trained = world.site().folder(&round(0).id).join("weights.safetensors");
     let bytes = std::fs::read(&trained).unwrap();
     update["file"] = trained.display().to_string().into();
-    update["weights"] = serde_json::to_value(eosfed_common::assignment::BlobRef::of(&bytes)).unwrap();
+    update["weights"] = serde_json::to_value(BlobRef::of(&bytes)).unwrap();
     update.as_object_mut().unwrap().remove("mechanism").unwrap();
     std::fs::write(&path, serde_json::to_vec(&journal).unwrap()).unwrap();
     world.fake.get().upload_pause = Duration::ZERO;
@@ -334,6 +334,27 @@ async fn weights_without_noise_are_declined_before_they_are_trained() {
     task.await.unwrap().unwrap();
     let inner = world.fake.get();
     assert!(inner.refusals[0].message.contains("without noise") && inner.tokens.is_empty());
+}
+
+#[tokio::test]
+async fn without_the_weights_that_training_started_from_nothing_leaves() {
+    let base = std::fs::read(&WEIGHTS.1).unwrap();
+    let blob = BlobRef::of(&base);
+    let mut assignment = round(0);
+    let Work::Training(work) = &mut assignment.work else { unreachable!() };
+    work.base = Some(blob);
+    let script = format!("{STARTED}rm \"$out/base.safetensors\"\n{}", crate::world::FINISHED);
+    let world = World::new(assignment, &script).await;
+    world.set_policy(&private());
+    world.fake.get().blobs.insert(blob.digest.to_string(), base);
+    world.run().await;
+    let inner = world.fake.get();
+    assert!(
+        inner.updates.is_empty() && inner.failures[0].contains("base.safetensors"),
+        "{:?}",
+        inner.failures
+    );
+    assert!(world.site().spending().unwrap().updates().is_empty());
 }
 
 #[tokio::test]
