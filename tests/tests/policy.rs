@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
 use std::fs;
+use std::process::Command;
 
 use eosfed_e2e::plans::rounds;
-use eosfed_e2e::{Federation, Proxy, digest};
+use eosfed_e2e::{Federation, Proxy, digest, programs, succeed};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
 
@@ -44,4 +45,18 @@ fn finished_weights_stay_when_the_policy_is_changed_before_they_are_sent() {
     assert_eq!(federation.sent("west"), 0);
     assert!(daemons.into_iter().all(|daemon| daemon.terminate().success()));
     assert!(coordinator.terminate().success());
+    // The institution can read what was asked and decided, and that the weights were not sent.
+    let west = federation.path("west");
+    let log = |words: &[&str]| {
+        let mut command = Command::new(programs().join("eosfed-client"));
+        let printed = succeed(command.arg("log").args(words).arg("--state").arg(&west));
+        String::from_utf8(printed.stdout).unwrap()
+    };
+    let shown = log(&[]);
+    for kind in ["started", "asked", "accepted", "policy changed", "refused", "stopped"] {
+        assert!(shown.contains(kind), "{kind}:\n{shown}");
+    }
+    let sent = log(&["--kind", "sent", "--output", "json"]);
+    assert!(!sent.contains("weights"), "{sent}");
+    assert!(log(&["verify"]).contains("each is unchanged"));
 }
