@@ -80,7 +80,7 @@ pub async fn retire(folder: &Path, force: bool, now: Timestamp) -> anyhow::Resul
     if !left.is_empty() && !force {
         let named: Vec<_> = left.iter().take(MAX_NAMED).map(Identity::shown).collect();
         bail!(
-            "{} members still use certificates of the authority {before}: {}. Wait until they have renewed \
+            "certificates of the authority {before} are still used by {}: {}. Wait until they have renewed \
              (`eosfed identity renew`; daemons renew by themselves), or use `--force`: they then have to join \
              again with a token of `re-enrol`",
             left.len(),

@@ -120,7 +120,7 @@ async fn a_retired_authority_counts_no_more_and_whoever_needs_it_is_named_before
     assert!(hello(live.clone()).await);
     let (folder, clients) = server.stop().await;
     let refused = ca::retire(&state, false, now).await.unwrap_err().to_string();
-    assert!(refused.contains("1 members") && refused.contains("`west`"), "{refused}");
+    assert!(refused.contains("used by 1: institution") && refused.contains("`west`"), "{refused}");
     assert_eq!(ca::retire(&state, true, now).await.unwrap(), changed);
     assert!(ca::retire(&state, true, now).await.is_err(), "there is nothing left to retire");
 
