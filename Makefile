@@ -18,10 +18,10 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  make demo SEED=1            another seed"
 	@echo "  make demo DATA=DIR          the same story on a EuroSAT folder (multispectral GeoTIFFs, one folder a class)"
@@ -102,6 +102,12 @@ lint: ## Look for mistakes; warnings count
 
 doc: ## Write the library documentation; warnings count
 	@$(WITH_LIBTORCH); RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+advisories: ## Check the dependencies against the advisory database, or its snapshot where it cannot be fetched
+	@$(PYTHON) deploy/advisories.py check
+
+advisories-snapshot: ## Make the snapshot of the advisory database (needs the network), to be committed
+	@$(PYTHON) deploy/advisories.py snapshot
 
 deny: ## Check licences, sources and bans of the dependencies
 	$(CARGO) deny check bans licenses sources

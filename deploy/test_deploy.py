@@ -1,6 +1,9 @@
 """Tests of the scripts that fetch things: against a server of their own, on loopback."""
 
 import contextlib
+import os
+import shutil
+import subprocess
 import hashlib
 import http.server
 import io
@@ -120,6 +123,66 @@ class Bootstrap(unittest.TestCase):
         bootstrap.extract({"take": ["torch/include/", "torch/lib/libc10.so"]}, wheel, self.folder / "out")
         made = sorted(str(path.relative_to(self.folder / "out")) for path in (self.folder / "out").rglob("*.*"))
         self.assertEqual(made, ["include/a/b.h", "lib/libc10.so"])
+
+
+ADVISORY = """```toml
+[advisory]
+id = "RUSTSEC-2099-0001"
+package = "%s"
+date = "2026-01-01"
+url = "https://example.org"
+categories = ["memory-corruption"]
+[versions]
+patched = []
+```
+
+# A planted advisory
+
+It is for a test.
+"""
+
+
+@unittest.skipUnless(shutil.which("cargo-deny") and shutil.which("git"), "cargo-deny and git are not installed")
+class Advisories(unittest.TestCase):
+    """A database of one planted advisory."""
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.snapshot = self.folder / "snapshot"
+
+    def run_script(self, *arguments):
+        command = [sys.executable, HERE / "advisories.py", *arguments, "--snapshot", self.snapshot]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def snapshot_of(self, package):
+        database = self.folder / "advisory-db"
+        advisory = database / "crates" / package / "RUSTSEC-2099-0001.md"
+        advisory.parent.mkdir(parents=True)
+        advisory.write_text(ADVISORY % package)
+        dated = os.environ | {"GIT_COMMITTER_DATE": "2026-02-03T00:00:00Z"}
+        name = ["-c", "user.name=t", "-c", "user.email=t@localhost"]
+        for command in (["init", "-q", "-b", "main"], ["add", "."], [*name, "commit", "-qm", "x"]):
+            subprocess.run(["git", "-C", database, *command], check=True, env=dated)
+        made = self.run_script("snapshot", "--from", database.as_uri())
+        self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
+
+    def test_an_advisory_in_the_snapshot_fails_and_is_named(self):
+        self.snapshot_of("sled")
+        found = self.run_script("check", "--no-fetch")
+        self.assertEqual(found.returncode, 1, found.stdout)
+        self.assertIn("RUSTSEC-2099-0001", found.stdout)
+        self.assertIn("advisories apply: the snapshot of 2026-02-03", found.stdout)
+
+    def test_the_date_of_the_snapshot_is_shown(self):
+        self.snapshot_of("a-crate-that-nobody-uses")
+        found = self.run_script("check", "--no-fetch")
+        self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
+        self.assertIn("no advisory applies: the snapshot of 2026-02-03", found.stdout)
+
+    def test_without_a_database_nothing_is_claimed(self):
+        found = self.run_script("check", "--no-fetch")
+        self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
+        self.assertTrue(found.stdout.startswith("not checked"), found.stdout)
 
 
 if __name__ == "__main__":
