@@ -20,9 +20,12 @@ use eosfed_transport::operator::IdentityFolder;
 
 use crate::authority_files;
 use crate::engine::{Core, Invited};
+use crate::external_ca::NewIntermediate;
 use crate::serve::Coordinator;
 use crate::settings::{self, Settings, StateFolder};
+use crate::tls::Authority;
 use crate::tls::authority::Successor;
+use crate::tls::rehearsal::rehearse;
 
 /// Most names in a refusal.
 const MAX_NAMED: usize = 20;
@@ -44,13 +47,14 @@ pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
     let (state, settings) = settings::load(folder)?;
     let coordinator = Coordinator::open(state.clone(), settings).await?;
     let authority = coordinator.authority();
-    if let Some(before) = authority.predecessor() {
+    if authority.is_intermediate() {
         bail!(
-            "the authority {before} from before the last rotation still counts; end that with `eosfed-coordinator ca \
-             retire --state {}` first",
+            "the authority is an intermediate, and the key of its root is not here: make another intermediate where \
+             that is, and run `eosfed-coordinator ca install --state {} --ca-cert FILE --ca-key FILE`",
             folder.display()
         );
     }
+    without_predecessor(authority, folder)?;
     let Successor { pair, cross_pem } = authority.successor(now)?;
     let changed = Changed { before: only(authority.certificate_pem())?, now: only(&pair.certificate_pem)? };
     let kind = EventKind::AuthorityRotated { before: changed.before, now: changed.now };
@@ -61,6 +65,55 @@ pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
         &format!("{}{cross_pem}{}", pair.certificate_pem, authority.certificate_pem()),
     )?;
     Ok(changed)
+}
+
+/// Puts another intermediate of the same root in the place of the present one, which still counts until it
+/// is retired.
+///
+/// # Errors
+/// If the coordinator runs, an earlier one was not retired yet, the present authority is no intermediate, or
+/// the other one is not fit.
+pub async fn install(folder: &Path, files: &NewIntermediate, now: Timestamp) -> anyhow::Result<Changed> {
+    let (state, settings) = settings::load(folder)?;
+    let names = settings.names.clone();
+    let coordinator = Coordinator::open(state.clone(), settings).await?;
+    let authority = coordinator.authority();
+    if !authority.is_intermediate() {
+        bail!(
+            "the authority is self-signed, and members pin it: no other root can take its place. `eosfed-coordinator \
+             ca rotate` replaces it by one of its own; for an external root, make another state folder with `init`"
+        );
+    }
+    without_predecessor(authority, folder)?;
+    let given = files.read(authority.roots_pem(), now)?;
+    let changed =
+        Changed { before: only(authority.certificate_pem())?, now: only(&given.pair.certificate_pem)? };
+    if changed.before == changed.now {
+        bail!("the authority {} is installed already", changed.now);
+    }
+    // Members that have to renew are told apart by the name of the authority in their certificates.
+    if subject(authority.certificate_pem()) == subject(&given.pair.certificate_pem) {
+        bail!("the new authority has the same name (subject) as the present one; make it with another name");
+    }
+    let bundle_pem = format!("{}\n{}", authority.certificate_pem(), given.bundle_pem());
+    let next = Authority::open(&given.pair)?.with_bundle(bundle_pem.clone());
+    rehearse(&next, &names, now).context("this authority cannot be used")?;
+    let kind = EventKind::AuthorityRotated { before: changed.before, now: changed.now };
+    coordinator.engine().call(async move |core: &Core| core.note(kind).await).await?;
+    authority_files::write(&state, &given.pair, &bundle_pem)?;
+    Ok(changed)
+}
+
+/// Refuses a change while an authority from before the last one still counts.
+fn without_predecessor(authority: &Authority, folder: &Path) -> anyhow::Result<()> {
+    if let Some(before) = authority.predecessor() {
+        bail!(
+            "the authority {before} from before the last rotation still counts; end that with `eosfed-coordinator ca \
+             retire --state {}` first",
+            folder.display()
+        );
+    }
+    Ok(())
 }
 
 /// Ends the overlap: certificates of the authority before the present one are refused from then on.
@@ -94,7 +147,12 @@ pub async fn retire(folder: &Path, force: bool, now: Timestamp) -> anyhow::Resul
     let key_pem = fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?;
     let certificate_pem = authority.certificate_pem().to_owned();
     let pair = KeyAndCertificate { key_pem: Secret::new(key_pem), certificate_pem };
-    authority_files::write(&state, &pair, authority.certificate_pem())?;
+    let bundle_pem = if authority.is_intermediate() {
+        format!("{}\n{}", authority.certificate_pem(), authority.roots_pem())
+    } else {
+        authority.certificate_pem().to_owned()
+    };
+    authority_files::write(&state, &pair, &bundle_pem)?;
     Ok(changed)
 }
 
@@ -119,7 +177,7 @@ pub async fn invite_operator(
     let identity = Identity { role: Role::Operator, name: name.clone() };
     let invite = async move |core: &Core| core.invite_here(&identity, valid_for).await;
     let Invited { secret, expires_at } = coordinator.engine().call(invite).await?;
-    let ca_pem = coordinator.authority().bundle_pem().to_owned();
+    let ca_pem = coordinator.authority().roots_pem().to_owned();
     Ok((JoinToken { institution: name, role: Role::Operator, url, ca_pem, secret }, expires_at))
 }
 

@@ -13,10 +13,12 @@ use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
 use crate::authority_files;
+use crate::external_ca::Given;
 use crate::settings::{StateFolder, filled_in};
 use crate::signing_keys;
 use crate::tls::Authority;
 use crate::tls::authority::validity;
+use crate::tls::rehearsal::rehearse;
 
 /// What the operator chooses.
 #[derive(Debug, Clone)]
@@ -31,11 +33,24 @@ pub struct Choices {
     pub operator: InstitutionName,
 }
 
-/// Makes a state folder.
+/// Makes a state folder with an authority of its own.
 ///
 /// # Errors
 /// If there is one already, or a file cannot be written.
 pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<StateFolder> {
+    init_with(folder, choices, &Given::fresh(now)?, now)
+}
+
+/// Makes a state folder with this authority.
+///
+/// # Errors
+/// If there is one already, members could not verify what the authority signs, or a file cannot be written.
+pub fn init_with(
+    folder: &Path,
+    choices: &Choices,
+    given: &Given,
+    now: Timestamp,
+) -> anyhow::Result<StateFolder> {
     let state = StateFolder(folder.to_owned());
     if state.settings().exists() {
         bail!(
@@ -44,18 +59,18 @@ pub fn init(folder: &Path, choices: &Choices, now: Timestamp) -> anyhow::Result<
             folder.display()
         );
     }
+    let authority = Authority::open(&given.pair)?.with_bundle(given.bundle_pem());
+    rehearse(&authority, &choices.names, now).context("this authority cannot be used")?;
     let [key, _] = state.authority();
     check_private(folder)?;
     for made in [key.parent().unwrap_or(folder), &state.operator()] {
         create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
-    let pair = Authority::create(now)?;
-    authority_files::write(&state, &pair, &pair.certificate_pem)?;
-    let authority = Authority::open(&pair)?;
+    authority_files::write(&state, &given.pair, &given.bundle_pem())?;
     let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
     let folder = IdentityFolder(state.operator());
-    folder.write(&operator, &pair.certificate_pem, &url)?;
+    folder.write(&operator, authority.roots_pem(), &url)?;
     folder.pin(signing_keys::read_or_make(&state.signing())?.named())?;
     // Last: the settings make the folder a state folder.
     let settings = filled_in(choices.listen, choices.public_url.as_deref(), &choices.names);

@@ -13,6 +13,7 @@ pub mod backup;
 pub mod ca;
 pub mod domain;
 pub mod engine;
+pub mod external_ca;
 pub mod grpc;
 pub mod init;
 pub mod open_files;

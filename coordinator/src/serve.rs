@@ -11,6 +11,7 @@ use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::signing::CoordinatorKeys;
+use eosfed_transport::authority::LEAST_TIME_LEFT;
 use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
@@ -98,7 +99,7 @@ impl Coordinator {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
         let url = format!("https://{}", listener.local_addr()?);
-        let tls = ServerTls::new(&self.server_certificate()?, authority.bundle_pem())?;
+        let tls = ServerTls::new(&self.server_certificate()?, authority.clients_pem())?;
         write_atomically(&state.address(), url.as_bytes())
             .with_context(|| format!("cannot write {}", state.address().display()))?;
         // The operator's tools on this machine find the coordinator also on a port of its own choice.
@@ -130,7 +131,7 @@ impl Coordinator {
             served = serving => served?,
             () = drained => tracing::info!("calls that were still under way are cut off"),
             renewal = self.renew(&tls) => renewal?,
-            () = warn_of_expiry(engine) => {}
+            () = warn_of_expiry(engine, authority) => {}
         }
         let _ = fs::remove_file(state.address());
         Ok(())
@@ -146,15 +147,19 @@ impl Coordinator {
     async fn renew(&self, tls: &ServerTls) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(SERVER_VALIDITY - RENEWAL).await;
-            tls.replace(&self.server_certificate()?, self.authority.bundle_pem())?;
+            tls.replace(&self.server_certificate()?, self.authority.clients_pem())?;
             tracing::info!("the server's certificate was renewed");
         }
     }
 }
 
-/// Says once a day whose certificates expire soon, for ever: their programs have not renewed them.
-async fn warn_of_expiry(engine: &Handle) {
+/// Says once a day, for ever, whether the authority ends soon, and whose certificates expire soon: their
+/// programs have not renewed them.
+async fn warn_of_expiry(engine: &Handle, authority: &Authority) {
     loop {
+        if authority.ends_at().since(engine.now()) < LEAST_TIME_LEFT {
+            tracing::warn!(until = %authority.ends_at(), "the authority ends soon or has ended; see `ca --help`");
+        }
         let soon = engine.read(|state| state.expiring(WARNING_TIME, engine.now()).collect::<Vec<_>>());
         for (Identity { role, name }, at) in soon {
             tracing::warn!(

@@ -43,14 +43,13 @@ impl Certificate {
             _ => None,
         });
         let (Some(identity), None) = (found.next(), found.next()) else { return Err(NoIdentity) };
-        let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default().saturating_mul(1000));
-        let validity = certificate.validity();
+        let (not_before, not_after) = validity_of(&certificate);
         Ok(Self {
             identity,
             fingerprint: Digest::of(certificate.tbs_certificate.subject_pki.raw),
             issuer: Digest::of(certificate.issuer().as_raw()),
-            not_before: at(validity.not_before.timestamp()),
-            not_after: at(validity.not_after.timestamp()),
+            not_before,
+            not_after,
         })
     }
 
@@ -113,6 +112,21 @@ pub fn subject(pem: &str) -> Option<Digest> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
     let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
     Some(Digest::of(certificate.subject().as_raw()))
+}
+
+/// Start and end of a certificate's validity.
+pub(crate) fn validity_of(certificate: &X509Certificate<'_>) -> (Timestamp, Timestamp) {
+    let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or_default().saturating_mul(1000));
+    let validity = certificate.validity();
+    (at(validity.not_before.timestamp()), at(validity.not_after.timestamp()))
+}
+
+/// The end of the validity of the first certificate in a PEM text.
+#[must_use]
+pub fn ends_at(pem: &str) -> Option<Timestamp> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
+    Some(validity_of(&certificate).1)
 }
 
 /// The fingerprints of the certificates in a PEM text: SHA-256 of each one, DER.

@@ -103,9 +103,10 @@ pub struct Accepted {
 }
 
 /// As [`verify`], for an answer that names the certificates of the authority: while an authority is replaced
-/// by another one, those of both, and the new one signed by the old one. An authority is trusted if it is
-/// trusted already, or if one that is trusted has signed its key. Whoever answers can thus only name an
-/// authority that the trusted one has chosen.
+/// by another one, those of both, and the new one signed by the old one; with an intermediate, that and its
+/// root. An authority is trusted if it is trusted already, or if one that is trusted has signed its key.
+/// Whoever answers can thus only name an authority that the trusted one has chosen. Only self-signed
+/// certificates are kept: an intermediate counts as long as its root has signed it and it is valid.
 ///
 /// # Errors
 /// As there.
@@ -117,8 +118,11 @@ pub fn accept(
     now: Timestamp,
 ) -> Result<Accepted, NotAccepted> {
     let next = successors(answered_ca_pem, trusted_ca_pem, now);
-    let ca_pem = if next.is_empty() { trusted_ca_pem.to_owned() } else { next };
-    Ok(Accepted { certificate: verify(pair, expected, &ca_pem, now)?, ca_pem })
+    let signers = if next.is_empty() { trusted_ca_pem } else { &next };
+    let certificate = verify(pair, expected, signers, now)?;
+    let roots = own_and_signed_by_others(&next).0.concat();
+    let ca_pem = if roots.is_empty() { trusted_ca_pem.to_owned() } else { roots };
+    Ok(Accepted { certificate, ca_pem })
 }
 
 /// The certificates of authorities in an answer that may be trusted, PEM.
@@ -144,7 +148,7 @@ fn successors(answered_ca_pem: &str, trusted_ca_pem: &str, now: Timestamp) -> St
 pub fn own_and_signed_by_others(ca_pem: &str) -> (Vec<String>, Vec<String>) {
     let blocks = blocks(ca_pem);
     let read = blocks.iter().filter_map(|der| Some((X509Certificate::from_der(der).ok()?.1, der)));
-    let (own, others): (Vec<_>, Vec<_>) = read.partition(|(ca, _)| ca.subject() == ca.issuer());
+    let (own, others): (Vec<_>, Vec<_>) = read.partition(|(ca, _)| is_self_signed(ca));
     let text =
         |list: Vec<(X509Certificate<'_>, &Vec<u8>)>| list.iter().map(|(_, der)| armored(der)).collect();
     (text(own), text(others))
@@ -157,8 +161,13 @@ fn armored(der: &[u8]) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
 }
 
+/// Whether a certificate is signed by its own key, under its own name.
+pub(crate) fn is_self_signed(ca: &X509Certificate<'_>) -> bool {
+    ca.subject() == ca.issuer() && ca.verify_signature(None).is_ok()
+}
+
 /// The contents of the certificates in a PEM text.
-fn blocks(pem: &str) -> Vec<Vec<u8>> {
+pub(crate) fn blocks(pem: &str) -> Vec<Vec<u8>> {
     let blocks = Pem::iter_from_buffer(pem.as_bytes()).filter_map(Result::ok);
     blocks.filter(|block| block.label == "CERTIFICATE").map(|block| block.contents).collect()
 }

@@ -20,7 +20,10 @@ use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
 use eosfed_coordinator::ca::{self, Changed};
-use eosfed_coordinator::init::{Choices, init};
+use eosfed_coordinator::external_ca::{
+    AuthorityFiles, Made, NewIntermediate, create_intermediate, create_root,
+};
+use eosfed_coordinator::init::{Choices, init, init_with};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
@@ -56,6 +59,10 @@ enum Command {
     ///
     /// Nothing is overwritten: the state folder of another coordinator is not changed. Keep a copy of
     /// `ca/key.pem` in a safe place; whoever has it can admit any institution.
+    ///
+    /// Without `--ca-cert`, the authority is made here. With it, the state folder gets an intermediate that
+    /// somebody else's root has signed (`ca create-root`, or an institution's own CA), and members pin the
+    /// root, whose key is not needed here.
     Init {
         /// The folder to make
         #[arg(long, value_name = "DIR")]
@@ -74,6 +81,8 @@ enum Command {
         /// Host name or IP address that the server's certificate is for; may be repeated
         #[arg(long = "name", default_values = ["localhost", "127.0.0.1"])]
         names: Vec<String>,
+        #[command(flatten)]
+        authority: AuthorityFiles,
     },
     /// Run the coordinator until SIGTERM or SIGINT
     ///
@@ -117,7 +126,7 @@ enum Command {
     /// The way back in when no operator has a valid certificate. The coordinator must be stopped. The ledger
     /// names the coordinator as who has invited.
     InviteOperator(InviteOperator),
-    /// Replace the certificate authority
+    /// Make an authority whose root lies elsewhere; replace the certificate authority
     #[command(subcommand)]
     Ca(Ca),
 }
@@ -139,6 +148,39 @@ struct InviteOperator {
 
 #[derive(Subcommand)]
 enum Ca {
+    /// Make a root on an offline machine, valid for twenty years: members pin it
+    ///
+    /// The folder gets `key.pem`, which stays there, and `certificate.pem`. Use a root for one federation
+    /// only: whoever has an intermediate of it can pose as the coordinator to its members.
+    CreateRoot {
+        /// The folder to make, with mode 0700
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Make an intermediate on the root's machine, for ten years or less, to carry to the coordinator's
+    ///
+    /// The folder gets `certificate.pem`, `key.pem` and `root.pem`, for `--ca-cert`, `--ca-key` and
+    /// `--ca-root` of `init`. There is no command for signing requests: one step makes all that is carried.
+    /// Remove the folder from the medium when it is installed.
+    CreateIntermediate {
+        /// The folder that `ca create-root` made
+        #[arg(long, value_name = "DIR")]
+        root: PathBuf,
+        /// The folder to make, with mode 0700
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Sign with another intermediate of the same root; the one before still counts
+    ///
+    /// The coordinator must be stopped. Members renew onto it as after `ca rotate`; `ca retire` ends the
+    /// overlap.
+    Install {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        #[command(flatten)]
+        files: NewIntermediate,
+    },
     /// Make a new authority, which signs from then on; the one before still counts
     ///
     /// The coordinator must be stopped. After its next start, members with certificates of the authority
@@ -232,9 +274,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { state, operator, listen, public_url, names } => {
+        Command::Init { state, operator, listen, public_url, names, authority } => {
             let choices = Choices { listen, public_url, names, operator };
-            let made = init(&state, &choices, SystemClock.now())?;
+            let now = SystemClock.now();
+            let made = match authority.read(now)? {
+                Some(given) => init_with(&state, &choices, &given, now)?,
+                None => init(&state, &choices, now)?,
+            };
             outln!("The coordinator's state is in {}.", made.0.display());
             outln!("  start it:            eosfed-coordinator serve --state {}", made.0.display());
             outln!(
@@ -309,6 +355,22 @@ async fn invite_operator(invite: InviteOperator) -> anyhow::Result<()> {
 async fn change_authority(command: Ca) -> anyhow::Result<()> {
     let now = SystemClock.now();
     match command {
+        Ca::CreateRoot { out } => {
+            let Made { fingerprint, until } = create_root(&out, now)?;
+            outln!("the root {fingerprint} is in {}, valid until {until}", out.display());
+            outln!(
+                "keep `key.pem` offline; next: eosfed-coordinator ca create-intermediate --root DIR --out DIR"
+            );
+        }
+        Ca::CreateIntermediate { root, out } => {
+            let Made { fingerprint, until } = create_intermediate(&root, &out, now)?;
+            outln!("the intermediate {fingerprint} is in {}, valid until {until}", out.display());
+        }
+        Ca::Install { state, files } => {
+            let Changed { before, now } = ca::install(&state, &files, now).await?;
+            outln!("the authority {now} signs from now on; {before} still counts");
+            outln!("start the coordinator; when all have renewed, stop it and run `ca retire`");
+        }
         Ca::Rotate { state } => {
             let Changed { before, now } = ca::rotate(&state, now).await?;
             outln!("the authority {now} signs from now on; {before} still counts");

@@ -14,7 +14,7 @@ use super::access::Caller;
 use super::{Context, access, reply};
 use crate::domain::member::keys::Key;
 use crate::engine::Core;
-use crate::tls::authority::validity;
+use crate::tls::authority::{AuthorityError, validity};
 
 /// Longest signing request; one of this system's has about 500 bytes.
 const MAX_REQUEST: usize = 8 * 1024;
@@ -32,7 +32,12 @@ impl Service {
         let (Context { authority, .. }, now) = (&self.0, self.0.engine.now());
         let pem =
             authority.certify(request_pem, identity, now, validity(identity.role)).map_err(|error| {
-                Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
+                match error {
+                    AuthorityError::Ended(_) => Refusal::new(Reason::Internal, error.to_string()),
+                    _ => {
+                        Refusal::new(Reason::Malformed, format!("the signing request is malformed: {error}"))
+                    }
+                }
             })?;
         let certificate = Certificate::of_pem(&pem)
             .map_err(|error| Refusal::new(Reason::Internal, format!("of the certificate made: {error}")))?;

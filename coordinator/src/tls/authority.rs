@@ -6,7 +6,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
-use eosfed_transport::certificate::fingerprints;
+use eosfed_transport::certificate::{ends_at, fingerprints};
 use eosfed_transport::issued::own_and_signed_by_others;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use rcgen::{
@@ -32,19 +32,32 @@ pub enum AuthorityError {
     /// A time is out of the range of certificates.
     #[error("`{0}` is out of the range of certificate times")]
     Time(Timestamp),
+    /// The authority's certificate cannot be read.
+    #[error("the authority's certificate is damaged")]
+    Damaged,
+    /// The authority is not valid any more.
+    #[error("the authority's certificate ended at {0}, so nothing can be certified; install another one")]
+    Ended(Timestamp),
 }
 
 /// How long a new authority is vouched for by the one before it: members have to renew in this time.
 const CROSS_VALIDITY: Duration = Duration::from_secs(365 * 86_400);
 const CA_VALIDITY: Duration = Duration::from_secs(3650 * 86_400);
+/// How long a root that is kept offline is valid.
+const ROOT_VALIDITY: Duration = Duration::from_secs(2 * 3650 * 86_400);
 
 /// Signs certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
     bundle_pem: String,
-    /// Its own key, signed by the authority before it; empty if that is retired, or there was none.
-    cross_pem: String,
+    /// The self-signed ones of the bundle.
+    roots_pem: String,
+    /// The others of the bundle: its own key signed by the authority before it, or intermediates.
+    others_pem: String,
+    /// Whether a root of somebody else has signed it.
+    is_intermediate: bool,
+    ends_at: Timestamp,
     /// The certificate of the authority before it, while that still counts.
     predecessor: Option<Digest>,
 }
@@ -64,8 +77,37 @@ impl Authority {
     /// If the system has no randomness or `now` is absurd.
     pub fn create(now: Timestamp) -> Result<KeyAndCertificate, AuthorityError> {
         let key = KeyPair::generate()?;
-        let certificate_pem = ca_params(&key, now, CA_VALIDITY)?.self_signed(&key)?.pem();
+        let certificate_pem = ca_params(&key, COORDINATOR, now, CA_VALIDITY)?.self_signed(&key)?.pem();
         Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
+    }
+
+    /// Makes a root that signs intermediates of coordinators, valid for twenty years from `now`.
+    ///
+    /// # Errors
+    /// If the system has no randomness or `now` is absurd.
+    pub fn create_root(now: Timestamp) -> Result<KeyAndCertificate, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let certificate_pem = ca_params(&key, ROOT, now, ROOT_VALIDITY)?.self_signed(&key)?.pem();
+        Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
+    }
+
+    /// Makes an intermediate for a coordinator, valid for ten years from `now`, and not longer than this root.
+    ///
+    /// # Errors
+    /// If the system has no randomness, `now` is absurd, or the root has ended.
+    pub fn intermediate(&self, now: Timestamp) -> Result<KeyAndCertificate, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let params = ca_params(&key, COORDINATOR, now, self.capped(now, CA_VALIDITY)?)?;
+        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
+    }
+
+    /// A validity from `now` that does not go beyond the authority's own.
+    fn capped(&self, now: Timestamp, valid_for: Duration) -> Result<Duration, AuthorityError> {
+        if now >= self.ends_at {
+            return Err(AuthorityError::Ended(self.ends_at));
+        }
+        Ok(valid_for.min(self.ends_at.since(now)))
     }
 
     /// Opens an authority from its files' contents.
@@ -76,18 +118,41 @@ impl Authority {
         let key = KeyPair::from_pem(pair.key_pem.expose())?;
         let issuer = Issuer::from_ca_cert_pem(&pair.certificate_pem, key)?;
         let certificate_pem = pair.certificate_pem.clone();
-        let bundle_pem = certificate_pem.clone();
-        Ok(Self { issuer, certificate_pem, bundle_pem, cross_pem: String::new(), predecessor: None })
+        let ends_at = ends_at(&certificate_pem).ok_or(AuthorityError::Damaged)?;
+        let alone = Self {
+            issuer,
+            certificate_pem: certificate_pem.clone(),
+            bundle_pem: String::new(),
+            roots_pem: String::new(),
+            others_pem: String::new(),
+            is_intermediate: own_and_signed_by_others(&certificate_pem).0.is_empty(),
+            ends_at,
+            predecessor: None,
+        };
+        Ok(alone.with_bundle(certificate_pem))
     }
 
-    /// With the certificates that members and the server trust, PEM: its own; while it takes the place of
-    /// another one, also that one's, and its own key signed by that one.
+    /// With all certificates of the authority, PEM: its own; while it takes the place of another one, also
+    /// that one's, and its own key signed by that one; for an intermediate, also its root.
     #[must_use]
     pub fn with_bundle(self, bundle_pem: String) -> Self {
-        let (own, others) = own_and_signed_by_others(&bundle_pem);
+        let (roots, others) = own_and_signed_by_others(&bundle_pem);
         let present = fingerprints(&self.certificate_pem);
-        let predecessor = own.iter().flat_map(|pem| fingerprints(pem)).find(|one| !present.contains(one));
-        Self { bundle_pem, cross_pem: others.concat(), predecessor, ..self }
+        let peers = if self.is_intermediate { &others } else { &roots };
+        let predecessor = peers.iter().flat_map(|pem| fingerprints(pem)).find(|one| !present.contains(one));
+        Self { bundle_pem, roots_pem: roots.concat(), others_pem: others.concat(), predecessor, ..self }
+    }
+
+    /// Whether a root of somebody else has signed it.
+    #[must_use]
+    pub const fn is_intermediate(&self) -> bool {
+        self.is_intermediate
+    }
+
+    /// The end of its validity. What it certifies ends with it.
+    #[must_use]
+    pub const fn ends_at(&self) -> Timestamp {
+        self.ends_at
     }
 
     /// SHA-256 of the certificate of the authority before it, while that still counts.
@@ -102,16 +167,30 @@ impl Authority {
     /// If the system has no randomness or `now` is absurd.
     pub fn successor(&self, now: Timestamp) -> Result<Successor, AuthorityError> {
         let key = KeyPair::generate()?;
-        let certificate_pem = ca_params(&key, now, CA_VALIDITY)?.self_signed(&key)?.pem();
-        let cross_pem = ca_params(&key, now, CROSS_VALIDITY)?.signed_by(&key, &self.issuer)?.pem();
+        let certificate_pem = ca_params(&key, COORDINATOR, now, CA_VALIDITY)?.self_signed(&key)?.pem();
+        let cross_pem =
+            ca_params(&key, COORDINATOR, now, CROSS_VALIDITY)?.signed_by(&key, &self.issuer)?.pem();
         let pair = KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem };
         Ok(Successor { pair, cross_pem })
     }
 
-    /// The certificates that members and the server trust, PEM.
+    /// All its certificates, PEM: what a member needs to verify one that it is given.
     #[must_use]
     pub fn bundle_pem(&self) -> &str {
         &self.bundle_pem
+    }
+
+    /// The certificates that members pin, PEM: self-signed ones only.
+    #[must_use]
+    pub fn roots_pem(&self) -> &str {
+        &self.roots_pem
+    }
+
+    /// The certificates that clients are verified against, PEM. For an intermediate without its root: other
+    /// intermediates of the same root certify nobody here.
+    #[must_use]
+    pub fn clients_pem(&self) -> &str {
+        if self.is_intermediate { &self.others_pem } else { &self.bundle_pem }
     }
 
     /// The authority's own certificate, PEM.
@@ -134,7 +213,7 @@ impl Authority {
     ) -> Result<String, AuthorityError> {
         let mut request = CertificateSigningRequestParams::from_pem(request_pem)?;
         request.params = client_params(identity)?;
-        set_validity(&mut request.params, now, valid_for)?;
+        set_validity(&mut request.params, now, self.capped(now, valid_for)?)?;
         Ok(request.signed_by(&self.issuer)?.pem())
     }
 
@@ -152,25 +231,31 @@ impl Authority {
         let mut params = CertificateParams::new(names.to_vec())?;
         params.distinguished_name.push(DnType::CommonName, "EoS-Fed coordinator");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        set_validity(&mut params, now, valid_for)?;
-        // Clients that trust the authority before this one find their way over its signature.
-        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.cross_pem;
+        set_validity(&mut params, now, self.capped(now, valid_for)?)?;
+        // Clients that trust the root, or the authority before this one, find their way over its signature.
+        let certificate_pem = params.signed_by(&key, &self.issuer)?.pem() + &self.others_pem;
         Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
     }
 }
+
+/// What an authority is named, and how many authorities may be below it.
+type Kind = (&'static str, u8);
+const COORDINATOR: Kind = ("EoS-Fed coordinator authority", 0);
+const ROOT: Kind = ("EoS-Fed root authority", 1);
 
 /// What the certificate of an authority says. Its name has the start of its key's fingerprint: two authorities
 /// never have the same name.
 fn ca_params(
     key: &KeyPair,
+    (name, below): Kind,
     now: Timestamp,
     valid_for: Duration,
 ) -> Result<CertificateParams, AuthorityError> {
     let fingerprint = Digest::of(&key.subject_public_key_info()).to_string();
     let short: String = fingerprint.trim_start_matches("sha256:").chars().take(16).collect();
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("EoS-Fed coordinator authority {short}"));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.distinguished_name.push(DnType::CommonName, format!("{name} {short}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, now, valid_for)?;
     Ok(params)
@@ -232,6 +317,22 @@ mod tests {
         for role in Role::ALL {
             assert!(validity(*role) / 3 > WARNING_TIME, "{role}");
         }
+    }
+
+    #[test]
+    fn nothing_ends_later_than_what_has_signed_it() {
+        let root = Authority::open(&Authority::create_root(NOW).unwrap()).unwrap();
+        let late = Timestamp(root.ends_at().0 - 86_400_000 * 40);
+        let intermediate = Authority::open(&root.intermediate(late).unwrap()).unwrap();
+        assert_eq!(intermediate.ends_at(), root.ends_at());
+        assert!(root.intermediate(NOW).is_ok_and(|one| ends_at(&one.certificate_pem) < Some(root.ends_at())));
+        let request = KeyAndRequest::generate("west").unwrap().request_pem;
+        let validity = validity(Role::Institution);
+        let pem = intermediate.certify(&request, &west(), late, validity).unwrap();
+        assert_eq!(Certificate::of_pem(&pem).unwrap().not_after, root.ends_at());
+        let ended = intermediate.certify(&request, &west(), root.ends_at(), validity);
+        assert!(matches!(ended, Err(AuthorityError::Ended(_))));
+        assert!(root.intermediate(root.ends_at()).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod handshakes;
 mod limits;
 mod live;
 mod peer;
+pub(crate) mod rehearsal;
 
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};

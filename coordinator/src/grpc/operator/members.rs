@@ -55,7 +55,7 @@ impl Service {
             secret: secret.expose().to_owned(),
             expires_at: expires_at.0,
             public_url: self.0.public_url.to_string(),
-            ca_pem: self.0.authority.bundle_pem().to_owned(),
+            ca_pem: self.0.authority.roots_pem().to_owned(),
             enrolled_before: again,
         })
     }
