@@ -11,6 +11,7 @@
 mod authority_files;
 pub mod backup;
 pub mod ca;
+pub mod ca_command;
 pub mod domain;
 pub mod engine;
 pub mod external_ca;

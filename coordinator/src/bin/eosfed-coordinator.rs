@@ -19,10 +19,9 @@ use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
-use eosfed_coordinator::ca::{self, Changed};
-use eosfed_coordinator::external_ca::{
-    AuthorityFiles, Made, NewIntermediate, create_intermediate, create_root,
-};
+use eosfed_coordinator::ca;
+use eosfed_coordinator::ca_command::Ca;
+use eosfed_coordinator::external_ca::AuthorityFiles;
 use eosfed_coordinator::init::{Choices, init, init_with};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
@@ -147,64 +146,6 @@ struct InviteOperator {
 }
 
 #[derive(Subcommand)]
-enum Ca {
-    /// Make a root on an offline machine, valid for twenty years: members pin it
-    ///
-    /// The folder gets `key.pem`, which stays there, and `certificate.pem`. Use a root for one federation
-    /// only: whoever has an intermediate of it can pose as the coordinator to its members.
-    CreateRoot {
-        /// The folder to make, with mode 0700
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Make an intermediate on the root's machine, for ten years or less, to carry to the coordinator's
-    ///
-    /// The folder gets `certificate.pem`, `key.pem` and `root.pem`, for `--ca-cert`, `--ca-key` and
-    /// `--ca-root` of `init`. There is no command for signing requests: one step makes all that is carried.
-    /// Remove the folder from the medium when it is installed.
-    CreateIntermediate {
-        /// The folder that `ca create-root` made
-        #[arg(long, value_name = "DIR")]
-        root: PathBuf,
-        /// The folder to make, with mode 0700
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-    },
-    /// Sign with another intermediate of the same root; the one before still counts
-    ///
-    /// The coordinator must be stopped. Members renew onto it as after `ca rotate`; `ca retire` ends the
-    /// overlap.
-    Install {
-        /// The coordinator's state folder
-        #[arg(long, value_name = "DIR")]
-        state: PathBuf,
-        #[command(flatten)]
-        files: NewIntermediate,
-    },
-    /// Make a new authority, which signs from then on; the one before still counts
-    ///
-    /// The coordinator must be stopped. After its next start, members with certificates of the authority
-    /// before connect as always and get certificates of the new one when they renew. The key of the authority
-    /// before is removed. `ca retire` ends the overlap, within a year.
-    Rotate {
-        /// The coordinator's state folder
-        #[arg(long, value_name = "DIR")]
-        state: PathBuf,
-    },
-    /// End the overlap: certificates of the authority before are refused
-    ///
-    /// The coordinator must be stopped.
-    Retire {
-        /// The coordinator's state folder
-        #[arg(long, value_name = "DIR")]
-        state: PathBuf,
-        /// Also while members still use such certificates; they have to join again
-        #[arg(long)]
-        force: bool,
-    },
-}
-
-#[derive(Subcommand)]
 enum SigningKeyCommand {
     /// Print the public keys, oldest first; the last one signs
     Show {
@@ -314,7 +255,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Ca(command) => {
             telemetry::init(LogFormat::Text, "warn");
-            tokio::runtime::Runtime::new()?.block_on(change_authority(command))
+            tokio::runtime::Runtime::new()?.block_on(command.run(SystemClock.now()))
         }
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
@@ -349,38 +290,6 @@ async fn invite_operator(invite: InviteOperator) -> anyhow::Result<()> {
         token_file.display()
     );
     outln!("start the coordinator, then: eosfed join --token-file FILE --identity DIR");
-    Ok(())
-}
-
-async fn change_authority(command: Ca) -> anyhow::Result<()> {
-    let now = SystemClock.now();
-    match command {
-        Ca::CreateRoot { out } => {
-            let Made { fingerprint, until } = create_root(&out, now)?;
-            outln!("the root {fingerprint} is in {}, valid until {until}", out.display());
-            outln!(
-                "keep `key.pem` offline; next: eosfed-coordinator ca create-intermediate --root DIR --out DIR"
-            );
-        }
-        Ca::CreateIntermediate { root, out } => {
-            let Made { fingerprint, until } = create_intermediate(&root, &out, now)?;
-            outln!("the intermediate {fingerprint} is in {}, valid until {until}", out.display());
-        }
-        Ca::Install { state, files } => {
-            let Changed { before, now } = ca::install(&state, &files, now).await?;
-            outln!("the authority {now} signs from now on; {before} still counts");
-            outln!("start the coordinator; when all have renewed, stop it and run `ca retire`");
-        }
-        Ca::Rotate { state } => {
-            let Changed { before, now } = ca::rotate(&state, now).await?;
-            outln!("the authority {now} signs from now on; {before} still counts");
-            outln!("start the coordinator; when all have renewed, stop it and run `ca retire`");
-        }
-        Ca::Retire { state, force } => {
-            let Changed { before, now } = ca::retire(&state, force, now).await?;
-            outln!("certificates of the authority {before} are refused from now on; {now} stays");
-        }
-    }
     Ok(())
 }
 
