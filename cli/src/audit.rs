@@ -48,7 +48,7 @@ pub(super) async fn run(
             })
             .await?;
             bar.finish_and_clear();
-            report(&verifier.finish()?, output)?;
+            report(&verifier.finish()?, noted, output)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -91,7 +91,7 @@ pub(super) fn verify_file(path: &Path, noted: Option<EventRef>, output: Output) 
         verifier.line(text).with_context(|| path.display().to_string())?;
         line.clear();
     }
-    report(&verifier.finish().with_context(|| path.display().to_string())?, output)?;
+    report(&verifier.finish().with_context(|| path.display().to_string())?, noted, output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -202,7 +202,7 @@ async fn export(
     Ok(())
 }
 
-fn report(verified: &Verified, output: Output) -> anyhow::Result<()> {
+fn report(verified: &Verified, noted: Option<EventRef>, output: Output) -> anyhow::Result<()> {
     let newest = verified.head.map(|head| head.to_string());
     match output {
         Output::Json => {
@@ -210,6 +210,9 @@ fn report(verified: &Verified, output: Output) -> anyhow::Result<()> {
         }
         Output::Table => {
             outln!("{} events: each is unchanged and follows from the one before it.", verified.events);
+            if let Some(noted) = noted {
+                outln!("Event {} is among them with the hash that was noted.", noted.sequence);
+            }
             if let Some(first) = verified.first.filter(|first| *first > 0) {
                 outln!("They begin with event {first}; nothing is known about the events before it.");
             }

@@ -59,27 +59,17 @@ async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> a
 }
 
 fn show(list: &[InstitutionView]) {
-    let mut table = print::table(&[
-        "institution",
-        "state",
-        "certificate ends",
-        "signing key",
-        "last seen*",
-        "weights*",
-        "metrics*",
-        "control*",
-    ]);
+    let mut table =
+        print::table(&["institution", "state", "certificate ends", "last seen*", "weights*", "other*"]);
     for one in list {
         let received = one.received;
         table.add_row([
             one.name.to_string(),
             member::state(one.enrolled_at, one.invited_until, one.revoked_at),
             print::when_if(one.certificate_expires_at),
-            one.signing_key.map_or_else(|| "–".to_owned(), |key| print::fingerprint(&key)),
             print::when_if(one.last_seen),
             print::bytes(received.weights),
-            print::bytes(received.metrics),
-            print::bytes(received.control),
+            print::bytes(received.metrics + received.control),
         ]);
     }
     outln!("{table}\n* received since the coordinator was started");

@@ -8,7 +8,6 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
-use eosfed_common::signing::PublicKey;
 
 use super::document::Document;
 
@@ -54,11 +53,6 @@ pub(super) fn span(seconds: u64) -> String {
         3570..171_000 => format!("{} h", (seconds + 1800) / 3600),
         _ => format!("{} days", (seconds + 43_200) / 86_400),
     }
-}
-
-/// The first characters of a key's fingerprint; `--output json` has the key.
-pub(super) fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint().to_string().chars().take(23).collect()
 }
 
 /// A number of bytes.

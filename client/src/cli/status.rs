@@ -72,9 +72,14 @@ fn table(report: &Value) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let mut row = |key: &str, value: &Value| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if value != "null" {
-            table.add_row([key.replace('_', " "), value]);
+        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let key = key.replace('_', " ");
+        match value {
+            Value::Null => {}
+            Value::Array(values) => {
+                table.add_row([key, values.iter().map(shown).collect::<Vec<_>>().join("\n")]);
+            }
+            value => drop(table.add_row([key, shown(value)])),
         }
     };
     for key in [

@@ -18,13 +18,13 @@ use crate::condition::{ConditionKind, LocalCondition};
 use crate::egress::EgressGate;
 use crate::policy::{Limits, PolicyStatus};
 
-/// Remembers the limit that has cut off an upload.
+/// Remembers what has cut off an upload: a limit, or counts that cannot be written.
 #[derive(Debug, Clone, Default)]
-pub(super) struct CutOff(Arc<Mutex<Option<Spent>>>);
+pub(super) struct CutOff(Arc<Mutex<Option<NotTaken>>>);
 
 impl CutOff {
-    /// The limit, once.
-    pub(super) fn take(&self) -> Option<Spent> {
+    /// What it was, once.
+    pub(super) fn take(&self) -> Option<NotTaken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -42,11 +42,11 @@ impl CutOff {
         let PolicyStatus::Settled(policy) = gate.policy_status(None) else {
             return Err("the site policy is not clear".to_owned());
         };
-        let taken = budgets.take(&policy.limits, job, Direction::Up, bytes);
-        if let Err(NotTaken::Spent(spent)) = &taken {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(spent.clone());
-        }
-        taken.map_err(|error| error.to_string())
+        budgets.take(&policy.limits, job, Direction::Up, bytes).map_err(|why| {
+            let said = why.to_string();
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+            said
+        })
     }
 }
 
@@ -96,16 +96,24 @@ impl<E: Environment> Daemon<E> {
             let message = "the site policy is not clear, so nothing is fetched";
             return Ok(Some(self.blocked(LocalCondition::new(ConditionKind::PolicyUnclear, message))));
         };
-        match self.budgets.take(&policy.limits, job, Direction::Down, bytes) {
-            Ok(()) => Ok(None),
-            Err(NotTaken::Spent(spent)) => Ok(Some(self.spent(spent))),
-            Err(NotTaken::Site(error)) => Err(error.into()),
+        let taken = self.budgets.take(&policy.limits, job, Direction::Down, bytes);
+        taken.err().map(|why| self.not_taken(why)).transpose()
+    }
+
+    /// What it means for the work in hand that bytes may not go.
+    ///
+    /// # Errors
+    /// If the counts cannot be written, as on a full disk, for which the daemon waits.
+    pub(super) fn not_taken(&self, why: NotTaken) -> Result<Event, DaemonError> {
+        match why {
+            NotTaken::Spent(spent) => Ok(self.spent(spent)),
+            NotTaken::Site(error) => Err(error.into()),
         }
     }
 
     /// What a limit that is reached means for the work in hand: that of a day is waited for, that of a job is
     /// final.
-    pub(super) fn spent(&self, spent: Spent) -> Event {
+    fn spent(&self, spent: Spent) -> Event {
         let Spent { message, until } = spent;
         if until.is_none() {
             let message = format!("the site policy no longer allows this: {message}");

@@ -78,8 +78,8 @@ impl<E: Environment> Daemon<E> {
                 Supervised::Done(Err(NotSent::Refused(refusal))) => refusal,
             };
             self.log_is_written()?;
-            if let Some(spent) = submission.cut_off.take() {
-                return Ok(Flow::Event(self.spent(spent)));
+            if let Some(why) = submission.cut_off.take() {
+                return Ok(Flow::Event(self.not_taken(why)?));
             }
             // The policy may have cut it off.
             if let Some(event) = self.policy_objection(&work, &outcome)? {
