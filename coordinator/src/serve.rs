@@ -26,6 +26,7 @@ use crate::grpc::{Context, Traffic, serve as serve_calls};
 use crate::settings::{Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
+use crate::tls::authority::AuthorityError;
 use crate::tls::{Authority, LiveConnections, ServerTls};
 
 /// The server's certificate lives shortly and is made anew while serving.
@@ -140,6 +141,9 @@ impl Coordinator {
     fn server_certificate(&self) -> anyhow::Result<KeyAndCertificate> {
         let names = &self.settings.names;
         let made = self.authority.server(names, SystemClock.now(), SERVER_VALIDITY);
+        if let Err(ended @ AuthorityError::Ended(_)) = made {
+            return Err(ended.into());
+        }
         made.with_context(|| format!("`names` {names:?} of {}", self.state.settings().display()))
     }
 

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
-use eosfed_common::identity::Identity;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
 use eosfed_coordinator::ca::{self, Changed};
 use eosfed_coordinator::external_ca::{AuthorityFiles, NewIntermediate, create_intermediate, create_root};
 use eosfed_coordinator::init::{Choices, init_with};
+use eosfed_coordinator::serve::Coordinator;
+use eosfed_coordinator::settings;
 use eosfed_coordinator::tls::Authority;
 use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
@@ -22,7 +24,7 @@ use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_testkit::signing;
 use eosfed_transport::certificate::fingerprints;
 use eosfed_transport::channel::{Transport, open};
-use eosfed_transport::enrollment::{enroll, renew};
+use eosfed_transport::enrollment::{enroll, enroll_as, renew};
 use eosfed_transport::issued::{NotAccepted, accept};
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::meter::Meter;
@@ -213,6 +215,38 @@ async fn another_intermediate_takes_over_and_the_one_before_ends() {
     let server = Server::serve(folder, clients).await;
     assert!(hello(trusting(&server, &pinned, Some(&renewed.pair))).await);
     assert!(!hello(trusting(&server, &pinned, Some(&old_key))).await, "the first one has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_intermediate_has_ended_nothing_starts_until_another_one_is_installed() {
+    eosfed_transport::install_crypto_provider();
+    let now = SystemClock.now();
+    let then = Timestamp(now.0 - 11 * 365 * 86_400_000);
+    let folder = tempfile::tempdir().unwrap();
+    let [root, first, second, state] =
+        ["root", "first", "second", "state"].map(|name| folder.path().join(name));
+    create_root(&root, then).unwrap();
+    create_intermediate(&root, &first, then).unwrap();
+    let given = files(&first).read(then).unwrap().unwrap();
+    init_with(&state, &choices("127.0.0.1"), &given, then).unwrap();
+    let said = format!("{:#}", files(&first).read(now).err().unwrap());
+    assert!(said.contains("the authority's certificate is valid from"), "{said}");
+    let (opened, settings) = settings::load(&state).unwrap();
+    let coordinator = Coordinator::open(opened, settings).await.unwrap();
+    let said = coordinator.serve(|_| {}, std::future::pending()).await.unwrap_err().to_string();
+    assert!(said.starts_with("the authority's certificate ended at"), "{said}");
+
+    create_intermediate(&root, &second, now).unwrap();
+    let new = NewIntermediate { ca_cert: second.join("certificate.pem"), ca_key: second.join("key.pem") };
+    ca::install(&state, &new, now).await.unwrap();
+    let valid_for = Duration::from_secs(60);
+    let (token, _) = ca::invite_operator(&state, "ada".parse().unwrap(), valid_for).await.unwrap();
+    let server = Server::serve(folder, Clients::default()).await;
+    let ada = Identity { role: Role::Operator, name: token.institution };
+    let enrolled = enroll_as(trusting(&server, &token.ca_pem, None), &ada, token.secret).await.unwrap();
+    let hello = v1::OperatorHelloRequest { protocol: PROTOCOL.into(), version: String::new() };
+    let transport = trusting(&server, &token.ca_pem, Some(&enrolled.pair));
+    OperatorClient::new(transport).hello(hello).await.unwrap();
 }
 
 #[test]
