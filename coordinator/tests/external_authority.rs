@@ -233,7 +233,8 @@ async fn after_the_intermediate_has_ended_nothing_starts_until_another_one_is_in
     assert!(said.contains("the authority's certificate is valid from"), "{said}");
     let (opened, settings) = settings::load(&state).unwrap();
     let coordinator = Coordinator::open(opened, settings).await.unwrap();
-    let said = coordinator.serve(|_| {}, std::future::pending()).await.unwrap_err().to_string();
+    let stop = tokio::time::sleep(Duration::from_secs(5));
+    let said = coordinator.serve(|_| {}, stop).await.unwrap_err().to_string();
     assert!(said.starts_with("the authority's certificate ended at"), "{said}");
 
     create_intermediate(&root, &second, now).unwrap();
