@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use eosfed_proto::v1::operator_client::OperatorClient;
+use eosfed_transport::channel::Transport;
 use eosfed_transport::operator::IdentityFolder;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -12,7 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::coordinator::Coordinator;
-use crate::institution::Member;
+use crate::institution::{Member, enroll};
 use crate::report::Report;
 
 /// Time until each hostile connection has been tried.
@@ -25,9 +27,23 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
+    /// Hostile connections, if there are to be any, with a member of their own.
+    pub(crate) async fn of(
+        program: &Path,
+        coordinator: &Coordinator,
+        operator: &OperatorClient<Transport>,
+        connections: u16,
+    ) -> anyhow::Result<Option<Self>> {
+        if connections == 0 {
+            return Ok(None);
+        }
+        let member = enroll(operator.clone(), coordinator.url(), "mallory".parse()?).await?;
+        Self::start(program, coordinator, &member, connections).await.map(Some)
+    }
+
     /// Starts so many hostile connections, of which a quarter are a member's, and waits until each has been
     /// tried.
-    pub(crate) async fn start(
+    async fn start(
         program: &Path,
         coordinator: &Coordinator,
         member: &Member,

@@ -7,6 +7,7 @@ mod crowd;
 mod history;
 mod institution;
 mod ledger;
+mod probe;
 mod report;
 mod scene;
 

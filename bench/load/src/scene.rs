@@ -2,7 +2,7 @@
 //! upload their weights at the same instant and submit them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::coordinator::Coordinator;
 use crate::crowd::Crowd;
 use crate::institution::{Institution, Member, answer, enroll};
+use crate::probe::Probes;
 use crate::report::{Report, seconds};
 
 /// Institutions that join or connect at the same time.
@@ -39,8 +40,6 @@ const UPLOAD_SEED: u64 = 1007;
 const JOINING: usize = 8;
 /// Duration of the idle phase, in which all institutions only wait.
 const IDLE_TIME: Duration = Duration::from_secs(10);
-/// Time between two calls of a probe during the uploads.
-const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many there are of each.
 #[derive(Debug, Clone, Copy)]
@@ -96,13 +95,7 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
     report.footprint(&format!("{idle} waiting"), coordinator.most());
     report.row("processor while they wait", format!("{busy:.1} % of one"));
 
-    let crowd = match enemies {
-        0 => None,
-        enemies => {
-            let member = enroll(operator.clone(), coordinator.url(), "mallory".parse()?).await?;
-            Some(Crowd::start(hostile, coordinator, &member, enemies).await?)
-        }
-    };
+    let crowd = Crowd::of(hostile, coordinator, &operator, enemies).await?;
     let job = submit_plan(&operator, plan(uploading)?.0).await?;
     let mut received = Vec::new();
     while received.len() < updates.len() {
@@ -120,19 +113,8 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
         received.iter().map(|one| one.2.since(opened)).collect(),
     );
 
-    let greetings = Durations::default();
-    let connections = Durations::default();
-    let mut probing = JoinSet::new();
     let last = institutions.last().context("no institution is connected")?.clone();
-    let url = coordinator.url().to_owned();
-    probing.spawn(probe(Arc::clone(&greetings), move || {
-        let last = last.clone();
-        async move { Ok(last.hello().await?) }
-    }));
-    probing.spawn(probe(Arc::clone(&connections), move || {
-        let (newcomer, url) = (newcomer.clone(), url.clone());
-        async move { newcomer.reconnect(&url).await }
-    }));
+    let probes = Probes::start(last, newcomer, coordinator.url());
     let used = coordinator.processor_seconds();
     let sent = send_all(received, updates, &bars).await?;
     report.spread("accepting, all at once", sent.accepted);
@@ -148,11 +130,7 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
     let started = Instant::now();
     finished(&operator, &job, uploading).await?;
     report.row("aggregated after the last", seconds(started.elapsed()));
-    if let Some(refused) = probing.try_join_next() {
-        refused?.context("a greeting was refused")?;
-    }
-    report.spread("a greeting meanwhile", std::mem::take(&mut *lock(&greetings)));
-    report.spread("a new connection meanwhile", std::mem::take(&mut *lock(&connections)));
+    probes.end(&mut report)?;
     if let Some(crowd) = crowd {
         crowd.end(&mut report).await?;
     }
@@ -165,10 +143,6 @@ async fn act(coordinator: &Coordinator, hostile: &Path, load: Load) -> anyhow::R
     tokio::time::sleep(Duration::from_secs(3)).await;
     report.footprint("a while after", coordinator.footprint());
     Ok(report)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn bar(bars: &MultiProgress, what: &str, length: u64, template: &str) -> ProgressBar {
@@ -325,21 +299,6 @@ async fn job(operator: &OperatorClient<Transport>, job: &str) -> anyhow::Result<
 async fn opened_at(operator: &OperatorClient<Transport>, id: &str) -> anyhow::Result<Timestamp> {
     let (round, _) = first_round(operator, id).await?;
     Ok(Timestamp(round["opened_at"].as_u64().context("a round has opened")?))
-}
-
-/// Durations that a probe has measured.
-type Durations = Arc<Mutex<Vec<Duration>>>;
-
-/// Calls repeatedly. Ends only when a call fails.
-async fn probe<F>(found: Durations, call: impl Fn() -> F) -> anyhow::Result<()>
-where
-    F: Future<Output = anyhow::Result<Duration>>,
-{
-    loop {
-        let took = call().await?;
-        lock(&found).push(took);
-        tokio::time::sleep(PROBE_INTERVAL).await;
-    }
 }
 
 /// How long sending took.
