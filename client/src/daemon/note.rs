@@ -10,7 +10,7 @@ use super::noted_offers::{MAX_OFFERS_A_DAY, Noting};
 use super::run::Daemon;
 use crate::egress::unreadable;
 use crate::policy::{GivenApproval, PolicyStatus, Terms, explain};
-use crate::site_log::{Approved, Entry, EntryKind, lines, text};
+use crate::site_log::{Approved, Entry, EntryKind, Why, lines, text};
 
 impl<E: Environment> Daemon<E> {
     /// Notes that the daemon has started, and the rules that it keeps.
@@ -75,7 +75,7 @@ impl<E: Environment> Daemon<E> {
         told: &Refusal,
     ) -> Result<(), DaemonError> {
         if self.offers.noted.ids.contains(id) {
-            self.parts.log.record_once(refused(id, why, told))?;
+            self.parts.log.record_once(Entry::of(id, EntryKind::Refused(Why::new(why, told))))?;
         }
         Ok(())
     }
@@ -100,10 +100,4 @@ impl<E: Environment> Daemon<E> {
         self.offers.noted.ids.retain(&offered);
         self.parts.log.forget(|entry| entry.assignment.as_ref().is_some_and(&offered));
     }
-}
-
-/// A refusal, as the log has it.
-pub(super) fn refused(id: &AssignmentId, why: &Refusal, told: &Refusal) -> Entry {
-    let told = (told != why).then(|| text(&told.message));
-    Entry::of(id, EntryKind::Refused { reason: why.reason, message: text(&why.message), told })
 }

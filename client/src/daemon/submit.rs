@@ -21,7 +21,6 @@ use eosfed_transport::wire::message_bytes;
 use super::budget::CutOff;
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
-use super::note::refused;
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
@@ -32,7 +31,7 @@ use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
 use crate::policy::{Egress, word_of_result};
 use crate::retry::{Recovery, recovery};
-use crate::site_log::{Entry, EntryKind, Record, Sending, SiteLog, SiteLogError};
+use crate::site_log::{Entry, EntryKind, Record, Sending, SiteLog, SiteLogError, Why};
 use crate::state::{HeldAssignment, Outcome, State, Update};
 
 impl<E: Environment> Daemon<E> {
@@ -213,7 +212,12 @@ impl<C: Coordinator> Submission<C> {
             Outcome::Failure(why) | Outcome::Withheld(why) => {
                 let id = &held.assignment.id;
                 let told = &self.gate.described(why);
-                self.log.record_once(refused(id, why, told))?;
+                let noted = Why::new(why, told);
+                let kind = match outcome {
+                    Outcome::Failure(_) => EntryKind::Failed(noted),
+                    _ => EntryKind::Refused(noted),
+                };
+                self.log.record_once(Entry::of(id, kind))?;
                 let why = told;
                 // A refusal has a reason on the wire, a failure only a message.
                 if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {

@@ -4,7 +4,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::printable::Printable;
-use eosfed_common::refusal::Reason;
+use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, VariantNames};
 
@@ -57,16 +57,10 @@ pub enum EntryKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval: Option<Approved>,
     },
-    /// The work will not be done, or has failed.
-    Refused {
-        /// The reason.
-        reason: Reason,
-        /// Every objection, as it is known here.
-        message: String,
-        /// What the coordinator is told instead of the message.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        told: Option<String>,
-    },
+    /// The work will not be done.
+    Refused(Why),
+    /// The work has failed here.
+    Failed(Why),
     /// The work waits.
     Waits {
         /// For what.
@@ -115,6 +109,27 @@ pub enum EntryKind {
         /// The first entry that is kept.
         oldest: u64,
     },
+}
+
+/// Why work is not done.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Why {
+    /// The reason.
+    pub reason: Reason,
+    /// Every objection, as it is known here.
+    pub message: String,
+    /// What the coordinator is told instead of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
+}
+
+impl Why {
+    /// A refusal or a failure, and what the coordinator is told of it.
+    #[must_use]
+    pub fn new(why: &Refusal, told: &Refusal) -> Self {
+        let told = (told != why).then(|| text(&told.message));
+        Self { reason: why.reason, message: text(&why.message), told }
+    }
 }
 
 /// An approval.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eosfed_client::condition::ConditionKind;
 use eosfed_client::policy::GivenApproval;
-use eosfed_client::site_log::{Approved, Entry, EntryKind, Follower, Record, verify};
+use eosfed_client::site_log::{Approved, Entry, EntryKind, Follower, Record, Why, verify};
 use eosfed_common::assignment::Assignment;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
@@ -65,7 +65,7 @@ async fn a_refusal_is_in_the_log_with_every_objection_and_what_was_told() {
     task.await.unwrap().unwrap();
     let entries = entries(&world);
     assert_eq!(kinds(&entries), ["started", "asked", "refused", "stopped"], "each poll repeats nothing");
-    let EntryKind::Refused { message, told, .. } = &entries[2].kind else { panic!("{entries:?}") };
+    let EntryKind::Refused(Why { message, told, .. }) = &entries[2].kind else { panic!("{entries:?}") };
     assert!(message.contains("allow.tasks") && message.contains("max_epochs"), "{message}");
     assert_eq!(*told, None, "the coordinator was told the same");
 }
@@ -78,7 +78,7 @@ async fn a_failure_is_in_the_log_with_what_stays_here() {
     world.run().await;
     let entries = entries(&world);
     let refused = entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Refused { message, told, .. } => Some((message.clone(), told.clone())),
+        EntryKind::Failed(Why { message, told, .. }) => Some((message.clone(), told.clone())),
         _ => None,
     });
     let (message, told) = refused.expect("it is noted");

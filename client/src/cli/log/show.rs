@@ -1,6 +1,6 @@
 //! Entries of the site log in words, at 80 columns.
 
-use eosfed_client::site_log::{Approved, Entry, EntryKind, Record, Sending};
+use eosfed_client::site_log::{Approved, Entry, EntryKind, Record, Sending, Why};
 use eosfed_common::ledger::Event;
 use eosfed_common::printable::Printable;
 
@@ -35,7 +35,8 @@ fn details(kind: &EntryKind) -> Vec<String> {
         EntryKind::Asked { terms, digest: _ } => terms.clone(),
         EntryKind::Accepted { approval: None } => vec!["the policy asks for no approval".to_owned()],
         EntryKind::Accepted { approval: Some(approval) } | EntryKind::Approved(approval) => given(approval),
-        EntryKind::Refused { reason, message, told } => {
+        EntryKind::Refused(why) | EntryKind::Failed(why) => {
+            let Why { reason, message, told } = why;
             let told = told.iter().map(|told| format!("the coordinator is told: {told}"));
             [format!("{reason}: {message}")].into_iter().chain(told).collect()
         }
