@@ -25,9 +25,15 @@ async fn hello(transport: Transport) -> Result<(), Reason> {
     answer.map(drop).map_err(|status| from_status(&status).reason)
 }
 
+/// A member gets in within [`PROMPT`]. It tries again as a daemon does: in the first second of a crowd from its
+/// own address, it can be closed like the others.
 async fn assert_prompt(server: &Server, name: &str) {
     let started = Instant::now();
-    assert_eq!(hello(server.client(name)).await, Ok(()));
+    while let Err(reason) = hello(server.client(name)).await {
+        assert_eq!(reason, Reason::Unavailable);
+        assert!(started.elapsed() < PROMPT, "it does not get in");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let took = started.elapsed();
     assert!(took < PROMPT, "it took {took:?} to get in");
 }

@@ -6,7 +6,7 @@
 //! next commit.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,7 @@ pub(super) fn open(path: &Path) -> Result<Db, StoreError> {
     let config = sled::Config::new().path(path).cache_capacity(CACHE);
     let started = Instant::now();
     loop {
+        remove_unfinished_snapshots(path).map_err(|error| backend(&sled::Error::Io(error)))?;
         match config.open() {
             Err(sled::Error::Io(error)) if is_lock(&error) && started.elapsed() < LOCK_TIMEOUT => {
                 std::thread::sleep(LOCK_INTERVAL);
@@ -77,6 +78,29 @@ pub(super) fn open(path: &Path) -> Result<Db, StoreError> {
             opened => return opened.map_err(|error| backend(&error)),
         }
     }
+}
+
+/// Removes snapshots of the page table that a killed process has not finished. sled 0.34 takes such a file for
+/// a snapshot, finds it damaged, and never opens the database again: it leaves out another ending than the one
+/// that it writes. The last finished snapshot and the log have everything. Whoever has sled's lock may be
+/// writing one, so nothing is removed then.
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    let Ok(file) = File::open(path.join("db")) else { return Ok(()) };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    for entry in path.read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::info!(file = %entry.path().display(), "an unfinished snapshot is removed");
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug)]

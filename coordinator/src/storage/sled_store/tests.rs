@@ -49,6 +49,34 @@ fn expected() -> Federation {
     read_lines(SCHEMA_1.as_bytes(), 1, &mut |_, _, _| Ok(())).unwrap().federation
 }
 
+/// What a process leaves that is killed while sled writes a snapshot: without its removal, the database never
+/// opens again.
+#[test]
+fn an_unfinished_snapshot_of_a_killed_process_is_removed() {
+    for left in [&b""[..], b"half of a snapshot, which is longer than twelve bytes"] {
+        let folder = tempfile::tempdir().unwrap();
+        let current = SCHEMA.to_string();
+        lay_down(folder.path(), &current, &schema_1());
+        let before = exported(folder.path());
+        let unfinished = folder.path().join("snap.FFFFFFFFFFFFFFF0.generating");
+        std::fs::write(&unfinished, left).unwrap();
+        assert_eq!(exported(folder.path()), before);
+        assert!(!unfinished.exists());
+    }
+}
+
+/// It may be what another process is writing.
+#[test]
+fn an_unfinished_snapshot_of_a_running_process_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = sled::open(folder.path()).unwrap();
+    let unfinished = folder.path().join("snap.FFFFFFFFFFFFFFF0.generating");
+    std::fs::write(&unfinished, b"").unwrap();
+    assert!(SledStore::open(folder.path()).is_err());
+    assert!(unfinished.exists());
+    drop(open);
+}
+
 #[test]
 fn a_store_of_another_version_is_refused_with_advice() {
     for found in ["99", "0", "none of this"] {
