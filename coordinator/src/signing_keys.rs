@@ -54,7 +54,7 @@ pub fn write(path: &Path, keys: &CoordinatorKeys) -> anyhow::Result<()> {
 /// Reads the keys, or makes the first one where there is no file.
 ///
 /// # Errors
-/// As [`read`] and [`write`].
+/// As [`read`] and [`write()`].
 pub fn read_or_make(path: &Path) -> anyhow::Result<CoordinatorKeys> {
     if path.exists() {
         return read(path);
@@ -67,7 +67,7 @@ pub fn read_or_make(path: &Path) -> anyhow::Result<CoordinatorKeys> {
 /// Replaces the key of a coordinator that is not running, with one that the present key signs.
 ///
 /// # Errors
-/// If the coordinator runs, or as [`read`] and [`write`].
+/// If the coordinator runs, or as [`read`] and [`write()`].
 pub fn rotate(state: &StateFolder) -> anyhow::Result<CoordinatorKeys> {
     let Some(_lock) = state.take_lock()? else {
         bail!("a coordinator runs on {}; stop it first", state.0.display());

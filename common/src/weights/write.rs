@@ -29,7 +29,7 @@ pub fn write(path: &Path, signature: &Signature, tensors: &Tensors) -> Result<Di
     write_each(path, signature, |name| Cow::Borrowed(tensors[name].as_slice()))
 }
 
-/// As [`write`], with each tensor computed when it is written, so that one is in memory at a time, as values and
+/// As [`write()`], with each tensor computed when it is written, so that one is in memory at a time, as values and
 /// as bytes. `values` gives as many values as the shape of the tensor with this name has.
 ///
 /// # Errors
