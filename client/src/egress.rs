@@ -14,7 +14,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
 use crate::policy::{
-    Egress, Observation, Policy, PolicyStatus, PolicyWatch, demanded, objections, objections_to_noise,
+    Egress, Limits, Observation, Policy, PolicyStatus, PolicyWatch, demanded, objections, objections_to_noise,
 };
 use crate::privacy::Mechanism;
 use crate::settings::load_policy;
@@ -120,14 +120,22 @@ impl EgressGate {
     /// Whether the result of an assignment may leave.
     #[must_use]
     pub fn result(&self, work: &WorkInHand) -> Permission {
-        match self.policy_status(Some(work)) {
-            PolicyStatus::Unsettled => held_while_unsettled(),
-            PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
-            PolicyStatus::Settled(policy) => match refusal(&policy, work) {
-                None if lacks_noise(&policy, work) => Permission::Held(NO_NOISE_YET.to_owned()),
-                None => Permission::Allowed,
-                Some(refusal) => Permission::Denied(refusal),
-            },
+        match self.settled(work) {
+            Ok(policy) => of_result(&policy, work),
+            Err(why) => Permission::Held(why),
+        }
+    }
+
+    /// The limits under which the result of an assignment may leave now, by one reading of the policy.
+    ///
+    /// # Errors
+    /// A sentence that says why it may not leave.
+    pub fn limits_of_result(&self, work: &WorkInHand) -> Result<Limits, String> {
+        let policy = self.settled(work)?;
+        match of_result(&policy, work) {
+            Permission::Allowed => Ok(policy.limits),
+            Permission::Held(why) => Err(why),
+            Permission::Denied(refusal) => Err(refusal.message),
         }
     }
 
@@ -140,14 +148,22 @@ impl EgressGate {
     /// Whether something beside the result of an assignment may leave.
     #[must_use]
     pub fn word(&self, work: &WorkInHand, what: Egress) -> Permission {
-        match self.policy_status(Some(work)) {
-            PolicyStatus::Unsettled => held_while_unsettled(),
-            PolicyStatus::Unreadable(why) => Permission::Held(unreadable(&why)),
-            PolicyStatus::Settled(policy) if policy.allows(what) => Permission::Allowed,
-            PolicyStatus::Settled(_) => {
+        match self.settled(work) {
+            Ok(policy) if policy.allows(what) => Permission::Allowed,
+            Ok(_) => {
                 let message = format!("`may_leave` lacks `{}`", what.name());
                 Permission::Denied(Refusal::new(Reason::Policy, message))
             }
+            Err(why) => Permission::Held(why),
+        }
+    }
+
+    /// The policy, or a sentence that says why it cannot be asked now.
+    fn settled(&self, work: &WorkInHand) -> Result<Box<Policy>, String> {
+        match self.policy_status(Some(work)) {
+            PolicyStatus::Settled(policy) => Ok(policy),
+            PolicyStatus::Unreadable(why) => Err(unreadable(&why)),
+            PolicyStatus::Unsettled => Err(UNSETTLED.to_owned()),
         }
     }
 }
@@ -174,6 +190,9 @@ impl EgressGate {
 const REASON_ONLY: &str =
     "the site policy lets only the reason leave; the institution's log has the description";
 
+/// Why everything waits after a change of the policy.
+const UNSETTLED: &str = "the site policy has just been changed; nothing leaves until the change counts";
+
 /// Why weights wait that have no noise yet.
 const NO_NOISE_YET: &str = "the site policy demands noise, and the update has none yet";
 
@@ -197,10 +216,13 @@ fn refusal(policy: &Policy, work: &WorkInHand) -> Option<Refusal> {
     })
 }
 
-fn held_while_unsettled() -> Permission {
-    Permission::Held(
-        "the site policy has just been changed; nothing leaves until the change counts".to_owned(),
-    )
+/// Whether a policy lets the result of an assignment leave.
+fn of_result(policy: &Policy, work: &WorkInHand) -> Permission {
+    match refusal(policy, work) {
+        None if lacks_noise(policy, work) => Permission::Held(NO_NOISE_YET.to_owned()),
+        None => Permission::Allowed,
+        Some(refusal) => Permission::Denied(refusal),
+    }
 }
 
 /// The message about a policy that cannot be read, with what to do.

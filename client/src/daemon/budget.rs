@@ -15,7 +15,7 @@ use super::run::Daemon;
 use super::step::Event;
 use crate::budgets::{Budgets, Demand, Direction, NotTaken, Spent};
 use crate::condition::{ConditionKind, LocalCondition};
-use crate::egress::EgressGate;
+use crate::egress::{EgressGate, WorkInHand};
 use crate::policy::{Limits, PolicyStatus};
 
 /// Remembers what has cut off an upload: a limit, or counts that cannot be written.
@@ -28,21 +28,19 @@ impl CutOff {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Counts a chunk before it goes.
+    /// Counts bytes of a result before they go, if the policy lets them leave.
     ///
     /// # Errors
-    /// A sentence that says why it must not.
+    /// A sentence that says why they must not.
     pub(super) fn admit(
         &self,
         budgets: &Budgets,
         gate: &EgressGate,
-        job: &JobId,
+        work: &WorkInHand,
         bytes: u64,
     ) -> Result<(), String> {
-        let PolicyStatus::Settled(policy) = gate.policy_status(None) else {
-            return Err("the site policy is not clear".to_owned());
-        };
-        budgets.take(&policy.limits, job, Direction::Up, bytes).map_err(|why| {
+        let limits = gate.limits_of_result(work)?;
+        budgets.take(&limits, &work.assignment.id.job, Direction::Up, bytes).map_err(|why| {
             let said = why.to_string();
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
             said
@@ -130,4 +128,51 @@ impl<E: Environment> Daemon<E> {
 pub(super) fn missing_bytes(blob: BlobRef, path: &Path) -> u64 {
     let length = |path: &Path| path.metadata().map_or(0, |file| file.len());
     blob.size.saturating_sub(length(path).max(length(&transfer::part_of(path))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use eosfed_common::clock::SystemClock;
+    use eosfed_common::plan::JobKind;
+
+    use super::*;
+    use crate::egress::{PolicySource, Stage};
+    use crate::policy::{Limit, Policy};
+    use crate::site::Site;
+    use crate::site_log::{SiteLog, SiteLogSettings};
+    use crate::testing::{permissive, training};
+
+    /// A policy that counts how often it is read.
+    #[derive(Debug)]
+    struct Counting(Policy, AtomicUsize);
+
+    impl PolicySource for Counting {
+        fn read(&self) -> Result<Policy, String> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn the_policy_is_read_once_for_each_chunk() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits { upload_mb_per_job: Limit::AtMost(1), ..Limits::default() };
+        let policy = Arc::new(Counting(Policy { limits, ..permissive() }, AtomicUsize::new(0)));
+        let log = SiteLog::new(folder.path(), SiteLogSettings::default(), Arc::new(SystemClock));
+        let gate = EgressGate::new(Arc::clone(&policy) as Arc<dyn PolicySource>, Duration::ZERO, log);
+        let budgets = Budgets::open(&Site::at(folder.path()), Arc::new(SystemClock)).unwrap();
+        let work = WorkInHand { assignment: training(JobKind::OneShot), stage: Stage::Unfinished };
+        let cut_off = CutOff::default();
+        let before = policy.1.load(Ordering::Relaxed);
+        for _ in 0..4 {
+            cut_off.admit(&budgets, &gate, &work, 250_000).unwrap();
+        }
+        assert_eq!(policy.1.load(Ordering::Relaxed) - before, 4);
+        let said = cut_off.admit(&budgets, &gate, &work, 1).unwrap_err();
+        assert!(said.contains("upload_mb_per_job"), "{said}");
+        assert!(matches!(cut_off.take(), Some(NotTaken::Spent(_))) && cut_off.take().is_none());
+    }
 }

@@ -362,7 +362,8 @@ impl<C: Coordinator> Submission<C> {
     /// Checks that the policy allows the result to leave at this moment. If it does not, the next try
     /// decides what follows.
     fn ask_policy(&self) -> Result<(), Refusal> {
-        may_leave(&self.gate, &self.work).map_err(|why| Refusal::new(Reason::Unavailable, why))
+        let allowed = self.gate.limits_of_result(&self.work);
+        allowed.map(drop).map_err(|why| Refusal::new(Reason::Unavailable, why))
     }
 
     fn upload_guard(&self) -> UploadGuard {
@@ -370,17 +371,6 @@ impl<C: Coordinator> Submission<C> {
         let work = self.work.clone();
         let budgets = self.budgets.clone();
         let cut_off = self.cut_off.clone();
-        Arc::new(move |bytes| {
-            may_leave(&gate, &work)?;
-            cut_off.admit(&budgets, &gate, &work.assignment.id.job, bytes)
-        })
-    }
-}
-
-fn may_leave(gate: &EgressGate, work: &WorkInHand) -> Result<(), String> {
-    match gate.result(work) {
-        Permission::Allowed => Ok(()),
-        Permission::Held(why) => Err(why),
-        Permission::Denied(refusal) => Err(refusal.message),
+        Arc::new(move |bytes| cut_off.admit(&budgets, &gate, &work, bytes))
     }
 }
