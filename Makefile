@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -72,6 +72,10 @@ load-ledger: ## Measure what it takes to list, export and verify a ledger of a m
 
 reference: ## Write docs/reference from the types again
 	$(CARGO) run --quiet -p eosfed-reference
+
+manual: build ## Write manual pages and completion scripts of all programs into target/manual
+	for program in eosfed eosfed-coordinator eosfed-client eosfed-trainer; do \
+	  $(TARGET)/debug/$$program --write-manual $(TARGET)/manual; done
 
 libtorch: tools ## Install libtorch into the user's cache and print its folder
 	@$(PYTHON) deploy/libtorch/bootstrap.py

@@ -4,13 +4,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use eosfed_cli::arguments::Arguments;
 use eosfed_cli::run;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
+    if let Some(code) = eosfed_manual::asked(&Arguments::command(), std::env::args_os()) {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -6,13 +6,16 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use eosfed_common::stdout::print_error;
 
 /// Exit code for a wrong command line, as sysexits(3) has it.
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    if let Some(code) = eosfed_manual::asked(&cli::Cli::command(), std::env::args_os()) {
+        return code;
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

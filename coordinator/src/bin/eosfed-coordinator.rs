@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::files::write_atomically;
@@ -194,6 +194,9 @@ struct Restore {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = eosfed_manual::asked(&Arguments::command(), std::env::args_os()) {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -16,20 +16,27 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
 
 /// The allowed imports of each crate outside its tests. No crate imports a bench, a test or the fuzz
 /// harness, and no program imports the test kit.
-const CRATES: [CrateRule; 19] = [
+const CRATES: [CrateRule; 20] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
+    package("eosfed_manual", &[]),
     package("eosfed_plot", &[]),
     package("eosfed_transport", &["eosfed_common", "eosfed_proto"]),
-    package("eosfed_cli", &["eosfed_common", "eosfed_plot", "eosfed_proto", "eosfed_transport"]),
+    package(
+        "eosfed_cli",
+        &["eosfed_common", "eosfed_manual", "eosfed_plot", "eosfed_proto", "eosfed_transport"],
+    ),
     package("eosfed_aggregation", &["eosfed_common"]),
     package(
         "eosfed_coordinator",
-        &["eosfed_aggregation", "eosfed_common", "eosfed_proto", "eosfed_transport"],
+        &["eosfed_aggregation", "eosfed_common", "eosfed_manual", "eosfed_proto", "eosfed_transport"],
     ),
     package("eosfed_data", &["eosfed_common", "eosfed_plot"]),
-    package("eosfed_client", &["eosfed_common", "eosfed_data", "eosfed_proto", "eosfed_transport"]),
-    package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_plot"]),
+    package(
+        "eosfed_client",
+        &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_proto", "eosfed_transport"],
+    ),
+    package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_plot"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
     package(
         "eosfed_hostile",

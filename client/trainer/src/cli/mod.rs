@@ -21,7 +21,7 @@ mod train;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use eosfed_common::stdout::print_error;
 use eosfed_common::task::exit_code;
 use eosfed_common::telemetry::{self, LogFormat};
@@ -31,7 +31,7 @@ use eosfed_common::telemetry::{self, LogFormat};
 /// Researchers use `ensemble`, `fit` and `score` on a release that `eosfed release pull` has
 /// fetched. The client daemon uses `train` and `evaluate`.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "eosfed-trainer", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -82,6 +82,9 @@ enum EnsembleCommand {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    if let Some(code) = eosfed_manual::asked(&Cli::command(), std::env::args_os()) {
+        return code;
+    }
     telemetry::init(LogFormat::Text, "info");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
