@@ -6,6 +6,7 @@
 mod average;
 mod clock;
 pub mod connect;
+pub mod hostile;
 mod imagery;
 mod mount;
 pub mod plans;

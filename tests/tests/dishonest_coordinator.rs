@@ -2,45 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
-use std::io::{BufRead as _, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
-use eosfed_e2e::{Federation, classes, programs, succeed};
-use serde_json::Value;
+use eosfed_e2e::hostile::Liar;
+use eosfed_e2e::{Federation, succeed};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
-
-/// A running `eosfed-hostile coordinator`. It ends with its standard input.
-struct Liar {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Liar {
-    fn start(federation: &Federation, lies: &[&str]) -> Self {
-        let mut command = Command::new(programs().join("eosfed-hostile"));
-        command.args(["coordinator", "--listen", &format!("127.0.0.1:{}", federation.port())]);
-        command.arg("--token-file").arg(federation.path("west.token"));
-        command.args(["--lies", &lies.join(",")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "READY");
-        Self { child, lines }
-    }
-
-    /// How the next lie has ended.
-    fn next(&mut self) -> Value {
-        let line = self.lines.next().expect("the coordinator has ended").unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-}
-
-impl Drop for Liar {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn the_daemon_refuses_every_lie_and_still_serves_honest_work() {
@@ -58,23 +25,61 @@ fn the_daemon_refuses_every_lie_and_still_serves_honest_work() {
     ];
     let federation = Federation::new();
     let names: Vec<_> = lies.iter().map(|(name, ..)| *name).chain(["honest"]).collect();
-    let mut liar = Liar::start(&federation, &names);
-    classes(&federation.path("west-data"), 1);
-    succeed(&mut federation.join("west", &federation.path("west.token")));
-    federation.use_stub("west", STUB);
+    let mut liar = Liar::joined(&federation, &names, STUB);
     federation.set_policy("west", "min_steps = 1", "min_steps = 4");
     let daemon = federation.daemon("west");
     for (name, reason, word) in lies {
-        let end = liar.next();
+        let end = liar.next_end();
         assert_eq!((end["lie"].as_str(), end["end"].as_str()), (Some(name), Some("refused")), "{end}");
         let said = end["message"].as_str().unwrap();
         assert!(end["reason"] == reason && said.contains(word), "{end}");
         assert_eq!(end["heartbeats"], 0, "nothing of it began");
     }
-    let end = liar.next();
+    let end = liar.next_end();
     assert_eq!((end["lie"].as_str(), end["end"].as_str()), (Some("honest"), Some("submitted")), "{end}");
     let log = daemon.log();
     assert!(!log.contains(['\u{1b}', '\u{202e}']), "{log}");
     assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z")), "{log}");
+    assert!(daemon.terminate().success());
+}
+
+/// Attack 14: an approval is of the terms of a job, for a number of rounds.
+#[test]
+fn an_approval_of_a_round_lets_no_thousandth_round_and_no_changed_terms_begin() {
+    let federation = Federation::new();
+    let mut liar = Liar::joined(&federation, &["first-round", "later-round", "other-terms", "honest"], STUB);
+    federation.set_policy("west", "approval = \"automatic\"", "approval = \"manual\"");
+    let approve = |job: &str, rounds: &[&str]| {
+        let mut command = federation.program("eosfed-client");
+        command.args(["approve", job, "--state"]).arg(federation.path("west")).args(rounds);
+        command
+    };
+    let daemon = federation.daemon("west");
+    // The site's log says of each offer that it waits.
+    let wait = |offer: &str| {
+        federation.until("the offer to wait", || {
+            let mut log = federation.program("eosfed-client");
+            log.args(["log", "--output", "json", "--kind", "waits", "--state"]);
+            let said = succeed(log.arg(federation.path("west"))).stdout;
+            String::from_utf8(said).unwrap().contains(offer)
+        });
+    };
+    wait("j-0a1b2c3d.0.1.west");
+    let shown = succeed(&mut approve("j-0a1b2c3d", &["--show"])).stdout;
+    assert!(String::from_utf8(shown).unwrap().contains("learning rate"));
+    succeed(&mut approve("j-0a1b2c3d", &["--rounds", "1"]));
+    let end = liar.next_end();
+    assert_eq!((end["lie"].as_str(), end["end"].as_str()), (Some("first-round"), Some("submitted")), "{end}");
+    for (lie, offer) in [("later-round", "j-0a1b2c3d.1000.1.west"), ("other-terms", "j-0a1b2c3d.1001.1.west")]
+    {
+        wait(offer);
+        // Time in which the daemon asks for work several times.
+        std::thread::sleep(Duration::from_millis(1000));
+        liar.withdraw();
+        let end = liar.next_end();
+        assert_eq!((end["lie"].as_str(), end["end"].as_str()), (Some(lie), Some("withdrawn")), "{end}");
+        assert_eq!((&end["heartbeats"], &end["uploaded"]), (&0.into(), &0.into()), "{end}");
+        assert!(!end["seen"]["fields"].to_string().contains("AcceptRequest"), "{end}");
+    }
     assert!(daemon.terminate().success());
 }

@@ -8,43 +8,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use eosfed_e2e::hostile::Answer;
 use eosfed_e2e::plans::{RGB, one_shot, rounds};
-use eosfed_e2e::{Federation, programs, succeed};
-use serde_json::Value;
+use eosfed_e2e::{Federation, succeed};
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
-
-/// What the attacker's program printed of a call.
-#[derive(Debug)]
-struct Answer {
-    call: String,
-    answer: String,
-    message: String,
-}
-
-impl Answer {
-    fn of(line: &str) -> Self {
-        let value: Value = serde_json::from_str(line).unwrap();
-        let text = |key: &str| value[key].as_str().unwrap().to_owned();
-        Self { call: text("call"), answer: text("answer"), message: text("message") }
-    }
-}
-
-fn hostile(federation: &Federation, identity: &Path, attack: &[&str]) -> Command {
-    let mut command = Command::new(programs().join("eosfed-hostile"));
-    command.args(["member", "--coordinator", &format!("127.0.0.1:{}", federation.port())]);
-    command.arg("--identity").arg(identity).args(attack);
-    command
-}
-
-fn attack(federation: &Federation, attack: &[&str]) -> Vec<Answer> {
-    attack_as(federation, &federation.path("mallory"), attack)
-}
-
-fn attack_as(federation: &Federation, identity: &Path, attack: &[&str]) -> Vec<Answer> {
-    let output = succeed(hostile(federation, identity, attack).stdin(Stdio::null()));
-    String::from_utf8(output.stdout).unwrap().lines().map(Answer::of).collect()
-}
 
 /// A new job of mallory's alone; gives its assignment.
 fn work(federation: &Federation, specialist: &str) -> (String, String) {
@@ -98,7 +66,7 @@ fn a_dishonest_institution_gets_nothing_and_stops_nobody() {
 /// Attack 5.
 fn heartbeats_cannot_fill_the_store(federation: &Federation) {
     let (assignment, job) = work(federation, "mallory-a");
-    let answers = attack(federation, &["heartbeats", &assignment]);
+    let answers = federation.attack("mallory", &["heartbeats", &assignment]);
     let refused = |call: &str| answers.iter().rfind(|answer| answer.call == call).unwrap();
     assert_eq!(refused("long names").answer, "OutOfRange", "{:?}", refused("long names"));
     assert_eq!(refused("beyond the range").answer, "MALFORMED");
@@ -111,7 +79,7 @@ fn heartbeats_cannot_fill_the_store(federation: &Federation) {
 fn uploads_are_few(federation: &Federation) {
     let (assignment, job) = work(federation, "mallory-b");
     let before = bytes_below(&federation.path("coordinator/blobs"));
-    let answers = attack(federation, &["uploads", &assignment]);
+    let answers = federation.attack("mallory", &["uploads", &assignment]);
     let let_in = answers.iter().filter(|answer| answer.call == "upload" && answer.answer == "OK").count();
     assert_eq!((let_in, answers.len()), (8, 41), "{answers:?}");
     succeed(&mut federation.eosfed(&["job", "cancel", &job]));
@@ -122,7 +90,7 @@ fn uploads_are_few(federation: &Federation) {
 /// Attack 16.
 fn a_digest_gives_no_right(federation: &Federation, digest: &str, size: &str) {
     let (assignment, _) = work(federation, "mallory-c");
-    let answers = attack(federation, &["steal", &assignment, digest, size]);
+    let answers = federation.attack("mallory", &["steal", &assignment, digest, size]);
     let found: Vec<_> = answers.iter().map(|one| (one.call.as_str(), one.answer.as_str())).collect();
     assert_eq!(
         found[..3],
@@ -135,7 +103,7 @@ fn a_digest_gives_no_right(federation: &Federation, digest: &str, size: &str) {
 /// Attack 17: neither the log nor what people see of the job has a line or a character of the attacker's.
 fn texts_cannot_forge_lines(federation: &Federation, logged: usize) {
     let (assignment, job) = work(federation, "mallory-d");
-    let answers = attack(federation, &["escape", &assignment]);
+    let answers = federation.attack("mallory", &["escape", &assignment]);
     assert!(answers.iter().any(|one| one.call == "heartbeat" && one.answer == "MALFORMED"), "{answers:?}");
     let log = std::fs::read_to_string(federation.path("coordinator.log")).unwrap();
     let shown = succeed(&mut federation.eosfed(&["job", "show", &job])).stdout;
@@ -182,7 +150,7 @@ fn a_stolen_key_ends_with_a_new_enrolment_and_a_revocation_closes_connections() 
     for file in ["key.pem", "certificate.pem", "ca.pem"] {
         std::fs::copy(federation.path("mallory").join(file), stolen.join(file)).unwrap();
     }
-    let (thief, answer) = Greeting::of(hostile(&federation, &stolen, &["greet"]));
+    let (thief, answer) = Greeting::of(federation.attack_command(&stolen, &["greet"]));
     assert_eq!(answer.answer, "OK");
     // Its owner enrols again.
     let token = federation.path("again.token");
@@ -191,10 +159,10 @@ fn a_stolen_key_ends_with_a_new_enrolment_and_a_revocation_closes_connections() 
     succeed(federation.join("mallory", &token).arg("--force"));
     let refused = thief.again();
     assert_refused(&[refused]);
-    assert_refused(&attack_as(&federation, &stolen, &["greet"]));
+    assert_refused(&federation.attack_as(&stolen, &["greet"]));
 
     // The owner's connection is closed within a second of a revocation.
-    let (owner, answer) = Greeting::of(hostile(&federation, &federation.path("mallory"), &["greet"]));
+    let (owner, answer) = Greeting::of(federation.attack_command(&federation.path("mallory"), &["greet"]));
     assert_eq!(answer.answer, "OK");
     let started = Instant::now();
     succeed(&mut federation.eosfed(&["institution", "revoke", "mallory", "--reason", "a test"]));
@@ -205,7 +173,7 @@ fn a_stolen_key_ends_with_a_new_enrolment_and_a_revocation_closes_connections() 
     // It survives a restart.
     assert!(coordinator.terminate().success());
     let coordinator = federation.coordinator();
-    let refused = attack(&federation, &["greet"]);
+    let refused = federation.attack("mallory", &["greet"]);
     assert_refused(&refused);
     assert!(refused[0].message.contains("was revoked"), "{refused:?}");
     assert!(coordinator.terminate().success());

@@ -13,6 +13,9 @@ use eosfed_transport::wire::signed_assignment;
 /// The bands of the end-to-end tests' imagery.
 const BANDS: [&str; 3] = ["red", "green", "blue"];
 
+/// The number of the job that a person may approve. Other jobs have the numbers of their offers.
+const APPROVED: usize = 0x0a1b_2c3d;
+
 /// One thing that it offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -37,6 +40,16 @@ pub(super) enum Lie {
     OtherInstitution,
     /// More institutions than there were when the offer was signed
     ChangedAfterSigning,
+    /// No lie: the first round of a job that a person may approve
+    FirstRound,
+    /// The thousandth round of the same job
+    LaterRound,
+    /// A round of the same job with another learning rate
+    OtherTerms,
+    /// No lie: statistics
+    Statistics,
+    /// No offer, until it is withdrawn
+    Nothing,
 }
 
 /// The model that everything is about.
@@ -56,12 +69,22 @@ impl Lie {
         let kind = if self == Self::OneShotBase { JobKind::OneShot } else { JobKind::Rounds };
         let mut assignment = assignments::training(kind);
         let institution = if self == Self::OtherInstitution { "east" } else { super::VICTIM };
-        assignment.id = format!("j-{number:08x}.0.1.{institution}").parse().expect("an id");
+        let (job, round) = match self {
+            Self::FirstRound => (APPROVED, 0),
+            Self::LaterRound => (APPROVED, 1000),
+            Self::OtherTerms => (APPROVED, 1001),
+            _ => (number, 0),
+        };
+        assignment.id = format!("j-{job:08x}.{round}.1.{institution}").parse().expect("an id");
         assignment.training_target = TrainingTarget::Specialist(model());
-        let Work::Training(work) = &mut assignment.work else { unreachable!("it is training") };
-        work.base = Some(base);
-        work.normalisation = Some(normalisation(&BANDS, 1.0, 2.0));
-        self.change(work);
+        match &mut assignment.work {
+            Work::Training(work) if self != Self::Statistics => {
+                work.base = Some(base);
+                work.normalisation = Some(normalisation(&BANDS, 1.0, 2.0));
+                self.change(work);
+            }
+            work => *work = Work::Statistics,
+        }
         let mut message = signed_assignment(offered(assignment), signing::coordinator().key());
         if self == Self::ForgedName {
             message.job_name = "fine\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}".to_owned();
@@ -76,6 +99,8 @@ impl Lie {
         let settings = &mut work.settings;
         match self {
             Self::Honest | Self::ForgedName | Self::OtherInstitution | Self::ChangedAfterSigning => {}
+            Self::FirstRound | Self::LaterRound | Self::Statistics | Self::Nothing => {}
+            Self::OtherTerms => settings.learning_rate = 1.0,
             Self::OneShotBase | Self::OneStep => {
                 settings.epochs = 1;
                 settings.batch_size = 4096;

@@ -2,6 +2,8 @@
 //! join, and then asks for what no honest coordinator asks for.
 
 mod lies;
+mod record;
+mod renewals;
 mod service;
 
 use std::net::SocketAddr;
@@ -18,10 +20,11 @@ use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::enrollment_server::EnrollmentServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
 use eosfed_transport::join::JoinToken;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpListener;
 
 use lies::Lie;
+use renewals::Answer;
 use service::Liar;
 
 /// The institution that it lies to.
@@ -41,14 +44,18 @@ pub(crate) struct Arguments {
     /// What it offers, one after the other; the next when the last has come to an end
     #[arg(long, value_delimiter = ',', required = true, value_name = "LIE,...")]
     lies: Vec<Lie>,
+    /// How it answers to renewals, one after the other. Its certificates are then due for renewal at once
+    #[arg(long, value_delimiter = ',', value_name = "ANSWER,...")]
+    renewals: Vec<Answer>,
 }
 
-/// Serves until the standard input ends. Prints READY, and how each lie has ended as a line of JSON.
+/// Serves until the standard input ends. A line `next` there withdraws the present offer. Prints READY, and
+/// how each lie has ended, and each answer to a renewal, as a line of JSON.
 ///
 /// # Errors
 /// If it cannot listen, or the token cannot be written.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Arguments { listen, token_file, lies } = arguments;
+    let Arguments { listen, token_file, lies, renewals } = arguments;
     anyhow::ensure!(listen.ip().is_loopback(), "`{listen}` is not an address of this machine");
     let now = SystemClock.now();
     let authority = Authority::open(&Authority::create(now)?)?;
@@ -64,18 +71,25 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     std::fs::write(&token_file, token.expose())
         .with_context(|| format!("cannot write {}", token_file.display()))?;
     let listener = TcpListener::bind(listen).await?;
-    let liar = Liar::new(authority, lies)?;
+    let liar = Liar::new(authority, lies, renewals)?;
+    let withdrawing = liar.clone();
     println!("READY");
     let served = tonic::transport::Server::builder()
         .add_service(ParticipantServer::new(liar.clone()))
         .add_service(BlobsServer::new(liar.clone()))
         .add_service(EnrollmentServer::new(liar))
         .serve_with_incoming(tls.incoming(listener, LiveConnections::new(Arc::new(SystemClock))));
-    let mut input = tokio::io::stdin();
-    let mut read = Vec::new();
+    let orders = async {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Some(line) = lines.next_line().await? {
+            anyhow::ensure!(line == "next", "`{line}` is no order");
+            withdrawing.withdraw();
+        }
+        anyhow::Ok(())
+    };
     tokio::select! {
         served = served => served?,
-        read = input.read_to_end(&mut read) => drop(read?),
+        ended = orders => ended?,
     }
     Ok(())
 }

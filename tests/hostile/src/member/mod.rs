@@ -1,6 +1,9 @@
 //! What a dishonest institution tries, with its own identity or with a stolen one. Each attack is a series of
 //! calls whose answers are printed as JSON lines.
 
+mod claims;
+mod stay;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::connection::{Target, identity_folder};
+use claims::{Claim, Claimant, Moments};
 
 /// Bytes of a chunk of an upload.
 const CHUNK: usize = 256 << 10;
@@ -47,6 +51,8 @@ pub(crate) struct Arguments {
 enum Attack {
     /// Greet, and keep the connection until the standard input ends; then greet again over it
     Greet,
+    /// Greet, and ask for work over the same connection until that ends; then greet again and renew
+    Stay,
     /// Accept work and send heartbeats with all points and metrics that one may have, without end
     Heartbeats {
         /// The work, such as j-0a1b2c3d.0.1.mallory
@@ -68,6 +74,33 @@ enum Attack {
         digest: String,
         /// Its size in bytes
         size: u64,
+    },
+    /// Measure bands, and find the same moments in each; several claims one after the other
+    Statistics {
+        /// The work
+        assignment: String,
+        /// What is claimed
+        #[arg(long, value_name = "COUNT,MEAN,M2", required = true)]
+        moments: Vec<Moments>,
+    },
+    /// Hand in the starting weights as trained ones; several claims one after the other
+    Update {
+        /// The work
+        assignment: String,
+        /// Added to each value
+        #[arg(long, default_value_t = 0.0)]
+        shift: f32,
+        /// What is claimed
+        #[arg(long, value_name = "SAMPLES[,METRIC=VALUE]...", required = true)]
+        claim: Vec<Claim>,
+    },
+    /// Score a specialist without looking at it; several claims one after the other
+    Scores {
+        /// The work
+        assignment: String,
+        /// What is claimed
+        #[arg(long, value_name = "SAMPLES[,METRIC=VALUE]...", required = true)]
+        claim: Vec<Claim>,
     },
     /// Put control characters and escape sequences into every text
     Escape {
@@ -120,9 +153,19 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let member = Member(target.channel(IpAddr::V4(Ipv4Addr::LOCALHOST), true).await?);
     match attack {
         Attack::Greet => member.greet().await,
+        Attack::Stay => stay::run(&member, &identity).await,
         Attack::Heartbeats { assignment } => member.heartbeats(assignment).await,
         Attack::Uploads { assignment, files } => member.uploads(assignment, files).await,
         Attack::Steal { assignment, digest, size } => member.steal(&identity, assignment, digest, size).await,
+        Attack::Statistics { assignment, moments } => {
+            Claimant::new(member, &identity, &assignment).await?.statistics(moments).await
+        }
+        Attack::Update { assignment, shift, claim } => {
+            Claimant::new(member, &identity, &assignment).await?.update(shift, claim).await
+        }
+        Attack::Scores { assignment, claim } => {
+            Claimant::new(member, &identity, &assignment).await?.scores(claim).await
+        }
         Attack::Escape { assignment } => member.escape(assignment).await,
     }
 }
