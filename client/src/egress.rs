@@ -139,6 +139,15 @@ impl EgressGate {
         }
     }
 
+    /// The limits that hold now: those of the policy, and the default ones while it is not clear.
+    #[must_use]
+    pub fn limits(&self, work: Option<&WorkInHand>) -> Limits {
+        match self.policy_status(work) {
+            PolicyStatus::Settled(policy) => policy.limits,
+            PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => Limits::default(),
+        }
+    }
+
     /// Whether losses and validation scores of an assignment may leave.
     #[must_use]
     pub fn metrics(&self, work: &WorkInHand) -> Permission {

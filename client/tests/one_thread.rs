@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eosfed_client::condition::LocalCondition;
-use eosfed_client::coordinator::{Coordinator, Greeting, Issued, Offers, UploadGuard};
+use eosfed_client::coordinator::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
 use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings};
 use eosfed_client::egress::PolicySource;
 use eosfed_client::imagery::Imagery;
@@ -96,7 +96,7 @@ impl Coordinator for Simulated {
         self.call("hello", |_| Ok(greeting)).await
     }
 
-    async fn poll(&self, _: u64, wait: Duration) -> Result<Offers, Refusal> {
+    async fn poll(&self, _: u64, wait: Duration, _: OfferGuard) -> Result<Offers, Refusal> {
         sleep(wait).await;
         self.call("poll", |inner| {
             let assignments = inner.offer.iter().cloned().collect();

@@ -18,6 +18,9 @@ pub use usage::{Demand, Direction, Spent, Usage};
 const FILE: &str = "usage.json";
 /// Bytes that are counted at once, so that the file is not written for each chunk.
 const BLOCK: u64 = 16_000_000;
+/// The same for messages of fewer bytes than these, such as heartbeats. After a crash, what was counted in
+/// addition stays counted.
+const SMALL_BLOCK: u64 = 64_000;
 
 /// Why bytes may not go.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,20 @@ struct Inner {
     usage: Usage,
     /// Bytes that are counted already and have not gone.
     reserved: BTreeMap<(JobId, Direction), u64>,
+}
+
+impl Inner {
+    /// Bytes that are counted already and have not gone.
+    fn reserved(&self, job: &JobId, direction: Direction) -> u64 {
+        self.reserved.get(&(job.clone(), direction)).copied().unwrap_or(0)
+    }
+
+    /// Whether so many bytes more are within the limits.
+    fn admit(&self, limits: &Limits, job: &JobId, direction: Direction, bytes: u64) -> Result<(), NotTaken> {
+        let reserved = self.reserved(job, direction);
+        let spent = self.usage.bytes(limits, job, direction, bytes, reserved);
+        spent.into_iter().next().map_or(Ok(()), |spent| Err(NotTaken::Spent(spent)))
+    }
 }
 
 impl Budgets {
@@ -81,8 +98,8 @@ impl Budgets {
         self.change(&mut self.lock(), |usage| usage.give_back_assignment(id))
     }
 
-    /// Counts bytes, before they go. More than these are counted on the disk at first; [`Self::settle`] takes
-    /// back what did not go.
+    /// Counts bytes of an assignment, before they go. More than these are counted on the disk at first;
+    /// [`Self::settle`] takes back what did not go.
     ///
     /// # Errors
     /// If a limit is reached, or the counts cannot be written.
@@ -94,22 +111,72 @@ impl Budgets {
         bytes: u64,
     ) -> Result<(), NotTaken> {
         let mut inner = self.lock();
+        inner.admit(limits, job, direction, bytes)?;
+        Ok(self.draw(&mut inner, Some(limits), job, direction, bytes)?)
+    }
+
+    /// Counts bytes of an offer, as far as they have come, or before they are fetched. Those of a job without
+    /// an accepted assignment count for the day alone.
+    ///
+    /// # Errors
+    /// If a limit is reached, or the counts cannot be written.
+    pub fn take_of_offer(
+        &self,
+        limits: &Limits,
+        job: &JobId,
+        direction: Direction,
+        bytes: u64,
+    ) -> Result<(), NotTaken> {
+        let mut inner = self.lock();
+        inner.admit(limits, job, direction, bytes)?;
+        Ok(self.note(&mut inner, job, direction, bytes)?)
+    }
+
+    /// Counts bytes that no limit holds back, such as a refusal. They count as those of
+    /// [`Self::take_of_offer`] do.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub fn count(&self, job: &JobId, direction: Direction, bytes: u64) -> Result<(), SiteError> {
+        self.note(&mut self.lock(), job, direction, bytes)
+    }
+
+    fn note(
+        &self,
+        inner: &mut Inner,
+        job: &JobId,
+        direction: Direction,
+        bytes: u64,
+    ) -> Result<(), SiteError> {
+        if inner.usage.knows(job) {
+            return self.draw(inner, None, job, direction, bytes);
+        }
+        self.change(inner, |usage| usage.take_of_day(direction, bytes))
+    }
+
+    /// Counts bytes from those that were counted in advance, and more of these if they are not enough and no
+    /// limit is in the way.
+    fn draw(
+        &self,
+        inner: &mut Inner,
+        limits: Option<&Limits>,
+        job: &JobId,
+        direction: Direction,
+        bytes: u64,
+    ) -> Result<(), SiteError> {
         let key = (job.clone(), direction);
-        let reserved = inner.reserved.get(&key).copied().unwrap_or(0);
+        let reserved = inner.reserved(job, direction);
         let missing = bytes.saturating_sub(reserved);
-        let mut spent = inner.usage.bytes(limits, job, direction, bytes, reserved);
-        if !spent.is_empty() {
-            return Err(NotTaken::Spent(spent.swap_remove(0)));
-        }
+        let mut counted = missing;
         if missing > 0 {
-            let block = missing.max(BLOCK);
-            let fits = inner.usage.bytes(limits, job, direction, block, 0).is_empty();
-            let counted = if fits { block } else { missing };
-            self.change(&mut inner, |usage| usage.take(job, direction, counted))?;
-            inner.reserved.insert(key, reserved + counted - bytes);
-        } else {
-            inner.reserved.insert(key, reserved - bytes);
+            let block = missing.max(if bytes < SMALL_BLOCK { SMALL_BLOCK } else { BLOCK });
+            let fits = |limits| inner.usage.bytes(limits, job, direction, block, 0).is_empty();
+            if limits.is_none_or(fits) {
+                counted = block;
+            }
+            self.change(inner, |usage| usage.take(job, direction, counted))?;
         }
+        inner.reserved.insert(key, reserved + counted - bytes);
         Ok(())
     }
 
@@ -210,5 +277,46 @@ mod tests {
         first.take(&limits, &job, up, 300_000).unwrap();
         first.settle(&job, up).unwrap();
         budgets(&folder).take(&limits, &job, up, 19_700_000).unwrap();
+    }
+
+    #[test]
+    fn offers_of_an_unknown_job_count_for_the_day_and_leave_no_job_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (job, id): (JobId, AssignmentId) =
+            ("j-0a1b2c3d".parse().unwrap(), "j-0a1b2c3d.0.1.west".parse().unwrap());
+        let limits = Limits { download_mb_per_day: Limit::AtMost(3), ..Limits::default() };
+        let budgets = budgets(&folder);
+        let take = |bytes| budgets.take_of_offer(&limits, &job, Direction::Down, bytes);
+        take(1_000_000).unwrap();
+        budgets.count(&job, Direction::Down, 500_000).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(text.contains("1500000") && !text.contains("j-0a1b2c3d"), "{text}");
+        budgets.take_assignment(&id).unwrap();
+        take(1_400_000).unwrap();
+        let Err(NotTaken::Spent(spent)) = take(200_000) else { panic!("it is spent") };
+        assert!(spent.message.contains("`limits.download_mb_per_day` is 3"), "{spent:?}");
+        // What no limit holds back is counted all the same.
+        budgets.count(&job, Direction::Down, 200_000).unwrap();
+        budgets.settle(&job, Direction::Down).unwrap();
+        let kept: Usage = Site::at(folder.path()).read_json(FILE).unwrap().unwrap();
+        let spent = kept.bytes(&limits, &job, Direction::Down, 1, 0);
+        assert!(spent[0].message.contains("4 MB are used"), "{spent:?}");
+    }
+
+    #[test]
+    fn small_messages_are_written_down_once_for_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let job: JobId = "j-0a1b2c3d".parse().unwrap();
+        let up = Direction::Up;
+        let counts = budgets(&folder);
+        let path = folder.path().join(FILE);
+        counts.take(&limits(20), &job, up, 300).unwrap();
+        let first = std::fs::read(&path).unwrap();
+        (0..200).for_each(|_| counts.take(&limits(20), &job, up, 300).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), first);
+        // A crash costs no more than one small block.
+        let after = budgets(&folder);
+        after.take(&limits(20), &job, up, 19_936_000).unwrap();
+        assert!(after.take(&limits(20), &job, up, 1).is_err());
     }
 }

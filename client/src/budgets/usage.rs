@@ -64,7 +64,7 @@ pub struct Spent {
 /// What an assignment needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
-    /// Most bytes that its result has.
+    /// Most bytes of its weights and its report.
     pub up: u64,
     /// Bytes that it declares to be fetched.
     pub down: u64,
@@ -193,12 +193,23 @@ impl Usage {
         job.counts.assignments = job.counts.assignments.saturating_sub(1);
     }
 
+    /// Whether an assignment of a job was counted.
+    #[must_use]
+    pub fn knows(&self, job: &JobId) -> bool {
+        self.jobs.contains_key(job)
+    }
+
+    /// Counts bytes of an offer of a job that is not known, for the day alone.
+    pub fn take_of_day(&mut self, direction: Direction, bytes: u64) {
+        let today = self.today.bytes(direction);
+        *today = today.saturating_add(bytes);
+    }
+
     /// Counts bytes.
     pub fn take(&mut self, job: &JobId, direction: Direction, bytes: u64) {
         let of_job = self.job_mut(job).counts.bytes(direction);
         *of_job = of_job.saturating_add(bytes);
-        let today = self.today.bytes(direction);
-        *today = today.saturating_add(bytes);
+        self.take_of_day(direction, bytes);
     }
 
     /// Takes back bytes that were counted and did not go.

@@ -1,7 +1,8 @@
 //! A coordinator over gRPC.
 
+mod offers;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,14 +11,12 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
     UpdateSubmission, Work,
 };
-use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
-use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{KeySignature, PinnedKeys};
-use eosfed_common::statements::AssignmentStatement;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_proto::v1;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
@@ -27,81 +26,11 @@ use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::{PROTOCOL, VERSION, agree};
 use eosfed_transport::status::from_status;
 use eosfed_transport::transfer;
-use eosfed_transport::wire::{Heartbeat, Wire as _, WireError, coordinator_keys};
+use eosfed_transport::wire::{Heartbeat, Wire as _, WireError, bytes_of, coordinator_keys};
 
-use super::{Coordinator, Greeting, Issued, Offers, UploadGuard};
+use self::offers::{Read, check_base, check_signature, read_offer, unknown};
+use super::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
 use crate::site::Credentials;
-
-/// What an offer has become.
-enum Read {
-    /// It can be considered.
-    Known(Box<Assignment<Offered>>),
-    /// This version does not know the work. Holds the reason.
-    Unknown(AssignmentId, Refusal),
-}
-
-/// Checks the coordinator's signature of an offer.
-///
-/// # Errors
-/// With what a person can do.
-fn check_signature(offer: &Assignment<Offered>, signature: &str, keys: &PinnedKeys) -> Result<(), Refusal> {
-    let refused = |why: &dyn fmt::Display| {
-        let message = format!(
-            "the assignment is not signed as it must be: {why}; ask the coordinator's operator who has changed \
-             the assignment or the signing key"
-        );
-        Refusal::new(Reason::NotSigned, message)
-    };
-    if keys.0.is_empty() {
-        let message = "the coordinator has named no signing key; it must be updated";
-        return Err(Refusal::new(Reason::NotSigned, message));
-    }
-    if signature.is_empty() {
-        return Err(refused(&"it has no signature"));
-    }
-    let signature: KeySignature = signature.parse().map_err(|error| refused(&error))?;
-    signature.verify(&AssignmentStatement(offer), &keys.0).map_err(|error| refused(&error))
-}
-
-/// Checks that a release is signed, and lists the base of a one-shot job.
-///
-/// # Errors
-/// With the rule and what was found.
-fn check_base(release: &[u8], base: BlobRef, keys: &PinnedKeys) -> Result<(), Refusal> {
-    let refused =
-        |why: &dyn fmt::Display| Refusal::new(Reason::NotSigned, format!("the weights to start from: {why}"));
-    let release: ReleaseManifest = serde_json::from_slice(release).map_err(|error| refused(&error))?;
-    release.verify_signature(&keys.0).map_err(|error| refused(&error))?;
-    let is_base = |card: &Card| (card.weights, card.weights_bytes) == (base.digest, base.size);
-    if release.specialists.iter().any(is_base) {
-        return Ok(());
-    }
-    Err(refused(&format!(
-        "release {} has no specialist of {} and {} bytes",
-        release.number, base.digest, base.size
-    )))
-}
-
-/// Reads an offer. A newer coordinator may ask for work of a kind that this version does not know. That
-/// work is declined; the rest can be done.
-///
-/// # Errors
-/// If the offer has no id by which it could be declined.
-fn read_offer(offer: v1::Assignment) -> Result<Read, Refusal> {
-    let id = offer.id.parse::<AssignmentId>();
-    match (Assignment::from_message(offer), id) {
-        (Ok(assignment), _) => Ok(Read::Known(Box::new(assignment))),
-        (Err(error), Ok(id)) => Ok(Read::Unknown(id, unknown(&error))),
-        (Err(error), Err(_)) => Err(unreadable(&error)),
-    }
-}
-
-fn unknown(error: &dyn fmt::Display) -> Refusal {
-    let message = format!(
-        "this client (version {VERSION}) does not know this kind of work: {error}; update the client"
-    );
-    Refusal::new(Reason::Incompatible, message)
-}
 
 /// A coordinator over gRPC.
 #[derive(Debug, Clone)]
@@ -110,13 +39,26 @@ pub struct GrpcCoordinator {
     options: ChannelOptions,
     transport: Arc<RwLock<Transport>>,
     meter: Meter,
-    /// The heads of the newest offers, by the digest of their document.
-    heads: Arc<Mutex<Heads>>,
+    /// The documents of the newest offers.
+    documents: Arc<Mutex<Documents>>,
     /// The coordinator's signing keys.
     keys: Arc<RwLock<PinnedKeys>>,
 }
 
-type Heads = BTreeMap<Digest, Arc<HeadOver>>;
+/// The documents of offers, by their digest. Each is fetched once, as long as it is offered.
+#[derive(Debug, Default)]
+struct Documents {
+    heads: BTreeMap<Digest, Arc<HeadOver>>,
+    /// Releases that list the base of a job.
+    releases: BTreeMap<Digest, Arc<[u8]>>,
+}
+
+/// For whom documents are fetched.
+#[derive(Clone, Copy)]
+struct Fetcher<'a> {
+    guard: &'a OfferGuard,
+    job: &'a JobId,
+}
 
 impl GrpcCoordinator {
     /// Connects on first use with these credentials.
@@ -140,9 +82,9 @@ impl GrpcCoordinator {
         let transport =
             open_with(&options, url, &credentials.ca_pem, Some(&credentials.pair), meter.clone())?;
         let transport = Arc::new(RwLock::new(transport));
-        let heads = Arc::default();
+        let documents = Arc::default();
         let keys = Arc::new(RwLock::new(credentials.pinned.clone()));
-        Ok(Self { url: url.to_owned(), options, transport, meter, heads, keys })
+        Ok(Self { url: url.to_owned(), options, transport, meter, documents, keys })
     }
 
     fn transport(&self) -> Transport {
@@ -161,36 +103,51 @@ impl GrpcCoordinator {
     /// declined.
     ///
     /// # Errors
-    /// If a head did not arrive and may arrive at the next try.
-    async fn offers(&self, revision: u64, offers: Vec<v1::Assignment>) -> Result<Offers, Refusal> {
-        let mut heads = Heads::new();
+    /// If a document did not arrive and may arrive at the next try.
+    async fn offers(
+        &self,
+        revision: u64,
+        offers: Vec<v1::Assignment>,
+        guard: &OfferGuard,
+    ) -> Result<Offers, Refusal> {
+        let mut documents = Documents::default();
         let mut assignments = Vec::new();
         let mut unknown = Vec::new();
-        let keys = self.keys();
         for offer in offers {
-            let signature = offer.signature.clone();
-            let assignment = match read_offer(offer)? {
-                Read::Known(assignment) => *assignment,
-                Read::Unknown(id, why) => {
-                    unknown.push((id, why));
-                    continue;
-                }
+            let (bytes, signature) = (bytes_of(&offer), offer.signature.clone());
+            let read = read_offer(offer)?;
+            let id = read.id().clone();
+            let considered = match guard(&id.job, bytes) {
+                Ok(()) => self.consider(read, &signature, &mut documents, guard).await,
+                Err(why) => Err(why),
             };
-            if let Err(why) = self.verify(&assignment, &signature, &keys).await {
-                if why.reason.is_transient() {
-                    return Err(why);
-                }
-                unknown.push((assignment.id, why));
-                continue;
-            }
-            match self.training_target(&assignment.training_target, &mut heads).await {
-                Ok(training_target) => assignments.push(assignment.with(|_| training_target)),
-                Err(refusal) if refusal.reason.is_transient() => return Err(refusal),
-                Err(refusal) => unknown.push((assignment.id, refusal)),
+            match considered {
+                Ok(assignment) => assignments.push(assignment),
+                Err(why) if why.reason.is_transient() => return Err(why),
+                Err(why) => unknown.push((id, why)),
             }
         }
-        *self.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
+        *self.documents.lock().unwrap_or_else(PoisonError::into_inner) = documents;
         Ok(Offers { revision, assignments, unknown })
+    }
+
+    /// One offer, verified and with its head.
+    async fn consider(
+        &self,
+        read: Read,
+        signature: &str,
+        documents: &mut Documents,
+        guard: &OfferGuard,
+    ) -> Result<Assignment, Refusal> {
+        let offer = match read {
+            Read::Known(assignment) => *assignment,
+            Read::Unknown(_, why) => return Err(why),
+        };
+        let job = offer.id.job.clone();
+        let fetcher = Fetcher { guard, job: &job };
+        self.verify(&offer, signature, documents, fetcher).await?;
+        let training_target = self.training_target(&offer.training_target, documents, fetcher).await?;
+        Ok(offer.with(|_| training_target))
     }
 
     /// Checks the signature of an offer, and that of the release that lists its base, if it names one.
@@ -198,32 +155,53 @@ impl GrpcCoordinator {
         &self,
         offer: &Assignment<Offered>,
         signature: &str,
-        keys: &PinnedKeys,
+        documents: &mut Documents,
+        fetcher: Fetcher<'_>,
     ) -> Result<(), Refusal> {
-        check_signature(offer, signature, keys)?;
+        let keys = self.keys();
+        check_signature(offer, signature, &keys)?;
         let Work::Training(work) = &offer.work else { return Ok(()) };
         let (Some(base), Some(release)) = (work.base, work.base_release) else { return Ok(()) };
-        check_base(&self.document(release).await?, base, keys)
+        let known = self.known(|known| known.releases.get(&release.digest).cloned());
+        let bytes = match known.or_else(|| documents.releases.get(&release.digest).cloned()) {
+            Some(bytes) => bytes,
+            None => self.document(release, fetcher).await?.into(),
+        };
+        check_base(&bytes, base, &keys)?;
+        documents.releases.insert(release.digest, bytes);
+        Ok(())
+    }
+
+    fn known<T>(&self, find: impl FnOnce(&Documents) -> Option<T>) -> Option<T> {
+        find(&self.documents.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Downloads a document.
-    async fn document(&self, document: BlobRef) -> Result<Vec<u8>, Refusal> {
+    async fn document(&self, document: BlobRef, fetcher: Fetcher<'_>) -> Result<Vec<u8>, Refusal> {
+        if document.size <= MAX_HEAD_BYTES as u64 {
+            (fetcher.guard)(fetcher.job, document.size)?;
+        }
         let fetched = transfer::fetch_document(self.transport(), document, MAX_HEAD_BYTES as u64);
         tokio::time::timeout(CALL_TIMEOUT, fetched).await.unwrap_or_else(|_| late(CALL_TIMEOUT))
     }
 
     /// The training target. The document of a head is downloaded once, as long as it is offered.
-    async fn training_target(&self, offered: &Offered, heads: &mut Heads) -> Result<TrainingTarget, Refusal> {
+    async fn training_target(
+        &self,
+        offered: &Offered,
+        documents: &mut Documents,
+        fetcher: Fetcher<'_>,
+    ) -> Result<TrainingTarget, Refusal> {
         let document = match offered {
             Offered::Specialist(model) => return Ok(TrainingTarget::Specialist(model.clone())),
             Offered::Bands(bands) => return Ok(TrainingTarget::Bands(bands.clone())),
             Offered::Head(document) => *document,
         };
-        let known = self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(&document.digest).cloned();
-        let over = match known.or_else(|| heads.get(&document.digest).cloned()) {
+        let known = self.known(|known| known.heads.get(&document.digest).cloned());
+        let over = match known.or_else(|| documents.heads.get(&document.digest).cloned()) {
             Some(over) => over,
             None => {
-                let bytes = self.document(document).await?;
+                let bytes = self.document(document, fetcher).await?;
                 let over = HeadOver::from_bytes(&bytes).map_err(|error| unknown(&error))?;
                 over.release.verify_signature(&self.keys().0).map_err(|error| {
                     let message = format!("{error}; let the operator make a new release");
@@ -232,7 +210,7 @@ impl GrpcCoordinator {
                 Arc::new(over)
             }
         };
-        heads.insert(document.digest, Arc::clone(&over));
+        documents.heads.insert(document.digest, Arc::clone(&over));
         Ok(TrainingTarget::Head(Box::new(HeadOver::clone(&over))))
     }
 }
@@ -270,12 +248,12 @@ impl Coordinator for GrpcCoordinator {
         Ok(Greeting { institution, coordinator_keys })
     }
 
-    async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
+    async fn poll(&self, seen: u64, wait: Duration, guard: OfferGuard) -> Result<Offers, Refusal> {
         let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
         let request = v1::PollRequest { seen_revision: seen, wait_ms };
         let v1::PollResponse { revision, assignments } =
             answer(wait + CALL_TIMEOUT, self.participant().poll(request)).await?;
-        self.offers(revision, assignments).await
+        self.offers(revision, assignments, &guard).await
     }
 
     async fn accept(&self, id: &AssignmentId) -> Result<Lease, Refusal> {

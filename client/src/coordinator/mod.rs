@@ -11,7 +11,7 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, LeaseToken};
+use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_transport::channel::ChannelError;
@@ -55,12 +55,22 @@ pub struct Issued {
 /// Decides before each chunk of an upload, of so many bytes, whether it may be sent; a sentence says why not.
 pub type UploadGuard = Arc<dyn Fn(u64) -> Result<(), String> + Send + Sync>;
 
+/// Told of so many bytes of offers and of their documents: those of an offer when it has come, those of a
+/// document before it is fetched. It says why an offer is not considered.
+pub type OfferGuard = Arc<dyn Fn(&JobId, u64) -> Result<(), Refusal> + Send + Sync>;
+
 /// The calls that the daemon makes to a coordinator. Each call is tried once.
 pub trait Coordinator: Clone + Send + Sync + 'static {
     /// Exchanges versions.
     fn hello(&self) -> impl Future<Output = Result<Greeting, Refusal>> + Send;
-    /// Waits up to `wait` for assignments other than those of revision `seen`.
-    fn poll(&self, seen: u64, wait: Duration) -> impl Future<Output = Result<Offers, Refusal>> + Send;
+    /// Waits up to `wait` for assignments other than those of revision `seen`. An offer that the guard
+    /// forbids is declined, or the call fails, as the reason says.
+    fn poll(
+        &self,
+        seen: u64,
+        wait: Duration,
+        guard: OfferGuard,
+    ) -> impl Future<Output = Result<Offers, Refusal>> + Send;
     /// Takes an assignment, or takes it again.
     fn accept(&self, id: &AssignmentId) -> impl Future<Output = Result<Lease, Refusal>> + Send;
     /// Declines an assignment.

@@ -9,14 +9,20 @@ use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_transport::transfer;
+use eosfed_transport::wire::message_bytes;
 
 use super::environment::{DaemonError, Environment};
 use super::run::Daemon;
 use super::step::Event;
 use crate::budgets::{Budgets, Demand, Direction, NotTaken, Spent};
 use crate::condition::{ConditionKind, LocalCondition};
+use crate::coordinator::OfferGuard;
 use crate::egress::{EgressGate, WorkInHand};
 use crate::policy::{Limits, PolicyStatus};
+
+/// Most bytes of a report, of statistics or of scores that an offer is expected to lead to. What they have
+/// indeed is counted when they are sent.
+const REPORT: u64 = 64 << 10;
 
 /// Remembers what has cut off an upload: a limit, or counts that cannot be written.
 #[derive(Debug, Clone, Default)]
@@ -62,10 +68,11 @@ impl<E: Environment> Daemon<E> {
     /// What an assignment needs, as it declares.
     fn demand(&self, assignment: &Assignment) -> Demand {
         let target = &assignment.training_target;
-        let up = match assignment.work {
+        let weights = match assignment.work {
             Work::Training(_) => target.signature().max_file_bytes(),
             Work::Statistics | Work::Evaluation(_) => 0,
         };
+        let up = weights.saturating_add(REPORT);
         let base = match &assignment.work {
             Work::Training(work) => work.base.map_or(0, |base| base.size),
             Work::Evaluation(work) => work.weights.size,
@@ -86,6 +93,20 @@ impl<E: Environment> Daemon<E> {
     /// Counts an assignment that is about to be accepted.
     pub(super) fn take_assignment(&self, id: &AssignmentId) -> Result<(), DaemonError> {
         Ok(self.budgets.take_assignment(id)?)
+    }
+
+    /// Counts offers and their documents. While the policy is not clear, the default limits hold for them.
+    pub(super) fn offer_guard(&self) -> OfferGuard {
+        let (gate, budgets) = (self.gate.clone(), self.budgets.clone());
+        Arc::new(move |job, bytes| {
+            budgets.take_of_offer(&gate.limits(None), job, Direction::Down, bytes).map_err(|why| match why {
+                NotTaken::Spent(spent) => {
+                    let message = format!("the site policy does not allow this: {}", spent.message);
+                    Refusal::new(Reason::Policy, message)
+                }
+                NotTaken::Site(error) => Refusal::new(Reason::Unavailable, error.to_string()),
+            })
+        })
     }
 
     /// Counts what is left of a download, before its first byte. Gives what a limit means for the work.
@@ -122,6 +143,11 @@ impl<E: Environment> Daemon<E> {
             event => event,
         }
     }
+}
+
+/// The bytes that tell the coordinator of a refusal or a failure.
+pub(super) fn refusal_bytes(id: &AssignmentId, told: &Refusal) -> u64 {
+    message_bytes(told.clone()) + id.to_string().len() as u64
 }
 
 /// The bytes of a blob that neither its file nor the part of an earlier try has.

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::progress::ProgressTracker;
 use super::step::Event;
+use crate::budgets::{Budgets, Direction};
 use crate::coordinator::Coordinator;
 use crate::egress::{EgressGate, Permission, Stage, WorkInHand};
 use crate::policy::Egress;
@@ -27,6 +28,7 @@ pub(super) struct Reporter<C> {
     coordinator: C,
     gate: EgressGate,
     log: SiteLog,
+    budgets: Budgets,
     work: Arc<WorkInHand>,
     progress: ProgressTracker,
     /// One report at a time, so that no two carry the same points.
@@ -38,10 +40,11 @@ impl<C: Coordinator> Reporter<C> {
         coordinator: C,
         gate: EgressGate,
         log: SiteLog,
+        budgets: Budgets,
         work: WorkInHand,
         progress: ProgressTracker,
     ) -> Self {
-        Self { coordinator, gate, log, work: Arc::new(work), progress, turn: Arc::default() }
+        Self { coordinator, gate, log, budgets, work: Arc::new(work), progress, turn: Arc::default() }
     }
 
     /// Sends one heartbeat; its points count as sent once the coordinator has answered. Gives their number too.
@@ -56,10 +59,28 @@ impl<C: Coordinator> Reporter<C> {
             tracing::warn!(%error, "the site log cannot be written; the progress is not sent");
             heartbeat.progress = Progress::default();
         }
+        self.count(&mut heartbeat);
         let points = heartbeat.progress.points.len();
         let directive = self.coordinator.heartbeat(heartbeat).await?;
         self.progress.sent(points);
         Ok((directive, points))
+    }
+
+    /// Counts a heartbeat. If a limit is reached, its progress stays here, and the lease is renewed all the same.
+    fn count(&self, heartbeat: &mut Heartbeat) {
+        let job = &self.work.assignment.id.job;
+        let bytes = |heartbeat: &Heartbeat| message_bytes(heartbeat.clone());
+        if heartbeat.progress != Progress::default() {
+            let limits = self.gate.limits(Some(&self.work));
+            match self.budgets.take(&limits, job, Direction::Up, bytes(heartbeat)) {
+                Ok(()) => return,
+                Err(why) => tracing::warn!(%why, "the progress is not sent"),
+            }
+            heartbeat.progress = Progress::default();
+        }
+        if let Err(error) = self.budgets.count(job, Direction::Up, bytes(heartbeat)) {
+            tracing::warn!(%error, "the bytes of a heartbeat are not counted");
+        }
     }
 
     /// Writes down what a heartbeat tells of the work.

@@ -8,9 +8,11 @@ use eosfed_common::ids::{AssignmentId, IdempotencyKey};
 use eosfed_common::refusal::{Reason, Refusal};
 use tokio::time::Instant;
 
+use super::budget::refusal_bytes;
 use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
+use crate::budgets::Direction;
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Greeting, Offers};
 use crate::egress::unreadable;
@@ -113,7 +115,7 @@ impl<E: Environment> Daemon<E> {
         if let Some(next) = self.offers.next_look {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
         }
-        coordinator.poll(seen, wait).await
+        coordinator.poll(seen, wait, self.offer_guard()).await
     }
 
     /// Accepts the first assignment that can be accepted. Assignments that this client holds already come
@@ -327,6 +329,7 @@ impl<E: Environment> Daemon<E> {
         tracing::warn!(assignment = %id, refusal = %why, "declining");
         let told = self.gate.described(&why);
         self.note_refusal(id, &why, &told)?;
+        self.budgets.count(&id.job, Direction::Up, refusal_bytes(id, &told))?;
         Ok(match self.parts.coordinator.decline(id, told).await {
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {
                 OfferOutcome::Event(Event::Banned(refusal))

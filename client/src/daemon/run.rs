@@ -14,7 +14,7 @@ use super::heartbeat::{HeartbeatTask, Reporter};
 use super::noted_offers::NotedOffers;
 use super::progress::ProgressTracker;
 use super::step::{Action, Ending, Event, resume, step};
-use crate::budgets::Budgets;
+use crate::budgets::{Budgets, Direction};
 use crate::egress::{EgressGate, Stage, WorkInHand};
 use crate::journal::Journal as _;
 use crate::site_log::{Entry, EntryKind, text};
@@ -183,7 +183,12 @@ impl<E: Environment> Daemon<E> {
             Action::Discard(_) => self.sweep().map(|()| Flow::Continue),
             Action::Report(ending) => {
                 let kind = EntryKind::Ended { how: text(&report(&ending)) };
-                let entry = self.ended.take().map(|id| Entry::of(&id, kind.clone()));
+                let ended = self.ended.take();
+                if let Some(AssignmentId { job, .. }) = &ended {
+                    self.budgets.settle(job, Direction::Up)?;
+                    self.budgets.settle(job, Direction::Down)?;
+                }
+                let entry = ended.map(|id| Entry::of(&id, kind.clone()));
                 self.parts.log.note(entry.unwrap_or_else(|| Entry::new(kind)));
                 self.ended_assignments += 1;
                 Ok(Flow::Continue)
@@ -254,6 +259,7 @@ impl<E: Environment> Daemon<E> {
             self.parts.coordinator.clone(),
             self.gate.clone(),
             self.parts.log.clone(),
+            self.budgets.clone(),
             self.work_in_hand(held),
             self.progress.clone(),
         )

@@ -18,7 +18,7 @@ use eosfed_common::signing::{
 };
 use eosfed_transport::wire::message_bytes;
 
-use super::budget::CutOff;
+use super::budget::{CutOff, refusal_bytes};
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::{HeartbeatTask, Reporter, after_refusal};
 use super::run::{Daemon, Flow};
@@ -31,6 +31,7 @@ use crate::egress::{EgressGate, Permission, WorkInHand};
 use crate::outbound;
 use crate::policy::{Egress, word_of_result};
 use crate::retry::{Recovery, recovery};
+use crate::site::SiteError;
 use crate::site_log::{Entry, EntryKind, Record, Sending, SiteLog, SiteLogError, Why};
 use crate::state::{HeldAssignment, Outcome, State, Update};
 
@@ -74,6 +75,7 @@ impl<E: Environment> Daemon<E> {
                 Supervised::Interrupted(flow) => return Ok(flow),
                 Supervised::Done(Ok(at)) => return Ok(Flow::Event(Event::Acknowledged(at))),
                 Supervised::Done(Err(NotSent::Unlogged(error))) => return Err(error.into()),
+                Supervised::Done(Err(NotSent::Uncounted(error))) => return Err(error.into()),
                 Supervised::Done(Err(NotSent::Refused(refusal))) => refusal,
             };
             self.log_is_written()?;
@@ -171,11 +173,19 @@ enum NotSent {
     Refused(Refusal),
     /// The site log cannot be written.
     Unlogged(SiteLogError),
+    /// What is sent cannot be counted.
+    Uncounted(SiteError),
 }
 
 impl From<Refusal> for NotSent {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<SiteError> for NotSent {
+    fn from(error: SiteError) -> Self {
+        Self::Uncounted(error)
     }
 }
 
@@ -219,6 +229,7 @@ impl<C: Coordinator> Submission<C> {
                 };
                 self.log.record_once(Entry::of(id, kind))?;
                 let why = told;
+                self.budgets.count(&id.job, Direction::Up, refusal_bytes(id, why))?;
                 // A refusal has a reason on the wire, a failure only a message.
                 if matches!(why.reason, Reason::Policy | Reason::DataUnfit) {
                     self.coordinator.decline(id, why.clone()).await?;
@@ -242,9 +253,10 @@ impl<C: Coordinator> Submission<C> {
             bands: bands.to_vec(),
             signature: self.sign(&StatisticsStatement::of(&held.assignment.id, &bands))?,
         };
-        self.ask_policy()?;
+        let bytes = message_bytes(submission.clone());
         let what = format!("moments of {} bands", bands.len());
-        let sending = self.sending(Record::Statistics, what, message_bytes(submission.clone()));
+        let sending = self.sending(Record::Statistics, what, bytes);
+        self.admit(bytes)?;
         self.note_sending(&sending)?;
         let at = self.coordinator.submit_statistics(submission).await?;
         self.note_sent(sending);
@@ -270,8 +282,10 @@ impl<C: Coordinator> Submission<C> {
             report,
         };
         let what = format!("{} scores", submission.report.metrics.len());
-        let mut sending = self.sending(Record::Scores, what, message_bytes(submission.clone()));
+        let bytes = message_bytes(submission.clone());
+        let mut sending = self.sending(Record::Scores, what, bytes);
         sending.words.extend(provenance.then(|| Egress::Provenance.name().to_owned()));
+        self.admit(bytes)?;
         self.note_sending(&sending)?;
         let at = self.coordinator.submit_evaluation(submission).await?;
         self.note_sent(sending);
@@ -287,7 +301,6 @@ impl<C: Coordinator> Submission<C> {
         };
         self.note_sending(&weights)?;
         self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
-        self.ask_policy()?;
         let mut report = update.report.clone();
         let metrics = self.allows(Egress::Metrics)?;
         if !metrics {
@@ -310,7 +323,8 @@ impl<C: Coordinator> Submission<C> {
         };
         let what =
             format!("{} samples, {} scores", submission.report.samples, submission.report.metrics.len());
-        let mut sending = self.sending(Record::TrainingReport, what, message_bytes(submission.clone()));
+        let bytes = message_bytes(submission.clone());
+        let mut sending = self.sending(Record::TrainingReport, what, bytes);
         sending.weights = digest;
         let moments = matches!(&held.assignment.work, Work::Training(work)
             if work.strategy.is_some() && work.normalisation.is_none());
@@ -318,6 +332,7 @@ impl<C: Coordinator> Submission<C> {
             [(metrics, Egress::Metrics), (provenance, Egress::Provenance), (moments, Egress::Statistics)];
         let others = others.into_iter().filter(|(leaves, _)| *leaves);
         sending.words.extend(others.map(|(_, word)| word.name().to_owned()));
+        self.admit(bytes)?;
         self.note_sending(&sending)?;
         let at = self.coordinator.submit_update(submission).await?;
         self.note_sent(weights);
@@ -364,6 +379,12 @@ impl<C: Coordinator> Submission<C> {
     fn ask_policy(&self) -> Result<(), Refusal> {
         let allowed = self.gate.limits_of_result(&self.work);
         allowed.map(drop).map_err(|why| Refusal::new(Reason::Unavailable, why))
+    }
+
+    /// Counts the bytes of a message with a result, if the policy lets it leave at this moment.
+    fn admit(&self, bytes: u64) -> Result<(), Refusal> {
+        let admitted = self.cut_off.admit(&self.budgets, &self.gate, &self.work, bytes);
+        admitted.map_err(|why| Refusal::new(Reason::Unavailable, why))
     }
 
     fn upload_guard(&self) -> UploadGuard {

@@ -18,7 +18,9 @@ pub enum Limit {
     Unlimited,
 }
 
-/// What is allowed for each job and each day (UTC). A job keeps its counts for as long as it exists.
+/// What is allowed for each job and each day (UTC). A job keeps its counts for as long as it exists. Megabytes
+/// are those of weights, reports, statistics, scores, heartbeats, refusals, offers and documents of heads, as
+/// their messages hold them; greetings, polls, renewals and the frames of the connection are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -28,13 +30,13 @@ pub struct Limits {
     pub assignments_per_job: Limit,
     /// Most assignments in a day.
     pub assignments_per_day: Limit,
-    /// Most megabytes of weights that are sent for one job.
+    /// Most megabytes that are sent for one job.
     pub upload_mb_per_job: Limit,
-    /// Most megabytes of weights that are sent in a day.
+    /// Most megabytes that are sent in a day.
     pub upload_mb_per_day: Limit,
-    /// Most megabytes of weights that are fetched for one job.
+    /// Most megabytes that are fetched for one job.
     pub download_mb_per_job: Limit,
-    /// Most megabytes of weights that are fetched in a day.
+    /// Most megabytes that are fetched in a day.
     pub download_mb_per_day: Limit,
 }
 
@@ -167,10 +169,10 @@ impl Limits {
             named("rounds of one job", self.rounds_per_job),
             named("assignments of one job", self.assignments_per_job),
             named("assignments in a day (UTC)", self.assignments_per_day),
-            named("megabytes of weights sent for one job", self.upload_mb_per_job),
-            named("megabytes of weights sent in a day (UTC)", self.upload_mb_per_day),
-            named("megabytes of weights fetched for one job", self.download_mb_per_job),
-            named("megabytes of weights fetched in a day (UTC)", self.download_mb_per_day),
+            named("megabytes sent for one job", self.upload_mb_per_job),
+            named("megabytes sent in a day (UTC)", self.upload_mb_per_day),
+            named("megabytes fetched for one job", self.download_mb_per_job),
+            named("megabytes fetched in a day (UTC)", self.download_mb_per_day),
         ]
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use eosfed_client::condition::ConditionKind;
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::plan::JobKind;
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_testkit::assignments;
+use eosfed_transport::wire::bytes_of;
+use serde_json::Value;
 
 use crate::good;
 use crate::world::{POLICY, WEIGHTS, World, statistics, training, until};
@@ -193,4 +196,87 @@ async fn a_coordinator_that_cannot_be_reached_costs_no_download() {
     world.fake.get().no_downloads = false;
     task.await.unwrap().unwrap();
     assert_eq!(world.fake.get().updates.len(), 1);
+}
+
+fn usage(world: &World) -> Value {
+    serde_json::from_slice(&std::fs::read(world.site().path().join("usage.json")).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn statistics_reports_and_heartbeats_count_as_bytes() {
+    let world = World::new(round(0, 1), &good()).await;
+    world.run().await;
+    let counted = usage(&world)["jobs"]["j-0a1b2c3d"]["counts"]["bytes_up"].as_u64().unwrap();
+    let (beats, sent) = {
+        let inner = world.fake.get();
+        (inner.beats as u64, bytes_of(&inner.statistics[0]))
+    };
+    // A heartbeat has an id of an assignment and the token of a lease.
+    assert!(
+        counted >= sent + beats * 40 && counted <= sent + (beats + 3) * 200,
+        "{counted}, {sent}, {beats}"
+    );
+    let world = World::new(training(), &good()).await;
+    world.run().await;
+    let counted = usage(&world)["jobs"]["j-0a1b2c3d"]["counts"]["bytes_up"].as_u64().unwrap();
+    let weights = std::fs::metadata(&WEIGHTS.1).unwrap().len();
+    let inner = world.fake.get();
+    let report = bytes_of(inner.updates.values().next().unwrap());
+    assert!(
+        counted > weights + report && counted < weights + report + 20_000,
+        "{counted}: {weights}, {report}"
+    );
+}
+
+#[tokio::test]
+async fn a_result_without_weights_is_refused_where_no_byte_may_leave() {
+    let world = World::new(round(0, 1), &good()).await;
+    world.set_policy(&limited("upload_mb_per_day = 0"));
+    let (cancel, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let inner = world.fake.get();
+    assert!(inner.tokens.is_empty() && inner.refusals[0].message.contains("`limits.upload_mb_per_day` is 0"));
+}
+
+#[tokio::test]
+async fn statistics_wait_for_a_limit_of_the_day_that_is_lowered_under_them() {
+    let world = World::new(round(0, 1), &good()).await;
+    world.fake.get().hold_results = true;
+    let (_cancel, task) = world.start();
+    until(|| world.state().name() == "submitting").await;
+    world.set_policy(&limited("upload_mb_per_day = 0"));
+    until(|| world.state().wait().is_some_and(|wait| wait.condition.kind == ConditionKind::BudgetSpent))
+        .await;
+    world.fake.get().hold_results = false;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.fake.get().statistics.is_empty());
+    world.set_policy(POLICY);
+    task.await.unwrap().unwrap();
+    assert_eq!(world.fake.get().statistics.len(), 1);
+}
+
+#[tokio::test]
+async fn offers_and_documents_of_heads_count_before_they_are_fetched() {
+    let head = assignments::training(JobKind::Downstream);
+    let TrainingTarget::Head(over) = &head.training_target else { unreachable!() };
+    let document = over.to_bytes().unwrap().len() as u64;
+    let world = World::new(head.clone(), &good()).await;
+    let (cancel, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let counted = usage(&world);
+    let bytes = counted["today"]["bytes_down"].as_u64().unwrap();
+    assert!(bytes > document && counted["jobs"].as_object().unwrap().is_empty(), "{counted}, {document}");
+    let world = World::new(head, &good()).await;
+    world.set_policy(&limited("download_mb_per_day = 0"));
+    let (cancel, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    let said = world.fake.get().refusals[0].message.clone();
+    assert!(said.contains("`limits.download_mb_per_day` is 0"), "{said}");
+    assert_eq!(usage(&world)["today"]["bytes_down"], 0);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eosfed_client::coordinator::{Coordinator, Greeting, Issued, Offers, UploadGuard};
+use eosfed_client::coordinator::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
 use eosfed_client::site::Credentials;
 use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
@@ -102,7 +102,7 @@ impl Coordinator for Connection {
         Ok(Greeting { institution, coordinator_keys: Vec::new() })
     }
 
-    async fn poll(&self, seen: u64, wait: Duration) -> Result<Offers, Refusal> {
+    async fn poll(&self, seen: u64, wait: Duration, _: OfferGuard) -> Result<Offers, Refusal> {
         if seen != 0 {
             let most = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let wait = self.world.lock().draw(0..=most);

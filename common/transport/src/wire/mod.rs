@@ -59,7 +59,13 @@ pub fn message_bytes<T: Wire>(value: T) -> u64
 where
     T::Message: prost::Message,
 {
-    prost::Message::encoded_len(&value.into_message()) as u64
+    bytes_of(&value.into_message())
+}
+
+/// The bytes of a message.
+#[must_use]
+pub fn bytes_of(message: &impl prost::Message) -> u64 {
+    message.encoded_len() as u64
 }
 
 impl From<WireError> for Refusal {
