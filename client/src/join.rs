@@ -74,6 +74,21 @@ pub async fn enroll(
     Ok(Enrolled { ca_pem, ..enrolled })
 }
 
+/// Whether the coordinator of a token can be reached, and is the one that the token trusts. The token is not
+/// used up.
+///
+/// # Errors
+/// If it cannot be reached; says what to do then.
+pub async fn reach(token: &JoinToken, proxy: Option<Proxy>) -> Result<(), JoinError> {
+    if let (Some(proxy), Ok(target)) = (&proxy, token.url.parse()) {
+        proxy.tunnel(&target).await?;
+    }
+    let transport =
+        open_with(&ChannelOptions::through(proxy), &token.url, &token.ca_pem, None, Meter::default())?;
+    let answered = eosfed_transport::reach::reach(transport, ENROLL_TIMEOUT).await;
+    answered.map_err(|refusal| JoinError::Refused { advice: advice(&refusal), refusal })
+}
+
 fn advice(refusal: &Refusal) -> &'static str {
     match refusal.reason {
         Reason::TokenInvalid => "check that the whole token was copied, or ask the operator for a new one",

@@ -3,7 +3,7 @@
 //! It polls the coordinator for work, checks it against the site policy, runs the training program and
 //! submits the result. All connections go out; nothing listens.
 //!
-//! Direction of imports: the command line, then [`daemon`], then [`coordinator`], [`trainer`],
+//! Direction of imports: the command line, then [`setup`] and [`daemon`], then [`coordinator`], [`trainer`],
 //! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`], [`budgets`] and [`site`], then [`site_log`],
 //! [`sandbox`], [`policy`], [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`].
 //! The decisions in `policy`, `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
@@ -24,6 +24,7 @@ pub mod privacy;
 pub mod retry;
 pub mod sandbox;
 pub mod settings;
+pub mod setup;
 pub mod site;
 pub mod site_log;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::clock::Timestamp;
@@ -179,6 +180,23 @@ impl Site {
         }
     }
 
+    /// Whether a daemon has locked the folder. It is read from the system's table of locks: a try to lock it
+    /// could be in the way of a daemon that starts at that instant.
+    ///
+    /// # Errors
+    /// If the lock file or the table cannot be read.
+    pub fn is_locked(&self) -> Result<bool, SiteError> {
+        let path = self.0.join("lock");
+        let found = match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found.map_err(|source| SiteError::Io { path, source })?,
+        };
+        let table = PathBuf::from("/proc/locks");
+        let locks = std::fs::read_to_string(&table);
+        let locks = locks.map_err(|source| SiteError::Io { path: table, source })?;
+        Ok(locks.lines().any(|line| is_lock_on(line, found.ino())))
+    }
+
     /// Reads the identity.
     ///
     /// # Errors
@@ -258,6 +276,14 @@ impl Site {
             .map_err(|error| SiteError::Invalid { path: self.0.join(name), reason: error.to_string() })?;
         self.write(name, &bytes)
     }
+}
+
+/// Whether a line of `/proc/locks` is an exclusive lock of `flock` on a file of this number. The device is not
+/// compared: in a container, some file systems show another one there than to the program.
+fn is_lock_on(line: &str, inode: u64) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", _, file, ..] = words[..] else { return false };
+    file.rsplit(':').next().and_then(|number| number.parse().ok()) == Some(inode)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod domain;
 pub mod engine;
 pub mod external_ca;
 pub mod grpc;
+pub mod health;
 pub mod init;
 pub mod open_files;
 pub mod serve;

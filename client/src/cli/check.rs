@@ -1,6 +1,6 @@
 //! `eosfed-client check`: one line for each thing that `run` needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -28,40 +28,46 @@ pub(super) struct Check {
     state: PathBuf,
 }
 
-type Finding = Result<String, String>;
+/// What was found in order, or what is wrong.
+pub(super) type Finding = Result<String, String>;
 
 impl Check {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let site = site(&self.state)?;
-        let settings = settings(&site, None).map_err(|error| format!("{error:#}"));
-        let mut findings = vec![
-            ("identity", identity(&site)),
-            ("settings", settings.clone().map(|_| site.settings().display().to_string())),
-            ("policy", policy(&site)),
-            ("privacy", privacy(&site)),
-        ];
-        if let Ok(settings) = &settings {
-            findings.push(("data set", dataset(settings)));
-            findings.push(("trainer", trainer(settings)));
-            findings.push(("sandbox", sandbox(settings)));
-            findings.push(("limits", limits(settings)));
-            let runtime = runtime()?;
-            let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
-            findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
-            // Without a tunnel through the proxy, the coordinator cannot be checked.
-            if !matches!(proxy, Some(Err(_))) {
-                findings.push(("coordinator", runtime.block_on(coordinator(&site, settings))));
-            }
-        }
-        let good = findings.iter().all(|(_, finding)| finding.is_ok());
-        for (what, finding) in findings {
-            match finding {
-                Ok(found) => outln!("ok       {what}: {found}"),
-                Err(problem) => outln!("problem  {what}: {problem}"),
-            }
-        }
+        let good = check(&site(&self.state)?)?;
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Prints a line for each thing that `run` needs. Gives whether all are in order.
+pub(super) fn check(site: &Site) -> anyhow::Result<bool> {
+    let settings = settings(site, None).map_err(|error| format!("{error:#}"));
+    let mut findings = vec![
+        ("identity", identity(site)),
+        ("settings", settings.clone().map(|_| site.settings().display().to_string())),
+        ("policy", policy(site)),
+        ("privacy", privacy(site)),
+    ];
+    if let Ok(settings) = &settings {
+        findings.push(("data set", dataset(&settings.dataset)));
+        findings.push(("trainer", trainer(settings)));
+        findings.push(("sandbox", sandbox(settings)));
+        findings.push(("limits", limits(settings)));
+        let runtime = runtime()?;
+        let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
+        findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
+        // Without a tunnel through the proxy, the coordinator cannot be checked.
+        if !matches!(proxy, Some(Err(_))) {
+            findings.push(("coordinator", runtime.block_on(coordinator(site, settings))));
+        }
+    }
+    let good = findings.iter().all(|(_, finding)| finding.is_ok());
+    for (what, finding) in findings {
+        match finding {
+            Ok(found) => outln!("ok       {what}: {found}"),
+            Err(problem) => outln!("problem  {what}: {problem}"),
+        }
+    }
+    Ok(good)
 }
 
 fn identity(site: &Site) -> Finding {
@@ -99,8 +105,9 @@ fn privacy(site: &Site) -> Finding {
     if left == 0 { Err(format!("{found}: updates are declined")) } else { Ok(found) }
 }
 
-fn dataset(settings: &Settings) -> Finding {
-    let dataset = Dataset::open(&settings.dataset, &Limits::default()).map_err(|error| error.to_string())?;
+/// What the data set holds.
+pub(super) fn dataset(path: &Path) -> Finding {
+    let dataset = Dataset::open(path, &Limits::default()).map_err(|error| error.to_string())?;
     let counts = Split::ALL.map(|split| format!("{} {}", dataset.len(split), split.name())).join(", ");
     if dataset.is_empty(Split::Train) {
         return Err(format!("{}: the training part has no samples", dataset.path().display()));

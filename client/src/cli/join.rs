@@ -90,12 +90,7 @@ impl Join {
         create_private_folder(site.path()).with_context(|| site.path().display().to_string())?;
         check_private(site.path())?;
         let _lock = site.lock()?;
-        let signing_key = SigningKey::generate(&mut rand::rng());
-        let enrolled = runtime()?.block_on(enroll(&token, &signing_key, proxy))?;
-        site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
-        site.replace_signing_key(&signing_key)?;
-        let named = enrolled.coordinator_keys;
-        site.pin(&PinnedKeys::default().extended(&named)?)?;
+        let signing_key = enrol(&site, &token, proxy)?;
         if site.settings().exists() {
             point(&site, &token.url)?;
             if self.proxy.is_some() && self.proxy != Settings::load(&site.settings())?.proxy {
@@ -112,10 +107,8 @@ impl Join {
         } else {
             site.write("policy.toml", policy.as_bytes())?;
         }
-        let until = site.credentials()?.not_after;
-        outln!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
+        print_joined(&site, &token, &signing_key)?;
         let state = site.path().display();
-        outln!("signing key: {}", signing_key.public());
         outln!("next: edit {state}/policy.toml, then `eosfed-client check --state {state}`");
         Ok(ExitCode::SUCCESS)
     }
@@ -142,8 +135,27 @@ impl Join {
     }
 }
 
+/// Uses up the token: gets an identity for a new key, and writes it into the state folder.
+pub(super) fn enrol(site: &Site, token: &JoinToken, proxy: Option<Proxy>) -> anyhow::Result<SigningKey> {
+    let signing_key = SigningKey::generate(&mut rand::rng());
+    let enrolled = runtime()?.block_on(enroll(token, &signing_key, proxy))?;
+    site.replace_identity(&enrolled.pair, &enrolled.ca_pem)?;
+    site.replace_signing_key(&signing_key)?;
+    let named = enrolled.coordinator_keys;
+    site.pin(&PinnedKeys::default().extended(&named)?)?;
+    Ok(signing_key)
+}
+
+/// Says what the token has brought.
+pub(super) fn print_joined(site: &Site, token: &JoinToken, signing_key: &SigningKey) -> anyhow::Result<()> {
+    let until = site.credentials()?.not_after;
+    outln!("joined {} as `{}`; the certificate ends at {until}", token.url, token.institution);
+    outln!("signing key: {}", signing_key.public());
+    Ok(())
+}
+
 /// Keeps the existing settings, except for the coordinator's address, which comes from the token.
-fn point(site: &Site, url: &str) -> anyhow::Result<()> {
+pub(super) fn point(site: &Site, url: &str) -> anyhow::Result<()> {
     let path = site.settings();
     let old = Settings::load(&path)?.coordinator;
     if old == url {

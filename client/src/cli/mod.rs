@@ -3,12 +3,14 @@
 
 mod check;
 mod data;
+mod health;
 mod join;
 mod log;
 mod policy;
 mod privacy;
 mod run;
 mod sandbox;
+mod setup;
 mod shared;
 mod status;
 
@@ -20,6 +22,7 @@ use nix::sys::stat::Mode;
 
 const EXAMPLES: &str = "\
 Examples:
+  eosfed-client setup --state /var/lib/eosfed/client/west
   eosfed-client join --token-file token.txt --state /var/lib/eosfed --dataset /srv/imagery
   eosfed-client policy explain --policy /var/lib/eosfed/policy.toml
   eosfed-client check --state /var/lib/eosfed
@@ -42,10 +45,14 @@ pub(crate) struct Cli {
 enum Command {
     /// Get an identity with a join token and make the state folder.
     Join(join::Join),
+    /// Ask what `join` needs, explain it, check it, join, and start the daemon.
+    Setup(setup::Setup),
     /// Poll for work, train and submit. Ends on SIGTERM or SIGINT.
     Run(run::Run),
     /// Show the institution, its present work and the bytes sent.
     Status(status::Status),
+    /// Say whether a daemon runs on a state folder, for health checks of containers.
+    Health(health::Health),
     /// Check settings, policy, data set, training program and coordinator.
     Check(check::Check),
     /// Approve a job where the policy says `approval = "manual"`.
@@ -71,14 +78,19 @@ impl Cli {
         if !matches!(self.command, Command::Run(_) | Command::Sandbox(_)) {
             init(LogFormat::Text, "warn");
         }
-        if matches!(self.command, Command::Join(_) | Command::Run(_) | Command::Approve(_)) {
+        if matches!(
+            self.command,
+            Command::Join(_) | Command::Setup(_) | Command::Run(_) | Command::Approve(_)
+        ) {
             // Whatever is written is for this user only: keys, lease tokens, weights.
             nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
         }
         match self.command {
             Command::Join(join) => join.execute(),
+            Command::Setup(setup) => setup.execute(),
             Command::Run(run) => run.execute(),
             Command::Status(status) => status.execute(),
+            Command::Health(health) => health.execute(),
             Command::Check(check) => check.execute(),
             Command::Approve(approve) => approve.execute(),
             Command::Log(log) => log.execute(),

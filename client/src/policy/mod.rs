@@ -17,7 +17,7 @@ use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::refusal::{Reason, Refusal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{EnumString, IntoStaticStr};
 
 pub use changes::changes;
 pub use explain::{explain, explain_job};
@@ -62,14 +62,25 @@ impl Egress {
 }
 
 /// Whether a person has to approve a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, IntoStaticStr, EnumString, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Approval {
     /// No approval is needed.
     Automatic,
     /// Each job waits for `eosfed-client approve`.
     #[default]
     Manual,
+}
+
+impl Approval {
+    /// Its name in policies.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Which work is allowed; an empty list allows none.

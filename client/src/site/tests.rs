@@ -103,3 +103,28 @@ fn a_state_folder_that_others_may_read_is_refused_with_the_command_that_closes_i
     let said = Site::at(folder.path()).credentials().err().unwrap().to_string();
     assert!(said.contains("0755") && said.contains("chmod 700"), "{said}");
 }
+
+#[test]
+fn a_lock_is_seen_while_it_is_held_and_is_not_taken_by_looking() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::at(folder.path());
+    assert!(!site.is_locked().unwrap(), "there is no lock file");
+    let lock = site.lock().unwrap();
+    assert!(site.is_locked().unwrap());
+    drop(lock);
+    assert!(!site.is_locked().unwrap());
+    assert!(site.lock().is_ok());
+}
+
+#[test]
+fn lines_of_the_table_of_locks_are_read() {
+    let line = "1: FLOCK  ADVISORY  WRITE 4711 fe:01:123456 0 EOF";
+    assert!(is_lock_on(line, 123_456) && !is_lock_on(line, 23_456));
+    for other in [
+        "1: POSIX  ADVISORY  WRITE 4711 fe:01:123456 0 EOF",
+        "1: -> FLOCK ADVISORY WRITE 1 fe:01:123456 0 EOF",
+        "",
+    ] {
+        assert!(!is_lock_on(other, 123_456), "{other}");
+    }
+}

@@ -138,6 +138,7 @@ async fn a_connection_that_has_died_silently_is_found_and_replaced() {
     let proxy = ConnectProxy::start(0);
     let world = World::new(training(), "exit 1").await;
     let way = ChannelOptions {
+        server_name: None,
         proxy: Some(Proxy::new(&proxy.url(), None).unwrap()),
         keep_alive: Duration::from_millis(250),
     };

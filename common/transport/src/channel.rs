@@ -35,11 +35,13 @@ pub struct ChannelOptions {
     pub proxy: Option<Proxy>,
     /// Time without traffic after which a keep-alive is sent, and the timeout of its answer.
     pub keep_alive: Duration,
+    /// The name that the certificate must be for. If absent, it is the host of the address.
+    pub server_name: Option<String>,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { proxy: None, keep_alive: KEEP_ALIVE }
+        Self { proxy: None, keep_alive: KEEP_ALIVE, server_name: None }
     }
 }
 
@@ -81,6 +83,9 @@ pub fn open_with(
     }
     let mut tls =
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca_pem)).timeout(CONNECT_TIMEOUT);
+    if let Some(name) = &options.server_name {
+        tls = tls.domain_name(name);
+    }
     if let Some(pair) = identity {
         tls = tls.identity(Identity::from_pem(&pair.certificate_pem, pair.key_pem.expose()));
     }

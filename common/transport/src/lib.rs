@@ -13,6 +13,7 @@ pub mod meter;
 pub mod operator;
 pub mod protocol;
 pub mod proxy;
+pub mod reach;
 pub mod renewal;
 pub mod status;
 pub mod transfer;

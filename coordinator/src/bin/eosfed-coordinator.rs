@@ -22,6 +22,7 @@ use eosfed_coordinator::backup::command::{self, Output};
 use eosfed_coordinator::ca;
 use eosfed_coordinator::ca_command::Ca;
 use eosfed_coordinator::external_ca::AuthorityFiles;
+use eosfed_coordinator::health::health;
 use eosfed_coordinator::init::{Choices, init, init_with};
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
@@ -80,6 +81,9 @@ enum Command {
         /// Host name or IP address that the server's certificate is for; may be repeated
         #[arg(long = "name", default_values = ["localhost", "127.0.0.1"])]
         names: Vec<String>,
+        /// Succeed and change nothing if the folder is a coordinator's state folder already
+        #[arg(long)]
+        if_missing: bool,
         #[command(flatten)]
         authority: AuthorityFiles,
     },
@@ -96,6 +100,14 @@ enum Command {
         /// Like each start, this migrates a store of an earlier version. Make a backup first.
         #[arg(long)]
         check: bool,
+    },
+    /// Say whether the coordinator of a state folder answers calls, for health checks of containers
+    ///
+    /// Calls it by TLS, as an institution does. Exit code 1 if it does not answer within 10 seconds.
+    Health {
+        /// The state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
     },
     /// Show or replace the key that signs assignments, cards and releases
     #[command(subcommand)]
@@ -218,7 +230,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Init { state, operator, listen, public_url, names, authority } => {
+        Command::Init { state, if_missing: true, .. } if settings::load(&state).is_ok() => {
+            outln!("{} is a coordinator's state folder already; nothing was changed", state.display());
+            Ok(())
+        }
+        Command::Init { state, operator, listen, public_url, names, authority, if_missing: _ } => {
             let choices = Choices { listen, public_url, names, operator };
             let now = SystemClock.now();
             let made = match authority.read(now)? {
@@ -231,6 +247,12 @@ fn run(command: Command) -> anyhow::Result<()> {
                 "  invite institutions: eosfed --identity {} institution invite NAME",
                 made.operator().display()
             );
+            Ok(())
+        }
+        Command::Health { state } => {
+            let (state, settings) = settings::load(&state)?;
+            let url = tokio::runtime::Runtime::new()?.block_on(health(&state, &settings))?;
+            outln!("the coordinator answers at {url}");
             Ok(())
         }
         Command::SigningKey(SigningKeyCommand::Show { state }) => {

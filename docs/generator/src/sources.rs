@@ -30,7 +30,19 @@ fn read<T, E: Display>(text: &str, load: impl FnOnce(&Path) -> Result<T, E>) -> 
 
 /// All of them.
 pub(crate) fn all() -> Vec<Source> {
-    vec![coordinator(), client(), dataset(), plan(), policy()]
+    vec![answers(), coordinator(), client(), dataset(), plan(), policy()]
+}
+
+fn answers() -> Source {
+    Source {
+        file: "answers.md",
+        title: "The answers of a setup",
+        introduction: "What `eosfed-client setup --answers FILE` reads instead of asking a person. Giving the file is \
+                       the consent to write and to join. What is in the state folder already is kept.",
+        schema: schema_for!(eosfed_client::setup::Answers),
+        example: include_str!("../examples/answers.toml"),
+        parse: |text| read(text, eosfed_client::setup::Answers::load),
+    }
 }
 
 fn coordinator() -> Source {

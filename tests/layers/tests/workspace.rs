@@ -109,6 +109,7 @@ const MODULES: [ModuleRule; 27] = [
     layer("eosfed_client", "imagery", &["condition", "offload"]),
     layer("eosfed_client", "coordinator", &["site"]),
     layer("eosfed_client", "sandbox", &[]),
+    layer("eosfed_client", "setup", &["policy"]),
     layer("eosfed_client", "trainer", &["condition", "sandbox", "settings", "state"]),
     layer("eosfed_trainer", "net", &["device", "parameters"]),
     layer("eosfed_trainer", "train", &["device", "energy", "metrics", "net", "parameters"]),

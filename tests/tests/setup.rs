@@ -1,0 +1,278 @@
+//! `eosfed-client setup` with the real programs: a file of answers, a person at a terminal, Ctrl-C, and a setup
+//! that goes on where it was.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use eosfed_e2e::{Federation, classes, fail, succeed};
+
+/// A federation with the data of `west` and a token for it.
+struct Site {
+    federation: Federation,
+    token: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        let federation = Federation::new();
+        classes(&federation.path("west-data"), 1);
+        let token = federation.path("west.token").to_str().unwrap().to_owned();
+        Self { federation, token }
+    }
+
+    fn data(&self) -> String {
+        self.federation.path("west-data").to_str().unwrap().to_owned()
+    }
+
+    fn setup(&self) -> Command {
+        let mut setup = self.federation.program("eosfed-client");
+        setup.args(["setup", "--state"]).arg(self.federation.path("west"));
+        setup
+    }
+
+    fn answered(&self, text: &str) -> Command {
+        let answers = self.federation.path("answers.toml");
+        fs::write(&answers, text).unwrap();
+        let mut setup = self.setup();
+        setup.arg("--answers").arg(answers);
+        setup
+    }
+
+    /// A person who types these lines, the last without an end.
+    fn typed(&self, lines: &[&str]) -> Output {
+        let mut setup = self.setup();
+        let setup = setup.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = setup.spawn().unwrap();
+        // A setup that ends early closes its end.
+        let _ = child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.federation.path("west").join(name)).unwrap()
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_file_of_answers_sets_up_an_institution_that_then_works() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let answers = format!(
+        "token_file = {:?}\ndataset = {:?}\nintent = \"train-own-specialists\"\napproval = \"automatic\"\n",
+        site.token,
+        site.data()
+    );
+    let output = succeed(&mut site.answered(&answers));
+    let text = said(&output);
+    for phrase in
+        ["the coordinator answers", "joined https://", "ok       data set", "next: start the daemon"]
+    {
+        assert!(text.contains(phrase), "{phrase}:\n{text}");
+    }
+    assert!(site.file("policy.toml").contains("# What leaves:"));
+    // What is there is kept: another run changes nothing.
+    let before = ["client.toml", "policy.toml", "certificate.pem", "key.pem"].map(|name| site.file(name));
+    let again = said(&succeed(&mut site.answered(&answers)));
+    assert!(again.contains("kept: the identity of `west`") && !again.contains("joined"), "{again}");
+    assert_eq!(
+        before,
+        ["client.toml", "policy.toml", "certificate.pem", "key.pem"].map(|name| site.file(name))
+    );
+    let health = || {
+        let mut health = site.federation.program("eosfed-client");
+        health.args(["health", "--state"]).arg(site.federation.path("west"));
+        health
+    };
+    assert!(fail(&mut health(), 1).contains("no `eosfed-client run` holds"));
+    let daemon = site.federation.daemon("west");
+    site.federation.until("the daemon to hold its folder", || health().output().unwrap().status.success());
+    let listed = site.federation.ask(&["institution", "list"]).to_string();
+    assert!(listed.contains("\"west\""), "{listed}");
+    assert!(daemon.terminate().success());
+    assert!(fail(&mut health(), 1).contains("no `eosfed-client run` holds"));
+}
+
+#[test]
+fn wrong_answers_of_a_file_are_named_and_nothing_is_written() {
+    let site = Site::new();
+    let coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let (token, data) = (site.token.clone(), site.data());
+    let person = site.federation.path("person.token");
+    let invite = ["reader", "invite", "bob", "--token-file"];
+    succeed(site.federation.eosfed(&invite).arg(&person));
+    let person = person.to_str().unwrap();
+    let right = format!("token_file = {token:?}\ndataset = {data:?}\nintent = \"join-rounds\"\n");
+    for (wrong, named) in [
+        (right.replace(&token, "/no/such"), "`token_file`: cannot read /no/such"),
+        (right.replace(&token, person), "`token_file`: it is a token for a person"),
+        (right.replace(&data, "/no/such"), "`dataset`: "),
+        (right.replace(&format!("dataset = {data:?}"), ""), "`dataset` is missing"),
+        (
+            right.replace("intent = \"join-rounds\"", "policy = \"/no/such.toml\""),
+            "cannot read /no/such.toml",
+        ),
+        (format!("{right}proxy = \"proxy:1\"\n"), "`proxy`: `proxy` must be http://HOST:PORT"),
+        (
+            format!("{right}proxy = \"http://127.0.0.1:1\"\n"),
+            "the proxy http://127.0.0.1:1 cannot be reached",
+        ),
+    ] {
+        let told = fail(&mut site.answered(&wrong), 1);
+        assert!(told.contains(named) && told.contains("answers.toml"), "{named}:\n{told}");
+        assert!(!site.federation.path("west").exists(), "{named}");
+    }
+    assert!(coordinator.terminate().success());
+    let told = fail(&mut site.answered(&right), 1);
+    assert!(told.contains("`proxy`") && told.contains("that the coordinator runs"), "{told}");
+    assert!(!site.federation.path("west").exists());
+}
+
+#[test]
+fn a_person_is_asked_again_with_the_reason() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let (token, data) = (site.token.clone(), site.data());
+    let output = site.typed(&[
+        "eosfed-join-v1.nonsense",
+        &token,
+        "/no/such/folder",
+        &data,
+        "",
+        "everything",
+        "3",
+        "perhaps",
+        "manual",
+        "maybe",
+        "yes",
+    ]);
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for phrase in [
+        "The private key is made here and never leaves.",
+        "That cannot be used: this is not a join token",
+        "no/such/folder",
+        "found `everything`",
+        "found `perhaps`",
+        "expected yes or no, found `maybe`",
+        "scores of others' specialists leave",
+        "may leave: metrics",
+        "joined https://",
+    ] {
+        assert!(flat.contains(phrase), "{phrase}:\n{text}");
+    }
+    // Words of people's own, such as paths, are not cut.
+    let asked = text.split("written: ").next().unwrap().lines().filter(|line| !line.contains('/'));
+    assert!(asked.into_iter().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(site.file("policy.toml").contains("job_kinds = [\"evaluation\"]"));
+}
+
+#[test]
+fn an_end_or_a_no_before_the_last_answer_leaves_nothing() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let (token, data) = (site.token.clone(), site.data());
+    let answers = [&token as &str, &data, "", "1", "manual", "no"];
+    for end in 0..answers.len() {
+        let output = site.typed(&[&answers[..end], &[""]].concat());
+        assert_eq!(output.status.code(), Some(1), "{end}: {}", said(&output));
+        assert!(said(&output).contains("nothing was changed"), "{end}: {}", said(&output));
+        assert!(!site.federation.path("west").exists(), "{end}");
+    }
+    let output = site.typed(&answers);
+    assert!(said(&output).contains("nothing was changed") && !site.federation.path("west").exists());
+}
+
+#[test]
+fn a_setup_that_could_not_join_goes_on_with_a_new_token() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let answers =
+        format!("token_file = {:?}\ndataset = {:?}\nintent = \"join-rounds\"\n", site.token, site.data());
+    let used = fs::read_to_string(&site.token).unwrap();
+    // Somebody else has used the token.
+    let mut join = site.federation.program("eosfed-client");
+    succeed(
+        join.args(["join", "--token-file", &site.token, "--state"]).arg(site.federation.path("elsewhere")),
+    );
+    fs::write(&site.token, &used).unwrap();
+    let told = fail(&mut site.answered(&answers), 1);
+    assert!(told.contains("run this command again") && told.contains("works once"), "{told}");
+    assert!(!site.federation.path("west/certificate.pem").exists());
+    let policy = site.file("policy.toml");
+    succeed(site.federation.eosfed(&["institution", "re-enrol", "west", "--token-file"]).arg(&site.token));
+    let told = said(&succeed(&mut site.answered(&answers)));
+    assert!(told.contains("kept: ") && told.contains("joined https://"), "{told}");
+    assert_eq!(site.file("policy.toml"), policy);
+}
+
+/// `script` gives the program a terminal of its own.
+fn at_a_terminal(setup: &Command, log: &Path) -> Option<Child> {
+    let words = std::iter::once(setup.get_program()).chain(setup.get_args());
+    let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--flush", "--return", "--command", &words.join(" ")]).arg(log);
+    script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().ok()
+}
+
+fn wait_for(log: &Path, phrase: &str) {
+    let started = Instant::now();
+    while !fs::read_to_string(log).unwrap_or_default().contains(phrase) {
+        assert!(started.elapsed() < Duration::from_secs(60), "{phrase}:\n{:?}", fs::read_to_string(log));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn control_c_at_a_terminal_leaves_nothing_and_the_same_answers_then_join() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let (token, data) = (site.token.clone(), site.data());
+    let log = site.federation.path("terminal");
+    let Some(mut child) = at_a_terminal(&site.setup(), &log) else {
+        println!("skipped: control_c_at_a_terminal_leaves_nothing: there is no `script`");
+        return;
+    };
+    let mut keys = child.stdin.take().unwrap();
+    wait_for(&log, "the token itself)");
+    keys.write_all(format!("{token}\n{data}\n").as_bytes()).unwrap();
+    wait_for(&log, "HTTP proxy");
+    keys.write_all(b"\x03").unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert!(!site.federation.path("west").exists());
+
+    let log = site.federation.path("terminal-2");
+    let mut child = at_a_terminal(&site.setup(), &log).unwrap();
+    let mut keys = child.stdin.take().unwrap();
+    for (phrase, answer) in [
+        ("the token itself)", token.as_str()),
+        ("Data folder", &data),
+        ("HTTP proxy", ""),
+        ("What this institution wants to do: ", "2"),
+        ("Approval of jobs", ""),
+        ("Write this and join", "yes"),
+    ] {
+        wait_for(&log, phrase);
+        keys.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    }
+    wait_for(&log, "joined https://");
+    // Where systemd runs and knows the unit, it is asked whether to start it.
+    let _ = keys.write_all(b"no\n");
+    assert!(child.wait().unwrap().success(), "{:?}", fs::read_to_string(&log));
+    assert!(site.file("policy.toml").contains("\"rounds\", \"downstream\""));
+}
