@@ -86,7 +86,7 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 27] = [
+const MODULES: [ModuleRule; 28] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
