@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools
+.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -91,6 +91,17 @@ release: programs sbom ## Build the programs for use, with their bills of materi
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
 	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --version 0.5.9 --locked
 	PYTHON="$(PYTHON)" TARGET="$(TARGET)" bash deploy/sbom.sh
+
+images: tools ## Build the images; PROGRAMS_DIR=target/release packs ready programs (docs/containers.md)
+	PYTHON="$(PYTHON)" bash deploy/containers/images.sh
+
+container-test: ## Run a federation of real containers (podman) from the programs of `make programs`
+	PYTHON="$(PYTHON)" PROGRAMS_DIR="$${PROGRAMS_DIR:-$(TARGET)/release}" bash deploy/containers/container_test.sh
+
+chart-test: ## Lint and render the Helm chart, and check it against the schemas of Kubernetes
+	[ -x "$(TARGET)/chart/bin/python" ] || $(PYTHON) -m venv $(TARGET)/chart
+	$(TARGET)/chart/bin/pip install --quiet --require-hashes -r deploy/requirements/chart.txt
+	$(TARGET)/chart/bin/python deploy/chart/test.py
 
 requirements: ## Write the hashes of deploy/requirements again, from its *.in files
 	$(PYTHON) -m venv $(TARGET)/requirements
