@@ -87,6 +87,9 @@ pub struct JobView {
     pub release: Option<ReleaseNumber>,
     /// The head that it has trained.
     pub trained: Option<TrainedHeadView>,
+    /// Energy spent on the updates that count, as far as it was reported.
+    #[serde(default)]
+    pub energy: Option<Energy>,
     /// The specification of the job.
     pub spec: JobSpec,
 }

@@ -1,5 +1,7 @@
 //! Views of members: institutions, operators and readers.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,8 +34,49 @@ pub struct InstitutionView {
     pub signing_key: Option<PublicKey>,
     /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
+    /// The version of its client, as it has said since the coordinator was started.
+    #[serde(default)]
+    pub version: Option<String>,
     /// Bytes received from it since the coordinator was started.
     pub received: ByteCounts,
+}
+
+/// Whether an institution is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It has called within [`ONLINE_WITHIN`].
+    Online,
+    /// It has not, but within [`SILENT_AFTER`].
+    Away,
+    /// It has not called for longer, or not since the coordinator was started.
+    Silent,
+    /// It has not enrolled; its invitation can be used.
+    Invited,
+    /// It has not enrolled, and its invitation has expired.
+    InvitationExpired,
+    /// It has no access any more.
+    Revoked,
+}
+
+/// An institution that has called within this time is online. Clients call every half minute at least.
+pub const ONLINE_WITHIN: Duration = Duration::from_secs(120);
+/// An institution that has not called for this time is silent.
+pub const SILENT_AFTER: Duration = Duration::from_secs(600);
+
+impl InstitutionView {
+    /// Whether it is here at the time `now`.
+    #[must_use]
+    pub fn presence(&self, now: Timestamp) -> Presence {
+        let ago = self.last_seen.map(|at| now.since(at));
+        match (self.revoked_at, self.enrolled_at, ago) {
+            (Some(_), _, _) => Presence::Revoked,
+            (None, None, _) if self.invited_until.is_some_and(|until| until > now) => Presence::Invited,
+            (None, None, _) => Presence::InvitationExpired,
+            (None, Some(_), Some(ago)) if ago <= ONLINE_WITHIN => Presence::Online,
+            (None, Some(_), Some(ago)) if ago <= SILENT_AFTER => Presence::Away,
+            (None, Some(_), _) => Presence::Silent,
+        }
+    }
 }
 
 /// The view of an operator or a reader.

@@ -4,19 +4,25 @@
 
 mod job;
 mod member;
+mod overview;
 mod progress;
 mod round;
 mod specialist;
 mod summary;
 
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
-pub use member::{InstitutionView, PersonView};
-pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
-pub use round::{ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundView};
-pub use specialist::{EvaluationView, SpecialistView};
-pub use summary::{
-    JobSummary, MainMetric, OpenRoundSummary, ParticipantCounts, ReleaseSummary, SpecialistSummary,
+pub use member::{InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER};
+pub use overview::{
+    ActiveJob, DiskView, InstitutionCounts, JobCounts, MAX_ACTIVE, MAX_PROBLEMS, MAX_WAITED_FOR, Overview,
+    Problem, ProblemKind, RefCounts,
 };
+pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
+pub use round::{
+    ParticipantCounts, ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundSummary, RoundTotals,
+    RoundView,
+};
+pub use specialist::{EvaluationView, SpecialistView};
+pub use summary::{JobSummary, MainMetric, OpenRoundSummary, ReleaseSummary, SpecialistSummary};
 
 #[cfg(test)]
 mod tests;

@@ -63,8 +63,68 @@ pub struct RoundView {
     pub deadline: Timestamp,
     /// When it closed.
     pub closed_at: Option<Timestamp>,
+    /// What its results add up to.
+    #[serde(default)]
+    pub totals: RoundTotals,
     /// All institutions that were asked.
     pub participants: BTreeMap<InstitutionName, ParticipantView>,
+}
+
+/// What the results of a round that count add up to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct RoundTotals {
+    /// The number of institutions in each status.
+    pub participants: ParticipantCounts,
+    /// Number of training samples, or of scored samples.
+    pub samples: u64,
+    /// Means of the validation metrics, weighted by samples. Those of single classes are left out.
+    pub metrics: BTreeMap<String, Finite>,
+    /// Energy spent, as far as it was reported.
+    pub energy: Option<Energy>,
+}
+
+/// One attempt at a round in a list, without its institutions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RoundSummary {
+    /// Its index in the job, from 0.
+    pub index: u32,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Its kind.
+    pub kind: RoundKind,
+    /// Its phase.
+    pub phase: RoundPhase,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// When it closed.
+    pub closed_at: Option<Timestamp>,
+    /// What its results add up to.
+    pub totals: RoundTotals,
+}
+
+/// The number of institutions in each status in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ParticipantCounts {
+    /// Have not answered yet.
+    pub offered: u32,
+    /// Have accepted and are at work.
+    pub working: u32,
+    /// Have submitted a result that counts.
+    pub submitted: u32,
+    /// Have declined.
+    pub refused: u32,
+    /// Have submitted a result that was rejected.
+    pub rejected: u32,
+    /// Have failed.
+    pub failed: u32,
+}
+
+impl ParticipantCounts {
+    /// All institutions that were asked.
+    #[must_use]
+    pub const fn asked(&self) -> u32 {
+        self.offered + self.working + self.submitted + self.refused + self.rejected + self.failed
+    }
 }
 
 /// The status of an institution in a round.

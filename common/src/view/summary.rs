@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::JobState;
-use super::round::{RoundKind, RoundPhase};
-use crate::card::{Card, TrainingMode};
+use super::round::{ParticipantCounts, RoundKind, RoundPhase};
+use crate::card::{Card, Energy, TrainingMode};
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
@@ -42,6 +42,9 @@ pub struct JobSummary {
     pub release: Option<ReleaseNumber>,
     /// The release of the head that it has trained.
     pub head_over: Option<ReleaseNumber>,
+    /// Energy spent on the updates that count, as far as it was reported.
+    #[serde(default)]
+    pub energy: Option<Energy>,
 }
 
 /// An open round in a list.
@@ -61,31 +64,6 @@ pub struct OpenRoundSummary {
     pub deadline: Timestamp,
     /// The number of institutions in each status.
     pub participants: ParticipantCounts,
-}
-
-/// The number of institutions in each status in a round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct ParticipantCounts {
-    /// Have not answered yet.
-    pub offered: u32,
-    /// Have accepted and are at work.
-    pub working: u32,
-    /// Have submitted a result that counts.
-    pub submitted: u32,
-    /// Have declined.
-    pub refused: u32,
-    /// Have submitted a result that was rejected.
-    pub rejected: u32,
-    /// Have failed.
-    pub failed: u32,
-}
-
-impl ParticipantCounts {
-    /// All institutions that were asked.
-    #[must_use]
-    pub const fn asked(&self) -> u32 {
-        self.offered + self.working + self.submitted + self.refused + self.rejected + self.failed
-    }
 }
 
 /// A specialist in a list. Its card has the rest.

@@ -8,9 +8,11 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::report::EvaluationReport;
+use eosfed_common::view::RoundTotals;
 use serde::{Deserialize, Serialize};
 
 use super::round::{AttemptId, Contribution, ParticipantState, Round, RoundKind};
+use super::totals::totals;
 
 /// A closed attempt at a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,10 +38,14 @@ pub struct RoundSummary {
     pub id: AttemptId,
     /// The kind of the round.
     pub kind: RoundKind,
+    /// When it opened.
+    pub opened_at: Timestamp,
     /// When it closed.
     pub at: Timestamp,
     /// Whether enough results were submitted.
     pub complete: bool,
+    /// What its results add up to.
+    pub totals: RoundTotals,
     /// The global model that it started from.
     pub base: Option<BlobRef>,
     /// All blobs that it refers to.
@@ -70,8 +76,10 @@ impl ClosedRound {
         RoundSummary {
             id: round.id(),
             kind: round.kind,
+            opened_at: round.opened_at,
             at: *at,
             complete: *complete,
+            totals: totals(round),
             base: *base,
             blobs: round.blobs().chain(*base).chain(*optimizer_state).collect(),
             scores: scores(round).collect(),

@@ -349,7 +349,8 @@ mod tests {
     fn institutions_are_listed_by_name() {
         let federation = federation(0);
         let page = PageRequest::read(1, "").unwrap();
-        let show = |one: &Member| view::institution(one, None, eosfed_common::traffic::ByteCounts::default());
+        let show =
+            |one: &Member| view::institution(one, None, None, eosfed_common::traffic::ByteCounts::default());
         let first = federation.list_institutions(&page, show).unwrap();
         assert!(first.documents[0].contains("\"east\"") && first.remaining == 1, "{first:?}");
         let next = PageRequest::read(1, &first.next).unwrap();

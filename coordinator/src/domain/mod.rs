@@ -23,6 +23,7 @@ pub mod registry;
 pub mod round;
 pub mod statistics;
 pub mod target;
+pub mod totals;
 pub mod view;
 pub mod weighting;
 

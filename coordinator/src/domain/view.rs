@@ -14,8 +14,8 @@ use eosfed_common::report::TrainingReport;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     EvaluationView, InstitutionView, JobState as StateView, JobView,
-    ParticipantState as ParticipantStateView, ParticipantView, PersonView, RoundPhase, RoundView,
-    TrainedHeadView,
+    ParticipantState as ParticipantStateView, ParticipantView, PersonView, RoundPhase, RoundSummary,
+    RoundView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -25,6 +25,7 @@ use super::job::{Job, JobState, Next, TrainedHead};
 use super::member::Member;
 use super::round::{Contribution, Participant, ParticipantState, Rejection, Round};
 use super::target::HeadRef;
+use super::totals::totals;
 
 pub(super) use list::{job_summary, release_summary};
 pub use progress::progress;
@@ -34,6 +35,7 @@ pub use progress::progress;
 pub fn institution(
     institution: &Member,
     last_seen: Option<Timestamp>,
+    version: Option<String>,
     received: ByteCounts,
 ) -> InstitutionView {
     InstitutionView {
@@ -45,6 +47,7 @@ pub fn institution(
         certificate_expires_at: institution.expires_at(),
         signing_key: institution.signing_key(),
         last_seen,
+        version,
         received,
     }
 }
@@ -88,6 +91,7 @@ pub fn job(job: &Job) -> JobView {
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
         trained: job.trained.as_deref().and_then(|head| trained(job, head)),
+        energy: job.energy,
         spec: job.spec.clone(),
     }
 }
@@ -184,6 +188,19 @@ pub fn closed_round(closed: &ClosedRound, curves: &[Curve]) -> RoundView {
     view(&closed.round, phase, Some(closed.at), curves)
 }
 
+/// The closed attempts of a job in a list, oldest first.
+pub fn closed_rounds(job: &Job) -> impl DoubleEndedIterator<Item = RoundSummary> + ExactSizeIterator {
+    job.closed.iter().map(|closed| RoundSummary {
+        index: closed.id.round,
+        attempt: closed.id.attempt,
+        kind: closed.kind,
+        phase: if closed.complete { RoundPhase::Complete } else { RoundPhase::Incomplete },
+        opened_at: closed.opened_at,
+        closed_at: Some(closed.at),
+        totals: closed.totals.clone(),
+    })
+}
+
 fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>, curves: &[Curve]) -> RoundView {
     let curve = |name: &InstitutionName| {
         let found = curves.iter().find(|curve| curve.id.institution == *name);
@@ -199,6 +216,7 @@ fn view(round: &Round, phase: RoundPhase, closed_at: Option<Timestamp>, curves: 
         opened_at: round.opened_at,
         deadline: round.deadline,
         closed_at,
+        totals: totals(round),
         participants: participants.collect(),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
 use eosfed_common::digest::Digest;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::SigningKey;
@@ -160,6 +161,9 @@ fn poll_response(assignments: Vec<Assignment<Target>>, key: &SigningKey) -> v1::
 impl Participant for Service {
     async fn hello(&self, request: Request<v1::HelloRequest>) -> Result<Response<v1::HelloResponse>, Status> {
         reply(self.open(request).and_then(|(caller, v1::HelloRequest { protocol, version })| {
+            self.0
+                .traffic
+                .note_version(&Identity { role: Role::Institution, name: caller.clone() }, &version);
             let protocol = agree("client", protocol, &version)?.into();
             let version = env!("CARGO_PKG_VERSION").to_owned();
             let coordinator_keys = coordinator_keys_message(self.0.signing.named());

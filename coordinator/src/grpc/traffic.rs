@@ -9,6 +9,7 @@ use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::identity::Identity;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::meter::{Meter, Metered};
+use eosfed_transport::protocol::shown;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -17,6 +18,7 @@ use super::access::Caller;
 #[derive(Debug, Default)]
 struct MemberTraffic {
     last_seen: Option<Timestamp>,
+    version: Option<String>,
     meter: Meter,
 }
 
@@ -41,6 +43,19 @@ impl Traffic {
         members
             .get(member)
             .map_or_else(|| (None, ByteCounts::default()), |member| (member.last_seen, member.meter.sent()))
+    }
+
+    /// The version of a member's client, as it has said.
+    #[must_use]
+    pub fn version_of(&self, member: &Identity) -> Option<String> {
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.get(member).and_then(|member| member.version.clone())
+    }
+
+    /// Notes the version that a client says it has.
+    pub(super) fn note_version(&self, member: &Identity, version: &str) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.entry(member.clone()).or_default().version = Some(shown(version));
     }
 
     fn note(&self, member: &Identity) -> Meter {

@@ -1,11 +1,11 @@
 //! The entries of lists.
 
 use eosfed_common::card::ReleaseManifest;
-use eosfed_common::view::{JobSummary, OpenRoundSummary, ParticipantCounts, ReleaseSummary};
+use eosfed_common::view::{JobSummary, OpenRoundSummary, ReleaseSummary};
 
 use super::{ended_at, open_phase, rounds, state};
 use crate::domain::job::Job;
-use crate::domain::round::{ParticipantState, Round};
+use crate::domain::totals::counts;
 
 /// The entry of a job in a list.
 pub(in crate::domain) fn job_summary(job: &Job) -> JobSummary {
@@ -24,6 +24,7 @@ pub(in crate::domain) fn job_summary(job: &Job) -> JobSummary {
         specialists: u32::try_from(job.produced.len()).unwrap_or(u32::MAX),
         release: job.release,
         head_over: job.trained.as_ref().and(job.head.as_ref()).map(|head| head.release),
+        energy: job.energy,
     }
 }
 
@@ -38,22 +39,6 @@ fn open_round_summary(job: &Job) -> Option<OpenRoundSummary> {
         deadline: round.deadline,
         participants: counts(round),
     })
-}
-
-fn counts(round: &Round) -> ParticipantCounts {
-    let mut counts = ParticipantCounts::default();
-    for participant in round.participants.values() {
-        let count = match &participant.state {
-            ParticipantState::Offered => &mut counts.offered,
-            ParticipantState::Leased { .. } => &mut counts.working,
-            ParticipantState::Submitted { .. } => &mut counts.submitted,
-            ParticipantState::Refused { .. } => &mut counts.refused,
-            ParticipantState::Rejected(_) => &mut counts.rejected,
-            ParticipantState::Failed { .. } => &mut counts.failed,
-        };
-        *count += 1;
-    }
-    counts
 }
 
 /// The entry of a release in a list.

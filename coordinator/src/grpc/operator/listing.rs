@@ -65,8 +65,9 @@ impl Service {
         let page = read_page(request.page)?;
         let page = self.0.engine.read(|state| {
             state.list_institutions(&page, |institution| {
-                let (last_seen, received) = self.0.traffic.of(&institution.identity());
-                view::institution(institution, last_seen, received)
+                let identity = institution.identity();
+                let (last_seen, received) = self.0.traffic.of(&identity);
+                view::institution(institution, last_seen, self.0.traffic.version_of(&identity), received)
             })
         });
         let (institutions_json, page) = split(page?);

@@ -158,7 +158,7 @@ mod tests {
     use eosfed_common::assignment::CurvePoint;
     use eosfed_common::clock::Timestamp;
     use eosfed_common::finite::Finite;
-    use eosfed_common::view::{ParticipantState, RoundKind, RoundPhase};
+    use eosfed_common::view::{ParticipantState, RoundKind, RoundPhase, RoundTotals};
     use prost::Message as _;
 
     use super::*;
@@ -190,6 +190,7 @@ mod tests {
             opened_at: Timestamp(1),
             deadline: Timestamp(2),
             closed_at: Some(Timestamp(2)),
+            totals: RoundTotals::default(),
             participants: (0..institutions).map(named).collect(),
         }
     }
