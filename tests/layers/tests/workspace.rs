@@ -16,7 +16,7 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
 
 /// The allowed imports of each crate outside its tests. No crate imports a bench, a test or the fuzz
 /// harness, and no program imports the test kit.
-const CRATES: [CrateRule; 20] = [
+const CRATES: [CrateRule; 21] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
     package("eosfed_manual", &[]),
@@ -37,6 +37,7 @@ const CRATES: [CrateRule; 20] = [
         &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_proto", "eosfed_transport"],
     ),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_plot"]),
+    package("eosfed_dashboard", &["eosfed_common"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
     package(
         "eosfed_hostile",
@@ -122,7 +123,7 @@ const fn pure(package: &'static str, module: &'static str) -> PureRule {
 }
 
 /// Pure modules.
-const PURE: [PureRule; 7] = [
+const PURE: [PureRule; 11] = [
     pure("eosfed_coordinator", "domain"),
     pure("eosfed_client", "privacy"),
     pure("eosfed_client", "policy"),
@@ -130,6 +131,10 @@ const PURE: [PureRule; 7] = [
     pure("eosfed_client", "condition"),
     pure("eosfed_client", "state"),
     pure("eosfed_client", "daemon::step"),
+    pure("eosfed_dashboard", "chart"),
+    pure("eosfed_dashboard", "layout"),
+    pure("eosfed_dashboard", "page"),
+    pure("eosfed_dashboard", "parts"),
 ];
 
 /// The crates outside of the workspace that a pure module may use.
@@ -139,6 +144,8 @@ const OUTSIDE: Outside = Outside {
         "core",
         "hex",
         "jiff",
+        // Templates.
+        "maud",
         "rand",
         "rand_chacha",
         "rand_distr",

@@ -1,0 +1,185 @@
+//! One attempt at a round: who has contributed what, who was excluded, and why.
+
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::view::{JobView, ParticipantState, ParticipantView, RoundView};
+use maud::{Markup, Render as _, html};
+
+use super::path;
+use crate::chart::{LineChart, Series};
+use crate::format::{count, exact, relative, span, value};
+use crate::layout::{Content, Shell};
+use crate::parts::{
+    Pager, counts, energy, facts, heading, maybe, metrics, none, numbers, panel, participant_state, progress,
+    round_phase, said, shell_command, table, words,
+};
+use crate::words;
+
+/// Institutions in a page of a round.
+pub(crate) const PAGE: usize = 100;
+
+/// What the page of a round shows.
+#[derive(Debug)]
+pub struct RoundPage<'a> {
+    /// The job.
+    pub job: &'a JobView,
+    /// The round, with its curves.
+    pub round: &'a RoundView,
+    /// The place of the first institution that is listed.
+    pub from: usize,
+}
+
+/// The page of a round.
+#[must_use]
+pub fn round(shell: &Shell, page: &RoundPage<'_>) -> String {
+    let RoundPage { job, round, from } = page;
+    let number = u64::from(round.index) + 1;
+    let title = format!("Round {number}");
+    let listed = round.participants.iter().skip(*from).take(PAGE);
+    let losses = loss_chart(round);
+    let body = html! {
+        (heading(&html! { (title) }, &round_phase(round.phase), &lead(job, round)))
+        (panel("totals", "Results", &totals(round, shell)))
+        @if !losses.series.is_empty() { (panel("curves", "Curves", &html! { div.charts { (losses) } })) }
+        (panel("institutions", "Institutions", &html! {
+            (participants(listed))
+            (pager(page).render())
+        }))
+        (excluded(job, round))
+    };
+    shell.document(&Content { title: format!("{title} of {}", job.spec.name()), section: path::JOBS, body })
+}
+
+fn pager(page: &RoundPage<'_>) -> Pager {
+    let all = page.round.participants.len();
+    let next = page.from + PAGE;
+    let (job, index) = (&page.job.id, u64::from(page.round.index) + 1);
+    let address = format!("{}/{job}/rounds/{index}?attempt={}", path::JOBS, page.round.attempt);
+    Pager {
+        first: (page.from > 0).then(|| address.clone()),
+        next: (next < all).then(|| format!("{address}&from={next}")),
+        remaining: all.saturating_sub(next) as u64,
+    }
+}
+
+fn lead(job: &JobView, round: &RoundView) -> Markup {
+    html! {
+        p.lead data-announce {
+            (words::round_kind(round.kind, &job.candidates)) ", " (round.phase) ": "
+            (round.totals.participants.submitted) " of " (job.spec.participation().min) " needed results."
+        }
+        p.of {
+            "of " a href={ (path::JOBS) "/" (job.id) } { (said(job.spec.name())) } " · attempt " (round.attempt)
+        }
+    }
+}
+
+fn totals(round: &RoundView, shell: &Shell) -> Markup {
+    let totals = &round.totals;
+    html! {
+        (counts(&totals.participants))
+        (facts(&[
+            ("Opened", html! { (exact(round.opened_at)) }),
+            ("Deadline", html! { (exact(round.deadline)) " · " (relative(round.deadline, shell.now)) }),
+            ("Closed", maybe(round.closed_at, |at| html! { (exact(at)) " after " (span(at.since(round.opened_at))) })),
+            ("Samples", if totals.samples == 0 { none() } else { html! { (count(totals.samples)) } }),
+            ("Mean of validation", metrics(&totals.metrics)),
+            ("Energy", energy(totals.energy)),
+        ]))
+    }
+}
+
+/// A table of institutions in a round.
+pub(crate) fn participants<'a>(
+    listed: impl Iterator<Item = (&'a InstitutionName, &'a ParticipantView)>,
+) -> Markup {
+    let columns = [
+        words("Institution"),
+        words("State"),
+        words("Steps"),
+        numbers("Loss"),
+        numbers("Samples"),
+        words("Validation"),
+        words("Energy"),
+        words("Says"),
+    ];
+    let rows: Vec<Vec<Markup>> = listed.map(|(name, one)| row(name, one)).collect();
+    table("Institutions in this round", &columns, &rows)
+}
+
+fn row(name: &InstitutionName, one: &ParticipantView) -> Vec<Markup> {
+    vec![
+        html! { a href={ (path::INSTITUTIONS) "/" (name) } { (name) } },
+        participant_state(one.state),
+        steps(name, one),
+        maybe(one.loss, |loss| html! { (value(loss.get())) }),
+        maybe(one.samples, |samples| html! { (count(samples)) }),
+        metrics(&one.metrics),
+        energy(one.energy),
+        says(one),
+    ]
+}
+
+fn steps(name: &InstitutionName, one: &ParticipantView) -> Markup {
+    match (one.step, one.steps) {
+        (0, 0) => none(),
+        (step, 0) => html! { (count(step)) },
+        (step, steps) => progress(&format!("Steps of {name}"), step, steps),
+    }
+}
+
+fn says(one: &ParticipantView) -> Markup {
+    html! {
+        @match &one.message { Some(message) => span.says { (said(message)) }, None => (none()) }
+        @if one.lease_expiries > 0 { span.under { (one.lease_expiries) " leases expired" } }
+    }
+}
+
+/// The training loss of each institution, those with the longest curves first in the legend.
+pub(crate) fn loss_chart(round: &RoundView) -> LineChart {
+    let drawn = round.participants.iter().filter(|(_, one)| one.curve.len() > 1);
+    #[allow(clippy::cast_precision_loss, reason = "steps are far below 2^53")]
+    let series = drawn.map(|(name, one)| Series {
+        name: name.to_string(),
+        points: one.curve.iter().map(|point| (point.step as f64, point.loss.get())).collect(),
+    });
+    LineChart {
+        id: "loss".to_owned(),
+        title: format!("Training loss in round {}", u64::from(round.index) + 1),
+        across: "step",
+        series: series.collect(),
+    }
+}
+
+/// Most institutions whose exclusion is explained.
+const MAX_EXCLUDED: usize = 50;
+
+/// Who does not count, and what an operator can do.
+fn excluded(job: &JobView, round: &RoundView) -> Markup {
+    let out: Vec<_> = round.participants.iter().filter(|(_, one)| one.state.can_be_retried()).collect();
+    if out.is_empty() {
+        return html! {};
+    }
+    let body = html! {
+        ul.problems {
+            @for (name, one) in out.iter().take(MAX_EXCLUDED) {
+                li { div.problem {
+                    p.what { (participant_state(one.state)) " " strong { (name) } " " span.of { (meaning(one.state)) } }
+                    @if let Some(message) = &one.message { p { (said(message)) } }
+                    @if let Some(digest) = &one.weights { p.of { "its update: " code.long { (digest) } } }
+                    @if round.closed_at.is_none() { (shell_command(&format!("eosfed job retry {} {name}", job.id))) }
+                } }
+            }
+        }
+        @if out.len() > MAX_EXCLUDED { p.quiet { "and " (out.len() - MAX_EXCLUDED) " more" } }
+    };
+    panel("excluded", "What does not count, and why", &body)
+}
+
+const fn meaning(state: ParticipantState) -> &'static str {
+    match state {
+        ParticipantState::Refused => "The institution declined the work.",
+        ParticipantState::Rejected => "Admission or aggregation left its update out.",
+        ParticipantState::Failed => "The work did not end, or its leases expired too often.",
+        ParticipantState::Offered | ParticipantState::Working | ParticipantState::Submitted => "",
+    }
+}

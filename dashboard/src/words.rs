@@ -1,0 +1,102 @@
+//! What states and kinds mean, in words.
+
+use std::fmt::Write as _;
+
+use eosfed_common::ledger::{Actor, Event, EventKind};
+use eosfed_common::view::{ProblemKind, RoundKind};
+
+/// What is done in a round.
+pub(crate) fn round_kind(kind: RoundKind, candidates: &[String]) -> String {
+    match kind {
+        RoundKind::Statistics => "band statistics".to_owned(),
+        RoundKind::OneShot => "one-shot training".to_owned(),
+        RoundKind::Train(index) => format!("training round {}", u64::from(index) + 1),
+        RoundKind::Evaluate(index) => match candidates.get(index as usize) {
+            Some(candidate) => format!("scores of {candidate}"),
+            None => "scores".to_owned(),
+        },
+    }
+}
+
+/// The title of a kind of problem.
+pub(crate) const fn problem(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::DiskLow => "Disk nearly full",
+        ProblemKind::CertificateExpired => "Certificate expired",
+        ProblemKind::JobPaused => "Job paused",
+        ProblemKind::RoundLate => "Round about to miss its deadline",
+        ProblemKind::ParticipantFailed => "Institution failed in a round",
+        ProblemKind::InstitutionSilent => "Institution silent",
+        ProblemKind::CertificateExpiring => "Certificate expires soon",
+    }
+}
+
+/// The words of a name with underscores.
+pub(crate) fn spaced(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// Who has acted.
+pub(crate) fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator(name) => format!("operator {name}"),
+        Actor::Reader(name) => format!("reader {name}"),
+        Actor::Institution(name) => format!("institution {name}"),
+        Actor::Coordinator => "coordinator".to_owned(),
+    }
+}
+
+/// What an event says besides its kind, actor, job and institution.
+pub(crate) fn details(event: &Event) -> String {
+    let round = |round: u32| u64::from(round) + 1;
+    match &event.entry.kind {
+        EventKind::JobSubmitted { name } => name.clone(),
+        EventKind::JobPaused { reason } | EventKind::InstitutionRevoked { reason, .. } => reason.clone(),
+        EventKind::RoundOpened { round: at, attempt, deadline } => {
+            format!("round {}, attempt {attempt}, until {deadline}", round(*at))
+        }
+        EventKind::RoundClosed { round: at, attempt, complete, submitted } => {
+            let enough = if *complete { "" } else { ", too few" };
+            format!("round {}, attempt {attempt}: {submitted} results{enough}", round(*at))
+        }
+        EventKind::AssignmentAccepted { round: at, .. }
+        | EventKind::InstitutionRetried { round: at }
+        | EventKind::StatisticsSubmitted { round: at } => format!("round {}", round(*at)),
+        EventKind::AssignmentRefused { round: at, message, .. }
+        | EventKind::FailureReported { round: at, message }
+        | EventKind::UpdateRejected { round: at, message, .. }
+        | EventKind::UpdateExcluded { round: at, message, .. } => format!("round {}: {message}", round(*at)),
+        EventKind::LeaseExpired { round: at, expiries, failed } => {
+            let then = if *failed { ", and it has failed" } else { ", and it is asked again" };
+            format!("round {}: {expiries} leases have expired{then}", round(*at))
+        }
+        EventKind::UpdateSubmitted { round: at, samples, .. }
+        | EventKind::EvaluationSubmitted { round: at, samples } => {
+            format!("round {}: {samples} samples", round(*at))
+        }
+        EventKind::SpecialistFrozen { specialist, .. } => specialist.clone(),
+        EventKind::ReleaseCreated { release, specialists } => {
+            format!("release {release} of {specialists} specialists")
+        }
+        EventKind::Refused { action, message, .. } => format!("{action}: {message}"),
+        EventKind::JobResumed
+        | EventKind::JobCancelled
+        | EventKind::JobFinished
+        | EventKind::SnapshotTaken => String::new(),
+        other => members(other),
+    }
+}
+
+/// The members of an event as `name: value`.
+fn members(kind: &EventKind) -> String {
+    let mut text = String::new();
+    if let Ok(serde_json::Value::Object(members)) = serde_json::from_str(&kind.details()) {
+        for (name, value) in members {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let separator = if text.is_empty() { "" } else { "; " };
+            // Writing into a text does not fail.
+            let _ = write!(text, "{separator}{}: {value}", spaced(&name));
+        }
+    }
+    text
+}

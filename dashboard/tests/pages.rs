@@ -1,0 +1,263 @@
+//! Pages as documents: well formed, escaped, bounded, and helpful when there is nothing to show.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+#![allow(clippy::cast_precision_loss, reason = "places of fixtures are small")]
+
+mod fixtures;
+mod html;
+
+use eosfed_common::view::{SpecialistSummary, SpecialistView};
+use eosfed_dashboard::page::{
+    self, EnergyPage, EventFilter, EventLine, EventsPage, HeadOver, InstitutionPage, JobPage, JobsPage,
+    Lineage, Message, Pager, ReleasePage, RoundPage, ScoreRow, ScoresPage, SpecialistPage, StoragePage,
+};
+use eosfed_testkit::cards::card;
+use eosfed_testkit::releases::release;
+use fixtures::{NOW, hostile, shell};
+
+fn job_page(institutions: usize, rounds: u32, text: &str) -> String {
+    let open = fixtures::round(rounds, institutions, text);
+    let all = fixtures::rounds(rounds, institutions);
+    let mut job = fixtures::job(rounds);
+    job.why = Some(text.to_owned());
+    let newest: Vec<_> = all.iter().rev().take(25).cloned().collect();
+    let page = JobPage {
+        job: &job,
+        round: Some(&open),
+        rounds: &all,
+        listed: &newest,
+        pager: Pager { first: None, next: Some("/jobs/j-0a1b2c3d?before=5".to_owned()), remaining: 975 },
+        scores: &[],
+        operator: true,
+    };
+    page::job(&shell(), &page)
+}
+
+fn score_rows(institutions: usize) -> Vec<ScoreRow> {
+    let scores = (0..institutions).map(|place| {
+        let value =
+            eosfed_common::finite::Finite::new(0.4 + 0.5 * place as f64 / institutions as f64).unwrap();
+        (fixtures::name(place), if place == 1 { Err("refused".to_owned()) } else { Ok(value) })
+    });
+    vec![ScoreRow {
+        specialist: "west-rgb@1".to_owned(),
+        metric: "macro_f1".to_owned(),
+        scores: scores.collect(),
+    }]
+}
+
+/// Every page, with this text wherever somebody may write.
+fn pages(text: &str) -> Vec<(&'static str, String)> {
+    let mut card = card();
+    card.licence = text.to_owned();
+    card.model.classes = vec![text.to_owned(), "b".to_owned()];
+    let specialist =
+        SpecialistView { card: card.clone(), evaluations: Vec::new(), excluded: Some(text.to_owned()) };
+    let summary = SpecialistSummary::new(&card, Some(eosfed_common::ids::ReleaseNumber(1)), true);
+    let lineage = Lineage {
+        specialist: summary.clone(),
+        institutions: vec![fixtures::name(0), fixtures::name(1)],
+        origin: Some("j-00000001".parse().unwrap()),
+        releases: vec![eosfed_common::ids::ReleaseNumber(1)],
+    };
+    let head = HeadOver {
+        job: "j-00000002".parse().unwrap(),
+        name: text.to_owned(),
+        metrics: [].into(),
+        selection: [(text.to_owned(), eosfed_common::finite::Finite::ZERO)].into(),
+    };
+    let mut manifest = release();
+    manifest.note = text.to_owned();
+    let institution = fixtures::institution(0);
+    let events = [EventLine::Unreadable(text.to_owned())];
+    let filter = EventFilter {
+        job: text.to_owned(),
+        institution: text.to_owned(),
+        actor: text.to_owned(),
+        kind: text.to_owned(),
+    };
+    let jobs: Vec<_> = (0..4).map(|place| fixtures::summary(place, text)).collect();
+    let institutions: Vec<_> = (0..6).map(fixtures::institution).collect();
+    let shell = shell();
+    vec![
+        ("overview", page::overview(&shell, &fixtures::overview(text))),
+        ("institutions", page::institutions(&shell, &institutions, &Pager::default())),
+        (
+            "institution",
+            page::institution(&shell, &InstitutionPage { institution: &institution, events: &events }),
+        ),
+        ("jobs", page::jobs(&shell, &JobsPage { jobs: &jobs, state: None, pager: Pager::default() })),
+        ("job", job_page(6, 12, text)),
+        (
+            "round",
+            page::round(
+                &shell,
+                &RoundPage { job: &fixtures::job(3), round: &fixtures::round(3, 6, text), from: 0 },
+            ),
+        ),
+        ("specialists", page::specialists(&shell, &[summary], &Pager::default())),
+        (
+            "specialist",
+            page::specialist(
+                &shell,
+                &SpecialistPage { specialist: &specialist, releases: &[], operator: true },
+            ),
+        ),
+        ("scores", page::scores(&shell, &ScoresPage { rows: score_rows(6), pager: Pager::default() })),
+        ("lineage", page::lineage(&shell, &[lineage], &Pager::default())),
+        ("release", page::release(&shell, &ReleasePage { release: &manifest, heads: &[head] })),
+        (
+            "energy",
+            page::energy(
+                &shell,
+                &EnergyPage {
+                    total: card.energy,
+                    reported: 3,
+                    jobs: 4,
+                    listed: &jobs,
+                    pager: Pager::default(),
+                },
+            ),
+        ),
+        (
+            "events",
+            page::events(
+                &shell,
+                &EventsPage {
+                    events: &events,
+                    filter: &filter,
+                    error: Some(text),
+                    all: 9,
+                    pager: Pager::default(),
+                },
+            ),
+        ),
+        (
+            "storage",
+            page::storage(
+                &shell,
+                &StoragePage {
+                    folder: text,
+                    disk: fixtures::empty_overview().disk,
+                    blobs: (12, 7_000_000),
+                    updates: (3, 900_000),
+                    keep_updates_for: std::time::Duration::from_secs(7 * 86_400),
+                    events: 99,
+                },
+            ),
+        ),
+        (
+            "message",
+            page::message(
+                &shell,
+                &Message { title: "Refused", text, command: Some("eosfed dashboard open") },
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn pages_are_well_formed_and_every_id_is_unique() {
+    for (name, text) in pages("harmless") {
+        html::check(&text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        for needed in ["<html lang=\"en\">", "<main id=\"main\"", "<h1>", "name=\"viewport\"", "<title>"] {
+            assert!(text.contains(needed), "{name} has no {needed}");
+        }
+    }
+}
+
+#[test]
+fn hostile_text_is_shown_as_text() {
+    let hostile = hostile();
+    for (name, text) in pages(&hostile) {
+        html::check(&text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+        assert!(!text.contains("<script>alert") && !text.contains("<img"), "{name}");
+        assert_eq!(text.matches("<script").count(), 1, "{name} has a script of its own only");
+        if text.contains("alert(1)") {
+            let isolated =
+                text.contains("<bdi>&lt;script&gt;alert(1)") || text.contains("value=\"&lt;script");
+            assert!(isolated, "{name} does not isolate what somebody has written");
+        }
+    }
+}
+
+/// A strict policy allows no style and no handler inside of a page.
+#[test]
+fn pages_have_neither_inline_styles_nor_handlers() {
+    for (name, text) in pages("harmless") {
+        for never in
+            [" style=", "<style", " onclick", " onload", "javascript:", "http://", "https://", "data:"]
+        {
+            assert!(!text.contains(never), "{name} has {never}");
+        }
+    }
+}
+
+#[test]
+fn large_federations_make_small_pages() {
+    let most = 300_000;
+    let job = job_page(200, 1000, "the deadline has passed");
+    assert!(job.len() < most, "job: {}", job.len());
+    assert!(job.contains("All 200 institutions of this round") && job.contains("975 more"), "{job}");
+    let whole =
+        RoundPage { job: &fixtures::job(3), round: &fixtures::round(3, 200, &"w".repeat(1000)), from: 0 };
+    let round = page::round(&shell(), &whole);
+    assert!(round.len() < most, "round: {}", round.len());
+    assert!(round.contains("from=100") && round.contains("100 more"));
+    let rest = page::round(&shell(), &RoundPage { from: 100, ..whole });
+    assert!(rest.contains("site-199") && !rest.contains("&amp;from=200"));
+    let scores = page::scores(&shell(), &ScoresPage { rows: score_rows(200), pager: Pager::default() });
+    assert!(scores.len() < most && scores.contains("and 160 more institutions"), "{}", scores.len());
+}
+
+#[test]
+fn empty_pages_teach_the_next_command() {
+    let shell = shell();
+    let none = Pager::default();
+    let empty = [
+        (page::overview(&shell, &fixtures::empty_overview()), "eosfed institution invite"),
+        (page::institutions(&shell, &[], &none), "eosfed institution invite"),
+        (
+            page::jobs(&shell, &JobsPage { jobs: &[], state: None, pager: Pager::default() }),
+            "eosfed job submit",
+        ),
+        (page::specialists(&shell, &[], &none), "eosfed job submit"),
+        (page::scores(&shell, &ScoresPage { rows: Vec::new(), pager: Pager::default() }), "evaluation"),
+        (page::lineage(&shell, &[], &none), "eosfed job submit"),
+        (page::releases(&shell, &[], &none), "eosfed release create"),
+    ];
+    for (text, command) in empty {
+        html::check(&text).unwrap();
+        assert!(text.contains(command), "{command} is not on {text}");
+    }
+}
+
+#[test]
+fn the_first_page_says_what_waits_for_whom() {
+    let text = page::overview(&shell(), &fixtures::overview("the disk of west is full"));
+    for needed in [
+        "1 job runs; 2 things need attention.",
+        "2 of 4 needed results",
+        "Waits for",
+        "and 3 more",
+        "eosfed job resume j-00000001",
+    ] {
+        assert!(text.contains(needed), "{needed} is not on {text}");
+    }
+    assert_eq!(shell().now, NOW);
+}
+
+#[test]
+fn a_round_says_who_does_not_count_and_why() {
+    let text = page::round(
+        &shell(),
+        &RoundPage {
+            job: &fixtures::job(3),
+            round: &fixtures::round(3, 6, "its step is 40 times the median"),
+            from: 0,
+        },
+    );
+    assert!(text.contains("What does not count, and why"));
+    assert_eq!(text.matches("its step is 40 times the median").count(), 2);
+    assert!(text.contains("eosfed job retry j-0a1b2c3d river-basin-authority"), "{text}");
+}
