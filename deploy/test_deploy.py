@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import hashlib
@@ -183,6 +184,58 @@ class Advisories(unittest.TestCase):
         found = self.run_script("check", "--no-fetch")
         self.assertEqual(found.returncode, 0, found.stdout + found.stderr)
         self.assertTrue(found.stdout.startswith("not checked"), found.stdout)
+
+
+# The keys of podman-systemd.unit(5) of podman 4.4, the earliest with such files, as far as they are used.
+QUADLET = {
+    "Container": {"Image", "ContainerName", "Exec", "Volume", "PublishPort", "ReadOnly", "DropCapability",
+                  "NoNewPrivileges", "LogDriver", "AddDevice"},
+    "Volume": {"Label"},
+}
+
+
+class Containers(unittest.TestCase):
+    """What the files of containers and of the chart repeat is the same everywhere."""
+
+    files = [path for folder in ("containers", "chart") for path in (HERE / folder).rglob("*") if path.is_file()]
+
+    def found(self, pattern):
+        """What a pattern finds, with the files."""
+        texts = {path.relative_to(HERE): path.read_text() for path in self.files if path.suffix != ".pyc"}
+        return {(str(path), one) for path, text in texts.items() for one in re.findall(pattern, text)}
+
+    def test_every_image_has_the_version_of_the_project(self):
+        version = re.search(r'^version = "(.*)"', (HERE.parent / "Cargo.toml").read_text(), re.MULTILINE)[1]
+        patterns = [
+            r"eosfed[a-z-]*:(\d+\.\d+\.\d+)", r"VERSION(?:=|:-)(\d+\.\d+\.\d+)",
+            r'(?m)^(?:appVersion|version): "?([\d.]+)',
+        ]
+        for pattern in patterns:
+            found = self.found(pattern)
+            self.assertTrue(found, pattern)
+            self.assertEqual({(path, one) for path, one in found if one != version}, set())
+
+    def test_base_and_user_are_the_same_everywhere(self):
+        self.assertEqual(len({one for _, one in self.found(r"(?m)^ARG BASE=(.*)$")}), 1)
+        user = re.search(r"^user=(\d+)$", (HERE / "containers/collect.sh").read_text(), re.MULTILINE)[1]
+        named = self.found(r"(?m)^USER (\d+):") | self.found(r"(?:runAsUser|runAsGroup|fsGroup): (\d+)")
+        self.assertGreater(len(named), 3)
+        self.assertEqual({(path, one) for path, one in named if one != user}, set())
+
+    def test_quadlet_files_have_known_keys(self):
+        units = [path for path in self.files if path.parent.name == "quadlet"]
+        self.assertEqual(len(units), 4)
+        for path in units:
+            section = None
+            for line in path.read_text().splitlines():
+                if line.startswith("["):
+                    section = line.strip("[]")
+                elif line and not line.startswith("#") and section in QUADLET:
+                    self.assertIn(line.split("=")[0], QUADLET[section], f"{path.name}: {line}")
+        for unit in ("eosfed-coordinator", "eosfed-client"):
+            text = (HERE / f"containers/quadlet/{unit}.container").read_text()
+            for line in ("ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true", f"Volume={unit}.volume:"):
+                self.assertIn(line, text)
 
 
 if __name__ == "__main__":

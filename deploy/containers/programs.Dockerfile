@@ -8,7 +8,7 @@
 ARG RUST=docker.io/library/rust:1.95.0-slim-bookworm
 FROM ${RUST} AS compile
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends g++ git make python3 \
+ && apt-get install --yes --no-install-recommends ca-certificates g++ git make python3 python3-pip \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .

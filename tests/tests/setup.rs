@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -218,6 +219,59 @@ fn a_setup_that_could_not_join_goes_on_with_a_new_token() {
     let told = said(&succeed(&mut site.answered(&answers)));
     assert!(told.contains("kept: ") && told.contains("joined https://"), "{told}");
     assert_eq!(site.file("policy.toml"), policy);
+}
+
+/// A machine of its own for a command: systemd seems to run, and `systemctl` is a script that notes its words.
+fn with_systemd(setup: &Command, folder: &Path, state: &str) -> Command {
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let systemctl = bin.join("systemctl");
+    fs::write(&systemctl, format!("#!/bin/sh\necho \"$*\" >> {}/systemctl.log\n", folder.display())).unwrap();
+    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    let words = std::iter::once(setup.get_program()).chain(setup.get_args());
+    let words: Vec<&str> = words.map(|word| word.to_str().unwrap()).collect();
+    let script = format!(
+        "set -e; mount -t tmpfs none /run; mkdir -p /run/systemd/system; mount -t tmpfs none /var/lib; \
+         PATH={}:$PATH {}; stat -c '%n %a' /var/lib/eosfed /var/lib/eosfed/client {state}",
+        bin.display(),
+        words.join(" ")
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script]);
+    command
+}
+
+#[test]
+fn the_unit_is_enabled_and_folders_above_the_state_can_be_entered() {
+    if !is_root() {
+        println!("skipped: the_unit_is_enabled: only root can make a machine of its own");
+        return;
+    }
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    let answers = site.federation.path("answers.toml");
+    let text = format!(
+        "token_file = {:?}\ndataset = {:?}\nintent = \"join-rounds\"\nenable = true\n",
+        site.token,
+        site.data()
+    );
+    fs::write(&answers, text).unwrap();
+    let state = "/var/lib/eosfed/client/west";
+    let mut setup = site.federation.program("eosfed-client");
+    setup.args(["setup", "--state", state, "--answers"]).arg(&answers);
+    let text = said(&succeed(&mut with_systemd(&setup, &site.federation.path(""), state)));
+    assert!(text.contains("eosfed-client@west runs, and starts at every boot"), "{text}");
+    for folder in ["/var/lib/eosfed 755", "/var/lib/eosfed/client 755", "/var/lib/eosfed/client/west 700"] {
+        assert!(text.contains(folder), "{folder}:\n{text}");
+    }
+    let called = fs::read_to_string(site.federation.path("systemctl.log")).unwrap();
+    assert_eq!(called.lines().last(), Some("enable --now eosfed-client@west"), "{called}");
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    String::from_utf8_lossy(&id.stdout).trim() == "0"
 }
 
 /// `script` gives the program a terminal of its own.
