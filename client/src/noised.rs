@@ -118,9 +118,11 @@ pub fn path_in(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::model::Task;
+    use eosfed_common::model::{FeatureNorm, Task};
+    use eosfed_common::plan::DEFAULT_NORM_FACTOR;
+    use eosfed_common::robust::outliers;
     use eosfed_common::weights::{Tensors, write};
-    use eosfed_testkit::cards;
+    use eosfed_testkit::{cards, releases};
 
     use super::*;
 
@@ -135,9 +137,12 @@ mod tests {
     impl Site {
         /// Weights that were trained from seed 1: every element has moved by `step`.
         fn new(step: f32) -> Self {
-            let folder = tempfile::tempdir().unwrap();
             let model = cards::model(Task::Classification, &["red"], &["a", "b"]);
-            let target = TrainingTarget::Specialist(model);
+            Self::of(TrainingTarget::Specialist(model), step)
+        }
+
+        fn of(target: TrainingTarget, step: f32) -> Self {
+            let folder = tempfile::tempdir().unwrap();
             let base = target.initial_weights(1);
             let mut trained = base.clone();
             trained.values_mut().flatten().for_each(|value| *value += step);
@@ -155,6 +160,13 @@ mod tests {
                 key: [key; 32],
                 output: self.folder.path().join("noised"),
             }
+        }
+
+        /// What was written, tensor by tensor.
+        fn written(&self) -> Tensors {
+            let file = WeightsFile::open(&self.folder.path().join("noised")).unwrap();
+            let checked = file.check(&self.target.signature()).unwrap();
+            self.base.keys().map(|name| (name.clone(), checked.values(name).iter().collect())).collect()
         }
 
         /// The step of what was written, tensor after tensor.
@@ -202,6 +214,62 @@ mod tests {
         assert_eq!(NoisedFile { base, ..site.noised(0.8, 1) }.write().unwrap(), by_seed);
         assert_eq!(site.noised(0.8, 1).write().unwrap(), by_seed);
         assert_ne!(site.noised(0.8, 2).write().unwrap(), by_seed);
+    }
+
+    /// A head with batch normalisation, whose moments are among its tensors.
+    fn head() -> TrainingTarget {
+        let mut over = releases::head();
+        over.head.composition.norm = FeatureNorm::Batch;
+        TrainingTarget::Head(Box::new(over))
+    }
+
+    #[test]
+    fn variances_with_noise_are_at_least_zero_and_nothing_else_is_changed() {
+        let site = Site::of(head(), 0.0);
+        // Variances are 1 at first, and this deviation is 0.8: 10.6 % of them would be negative.
+        let noised = site.noised(1.6, 1);
+        noised.write().unwrap();
+        let noise = Noise::new([1; 32], noised.mechanism.deviation());
+        let (mut variances, mut zeros, mut negative) = (0_u32, 0_u32, 0_u32);
+        for (position, (name, written)) in (0..).zip(site.written()) {
+            let base = || site.base[&name].iter().copied();
+            for (value, written) in noise.noised(position, base(), base(), 1.0).into_iter().zip(written) {
+                let variance = name.ends_with(VARIANCE);
+                let expected = if variance { value.max(0.0) } else { value };
+                assert!(written.to_bits() == expected.to_bits(), "{name}: {written}, {expected}");
+                variances += u32::from(variance);
+                zeros += u32::from(variance && written == 0.0);
+                negative += u32::from(written < 0.0);
+            }
+        }
+        let share = f64::from(zeros) / f64::from(variances);
+        assert!(variances > 500 && (share - 0.1056).abs() < 0.06, "{zeros} of {variances}");
+        assert!(negative > 100, "others keep their sign");
+    }
+
+    /// Admission compares the lengths of steps: those of noised updates are longer by far.
+    #[test]
+    fn admission_excludes_a_minority_of_noised_updates_and_never_clean_ones() {
+        let site = Site::of(head(), 0.0);
+        site.noised(0.8, 1).write().unwrap();
+        let step = site.written_step();
+        let (noised, elements) = (norm_of(&step), step.len());
+        let ratio = noised / CLIP;
+        assert!(
+            (ratio / (0.8 * (elements as f64).sqrt()) - 1.0).abs() < 0.1,
+            "{ratio} of {elements} elements"
+        );
+        for (clean, with_noise, excluded) in
+            [(5, 0, 0), (4, 1, 1), (3, 2, 2), (2, 2, 0), (2, 3, 0), (1, 4, 0), (0, 5, 0), (1, 1, 0)]
+        {
+            // The longest steps that the clip lets pass, and others.
+            let lengths = [CLIP, CLIP / 2.0, CLIP / 4.0, CLIP, CLIP / 3.0];
+            let norms = [&lengths[..clean], &vec![noised; with_noise]].concat();
+            let outliers = outliers(&norms, DEFAULT_NORM_FACTOR);
+            let count = |part: &[bool]| part.iter().filter(|outlier| **outlier).count();
+            let found = (count(&outliers[..clean]), count(&outliers[clean..]));
+            assert_eq!(found, (0, excluded), "{clean} clean and {with_noise} with noise");
+        }
     }
 
     #[test]
