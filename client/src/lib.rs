@@ -4,8 +4,9 @@
 //! submits the result. All connections go out; nothing listens.
 //!
 //! Direction of imports: the command line, then [`setup`] and [`daemon`], then [`coordinator`], [`trainer`],
-//! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`], [`budgets`] and [`site`], then [`site_log`],
-//! [`sandbox`], [`policy`], [`condition`], [`retry`], [`state`], [`offload`] and [`settings`], then [`privacy`].
+//! [`imagery`], [`egress`], [`noised`], [`outbound`], [`journal`], [`budgets`], [`spent`] and [`site`], then
+//! [`site_log`], [`sandbox`], [`policy`], [`condition`], [`retry`], [`state`], [`offload`] and [`settings`],
+//! then [`privacy`].
 //! The decisions in `policy`, `privacy`, `condition`, `retry`, `state` and `daemon::step` are pure.
 
 pub mod budgets;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod setup;
 pub mod site;
 pub mod site_log;
+pub mod spent;
 pub mod state;
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,7 @@ use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
+use eosfed_client::spent::Spent;
 use eosfed_client::trainer::Trainer as _;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
@@ -93,7 +94,7 @@ fn policy(site: &Site) -> Finding {
 
 fn privacy(site: &Site) -> Finding {
     let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
-    let spending = site.spending().map_err(|error| error.to_string())?;
+    let spending = Spent::new(site).spending().map_err(|error| error.to_string())?;
     let Some(privacy) = policy.privacy else {
         return Ok("updates leave as they were trained, without clipping and noise".to_owned());
     };

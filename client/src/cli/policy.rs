@@ -10,6 +10,7 @@ use eosfed_client::policy::{GivenApproval, explain, explain_job};
 use eosfed_client::privacy::Spending;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site_log::{Approved, Entry, EntryKind};
+use eosfed_client::spent::Spent;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
@@ -48,7 +49,7 @@ impl PolicyCommand {
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let spec = JobSpec::parse(&text).with_context(|| path.display().to_string())?;
         let spending = match state {
-            Some(state) => site(&state)?.spending()?,
+            Some(state) => Spent::new(&site(&state)?).spending()?,
             None => Spending::default(),
         };
         let mut refused = false;
@@ -110,7 +111,7 @@ impl Approve {
             outln!("{line}");
         }
         if let Some(privacy) = load_policy(&site.policy())?.privacy.filter(|_| terms.trains_with_others()) {
-            outln!("each round: {}", privacy.next_update(&site.spending()?));
+            outln!("each round: {}", privacy.next_update(&Spent::new(&site).spending()?));
         }
         if self.show {
             return Ok(ExitCode::SUCCESS);

@@ -3,15 +3,19 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::bail;
+use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use eosfed_client::policy::Privacy;
 use eosfed_client::privacy::{Spending, epsilon};
 use eosfed_client::settings::load_policy;
+use eosfed_client::site::Site;
+use eosfed_client::site_log::{Entry, EntryKind};
+use eosfed_client::spent::{Rebuilt, Spent};
 use eosfed_common::outln;
 use serde_json::{Value, json};
 
-use super::shared::{Output, site};
+use super::shared::{Output, settings, site, site_log};
 
 /// The delta that is used where the policy has none.
 const DEFAULT_DELTA: f64 = 1e-5;
@@ -19,22 +23,43 @@ const DEFAULT_DELTA: f64 = 1e-5;
 const BAR: u32 = 50;
 
 /// Show what the updates of this institution have spent of its privacy budget, by job. Reads the state folder
-/// only.
+/// only. Fails if the site log has updates that the record lacks.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct PrivacyCommand {
+    #[command(subcommand)]
+    command: Option<Subcommands>,
     /// The state folder.
-    #[arg(long)]
-    state: PathBuf,
+    #[arg(long, required = true)]
+    state: Option<PathBuf>,
     /// Format of the answer.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }
 
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Make the record of spent privacy (privacy.json) again from the site log, while no daemon runs. What
+    /// the record has stays in it.
+    Rebuild {
+        /// The state folder.
+        #[arg(long)]
+        state: PathBuf,
+        /// Do so from a log whose oldest files were removed too. What they held is not counted.
+        #[arg(long)]
+        incomplete: bool,
+    },
+}
+
 impl PrivacyCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let site = site(&self.state)?;
+        if let Some(Subcommands::Rebuild { state, incomplete }) = self.command {
+            return rebuild(&site(&state)?, incomplete);
+        }
+        let Some(state) = &self.state else { bail!("`--state` is missing") };
+        let site = site(state)?;
         let policy = load_policy(&site.policy())?;
-        let spending = site.spending()?;
+        let spending = Spent::new(&site).spending()?;
         match self.output {
             Output::Json => outln!("{:#}", report(policy.privacy, &spending)),
             Output::Text => {
@@ -45,6 +70,17 @@ impl PrivacyCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn rebuild(site: &Site, incomplete: bool) -> anyhow::Result<ExitCode> {
+    let settings = settings(site, None)?;
+    let _lock = site.lock()?;
+    let Rebuilt { spending, added } = Spent::new(site).rebuild(incomplete)?;
+    let updates = spending.updates().len();
+    let kind = EntryKind::SpendingRebuilt { updates: updates as u64, added: added as u64 };
+    site_log(site, &settings).record(Entry::new(kind))?;
+    outln!("privacy.json has {updates} updates, of which {added} were missing");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn report(privacy: Option<Privacy>, spending: &Spending) -> Value {

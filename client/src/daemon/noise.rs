@@ -21,12 +21,12 @@ use crate::policy::{
     Policy, PolicyStatus, Privacy, demanded, objections_to_spending, objections_to_spent, refused,
 };
 use crate::privacy::{Charge, Mechanism, Spending};
-use crate::site::SiteError;
-use crate::site_log::{Entry, EntryKind};
+use crate::site_log::{Entry, EntryKind, NoisedUpdate, text};
+use crate::spent::SpentError;
 use crate::state::{HeldAssignment, Update};
 
-/// The condition of a record of spent privacy that cannot be read.
-fn unreadable(error: &SiteError) -> LocalCondition {
+/// The condition of a record of spent privacy that cannot be read or is not believed.
+fn unreadable(error: &SpentError) -> LocalCondition {
     LocalCondition::new(ConditionKind::SpendingUnreadable, error.to_string())
 }
 
@@ -43,7 +43,7 @@ impl<E: Environment> Daemon<E> {
             return Ok(None);
         };
         let Some(privacy) = demanded(&policy, &held.assignment) else { return Ok(None) };
-        let spending = match self.parts.site.spending() {
+        let spending = match self.spent.spending() {
             Ok(spending) => spending,
             Err(error) => return Ok(Some(self.blocked(unreadable(&error)))),
         };
@@ -136,7 +136,12 @@ impl<E: Environment> Daemon<E> {
         }
         let words = charged(&mechanism, privacy, spending);
         tracing::info!(assignment = %id, "{words}");
-        let kind = EntryKind::NoiseAdded { digest: weights.digest, spending: words };
+        let update = NoisedUpdate {
+            job_name: text(&held.assignment.job_name),
+            clip: mechanism.clip.to_string(),
+            noise_multiplier: mechanism.noise_multiplier.to_string(),
+        };
+        let kind = EntryKind::NoiseAdded { digest: weights.digest, spending: words, update: Some(update) };
         self.parts.log.record(Entry::of(id, kind))?;
         self.parts.site.charge(Charge {
             assignment: id.clone(),
@@ -149,9 +154,13 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// Why an offer cannot be accepted because of what updates have spent.
-    pub(super) fn beyond_budget(&self, policy: &Policy, assignment: &Assignment) -> Option<NotAcceptable> {
+    pub(super) fn beyond_budget(
+        &mut self,
+        policy: &Policy,
+        assignment: &Assignment,
+    ) -> Option<NotAcceptable> {
         let privacy = demanded(policy, assignment)?;
-        match self.parts.site.spending() {
+        match self.spent.spending() {
             Ok(spending) => refused(&objections_to_spending(&privacy, &spending)).map(NotAcceptable::Refusal),
             Err(error) => Some(NotAcceptable::Condition(unreadable(&error))),
         }

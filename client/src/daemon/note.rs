@@ -14,12 +14,18 @@ use crate::site_log::{Approved, Entry, EntryKind, Why, lines, text};
 
 impl<E: Environment> Daemon<E> {
     /// Notes that the daemon has started, and the rules that it keeps.
-    pub(super) fn note_start(&self) {
+    pub(super) fn note_start(&mut self) {
         let policy = match self.gate.policy_status(None) {
             PolicyStatus::Settled(policy) => explain(&policy),
             PolicyStatus::Unreadable(why) => vec![unreadable(&why)],
             PolicyStatus::Unsettled => vec!["it has just been changed".to_owned()],
         };
+        if let PolicyStatus::Settled(policy) = self.gate.policy_status(None)
+            && policy.privacy.is_some()
+            && let Err(error) = self.spent.spending()
+        {
+            tracing::error!("{error}");
+        }
         let version = env!("CARGO_PKG_VERSION").to_owned();
         self.parts.log.note(Entry::new(EntryKind::Started { version, policy: lines(policy) }));
     }

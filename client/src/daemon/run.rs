@@ -18,6 +18,7 @@ use crate::budgets::{Budgets, Direction};
 use crate::egress::{EgressGate, Stage, WorkInHand};
 use crate::journal::Journal as _;
 use crate::site_log::{Entry, EntryKind, text};
+use crate::spent::Spent;
 use crate::state::{HeldAssignment, Outcome, State};
 use crate::trainer::Trainer as _;
 
@@ -27,6 +28,7 @@ pub struct Daemon<E: Environment> {
     pub(super) cancel: CancellationToken,
     pub(super) gate: EgressGate,
     pub(super) budgets: Budgets,
+    pub(super) spent: Spent,
     pub(super) state: State,
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
@@ -71,6 +73,7 @@ impl<E: Environment> Daemon<E> {
         let sent_before = parts.site.sent()?;
         let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle, parts.log.clone());
         let budgets = Budgets::open(&parts.site, parts.clock.clone())?;
+        let spent = Spent::new(&parts.site);
         let progress = ProgressTracker::default();
         let offers = OfferMemory::default();
         Ok(Self {
@@ -78,6 +81,7 @@ impl<E: Environment> Daemon<E> {
             cancel,
             gate,
             budgets,
+            spent,
             state,
             progress,
             offers,

@@ -1,6 +1,7 @@
 //! The record of spent privacy, `privacy.json`. It spans jobs. A damaged one is never taken for an empty one.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::{Site, SiteError};
 use crate::privacy::{Charge, Spending};
@@ -8,12 +9,26 @@ use crate::privacy::{Charge, Spending};
 const FILE: &str = "privacy.json";
 
 impl Site {
+    /// The record's file.
+    #[must_use]
+    pub fn spending_file(&self) -> PathBuf {
+        self.path().join(FILE)
+    }
+
+    /// Replaces the whole record.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn replace_spending(&self, spending: &Spending) -> Result<(), SiteError> {
+        self.write_json(FILE, spending)
+    }
+
     /// What updates have spent; nothing if there is no record.
     ///
     /// # Errors
     /// If the record cannot be read, or cannot be true.
     pub fn spending(&self) -> Result<Spending, SiteError> {
-        let path = self.path().join(FILE);
+        let path = self.spending_file();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Spending::default()),
@@ -23,7 +38,7 @@ impl Site {
         read.and_then(|spending| spending.check().map(|()| spending)).map_err(|why| {
             let reason = format!(
                 "the record of spent privacy is damaged ({why}); nothing that needs it is sent. Restore it from a \
-                 backup of this folder. Without it the budget begins anew, although what was sent stays sent"
+                 backup of this folder, or make it again from the site log with `eosfed-client privacy rebuild`"
             );
             SiteError::Invalid { path, reason }
         })

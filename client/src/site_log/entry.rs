@@ -79,6 +79,16 @@ pub enum EntryKind {
         digest: Digest,
         /// The clipping, the noise and the spent epsilon, in words.
         spending: String,
+        /// What the budget is charged with; absent in logs of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        update: Option<NoisedUpdate>,
+    },
+    /// The record of spent privacy was made again from this log.
+    SpendingRebuilt {
+        /// The updates in it.
+        updates: u64,
+        /// Those of them that were missing from it before.
+        added: u64,
     },
     /// A record begins to be sent.
     Sending(Sending),
@@ -109,6 +119,18 @@ pub enum EntryKind {
         /// The first entry that is kept.
         oldest: u64,
     },
+}
+
+/// An update with noise, from which its charge can be made again. Entries have no floats, so the numbers are
+/// texts, which read as the same 64-bit floats.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NoisedUpdate {
+    /// The job's display name.
+    pub job_name: String,
+    /// Greatest L2 norm of the step.
+    pub clip: String,
+    /// Standard deviation of the noise, in units of `clip`.
+    pub noise_multiplier: String,
 }
 
 /// Why work is not done.

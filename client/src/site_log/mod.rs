@@ -20,7 +20,7 @@ use eosfed_common::ledger::Broken;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use entry::{Approved, Entry, EntryKind, Record, Sending, Why};
+pub use entry::{Approved, Entry, EntryKind, NoisedUpdate, Record, Sending, Why};
 pub use read::{Follower, Verification, verify};
 
 pub(crate) use entry::{lines, text};

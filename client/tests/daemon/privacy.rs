@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use eosfed_client::retry::Backoff;
 use eosfed_client::site_log::EntryKind;
+use eosfed_client::spent::Spent;
 use eosfed_client::state::State;
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
 use eosfed_common::files;
@@ -116,7 +117,7 @@ async fn an_update_leaves_clipped_and_with_noise_and_is_charged() {
     let update = inner.updates.values().next().unwrap();
     assert_eq!(update.weights.as_ref().unwrap().digest, charge.digest.to_string());
     let noted = entries(&world).into_iter().find_map(|entry| match entry.kind {
-        EntryKind::NoiseAdded { digest, spending } => Some((digest, spending)),
+        EntryKind::NoiseAdded { digest, spending, .. } => Some((digest, spending)),
         _ => None,
     });
     let (digest, words) = noted.expect("the site log has it");
@@ -311,6 +312,60 @@ async fn nothing_private_is_sent_while_the_record_of_what_was_spent_is_damaged()
     drop(cancel);
     assert_eq!(world.fake.get().updates.len(), 1);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_record_that_was_deleted_brings_no_new_budget() {
+    let world = world(&good()).await;
+    world.set_policy(&private_with("0.8", "100"));
+    world.run().await;
+    let path = world.site().spending_file();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // A daemon that is started after that, and one that runs while it happens.
+    world.fake.get().tokens.clear();
+    world.fake.get().assignment = Some(round(1));
+    let (cancel, task) =
+        world.start_with(|parts| parts.intervals.condition_timeout = Duration::from_millis(300));
+    until(|| world.state().wait().is_some()).await;
+    let said = world.state().wait().unwrap().condition.message.clone();
+    let numbers = "has 0 updates with noise, and the site log has 1 that were sent";
+    assert!(said.contains(numbers) && said.contains("privacy rebuild"), "{said}");
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    {
+        let inner = world.fake.get();
+        assert!(inner.tokens.is_empty() && inner.updates.len() == 1, "{:?}", inner.refusals);
+        assert_eq!(inner.refusals[0].reason, "POLICY");
+    }
+    assert!(!path.exists(), "the daemon makes no new one");
+    // The log is enough to make it again.
+    let rebuilt = Spent::new(&world.site()).rebuild(false).unwrap();
+    assert_eq!((rebuilt.added, std::fs::read(&path).unwrap()), (1, whole));
+    world.fake.get().assignment = Some(round(1));
+    run_with(&world, 71).await;
+    assert_eq!(world.site().spending().unwrap().updates().len(), 2);
+}
+
+#[tokio::test]
+async fn a_record_that_is_deleted_while_an_update_is_sent_stops_the_next_try() {
+    let world = with_noise().await;
+    world.fake.get().upload_pause = Duration::from_millis(50);
+    let (_cancel, task) = world.start();
+    until(|| !world.fake.get().partial.is_empty()).await;
+    let path = world.site().spending_file();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    world.fake.get().down = true;
+    world.fake.get().upload_pause = Duration::ZERO;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    world.fake.get().down = false;
+    until(|| world.state().wait().is_some()).await;
+    assert!(world.fake.get().updates.is_empty() && !path.exists());
+    std::fs::write(&path, whole).unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(world.fake.get().updates.len(), 1);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ const fn layer(
 }
 
 /// The allowed imports between the layers of a crate.
-const MODULES: [ModuleRule; 28] = [
+const MODULES: [ModuleRule; 29] = [
     layer("eosfed_coordinator", "domain", &[]),
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "storage"]),
@@ -101,6 +101,7 @@ const MODULES: [ModuleRule; 28] = [
     layer("eosfed_client", "offload", &[]),
     layer("eosfed_client", "site", &["policy", "privacy"]),
     layer("eosfed_client", "site_log", &["policy"]),
+    layer("eosfed_client", "spent", &["privacy", "site", "site_log"]),
     layer("eosfed_client", "budgets", &["policy", "site"]),
     layer("eosfed_client", "state", &["condition", "privacy"]),
     layer("eosfed_client", "journal", &["site", "state"]),

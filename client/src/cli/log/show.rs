@@ -46,9 +46,12 @@ fn details(kind: &EntryKind) -> Vec<String> {
                 "{offers} offers were noted on this day; further ones are noted only if they are accepted"
             )]
         }
-        EntryKind::NoiseAdded { digest, spending } => {
+        EntryKind::NoiseAdded { digest, spending, update: _ } => {
             vec![spending.clone(), format!("the file with noise: {digest}")]
         }
+        EntryKind::SpendingRebuilt { updates, added } => vec![format!(
+            "privacy.json was made again from this log: {updates} updates, of which {added} were missing"
+        )],
         EntryKind::Sending(sending) | EntryKind::Sent(sending) => sent(sending),
         EntryKind::Ended { how } => vec![how.clone()],
         EntryKind::PolicyChanged { change } => vec![change.clone()],
