@@ -171,7 +171,7 @@ impl Usage {
                 until: None,
             },
             Scope::Day => {
-                let until = Timestamp((self.day + 1).saturating_mul(DAY));
+                let until = Timestamp(self.day.saturating_add(1).saturating_mul(DAY));
                 let message = format!("`limits.{key}` is {limit}, and {used}; it resets at {until}");
                 Spent { message, until: Some(until) }
             }
@@ -180,9 +180,9 @@ impl Usage {
 
     /// Counts an assignment.
     pub fn take_assignment(&mut self, id: &AssignmentId) {
-        self.today.assignments += 1;
+        self.today.assignments = self.today.assignments.saturating_add(1);
         let job = self.job_mut(&id.job);
-        job.counts.assignments += 1;
+        job.counts.assignments = job.counts.assignments.saturating_add(1);
         job.rounds.insert(id.round);
     }
 
@@ -240,7 +240,7 @@ impl Usage {
     /// A job whose counts may be forgotten.
     fn oldest(&self) -> Option<JobId> {
         let (job, usage) = self.jobs.iter().min_by_key(|(_, usage)| usage.day)?;
-        (usage.day + FORGET_AFTER <= self.day).then(|| job.clone())
+        (usage.day.saturating_add(FORGET_AFTER) <= self.day).then(|| job.clone())
     }
 }
 
