@@ -1,12 +1,13 @@
 //! The programs of `eosfed-hostile` in a federation: a dishonest member, and a lying coordinator.
 
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
 
-use crate::{Federation, classes, programs, succeed};
+use crate::{Federation, WAIT_TIMEOUT, classes, programs, succeed};
 
 /// What a dishonest member's program has printed of a call.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Federation {
 pub struct Liar {
     child: Child,
     orders: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
 }
 
 impl Liar {
@@ -61,8 +62,11 @@ impl Liar {
         command.args(["--lies", &lies.join(",")]).args(options).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "READY");
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        // A test that waits in vain fails, so the lines are read beside it.
+        std::thread::spawn(move || output.lines().try_for_each(|line| sender.send(line.unwrap())));
+        assert_eq!(lines.recv_timeout(WAIT_TIMEOUT).unwrap(), "READY");
         Self { child, orders, lines }
     }
 
@@ -89,7 +93,7 @@ impl Liar {
 
     /// How the next lie has ended.
     pub fn next_end(&mut self) -> Value {
-        let line = self.lines.next().expect("the coordinator has ended").unwrap();
+        let line = self.lines.recv_timeout(WAIT_TIMEOUT).expect("a line of the lying coordinator");
         serde_json::from_str(&line).unwrap()
     }
 

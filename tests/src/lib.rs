@@ -27,7 +27,7 @@ pub use average::{average, digest};
 pub use clock::Clock;
 pub use imagery::{classes, truncate};
 pub use mount::Mount;
-pub use process::Process;
+pub use process::{Process, output_within};
 pub use proxy::Proxy;
 
 use stub::{GATE, LEDGER, PAUSE};

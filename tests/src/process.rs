@@ -2,7 +2,8 @@
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A running program whose output goes to a log file.
 pub struct Process {
@@ -36,6 +37,21 @@ impl Process {
     }
 }
 
+/// Runs a command that must end by itself within this time, and gives what it has printed.
+pub fn output_within(limit: Duration, command: &mut Command) -> Output {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > limit {
+            child.kill().unwrap();
+            panic!("it has not ended within {limit:?}: {command:?}\n{:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // SIGTERM lets a daemon end its trainer. SIGKILL follows.
@@ -45,7 +61,7 @@ impl Drop for Process {
                 if self.child.try_wait().is_ok_and(|status| status.is_some()) {
                     return;
                 }
-                std::thread::sleep(std::time::Duration::from_millis(100));
+                std::thread::sleep(Duration::from_millis(100));
             }
             let _ = self.child.kill();
             let _ = self.child.wait();

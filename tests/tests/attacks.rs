@@ -16,7 +16,7 @@
 //! | 11 | what leaves without a word | `site_egress.rs` | `nothing_leaves_without_a_word_and_nothing_after_the_policy_has_changed` |
 //! | 12 | huge weights and tiles | `dishonest_coordinator.rs` | `the_daemon_refuses_every_lie_and_still_serves_honest_work` |
 //! | 13 | wrong answers to a renewal | `identities.rs` | `an_identity_stays_byte_for_byte_until_the_right_certificate_comes` |
-//! | 14 | one approval for everything | `dishonest_coordinator.rs` | `an_approval_of_a_round_lets_no_thousandth_round_and_no_changed_terms_begin` |
+//! | 14 | one approval for everything | `dishonest_coordinator.rs` | `an_approval_covers_its_rounds_and_no_changed_terms` |
 //! | 15 | a connection after its certificate | `identities.rs` | `a_connection_ends_with_its_certificate_and_renews_nothing` |
 //! | 16 | bytes by their digest | `dishonest_member.rs` | `a_dishonest_institution_gets_nothing_and_stops_nobody` |
 //! | 17 | control characters in texts | `dishonest_member.rs` | `a_dishonest_institution_gets_nothing_and_stops_nobody` |

@@ -102,11 +102,14 @@ fn claims_beyond_what_can_be_stop_no_coordinator_and_are_no_aggregate() {
     assert!(coordinator.terminate().success());
 }
 
-/// What three institutions say of the specialists: who, the scores of west's, of east's and of mallory's.
+/// What three institutions say of the specialists: who, the scores of west's, of east's and of mallory's. One
+/// other institution is enough for a verdict.
 const SCORES: [(&str, [&str; 3]); 3] = [
     ("west", ["100,accuracy=0.9", "100,accuracy=0.8", "100,accuracy=0.3"]),
-    ("east", ["100,accuracy=0.8", "100,accuracy=0.9", "100,accuracy=0.2"]),
-    // One sample counts for nothing; with many, it has one vote of two. Its own specialist gets the best score.
+    // East has nine samples, which say too little.
+    ("east", ["9,accuracy=0.4", "9,accuracy=0.9", "9,accuracy=0.9"]),
+    // One sample counts for nothing; with many, it has one vote of two. Its own specialist gets the best score,
+    // which is no vote.
     ("mallory", ["1,accuracy=0", "1000000,accuracy=0", "1000000,accuracy=1"]),
 ];
 
@@ -121,7 +124,7 @@ fn one_evaluator_neither_removes_a_rival_nor_saves_itself() {
         federation.institution(name, seed);
     }
     let all: Vec<_> = specialists.iter().zip(names).map(|(one, name)| (*one, name, &RGB[..])).collect();
-    let floor = "{ metric = \"accuracy\", bound = 0.5 }";
+    let floor = "{ metric = \"accuracy\", bound = 0.5, quorum = 1 }";
     let plan = one_shot(&all).without("release").set_toml("admission.floor", floor);
     let job = federation.submit(&plan.text());
     for name in names {

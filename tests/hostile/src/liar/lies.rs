@@ -44,6 +44,8 @@ pub(super) enum Lie {
     FirstRound,
     /// The thousandth round of the same job
     LaterRound,
+    /// The two thousandth
+    LastRound,
     /// A round of the same job with another learning rate
     OtherTerms,
     /// No lie: statistics
@@ -72,7 +74,8 @@ impl Lie {
         let (job, round) = match self {
             Self::FirstRound => (APPROVED, 0),
             Self::LaterRound => (APPROVED, 1000),
-            Self::OtherTerms => (APPROVED, 1001),
+            Self::LastRound => (APPROVED, 2000),
+            Self::OtherTerms => (APPROVED, 1),
             _ => (number, 0),
         };
         assignment.id = format!("j-{job:08x}.{round}.1.{institution}").parse().expect("an id");
@@ -99,7 +102,7 @@ impl Lie {
         let settings = &mut work.settings;
         match self {
             Self::Honest | Self::ForgedName | Self::OtherInstitution | Self::ChangedAfterSigning => {}
-            Self::FirstRound | Self::LaterRound | Self::Statistics | Self::Nothing => {}
+            Self::FirstRound | Self::LaterRound | Self::LastRound | Self::Statistics | Self::Nothing => {}
             Self::OtherTerms => settings.learning_rate = 1.0,
             Self::OneShotBase | Self::OneStep => {
                 settings.epochs = 1;
