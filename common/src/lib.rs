@@ -16,6 +16,7 @@ pub mod head;
 pub mod identity;
 pub mod ids;
 pub mod ledger;
+pub mod loopback;
 pub mod metric;
 pub mod model;
 pub mod paging;

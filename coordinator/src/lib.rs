@@ -2,7 +2,7 @@
 //! and cuts ensemble releases. Never links libtorch.
 //!
 //! ```text
-//! grpc -> engine -> domain
+//! grpc, http -> engine -> domain
 //!         engine -> storage -> domain
 //! ```
 
@@ -12,18 +12,22 @@ mod authority_files;
 pub mod backup;
 pub mod ca;
 pub mod ca_command;
+mod disk;
 pub mod domain;
 pub mod engine;
 pub mod external_ca;
 pub mod grpc;
 pub mod health;
+pub mod http;
 pub mod init;
+pub mod metrics;
 pub mod open_files;
 pub mod serve;
 pub mod settings;
 pub mod signing_keys;
 pub mod storage;
 pub mod tls;
+pub mod traffic;
 
 #[cfg(test)]
 mod testing;

@@ -18,16 +18,20 @@ use eosfed_transport::operator::IdentityFolder;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::authority_files;
 use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
-use crate::grpc::{Context, Traffic, serve as serve_calls};
+use crate::grpc::{Context, serve as serve_calls};
+use crate::http;
+use crate::metrics::Metrics;
 use crate::settings::{Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::authority::AuthorityError;
 use crate::tls::{Authority, LiveConnections, ServerTls};
+use crate::traffic::Traffic;
 
 /// The server's certificate lives shortly and is made anew while serving.
 const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
@@ -44,6 +48,7 @@ pub struct Coordinator {
     authority: Arc<Authority>,
     signing: Arc<CoordinatorKeys>,
     engine: Handle,
+    metrics: Arc<Metrics>,
     _lock: File,
 }
 
@@ -66,14 +71,16 @@ impl Coordinator {
         let blobs = FileBlobs::open(&state.blobs())
             .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
+        let metrics = Arc::<Metrics>::default();
         let options = Options {
+            metrics: Arc::clone(&metrics),
             keep_updates_for: settings.keep_updates_for,
             ..Options::new(state.blobs().join(STAGING), signing.key().clone())
         };
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         enrol_first_operator(&state, &engine).await?;
-        Ok(Self { state, settings, authority: Arc::new(authority), signing, engine, _lock: lock })
+        Ok(Self { state, settings, authority: Arc::new(authority), signing, engine, metrics, _lock: lock })
     }
 
     /// Signs certificates.
@@ -95,7 +102,7 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, authority, signing, engine, _lock } = &self;
+        let Self { state, settings, authority, signing, engine, metrics, _lock } = &self;
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
@@ -107,6 +114,7 @@ impl Coordinator {
         if settings.public_url.is_none() && state.operator().exists() {
             IdentityFolder(state.operator()).set_url(&url)?;
         }
+        let stopping = CancellationToken::new();
         let context = Context {
             engine: engine.clone(),
             authority: Arc::clone(authority),
@@ -114,18 +122,19 @@ impl Coordinator {
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
             traffic: Traffic::new(Arc::new(SystemClock)),
             live: LiveConnections::new(Arc::new(SystemClock)),
+            metrics: Arc::clone(metrics),
         };
+        let monitoring = self.monitoring(&context, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
-        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+        let stopped = stopping.clone();
         let serving = serve_calls(context, &tls, listener, async move {
             stop.await;
             tracing::info!("stopping");
-            let _ = stopping.send(true);
+            stopping.cancel();
         });
         let drained = async move {
-            // The sender is dropped only with the server itself, which the select then sees first.
-            let _ = stopped.wait_for(|stop| *stop).await;
+            stopped.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
@@ -133,9 +142,48 @@ impl Coordinator {
             () = drained => tracing::info!("calls that were still under way are cut off"),
             renewal = self.renew(&tls) => renewal?,
             () = warn_of_expiry(engine, authority) => {}
+            () = monitoring => {}
         }
-        let _ = fs::remove_file(state.address());
+        for address in [state.address(), state.http_address()] {
+            let _ = fs::remove_file(address);
+        }
         Ok(())
+    }
+
+    /// Listens for monitoring, if the settings say so. The future that it gives serves for ever.
+    async fn monitoring(
+        &self,
+        calls: &Context,
+        stopping: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+        let listener = match &self.settings.http {
+            Some(settings) => Some(http::bind(settings.listen.get()).await?),
+            None => None,
+        };
+        if let Some(listener) = &listener {
+            let (url, file) = (format!("http://{}", listener.local_addr()?), self.state.http_address());
+            let written = write_atomically(&file, url.as_bytes());
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+            tracing::info!(url, "monitoring");
+        }
+        let context = http::Context {
+            engine: self.engine.clone(),
+            metrics: Arc::clone(&self.metrics),
+            traffic: calls.traffic.clone(),
+            live: calls.live.clone(),
+            authority_ends: self.authority.ends_at(),
+            events_from: http::ledger_end(&self.engine).await,
+            state: self.state.0.clone(),
+            store: self.state.store(),
+            blobs: self.state.blobs(),
+            stopping,
+        };
+        Ok(async move {
+            match listener {
+                Some(listener) => http::serve(listener, context).await,
+                None => std::future::pending().await,
+            }
+        })
     }
 
     fn server_certificate(&self) -> anyhow::Result<KeyAndCertificate> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use eosfed_common::loopback::LoopbackAddress;
 use eosfed_common::private::check_private;
 use eosfed_common::telemetry::LogFormat;
 use schemars::JsonSchema;
@@ -31,6 +32,23 @@ pub struct Settings {
     /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
+    /// The listener for monitoring. Without this table there is none.
+    #[serde(default)]
+    pub http: Option<HttpSettings>,
+}
+
+/// The listener for monitoring: `/healthz`, `/readyz` and `/metrics`, over HTTP without TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    /// The address to listen on. Port 0 takes a free port.
+    #[serde(default = "default_http")]
+    #[schemars(extend("x-rule" = "an address of the machine's loopback interface"))]
+    pub listen: LoopbackAddress,
+}
+
+const fn default_http() -> LoopbackAddress {
+    LoopbackAddress::localhost(7444)
 }
 
 const fn default_keep() -> Duration {
@@ -82,6 +100,12 @@ impl StateFolder {
     #[must_use]
     pub fn address(&self) -> PathBuf {
         self.0.join("address")
+    }
+
+    /// Where the running coordinator writes the address of its listener for monitoring.
+    #[must_use]
+    pub fn http_address(&self) -> PathBuf {
+        self.0.join("http-address")
     }
 
     /// The file that the running coordinator locks.

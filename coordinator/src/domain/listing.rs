@@ -10,7 +10,9 @@ use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::model::Task;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::view::{InstitutionView, JobState as StateView, PersonView, SpecialistSummary};
+use eosfed_common::view::{
+    InstitutionView, JobState as StateView, JobSummary, PersonView, SpecialistSummary,
+};
 use serde::{Deserialize, Serialize};
 
 use super::federation::Federation;
@@ -68,6 +70,14 @@ impl SpecialistFilter {
 /// Whether a band is meant: by its name, or by its STAC common name.
 fn is_band(band: &str, wanted: &str) -> bool {
     band == wanted || known(band).is_some_and(|info| info.common_name.as_deref() == Some(wanted))
+}
+
+impl Job {
+    /// Its entry in a list.
+    #[must_use]
+    pub fn summary(&self) -> JobSummary {
+        view::job_summary(self)
+    }
 }
 
 /// Jobs are listed newest first.

@@ -19,6 +19,7 @@ use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::SigningKey;
 use rand_chacha::ChaCha12Rng;
 
+use crate::metrics::Metrics;
 use crate::storage::{Blobs, Store, StoreError};
 
 pub use core::{Core, Invited, Queries, Snapshot, TaskOutcome};
@@ -37,17 +38,20 @@ pub struct Options {
     pub snapshots: PathBuf,
     /// Signs cards and releases.
     pub signing_key: SigningKey,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Options {
     /// The default settings, with snapshots in this folder and this key.
     #[must_use]
-    pub const fn new(snapshots: PathBuf, signing_key: SigningKey) -> Self {
+    pub fn new(snapshots: PathBuf, signing_key: SigningKey) -> Self {
         Self {
             keep_updates_for: Duration::from_secs(7 * 86_400),
             keep_uploads_for: Duration::from_secs(7 * 86_400),
             snapshots,
             signing_key,
+            metrics: Arc::default(),
         }
     }
 }

@@ -38,7 +38,12 @@ pub(super) fn spawn(handle: &Handle) {
 /// Does what is due. Gives the time to sleep, or nothing when the engine was dropped.
 async fn pass(core: &Weak<Core>) -> Option<Duration> {
     let handle = Handle(core.upgrade()?);
-    let due = handle.call(async |core: &Core| Ok(core.tick().await)).await;
+    let due = handle.call(async |core: &Core| {
+        // Without calls nobody asks for the write lock, and its progress could not be seen.
+        core.let_in().await;
+        Ok(core.tick().await)
+    });
+    let due = due.await;
     if due == Ok(true) {
         return Some(Duration::ZERO);
     }

@@ -4,6 +4,7 @@
 mod access;
 mod batches;
 mod blobs;
+mod calls;
 mod enrollment;
 mod events;
 mod in_flight;
@@ -32,9 +33,12 @@ use tonic::transport::Server;
 use tonic::{Response, Status};
 
 use crate::engine::Handle;
+use crate::metrics::Metrics;
 use crate::tls::{Authority, LiveConnections, ServerTls};
+use crate::traffic::Traffic;
+use calls::CallsLayer;
 use timeout::TimeoutLayer;
-pub use traffic::Traffic;
+use traffic::TrafficLayer;
 
 /// Longest message of institutions, in bytes.
 const MAX_PARTICIPANT: usize = 64 * 1024;
@@ -67,6 +71,8 @@ pub struct Context {
     pub traffic: Traffic,
     /// The connections that are open.
     pub live: LiveConnections,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Serves until `stop` resolves, then finishes the running calls.
@@ -83,11 +89,12 @@ pub async fn serve(
     let operator = OperatorServer::new(operator::Service(context.clone()));
     let enrollment = EnrollmentServer::new(enrollment::Service(context.clone()));
     let blobs = BlobsServer::new(blobs::Service(context.clone()));
-    let Context { engine, live, traffic, .. } = context;
+    let Context { engine, live, traffic, metrics, .. } = context;
     let served = Server::builder()
+        .layer(CallsLayer(metrics))
         .layer(TimeoutLayer)
         .layer(access::GateLayer::new(engine.clone()))
-        .layer(traffic.layer())
+        .layer(TrafficLayer(traffic))
         .concurrency_limit_per_connection(MAX_CALLS)
         .max_concurrent_streams(MAX_CALLS as u32)
         .http2_max_header_list_size(MAX_HEADERS)

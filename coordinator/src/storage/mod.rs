@@ -40,6 +40,7 @@ pub use migrate::SCHEMA;
 pub use ready::ready;
 pub use record::Record;
 pub use sled_store::SledStore;
+pub use sled_trees::RESERVE;
 pub use trees::{Each, Tree};
 
 use crate::domain::closed::ClosedRound;

@@ -26,7 +26,7 @@ use super::trees::{Tree, Trees, Visit, Write};
 pub(super) const SCHEMA_KEY: &str = "schema";
 /// Bytes that must be free before a commit: more than sled writes at once, which is a few segments of its log
 /// and a snapshot of its page table.
-pub(super) const RESERVE: u64 = 32 << 20;
+pub const RESERVE: u64 = 32 << 20;
 
 /// A sled database.
 #[derive(Debug)]

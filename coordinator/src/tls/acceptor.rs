@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -62,6 +63,7 @@ async fn accept_loop(
             }
         };
         let Some(ticket) = admit(&handshakes, address).await else {
+            live.turned_away().handshakes.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%address, "closed: too many handshakes from this address");
             continue;
         };
@@ -70,7 +72,13 @@ async fn accept_loop(
         tokio::spawn(async move {
             match handshake(acceptor, stream, address, &live, &ticket).await {
                 Ok(connection) => drop(sender.send(Ok(connection)).await),
-                Err(error) => tracing::info!(%address, %error, "tls handshake failed"),
+                Err(error) => {
+                    // A limit of connections is counted where it is applied.
+                    if error.kind() != io::ErrorKind::QuotaExceeded {
+                        live.turned_away().failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    tracing::info!(%address, %error, "tls handshake failed");
+                }
             }
         });
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use eosfed_common::clock::Clock;
@@ -18,6 +19,20 @@ pub struct LiveConnections {
     limits: Limits,
     clock: Arc<dyn Clock>,
     open: Arc<Mutex<Open>>,
+    turned_away: Arc<TurnedAway>,
+}
+
+/// Connections and handshakes that came to nothing, since the start.
+#[derive(Debug, Default)]
+pub struct TurnedAway {
+    /// A member had too many connections.
+    pub members: AtomicU64,
+    /// There were too many connections without a certificate.
+    pub anonymous: AtomicU64,
+    /// An address had too many handshakes.
+    pub handshakes: AtomicU64,
+    /// Handshakes that failed, took too long or gave way.
+    pub failed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -30,12 +45,26 @@ impl LiveConnections {
     /// None yet. By this clock, a connection is closed when its certificate expires.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { limits: Limits::default(), clock, open: Arc::default() }
+        Self { limits: Limits::default(), clock, open: Arc::default(), turned_away: Arc::default() }
     }
 
     /// How many handshakes and connections there may be.
     pub(super) const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// What was turned away.
+    #[must_use]
+    pub fn turned_away(&self) -> &TurnedAway {
+        &self.turned_away
+    }
+
+    /// The number of open connections of members, and of callers without a certificate.
+    #[must_use]
+    pub fn count(&self) -> [usize; 2] {
+        let open = self.lock();
+        let members = open.connections.values().filter(|(peer, _)| peer.certificate.is_some()).count();
+        [members, open.connections.len() - members]
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -64,7 +93,12 @@ impl LiveConnections {
     pub(super) fn enter(&self, peer: &Peer) -> io::Result<OpenConnection> {
         let closing = CancellationToken::new();
         let mut open = self.lock();
-        open.check(&self.limits, peer)?;
+        if let Err(refused) = open.check(&self.limits, peer) {
+            let TurnedAway { members, anonymous, .. } = &*self.turned_away;
+            let counter = if peer.certificate.is_some() { members } else { anonymous };
+            counter.fetch_add(1, Ordering::Relaxed);
+            return Err(refused);
+        }
         let number = open.next;
         open.next += 1;
         open.connections.insert(number, (peer.clone(), closing.clone()));

@@ -13,5 +13,5 @@ pub(crate) mod rehearsal;
 pub use authority::Authority;
 pub use config::{ServerTls, TlsError};
 pub use connection::Connection;
-pub use live::LiveConnections;
+pub use live::{LiveConnections, TurnedAway};
 pub use peer::Peer;

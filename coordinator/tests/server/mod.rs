@@ -70,6 +70,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With these lines at the end of its settings.
+    pub(crate) async fn start_with(settings: &str) -> Self {
         eosfed_transport::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -77,7 +82,9 @@ impl Server {
         let listen = "127.0.0.1:0".parse().unwrap();
         let operator = "ada".parse().unwrap();
         let choices = Choices { listen, public_url: None, names, operator };
-        init(&state, &choices, SystemClock.now()).unwrap();
+        let state = init(&state, &choices, SystemClock.now()).unwrap().settings();
+        let sample = std::fs::read_to_string(&state).unwrap();
+        std::fs::write(&state, sample + settings).unwrap();
         Self::serve(folder, Clients::default()).await
     }
 

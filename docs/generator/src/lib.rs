@@ -7,6 +7,7 @@
 //! The pages are committed, so that they can be read without a build; a test compares them.
 
 mod keys;
+mod metrics;
 mod page;
 mod reasons;
 mod render;
@@ -33,6 +34,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
         pages.push(render::page(&source)?);
     }
     pages.push(reasons::page()?);
+    pages.push(metrics::page()?);
     pages.extend(schemas::pages()?);
     Ok(pages)
 }

@@ -60,7 +60,7 @@ impl Core {
 
     /// The state now, the newest event, and the blobs in `folder`.
     async fn hold(&self, folder: &Path) -> Result<(Federation, Option<EventRef>, u64), Refusal> {
-        let writer = self.writer.lock().await;
+        let writer = self.lock_writer().await;
         let state = self.snapshot();
         let mut count = 0;
         for digest in self.blobs.list().await? {

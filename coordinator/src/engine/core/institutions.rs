@@ -59,7 +59,7 @@ impl Core {
         token: &LeaseToken,
         progress: Progress,
     ) -> Result<Directive, Refusal> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let now = self.now();
         let decided = self.read(|state| {
             let job = state.job(&id.job)?;
@@ -152,7 +152,7 @@ impl Core {
             Ok(screened) => screened,
             Err(refusal) => return Err(self.reject(submission, refusal).await),
         };
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         // Blobs are removed under the same lock, so a blob that exists now cannot be removed before the
         // update counts.
         self.must_be_here(*weights).await?;
@@ -250,7 +250,7 @@ impl Core {
             Refusal::new(Reason::NotFound, format!("institution `{}` was not asked", id.institution))
         })?;
         let screened = ScreenedStatistics::screen(submission, &target)?;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_statistics(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await
     }
@@ -271,7 +271,7 @@ impl Core {
         let statement = submission.statement();
         self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
         let screened = ScreenedEvaluation::screen(submission)?;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_evaluation(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await
     }

@@ -92,7 +92,7 @@ impl Core {
     /// Records that a person's call was refused. The number of such events in an hour is limited; further
     /// ones are counted.
     pub async fn record_refusal(&self, actor: Actor, action: &str, job: Option<JobId>, refusal: &Refusal) {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let now = self.now();
         let Some(omitted) = writer.ledger.refusals.take(&actor, now) else { return };
         let Refusal { reason, message } = refusal;
@@ -118,6 +118,6 @@ impl Core {
 
     /// The newest event of the ledger.
     pub async fn ledger_head(&self) -> Option<EventRef> {
-        self.writer.lock().await.ledger.head()
+        self.lock_writer().await.ledger.head()
     }
 }

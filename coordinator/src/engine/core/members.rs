@@ -119,7 +119,7 @@ impl Core {
         renewed: Key,
         signing_key: Option<PublicKey>,
     ) -> Result<(), Refusal> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let now = self.now();
         let change = self.read(|state| {
             let change = state.renew(identity, used, renewed, now)?;

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use eosfed_common::clock::{Clock, Timestamp};
 use eosfed_common::ids::JobId;
@@ -143,7 +144,7 @@ impl Core {
             busy: Mutex::default(),
             quotas: Mutex::default(),
         };
-        core.store_change(&mut *core.writer.lock().await, opening, core.now()).await?;
+        core.store_change(&mut *core.lock_writer().await, opening, core.now()).await?;
         for id in live {
             let restarted = core.transition(&id, Transition::Restart).await;
             restarted.map_err(|refusal| StoreError::Backend(refusal.to_string()))?;
@@ -169,7 +170,7 @@ impl Core {
         &self,
         decide: impl FnOnce(&Federation, Timestamp, &mut ChaCha12Rng) -> Result<(T, Change), Refusal>,
     ) -> Result<T, Refusal> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let now = self.now();
         let (answer, change) = self.read(|state| decide(state, now, &mut writer.rng))?;
         self.store_change(&mut writer, change, now).await?;
@@ -192,7 +193,10 @@ impl Core {
                 keep_bytes(self.blobs(), bytes).await.map_err(of_blob)?;
             }
             let events = writer.ledger.seal(&change.events, now);
-            self.store.commit(&change, &events).await?;
+            let began = Instant::now();
+            let committed = self.store.commit(&change, &events).await;
+            self.options.metrics.commit.observe(began.elapsed().as_secs_f64());
+            committed?;
             writer.ledger.committed(&events);
         }
         let jobs = change.jobs.iter().chain(&change.progress);
@@ -203,6 +207,21 @@ impl Core {
             self.end_leases(&id).await;
         }
         Ok(())
+    }
+
+    /// Resolves when the engine has let this caller in: no change before it is stuck.
+    pub async fn let_in(&self) {
+        drop(self.lock_writer().await);
+    }
+
+    /// Takes the write lock. How long that took, and when it was, is measured; no decision depends on it.
+    async fn lock_writer(&self) -> tokio::sync::MutexGuard<'_, Writer> {
+        let asked = Instant::now();
+        let writer = self.writer.lock().await;
+        let metrics = &self.options.metrics;
+        metrics.write_lock_wait.observe(asked.elapsed().as_secs_f64());
+        metrics.engine_progress.set(self.now().0 as f64 / 1000.0);
+        writer
     }
 
     /// Applies a transition of one job.

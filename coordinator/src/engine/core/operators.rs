@@ -66,7 +66,7 @@ impl Core {
         by: InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let now = self.now();
         // Closed rounds do not change, so they can be read without the lock.
         let closed = self.store.closed_rounds(origin, 0..=round).await?;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::time::Instant;
 
 use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
@@ -36,7 +37,12 @@ impl Core {
         }
         let _busy = Busy(self, id);
         let Some(task) = self.job(id).ok().and_then(|job| job.task()) else { return TaskOutcome::Nothing };
-        let transition = compute(self.blobs(), &task).await.unwrap_or_else(|error| {
+        let began = Instant::now();
+        let computed = compute(self.blobs(), &task).await;
+        if matches!(task, Task::Aggregate(_)) {
+            self.options.metrics.aggregation.observe(began.elapsed().as_secs_f64());
+        }
+        let transition = computed.unwrap_or_else(|error| {
             tracing::error!(job = %id, why = format!("{error:#}"), "a task has failed; the job pauses");
             Transition::TaskFailed(format!("{error:#}"))
         });
@@ -54,7 +60,7 @@ impl Core {
     /// computed, since no record refers to its result yet. It holds the write lock, so that no submission
     /// comes in between.
     pub async fn sweep(&self) -> usize {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.lock_writer().await;
         let mut removed = 0;
         if let Err(error) = self.remove_unneeded(&mut removed).await {
             tracing::warn!(%error, "cannot remove blobs that are no longer needed");
@@ -88,7 +94,7 @@ impl Core {
 
     /// Removes a blob at once, unless a record refers to it.
     pub(super) async fn remove_unless_needed(&self, digest: Digest) {
-        let _writer = self.writer.lock().await;
+        let _writer = self.lock_writer().await;
         if !self.referenced().contains(&digest)
             && let Err(error) = self.blobs.remove(digest).await
         {

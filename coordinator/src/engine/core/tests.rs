@@ -41,8 +41,7 @@ impl Bench {
         let options = Options {
             keep_updates_for: Duration::ZERO,
             keep_uploads_for,
-            snapshots,
-            signing_key: signing::coordinator().key().clone(),
+            ..Options::new(snapshots, signing::coordinator().key().clone())
         };
         let clock = Arc::new(ManualClock::new(NOW));
         ready(Core::open(Box::new(store.clone()), blobs, clock, rng(1), options)).unwrap()

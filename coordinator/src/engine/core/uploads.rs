@@ -61,7 +61,7 @@ impl Core {
         self.blobs.finish(institution.as_str(), blob).await?;
         let mut earlier = lock(&self.quotas).uploads(token);
         earlier.remove(&blob.digest);
-        let _writer = self.writer.lock().await;
+        let _writer = self.lock_writer().await;
         Ok(self.drop_uploads(institution, earlier, Some(blob.digest)).await?)
     }
 

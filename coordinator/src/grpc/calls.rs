@@ -1,0 +1,147 @@
+//! Counts calls by method and status, their refusals by reason, how long they take, and the bytes of answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use eosfed_transport::status::from_status;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::roles::callers;
+use crate::metrics::Metrics;
+
+/// Puts [`Calls`] before services.
+#[derive(Debug, Clone)]
+pub(super) struct CallsLayer(pub(super) Arc<Metrics>);
+
+impl<S> Layer<S> for CallsLayer {
+    type Service = Calls<S>;
+
+    fn layer(&self, inner: S) -> Calls<S> {
+        Calls { inner, metrics: Arc::clone(&self.0) }
+    }
+}
+
+/// A service whose calls are counted.
+#[derive(Debug, Clone)]
+pub(super) struct Calls<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
+
+/// The method as a label: a caller cannot make others than those of the protocol.
+fn method(path: &str) -> String {
+    let known = callers(path).is_some();
+    let name = path.strip_prefix("/eosfed.v1.").filter(|_| known);
+    name.unwrap_or("unknown").to_owned()
+}
+
+impl<S> Service<http::Request<Body>> for Calls<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = method(request.uri().path());
+        let mut call = Call { metrics: Arc::clone(&self.metrics), method, began: Instant::now(), code: None };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            call.note_status(answer.headers());
+            Ok(answer.map(|body| Body::new(Answer { body, call })))
+        })
+    }
+}
+
+/// A call, counted when it is dropped.
+struct Call {
+    metrics: Arc<Metrics>,
+    method: String,
+    began: Instant,
+    /// Its status, once that is known.
+    code: Option<Code>,
+}
+
+impl Call {
+    /// Takes the status from headers or trailers, if they have one.
+    fn note_status(&mut self, headers: &HeaderMap) {
+        let Some(status) = Status::from_header_map(headers) else { return };
+        self.code = Some(status.code());
+        if status.code() != Code::Ok {
+            self.metrics.refusals.add([from_status(&status).reason.code()], 1);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Without a status, the caller has gone before the end of the answer.
+        let code = format!("{:?}", self.code.unwrap_or(Code::Cancelled));
+        self.metrics.calls.add([&self.method, &code], 1);
+        self.metrics.call_seconds.observe(&self.method, self.began.elapsed().as_secs_f64());
+    }
+}
+
+struct Answer {
+    body: Body,
+    call: Call,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            if let Some(data) = frame.data_ref() {
+                let kind = if self.call.method == "Blobs/Download" { "weights" } else { "control" };
+                self.call.metrics.sent_bytes.add([kind], data.len() as u64);
+            }
+            if let Some(trailers) = frame.trailers_ref() {
+                self.call.note_status(trailers);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_cannot_make_labels() {
+        assert_eq!(method("/eosfed.v1.Participant/Poll"), "Participant/Poll");
+        for made_up in
+            ["/eosfed.v1.Participant/Pull", "/eosfed.v1.", "", "/\"}", "/eosfed.v2.Participant/Poll"]
+        {
+            assert_eq!(method(made_up), "unknown", "{made_up}");
+        }
+    }
+}

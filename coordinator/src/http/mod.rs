@@ -1,0 +1,93 @@
+//! The listener for monitoring: whether the coordinator lives and is ready, and its metrics, over plain HTTP
+//! for programs of the same machine. It reads the engine and changes nothing.
+//!
+//! **Where further pages join.** Another set of pages is a module or crate with a function that gives an
+//! [`axum::Router`] over an [`engine::Handle`](crate::engine::Handle). It is one more `.merge(...)` in
+//! [`routes`]. The guard (methods, host names, headers of answers) and the limits of connections then hold for
+//! its pages too, and it needs neither.
+
+mod guard;
+mod health;
+mod ledger;
+mod observed;
+mod scrape;
+mod server;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn;
+use eosfed_common::clock::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Handle;
+use crate::metrics::Metrics;
+use crate::tls::LiveConnections;
+use crate::traffic::Traffic;
+pub use ledger::end as ledger_end;
+use observed::{Sizes, sample};
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The engine.
+    pub engine: Handle,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The traffic of members.
+    pub traffic: Traffic,
+    /// The connections of members.
+    pub live: LiveConnections,
+    /// When the certificate authority ends.
+    pub authority_ends: Timestamp,
+    /// The place in the ledger from which on its events are counted.
+    pub events_from: u64,
+    /// The state folder, which has to be writable.
+    pub state: PathBuf,
+    /// The folder of the store.
+    pub store: PathBuf,
+    /// The folder of the blobs.
+    pub blobs: PathBuf,
+    /// Cancelled when the coordinator was told to stop.
+    pub stopping: CancellationToken,
+}
+
+/// Serves until it is dropped.
+pub async fn serve(listener: TcpListener, context: Context) {
+    let metrics = Arc::clone(&context.metrics);
+    let sizes = Arc::<Sizes>::default();
+    observed::observe(&context, &sizes);
+    let counting = ledger::follow(context.engine.clone(), Arc::clone(&metrics), context.events_from);
+    let sampling = sample(sizes, context.store.clone(), context.blobs.clone());
+    tokio::select! {
+        () = server::serve(listener, routes(context), metrics, server::LIMITS) => {}
+        () = counting => {}
+        () = sampling => {}
+    }
+}
+
+/// Everything that the listener serves.
+fn routes(context: Context) -> Router {
+    Router::new()
+        .merge(scrape::routes(Arc::clone(&context.metrics)))
+        .merge(health::routes(context))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "there is no such page; try /healthz, /readyz or /metrics\n")
+        })
+        .layer(from_fn(guard::guard))
+}
+
+/// Listens on this address.
+///
+/// # Errors
+/// A sentence with the address, if it cannot be listened on.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener
+        .with_context(|| format!("cannot listen on {address} for monitoring; change `listen` of `[http]`"))
+}

@@ -1,0 +1,161 @@
+//! Connections: how many, how long, and how much of a request is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// The limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections at a time; more are closed at once.
+    connections: usize,
+    /// Time from the start of a request, or from the end of the one before, to the end of its headers.
+    headers: Duration,
+    /// Most bytes of the headers of a request, its path included.
+    header_bytes: usize,
+    /// Most headers of a request.
+    header_count: usize,
+    /// How long a connection may last, whatever it does.
+    age: Duration,
+}
+
+/// The limits of the listener.
+pub(super) const LIMITS: Limits = Limits {
+    connections: 128,
+    headers: Duration::from_secs(15),
+    header_bytes: 16 * 1024,
+    header_count: 64,
+    age: Duration::from_secs(3600),
+};
+
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until it is dropped; open connections are then closed.
+pub(super) async fn serve(listener: TcpListener, routes: Router, metrics: Arc<Metrics>, limits: Limits) {
+    let free = Arc::new(Semaphore::new(limits.connections));
+    let stop = CancellationToken::new();
+    let _stop_connections = stop.clone().drop_guard();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection for monitoring");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
+            metrics.http_connections_refused.inc();
+            continue;
+        };
+        let (routes, stop) = (routes.clone(), stop.clone());
+        tokio::spawn(async move {
+            let served = tokio::time::timeout(limits.age, connection(stream, routes, limits));
+            stop.run_until_cancelled(served).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, routes: Router, limits: Limits) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new());
+    builder.header_read_timeout(limits.headers);
+    builder.max_buf_size(limits.header_bytes).max_headers(limits.header_count);
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection for monitoring has ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A listener with these limits, its address and its metrics.
+    async fn start(limits: Limits) -> (SocketAddr, Arc<Metrics>, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::<Metrics>::default();
+        let routes = Router::new().route("/", get(async || "here"));
+        let serving = tokio::spawn(serve(listener, routes, Arc::clone(&metrics), limits));
+        (address, metrics, serving)
+    }
+
+    /// What a connection answers to these bytes until it is closed.
+    async fn answer(address: SocketAddr, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The other side may have closed it already.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn long_and_many_headers_are_refused() {
+        let (address, ..) = start(LIMITS).await;
+        assert!(answer(address, ASK).await.starts_with("HTTP/1.1 200 OK"));
+        let path = "x".repeat(LIMITS.header_bytes);
+        let long = format!("GET /{path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let said = answer(address, long.as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 431") || said.starts_with("HTTP/1.1 414"), "{said:?}");
+        let headers: String = (0..=LIMITS.header_count).map(|n| format!("x-{n}: y\r\n")).collect();
+        let said = answer(address, format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes()).await;
+        assert!(said.starts_with("HTTP/1.1 431"), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn silent_and_old_connections_are_closed() {
+        let second = Duration::from_secs(1);
+        let (address, _, _serving) = start(Limits { headers: second, ..LIMITS }).await;
+        let keep_alive = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        for beginning in [&b"GET / HT"[..], b"", keep_alive] {
+            let started = Instant::now();
+            let said = answer(address, beginning).await;
+            let took = started.elapsed();
+            assert!(took >= second && took < 5 * second, "{took:?} {said:?}");
+        }
+        let (address, _, _serving) = start(Limits { age: second, ..LIMITS }).await;
+        let started = Instant::now();
+        assert!(answer(address, keep_alive).await.contains("here"));
+        assert!(started.elapsed() < 5 * second);
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_are_closed_and_counted() {
+        let (address, metrics, serving) = start(Limits { connections: 2, ..LIMITS }).await;
+        let first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert_eq!(answer(address, ASK).await, "");
+        assert_eq!(metrics.http_connections_refused.get(), 1);
+        drop(first);
+        // The server sees the end of the first one a moment later.
+        let patience = Instant::now() + Duration::from_secs(10);
+        while answer(address, ASK).await.is_empty() {
+            assert!(Instant::now() < patience);
+        }
+        serving.abort();
+        let _ = serving.await;
+        let ended = second.read(&mut [0; 1]).await.unwrap();
+        assert_eq!(ended, 0, "an open connection ends with the listener");
+    }
+}
