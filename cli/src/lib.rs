@@ -29,6 +29,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use eosfed_common::exit;
 use eosfed_common::identity::Role;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_transport::proxy::Proxy;
@@ -47,10 +48,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// The exit code of an error: 69 if the coordinator does not answer, otherwise 1.
+/// The exit code of an error.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     match error.downcast_ref::<Refusal>() {
-        Some(refusal) if refusal.reason == Reason::Unavailable => ExitCode::from(69),
+        Some(refusal) if refusal.reason == Reason::Unavailable => ExitCode::from(exit::UNAVAILABLE),
         Some(_) | None => ExitCode::FAILURE,
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 use eosfed_cli::arguments::Arguments;
 use eosfed_cli::run;
+use eosfed_common::exit;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
     };
     eosfed_transport::install_crypto_provider();

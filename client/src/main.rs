@@ -7,10 +7,8 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use eosfed_common::exit;
 use eosfed_common::stdout::print_error;
-
-/// Exit code for a wrong command line, as sysexits(3) has it.
-const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     if let Some(code) = eosfed_manual::asked(&cli::Cli::command(), std::env::args_os()) {
@@ -22,7 +20,7 @@ fn main() -> ExitCode {
             let wrong = error.use_stderr();
             // There is no way to report that this cannot be printed.
             let _ = error.print();
-            return if wrong { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if wrong { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
         }
     };
     match cli.execute() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Backbone;
+use eosfed_common::service;
 use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
 use eosfed_common::telemetry::LogFormat;
@@ -19,6 +20,8 @@ use crate::site_log::SiteLogSettings;
 /// The commented file that `join` starts from.
 pub const SAMPLE: &str = include_str!("../samples/client.toml");
 
+/// The credential (`LoadCredential=`) that may hold user and password of a proxy.
+const CREDENTIAL: &str = "proxy-credentials";
 const SAMPLE_COORDINATOR: &str = "\"https://coordinator.example.org:7443\"";
 const SAMPLE_DATASET: &str = "\"/srv/imagery/dataset.toml\"";
 const SAMPLE_PROXY: &str = "# proxy = \"http://proxy.example.org:3128\"";
@@ -136,12 +139,14 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The proxy for connections to the coordinator, if one is set.
+    /// The proxy for connections to the coordinator, if one is set. Without a file of credentials in the
+    /// settings, the service manager's credential is used, if it has given one.
     ///
     /// # Errors
     /// If its file of credentials cannot be used.
     pub fn proxy(&self) -> Result<Option<Proxy>, ProxyError> {
-        let credentials = self.proxy_credentials_file.as_deref();
+        let given = service::credential(CREDENTIAL);
+        let credentials = self.proxy_credentials_file.as_deref().or(given.as_deref());
         self.proxy.as_deref().map(|url| Proxy::new(url, credentials)).transpose()
     }
 

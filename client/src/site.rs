@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
-use eosfed_common::private::{NotPrivate, check_private};
+use eosfed_common::private::{NotOwned, NotPrivate, check_owner, check_private};
 use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_common::traffic::ByteCounts;
 use eosfed_transport::certificate::Certificate;
@@ -53,6 +53,9 @@ pub enum SiteError {
     /// Others may use it.
     #[error(transparent)]
     NotPrivate(#[from] NotPrivate),
+    /// It belongs to another user.
+    #[error(transparent)]
+    NotOwned(#[from] NotOwned),
     /// There is no identity in it.
     #[error("{path} holds no identity; run `eosfed-client join --state {path} --token TOKEN` first", path = path.display())]
     NotJoined {
@@ -202,6 +205,7 @@ impl Site {
     /// # Errors
     /// If there is none, or its files are not valid.
     pub fn credentials(&self) -> Result<Credentials, SiteError> {
+        check_owner(&self.0)?;
         check_private(&self.0)?;
         check_private(&self.0.join("key.pem"))?;
         if !self.is_joined() {

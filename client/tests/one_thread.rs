@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use eosfed_client::condition::LocalCondition;
 use eosfed_client::coordinator::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
-use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings};
+use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings, Unwatched};
 use eosfed_client::egress::PolicySource;
 use eosfed_client::imagery::Imagery;
 use eosfed_client::journal::Journal;
@@ -301,6 +301,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         disk: Arc::new(Endless),
         site: Site::at(folder),
         log: SiteLog::new(&folder.join("site-log"), SiteLogSettings::default(), Arc::new(SystemClock)),
+        watcher: Arc::new(Unwatched),
         credentials,
         meter: Meter::default(),
         task: TaskSettings {

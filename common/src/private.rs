@@ -23,6 +23,39 @@ pub struct NotPrivate {
     pub wanted: u32,
 }
 
+/// A folder or a file belongs to another user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{path} belongs to user {owner}, and this program runs as user {user}; run it as user {owner}, or run \
+     `chown -R {user} {path}` as root",
+    path = path.display()
+)]
+pub struct NotOwned {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// The number of its owner.
+    pub owner: u32,
+    /// The number of this program's user.
+    pub user: u32,
+}
+
+/// Checks that a folder or a file belongs to this program's user: what it writes there would otherwise not be
+/// readable for its owner. One that does not exist passes.
+///
+/// # Errors
+/// With the commands that correct it.
+pub fn check_owner(path: &Path) -> Result<(), NotOwned> {
+    let Ok(found) = path.metadata() else { return Ok(()) };
+    owned(path, found.uid(), nix::unistd::geteuid().as_raw())
+}
+
+fn owned(path: &Path, owner: u32, user: u32) -> Result<(), NotOwned> {
+    if owner == user {
+        return Ok(());
+    }
+    Err(NotOwned { path: path.to_owned(), owner, user })
+}
+
 /// Makes a folder, and its parents where they are missing, with mode 0700.
 ///
 /// # Errors
@@ -65,5 +98,13 @@ mod tests {
             assert!(said.contains(command) && said.contains(&format!("{mode:04o}")), "{said}");
         }
         assert_eq!(check_private(&state.join("missing")), Ok(()));
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_named_with_both_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(check_owner(folder.path()), Ok(()));
+        let said = owned(folder.path(), 1234, 5678).unwrap_err().to_string();
+        assert!(said.contains("user 1234") && said.contains("chown -R 5678"), "{said}");
     }
 }

@@ -71,7 +71,7 @@ pub fn init_with(
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
     let folder = IdentityFolder(state.operator());
     folder.write(&operator, authority.roots_pem(), &url)?;
-    folder.pin(signing_keys::read_or_make(&state.signing())?.named())?;
+    folder.pin(signing_keys::read_or_make(&state)?.named())?;
     // Last: the settings make the folder a state folder.
     let settings = filled_in(choices.listen, choices.public_url.as_deref(), &choices.names);
     write(&state.settings(), &settings)?;

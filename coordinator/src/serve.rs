@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use arc_swap::ArcSwap;
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::service;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_transport::authority::LEAST_TIME_LEFT;
 use eosfed_transport::certificate::{Certificate, WARNING_TIME};
@@ -18,6 +20,7 @@ use eosfed_transport::operator::IdentityFolder;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority_files;
@@ -26,7 +29,8 @@ use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, serve as serve_calls};
 use crate::http;
 use crate::metrics::Metrics;
-use crate::settings::{Settings, StateFolder};
+use crate::progress;
+use crate::settings::{self, Busy, Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::authority::AuthorityError;
@@ -34,7 +38,7 @@ use crate::tls::{Authority, LiveConnections, ServerTls};
 use crate::traffic::Traffic;
 
 /// The server's certificate lives shortly and is made anew while serving.
-const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
+pub(crate) const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 const RENEWAL: Duration = Duration::from_secs(10 * 86_400);
 /// Time between two warnings of certificates that expire soon.
 const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
@@ -44,7 +48,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Everything that serving needs, opened and checked.
 pub struct Coordinator {
     state: StateFolder,
-    settings: Settings,
+    settings: ArcSwap<Settings>,
+    reload: Arc<Notify>,
     authority: Arc<Authority>,
     signing: Arc<CoordinatorKeys>,
     engine: Handle,
@@ -59,13 +64,10 @@ impl Coordinator {
     /// If another coordinator has the folder, or anything in it cannot be used.
     pub async fn open(state: StateFolder, settings: Settings) -> anyhow::Result<Self> {
         let Some(lock) = state.take_lock()? else {
-            bail!(
-                "another coordinator runs on {}, or a backup of it is being made; stop it, or wait for it, first",
-                state.0.display()
-            );
+            return Err(Busy(state.0.display().to_string()).into());
         };
         let authority = authority_files::open(&state)?;
-        let signing = Arc::new(signing_keys::read_or_make(&state.signing())?);
+        let signing = Arc::new(signing_keys::read_or_make(&state)?);
         let store =
             SledStore::open(&state.store()).with_context(|| format!("{}", state.store().display()))?;
         let blobs = FileBlobs::open(&state.blobs())
@@ -80,7 +82,16 @@ impl Coordinator {
         let engine =
             Handle::start(Box::new(store), Arc::new(blobs), Arc::new(SystemClock), rng, options).await?;
         enrol_first_operator(&state, &engine).await?;
-        Ok(Self { state, settings, authority: Arc::new(authority), signing, engine, metrics, _lock: lock })
+        Ok(Self {
+            state,
+            settings: ArcSwap::from_pointee(settings),
+            reload: Arc::default(),
+            authority: Arc::new(authority),
+            signing,
+            engine,
+            metrics,
+            _lock: lock,
+        })
     }
 
     /// Signs certificates.
@@ -93,6 +104,12 @@ impl Coordinator {
         &self.engine
     }
 
+    /// Tells the serving coordinator to read its settings again.
+    #[must_use]
+    pub fn reload(&self) -> Arc<Notify> {
+        Arc::clone(&self.reload)
+    }
+
     /// Listens and serves until `stop` resolves. `ready` is told the address.
     ///
     /// # Errors
@@ -102,12 +119,13 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, authority, signing, engine, metrics, _lock } = &self;
+        let Self { state, settings, reload: _, authority, signing, engine, metrics, _lock } = &self;
+        let settings = settings.load_full();
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
         })?;
         let url = format!("https://{}", listener.local_addr()?);
-        let tls = ServerTls::new(&self.server_certificate()?, authority.clients_pem())?;
+        let tls = ServerTls::new(&self.server_certificate(&settings.names)?, authority.clients_pem())?;
         write_atomically(&state.address(), url.as_bytes())
             .with_context(|| format!("cannot write {}", state.address().display()))?;
         // The operator's tools on this machine find the coordinator also on a port of its own choice.
@@ -127,10 +145,13 @@ impl Coordinator {
         let monitoring = self.monitoring(&context, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
+        let doing = format!("serves {url}");
+        service::ready(&doing);
         let stopped = stopping.clone();
         let serving = serve_calls(context, &tls, listener, async move {
             stop.await;
             tracing::info!("stopping");
+            service::stopping("waits for the calls under way");
             stopping.cancel();
         });
         let drained = async move {
@@ -141,6 +162,8 @@ impl Coordinator {
             served = serving => served?,
             () = drained => tracing::info!("calls that were still under way are cut off"),
             renewal = self.renew(&tls) => renewal?,
+            () = self.reload_when_told(&tls, &doing) => {}
+            () = progress::prove(engine) => {}
             () = warn_of_expiry(engine, authority) => {}
             () = monitoring => {}
         }
@@ -156,7 +179,8 @@ impl Coordinator {
         calls: &Context,
         stopping: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-        let listener = match &self.settings.http {
+        let settings = self.settings.load_full();
+        let listener = match &settings.http {
             Some(settings) => Some(http::bind(settings.listen.get()).await?),
             None => None,
         };
@@ -186,8 +210,33 @@ impl Coordinator {
         })
     }
 
-    fn server_certificate(&self) -> anyhow::Result<KeyAndCertificate> {
-        let names = &self.settings.names;
+    /// Reads the settings again whenever that is asked for. Settings that are not valid change nothing.
+    async fn reload_when_told(&self, tls: &ServerTls, doing: &str) {
+        loop {
+            self.reload.notified().await;
+            service::reloading();
+            match self.take_settings(tls) {
+                Ok(()) => tracing::info!(names = ?self.settings.load().names, "the settings were read again"),
+                Err(error) => tracing::error!("nothing was changed: {error:#}"),
+            }
+            service::ready(doing);
+        }
+    }
+
+    /// Takes what can be changed while serving: the names, with a new server certificate for them.
+    fn take_settings(&self, tls: &ServerTls) -> anyhow::Result<()> {
+        let (state, fresh) = settings::load(&self.state.0)?;
+        tls.replace(&self.server_certificate(&fresh.names)?, self.authority.clients_pem())?;
+        let taken = Settings { names: fresh.names.clone(), ..Settings::clone(&self.settings.load()) };
+        if taken != fresh {
+            let file = state.settings();
+            tracing::warn!(file = %file.display(), "of the changed settings, only `names` counts before the next start");
+        }
+        self.settings.store(Arc::new(taken));
+        Ok(())
+    }
+
+    fn server_certificate(&self, names: &[String]) -> anyhow::Result<KeyAndCertificate> {
         let made = self.authority.server(names, SystemClock.now(), SERVER_VALIDITY);
         if let Err(ended @ AuthorityError::Ended(_)) = made {
             return Err(ended.into());
@@ -199,7 +248,10 @@ impl Coordinator {
     async fn renew(&self, tls: &ServerTls) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(SERVER_VALIDITY - RENEWAL).await;
-            tls.replace(&self.server_certificate()?, self.authority.clients_pem())?;
+            tls.replace(
+                &self.server_certificate(&self.settings.load().names)?,
+                self.authority.clients_pem(),
+            )?;
             tracing::info!("the server's certificate was renewed");
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use eosfed_common::loopback::LoopbackAddress;
-use eosfed_common::private::check_private;
+use eosfed_common::private::{check_owner, check_private};
 use eosfed_common::telemetry::LogFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +54,11 @@ const fn default_http() -> LoopbackAddress {
 const fn default_keep() -> Duration {
     Duration::from_secs(7 * 86_400)
 }
+
+/// Another program has the state folder.
+#[derive(Debug, thiserror::Error)]
+#[error("another coordinator runs on {0}, or a backup of it is being made; stop it, or wait for it, first")]
+pub struct Busy(pub String);
 
 /// A state folder.
 #[derive(Debug, Clone)]
@@ -151,6 +156,7 @@ pub fn filled_in(listen: SocketAddr, public_url: Option<&str>, names: &[String])
 /// If there are none, or they are not valid.
 pub fn load(folder: &Path) -> anyhow::Result<(StateFolder, Settings)> {
     let state = StateFolder(folder.to_owned());
+    check_owner(folder)?;
     if !state.settings().exists() {
         anyhow::bail!(
             "{} is not a coordinator's state folder: it has no `coordinator.toml`; make one with \

@@ -8,10 +8,14 @@ use anyhow::{Context as _, bail};
 use eosfed_common::files::write_atomically;
 use eosfed_common::private::check_private;
 use eosfed_common::secret::{Secret, exposed};
+use eosfed_common::service;
 use eosfed_common::signing::{CoordinatorKey, CoordinatorKeys, SigningKey};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::StateFolder;
+
+/// The credential (`LoadCredential=`) that may hold the keys in the place of `signing.json`.
+const CREDENTIAL: &str = "signing.json";
 
 /// The contents of `signing.json`.
 #[derive(Serialize, Deserialize)]
@@ -29,7 +33,9 @@ struct Kept {
 /// # Errors
 /// If there is no file, others may read it, or it is damaged.
 pub fn read(path: &Path) -> anyhow::Result<CoordinatorKeys> {
-    check_private(path)?;
+    if !service::is_credential(path) {
+        check_private(path)?;
+    }
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     // The parser's message could repeat a part of the key.
     let Ok(Kept { private, keys }) = serde_json::from_slice(&text) else { bail!(damaged(path)) };
@@ -51,14 +57,33 @@ pub fn write(path: &Path, keys: &CoordinatorKeys) -> anyhow::Result<()> {
     write_atomically(path, &text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads the keys, or makes the first one where there is no file.
+/// Reads the keys of a state folder, or those that the service manager has given. Gives nothing where there
+/// are none.
 ///
 /// # Errors
-/// As [`read`] and [`write()`].
-pub fn read_or_make(path: &Path) -> anyhow::Result<CoordinatorKeys> {
-    if path.exists() {
-        return read(path);
+/// As [`read`], and if there are both.
+pub fn open(state: &StateFolder) -> anyhow::Result<Option<CoordinatorKeys>> {
+    let path = state.signing();
+    match (service::credential(CREDENTIAL), path.exists()) {
+        (Some(_), true) => bail!(
+            "the signing keys are given as the credential `{CREDENTIAL}`, and {} is there too; remove one of them",
+            path.display()
+        ),
+        (Some(given), false) => read(&given).map(Some),
+        (None, true) => read(&path).map(Some),
+        (None, false) => Ok(None),
     }
+}
+
+/// Reads the keys, or makes the first one where there are none.
+///
+/// # Errors
+/// As [`open`] and [`write()`].
+pub fn read_or_make(state: &StateFolder) -> anyhow::Result<CoordinatorKeys> {
+    if let Some(keys) = open(state)? {
+        return Ok(keys);
+    }
+    let path = &state.signing();
     let keys = CoordinatorKeys::new(SigningKey::generate(&mut rand::rng()));
     write(path, &keys)?;
     Ok(keys)
@@ -86,11 +111,12 @@ mod tests {
     #[test]
     fn keys_read_back_and_a_damaged_file_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("signing.json");
-        let made = read_or_make(&path).unwrap();
+        let state = StateFolder(folder.path().to_owned());
+        let path = state.signing();
+        let made = read_or_make(&state).unwrap();
         let rotated = made.rotated(SigningKey::from_seed([7; 32]));
         write(&path, &rotated).unwrap();
-        let again = read_or_make(&path).unwrap();
+        let again = read_or_make(&state).unwrap();
         assert_eq!(again.named(), rotated.named());
         assert_eq!(again.key().public(), again.named()[1].key);
         let text = fs::read_to_string(&path).unwrap();
@@ -104,7 +130,6 @@ mod tests {
             assert!(said.contains("signing.json is damaged") && !said.contains("0707"), "{said}");
         }
         write(&path, &rotated).unwrap();
-        let state = StateFolder(folder.path().to_owned());
         let lock = state.take_lock().unwrap();
         assert!(rotate(&state).unwrap_err().to_string().contains("stop it first"));
         drop(lock);

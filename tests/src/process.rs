@@ -19,6 +19,10 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as `kill -9` does.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

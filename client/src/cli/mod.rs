@@ -29,7 +29,8 @@ Examples:
   eosfed-client run --state /var/lib/eosfed
   eosfed-client log --state /var/lib/eosfed --since 7d
 
-Exit codes: 0 done, 1 failed, 64 wrong command line.
+Exit codes: 0 done, 1 failed, 64 wrong command line; `run`: 77 the coordinator refuses this client, 78 what
+only a person can correct.
 EOSFED_LOG sets what is logged, such as EOSFED_LOG=debug.";
 
 /// The client of an institution in a federation: trains on private imagery at the institution, and submits

@@ -8,13 +8,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use eosfed_client::coordinator::GrpcCoordinator;
-use eosfed_client::daemon::{Daemon, Intervals, Parts, Programs, SystemDisk, TaskSettings};
+use eosfed_client::daemon::{
+    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Watcher,
+};
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
 use eosfed_client::settings::load_policy;
-use eosfed_client::site::Credentials;
+use eosfed_client::site::{Credentials, SiteError};
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::exit;
+use eosfed_common::service;
+use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::init;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
@@ -27,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::{runtime, settings, site, site_log, trainer_command};
 
 /// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
-/// and the next start continues from it.
+/// and the next start continues from it; a second signal ends the daemon at once.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The state folder that `join` has made.
@@ -43,6 +48,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
+        match self.work() {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => {
+                print_error(format_args!("{error:#}"));
+                Ok(ExitCode::from(exit_code(&error)))
+            }
+        }
+    }
+
+    fn work(self) -> anyhow::Result<()> {
         let site = site(&self.state)?;
         let credentials = site.credentials()?;
         let settings = settings(&site, self.dataset.as_deref())?;
@@ -76,6 +91,7 @@ impl Run {
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
             log: site_log(&site, &settings),
+            watcher: Arc::new(Manager),
             site,
             credentials,
             meter,
@@ -103,7 +119,16 @@ impl Run {
         drop(_inside);
         runtime.shutdown_timeout(Duration::from_secs(1));
         tracing::info!("ended");
-        Ok(ExitCode::SUCCESS)
+        Ok(())
+    }
+}
+
+/// The exit code of a daemon that has ended with an error: whether a service manager should start it again.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(DaemonError::Refused(_)), _) => exit::REFUSED,
+        (Some(_), _) | (_, Some(SiteError::Locked { .. })) => exit::FAILED,
+        (None, _) => exit::of_start(error.as_ref()),
     }
 }
 
@@ -123,6 +148,50 @@ async fn cancel_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("ending on a signal; the journal and the trainer's checkpoint are kept");
+    service::stopping("stops the training program, which keeps its checkpoint");
     cancel.cancel();
-    Ok(())
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::warn!("ending at once on a second signal; the journal is kept");
+    std::process::exit(exit::DONE.into());
+}
+
+/// The service manager.
+struct Manager;
+
+impl Watcher for Manager {
+    fn doing(&self, what: &str) {
+        service::ready(what);
+    }
+
+    fn progressed(&self) {
+        service::progressed();
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        service::watchdog().map(|limit| limit / 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eosfed_common::refusal::{Reason, Refusal};
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let folder = || "/srv/east".into();
+        let refused = Refusal::new(Reason::Unauthenticated, "access was revoked");
+        for (error, code) in [
+            (DaemonError::Refused(refused).into(), exit::REFUSED),
+            (DaemonError::Site(SiteError::NotJoined { path: folder() }).into(), exit::FAILED),
+            (SiteError::Locked { path: folder() }.into(), exit::FAILED),
+            (SiteError::NotJoined { path: folder() }.into(), exit::CONFIG),
+            (anyhow::anyhow!("cannot find `eosfed-trainer`"), exit::CONFIG),
+        ] {
+            assert_eq!(exit_code(&error), code, "{error:#}");
+        }
+    }
 }

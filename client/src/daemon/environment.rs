@@ -15,6 +15,7 @@ use eosfed_transport::meter::Meter;
 use rand_chacha::ChaCha12Rng;
 
 use super::disk_space::DiskSpace;
+use super::watcher::Watcher;
 use crate::coordinator::{Coordinator, GrpcCoordinator};
 use crate::egress::PolicySource;
 use crate::imagery::{FileImagery, Imagery};
@@ -66,6 +67,8 @@ pub struct Parts<E: Environment> {
     pub site: Site,
     /// What was asked, decided and sent.
     pub log: SiteLog,
+    /// Who watches the daemon.
+    pub watcher: Arc<dyn Watcher>,
     /// The identity of the daemon.
     pub credentials: Credentials,
     /// The meter of sent bytes.
@@ -171,6 +174,7 @@ impl DaemonError {
                 SiteError::Invalid { .. }
                 | SiteError::Locked { .. }
                 | SiteError::NotPrivate(_)
+                | SiteError::NotOwned(_)
                 | SiteError::NotJoined { .. },
             )
             | Self::SiteLog(_)

@@ -28,7 +28,9 @@ mod supervise;
 mod task;
 mod train;
 mod wait;
+mod watcher;
 
 pub use disk_space::{DiskSpace, SystemDisk};
 pub use environment::{DaemonError, Environment, Intervals, Parts, Programs, TaskSettings};
 pub use run::Daemon;
+pub use watcher::{Unwatched, Watcher};

@@ -12,6 +12,7 @@ use super::budget::refusal_bytes;
 use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
+use super::watcher::attended;
 use crate::budgets::Direction;
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Greeting, Offers};
@@ -61,6 +62,7 @@ impl<E: Environment> Daemon<E> {
         let mut failures = 0;
         let mut greeted = false;
         loop {
+            self.parts.watcher.progressed();
             self.renew_when_due().await?;
             let offers = match self.greet(&mut greeted).await? {
                 Ok(()) => self.ask(seen).await,
@@ -68,6 +70,9 @@ impl<E: Environment> Daemon<E> {
             };
             match offers {
                 Ok(offers) => {
+                    if seen == 0 || failures > 0 {
+                        self.parts.watcher.doing("waits for work");
+                    }
                     seen = offers.revision;
                     failures = 0;
                     if let Some(event) = self.consider(offers).await? {
@@ -82,6 +87,8 @@ impl<E: Environment> Daemon<E> {
                     failures += 1;
                     greeted = false;
                     if failures == 1 {
+                        let what = format!("tries until the coordinator answers; it does not: {refusal}");
+                        self.parts.watcher.doing(&what);
                         tracing::warn!(%refusal, "the coordinator does not answer; trying until it does");
                     }
                     if !self.pause(failures).await {
@@ -257,7 +264,7 @@ impl<E: Environment> Daemon<E> {
         if let Some(condition) = imagery.missing().await {
             return Some(NotAcceptable::Condition(condition));
         }
-        let refusal = match imagery.check(assignment).await {
+        let refusal = match attended(&*self.parts.watcher, imagery.check(assignment)).await {
             Ok(samples) => refused(&objections_to_amount(policy, &assignment.work, samples))?,
             Err(refusal) => refusal,
         };
@@ -347,6 +354,7 @@ impl<E: Environment> Daemon<E> {
         match self.parts.coordinator.accept(&assignment.id).await {
             Ok(lease) => {
                 tracing::info!(assignment = %assignment.id, "accepted {}", describe(&assignment));
+                self.parts.watcher.doing(&format!("works on {}", assignment.id));
                 self.progress.clear();
                 self.offers.postponed.remove(&assignment.id.job);
                 self.offers.blocked.clear();

@@ -98,6 +98,11 @@ impl<E: Environment> Daemon<E> {
     pub async fn run(mut self) -> Result<(), DaemonError> {
         if let Some(held) = self.state.held() {
             tracing::info!(assignment = %held.assignment.id, phase = self.state.name(), "continuing from the journal");
+            self.parts.watcher.doing(&format!(
+                "continues with {}: {}",
+                held.assignment.id,
+                self.state.name()
+            ));
         }
         self.note_start();
         self.sweep()?;
@@ -105,6 +110,7 @@ impl<E: Environment> Daemon<E> {
         let mut result = Ok(());
         let mut tries = 0;
         while let Some(action) = actions.pop_front() {
+            self.parts.watcher.progressed();
             match self.act(action).await {
                 Ok(Some(more)) => {
                     tries = if more.is_empty() { tries } else { 0 };

@@ -1,11 +1,13 @@
 //! Work beside the heartbeats.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use super::environment::{DaemonError, Environment};
 use super::heartbeat::HeartbeatTask;
 use super::run::{Daemon, Flow};
 use super::step::Event;
+use super::watcher::attended;
 
 /// How work beside the heartbeats has ended.
 pub(super) enum Supervised<T> {
@@ -23,7 +25,8 @@ impl<E: Environment> Daemon<E> {
         heartbeats: &mut HeartbeatTask,
         work: impl Future<Output = T>,
     ) -> Result<Supervised<T>, DaemonError> {
-        let mut work = pin!(work);
+        let watcher = Arc::clone(&self.parts.watcher);
+        let mut work = pin!(attended(&*watcher, work));
         let cancel = self.cancel.clone();
         loop {
             let event = tokio::select! {

@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use eosfed_client::coordinator::GrpcCoordinator;
-use eosfed_client::daemon::{Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings};
+use eosfed_client::daemon::{
+    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Unwatched,
+};
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::journal::Journal as _;
@@ -195,6 +197,7 @@ impl World {
             disk: Arc::new(SystemDisk),
             log: SiteLog::new(&site.log(), SiteLogSettings::default(), Arc::new(SystemClock)),
             site,
+            watcher: Arc::new(Unwatched),
             credentials,
             meter,
             task: TaskSettings {

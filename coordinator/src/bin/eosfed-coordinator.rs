@@ -6,12 +6,14 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
+use eosfed_common::exit;
 use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::outln;
@@ -21,6 +23,7 @@ use eosfed_common::telemetry::{self, LogFormat};
 use eosfed_coordinator::backup::command::{self, Output};
 use eosfed_coordinator::ca;
 use eosfed_coordinator::ca_command::Ca;
+use eosfed_coordinator::exit::exit_code;
 use eosfed_coordinator::external_ca::AuthorityFiles;
 use eosfed_coordinator::health::health;
 use eosfed_coordinator::init::{Choices, init, init_with};
@@ -30,6 +33,7 @@ use eosfed_coordinator::settings;
 use eosfed_coordinator::signing_keys;
 use nix::sys::stat::Mode;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 /// Holds the registry of specialists, schedules rounds of training at partner institutions and cuts
 /// ensemble releases.
@@ -46,7 +50,8 @@ Examples:
   eosfed-coordinator backup --state /var/lib/eosfed --to /mnt/backups/eosfed-$(date +%F)
   eosfed-coordinator restore --from /mnt/backups/eosfed-2026-11-25 --state /var/lib/eosfed
 
-Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage."
+Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage, 78 what only a person can
+correct (`serve`)."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -89,7 +94,8 @@ enum Command {
     },
     /// Run the coordinator until SIGTERM or SIGINT
     ///
-    /// Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
+    /// Calls under way then have ten seconds to end; a second signal ends it at once. SIGHUP reads
+    /// coordinator.toml again: `names` counts at once, the rest at the next start. Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
     /// instant: nothing that was acknowledged is lost, and rounds continue after the next start.
     Serve {
         /// The state folder that `init` made
@@ -106,6 +112,14 @@ enum Command {
     /// Calls it by TLS, as an institution does. Exit code 1 if it does not answer within 10 seconds.
     Health {
         /// The state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Check settings, keys and address, also beside a serving coordinator; changes nothing
+    ///
+    /// The store is not opened: `serve --check` does that, while no coordinator serves.
+    Check {
+        /// The state folder that `init` made
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
     },
@@ -213,17 +227,18 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
         }
     };
     eosfed_transport::install_crypto_provider();
     // Whatever is written is for this user only: keys, the store with its lease tokens, backups.
     nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let serves = matches!(arguments.command, Command::Serve { .. });
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(format_args!("{error:#}"));
-            ExitCode::FAILURE
+            ExitCode::from(if serves { exit_code(&error) } else { exit::FAILED })
         }
     }
 }
@@ -282,6 +297,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             telemetry::init(LogFormat::Text, "warn");
             tokio::runtime::Runtime::new()?.block_on(command.run(SystemClock.now()))
         }
+        Command::Check { state } => match eosfed_coordinator::check::check(&state) {
+            true => Ok(()),
+            false => bail!("correct what is a problem above"),
+        },
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
             telemetry::init(settings.log, "info");
@@ -293,6 +312,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                     outln!("settings, keys and store are fine");
                     return Ok(());
                 }
+                tokio::spawn(on_hangup(coordinator.reload())?);
                 let ready = |url: &str| {
                     // The program that reads the line may have exited. The coordinator serves anyway.
                     let mut out = std::io::stdout().lock();
@@ -332,14 +352,32 @@ fn allow_open_files() {
     }
 }
 
-/// Resolves at SIGTERM or SIGINT.
+/// Tells the coordinator at each SIGHUP to read its settings again.
+fn on_hangup(reload: Arc<Notify>) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            reload.notify_one();
+        }
+    })
+}
+
+/// Resolves at SIGTERM or SIGINT. A second one ends the program at once: what was acknowledged is stored.
 fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut next = async move || {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("ending at once on a second signal");
+            std::process::exit(exit::DONE.into());
+        });
     })
 }

@@ -6,6 +6,7 @@
 //!
 //! The pages are committed, so that they can be read without a build; a test compares them.
 
+mod exit_codes;
 mod keys;
 mod metrics;
 mod page;
@@ -35,6 +36,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
     }
     pages.push(reasons::page()?);
     pages.push(metrics::page()?);
+    pages.push(exit_codes::page()?);
     pages.extend(schemas::pages()?);
     Ok(pages)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use eosfed_client::daemon::{Daemon, DaemonError, Environment, Intervals, Parts, TaskSettings};
+use eosfed_client::daemon::{Daemon, DaemonError, Environment, Intervals, Parts, TaskSettings, Unwatched};
 use eosfed_client::offload::Blocking;
 use eosfed_client::site::{Credentials, Site};
 use eosfed_client::site_log::{SiteLog, SiteLogSettings};
@@ -134,6 +134,7 @@ impl Machine {
                 Arc::new(clock.clone()),
             ),
             site: Site::at(&self.folder),
+            watcher: Arc::new(Unwatched),
             credentials,
             meter: Meter::default(),
             task: TaskSettings {

@@ -159,6 +159,11 @@ impl Core {
         &self.queries
     }
 
+    /// Waits until the write lock was taken, and releases it.
+    pub async fn wait_for_writer(&self) {
+        drop(self.writer.lock().await);
+    }
+
     /// The blobs.
     #[must_use]
     pub fn blobs(&self) -> &dyn Blobs {

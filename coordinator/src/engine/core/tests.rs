@@ -255,3 +255,14 @@ fn the_blob_of_a_head_is_kept_as_long_as_its_job_exists() {
     ready(bench.core.control_job(&id, JobAction::Cancel, name("admin"))).unwrap();
     assert_eq!(here(&bench).head.encoders.len(), 2, "another job may start from a round of it");
 }
+
+#[tokio::test]
+async fn the_writer_is_waited_for_while_its_lock_is_held() {
+    let bench = Bench::new();
+    bench.core.wait_for_writer().await;
+    let held = bench.core.writer.lock().await;
+    let waiting = tokio::time::timeout(Duration::from_millis(50), bench.core.wait_for_writer());
+    assert!(waiting.await.is_err(), "the watchdog of a coordinator that hangs must not be fed");
+    drop(held);
+    bench.core.wait_for_writer().await;
+}
