@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test
+.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -87,6 +87,22 @@ programs: tools ## Build the programs for use
 	@$(WITH_LIBTORCH); $(CARGO) build --release $(PROGRAMS)
 
 release: programs sbom ## Build the programs for use, with their bills of materials
+
+# The programs that packages are made of, and what comes after their version.
+BIN_DIR ?=
+REVISION ?= 1
+PACKAGES ?= $(TARGET)/packages
+packages: $(if $(BIN_DIR),,programs) ## Build Debian packages into target/packages (BIN_DIR=DIR takes built programs)
+	@$(WITH_LIBTORCH); $(PYTHON) deploy/packages/build.py --programs "$(or $(BIN_DIR),$(TARGET)/release)" \
+	  --out "$(PACKAGES)" --libtorch "$$LIBTORCH" --revision "$(REVISION)"
+	@echo "eosfed-trainer-cuda is not built: deploy/libtorch installs no CUDA libraries yet"
+
+system-test: $(if $(BIN_DIR),,build) ## Test packages and units on a Debian with a real systemd (needs root; the root is made once)
+	@$(WITH_LIBTORCH); from="$(or $(BIN_DIR),$(TARGET)/debug)"; out="$(TARGET)/system-test"; rm -rf "$$out"; \
+	build() { $(PYTHON) deploy/packages/build.py --programs "$$from" --out "$$out" --libtorch "$$LIBTORCH" --fast "$$@" > /dev/null; }; \
+	if [ "$$(id -u)" = 0 ]; then build --revision 1 && build --revision 2 \
+	  && build --revision 3 --store-schema 99 eosfed-coordinator; fi && \
+	$(PYTHON) tests/system/run.py --packages "$$out"
 
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom
 	@command -v cargo-cyclonedx > /dev/null || $(CARGO) install --quiet cargo-cyclonedx --version 0.5.9 --locked

@@ -238,5 +238,22 @@ class Containers(unittest.TestCase):
                 self.assertIn(line, text)
 
 
+class Units(unittest.TestCase):
+    """The units keep their hardening."""
+
+    MOST = {"eosfed-coordinator.service": 2.0, "eosfed-backup.service": 2.0, "eosfed-client@.service": 4.0}
+
+    def setUp(self):
+        if not shutil.which("systemd-analyze"):
+            self.skipTest("systemd-analyze is not installed")
+
+    def test_scores(self):
+        self.assertEqual({path.name for path in (HERE / "systemd").glob("*.service")}, set(self.MOST))
+        for name, most in self.MOST.items():
+            words = ["systemd-analyze", "security", "--offline=true", f"--threshold={int(most * 10) - 1}"]
+            done = subprocess.run([*words, HERE / "systemd" / name], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, f"{name}: {done.stdout[-200:]}{done.stderr}")
+
+
 if __name__ == "__main__":
     unittest.main()

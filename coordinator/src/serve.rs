@@ -141,6 +141,7 @@ impl Coordinator {
             traffic: Traffic::new(Arc::new(SystemClock)),
             live: LiveConnections::new(Arc::new(SystemClock)),
             metrics: Arc::clone(metrics),
+            stopping: stopping.clone(),
         };
         let monitoring = self.monitoring(&context, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");

@@ -122,7 +122,7 @@ impl<E: Environment> Daemon<E> {
         if let Some(next) = self.offers.next_look {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
         }
-        coordinator.poll(seen, wait, self.offer_guard()).await
+        attended(&*self.parts.watcher, coordinator.poll(seen, wait, self.offer_guard())).await
     }
 
     /// Accepts the first assignment that can be accepted. Assignments that this client holds already come

@@ -9,6 +9,7 @@ use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
+use super::watcher::attended;
 use crate::condition::{ConditionKind, LocalCondition, give_up_at};
 use crate::site_log::SiteLogError;
 use crate::state::State;
@@ -25,7 +26,7 @@ impl<E: Environment> Daemon<E> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => false,
-            () = tokio::time::sleep(delay) => true,
+            () = attended(&*self.parts.watcher, tokio::time::sleep(delay)) => true,
         }
     }
 

@@ -29,6 +29,7 @@ use eosfed_proto::v1::participant_server::ParticipantServer;
 use eosfed_transport::protocol::{self, PROTOCOL, VERSION};
 use eosfed_transport::status::to_status;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Response, Status};
 
@@ -73,6 +74,8 @@ pub struct Context {
     pub live: LiveConnections,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Cancelled when the coordinator is told to stop: polls are answered at once.
+    pub stopping: CancellationToken,
 }
 
 /// Serves until `stop` resolves, then finishes the running calls.

@@ -46,9 +46,13 @@ impl Service {
             if response.revision != seen_revision {
                 return Ok(response);
             }
-            match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => tokio::time::sleep(COALESCE_INTERVAL).await,
-                Ok(Err(_)) | Err(_) => return Ok(response),
+            tokio::select! {
+                changed = tokio::time::timeout_at(deadline, changes.changed()) => match changed {
+                    Ok(Ok(())) => tokio::time::sleep(COALESCE_INTERVAL).await,
+                    Ok(Err(_)) | Err(_) => return Ok(response),
+                },
+                // The caller asks again, and finds the coordinator that is started next.
+                () = self.0.stopping.cancelled() => return Ok(response),
             }
         }
     }
