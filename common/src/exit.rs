@@ -54,7 +54,7 @@ pub const CODES: [Code; 8] = [
     Code {
         code: REFUSED,
         programs: "`eosfed-client run`",
-        meaning: "The coordinator refuses this client: its access was revoked, or its certificate has expired.",
+        meaning: "The coordinator refuses this client: its access was revoked, or it is not enrolled with this key.",
         try_again: false,
     },
     Code {
