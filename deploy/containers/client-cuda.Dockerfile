@@ -10,17 +10,11 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-pip \
  && rm -rf /var/lib/apt/lists/*
 COPY deploy/requirements/cuda.txt /cuda.txt
-# The wheels that deploy/libtorch takes the rest from.
-RUN pip install --no-cache-dir --require-hashes --no-deps --target /packages --only-binary :all: \
-        --python-version 3.12 --implementation cp --abi cp312 --abi abi3 --abi none \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 \
-        --platform manylinux2014_x86_64 --platform any -r /cuda.txt
-# What the image of client-cpu has is left out.
+RUN pip install --no-cache-dir --require-hashes --no-deps --target /packages -r /cuda.txt
+# All of libtorch, and not only the CUDA part: its libraries must be of one wheel.
 RUN mkdir /libraries \
- && cp -a /packages/torch/lib/libtorch_cuda*.so /packages/torch/lib/libc10_cuda.so \
-          /packages/torch/lib/libtorch_nvshmem.so /libraries/ \
- && find /packages/nvidia -name '*.so*' -exec cp -a {} /libraries/ ';' \
- && find /packages -path '*cusparselt*' -name '*.so*' -exec cp -an {} /libraries/ ';'
+ && rm /packages/torch/lib/libtorch_python.so /packages/torch/lib/libtorch.so \
+ && find /packages/torch/lib /packages/nvidia -name '*.so*' -exec cp -an {} /libraries/ ';'
 
 FROM ${CLIENT}
 LABEL org.opencontainers.image.title="eosfed-client-cuda" \
