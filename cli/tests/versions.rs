@@ -129,7 +129,7 @@ async fn the_commands_name_the_program_to_update() {
     let lock = std::fs::File::create(state.lock()).unwrap();
     lock.lock().unwrap();
     let to = folder.path().join("to");
-    let refused = backup(&state, &to, &state.operator(), SystemClock.now(), &|_, _| {}).await;
+    let refused = backup(&state, &to, &[], &state.operator(), SystemClock.now(), &|_, _| {}).await;
     let said = format!("{:#}", refused.unwrap_err());
     assert!(said.contains("older version") && said.contains("update it"), "{said}");
 }

@@ -1,5 +1,7 @@
 //! `coordinator.toml`, and the paths in the state folder.
 
+mod backup;
+
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use eosfed_common::private::{check_owner, check_private};
 use eosfed_common::telemetry::LogFormat;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub use backup::{BackupSettings, recipient};
 
 /// The commented file that `init` writes.
 pub const SAMPLE: &str = include_str!("../samples/coordinator.toml");
@@ -29,6 +33,9 @@ pub struct Settings {
     #[serde(default = "default_keep", with = "eosfed_common::duration")]
     #[schemars(with = "String", extend("x-rule" = "a duration such as `7d`, `12h` or `0s`"))]
     pub keep_updates_for: Duration,
+    /// Backups.
+    #[serde(default)]
+    pub backup: BackupSettings,
     /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,

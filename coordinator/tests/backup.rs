@@ -49,7 +49,7 @@ async fn jobs(server: &Server) -> BTreeSet<String> {
 
 async fn made(server: &Server, to: &Path) -> Backup {
     let state = server.state();
-    backup(&state, to, &state.operator(), SystemClock.now(), QUIET).await.unwrap()
+    backup(&state, to, &[], &state.operator(), SystemClock.now(), QUIET).await.unwrap()
 }
 
 /// West's oldest assignment, accepted, with the lease's token.
@@ -121,7 +121,7 @@ async fn a_backup_made_while_serving_restores_the_same_coordinator() {
     let (name, backup) = backups.pop().unwrap();
     assert!(backup.serving && backup.counts.institutions == 1 && backup.missing.is_empty(), "{backup:?}");
     let folder = tempfile::tempdir().unwrap();
-    restore(&elsewhere.path().join(name), &folder.path().join("state"), QUIET).unwrap();
+    restore(&elsewhere.path().join(name), None, &folder.path().join("state"), QUIET).unwrap();
     let server = Server::serve(folder, clients).await;
     let there = jobs(&server).await;
     assert_eq!(there.len() as u64, backup.counts.jobs);
@@ -151,7 +151,8 @@ async fn only_operators_take_snapshots_and_only_their_own_folder_is_copied() {
     let to = tempfile::tempdir().unwrap();
     let state = server.state();
     let to = to.path().join("backup");
-    let error = backup(&state, &to, &other.state().operator(), SystemClock.now(), QUIET).await.unwrap_err();
+    let error =
+        backup(&state, &to, &[], &other.state().operator(), SystemClock.now(), QUIET).await.unwrap_err();
     assert!(error.to_string().contains("another state folder"), "{error}");
     assert!(!to.join("backup.json").exists());
 }

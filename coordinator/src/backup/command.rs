@@ -1,8 +1,12 @@
-//! `eosfed-coordinator backup` and `restore`: a progress bar during the copy, and a summary at the end.
+//! `eosfed-coordinator backup`, `backup-key` and `restore`: a progress bar during the copy, and a summary at the end.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use age::secrecy::ExposeSecret as _;
+use age::x25519::Recipient;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::digest::Digest;
@@ -10,8 +14,10 @@ use eosfed_common::outln;
 use eosfed_common::stdout::print;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::{Backup, Restored, backup, restore};
-use crate::settings;
+use super::copy::new_file;
+use super::schedule::{folder_of, remove_older};
+use super::{Backup, Restored, backup, check, restore};
+use crate::settings::{self, BackupSettings};
 use crate::storage::Counts;
 
 /// How results are printed.
@@ -23,32 +29,80 @@ pub enum Output {
     Json,
 }
 
-/// Makes a backup and prints a summary.
+/// What `eosfed-coordinator backup` was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The folder to write, instead of a new one in the folder of the settings.
+    pub to: Option<PathBuf>,
+    /// Whose keys decrypt it, instead of those of the settings.
+    pub recipients: Vec<Recipient>,
+    /// The operator's identity for calls to a serving coordinator.
+    pub identity: Option<PathBuf>,
+}
+
+/// Makes a backup and prints a summary. In the folder of the settings, it removes older ones.
 ///
 /// # Errors
-/// As [`backup`].
-pub async fn make(state: &Path, to: &Path, identity: Option<&Path>, output: Output) -> anyhow::Result<()> {
-    let (state, _) = settings::load(state)?;
-    let identity = identity.map_or_else(|| state.operator(), Path::to_owned);
+/// As [`backup`], and if neither the command nor the settings name a folder.
+pub async fn make(state: &Path, wanted: Wanted, output: Output) -> anyhow::Result<()> {
+    let (state, settings) = settings::load(state)?;
+    let BackupSettings { folder, recipients, keep } = settings.backup;
+    let now = SystemClock.now();
+    let to = match (&wanted.to, &folder) {
+        (Some(to), _) => to.clone(),
+        (None, Some(folder)) => folder_of(folder, now),
+        (None, None) => bail!(
+            "name a folder for the backup with `--to DIR`, or one for all in {}: `[backup]`, `folder`",
+            state.settings().display()
+        ),
+    };
+    let recipients = if wanted.recipients.is_empty() { recipients } else { wanted.recipients };
+    let identity = wanted.identity.unwrap_or_else(|| state.operator());
     let bar = bar()?;
     let report = |done, total| report(&bar, done, total);
-    let made = backup(&state, to, &identity, SystemClock.now(), &report).await;
+    let made = backup(&state, &to, &recipients, &identity, now, &report).await;
     bar.finish_and_clear();
     let made = made?;
+    let removed = match &folder {
+        Some(folder) if wanted.to.is_none() => remove_older(folder, keep)?,
+        _ => Vec::new(),
+    };
     match output {
         Output::Json => outln!("{}", serde_json::to_string_pretty(&made)?),
-        Output::Table => print(format_args!("{}", made_text(&made))),
+        Output::Table => print(format_args!("{}{}", made_text(&made), removed_text(&removed))),
     }
     Ok(())
 }
 
-/// Restores a backup into a state folder and prints a summary.
+/// Makes a private key for backups in a new file, and prints its public key.
 ///
 /// # Errors
-/// As [`restore`].
-pub fn run_restore(from: &Path, to: &Path, output: Output) -> anyhow::Result<()> {
+/// If the file is there already or cannot be written.
+pub fn make_key(file: &Path) -> anyhow::Result<()> {
+    let key = age::x25519::Identity::generate();
+    let mut target = new_file(file).with_context(|| format!("cannot make {}", file.display()))?;
+    let text = format!("# public key: {}\n{}\n", key.to_public(), key.to_string().expose_secret());
+    let written = target.write_all(text.as_bytes()).and_then(|()| target.sync_all());
+    written.with_context(|| format!("cannot write {}", file.display()))?;
+    outln!(
+        "The private key is in {}. Keep it away from the coordinator: it decrypts its backups.",
+        file.display()
+    );
+    outln!("In coordinator.toml:\n\n[backup]\nrecipients = [\"{}\"]", key.to_public());
+    Ok(())
+}
+
+/// Restores a backup into a state folder, or only checks it, and prints a summary.
+///
+/// # Errors
+/// As [`restore`] and [`check`].
+pub fn run_restore(from: &Path, key: Option<&Path>, to: Option<&Path>, output: Output) -> anyhow::Result<()> {
     let bar = bar()?;
-    let restored = restore(from, to, &|done, total| report(&bar, done, total));
+    let report = |done, total| report(&bar, done, total);
+    let restored = match to {
+        Some(to) => restore(from, key, to, &report),
+        None => check(from, key, &report),
+    };
     bar.finish_and_clear();
     let restored = restored?;
     match output {
@@ -69,11 +123,22 @@ fn report(bar: &ProgressBar, done: u64, total: u64) {
 }
 
 fn made_text(made: &Backup) -> String {
-    let Backup { folder, serving, counts, blobs, bytes, missing } = made;
+    let Backup { folder, encrypted, serving, counts, blobs, bytes, missing } = made;
     let how = if *serving { "while the coordinator was serving" } else { "while it was not running" };
+    let (key, secret) = if *encrypted {
+        (
+            " --key FILE",
+            "It is encrypted. Without one of the private keys it is worth nothing: keep two copies of them.",
+        )
+    } else {
+        (
+            "",
+            "It is not encrypted and holds the key of the certificate authority: whoever has it can admit anybody.",
+        )
+    };
     format!(
-        "The backup is in {}, made {how}: {}; {blobs} blobs of {}.\n{}  restore it: eosfed-coordinator restore --from \
-         {0} --state NEW_DIR\nIt holds the key of the certificate authority: whoever has it can admit anybody.\n",
+        "The backup is in {}, made {how}: {}; {blobs} blobs of {}.\n{}  check it:   eosfed-coordinator restore --check \
+         --from {0}{key}\n  restore it: eosfed-coordinator restore --from {0}{key} --state NEW_DIR\n{secret}\n",
         folder.display(),
         counted(counts),
         HumanBytes(*bytes),
@@ -81,16 +146,21 @@ fn made_text(made: &Backup) -> String {
     )
 }
 
+fn removed_text(removed: &[PathBuf]) -> String {
+    removed.iter().map(|path| format!("removed an older one: {}\n", path.display())).collect()
+}
+
 fn restored_text(restored: &Restored) -> String {
     let Restored { state, made_at, version, counts, blobs, bytes, missing } = restored;
+    let what = format!("{}; {blobs} blobs of {}.\n{}", counted(counts), HumanBytes(*bytes), lost(missing));
+    let Some(state) = state else {
+        return format!("The backup of {made_at} (version {version}) is whole: {what}");
+    };
     format!(
-        "The state of {made_at} (version {version}) is in {}: {}; {blobs} blobs of {}.\n{}  start it: \
-         eosfed-coordinator serve --state {0}\nNever start it beside the coordinator that it is a copy of: institutions \
-         would not know which to believe.\n",
+        "The state of {made_at} (version {version}) is in {}: {what}  start it: eosfed-coordinator serve --state \
+         {0}\nNever start it beside the coordinator that it is a copy of: institutions would not know which to \
+         believe.\n",
         state.display(),
-        counted(counts),
-        HumanBytes(*bytes),
-        lost(missing)
     )
 }
 

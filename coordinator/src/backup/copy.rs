@@ -1,12 +1,12 @@
 //! Copying files: complete, verified and durable.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use eosfed_common::digest::Digest;
+use eosfed_common::digest::{Digest, Hasher};
 use eosfed_common::files;
 use eosfed_common::private::create_private_folder;
 
@@ -33,8 +33,8 @@ pub(super) fn empty_folder(path: &Path, advice: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies a file to a new one that only its owner can read, durably; gives its digest and size. `tell` is
-/// called for each piece.
+/// Copies a file to a new one that only its owner can read, durably; gives its digest and size. `report`
+/// is called for each piece.
 pub(super) fn copy(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> anyhow::Result<(Digest, u64)> {
     let size = copied(from, to, report)
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
@@ -44,21 +44,37 @@ pub(super) fn copy(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> anyho
 }
 
 fn copied(from: &Path, to: &Path, report: &mut dyn FnMut(u64)) -> io::Result<u64> {
-    let mut source = File::open(from)?;
-    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let mut target = new_file(to)?;
+    let (_, size) = pour(&mut File::open(from)?, &mut target, report)?;
+    target.sync_all()?;
+    Ok(size)
+}
+
+/// A new file that only its owner can read.
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes everything that `source` gives to `target`; gives the digest and the size of it. `report` is called
+/// for each piece.
+pub(super) fn pour(
+    source: &mut dyn Read,
+    target: &mut dyn Write,
+    report: &mut dyn FnMut(u64),
+) -> io::Result<(Digest, u64)> {
     let mut buffer = vec![0; PIECE];
+    let mut hasher = Hasher::default();
     let mut size = 0;
     loop {
         let read = source.read(&mut buffer)?;
         if read == 0 {
-            break;
+            return Ok((hasher.finish(), size));
         }
+        hasher.update(&buffer[..read]);
         target.write_all(&buffer[..read])?;
         size += read as u64;
         report(read as u64);
     }
-    target.sync_all()?;
-    Ok(size)
 }
 
 /// Makes the entries of a folder durable.

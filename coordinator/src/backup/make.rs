@@ -5,6 +5,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use age::x25519::Recipient;
 use anyhow::{Context as _, bail};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
@@ -12,8 +13,10 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use serde::Serialize;
 
-use super::manifest::{BLOBS, Entry, FILES, MANIFEST, Manifest, NEEDED, RECORDS};
+use super::layout::{BLOBS, FILES, MANIFEST, NEEDED, RECORDS};
+use super::manifest::{Entry, Manifest};
 use super::source::Source;
+use super::target::Target;
 use super::{ReportProgress, copy};
 use crate::settings::StateFolder;
 use crate::storage::{Assembled, Counts};
@@ -23,6 +26,8 @@ use crate::storage::{Assembled, Counts};
 pub struct Backup {
     /// The folder of the backup.
     pub folder: PathBuf,
+    /// Whether its files are encrypted.
+    pub encrypted: bool,
     /// Whether the coordinator was serving.
     pub serving: bool,
     /// The number of records of each kind.
@@ -35,7 +40,8 @@ pub struct Backup {
     pub missing: Vec<Digest>,
 }
 
-/// Copies the contents of `state` into the folder `to`, which must be empty or missing. If the coordinator is
+/// Copies the contents of `state` into the folder `to`, which must be empty or missing. With recipients, each
+/// file is encrypted, and any one of their private keys decrypts it. If the coordinator is
 /// serving, it is asked for a snapshot with the identity in `identity`. If it is not, it cannot start until
 /// the copy is done.
 ///
@@ -45,10 +51,12 @@ pub struct Backup {
 pub async fn backup(
     state: &StateFolder,
     to: &Path,
+    recipients: &[Recipient],
     identity: &Path,
     now: Timestamp,
     report: ReportProgress<'_>,
 ) -> anyhow::Result<Backup> {
+    let target = Target { folder: to, recipients };
     outside(state, to)?;
     let _only = only(state)?;
     copy::empty_folder(to, "name a new folder for each backup")?;
@@ -60,21 +68,16 @@ pub async fn backup(
     let mut files = Vec::new();
     for name in FILES {
         let from = state.0.join(name);
-        let path = to.join(name);
         if !from.exists() && !FILES[..NEEDED].contains(&name) {
             continue;
         }
-        copy::folder(path.parent().unwrap_or(to))?;
-        let (digest, size) = copy::copy(&from, &path, &mut |_| {})?;
+        let (digest, size) = target.copy(&from, name, &mut |_| {})?;
         files.push(Entry { path: name.to_owned(), digest, size });
     }
-    let records = source.write_records(to)?;
-    let path = to.join(RECORDS);
-    let digest = files::digest(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
-    files.push(Entry { path: RECORDS.to_owned(), digest, size });
+    let (records, entry) = copy_records(&source, state, &target)?;
+    files.push(entry);
     let counts = records.counts;
-    let blobs = copy_blobs(&source, &to.join(BLOBS), report)?;
+    let blobs = copy_blobs(&source, &target, report)?;
     let mut manifest = Manifest {
         format: Manifest::format(),
         version: source.version.clone(),
@@ -93,15 +96,37 @@ pub async fn backup(
         }
     }
     // The manifest is written last: a folder with a manifest is a backup.
-    manifest.write(to)?;
+    manifest.write(&target)?;
     Ok(Backup {
         folder: to.to_owned(),
+        encrypted: target.encrypted(),
         serving: manifest.serving,
         counts,
         blobs: manifest.blobs.len() as u64,
         bytes: manifest.blob_bytes(),
         missing: manifest.missing,
     })
+}
+
+/// Copies the records, and gives what they say. What is going to be encrypted is written to the state folder's
+/// disk before, which has it in plain text anyway.
+fn copy_records(
+    source: &Source,
+    state: &StateFolder,
+    target: &Target<'_>,
+) -> anyhow::Result<(Assembled, Entry)> {
+    let entry = |(digest, size)| Entry { path: RECORDS.to_owned(), digest, size };
+    if !target.encrypted() {
+        let records = source.write_records(target.folder)?;
+        let path = target.path(RECORDS);
+        let cannot = || format!("cannot read {}", path.display());
+        let size = path.metadata().with_context(cannot)?.len();
+        return Ok((records, entry((files::digest(&path).with_context(cannot)?, size))));
+    }
+    let cannot = || format!("cannot make a folder in {}", state.0.display());
+    let scratch = tempfile::tempdir_in(&state.0).with_context(cannot)?;
+    let records = source.write_records(scratch.path())?;
+    Ok((records, entry(target.copy(&scratch.path().join(RECORDS), RECORDS, &mut |_| {})?)))
 }
 
 /// The blobs that a federation needs to continue. Blobs that are kept for closed rounds only are not among
@@ -114,8 +139,8 @@ pub(super) fn needed(records: &Assembled) -> BTreeSet<Digest> {
     needed
 }
 
-fn copy_blobs(source: &Source, to: &Path, report: ReportProgress<'_>) -> anyhow::Result<Vec<BlobRef>> {
-    copy::folder(to)?;
+fn copy_blobs(source: &Source, to: &Target<'_>, report: ReportProgress<'_>) -> anyhow::Result<Vec<BlobRef>> {
+    copy::folder(&to.folder.join(BLOBS))?;
     let size = |file: &Path| file.metadata().map(|metadata| metadata.len());
     let sizes: Result<Vec<_>, _> = source.blobs.iter().map(|(_, file)| size(file)).collect();
     let total = sizes
@@ -128,7 +153,7 @@ fn copy_blobs(source: &Source, to: &Path, report: ReportProgress<'_>) -> anyhow:
             done += bytes;
             report(done, total);
         };
-        let (found, size) = copy::copy(file, &to.join(digest.to_hex()), &mut report)?;
+        let (found, size) = to.copy(file, &format!("{BLOBS}/{}", digest.to_hex()), &mut report)?;
         if found != *digest {
             bail!(
                 "{digest} of the state folder is damaged: its bytes have digest {found}; no backup was made. If an \

@@ -1,40 +1,18 @@
 //! `backup.json`: the list of the files of a backup.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::io::Read as _;
 
 use anyhow::{Context as _, bail};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
+use super::layout::{FILES, MANIFEST, NEEDED, RECORDS};
+use super::origin::Origin;
+use super::target::Target;
 use crate::storage::{Counts, SCHEMA};
-
-/// The file's name.
-pub const MANIFEST: &str = "backup.json";
-/// The file with the records.
-pub(super) const RECORDS: &str = "records.jsonl";
-/// The folder with the blobs.
-pub(super) const BLOBS: &str = "blobs";
-/// The files of a state folder that a backup holds as they are. A coordinator without an operator's
-/// identity beside it is fine; the others must be there.
-pub(super) const FILES: [&str; 10] = [
-    "coordinator.toml",
-    "ca/key.pem",
-    "ca/certificate.pem",
-    "ca/ca.pem",
-    "operator/key.pem",
-    "operator/certificate.pem",
-    "operator/ca.pem",
-    "operator/coordinator.toml",
-    "operator/coordinator-keys.json",
-    "signing.json",
-];
-/// The files of [`FILES`] that a coordinator cannot start without.
-pub(super) const NEEDED: usize = 3;
 
 /// The version of the layout of backups.
 const FORMAT: u32 = 1;
@@ -92,20 +70,15 @@ impl Manifest {
         FORMAT
     }
 
-    /// Reads the manifest of the backup in `folder`.
+    /// Reads the manifest of a backup.
     ///
     /// # Errors
-    /// If there is no manifest, it is damaged, or a newer version made the backup.
-    pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join(MANIFEST);
-        if !path.exists() {
-            bail!(
-                "{} has no `{MANIFEST}`: it is not a backup, or one that was interrupted; use another, and make \
-                 backups with `eosfed-coordinator backup`",
-                folder.display()
-            );
-        }
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    /// If it is damaged, or a newer version made the backup.
+    pub(super) fn read(from: &Origin) -> anyhow::Result<Self> {
+        let path = from.path(MANIFEST);
+        let mut text = Vec::new();
+        let read = from.read(MANIFEST)?.read_to_end(&mut text);
+        read.with_context(|| format!("cannot read {}", path.display()))?;
         let damaged = || format!("{} is damaged; use another backup", path.display());
         let Header { format, version, schema } = serde_json::from_slice(&text).with_context(damaged)?;
         if format > FORMAT || schema > SCHEMA {
@@ -113,7 +86,7 @@ impl Manifest {
                 "{} was made by version {version}, with format `{format}` and records of schema `{schema}`; this \
                  version ({}) reads up to format {FORMAT} and schema {SCHEMA}; restore with version {version} or \
                  a newer one",
-                folder.display(),
+                from.folder().display(),
                 env!("CARGO_PKG_VERSION")
             );
         }
@@ -134,11 +107,9 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Writes it into `folder`, whole or not at all.
-    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = folder.join(MANIFEST);
-        let text = serde_json::to_vec_pretty(self)?;
-        write_atomically(&path, &text).with_context(|| format!("cannot write {}", path.display()))
+    /// Writes it, whole or not at all.
+    pub(super) fn write(&self, to: &Target<'_>) -> anyhow::Result<()> {
+        to.write(MANIFEST, &serde_json::to_vec_pretty(self)?)
     }
 
     pub(super) fn entry(&self, path: &str) -> Option<&Entry> {

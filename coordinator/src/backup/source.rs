@@ -17,7 +17,7 @@ use eosfed_transport::renewal::renew_when_due;
 use eosfed_transport::status::from_status;
 
 use super::copy;
-use super::manifest::RECORDS;
+use super::layout::RECORDS;
 use crate::settings::StateFolder;
 use crate::storage::{
     Assembled, Blobs as _, FileBlobs, SNAPSHOT_BLOBS, SNAPSHOT_PREFIX, SNAPSHOT_RECORDS, STAGING, SledStore,

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::files;
 
+use super::origin::Origin;
+use super::target::Target;
 use super::*;
 use crate::domain::{Federation, Job};
 use crate::init::{Choices, init};
-use crate::settings::StateFolder;
+use crate::settings::{StateFolder, recipient};
 use crate::storage::{Blobs as _, Counts, FileBlobs, SCHEMA, SledStore, Store as _, ready};
 use crate::testing::{self, NOW, ONE_SHOT, name};
 
@@ -59,11 +61,11 @@ impl Bench {
     }
 
     async fn backup(&self, to: &str) -> anyhow::Result<Backup> {
-        backup(&self.state, &self.path(to), &self.state.operator(), NOW, QUIET).await
+        backup(&self.state, &self.path(to), &[], &self.state.operator(), NOW, QUIET).await
     }
 
     fn restore(&self, from: &str, to: &str) -> anyhow::Result<Restored> {
-        restore(&self.path(from), &self.path(to), QUIET)
+        restore(&self.path(from), None, &self.path(to), QUIET)
     }
 
     /// The error of a restore that must fail. Checks that it left nothing that a coordinator could start on.
@@ -75,7 +77,7 @@ impl Bench {
     }
 
     fn manifest(&self, of: &str) -> Manifest {
-        Manifest::read(&self.path(of)).unwrap()
+        Manifest::read(&Origin::open(&self.path(of), None).unwrap()).unwrap()
     }
 }
 
@@ -116,7 +118,7 @@ async fn a_restored_state_equals_the_one_that_was_backed_up() {
     assert_eq!((restored.counts, restored.blobs, restored.bytes), (made.counts, 3, made.bytes));
     let new = StateFolder(bench.path("new"));
     assert_eq!(ready(SledStore::open(&new.store()).unwrap().load()).unwrap().federation, bench.federation);
-    for name in manifest::FILES {
+    for name in layout::FILES {
         let text = |state: &StateFolder| fs::read(state.0.join(name)).unwrap();
         assert_eq!(text(&new), text(&bench.state), "{name}");
     }
@@ -188,7 +190,7 @@ async fn a_blob_that_a_record_needs_must_be_in_the_backup() {
     // The blob is removed from the manifest, and a record still refers to it.
     let mut manifest = bench.manifest("whole");
     manifest.blobs.retain(|blob| blob.digest != lost);
-    manifest.write(&bench.path("whole")).unwrap();
+    manifest.write(&Target { folder: &bench.path("whole"), recipients: &[] }).unwrap();
     let said = bench.refused("whole");
     assert!(said.contains(&lost.to_string()) && said.contains("does not have"), "{said}");
 
@@ -247,4 +249,70 @@ async fn a_store_of_an_earlier_version_is_backed_up_unchanged_and_migrated_by_re
         ready(store.load()).unwrap().federation.jobs.values().map(|job: &Job| job.state.name()).collect();
     assert!(states.contains(&"running") && states.contains(&"paused"), "{states:?}");
     assert_eq!(SledStore::schema(&bench.state.store()).unwrap(), 1, "the backup has changed nothing");
+}
+
+/// All files of a folder, by their paths in it.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_of(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test]
+async fn an_encrypted_backup_is_restored_with_one_of_its_keys_and_says_nothing_without() {
+    let bench = Bench::new();
+    let [first, second, other] = ["first", "second", "other"].map(|name| {
+        command::make_key(&bench.path(name)).unwrap();
+        assert_eq!(mode(&bench.path(name)), 0o600);
+        let text = fs::read_to_string(bench.path(name)).unwrap();
+        recipient(text.lines().next().unwrap().strip_prefix("# public key: ").unwrap()).unwrap()
+    });
+    assert_ne!(first, other);
+    let saved = bench.path("saved");
+    let keys = [first, second];
+    let made = backup(&bench.state, &saved, &keys, &bench.state.operator(), NOW, QUIET).await.unwrap();
+    assert!(made.encrypted && made.blobs == 3);
+    let left: Vec<_> =
+        fs::read_dir(&bench.state.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
+    let plain = bench.path("plain");
+    bench.backup("plain").await.unwrap();
+    let secrets: Vec<_> = files_of(&plain).iter().map(|path| fs::read(path).unwrap()).collect();
+    for path in files_of(&saved) {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.truncate(4096);
+        assert!(path.extension().unwrap() == "age" && mode(&path) == 0o600, "{}", path.display());
+        let told = |secret: &Vec<u8>| bytes.windows(16).any(|window| window == &secret[..16]);
+        assert!(!secrets.iter().any(told), "{} is not encrypted", path.display());
+    }
+
+    let checked = check(&saved, Some(&bench.path("first")), QUIET).unwrap();
+    assert_eq!((checked.counts, checked.state), (made.counts, None));
+    let new = StateFolder(bench.path("new"));
+    let restored = restore(&saved, Some(&bench.path("second")), &new.0, QUIET).unwrap();
+    assert_eq!((restored.blobs, restored.bytes), (3, made.bytes));
+    let store = SledStore::open(&new.store()).unwrap();
+    assert_eq!(ready(store.load()).unwrap().federation, bench.federation);
+    assert_eq!(fs::read(new.settings()).unwrap(), fs::read(bench.state.settings()).unwrap());
+    let refused = |key: Option<&str>| {
+        let key = key.map(|name| bench.path(name));
+        format!("{:#}", check(&saved, key.as_deref(), QUIET).unwrap_err())
+    };
+    assert!(refused(None).contains("--key FILE"), "{}", refused(None));
+    assert!(refused(Some("other")).contains("another key"), "{}", refused(Some("other")));
+    assert!(refused(Some("state/coordinator.toml")).contains("private age keys"));
+
+    // A changed and a missing byte are found, whichever file it is.
+    let blob = format!("blobs/{}", bench.manifest("plain").blobs[0].digest.to_hex());
+    for name in ["backup.json", "records.jsonl", "ca/key.pem", &blob] {
+        let path = saved.join(format!("{name}.age"));
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        for bytes in [changed, whole[..whole.len() - 1].to_vec()] {
+            fs::write(&path, bytes).unwrap();
+            let said = refused(Some("first"));
+            assert!(said.contains(&path.display().to_string()) || said.contains("blobs"), "{said}");
+        }
+        fs::write(&path, whole).unwrap();
+    }
 }

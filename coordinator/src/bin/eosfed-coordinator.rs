@@ -20,7 +20,7 @@ use eosfed_common::outln;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::stdout::print_error;
 use eosfed_common::telemetry::{self, LogFormat};
-use eosfed_coordinator::backup::command::{self, Output};
+use eosfed_coordinator::backup::command::{self, Output, Wanted};
 use eosfed_coordinator::ca;
 use eosfed_coordinator::ca_command::Ca;
 use eosfed_coordinator::exit::exit_code;
@@ -134,9 +134,18 @@ enum Command {
     /// against its digest. `backup.json` is written last: a folder without it is not a backup.
     ///
     /// Run it on the coordinator's machine, as its user, with a folder on another disk. The copy has the key
-    /// of the certificate authority: protect it as you protect that key. Calls that the coordinator
-    /// acknowledges later are not in the backup.
+    /// of the certificate authority: encrypt it to a key of `backup-key`, or protect it as you protect that
+    /// key. Calls that the coordinator acknowledges later are not in the backup.
     Backup(Backup),
+    /// Make a key pair for encrypted backups
+    ///
+    /// Anybody who has the file can read the backups, and without it nobody can: keep it on another machine
+    /// than the coordinator's, and a copy of it. It is a key file of age, so age(1) can decrypt single files.
+    BackupKey {
+        /// The file for the private key; it must be new
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Restore a state folder from a backup
     ///
     /// Every file is checked before it is used, and none is overwritten. A backup of an earlier version is
@@ -195,9 +204,12 @@ struct Backup {
     /// The coordinator's state folder
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
-    /// The folder to write; it must be new or empty
+    /// The folder to write; it must be new or empty [default: a new one in `folder` of the table `[backup]`]
     #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    to: Option<PathBuf>,
+    /// Encrypt to this public age key; may be repeated [default: `recipients` of the table `[backup]`]
+    #[arg(long = "recipient", value_name = "age1…", value_parser = settings::recipient)]
+    recipients: Vec<age::x25519::Recipient>,
     /// The operator's identity for calls to a serving coordinator [default: `operator` in its state folder]
     #[arg(long, value_name = "DIR")]
     identity: Option<PathBuf>,
@@ -211,9 +223,15 @@ struct Restore {
     /// The backup
     #[arg(long, value_name = "BACKUP")]
     from: PathBuf,
+    /// The file of the private key of an encrypted backup
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// The state folder to make; it must be new or empty
-    #[arg(long, value_name = "NEW_DIR")]
-    state: PathBuf,
+    #[arg(long, value_name = "NEW_DIR", required_unless_present = "check", conflicts_with = "check")]
+    state: Option<PathBuf>,
+    /// Read the whole backup and compare every digest, and restore nothing
+    #[arg(long)]
+    check: bool,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -280,14 +298,15 @@ fn run(command: Command) -> anyhow::Result<()> {
             show_keys(&signing_keys::rotate(&state)?);
             Ok(())
         }
-        Command::Backup(Backup { state, to, identity, output }) => {
+        Command::BackupKey { out } => command::make_key(&out),
+        Command::Backup(Backup { state, to, recipients, identity, output }) => {
             telemetry::init(LogFormat::Text, "warn");
             let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(command::make(&state, &to, identity.as_deref(), output))
+            runtime.block_on(command::make(&state, Wanted { to, recipients, identity }, output))
         }
-        Command::Restore(Restore { from, state, output }) => {
+        Command::Restore(Restore { from, key, state, check: _, output }) => {
             telemetry::init(LogFormat::Text, "warn");
-            command::run_restore(&from, &state, output)
+            command::run_restore(&from, key.as_deref(), state.as_deref(), output)
         }
         Command::InviteOperator(invite) => {
             telemetry::init(LogFormat::Text, "warn");
