@@ -58,6 +58,7 @@ documents! {
     "forked-job" ForkedJob: "job fork JOB";
     "plotted-job" PlottedJob<'_>: "job plot JOB";
     "pulled-head" PulledHead<'_>: "job head JOB";
+    "institution" InstitutionView: "institution show NAME";
     "institutions" Vec<InstitutionView>: "institution list";
     "people" Vec<PersonView>: "operator list", "reader list";
     "invitation" Invitation:

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use eosfed_common::data_statement::{DataStatement, PartSizes};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
-use eosfed_common::view::InstitutionView;
+use eosfed_common::view::{InstitutionView, StatedDataView};
 use eosfed_proto::v1;
 
 use super::arguments::{Extent, Institution, Output};
@@ -37,6 +38,7 @@ pub(super) async fn run(
             let identity = Identity::institution(name.parse()?);
             member::revoke(connection, &identity, reason, true, output).await?;
         }
+        Institution::Show { name } => show(connection, name, output).await?,
         Institution::List(extent) => list(connection, extent, output).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -52,27 +54,73 @@ async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> a
     let listed = listed.await?;
     match output {
         Output::Json => print::json(&listed.entries)?,
-        Output::Table => show(&listed.entries),
+        Output::Table => table(&listed.entries),
     }
     listed.report_rest();
     Ok(())
 }
 
-fn show(list: &[InstitutionView]) {
-    let mut table =
-        print::table(&["institution", "state", "certificate ends", "last seen*", "weights*", "other*"]);
+async fn show(connection: &mut Connection, name: &str, output: Output) -> anyhow::Result<()> {
+    let request = v1::GetInstitutionRequest { name: name.to_owned() };
+    let answer = connection.operator.get_institution(request).await;
+    let v1::GetInstitutionResponse { institution_json } = connection.answer(answer)?;
+    let institution: InstitutionView = serde_json::from_str(&institution_json)?;
+    match output {
+        Output::Json => print::json(&institution)?,
+        Output::Table => describe(&institution),
+    }
+    Ok(())
+}
+
+fn describe(one: &InstitutionView) {
+    let mut table = print::table(&["institution", one.name.as_str()]);
+    let mut row = |what: &str, value: String| {
+        table.add_row([what.to_owned(), value]);
+    };
+    row("state", member::state(one.enrolled_at, one.invited_until, one.revoked_at));
+    row("certificate ends", print::when_if(one.certificate_expires_at));
+    row("signing key", one.signing_key.map_or_else(none, |key| key.to_string()));
+    row("client version*", one.version.as_deref().map_or_else(none, print::printable));
+    row("last seen*", print::when_if(one.last_seen));
+    row("received*", print::bytes(one.received.weights + one.received.metrics + one.received.control));
+    if let Some(StatedDataView { stated_at, statement, signature: _ }) = &one.data {
+        let DataStatement { institution: _, dataset, task, bands, classes, samples, inventory } = statement;
+        row("data set", if dataset.is_empty() { none() } else { print::printable(dataset) });
+        row("stated", print::when(*stated_at));
+        row("task", task.to_string());
+        row("bands", print::printable(&bands.join(" ")));
+        row("classes", if classes.is_empty() { none() } else { print::printable(&classes.join(", ")) });
+        let PartSizes { training, validation, test } = samples;
+        row("samples", format!("{training} training, {validation} validation, {test} test"));
+        row("inventory", inventory.to_string());
+    } else {
+        row("data set", "it has stated nothing of its data".to_owned());
+    }
+    outln!("{table}\n* since the coordinator was started");
+}
+
+fn none() -> String {
+    "–".to_owned()
+}
+
+fn table(list: &[InstitutionView]) {
+    let head = ["institution", "state", "certificate ends", "samples", "last seen*", "weights*", "other*"];
+    let mut table = print::table(&head);
     for one in list {
         let received = one.received;
         table.add_row([
             one.name.to_string(),
             member::state(one.enrolled_at, one.invited_until, one.revoked_at),
             print::when_if(one.certificate_expires_at),
+            one.data.as_ref().map_or_else(none, |data| data.statement.samples.training.to_string()),
             print::when_if(one.last_seen),
             print::bytes(received.weights),
             print::bytes(received.metrics + received.control),
         ]);
     }
-    outln!("{table}\n* received since the coordinator was started");
+    outln!(
+        "{table}\n* received since the coordinator was started; samples: of the training part, as it states"
+    );
     let active = list.iter().filter(|one| one.revoked_at.is_none());
     let expiries = active.filter_map(|one| Some((&one.name, one.certificate_expires_at?)));
     member::warn_of_expiry(Role::Institution, expiries);

@@ -9,6 +9,7 @@ use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
 
 use crate::condition::{ConditionKind, LocalCondition};
+use crate::data_description::DataDescription;
 use crate::offload::Blocking;
 
 /// The private imagery, as far as the daemon reads it.
@@ -16,12 +17,23 @@ pub trait Imagery: Clone + Send + Sync + 'static {
     /// The part of it that cannot be reached now, if any.
     fn missing(&self) -> impl Future<Output = Option<LocalCondition>> + Send;
 
-    /// The number of samples that it has for an assignment; or a refusal with every objection if it cannot
-    /// serve it.
-    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    /// What it has for an assignment; or a refusal with every objection if it cannot serve it.
+    fn check(&self, assignment: &Assignment) -> impl Future<Output = Result<Serving, Refusal>> + Send;
+
+    /// What can be said of it.
+    fn describe(&self) -> impl Future<Output = Result<DataDescription, Refusal>> + Send;
 
     /// Moments of each of these bands over the training part.
     fn moments(&self, bands: &[String]) -> impl Future<Output = Result<Vec<BandMoments>, Refusal>> + Send;
+}
+
+/// What the imagery has for an assignment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The number of samples in the part that the work reads.
+    pub samples: u64,
+    /// The whole data set.
+    pub data: DataDescription,
 }
 
 /// Imagery in files.
@@ -45,13 +57,19 @@ impl Imagery for FileImagery {
         ))
     }
 
-    async fn check(&self, assignment: &Assignment) -> Result<u64, Refusal> {
+    async fn check(&self, assignment: &Assignment) -> Result<Serving, Refusal> {
         let dataset = self.dataset.clone();
         let assignment = assignment.clone();
         self.blocking
             .run(move || check(&dataset, &assignment))
             .await
             .unwrap_or_else(|error| Err(unfit(error)))
+    }
+
+    async fn describe(&self) -> Result<DataDescription, Refusal> {
+        let dataset = self.dataset.clone();
+        let open = move || Dataset::open(&dataset, &Limits::default()).map(|open| DataDescription::of(&open));
+        self.blocking.run(open).await.map_err(unfit)?.map_err(|error| unfit(error.to_string()))
     }
 
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
@@ -66,15 +84,16 @@ fn unfit(why: String) -> Refusal {
     Refusal::new(Reason::DataUnfit, why)
 }
 
-fn check(dataset: &Path, assignment: &Assignment) -> Result<u64, Refusal> {
-    let (samples, problems) = match Dataset::open(dataset, &Limits::default()) {
-        Ok(dataset) => (dataset.len(part(&assignment.work).0), problems(&dataset, assignment)),
-        Err(error) => (0, vec![error.to_string()]),
-    };
-    if problems.is_empty() {
-        return Ok(samples as u64);
+fn check(dataset: &Path, assignment: &Assignment) -> Result<Serving, Refusal> {
+    let cannot =
+        |problems: &[String]| unfit(format!("the data set cannot serve this: {}", problems.join("; ")));
+    let dataset = Dataset::open(dataset, &Limits::default()).map_err(|error| cannot(&[error.to_string()]))?;
+    let problems = problems(&dataset, assignment);
+    if !problems.is_empty() {
+        return Err(cannot(&problems));
     }
-    Err(unfit(format!("the data set cannot serve this: {}", problems.join("; "))))
+    let samples = dataset.len(part(&assignment.work).0) as u64;
+    Ok(Serving { samples, data: DataDescription::of(&dataset) })
 }
 
 /// The part that a work reads, and its name.

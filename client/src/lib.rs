@@ -13,6 +13,7 @@ pub mod budgets;
 pub mod condition;
 pub mod coordinator;
 pub mod daemon;
+pub mod data_description;
 pub mod egress;
 pub mod imagery;
 pub mod join;

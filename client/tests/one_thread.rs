@@ -11,8 +11,9 @@ use std::time::Duration;
 use eosfed_client::condition::LocalCondition;
 use eosfed_client::coordinator::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
 use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings, Unwatched};
+use eosfed_client::data_description::DataDescription;
 use eosfed_client::egress::PolicySource;
-use eosfed_client::imagery::Imagery;
+use eosfed_client::imagery::{Imagery, Serving};
 use eosfed_client::journal::Journal;
 use eosfed_client::offload::Blocking;
 use eosfed_client::policy::Policy;
@@ -25,6 +26,7 @@ use eosfed_common::assignment::{
     UpdateSubmission,
 };
 use eosfed_common::clock::{Clock, SystemClock, Timestamp};
+use eosfed_common::data_statement::{PartSizes, SignedDataStatement};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -148,6 +150,10 @@ impl Coordinator for Simulated {
         panic!("nothing fails: {why}")
     }
 
+    async fn state_data(&self, _: SignedDataStatement) -> Result<(), Refusal> {
+        panic!("the policy lets no statement leave")
+    }
+
     async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {
         panic!("the certificate is young")
     }
@@ -208,8 +214,19 @@ impl Imagery for NoImagery {
         None
     }
 
-    async fn check(&self, _: &Assignment) -> Result<u64, Refusal> {
-        Ok(1000)
+    async fn check(&self, _: &Assignment) -> Result<Serving, Refusal> {
+        Ok(Serving { samples: 1000, data: self.describe().await? })
+    }
+
+    async fn describe(&self) -> Result<DataDescription, Refusal> {
+        Ok(DataDescription {
+            name: String::new(),
+            task: eosfed_common::model::Task::Classification,
+            bands: vec!["red".to_owned()],
+            classes: Vec::new(),
+            samples: PartSizes { training: 1000, validation: 0, test: 0 },
+            inventory: eosfed_common::digest::Digest::of(b"none"),
+        })
     }
 
     async fn moments(&self, _: &[String]) -> Result<Vec<BandMoments>, Refusal> {

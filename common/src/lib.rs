@@ -8,6 +8,7 @@ pub mod bands;
 pub mod canonical;
 pub mod card;
 pub mod clock;
+pub mod data_statement;
 pub mod digest;
 pub mod duration;
 pub mod exit;

@@ -5,138 +5,23 @@
 
 mod server;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use eosfed_common::assignment::{BlobRef, MAX_POINTS};
 use eosfed_common::digest::Digest;
-use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::refusal::Reason;
 use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_proto::v1::upload_request::Part;
 use eosfed_transport::channel::Transport;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
-use server::{KEY, Server, plan, update_signature};
-
-/// A job of one institution, whose lease it holds.
-struct Leased {
-    server: Server,
-    west: Transport,
-    job: String,
-    assignment: String,
-    token: String,
-}
-
-impl Leased {
-    async fn new() -> Self {
-        let server = Server::start().await;
-        let west = server.enrol("west").await;
-        let mut operator = OperatorClient::new(server.operator());
-        let submit = v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: KEY.to_owned() };
-        let job = operator.submit_job(submit).await.unwrap().into_inner().job;
-        let assignment = format!("{job}.0.1.west");
-        let accept = v1::AcceptRequest { assignment: assignment.clone() };
-        let lease = ParticipantClient::new(west.clone()).accept(accept).await.unwrap().into_inner();
-        Self { server, west, job, assignment, token: lease.lease_token }
-    }
-
-    async fn heartbeat(&self, points: Vec<v1::CurvePoint>) -> Result<(), Refusal> {
-        let beat = v1::HeartbeatRequest {
-            assignment: self.assignment.clone(),
-            lease_token: self.token.clone(),
-            step: 1,
-            steps: 9,
-            points,
-        };
-        let answer = ParticipantClient::new(self.west.clone()).heartbeat(beat).await;
-        answer.map(drop).map_err(|status| from_status(&status))
-    }
-
-    async fn upload(&self, bytes: &[u8]) -> Result<BlobRef, Refusal> {
-        let blob = BlobRef::of(bytes);
-        let header = v1::UploadHeader { digest: blob.digest.to_string(), size: blob.size, offset: 0 };
-        let chunks = bytes.chunks(256 * 1024).map(|chunk| Part::Chunk(Bytes::copy_from_slice(chunk)));
-        let parts = std::iter::once(Part::Header(header)).chain(chunks);
-        let parts: Vec<_> = parts.map(|part| v1::UploadRequest { part: Some(part) }).collect();
-        let answer = BlobsClient::new(self.west.clone()).upload(tokio_stream::iter(parts)).await;
-        answer.map(|_| blob).map_err(|status| from_status(&status))
-    }
-
-    async fn submit(&self, weights: BlobRef, report: v1::TrainingReport) -> Result<(), Refusal> {
-        let signature = update_signature("west", &self.assignment, weights, &report);
-        self.submit_signed(weights, report, signature).await
-    }
-
-    async fn submit_signed(
-        &self,
-        weights: BlobRef,
-        report: v1::TrainingReport,
-        signature: String,
-    ) -> Result<(), Refusal> {
-        let submission = v1::SubmitUpdateRequest {
-            assignment: self.assignment.clone(),
-            lease_token: self.token.clone(),
-            idempotency_key: KEY.to_owned(),
-            weights: Some(weights.into_message()),
-            report: Some(report),
-            signature,
-        };
-        let answer = ParticipantClient::new(self.west.clone()).submit_update(submission).await;
-        answer.map(drop).map_err(|status| from_status(&status))
-    }
-
-    /// Bytes below the folder of its blobs, uploads under way included.
-    fn stored(&self) -> u64 {
-        bytes_below(&self.server.state().0.join("blobs"))
-    }
-
-    /// Weights of the model that the plan asks for.
-    fn weights(&self) -> Vec<u8> {
-        let model = eosfed_common::model::ModelSpec {
-            backbone: eosfed_common::model::Backbone::Atto,
-            task: eosfed_common::model::Task::Classification,
-            bands: vec!["red".to_owned()],
-            classes: ["forest", "water"].map(str::to_owned).to_vec(),
-            target: None,
-        };
-        let signature = eosfed_common::model::signature(&model);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("w.safetensors");
-        let tensors = eosfed_common::model::initial_tensors(&signature, 5);
-        eosfed_common::weights::write(&path, &signature, &tensors).unwrap();
-        std::fs::read(path).unwrap()
-    }
-}
-
-fn bytes_below(folder: &Path) -> u64 {
-    let of = |entry: std::fs::DirEntry| {
-        let path = entry.path();
-        if path.is_dir() { bytes_below(&path) } else { std::fs::metadata(path).map_or(0, |file| file.len()) }
-    };
-    std::fs::read_dir(folder).map_or(0, |entries| entries.filter_map(Result::ok).map(of).sum())
-}
-
-fn metric(name: &str, value: f64) -> v1::Metric {
-    v1::Metric { name: name.to_owned(), value }
-}
+use server::leased::{Leased, bytes_below, metric, report};
+use server::{KEY, plan, update_signature};
 
 fn point(step: u64, metrics: Vec<v1::Metric>) -> v1::CurvePoint {
     v1::CurvePoint { step, loss: 0.5, metrics }
-}
-
-fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
-    v1::TrainingReport {
-        samples,
-        metrics,
-        normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
-        energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() }),
-        initial: None,
-        imagery: None,
-    }
 }
 
 /// Attack 5: heartbeats with 64 metrics of long names and hundreds of points filled store and memory.

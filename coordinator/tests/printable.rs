@@ -16,10 +16,11 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_testkit::signing;
+use eosfed_testkit::{data_statements, signing};
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
+use eosfed_transport::wire::Wire as _;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, ReflectMessage as _, Value};
 use server::{KEY, Server, plan};
@@ -49,6 +50,11 @@ const FIELDS: &[(&str, Fate)] = &[
     ("CreateReleaseRequest.idempotency_key", Fate::Refused),
     ("CreateReleaseRequest.note", Fate::Refused),
     ("CreateReleaseRequest.specialists", Fate::Refused),
+    ("DataStatement.bands", Fate::Refused),
+    ("DataStatement.classes", Fate::Refused),
+    ("DataStatement.dataset", Fate::Refused),
+    ("DataStatement.institution", Fate::Refused),
+    ("DataStatement.inventory", Fate::Refused),
     ("DownloadRequest.digest", Fate::Refused),
     ("EnrollRequest.institution", Fate::Refused),
     ("EnrollRequest.secret", Fate::Refused),
@@ -58,6 +64,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("ForkJobRequest.idempotency_key", Fate::Refused),
     ("ForkJobRequest.job", Fate::Refused),
     ("ForkJobRequest.rounds_toml", Fate::Refused),
+    ("GetInstitutionRequest.name", Fate::Refused),
     ("GetJobRequest.job", Fate::Refused),
     ("GetRoundRequest.job", Fate::Refused),
     ("GetSpecialistRequest.reference", Fate::Refused),
@@ -89,6 +96,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("RetryInstitution.institution", Fate::Refused),
     ("RevokeRequest.reason", Fate::Refused),
     ("StatRequest.digest", Fate::Refused),
+    ("StateDataRequest.signature", Fate::Refused),
     ("SubmitEvaluationRequest.assignment", Fate::Refused),
     ("SubmitEvaluationRequest.idempotency_key", Fate::Refused),
     ("SubmitEvaluationRequest.lease_token", Fate::Refused),
@@ -215,6 +223,7 @@ calls! {
     ParticipantClient(west).submit_statistics(v1::SubmitStatisticsRequest),
     ParticipantClient(west).submit_evaluation(v1::SubmitEvaluationRequest),
     ParticipantClient(west).report_failure(v1::ReportFailureRequest),
+    ParticipantClient(west).state_data(v1::StateDataRequest),
     BlobsClient(west).stat(v1::StatRequest),
     BlobsClient(west).download(v1::DownloadRequest),
     EnrollmentClient(stranger).enroll(v1::EnrollRequest),
@@ -223,6 +232,7 @@ calls! {
     OperatorClient(operator).re_enrol(v1::ReEnrolRequest),
     OperatorClient(operator).revoke(v1::RevokeRequest),
     OperatorClient(operator).list_institutions(v1::ListInstitutionsRequest),
+    OperatorClient(operator).get_institution(v1::GetInstitutionRequest),
     OperatorClient(operator).list_people(v1::ListPeopleRequest),
     OperatorClient(operator).submit_job(v1::SubmitJobRequest),
     OperatorClient(operator).list_jobs(v1::ListJobsRequest),
@@ -289,6 +299,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             assignment: assignment.clone(), lease_token: token.clone(), idempotency_key: key(),
             report: Some(scores), signature: proof.clone(),
         },
+        "state_data": data_statements::signed("west", 90).into_message(),
         "stat": v1::StatRequest { digest: digest.clone() },
         "download": v1::DownloadRequest { digest: digest.clone(), offset: 0 },
         "upload": v1::UploadRequest {
@@ -313,6 +324,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "list_releases": v1::ListReleasesRequest { page: page() },
         "submit_job": v1::SubmitJobRequest { plan_toml: plan(), idempotency_key: key() },
         "get_job": v1::GetJobRequest { job: job.clone() },
+        "get_institution": v1::GetInstitutionRequest { name: "west".to_owned() },
         "list_rounds": v1::ListRoundsRequest { job: job.clone(), newest: 0, curves: true },
         "get_round": v1::GetRoundRequest { job: job.clone(), round: 0, attempt: 1, curves: true },
         "watch_job": v1::WatchJobRequest { job: job.clone(), from_event: 0 },

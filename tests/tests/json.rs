@@ -107,6 +107,16 @@ fn institutions(commands: &Commands) {
     let invited = commands.ask(&["institution", "invite", "north", "--token-file", &file]);
     assert!(invited["token"].is_null() && invited["token_file"] == file.as_str());
     assert_eq!(commands.ask(&["institution", "list"]).as_array().unwrap().len(), 3);
+    let asked = std::time::Instant::now();
+    let samples = loop {
+        let east = commands.ask(&["institution", "show", "east"]);
+        if let Some(statement) = east["data"]["statement"].as_object() {
+            break statement["samples"].clone();
+        }
+        assert!(asked.elapsed() < eosfed_e2e::WAIT_TIMEOUT, "east states nothing: {east:#}");
+    };
+    let all: u64 = samples.as_object().unwrap().values().map(|part| part.as_u64().unwrap()).sum();
+    assert_eq!(all, 40, "{samples:#}");
 }
 
 /// An operator and a reader: invited, joined, invited again and revoked.

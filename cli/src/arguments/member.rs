@@ -44,6 +44,11 @@ pub enum Institution {
         #[command(flatten)]
         token: TokenOptions,
     },
+    /// Show an institution: its keys, when it called, and what it says of its data set
+    Show {
+        /// The institution
+        name: String,
+    },
     /// Take an institution's access back
     ///
     /// Its calls are refused and its connections are closed at once. Open rounds do not wait for it, and its

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eosfed_common::digest::Digest;
 use eosfed_common::model::Task;
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub struct Summary {
     pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
+    /// Digest of its description and of its samples' names; see [`Dataset::inventory`].
+    pub inventory: Digest,
     /// Warnings.
     pub warnings: Vec<String>,
 }
@@ -44,6 +47,7 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
         bands: Vec::new(),
         band_check: None,
         sizes: [[usize::MAX; 2], [0; 2]],
+        inventory: dataset.inventory(),
         warnings: dataset.notes().to_vec(),
     };
     for split in Split::ALL {

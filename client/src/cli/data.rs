@@ -96,6 +96,7 @@ fn print_summary(dataset: &Dataset, summary: &Summary) {
     outln!("{}", dataset.path().display());
     outln!("samples from {}x{} to {}x{} pixels\n", low[0], low[1], high[0], high[1]);
     outln!("{}\n\n{}", classes(dataset, summary), bands(summary));
+    outln!("\ninventory, as a data statement has it: {}", summary.inventory);
     for warning in &summary.warnings {
         outln!("\nwarning: {warning}");
     }

@@ -12,6 +12,7 @@ use eosfed_common::assignment::{
     UpdateSubmission, Work,
 };
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
@@ -316,6 +317,13 @@ impl Coordinator for GrpcCoordinator {
         let request = v1::ReportFailureRequest { assignment, lease_token, message };
         let v1::ReportFailureResponse {} =
             answer(CALL_TIMEOUT, self.participant().report_failure(request)).await?;
+        Ok(())
+    }
+
+    async fn state_data(&self, signed: SignedDataStatement) -> Result<(), Refusal> {
+        let request = signed.into_message();
+        let v1::StateDataResponse { recorded_at: _ } =
+            answer(CALL_TIMEOUT, self.participant().state_data(request)).await?;
         Ok(())
     }
 

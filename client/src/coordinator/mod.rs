@@ -11,6 +11,7 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
@@ -109,6 +110,8 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
         token: &LeaseToken,
         why: &Refusal,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// States what the data set is.
+    fn state_data(&self, signed: SignedDataStatement) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Requests a new certificate, with the proof of the institution's signing key.
     fn renew(
         &self,

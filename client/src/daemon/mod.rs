@@ -10,6 +10,7 @@
 //! therefore run many daemons on one thread with paused time, and the same seed gives the same events.
 
 mod budget;
+mod data_memory;
 mod disk_space;
 mod environment;
 mod fetch;
@@ -21,6 +22,7 @@ mod poll_for_work;
 mod progress;
 mod renewal;
 mod run;
+mod state_data;
 mod statistics;
 pub mod step;
 mod submit;

@@ -17,7 +17,7 @@ use crate::budgets::Direction;
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::coordinator::{Coordinator as _, Greeting, Offers};
 use crate::egress::unreadable;
-use crate::imagery::Imagery as _;
+use crate::imagery::{Imagery as _, Serving};
 use crate::policy::{
     Approval, Decision, GivenApproval, Policy, PolicyStatus, Terms, decide, objections_to_amount, refused,
 };
@@ -110,6 +110,9 @@ impl<E: Environment> Daemon<E> {
         };
         self.pin(&coordinator_keys)?;
         tracing::info!(%institution, "connected; waiting for work");
+        if let Err(refusal) = self.state_data_once().await? {
+            return Ok(Err(refusal));
+        }
         *greeted = true;
         Ok(Ok(()))
     }
@@ -210,7 +213,7 @@ impl<E: Environment> Daemon<E> {
             Decision::Accept if let Some(refusal) = self.over_limit(&policy.limits, &assignment) => {
                 self.decline(&assignment.id, refusal).await
             }
-            Decision::Accept => match self.obstacle_to(&policy, &assignment).await {
+            Decision::Accept => match self.obstacle_to(&policy, &assignment).await? {
                 None => {
                     let approval = approval.filter(|_| policy.approval == Approval::Manual);
                     self.note_acceptance(&assignment, &terms, approval.as_ref())?;
@@ -254,22 +257,31 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// The condition that prevents this machine from doing the work.
-    async fn obstacle_to(&self, policy: &Policy, assignment: &Assignment) -> Option<NotAcceptable> {
+    async fn obstacle_to(
+        &mut self,
+        policy: &Policy,
+        assignment: &Assignment,
+    ) -> Result<Option<NotAcceptable>, DaemonError> {
         if assignment.work != Work::Statistics
             && let Err(condition) = self.parts.trainer.ready()
         {
-            return Some(NotAcceptable::Condition(condition));
+            return Ok(Some(NotAcceptable::Condition(condition)));
         }
-        let imagery = &self.parts.imagery;
+        let imagery = self.parts.imagery.clone();
         if let Some(condition) = imagery.missing().await {
-            return Some(NotAcceptable::Condition(condition));
+            return Ok(Some(NotAcceptable::Condition(condition)));
         }
         let refusal = match attended(&*self.parts.watcher, imagery.check(assignment)).await {
-            Ok(samples) => refused(&objections_to_amount(policy, &assignment.work, samples))?,
-            Err(refusal) => refusal,
+            Ok(Serving { samples, data }) => {
+                let stale = self.data_found(policy, assignment, data).await?;
+                refused(&objections_to_amount(policy, &assignment.work, samples)).or(stale)
+            }
+            Err(refusal) => Some(refusal),
         };
+        let Some(refusal) = refusal else { return Ok(None) };
         // The disk may have disappeared while it was read.
-        Some(imagery.missing().await.map_or(NotAcceptable::Refusal(refusal), NotAcceptable::Condition))
+        let missing = imagery.missing().await;
+        Ok(Some(missing.map_or(NotAcceptable::Refusal(refusal), NotAcceptable::Condition)))
     }
 
     /// Lets an offer wait for an approval or for the allowed hours.

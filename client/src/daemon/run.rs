@@ -9,6 +9,7 @@ use eosfed_common::task::TrainTask;
 use eosfed_common::traffic::ByteCounts;
 use tokio_util::sync::CancellationToken;
 
+use super::data_memory::DataMemory;
 use super::environment::{DaemonError, Environment, Parts};
 use super::heartbeat::{HeartbeatTask, Reporter};
 use super::noted_offers::NotedOffers;
@@ -32,6 +33,7 @@ pub struct Daemon<E: Environment> {
     pub(super) state: State,
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
+    pub(super) data: DataMemory,
     sent_before: ByteCounts,
     /// The assignment that was in hand last.
     ended: Option<AssignmentId>,
@@ -85,6 +87,7 @@ impl<E: Environment> Daemon<E> {
             state,
             progress,
             offers,
+            data: DataMemory::default(),
             sent_before,
             ended: None,
             ended_assignments: 0,

@@ -22,7 +22,7 @@ enum Leaves {
     OfTheMessage,
 }
 
-use Egress::{Failures, Metrics, Provenance, Statistics};
+use Egress::{ClassNames, DataStatement, Failures, Metrics, Provenance, Statistics};
 use Leaves::{Always, OfTheMessage, Parts, With, WithWeights};
 
 /// The fields, by their name without the package.
@@ -99,6 +99,17 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("ReportFailureRequest.assignment", Always),
     ("ReportFailureRequest.lease_token", Always),
     ("ReportFailureRequest.message", With(Failures)),
+    ("StateDataRequest.statement", Parts),
+    ("StateDataRequest.signature", OfTheMessage),
+    ("DataStatement.institution", Always),
+    ("DataStatement.dataset", With(DataStatement)),
+    ("DataStatement.task", With(DataStatement)),
+    ("DataStatement.bands", With(DataStatement)),
+    ("DataStatement.classes", With(ClassNames)),
+    ("DataStatement.training", With(DataStatement)),
+    ("DataStatement.validation", With(DataStatement)),
+    ("DataStatement.test", With(DataStatement)),
+    ("DataStatement.inventory", With(DataStatement)),
     // Asked before an upload, about its weights.
     ("StatRequest.digest", WithWeights),
     ("DownloadRequest.digest", Always),
@@ -141,7 +152,8 @@ fn every_field_that_can_leave_has_a_word() {
     let gone: Vec<_> = known.difference(&found).collect();
     assert!(gone.is_empty(), "the protocol has no such fields: {gone:?}");
     let used = |word| rows.values().any(|leaves| *leaves == With(word));
-    assert!([Failures, Metrics, Provenance, Statistics].into_iter().all(used));
+    let words = [ClassNames, DataStatement, Failures, Metrics, Provenance, Statistics];
+    assert!(words.into_iter().all(used));
 }
 
 /// The fields that say which file of weights is sent, and its bytes: it has noise where the policy demands it.

@@ -15,6 +15,10 @@ use eosfed_common::training_target::TrainingTarget;
 
 use super::{Approval, Egress, Policy, objections, objections_to_evaluation, privacy};
 
+/// What `data_statement` lets leave.
+const STATED: &str =
+    "the coordinator is told name, task, bands and sizes of the data set, a digest of its samples' names";
+
 /// A sentence for each permission of the policy.
 #[must_use]
 pub fn explain(policy: &Policy) -> Vec<String> {
@@ -67,6 +71,11 @@ pub fn explain(policy: &Policy) -> Vec<String> {
     if !policy.allows(Egress::Metrics) {
         lines.push("losses and scores are dropped from what is sent".to_owned());
     }
+    lines.push(match (policy.allows(Egress::DataStatement), policy.allows(Egress::ClassNames)) {
+        (false, _) => "nothing is stated of the data set; plans can require a statement".to_owned(),
+        (true, false) => format!("{STATED}, without the names of its classes"),
+        (true, true) => format!("{STATED} and the names of its classes"),
+    });
     if !policy.allows(Egress::Failures) {
         lines.push("a failure is reported by its reason alone, without a description".to_owned());
     }

@@ -51,6 +51,11 @@ pub enum Egress {
     Provenance,
     /// Sentences about failures, which may name files, classes and values of the data set.
     Failures,
+    /// What is said of the data set: its name, task and bands, the sizes of its parts, and a digest of the names
+    /// of its samples.
+    DataStatement,
+    /// The names of the classes in a data statement.
+    ClassNames,
 }
 
 impl Egress {

@@ -211,6 +211,20 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
         "sentences about failures",
         Some(Egress::Failures),
     ),
+    (
+        &[
+            "DataStatement.dataset",
+            "DataStatement.task",
+            "DataStatement.bands",
+            "DataStatement.training",
+            "DataStatement.validation",
+            "DataStatement.test",
+            "DataStatement.inventory",
+        ],
+        "what the institution says of its data set, with the sizes of its parts",
+        Some(Egress::DataStatement),
+    ),
+    (&["DataStatement.classes"], "the names of the classes in a data statement", Some(Egress::ClassNames)),
 ];
 
 /// The privacy of a policy in words.

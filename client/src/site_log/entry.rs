@@ -195,6 +195,8 @@ pub enum Record {
     Curve,
     /// The number of steps.
     Progress,
+    /// What is said of the data set.
+    DataStatement,
 }
 
 /// A record that leaves.

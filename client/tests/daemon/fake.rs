@@ -30,6 +30,9 @@ pub(crate) struct Inner {
     pub(crate) statistics: Vec<v1::SubmitStatisticsRequest>,
     pub(crate) scores: Vec<v1::SubmitEvaluationRequest>,
     pub(crate) failures: Vec<String>,
+    pub(crate) statements: Vec<v1::StateDataRequest>,
+    /// Data statements are not known, as in earlier versions.
+    pub(crate) no_statements: bool,
     pub(crate) refusals: Vec<v1::Refusal>,
     pub(crate) points: Vec<v1::CurvePoint>,
     pub(crate) beats: usize,
@@ -318,6 +321,18 @@ impl Participant for Fake {
         inner.failures.push(request.message);
         inner.assignment = None;
         Ok(Response::new(v1::ReportFailureResponse {}))
+    }
+
+    async fn state_data(
+        &self,
+        request: Request<v1::StateDataRequest>,
+    ) -> Result<Response<v1::StateDataResponse>, Status> {
+        let mut inner = self.up()?;
+        if inner.no_statements {
+            return Err(Status::unimplemented("an earlier version"));
+        }
+        inner.statements.push(request.into_inner());
+        Ok(Response::new(v1::StateDataResponse { recorded_at: 1 }))
     }
 }
 

@@ -11,6 +11,7 @@ mod privacy;
 mod proxy;
 mod renewal;
 mod site_log;
+mod state_data;
 mod world;
 
 use std::collections::BTreeSet;

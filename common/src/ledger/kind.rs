@@ -128,6 +128,26 @@ pub enum EventKind {
         /// The public key.
         key: PublicKey,
     },
+    /// An institution has stated what its data set is. The samples that it claims are bounded by it in rounds
+    /// that open from now on.
+    DataStated {
+        /// The name of the data set.
+        dataset: String,
+        /// Samples of its training part.
+        training: u64,
+        /// Samples of its validation part.
+        validation: u64,
+        /// Samples of its test part.
+        test: u64,
+        /// Digest of the whole statement's canonical JSON.
+        statement: Digest,
+        /// Samples of the training part in the statement before, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        training_before: Option<u64>,
+        /// Samples of the validation part in the statement before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation_before: Option<u64>,
+    },
     /// A plan was submitted as a job.
     JobSubmitted {
         /// The name of the plan.

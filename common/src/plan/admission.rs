@@ -25,6 +25,9 @@ pub const DEFAULT_MAX_SHARE: f64 = 0.5;
 pub struct OneShotAdmission {
     /// Most samples that an institution may report; absent in jobs of versions without a default.
     pub max_samples: Option<u64>,
+    /// Whether an update counts only from an institution that has made a data statement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_statement: bool,
     /// The lowest quality of a specialist.
     pub floor: Option<Floor>,
 }
@@ -35,6 +38,9 @@ pub struct OneShotAdmission {
 pub struct FederatedAdmission {
     /// Most samples that an institution may report; absent in jobs of versions without a default.
     pub max_samples: Option<u64>,
+    /// Whether an update counts only from an institution that has made a data statement.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_statement: bool,
     /// An update whose step from the round's starting weights is longer than this factor times the
     /// round's median is excluded; decided when the round closes, with three updates or more. Absent in jobs of versions
     /// without a default.

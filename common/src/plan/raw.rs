@@ -126,6 +126,8 @@ pub struct RawAdmission {
     /// Most samples that an institution may report; default: 10000000.
     #[schemars(extend("x-rule" = "1 to 1e12"))]
     pub max_samples: Option<u64>,
+    /// Whether an update counts only from an institution that has made a data statement; default: false.
+    pub require_statement: Option<bool>,
     /// The lowest quality of a specialist.
     #[schemars(extend("x-rule" = "one-shot only"))]
     pub floor: Option<Floor>,

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::data_statement::DataStatement;
 use crate::ids::InstitutionName;
 use crate::ledger::Actor;
-use crate::signing::PublicKey;
+use crate::signing::{KeySignature, PublicKey};
 use crate::traffic::ByteCounts;
 
 /// The view of an institution.
@@ -32,6 +33,9 @@ pub struct InstitutionView {
     /// The key that it signs its submissions with.
     #[serde(default)]
     pub signing_key: Option<PublicKey>,
+    /// What it has said of its data set.
+    #[serde(default)]
+    pub data: Option<StatedDataView>,
     /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
     /// The version of its client, as it has said since the coordinator was started.
@@ -77,6 +81,17 @@ impl InstitutionView {
             (None, Some(_), _) => Presence::Silent,
         }
     }
+}
+
+/// The view of what an institution has said of its data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatedDataView {
+    /// When it said so.
+    pub stated_at: Timestamp,
+    /// What it said.
+    pub statement: DataStatement,
+    /// Its signature of the statement.
+    pub signature: KeySignature,
 }
 
 /// The view of an operator or a reader.

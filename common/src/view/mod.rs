@@ -11,7 +11,7 @@ mod specialist;
 mod summary;
 
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
-pub use member::{InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER};
+pub use member::{InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, StatedDataView};
 pub use overview::{
     ActiveJob, DiskView, InstitutionCounts, JobCounts, MAX_ACTIVE, MAX_PROBLEMS, MAX_WAITED_FOR, Overview,
     Problem, ProblemKind, RefCounts,

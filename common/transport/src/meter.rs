@@ -28,7 +28,8 @@ fn classify(path: &str) -> Option<Kind> {
         ("Blobs", "Upload") => Some(Kind::Weights),
         (
             "Participant",
-            "Heartbeat" | "SubmitUpdate" | "SubmitStatistics" | "SubmitEvaluation" | "ReportFailure",
+            "Heartbeat" | "SubmitUpdate" | "SubmitStatistics" | "SubmitEvaluation" | "ReportFailure"
+            | "StateData",
         ) => Some(Kind::Metrics),
         ("Participant", "Hello" | "Poll" | "Accept" | "Refuse")
         | ("Blobs", "Stat" | "Download")
@@ -36,9 +37,9 @@ fn classify(path: &str) -> Option<Kind> {
         | (
             "Operator",
             "Hello" | "InviteInstitution" | "InvitePerson" | "ReEnrol" | "Revoke" | "ListInstitutions"
-            | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds" | "GetRound" | "WatchJob"
-            | "ControlJob" | "ForkJob" | "Backup" | "ListEvents" | "ListSpecialists" | "GetSpecialist"
-            | "CreateRelease" | "ListReleases" | "GetRelease",
+            | "GetInstitution" | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds"
+            | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents"
+            | "ListSpecialists" | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

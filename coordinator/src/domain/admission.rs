@@ -7,9 +7,10 @@ use eosfed_common::assignment::{
     BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::card::Energy;
+use eosfed_common::data_statement::PartSizes;
 use eosfed_common::finite::Finite;
 use eosfed_common::metric::{self, Metric};
-use eosfed_common::plan::{Floor, JobSpec, MAX_SAMPLES};
+use eosfed_common::plan::{FederatedAdmission, Floor, JobSpec, MAX_SAMPLES, OneShotAdmission};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::weights::{Verified, WeightsError};
@@ -66,22 +67,57 @@ pub struct UpdateRules<'a> {
     pub floor: Option<&'a Floor>,
     /// What the institution has reported before.
     pub reported: Reported,
+    /// The sizes in its data statement, as they count for this round.
+    pub stated: Option<PartSizes>,
+    /// Whether it must have made a data statement.
+    pub require_statement: bool,
 }
 
 impl<'a> UpdateRules<'a> {
-    /// The rules of a job for an institution that has reported this before. Jobs of versions without a
-    /// default limit of samples keep their rules.
+    /// The rules of a job for an institution that has reported this before, and has stated these sizes of its
+    /// data set. Jobs of versions without a default limit of samples keep their rules about earlier reports.
     #[must_use]
-    pub fn of(spec: &'a JobSpec, reported: Reported) -> Self {
-        let (max_samples, floor) = match spec {
-            JobSpec::OneShot(spec) => (spec.admission.max_samples, spec.admission.floor.as_ref()),
-            JobSpec::Rounds(spec) => (spec.federated.admission.max_samples, None),
-            JobSpec::Downstream(spec) => (spec.federated.admission.max_samples, None),
-            JobSpec::Evaluation(_) | JobSpec::Statistics(_) => (None, None),
+    pub fn of(spec: &'a JobSpec, reported: Reported, stated: Option<PartSizes>) -> Self {
+        let federated = |spec: &FederatedAdmission| (spec.max_samples, spec.require_statement, None);
+        let (max_samples, require_statement, floor) = match spec {
+            JobSpec::OneShot(spec) => {
+                let OneShotAdmission { max_samples, require_statement, floor } = &spec.admission;
+                (*max_samples, *require_statement, floor.as_ref())
+            }
+            JobSpec::Rounds(spec) => federated(&spec.federated.admission),
+            JobSpec::Downstream(spec) => federated(&spec.federated.admission),
+            JobSpec::Evaluation(_) | JobSpec::Statistics(_) => (None, false, None),
         };
         let reported = if max_samples.is_some() { reported } else { Reported::default() };
-        Self { max_samples, floor, reported }
+        Self { max_samples, floor, reported, stated, require_statement }
     }
+
+    /// Checks a number of training samples against what the institution has stated of its data set.
+    fn check_stated(&self, samples: u64) -> Result<(), Refusal> {
+        match self.stated {
+            Some(stated) => check_part("training", samples, stated.training),
+            None if self.require_statement => Err(Refusal::new(Reason::DataUnfit, NOT_STATED)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why an update does not count where the plan requires a data statement.
+const NOT_STATED: &str = "the plan counts updates of institutions with a data statement only \
+    (`admission.require_statement`), and this one has made none: its client makes one where the site policy \
+    has `data_statement` in `may_leave`";
+
+/// Checks a number of samples against the size of a part in a data statement.
+fn check_part(part: &str, samples: u64, stated: u64) -> Result<(), Refusal> {
+    if samples <= stated {
+        return Ok(());
+    }
+    let message = format!(
+        "`samples` must be at most the {stated} of the {part} part in this institution's data statement, as it \
+         counts in this round, found `{samples}`; a data set that has grown counts in rounds that open after \
+         its new statement"
+    );
+    Err(Refusal::new(Reason::Malformed, message))
 }
 
 /// An update whose weights were checked. Made only by [`ScreenedUpdate::screen`].
@@ -115,6 +151,7 @@ impl ScreenedUpdate {
             );
             return Err(Refusal::new(Reason::Malformed, message));
         }
+        rules.check_stated(*samples)?;
         rules.reported.check(*samples)?;
         let norm = Finite::try_from(norm).map_err(|error| {
             Refusal::new(Reason::NotFinite, format!("the norm of the update's step must be {error}"))
@@ -181,15 +218,19 @@ impl ScreenedStatistics {
 pub struct ScreenedEvaluation(EvaluationSubmission);
 
 impl ScreenedEvaluation {
-    /// Checks scores: they need samples, at least one metric, and plausible values.
+    /// Checks scores: they need samples, no more than the institution has stated of its validation part, at
+    /// least one metric, and plausible values.
     ///
     /// # Errors
     /// The first broken rule.
-    pub fn screen(submission: EvaluationSubmission) -> Result<Self, Refusal> {
+    pub fn screen(submission: EvaluationSubmission, stated: Option<PartSizes>) -> Result<Self, Refusal> {
         let EvaluationReport { samples, metrics, energy } = &submission.report;
         if !(1..=MAX_SAMPLES).contains(samples) {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));
+        }
+        if let Some(stated) = stated {
+            check_part("validation", *samples, stated.validation)?;
         }
         if metrics.is_empty() {
             return Err(Refusal::new(Reason::Malformed, "`metrics` must hold at least one score"));

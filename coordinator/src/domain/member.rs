@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use keys::{Key, Keys};
 
+use super::stated::Stated;
+
 /// Longest time for which an invitation may be open.
 pub const MAX_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 
@@ -51,6 +53,9 @@ pub struct Enrolment {
     /// has enrolled before there were such keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_key: Option<PublicKey>,
+    /// What an institution has said of its data set. Absent until it says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Box<Stated>>,
 }
 
 /// That access was taken back.
@@ -108,6 +113,7 @@ impl Member {
             keys,
             invited_by: None,
             signing_key: None,
+            stated: None,
         });
         Self { enrolment, ..Self::unknown(identity) }
     }
@@ -160,6 +166,22 @@ impl Member {
         member
     }
 
+    /// What it has said of its data set.
+    #[must_use]
+    pub fn stated(&self) -> Option<&Stated> {
+        self.enrolment.as_ref()?.stated.as_deref()
+    }
+
+    /// With this said of its data set, if it is enrolled.
+    #[must_use]
+    pub fn with_stated(&self, stated: Stated) -> Self {
+        let mut member = self.clone();
+        if let Some(enrolment) = &mut member.enrolment {
+            enrolment.stated = Some(Box::new(stated));
+        }
+        member
+    }
+
     /// Whether lists show it.
     #[must_use]
     pub fn is_listed(&self) -> bool {
@@ -201,8 +223,10 @@ impl Member {
             Some(open) if open.secret == secret && now >= open.expires_at => Err(expired(open.expires_at)),
             Some(open) if open.secret == secret => {
                 let (keys, invited_by) = (Some(Keys::new(key)), open.by.clone());
-                let signing_key = None;
-                let enrolment = Some(Enrolment { secret, request, at: now, keys, invited_by, signing_key });
+                // Signed with a new key, which is enrolled next; what was stated was signed with the old one.
+                let (signing_key, stated) = (None, None);
+                let enrolment =
+                    Some(Enrolment { secret, request, at: now, keys, invited_by, signing_key, stated });
                 Ok(Self { invitation: None, enrolment, revoked: None, ..self.clone() })
             }
             Some(_) | None => Err(invalid()),

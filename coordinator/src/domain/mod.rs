@@ -21,6 +21,7 @@ pub mod quota;
 pub mod refusals;
 pub mod registry;
 pub mod round;
+pub mod stated;
 pub mod statistics;
 pub mod target;
 pub mod totals;

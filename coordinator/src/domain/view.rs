@@ -15,7 +15,7 @@ use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     EvaluationView, InstitutionView, JobState as StateView, JobView,
     ParticipantState as ParticipantStateView, ParticipantView, PersonView, RoundPhase, RoundSummary,
-    RoundView, TrainedHeadView,
+    RoundView, StatedDataView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -46,6 +46,11 @@ pub fn institution(
         revoked_at: institution.revoked.as_ref().map(|revoked| revoked.at),
         certificate_expires_at: institution.expires_at(),
         signing_key: institution.signing_key(),
+        data: institution.stated().map(|stated| StatedDataView {
+            stated_at: stated.at,
+            statement: stated.signed.statement.clone(),
+            signature: stated.signed.signature,
+        }),
         last_seen,
         version,
         received,

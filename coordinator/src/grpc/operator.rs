@@ -288,6 +288,13 @@ impl Operator for Service {
         reply(self.institutions(request.into_inner()))
     }
 
+    async fn get_institution(
+        &self,
+        request: Request<v1::GetInstitutionRequest>,
+    ) -> Result<Response<v1::GetInstitutionResponse>, Status> {
+        reply(self.institution(&request.into_inner()))
+    }
+
     async fn list_people(
         &self,
         request: Request<v1::ListPeopleRequest>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, EvaluationSubmission, StatisticsSubmission, UpdateSubmission};
+use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, InstitutionName};
@@ -134,6 +135,17 @@ impl Service {
         self.0.engine.call(report).await?;
         Ok(v1::ReportFailureResponse {})
     }
+
+    async fn state_data(
+        &self,
+        request: Request<v1::StateDataRequest>,
+    ) -> Result<v1::StateDataResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let signed = SignedDataStatement::from_message(message)?;
+        let state = async move |core: &Core| core.state_data(&caller, signed).await;
+        let recorded_at = self.0.engine.call(state).await?.0;
+        Ok(v1::StateDataResponse { recorded_at })
+    }
 }
 
 /// Assignments, with a revision that is computed from them: it is the same after a restart, and differs if
@@ -226,6 +238,13 @@ impl Participant for Service {
         request: Request<v1::ReportFailureRequest>,
     ) -> Result<Response<v1::ReportFailureResponse>, Status> {
         reply(Self::report_failure(self, request).await)
+    }
+
+    async fn state_data(
+        &self,
+        request: Request<v1::StateDataRequest>,
+    ) -> Result<Response<v1::StateDataResponse>, Status> {
+        reply(Self::state_data(self, request).await)
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod leased;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use eosfed_common::assignment::{
 };
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::{DataStatement, SignedDataStatement};
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
@@ -26,7 +27,7 @@ use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
 use eosfed_testkit::submissions::detailed_update;
-use eosfed_testkit::{cards, releases, signing};
+use eosfed_testkit::{cards, data_statements, releases, signing};
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
@@ -93,6 +94,9 @@ table! {
     SubmitUpdateRequest: value::<UpdateSubmission>,
     SubmitStatisticsRequest: value::<StatisticsSubmission>,
     SubmitEvaluationRequest: value::<EvaluationSubmission>,
+    StateDataRequest: value::<SignedDataStatement>,
+    DataStatement: value::<DataStatement>,
+    StateDataResponse: free::<v1::StateDataResponse>,
     Blob: value::<BlobRef>,
     Refusal: |bytes| refusal(bytes) | value::<Refusal>(bytes),
     HelloRequest: |bytes| fields::<v1::HelloRequest>(bytes, |m| sentence("version", &m.version).map(|_| true)),
@@ -160,6 +164,12 @@ table! {
     }),
     ListInstitutionsResponse: |bytes| fields::<v1::ListInstitutionsResponse>(bytes, |m| {
         Ok(all_json::<InstitutionView>(&m.institutions_json))
+    }),
+    GetInstitutionRequest: |bytes| fields::<v1::GetInstitutionRequest>(bytes, |m| {
+        parse::<InstitutionName>("name", &m.name).map(|_| true)
+    }),
+    GetInstitutionResponse: |bytes| fields::<v1::GetInstitutionResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<InstitutionView>(&m.institution_json).is_ok())
     }),
     ListPeopleRequest: |bytes| fields::<v1::ListPeopleRequest>(bytes, |m| {
         let known = role_of(m.role)? != Role::Institution;
@@ -349,6 +359,9 @@ pub(crate) fn seeds() -> Seeds {
         numbered("SubmitUpdateRequest", &detailed_update().into_message().encode_to_vec()),
         numbered("SubmitStatisticsRequest", &samples::statistics_submission().into_message().encode_to_vec()),
         numbered("SubmitEvaluationRequest", &samples::evaluation().into_message().encode_to_vec()),
+        numbered("StateDataRequest", &data_statements::signed("west", 90).into_message().encode_to_vec()),
+        numbered("DataStatement", &data_statements::statement("west", 90).into_message().encode_to_vec()),
+        numbered("GetInstitutionRequest", &text(1, "west")),
         numbered("Blob", &blob().into_message().encode_to_vec()),
         numbered("Refusal", &refused.encode_to_vec()),
         numbered("AcceptRequest", &text(1, assignment)),

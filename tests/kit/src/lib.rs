@@ -11,6 +11,7 @@
 
 pub mod assignments;
 pub mod cards;
+pub mod data_statements;
 pub mod ids;
 pub mod plans;
 pub mod releases;

@@ -11,6 +11,7 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
@@ -182,6 +183,10 @@ impl Coordinator for Connection {
         why: &Refusal,
     ) -> Result<(), Refusal> {
         self.done(Call::Fail(id.clone(), token.clone(), why.message.clone())).await
+    }
+
+    async fn state_data(&self, signed: SignedDataStatement) -> Result<(), Refusal> {
+        self.done(Call::StateData(Box::new(signed))).await
     }
 
     async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {

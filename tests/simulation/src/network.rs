@@ -4,6 +4,7 @@ use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
+use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::domain::Target;
@@ -85,6 +86,8 @@ pub enum Call {
     Download(BlobRef),
     /// Submit a result.
     Submit(Box<Submission>),
+    /// State the data set.
+    StateData(Box<SignedDataStatement>),
     /// Report that the work failed.
     Fail(AssignmentId, LeaseToken, String),
 }
@@ -107,6 +110,7 @@ impl Call {
             }
             Self::Download(blob) => format!("download {}", blob.digest),
             Self::Submit(submission) => format!("submit {} {}", submission.assignment(), submission.key()),
+            Self::StateData(signed) => format!("state {} samples", signed.statement.samples.training),
             Self::Fail(id, ..) => format!("fail {id}"),
         }
     }
@@ -118,7 +122,7 @@ impl Call {
             Self::Submit(submission) => Some(submission.assignment()),
             Self::Fail(id, ..) | Self::Decline(id, _) => Some(id),
             Self::Hello | Self::Poll | Self::Accept(_) | Self::Heartbeat(_) => None,
-            Self::Stat(_) | Self::Append(..) | Self::Download(_) => None,
+            Self::Stat(_) | Self::Append(..) | Self::Download(_) | Self::StateData(_) => None,
         }
     }
 
@@ -194,6 +198,10 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
             Submission::Statistics(statistics) => ready(core.submit_statistics(statistics))?,
             Submission::Scores(scores) => ready(core.submit_evaluation(scores))?,
         }),
+        Call::StateData(signed) => {
+            ready(core.state_data(from, *signed))?;
+            Answer::Done
+        }
         Call::Fail(id, token, why) => {
             ready(core.report_failure(&id, &token, why))?;
             Answer::Done

@@ -55,7 +55,8 @@ pub fn names(count: usize) -> Vec<InstitutionName> {
 #[must_use]
 pub fn policy(withdrawn: bool) -> Policy {
     let results = [Egress::FrozenWeights, Egress::Updates, Egress::Metrics, Egress::Statistics];
-    let all = results.into_iter().chain([Egress::Provenance, Egress::Failures]).collect();
+    let others = [Egress::Provenance, Egress::Failures, Egress::DataStatement];
+    let all = results.into_iter().chain(others).collect();
     Policy {
         allow: Allow {
             job_kinds: JobKind::VARIANTS.to_vec(),

@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use eosfed_client::condition::{ConditionKind, LocalCondition};
 use eosfed_client::daemon::DiskSpace;
+use eosfed_client::data_description::DataDescription;
 use eosfed_client::egress::PolicySource;
-use eosfed_client::imagery::Imagery;
+use eosfed_client::imagery::{Imagery, Serving};
 use eosfed_client::journal::Journal;
 use eosfed_client::policy::Policy;
 use eosfed_client::site::SiteError;
 use eosfed_client::state::{Process, State};
 use eosfed_client::trainer::{RunningTrainer, StartError, Task, Trainer};
 use eosfed_common::assignment::{Assignment, BandMoments};
+use eosfed_common::data_statement::PartSizes;
 use eosfed_common::digest::Digest;
+use eosfed_common::model::Task as ModelTask;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
@@ -115,11 +118,22 @@ impl Imagery for Machine {
         self.suffers(Behaviour::Unreliable, 20).then(away)
     }
 
-    async fn check(&self, _: &Assignment) -> Result<u64, Refusal> {
+    async fn check(&self, _: &Assignment) -> Result<Serving, Refusal> {
         if self.suffers(Behaviour::Unreliable, 12) {
             return Err(Refusal::new(Reason::DataUnfit, "no band of this name"));
         }
-        Ok(1000)
+        Ok(Serving { samples: 1000, data: self.describe().await? })
+    }
+
+    async fn describe(&self) -> Result<DataDescription, Refusal> {
+        Ok(DataDescription {
+            name: "simulated".to_owned(),
+            task: ModelTask::Classification,
+            bands: vec!["red".to_owned()],
+            classes: Vec::new(),
+            samples: PartSizes { training: 1000, validation: 1000, test: 0 },
+            inventory: Digest::of(b"simulated"),
+        })
     }
 
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {

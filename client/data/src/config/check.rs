@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use eosfed_common::model::Task;
+use eosfed_common::printable::{MAX_NAME, Printable};
 
 use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
 
@@ -22,6 +23,7 @@ impl Report {
 /// Every rule that `config` breaks, in the order of the file.
 pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     let mut report = Report::default();
+    name(config, &mut report);
     bands(config, &mut report);
     classes(config, &mut report);
     numbers(config, &mut report);
@@ -32,6 +34,12 @@ pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
 
 fn distinct(list: &[String]) -> bool {
     list.iter().collect::<BTreeSet<_>>().len() == list.len()
+}
+
+fn name(config: &DatasetConfig, report: &mut Report) {
+    if let Some(Err(error)) = config.name.as_deref().map(|name| Printable::parse(name, 1..=MAX_NAME)) {
+        report.0.push(format!("`name`: {error}"));
+    }
 }
 
 fn bands(config: &DatasetConfig, report: &mut Report) {

@@ -55,6 +55,9 @@ impl Default for SplitConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
+    /// The name by which the coordinator's operator knows it, if the site policy lets a data statement leave.
+    #[schemars(extend("x-rule" = "1 to 80 printable bytes"))]
+    pub name: Option<String>,
     /// What the labels are.
     pub task: Task,
     /// The product that the files are of, if it is a known one. Its own names of bands (Landsat 7's `B4`) can

@@ -18,6 +18,8 @@ mod tiles;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use eosfed_common::canonical::digest_of;
+use eosfed_common::digest::Digest;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::Task;
 use find::Found;
@@ -146,6 +148,15 @@ impl Dataset {
     #[must_use]
     pub fn is_empty(&self, split: Split) -> bool {
         self.len(split) == 0
+    }
+
+    /// Digest of its description and of the keys of its samples, each with its part: whoever has the data set
+    /// can compute it, and it differs when a sample comes, goes or moves to another part.
+    #[must_use]
+    pub fn inventory(&self) -> Digest {
+        let samples: Vec<_> =
+            self.entries.iter().map(|entry| (entry.split.name(), entry.key.as_str())).collect();
+        digest_of(&(&self.config, samples))
     }
 
     /// Positions of the named bands.

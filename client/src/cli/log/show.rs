@@ -77,6 +77,7 @@ fn sent(sending: &Sending) -> Vec<String> {
         Record::Scores => "scores",
         Record::Curve => "training curve",
         Record::Progress => "progress",
+        Record::DataStatement => "data statement",
     };
     let bytes = bytes.map_or_else(String::new, |bytes| format!(", {bytes} bytes"));
     let mut lines = vec![format!("{record}: {what}{bytes}; allowed by {}", words.join(", "))];

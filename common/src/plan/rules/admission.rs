@@ -17,23 +17,28 @@ const MAX_QUORUM: u32 = 1000;
 
 /// In a one-shot job.
 pub(in crate::plan) fn one_shot(raw: Option<RawAdmission>, report: &mut Report) -> OneShotAdmission {
-    let RawAdmission { norm_factor, max_samples, floor } = raw.unwrap_or_default();
+    let RawAdmission { norm_factor, max_samples, require_statement, floor } = raw.unwrap_or_default();
     let rule = "in a one-shot job, whose specialists cannot be compared";
     report.absent("admission.norm_factor", norm_factor.as_ref(), rule);
     if let Some(floor) = &floor {
         floor_rules(floor, report);
     }
-    OneShotAdmission { max_samples: Some(samples(max_samples, report)), floor }
+    let max_samples = Some(samples(max_samples, report));
+    OneShotAdmission { max_samples, require_statement: require_statement.unwrap_or_default(), floor }
 }
 
 /// In a job of federated rounds.
 pub(in crate::plan) fn federated(raw: Option<RawAdmission>, report: &mut Report) -> FederatedAdmission {
-    let RawAdmission { norm_factor, max_samples, floor } = raw.unwrap_or_default();
+    let RawAdmission { norm_factor, max_samples, require_statement, floor } = raw.unwrap_or_default();
     let rule = "in federated rounds, whose updates are not finished specialists";
     report.absent("admission.floor", floor.as_ref(), rule);
     let norm_factor = norm_factor.unwrap_or(DEFAULT_NORM_FACTOR);
     report.range("admission.norm_factor", FACTORS, norm_factor);
-    FederatedAdmission { max_samples: Some(samples(max_samples, report)), norm_factor: Some(norm_factor) }
+    FederatedAdmission {
+        max_samples: Some(samples(max_samples, report)),
+        require_statement: require_statement.unwrap_or_default(),
+        norm_factor: Some(norm_factor),
+    }
 }
 
 fn samples(max_samples: Option<u64>, report: &mut Report) -> u64 {

@@ -3,6 +3,7 @@
 //! blob chunks can carry bulk bytes.
 
 mod assignment;
+mod data_statement;
 mod events;
 mod kind;
 mod member;

@@ -50,6 +50,14 @@ impl Federation {
         self.members.values().filter(move |one| one.role == role)
     }
 
+    /// A member, whether lists show it or not.
+    ///
+    /// # Errors
+    /// [`Reason::NotFound`].
+    pub fn member(&self, identity: &Identity) -> Result<&Member, Refusal> {
+        self.members.get(identity).ok_or_else(|| unknown(identity))
+    }
+
     /// The members that have access by a certificate of another authority than the one of this name.
     #[must_use]
     pub fn certified_by_another(&self, authority: &Digest, now: Timestamp) -> Vec<Identity> {
@@ -200,7 +208,7 @@ impl Federation {
             let message = format!("a reason has at most {MAX_REASON} bytes, found {}", reason.len());
             return Err(Refusal::new(Reason::TooLarge, message));
         }
-        let before = self.members.get(&of).ok_or_else(|| unknown(&of))?;
+        let before = self.member(&of)?;
         let done = before.revoked.as_ref().is_some_and(|revoked| revoked.removed || !remove);
         if done && before.invitation.is_none() {
             return Ok(Change::default());

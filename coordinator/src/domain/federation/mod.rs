@@ -6,6 +6,7 @@ mod access;
 pub mod members;
 mod releases;
 mod signing_key;
+mod stated;
 
 use std::collections::BTreeMap;
 

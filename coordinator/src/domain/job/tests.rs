@@ -282,7 +282,7 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
         last = Some((assignment.id.clone(), update.key.clone()));
         let file =
             eosfed_aggregation::WeightsReader::open(&path, &assignment.training_target.signature()).unwrap();
-        let rules = UpdateRules::of(&job.spec, job.reported(&name(institution)));
+        let rules = UpdateRules::of(&job.spec, job.reported(&name(institution)), None);
         let screened =
             ScreenedUpdate::screen(update, rules, &assignment.training_target, file.verified(), norm)
                 .unwrap();
@@ -308,7 +308,7 @@ fn a_report_of_samples_fits_earlier_reports_of_the_same_institution() {
         update.report.samples = samples;
         let target = &assignment.training_target;
         let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
-        let rules = UpdateRules::of(&job.spec, job.reported(&name("west")));
+        let rules = UpdateRules::of(&job.spec, job.reported(&name("west")), None);
         let screened = ScreenedUpdate::screen(update, rules, target, file.verified(), 1.0);
         screened.map(drop).map_err(|refusal| refusal.message)
     };
@@ -345,7 +345,7 @@ fn a_claim_of_samples_does_not_make_an_update_the_aggregate() {
             let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
             ScreenedUpdate::screen(
                 update.clone(),
-                UpdateRules::of(&job.spec, Reported::default()),
+                UpdateRules::of(&job.spec, Reported::default(), None),
                 target,
                 file.verified(),
                 1.0,

@@ -5,7 +5,8 @@ use eosfed_common::assignment::{
     BlobRef, Directive, EvaluationSubmission, Lease, Progress, StatisticsSubmission, UpdateSubmission,
 };
 use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use eosfed_common::data_statement::SignedDataStatement;
+use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, Writer, defect, lock};
@@ -46,6 +47,18 @@ impl Core {
     /// If it is no longer offered.
     pub async fn refuse(&self, id: &AssignmentId, refusal: Refusal) -> Result<(), Refusal> {
         self.on_assignment(id, |job, now| job.refuse(id, refusal, now)).await
+    }
+
+    /// Takes what an institution says of its data set. Gives the time of its first record.
+    ///
+    /// # Errors
+    /// As [`Federation::state_data`](crate::domain::Federation::state_data).
+    pub async fn state_data(
+        &self,
+        by: &InstitutionName,
+        signed: SignedDataStatement,
+    ) -> Result<Timestamp, Refusal> {
+        self.transact(|state, now, _| state.state_data(by, signed, now)).await
     }
 
     /// Renews a lease and records progress. A client whose work can no longer count gets a refusal and stops.
@@ -203,7 +216,8 @@ impl Core {
                 .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
-        let rules = UpdateRules::of(&job.spec, job.reported(institution));
+        let stated = self.read(|state| state.counted_samples(&submission.assignment));
+        let rules = UpdateRules::of(&job.spec, job.reported(institution), stated);
         ScreenedUpdate::screen(submission.clone(), rules, &target, weights.verified(), norm)
     }
 
@@ -270,7 +284,8 @@ impl Core {
         job.check_lease(&id, &submission.token)?;
         let statement = submission.statement();
         self.read(|state| state.check_signed(&id.institution, &statement, &submission.signature))?;
-        let screened = ScreenedEvaluation::screen(submission)?;
+        let stated = self.read(|state| state.counted_samples(&id));
+        let screened = ScreenedEvaluation::screen(submission, stated)?;
         let mut writer = self.lock_writer().await;
         let submit = |job: &Job, now| job.submit_evaluation(screened, now);
         self.count(&mut writer, (&id, &key, seen), submit).await

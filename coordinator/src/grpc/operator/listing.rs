@@ -1,7 +1,7 @@
 //! Paged lists.
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::identity::Role;
+use eosfed_common::identity::{Identity, Role};
 use eosfed_common::printable::MAX_WORD;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
@@ -9,7 +9,7 @@ use eosfed_transport::wire::{WireError, job_kind, job_state, parse, printable, r
 
 use super::Service;
 use crate::domain::listing::{JobFilter, SpecialistFilter};
-use crate::domain::paging::{Key, Page, PageRequest};
+use crate::domain::paging::{Key, Page, PageRequest, document};
 use crate::domain::view;
 
 /// Most values of one kind in a filter, such as states or bands.
@@ -72,6 +72,20 @@ impl Service {
         });
         let (institutions_json, page) = split(page?);
         Ok(v1::ListInstitutionsResponse { institutions_json, page })
+    }
+
+    pub(super) fn institution(
+        &self,
+        request: &v1::GetInstitutionRequest,
+    ) -> Result<v1::GetInstitutionResponse, Refusal> {
+        let name = parse("name", &request.name)?;
+        let identity = Identity::institution(name);
+        let (last_seen, received) = self.0.traffic.of(&identity);
+        let institution_json = self.0.engine.read(|state| {
+            let found = state.member(&identity)?;
+            document(&view::institution(found, last_seen, self.0.traffic.version_of(&identity), received))
+        })?;
+        Ok(v1::GetInstitutionResponse { institution_json })
     }
 
     pub(super) fn people(&self, request: v1::ListPeopleRequest) -> Result<v1::ListPeopleResponse, Refusal> {

@@ -264,6 +264,13 @@ impl Participant for Liar {
         self.ended("failed", json!({ "message": message }));
         Ok(Response::new(v1::ReportFailureResponse {}))
     }
+
+    async fn state_data(
+        &self,
+        _: Request<v1::StateDataRequest>,
+    ) -> Result<Response<v1::StateDataResponse>, Status> {
+        Ok(Response::new(v1::StateDataResponse { recorded_at: SystemClock.now().0 }))
+    }
 }
 
 #[tonic::async_trait]
