@@ -97,8 +97,8 @@ class Federation:
                                 user=COORDINATOR)
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    def join(self, name, seed):
-        """Gives an institution imagery and an identity."""
+    def invite(self, name, seed):
+        """Gives an institution imagery and a token, and names the token's file."""
         for kind, base in [("dark", 40), ("bright", 160)]:
             for number in range(20):
                 def pixel(x, y):
@@ -108,10 +108,15 @@ class Federation:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(picture(32, pixel))
         self.machine.write(f"/srv/imagery/{name}/dataset.toml", DATASET)
-        self.machine.write("/srv/policy.toml", POLICY)
         token = f"/tmp/{name}.token"
         self.eosfed("institution", "invite", name, "--token-file", token)
         self.machine.run("chown", CLIENT, token)
+        return token
+
+    def join(self, name, seed):
+        """Gives an institution imagery and an identity."""
+        token = self.invite(name, seed)
+        self.machine.write("/srv/policy.toml", POLICY)
         state = f"/var/lib/eosfed/client/{name}"
         self.machine.run("eosfed-client", "join", "--token-file", token, "--state", state,
                          "--dataset", f"/srv/imagery/{name}", "--policy", "/srv/policy.toml", user=CLIENT)

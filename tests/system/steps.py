@@ -58,6 +58,30 @@ def federate(world):
     world.note("the trainer's sandbox under the unit", sandbox.partition("sandbox: ")[2])
 
 
+def set_up(world):
+    """Root sets up an institution by a file of answers; its unit starts as the user of clients."""
+    machine, federation, name = world.machine, world.federation, "south"
+    token = federation.invite(name, 9)
+    machine.write("/srv/answers.toml", f"""token_file = "{token}"
+dataset = "/srv/imagery/{name}"
+intent = "evaluate-only"
+enable = true
+""")
+    state = f"/var/lib/eosfed/client/{name}"
+    said = machine.run("eosfed-client", "setup", "--state", state, "--answers", "/srv/answers.toml").stdout
+    expect(said, f"{CLIENT}@{name} runs, and starts at every boot", "the answer of the setup")
+    unit = federation.unit(name)
+    expect(machine.run("systemctl", "is-enabled", unit).stdout, "enabled", unit)
+    expect(machine.show(unit, "ActiveState"), "active", unit)
+    owners = machine.run("stat", "--format=%a %U", state, f"{state}/key.pem", f"{state}/policy.toml").stdout
+    expect(owners, f"700 {CLIENT}\n600 {CLIENT}\n600 {CLIENT}", "modes and owners")
+    expect(machine.run("eosfed-client", "health", "--state", state, user=CLIENT).stdout, f"a daemon of `{name}` runs",
+           "its health")
+    machine.run("systemctl", "disable", "--now", unit)
+    again = machine.run("eosfed-client", "health", "--state", state, user=CLIENT, check=False)
+    expect(again.stderr, "no `eosfed-client run` holds", "its health after the end")
+
+
 def idle(world):
     """What the daemons need while they wait."""
     units = {"coordinator": SERVICE, "client": world.federation.unit(world.institutions[0])}
@@ -248,5 +272,5 @@ def stop_and_remove(world):
     machine.run("sh", "-c", f"ls {BACKUPS}/20*Z/backup.json")
 
 
-STEPS = [install, without_settings, federate, idle, security, upgrade_and_reboot, revoke, watchdog, reload,
+STEPS = [install, without_settings, federate, set_up, idle, security, upgrade_and_reboot, revoke, watchdog, reload,
          backup_and_restore, bad_inputs, expired, stop_and_remove]

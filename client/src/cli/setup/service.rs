@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use eosfed_client::settings::find_executable;
 use eosfed_client::site::Site;
 use eosfed_common::outln;
+use nix::unistd::geteuid;
 
 /// Exists where systemd is the first process.
 const RUNNING: &str = "/run/systemd/system";
@@ -32,8 +33,14 @@ impl Unit {
         format!("eosfed-client@{}", self.instance)
     }
 
-    /// Why the unit cannot be started here.
+    /// Why this user cannot start the unit here.
     pub(super) fn why_not(&self) -> Option<String> {
+        let only_root = || (!geteuid().is_root()).then(|| "only root may enable a unit".to_owned());
+        self.absent().or_else(only_root)
+    }
+
+    /// Why there is no such unit here.
+    fn absent(&self) -> Option<String> {
         if !Path::new(RUNNING).is_dir() {
             return Some("systemd does not run here".to_owned());
         }
@@ -48,8 +55,8 @@ impl Unit {
 
     /// How a person starts the daemon.
     pub(super) fn advice(&self) -> String {
-        match self.why_not() {
-            None => format!("start the daemon: systemctl enable --now {}", self.name()),
+        match self.absent() {
+            None => format!("start the daemon, as root: systemctl enable --now {}", self.name()),
             Some(_) => format!("start the daemon: eosfed-client run --state {}", self.state.display()),
         }
     }
