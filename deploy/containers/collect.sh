@@ -34,8 +34,11 @@ for program; do
         exit 1
     fi
     grep -o '/[^ )]*' "$needed.one" >> "$needed"
-    if [ -f "/programs/sbom/$program.cdx.json" ]; then
-        cp "/programs/sbom/$program.cdx.json" "$root/usr/share/doc/eosfed/sbom/"
+    # Bills of materials have the names of crates. Programs that were packed without `make sbom` have none.
+    crate=$program
+    [ "$program" != eosfed ] || crate=eosfed-cli
+    if [ -d /programs/sbom ]; then
+        cp "/programs/sbom/$crate.cdx.json" "$root/usr/share/doc/eosfed/sbom/"
     fi
 done
 
