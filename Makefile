@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -61,6 +61,9 @@ load: ## Measure a coordinator with 1,000 institutions, of which 200 upload at o
 load-hostile: ## The same, while 1,000 hostile connections attack it: no call of an institution may fail
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load -p eosfed-hostile
 	$(TARGET)/release/eosfed-load --hostile 1000 $(LOAD)
+
+limits: ## Test the limits of the training program's cgroup in a virtual machine (KERNEL=FILE; needs qemu)
+	client/tests/cgroup_vm.sh
 
 load-history: ## Measure what a heartbeat and a submission cost when 10, 100 and 1,000 rounds have closed
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load

@@ -33,6 +33,31 @@ impl Delegated {
         TrainerLimits { cgroup_folder: Some(self.0.clone()), ..TrainerLimits::default() }
     }
 
+    /// These limits in it, if this kernel enforces all of them.
+    fn enforcing(&self, test: &str, limits: TrainerLimits) -> Option<TrainerLimits> {
+        let limits = TrainerLimits { cgroup_folder: Some(self.0.clone()), ..limits };
+        let cgroup = Cgroups::find(&limits).unwrap().make(&limits).unwrap();
+        cgroup.end();
+        if cgroup.missing.is_empty() {
+            return Some(limits);
+        }
+        println!("skipped: {test}: {}", cgroup.missing.join("; "));
+        None
+    }
+
+    /// A file of the only trainer's cgroup.
+    fn read(&self, file: &str) -> String {
+        let [cgroup] = &self.children()[..] else { panic!("one trainer runs: {:?}", self.children()) };
+        fs::read_to_string(cgroup.join(file)).unwrap()
+    }
+
+    /// A line of such a file, `KEY VALUE`.
+    fn count(&self, file: &str, key: &str) -> u64 {
+        let text = self.read(file);
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no `{key}` in {text}")).parse().unwrap()
+    }
+
     fn children(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.is_dir()).collect()
@@ -176,6 +201,80 @@ fn memory_processors_and_processes_are_limited() {
         }
     }
     cgroup.end();
+}
+
+/// A trainer that takes all memory ends, with everything that it has started; nobody else does.
+#[tokio::test]
+async fn a_trainer_that_takes_all_memory_is_killed_at_its_limit() {
+    let name = "a_trainer_that_takes_all_memory_is_killed_at_its_limit";
+    let Some(delegated) = Delegated::new(name) else { return };
+    let wanted = TrainerLimits { memory_gib: Some(1), ..TrainerLimits::default() };
+    let Some(limits) = delegated.enforcing(name, wanted) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("left");
+    // `tail` keeps what it has read of a line without an end.
+    let script = format!("sleep 600 > /dev/null 2>&1 & echo $! > {}; tail /dev/zero", left.display());
+    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    // An emulated processor needs a minute.
+    let most = Duration::from_secs(180);
+    assert!(tokio::time::timeout(most, running.next()).await.expect("it ends").is_none());
+    let said = running.end().await.unwrap_err();
+    assert!(said.contains("signal 9"), "{said}");
+    assert!(!is_running(&fs::read_to_string(left).unwrap()), "what it has started ends with it");
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new());
+}
+
+/// A trainer that starts processes without end gets as many as it may have.
+#[tokio::test]
+async fn a_trainer_that_starts_processes_without_end_stays_at_its_limit() {
+    let name = "a_trainer_that_starts_processes_without_end_stays_at_its_limit";
+    let Some(delegated) = Delegated::new(name) else { return };
+    let wanted = TrainerLimits { processes: 16, ..TrainerLimits::default() };
+    let Some(limits) = delegated.enforcing(name, wanted) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let full = folder.path().join("full");
+    // The inner shell ends when it cannot start one more; what it has started goes on.
+    let script = format!(
+        "(while :; do setsid sleep 600 > /dev/null 2>&1 & done)\necho > {}\nwhile :; do read -r _; done",
+        full.display()
+    );
+    let running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !full.exists() {
+        assert!(Instant::now() < deadline, "it stays below its limit: {}", delegated.read("pids.current"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let current: u64 = delegated.read("pids.current").trim().parse().unwrap();
+    assert!((10..=16).contains(&current), "{current} processes");
+    assert!(delegated.count("pids.events", "max") > 0, "more were refused");
+    running.stop().await;
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new(), "all of them have ended");
+}
+
+/// A trainer that keeps two processors busy gets the time of one.
+#[tokio::test]
+async fn a_trainer_that_takes_all_processors_gets_the_time_of_its_limit() {
+    let name = "a_trainer_that_takes_all_processors_gets_the_time_of_its_limit";
+    let Some(delegated) = Delegated::new(name) else { return };
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        println!("skipped: {name}: this machine has one processor");
+        return;
+    }
+    let wanted = TrainerLimits { cpus: Some(1), ..TrainerLimits::default() };
+    let Some(limits) = delegated.enforcing(name, wanted) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = "(while :; do :; done) & while :; do :; done";
+    let running = trainer(folder.path(), script, limits).start(&task(), folder.path()).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (began, before) = (Instant::now(), delegated.count("cpu.stat", "usage_usec"));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let used = delegated.count("cpu.stat", "usage_usec") - before;
+    let share = used as f64 / began.elapsed().as_micros() as f64;
+    println!("it has used {share:.2} processors");
+    assert!(share < 1.2, "{share} processors");
+    assert!(delegated.count("cpu.stat", "nr_throttled") > 0, "it was held back");
+    running.stop().await;
+    assert_eq!(delegated.children(), Vec::<PathBuf>::new());
 }
 
 #[test]
