@@ -23,9 +23,9 @@ read -ra engine <<< "${ENGINE:-$(default_engine)}"
 read -ra flags <<< "${BUILD_FLAGS:-}"
 read -ra wanted <<< "${IMAGES:-coordinator cli client-cpu}"
 [[ ${CUDA:-} == 1 ]] && wanted+=(client-cuda)
-# Podman's own format has no health checks. Without layers it keeps no cache, which does not see that the
-# mounted programs have changed, and would give images with old ones.
-[[ ${engine[0]##*/} == podman ]] && flags+=(--format docker --layers=false)
+# Podman's own format has no health checks. Its cache is not used, because it does not see that the
+# mounted programs have changed, and gives images with old ones.
+[[ ${engine[0]##*/} == podman ]] && flags+=(--format docker --no-cache)
 # Podman looks for an image without a registry under localhost.
 [[ ${engine[0]##*/} == podman ]] && prefix=localhost/ || prefix=
 
