@@ -207,7 +207,8 @@ def bad_inputs(world):
     # As another user, by hand: the folder itself says whose it is.
     done = machine.run("eosfed-coordinator", "serve", "--state", STATE, user=CLIENT, check=False)
     expect(f"{done.returncode} {done.stderr}", "78 error: ", "serve as another user")
-    expect(done.stderr, "belongs to user", "serve as another user")
+    expect(done.stderr, f"belongs to user {COORDINATOR}, and this program runs as user {CLIENT}",
+           "serve as another user")
     # Under the unit, systemd gives the state folder back to its user.
     machine.run("chown", "-R", "root:root", state)
     machine.run("systemctl", "start", unit)
@@ -227,6 +228,35 @@ def bad_inputs(world):
     machine.run("systemctl", "reset-failed", SERVICE)
     machine.run("systemctl", "start", SERVICE)
     world.federation.jobs()
+
+
+def full_disk(world):
+    """A coordinator whose disk is full at the start says so and is tried again until there is space."""
+    machine = world.machine
+    jobs = world.federation.jobs()
+    machine.run("systemctl", "stop", SERVICE)
+    machine.run("mv", STATE, f"{STATE}.kept")
+    machine.run("mkdir", "-m", "700", STATE)
+    machine.run("mount", "-t", "tmpfs", "-o", "size=512m,mode=700", "tmpfs", STATE)
+    machine.run("cp", "-a", f"{STATE}.kept/.", STATE)
+    machine.run("dd", "if=/dev/zero", f"of={STATE}/ballast", "bs=1M", check=False)
+    machine.drop_in(SERVICE, "[Service]\nRestartSec=3\n[Unit]\nStartLimitBurst=50\n")
+    machine.run("systemctl", "start", SERVICE, check=False)
+    machine.until("a second try", lambda: machine.show(SERVICE, "NRestarts") not in ("", "0"), 60)
+    expect(machine.journal(SERVICE), "error: ", "the journal")
+    sentence = [line for line in machine.journal(SERVICE).splitlines() if line.startswith("error: ")][-1]
+    expect(sentence.lower(), "full", "the sentence about a full disk")
+    world.note("full disk at the start", sentence)
+    machine.run("rm", f"{STATE}/ballast")
+    machine.until("the start with space", lambda: machine.show(SERVICE, "ActiveState") == "active", 60)
+    if world.federation.jobs() != jobs:
+        raise Failed("jobs were lost on a full disk")
+    machine.run("systemctl", "stop", SERVICE)
+    machine.run("umount", STATE)
+    machine.run("rmdir", STATE)
+    machine.run("mv", f"{STATE}.kept", STATE)
+    machine.no_drop_in(SERVICE)
+    machine.run("systemctl", "start", SERVICE)
 
 
 def expired(world):
@@ -273,4 +303,4 @@ def stop_and_remove(world):
 
 
 STEPS = [install, without_settings, federate, set_up, idle, security, upgrade_and_reboot, revoke, watchdog, reload,
-         backup_and_restore, bad_inputs, expired, stop_and_remove]
+         backup_and_restore, bad_inputs, full_disk, expired, stop_and_remove]
