@@ -33,9 +33,7 @@ PACKAGES = {
         "usr/lib/systemd/system/eosfed-coordinator.service": UNITS / "eosfed-coordinator.service",
         "usr/lib/systemd/system/eosfed-backup.service": UNITS / "eosfed-backup.service",
         "usr/lib/systemd/system/eosfed-backup.timer": UNITS / "eosfed-backup.timer",
-        "usr/lib/eosfed/backup": HERE / "backup",
         "etc/eosfed/coordinator.env": HERE / "etc/coordinator.env",
-        "etc/eosfed/backup.env": HERE / "etc/backup.env",
         "etc/eosfed/coordinator.sample.toml": ROOT / "coordinator/samples/coordinator.toml",
     }),
     "eosfed-client": ("eosfed-client", {
@@ -95,11 +93,12 @@ class Builder:
         shutil.rmtree(tree, ignore_errors=True)
         self.program(program, tree)
         for target, source in files.items():
-            place(source, tree / target, 0o755 if target.startswith("usr/lib/eosfed/") else 0o644)
+            place(source, tree / target)
         for kind in ["sysusers", "tmpfiles"]:
             if (HERE / name / f"{kind}.conf").exists():
                 place(HERE / name / f"{kind}.conf", tree / f"usr/lib/{kind}.d/{name}.conf")
         if name == "eosfed-coordinator":
+            (tree / "usr/lib/eosfed").mkdir(parents=True)
             (tree / "usr/lib/eosfed/store-schema").write_text(f"{self.schema}\n")
         if program == "eosfed-trainer":
             self.bundle_libtorch(tree)

@@ -27,7 +27,7 @@ def install(world):
     modes = machine.run("stat", "--format=%a %U", STATE, "/var/lib/eosfed/client", BACKUPS).stdout
     expect(modes, f"700 {COORDINATOR}\n755 {CLIENT}\n700 {COORDINATOR}", "modes and owners")
     expect(machine.run("dpkg-query", "--showformat=${Conffiles}", "--show", COORDINATOR).stdout,
-           "/etc/eosfed/backup.env", "the settings files")
+           "/etc/eosfed/coordinator.env", "the settings files")
     for unit in [SERVICE, "eosfed-backup.timer"]:
         expect(machine.run("systemctl", "is-active", unit, check=False).stdout, "inactive", unit)
     expect(machine.run("eosfed-trainer", "device").stdout, "cpu", "the trainer's device")
@@ -176,19 +176,27 @@ def reload(world):
 
 
 def backup_and_restore(world):
-    """The timer makes a backup; the state is lost; the backup alone brings everything back."""
+    """The timer makes an encrypted backup; the state is lost; backup and key alone bring everything back."""
     machine, federation = world.machine, world.federation
+    key = "/srv/backup-key.txt"
+    machine.run("eosfed-coordinator", "backup-key", "--out", key)
+    machine.run("chown", COORDINATOR, key)
+    recipient = re.search("age1[a-z0-9]+", (machine.root / key.lstrip("/")).read_text()).group()
+    settings = machine.root / STATE.lstrip("/") / "coordinator.toml"
+    text = settings.read_text().replace('# folder = "/var/backups/eosfed"', 'folder = "/var/backups/eosfed"')
+    settings.write_text(re.sub("# recipients = .*", f'recipients = ["{recipient}"]', text))
     machine.drop_in("eosfed-backup.timer", "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=1s\n")
     machine.run("systemctl", "enable", "--now", "eosfed-backup.timer")
     folder = machine.root / BACKUPS.lstrip("/")
-    machine.until("a backup by the timer", lambda: any(folder.glob("20*Z/backup.json")), 90)
+    machine.until("a backup by the timer", lambda: any(folder.glob("*/backup.json.age")), 90)
     machine.no_drop_in("eosfed-backup.timer")
-    backup = next(folder.glob("20*Z")).name
+    backup = f"{BACKUPS}/{next(folder.glob('*/backup.json.age')).parent.name}"
+    machine.run("eosfed-coordinator", "restore", "--check", "--from", backup, "--key", key, user=COORDINATOR)
     jobs = federation.jobs()
     machine.run("systemctl", "stop", SERVICE)
     machine.run("rm", "-r", STATE)
     machine.run("systemd-tmpfiles", "--create", "eosfed-coordinator.conf")
-    machine.run("eosfed-coordinator", "restore", "--from", f"{BACKUPS}/{backup}", "--state", STATE, user=COORDINATOR)
+    machine.run("eosfed-coordinator", "restore", "--from", backup, "--key", key, "--state", STATE, user=COORDINATOR)
     machine.run("systemctl", "start", SERVICE)
     if federation.jobs() != jobs:
         raise Failed(f"the jobs after the restore differ:\n{jobs}\n{federation.jobs()}")
@@ -299,7 +307,7 @@ def stop_and_remove(world):
     machine.run("apt-get", "purge", "--yes", *names)
     for path in ["/var/lib/eosfed", "/etc/eosfed", "/usr/lib/eosfed"]:
         machine.run("test", "!", "-e", path)
-    machine.run("sh", "-c", f"ls {BACKUPS}/20*Z/backup.json")
+    machine.run("sh", "-c", f"ls {BACKUPS}/*/backup.json.age")
 
 
 STEPS = [install, without_settings, federate, set_up, idle, security, upgrade_and_reboot, revoke, watchdog, reload,
