@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Uid, User, geteuid};
-
 /// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
@@ -35,10 +33,10 @@ pub struct NotPrivate {
 pub struct NotOwned {
     /// The folder or file.
     pub path: PathBuf,
-    /// Its owner: the name, or the number of one without a name.
-    pub owner: String,
-    /// This program's user.
-    pub user: String,
+    /// The number of its owner.
+    pub owner: u32,
+    /// The number of this program's user.
+    pub user: u32,
 }
 
 /// Checks that a folder or a file belongs to this program's user: what it writes there would otherwise not be
@@ -48,19 +46,14 @@ pub struct NotOwned {
 /// With the commands that correct it.
 pub fn check_owner(path: &Path) -> Result<(), NotOwned> {
     let Ok(found) = path.metadata() else { return Ok(()) };
-    owned(path, found.uid(), geteuid().as_raw())
+    owned(path, found.uid(), nix::unistd::geteuid().as_raw())
 }
 
 fn owned(path: &Path, owner: u32, user: u32) -> Result<(), NotOwned> {
     if owner == user {
         return Ok(());
     }
-    Err(NotOwned { path: path.to_owned(), owner: name(owner), user: name(user) })
-}
-
-fn name(user: u32) -> String {
-    let known = User::from_uid(Uid::from_raw(user)).ok().flatten();
-    known.map_or_else(|| user.to_string(), |user| user.name)
+    Err(NotOwned { path: path.to_owned(), owner, user })
 }
 
 /// Makes a folder, and its parents where they are missing, with mode 0700.
@@ -108,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_named_with_both() {
+    fn what_belongs_to_another_user_is_named_with_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(check_owner(folder.path()), Ok(()));
-        let said = owned(folder.path(), 0, 5678).unwrap_err().to_string();
-        assert!(said.contains("belongs to user root") && said.contains("chown -R 5678"), "{said}");
+        let said = owned(folder.path(), 1234, 5678).unwrap_err().to_string();
+        assert!(said.contains("user 1234") && said.contains("chown -R 5678"), "{said}");
     }
 }

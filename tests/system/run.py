@@ -33,6 +33,12 @@ class World:
         """Notes a figure for the table at the end."""
         self.figures.append((what, str(value)))
 
+    def print_figures(self):
+        """Prints the table of figures."""
+        width = max((len(what) for what, _ in self.figures), default=0)
+        for what, value in self.figures:
+            print(f"{what:{width}}  {value}")
+
     def inside(self, packages):
         """Copies packages into the machine; gives their paths there."""
         for package in packages:
@@ -84,23 +90,27 @@ def main():
         return 0
     with Machine() as machine:
         world = World(machine, asked.packages)
-        for step in (step for step in STEPS if step.__name__ not in asked.skip.split(",")):
-            started = time.monotonic()
-            print(f"{step.__name__}: {step.__doc__.splitlines()[0]}", flush=True)
-            try:
+        try:
+            for step in steps(asked):
+                started = time.monotonic()
+                print(f"{step.__name__}: {step.__doc__.splitlines()[0]}", flush=True)
                 step(world)
-            except Failed as error:
-                print(f"FAILED after {time.monotonic() - started:.0f} s: {error}")
-                print(machine.run("journalctl", "--no-pager", "-n", "120", check=False).stdout)
-                return 1
-            print(f"  ok, {time.monotonic() - started:.0f} s", flush=True)
-            if step.__name__ == asked.until:
-                break
-    width = max(len(what) for what, _ in world.figures)
-    print()
-    for what, value in world.figures:
-        print(f"{what:{width}}  {value}")
+                print(f"  ok, {time.monotonic() - started:.0f} s", flush=True)
+        except Failed as error:
+            print(f"FAILED after {time.monotonic() - started:.0f} s: {error}")
+            print(machine.run("journalctl", "--no-pager", "-n", "120", check=False).stdout)
+            return 1
+        finally:
+            world.print_figures()
     return 0
+
+
+def steps(asked):
+    """The steps that were asked for."""
+    names = [step.__name__ for step in STEPS]
+    last = names.index(asked.until) if asked.until else len(names)
+    skipped = asked.skip.split(",")
+    return [step for step in STEPS[:last + 1] if step.__name__ not in skipped]
 
 
 if __name__ == "__main__":

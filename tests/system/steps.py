@@ -215,8 +215,7 @@ def bad_inputs(world):
     # As another user, by hand: the folder itself says whose it is.
     done = machine.run("eosfed-coordinator", "serve", "--state", STATE, user=CLIENT, check=False)
     expect(f"{done.returncode} {done.stderr}", "78 error: ", "serve as another user")
-    expect(done.stderr, f"belongs to user {COORDINATOR}, and this program runs as user {CLIENT}",
-           "serve as another user")
+    expect(done.stderr, "belongs to user", "serve as another user")
     # Under the unit, systemd gives the state folder back to its user.
     machine.run("chown", "-R", "root:root", state)
     machine.run("systemctl", "start", unit)
