@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
 use eosfed_common::finite::Finite;
+use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics};
+use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics, fits_encoders};
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_description::DataDescription;
@@ -117,8 +118,23 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if let (Some(task), Work::Training(_) | Work::Evaluation(_)) = (training_target.task(), &assignment.work)
     {
         problems.extend(dataset.serves(task, training_target.classes()).err().map(|error| error.to_string()));
+        problems.extend(unfit_size(dataset, part, &assignment.work));
     }
     problems
+}
+
+/// The objection to samples that the trainer would refuse because of their size.
+fn unfit_size(dataset: &Dataset, part: Split, work: &Work) -> Option<String> {
+    let resized = match work {
+        Work::Training(work) => work.settings.input_size.is_some(),
+        Work::Evaluation(work) => work.input_size.is_some(),
+        Work::Statistics => true,
+    };
+    let [width, height] = dataset.first_size(part).filter(|size| !resized && !fits_encoders(*size))?;
+    Some(format!(
+        "without `training.input_size`, the sides of its samples must be multiples of {STRIDE}, so {STRIDE}x{STRIDE} \
+         pixels at least, found `{width}x{height}`"
+    ))
 }
 
 /// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.

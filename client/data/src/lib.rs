@@ -39,4 +39,4 @@ pub use read::{read_labels, read_raster};
 pub use sample::{IGNORE, Sample, Target};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
-pub use summary::{Summary, label_warnings, summarise};
+pub use summary::{Summary, fits_encoders, label_warnings, summarise};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eosfed_common::digest::Digest;
-use eosfed_common::model::Task;
+use eosfed_common::model::{STRIDE, Task};
 use serde::Serialize;
 
 use crate::bandcheck::BandReport;
@@ -81,12 +81,31 @@ pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
             summary.warnings.extend(label_warnings(dataset, &loaded.samples));
         }
     }
+    summary.warnings.extend(size_warning(summary.sizes));
     for split in [Split::Train, Split::Validation] {
         if dataset.is_empty(split) {
             summary.warnings.push(format!("the {} part has no samples", split.name()));
         }
     }
     Ok(summary)
+}
+
+/// Whether the encoders can take samples of this width and height as they are.
+#[must_use]
+pub fn fits_encoders(size: [usize; 2]) -> bool {
+    size.into_iter().all(|side| side > 0 && side.is_multiple_of(STRIDE as usize))
+}
+
+/// What samples of these sizes, the smallest and the largest, cannot be used for.
+fn size_warning([low, high]: [[usize; 2]; 2]) -> Option<String> {
+    if low == high && fits_encoders(low) {
+        return None;
+    }
+    let sizes = format!("{}x{} to {}x{}", low[0], low[1], high[0], high[1]);
+    Some(format!(
+        "samples are from {sizes} pixels: jobs without `training.input_size` need one size whose sides are \
+         multiples of {STRIDE}, and cannot use them; cut them by `layout.tile`, or ask for `training.input_size`"
+    ))
 }
 
 fn class_counts(classes: usize, samples: &[Sample]) -> Vec<u64> {

@@ -13,8 +13,9 @@ use eosfed_client::site::Site;
 use eosfed_client::spent::Spent;
 use eosfed_client::trainer::Trainer as _;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::model::STRIDE;
 use eosfed_common::outln;
-use eosfed_data::{Dataset, Limits, Split};
+use eosfed_data::{Dataset, Limits, Split, fits_encoders};
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
@@ -113,7 +114,14 @@ pub(super) fn dataset(path: &Path) -> Finding {
     if dataset.is_empty(Split::Train) {
         return Err(format!("{}: the training part has no samples", dataset.path().display()));
     }
-    Ok(format!("{}: {counts}", dataset.path().display()))
+    let found = format!("{}: {counts}", dataset.path().display());
+    Ok(match dataset.first_size(Split::Train).filter(|size| !fits_encoders(*size)) {
+        None => found,
+        Some([width, height]) => format!(
+            "{found}; samples of {width}x{height} pixels serve only jobs with `training.input_size`: others need \
+             multiples of {STRIDE}, so {STRIDE}x{STRIDE} at least"
+        ),
+    })
 }
 
 fn trainer(settings: &Settings) -> Finding {

@@ -27,7 +27,9 @@ use eosfed_proto::v1;
 use eosfed_testkit::assignments;
 use eosfed_testkit::cards::classifier;
 use eosfed_transport::protocol::PROTOCOL;
-use world::{FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, statistics, training, until};
+use world::{
+    FINISHED, POLICY, STARTED, WEIGHTS, World, finished_from_a_file, imagery, statistics, training, until,
+};
 
 pub(crate) fn good() -> String {
     format!("{STARTED}{FINISHED}")
@@ -87,7 +89,7 @@ async fn statistics_are_those_of_the_training_part() {
     let inner = world.fake.get();
     let bands = &inner.statistics[0].bands;
     assert_eq!((inner.statistics.len(), bands.len(), bands[0].band.as_str()), (1, 1, "red"));
-    assert!(bands[0].count % 64 == 0 && bands[0].count < 24 * 64, "{bands:?}");
+    assert!(bands[0].count % 1024 == 0 && bands[0].count < 24 * 1024, "{bands:?}");
     assert!(bands[0].mean > 5.0 && bands[0].m2 > 0.0, "{bands:?}");
 }
 
@@ -316,4 +318,27 @@ async fn work_of_a_newer_version_is_declined_and_the_rest_is_done() {
     let v1::Refusal { reason, message } = &inner.refusals[0];
     assert_eq!(reason, "INCOMPATIBLE");
     assert!(message.contains("`work`") && message.contains("update the client"), "{message}");
+}
+
+#[tokio::test]
+async fn samples_that_the_network_cannot_take_are_declined_before_any_training() {
+    let world = World::new(training(), &good()).await;
+    imagery(&world.path(""), 16);
+    let (cancel, task) = world.start();
+    until(|| !world.fake.get().refusals.is_empty()).await;
+    cancel.cancel();
+    task.await.unwrap().unwrap();
+    {
+        let inner = world.fake.get();
+        let said = &inner.refusals[0];
+        assert!(inner.tokens.is_empty() && said.reason == "DATA_UNFIT", "{said:?}");
+        assert!(said.message.contains("32x32 pixels at least, found `16x16`"), "{said:?}");
+    }
+    // A plan that has them resized can use them.
+    let mut resized = training();
+    let Work::Training(work) = &mut resized.work else { unreachable!() };
+    work.settings.input_size = Some(64);
+    world.fake.get().assignment = Some(resized);
+    world.run().await;
+    assert_eq!(world.fake.get().updates.len(), 1);
 }

@@ -116,7 +116,7 @@ impl World {
     /// A world whose trainer runs this script.
     pub(crate) async fn new(assignment: Assignment, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        imagery(folder.path());
+        imagery(folder.path(), 32);
         let state = folder.path().join("state");
         create_private_folder(&state).unwrap();
         std::fs::write(state.join("policy.toml"), POLICY).unwrap();
@@ -282,13 +282,20 @@ pub(crate) async fn until(holds: impl Fn() -> bool) {
     panic!("waited in vain");
 }
 
-fn imagery(folder: &Path) {
+/// A data set of square images with this side in pixels.
+pub(crate) fn imagery(folder: &Path, side: usize) {
     for class in ["a", "b"] {
         let images = folder.join("imagery/images").join(class);
         std::fs::create_dir_all(&images).unwrap();
         for image in 0..12_u8 {
             let value = f32::from(image) + if class == "a" { 0.0 } else { 100.0 };
-            let raster = Raster { width: 8, height: 8, bands: 1, data: vec![value; 64], reference: None };
+            let raster = Raster {
+                width: side,
+                height: side,
+                bands: 1,
+                data: vec![value; side * side],
+                reference: None,
+            };
             write_geotiff(&images.join(format!("{class}{image}.tif")), &raster).unwrap();
         }
     }

@@ -23,6 +23,8 @@ pub use task::{TargetScale, Task};
 
 /// Channels of the UPerNet decoder (as in the EoS-FM reference set-up).
 pub const DECODER_CHANNELS: usize = 128;
+/// The encoders' largest stride: the sides of the images that they take are multiples of it.
+pub const STRIDE: u32 = 32;
 /// Most input bands of a model.
 pub const MAX_BANDS: usize = 64;
 /// Most classes of a model.

@@ -159,6 +159,14 @@ impl Dataset {
         digest_of(&(&self.config, samples))
     }
 
+    /// Width and height of the first sample of a part that can be read; the trainer compares all of them.
+    #[must_use]
+    pub fn first_size(&self, split: Split) -> Option<[usize; 2]> {
+        let bands = self.config.bands.get(..1)?;
+        let first = self.chunks(split, bands, 1).ok()?.next()?.ok()?;
+        first.first().map(|sample| [sample.width, sample.height])
+    }
+
     /// Positions of the named bands.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use eosfed_common::model::BandRule;
+use eosfed_common::model::{BandRule, STRIDE};
 use eosfed_common::task::DeviceChoice;
 use eosfed_data::Split;
 use tch::Device;
@@ -120,7 +120,6 @@ impl From<BandsArgument> for BandRule {
 
 /// Reads `--input-size`: a side that the encoders can take.
 pub(super) fn input_size(text: &str) -> Result<u32, String> {
-    const STRIDE: u32 = 32;
     const LARGEST: u32 = 4096;
     match text.parse::<u32>() {
         Ok(side) if (STRIDE..=LARGEST).contains(&side) && side.is_multiple_of(STRIDE) => Ok(side),

@@ -1,7 +1,7 @@
 //! Samples as tensors: normalised, of one size, with the labels that losses and metrics expect.
 
 use eosfed_common::card::BandNormalisation;
-use eosfed_common::model::TargetScale;
+use eosfed_common::model::{STRIDE, TargetScale};
 use eosfed_data::{DataError, IGNORE, Sample, Target};
 use tch::{Device, Kind, Tensor};
 
@@ -43,8 +43,8 @@ impl TensorDataset {
         let alike = sizes().all(|size| size == first);
         let size = preprocessing.input_size.map_or(first, |size| (size as usize, size as usize));
         if (!alike && preprocessing.input_size.is_none())
-            || !size.0.is_multiple_of(32)
-            || !size.1.is_multiple_of(32)
+            || !size.0.is_multiple_of(STRIDE as usize)
+            || !size.1.is_multiple_of(STRIDE as usize)
             || size.0 == 0
         {
             let reason = "images must all have one size that is a multiple of 32, or be cut (`layout.tile`), or the plan must give `input_size`";

@@ -1,7 +1,7 @@
 //! The table `[training]`: how a network or a head is trained.
 
 use super::words::distinct;
-use crate::model::Task;
+use crate::model::{STRIDE, Task};
 use crate::plan::report::Report;
 use crate::plan::{Loss, Precision, Training};
 
@@ -51,8 +51,8 @@ fn sizes(training: &Training, report: &mut Report) {
 /// The side of tiles, if it is given.
 pub(in crate::plan) fn side_length(key: &str, side: Option<u32>, report: &mut Report) {
     if let Some(side) = side {
-        let fits = (32..=1024).contains(&side) && side.is_multiple_of(32);
-        report.rule(fits, key, "a multiple of 32 between 32 and 1024", side);
+        let fits = (STRIDE..=1024).contains(&side) && side.is_multiple_of(STRIDE);
+        report.rule(fits, key, format!("a multiple of {STRIDE} between {STRIDE} and 1024"), side);
     }
 }
 

@@ -1,12 +1,10 @@
 //! The windows in which a head sees a scene.
 
 use eosfed_common::head::HeadFile;
-use eosfed_common::model::Task;
+use eosfed_common::model::{STRIDE, Task};
 
 /// Sides of windows in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
-/// Sides of images that are not resized are multiples of the encoders' largest stride.
-const STRIDE: usize = 32;
 /// Largest number of windows in a forward pass.
 const MAX_BATCH: usize = 16;
 /// Largest number of pixels in a forward pass.
@@ -72,7 +70,7 @@ impl Windows {
 
 fn check_sides(head: &HeadFile, sides: [usize; 2]) -> Result<(), String> {
     // Windows that are resized may have any size.
-    let step = if head.input_size.is_some() { 1 } else { STRIDE };
+    let step = if head.input_size.is_some() { 1 } else { STRIDE as usize };
     match sides.into_iter().find(|side| !SIDES.contains(side) || !side.is_multiple_of(step)) {
         None => Ok(()),
         Some(side) => Err(format!(
