@@ -9,28 +9,18 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobSpec;
+pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
     InstitutionView, JobSummary, PersonView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView,
     WholeJob,
 };
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
 
 /// A value that a command prints with `--output json`.
 pub(super) trait Document: Serialize {}
-
-/// The schema of a document.
-#[derive(Debug)]
-pub struct Published {
-    /// The name of the schema, without `.json`.
-    pub name: &'static str,
-    /// The commands that print it, without `eosfed`; words in capitals stand for values.
-    pub commands: &'static [&'static str],
-    /// The schema.
-    pub schema: Schema,
-}
 
 /// Commands that print no document: their output is for a shell.
 pub const WITHOUT_DOCUMENT: [&str; 1] = ["completions"];

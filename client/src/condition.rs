@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::{Reason, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How long before the deadline of an assignment its condition is reported at the latest, so that the
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 const DEADLINE_MARGIN: Duration = Duration::from_secs(300);
 
 /// The kind of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConditionKind {
     /// Files of the data set are missing, or a folder of it is empty.

@@ -14,6 +14,7 @@ pub mod condition;
 pub mod coordinator;
 pub mod daemon;
 pub mod data_description;
+pub mod document;
 pub mod egress;
 pub mod imagery;
 pub mod join;

@@ -25,6 +25,7 @@ pub mod paging;
 pub mod plan;
 pub mod printable;
 pub mod private;
+pub mod published;
 pub mod refusal;
 pub mod report;
 pub mod robust;

@@ -114,7 +114,7 @@ impl Federation {
     pub fn ask(&self, arguments: &[&str]) -> Value {
         let output = succeed(self.eosfed(arguments).args(["--output", "json"]));
         let printed = serde_json::from_slice(&output.stdout).unwrap();
-        schemas::check(arguments, &printed);
+        schemas::check("eosfed", arguments, &printed);
         printed
     }
 
@@ -242,7 +242,7 @@ impl Federation {
             let output = self.eosfed(&["job", "show", job, "--output", "json"]).output().unwrap();
             let view = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default();
             if wanted(&view) {
-                schemas::check(&["job", "show"], &view);
+                schemas::check("eosfed", &["job", "show"], &view);
                 return view;
             }
             assert!(

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use eosfed_e2e::plans::{head, one_shot, rounds};
-use eosfed_e2e::{Federation, fail, schemas};
+use eosfed_e2e::{Federation, fail, schemas, succeed};
 use serde_json::Value;
 
 const STUB: &str = env!("CARGO_BIN_EXE_stub-trainer");
@@ -36,7 +36,7 @@ impl Commands {
     /// Runs a command; `ask` checks what it prints.
     fn ask(&self, arguments: &[&str]) -> Value {
         let printed = self.federation.ask(arguments);
-        self.run.borrow_mut().insert(schemas::check(arguments, &printed));
+        self.run.borrow_mut().insert(schemas::check("eosfed", arguments, &printed));
         printed
     }
 
@@ -96,7 +96,8 @@ fn every_command_prints_json_of_its_published_schema() {
     assert_eq!(ask(&["institution", "list"]).as_array().map(Vec::len), Some(2), "without west");
 
     let run = commands.run.into_inner();
-    let missing: Vec<_> = schemas::commands().into_iter().filter(|command| !run.contains(command)).collect();
+    let missing: Vec<_> =
+        schemas::commands("eosfed").into_iter().filter(|command| !run.contains(command)).collect();
     assert!(missing.is_empty(), "these commands were not run: {missing:?}");
 }
 
@@ -217,4 +218,54 @@ fn controlled(commands: &Commands, job: &str) {
     commands.ask(&["job", "resume", &long]);
     let cancelled = commands.ask(&["job", "cancel", &long]);
     assert_eq!(cancelled["done"], "cancelled");
+}
+
+#[test]
+fn every_command_of_an_institution_prints_json_of_its_published_schema() {
+    let federation = Federation::new();
+    let _coordinator = federation.coordinator();
+    for (seed, name) in [(1, "east"), (2, "west")] {
+        federation.stubbed(name, seed, STUB);
+    }
+    let policy = federation.path("east/policy.toml");
+    let lax = fs::read_to_string(&policy).unwrap();
+    let privacy = "privacy = { clip = 0.1, noise_multiplier = 0.8, max_epsilon = 100.0, delta = 1e-5 }\n";
+    fs::write(&policy, format!("{privacy}{lax}")).unwrap();
+    let state = federation.path("east").to_str().unwrap().to_owned();
+    let data = federation.path("east-data").to_str().unwrap().to_owned();
+    let run = RefCell::new(BTreeSet::new());
+    let print = |arguments: &[&str]| {
+        let output = succeed(federation.program("eosfed-client").args(arguments).args(["--output", "json"]));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let check = |arguments: &[&str], printed: &str| {
+        let printed: Value = serde_json::from_str(printed).unwrap();
+        run.borrow_mut().insert(schemas::check("eosfed-client", arguments, &printed));
+        printed
+    };
+    let ask = |arguments: &[&str]| check(arguments, &print(arguments));
+    ask(&["status", "--state", &state]);
+    let daemons = ["east", "west"].map(|name| federation.daemon(name));
+    let job = federation.submit(&rounds(2, 2, 2, "10m").text());
+    federation.wait(&job, "the job to end", |job| job["state"] == "finished");
+    // A policy that cannot be read is waited for.
+    fs::write(&policy, "no policy").unwrap();
+    federation.submit(&rounds(1, 2, 2, "10m").text());
+    federation.until("east to wait", || {
+        let status = ask(&["status", "--state", &state]);
+        status["waiting_for"]["condition"] == "policy_unclear"
+    });
+    fs::write(&policy, format!("{privacy}{lax}")).unwrap();
+    drop(daemons);
+    let spent = ask(&["privacy", "--state", &state]);
+    assert_eq!((&spent["updates"], &spent["jobs"][0]["job"]), (&2.into(), &job.as_str().into()));
+    let summary = ask(&["data", "inspect", &data]);
+    assert_eq!(summary["bands"].as_array().map(Vec::len), Some(3), "{summary:#}");
+    let log = ["log", "--state", &state, "-n", "10000"];
+    let kinds: BTreeSet<String> = print(&log).lines().map(|line| text(&check(&log, line)["kind"])).collect();
+    for kind in ["started", "asked", "accepted", "noise_added", "sending", "sent", "ended", "waits"] {
+        assert!(kinds.contains(kind), "{kind}: {kinds:?}");
+    }
+    let run = run.into_inner();
+    assert_eq!(run, schemas::commands("eosfed-client"));
 }

@@ -1,12 +1,13 @@
 //! Per-band moments in one pass, mergeable without losing precision (Chan, Golub & LeVeque 1979),
 //! so that institutions can pool them without sharing pixels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sample::Sample;
 
 /// Moments and extremes of one band over valid pixels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BandStatistics {
     /// The band's name.
     pub band: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use eosfed_common::digest::Digest;
 use eosfed_common::model::{STRIDE, Task};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::bandcheck::BandReport;
@@ -14,7 +15,7 @@ use crate::split::Split;
 use crate::statistics::{BandStatistics, band_statistics};
 
 /// Counts, statistics and warnings.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
     /// Samples in each part.
     pub samples: BTreeMap<String, usize>,
@@ -28,7 +29,7 @@ pub struct Summary {
     pub band_check: Option<BandReport>,
     /// Smallest and largest sample, width by height.
     pub sizes: [[usize; 2]; 2],
-    /// Digest of its description and of its samples' names; see [`Dataset::inventory`].
+    /// Digest of its description and of the names of its samples, each with its part.
     pub inventory: Digest,
     /// Warnings.
     pub warnings: Vec<String>,

@@ -102,3 +102,41 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+    use eosfed_client::document::published;
+
+    use super::*;
+
+    /// The commands below this one that print JSON, as their words after the program's name.
+    fn printing_json(command: &clap::Command, words: &[&str], found: &mut BTreeSet<String>) {
+        let has_format = |argument: &clap::Arg| {
+            argument.get_possible_values().iter().any(|value| value.get_name() == "json")
+        };
+        if command.get_arguments().any(has_format) {
+            found.insert(words.join(" "));
+        }
+        for one in command.get_subcommands() {
+            printing_json(one, &[words, &[one.get_name()]].concat(), found);
+        }
+    }
+
+    #[test]
+    fn every_command_that_prints_json_has_a_schema() {
+        let mut commands = BTreeSet::new();
+        printing_json(&Cli::command(), &[], &mut commands);
+        // Logs are JSON lines for another program.
+        commands.remove("run");
+        let words = |command: &&str| {
+            let words =
+                command.split(' ').take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let documented: BTreeSet<_> = published().iter().flat_map(|one| one.commands).map(words).collect();
+        assert_eq!(commands, documented);
+    }
+}

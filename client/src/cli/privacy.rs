@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use eosfed_client::document::{JobSpent, PrivacyReport};
 use eosfed_client::policy::Privacy;
 use eosfed_client::privacy::{Spending, epsilon};
 use eosfed_client::settings::load_policy;
@@ -13,7 +14,6 @@ use eosfed_client::site::Site;
 use eosfed_client::site_log::{Entry, EntryKind};
 use eosfed_client::spent::{Rebuilt, Spent};
 use eosfed_common::outln;
-use serde_json::{Value, json};
 
 use super::shared::{Output, settings, site, site_log};
 
@@ -61,7 +61,7 @@ impl PrivacyCommand {
         let policy = load_policy(&site.policy())?;
         let spending = Spent::new(&site).spending()?;
         match self.output {
-            Output::Json => outln!("{:#}", report(policy.privacy, &spending)),
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&report(policy.privacy, &spending))?),
             Output::Text => {
                 for line in text(policy.privacy, &spending) {
                     outln!("{line}");
@@ -83,29 +83,23 @@ fn rebuild(site: &Site, incomplete: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(privacy: Option<Privacy>, spending: &Spending) -> Value {
+fn report(privacy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
     let delta = privacy.map_or(DEFAULT_DELTA, |privacy| privacy.delta);
-    let jobs: Vec<Value> = spending
-        .by_job()
-        .into_iter()
-        .map(|(job, spent)| {
-            json!({
-                "job": job,
-                "name": spent.name,
-                "updates": spent.updates,
-                "epsilon": epsilon(spent.divergence, delta),
-            })
-        })
-        .collect();
-    json!({
-        "policy": privacy,
-        "delta": delta,
-        "epsilon": spending.epsilon(delta),
-        "epsilon_of_replacement": spending.epsilon_of_replacement(delta),
-        "updates": spending.updates().len(),
-        "updates_left": privacy.map(|privacy| privacy.updates_left(spending)),
-        "jobs": jobs,
-    })
+    let jobs = spending.by_job().into_iter().map(|(job, spent)| JobSpent {
+        job: job.clone(),
+        name: spent.name,
+        updates: spent.updates as u64,
+        epsilon: epsilon(spent.divergence, delta),
+    });
+    PrivacyReport {
+        policy: privacy,
+        delta,
+        epsilon: spending.epsilon(delta),
+        epsilon_of_replacement: spending.epsilon_of_replacement(delta),
+        updates: spending.updates().len() as u64,
+        updates_left: privacy.map(|privacy| privacy.updates_left(spending)),
+        jobs: jobs.collect(),
+    }
 }
 
 fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
@@ -163,6 +157,7 @@ mod tests {
     use eosfed_client::privacy::{Charge, Mechanism};
     use eosfed_common::clock::Timestamp;
     use eosfed_common::digest::Digest;
+    use serde_json::json;
 
     use super::*;
 
@@ -202,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_report_has_the_numbers_of_the_accountant() {
-        let report = report(Some(PRIVACY), &spending());
+        let report = serde_json::to_value(report(Some(PRIVACY), &spending())).unwrap();
         assert_eq!((&report["updates"], report["jobs"].as_array().unwrap().len()), (&json!(3), 2));
         assert_eq!(report["epsilon"], json!(spending().epsilon(1e-5)));
         let left = report["updates_left"].as_u64().unwrap();

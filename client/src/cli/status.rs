@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Table, presets};
+use eosfed_client::document::{Status as Report, Waiting};
 use eosfed_client::journal::Journal as _;
 use eosfed_client::site::Site;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
 use eosfed_transport::certificate::Certificate;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::shared::{Output, site};
 
@@ -34,7 +35,7 @@ impl Status {
         if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
             print_warning(format_args!("{text}"));
         }
-        let report = report(&site)?;
+        let report = serde_json::to_value(report(&site)?)?;
         match self.output {
             Output::Json => outln!("{report:#}"),
             Output::Text => outln!("{}", table(&report)),
@@ -43,29 +44,29 @@ impl Status {
     }
 }
 
-fn report(site: &Site) -> anyhow::Result<Value> {
+fn report(site: &Site) -> anyhow::Result<Report> {
     let credentials = site.credentials()?;
     let state = site.load()?;
-    let sent = site.sent()?;
+    let held = state.held();
     let running = site.lock().is_err();
-    Ok(json!({
-        "institution": credentials.institution,
-        "certificate_ends": credentials.not_after.to_string(),
-        "signing_key": credentials.signing_key.map(|key| key.public()),
-        "coordinator_keys": credentials.pinned,
-        "daemon": if running { "running" } else { "not running" },
-        "phase": state.name(),
-        "assignment": state.held().map(|held| held.assignment.id.to_string()),
-        "job": state.held().map(|held| held.assignment.job_name.clone()),
-        "since": state.held().map(|held| held.since.to_string()),
-        "waiting_for": state.wait().map(|wait| json!({
-            "condition": wait.condition.kind,
-            "message": wait.condition.message,
-            "since": wait.since.to_string(),
-            "tries": wait.tries,
-        })),
-        "sent_bytes": { "weights": sent.weights, "metrics": sent.metrics, "control": sent.control },
-    }))
+    Ok(Report {
+        institution: credentials.institution,
+        certificate_ends: credentials.not_after.to_string(),
+        signing_key: credentials.signing_key.map(|key| key.public()),
+        coordinator_keys: credentials.pinned.0,
+        daemon: if running { "running" } else { "not running" }.to_owned(),
+        phase: state.name().to_owned(),
+        assignment: held.map(|held| held.assignment.id.clone()),
+        job: held.map(|held| held.assignment.job_name.clone()),
+        since: held.map(|held| held.since.to_string()),
+        waiting_for: state.wait().map(|wait| Waiting {
+            condition: wait.condition.kind,
+            message: wait.condition.message.clone(),
+            since: wait.since.to_string(),
+            tries: wait.tries,
+        }),
+        sent_bytes: site.sent()?,
+    })
 }
 
 fn table(report: &Value) -> Table {

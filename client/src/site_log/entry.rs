@@ -5,6 +5,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::printable::Printable;
 use eosfed_common::refusal::{Reason, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, VariantNames};
 
@@ -16,7 +17,7 @@ const MAX_TEXT: usize = 4096;
 const MAX_LINES: usize = 64;
 
 /// One entry, before it has its place in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// The job that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +31,9 @@ pub struct Entry {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, AsRefStr, VariantNames)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, AsRefStr, VariantNames, JsonSchema,
+)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum EntryKind {
@@ -123,7 +126,7 @@ pub enum EntryKind {
 
 /// An update with noise, from which its charge can be made again. Entries have no floats, so the numbers are
 /// texts, which read as the same 64-bit floats.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct NoisedUpdate {
     /// The job's display name.
     pub job_name: String,
@@ -134,9 +137,10 @@ pub struct NoisedUpdate {
 }
 
 /// Why work is not done.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// The reason.
+    #[schemars(with = "String")]
     pub reason: Reason,
     /// Every objection, as it is known here.
     pub message: String,
@@ -155,7 +159,7 @@ impl Why {
 }
 
 /// An approval.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Approved {
     /// The login name of the person.
     pub by: String,
@@ -178,7 +182,17 @@ impl From<&GivenApproval> for Approved {
 
 /// A kind of record that leaves.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -200,7 +214,7 @@ pub enum Record {
 }
 
 /// A record that leaves.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Sending {
     /// Its kind.
     pub record: Record,

@@ -1,4 +1,5 @@
-//! The JSON Schemas of the documents that `eosfed` prints with `--output json`, and of the ledger's events.
+//! The JSON Schemas of the documents that `eosfed` and `eosfed-client` print with `--output json`, and of the
+//! ledger's events.
 
 use std::fmt::Write as _;
 
@@ -16,13 +17,17 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
          What `eosfed` prints with `--output json` has the schemas below (JSON Schema 2020-12). Members may\n\
          be added in a later version. Points in time are milliseconds since the Unix epoch, UTC. Rounds are\n\
          counted from 0 and attempts from 1. The file `release.json` of a pulled release has the schema of\n\
-         `eosfed release show`. Lines of `eosfed audit export` have the schema\n\
+         `eosfed release show`. What `eosfed-client` prints for an institution is at the end; its points in\n\
+         time are texts (RFC 3339, UTC) in `status`, and `log` prints a document in each line. Lines of `eosfed audit export` have the schema\n\
          [event.json](schemas/event.json); [operations](../operations.md) says how to verify them.\n\n\
          | schema | printed by |\n| --- | --- |\n",
     );
     let mut pages = vec![page("event", &schema_for!(Event))?];
-    for Published { name, commands, schema } in published() {
-        let commands: Vec<_> = commands.iter().map(|command| format!("`eosfed {command}`")).collect();
+    let of_operators = published().into_iter().map(|document| ("eosfed", document));
+    let of_institutions = eosfed_client::document::published().into_iter();
+    let of_institutions = of_institutions.map(|document| ("eosfed-client", document));
+    for (program, Published { name, commands, schema }) in of_operators.chain(of_institutions) {
+        let commands: Vec<_> = commands.iter().map(|command| format!("`{program} {command}`")).collect();
         writeln!(list, "| [{name}.json](schemas/{name}.json) | {} |", commands.join(", "))?;
         pages.push(page(name, &schema)?);
     }

@@ -22,6 +22,7 @@ mod unit;
 mod values;
 
 use eosfed_common::model::NamedBand;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::sample::Sample;
@@ -31,7 +32,7 @@ use pixels::Pixels;
 pub use unit::{OpticalUnit, Scaling};
 
 /// The result of checking the declared bands against the pixels.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct BandReport {
     /// The findings; empty where pixels and names agree or the pixels do not decide.
     pub findings: Vec<Finding>,

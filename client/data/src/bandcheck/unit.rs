@@ -6,6 +6,7 @@
 //! plus 1,000 (ESA, Sentinel-2 Products Specification Document); Landsat Collection 2 as
 //! (reflectance + 0.2) / 0.0000275 in 16 bits (USGS LSDS-1619); photographs as 0 to 255.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pixels::{Pixels, share};
@@ -28,7 +29,7 @@ impl Default for Scaling {
 }
 
 /// A unit that values of optical bands are given in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpticalUnit {
     /// Reflectance, 0 to about 1.

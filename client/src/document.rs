@@ -1,0 +1,98 @@
+//! The documents that `eosfed-client` prints with `--output json`, each with the command that prints it.
+//! `docs/reference/schemas` is made from the table below.
+
+use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
+use eosfed_common::ledger::Event;
+use eosfed_common::published::Published;
+use eosfed_common::signing::PublicKey;
+use eosfed_common::traffic::ByteCounts;
+use eosfed_data::Summary;
+use schemars::{JsonSchema, schema_for};
+use serde::Serialize;
+
+use crate::condition::ConditionKind;
+use crate::policy::Privacy;
+use crate::site_log::Entry;
+
+/// Every document.
+#[must_use]
+pub fn published() -> Vec<Published> {
+    vec![
+        Published { name: "client-status", commands: &["status"], schema: schema_for!(Status) },
+        Published { name: "client-privacy", commands: &["privacy"], schema: schema_for!(PrivacyReport) },
+        Published { name: "data-summary", commands: &["data inspect DATASET"], schema: schema_for!(Summary) },
+        Published { name: "site-log-entry", commands: &["log"], schema: schema_for!(Event<Entry>) },
+    ]
+}
+
+/// The institution and its present work. Points in time are texts (RFC 3339, UTC).
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Status {
+    /// The name of the institution.
+    pub institution: InstitutionName,
+    /// The end of its certificate.
+    pub certificate_ends: String,
+    /// The key that it signs with; absent until the first renewal, where an earlier version has joined.
+    pub signing_key: Option<PublicKey>,
+    /// The coordinator's signing keys that it knows.
+    pub coordinator_keys: Vec<PublicKey>,
+    /// `running` or `not running`.
+    pub daemon: String,
+    /// The phase of the present work; `idle` without any.
+    pub phase: String,
+    /// The assignment in hand.
+    pub assignment: Option<AssignmentId>,
+    /// The display name of its job.
+    pub job: Option<String>,
+    /// When it was accepted.
+    pub since: Option<String>,
+    /// What the daemon waits for.
+    pub waiting_for: Option<Waiting>,
+    /// Bytes sent since the state folder was made.
+    pub sent_bytes: ByteCounts,
+}
+
+/// A condition of this machine that the daemon waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Waiting {
+    /// Its kind.
+    pub condition: ConditionKind,
+    /// What was found, and what to do.
+    pub message: String,
+    /// When it was found first.
+    pub since: String,
+    /// How often it has been found.
+    pub tries: u32,
+}
+
+/// What the updates of this institution have spent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PrivacyReport {
+    /// The table `privacy` of the policy, if it has one.
+    pub policy: Option<Privacy>,
+    /// The delta that every epsilon here is for.
+    pub delta: f64,
+    /// The epsilon of all updates.
+    pub epsilon: f64,
+    /// The same if the data of an update are replaced by any others instead of being left out.
+    pub epsilon_of_replacement: f64,
+    /// Number of updates.
+    pub updates: u64,
+    /// How many more the budget is enough for, up to a million; absent without a budget.
+    pub updates_left: Option<u64>,
+    /// What each job has spent by itself.
+    pub jobs: Vec<JobSpent>,
+}
+
+/// What one job has spent.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct JobSpent {
+    /// The job.
+    pub job: JobId,
+    /// Its display name.
+    pub name: String,
+    /// Number of updates.
+    pub updates: u64,
+    /// Their epsilon.
+    pub epsilon: f64,
+}
