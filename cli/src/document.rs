@@ -1,6 +1,8 @@
 //! The documents that `--output json` prints, each with the commands that print it. What is not in the
 //! table below cannot be printed as JSON; `docs/reference/schemas` is made from the table.
 
+mod explained;
+
 use std::path::{Path, PathBuf};
 
 use eosfed_common::card::ReleaseManifest;
@@ -18,6 +20,8 @@ use eosfed_common::view::{
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 use serde_json::Value;
+
+pub(super) use explained::{ExplainedInstitution, ExplainedRound, Explanation};
 
 /// A value that a command prints with `--output json`.
 pub(super) trait Document: Serialize {}
@@ -39,6 +43,7 @@ macro_rules! documents {
 
 documents! {
     "job" WholeJob: "job show JOB", "job watch JOB", "job submit PLAN --watch";
+    "explanation" Explanation: "job explain JOB";
     "round" RoundView: "job show JOB --round N";
     "jobs" Vec<JobSummary>: "job list";
     "plan" JobSpec: "job check PLAN";

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use eosfed_common::data_statement::{DataStatement, PartSizes};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
+use eosfed_common::paging::MAX_LIMIT;
 use eosfed_common::view::{InstitutionView, StatedDataView};
 use eosfed_proto::v1;
 
 use super::arguments::{Extent, Institution, Output};
 use super::connection::Connection;
+use super::pages::Listed;
 use super::{member, pages, print};
 
 pub(super) async fn run(
@@ -44,14 +46,23 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+/// All institutions.
+pub(super) async fn all(connection: &mut Connection) -> anyhow::Result<Vec<InstitutionView>> {
+    Ok(fetch(connection, &Extent { limit: MAX_LIMIT, all: true }).await?.entries)
+}
+
+async fn fetch(connection: &mut Connection, extent: &Extent) -> anyhow::Result<Listed<InstitutionView>> {
     let listed = pages::list(extent, async |page| {
         let answer =
             connection.operator.list_institutions(v1::ListInstitutionsRequest { page: Some(page) }).await;
         let v1::ListInstitutionsResponse { institutions_json, page } = connection.answer(answer)?;
         Ok((institutions_json, page))
     });
-    let listed = listed.await?;
+    listed.await
+}
+
+async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> anyhow::Result<()> {
+    let listed = fetch(connection, extent).await?;
     match output {
         Output::Json => print::json(&listed.entries)?,
         Output::Table => table(&listed.entries),

@@ -15,7 +15,7 @@ use super::arguments::{Extent, Job, JobFilter, JobId, Output};
 use super::connection::{Connection, key};
 use super::document::{ControlledJob, ForkedJob, PlottedJob, SubmittedJob};
 use super::pages::{self, Listed};
-use super::{head, plot, print, query, show, watch};
+use super::{explain, head, plot, print, query, show, watch};
 
 /// Checks a plan on this machine.
 pub(super) fn check(path: &Path, output: Output) -> anyhow::Result<ExitCode> {
@@ -46,6 +46,7 @@ pub(super) async fn run(
             let attempt = attempt.unwrap_or_default();
             show::run(connection, &job.job, *round, attempt, output).await?;
         }
+        Job::Explain(id) => explain::run(connection, &id.job, output).await?,
         Job::Watch(id) => return watch::watch(connection, &id.job, output).await,
         Job::Cancel(id) => control(connection, id, Action::Cancel(v1::CancelJob {}), output).await?,
         Job::Pause(id) => control(connection, id, Action::Pause(v1::PauseJob {}), output).await?,

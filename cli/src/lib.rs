@@ -8,6 +8,7 @@ mod audit;
 mod connection;
 pub mod document;
 mod event;
+mod explain;
 mod fetch;
 mod head;
 mod identity;

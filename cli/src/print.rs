@@ -30,6 +30,11 @@ pub(super) fn table(titles: &[&str]) -> Table {
     table
 }
 
+/// The time of this machine.
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
 /// The time from now, as `ago` or `in`.
 pub(super) fn when(at: Timestamp) -> String {
     let now = SystemClock.now();

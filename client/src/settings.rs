@@ -8,7 +8,7 @@ use eosfed_common::model::Backbone;
 use eosfed_common::service;
 use eosfed_common::settings::{SettingsError, load};
 use eosfed_common::task::DeviceChoice;
-use eosfed_common::telemetry::LogFormat;
+use eosfed_common::telemetry::{LogFilter, LogFormat};
 use eosfed_transport::proxy::{Proxy, ProxyError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,10 @@ pub struct Settings {
     /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
+    /// What is logged. SIGHUP reads it again.
+    #[serde(default)]
+    #[schemars(extend("x-rule" = "a level or a filter, such as `debug` or `info,eosfed_client=debug`"))]
+    pub log_level: LogFilter,
     /// Seconds between two heartbeats.
     #[serde(default = "default_heartbeat")]
     #[schemars(range(min = 1, max = 40))]

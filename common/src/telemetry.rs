@@ -1,11 +1,25 @@
 //! Logging, set up once at the start of a program: text for people or JSON for machines, always on
-//! standard error so that standard output stays free for results.
+//! standard error so that standard output stays free for results. Under systemd, each line begins with its
+//! priority as `sd-daemon(3)` has it, and journald adds the time.
 
+use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{self, Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+
+/// The environment variable whose filter holds before the settings'.
+const VARIABLE: &str = "EOSFED_LOG";
+/// Longest filter, in bytes.
+const MAX_FILTER: usize = 1000;
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,28 +32,147 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged: a level, or a `tracing` filter such as `info,eosfed_coordinator::tls=debug`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct LogFilter(String);
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+impl TryFrom<String> for LogFilter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let shown: String = text.escape_debug().take(100).collect();
+        let rule = "use error, warn, info, debug or trace, or a filter such as \
+                    `info,eosfed_coordinator::tls=debug`";
+        if text.is_empty() || text.len() > MAX_FILTER {
+            return Err(format!("{rule}; found {} bytes", text.len()));
+        }
+        EnvFilter::try_new(&text).map_err(|error| format!("{rule}; found `{shown}` ({error})"))?;
+        Ok(Self(text))
+    }
+}
+
+impl From<LogFilter> for String {
+    fn from(filter: LogFilter) -> Self {
+        filter.0
+    }
+}
+
+impl fmt::Display for LogFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Changes what is logged while the program runs.
+#[derive(Debug, Clone)]
+pub struct LogControl(reload::Handle<EnvFilter, Registry>);
+
+impl LogControl {
+    /// Logs by this filter from now on, unless the environment has one.
+    ///
+    /// # Errors
+    /// A sentence, if the environment has a filter or logging has ended.
+    pub fn set(&self, filter: &LogFilter) -> Result<(), String> {
+        if std::env::var_os(VARIABLE).is_some() {
+            return Err(format!("{VARIABLE} is set and holds until the program ends"));
+        }
+        let new = EnvFilter::try_new(&filter.0).map_err(|error| error.to_string())?;
+        self.0.reload(new).map_err(|error| error.to_string())
+    }
+}
+
 /// Starts logging. `EOSFED_LOG` (a `tracing` filter) overrides `default_filter`. A filter that does not parse
 /// is reported, and the default is used.
-pub fn init(format: LogFormat, default_filter: &str) {
-    let asked = std::env::var("EOSFED_LOG").unwrap_or_else(|_| default_filter.to_owned());
+pub fn init(format: LogFormat, default_filter: &str) -> LogControl {
+    let asked = std::env::var(VARIABLE).unwrap_or_else(|_| default_filter.to_owned());
     let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
         // Standard error may be closed.
         let _ = writeln!(
             std::io::stderr(),
-            "EOSFED_LOG=`{asked}` is not a log filter ({error}); using `{default_filter}`"
+            "{VARIABLE}=`{asked}` is not a log filter ({error}); using `{default_filter}`"
         );
         EnvFilter::new(default_filter)
     });
-    let colours = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(colours)
+        .with_ansi(std::io::stderr().is_terminal())
         // Otherwise it would report a closed standard error on standard error, and panic.
         .log_internal_errors(false);
-    // A second call, as in tests, keeps the first subscriber.
-    let _ = match format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = match (format, is_journal()) {
+        (LogFormat::Text, false) => lines.with_target(false).boxed(),
+        (LogFormat::Json, false) => lines.json().boxed(),
+        (LogFormat::Text, true) => {
+            lines.event_format(ForJournal(Format::default().with_target(false).without_time())).boxed()
+        }
+        (LogFormat::Json, true) => {
+            let fields = format::JsonFields::new();
+            lines.fmt_fields(fields).event_format(ForJournal(Format::default().json())).boxed()
+        }
     };
+    // A second call, as in tests, keeps the first subscriber.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    LogControl(handle)
+}
+
+/// Whether standard error is connected to the journal: `JOURNAL_STREAM` then has its device and inode, as
+/// `systemd.exec(5)` says.
+fn is_journal() -> bool {
+    let told = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
+    let (Some(told), Some(stderr)) = (told, stderr) else { return false };
+    told == format!("{}:{}", stderr.dev(), stderr.ino())
+}
+
+/// Writes the priority before each line.
+struct ForJournal<F>(F);
+
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for ForJournal<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_directives() {
+        for right in ["error", "info", "debug", "info,eosfed_coordinator::tls=debug"] {
+            assert_eq!(LogFilter::try_from(right.to_owned()).unwrap().to_string(), right);
+        }
+        for wrong in ["", "info,=", "eosfed=loud", &"a".repeat(MAX_FILTER + 1)] {
+            let said = LogFilter::try_from(wrong.to_owned()).unwrap_err();
+            assert!(said.contains("use error, warn"), "{said}");
+        }
+    }
 }

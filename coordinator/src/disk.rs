@@ -1,7 +1,34 @@
-//! Room on disks.
+//! Room on disks: how much there is, a level below which uploads are refused, and one that is only said.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use eosfed_common::refusal::{Reason, Refusal};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A million bytes.
+const MB: u64 = 1_000_000;
+/// Time between two looks at the warning level.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Levels of free room on the disk of the blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskSettings {
+    /// Below this many megabytes (10^6 bytes), the log warns.
+    pub warn_below_mb: u64,
+    /// Below this many megabytes, uploads are refused and wait; everything else goes on. 0: only a full disk
+    /// refuses them.
+    pub stop_below_mb: u64,
+}
+
+impl Default for DiskSettings {
+    fn default() -> Self {
+        Self { warn_below_mb: 5000, stop_below_mb: 500 }
+    }
+}
 
 /// The bytes that are free for this user on the disk of a path.
 ///
@@ -10,4 +37,113 @@ use std::path::Path;
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     Ok(stat.blocks_available() * stat.fragment_size())
+}
+
+/// Watches over the room on the disk of the blobs.
+#[derive(Debug, Clone)]
+pub struct DiskGuard {
+    folder: PathBuf,
+    settings: DiskSettings,
+}
+
+impl DiskGuard {
+    /// Watches over the disk of this folder.
+    #[must_use]
+    pub const fn new(folder: PathBuf, settings: DiskSettings) -> Self {
+        Self { folder, settings }
+    }
+
+    /// Whether the disk stays above its stop level with this many bytes more.
+    ///
+    /// # Errors
+    /// [`Reason::StorageFull`] with the figures if it does not. A disk that does not say lets everything in:
+    /// writing to it says what is wrong.
+    pub fn check(&self, bytes: u64) -> Result<(), Refusal> {
+        let Ok(free) = free_bytes(&self.folder) else { return Ok(()) };
+        self.judge(free, bytes)
+    }
+
+    fn judge(&self, free: u64, bytes: u64) -> Result<(), Refusal> {
+        let stop = self.settings.stop_below_mb.saturating_mul(MB);
+        if stop == 0 || free >= stop.saturating_add(bytes) {
+            return Ok(());
+        }
+        let message = format!(
+            "the disk of the coordinator has {} MB free, and {} MB more would leave less than its stop level of {} MB \
+             (`stop_below_mb` of `[disk]`); try again later",
+            free / MB,
+            bytes.div_ceil(MB),
+            self.settings.stop_below_mb
+        );
+        Err(Refusal::new(Reason::StorageFull, message))
+    }
+
+    /// Says in the log, for ever, when the room falls below a level or rises above it again.
+    pub(crate) async fn warn(&self) {
+        let mut before = Level::Enough;
+        loop {
+            if let Ok(free) = free_bytes(&self.folder) {
+                let now = self.level(free);
+                if now != before {
+                    self.log(now, free);
+                }
+                before = now;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    fn level(&self, free: u64) -> Level {
+        match free / MB {
+            free if free < self.settings.stop_below_mb => Level::Stop,
+            free if free < self.settings.warn_below_mb => Level::Warn,
+            _ => Level::Enough,
+        }
+    }
+
+    fn log(&self, level: Level, free: u64) {
+        let (free_mb, folder) = (free / MB, self.folder.display());
+        match level {
+            Level::Enough => tracing::info!(free_mb, %folder, "the disk has enough room again"),
+            Level::Warn => {
+                tracing::warn!(free_mb, %folder, "the disk has little room; shorten `keep_updates_for` or free some");
+            }
+            Level::Stop => {
+                tracing::error!(free_mb, %folder, "the disk has less room than its stop level; uploads are refused");
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Enough,
+    Warn,
+    Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(stop_below_mb: u64) -> DiskGuard {
+        DiskGuard::new(PathBuf::from("/"), DiskSettings { warn_below_mb: 200, stop_below_mb })
+    }
+
+    #[test]
+    fn uploads_stop_before_the_level_and_not_a_byte_earlier() {
+        assert_eq!(guard(100).judge(100 * MB + 7, 7), Ok(()));
+        let refusal = guard(100).judge(100 * MB + 6, 7).unwrap_err();
+        assert_eq!(refusal.reason, Reason::StorageFull);
+        assert!(refusal.message.contains("100 MB free") && refusal.message.contains("`[disk]`"), "{refusal}");
+        assert_eq!(guard(0).judge(0, u64::MAX), Ok(()), "no level");
+        assert!(guard(1).judge(u64::MAX - 1, u64::MAX).is_err(), "no overflow");
+        assert!(guard(u64::MAX).judge(u64::MAX - 1, 0).is_err(), "no overflow");
+    }
+
+    #[test]
+    fn levels_are_told_apart() {
+        let level = |mb: u64| guard(100).level(mb * MB);
+        assert_eq!([99, 100, 199, 200].map(level), [Level::Stop, Level::Warn, Level::Warn, Level::Enough]);
+    }
 }

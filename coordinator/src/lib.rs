@@ -13,7 +13,7 @@ pub mod backup;
 pub mod ca;
 pub mod ca_command;
 pub mod check;
-mod disk;
+pub mod disk;
 pub mod domain;
 pub mod engine;
 pub mod exit;

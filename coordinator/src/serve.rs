@@ -13,6 +13,7 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::service;
 use eosfed_common::signing::CoordinatorKeys;
+use eosfed_common::telemetry::{LogControl, LogFilter};
 use eosfed_transport::authority::LEAST_TIME_LEFT;
 use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority_files;
+use crate::disk::DiskGuard;
 use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, serve as serve_calls};
@@ -50,6 +52,7 @@ pub struct Coordinator {
     state: StateFolder,
     settings: ArcSwap<Settings>,
     reload: Arc<Notify>,
+    logging: Option<LogControl>,
     authority: Arc<Authority>,
     signing: Arc<CoordinatorKeys>,
     engine: Handle,
@@ -86,6 +89,7 @@ impl Coordinator {
             state,
             settings: ArcSwap::from_pointee(settings),
             reload: Arc::default(),
+            logging: None,
             authority: Arc::new(authority),
             signing,
             engine,
@@ -104,6 +108,13 @@ impl Coordinator {
         &self.engine
     }
 
+    /// Has what is logged follow the settings when they are read again.
+    #[must_use]
+    pub fn with_logging(mut self, logging: LogControl) -> Self {
+        self.logging = Some(logging);
+        self
+    }
+
     /// Tells the serving coordinator to read its settings again.
     #[must_use]
     pub fn reload(&self) -> Arc<Notify> {
@@ -119,7 +130,8 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, reload: _, authority, signing, engine, metrics, _lock } = &self;
+        let Self { state, settings, reload: _, logging: _, authority, signing, engine, metrics, _lock } =
+            &self;
         let settings = settings.load_full();
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
@@ -133,6 +145,7 @@ impl Coordinator {
             IdentityFolder(state.operator()).set_url(&url)?;
         }
         let stopping = CancellationToken::new();
+        let disk = DiskGuard::new(state.blobs(), settings.disk);
         let context = Context {
             engine: engine.clone(),
             authority: Arc::clone(authority),
@@ -140,6 +153,7 @@ impl Coordinator {
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
             traffic: Traffic::new(Arc::new(SystemClock)),
             live: LiveConnections::new(Arc::new(SystemClock)),
+            disk: disk.clone(),
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
         };
@@ -166,6 +180,7 @@ impl Coordinator {
             () = self.reload_when_told(&tls, &doing) => {}
             () = progress::prove(engine) => {}
             () = warn_of_expiry(engine, authority) => {}
+            () = disk.warn() => {}
             () = monitoring => {}
         }
         for address in [state.address(), state.http_address()] {
@@ -198,6 +213,7 @@ impl Coordinator {
             live: calls.live.clone(),
             authority_ends: self.authority.ends_at(),
             events_from: http::ledger_end(&self.engine).await,
+            disk: calls.disk.clone(),
             state: self.state.0.clone(),
             store: self.state.store(),
             blobs: self.state.blobs(),
@@ -224,17 +240,32 @@ impl Coordinator {
         }
     }
 
-    /// Takes what can be changed while serving: the names, with a new server certificate for them.
+    /// Takes what can be changed while serving: the names, with a new server certificate for them, and what is
+    /// logged.
     fn take_settings(&self, tls: &ServerTls) -> anyhow::Result<()> {
         let (state, fresh) = settings::load(&self.state.0)?;
         tls.replace(&self.server_certificate(&fresh.names)?, self.authority.clients_pem())?;
-        let taken = Settings { names: fresh.names.clone(), ..Settings::clone(&self.settings.load()) };
+        let before = self.settings.load_full();
+        self.take_log_level(&before.log_level, &fresh.log_level);
+        let taken = Settings {
+            names: fresh.names.clone(),
+            log_level: fresh.log_level.clone(),
+            ..Settings::clone(&before)
+        };
         if taken != fresh {
             let file = state.settings();
-            tracing::warn!(file = %file.display(), "of the changed settings, only `names` counts before the next start");
+            tracing::warn!(file = %file.display(), "of the changed settings, only `names` and `log_level` count before the next start");
         }
         self.settings.store(Arc::new(taken));
         Ok(())
+    }
+
+    fn take_log_level(&self, before: &LogFilter, level: &LogFilter) {
+        let Some(logging) = self.logging.as_ref().filter(|_| before != level) else { return };
+        match logging.set(level) {
+            Ok(()) => tracing::info!(%level, "what is logged has changed"),
+            Err(why) => tracing::warn!(%level, why, "what is logged has not changed"),
+        }
     }
 
     fn server_certificate(&self, names: &[String]) -> anyhow::Result<KeyAndCertificate> {

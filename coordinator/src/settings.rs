@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use eosfed_common::loopback::LoopbackAddress;
 use eosfed_common::private::{check_owner, check_private};
-use eosfed_common::telemetry::LogFormat;
+use eosfed_common::telemetry::{LogFilter, LogFormat};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::disk::DiskSettings;
 
 pub use backup::{BackupSettings, recipient};
 
@@ -39,6 +41,13 @@ pub struct Settings {
     /// The format of log lines.
     #[serde(default)]
     pub log: LogFormat,
+    /// What is logged. SIGHUP reads it again.
+    #[serde(default)]
+    #[schemars(extend("x-rule" = "a level or a filter, such as `debug` or `info,eosfed_coordinator::tls=debug`"))]
+    pub log_level: LogFilter,
+    /// Levels of free room on the disk of the blobs.
+    #[serde(default)]
+    pub disk: DiskSettings,
     /// The listener for monitoring. Without this table there is none.
     #[serde(default)]
     pub http: Option<HttpSettings>,

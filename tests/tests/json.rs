@@ -210,6 +210,8 @@ fn controlled(commands: &Commands, job: &str) {
     let one_shot = text(&commands.ask(&["job", "submit", &commands.plan("one-shot.toml", &own())])["job"]);
     let failed = |job: &Value| job["current"]["participants"]["west"]["state"] == "failed";
     commands.federation.wait(&one_shot, "west to fail", failed);
+    let explained = commands.ask(&["job", "explain", &one_shot]);
+    assert!(explained.to_string().contains("its work has failed"), "{explained:#}");
     commands.ask(&["job", "retry", &one_shot, "west"]);
     commands.ask(&["job", "cancel", &one_shot]);
     let long = commands.plan("long.toml", &rounds(100, 2, 2, "10m").text());

@@ -58,6 +58,8 @@ Examples:
         #[arg(long, value_name = "N", requires = "round", value_parser = clap::value_parser!(u32).range(1..))]
         attempt: Option<u32>,
     },
+    /// Say in words why a job is where it is, and what would move it
+    Explain(JobId),
     /// Show a job's progress and events until it is at rest; exit code 0 only if it has finished
     Watch(JobId),
     /// Cancel a job

@@ -14,13 +14,13 @@ use eosfed_client::daemon::{
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
-use eosfed_client::settings::load_policy;
+use eosfed_client::settings::{Settings, load_policy};
 use eosfed_client::site::{Credentials, SiteError};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::exit;
 use eosfed_common::service;
 use eosfed_common::stdout::print_error;
-use eosfed_common::telemetry::init;
+use eosfed_common::telemetry::{LogControl, init};
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
@@ -61,7 +61,8 @@ impl Run {
         let site = site(&self.state)?;
         let credentials = site.credentials()?;
         let settings = settings(&site, self.dataset.as_deref())?;
-        init(settings.log, "info");
+        let file = site.settings();
+        let logging = init(settings.log, &settings.log_level.to_string());
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
         let trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
@@ -111,8 +112,10 @@ impl Run {
         let daemon = Daemon::new(parts, cancel.clone())?;
         runtime.block_on(async move {
             let signals = tokio::spawn(cancel_on_signal(cancel));
+            let reloading = tokio::spawn(reload_on_hangup(file, logging));
             let result = daemon.run().await;
             signals.abort();
+            reloading.abort();
             result
         })?;
         // A computation of statistics may still run; its result is no longer needed.
@@ -138,6 +141,25 @@ fn log_expiry(credentials: &Credentials) {
     if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
         tracing::warn!("{text}");
     }
+}
+
+/// Reads what is logged from the settings again with each SIGHUP. The rest takes effect at the next start.
+async fn reload_on_hangup(path: PathBuf, logging: LogControl) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen to signals")?;
+    while hangup.recv().await.is_some() {
+        match Settings::load(&path) {
+            Ok(settings) => match logging.set(&settings.log_level) {
+                Ok(()) => tracing::info!(level = %settings.log_level, "what is logged has changed"),
+                Err(why) => {
+                    tracing::warn!(level = %settings.log_level, why, "what is logged has not changed");
+                }
+            },
+            Err(error) => {
+                tracing::error!(%error, "the settings cannot be read; what is logged has not changed");
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn cancel_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {

@@ -322,11 +322,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         },
         Command::Serve { state, check } => {
             let (state, settings) = settings::load(&state)?;
-            telemetry::init(settings.log, "info");
+            let logging = telemetry::init(settings.log, &settings.log_level.to_string());
             allow_open_files();
             let runtime = tokio::runtime::Runtime::new()?;
             runtime.block_on(async {
-                let coordinator = Coordinator::open(state, settings).await?;
+                let coordinator = Coordinator::open(state, settings).await?.with_logging(logging);
                 if check {
                     outln!("settings, keys and store are fine");
                     return Ok(());

@@ -113,6 +113,7 @@ impl Service {
         if let Presence::Complete(bytes) = self.presence(own, blob.digest).await? {
             return Ok(bytes);
         }
+        self.0.disk.check(size.saturating_sub(offset))?;
         let owner = caller.clone();
         let begin = async move |core: &Core| core.begin_upload(&owner, blob, offset);
         let token = self.0.engine.call(begin).await?;
@@ -138,6 +139,8 @@ impl Service {
             let Part::Chunk(chunk) = part else {
                 return Err(Refusal::new(Reason::Malformed, "an upload must have one header only"));
             };
+            // Others upload at the same time.
+            self.0.disk.check(chunk.len() as u64)?;
             let (owner, token) = (caller.clone(), token.clone());
             let append =
                 async move |core: &Core| core.append_upload(&owner, &token, blob, stands, &chunk).await;

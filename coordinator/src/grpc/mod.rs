@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Response, Status};
 
+use crate::disk::DiskGuard;
 use crate::engine::Handle;
 use crate::metrics::Metrics;
 use crate::tls::{Authority, LiveConnections, ServerTls};
@@ -72,6 +73,8 @@ pub struct Context {
     pub traffic: Traffic,
     /// The connections that are open.
     pub live: LiveConnections,
+    /// Watches over the room for uploads.
+    pub disk: DiskGuard,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the coordinator is told to stop: polls are answered at once.

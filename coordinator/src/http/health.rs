@@ -66,6 +66,7 @@ impl Readiness {
         let disk = tokio::task::spawn_blocking(move || disk_problem(&state));
         let disk =
             disk.await.unwrap_or_else(|error| Some(format!("the check of the disk has failed: {error}")));
+        let stopped = self.context.disk.check(0).err().map(|refusal| refusal.message);
         let let_in = self.context.engine.call(async |core: &Core| {
             core.let_in().await;
             Ok(())
@@ -73,7 +74,7 @@ impl Readiness {
         let stuck = timeout(PROGRESS, let_in).await.is_err();
         let seconds = PROGRESS.as_secs();
         let stuck = stuck.then(|| format!("the engine has let no change in for {seconds} s"));
-        disk.into_iter().chain(stuck).collect()
+        disk.into_iter().chain(stopped).chain(stuck).collect()
     }
 }
 

@@ -25,6 +25,7 @@ use eosfed_common::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::DiskGuard;
 use crate::engine::Handle;
 use crate::metrics::Metrics;
 use crate::tls::LiveConnections;
@@ -47,6 +48,8 @@ pub struct Context {
     pub authority_ends: Timestamp,
     /// The place in the ledger from which on its events are counted.
     pub events_from: u64,
+    /// Watches over the room for uploads.
+    pub disk: DiskGuard,
     /// The state folder, which has to be writable.
     pub state: PathBuf,
     /// The folder of the store.

@@ -72,11 +72,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_with("").await
+        Self::start_edited(|text| text).await
     }
 
     /// With these lines at the end of its settings.
-    pub(crate) async fn start_with(settings: &str) -> Self {
+    pub(crate) async fn start_with(lines: &str) -> Self {
+        Self::start_edited(|text| text + lines).await
+    }
+
+    /// With the text of its settings changed.
+    pub(crate) async fn start_edited(edit: impl FnOnce(String) -> String) -> Self {
         eosfed_transport::install_crypto_provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -86,7 +91,7 @@ impl Server {
         let choices = Choices { listen, public_url: None, names, operator };
         let state = init(&state, &choices, SystemClock.now()).unwrap().settings();
         let sample = std::fs::read_to_string(&state).unwrap();
-        std::fs::write(&state, sample + settings).unwrap();
+        std::fs::write(&state, edit(sample)).unwrap();
         Self::serve(folder, Clients::default()).await
     }
 

@@ -92,7 +92,12 @@ const MODULES: &[ModuleRule] = &[
     layer("eosfed_coordinator", "storage", &["domain"]),
     layer("eosfed_coordinator", "engine", &["domain", "metrics", "storage"]),
     layer("eosfed_coordinator", "tls", &[]),
-    layer("eosfed_coordinator", "grpc", &["domain", "engine", "metrics", "storage", "tls", "traffic"]),
+    layer("eosfed_coordinator", "disk", &[]),
+    layer(
+        "eosfed_coordinator",
+        "grpc",
+        &["disk", "domain", "engine", "metrics", "storage", "tls", "traffic"],
+    ),
     layer("eosfed_coordinator", "metrics", &[]),
     layer("eosfed_coordinator", "traffic", &[]),
     layer(
