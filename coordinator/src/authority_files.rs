@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use eosfed_common::secret::Secret;
 use eosfed_common::service;
-use eosfed_transport::identity_files::IdentityFiles;
+use eosfed_transport::identity_files::{IdentityFiles, Writes};
 use eosfed_transport::keys::KeyAndCertificate;
 
 use crate::settings::StateFolder;
@@ -57,7 +57,12 @@ fn read(path: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub(crate) fn write(state: &StateFolder, pair: &KeyAndCertificate, bundle_pem: &str) -> anyhow::Result<()> {
+pub(crate) fn write(
+    state: &StateFolder,
+    pair: &KeyAndCertificate,
+    bundle_pem: &str,
+    writes: &mut impl Writes,
+) -> anyhow::Result<()> {
     let [key, _] = state.authority();
-    Ok(IdentityFiles(key.parent().unwrap_or(&state.0)).replace(pair, bundle_pem)?)
+    Ok(IdentityFiles(key.parent().unwrap_or(&state.0)).replace_by(writes, pair, bundle_pem)?)
 }

@@ -14,11 +14,13 @@ use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::EventKind;
 use eosfed_common::secret::Secret;
 use eosfed_transport::certificate::{fingerprints, subject};
+use eosfed_transport::identity_files::{Disk, Writes};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 
 use crate::authority_files;
+use crate::ca_request;
 use crate::engine::{Core, Invited};
 use crate::external_ca::NewIntermediate;
 use crate::serve::Coordinator;
@@ -44,6 +46,14 @@ pub struct Changed {
 /// # Errors
 /// If the coordinator runs, or an earlier one was not retired yet.
 pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
+    rotate_by(folder, now, &mut Disk).await
+}
+
+/// As [`rotate`], by these writes.
+///
+/// # Errors
+/// As [`rotate`].
+pub async fn rotate_by(folder: &Path, now: Timestamp, writes: &mut impl Writes) -> anyhow::Result<Changed> {
     let (state, settings) = settings::load(folder)?;
     let coordinator = Coordinator::open(state.clone(), settings).await?;
     let authority = coordinator.authority();
@@ -63,6 +73,7 @@ pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
         &state,
         &pair,
         &format!("{}{cross_pem}{}", pair.certificate_pem, authority.certificate_pem()),
+        writes,
     )?;
     Ok(changed)
 }
@@ -74,6 +85,19 @@ pub async fn rotate(folder: &Path, now: Timestamp) -> anyhow::Result<Changed> {
 /// If the coordinator runs, an earlier one was not retired yet, the present authority is no intermediate, or
 /// the other one is not fit.
 pub async fn install(folder: &Path, files: &NewIntermediate, now: Timestamp) -> anyhow::Result<Changed> {
+    install_by(folder, files, now, &mut Disk).await
+}
+
+/// As [`install`], by these writes.
+///
+/// # Errors
+/// As [`install`].
+pub async fn install_by(
+    folder: &Path,
+    files: &NewIntermediate,
+    now: Timestamp,
+    writes: &mut impl Writes,
+) -> anyhow::Result<Changed> {
     let (state, settings) = settings::load(folder)?;
     let names = settings.names.clone();
     let coordinator = Coordinator::open(state.clone(), settings).await?;
@@ -85,7 +109,7 @@ pub async fn install(folder: &Path, files: &NewIntermediate, now: Timestamp) -> 
         );
     }
     without_predecessor(authority, folder)?;
-    let given = files.read(authority.roots_pem(), now)?;
+    let given = files.read(folder, authority.roots_pem(), now)?;
     let changed =
         Changed { before: only(authority.certificate_pem())?, now: only(&given.pair.certificate_pem)? };
     if changed.before == changed.now {
@@ -100,7 +124,8 @@ pub async fn install(folder: &Path, files: &NewIntermediate, now: Timestamp) -> 
     rehearse(&next, &names, now).context("this authority cannot be used")?;
     let kind = EventKind::AuthorityRotated { before: changed.before, now: changed.now };
     coordinator.engine().call(async move |core: &Core| core.note(kind).await).await?;
-    authority_files::write(&state, &given.pair, &bundle_pem)?;
+    authority_files::write(&state, &given.pair, &bundle_pem, writes)?;
+    ca_request::installed(folder, &given.pair, writes)?;
     Ok(changed)
 }
 
@@ -152,7 +177,7 @@ pub async fn retire(folder: &Path, force: bool, now: Timestamp) -> anyhow::Resul
     } else {
         authority.certificate_pem().to_owned()
     };
-    authority_files::write(&state, &pair, &bundle_pem)?;
+    authority_files::write(&state, &pair, &bundle_pem, &mut Disk)?;
     Ok(changed)
 }
 

@@ -2,25 +2,20 @@
 //! only. The root is an institution's own CA, or one that `eosfed-coordinator ca create-root` made on an
 //! offline machine.
 
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::files::write_atomically;
 use eosfed_common::private::{check_private, create_private_folder};
-use eosfed_common::secret::Secret;
 use eosfed_transport::authority::check;
 use eosfed_transport::certificate::{ends_at, fingerprints};
 use eosfed_transport::keys::KeyAndCertificate;
 
+use crate::ca_request::key_for;
+use crate::pem_files::{MAX_FILE, put, read_pair, text};
 use crate::tls::Authority;
-
-/// Most bytes of a key or a certificate.
-const MAX_FILE: u64 = 64 * 1024;
 
 /// An authority to sign with, and the root that members pin: the same certificate if it is self-signed.
 pub struct Given {
@@ -55,9 +50,9 @@ impl Given {
 #[derive(Debug, Clone, Args)]
 pub struct AuthorityFiles {
     /// Certificate of the authority to sign with, PEM: an intermediate for this coordinator only
-    #[arg(long, value_name = "FILE", requires = "ca_key")]
+    #[arg(long, value_name = "FILE")]
     pub ca_cert: Option<PathBuf>,
-    /// Its key: PKCS#8 in PEM without a password, mode 0600
+    /// Its key: PKCS#8 in PEM without a password, mode 0600 [default: the one that `ca request` has made]
     #[arg(long, value_name = "FILE", requires = "ca_cert")]
     pub ca_key: Option<PathBuf>,
     /// Certificate of the root that has signed it, which members pin [default: --ca-cert, self-signed]
@@ -66,14 +61,15 @@ pub struct AuthorityFiles {
 }
 
 impl AuthorityFiles {
-    /// Reads and checks the authority that the files name; none if they name none.
+    /// Reads and checks the authority that the files name; none if they name none. A key that they do not name
+    /// is the one that was made in the state folder.
     ///
     /// # Errors
     /// With the rule that does not hold.
-    pub fn read(&self, now: Timestamp) -> anyhow::Result<Option<Given>> {
-        let Self { ca_cert: Some(certificate), ca_key: Some(key), ca_root } = self else { return Ok(None) };
-        let root_pem = text(ca_root.as_ref().unwrap_or(certificate))?;
-        read_given(key, certificate, &root_pem, now).map(Some)
+    pub fn read(&self, state: &Path, now: Timestamp) -> anyhow::Result<Option<Given>> {
+        let Self { ca_cert: Some(certificate), ca_key, ca_root } = self else { return Ok(None) };
+        let root_pem = text(ca_root.as_ref().unwrap_or(certificate), MAX_FILE)?;
+        read_given(state, (ca_key.as_deref(), certificate), &root_pem, now).map(Some)
     }
 }
 
@@ -83,26 +79,38 @@ pub struct NewIntermediate {
     /// Certificate of the new intermediate, PEM; the root that members have pinned has signed it
     #[arg(long, value_name = "FILE")]
     pub ca_cert: PathBuf,
-    /// Its key: PKCS#8 in PEM without a password, mode 0600
+    /// Its key: PKCS#8 in PEM without a password, mode 0600 [default: the one that `ca request` has made]
     #[arg(long, value_name = "FILE")]
-    pub ca_key: PathBuf,
+    pub ca_key: Option<PathBuf>,
 }
 
 impl NewIntermediate {
-    /// Reads it, and checks that this root has signed it.
+    /// Reads it, and checks that this root has signed it. A key that is not named is the one that was made in
+    /// the state folder.
     ///
     /// # Errors
     /// With the rule that does not hold.
-    pub fn read(&self, root_pem: &str, now: Timestamp) -> anyhow::Result<Given> {
-        read_given(&self.ca_key, &self.ca_cert, root_pem, now)
+    pub fn read(&self, state: &Path, root_pem: &str, now: Timestamp) -> anyhow::Result<Given> {
+        read_given(state, (self.ca_key.as_deref(), &self.ca_cert), root_pem, now)
     }
 }
 
-fn read_given(key: &Path, certificate: &Path, root_pem: &str, now: Timestamp) -> anyhow::Result<Given> {
-    let given = Given { pair: read_pair(key, certificate)?, root_pem: root_pem.to_owned() };
-    let named = || format!("{} with {} cannot be the authority", certificate.display(), key.display());
-    check(&given.pair, &given.root_pem, now).with_context(named)?;
-    Ok(given)
+fn read_given(
+    state: &Path,
+    (key, certificate): (Option<&Path>, &Path),
+    root_pem: &str,
+    now: Timestamp,
+) -> anyhow::Result<Given> {
+    let pair = match key {
+        Some(key) => read_pair(key, certificate)?,
+        None => key_for(state, text(certificate, MAX_FILE)?)?,
+    };
+    let named = || {
+        let key = key.map_or_else(|| "the key of `ca request`".to_owned(), |key| key.display().to_string());
+        format!("{} with {key} cannot be the authority", certificate.display())
+    };
+    check(&pair, root_pem, now).with_context(named)?;
+    Ok(Given { pair, root_pem: root_pem.to_owned() })
 }
 
 /// What was made, for the person who has made it.
@@ -150,25 +158,4 @@ fn write(out: &Path, pair: &KeyAndCertificate) -> anyhow::Result<Made> {
     let made = fingerprint.zip(ends_at(&pair.certificate_pem));
     let (fingerprint, until) = made.context("the certificate that was made is damaged")?;
     Ok(Made { fingerprint, until })
-}
-
-fn put(path: &Path, pem: &str) -> anyhow::Result<()> {
-    // Temporary files are readable by their owner only, and keep that when they are renamed.
-    write_atomically(path, pem.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn read_pair(key: &Path, certificate: &Path) -> anyhow::Result<KeyAndCertificate> {
-    check_private(key)?;
-    Ok(KeyAndCertificate { key_pem: Secret::new(text(key)?), certificate_pem: text(certificate)? })
-}
-
-fn text(path: &Path) -> anyhow::Result<String> {
-    let failed = || format!("cannot read {}", path.display());
-    let mut text = String::new();
-    let file = fs::File::open(path).with_context(failed)?;
-    file.take(MAX_FILE + 1).read_to_string(&mut text).with_context(failed)?;
-    if text.len() as u64 > MAX_FILE {
-        bail!("{} has more than {MAX_FILE} bytes, which no key or certificate has", path.display());
-    }
-    Ok(text)
 }

@@ -9,10 +9,12 @@ use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::private::{check_private, create_private_folder};
+use eosfed_transport::identity_files::Disk;
 use eosfed_transport::keys::{KeyAndCertificate, KeyAndRequest};
 use eosfed_transport::operator::IdentityFolder;
 
 use crate::authority_files;
+use crate::ca_request;
 use crate::external_ca::Given;
 use crate::settings::{StateFolder, filled_in};
 use crate::signing_keys;
@@ -66,7 +68,8 @@ pub fn init_with(
     for made in [key.parent().unwrap_or(folder), &state.operator()] {
         create_private_folder(made).with_context(|| format!("cannot make {}", made.display()))?;
     }
-    authority_files::write(&state, &given.pair, &given.bundle_pem())?;
+    authority_files::write(&state, &given.pair, &given.bundle_pem(), &mut Disk)?;
+    ca_request::installed(folder, &given.pair, &mut Disk)?;
     let operator = certified(&authority, &choices.operator, now)?;
     let url = choices.public_url.clone().unwrap_or_else(|| format!("https://{}", choices.listen));
     let folder = IdentityFolder(state.operator());

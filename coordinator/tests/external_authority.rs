@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
+use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::secret::Secret;
 use eosfed_coordinator::ca::{self, Changed};
+use eosfed_coordinator::ca_request;
 use eosfed_coordinator::external_ca::{AuthorityFiles, NewIntermediate, create_intermediate, create_root};
 use eosfed_coordinator::init::{Choices, init_with};
 use eosfed_coordinator::serve::Coordinator;
@@ -22,6 +24,7 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_testkit::signing;
+use eosfed_transport::authority::{Unfit, check_certificates};
 use eosfed_transport::certificate::fingerprints;
 use eosfed_transport::channel::{Transport, open};
 use eosfed_transport::enrollment::{enroll, enroll_as, renew};
@@ -31,7 +34,7 @@ use eosfed_transport::meter::Meter;
 use eosfed_transport::protocol::PROTOCOL;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, PublicKeyData as _,
 };
 use server::{Clients, Server};
 use time::OffsetDateTime;
@@ -80,7 +83,7 @@ impl Offline {
     async fn serve(&self) -> Server {
         eosfed_transport::install_crypto_provider();
         let now = SystemClock.now();
-        let given = files(&self.intermediate("first")).read(now).unwrap().unwrap();
+        let given = files(&self.intermediate("first")).read(Path::new("none"), now).unwrap().unwrap();
         let folder = tempfile::tempdir().unwrap();
         init_with(&folder.path().join("state"), &choices("127.0.0.1"), &given, now).unwrap();
         Server::serve(folder, Clients::default()).await
@@ -192,7 +195,7 @@ async fn another_intermediate_takes_over_and_the_one_before_ends() {
     let strange = others.intermediate("strange");
     let new = |folder: &Path| NewIntermediate {
         ca_cert: folder.join("certificate.pem"),
-        ca_key: folder.join("key.pem"),
+        ca_key: Some(folder.join("key.pem")),
     };
     let refused = format!("{:#}", ca::install(&state, &new(&strange), now).await.unwrap_err());
     assert!(refused.contains("not signed by the root"), "{refused}");
@@ -227,9 +230,9 @@ async fn after_the_intermediate_has_ended_nothing_starts_until_another_one_is_in
         ["root", "first", "second", "state"].map(|name| folder.path().join(name));
     create_root(&root, then).unwrap();
     create_intermediate(&root, &first, then).unwrap();
-    let given = files(&first).read(then).unwrap().unwrap();
+    let given = files(&first).read(Path::new("none"), then).unwrap().unwrap();
     init_with(&state, &choices("127.0.0.1"), &given, then).unwrap();
-    let said = format!("{:#}", files(&first).read(now).err().unwrap());
+    let said = format!("{:#}", files(&first).read(Path::new("none"), now).err().unwrap());
     assert!(said.contains("the authority's certificate is valid from"), "{said}");
     let (opened, settings) = settings::load(&state).unwrap();
     let coordinator = Coordinator::open(opened, settings).await.unwrap();
@@ -238,7 +241,8 @@ async fn after_the_intermediate_has_ended_nothing_starts_until_another_one_is_in
     assert!(said.starts_with("the authority's certificate ended at"), "{said}");
 
     create_intermediate(&root, &second, now).unwrap();
-    let new = NewIntermediate { ca_cert: second.join("certificate.pem"), ca_key: second.join("key.pem") };
+    let new =
+        NewIntermediate { ca_cert: second.join("certificate.pem"), ca_key: Some(second.join("key.pem")) };
     ca::install(&state, &new, now).await.unwrap();
     let valid_for = Duration::from_secs(60);
     let (token, _) = ca::invite_operator(&state, "ada".parse().unwrap(), valid_for).await.unwrap();
@@ -255,7 +259,7 @@ fn the_key_of_the_root_is_nowhere_in_the_state_folder() {
     let offline = Offline::new();
     let now = SystemClock.now();
     let first = offline.intermediate("first");
-    let given = files(&first).read(now).unwrap().unwrap();
+    let given = files(&first).read(Path::new("none"), now).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
     init_with(&folder.path().join("state"), &choices("127.0.0.1"), &given, now).unwrap();
     let body = |path: PathBuf| pem(path).lines().nth(1).unwrap().to_owned();
@@ -275,6 +279,141 @@ fn the_key_of_the_root_is_nowhere_in_the_state_folder() {
         }
     }
     assert_eq!(with_own_key, 2, "the search finds the key of the intermediate in both places");
+}
+
+/// What a request and its certificate are about, in a folder of their own.
+struct Requested {
+    offline: Offline,
+    state: PathBuf,
+    request: PathBuf,
+}
+
+impl Requested {
+    /// A request for a state folder that is not there yet, or that a server has left.
+    fn new(offline: Offline, state: &Path, name: &str) -> Self {
+        let request = offline.folder.path().join(name);
+        let key = ca_request::request(state, &request).unwrap();
+        // Asked again, it is the same key.
+        let again = offline.folder.path().join(format!("{name}.again"));
+        assert_eq!(ca_request::request(state, &again).unwrap(), key);
+        let exists = ca_request::request(state, &request).unwrap_err().to_string();
+        assert!(exists.contains("exists already"), "{exists}");
+        Self { offline, state: state.to_owned(), request }
+    }
+
+    /// Signs the request with the offline root.
+    fn sign(&self, out: &str) -> PathBuf {
+        let out = self.offline.folder.path().join(out);
+        let root = self.offline.folder.path().join("root");
+        ca_request::sign(&root, &self.request, &out, SystemClock.now()).unwrap();
+        out
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_never_leaves_the_machine_is_certified_by_request() {
+    eosfed_transport::install_crypto_provider();
+    let now = SystemClock.now();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let requested = Requested::new(Offline::new(), &state, "first.csr");
+    let first = requested.sign("first.pem");
+    let given = AuthorityFiles {
+        ca_cert: Some(first.clone()),
+        ca_key: None,
+        ca_root: Some(requested.offline.folder.path().join("root/certificate.pem")),
+    };
+    let given = given.read(&state, now).unwrap().unwrap();
+    init_with(&state, &choices("127.0.0.1"), &given, now).unwrap();
+    assert!(!state.join("ca/requested.key").exists(), "it is the authority's key now");
+    let server = Server::serve(folder, Clients::default()).await;
+    let (pair, pinned) = join(&server).await;
+    assert_eq!(fingerprints(&pinned), fingerprints(&requested.offline.root_pem));
+
+    // Another one takes over, while the key of the first one serves.
+    let requested = Requested::new(requested.offline, &requested.state, "second.csr");
+    let second = requested.sign("second.pem");
+    let (folder, clients) = server.stop().await;
+    let without_key = |ca_cert: &Path| NewIntermediate { ca_cert: ca_cert.to_owned(), ca_key: None };
+    let other = format!("{:#}", ca::install(&state, &without_key(&first), now).await.unwrap_err());
+    assert!(other.contains("is not the key of its certificate"), "a certificate of another key: {other}");
+    ca::install(&state, &without_key(&second), now).await.unwrap();
+    assert!(!state.join("ca/requested.key").exists());
+    let none = format!("{:#}", ca::install(&state, &without_key(&second), now).await.unwrap_err());
+    assert!(none.contains("still counts"), "{none}");
+    let server = Server::serve(folder, clients).await;
+    let renewed = renew(trusting(&server, &pinned, Some(&pair)), &west()).await.unwrap();
+    assert!(hello(trusting(&server, &pinned, Some(&renewed.pair))).await);
+    let (_folder, _) = server.stop().await;
+    ca::retire(&state, true, now).await.unwrap();
+    let none = format!("{:#}", ca::install(&state, &without_key(&second), now).await.unwrap_err());
+    assert!(none.contains("ca request --state"), "no key was asked for: {none}");
+}
+
+#[test]
+fn a_certificate_says_what_the_root_says_whatever_the_request_asks_for() {
+    let offline = Offline::new();
+    let now = SystemClock.now();
+    let key = KeyPair::generate().unwrap();
+    let mut wanted = ca("Somebody else");
+    wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    wanted.distinguished_name.push(DnType::OrganizationName, "\u{1b}[2J");
+    let request = offline.folder.path().join("wanted.csr");
+    let mut plain = CertificateParams::default();
+    plain.distinguished_name = wanted.distinguished_name.clone();
+    fs::write(&request, plain.serialize_request(&key).unwrap().pem().unwrap()).unwrap();
+    let out = offline.folder.path().join("wanted.pem");
+    let signed = ca_request::sign(&offline.folder.path().join("root"), &request, &out, now).unwrap();
+    assert_eq!(signed.asked, "Somebody else");
+    assert!(signed.subject.starts_with("EoS-Fed coordinator authority "), "{signed:?}");
+    assert_eq!(signed.key, Digest::of(&key.subject_public_key_info()));
+    assert_eq!(fingerprints(&pem(&out)), [signed.fingerprint]);
+    assert!(signed.until > now.plus(Duration::from_secs(9 * 365 * 86_400)), "{signed:?}");
+    // It is an authority, with none below it.
+    let own = Issuer::from_ca_cert_pem(&pem(&out), key).unwrap();
+    let below = ca("Below").signed_by(&KeyPair::generate().unwrap(), &own).unwrap().pem();
+    let refused = check_certificates(&pem(&out), &pem(&out), now).unwrap_err();
+    assert_eq!(refused, Unfit::NotSelfSigned("the authority's certificate"));
+    assert_eq!(check_certificates(&pem(&out), &offline.root_pem, now), Ok(()));
+    assert_eq!(
+        check_certificates(&below, &pem(&out), now).unwrap_err(),
+        Unfit::NotSelfSigned("the root's certificate")
+    );
+}
+
+#[test]
+fn what_is_no_good_request_is_refused_and_leaves_no_file() {
+    let offline = Offline::new();
+    let root = offline.folder.path().join("root");
+    let good = KeyAndRequest::generate("x").unwrap().request_pem;
+    // One digit of its signature, which is at the end.
+    let mut lines: Vec<String> = good.lines().map(str::to_owned).collect();
+    let last = lines.len() - 2;
+    let changed: String = lines[last - 1].chars().map(|one| if one == 'A' { 'B' } else { 'A' }).collect();
+    lines[last - 1] = changed;
+    let root_key = KeyPair::from_pem(&pem(root.join("key.pem"))).unwrap();
+    let of_root = CertificateParams::default().serialize_request(&root_key).unwrap().pem().unwrap();
+    let certificate = pem(root.join("certificate.pem"));
+    for (what, text, said) in [
+        ("empty", String::new(), "not a request"),
+        ("a certificate", certificate, "not a request"),
+        ("a false signature", lines.join("\n") + "\n", "not a request"),
+        ("too large", good.clone() + &" ".repeat(20_000), "more than 16384 bytes"),
+        ("the root's own key", of_root, "the root's own key"),
+    ] {
+        let request = offline.folder.path().join("bad.csr");
+        fs::write(&request, text).unwrap();
+        let out = offline.folder.path().join("bad.pem");
+        let refused = ca_request::sign(&root, &request, &out, SystemClock.now()).unwrap_err();
+        assert!(format!("{refused:#}").contains(said), "{what}: {refused:#}");
+        assert!(!out.exists(), "{what}");
+    }
+    let out = offline.folder.path().join("good.pem");
+    fs::write(offline.folder.path().join("good.csr"), &good).unwrap();
+    ca_request::sign(&root, &offline.folder.path().join("good.csr"), &out, SystemClock.now()).unwrap();
+    let again = ca_request::sign(&root, &offline.folder.path().join("good.csr"), &out, SystemClock.now());
+    assert!(again.unwrap_err().to_string().contains("exists already"));
 }
 
 /// What a test changes in a root and an intermediate that are fit.
@@ -313,7 +452,7 @@ fn institutional(folder: &Path, Change { root, own }: Change) -> AuthorityFiles 
 }
 
 fn refused(files: &AuthorityFiles, now: Timestamp) -> String {
-    format!("{:#}", files.read(now).err().unwrap())
+    format!("{:#}", files.read(Path::new("none"), now).err().unwrap())
 }
 
 #[test]
@@ -321,7 +460,7 @@ fn an_intermediate_that_is_not_fit_is_refused_with_the_rule() {
     let folder = tempfile::tempdir().unwrap();
     let now = SystemClock.now();
     let fit = Change { root: NOTHING, own: NOTHING };
-    let given = institutional(folder.path(), fit.clone()).read(now).unwrap().unwrap();
+    let given = institutional(folder.path(), fit.clone()).read(Path::new("none"), now).unwrap().unwrap();
     let state = folder.path().join("state");
     init_with(&state, &choices("127.0.0.1"), &given, now).unwrap();
 
@@ -380,7 +519,7 @@ fn what_the_tls_library_would_refuse_is_refused_by_init() {
         });
     };
     let files = institutional(folder.path(), Change { root: NOTHING, own: only_example });
-    let given = files.read(now).unwrap().unwrap();
+    let given = files.read(Path::new("none"), now).unwrap().unwrap();
     let said = init_with(&folder.path().join("a"), &choices("eo.example.com"), &given, now).unwrap_err();
     assert!(format!("{said:#}").contains("members would not accept"), "{said:#}");
     assert!(!folder.path().join("a").exists(), "nothing was made");

@@ -82,7 +82,21 @@ const ROOT: &str = "the root's certificate";
 /// # Errors
 /// The first rule that does not hold.
 pub fn check(pair: &KeyAndCertificate, root_pem: &str, now: Timestamp) -> Result<(), Unfit> {
-    let (own, root) = (only(AUTHORITY, &pair.certificate_pem)?, only(ROOT, root_pem)?);
+    check_certificates(&pair.certificate_pem, root_pem, now)?;
+    let own = only(AUTHORITY, &pair.certificate_pem)?;
+    let key = KeyPair::from_pem(pair.key_pem.expose()).map_err(|error| Unfit::Key(error.to_string()))?;
+    if key.subject_public_key_info() != parsed(AUTHORITY, &own)?.public_key().raw {
+        return Err(Unfit::OtherKey);
+    }
+    Ok(())
+}
+
+/// Checks the certificate of an authority whose key is elsewhere, and the root that has signed it.
+///
+/// # Errors
+/// The first rule that does not hold.
+pub fn check_certificates(own_pem: &str, root_pem: &str, now: Timestamp) -> Result<(), Unfit> {
+    let (own, root) = (only(AUTHORITY, own_pem)?, only(ROOT, root_pem)?);
     let what = if own == root { AUTHORITY } else { ROOT };
     let (ca, root_ca) = (parsed(AUTHORITY, &own)?, parsed(what, &root)?);
     may_sign(AUTHORITY, &ca, now)?;
@@ -98,10 +112,6 @@ pub fn check(pair: &KeyAndCertificate, root_pem: &str, now: Timestamp) -> Result
         if let Some(0) = constraints.and_then(|found| found.value.path_len_constraint) {
             return Err(Unfit::PathLength(0));
         }
-    }
-    let key = KeyPair::from_pem(pair.key_pem.expose()).map_err(|error| Unfit::Key(error.to_string()))?;
-    if key.subject_public_key_info() != ca.public_key().raw {
-        return Err(Unfit::OtherKey);
     }
     Ok(())
 }

@@ -37,6 +37,35 @@ struct Pending {
 
 const PENDING: &str = "identity.new";
 
+/// The writes of a replacement, one after another. A crash can come between any two of them.
+pub trait Writes {
+    /// Writes a file atomically; its owner alone may read it.
+    ///
+    /// # Errors
+    /// Whatever the file system gives.
+    fn put(&mut self, path: &Path, text: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Whatever the file system gives.
+    fn remove(&mut self, path: &Path) -> io::Result<()>;
+}
+
+/// The disk.
+#[derive(Debug, Clone, Copy)]
+pub struct Disk;
+
+impl Writes for Disk {
+    fn put(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        write_atomically(path, text.as_bytes())
+    }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+}
+
 /// The files in a folder.
 #[derive(Debug, Clone, Copy)]
 pub struct IdentityFiles<'a>(pub &'a Path);
@@ -53,7 +82,7 @@ impl IdentityFiles<'_> {
     /// # Errors
     /// If a file is missing or cannot be read.
     pub fn read(&self) -> Result<(KeyAndCertificate, String), FileError> {
-        self.complete_replacement()?;
+        self.complete_replacement(&mut Disk)?;
         let key_pem = Secret::new(self.text("key.pem")?);
         let certificate_pem = self.text("certificate.pem")?;
         Ok((KeyAndCertificate { key_pem, certificate_pem }, self.text("ca.pem")?))
@@ -64,15 +93,36 @@ impl IdentityFiles<'_> {
     /// # Errors
     /// If a file cannot be written.
     pub fn replace(&self, pair: &KeyAndCertificate, ca_pem: &str) -> Result<(), FileError> {
+        self.replace_by(&mut Disk, pair, ca_pem)
+    }
+
+    /// As [`Self::replace`], by these writes.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn replace_by(
+        &self,
+        writes: &mut impl Writes,
+        pair: &KeyAndCertificate,
+        ca_pem: &str,
+    ) -> Result<(), FileError> {
         let KeyAndCertificate { key_pem, certificate_pem } = pair.clone();
         let pending = Pending { key_pem, certificate_pem, ca_pem: Some(ca_pem.to_owned()) };
         let text = serde_json::to_string_pretty(&pending)
             .map_err(|error| self.failed("write", PENDING)(io::Error::other(error)))?;
-        self.put(PENDING, &text)?;
-        self.complete_replacement()
+        writes.put(&self.0.join(PENDING), &text).map_err(self.failed("write", PENDING))?;
+        self.complete_replacement(writes)
     }
 
-    fn complete_replacement(&self) -> Result<(), FileError> {
+    /// Completes a replacement that a crash has interrupted.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written.
+    pub fn complete(&self) -> Result<(), FileError> {
+        self.complete_replacement(&mut Disk)
+    }
+
+    fn complete_replacement(&self, writes: &mut impl Writes) -> Result<(), FileError> {
         if !self.0.join(PENDING).exists() {
             return Ok(());
         }
@@ -80,12 +130,14 @@ impl IdentityFiles<'_> {
         let pending = serde_json::from_str(&self.text(PENDING)?);
         let Pending { key_pem, certificate_pem, ca_pem } =
             pending.map_err(|error| self.failed("read", PENDING)(invalid(error)))?;
-        self.put("key.pem", key_pem.expose())?;
-        self.put("certificate.pem", &certificate_pem)?;
+        let mut put =
+            |name: &str, text: &str| writes.put(&self.0.join(name), text).map_err(self.failed("write", name));
+        put("key.pem", key_pem.expose())?;
+        put("certificate.pem", &certificate_pem)?;
         if let Some(ca_pem) = ca_pem {
-            self.put("ca.pem", &ca_pem)?;
+            put("ca.pem", &ca_pem)?;
         }
-        std::fs::remove_file(self.0.join(PENDING)).map_err(self.failed("write", PENDING))
+        writes.remove(&self.0.join(PENDING)).map_err(self.failed("write", PENDING))
     }
 
     /// Reads a file.

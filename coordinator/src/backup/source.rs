@@ -12,6 +12,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_proto::v1;
 use eosfed_transport::channel::ChannelOptions;
+use eosfed_transport::identity_files::IdentityFiles;
 use eosfed_transport::operator::{Connection, IdentityFolder, PersonalIdentity};
 use eosfed_transport::renewal::renew_when_due;
 use eosfed_transport::status::from_status;
@@ -60,6 +61,9 @@ impl Drop for Staged {
 impl Source {
     /// The state folder of a coordinator that is not serving. The caller holds its lock.
     pub(super) async fn resting(state: &StateFolder) -> anyhow::Result<Self> {
+        // A crash may have left some files of an identity old and some new.
+        IdentityFiles(&state.0.join("ca")).complete()?;
+        IdentityFiles(&state.operator()).complete()?;
         let store = state.store();
         let (schema, records) = if store.exists() {
             let schema = SledStore::schema(&store).with_context(|| store.display().to_string())?;

@@ -270,7 +270,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Init { state, operator, listen, public_url, names, authority, if_missing: _ } => {
             let choices = Choices { listen, public_url, names, operator };
             let now = SystemClock.now();
-            let made = match authority.read(now)? {
+            let made = match authority.read(&state, now)? {
                 Some(given) => init_with(&state, &choices, &given, now)?,
                 None => init(&state, &choices, now)?,
             };

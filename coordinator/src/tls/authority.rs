@@ -5,13 +5,14 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::printable::{MAX_NAME, Printable};
 use eosfed_common::secret::Secret;
 use eosfed_transport::certificate::{ends_at, fingerprints};
 use eosfed_transport::issued::own_and_signed_by_others;
 use eosfed_transport::keys::{BACKDATE, KeyAndCertificate};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
 };
 use time::OffsetDateTime;
 
@@ -62,6 +63,30 @@ pub struct Authority {
     predecessor: Option<Digest>,
 }
 
+/// A key that an authority has certified as an intermediate.
+pub struct Certified {
+    /// The certificate, PEM.
+    pub certificate_pem: String,
+    /// The common name that the request asks for; the certificate has another one.
+    pub asked: String,
+    /// The common name in the certificate.
+    pub subject: String,
+    /// SHA-256 of the key.
+    pub key: Digest,
+}
+
+/// The request to certify a key as an intermediate, PEM, and the key's fingerprint.
+///
+/// # Errors
+/// If the key is malformed.
+pub fn request_for(key_pem: &Secret) -> Result<(String, Digest), AuthorityError> {
+    let key = KeyPair::from_pem(key_pem.expose())?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name_of(&key, COORDINATOR.0));
+    let request_pem = params.serialize_request(&key)?.pem()?;
+    Ok((request_pem, Digest::of(&key.subject_public_key_info())))
+}
+
 /// A new authority that an authority has made.
 pub struct Successor {
     /// Its key and its own certificate.
@@ -100,6 +125,39 @@ impl Authority {
         let params = ca_params(&key, COORDINATOR, now, self.capped(now, CA_VALIDITY)?)?;
         let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
         Ok(KeyAndCertificate { key_pem: Secret::new(key.serialize_pem()), certificate_pem })
+    }
+
+    /// Makes a key for an intermediate, PEM.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn new_key() -> Result<Secret, AuthorityError> {
+        Ok(Secret::new(KeyPair::generate()?.serialize_pem()))
+    }
+
+    /// Certifies the key of a PKCS#10 request as an intermediate, valid for ten years from `now`, and not longer
+    /// than this root. Nothing else of the request counts.
+    ///
+    /// # Errors
+    /// If the request is malformed or its signature wrong, `now` is absurd, or the root has ended.
+    pub fn intermediate_for(&self, request_pem: &str, now: Timestamp) -> Result<Certified, AuthorityError> {
+        let mut request = CertificateSigningRequestParams::from_pem(request_pem)?;
+        let asked = match request.params.distinguished_name.get(&DnType::CommonName) {
+            Some(name) => Printable::escaped(&text_of(name), MAX_NAME).into(),
+            None => String::new(),
+        };
+        let valid_for = self.capped(now, CA_VALIDITY)?;
+        request.params = ca_params(&request.public_key, COORDINATOR, now, valid_for)?;
+        let certificate_pem = request.signed_by(&self.issuer)?.pem();
+        let subject = name_of(&request.public_key, COORDINATOR.0);
+        let key = Digest::of(&request.public_key.subject_public_key_info());
+        Ok(Certified { certificate_pem, asked, subject, key })
+    }
+
+    /// SHA-256 of its key.
+    #[must_use]
+    pub fn key_fingerprint(&self) -> Digest {
+        Digest::of(&self.issuer.key().subject_public_key_info())
     }
 
     /// A validity from `now` that does not go beyond the authority's own.
@@ -246,19 +304,33 @@ const ROOT: Kind = ("EoS-Fed root authority", 1);
 /// What the certificate of an authority says. Its name has the start of its key's fingerprint: two authorities
 /// never have the same name.
 fn ca_params(
-    key: &KeyPair,
+    key: &impl PublicKeyData,
     (name, below): Kind,
     now: Timestamp,
     valid_for: Duration,
 ) -> Result<CertificateParams, AuthorityError> {
-    let fingerprint = Digest::of(&key.subject_public_key_info()).to_string();
-    let short: String = fingerprint.trim_start_matches("sha256:").chars().take(16).collect();
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, format!("{name} {short}"));
+    params.distinguished_name.push(DnType::CommonName, name_of(key, name));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, now, valid_for)?;
     Ok(params)
+}
+
+fn name_of(key: &impl PublicKeyData, kind: &str) -> String {
+    let fingerprint = Digest::of(&key.subject_public_key_info()).to_hex();
+    format!("{kind} {}", &fingerprint[..16])
+}
+
+/// The text of a name in a request.
+fn text_of(name: &DnValue) -> String {
+    match name {
+        DnValue::Utf8String(text) => text.clone(),
+        DnValue::PrintableString(text) => text.as_str().to_owned(),
+        DnValue::Ia5String(text) => text.as_str().to_owned(),
+        DnValue::TeletexString(text) => text.as_str().to_owned(),
+        other => format!("{other:?}"),
+    }
 }
 
 fn client_params(identity: &Identity) -> Result<CertificateParams, AuthorityError> {
