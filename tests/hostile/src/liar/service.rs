@@ -267,8 +267,9 @@ impl Participant for Liar {
 
     async fn state_data(
         &self,
-        _: Request<v1::StateDataRequest>,
+        request: Request<v1::StateDataRequest>,
     ) -> Result<Response<v1::StateDataResponse>, Status> {
+        self.noted("StateDataRequest", request)?;
         Ok(Response::new(v1::StateDataResponse { recorded_at: SystemClock.now().0 }))
     }
 }
