@@ -101,11 +101,27 @@ pub enum Command {
     /// Read and verify the ledger: who did what, and when
     #[command(subcommand)]
     Audit(Audit),
+    /// Show what runs, what waits and for whom, and what is wrong
+    Status,
+    /// See the federation in a browser
+    #[command(subcommand)]
+    Dashboard(Dashboard),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Commands about the dashboard.
+#[derive(Debug, Subcommand)]
+pub enum Dashboard {
+    /// Print a link that begins a session in a browser
+    ///
+    /// The link can be used once, within two minutes. An operator sees everything, a reader what is
+    /// released. The session ends after eight hours, when the coordinator stops, or when access is revoked.
+    /// The coordinator needs the table `[http]` in its settings.
+    Open,
 }
 
 /// Commands about the caller's own identity.

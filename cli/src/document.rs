@@ -14,8 +14,8 @@ use eosfed_common::plan::JobSpec;
 pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
-    InstitutionView, JobSummary, PersonView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView,
-    WholeJob,
+    InstitutionView, JobSummary, Overview, PersonView, ReleaseSummary, RoundView, SpecialistSummary,
+    SpecialistView, WholeJob,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
@@ -72,8 +72,19 @@ documents! {
     "verified-release" VerifiedRelease: "release verify DIR";
     "verified-specialist" VerifiedSpecialist: "specialist verify DIR";
     "events" Events: "audit list";
+    "overview" Overview: "status";
+    "dashboard-link" DashboardLink: "dashboard open";
     "exported-events" ExportedEvents<'_>: "audit export FILE";
     "verified-events" VerifiedEvents: "audit verify";
+}
+
+/// A way into the dashboard.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DashboardLink {
+    /// The address to open in a browser, with a secret that begins a session once.
+    pub(super) url: String,
+    /// Until when it can be used.
+    pub(super) expires_at: Timestamp,
 }
 
 /// A job was submitted.

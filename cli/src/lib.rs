@@ -22,6 +22,7 @@ mod print;
 mod query;
 mod release;
 mod scores;
+mod seeing;
 mod show;
 mod specialist;
 pub mod stac;
@@ -107,6 +108,8 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
         Command::Release(command) => release::run(&mut connection, &folder, command, output).await,
         Command::Audit(command) => audit::run(&mut connection, &folder, command, output).await,
+        Command::Status => seeing::status(&mut connection, output).await,
+        Command::Dashboard(command) => seeing::dashboard(&mut connection, command, output).await,
         Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

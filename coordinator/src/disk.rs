@@ -30,6 +30,8 @@ impl Default for DiskSettings {
     }
 }
 
+use eosfed_common::view::DiskView;
+
 /// The bytes that are free for this user on the disk of a path.
 ///
 /// # Errors
@@ -39,6 +41,14 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(stat.blocks_available() * stat.fragment_size())
 }
 
+/// The room on the disk of a path.
+///
+/// # Errors
+/// As [`free_bytes`].
+pub(crate) fn room(path: &Path) -> io::Result<DiskView> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks * stat.fragment_size();
+    Ok(DiskView { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
 /// Watches over the room on the disk of the blobs.
 #[derive(Debug, Clone)]
 pub struct DiskGuard {

@@ -29,9 +29,11 @@ use crate::disk::DiskGuard;
 use crate::domain::member::keys::Key;
 use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, serve as serve_calls};
-use crate::http;
+use crate::http::{self, dashboard::Dashboard};
 use crate::metrics::Metrics;
+use crate::overview::Overviews;
 use crate::progress;
+use crate::sessions::Sessions;
 use crate::settings::{self, Busy, Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
@@ -146,18 +148,22 @@ impl Coordinator {
         }
         let stopping = CancellationToken::new();
         let disk = DiskGuard::new(state.blobs(), settings.disk);
-        let context = Context {
+        let traffic = Traffic::new(Arc::new(SystemClock));
+        let mut context = Context {
             engine: engine.clone(),
             authority: Arc::clone(authority),
             signing: Arc::clone(signing),
             public_url: settings.public_url.clone().unwrap_or_else(|| url.clone()).into(),
-            traffic: Traffic::new(Arc::new(SystemClock)),
+            traffic: traffic.clone(),
             live: LiveConnections::new(Arc::new(SystemClock)),
             disk: disk.clone(),
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
+            overviews: Overviews::new(engine.clone(), traffic, state.0.clone()),
+            sessions: Sessions::default(),
+            dashboard_url: None,
         };
-        let monitoring = self.monitoring(&context, stopping.clone()).await?;
+        let monitoring = self.monitoring(&mut context, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
         let doing = format!("serves {url}");
@@ -192,7 +198,7 @@ impl Coordinator {
     /// Listens for monitoring, if the settings say so. The future that it gives serves for ever.
     async fn monitoring(
         &self,
-        calls: &Context,
+        calls: &mut Context,
         stopping: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let settings = self.settings.load_full();
@@ -204,7 +210,8 @@ impl Coordinator {
             let (url, file) = (format!("http://{}", listener.local_addr()?), self.state.http_address());
             let written = write_atomically(&file, url.as_bytes());
             written.with_context(|| format!("cannot write {}", file.display()))?;
-            tracing::info!(url, "monitoring");
+            tracing::info!(url, "monitoring and the dashboard");
+            calls.dashboard_url = Some(url.into());
         }
         let context = http::Context {
             engine: self.engine.clone(),
@@ -217,6 +224,13 @@ impl Coordinator {
             state: self.state.0.clone(),
             store: self.state.store(),
             blobs: self.state.blobs(),
+            dashboard: Dashboard::new(
+                self.engine.clone(),
+                calls.traffic.clone(),
+                calls.sessions.clone(),
+                calls.overviews.clone(),
+                self.settings.keep_updates_for,
+            ),
             stopping,
         };
         Ok(async move {

@@ -285,7 +285,7 @@ impl Render for Pager {
                 @if let Some(first) = &self.first { a href=(first) { "First page" } }
                 @if let Some(next) = &self.next {
                     a href=(next) rel="next" { "Next page" }
-                    span.of { (format::count(self.remaining)) " more" }
+                    @if self.remaining > 0 { span.of { (format::count(self.remaining)) " more" } }
                 }
             }
         }

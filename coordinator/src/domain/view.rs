@@ -2,6 +2,7 @@
 //! scripts. They are made from the records here only.
 
 mod list;
+mod overview;
 mod progress;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use super::target::HeadRef;
 use super::totals::totals;
 
 pub(super) use list::{job_summary, release_summary};
+pub use overview::{Surroundings, overview};
 pub use progress::progress;
 
 /// The view of an institution.

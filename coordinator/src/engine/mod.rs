@@ -17,8 +17,11 @@ use eosfed_common::clock::Clock;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::SigningKey;
+use eosfed_common::view::RoundView;
 use rand_chacha::ChaCha12Rng;
 
+use crate::domain::round::AttemptId;
+use crate::domain::{Job, view};
 use crate::metrics::Metrics;
 use crate::storage::{Blobs, Store, StoreError};
 
@@ -101,6 +104,27 @@ impl Handle {
         let done = on_thread(async move || call(&core).await).await;
         self.dispatch();
         done.map_err(|error| core::defect("a call has panicked", &error))?
+    }
+
+    /// The view of a closed attempt, with its curves.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn closed_round(&self, id: &JobId, attempt: AttemptId) -> Result<RoundView, Refusal> {
+        let id = id.clone();
+        let read = async move |core: &Core| core.closed_attempt(&id, attempt).await;
+        let (closed, curves) = self.call(read).await?;
+        Ok(view::closed_round(&closed, &curves))
+    }
+
+    /// The view of the open round of a job, with its curves.
+    ///
+    /// # Errors
+    /// If the curves cannot be read.
+    pub async fn open_round(&self, job: &Job) -> Result<Option<RoundView>, Refusal> {
+        let Some(round) = job.current().cloned() else { return Ok(None) };
+        let curves = self.call(async move |core: &Core| core.curves(&round).await).await?;
+        Ok(view::open_round(job, &curves))
     }
 
     /// Starts the tasks of the changed jobs.

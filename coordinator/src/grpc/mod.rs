@@ -36,6 +36,8 @@ use tonic::{Response, Status};
 use crate::disk::DiskGuard;
 use crate::engine::Handle;
 use crate::metrics::Metrics;
+use crate::overview::Overviews;
+use crate::sessions::Sessions;
 use crate::tls::{Authority, LiveConnections, ServerTls};
 use crate::traffic::Traffic;
 use calls::CallsLayer;
@@ -75,6 +77,12 @@ pub struct Context {
     pub live: LiveConnections,
     /// Watches over the room for uploads.
     pub disk: DiskGuard,
+    /// The state of the whole federation.
+    pub overviews: Overviews,
+    /// The sessions of the dashboard.
+    pub sessions: Sessions,
+    /// The address of the dashboard, if there is one.
+    pub dashboard_url: Option<Arc<str>>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the coordinator is told to stop: polls are answered at once.

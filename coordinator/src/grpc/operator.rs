@@ -3,6 +3,7 @@
 mod listing;
 mod members;
 mod rounds;
+mod seeing;
 mod watch;
 
 use eosfed_common::assignment::MAX_TEXT;
@@ -376,6 +377,20 @@ impl Operator for Service {
         let actor = access::actor(&request);
         let answer = Self::backup(self, request).await;
         self.audited(actor, "Backup", None, answer).await
+    }
+
+    async fn get_overview(
+        &self,
+        _: Request<v1::GetOverviewRequest>,
+    ) -> Result<Response<v1::GetOverviewResponse>, Status> {
+        reply(self.overview().await)
+    }
+
+    async fn open_dashboard(
+        &self,
+        request: Request<v1::OpenDashboardRequest>,
+    ) -> Result<Response<v1::OpenDashboardResponse>, Status> {
+        reply(Self::open_dashboard(self, &request))
     }
 
     async fn list_events(

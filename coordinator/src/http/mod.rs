@@ -6,6 +6,7 @@
 //! [`routes`]. The guard (methods, host names, headers of answers) and the limits of connections then hold for
 //! its pages too, and it needs neither.
 
+pub mod dashboard;
 mod guard;
 mod health;
 mod ledger;
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::tls::LiveConnections;
 use crate::traffic::Traffic;
 pub use ledger::end as ledger_end;
+use dashboard::Dashboard;
 use observed::{Sizes, sample};
 
 /// What the pages show.
@@ -56,6 +58,8 @@ pub struct Context {
     pub store: PathBuf,
     /// The folder of the blobs.
     pub blobs: PathBuf,
+    /// The dashboard.
+    pub dashboard: Dashboard,
     /// Cancelled when the coordinator was told to stop.
     pub stopping: CancellationToken,
 }
@@ -78,6 +82,7 @@ pub async fn serve(listener: TcpListener, context: Context) {
 fn routes(context: Context) -> Router {
     Router::new()
         .merge(scrape::routes(Arc::clone(&context.metrics)))
+        .merge(dashboard::routes(context.dashboard.clone()))
         .merge(health::routes(context))
         .fallback(async || {
             (StatusCode::NOT_FOUND, "there is no such page; try /healthz, /readyz or /metrics\n")

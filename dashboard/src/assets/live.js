@@ -91,7 +91,9 @@
   source.addEventListener("changed", refresh);
   source.addEventListener("error", () => {
     const closed = source.readyState === EventSource.CLOSED;
-    say(closed ? "Not live; reload the page" : "Connecting again", "lost");
+    say(closed ? "Reloads every 30 s" : "Connecting again", "lost");
+    // The server has refused the stream: it has too many.
+    if (closed) setInterval(refresh, 30000);
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && wanted) refresh();

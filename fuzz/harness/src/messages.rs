@@ -18,7 +18,7 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
-    InstitutionView, JobProgress, JobSummary, JobView, ParticipantView, PersonView, ReleaseSummary,
+    InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView, ReleaseSummary,
     RoundView, SpecialistSummary, SpecialistView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
@@ -268,6 +268,12 @@ table! {
     ListReleasesResponse: |bytes| fields::<v1::ListReleasesResponse>(bytes, |m| {
         Ok(all_json::<ReleaseSummary>(&m.releases_json))
     }),
+    GetOverviewRequest: free::<v1::GetOverviewRequest>,
+    GetOverviewResponse: |bytes| fields::<v1::GetOverviewResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<Overview>(&m.overview_json).is_ok())
+    }),
+    OpenDashboardRequest: free::<v1::OpenDashboardRequest>,
+    OpenDashboardResponse: free::<v1::OpenDashboardResponse>,
     GetReleaseRequest: free::<v1::GetReleaseRequest>,
     GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
         Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())

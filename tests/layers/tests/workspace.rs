@@ -29,7 +29,14 @@ const CRATES: [CrateRule; 21] = [
     package("eosfed_aggregation", &["eosfed_common"]),
     package(
         "eosfed_coordinator",
-        &["eosfed_aggregation", "eosfed_common", "eosfed_manual", "eosfed_proto", "eosfed_transport"],
+        &[
+            "eosfed_aggregation",
+            "eosfed_common",
+            "eosfed_dashboard",
+            "eosfed_manual",
+            "eosfed_proto",
+            "eosfed_transport",
+        ],
     ),
     package("eosfed_data", &["eosfed_common", "eosfed_plot"]),
     package(
@@ -96,14 +103,16 @@ const MODULES: &[ModuleRule] = &[
     layer(
         "eosfed_coordinator",
         "grpc",
-        &["disk", "domain", "engine", "metrics", "storage", "tls", "traffic"],
+        &["disk", "domain", "engine", "metrics", "overview", "sessions", "storage", "tls", "traffic"],
     ),
     layer("eosfed_coordinator", "metrics", &[]),
     layer("eosfed_coordinator", "traffic", &[]),
+    layer("eosfed_coordinator", "overview", &["disk", "domain", "engine", "traffic"]),
+    layer("eosfed_coordinator", "sessions", &["domain"]),
     layer(
         "eosfed_coordinator",
         "http",
-        &["disk", "domain", "engine", "metrics", "storage", "tls", "traffic"],
+        &["disk", "domain", "engine", "metrics", "overview", "sessions", "storage", "tls", "traffic"],
     ),
     layer("eosfed_coordinator", "backup", &["domain", "settings", "storage"]),
     layer("eosfed_client", "privacy", &[]),

@@ -12,7 +12,7 @@ use crate::domain::Job;
 use crate::domain::paging::{MAX_PAGE_BYTES, document};
 use crate::domain::round::AttemptId;
 use crate::domain::view;
-use crate::engine::{Core, Handle};
+use crate::engine::Handle;
 use crate::grpc::batches::batches;
 
 pub(super) type Sender = mpsc::Sender<Result<v1::RoundPart, Status>>;
@@ -87,16 +87,11 @@ fn find(job: &Job, round: u32, attempt: u32) -> Result<Next, Refusal> {
 }
 
 async fn closed(engine: &Handle, id: &JobId, attempt: AttemptId, curves: bool) -> Result<RoundView, Refusal> {
-    let id = id.clone();
-    let read = async move |core: &Core| core.closed_attempt(&id, attempt).await;
-    let (closed, found) = engine.call(read).await?;
-    Ok(with_curves(view::closed_round(&closed, &found), curves))
+    Ok(with_curves(engine.closed_round(id, attempt).await?, curves))
 }
 
 async fn open(engine: &Handle, job: &Job, curves: bool) -> Result<Option<RoundView>, Refusal> {
-    let Some(round) = job.current().cloned() else { return Ok(None) };
-    let found = engine.call(async move |core: &Core| core.curves(&round).await).await?;
-    Ok(view::open_round(job, &found).map(|view| with_curves(view, curves)))
+    Ok(engine.open_round(job).await?.map(|round| with_curves(round, curves)))
 }
 
 /// A round with its curves, or without them.

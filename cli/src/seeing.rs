@@ -1,0 +1,108 @@
+//! `eosfed status` and `eosfed dashboard`: the whole federation at a glance.
+
+use std::process::ExitCode;
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::outln;
+use eosfed_common::view::{ActiveJob, Overview};
+use eosfed_proto::v1;
+
+use super::arguments::{Dashboard, Output};
+use super::connection::{Connection, decode};
+use super::document::DashboardLink;
+use super::print;
+
+/// Shows what runs, what waits and for whom, and what is wrong.
+pub(super) async fn status(connection: &mut Connection, output: Output) -> anyhow::Result<ExitCode> {
+    let answer = connection.operator.get_overview(v1::GetOverviewRequest {}).await;
+    let overview: Overview = decode(&connection.answer(answer)?.overview_json)?;
+    match output {
+        Output::Json => print::json(&overview)?,
+        Output::Table => show(&overview),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(overview: &Overview) {
+    let Overview { institutions, jobs, specialists, releases, .. } = overview;
+    outln!(
+        "institutions  {} of {} online, {} invited",
+        institutions.online,
+        institutions.enrolled,
+        institutions.invited
+    );
+    outln!("jobs          {} running, {} paused, {} finished", jobs.running, jobs.paused, jobs.finished);
+    outln!(
+        "specialists   {}, of which {} are released in {releases} releases",
+        specialists.versions,
+        specialists.released
+    );
+    if let Some(disk) = overview.disk {
+        outln!("disk          {} of {} free", print::bytes(disk.free), print::bytes(disk.total));
+    }
+    for active in &overview.active {
+        show_job(active);
+    }
+    if overview.more_active > 0 {
+        outln!("and {} more jobs; see `eosfed job list`", overview.more_active);
+    }
+    if overview.problems.is_empty() {
+        outln!("\nnothing needs attention");
+    }
+    for problem in &overview.problems {
+        outln!("\n{}: {}", print::printable(&problem.about), print::printable(&problem.message));
+        if let Some(command) = &problem.command {
+            outln!("  {}", print::printable(command));
+        }
+    }
+    if overview.more_problems > 0 {
+        outln!("and {} more things need attention", overview.more_problems);
+    }
+}
+
+fn show_job(active: &ActiveJob) {
+    let ActiveJob { job, needed, .. } = active;
+    outln!("\njob {}: {} ({}), {}", job.id, print::printable(&job.name), job.kind, job.state);
+    let Some(round) = &job.current else { return };
+    let have = round.participants.submitted;
+    outln!(
+        "  round {} of {}, {}: {have} of {needed} needed results",
+        u64::from(round.index) + 1,
+        job.rounds,
+        round.phase
+    );
+    if !active.waits_for.is_empty() {
+        let names: Vec<String> = active.waits_for.iter().map(ToString::to_string).collect();
+        let more = if active.waits_for_more > 0 {
+            format!(" and {} more", active.waits_for_more)
+        } else {
+            String::new()
+        };
+        outln!("  waits for {}{more}, until {}", names.join(", "), print::when(round.deadline));
+    }
+}
+
+/// Gives a link into the dashboard.
+pub(super) async fn dashboard(
+    connection: &mut Connection,
+    command: &Dashboard,
+    output: Output,
+) -> anyhow::Result<ExitCode> {
+    let Dashboard::Open = command;
+    let answer = connection.operator.open_dashboard(v1::OpenDashboardRequest {}).await;
+    let v1::OpenDashboardResponse { url, token, expires_at } = connection.answer(answer)?;
+    let expires_at = Timestamp(expires_at);
+    let link = DashboardLink { url: format!("{url}/login?token={token}"), expires_at };
+    match output {
+        Output::Json => print::json(&link)?,
+        Output::Table => {
+            outln!("{}", print::printable(&link.url));
+            eosfed_common::errln!(
+                "Open it in a browser on the coordinator's machine, once, before {}. From another machine, \
+                 forward the port first: ssh -L PORT:127.0.0.1:PORT HOST",
+                print::when(expires_at)
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

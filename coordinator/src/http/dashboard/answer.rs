@@ -1,0 +1,118 @@
+//! Answers: pages, refusals and files, with the headers that keep a browser from doing anything else.
+
+use axum::extract::Path;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_dashboard::page::{Message, message};
+use eosfed_dashboard::{Shell, assets};
+
+/// What a browser may load and do: files of this server only.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// A page.
+#[derive(Debug)]
+pub(super) struct Html(pub(super) String);
+
+impl IntoResponse for Html {
+    fn into_response(self) -> Response {
+        let headers: [(HeaderName, &str); 5] = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_FRAME_OPTIONS, "DENY"),
+            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        ];
+        (headers, self.0).into_response()
+    }
+}
+
+/// Why there is no page.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// There is no session, or it has ended.
+    Login,
+    /// The page is for operators.
+    Forbidden(Box<Shell>),
+    /// The coordinator refuses.
+    Refused(Refusal),
+    /// Too many streams are open.
+    TooMany,
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The frame of a page for nobody.
+fn bare() -> Shell {
+    Shell {
+        brand: "coordinator".to_owned(),
+        viewer: "nobody".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: SystemClock.now(),
+        nav: Vec::new(),
+        live: None,
+        logout: None,
+    }
+}
+
+const OPEN: &str = "eosfed dashboard open";
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Self::Login => {
+                let text = "You are not logged in, or your session has ended. This command of an operator or a \
+                    reader gives a link that can be used once:";
+                let said = Message { title: "Log in", text, command: Some(OPEN) };
+                (StatusCode::UNAUTHORIZED, message(&bare(), &said))
+            }
+            Self::Forbidden(shell) => {
+                let text = "This page is for operators. Readers see what is released.";
+                (
+                    StatusCode::FORBIDDEN,
+                    message(&shell, &Message { title: "Not for readers", text, command: None }),
+                )
+            }
+            Self::TooMany => {
+                let text = "Too many pages are live already. This one is loaded again every half minute.";
+                let said = Message { title: "Too many live pages", text, command: None };
+                (StatusCode::SERVICE_UNAVAILABLE, message(&bare(), &said))
+            }
+            Self::Refused(refusal) => refused(&refusal),
+        };
+        (status, Html(text)).into_response()
+    }
+}
+
+fn refused(refusal: &Refusal) -> (StatusCode, String) {
+    let (status, title) = match refusal.reason {
+        Reason::NotFound => (StatusCode::NOT_FOUND, "Not found"),
+        Reason::Malformed => (StatusCode::BAD_REQUEST, "Not understood"),
+        reason if reason.is_transient() => (StatusCode::SERVICE_UNAVAILABLE, "Try again"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "Refused"),
+    };
+    (status, message(&bare(), &Message { title, text: &refusal.message, command: None }))
+}
+
+/// A file that pages refer to. Its address has its version, so it can be kept.
+pub(super) async fn asset(Path(file): Path<String>) -> Response {
+    let wanted = assets::ALL.iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&file));
+    match wanted {
+        Some(asset) => {
+            let headers = [
+                (CONTENT_TYPE, asset.media_type),
+                (CACHE_CONTROL, "private, max-age=31536000, immutable"),
+                (CONTENT_SECURITY_POLICY, POLICY),
+            ];
+            (headers, asset.text).into_response()
+        }
+        None => Trouble::Refused(Refusal::new(Reason::NotFound, "There is no such file.")).into_response(),
+    }
+}

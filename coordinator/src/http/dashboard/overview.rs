@@ -1,0 +1,131 @@
+//! The first page, institutions and storage: for operators.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use eosfed_common::digest::Digest;
+use eosfed_common::ids::InstitutionName;
+use eosfed_common::ledger::Filter;
+use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::InstitutionView;
+use eosfed_dashboard::page::{self, InstitutionPage, StoragePage, path};
+use serde::Deserialize;
+
+use super::answer::{Html, Trouble};
+use super::visitor::OperatorVisitor;
+use super::{Dashboard, PAGE, read};
+use crate::domain::Federation;
+use crate::domain::member::Member;
+use crate::domain::paging::PageRequest;
+use crate::domain::view;
+use crate::engine::Core;
+
+/// Which page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Listed {
+    /// The token of the page.
+    #[serde(default)]
+    pub(super) after: String,
+}
+
+/// Events that the page of an institution shows.
+const EVENTS: usize = 15;
+
+impl Dashboard {
+    fn institution(&self, member: &Member) -> InstitutionView {
+        let identity = member.identity();
+        let (last_seen, received) = self.traffic.of(&identity);
+        view::institution(member, last_seen, self.traffic.version_of(&identity), received)
+    }
+
+    async fn events(&self) -> Result<u64, Refusal> {
+        let head = self.engine.call(async |core: &Core| Ok(core.ledger_head().await)).await?;
+        Ok(head.map_or(0, |head| head.sequence + 1))
+    }
+}
+
+/// The first page.
+pub(super) async fn overview(
+    State(dashboard): State<Dashboard>,
+    OperatorVisitor(visitor): OperatorVisitor,
+) -> Result<Html, Trouble> {
+    let overview = dashboard.overviews.now().await;
+    Ok(Html(page::overview(&visitor.shell, &overview)))
+}
+
+/// A page of the list of institutions.
+pub(super) async fn institutions(
+    State(dashboard): State<Dashboard>,
+    OperatorVisitor(visitor): OperatorVisitor,
+    Query(Listed { after }): Query<Listed>,
+) -> Result<Html, Trouble> {
+    let wanted = PageRequest::read(PAGE, &after)?;
+    let page = dashboard
+        .engine
+        .read(|state| state.list_institutions(&wanted, |member| dashboard.institution(member)))?;
+    let (institutions, pager) = read(page, path::INSTITUTIONS, after.is_empty())?;
+    Ok(Html(page::institutions(&visitor.shell, &institutions, &pager)))
+}
+
+/// The page of an institution.
+pub(super) async fn institution(
+    State(dashboard): State<Dashboard>,
+    OperatorVisitor(visitor): OperatorVisitor,
+    Path(name): Path<String>,
+) -> Result<Html, Trouble> {
+    let name: InstitutionName =
+        name.parse().map_err(|error| Refusal::new(Reason::Malformed, format!("{error}")))?;
+    let found = dashboard.engine.read(|state| {
+        state.institutions().find(|one| one.name == name).map(|member| dashboard.institution(member))
+    });
+    let institution = found.ok_or_else(|| {
+        Refusal::new(
+            Reason::NotFound,
+            format!("There is no institution `{name}`; see `eosfed institution list`."),
+        )
+    })?;
+    let filter = Filter { institution: Some(name), ..Filter::default() };
+    let end = dashboard.events().await?;
+    let found = super::events::newest(&dashboard, &filter, end, EVENTS).await?;
+    let page = InstitutionPage { institution: &institution, events: &found.events };
+    Ok(Html(page::institution(&visitor.shell, &page)))
+}
+
+/// Sizes of blobs by their digests.
+type Sizes = BTreeMap<Digest, u64>;
+
+fn sum(sizes: &Sizes) -> (u64, u64) {
+    (sizes.len() as u64, sizes.values().fold(0, |sum: u64, size| sum.saturating_add(*size)))
+}
+
+/// The blobs that are kept: those that are published or needed, and those of closed rounds.
+fn kept(state: &Federation, dashboard: &Dashboard) -> (Sizes, Sizes) {
+    let now = dashboard.engine.now();
+    let needed = state.referenced(dashboard.keep_updates_for, now);
+    let closed = state.jobs.values().flat_map(|job| job.closed.iter()).flat_map(|closed| &closed.blobs);
+    let updates: Sizes =
+        closed.filter(|blob| needed.contains(&blob.digest)).map(|blob| (blob.digest, blob.size)).collect();
+    let live = state.jobs.values().flat_map(|job| job.needs());
+    let mut all: Sizes = state.published_blobs().chain(live).map(|blob| (blob.digest, blob.size)).collect();
+    let published = all.clone();
+    all.extend(updates.iter().map(|(digest, size)| (*digest, *size)));
+    let updates = updates.into_iter().filter(|(digest, _)| !published.contains_key(digest)).collect();
+    (all, updates)
+}
+
+/// The page of storage.
+pub(super) async fn storage(
+    State(dashboard): State<Dashboard>,
+    OperatorVisitor(visitor): OperatorVisitor,
+) -> Result<Html, Trouble> {
+    let (all, updates) = dashboard.engine.read(|state| kept(state, &dashboard));
+    let page = StoragePage {
+        folder: &dashboard.overviews.folder().display().to_string(),
+        disk: dashboard.overviews.disk().await,
+        blobs: sum(&all),
+        updates: sum(&updates),
+        keep_updates_for: dashboard.keep_updates_for,
+        events: dashboard.events().await?,
+    };
+    Ok(Html(page::storage(&visitor.shell, &page)))
+}

@@ -1,0 +1,74 @@
+//! The pages in a real browser; `make dashboard-test` runs this. Needs chromium and node's npm for axe-core.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use axum::middleware::from_fn;
+use eosfed_common::assignment::Progress;
+use eosfed_common::identity::Role;
+use eosfed_common::ids::AssignmentId;
+use tokio::net::TcpListener;
+
+use super::super::routes;
+use super::world::{Size, World, lease_of};
+use super::{LARGE, SMALL, addresses};
+use crate::engine::Core;
+use crate::http::guard::guard;
+use crate::http::server;
+use crate::metrics::Metrics;
+
+/// Serves a world on a port of its own; gives the address and a link into it.
+async fn serve(world: &World) -> (String, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = routes(world.dashboard.clone()).layer(from_fn(guard));
+    tokio::spawn(server::serve(listener, routes, Arc::<Metrics>::default(), server::LIMITS));
+    let link = world.link(Role::Operator, "ada").await;
+    (format!("{url}/login?token={link}"), url)
+}
+
+/// The next step of an institution that is at work.
+async fn step(world: &World) {
+    let engine = &world.dashboard.engine;
+    let (institution, token) = engine.with_job(&world.job, lease_of).unwrap();
+    let round = engine.with_job(&world.job, |job| job.current().unwrap().id()).unwrap();
+    let id = AssignmentId { job: world.job.clone(), round: round.round, attempt: round.attempt, institution };
+    let progress = Progress { step: 399, steps: 400, points: Vec::new() };
+    engine.call(async move |core: &Core| core.heartbeat(&id, &token, progress).await).await.unwrap();
+}
+
+fn script() -> Child {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/dashboard/browser.py");
+    let mut command = Command::new("python3");
+    command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium; `make dashboard-test` runs it"]
+async fn the_pages_in_a_real_browser() {
+    let (empty, small) = (World::empty().await, World::filled(SMALL).await);
+    let large = World::filled(LARGE).await;
+    let wide = World::filled(Size { institutions: 200, rounds: 3 }).await;
+    let mut order = serde_json::Map::new();
+    for (name, world) in [("small", &small), ("empty", &empty), ("large", &large), ("wide", &wide)] {
+        let (login, url) = serve(world).await;
+        let value =
+            serde_json::json!({ "login": login, "url": url, "pages": addresses(world), "job": world.job });
+        order.insert(name.to_owned(), value);
+    }
+    let mut child = script();
+    let mut input = child.stdin.take().unwrap();
+    writeln!(input, "{}", serde_json::Value::Object(order)).unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    for line in output.lines() {
+        let line = line.unwrap();
+        println!("{line}");
+        if line == "STEP" {
+            step(&small).await;
+        }
+    }
+    assert!(child.wait().unwrap().success(), "the browser has found something");
+}

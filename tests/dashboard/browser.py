@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Looks at the dashboard with headless Chromium, over the DevTools protocol on a pipe.
+
+Reads one line of JSON: federations by name, each with a link, an address, its pages and its job. Checks each
+page: no errors in the console, nothing against the content security policy, no horizontal scrolling on a phone,
+no serious finding of axe-core, its size and its time. Writes pictures into $EOSFED_SCREENSHOTS, if it is set.
+Needs nothing but Python 3 and Chromium; axe-core comes from npm into the user's cache, checked by its hash.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+AXE = ("axe-core", "4.14.1")
+AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+MOST_BYTES = 300_000
+MOST_MILLISECONDS = 300
+PHONE, DESKTOP = (360, 740), (1280, 900)
+
+
+class Browser:
+    """A browser that answers one command at a time."""
+
+    def __init__(self, profile):
+        to_browser, ours_out = os.pipe()
+        ours_in, from_browser = os.pipe()
+
+        def pipes():
+            os.dup2(to_browser, 3)
+            os.dup2(from_browser, 4)
+
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--remote-debugging-pipe", "--hide-scrollbars", f"--user-data-dir={profile}",
+                     "--no-first-run", "--disable-background-networking", "about:blank"]
+        self.log = open(Path(profile) / "browser.log", "wb")
+        self.process = subprocess.Popen([CHROMIUM, *arguments], preexec_fn=pipes, close_fds=False,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        os.close(to_browser)
+        os.close(from_browser)
+        self.reader, self.writer = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
+        self.buffer, self.number, self.session, self.events = b"", 0, None, []
+
+    def message(self):
+        while b"\0" not in self.buffer:
+            read = self.reader.read1(1 << 20)
+            if not read:
+                raise RuntimeError("the browser has ended")
+            self.buffer += read
+        line, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(line)
+
+    def send(self, method, session=True, **parameters):
+        self.number += 1
+        command = {"id": self.number, "method": method, "params": parameters}
+        if session and self.session:
+            command["sessionId"] = self.session
+        self.writer.write(json.dumps(command).encode() + b"\0")
+        self.writer.flush()
+        while True:
+            message = self.message()
+            if message.get("id") == self.number:
+                if "error" in message:
+                    raise RuntimeError(f"{method}: {message['error']['message']}")
+                return message["result"]
+            self.events.append(message)
+
+    def tab(self):
+        target = self.send("Target.createTarget", session=False, url="about:blank")["targetId"]
+        attached = self.send("Target.attachToTarget", session=False, targetId=target, flatten=True)
+        self.session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+
+    def evaluate(self, expression):
+        result = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in result:
+            raise RuntimeError(f"{expression[:60]}: {result['exceptionDetails']}")
+        return result["result"].get("value")
+
+    def size(self, size, dark=False):
+        width, height = size
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=width < 600)
+        feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", features=[feature])
+
+    def go(self, address):
+        """Loads a page; gives what went wrong while it did."""
+        self.events.clear()
+        self.send("Page.navigate", url=address)
+        limit = time.monotonic() + 30
+        while self.evaluate("document.readyState") != "complete" or self.evaluate("location.href") == "about:blank":
+            if time.monotonic() > limit:
+                raise RuntimeError(f"{address} does not load")
+            time.sleep(0.02)
+        return self.complaints()
+
+    def complaints(self):
+        self.evaluate("1")
+        found = []
+        for event in self.events:
+            parameters = event.get("params", {})
+            if event.get("method") == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
+                found.append(parameters["entry"]["text"])
+            elif event.get("method") == "Runtime.exceptionThrown":
+                found.append(parameters["exceptionDetails"]["text"])
+            elif event.get("method") == "Runtime.consoleAPICalled" and parameters["type"] == "error":
+                found.append(str(parameters["args"]))
+        self.events.clear()
+        return found
+
+    def picture(self, path, whole=True):
+        height = self.evaluate("document.documentElement.scrollHeight")
+        width = self.evaluate("innerWidth")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2400) if whole else 900, "scale": 1}
+        data = self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
+        path.write_bytes(base64.b64decode(data))
+
+    def close(self):
+        try:
+            self.send("Browser.close", session=False)
+        except (RuntimeError, OSError):
+            pass
+        self.process.wait(timeout=20)
+
+
+def axe():
+    """The text of axe-core, from the user's cache or from npm. Its hash is pinned."""
+    name, version = AXE
+    kept = Path.home() / ".cache" / "eosfed" / f"{name}-{version}.tgz"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True,
+                           stdout=subprocess.DEVNULL, timeout=120)
+            shutil.move(next(Path(folder).glob("*.tgz")), kept)
+    data = kept.read_bytes()
+    found = "sha512-" + base64.b64encode(hashlib.sha512(data).digest()).decode()
+    if found != AXE_INTEGRITY:
+        kept.unlink()
+        raise RuntimeError(f"{name} {version} has the hash {found}, not {AXE_INTEGRITY}")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+def serious(browser, source):
+    """Serious findings of axe-core. It is evaluated by the debugger, so that the page's policy stays as it is."""
+    browser.evaluate(source + ";0")
+    found = browser.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations.map(one => "
+        "({id: one.id, impact: one.impact, nodes: one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + ' ' + "
+        "(node.any[0] || node.all[0] || node.none[0] || {message: ''}).message)})))")
+    return [one for one in found if one["impact"] in ("serious", "critical")]
+
+
+def check(browser, world, name, source, problems):
+    """Every page of a federation, wide and narrow, light and dark."""
+    for address in world["pages"]:
+        where = f"{name} {address}"
+        browser.size(DESKTOP)
+        started = time.monotonic()
+        wrong = browser.go(world["url"] + address)
+        took = (time.monotonic() - started) * 1000
+        # Pages that an empty federation does not have say so; the browser calls that an error.
+        missing = name == "empty" and "not found" in browser.evaluate("document.title").lower()
+        problems += [f"{where}: {text}" for text in wrong if not missing]
+        size = browser.evaluate("performance.getEntriesByType('navigation')[0].decodedBodySize")
+        served = browser.evaluate("(e => e.responseEnd - e.requestStart)(performance.getEntriesByType('navigation')[0])")
+        if size > MOST_BYTES:
+            problems.append(f"{where}: {size} bytes, most {MOST_BYTES}")
+        if served > MOST_MILLISECONDS:
+            problems.append(f"{where}: served in {served:.0f} ms, most {MOST_MILLISECONDS}")
+        findings = [] if source is None else serious(browser, source)
+        browser.size(DESKTOP, dark=True)
+        findings += [] if source is None else serious(browser, source)
+        problems += [f"{where}: axe {one['id']}: {one['nodes']}" for one in findings]
+        browser.size(PHONE)
+        wide = browser.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            problems.append(f"{where}: scrolls {wide} pixels to the side on a phone")
+        print(f"{served:5.0f} ms served, {took:5.0f} ms loaded, {size:7d} bytes  {where}", flush=True)
+
+
+def live(browser, world, problems):
+    """An institution takes a step: the page changes without being loaded again."""
+    browser.size(DESKTOP)
+    browser.go(f"{world['url']}/jobs/{world['job']}")
+    browser.evaluate("window.same = true; document.querySelector('#loss-numbers').open = true; 0")
+    print("STEP", flush=True)
+    started = time.monotonic()
+    while not browser.evaluate("document.body.textContent.includes('399 / 400')"):
+        if time.monotonic() - started > 15:
+            problems.append("live: the page does not show the step of 399")
+            return
+        time.sleep(0.05)
+    took = time.monotonic() - started
+    if not browser.evaluate("window.same === true"):
+        problems.append("live: the page was loaded again")
+    if not browser.evaluate("document.querySelector('#loss-numbers').open"):
+        problems.append("live: what the reader had opened was closed")
+    if browser.evaluate("document.getElementById('live-state').textContent") != "Live":
+        problems.append("live: the page does not say that it is live")
+    print(f"a step was seen after {took * 1000:.0f} ms without a reload", flush=True)
+
+
+def keyboard(browser, world, problems):
+    """The first key leads to the link that skips the navigation, and every link can be reached."""
+    browser.go(world["url"] + "/")
+    browser.send("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
+    first = browser.evaluate("document.activeElement.className")
+    if first != "skip":
+        problems.append(f"keyboard: the first key leads to {first!r}")
+
+
+PICTURES = [
+    ("overview", "small", "/", DESKTOP, False),
+    ("overview-dark", "small", "/", DESKTOP, True),
+    ("job", "small", "/jobs/JOB", DESKTOP, False),
+    ("round", "wide", "/jobs/JOB/rounds/4", DESKTOP, False),
+    ("institutions", "small", "/institutions", DESKTOP, False),
+    ("specialist", "small", "SPECIALIST", DESKTOP, False),
+    ("scores", "small", "/scores", DESKTOP, False),
+    ("lineage", "small", "/lineage", DESKTOP, False),
+    ("release", "small", "/releases/1", DESKTOP, False),
+    ("events", "small", "/events", DESKTOP, False),
+    ("jobs-phone", "small", "/jobs", PHONE, False),
+    ("job-phone", "small", "/jobs/JOB", PHONE, True),
+    ("empty", "empty", "/", DESKTOP, False),
+    ("energy", "small", "/energy", DESKTOP, False),
+    ("storage", "small", "/storage", DESKTOP, False),
+    ("large-job", "large", "/jobs/JOB", DESKTOP, True),
+]
+
+
+def main():
+    worlds = json.loads(sys.stdin.readline())
+    problems = []
+    try:
+        source = axe()
+    except (OSError, subprocess.SubprocessError) as error:
+        source = None
+        print(f"skipped: axe-core is not in the cache and npm does not give it ({error})", flush=True)
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(profile)
+        try:
+            browser.tab()
+            folder = os.environ.get("EOSFED_SCREENSHOTS")
+            for name, world in worlds.items():
+                # All federations are of one host, so that each has its own session in turn.
+                problems += [f"{name} login: {text}" for text in browser.go(world["login"])]
+                if "Log out" not in browser.evaluate("document.body.textContent"):
+                    problems.append(f"{name}: the link does not log in")
+                if not folder or os.environ.get("EOSFED_PICTURES") is None:
+                    check(browser, world, name, source, problems)
+                if name == "small":
+                    keyboard(browser, world, problems)
+                    live(browser, world, problems)
+                if folder:
+                    shoot(browser, name, world, Path(folder))
+        finally:
+            browser.close()
+    for problem in problems:
+        print(f"WRONG: {problem}", flush=True)
+    print(f"{len(problems)} problems", flush=True)
+    return 1 if problems else 0
+
+
+def shoot(browser, federation, world, folder):
+    """The pictures of one federation."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = os.environ.get("EOSFED_PICTURES", "")
+    for name, of, address, size, dark in PICTURES:
+        if of != federation or (wanted and name not in wanted.split(",")):
+            continue
+        specialist = next((page for page in world["pages"] if page.startswith("/specialists/")), "/")
+        browser.size(size, dark)
+        browser.go(world["url"] + address.replace("JOB", world["job"]).replace("SPECIALIST", specialist))
+        browser.picture(folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    if CHROMIUM is None:
+        print("skipped: chromium is missing; install it with: apt-get install chromium")
+        sys.exit(0)
+    sys.exit(main())
