@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -50,6 +50,12 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
 	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
 	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
+
+dashboard-test: ## Look at the dashboard with headless Chromium: every page, live, on a phone, with axe-core
+	$(CARGO) test --quiet -p eosfed-coordinator --lib in_a_real_browser -- --ignored --nocapture
+
+dashboard-pictures: ## Take the pictures of docs/images again
+	EOSFED_SCREENSHOTS="$$(realpath docs)/images" $(MAKE) --no-print-directory dashboard-test
 
 fuzz: ## Fuzz every parser of foreign bytes for ten minutes, with counted memory (FUZZ_SECONDS=60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --quiet -p eosfed-fuzz-harness -- --nocapture

@@ -31,8 +31,8 @@ use crate::engine::Handle;
 use crate::metrics::Metrics;
 use crate::tls::LiveConnections;
 use crate::traffic::Traffic;
-pub use ledger::end as ledger_end;
 use dashboard::Dashboard;
+pub use ledger::end as ledger_end;
 use observed::{Sizes, sample};
 
 /// What the pages show.

@@ -51,7 +51,7 @@ pub fn round(shell: &Shell, page: &RoundPage<'_>) -> String {
 
 fn pager(page: &RoundPage<'_>) -> Pager {
     let all = page.round.participants.len();
-    let next = page.from + PAGE;
+    let next = page.from.saturating_add(PAGE);
     let (job, index) = (&page.job.id, u64::from(page.round.index) + 1);
     let address = format!("{}/{job}/rounds/{index}?attempt={}", path::JOBS, page.round.attempt);
     Pager {
