@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::view::DiskView;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -30,8 +31,6 @@ impl Default for DiskSettings {
     }
 }
 
-use eosfed_common::view::DiskView;
-
 /// The bytes that are free for this user on the disk of a path.
 ///
 /// # Errors
@@ -49,6 +48,8 @@ pub(crate) fn room(path: &Path) -> io::Result<DiskView> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     let bytes = |blocks: u64| blocks * stat.fragment_size();
     Ok(DiskView { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
+}
+
 /// Watches over the room on the disk of the blobs.
 #[derive(Debug, Clone)]
 pub struct DiskGuard {

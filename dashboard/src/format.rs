@@ -63,6 +63,17 @@ pub(crate) fn value(value: f64) -> String {
     }
 }
 
+/// An amount with two or three digits.
+fn amount(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 0.01 => format!("{value:.1e}"),
+        size if size < 10.0 => format!("{value:.2}"),
+        size if size < 100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
 /// An energy with the source of the figure.
 pub(crate) fn energy(energy: Energy) -> String {
     let amount = kwh(energy.kwh.get());
@@ -77,9 +88,9 @@ pub(crate) fn energy(energy: Energy) -> String {
 /// Kilowatt-hours, in watt-hours below one.
 pub(crate) fn kwh(kwh: f64) -> String {
     if kwh >= 1.0 || kwh == 0.0 {
-        format!("{} kWh", value(kwh))
+        format!("{} kWh", amount(kwh))
     } else {
-        format!("{} Wh", value(kwh * 1000.0))
+        format!("{} Wh", amount(kwh * 1000.0))
     }
 }
 
@@ -128,7 +139,7 @@ mod tests {
         assert_eq!(value(0.123_456), "0.123");
         assert_eq!(value(1e-7), "1.00e-7");
         assert_eq!(value(-250.04), "-250.0");
-        assert_eq!(kwh(0.002), "2.000 Wh");
+        assert_eq!(kwh(0.002), "2.00 Wh");
     }
 
     #[test]

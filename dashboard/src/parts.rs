@@ -312,7 +312,7 @@ pub(crate) fn metrics<'a>(metrics: impl IntoIterator<Item = (&'a String, &'a Fin
 
 /// Energy, if any was reported.
 pub(crate) fn energy(energy: Option<Energy>) -> Markup {
-    maybe(energy, |energy| html! { (format::energy(energy)) })
+    maybe(energy, |energy| html! { span.amount { (format::energy(energy)) } })
 }
 
 /// A link to a job.

@@ -8,6 +8,7 @@ Needs nothing but Python 3 and Chromium; axe-core comes from npm into the user's
 """
 
 import base64
+import fcntl
 import hashlib
 import io
 import json
@@ -32,8 +33,9 @@ class Browser:
     """A browser that answers one command at a time."""
 
     def __init__(self, profile):
-        to_browser, ours_out = os.pipe()
-        ours_in, from_browser = os.pipe()
+        # The browser reads commands from 3 and writes answers to 4; ours must not be in the way.
+        high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 20) for end in (*os.pipe(), *os.pipe())]
+        to_browser, ours_out, ours_in, from_browser = high
 
         def pipes():
             os.dup2(to_browser, 3)
@@ -255,7 +257,7 @@ def main():
         try:
             browser.tab()
             folder = os.environ.get("EOSFED_SCREENSHOTS")
-            for name, world in worlds.items():
+            for name, world in sorted(worlds.items(), key=lambda entry: entry[0] != "small"):
                 # All federations are of one host, so that each has its own session in turn.
                 problems += [f"{name} login: {text}" for text in browser.go(world["login"])]
                 if "Log out" not in browser.evaluate("document.body.textContent"):

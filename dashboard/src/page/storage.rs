@@ -17,9 +17,9 @@ pub struct StoragePage<'a> {
     pub folder: &'a str,
     /// Its disk.
     pub disk: Option<DiskView>,
-    /// The number of blobs that records refer to, and their bytes.
+    /// The number of blobs that are published or that running jobs need, and their bytes.
     pub blobs: (u64, u64),
-    /// Of these, updates and starting weights of closed rounds.
+    /// The same of updates and starting weights of closed rounds.
     pub updates: (u64, u64),
     /// How long these are kept after their round has closed.
     pub keep_updates_for: Duration,
@@ -39,8 +39,8 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
             ("Used", maybe(page.disk, used)),
         ])))
         (panel("kept", "What is kept", &facts(&[
-            ("Weights and documents", kept(page.blobs)),
-            ("Of these, for audits and forks", kept(page.updates)),
+            ("Published, or needed by running jobs", kept(page.blobs)),
+            ("Of closed rounds, for audits and forks", kept(page.updates)),
             ("Kept after a round has closed", html! { (span(page.keep_updates_for)) }),
             ("Events in the ledger", html! { (count(page.events)) }),
         ])))

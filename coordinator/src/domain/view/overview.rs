@@ -134,8 +134,8 @@ fn waited_for(round: &Round) -> Vec<&InstitutionName> {
     open.map(|(name, _)| name).collect()
 }
 
-fn problem(kind: ProblemKind, about: impl ToString, message: impl Into<String>) -> Problem {
-    Problem { kind, about: about.to_string(), message: message.into(), at: None, command: None }
+fn problem(kind: ProblemKind, about: &str, message: impl Into<String>) -> Problem {
+    Problem { kind, about: about.to_owned(), message: message.into(), at: None, command: None }
 }
 
 fn disk_problem(disk: DiskView) -> Option<Problem> {
@@ -155,7 +155,7 @@ fn silent(name: &InstitutionName, last_seen: Option<Timestamp>, since: Timestamp
         Some(_) => "Its client has not called for more than ten minutes.",
         None => "Its client has not called since the coordinator was started.",
     };
-    Problem { at: Some(since), ..problem(ProblemKind::InstitutionSilent, name, message) }
+    Problem { at: Some(since), ..problem(ProblemKind::InstitutionSilent, name.as_str(), message) }
 }
 
 /// Certificates of members that have expired or expire soon.
@@ -174,7 +174,7 @@ fn certificates(federation: &Federation, now: Timestamp) -> impl Iterator<Item =
         };
         let command = format!("eosfed {group} re-enrol {name} --token-file {name}.token");
         let message = format!("The certificate of {group} {name} {word}.");
-        Problem { at: Some(at), command: Some(command), ..problem(kind, name, message) }
+        Problem { at: Some(at), command: Some(command), ..problem(kind, name.as_str(), message) }
     })
 }
 
@@ -182,14 +182,17 @@ fn job_problems(job: &Job, now: Timestamp) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(why) = why(&job.state) {
         let command = Some(format!("eosfed job resume {}", job.id));
-        found.push(Problem { command, ..problem(ProblemKind::JobPaused, &job.id, why) });
+        found.push(Problem { command, ..problem(ProblemKind::JobPaused, job.id.as_str(), why) });
     }
     let Some(round) = job.collecting() else { return found };
     let needed = job.spec.participation().min as usize;
     let all = round.deadline.since(round.opened_at);
     if round.submitted() < needed && round.deadline.since(now) < all / 10 {
         let message = format!("Its round has {} of {needed} results.", round.submitted());
-        found.push(Problem { at: Some(round.deadline), ..problem(ProblemKind::RoundLate, &job.id, message) });
+        found.push(Problem {
+            at: Some(round.deadline),
+            ..problem(ProblemKind::RoundLate, job.id.as_str(), message)
+        });
     }
     for (name, one) in &round.participants {
         let message = match &one.state {
@@ -203,7 +206,7 @@ fn job_problems(job: &Job, now: Timestamp) -> Vec<Problem> {
             | ParticipantState::Refused { .. } => continue,
         };
         let command = Some(format!("eosfed job retry {} {name}", job.id));
-        found.push(Problem { command, ..problem(ProblemKind::ParticipantFailed, &job.id, message) });
+        found.push(Problem { command, ..problem(ProblemKind::ParticipantFailed, job.id.as_str(), message) });
     }
     found
 }

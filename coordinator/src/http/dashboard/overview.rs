@@ -1,9 +1,10 @@
 //! The first page, institutions and storage: for operators.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use eosfed_common::digest::Digest;
+use eosfed_common::assignment::BlobRef;
+use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Filter;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -14,10 +15,9 @@ use serde::Deserialize;
 use super::answer::{Html, Trouble};
 use super::visitor::OperatorVisitor;
 use super::{Dashboard, PAGE, read};
-use crate::domain::Federation;
-use crate::domain::member::Member;
 use crate::domain::paging::PageRequest;
 use crate::domain::view;
+use crate::domain::{Federation, Job, Member};
 use crate::engine::Core;
 
 /// Which page of a list.
@@ -91,26 +91,20 @@ pub(super) async fn institution(
     Ok(Html(page::institution(&visitor.shell, &page)))
 }
 
-/// Sizes of blobs by their digests.
-type Sizes = BTreeMap<Digest, u64>;
-
-fn sum(sizes: &Sizes) -> (u64, u64) {
-    (sizes.len() as u64, sizes.values().fold(0, |sum: u64, size| sum.saturating_add(*size)))
+/// The number of different blobs, and the sum of their sizes.
+fn sum(mut blobs: Vec<BlobRef>) -> (u64, u64) {
+    blobs.sort_unstable_by_key(|blob| blob.digest);
+    blobs.dedup_by_key(|blob| blob.digest);
+    (blobs.len() as u64, blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size)))
 }
 
-/// The blobs that are kept: those that are published or needed, and those of closed rounds.
-fn kept(state: &Federation, dashboard: &Dashboard) -> (Sizes, Sizes) {
-    let now = dashboard.engine.now();
-    let needed = state.referenced(dashboard.keep_updates_for, now);
-    let closed = state.jobs.values().flat_map(|job| job.closed.iter()).flat_map(|closed| &closed.blobs);
-    let updates: Sizes =
-        closed.filter(|blob| needed.contains(&blob.digest)).map(|blob| (blob.digest, blob.size)).collect();
-    let live = state.jobs.values().flat_map(|job| job.needs());
-    let mut all: Sizes = state.published_blobs().chain(live).map(|blob| (blob.digest, blob.size)).collect();
-    let published = all.clone();
-    all.extend(updates.iter().map(|(digest, size)| (*digest, *size)));
-    let updates = updates.into_iter().filter(|(digest, _)| !published.contains_key(digest)).collect();
-    (all, updates)
+/// The blobs that are published or that running jobs need, and those of closed rounds that are kept.
+fn kept(state: &Federation, keep_for: Duration, now: Timestamp) -> (Vec<BlobRef>, Vec<BlobRef>) {
+    let closed = state.jobs.values().flat_map(|job| job.closed.iter());
+    let updates =
+        closed.filter(|closed| now < closed.at.plus(keep_for)).flat_map(|closed| closed.blobs.clone());
+    let live = state.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
+    (state.published_blobs().chain(live).collect(), updates.collect())
 }
 
 /// The page of storage.
@@ -118,12 +112,13 @@ pub(super) async fn storage(
     State(dashboard): State<Dashboard>,
     OperatorVisitor(visitor): OperatorVisitor,
 ) -> Result<Html, Trouble> {
-    let (all, updates) = dashboard.engine.read(|state| kept(state, &dashboard));
+    let now = dashboard.engine.now();
+    let (live, updates) = dashboard.engine.read(|state| kept(state, dashboard.keep_updates_for, now));
     let page = StoragePage {
         folder: &dashboard.overviews.folder().display().to_string(),
         disk: dashboard.overviews.disk().await,
-        blobs: sum(&all),
-        updates: sum(&updates),
+        blobs: sum(live),
+        updates: sum(updates),
         keep_updates_for: dashboard.keep_updates_for,
         events: dashboard.events().await?,
     };
