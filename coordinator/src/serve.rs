@@ -229,7 +229,7 @@ impl Coordinator {
                 calls.traffic.clone(),
                 calls.sessions.clone(),
                 calls.overviews.clone(),
-                self.settings.keep_updates_for,
+                self.settings.load().keep_updates_for,
             ),
             stopping,
         };

@@ -1,7 +1,7 @@
 //! Institutions: who is here, and until when their certificates count.
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::view::{InstitutionView, Presence};
+use eosfed_common::view::{InstitutionView, Presence, StatedDataView};
 use maud::{Markup, Render as _, html};
 
 use super::events::{EventLine, event_table};
@@ -108,6 +108,7 @@ pub fn institution(shell: &Shell, page: &InstitutionPage<'_>) -> String {
     let body = html! {
         (heading(&said(one.name.as_str()), &presence(one, now), &html! {}))
         (panel("access", "Access", &access(one, now)))
+        @if let Some(data) = &one.data { (panel("data", "What it says of its data set", &stated(data))) }
         (panel("traffic", "Since the coordinator was started", &facts(&[
             ("Last seen", maybe(one.last_seen, |at| relative(at, now))),
             ("Version", maybe(one.version.as_deref(), said)),
@@ -124,6 +125,19 @@ pub fn institution(shell: &Shell, page: &InstitutionPage<'_>) -> String {
         ))))
     };
     shell.document(&Content { title: one.name.to_string(), section: path::INSTITUTIONS, body })
+}
+
+/// What an institution has said of its data set, signed by it.
+fn stated(data: &StatedDataView) -> Markup {
+    let said_of = &data.statement;
+    facts(&[
+        ("Data set", if said_of.dataset.is_empty() { none() } else { said(&said_of.dataset) }),
+        ("Task", html! { (said_of.task.name()) }),
+        ("Bands", said(&said_of.bands.join(", "))),
+        ("Classes", if said_of.classes.is_empty() { none() } else { said(&said_of.classes.join(", ")) }),
+        ("Said and signed", exact(data.stated_at)),
+        ("Inventory", html! { code.long { (said_of.inventory) } }),
+    ])
 }
 
 fn access(one: &InstitutionView, now: Timestamp) -> Markup {
