@@ -107,10 +107,11 @@ async fn other_methods_foreign_hosts_and_unknown_pages_are_refused() {
     for host in ["evil.example", "localhost.evil.example:80", "192.0.2.1", ""] {
         assert_eq!(ask(&server, "GET", "/metrics", host).await.0, 421, "{host}");
     }
-    let paths = ["/", "/../../etc/passwd", "/metrics/..", "//metrics", "/%2e%2e/", "/metrics%00"];
+    let paths = ["/nowhere", "/../../etc/passwd", "/metrics/..", "//metrics", "/%2e%2e/", "/metrics%00"];
     for path in paths {
         assert_eq!(get(&server, path).await.0, 404, "{path}");
     }
+    assert_eq!(get(&server, "/").await.0, 401, "the dashboard asks for a login");
     assert_eq!(get(&server, "/<script>").await.0, 400, "no path has such characters");
 }
 

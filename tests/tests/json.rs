@@ -58,6 +58,9 @@ fn text(value: &Value) -> String {
 #[test]
 fn every_command_prints_json_of_its_published_schema() {
     let federation = Federation::new();
+    let settings = federation.path("coordinator/coordinator.toml");
+    let sample = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, sample + "\n[http]\nlisten = \"127.0.0.1:0\"\n").unwrap();
     let _coordinator = federation.coordinator();
     for (seed, name) in [(1, "east"), (2, "west")] {
         federation.stubbed(name, seed, STUB);
@@ -80,6 +83,8 @@ fn every_command_prints_json_of_its_published_schema() {
     ask(&["job", "head", &trained, "--to", &folder("head")]);
     ask(&["release", "prune", "--from-job", &trained, "--top-k", "1"]);
 
+    assert_eq!(ask(&["status"])["institutions"]["enrolled"], 2, "north is only invited");
+    assert!(text(&ask(&["dashboard", "open"])["url"]).contains("/login?token="));
     ask(&["audit", "list", "--limit", "10000"]);
     let file = folder("events.jsonl");
     let exported = ask(&["audit", "export", &file]);
