@@ -188,7 +188,7 @@ def backup_and_restore(world):
     machine.drop_in("eosfed-backup.timer", "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=1s\n")
     machine.run("systemctl", "enable", "--now", "eosfed-backup.timer")
     folder = machine.root / BACKUPS.lstrip("/")
-    machine.until("a backup by the timer", lambda: any(folder.glob("*/backup.json.age")), 90)
+    machine.until("a backup by the timer", lambda: any(folder.glob("*/backup.json.age")), 900)
     machine.no_drop_in("eosfed-backup.timer")
     backup = f"{BACKUPS}/{next(folder.glob('*/backup.json.age')).parent.name}"
     machine.run("eosfed-coordinator", "restore", "--check", "--from", backup, "--key", key, user=COORDINATOR)
