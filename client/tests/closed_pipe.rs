@@ -35,7 +35,7 @@ fn a_closed_standard_output_ends_the_program_without_a_panic() {
 #[test]
 fn a_closed_standard_error_ends_no_program() {
     let status = command(&["run", "--state", "/no/such/folder"]).stderr(closed()).status().unwrap();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(78));
     // The filter is invalid, and the program reports that on standard error first.
     let mut explain = command(&["policy", "explain", "--policy", SAMPLE]);
     let output = explain.env("EOSFED_LOG", "=[").stderr(closed()).output().unwrap();
