@@ -309,7 +309,7 @@ mod tests {
             WholeJob { job: job(&outcome.job), current: open_round(&outcome.job, &[]), history: Vec::new() };
         let text = serde_json::to_string(&(&whole, progress(&outcome.job))).unwrap();
         assert!(!text.contains(lease.token.expose()), "{text}");
-        assert_eq!(text.matches("\"working\"").count(), 2, "{text}");
+        assert_eq!(text.matches("\"state\":\"working\"").count(), 2, "{text}");
         let read: (WholeJob, JobProgress) = serde_json::from_str(&text).unwrap();
         assert_eq!(read, (whole, progress(&outcome.job)));
     }
