@@ -278,8 +278,20 @@ fn is_root() -> bool {
 fn at_a_terminal(setup: &Command, log: &Path) -> Option<Child> {
     let words = std::iter::once(setup.get_program()).chain(setup.get_args());
     let words: Vec<String> = words.map(|word| word.to_str().unwrap().to_owned()).collect();
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--flush", "--return", "--command", &words.join(" ")]).arg(log);
+    Command::new("script").arg("--version").output().ok()?;
+    // Whoever started the tests may ignore SIGINT, as a shell does for what runs in the background.
+    let mut script = Command::new("env");
+    script
+        .args([
+            "--default-signal=INT",
+            "script",
+            "--quiet",
+            "--flush",
+            "--return",
+            "--command",
+            &words.join(" "),
+        ])
+        .arg(log);
     script.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().ok()
 }
 
