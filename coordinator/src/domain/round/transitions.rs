@@ -52,7 +52,9 @@ impl Round {
             if let ParticipantState::Leased { since, .. } = participant.state
                 && self.index - since <= max_staleness
             {
-                self.participants.insert(name.clone(), participant.clone());
+                // Its rejected updates stay on record in the round that has ended, and nowhere else.
+                let carried = Participant { rejected: Vec::new(), ..participant.clone() };
+                self.participants.insert(name.clone(), carried);
             }
         }
     }
