@@ -3,7 +3,7 @@
 //!
 //! **Where further pages join.** Another set of pages is a module or crate with a function that gives an
 //! [`axum::Router`] over an [`engine::Handle`](crate::engine::Handle). It is one more `.merge(...)` in
-//! [`routes`]. The guard (methods, host names, headers of answers) and the limits of connections then hold for
+//! `routes`. The guard (methods, host names, headers of answers) and the limits of connections then hold for
 //! its pages too, and it needs neither.
 
 pub mod dashboard;
