@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use axum::middleware::from_fn;
-use eosfed_common::assignment::Progress;
+use eosfed_common::assignment::{Directive, Progress};
 use eosfed_common::identity::Role;
 use eosfed_common::ids::AssignmentId;
 use tokio::net::TcpListener;
@@ -36,7 +36,9 @@ async fn step(world: &World) {
     let round = engine.with_job(&world.job, |job| job.current().unwrap().id()).unwrap();
     let id = AssignmentId { job: world.job.clone(), round: round.round, attempt: round.attempt, institution };
     let progress = Progress { step: 399, steps: 400, points: Vec::new() };
-    engine.call(async move |core: &Core| core.heartbeat(&id, &token, progress).await).await.unwrap();
+    let told =
+        engine.call(async move |core: &Core| core.heartbeat(&id, &token, progress).await).await.unwrap();
+    assert!(matches!(told, Directive::Continue(_)), "{told:?}");
 }
 
 fn script() -> Child {
@@ -52,7 +54,7 @@ async fn the_pages_in_a_real_browser() {
     let empty = World::empty().await;
     let large = World::filled(LARGE).await;
     let wide = World::filled(Size { institutions: 200, rounds: 3 }).await;
-    // Its leases end after two minutes, so it is made last and seen first.
+    // It is made last and seen first, so that its times are recent.
     let small = World::filled(SMALL).await;
     let mut order = serde_json::Map::new();
     for (name, world) in [("small", &small), ("empty", &empty), ("large", &large), ("wide", &wide)] {

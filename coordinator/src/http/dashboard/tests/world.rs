@@ -302,11 +302,12 @@ impl Builder {
     fn under_way(&self, round: &mut Round) -> Vec<Curve> {
         round.opened_at = self.ago(300);
         round.deadline = Timestamp(self.now.0 + 3_600_000);
+        let index = round.index;
         let mut curves = Vec::new();
         for (at, (institution, participant)) in round.participants.iter_mut().enumerate() {
             participant.state = match at % 6 {
                 0 => ParticipantState::Submitted { at: self.now, key: key(9), contribution: update(at, 0.8) },
-                1 | 2 => self.leased(at),
+                1 | 2 => self.leased(at, index),
                 3 => ParticipantState::Refused {
                     at: self.now,
                     refusal: Refusal::new(Reason::Policy, "the policy does not allow `fed-prox`"),
@@ -322,12 +323,12 @@ impl Builder {
         curves
     }
 
-    fn leased(&self, at: usize) -> ParticipantState {
+    fn leased(&self, at: usize, since: u32) -> ParticipantState {
         let lease = eosfed_common::assignment::Lease {
             token: token(at as u64 + 1),
             expires_at: Timestamp(self.now.0 + 3_600_000),
         };
-        ParticipantState::Leased { lease, since: 0, step: 140 + 30 * at as u64, steps: 400, loss: None }
+        ParticipantState::Leased { lease, since, step: 140 + 30 * at as u64, steps: 400, loss: None }
     }
 }
 
