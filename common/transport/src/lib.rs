@@ -2,6 +2,7 @@
 //! refusals as gRPC status, transfer of blobs, and the conversion of messages in [`wire`].
 
 pub mod authority;
+pub mod body;
 pub mod certificate;
 pub mod channel;
 pub mod enrollment;

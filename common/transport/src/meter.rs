@@ -1,18 +1,17 @@
 //! Counts the bytes that a program sends, by kind: the bytes of each request's body with gRPC's framing,
 //! where they enter the connection. Institutions can audit this figure.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::Request;
-use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tower::Service;
 
 use eosfed_common::traffic::ByteCounts;
+
+use crate::body::observed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -99,45 +98,22 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Metered<S> {
     fn call(&mut self, request: Request<Body>) -> S::Future {
         let kind = kind(request.uri().path());
         let meter = self.meter.clone();
-        self.inner.call(request.map(|body| Body::new(Counted { body, kind, meter })))
-    }
-}
-
-struct Counted {
-    body: Body,
-    kind: Kind,
-    meter: Meter,
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = tonic::Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            self.meter.add(self.kind, data.len());
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.inner.call(request.map(|body| {
+            observed(body, (kind, meter), |(kind, meter), frame| {
+                if let Some(data) = frame.data_ref() {
+                    meter.add(*kind, data.len());
+                }
+            })
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body::Body as _;
+    use std::pin::Pin;
+
+    use bytes::Bytes;
+    use http_body::{Body as _, Frame};
 
     use super::*;
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use eosfed_transport::body::observed;
 use eosfed_transport::status::from_status;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -62,7 +63,7 @@ where
         Box::pin(async move {
             let answer = answer.await?;
             call.note_status(answer.headers());
-            Ok(answer.map(|body| Body::new(Answer { body, call })))
+            Ok(answer.map(|body| observed(body, call, Call::see)))
         })
     }
 }
@@ -85,6 +86,17 @@ impl Call {
             self.metrics.refusals.add([from_status(&status).reason.code()], 1);
         }
     }
+
+    /// Takes what a frame of the answer tells.
+    fn see(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            let kind = if self.method == "Blobs/Download" { "weights" } else { "control" };
+            self.metrics.sent_bytes.add([kind], data.len() as u64);
+        }
+        if let Some(trailers) = frame.trailers_ref() {
+            self.note_status(trailers);
+        }
+    }
 }
 
 impl Drop for Call {
@@ -93,41 +105,6 @@ impl Drop for Call {
         let code = format!("{:?}", self.code.unwrap_or(Code::Cancelled));
         self.metrics.calls.add([&self.method, &code], 1);
         self.metrics.call_seconds.observe(&self.method, self.began.elapsed().as_secs_f64());
-    }
-}
-
-struct Answer {
-    body: Body,
-    call: Call,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled {
-            if let Some(data) = frame.data_ref() {
-                let kind = if self.call.method == "Blobs/Download" { "weights" } else { "control" };
-                self.call.metrics.sent_bytes.add([kind], data.len() as u64);
-            }
-            if let Some(trailers) = frame.trailers_ref() {
-                self.call.note_status(trailers);
-            }
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

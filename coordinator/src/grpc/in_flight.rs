@@ -2,15 +2,11 @@
 //! message and its answer.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use eosfed_common::identity::Identity;
 use eosfed_common::refusal::{Reason, Refusal};
-use http_body::{Frame, SizeHint};
-use tonic::Status;
+use eosfed_transport::body::observed;
 use tonic::body::Body;
 
 /// Most calls of one member at a time. A daemon has at most four, a command one.
@@ -53,7 +49,7 @@ pub(super) struct Call {
 impl Call {
     /// The body of the call's answer, with which the call ends.
     pub(super) fn until_answered(self, body: Body) -> Body {
-        Body::new(Answer { body, _call: self })
+        observed(body, self, |_, _| {})
     }
 }
 
@@ -66,31 +62,6 @@ impl Drop for Call {
                 calls.remove(&self.member);
             }
         }
-    }
-}
-
-struct Answer {
-    body: Body,
-    _call: Call,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
