@@ -86,8 +86,8 @@ manual: build ## Write manual pages and completion scripts of all programs into 
 	for program in eosfed eosfed-coordinator eosfed-client eosfed-trainer; do \
 	  $(TARGET)/debug/$$program --write-manual $(TARGET)/manual; done
 
-libtorch: tools ## Install libtorch into the user's cache and print its folder
-	@$(PYTHON) deploy/libtorch/bootstrap.py
+libtorch: tools ## Install libtorch into the user's cache and print its folder (CUDA=1: for GPUs too, 3.5 GB)
+	@$(PYTHON) deploy/libtorch/bootstrap.py $(if $(filter 1,$(CUDA)),--cuda)
 
 build: tools ## Build the programs for development
 	@$(WITH_LIBTORCH); $(CARGO) build $(PROGRAMS)

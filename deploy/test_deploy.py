@@ -8,12 +8,14 @@ import subprocess
 import hashlib
 import http.server
 import io
+import json
 import sys
 import tempfile
 import threading
 import unittest
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "lib"), str(HERE / "libtorch")]
@@ -91,6 +93,36 @@ class Download(unittest.TestCase):
             fetch.download("http://127.0.0.1:9/x", self.path, DIGEST, "file")
 
 
+class Locate(unittest.TestCase):
+    """What pip prints is understood; what it does not print is asked for in another way."""
+
+    LINES = """1 location(s) to search for versions of some-torch:
+  Skipping link: none of the wheel's tags: https://index/some_torch-1.0-py3-none-win_amd64.whl (from https://index/)
+  Found link https://index/a/some_torch-1.0.1-py3-none-any.whl (from https://index/) (requires-python:>=3), version: 1.0.1
+  Found link https://index/b/some_torch-1.0-py3-none-any.whl#sha256=00 (from https://index/), version: 1.0
+some-torch (1.0.1)
+"""
+
+    def locate(self, listed, reported=""):
+        answers = {"index": listed, "install": reported}
+        self.asked = []
+
+        def pip(command, *words):
+            self.asked.append(command)
+            return subprocess.CompletedProcess(words, 0, answers[command], "")
+
+        with mock.patch.object(fetch, "_pip", pip), mock.patch.object(fetch, "need_pip"):
+            return fetch.locate({"name": "some-torch", "version": "1.0", "tags": ["--platform", "any"]})
+
+    def test_the_address_is_that_of_the_version_and_nothing_is_downloaded_for_it(self):
+        self.assertEqual(self.locate(self.LINES), "https://index/b/some_torch-1.0-py3-none-any.whl")
+        self.assertEqual(self.asked, ["index"])
+
+    def test_another_pip_is_asked_for_a_report(self):
+        report = json.dumps({"install": [{"download_info": {"url": "https://index/c.whl"}}]})
+        self.assertEqual(self.locate("some-torch (1.0.1)\n", report), "https://index/c.whl")
+
+
 class Bootstrap(unittest.TestCase):
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -104,17 +136,81 @@ class Bootstrap(unittest.TestCase):
     def test_an_existing_libtorch_is_respected(self):
         self.libtorch(bootstrap.VERSION + "+cpu\n")
         given = {"LIBTORCH": str(self.folder)}
-        self.assertEqual(bootstrap.provide(Path("/nowhere"), given, []), self.folder)
+        self.assertEqual(bootstrap.provide(Path("/nowhere"), given), self.folder)
+
+    def test_an_existing_libtorch_has_its_cuda_part_where_that_is_asked_for(self):
+        self.libtorch(bootstrap.VERSION + "+cu130\n")
+        given = {"LIBTORCH": str(self.folder)}
+        with self.assertRaisesRegex(bootstrap.FetchError, "libtorch_cuda.so is missing; unset"):
+            bootstrap.provide(Path("/nowhere"), given, "cuda")
+        for name in ("libtorch_cuda.so", "libtorch_cuda_linalg.so", "libtorch_nvshmem.so"):
+            (self.folder / "lib" / name).touch()
+        self.assertEqual(bootstrap.provide(Path("/nowhere"), given, "cuda"), self.folder)
 
     def test_another_version_is_refused_with_both_named(self):
         self.libtorch("1.2.3")
         with self.assertRaisesRegex(bootstrap.FetchError, "`1.2.3`.*`2.13.0`.*unset"):
-            bootstrap.provide(Path("/nowhere"), {"LIBTORCH": str(self.folder)}, [])
+            bootstrap.provide(Path("/nowhere"), {"LIBTORCH": str(self.folder)})
 
     def test_a_check_installs_nothing(self):
-        with self.assertRaisesRegex(bootstrap.FetchError, "make libtorch"):
-            bootstrap.provide(self.folder / "none", {}, [], check=True)
+        for kind, command in (("cpu", "make libtorch$"), ("cuda", "make libtorch CUDA=1")):
+            with self.assertRaisesRegex(bootstrap.FetchError, command):
+                bootstrap.provide(self.folder / "none", {}, kind, check=True)
         self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_the_pins_are_what_each_kind_needs(self):
+        wheels = json.loads(bootstrap.WHEELS.read_text())
+        cpu = bootstrap.libraries(bootstrap.selected(wheels, "cpu"))
+        self.assertEqual(cpu, ["libc10.so", "libcudart.so.13", "libcupti.so.13", "libgomp.so.1", "libshm.so",
+                               "libtorch.so", "libtorch_cpu.so"])
+        cuda = bootstrap.libraries(bootstrap.selected(wheels, "cuda"))
+        self.assertLess(set(cpu), set(cuda))
+        self.assertEqual(len(cuda), len(set(cuda)))
+        runtime = bootstrap.selected(wheels, "cuda", headers=False)
+        self.assertEqual(bootstrap.libraries(runtime), cuda)
+        self.assertNotIn("torch/include/", [name for wheel in runtime for name in wheel["take"]])
+        for wheel in wheels:
+            self.assertRegex(wheel["sha256"], "^[0-9a-f]{64}$")
+
+    def pins(self, changed=""):
+        """A folder of one wheel, and a list of pins that names it."""
+        offline = self.folder / "offline"
+        offline.mkdir()
+        path = offline / "some_torch-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in ("torch/lib/libtorch_cpu.so", "torch/lib/libtorch_cuda.so"):
+                archive.writestr(name, name)
+        pin = {"name": "some-torch", "version": "1.0", "sha256": changed or fetch.sha256(path),
+               "take": {"cpu": ["torch/lib/libtorch_cpu.so"], "cuda": ["torch/lib/libtorch_cuda.so"]}}
+        (self.folder / "wheels.json").write_text(json.dumps([pin]))
+        self.enterContext(mock.patch.object(bootstrap, "WHEELS", self.folder / "wheels.json"))
+        self.enterContext(contextlib.redirect_stderr(io.StringIO()))
+        return offline
+
+    def test_wheels_of_a_folder_need_no_network(self):
+        offline = self.pins()
+        self.enterContext(mock.patch.object(fetch, "locate", side_effect=AssertionError("the index was asked")))
+        made = bootstrap.provide(self.folder / "made" / "cuda", {}, "cuda", offline=offline)
+        names = sorted(path.name for path in made.rglob("*.so"))
+        self.assertEqual(names, ["libtorch.so", "libtorch_cpu.so", "libtorch_cuda.so"])
+        made = bootstrap.provide(self.folder / "made" / "cpu", {}, "cpu", offline=offline)
+        self.assertFalse((made / "lib/libtorch_cuda.so").exists())
+
+    def test_a_folder_without_a_wheel_or_with_another_is_named_with_what_to_do(self):
+        offline = self.pins(changed="0" * 64)
+        with self.assertRaisesRegex(bootstrap.FetchError, "SHA-256 0000.*some_torch-1.0-py3-none-any.whl has"):
+            bootstrap.provide(self.folder / "made", {}, offline=offline)
+        (offline / "some_torch-1.0-py3-none-any.whl").unlink()
+        with self.assertRaisesRegex(bootstrap.FetchError, "holds no some_torch-1.0-.*pip download .* some-torch==1.0"):
+            bootstrap.provide(self.folder / "made", {}, offline=offline)
+        self.assertFalse((self.folder / "made").exists())
+
+    def test_too_little_room_is_said_before_anything_is_fetched(self):
+        self.pins()
+        self.enterContext(mock.patch.dict(bootstrap.NEEDED_BYTES, {"cuda": 1 << 60}))
+        self.enterContext(mock.patch.object(fetch, "locate", side_effect=AssertionError("the index was asked")))
+        with self.assertRaisesRegex(bootstrap.FetchError, "GB free, 1152921504.6 GB are needed"):
+            bootstrap.provide(self.folder / "made", {}, "cuda")
 
     def test_only_what_is_named_leaves_a_wheel(self):
         wheel = self.folder / "w.whl"

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -57,10 +58,26 @@ def need_pip():
 def locate(wheel):
     """The address of a pinned wheel, as the configured index gives it."""
     need_pip()
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed"]
-    command += ["--quiet", "--report", "-", "--only-binary=:all:", "--target", os.devnull + "-unused"]
-    command += wheel.get("tags", []) + [f"{wheel['name']}=={wheel['version']}"]
-    run = subprocess.run(command, capture_output=True, text=True)
+    return _listed(wheel) or _reported(wheel)
+
+
+def _pip(*words):
+    return subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True)
+
+
+def _listed(wheel):
+    """The address among those that pip finds while it lists versions; None if pip does not print it. To list
+    downloads nothing, while a report makes an older pip download the whole wheel."""
+    run = _pip("index", "versions", "-vv", "--only-binary=:all:", *wheel.get("tags", []), wheel["name"])
+    version = re.escape(wheel["version"])
+    found = re.search(rf"Found link (https?://\S+?\.whl)\S* .*, version: {version}$", run.stdout, re.MULTILINE)
+    return found and found[1]
+
+
+def _reported(wheel):
+    command = ["install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet", "--report", "-"]
+    command += ["--only-binary=:all:", "--target", os.devnull + "-unused"]
+    run = _pip(*command, *wheel.get("tags", []), f"{wheel['name']}=={wheel['version']}")
     if run.returncode != 0:
         reason = run.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
         raise FetchError(f"pip cannot find {wheel['name']} {wheel['version']}: {reason[0]}")
@@ -153,12 +170,33 @@ def _receive(url, part, have, name):
             raise OSError(f"the connection ended at byte {have} of {expected}")
 
 
-def wheel_file(wheel, folder):
-    """The pinned wheel as a file in `folder`, fetched if it is not there."""
-    path = folder / f"{wheel['name']}-{wheel['version']}.whl"
+def wheel_file(wheel, folder, offline=None):
+    """The pinned wheel as a file in `folder`, fetched if it is not there. With `offline`, a folder of wheels
+    under the index's names or as this function names them, nothing is fetched."""
+    name = f"{wheel['name']}-{wheel['version']}.whl"
+    if offline:
+        return _offline(wheel, offline, name)
+    path = folder / name
     if not path.exists():
         download(locate(wheel), path, wheel["sha256"], f"{wheel['name']} {wheel['version']}")
     return path
+
+
+def _offline(wheel, folder, name):
+    pattern = f"{wheel['name'].replace('-', '_')}-{wheel['version']}-*.whl"
+    found = [path for path in [folder / name, *sorted(folder.glob(pattern))] if path.exists()]
+    digests = {path: sha256(path) for path in found}
+    for path, digest in digests.items():
+        if digest == wheel["sha256"]:
+            return path
+    if found:
+        others = ", ".join(f"{path.name} has {digest}" for path, digest in digests.items())
+        raise FetchError(f"{folder}: no {pattern} has SHA-256 {wheel['sha256']}: {others}")
+    tags = " ".join(wheel.get("tags", []))
+    raise FetchError(
+        f"{folder} holds no {pattern}; where there is a network, get it with: "
+        f"pip download --no-deps --only-binary=:all: {tags} {wheel['name']}=={wheel['version']}"
+    )
 
 
 def need_space(folder, needed):
