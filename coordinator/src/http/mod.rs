@@ -7,12 +7,10 @@
 //! its pages too, and it needs neither.
 
 pub mod dashboard;
-mod guard;
 mod health;
 mod ledger;
 mod observed;
 mod scrape;
-mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -70,9 +68,13 @@ pub async fn serve(listener: TcpListener, context: Context) {
     let sizes = Arc::<Sizes>::default();
     observed::observe(&context, &sizes);
     let counting = ledger::follow(context.engine.clone(), Arc::clone(&metrics), context.events_from);
+    let refused = move || {
+        metrics.http_connections_refused.inc();
+    };
+    let serving = eosfed_web::serve(listener, routes(context.clone()), refused, eosfed_web::LIMITS);
     let sampling = sample(sizes, context.store.clone(), context.blobs.clone());
     tokio::select! {
-        () = server::serve(listener, routes(context), metrics, server::LIMITS) => {}
+        () = serving => {}
         () = counting => {}
         () = sampling => {}
     }
@@ -87,7 +89,7 @@ fn routes(context: Context) -> Router {
         .fallback(async || {
             (StatusCode::NOT_FOUND, "there is no such page; try /healthz, /readyz or /metrics\n")
         })
-        .layer(from_fn(guard::guard))
+        .layer(from_fn(eosfed_web::guard))
 }
 
 /// Listens on this address.

@@ -16,7 +16,7 @@ const fn package(name: &'static str, may_import: &'static [&'static str]) -> Cra
 
 /// The allowed imports of each crate outside its tests. No crate imports a bench, a test or the fuzz
 /// harness, and no program imports the test kit.
-const CRATES: [CrateRule; 21] = [
+const CRATES: [CrateRule; 22] = [
     package("eosfed_proto", &[]),
     package("eosfed_common", &[]),
     package("eosfed_manual", &[]),
@@ -36,6 +36,7 @@ const CRATES: [CrateRule; 21] = [
             "eosfed_manual",
             "eosfed_proto",
             "eosfed_transport",
+            "eosfed_web",
         ],
     ),
     package("eosfed_data", &["eosfed_common", "eosfed_plot"]),
@@ -45,6 +46,7 @@ const CRATES: [CrateRule; 21] = [
     ),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_plot"]),
     package("eosfed_dashboard", &["eosfed_common"]),
+    package("eosfed_web", &["eosfed_common", "eosfed_dashboard"]),
     package("eosfed_attacks", &["eosfed_aggregation", "eosfed_common", "eosfed_data"]),
     package(
         "eosfed_hostile",

@@ -1,34 +1,12 @@
-//! Answers: pages, refusals and files, with the headers that keep a browser from doing anything else.
+//! Why there is no page, as a page.
 
-use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::{Message, message};
-use eosfed_dashboard::{Shell, assets};
-
-/// What a browser may load and do: files of this server only.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-    frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
-/// A page.
-#[derive(Debug)]
-pub(super) struct Html(pub(super) String);
-
-impl IntoResponse for Html {
-    fn into_response(self) -> Response {
-        let headers: [(HeaderName, &str); 5] = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, POLICY),
-            (X_FRAME_OPTIONS, "DENY"),
-            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        ];
-        (headers, self.0).into_response()
-    }
-}
+use eosfed_web::answer::Html;
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -99,20 +77,4 @@ fn refused(refusal: &Refusal) -> (StatusCode, String) {
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "Refused"),
     };
     (status, message(&bare(), &Message { title, text: &refusal.message, command: None }))
-}
-
-/// A file that pages refer to. Its address has its version, so it can be kept.
-pub(super) async fn asset(Path(file): Path<String>) -> Response {
-    let wanted = assets::ALL.iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&file));
-    match wanted {
-        Some(asset) => {
-            let headers = [
-                (CONTENT_TYPE, asset.media_type),
-                (CACHE_CONTROL, "private, max-age=31536000, immutable"),
-                (CONTENT_SECURITY_POLICY, POLICY),
-            ];
-            (headers, asset.text).into_response()
-        }
-        None => Trouble::Refused(Refusal::new(Reason::NotFound, "There is no such file.")).into_response(),
-    }
 }

@@ -4,9 +4,10 @@ use axum::extract::{Query, State};
 use eosfed_common::ledger::Filter;
 use eosfed_common::refusal::Refusal;
 use eosfed_dashboard::page::{self, EventFilter, EventLine, EventsPage, Pager, path};
+use eosfed_web::answer::Html;
 use serde::Deserialize;
 
-use super::answer::{Html, Trouble};
+use super::answer::Trouble;
 use super::visitor::OperatorVisitor;
 use super::{Dashboard, with_query};
 use crate::engine::Core;

@@ -6,9 +6,10 @@ use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{JobState, JobView, RoundSummary, RoundView};
 use eosfed_dashboard::page::{self, EnergyPage, JobPage, JobsPage, Pager, RoundPage, ScoreRow, path};
+use eosfed_web::answer::Html;
 use serde::Deserialize;
 
-use super::answer::{Html, Trouble};
+use super::answer::Trouble;
 use super::overview::Listed;
 use super::visitor::{OperatorVisitor, Visitor};
 use super::{Dashboard, PAGE, read, with_query};

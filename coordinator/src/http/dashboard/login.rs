@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eosfed_common::identity::Role;
 use eosfed_dashboard::page::path;
+use eosfed_web::cookie::{self, is_foreign};
 use serde::Deserialize;
 
 use super::Dashboard;
@@ -18,12 +19,6 @@ use crate::sessions::SESSION_VALID;
 pub(super) struct Link {
     #[serde(default)]
     token: String,
-}
-
-/// Whether a page of another site has led here: it must not log anybody in.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site");
-    site.is_some_and(|site| !["none", "same-origin"].iter().any(|own| site == own))
 }
 
 fn go_to(address: &'static str, cookie: String) -> Response {
@@ -43,12 +38,11 @@ pub(super) async fn login(
     let now = dashboard.engine.now();
     let Some(session) = dashboard.sessions.login(&link.token, now, &mut rand::rng()) else {
         let known = visitor.ok_or(Trouble::Login)?;
-        let cookie = cookie(&known.session, SESSION_VALID.as_secs());
-        return Ok(go_to(home(&known), cookie));
+        return Ok(go_to(home(&known), cookie_of(&known.session)));
     };
     let visitor = super::visitor::visitor(&dashboard, &session).ok_or(Trouble::Login)?;
     tracing::info!(who = %visitor.viewer.identity.name, "a session of the dashboard begins");
-    Ok(go_to(home(&visitor), cookie(&session, SESSION_VALID.as_secs())))
+    Ok(go_to(home(&visitor), cookie_of(&session)))
 }
 
 /// The first page.
@@ -59,8 +53,8 @@ fn home(visitor: &Visitor) -> &'static str {
     }
 }
 
-fn cookie(session: &str, seconds: u64) -> String {
-    format!("{COOKIE_NAME}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}")
+fn cookie_of(session: &str) -> String {
+    cookie::set(COOKIE_NAME, session, SESSION_VALID.as_secs())
 }
 
 /// Ends the session.
@@ -69,7 +63,7 @@ pub(super) async fn logout(State(dashboard): State<Dashboard>, headers: HeaderMa
         dashboard.sessions.logout(session);
     }
     let mut answer = Trouble::Login.into_response();
-    if let Ok(cookie) = cookie("", 0).parse() {
+    if let Ok(cookie) = cookie::set(COOKIE_NAME, "", 0).parse() {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
     answer

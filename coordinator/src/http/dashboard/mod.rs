@@ -10,15 +10,14 @@ mod overview;
 mod registry;
 mod visitor;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_dashboard::page::{Pager, path};
+use eosfed_web::{Streams, answer::asset};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 
 use crate::domain::paging::Page;
 use crate::engine::Handle;
@@ -42,8 +41,8 @@ pub struct Dashboard {
     pub overviews: Overviews,
     /// How long the updates of closed rounds are kept.
     pub keep_updates_for: Duration,
-    /// The streams that may still be opened.
-    pub streams: Arc<Semaphore>,
+    /// The streams that are open.
+    pub streams: Streams,
 }
 
 impl Dashboard {
@@ -56,8 +55,7 @@ impl Dashboard {
         overviews: Overviews,
         keep_updates_for: Duration,
     ) -> Self {
-        let streams = Arc::new(Semaphore::new(live::MAX_STREAMS));
-        Self { engine, traffic, sessions, overviews, keep_updates_for, streams }
+        Self { engine, traffic, sessions, overviews, keep_updates_for, streams: Streams::default() }
     }
 }
 
@@ -84,7 +82,7 @@ pub(super) fn routes(dashboard: Dashboard) -> Router {
         .route(path::LIVE, get(live::live))
         .route(path::LOGIN, get(login::login))
         .route(path::LOGOUT, get(login::logout))
-        .route("/assets/{file}", get(answer::asset))
+        .route("/assets/{file}", get(asset))
         .with_state(dashboard)
 }
 

@@ -10,9 +10,10 @@ use eosfed_common::ledger::Filter;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::InstitutionView;
 use eosfed_dashboard::page::{self, InstitutionPage, StoragePage, path};
+use eosfed_web::answer::Html;
 use serde::Deserialize;
 
-use super::answer::{Html, Trouble};
+use super::answer::Trouble;
 use super::visitor::OperatorVisitor;
 use super::{Dashboard, PAGE, read};
 use crate::domain::paging::PageRequest;

@@ -8,9 +8,10 @@ use eosfed_common::view::{SpecialistSummary, SpecialistView};
 use eosfed_dashboard::page::{
     self, HeadOver, Lineage, Pager, ReleasePage, ScoreRow, ScoresPage, SpecialistPage, path,
 };
+use eosfed_web::answer::Html;
 use serde::Deserialize;
 
-use super::answer::{Html, Trouble};
+use super::answer::Trouble;
 use super::overview::Listed;
 use super::visitor::{OperatorVisitor, Visitor};
 use super::{Dashboard, PAGE, read};

@@ -2,7 +2,6 @@
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderMap;
-use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 use eosfed_common::identity::Role;
 use eosfed_dashboard::Shell;
@@ -32,10 +31,7 @@ pub(super) struct OperatorVisitor(pub(super) Visitor);
 
 /// The session of a request, if its cookie names one.
 pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|line| line.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+    eosfed_web::cookie::find(headers, COOKIE_NAME)
 }
 
 /// Whoever has this session, if the member may still call.
@@ -98,25 +94,5 @@ impl FromRequestParts<Dashboard> for OperatorVisitor {
         } else {
             Err(Trouble::Forbidden(Box::new(visitor.shell)))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn the_session_is_found_among_other_cookies() {
-        let found = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(COOKIE, HeaderValue::from_static(text));
-            session(&headers).map(str::to_owned)
-        };
-        assert_eq!(found("a=b; eosfed-session=abc; c=d").as_deref(), Some("abc"));
-        assert_eq!(found("eosfed-session=abc").as_deref(), Some("abc"));
-        assert_eq!(found("eosfed-sessions=abc; x-eosfed-session=abc"), None);
-        assert_eq!(session(&HeaderMap::new()), None);
     }
 }

@@ -3,28 +3,25 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 
 use axum::middleware::from_fn;
 use eosfed_common::assignment::{Directive, Progress};
 use eosfed_common::identity::Role;
 use eosfed_common::ids::AssignmentId;
+use eosfed_web::guard;
 use tokio::net::TcpListener;
 
 use super::super::routes;
 use super::world::{Size, World, lease_of};
 use super::{LARGE, SMALL, addresses};
 use crate::engine::Core;
-use crate::http::guard::guard;
-use crate::http::server;
-use crate::metrics::Metrics;
 
 /// Serves a world on a port of its own; gives the address and a link into it.
 async fn serve(world: &World) -> (String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let routes = routes(world.dashboard.clone()).layer(from_fn(guard));
-    tokio::spawn(server::serve(listener, routes, Arc::<Metrics>::default(), server::LIMITS));
+    tokio::spawn(eosfed_web::serve(listener, routes, || {}, eosfed_web::LIMITS));
     let link = world.link(Role::Operator, "ada").await;
     (format!("{url}/login?token={link}"), url)
 }

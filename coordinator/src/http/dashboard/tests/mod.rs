@@ -8,10 +8,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::middleware::from_fn;
 use eosfed_common::identity::Role;
+use eosfed_web::{MAX_STREAMS, guard};
 use tower::ServiceExt as _;
 
 use super::routes;
-use crate::http::guard::guard;
 use world::{Size, World};
 
 fn router(world: &World) -> Router {
@@ -195,7 +195,7 @@ async fn streams_of_changes_are_bounded_and_pages_go_on() {
         let answer = open().await;
         if answer.status() == StatusCode::OK { streams.push(answer) } else { refused += 1 }
     }
-    assert_eq!((streams.len(), refused), (super::live::MAX_STREAMS, 10_000 - super::live::MAX_STREAMS));
+    assert_eq!((streams.len(), refused), (MAX_STREAMS, 10_000 - MAX_STREAMS));
     assert_eq!(ask(&router, "/", &[("cookie", &cookie)]).await.0, StatusCode::OK);
     // A stream that nobody reads any more makes room.
     drop(streams);

@@ -11,11 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-
 /// The limits of connections.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub struct Limits {
     /// Connections at a time; more are closed at once.
     connections: usize,
     /// Time from the start of a request, or from the end of the one before, to the end of its headers.
@@ -29,7 +27,7 @@ pub(super) struct Limits {
 }
 
 /// The limits of the listener.
-pub(super) const LIMITS: Limits = Limits {
+pub const LIMITS: Limits = Limits {
     connections: 128,
     headers: Duration::from_secs(15),
     header_bytes: 16 * 1024,
@@ -40,8 +38,9 @@ pub(super) const LIMITS: Limits = Limits {
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until it is dropped; open connections are then closed.
-pub(super) async fn serve(listener: TcpListener, routes: Router, metrics: Arc<Metrics>, limits: Limits) {
+/// Serves until it is dropped; open connections are then closed. `refused` hears of each connection that was
+/// closed at once.
+pub async fn serve(listener: TcpListener, routes: Router, refused: impl Fn() + Send, limits: Limits) {
     let free = Arc::new(Semaphore::new(limits.connections));
     let stop = CancellationToken::new();
     let _stop_connections = stop.clone().drop_guard();
@@ -49,13 +48,13 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, metrics: Arc<Me
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection for monitoring");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
-            metrics.http_connections_refused.inc();
+            refused();
             continue;
         };
         let (routes, stop) = (routes.clone(), stop.clone());
@@ -74,13 +73,14 @@ async fn connection(stream: TcpStream, routes: Router, limits: Limits) {
     builder.max_buf_size(limits.header_bytes).max_headers(limits.header_count);
     let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection for monitoring has ended");
+        tracing::debug!(%error, "a connection has ended");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -88,14 +88,18 @@ mod tests {
 
     use super::*;
 
-    /// A listener with these limits, its address and its metrics.
-    async fn start(limits: Limits) -> (SocketAddr, Arc<Metrics>, tokio::task::JoinHandle<()>) {
+    /// A listener with these limits, its address and the number of refused connections.
+    async fn start(limits: Limits) -> (SocketAddr, Arc<AtomicU64>, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let metrics = Arc::<Metrics>::default();
+        let refused = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&refused);
+        let count = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
         let routes = Router::new().route("/", get(async || "here"));
-        let serving = tokio::spawn(serve(listener, routes, Arc::clone(&metrics), limits));
-        (address, metrics, serving)
+        let serving = tokio::spawn(serve(listener, routes, count, limits));
+        (address, refused, serving)
     }
 
     /// What a connection answers to these bytes until it is closed.
@@ -142,11 +146,11 @@ mod tests {
 
     #[tokio::test]
     async fn connections_beyond_the_limit_are_closed_and_counted() {
-        let (address, metrics, serving) = start(Limits { connections: 2, ..LIMITS }).await;
+        let (address, refused, serving) = start(Limits { connections: 2, ..LIMITS }).await;
         let first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert_eq!(answer(address, ASK).await, "");
-        assert_eq!(metrics.http_connections_refused.get(), 1);
+        assert_eq!(refused.load(Ordering::Relaxed), 1);
         drop(first);
         // The server sees the end of the first one a moment later.
         let patience = Instant::now() + Duration::from_secs(10);

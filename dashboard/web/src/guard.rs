@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 /// Refuses requests that change something and requests under a foreign name, and adds headers to answers.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+pub async fn guard(request: Request, next: Next) -> Response {
     let mut answer = match refusal(&request) {
         Some(refusal) => refusal,
         None => next.run(request).await,
