@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod card;
 pub mod clock;
 pub mod data_statement;
+pub mod device_choice;
 pub mod digest;
 pub mod duration;
 pub mod exit;

@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::card::BandNormalisation;
+pub use crate::device_choice::DeviceChoice;
 use crate::model::ModelSpec;
 use crate::plan::Training;
 use crate::report::{EvaluationReport, TrainingReport};
@@ -44,19 +44,6 @@ pub enum InitialWeights {
         /// Seed of the head.
         seed: u64,
     },
-}
-
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceChoice {
-    /// CUDA if libtorch finds it, otherwise the processor.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The first CUDA device. It is an error if there is none.
-    Cuda,
 }
 
 /// Which weights are the result of training.

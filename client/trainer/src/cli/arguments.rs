@@ -14,15 +14,15 @@ pub(super) struct ComputeArguments {
     /// Number of threads. Default: one for each processor.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     threads: Option<u32>,
-    /// Device to compute on.
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceArgument,
+    /// Device to compute on: auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value_t)]
+    device: DeviceChoice,
 }
 
 impl ComputeArguments {
     /// Sets the number of threads and chooses the device.
     pub(super) fn set_up(&self) -> anyhow::Result<Device> {
-        Ok(eosfed_trainer::device::set_up(self.device.into(), self.threads)?)
+        Ok(eosfed_trainer::device::set_up(self.device, self.threads)?)
     }
 }
 
@@ -43,28 +43,6 @@ pub(super) struct ScoringArguments {
     pub(super) format: Format,
     #[command(flatten)]
     pub(super) compute: ComputeArguments,
-}
-
-/// A device.
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(super) enum DeviceArgument {
-    /// CUDA if there is a device, otherwise the processor.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The first CUDA device.
-    Cuda,
-}
-
-impl From<DeviceArgument> for DeviceChoice {
-    fn from(argument: DeviceArgument) -> Self {
-        match argument {
-            DeviceArgument::Auto => Self::Auto,
-            DeviceArgument::Cpu => Self::Cpu,
-            DeviceArgument::Cuda => Self::Cuda,
-        }
-    }
 }
 
 /// A part of a data set.

@@ -65,12 +65,7 @@ enum Command {
     /// Inspect a release: how it uses your bands, and what each of its specialists contributes.
     #[command(subcommand, arg_required_else_help = true)]
     Ensemble(EnsembleCommand),
-    /// Print which device would be used and why, and what is known about CUDA on this machine.
-    Device {
-        /// Device to compute on.
-        #[arg(long, value_enum, default_value_t)]
-        device: arguments::DeviceArgument,
-    },
+    Device(device::DeviceArguments),
 }
 
 #[derive(Subcommand)]
@@ -115,6 +110,6 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ensemble(EnsembleCommand::Explain(arguments)) => explain::explain(&arguments),
         Command::Ensemble(EnsembleCommand::Ablate(arguments)) => ablate::ablate(&arguments),
         Command::Ensemble(EnsembleCommand::Prune(arguments)) => prune::prune(&arguments),
-        Command::Device { device } => device::device(device.into()),
+        Command::Device(arguments) => device::device(&arguments),
     }
 }

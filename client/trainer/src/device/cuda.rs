@@ -15,6 +15,8 @@ use tch::Cuda;
 use super::Driver;
 
 const LIBRARY: &str = "libtorch_cuda.so";
+/// The driver's part that every program on CUDA opens.
+const DRIVER: &str = "libcuda.so.1";
 /// The linked library in the same folder.
 const LINKED: &str = "libtorch_cpu.so";
 
@@ -49,12 +51,14 @@ pub enum CudaProblem {
     },
     /// The library is loaded; there is no driver.
     #[error(
-        "libtorch's CUDA part is loaded ({library}), but NVIDIA's driver is not there; install it, or give the \
-         container access to it"
+        "libtorch's CUDA part is loaded ({library}), but NVIDIA's driver is not there ({reason}); install it, or \
+         give the container access to it"
     )]
     NoDriver {
         /// The library.
         library: String,
+        /// The loader's message.
+        reason: String,
     },
     /// The library and a driver are there, yet no device.
     #[error(
@@ -87,7 +91,8 @@ fn look() -> Result<CudaReady, CudaProblem> {
     if devices > 0 {
         return Ok(CudaReady { library, devices });
     }
-    Err(without_device(&library, Driver::read(), std::env::var("CUDA_VISIBLE_DEVICES").ok()))
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    Err(without_device(&library, open(Path::new(DRIVER)), Driver::read(), visible))
 }
 
 /// The folder from which libtorch was loaded, by the lines of `/proc/self/maps`.
@@ -139,15 +144,20 @@ fn open(path: &Path) -> Result<(), String> {
 }
 
 /// Why libtorch sees no device although the library is loaded.
-fn without_device(library: &Path, driver: Driver, visible: Option<String>) -> CudaProblem {
+fn without_device(
+    library: &Path,
+    opened: Result<(), String>,
+    driver: Driver,
+    visible: Option<String>,
+) -> CudaProblem {
     let library = library.display().to_string();
-    match driver.version {
-        Some(driver) => {
-            let visible = visible.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
-            CudaProblem::NoDevice { library, driver, visible }
-        }
-        None => CudaProblem::NoDriver { library },
+    if let Err(reason) = opened {
+        return CudaProblem::NoDriver { library, reason };
     }
+    let supports = driver.cuda.map(|cuda| format!(", for CUDA {cuda} and older")).unwrap_or_default();
+    let driver = format!("{}{supports}", driver.version.as_deref().unwrap_or("of an unknown version"));
+    let visible = visible.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
+    CudaProblem::NoDevice { library, driver, visible }
 }
 
 #[cfg(test)]
@@ -189,12 +199,19 @@ mod tests {
     #[test]
     fn a_missing_driver_and_a_hidden_device_have_different_errors() {
         let library = Path::new("/lt/libtorch_cuda.so");
-        let none = without_device(library, Driver::default(), Some("0".to_owned())).to_string();
-        assert!(none.contains("driver is not there"), "{none}");
-        let driver = || Driver { version: Some("580.1".to_owned()), gpus: Vec::new() };
-        let hidden = without_device(library, driver(), Some(String::new())).to_string();
-        assert!(hidden.contains("580.1") && hidden.contains("CUDA_VISIBLE_DEVICES is ``"), "{hidden}");
-        assert!(without_device(library, driver(), None).to_string().contains("is not set"));
+        let reason = Err("libcuda.so.1: cannot open shared object file".to_owned());
+        // A container without access to the driver still sees the host's version of it.
+        let driver = || Driver {
+            version: Some("580.1".to_owned()),
+            cuda: Some("12.4".to_owned()),
+            ..Driver::default()
+        };
+        let none = without_device(library, reason, driver(), Some("0".to_owned())).to_string();
+        assert!(none.contains("driver is not there (libcuda.so.1: cannot open"), "{none}");
+        let hidden = without_device(library, Ok(()), driver(), Some(String::new())).to_string();
+        assert!(hidden.contains("(580.1, for CUDA 12.4 and older)"), "{hidden}");
+        assert!(hidden.contains("CUDA_VISIBLE_DEVICES is ``"), "{hidden}");
+        assert!(without_device(library, Ok(()), driver(), None).to_string().contains("is not set"));
     }
 
     #[test]

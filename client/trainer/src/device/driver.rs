@@ -1,11 +1,16 @@
-//! The version of NVIDIA's driver and the models of its GPUs, from `/proc`, without any library.
-//!
-//! Memory and compute capability are not there; `nvidia-smi` shows them.
+//! NVIDIA's driver and its GPUs: from NVIDIA's management library (NVML), a part of the driver; where that
+//! is not there, from the driver's folder of `/proc`, which knows no memory and no compute capability.
 
-use std::fs;
-use std::io::Read as _;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::{fs, io::Read as _};
 
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Nvml, cuda_driver_version_major, cuda_driver_version_minor};
+use serde::Serialize;
+
+/// NVML as drivers install it; the name without a version is that of a package for developers.
+const NVML: &str = "libnvidia-ml.so.1";
 /// The driver's folder.
 const FOLDER: &str = "/proc/driver/nvidia";
 /// Largest number of GPUs that are listed.
@@ -14,19 +19,41 @@ const MAX_GPUS: usize = 64;
 const MAX_BYTES: u64 = 16 << 10;
 
 /// The driver and all GPUs of this machine, whether this process may use them or not.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Driver {
-    /// The driver's line of version; `None` without a driver.
+    /// The driver's version; `None` without a driver.
     pub version: Option<String>,
-    /// The models of the GPUs in the order of their addresses on the bus, which need not be CUDA's.
-    pub gpus: Vec<String>,
+    /// The newest CUDA that the driver supports, such as `13.0`; `None` without NVML.
+    pub cuda: Option<String>,
+    /// The GPUs in the order of their addresses on the bus, which need not be CUDA's.
+    pub gpus: Vec<Gpu>,
+    /// Why NVML could not be asked.
+    pub problem: Option<String>,
+}
+
+/// A GPU, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Gpu {
+    /// Its model.
+    pub name: String,
+    /// Its UUID, which `CUDA_VISIBLE_DEVICES` takes.
+    pub uuid: Option<String>,
+    /// All of its memory, in MiB.
+    pub memory_mib: Option<u64>,
+    /// What is free of it, in MiB.
+    pub free_mib: Option<u64>,
+    /// Its compute capability, such as `9.0`.
+    pub compute_capability: Option<String>,
 }
 
 impl Driver {
-    /// Reads the driver's files on this machine.
+    /// Asks the driver of this machine.
     #[must_use]
     pub fn read() -> Self {
-        Self::read_in(Path::new(FOLDER))
+        match ask_nvml() {
+            Ok(driver) => driver,
+            Err(error) => Self { problem: Some(said(&error)), ..Self::read_in(Path::new(FOLDER)) },
+        }
     }
 
     fn read_in(folder: &Path) -> Self {
@@ -40,9 +67,44 @@ impl Driver {
         let model = |gpu: &PathBuf| {
             let text = start(&gpu.join("information"))?;
             let model = text.lines().find_map(|line| line.strip_prefix("Model:"))?;
-            Some(model.trim().to_owned())
+            Some(Gpu { name: model.trim().to_owned(), ..Gpu::default() })
         };
-        Self { version, gpus: gpus.iter().filter_map(model).collect() }
+        Self { version, gpus: gpus.iter().filter_map(model).collect(), ..Self::default() }
+    }
+}
+
+fn ask_nvml() -> Result<Driver, NvmlError> {
+    let nvml = Nvml::builder().lib_path(OsStr::new(NVML)).init()?;
+    let cuda = nvml.sys_cuda_driver_version()?;
+    let gpu = |index| {
+        let device = nvml.device_by_index(index)?;
+        let memory = device.memory_info().ok();
+        // A part that a card or a container does not tell is left out.
+        Ok(Gpu {
+            name: device.name()?,
+            uuid: device.uuid().ok(),
+            memory_mib: memory.as_ref().map(|memory| memory.total >> 20),
+            free_mib: memory.as_ref().map(|memory| memory.free >> 20),
+            compute_capability: device
+                .cuda_compute_capability()
+                .ok()
+                .map(|found| format!("{}.{}", found.major, found.minor)),
+        })
+    };
+    let count = nvml.device_count()?.min(MAX_GPUS as u32);
+    Ok(Driver {
+        version: Some(nvml.sys_driver_version()?),
+        cuda: Some(format!("{}.{}", cuda_driver_version_major(cuda), cuda_driver_version_minor(cuda))),
+        gpus: (0..count).map(gpu).collect::<Result<_, NvmlError>>()?,
+        problem: None,
+    })
+}
+
+/// An error with what the loader says, which names the file.
+fn said(error: &NvmlError) -> String {
+    match std::error::Error::source(error).and_then(std::error::Error::source) {
+        Some(source) => source.to_string(),
+        None => std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
     }
 }
 
@@ -75,12 +137,22 @@ mod tests {
         let driver = Driver::read_in(folder.path());
         let version = "NVIDIA UNIX x86_64 Kernel Module 580.159.04 Thu";
         assert_eq!(driver.version.as_deref(), Some(version));
-        assert_eq!(driver.gpus, ["NVIDIA A", "NVIDIA B"]);
+        let names: Vec<_> = driver.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+        assert_eq!(names, ["NVIDIA A", "NVIDIA B"]);
     }
 
     #[test]
     fn a_machine_without_the_driver_has_no_version_and_no_gpus() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Driver::read_in(folder.path()), Driver::default());
+    }
+
+    #[test]
+    fn this_machine_has_a_driver_or_the_loaders_reason() {
+        let driver = Driver::read();
+        match driver.problem {
+            None => assert!(driver.version.is_some() && driver.cuda.is_some()),
+            Some(problem) => assert!(problem.contains(NVML), "{problem}"),
+        }
     }
 }

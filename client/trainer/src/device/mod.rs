@@ -7,12 +7,31 @@ use eosfed_common::task::DeviceChoice;
 use tch::Device;
 
 pub use cuda::{CudaProblem, CudaReady, cuda};
-pub use driver::Driver;
+pub use driver::{Driver, Gpu};
 
-/// CUDA was requested and cannot be used.
+/// A CUDA device was requested and cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("device `cuda` was asked for, but {0}; or use `auto` or `cpu`")]
-pub struct NoCuda(pub CudaProblem);
+pub enum NoCuda {
+    /// CUDA cannot be used at all.
+    #[error("device `cuda:{number}` was asked for, but {problem}; or use `auto` or `cpu`")]
+    Problem {
+        /// The number of the device.
+        number: u32,
+        /// Why not.
+        problem: CudaProblem,
+    },
+    /// CUDA has fewer devices.
+    #[error(
+        "device `cuda:{number}` was asked for, but libtorch sees {devices} device(s), numbered from 0; \
+         CUDA_VISIBLE_DEVICES limits them, and `nvidia-smi` lists all"
+    )]
+    NoSuch {
+        /// The number of the device.
+        number: u32,
+        /// Devices that libtorch sees.
+        devices: u32,
+    },
+}
 
 /// Chooses the device, and gives the reason in words.
 ///
@@ -26,8 +45,15 @@ pub fn choose(
         (DeviceChoice::Cpu, _) => Ok((Device::Cpu, "the processor was asked for".to_owned())),
         (DeviceChoice::Auto, Ok(_)) => Ok((Device::Cuda(0), "libtorch finds a CUDA device".to_owned())),
         (DeviceChoice::Auto, Err(problem)) => Ok((Device::Cpu, problem.to_string())),
-        (DeviceChoice::Cuda, Ok(_)) => Ok((Device::Cuda(0), "CUDA was asked for".to_owned())),
-        (DeviceChoice::Cuda, Err(problem)) => Err(NoCuda(problem.clone())),
+        (DeviceChoice::Cuda(number), Ok(&CudaReady { devices, .. })) if number >= devices => {
+            Err(NoCuda::NoSuch { number, devices })
+        }
+        (DeviceChoice::Cuda(number), Ok(_)) => {
+            Ok((Device::Cuda(number as usize), "this device was asked for".to_owned()))
+        }
+        (DeviceChoice::Cuda(number), Err(problem)) => {
+            Err(NoCuda::Problem { number, problem: problem.clone() })
+        }
     }
 }
 
@@ -40,7 +66,7 @@ pub fn set_up(choice: DeviceChoice, threads: Option<u32>) -> Result<Device, NoCu
     let (device, reason) = match choice {
         // The CUDA library is large, so it is not loaded for the processor.
         DeviceChoice::Cpu => (Device::Cpu, "the processor was asked for".to_owned()),
-        DeviceChoice::Auto | DeviceChoice::Cuda => choose(choice, cuda())?,
+        DeviceChoice::Auto | DeviceChoice::Cuda(_) => choose(choice, cuda())?,
     };
     if let Some(threads) = threads {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
@@ -65,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_device_depends_on_the_request_and_on_the_machine() {
-        let ready = CudaReady { library: "libtorch_cuda.so".into(), devices: 1 };
+        let ready = CudaReady { library: "libtorch_cuda.so".into(), devices: 2 };
         let problem = CudaProblem::NotFound { tried: "/nowhere".to_owned() };
         let chosen = |choice, cuda: bool| {
             let cuda = if cuda { Ok(&ready) } else { Err(&problem) };
@@ -74,10 +100,12 @@ mod tests {
         assert_eq!(chosen(DeviceChoice::Auto, true), Ok(Device::Cuda(0)));
         assert_eq!(chosen(DeviceChoice::Auto, false), Ok(Device::Cpu));
         assert_eq!(chosen(DeviceChoice::Cpu, true), Ok(Device::Cpu));
-        assert_eq!(chosen(DeviceChoice::Cuda, false), Err(NoCuda(problem.clone())));
+        assert_eq!(chosen(DeviceChoice::Cuda(1), true), Ok(Device::Cuda(1)));
         assert_eq!(name(Device::Cuda(1)), "cuda:1");
+        let error = chosen(DeviceChoice::Cuda(2), true).unwrap_err().to_string();
+        assert!(error.contains("`cuda:2`") && error.contains("2 device(s)"), "{error}");
         // The reason for the processor is given in both cases.
-        let error = chosen(DeviceChoice::Cuda, false).unwrap_err().to_string();
+        let error = chosen(DeviceChoice::Cuda(0), false).unwrap_err().to_string();
         let (_, why) = choose(DeviceChoice::Auto, Err(&problem)).unwrap();
         assert!(error.contains("/nowhere") && why.contains("/nowhere"), "{error} {why}");
     }
