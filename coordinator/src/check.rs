@@ -9,6 +9,7 @@ use eosfed_common::outln;
 use eosfed_transport::authority::LEAST_TIME_LEFT;
 
 use crate::authority_files;
+use crate::notify;
 use crate::serve::SERVER_VALIDITY;
 use crate::settings::{self, Settings, StateFolder};
 use crate::signing_keys;
@@ -40,6 +41,7 @@ fn findings(folder: &Path, now: Timestamp) -> Vec<(&'static str, Finding)> {
         ("signing key", signing_key(&state)),
         ("store", store(&state)),
         ("address", address(&state, &settings)),
+        ("notifications", notify::check(&settings.notify)),
     ]
 }
 

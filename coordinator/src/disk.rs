@@ -89,6 +89,19 @@ impl DiskGuard {
         Err(Refusal::new(Reason::StorageFull, message))
     }
 
+    /// How much room is left, in words, if it is less than a level.
+    pub(crate) fn low(&self) -> Option<String> {
+        let free = free_bytes(&self.folder).ok()?;
+        let level = match self.level(free) {
+            Level::Enough => return None,
+            Level::Warn => format!("its warning level of {} MB", self.settings.warn_below_mb),
+            Level::Stop => {
+                format!("its stop level of {} MB: uploads are refused and wait", self.settings.stop_below_mb)
+            }
+        };
+        Some(format!("The disk of {} has {} MB free, less than {level}.", self.folder.display(), free / MB))
+    }
+
     /// Says in the log, for ever, when the room falls below a level or rises above it again.
     pub(crate) async fn warn(&self) {
         let mut before = Level::Enough;

@@ -24,6 +24,7 @@ pub mod health;
 pub mod http;
 pub mod init;
 pub mod metrics;
+pub mod notify;
 pub mod open_files;
 pub mod overview;
 mod pem_files;

@@ -31,6 +31,7 @@ use crate::engine::{Core, Handle, Options};
 use crate::grpc::{Context, serve as serve_calls};
 use crate::http::{self, dashboard::Dashboard};
 use crate::metrics::Metrics;
+use crate::notify::{Around, Notifier};
 use crate::overview::Overviews;
 use crate::progress;
 use crate::sessions::Sessions;
@@ -59,6 +60,7 @@ pub struct Coordinator {
     signing: Arc<CoordinatorKeys>,
     engine: Handle,
     metrics: Arc<Metrics>,
+    notifier: Notifier,
     _lock: File,
 }
 
@@ -79,6 +81,7 @@ impl Coordinator {
             .with_context(|| format!("cannot use the blob folder {}", state.blobs().display()))?;
         let rng = ChaCha12Rng::from_rng(&mut rand::rng());
         let metrics = Arc::<Metrics>::default();
+        let notifier = Notifier::open(&settings.notify, state.notifications(), Arc::clone(&metrics))?;
         let options = Options {
             metrics: Arc::clone(&metrics),
             keep_updates_for: settings.keep_updates_for,
@@ -96,6 +99,7 @@ impl Coordinator {
             signing,
             engine,
             metrics,
+            notifier,
             _lock: lock,
         })
     }
@@ -132,8 +136,18 @@ impl Coordinator {
         ready: impl FnOnce(&str),
         stop: impl Future<Output = ()> + Send,
     ) -> anyhow::Result<()> {
-        let Self { state, settings, reload: _, logging: _, authority, signing, engine, metrics, _lock } =
-            &self;
+        let Self {
+            state,
+            settings,
+            reload: _,
+            logging: _,
+            authority,
+            signing,
+            engine,
+            metrics,
+            notifier,
+            _lock,
+        } = &self;
         let settings = settings.load_full();
         let listener = TcpListener::bind(settings.listen).await.with_context(|| {
             format!("cannot listen on {}; change `listen` in {}", settings.listen, state.settings().display())
@@ -163,6 +177,7 @@ impl Coordinator {
             sessions: Sessions::default(),
             dashboard_url: None,
         };
+        let around = self.around(&context);
         let monitoring = self.monitoring(&mut context, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
@@ -188,11 +203,24 @@ impl Coordinator {
             () = warn_of_expiry(engine, authority) => {}
             () = disk.warn() => {}
             () = monitoring => {}
+            () = notifier.run(around) => {}
         }
         for address in [state.address(), state.http_address()] {
             let _ = fs::remove_file(address);
         }
         Ok(())
+    }
+
+    /// What notifications follow from.
+    fn around(&self, calls: &Context) -> Around {
+        Around {
+            engine: self.engine.clone(),
+            traffic: calls.traffic.clone(),
+            disk: calls.disk.clone(),
+            authority_ends: self.authority.ends_at(),
+            started_at: self.engine.now(),
+            coordinator: Arc::clone(&calls.public_url),
+        }
     }
 
     /// Listens for monitoring, if the settings say so. The future that it gives serves for ever.
@@ -219,7 +247,7 @@ impl Coordinator {
             traffic: calls.traffic.clone(),
             live: calls.live.clone(),
             authority_ends: self.authority.ends_at(),
-            events_from: http::ledger_end(&self.engine).await,
+            events_from: self.engine.ledger_end().await,
             disk: calls.disk.clone(),
             state: self.state.0.clone(),
             store: self.state.store(),

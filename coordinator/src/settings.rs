@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::disk::DiskSettings;
+use crate::notify::{self, NotifySettings};
 
 pub use backup::{BackupSettings, recipient};
 
@@ -51,6 +52,9 @@ pub struct Settings {
     /// The listener for monitoring. Without this table there is none.
     #[serde(default)]
     pub http: Option<HttpSettings>,
+    /// Who is told of events.
+    #[serde(default, deserialize_with = "notify::receivers")]
+    pub notify: Vec<NotifySettings>,
 }
 
 /// The listener for monitoring: `/healthz`, `/readyz` and `/metrics`, over HTTP without TLS.
@@ -127,6 +131,12 @@ impl StateFolder {
     #[must_use]
     pub fn http_address(&self) -> PathBuf {
         self.0.join("http-address")
+    }
+
+    /// How far the receivers of notifications are.
+    #[must_use]
+    pub fn notifications(&self) -> PathBuf {
+        self.0.join("notifications.json")
     }
 
     /// The file that the running coordinator locks.

@@ -16,7 +16,14 @@ use server::Server;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const SETTINGS: &str = "\n[http]\nlisten = \"127.0.0.1:0\"\n";
+const SETTINGS: &str = "
+[http]
+listen = \"127.0.0.1:0\"
+
+[[notify]]
+name = \"ops\"
+command = [\"/bin/true\"]
+";
 
 /// The status and the body of the answer to a request.
 async fn ask(server: &Server, method: &str, path: &str, host: &str) -> (u16, String, String) {
@@ -90,6 +97,7 @@ async fn the_output_and_the_table_have_the_same_metrics() {
         "eosfed_ledger_events_total{kind=\"refused\"} 1",
         "eosfed_write_lock_wait_seconds_bucket{le=\"600.0\"}",
         "eosfed_sent_bytes_total{kind=\"control\"}",
+        "eosfed_notifications_total{receiver=\"ops\",outcome=\"delivered\"} ",
     ];
     for one in series {
         assert!(text.contains(one), "{one} is missing in\n{text}");

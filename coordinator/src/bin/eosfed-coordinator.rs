@@ -27,6 +27,7 @@ use eosfed_coordinator::exit::exit_code;
 use eosfed_coordinator::external_ca::AuthorityFiles;
 use eosfed_coordinator::health::health;
 use eosfed_coordinator::init::{Choices, init, init_with};
+use eosfed_coordinator::notify;
 use eosfed_coordinator::open_files::raise_open_files;
 use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
@@ -160,6 +161,9 @@ enum Command {
     /// The way back in when no operator has a valid certificate. The coordinator must be stopped. The ledger
     /// names the coordinator as who has invited.
     InviteOperator(InviteOperator),
+    /// Try the receivers of notifications
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// Make an authority whose root lies elsewhere; replace the certificate authority
     #[command(subcommand)]
     Ca(Ca),
@@ -178,6 +182,21 @@ struct InviteOperator {
     /// The file to write the token to; only its owner may read it
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum NotifyCommand {
+    /// Send a test notification to each receiver (`[[notify]]`) and say what came back
+    ///
+    /// Each gets one try, also of events that it does not ask for. Exit code 1 if one was not delivered.
+    Test {
+        /// The coordinator's state folder
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Only the receiver of this name
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -315,6 +334,15 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Ca(command) => {
             telemetry::init(LogFormat::Text, "warn");
             tokio::runtime::Runtime::new()?.block_on(command.run(SystemClock.now()))
+        }
+        Command::Notify(NotifyCommand::Test { state, name }) => {
+            let (_, settings) = settings::load(&state)?;
+            let url = settings.public_url.unwrap_or_else(|| format!("https://{}", settings.listen));
+            let trial = notify::trial(&settings.notify, name.as_deref(), &url, SystemClock.now());
+            match tokio::runtime::Runtime::new()?.block_on(trial)? {
+                true => Ok(()),
+                false => bail!("correct what is a problem above"),
+            }
         }
         Command::Check { state } => match eosfed_coordinator::check::check(&state) {
             true => Ok(()),

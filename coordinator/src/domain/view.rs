@@ -30,6 +30,7 @@ use super::totals::totals;
 
 pub(super) use list::{job_summary, release_summary};
 pub use overview::{Surroundings, overview};
+pub(crate) use overview::{certificates, late_round, silences};
 pub use progress::progress;
 
 /// The view of an institution.

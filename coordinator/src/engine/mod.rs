@@ -106,6 +106,20 @@ impl Handle {
         done.map_err(|error| core::defect("a call has panicked", &error))?
     }
 
+    /// Up to `most` events of the ledger from this one on, each as its hashed line.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn events(&self, from: u64, most: usize) -> Result<Vec<String>, Refusal> {
+        self.call(async move |core: &Core| core.events(from, most).await).await
+    }
+
+    /// The place after the newest event of the ledger.
+    pub async fn ledger_end(&self) -> u64 {
+        let head = self.call(async |core: &Core| Ok(core.ledger_head().await)).await;
+        head.ok().flatten().map_or(0, |head| head.sequence + 1)
+    }
+
     /// The view of a closed attempt, with its curves.
     ///
     /// # Errors

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_common::ledger::{Event, EventKind};
-use eosfed_common::refusal::Refusal;
 
-use crate::engine::{Core, Handle};
+use crate::engine::Handle;
 use crate::metrics::Metrics;
 
 /// Events that are read at once.
@@ -20,7 +19,7 @@ pub(super) async fn follow(engine: Handle, metrics: Arc<Metrics>, mut from: u64)
     let mut changes = engine.changes();
     loop {
         changes.mark_unchanged();
-        match read(&engine, from).await {
+        match engine.events(from, PAGE).await {
             Ok(lines) if lines.is_empty() => {
                 if changes.changed().await.is_err() {
                     return;
@@ -36,16 +35,6 @@ pub(super) async fn follow(engine: Handle, metrics: Arc<Metrics>, mut from: u64)
             }
         }
     }
-}
-
-/// The place after the newest event.
-pub async fn end(engine: &Handle) -> u64 {
-    let head = engine.call(async |core: &Core| Ok(core.ledger_head().await)).await;
-    head.ok().flatten().map_or(0, |head| head.sequence + 1)
-}
-
-async fn read(engine: &Handle, from: u64) -> Result<Vec<String>, Refusal> {
-    engine.call(async move |core: &Core| core.events(from, PAGE).await).await
 }
 
 fn count(metrics: &Metrics, line: &str) {

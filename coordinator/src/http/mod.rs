@@ -30,7 +30,6 @@ use crate::metrics::Metrics;
 use crate::tls::LiveConnections;
 use crate::traffic::Traffic;
 use dashboard::Dashboard;
-pub use ledger::end as ledger_end;
 use observed::{Sizes, sample};
 
 /// What the pages show.

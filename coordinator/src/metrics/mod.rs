@@ -35,6 +35,7 @@ pub struct Metrics {
     pub call_seconds: Timed,
     pub refusals: Counted<1>,
     pub sent_bytes: Counted<1>,
+    pub notifications: Counted<2>,
     pub write_lock_wait: Histogram,
     pub commit: Histogram,
     pub aggregation: Histogram,
@@ -116,6 +117,7 @@ impl Default for Metrics {
             call_seconds: Timed::of(&table::CALL_SECONDS),
             refusals: Counted::of(&table::REFUSALS),
             sent_bytes: Counted::of(&table::SENT_BYTES),
+            notifications: Counted::of(&table::NOTIFICATIONS),
             write_lock_wait: seconds(),
             commit: seconds(),
             aggregation: seconds(),
@@ -129,7 +131,7 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register_all(&self) {
-        for counted in [&self.calls, &self.updates] {
+        for counted in [&self.calls, &self.updates, &self.notifications] {
             self.register(counted.metric, counted.family.clone());
         }
         for counted in [&self.events, &self.declined, &self.refusals, &self.sent_bytes] {

@@ -70,6 +70,8 @@ table! {
     AGGREGATION = Histogram "eosfed_aggregation_seconds" [] "Time that an aggregation takes";
     ENGINE_PROGRESS = Gauge "eosfed_engine_progress_timestamp_seconds" [] "When the engine last let a change in; it does so at least every 30 s while it works";
     HTTP_CONNECTIONS_REFUSED = Counter "eosfed_http_connections_refused_total" [] "Connections of this listener that were closed at once because there were too many";
+    NOTIFICATIONS = Counter "eosfed_notifications_total" ["receiver", "outcome"] "Notifications by receiver (a `[[notify]]` of the settings, at most 16) and outcome: delivered, failed (given up) or dropped (too many were waiting)";
+    NOTIFICATIONS_WAITING = Gauge "eosfed_notifications_waiting" ["receiver"] "Notifications that wait for a receiver or are being sent to it, at most 501 each";
     PROCESS_CPU = Counter "process_cpu_seconds_total" [] "Processor time of the process";
     PROCESS_MEMORY = Gauge "process_resident_memory_bytes" [] "Resident memory of the process";
     PROCESS_OPEN_FILES = Gauge "process_open_fds" [] "Files and connections that the process has open";

@@ -19,10 +19,14 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
          counted from 0 and attempts from 1. The file `release.json` of a pulled release has the schema of\n\
          `eosfed release show`. What `eosfed-client` prints for an institution is at the end; its points in\n\
          time are texts (RFC 3339, UTC) in `status`, and `log` prints a document in each line. Lines of `eosfed audit export` have the schema\n\
-         [event.json](schemas/event.json); [operations](../operations.md) says how to verify them.\n\n\
+         [event.json](schemas/event.json); [operations](../operations.md) says how to verify them. Notifications\n\
+         of a coordinator have the schema [notification.json](schemas/notification.json).\n\n\
          | schema | printed by |\n| --- | --- |\n",
     );
-    let mut pages = vec![page("event", &schema_for!(Event))?];
+    let mut pages = vec![
+        page("event", &schema_for!(Event))?,
+        page("notification", &schema_for!(eosfed_coordinator::notify::Notification))?,
+    ];
     let of_operators = published().into_iter().map(|document| ("eosfed", document));
     let of_institutions = eosfed_client::document::published().into_iter();
     let of_institutions = of_institutions.map(|document| ("eosfed-client", document));

@@ -48,13 +48,9 @@ pub fn overview(
         let view = institution(member, seen(&member.identity()), None, ByteCounts::default());
         let presence = view.presence(now);
         count(&mut institutions, presence);
-        // Right after a start, nobody has called yet.
-        let since = view.last_seen.unwrap_or(started_at);
-        if presence == Presence::Silent && now.since(since) > eosfed_common::view::SILENT_AFTER {
-            problems.push(silent(&view.name, view.last_seen, since));
-        }
     }
-    problems.extend(certificates(federation, now));
+    problems.extend(silences(federation, now, started_at, seen));
+    problems.extend(certificates(federation, now).map(|(_, problem)| problem));
     let mut jobs: Vec<&Job> = federation.jobs.values().filter(|job| !job.has_ended()).collect();
     jobs.sort_by_key(|job| std::cmp::Reverse((job.submitted_at, &job.id)));
     problems.extend(jobs.iter().flat_map(|job| job_problems(job, now)));
@@ -150,6 +146,23 @@ fn disk_problem(disk: DiskView) -> Option<Problem> {
     Some(problem(ProblemKind::DiskLow, "disk of the state folder", message))
 }
 
+/// Institutions that have not called for long.
+pub(crate) fn silences(
+    federation: &Federation,
+    now: Timestamp,
+    started_at: Timestamp,
+    seen: impl Fn(&Identity) -> Option<Timestamp>,
+) -> Vec<Problem> {
+    let silent = federation.institutions().filter(|one| one.is_listed()).filter_map(|member| {
+        let view = institution(member, seen(&member.identity()), None, ByteCounts::default());
+        // Right after a start, nobody has called yet.
+        let since = view.last_seen.unwrap_or(started_at);
+        let long = now.since(since) > eosfed_common::view::SILENT_AFTER;
+        (view.presence(now) == Presence::Silent && long).then(|| silent(&view.name, view.last_seen, since))
+    });
+    silent.collect()
+}
+
 fn silent(name: &InstitutionName, last_seen: Option<Timestamp>, since: Timestamp) -> Problem {
     let message = match last_seen {
         Some(_) => "Its client has not called for more than ten minutes.",
@@ -159,7 +172,10 @@ fn silent(name: &InstitutionName, last_seen: Option<Timestamp>, since: Timestamp
 }
 
 /// Certificates of members that have expired or expire soon.
-fn certificates(federation: &Federation, now: Timestamp) -> impl Iterator<Item = Problem> {
+pub(crate) fn certificates(
+    federation: &Federation,
+    now: Timestamp,
+) -> impl Iterator<Item = (Identity, Problem)> {
     federation.expiring(EXPIRING, now).map(move |(identity, at)| {
         let Identity { role, name } = &identity;
         let (kind, word) = if at <= now {
@@ -174,8 +190,21 @@ fn certificates(federation: &Federation, now: Timestamp) -> impl Iterator<Item =
         };
         let command = format!("eosfed {group} re-enrol {name} --token-file {name}.token");
         let message = format!("The certificate of {group} {name} {word}.");
-        Problem { at: Some(at), command: Some(command), ..problem(kind, name.as_str(), message) }
+        let found = Problem { at: Some(at), command: Some(command), ..problem(kind, name.as_str(), message) };
+        (identity, found)
     })
+}
+
+/// The open round of a job, if it is late.
+pub(crate) fn late_round(job: &Job, now: Timestamp) -> Option<Problem> {
+    let round = job.collecting()?;
+    let needed = job.spec.participation().min as usize;
+    let all = round.deadline.since(round.opened_at);
+    if round.submitted() >= needed || round.deadline.since(now) >= all / 10 {
+        return None;
+    }
+    let message = format!("Its round has {} of {needed} results.", round.submitted());
+    Some(Problem { at: Some(round.deadline), ..problem(ProblemKind::RoundLate, job.id.as_str(), message) })
 }
 
 fn job_problems(job: &Job, now: Timestamp) -> Vec<Problem> {
@@ -185,15 +214,7 @@ fn job_problems(job: &Job, now: Timestamp) -> Vec<Problem> {
         found.push(Problem { command, ..problem(ProblemKind::JobPaused, job.id.as_str(), why) });
     }
     let Some(round) = job.collecting() else { return found };
-    let needed = job.spec.participation().min as usize;
-    let all = round.deadline.since(round.opened_at);
-    if round.submitted() < needed && round.deadline.since(now) < all / 10 {
-        let message = format!("Its round has {} of {needed} results.", round.submitted());
-        found.push(Problem {
-            at: Some(round.deadline),
-            ..problem(ProblemKind::RoundLate, job.id.as_str(), message)
-        });
-    }
+    found.extend(late_round(job, now));
     for (name, one) in &round.participants {
         let message = match &one.state {
             ParticipantState::Failed { message, .. } => format!("{name} has failed: {message}"),

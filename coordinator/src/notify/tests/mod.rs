@@ -1,0 +1,5 @@
+//! Notifications with real receivers.
+
+mod delivery;
+mod federation;
+mod hook;
