@@ -52,7 +52,7 @@ attacks: ## Attack each aggregation strategy on real pixels and write the table 
 	$(CARGO) run --release --quiet -p eosfed-attacks -- "$$scene" docs/robustness.md
 
 dashboard-test: ## Look at the dashboard with headless Chromium: every page, live, on a phone, with axe-core
-	$(CARGO) test --quiet -p eosfed-coordinator --lib in_a_real_browser -- --ignored --nocapture
+	$(CARGO) test --quiet -p eosfed-coordinator -p eosfed-client --lib in_a_real_browser -- --ignored --nocapture
 
 dashboard-pictures: ## Take the pictures of docs/images again
 	EOSFED_SCREENSHOTS="$$(realpath docs)/images" $(MAKE) --no-print-directory dashboard-test

@@ -10,8 +10,9 @@ use eosfed_data::Summary;
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
+use crate::budgets::Used;
 use crate::condition::ConditionKind;
-use crate::policy::Privacy;
+use crate::policy::{Limits, Privacy};
 use crate::site_log::Entry;
 
 /// Every document.
@@ -50,6 +51,17 @@ pub struct Status {
     pub waiting_for: Option<Waiting>,
     /// Bytes sent since the state folder was made.
     pub sent_bytes: ByteCounts,
+    /// The limits of the policy and what is used of them; absent where the policy cannot be read.
+    pub limits: Option<LimitsReport>,
+}
+
+/// The limits of the policy and what is used of them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LimitsReport {
+    /// The table `limits` of the policy.
+    pub policy: Limits,
+    /// What is used.
+    pub used: Used,
 }
 
 /// A condition of this machine that the daemon waits for.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Looks at the dashboard with headless Chromium, over the DevTools protocol on a pipe.
 
-Reads one line of JSON: federations by name, each with a link, an address, its pages and its job. Checks each
-page: no errors in the console, nothing against the content security policy, no horizontal scrolling on a phone,
+Reads one line of JSON: federations and institutions by name, each with a link, an address and its pages, and
+with a page that changes and what it then shows, if it is to be seen live. Checks each page: no errors in the console, nothing against the content security policy, no horizontal scrolling on a phone,
 no serious finding of axe-core, its size and its time. Writes pictures into $EOSFED_SCREENSHOTS, if it is set.
 Needs nothing but Python 3 and Chromium; axe-core comes from npm into the user's cache, checked by its hash.
 """
@@ -174,7 +174,7 @@ def check(browser, world, name, source, problems):
         wrong = browser.go(world["url"] + address)
         took = (time.monotonic() - started) * 1000
         # Pages that an empty federation does not have say so; the browser calls that an error.
-        missing = name == "empty" and "not found" in browser.evaluate("document.title").lower()
+        missing = "empty" in name and "not found" in browser.evaluate("document.title").lower()
         problems += [f"{where}: {text}" for text in wrong if not missing]
         size = browser.evaluate("performance.getEntriesByType('navigation')[0].decodedBodySize")
         served = browser.evaluate("(e => e.responseEnd - e.requestStart)(performance.getEntriesByType('navigation')[0])")
@@ -193,26 +193,27 @@ def check(browser, world, name, source, problems):
         print(f"{served:5.0f} ms served, {took:5.0f} ms loaded, {size:7d} bytes  {where}", flush=True)
 
 
-def live(browser, world, problems):
-    """An institution takes a step: the page changes without being loaded again."""
+def live(browser, name, world, problems):
+    """Something happens where the pages come from: the page shows it without being loaded again."""
+    address, text = world["live"]
     browser.size(DESKTOP)
-    browser.go(f"{world['url']}/jobs/{world['job']}")
-    browser.evaluate("window.same = true; document.querySelector('#loss-numbers').open = true; 0")
-    print("STEP", flush=True)
+    browser.go(world["url"] + address)
+    browser.evaluate("window.same = true; document.querySelectorAll('details').forEach(one => one.open = true); 0")
+    print(f"STEP {name}", flush=True)
     started = time.monotonic()
-    while not browser.evaluate("document.body.textContent.includes('399 / 400')"):
+    while not browser.evaluate(f"document.body.textContent.includes({json.dumps(text)})"):
         if time.monotonic() - started > 15:
-            problems.append("live: the page does not show the step of 399")
+            problems.append(f"live: {name} does not show {text!r}")
             return
         time.sleep(0.05)
     took = time.monotonic() - started
     if not browser.evaluate("window.same === true"):
         problems.append("live: the page was loaded again")
-    if not browser.evaluate("document.querySelector('#loss-numbers').open"):
+    if not browser.evaluate("[...document.querySelectorAll('details[id]')].every(one => one.open)"):
         problems.append("live: what the reader had opened was closed")
     if browser.evaluate("document.getElementById('live-state').textContent") != "Live":
         problems.append("live: the page does not say that it is live")
-    print(f"a step was seen after {took * 1000:.0f} ms without a reload", flush=True)
+    print(f"{name}: the change was seen after {took * 1000:.0f} ms without a reload", flush=True)
 
 
 def keyboard(browser, world, problems):
@@ -241,6 +242,15 @@ PICTURES = [
     ("energy", "small", "/energy", DESKTOP, False),
     ("storage", "small", "/storage", DESKTOP, False),
     ("large-job", "large", "/jobs/JOB", DESKTOP, True),
+    ("institution-own", "site", "/", DESKTOP, False),
+    ("institution-decisions", "site", "/decisions", DESKTOP, False),
+    ("institution-left", "site", "/left", DESKTOP, False),
+    ("institution-left-phone", "site", "/left", PHONE, False),
+    ("institution-budgets", "site", "/budgets", DESKTOP, True),
+    ("institution-policy", "site", "/policy", DESKTOP, False),
+    ("institution-entry", "site", "/log/4", DESKTOP, False),
+    ("hostile-decisions", "site-hostile", "/decisions", DESKTOP, False),
+    ("hostile-own-phone", "site-hostile", "/", PHONE, False),
 ]
 
 
@@ -257,16 +267,16 @@ def main():
         try:
             browser.tab()
             folder = os.environ.get("EOSFED_SCREENSHOTS")
-            for name, world in sorted(worlds.items(), key=lambda entry: entry[0] != "small"):
+            for name, world in sorted(worlds.items(), key=lambda entry: "live" not in entry[1]):
                 # All federations are of one host, so that each has its own session in turn.
                 problems += [f"{name} login: {text}" for text in browser.go(world["login"])]
                 if "Log out" not in browser.evaluate("document.body.textContent"):
                     problems.append(f"{name}: the link does not log in")
                 if not folder or os.environ.get("EOSFED_PICTURES") is None:
                     check(browser, world, name, source, problems)
-                if name == "small":
+                if "live" in world:
                     keyboard(browser, world, problems)
-                    live(browser, world, problems)
+                    live(browser, name, world, problems)
                 if folder:
                     shoot(browser, name, world, Path(folder))
         finally:
@@ -286,7 +296,7 @@ def shoot(browser, federation, world, folder):
             continue
         specialist = next((page for page in world["pages"] if page.startswith("/specialists/")), "/")
         browser.size(size, dark)
-        browser.go(world["url"] + address.replace("JOB", world["job"]).replace("SPECIALIST", specialist))
+        browser.go(world["url"] + address.replace("JOB", world.get("job", "")).replace("SPECIALIST", specialist))
         browser.picture(folder / f"{name}.png")
 
 

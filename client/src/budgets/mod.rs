@@ -12,7 +12,7 @@ use eosfed_common::ids::{AssignmentId, JobId};
 use crate::policy::Limits;
 use crate::site::{Site, SiteError};
 
-pub use usage::{Demand, Direction, Spent, Usage};
+pub use usage::{Demand, Direction, Spent, Usage, Used, UsedByJob, UsedCounts};
 
 /// The file's name.
 const FILE: &str = "usage.json";
@@ -65,13 +65,21 @@ impl Inner {
     }
 }
 
+/// The counts of a state folder, as they are on the disk.
+///
+/// # Errors
+/// If the file holds something else.
+pub fn usage(site: &Site) -> Result<Usage, SiteError> {
+    Ok(site.read_json(FILE)?.unwrap_or_default())
+}
+
 impl Budgets {
     /// The counts of a state folder.
     ///
     /// # Errors
     /// If the file holds something else.
     pub fn open(site: &Site, clock: Arc<dyn Clock>) -> Result<Self, SiteError> {
-        let usage = site.read_json(FILE)?.unwrap_or_default();
+        let usage = usage(site)?;
         let inner = Mutex::new(Inner { usage, reserved: BTreeMap::new() });
         Ok(Self(Arc::new(Shared { site: site.clone(), clock, inner })))
     }

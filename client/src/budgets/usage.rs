@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, JobId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Limit, Limits};
@@ -52,6 +53,42 @@ struct JobUsage {
     day: u64,
 }
 
+/// What is used of the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Used {
+    /// The begin of the day (UTC) that is counted, RFC 3339.
+    pub day: String,
+    /// What is used on it.
+    pub today: UsedCounts,
+    /// What jobs have used, those that changed last first.
+    pub jobs: Vec<UsedByJob>,
+    /// The number of jobs that are not listed.
+    pub further_jobs: u64,
+}
+
+/// What a job has used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UsedByJob {
+    /// The job.
+    pub job: JobId,
+    /// Its rounds.
+    pub rounds: u64,
+    /// The counts.
+    #[serde(flatten)]
+    pub used: UsedCounts,
+}
+
+/// Assignments and bytes that count for limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UsedCounts {
+    /// Assignments.
+    pub assignments: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes fetched.
+    pub fetched_bytes: u64,
+}
+
 /// A limit that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
@@ -71,6 +108,11 @@ pub struct Demand {
 }
 
 impl Counts {
+    const fn used(self) -> UsedCounts {
+        let Self { assignments, bytes_up, bytes_down } = self;
+        UsedCounts { assignments, sent_bytes: bytes_up, fetched_bytes: bytes_down }
+    }
+
     const fn bytes(&mut self, direction: Direction) -> &mut u64 {
         match direction {
             Direction::Up => &mut self.bytes_up,
@@ -191,6 +233,27 @@ impl Usage {
         self.today.assignments = self.today.assignments.saturating_sub(1);
         let job = self.job_mut(&id.job);
         job.counts.assignments = job.counts.assignments.saturating_sub(1);
+    }
+
+    /// What is used on this day, and by the `most` jobs that changed last.
+    #[must_use]
+    pub fn used(&self, now: Timestamp, most: usize) -> Used {
+        let day = self.day.max(now.0 / DAY);
+        let today = if day > self.day { Counts::default() } else { self.today };
+        let mut jobs: Vec<_> = self.jobs.iter().collect();
+        jobs.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.day));
+        let further_jobs = jobs.len().saturating_sub(most) as u64;
+        let of_job = |(job, usage): (&JobId, &JobUsage)| UsedByJob {
+            job: job.clone(),
+            rounds: usage.rounds.len() as u64,
+            used: usage.counts.used(),
+        };
+        Used {
+            day: Timestamp(day.saturating_mul(DAY)).to_string(),
+            today: today.used(),
+            jobs: jobs.into_iter().take(most).map(of_job).collect(),
+            further_jobs,
+        }
     }
 
     /// Whether an assignment of a job was counted.

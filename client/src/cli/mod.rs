@@ -2,6 +2,7 @@
 //! standard error.
 
 mod check;
+mod dashboard;
 mod data;
 mod health;
 mod join;
@@ -28,6 +29,7 @@ Examples:
   eosfed-client check --state /var/lib/eosfed
   eosfed-client run --state /var/lib/eosfed
   eosfed-client log --state /var/lib/eosfed --since 7d
+  eosfed-client dashboard --state /var/lib/eosfed
 
 Exit codes: 0 done, 1 failed, 64 wrong command line; `run`: 77 the coordinator refuses this client, 78 what
 only a person can correct.
@@ -60,6 +62,8 @@ enum Command {
     Approve(policy::Approve),
     /// Show what was asked, decided and sent, or verify that nothing of it was changed.
     Log(log::Log),
+    /// Show what was asked, decided and sent in a browser of this machine.
+    Dashboard(dashboard::DashboardCommand),
     /// Show what updates have spent of the privacy budget.
     Privacy(privacy::PrivacyCommand),
     /// Describe imagery, or cut a part out of it.
@@ -95,6 +99,7 @@ impl Cli {
             Command::Check(check) => check.execute(),
             Command::Approve(approve) => approve.execute(),
             Command::Log(log) => log.execute(),
+            Command::Dashboard(dashboard) => dashboard.execute(),
             Command::Privacy(privacy) => privacy.execute(),
             Command::Data(data) => data.execute(),
             Command::Policy(policy) => policy.execute(),

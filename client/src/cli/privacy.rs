@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use eosfed_client::document::{JobSpent, PrivacyReport};
 use eosfed_client::policy::Privacy;
 use eosfed_client::privacy::{Spending, epsilon};
+use eosfed_client::report::{self, DEFAULT_DELTA};
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::site_log::{Entry, EntryKind};
@@ -17,8 +17,6 @@ use eosfed_common::outln;
 
 use super::shared::{Output, settings, site, site_log};
 
-/// The delta that is used where the policy has none.
-const DEFAULT_DELTA: f64 = 1e-5;
 /// Characters of the bar.
 const BAR: u32 = 50;
 
@@ -61,7 +59,9 @@ impl PrivacyCommand {
         let policy = load_policy(&site.policy())?;
         let spending = Spent::new(&site).spending()?;
         match self.output {
-            Output::Json => outln!("{}", serde_json::to_string_pretty(&report(policy.privacy, &spending))?),
+            Output::Json => {
+                outln!("{}", serde_json::to_string_pretty(&report::privacy(policy.privacy, &spending))?);
+            }
             Output::Text => {
                 for line in text(policy.privacy, &spending) {
                     outln!("{line}");
@@ -81,25 +81,6 @@ fn rebuild(site: &Site, incomplete: bool) -> anyhow::Result<ExitCode> {
     site_log(site, &settings).record(Entry::new(kind))?;
     outln!("privacy.json has {updates} updates, of which {added} were missing");
     Ok(ExitCode::SUCCESS)
-}
-
-fn report(privacy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
-    let delta = privacy.map_or(DEFAULT_DELTA, |privacy| privacy.delta);
-    let jobs = spending.by_job().into_iter().map(|(job, spent)| JobSpent {
-        job: job.clone(),
-        name: spent.name,
-        updates: spent.updates as u64,
-        epsilon: epsilon(spent.divergence, delta),
-    });
-    PrivacyReport {
-        policy: privacy,
-        delta,
-        epsilon: spending.epsilon(delta),
-        epsilon_of_replacement: spending.epsilon_of_replacement(delta),
-        updates: spending.updates().len() as u64,
-        updates_left: privacy.map(|privacy| privacy.updates_left(spending)),
-        jobs: jobs.collect(),
-    }
 }
 
 fn text(privacy: Option<Privacy>, spending: &Spending) -> Vec<String> {
@@ -197,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_report_has_the_numbers_of_the_accountant() {
-        let report = serde_json::to_value(report(Some(PRIVACY), &spending())).unwrap();
+        let report = serde_json::to_value(report::privacy(Some(PRIVACY), &spending())).unwrap();
         assert_eq!((&report["updates"], report["jobs"].as_array().unwrap().len()), (&json!(3), 2));
         assert_eq!(report["epsilon"], json!(spending().epsilon(1e-5)));
         let left = report["updates_left"].as_u64().unwrap();

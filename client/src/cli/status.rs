@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Table, presets};
-use eosfed_client::document::{Status as Report, Waiting};
-use eosfed_client::journal::Journal as _;
-use eosfed_client::site::Site;
+use eosfed_client::report;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::outln;
 use eosfed_common::stdout::print_warning;
@@ -35,38 +33,13 @@ impl Status {
         if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
             print_warning(format_args!("{text}"));
         }
-        let report = serde_json::to_value(report(&site)?)?;
+        let report = serde_json::to_value(report::status(&site, SystemClock.now())?)?;
         match self.output {
             Output::Json => outln!("{report:#}"),
             Output::Text => outln!("{}", table(&report)),
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn report(site: &Site) -> anyhow::Result<Report> {
-    let credentials = site.credentials()?;
-    let state = site.load()?;
-    let held = state.held();
-    let running = site.lock().is_err();
-    Ok(Report {
-        institution: credentials.institution,
-        certificate_ends: credentials.not_after.to_string(),
-        signing_key: credentials.signing_key.map(|key| key.public()),
-        coordinator_keys: credentials.pinned.0,
-        daemon: if running { "running" } else { "not running" }.to_owned(),
-        phase: state.name().to_owned(),
-        assignment: held.map(|held| held.assignment.id.clone()),
-        job: held.map(|held| held.assignment.job_name.clone()),
-        since: held.map(|held| held.since.to_string()),
-        waiting_for: state.wait().map(|wait| Waiting {
-            condition: wait.condition.kind,
-            message: wait.condition.message.clone(),
-            since: wait.since.to_string(),
-            tries: wait.tries,
-        }),
-        sent_bytes: site.sent()?,
-    })
 }
 
 fn table(report: &Value) -> Table {

@@ -7,7 +7,9 @@
 
 mod entry;
 mod file;
+mod page;
 mod read;
+mod words;
 mod write;
 
 use std::collections::BTreeSet;
@@ -21,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use entry::{Approved, Entry, EntryKind, NoisedUpdate, Record, Sending, Why};
+pub use page::{LogPage, LogQuery, end, page};
 pub use read::{Follower, Verification, verify};
 
 pub(crate) use entry::{lines, text};

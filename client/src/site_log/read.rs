@@ -36,7 +36,7 @@ impl Follower {
                 Some((reading, bytes)) if first == reading => bytes,
                 _ => 0,
             };
-            let read = self.each_of(first, from, &mut take)?;
+            let read = each_line(&path_of(&self.folder, first), from, &mut take)?;
             self.at = Some((first, from + read));
         }
         Ok(())
@@ -57,28 +57,28 @@ impl Follower {
     fn path(&self) -> PathBuf {
         self.at.map_or_else(|| self.folder.clone(), |(first, _)| path_of(&self.folder, first))
     }
+}
 
-    fn each_of(&self, first: u64, from: u64, take: &mut impl FnMut(&str)) -> Result<u64, SiteLogError> {
-        let path = path_of(&self.folder, first);
-        let failed = || SiteLogError::io(&path);
-        let mut file = File::open(&path).map_err(failed())?;
-        file.seek(SeekFrom::Start(from)).map_err(failed())?;
-        let mut reader = BufReader::new(file);
-        let mut read = 0;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let bytes = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed())?;
-            let Some(text) = line.strip_suffix(b"\n") else {
-                if bytes as u64 == MAX_LINE {
-                    let reason = format!("a line has more than {MAX_LINE} bytes");
-                    return Err(SiteLogError::Damaged { path, reason });
-                }
-                return Ok(read);
-            };
-            read += bytes as u64;
-            take(&String::from_utf8_lossy(text));
-        }
+/// Gives the complete lines of a file from this byte on, without their ends, and returns how many bytes they have.
+pub(super) fn each_line(path: &Path, from: u64, take: &mut impl FnMut(&str)) -> Result<u64, SiteLogError> {
+    let failed = || SiteLogError::io(path);
+    let mut file = File::open(path).map_err(failed())?;
+    file.seek(SeekFrom::Start(from)).map_err(failed())?;
+    let mut reader = BufReader::new(file);
+    let mut read = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let bytes = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed())?;
+        let Some(text) = line.strip_suffix(b"\n") else {
+            if bytes as u64 == MAX_LINE {
+                let reason = format!("a line has more than {MAX_LINE} bytes");
+                return Err(SiteLogError::Damaged { path: path.to_owned(), reason });
+            }
+            return Ok(read);
+        };
+        read += bytes as u64;
+        take(&String::from_utf8_lossy(text));
     }
 }
 

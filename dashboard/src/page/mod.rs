@@ -1,4 +1,4 @@
-//! The pages of the coordinator, each a function of the frame and of views.
+//! The pages of the coordinator, each a function of the frame and of views; [`site`] has those of an institution.
 
 mod energy;
 mod events;
@@ -11,6 +11,7 @@ mod overview;
 mod releases;
 mod round;
 mod scores;
+pub mod site;
 mod specialists;
 mod storage;
 

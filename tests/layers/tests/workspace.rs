@@ -42,7 +42,15 @@ const CRATES: [CrateRule; 22] = [
     package("eosfed_data", &["eosfed_common", "eosfed_plot"]),
     package(
         "eosfed_client",
-        &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_proto", "eosfed_transport"],
+        &[
+            "eosfed_common",
+            "eosfed_dashboard",
+            "eosfed_data",
+            "eosfed_manual",
+            "eosfed_proto",
+            "eosfed_transport",
+            "eosfed_web",
+        ],
     ),
     package("eosfed_trainer", &["eosfed_common", "eosfed_data", "eosfed_manual", "eosfed_plot"]),
     package("eosfed_dashboard", &["eosfed_common"]),
@@ -127,6 +135,19 @@ const MODULES: &[ModuleRule] = &[
     layer("eosfed_client", "site_log", &["policy"]),
     layer("eosfed_client", "spent", &["privacy", "site", "site_log"]),
     layer("eosfed_client", "budgets", &["policy", "site"]),
+    layer(
+        "eosfed_client",
+        "report",
+        &["budgets", "document", "journal", "policy", "privacy", "settings", "site"],
+    ),
+    layer(
+        "eosfed_client",
+        "dashboard",
+        &[
+            "budgets", "document", "journal", "policy", "report", "settings", "site", "site_log", "spent",
+            "state",
+        ],
+    ),
     layer("eosfed_client", "state", &["condition", "privacy"]),
     layer("eosfed_client", "journal", &["site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),

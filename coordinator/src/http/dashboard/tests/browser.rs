@@ -56,8 +56,11 @@ async fn the_pages_in_a_real_browser() {
     let mut order = serde_json::Map::new();
     for (name, world) in [("small", &small), ("empty", &empty), ("large", &large), ("wide", &wide)] {
         let (login, url) = serve(world).await;
-        let value =
+        let mut value =
             serde_json::json!({ "login": login, "url": url, "pages": addresses(world), "job": world.job });
+        if name == "small" {
+            value["live"] = serde_json::json!([format!("/jobs/{}", world.job), "399 / 400"]);
+        }
         order.insert(name.to_owned(), value);
     }
     let mut child = script();
@@ -67,7 +70,7 @@ async fn the_pages_in_a_real_browser() {
     for line in output.lines() {
         let line = line.unwrap();
         println!("{line}");
-        if line == "STEP" {
+        if line == "STEP small" {
             step(&small).await;
         }
     }

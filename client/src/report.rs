@@ -1,0 +1,77 @@
+//! The documents of [`crate::document`] about a state folder, as commands print them and as the institution's
+//! page shows them.
+
+use eosfed_common::clock::Timestamp;
+
+use crate::budgets::usage;
+use crate::document::{JobSpent, LimitsReport, PrivacyReport, Status, Waiting};
+use crate::journal::Journal as _;
+use crate::policy::{Policy, Privacy};
+use crate::privacy::{Spending, epsilon};
+use crate::settings::load_policy;
+use crate::site::{Site, SiteError};
+
+/// The delta that is used where the policy has none.
+pub const DEFAULT_DELTA: f64 = 1e-5;
+/// Most jobs whose use of limits is listed.
+const MAX_JOBS: usize = 50;
+
+/// The institution, its present work and what is used of its limits.
+///
+/// # Errors
+/// If a file of the state folder cannot be read.
+pub fn status(site: &Site, now: Timestamp) -> Result<Status, SiteError> {
+    let credentials = site.credentials()?;
+    let state = site.load()?;
+    let held = state.held();
+    let running = site.is_locked()?;
+    let limits = load_policy(&site.policy()).ok().map(|policy| limits(site, &policy, now)).transpose()?;
+    Ok(Status {
+        institution: credentials.institution,
+        certificate_ends: credentials.not_after.to_string(),
+        signing_key: credentials.signing_key.map(|key| key.public()),
+        coordinator_keys: credentials.pinned.0,
+        daemon: if running { "running" } else { "not running" }.to_owned(),
+        phase: state.name().to_owned(),
+        assignment: held.map(|held| held.assignment.id.clone()),
+        job: held.map(|held| held.assignment.job_name.clone()),
+        since: held.map(|held| held.since.to_string()),
+        waiting_for: state.wait().map(|wait| Waiting {
+            condition: wait.condition.kind,
+            message: wait.condition.message.clone(),
+            since: wait.since.to_string(),
+            tries: wait.tries,
+        }),
+        sent_bytes: site.sent()?,
+        limits,
+    })
+}
+
+/// What is used of the limits of a policy.
+///
+/// # Errors
+/// If the record of it cannot be read.
+pub fn limits(site: &Site, policy: &Policy, now: Timestamp) -> Result<LimitsReport, SiteError> {
+    Ok(LimitsReport { policy: policy.limits, used: usage(site)?.used(now, MAX_JOBS) })
+}
+
+/// What updates have spent of the privacy budget.
+#[must_use]
+pub fn privacy(policy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
+    let delta = policy.map_or(DEFAULT_DELTA, |privacy| privacy.delta);
+    let jobs = spending.by_job().into_iter().map(|(job, spent)| JobSpent {
+        job: job.clone(),
+        name: spent.name,
+        updates: spent.updates as u64,
+        epsilon: epsilon(spent.divergence, delta),
+    });
+    PrivacyReport {
+        policy,
+        delta,
+        epsilon: spending.epsilon(delta),
+        epsilon_of_replacement: spending.epsilon_of_replacement(delta),
+        updates: spending.updates().len() as u64,
+        updates_left: policy.map(|privacy| privacy.updates_left(spending)),
+        jobs: jobs.collect(),
+    }
+}

@@ -1,0 +1,114 @@
+//! The first page of an institution: what its daemon does now, and the newest of everything.
+
+use eosfed_common::clock::Timestamp;
+use eosfed_common::traffic::ByteCounts;
+use maud::{Markup, html};
+
+use super::entries::{SiteLine, entry_table};
+use super::left::{Left, records, sent_tiles};
+use super::path;
+use crate::format::{exact, relative};
+use crate::layout::{Content, Shell};
+use crate::parts::{Tone, badge, facts, heading, none, panel, said, shell_command};
+use crate::words::spaced;
+
+/// The assignment in hand.
+#[derive(Debug, Clone)]
+pub struct WorkInHand {
+    /// The assignment.
+    pub assignment: String,
+    /// The display name of its job.
+    pub job: String,
+    /// When it was accepted, RFC 3339.
+    pub since: String,
+}
+
+/// What the first page shows.
+#[derive(Debug)]
+pub struct SiteOverview<'a> {
+    /// The name of the institution.
+    pub institution: &'a str,
+    /// Whether the daemon runs.
+    pub running: bool,
+    /// The phase of the present work.
+    pub phase: &'a str,
+    /// The assignment in hand.
+    pub work: Option<WorkInHand>,
+    /// The condition that the daemon waits for.
+    pub waits: Option<&'a str>,
+    /// The end of the certificate.
+    pub certificate_ends: Timestamp,
+    /// All bytes that the daemon has sent.
+    pub sent: ByteCounts,
+    /// What cannot be read, and what to do.
+    pub problems: &'a [String],
+    /// The newest entries about what was asked and decided.
+    pub decisions: &'a [(u64, SiteLine)],
+    /// The newest records that have left.
+    pub left: &'a [(u64, Left)],
+}
+
+/// Lines of an entry here.
+const FEW_LINES: usize = 2;
+
+/// The first page.
+#[must_use]
+pub fn overview(shell: &Shell, page: &SiteOverview<'_>) -> String {
+    let beside = if page.running {
+        badge(Tone::Good, "daemon runs")
+    } else {
+        badge(Tone::Warn, "daemon does not run")
+    };
+    let body = html! {
+        (heading(&said(page.institution), &beside, &lead(page)))
+        @if !page.problems.is_empty() { (panel("problems", "What is wrong", &problems(page.problems))) }
+        (panel("work", "Now", &now(page, shell.now)))
+        (sent_tiles(page.sent))
+        (panel("decisions", "Newest decisions", &html! {
+            (entry_table(page.decisions, shell.now, FEW_LINES))
+            p { a href=(path::DECISIONS) { "Everything that was asked and decided" } }
+        }))
+        (panel("left", "What has left last", &html! {
+            (records(page.left, shell.now))
+            p { a href=(path::LEFT) { "Everything that has left" } }
+        }))
+        (panel("commands", "The same as numbers", &shell_command(
+            "eosfed-client status --state STATE --output json\neosfed-client log --state STATE --output json"
+        )))
+    };
+    shell.document(&Content { title: "Overview".to_owned(), section: path::OVERVIEW, body })
+}
+
+fn lead(page: &SiteOverview<'_>) -> Markup {
+    html! {
+        p.lead data-announce {
+            @match (&page.work, page.waits) {
+                (Some(work), None) => { "Works on " (said(&work.job)) ": " (spaced(page.phase)) "." },
+                (Some(work), Some(_)) => { "Holds work of " (said(&work.job)) " and waits." },
+                (None, Some(_)) => { "Has no work, and waits before it takes some." },
+                (None, None) => { "Has no work in hand." },
+            }
+        }
+    }
+}
+
+fn problems(problems: &[String]) -> Markup {
+    html! { div.problems { @for one in problems { div.problem { p { (said(one)) } } } } }
+}
+
+fn now(page: &SiteOverview<'_>, now: Timestamp) -> Markup {
+    let work = page.work.as_ref();
+    let facts = facts(&[
+        ("Phase", html! { (spaced(page.phase)) }),
+        ("Assignment", work.map_or_else(none, |work| html! { span.id { (said(&work.assignment)) } })),
+        ("Accepted", work.map_or_else(none, |work| said(&work.since))),
+        (
+            "Certificate until",
+            html! { (relative(page.certificate_ends, now)) " · " (exact(page.certificate_ends)) },
+        ),
+    ]);
+    html! {
+        @if let Some(waits) = page.waits { p.why { (said(waits)) } }
+        (facts)
+    }
+}
