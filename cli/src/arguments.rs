@@ -9,9 +9,11 @@ mod specialist;
 use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use eosfed_common::duration;
 use eosfed_common::paging::{DEFAULT_LIMIT, MAX_LIMIT};
 use eosfed_common::stdout::print;
 use strum::VariantArray;
@@ -103,6 +105,11 @@ pub enum Command {
     Audit(Audit),
     /// Show what runs, what waits and for whom, and what is wrong
     Status,
+    /// Watch all institutions and the open rounds, until Ctrl-C
+    ///
+    /// On a terminal, the view is redrawn in place. Elsewhere, each change is a line; with `--output json`,
+    /// each look is a line of JSON. A coordinator that does not answer is asked again.
+    Watch(Watch),
     /// See the federation in a browser
     #[command(subcommand)]
     Dashboard(Dashboard),
@@ -111,6 +118,17 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// How to watch.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Time between two looks, from 1s on
+    #[arg(long, default_value = "2s", value_name = "DURATION", value_parser = duration::parse)]
+    pub every: Duration,
+    /// End after this number of looks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub looks: Option<u32>,
 }
 
 /// Commands about the dashboard.

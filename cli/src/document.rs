@@ -73,9 +73,30 @@ documents! {
     "verified-specialist" VerifiedSpecialist: "specialist verify DIR";
     "events" Events: "audit list";
     "overview" Overview: "status";
+    "watched" Watched: "watch";
     "dashboard-link" DashboardLink: "dashboard open";
     "exported-events" ExportedEvents<'_>: "audit export FILE";
     "verified-events" VerifiedEvents: "audit verify";
+}
+
+/// One look at the institutions and the open rounds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Watched {
+    /// What runs, what waits and for whom, and what is wrong.
+    pub(super) overview: Overview,
+    /// All institutions.
+    pub(super) institutions: Vec<InstitutionView>,
+    /// The open rounds of the jobs in the overview.
+    pub(super) rounds: Vec<WatchedRound>,
+}
+
+/// An open round.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct WatchedRound {
+    /// The job.
+    pub(super) job: JobId,
+    /// Its open round, without curves.
+    pub(super) round: RoundView,
 }
 
 /// A way into the dashboard.

@@ -14,6 +14,7 @@ mod head;
 mod identity;
 mod institution;
 mod job;
+mod live;
 mod member;
 mod pages;
 mod person;
@@ -109,6 +110,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Release(command) => release::run(&mut connection, &folder, command, output).await,
         Command::Audit(command) => audit::run(&mut connection, &folder, command, output).await,
         Command::Status => seeing::status(&mut connection, output).await,
+        Command::Watch(command) => live::watch(&mut connection, command, output).await,
         Command::Dashboard(command) => seeing::dashboard(&mut connection, command, output).await,
         Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }

@@ -84,6 +84,7 @@ fn every_command_prints_json_of_its_published_schema() {
     ask(&["release", "prune", "--from-job", &trained, "--top-k", "1"]);
 
     assert_eq!(ask(&["status"])["institutions"]["enrolled"], 2, "north is only invited");
+    assert_eq!(ask(&["watch", "--looks", "1"])["overview"]["institutions"]["enrolled"], 2);
     assert!(text(&ask(&["dashboard", "open"])["url"]).contains("/login?token="));
     ask(&["audit", "list", "--limit", "10000"]);
     let file = folder("events.jsonl");
