@@ -55,7 +55,7 @@ dashboard-test: ## Look at the dashboard with headless Chromium: every page, liv
 	$(CARGO) test --quiet -p eosfed-coordinator -p eosfed-client --lib in_a_real_browser -- --ignored --nocapture
 
 dashboard-pictures: ## Take the pictures of docs/images again
-	EOSFED_SCREENSHOTS="$$(realpath docs)/images" $(MAKE) --no-print-directory dashboard-test
+	mkdir -p docs/images; EOSFED_SCREENSHOTS="$$(realpath docs)/images" $(MAKE) --no-print-directory dashboard-test
 
 fuzz: ## Fuzz every parser of foreign bytes for ten minutes, with counted memory (FUZZ_SECONDS=60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --quiet -p eosfed-fuzz-harness -- --nocapture

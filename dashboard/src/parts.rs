@@ -222,6 +222,17 @@ pub(crate) fn table(caption: &str, columns: &[Column], rows: &[Vec<Markup>]) -> 
     }
 }
 
+/// A table without the columns in which no row has a value.
+pub(crate) fn table_of_some(caption: &str, columns: &[Column], rows: &[Vec<Option<Markup>>]) -> Markup {
+    let used: Vec<usize> =
+        (0..columns.len()).filter(|place| rows.iter().any(|row| row[*place].is_some())).collect();
+    let columns: Vec<Column> = used.iter().map(|place| columns[*place]).collect();
+    let shown = |row: &Vec<Option<Markup>>| {
+        used.iter().map(|place| row[*place].clone().unwrap_or_else(none)).collect::<Vec<_>>()
+    };
+    table(caption, &columns, &rows.iter().map(shown).collect::<Vec<_>>())
+}
+
 /// A bar of progress, with its numbers as text.
 pub(crate) fn progress(name: &str, done: u64, all: u64) -> Markup {
     if all == 0 {

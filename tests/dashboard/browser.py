@@ -14,11 +14,13 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -27,6 +29,7 @@ AXE_INTEGRITY = "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2
 MOST_BYTES = 300_000
 MOST_MILLISECONDS = 300
 PHONE, DESKTOP = (360, 740), (1280, 900)
+TALLEST = 1720  # Pixels of a picture.
 
 
 class Browser:
@@ -121,12 +124,20 @@ class Browser:
         self.events.clear()
         return found
 
-    def picture(self, path, whole=True):
-        height = self.evaluate("document.documentElement.scrollHeight")
+    def picture(self, path):
+        """A picture of the page down to its footer, or to the end of a panel, with a palette so that it is small."""
+        ends = self.evaluate("[...document.querySelectorAll('.panel, footer')].map(one => "
+                             "Math.ceil(one.getBoundingClientRect().bottom + scrollY))")
+        bottom = ends[-1] if ends[-1] <= TALLEST else max((end + 18 for end in ends if end + 18 <= TALLEST), default=0)
+        bottom = bottom if bottom > TALLEST / 3 else TALLEST
         width = self.evaluate("innerWidth")
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2400) if whole else 900, "scale": 1}
+        clip = {"x": 0, "y": 0, "width": width, "height": bottom, "scale": 1}
         data = self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
-        path.write_bytes(base64.b64decode(data))
+        self.send("Page.navigate", url="about:blank")
+        while self.evaluate("location.href") != "about:blank":
+            time.sleep(0.02)
+        found = self.evaluate(f"({PALETTE})({json.dumps(data)})")
+        path.write_bytes(png(found["width"], found["height"], bytes(found["palette"]), base64.b64decode(found["data"])))
 
     def close(self):
         try:
@@ -134,6 +145,47 @@ class Browser:
         except (RuntimeError, OSError):
             pass
         self.process.wait(timeout=20)
+
+
+# Gives the pixels of a picture as places in a palette of its 256 most frequent colours.
+PALETTE = """async (data) => {
+  const image = new Image();
+  image.src = "data:image/png;base64," + data;
+  await image.decode();
+  const { width, height } = image;
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = context.getImageData(0, 0, width, height).data;
+  const counts = new Map();
+  const colour = (at) => (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
+  for (let at = 0; at < pixels.length; at += 4) counts.set(colour(at), (counts.get(colour(at)) || 0) + 1);
+  const palette = [...counts].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, 256).map((one) => one[0]);
+  const parts = (one) => [one >> 16, (one >> 8) & 255, one & 255];
+  const places = new Map(palette.map((one, place) => [one, place]));
+  const nearest = (one) => {
+    const far = (other) => parts(one).reduce((sum, part, at) => sum + (part - parts(other)[at]) ** 2, 0);
+    return palette.reduce((best, other, place) => (far(other) < far(palette[best]) ? place : best), 0);
+  };
+  let text = "";
+  for (let at = 0; at < pixels.length; at += 4) {
+    const one = colour(at);
+    if (!places.has(one)) places.set(one, nearest(one));
+    text += String.fromCharCode(places.get(one));
+  }
+  return { width, height, palette: palette.flatMap(parts), data: btoa(text) };
+}"""
+
+
+def png(width, height, palette, data):
+    """A PNG of pixels that are places in a palette."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = b"".join(b"\0" + data[at:at + width] for at in range(0, width * height, width))
+    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"PLTE", palette)
+            + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
 
 
 def axe():
@@ -176,6 +228,10 @@ def check(browser, world, name, source, problems):
         # Pages that an empty federation does not have say so; the browser calls that an error.
         missing = "empty" in name and "not found" in browser.evaluate("document.title").lower()
         problems += [f"{where}: {text}" for text in wrong if not missing]
+        wide = browser.evaluate("[...document.querySelectorAll('.panel')].filter(one => one.scrollWidth > "
+                                "one.clientWidth + 1).map(one => one.id).join(', ')")
+        if wide:
+            problems.append(f"{where}: wider than its panel: {wide}")
         size = browser.evaluate("performance.getEntriesByType('navigation')[0].decodedBodySize")
         served = browser.evaluate("(e => e.responseEnd - e.requestStart)(performance.getEntriesByType('navigation')[0])")
         if size > MOST_BYTES:
@@ -226,31 +282,16 @@ def keyboard(browser, world, problems):
 
 
 PICTURES = [
-    ("overview", "small", "/", DESKTOP, False),
-    ("overview-dark", "small", "/", DESKTOP, True),
-    ("job", "small", "/jobs/JOB", DESKTOP, False),
-    ("round", "wide", "/jobs/JOB/rounds/4", DESKTOP, False),
-    ("institutions", "small", "/institutions", DESKTOP, False),
-    ("specialist", "small", "SPECIALIST", DESKTOP, False),
-    ("scores", "small", "/scores", DESKTOP, False),
-    ("lineage", "small", "/lineage", DESKTOP, False),
-    ("release", "small", "/releases/1", DESKTOP, False),
-    ("events", "small", "/events", DESKTOP, False),
-    ("jobs-phone", "small", "/jobs", PHONE, False),
-    ("job-phone", "small", "/jobs/JOB", PHONE, True),
-    ("empty", "empty", "/", DESKTOP, False),
-    ("energy", "small", "/energy", DESKTOP, False),
-    ("storage", "small", "/storage", DESKTOP, False),
-    ("large-job", "large", "/jobs/JOB", DESKTOP, True),
-    ("institution-own", "site", "/", DESKTOP, False),
-    ("institution-decisions", "site", "/decisions", DESKTOP, False),
-    ("institution-left", "site", "/left", DESKTOP, False),
-    ("institution-left-phone", "site", "/left", PHONE, False),
-    ("institution-budgets", "site", "/budgets", DESKTOP, True),
-    ("institution-policy", "site", "/policy", DESKTOP, False),
-    ("institution-entry", "site", "/log/4", DESKTOP, False),
-    ("hostile-decisions", "site-hostile", "/decisions", DESKTOP, False),
-    ("hostile-own-phone", "site-hostile", "/", PHONE, False),
+    ("overview", "picture", "/", DESKTOP, False),
+    ("job", "picture", "/jobs/JOB", DESKTOP, False),
+    ("round-dark", "picture", "/jobs/JOB/rounds/13", DESKTOP, True),
+    ("scores", "picture", "/scores", DESKTOP, False),
+    ("lineage", "picture", "/lineage", DESKTOP, False),
+    ("release", "picture", "/releases/1", DESKTOP, False),
+    ("jobs-phone", "picture", "/jobs", PHONE, False),
+    ("institution-decisions", "site-picture", "/decisions", DESKTOP, False),
+    ("institution-left", "site-picture", "/left", DESKTOP, False),
+    ("institution-budgets-dark", "site-picture", "/budgets", DESKTOP, True),
 ]
 
 
@@ -272,7 +313,7 @@ def main():
                 problems += [f"{name} login: {text}" for text in browser.go(world["login"])]
                 if "Log out" not in browser.evaluate("document.body.textContent"):
                     problems.append(f"{name}: the link does not log in")
-                if not folder or os.environ.get("EOSFED_PICTURES") is None:
+                if not folder:
                     check(browser, world, name, source, problems)
                 if "live" in world:
                     keyboard(browser, world, problems)

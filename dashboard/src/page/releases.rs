@@ -44,7 +44,11 @@ fn row(one: &ReleaseSummary, now: Timestamp) -> Vec<Markup> {
     vec![
         release_link(one.number),
         html! { (one.specialists) },
-        if one.note.is_empty() { none() } else { said(&one.note) },
+        if one.note.is_empty() {
+            none()
+        } else {
+            html! { span.says { (said(&one.note)) } }
+        },
         relative(one.created_at, now),
     ]
 }

@@ -10,7 +10,7 @@ use crate::format::{count, exact, relative, span, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, counts, energy, facts, heading, maybe, metrics, none, numbers, panel, participant_state, progress,
-    round_phase, said, shell_command, table, words,
+    round_phase, said, shell_command, table_of_some, words,
 };
 use crate::words;
 
@@ -96,42 +96,51 @@ pub(crate) fn participants<'a>(
         words("Institution"),
         words("State"),
         words("Steps"),
-        numbers("Loss"),
         numbers("Samples"),
         words("Validation"),
         words("Energy"),
         words("Says"),
     ];
-    let rows: Vec<Vec<Markup>> = listed.map(|(name, one)| row(name, one)).collect();
-    table("Institutions in this round", &columns, &rows)
+    let rows: Vec<Vec<Option<Markup>>> = listed.map(|(name, one)| row(name, one)).collect();
+    table_of_some("Institutions in this round", &columns, &rows)
 }
 
-fn row(name: &InstitutionName, one: &ParticipantView) -> Vec<Markup> {
+fn row(name: &InstitutionName, one: &ParticipantView) -> Vec<Option<Markup>> {
     vec![
-        html! { a href={ (path::INSTITUTIONS) "/" (name) } { (name) } },
-        participant_state(one.state),
+        Some(html! { a href={ (path::INSTITUTIONS) "/" (name) } { (name) } }),
+        Some(participant_state(one.state)),
         steps(name, one),
-        maybe(one.loss, |loss| html! { (value(loss.get())) }),
-        maybe(one.samples, |samples| html! { (count(samples)) }),
-        metrics(&one.metrics),
-        energy(one.energy),
+        one.samples.map(|samples| html! { (count(samples)) }),
+        (!one.metrics.is_empty()).then(|| metrics(&one.metrics)),
+        one.energy.map(|spent| energy(Some(spent))),
         says(one),
     ]
 }
 
-fn steps(name: &InstitutionName, one: &ParticipantView) -> Markup {
-    match (one.step, one.steps) {
-        (0, 0) => none(),
-        (step, 0) => html! { (count(step)) },
-        (step, steps) => progress(&format!("Steps of {name}"), step, steps),
+/// The steps, with the loss below.
+fn steps(name: &InstitutionName, one: &ParticipantView) -> Option<Markup> {
+    let steps = match (one.step, one.steps) {
+        (0, 0) => None,
+        (step, 0) => Some(html! { (count(step)) }),
+        (step, steps) => Some(progress(&format!("Steps of {name}"), step, steps)),
+    };
+    if steps.is_none() && one.loss.is_none() {
+        return None;
     }
+    Some(html! {
+        (maybe(steps, |steps| steps))
+        @if let Some(loss) = one.loss { span.under { "loss " (value(loss.get())) } }
+    })
 }
 
-fn says(one: &ParticipantView) -> Markup {
-    html! {
-        @match &one.message { Some(message) => span.says { (said(message)) }, None => (none()) }
-        @if one.lease_expiries > 0 { span.under { (one.lease_expiries) " leases expired" } }
+fn says(one: &ParticipantView) -> Option<Markup> {
+    if one.message.is_none() && one.lease_expiries == 0 {
+        return None;
     }
+    Some(html! {
+        @if let Some(message) = &one.message { span.says { (said(message)) } }
+        @if one.lease_expiries > 0 { span.under { (one.lease_expiries) " leases expired" } }
+    })
 }
 
 /// The training loss of each institution, those with the longest curves first in the legend.

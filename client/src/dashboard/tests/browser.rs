@@ -27,15 +27,23 @@ async fn served(world: &World) -> serde_json::Value {
 #[ignore = "needs chromium; `make dashboard-test` runs it"]
 async fn the_institutions_page_in_a_real_browser() {
     let site = World::filled("land cover of the coast");
+    if std::env::var_os("EOSFED_SCREENSHOTS").is_some() {
+        return look(&[("site-picture", &site)]).await;
+    }
     let hostile = World::filled(&hostile());
     let empty = World::empty();
+    look(&[("site", &site), ("site-hostile", &hostile), ("site-empty", &empty)]).await;
+}
+
+/// Lets the browser look at these worlds. The log of the one called `site` grows meanwhile.
+async fn look(worlds: &[(&str, &World)]) {
     let mut order = serde_json::Map::new();
-    for (name, world) in [("site", &site), ("site-hostile", &hostile), ("site-empty", &empty)] {
+    for (name, world) in worlds {
         let mut told = served(world).await;
-        if name == "site" {
+        if *name == "site" {
             told["live"] = serde_json::json!(["/decisions", "a new line of the log"]);
         }
-        order.insert(name.to_owned(), told);
+        order.insert((*name).to_owned(), told);
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("tests/dashboard/browser.py");
     let mut command = Command::new("python3");
@@ -45,7 +53,7 @@ async fn the_institutions_page_in_a_real_browser() {
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
         println!("{line}");
-        if line == "STEP site" {
+        if let Some((_, site)) = worlds.iter().find(|_| line == "STEP site") {
             let why = "a new line of the log".to_owned();
             site.note(0, Entry::of(&World::id(3), EntryKind::Waits { why }));
         }

@@ -48,20 +48,29 @@ fn script() -> Child {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs chromium; `make dashboard-test` runs it"]
 async fn the_pages_in_a_real_browser() {
+    if std::env::var_os("EOSFED_SCREENSHOTS").is_some() {
+        let picture = World::friendly(Size { institutions: 8, rounds: 12 }).await;
+        return look(&[("picture", &picture)]).await;
+    }
     let empty = World::empty().await;
     let large = World::filled(LARGE).await;
     let wide = World::filled(Size { institutions: 200, rounds: 3 }).await;
     // It is made last and seen first, so that its times are recent.
     let small = World::filled(SMALL).await;
+    look(&[("small", &small), ("empty", &empty), ("large", &large), ("wide", &wide)]).await;
+}
+
+/// Lets the browser look at these worlds. The one called `small` takes a step meanwhile.
+async fn look(worlds: &[(&str, &World)]) {
     let mut order = serde_json::Map::new();
-    for (name, world) in [("small", &small), ("empty", &empty), ("large", &large), ("wide", &wide)] {
+    for (name, world) in worlds {
         let (login, url) = serve(world).await;
         let mut value =
             serde_json::json!({ "login": login, "url": url, "pages": addresses(world), "job": world.job });
-        if name == "small" {
+        if *name == "small" {
             value["live"] = serde_json::json!([format!("/jobs/{}", world.job), "399 / 400"]);
         }
-        order.insert(name.to_owned(), value);
+        order.insert((*name).to_owned(), value);
     }
     let mut child = script();
     let mut input = child.stdin.take().unwrap();
@@ -70,8 +79,8 @@ async fn the_pages_in_a_real_browser() {
     for line in output.lines() {
         let line = line.unwrap();
         println!("{line}");
-        if line == "STEP small" {
-            step(&small).await;
+        if let Some((_, small)) = worlds.iter().find(|_| line == "STEP small") {
+            step(small).await;
         }
     }
     assert!(child.wait().unwrap().success(), "the browser has found something");

@@ -1,6 +1,7 @@
 //! A coordinator with a dashboard, whose store was filled with a federation of any size.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,10 +56,61 @@ pub(super) fn hostile() -> String {
     )
 }
 
+/// What people and institutions have written.
+#[derive(Debug, Clone)]
+struct Texts {
+    paused: String,
+    refusal: String,
+    rejection: String,
+    failure: String,
+    licence: String,
+    note: String,
+    /// How long a round takes.
+    round_seconds: u64,
+    /// Specialists beside the two of the plan.
+    others: &'static [(&'static str, &'static [&'static str], u64)],
+}
+
+impl Texts {
+    fn hostile() -> Self {
+        let paused = hostile().chars().take(76).collect();
+        let [refusal, rejection, failure, licence, note] = [(); 5].map(|()| hostile());
+        Self { paused, refusal, rejection, failure, licence, note, round_seconds: 20, others: &[] }
+    }
+
+    /// For pictures.
+    fn friendly() -> Self {
+        Self {
+            paused: "glacier outlines".to_owned(),
+            refusal: "`may_leave` lacks `frozen_weights`".to_owned(),
+            rejection: "its step has 9.3 times the median length of this round; at most 4 times counts"
+                .to_owned(),
+            failure: "the disk of the state folder has 1.2 GB free, and the work needs 3.4 GB".to_owned(),
+            licence: "CC-BY-4.0".to_owned(),
+            note: "spring: six specialists of four institutions".to_owned(),
+            round_seconds: 2200,
+            others: &[
+                ("coast-water", &["green", "nir", "swir"], 2210),
+                ("river-floods", &["vv", "vh"], 1640),
+                ("north-forest-types", &["red", "red_edge_1", "nir"], 3075),
+                ("south-crops", &["blue", "green", "red", "nir"], 2718),
+            ],
+        }
+    }
+}
+
 /// Names of institutions, a few of which are good to look at.
 pub(super) fn names(number: usize) -> Vec<String> {
-    const NAMES: [&str; 6] =
-        ["east", "west", "north", "south", "river-basin-authority", "university-of-the-coast"];
+    const NAMES: [&str; 8] = [
+        "east",
+        "west",
+        "north",
+        "south",
+        "river-basin-authority",
+        "university-of-the-coast",
+        "delta-survey",
+        "alpine-institute",
+    ];
     (0..number)
         .map(|at| NAMES.get(at).map_or_else(|| format!("site-{at:03}"), |name| (*name).to_owned()))
         .collect()
@@ -69,16 +121,26 @@ impl World {
     pub(super) async fn empty() -> Self {
         let store = MemoryStore::default();
         let state = Federation::default();
-        let mut builder = Builder { store: store.clone(), state, now: SystemClock.now() };
+        let mut builder =
+            Builder { store: store.clone(), state, now: SystemClock.now(), texts: Texts::hostile() };
         builder.people();
         Self::of(&store, "j-00000000".parse().unwrap()).await
     }
 
     /// A federation with jobs, specialists, a release, scores and an open round.
     pub(super) async fn filled(size: Size) -> Self {
+        Self::with(size, Texts::hostile()).await
+    }
+
+    /// The same with texts that are good to look at.
+    pub(super) async fn friendly(size: Size) -> Self {
+        Self::with(size, Texts::friendly()).await
+    }
+
+    async fn with(size: Size, texts: Texts) -> Self {
         let store = MemoryStore::default();
-        let mut builder =
-            Builder { store: store.clone(), state: Federation::default(), now: SystemClock.now() };
+        let state = Federation::default();
+        let mut builder = Builder { store: store.clone(), state, now: SystemClock.now(), texts };
         builder.members(size.institutions);
         builder.finished();
         builder.evaluation();
@@ -88,7 +150,10 @@ impl World {
     }
 
     async fn of(store: &MemoryStore, job: JobId) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory, where that is possible: the disk of a machine that builds is often nearly full.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let folder = tempfile::tempdir_in(place).unwrap();
         let blobs = Arc::new(FileBlobs::open(folder.path()).unwrap());
         let options = Options::new(folder.path().join(STAGING), signing::coordinator().key().clone());
         let clock = Arc::new(SystemClock);
@@ -134,6 +199,7 @@ struct Builder {
     store: MemoryStore,
     state: Federation,
     now: Timestamp,
+    texts: Texts,
 }
 
 impl Builder {
@@ -168,16 +234,36 @@ impl Builder {
         let plan = Plan::new(ONE_SHOT).set("name", "the first specialists").text();
         let outcome = finished(&self.state, &plan);
         let mut change = self.state.settle(outcome, self.ago(80_000)).unwrap();
-        for card in &mut change.specialists {
-            dress(card);
-        }
+        self.dress(&mut change.specialists);
         for release in &mut change.releases {
-            release.manifest.note = hostile();
-            for card in &mut release.manifest.specialists {
-                dress(card);
-            }
+            release.manifest.note.clone_from(&self.texts.note);
+            self.dress(&mut release.manifest.specialists);
         }
         self.commit(change);
+    }
+
+    /// What the cards of real specialists have, and cards of others like the first.
+    fn dress(&self, cards: &mut Vec<Card>) {
+        let Some(first) = cards.iter().min_by_key(|card| card.name.clone()).cloned() else { return };
+        for (at, (name, bands, samples)) in self.texts.others.iter().enumerate() {
+            let mut card = first.clone();
+            card.name = name.parse().unwrap();
+            card.model.bands = bands.iter().map(|band| (*band).to_owned()).collect();
+            card.provenance.samples = *samples;
+            card.weights = Digest::of(name.as_bytes());
+            card.weights_bytes += 4_300 * at as u64;
+            cards.push(card);
+        }
+        cards.sort_by_key(|card| card.name.clone());
+        for (at, card) in cards.iter_mut().enumerate() {
+            card.provenance.samples = card.provenance.samples.max(1870);
+            card.licence.clone_from(&self.texts.licence);
+            let score = 0.83 - 0.017 * at as f64;
+            card.metrics = [("macro_f1", score), ("accuracy", score + 0.03)]
+                .map(|(name, score)| (name.to_owned(), Finite::literal(score)))
+                .into();
+            card.energy = energy(0.21 + 0.03 * at as f64);
+        }
     }
 
     fn submit(&self, spec: JobSpec, id: &str, ago: u64) -> (JobId, Change) {
@@ -186,15 +272,15 @@ impl Builder {
         self.state.submit_job(submission, self.ago(ago)).unwrap()
     }
 
-    /// A job whose name is hostile, and which is paused.
+    /// A job that is paused because institutions have refused it.
     fn paused(&mut self) {
-        let hostile: String = hostile().chars().take(76).collect();
-        let spec = JobSpec::parse(&Plan::new(ONE_SHOT).set("name", hostile).text()).unwrap();
+        let name = self.texts.paused.clone();
+        let spec = JobSpec::parse(&Plan::new(ONE_SHOT).set("name", name).text()).unwrap();
         let (id, change) = self.submit(spec, "j-0000000b", 7200);
         self.commit(change);
         let mut job = self.state.job(&id).unwrap().clone();
         let JobState::Collecting(mut round) = job.state else { panic!("it asks institutions") };
-        let refusal = Refusal::new(Reason::Policy, super::world::hostile());
+        let refusal = Refusal::new(Reason::Policy, self.texts.refusal.clone());
         let at = self.ago(3000);
         for participant in round.participants.values_mut() {
             participant.state = ParticipantState::Refused { at, refusal: refusal.clone() };
@@ -275,12 +361,13 @@ impl Builder {
 
     /// A round in which all have submitted but one, whose update was rejected.
     fn trained(&self, job: &Job, mut round: Round, all: u32) -> ClosedRound {
-        let ago = u64::from(all - round.index) * 20;
-        round.opened_at = self.ago(ago + 20);
+        let took = self.texts.round_seconds;
+        let ago = u64::from(all - round.index) * took;
+        round.opened_at = self.ago(ago + took - took / 20);
         let score = 0.9 - 0.6 / f64::from(round.index + 1).sqrt();
         for (at, participant) in round.participants.values_mut().enumerate() {
             participant.state = if at % 7 == 6 {
-                let refusal = Refusal::new(Reason::NormOutlier, hostile());
+                let refusal = Refusal::new(Reason::NormOutlier, self.texts.rejection.clone());
                 ParticipantState::Rejected(Rejection {
                     at: self.ago(ago),
                     key: None,
@@ -312,7 +399,7 @@ impl Builder {
                     at: self.now,
                     refusal: Refusal::new(Reason::Policy, "the policy does not allow `fed-prox`"),
                 },
-                4 => ParticipantState::Failed { at: self.now, message: hostile() },
+                4 => ParticipantState::Failed { at: self.now, message: self.texts.failure.clone() },
                 _ => ParticipantState::Offered,
             };
             if at % 6 < 3 {
@@ -359,15 +446,6 @@ fn update(at: usize, score: f64) -> Contribution {
     .into();
     report.energy = energy(0.004 + 0.001 * (at % 5) as f64);
     Contribution::Update { weights: weights(at), report, norm: Finite::literal(1.4), since: 0, signed: None }
-}
-
-/// What the card of a real specialist has.
-fn dress(card: &mut Card) {
-    card.licence = hostile();
-    card.metrics =
-        [("macro_f1".to_owned(), Finite::literal(0.83)), ("accuracy".to_owned(), Finite::literal(0.86))]
-            .into();
-    card.energy = energy(0.21);
 }
 
 /// The lease of an institution that is at work in the open round.
