@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: bench dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -78,6 +78,12 @@ load-history: ## Measure what a heartbeat and a submission cost when 10, 100 and
 load-ledger: ## Measure what it takes to list, export and verify a ledger of a million events
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-cli -p eosfed-load
 	$(TARGET)/release/eosfed-load ledger
+
+# The Python of `make interop`: torch and timm, to compare with.
+bench: ## Measure training steps beside timm and torch.compile, in turn (BENCH="--cases 64x16 --rounds 3")
+	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example steps
+	$(PYTHON) bench/train_steps.py --steps $(TARGET)/release/examples/steps \
+	  $(if $(wildcard $(INTEROP)/bin/python),--python $(INTEROP)/bin/python) $(BENCH)
 
 reference: ## Write docs/reference from the types again
 	$(CARGO) run --quiet -p eosfed-reference

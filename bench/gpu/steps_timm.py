@@ -5,7 +5,7 @@
 
 Prints one JSON line for each combination. Samples are on the device; a step takes a random batch,
 cross-entropy, gradients clipped to norm 1, AdamW with decay 0.05. `--sync` reads the loss after each
-step, as the trainer does.
+step, `--compile` measures the network that `torch.compile` makes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 import timm
 import torch
 
-BANDS, CLASSES, EPOCH, PHASE_STEPS = 6, 10, 4, 5
+CLASSES, EPOCH, PHASE_STEPS = 10, 4, 5
 
 
 def numbers(text: str) -> list[int]:
@@ -29,9 +29,10 @@ def measure(backbone: str, size: int, batch: int, precision: str, options: argpa
     device = options.device
     torch.manual_seed(1)
     samples = batch * EPOCH
-    images = torch.randn(samples, BANDS, size, size, device=device)
+    images = torch.randn(samples, options.bands, size, size, device=device)
     labels = torch.randint(CLASSES, (samples,), device=device)
-    model = timm.create_model(backbone, pretrained=False, in_chans=BANDS, num_classes=CLASSES).to(device).train()
+    model = timm.create_model(backbone, pretrained=False, in_chans=options.bands, num_classes=CLASSES).to(device).train()
+    called = torch.compile(model) if options.compile else model
     decayed = [p for p in model.parameters() if p.dim() >= 2]
     others = [p for p in model.parameters() if p.dim() < 2]
     groups = [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
@@ -47,7 +48,7 @@ def measure(backbone: str, size: int, batch: int, precision: str, options: argpa
 
     def forward(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         with cast():
-            return torch.nn.functional.cross_entropy(model(x).float(), y)
+            return torch.nn.functional.cross_entropy(called(x).float(), y)
 
     def update() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -65,12 +66,13 @@ def measure(backbone: str, size: int, batch: int, precision: str, options: argpa
     epoch()
     epoch()
     rest()
-    start, steps = time.perf_counter(), 0
+    start, processor, steps = time.perf_counter(), time.process_time(), 0
     while steps < EPOCH or time.perf_counter() - start < options.seconds:
         epoch()
         steps += EPOCH
     rest()
     rate = steps / (time.perf_counter() - start)
+    processor = (time.process_time() - processor) * 1e3 / steps
 
     times: dict[str, list[float]] = {"batch": [], "forward": [], "backward": [], "optimizer": []}
     for _ in range(PHASE_STEPS):
@@ -92,8 +94,8 @@ def measure(backbone: str, size: int, batch: int, precision: str, options: argpa
         update()
         lap("optimizer")
     row = {
-        "framework": "timm sync" if options.sync else "timm", "device": device, "backbone": backbone, "size": size, "batch": batch,
-        "precision": precision, "steps_per_second": rate, "samples_per_second": rate * batch,
+        "framework": " ".join(["timm", *(["compiled"] if options.compile else []), *(["sync"] if options.sync else [])]), "device": device, "backbone": backbone, "size": size, "batch": batch,
+        "precision": precision, "bands": options.bands, "processor_ms": processor, "steps_per_second": rate, "samples_per_second": rate * batch,
         "phases": {phase: statistics.median(list_) for phase, list_ in times.items()},
     }
     if device == "cuda":
@@ -111,7 +113,12 @@ def main() -> None:
     parser.add_argument("--seconds", default=1.0, type=float)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--sync", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bands", default=6, type=int)
+    parser.add_argument("--threads", type=int)
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     for case in itertools.product(options.backbone, options.size, options.batch, options.precision):
         print(json.dumps(measure(*case, options)), flush=True)
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use eosfed_common::task::{TrainerEvent, exit_code};
 
 use super::events::{print, read_task};
-use super::memory::contained;
+use eosfed_trainer::device::memory::contained;
 
 /// Scores the specialist that the task file names.
 pub(super) fn evaluate(path: &Path) -> anyhow::Result<ExitCode> {

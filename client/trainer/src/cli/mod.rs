@@ -10,7 +10,6 @@ mod events;
 mod explain;
 mod features;
 mod fit;
-mod memory;
 mod output;
 mod predict;
 mod prune;
@@ -25,6 +24,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use eosfed_common::stdout::print_error;
 use eosfed_common::task::exit_code;
 use eosfed_common::telemetry::{self, LogFormat};
+use eosfed_trainer::device::memory;
 
 /// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
 ///

@@ -10,8 +10,8 @@ use eosfed_trainer::train::{TrainError, run};
 use indicatif::ProgressBar;
 
 use super::events::{draw, print, read_task};
-use super::memory::contained;
 use super::signals::StopFlag;
+use eosfed_trainer::device::memory::contained;
 
 /// Trains what the task file describes.
 pub(super) fn train(path: &Path, pretty: bool) -> anyhow::Result<ExitCode> {

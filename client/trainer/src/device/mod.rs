@@ -2,6 +2,8 @@
 
 mod cuda;
 mod driver;
+pub mod memory;
+pub mod reading;
 
 use eosfed_common::task::DeviceChoice;
 use tch::Device;

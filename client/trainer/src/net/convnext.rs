@@ -9,6 +9,8 @@ use crate::parameters::Parameters;
 
 /// timm's epsilon of layer normalisation and of GRN.
 const EPS: f64 = 1e-6;
+/// Keeps the derivative of a norm finite where all values are 0; far below what 32 bits resolve elsewhere.
+const NORM_EPS: f64 = 1e-24;
 
 /// Layer normalisation over channels.
 #[derive(Debug)]
@@ -76,12 +78,21 @@ impl Block {
         x + if train { drop_path(&y, self.drop_path) } else { y }
     }
 
-    /// Global response normalisation (paper, equation 4), over the spatial dimensions of `[N, H, W, C]`.
+    /// Global response normalisation (paper, equation 4), over the spatial dimensions of `[N, H, W, C]`:
+    /// `x + beta + gamma * x * relative` in one pass over `x`. The norm is written out because the derivative
+    /// of libtorch's needs more passes.
     fn response_norm(&self, x: &Tensor) -> Tensor {
-        let global = x.norm_scalaropt_dim(2, [1, 2], true);
+        let (gamma, beta) = &self.grn;
+        let squares = x.square().sum_dim_intlist([1_i64, 2].as_slice(), true, Kind::Float);
+        let global = (squares + NORM_EPS).sqrt();
         let relative = &global / (global.mean_dim(-1, true, Kind::Float) + EPS);
-        x + (&self.grn.1 + &self.grn.0 * (x * relative))
+        beta.addcmul(x, &(gamma * relative + 1.0))
     }
+}
+
+/// `[N, C, H, W]` with the channels of a pixel side by side in memory, the order in which the layers compute.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
 /// Stochastic depth (Huang et al. 2016): drops the residual branch of random samples and scales the
@@ -145,7 +156,8 @@ impl ConvNeXt {
     /// The four feature maps of `[N, bands, H, W]`; H and W are multiples of 32.
     pub fn forward(&self, images: &Tensor, train: bool) -> Maps {
         let (weight, bias, norm) = &self.stem;
-        let mut x = norm.forward_maps(&self.precision.conv2d(images, weight, Some(bias), 4, 0, 1));
+        let images = channels_last(images);
+        let mut x = norm.forward_maps(&self.precision.conv2d(&images, weight, Some(bias), 4, 0, 1));
         let maps: Vec<Tensor> = self
             .stages
             .iter()

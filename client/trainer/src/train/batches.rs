@@ -1,4 +1,9 @@
 //! Batches of samples in random order, with random transforms that are alike for image and label.
+//!
+//! Randomness is drawn on the processor, sample by sample. The transforms are then done for all samples of a
+//! batch that are turned alike at once, so that a GPU is given few and large things to do.
+
+use std::collections::BTreeMap;
 
 use eosfed_common::plan::Augmentation;
 use rand::seq::SliceRandom as _;
@@ -6,7 +11,6 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::orientation::is_square;
 use super::tensors::TensorDataset;
 
 /// Random changes to training samples.
@@ -16,6 +20,79 @@ pub struct Transforms {
     pub augment: Vec<Augmentation>,
     /// Side in pixels of the random square crop; absent: whole samples.
     pub crop: Option<u32>,
+}
+
+/// The samples of a step, or a part of them.
+#[derive(Debug)]
+pub struct Batch {
+    /// Images, `[N, C, H, W]`.
+    pub images: Tensor,
+    /// Their labels, as in [`TensorDataset`].
+    pub labels: Tensor,
+    /// Where each comes from.
+    pub windows: Vec<Window>,
+}
+
+/// A sample of a data set, or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The number of the sample.
+    pub sample: usize,
+    /// First row, first column and side in pixels of the part; absent: all.
+    pub crop: Option<[usize; 3]>,
+}
+
+impl Batch {
+    /// The samples from `start` on, at most `size`.
+    #[must_use]
+    pub fn part(&self, start: usize, size: usize) -> Self {
+        let size = size.min(self.windows.len() - start);
+        let take = |tensor: &Tensor| tensor.narrow(0, start as i64, size as i64);
+        Self {
+            images: take(&self.images),
+            labels: take(&self.labels),
+            windows: self.windows[start..start + size].to_vec(),
+        }
+    }
+}
+
+/// How a sample is turned: mirrored left to right, mirrored top to bottom, then rows and columns exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+struct Turn {
+    across: bool,
+    down: bool,
+    transposed: bool,
+}
+
+impl Turn {
+    /// Then a number of quarter turns, as of libtorch's `rot90`. Before them, nothing is transposed.
+    const fn then(self, quarters: i64) -> Self {
+        Self {
+            across: self.across != matches!(quarters, 1 | 2),
+            down: self.down != matches!(quarters, 2 | 3),
+            transposed: quarters % 2 == 1,
+        }
+    }
+
+    fn apply(self, tensor: &Tensor) -> Tensor {
+        let mut axes = Vec::new();
+        if self.across {
+            axes.push(-1);
+        }
+        if self.down {
+            axes.push(-2);
+        }
+        let turned = if axes.is_empty() { tensor.shallow_clone() } else { tensor.flip(axes) };
+        if self.transposed { turned.transpose(-2, -1) } else { turned }
+    }
+}
+
+/// What was drawn for a sample.
+struct Draw {
+    window: Window,
+    turn: Turn,
+    /// Factors and offsets of the bands; empty without jitter.
+    jitter: Vec<f32>,
 }
 
 /// The batches of one epoch. Their order and transforms depend on the seed only.
@@ -39,86 +116,116 @@ impl<'a> Batches<'a> {
         Self { data, transforms, order, size, at: 0, rng }
     }
 
-    fn transform(&mut self, image: Tensor, label: Tensor) -> (Tensor, Tensor) {
-        let mut sample = Pair { image, label };
+    /// Whether there is another batch.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        self.at < self.order.len()
+    }
+
+    fn draw(&mut self, sample: i64) -> Draw {
         let has = |kind| self.transforms.augment.contains(&kind);
-        if let Some(side) = self.transforms.crop {
-            let size = sample.image.size();
-            let height = size[1];
-            let width = size[2];
-            let side = i64::from(side).min(height).min(width);
-            let top = self.rng.random_range(0..=height - side);
-            let left = self.rng.random_range(0..=width - side);
-            sample.map(&|tensor| tensor.narrow(-2, top, side).narrow(-1, left, side));
-        }
+        let size = self.data.images.size();
+        let crop = self.transforms.crop.map(|side| {
+            let side = i64::from(side).min(size[2]).min(size[3]);
+            let top = self.rng.random_range(0..=size[2] - side);
+            let left = self.rng.random_range(0..=size[3] - side);
+            [top as usize, left as usize, side as usize]
+        });
+        let mut turn = Turn::default();
         if has(Augmentation::Flip) {
-            for axis in [-1, -2] {
-                if self.rng.random::<bool>() {
-                    sample.map(&|tensor| tensor.flip([axis]));
-                }
-            }
+            turn.across = self.rng.random();
+            turn.down = self.rng.random();
         }
         if has(Augmentation::Rotate90) {
             // All samples of a batch must keep one shape.
-            let step = if sample.is_square() { 1 } else { 2 };
-            let turns = self.rng.random_range(0..4 / step) * step;
-            sample.map(&|tensor| tensor.rot90(turns, [-2, -1]));
+            let square = crop.is_some() || self.data.is_square();
+            let step = if square { 1 } else { 2 };
+            turn = turn.then(self.rng.random_range(0..4 / step) * step);
         }
+        let mut jitter = Vec::new();
         if has(Augmentation::Jitter) {
-            let bands = sample.image.size()[0];
-            let device = sample.image.device();
-            let mut draw = |low: f32, high: f32| {
-                let values: Vec<f32> = (0..bands).map(|_| self.rng.random_range(low..high)).collect();
-                Tensor::from_slice(&values).reshape([bands, 1, 1]).to_device(device)
-            };
-            let scale = draw(0.9, 1.1);
-            let shift = draw(-0.1, 0.1);
-            sample.image = sample.image * scale + shift;
+            for (low, high) in [(0.9_f32, 1.1), (-0.1, 0.1)] {
+                jitter.extend((0..size[1]).map(|_| self.rng.random_range(low..high)));
+            }
         }
-        (sample.image, sample.label)
-    }
-}
-
-/// One sample: an image `[C, H, W]` and its label.
-struct Pair {
-    image: Tensor,
-    label: Tensor,
-}
-
-impl Pair {
-    /// Whether pixels are labelled. A class is a scalar and several classes are a row.
-    fn is_dense(&self) -> bool {
-        self.label.dim() == 2
-    }
-
-    fn is_square(&self) -> bool {
-        is_square(&self.image) && (!self.is_dense() || is_square(&self.label))
-    }
-
-    /// Transforms the image, and the label alike where pixels are labelled.
-    fn map(&mut self, change: &dyn Fn(&Tensor) -> Tensor) {
-        self.image = change(&self.image);
-        if self.is_dense() {
-            self.label = change(&self.label);
-        }
+        Draw { window: Window { sample: sample as usize, crop }, turn, jitter }
     }
 }
 
 impl Iterator for Batches<'_> {
-    type Item = (Tensor, Tensor);
+    type Item = Batch;
 
-    fn next(&mut self) -> Option<(Tensor, Tensor)> {
+    fn next(&mut self) -> Option<Batch> {
+        if !self.has_next() {
+            return None;
+        }
         let end = (self.at + self.size).min(self.order.len());
         let chosen = self.order[self.at..end].to_vec();
         self.at = end;
-        let transformed = chosen.iter().map(|index| {
-            let image = self.data.images.get(*index);
-            let label = self.data.labels.get(*index);
-            self.transform(image, label)
-        });
-        let (images, labels): (Vec<_>, Vec<_>) = transformed.unzip();
-        (!images.is_empty()).then(|| (Tensor::stack(&images, 0), Tensor::stack(&labels, 0)))
+        let draws: Vec<Draw> = chosen.into_iter().map(|sample| self.draw(sample)).collect();
+        Some(assemble(self.data, &draws))
     }
+}
+
+/// The samples that were drawn, transformed.
+fn assemble(data: &TensorDataset, draws: &[Draw]) -> Batch {
+    let mut turns: BTreeMap<Turn, Vec<usize>> = BTreeMap::new();
+    for (position, draw) in draws.iter().enumerate() {
+        turns.entry(draw.turn).or_default().push(position);
+    }
+    let positions: Vec<usize> = turns.values().flatten().copied().collect();
+    let samples = positions.iter().map(|position| draws[*position].window.sample);
+    // All numbers of samples and positions go to the device together.
+    let numbers: Vec<i64> = samples.chain(positions.iter().copied()).map(|number| number as i64).collect();
+    let numbers = Tensor::from_slice(&numbers).to_device(data.images.device());
+    let count = draws.len() as i64;
+    let gather = |tensor: &Tensor| {
+        let pixels = tensor.dim() > 2;
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for (turn, positions) in &turns {
+            let size = positions.len() as i64;
+            let index = numbers.narrow(0, start, size);
+            start += size;
+            let windows = positions.iter().map(|position| draws[*position].window);
+            let part = pick(tensor, windows, &index);
+            parts.push(if pixels { turn.apply(&part) } else { part });
+        }
+        match &parts[..] {
+            // All are turned alike, and so in their order already.
+            [one] => one.shallow_clone(),
+            _ => {
+                let order = numbers.narrow(0, count, count).argsort(0, false);
+                Tensor::cat(&parts, 0).index_select(0, &order)
+            }
+        }
+    };
+    let images = jittered(gather(&data.images), draws);
+    let windows = draws.iter().map(|draw| draw.window).collect();
+    Batch { images, labels: gather(&data.labels), windows }
+}
+
+/// Samples, or where pixels are cropped, parts of them.
+fn pick(tensor: &Tensor, windows: impl Iterator<Item = Window>, index: &Tensor) -> Tensor {
+    let crops: Option<Vec<Tensor>> = windows
+        .map(|Window { sample, crop }| {
+            let [top, left, side] = crop.filter(|_| tensor.dim() > 2)?.map(|number| number as i64);
+            Some(tensor.narrow(0, sample as i64, 1).narrow(-2, top, side).narrow(-1, left, side))
+        })
+        .collect();
+    crops.map_or_else(|| tensor.index_select(0, index), |crops| Tensor::cat(&crops, 0))
+}
+
+/// Images with the factors and offsets of their bands.
+fn jittered(images: Tensor, draws: &[Draw]) -> Tensor {
+    let values: Vec<f32> = draws.iter().flat_map(|draw| draw.jitter.iter().copied()).collect();
+    if values.is_empty() {
+        return images;
+    }
+    let count = draws.len() as i64;
+    let bands = values.len() as i64 / count / 2;
+    let values = Tensor::from_slice(&values).view([count, 2 * bands, 1, 1]).to_device(images.device());
+    images * values.narrow(1, 0, bands) + values.narrow(1, bands, bands)
 }
 
 #[cfg(test)]
@@ -126,6 +233,10 @@ mod tests {
     use super::*;
     use crate::train::tensors::tests::{identity, sample};
     use tch::{Device, Kind};
+
+    fn pair(batch: Batch) -> (Tensor, Tensor) {
+        (batch.images, batch.labels)
+    }
 
     fn transforms(augment: &[Augmentation], crop: Option<u32>) -> Transforms {
         Transforms { augment: augment.to_vec(), crop }
@@ -136,7 +247,7 @@ mod tests {
         let samples: Vec<_> = (0..5).map(|i| sample(64, i)).collect();
         let data = TensorDataset::new(&samples, &identity(), Device::Cpu).unwrap();
         let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
-        let epoch = |seed| Batches::new(&data, 2, &all, seed).collect::<Vec<_>>();
+        let epoch = |seed| Batches::new(&data, 2, &all, seed).map(pair).collect::<Vec<_>>();
         let batches = epoch(3);
         assert_eq!(batches.iter().map(|(images, _)| images.size()[0]).collect::<Vec<_>>(), [2, 2, 1]);
         for (images, labels) in &batches {
@@ -155,7 +266,7 @@ mod tests {
         let turn = transforms(&[Augmentation::Rotate90], None);
         let mut corners = std::collections::BTreeSet::new();
         for seed in 0..16 {
-            let (images, labels) = Batches::new(&data, 4, &turn, seed).next().unwrap();
+            let (images, labels) = Batches::new(&data, 4, &turn, seed).next().map(pair).unwrap();
             assert_eq!(images.size(), [4, 1, 32, 64]);
             assert_eq!(images.squeeze_dim(1).to_kind(Kind::Int64), labels);
             corners.extend((0..4).map(|at| labels.int64_value(&[at, 0, 0])));
@@ -171,7 +282,7 @@ mod tests {
         let data = TensorDataset::new(&[one], &identity(), Device::Cpu).unwrap();
         let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         for seed in 0..8 {
-            let (images, labels) = Batches::new(&data, 1, &all, seed).next().unwrap();
+            let (images, labels) = Batches::new(&data, 1, &all, seed).next().map(pair).unwrap();
             assert_eq!(images.narrow(1, 0, 1), images.narrow(1, 1, 1));
             assert_eq!(images.narrow(1, 1, 1).squeeze_dim(1).to_kind(Kind::Int64), labels);
         }
@@ -181,13 +292,44 @@ mod tests {
     fn jitter_changes_images_only_and_image_labels_are_never_transformed() {
         let data = TensorDataset::new(&[sample(32, 0)], &identity(), Device::Cpu).unwrap();
         let jitter = transforms(&[Augmentation::Jitter], None);
-        let (images, labels) = Batches::new(&data, 1, &jitter, 1).next().unwrap();
+        let (images, labels) = Batches::new(&data, 1, &jitter, 1).next().map(pair).unwrap();
         assert!(images != data.images && labels == data.labels);
         let rows = Tensor::from_slice(&[1.0_f32, 0.0, 0.0]).view([1, 3]);
         let data = TensorDataset { images: data.images.shallow_clone(), labels: rows };
         let all = transforms(&[Augmentation::Flip, Augmentation::Rotate90], Some(32));
         for seed in 0..8 {
-            assert_eq!(Batches::new(&data, 1, &all, seed).next().unwrap().1, data.labels);
+            assert_eq!(Batches::new(&data, 1, &all, seed).next().map(pair).unwrap().1, data.labels);
         }
+    }
+
+    /// Mirrors and `rot90`, one sample after another, as the batches were made before.
+    #[test]
+    fn samples_that_are_turned_together_are_those_that_are_turned_one_by_one() {
+        let values: Vec<f32> = (0..2 * 32 * 32).map(|value| value as f32).collect();
+        let image = Tensor::from_slice(&values).view([2, 32, 32]);
+        for across in [false, true] {
+            for down in [false, true] {
+                for quarters in 0..4 {
+                    let mut wanted = image.shallow_clone();
+                    for (axis, mirrored) in [(-1, across), (-2, down)] {
+                        wanted = if mirrored { wanted.flip([axis]) } else { wanted };
+                    }
+                    let turn = Turn { across, down, transposed: false }.then(quarters);
+                    assert_eq!(turn.apply(&image), wanted.rot90(quarters, [-2, -1]), "{turn:?} {quarters}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_batch_knows_where_its_samples_are_from() {
+        let samples: Vec<_> = (0..5).map(|i| sample(64, i)).collect();
+        let data = TensorDataset::new(&samples, &identity(), Device::Cpu).unwrap();
+        let crops = transforms(&[Augmentation::Flip], Some(32));
+        let batch = Batches::new(&data, 5, &crops, 1).next().unwrap();
+        let part = batch.part(3, 3);
+        assert_eq!((part.images.size()[0], part.labels.size()[0], part.windows.len()), (2, 2, 2));
+        assert!(part.images == batch.images.narrow(0, 3, 2) && part.windows == batch.windows[3..]);
+        assert!(batch.windows.iter().all(|window| matches!(window.crop, Some([0..=32, 0..=32, 32]))));
     }
 }

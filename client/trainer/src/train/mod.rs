@@ -5,6 +5,8 @@ mod batches;
 mod checkpoint;
 mod error;
 mod evaluate;
+mod flat;
+mod labelled;
 mod loss;
 mod optimizer;
 mod orientation;
@@ -16,7 +18,7 @@ mod train_loop;
 
 pub(crate) use baseline::target_scale;
 pub use baseline::{Baseline, BaselineReport, baselines};
-pub use batches::{Batches, Transforms};
+pub use batches::{Batch, Batches, Transforms, Window};
 pub use error::TrainError;
 pub use evaluate::evaluate;
 pub(crate) use loss::resize_to_labels;

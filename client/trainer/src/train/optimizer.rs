@@ -1,97 +1,130 @@
 //! AdamW (Loshchilov & Hutter 2019) over named tensors, and the learning-rate schedule.
 //!
 //! `tch`'s optimiser is not used because it cannot save its state. Without that, a resumed training
-//! would give other bytes than an uninterrupted one.
+//! would give other bytes than an uninterrupted one. Nothing here waits for the device: the factor that
+//! clips the gradient stays on it.
 
-use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use eosfed_common::weights::{Signature, Tensors};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
+use super::flat::{Flat, view};
 use crate::parameters::{Parameters, to_vec};
 
 /// Decay rates of the first and the second moment.
 const BETA: (f64, f64) = (0.9, 0.999);
 const EPS: f64 = 1e-8;
+/// Values that a processor takes through all operations of a step before the next ones, so that they stay in
+/// its cache.
+const PIECE: i64 = 1 << 16;
+
+/// A part of the buffers with the same settings.
+#[derive(Debug, Clone, PartialEq)]
+struct Segment {
+    range: Range<i64>,
+    decayed: bool,
+    rate_factor: f64,
+}
 
 /// First and second moments of every tensor, and the number of steps taken.
 #[derive(Debug)]
 pub struct AdamW {
-    moments: BTreeMap<String, (Tensor, Tensor)>,
+    flat: Flat,
+    mean: Tensor,
+    /// The second moment, scaled by 1 / (1 - beta2).
+    square: Tensor,
+    segments: Vec<Segment>,
     steps: u64,
     weight_decay: f64,
     clip_norm: f64,
-    /// Prefix of names, and the factor on the learning rate of these tensors.
-    rate_factor: Option<(&'static str, f64)>,
 }
 
 impl AdamW {
-    /// An optimiser before its first step. The gradient of all tensors together is clipped to the
-    /// norm `clip_norm`; 0 means no clipping.
+    /// An optimiser before its first step. It moves the parameters into one buffer. The gradient of all tensors
+    /// together is clipped to the norm `clip_norm`; 0 means no clipping.
     #[must_use]
     pub fn new(parameters: &Parameters, weight_decay: f64, clip_norm: f64) -> Self {
-        let zero = |(name, tensor): (&String, &Tensor)| {
-            let zero = || tensor.detach().zeros_like();
-            (name.clone(), (zero(), zero()))
-        };
-        Self {
-            moments: parameters.iter().map(zero).collect(),
-            steps: 0,
-            weight_decay,
-            clip_norm,
-            rate_factor: None,
-        }
+        let flat = Flat::adopt(parameters);
+        let mean = flat.zeros();
+        let square = flat.zeros();
+        let segments = segments(&flat, None);
+        Self { flat, mean, square, segments, steps: 0, weight_decay, clip_norm }
     }
 
     /// Multiplies the learning rate of tensors whose names have this prefix.
     #[must_use]
     pub fn with_rate_factor(self, prefix: &'static str, factor: f64) -> Self {
-        Self { rate_factor: Some((prefix, factor)), ..self }
+        Self { segments: segments(&self.flat, Some((prefix, factor))), ..self }
     }
 
     /// Takes a step along the recorded gradients and clears them. Weight decay applies to tensors of
     /// two and more dimensions only, so not to norms and biases, as in timm.
-    pub fn step(&mut self, parameters: &Parameters, learning_rate: f64) {
+    pub fn step(&mut self, learning_rate: f64) {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let correct1 = 1.0 - BETA.0.powi(steps);
-        let correct2 = 1.0 - BETA.1.powi(steps);
-        let clip = if self.clip_norm > 0.0 { clip_factor(parameters, self.clip_norm) } else { 1.0 };
-        for (name, tensor) in parameters.iter() {
-            let mut gradient = tensor.grad();
-            if !gradient.defined() {
-                continue;
+        let corrections = (1.0 - BETA.0.powi(steps), 1.0 - BETA.1.powi(steps));
+        let clip = (self.clip_norm > 0.0).then(|| clip_factor(&self.flat.gradients, self.clip_norm));
+        let on_processor = self.flat.values.device() == Device::Cpu;
+        for Segment { range, decayed, rate_factor } in &self.segments {
+            let rate = learning_rate * rate_factor;
+            let decay = decayed.then_some(1.0 - rate * self.weight_decay);
+            let piece = if on_processor { PIECE } else { range.end - range.start };
+            for start in (range.start..range.end).step_by(piece.max(1) as usize) {
+                let range = start..range.end.min(start + piece);
+                self.step_piece(range, clip.as_ref(), decay, rate, corrections);
             }
-            let learning_rate = match self.rate_factor {
-                Some((prefix, factor)) if name.starts_with(prefix) => learning_rate * factor,
-                _ => learning_rate,
-            };
-            let mut tensor = tensor.shallow_clone();
-            let (mean, square) = self.moments.get_mut(name).expect("made from the same parameters");
-            if clip < 1.0 {
-                let _ = gradient.g_mul_scalar_(clip);
-            }
-            if tensor.dim() >= 2 {
-                let _ = tensor.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
-            }
-            let _ = mean.lerp_(&gradient, 1.0 - BETA.0);
-            let _ = square.g_mul_scalar_(BETA.1).addcmul_(&gradient, &gradient);
-            // `addcmul_` has no factor here; the second moment is kept scaled by 1 / (1 - beta2).
-            let deviation = (&*square * ((1.0 - BETA.1) / correct2)).sqrt() + EPS;
-            let _ = tensor.g_sub_(&(&*mean / deviation * (learning_rate / correct1)));
-            let _ = gradient.zero_();
         }
+    }
+
+    fn step_piece(
+        &self,
+        range: Range<i64>,
+        clip: Option<&Tensor>,
+        decay: Option<f64>,
+        rate: f64,
+        (correction1, correction2): (f64, f64),
+    ) {
+        let part = |buffer: &Tensor| buffer.narrow(0, range.start, range.end - range.start);
+        let mut values = part(&self.flat.values);
+        let mut gradient = part(&self.flat.gradients);
+        let mut mean = part(&self.mean);
+        let mut square = part(&self.square);
+        if let Some(clip) = clip {
+            let _ = gradient.g_mul_(clip);
+        }
+        if let Some(decay) = decay {
+            let _ = values.g_mul_scalar_(decay);
+        }
+        let _ = mean.lerp_(&gradient, 1.0 - BETA.0);
+        // `addcmul_` has no factor here, which is why the second moment is kept scaled.
+        let _ = square.g_mul_scalar_(BETA.1).addcmul_(&gradient, &gradient);
+        let mut deviation = &square * ((1.0 - BETA.1) / correction2);
+        let _ = deviation.sqrt_().g_add_scalar_(EPS);
+        let mut change = &mean / deviation;
+        let _ = values.g_sub_(&change.g_mul_scalar_(rate / correction1));
+        let _ = gradient.zero_();
+    }
+
+    /// Forgets the recorded gradients.
+    pub fn clear_gradients(&mut self) {
+        let _guard = tch::no_grad_guard();
+        let _ = self.flat.gradients.zero_();
     }
 
     /// The state under the names `m.NAME` and `v.NAME`, and the signature of a file that holds it.
     #[must_use]
     pub fn state(&self, parameters: &Signature) -> (Signature, Tensors) {
         let mut values = Tensors::new();
-        for (name, (mean, square)) in &self.moments {
-            values.insert(format!("m.{name}"), to_vec(mean));
-            values.insert(format!("v.{name}"), to_vec(square));
+        for (kind, buffer) in [("m", &self.mean), ("v", &self.square)] {
+            // One copy from the device.
+            let all = to_vec(buffer);
+            for (name, place) in self.flat.places() {
+                let list = all[place.range.start as usize..place.range.end as usize].to_vec();
+                values.insert(format!("{kind}.{name}"), list);
+            }
         }
         (Self::state_signature(parameters), values)
     }
@@ -109,9 +142,10 @@ impl AdamW {
     pub fn restore(&mut self, values: &Tensors, steps: u64) {
         let _guard = tch::no_grad_guard();
         self.steps = steps;
-        for (name, (mean, square)) in &mut self.moments {
-            for (kind, tensor) in [("m", mean), ("v", square)] {
-                tensor.copy_(&Tensor::from_slice(&values[&format!("{kind}.{name}")]).reshape(tensor.size()));
+        for (name, place) in self.flat.places() {
+            for (kind, buffer) in [("m", &self.mean), ("v", &self.square)] {
+                let saved = Tensor::from_slice(&values[&format!("{kind}.{name}")]);
+                view(buffer, place).copy_(&saved.reshape(place.shape.as_slice()));
             }
         }
     }
@@ -123,15 +157,28 @@ impl AdamW {
     }
 }
 
-/// The factor that reduces the gradient of all tensors together to the norm `limit`.
-fn clip_factor(parameters: &Parameters, limit: f64) -> f64 {
-    let gradients: Vec<Tensor> = parameters.iter().map(|(_, t)| t.grad()).filter(Tensor::defined).collect();
-    let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
-    if norms.is_empty() {
-        return 1.0;
+/// The parts of the buffers, in their order; neighbours with the same settings are one.
+fn segments(flat: &Flat, factor: Option<(&str, f64)>) -> Vec<Segment> {
+    let mut places: Vec<_> = flat.places().iter().collect();
+    places.sort_by_key(|(_, place)| place.range.start);
+    let mut segments: Vec<Segment> = Vec::new();
+    for (name, place) in places {
+        let rate_factor =
+            factor.filter(|(prefix, _)| name.starts_with(prefix)).map_or(1.0, |(_, factor)| factor);
+        let decayed = place.shape.len() >= 2;
+        match segments.last_mut() {
+            Some(last) if last.decayed == decayed && last.rate_factor == rate_factor => {
+                last.range.end = place.range.end;
+            }
+            _ => segments.push(Segment { range: place.range.clone(), decayed, rate_factor }),
+        }
     }
-    let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
-    if norm > limit { limit / (norm + 1e-6) } else { 1.0 }
+    segments
+}
+
+/// The factor, a tensor, that reduces a gradient to the norm `limit`; 1 if it is shorter.
+fn clip_factor(gradient: &Tensor, limit: f64) -> Tensor {
+    (gradient.norm() + 1e-6).reciprocal().g_mul_scalar(limit).clamp_max(1.0)
 }
 
 /// The learning rate at `progress`, from 0 to 1, of the whole schedule: a linear warm-up to `maximum`
@@ -148,7 +195,7 @@ pub fn learning_rate(maximum: f64, warmup: f64, progress: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     fn parameters(value: f32) -> Parameters {
         let signature = Signature([("w".to_owned(), vec![1, 2]), ("b".to_owned(), vec![2])].into());
@@ -159,7 +206,7 @@ mod tests {
     fn step(optimizer: &mut AdamW, parameters: &Parameters) {
         let sum = |name: &str| parameters.get(name).pow_tensor_scalar(2).sum(Kind::Float);
         (sum("w") + sum("b")).backward();
-        optimizer.step(parameters, 0.1);
+        optimizer.step(0.1);
     }
 
     /// The first step of Adam moves by the learning rate whatever the gradient's size; decay comes first.
@@ -187,6 +234,31 @@ mod tests {
         second.restore(&state, first.steps());
         (0..3).for_each(|_| step(&mut second, &resumed));
         assert_eq!(one.values(), resumed.values());
+    }
+
+    #[test]
+    fn a_longer_gradient_is_clipped_and_a_shorter_one_is_not() {
+        let gradient = Tensor::from_slice(&[3.0_f32, 4.0, 0.0]);
+        let factor = |limit| clip_factor(&gradient, limit).double_value(&[]);
+        assert!((factor(1.0) - 0.2).abs() < 1e-6, "{}", factor(1.0));
+        assert_eq!(factor(6.0), 1.0);
+    }
+
+    #[test]
+    fn tensors_with_the_same_settings_are_one_segment() {
+        let shapes = [("a", vec![4, 4]), ("b", vec![4]), ("select.w", vec![2, 2]), ("z", vec![20, 2])];
+        let signature = Signature(shapes.map(|(name, shape)| (name.to_owned(), shape)).into());
+        let size = |shape: &Vec<usize>| vec![0.0; shape.iter().product()];
+        let values = signature.0.iter().map(|(name, shape)| (name.clone(), size(shape))).collect();
+        let optimizer = AdamW::new(&Parameters::new(signature, &values, Device::Cpu).trainable(), 0.1, 1.0);
+        let found = |optimizer: &AdamW| -> Vec<_> {
+            let segments = optimizer.segments.iter();
+            segments.map(|s| (s.range.clone(), s.decayed, s.rate_factor)).collect()
+        };
+        assert_eq!(found(&optimizer), [(0..72, true, 1.0), (80..84, false, 1.0)]);
+        let optimizer = optimizer.with_rate_factor("select.", 30.0);
+        let wanted = [(0..16, true, 1.0), (16..20, true, 30.0), (32..72, true, 1.0), (80..84, false, 1.0)];
+        assert_eq!(found(&optimizer), wanted);
     }
 
     #[test]

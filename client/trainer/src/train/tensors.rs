@@ -5,6 +5,8 @@ use eosfed_common::model::{STRIDE, TargetScale};
 use eosfed_data::{DataError, IGNORE, Sample, Target};
 use tch::{Device, Kind, Tensor};
 
+use super::orientation::is_square;
+
 /// Label of pixels that have none; losses and metrics ignore it.
 pub(crate) const IGNORE_INDEX: i64 = IGNORE as i64;
 
@@ -66,6 +68,12 @@ impl TensorDataset {
     #[must_use]
     pub fn len(&self) -> usize {
         self.images.size()[0] as usize
+    }
+
+    /// Whether images, and labels of pixels, are square.
+    #[must_use]
+    pub(super) fn is_square(&self) -> bool {
+        is_square(&self.images) && (self.labels.dim() < 3 || is_square(&self.labels))
     }
 
     /// Whether there are no samples.

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use eosfed_common::plan::Training;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::batches::{Batches, Transforms};
+use super::batches::{Batch, Batches, Transforms};
+use super::labelled::Labelled;
 use super::loss::{LossSettings, resize_to_labels};
 use super::optimizer::{AdamW, learning_rate};
 use super::tensors::TensorDataset;
+use crate::device::memory::contained;
+use crate::device::reading::numbers;
 use crate::metrics::{MetricSpec, Scores};
 use crate::parameters::Parameters;
 
@@ -136,19 +139,28 @@ pub struct TrainLoop<'a> {
     pub settings: LoopSettings,
 }
 
-/// Mean of losses.
+/// The losses of the steps of an epoch. They stay on the device until someone looks at them.
 #[derive(Default)]
-struct MeanLoss {
+struct Losses {
+    pending: Vec<Tensor>,
     sum: f64,
     count: u64,
 }
 
-impl MeanLoss {
-    fn add(&mut self, loss: f64) {
-        self.sum += loss;
-        self.count += 1;
+impl Losses {
+    /// Reads the losses of the steps since the last call, oldest first. Waits for the device.
+    fn read(&mut self) -> Vec<f64> {
+        if self.pending.is_empty() {
+            return Vec::new();
+        }
+        let losses = numbers(&Tensor::stack(&self.pending, 0));
+        self.pending.clear();
+        self.sum += losses.iter().sum::<f64>();
+        self.count += losses.len() as u64;
+        losses
     }
 
+    /// The mean of all that were read.
     fn mean(&self) -> f64 {
         self.sum / self.count.max(1) as f64
     }
@@ -162,7 +174,9 @@ impl TrainLoop<'_> {
     }
 
     /// Trains one epoch (from 1). Calls `progress` with the step and the mean loss about every second,
-    /// and `stopped` before each step.
+    /// and `stopped` before each step. A step reads nothing from the device; the losses are read with the
+    /// reports. Where memory does not suffice for a batch, it is done in smaller parts, for the rest of the
+    /// epoch.
     ///
     /// # Errors
     /// If the training is cancelled, or the loss is not finite.
@@ -176,29 +190,39 @@ impl TrainLoop<'_> {
         let settings = &self.settings;
         let seed = mix(settings.seed, u64::from(epoch));
         tch::manual_seed(seed as i64);
-        let mut batches =
-            Batches::new(self.training, settings.batch_size, &settings.transforms, seed).peekable();
-        let mut all = MeanLoss::default();
-        let mut since_report = MeanLoss::default();
+        let labelled = Labelled::of(self.loss.task, &self.training.labels);
+        let mut batches = Batches::new(self.training, settings.batch_size, &settings.transforms, seed);
+        let mut part = settings.batch_size;
+        let mut losses = Losses::default();
         let mut reported = Instant::now();
         let mut rate = 0.0;
-        while batches.peek().is_some() {
+        while batches.has_next() {
             if stopped() {
                 return Err(Cancelled.into());
             }
             rate = self.learning_rate(optimizer.steps() + 1);
             let step: Vec<_> = batches.by_ref().take(settings.accumulate).collect();
-            let loss = self.step(&step, optimizer, rate)?;
-            all.add(loss);
-            since_report.add(loss);
+            losses.pending.push(self.step(&step, &labelled, optimizer, rate, &mut part));
             if reported.elapsed() >= REPORT_INTERVAL {
-                progress(optimizer.steps(), since_report.mean());
-                since_report = MeanLoss::default();
+                let read = self.read(&mut losses, optimizer.steps())?;
+                progress(optimizer.steps(), read.iter().sum::<f64>() / read.len().max(1) as f64);
                 reported = Instant::now();
             }
         }
+        self.read(&mut losses, optimizer.steps())?;
         let metrics = self.validation.map(|data| self.evaluate(data).summary()).unwrap_or_default();
-        Ok(EpochReport { epoch, step: optimizer.steps(), loss: all.mean(), learning_rate: rate, metrics })
+        Ok(EpochReport { epoch, step: optimizer.steps(), loss: losses.mean(), learning_rate: rate, metrics })
+    }
+
+    /// Reads the losses since the last call, of which the last is that of `step`. Fails if one is not finite.
+    fn read(&self, losses: &mut Losses, step: u64) -> Result<Vec<f64>, TrainLoopError> {
+        let read = losses.read();
+        if let Some(at) = read.iter().position(|loss| !loss.is_finite()) {
+            let step = step + 1 - (read.len() - at) as u64;
+            let rate = self.learning_rate(step);
+            return Err(TrainLoopError::Diverged { loss: read[at], step, rate });
+        }
+        Ok(read)
     }
 
     /// The learning rate of a step, counted from 1 over all epochs.
@@ -209,45 +233,75 @@ impl TrainLoop<'_> {
         learning_rate(maximum, warmup, start + (end - start) * step as f64 / total)
     }
 
-    /// One step along the mean gradient of the batches; returns their mean loss.
+    /// One step along the mean gradient of the batches; returns their mean loss. Batches are done in parts of
+    /// at most `part` samples. Where memory does not suffice, that is halved and the step is begun again.
     fn step(
         &self,
-        batches: &[(Tensor, Tensor)],
+        batches: &[Batch],
+        labelled: &Labelled,
         optimizer: &mut AdamW,
         rate: f64,
-    ) -> Result<f64, TrainLoopError> {
-        let share = 1.0 / batches.len() as f64;
-        let mut sum = 0.0;
-        let mut any_labels = false;
-        for (images, labels) in batches {
-            let Some(loss) = self.loss.loss(&(self.forward)(images, true), labels) else { continue };
-            let value = loss.double_value(&[]);
-            if !value.is_finite() {
-                return Err(TrainLoopError::Diverged { loss: value, step: optimizer.steps() + 1, rate });
-            }
-            sum += value;
-            any_labels = true;
-            let total = match &self.penalty {
-                Some(penalty) => loss + penalty(),
-                None => loss,
+        part: &mut usize,
+    ) -> Tensor {
+        let loss = loop {
+            let (problem, smaller) = match contained(|| self.gradients(batches, labelled, *part)) {
+                Ok(loss) => break loss,
+                Err(problem) => (problem, *part / 2),
             };
-            (total * share).backward();
+            if smaller == 0 {
+                // With a single sample, nothing is left to be tried.
+                problem.again();
+            }
+            tracing::warn!(
+                step = optimizer.steps() + 1,
+                part = smaller,
+                "{problem}. Batches of this epoch are done in parts of {smaller} samples, whose gradients are \
+                 added up: this is slower. `training.batch_size = {smaller}` with a larger \
+                 `training.accumulate` does the same from the start"
+            );
+            optimizer.clear_gradients();
+            *part = smaller;
+        };
+        // Batches without a single label still count as a step of the schedule.
+        optimizer.step(if loss.is_some() { rate } else { 0.0 });
+        loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, self.training.labels.device())))
+    }
+
+    /// Adds the gradients of a step to those of the parameters; returns the mean loss of the batches, or `None`
+    /// if they have no label. Parts of a batch count by their samples. So where some pixels have no label, or
+    /// classes have weights, the mean over parts may differ a little from that over the batch.
+    fn gradients(&self, batches: &[Batch], labelled: &Labelled, part: usize) -> Option<Tensor> {
+        let share = 1.0 / batches.len() as f64;
+        let mut mean: Option<Tensor> = None;
+        for batch in batches {
+            let size = batch.windows.len();
+            for start in (0..size).step_by(part) {
+                let batch = batch.part(start, part);
+                if !labelled.any(&batch.windows) {
+                    continue;
+                }
+                let share = share * batch.windows.len() as f64 / size as f64;
+                let loss = self.loss.of_labelled(&(self.forward)(&batch.images, true), &batch.labels);
+                let value = loss.detach() * share;
+                mean = Some(mean.map_or_else(|| value.shallow_clone(), |mean| mean + &value));
+                let total = match &self.penalty {
+                    Some(penalty) => loss + penalty(),
+                    None => loss,
+                };
+                (total * share).backward();
+            }
         }
-        if let (true, Some(ProximalTerm { mu, anchor })) = (any_labels, &self.proximal) {
+        if let (true, Some(ProximalTerm { mu, anchor })) = (mean.is_some(), &self.proximal) {
             (self.squared_distance(anchor) * (mu / 2.0)).backward();
         }
-        // Batches without a single label still count as a step of the schedule.
-        optimizer.step(self.parameters, if any_labels { rate } else { 0.0 });
-        Ok(sum * share)
+        mean
     }
 
     /// Squared distance of the parameters from `anchor`.
     fn squared_distance(&self, anchor: &BTreeMap<String, Tensor>) -> Tensor {
-        let each = self
-            .parameters
-            .iter()
-            .map(|(name, tensor)| (tensor - &anchor[name]).square().sum(tch::Kind::Float));
-        Tensor::stack(&each.collect::<Vec<_>>(), 0).sum(tch::Kind::Float)
+        let each =
+            self.parameters.iter().map(|(name, tensor)| (tensor - &anchor[name]).square().sum(Kind::Float));
+        Tensor::stack(&each.collect::<Vec<_>>(), 0).sum(Kind::Float)
     }
 
     /// Predicts all of `data` and scores the predictions.

@@ -7,7 +7,9 @@ use eosfed_common::model::Task;
 use eosfed_common::plan::{ClassWeights, Loss, Training};
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::labelled::known;
 use super::tensors::{IGNORE_INDEX, TensorDataset};
+use crate::device::reading::numbers;
 
 /// Exponent of focal losses (Lin et al. 2017).
 const FOCAL_GAMMA: f64 = 2.0;
@@ -46,17 +48,16 @@ impl LossSettings {
     /// Mean loss over labelled images or pixels; `None` if the batch has no label.
     #[must_use]
     pub fn loss(&self, outputs: &Tensor, labels: &Tensor) -> Option<Tensor> {
+        let any = numbers(&known(self.task, labels).any()) == [1.0];
+        any.then(|| self.of_labelled(outputs, labels))
+    }
+
+    /// The same for a batch that is known to have a label; reads nothing from the device.
+    pub(super) fn of_labelled(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         let outputs = resize_to_labels(outputs, labels, self.task);
-        let known = match self.task {
-            Task::Classification | Task::Segmentation | Task::ChangeDetection => labels.ne(IGNORE_INDEX),
-            Task::Multilabel => labels.isfinite(),
-            Task::Regression => labels.isfinite(),
-        };
-        if known.any().int64_value(&[]) == 0 {
-            return None;
-        }
+        let known = known(self.task, labels);
         let terms = self.terms.iter().map(|term| self.term(*term, &outputs, labels, &known));
-        terms.reduce(|sum, term| sum + term)
+        terms.reduce(|sum, term| sum + term).expect("a loss has a term")
     }
 
     fn term(&self, term: Loss, outputs: &Tensor, labels: &Tensor, known: &Tensor) -> Tensor {
@@ -77,14 +78,15 @@ impl LossSettings {
             }
             Loss::Lovasz => overlap::lovasz_softmax(outputs, labels, known),
             Loss::Mse | Loss::Mae | Loss::Huber => {
-                let pick = |tensor: &Tensor| tensor.masked_select(known);
-                let found = pick(&outputs.squeeze_dim(1));
-                let wanted = pick(labels);
-                match term {
-                    Loss::Mae => found.l1_loss(&wanted, Reduction::Mean),
-                    Loss::Huber => found.huber_loss(&wanted, Reduction::Mean, 1.0),
-                    _ => found.mse_loss(&wanted, Reduction::Mean),
-                }
+                // Where there is no target, the error is 0: to leave pixels out would need to know how many.
+                let error = (outputs.squeeze_dim(1) - labels).where_self(known, &labels.zeros_like());
+                let zero = error.zeros_like();
+                let sum = match term {
+                    Loss::Mae => error.l1_loss(&zero, Reduction::Sum),
+                    Loss::Huber => error.huber_loss(&zero, Reduction::Sum, 1.0),
+                    _ => error.mse_loss(&zero, Reduction::Sum),
+                };
+                sum / known.sum(Kind::Float)
             }
         }
     }

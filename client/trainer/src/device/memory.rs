@@ -3,16 +3,27 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
 
+/// Begins the message of a panic that was looked at already.
+const MARK: &str = "out of memory, again: ";
+
 /// A tensor did not fit into memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is too little memory: {0}; use a smaller batch, crop or input size, or free what other programs hold"
 )]
-pub(super) struct OutOfMemory(String);
+pub struct OutOfMemory(String);
 
 impl OutOfMemory {
+    /// Panics with the same words as libtorch's binding, for the caller that reports it.
+    pub fn again(self) -> ! {
+        resume_unwind(Box::new(format!("{MARK}{}", self.0)))
+    }
+
     /// The message of a panic, if it is about memory on CUDA or on the processor.
     fn of(panic: &str) -> Option<Self> {
+        if let Some(said) = panic.strip_prefix(MARK) {
+            return Some(Self(said.to_owned()));
+        }
         const KINDS: [&str; 2] = ["CUDA out of memory", "DefaultCPUAllocator: "];
         let text = KINDS.iter().find_map(|kind| panic.find(kind).map(|at| &panic[at..]))?;
         // Hints about Python's settings and a stack of addresses follow, with escaped line ends.
@@ -23,7 +34,7 @@ impl OutOfMemory {
 }
 
 /// Stops such panics from being printed where they happen; [`contained`] reports them.
-pub(super) fn install() {
+pub fn install() {
     let usual = take_hook();
     set_hook(Box::new(move |info| {
         if info.payload_as_str().and_then(OutOfMemory::of).is_none() {
@@ -33,7 +44,10 @@ pub(super) fn install() {
 }
 
 /// Runs work in which libtorch may run out of memory. Other panics are passed on.
-pub(super) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
+///
+/// # Errors
+/// The numbers, and what to do.
+pub fn contained<T>(work: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
@@ -66,6 +80,9 @@ mod tests {
     fn other_panics_are_passed_on() {
         let failed: Result<(), _> = contained(|| panic!("{CUDA}"));
         assert_eq!(failed.err(), OutOfMemory::of(CUDA));
+        // What cannot be helped is passed on with the same words.
+        let again: Result<(), _> = contained(|| OutOfMemory::of(CUDA).unwrap().again());
+        assert_eq!(again.err(), OutOfMemory::of(CUDA));
         assert_eq!(contained(|| 3), Ok(3));
         assert!(catch_unwind(|| contained(|| -> () { panic!("a defect") })).is_err());
     }
