@@ -313,6 +313,23 @@ impl HeadFile {
         Ok(order)
     }
 
+    /// The learned weight of each encoder, with the encoder's name. Where the weight is a sigmoid, its value is
+    /// given. There are none for another number of weights than encoders.
+    #[must_use]
+    pub fn selection_weights(&self, learned: &[f32]) -> Vec<(&str, f32)> {
+        let weight: fn(f32) -> f32 = match self.composition.selection {
+            Selection::Smooth { scale: false, .. } => |learned| 1.0 / (1.0 + (-learned).exp()),
+            Selection::All | Selection::TopK { .. } | Selection::Smooth { scale: true, .. } => {
+                |learned| learned
+            }
+        };
+        if learned.len() != self.encoders.len() {
+            return Vec::new();
+        }
+        let names = self.encoders.iter().map(|encoder| encoder.name.as_str());
+        names.zip(learned.iter().map(|learned| weight(*learned))).collect()
+    }
+
     /// Names of the bands of the data that it needs, each once, in the order of use.
     #[must_use]
     pub fn bands(&self) -> Vec<String> {
@@ -413,5 +430,9 @@ mod tests {
             assert!(smooth.strongest(Some(&learned), keep).unwrap_err().contains(&format!("found `{keep}`")));
         }
         assert!(smooth.strongest(None, 1).unwrap_err().contains("no learned selection"));
+        let weights: Vec<f32> =
+            smooth.selection_weights(&learned).iter().map(|(_, weight)| *weight).collect();
+        assert!(weights.iter().all(|weight| (0.0..=1.0).contains(weight)) || learned == weights.as_slice());
+        assert!(smooth.selection_weights(&learned[1..]).is_empty(), "another number of weights");
     }
 }

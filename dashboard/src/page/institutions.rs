@@ -109,6 +109,10 @@ pub fn institution(shell: &Shell, page: &InstitutionPage<'_>) -> String {
         (heading(&said(one.name.as_str()), &presence(one, now), &html! {}))
         (panel("access", "Access", &access(one, now)))
         @if let Some(data) = &one.data { (panel("data", "What it says of its data set", &stated(data))) }
+        (panel("policy", "What its policy allows", &html! {
+            p { "Institutions do not share their policy with the coordinator. What it does not allow shows where it \
+                 declines work: each refusal says which rules object, as far as the institution tells." }
+        }))
         (panel("traffic", "Since the coordinator was started", &facts(&[
             ("Last seen", maybe(one.last_seen, |at| relative(at, now))),
             ("Version", maybe(one.version.as_deref(), said)),

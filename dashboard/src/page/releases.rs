@@ -62,7 +62,7 @@ pub struct HeadOver {
     pub name: String,
     /// Means of the validation metrics of its last round.
     pub metrics: BTreeMap<String, Finite>,
-    /// The weight of each specialist in its selection, from 0 to 1, as far as it is known.
+    /// The weight that it has learned for each specialist; empty without a learned selection.
     pub selection: BTreeMap<String, Finite>,
 }
 
@@ -117,7 +117,11 @@ fn specialists(release: &ReleaseManifest, heads: &[HeadOver]) -> Markup {
     html! {
         (table("Specialists", &columns, &rows))
         @if release.specialists.len() > MAX_ROWS { p.quiet { "and " (release.specialists.len() - MAX_ROWS) " more" } }
-        @if let Some(head) = newest { p.of { "Selection weights are those of " (job_link(head.job.as_str())) "." } }
+        @if let Some(head) = newest { p.of { "Selection weights are those that " (job_link(head.job.as_str())) " has learned." } }
+        p.of {
+            "What each specialist contributes (its ablation) is measured where the labels are, by "
+            code { "eosfed-trainer ensemble ablate" } "; no release carries it."
+        }
     }
 }
 

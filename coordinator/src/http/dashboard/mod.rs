@@ -8,6 +8,7 @@ mod live;
 mod login;
 mod overview;
 mod registry;
+mod selection;
 mod visitor;
 
 use std::time::Duration;

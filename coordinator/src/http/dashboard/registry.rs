@@ -1,5 +1,7 @@
 //! Specialists, scores, lineage and releases. Readers see what is released, as in calls.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, Query, State};
 use eosfed_common::card::Card;
 use eosfed_common::ids::ReleaseNumber;
@@ -13,13 +15,14 @@ use serde::Deserialize;
 
 use super::answer::Trouble;
 use super::overview::Listed;
+use super::selection::{HeadFiles, selections};
 use super::visitor::{OperatorVisitor, Visitor};
 use super::{Dashboard, PAGE, read};
-use crate::domain::Federation;
+use crate::domain::job::TrainedHead;
 use crate::domain::listing::SpecialistFilter;
 use crate::domain::paging::PageRequest;
 use crate::domain::registry::SpecialistRef;
-use crate::domain::view;
+use crate::domain::{Federation, Job, view};
 
 /// Specialists in one part of the lineage.
 const LINEAGE: usize = 16;
@@ -28,7 +31,7 @@ const SCORES: usize = 30;
 /// Most releases of a specialist that are named.
 const MAX_RELEASES: usize = 20;
 /// Most heads of a release that are named.
-const MAX_HEADS: usize = 50;
+const MAX_HEADS: usize = 20;
 
 /// A page of the list of specialists.
 pub(super) async fn specialists(
@@ -109,7 +112,7 @@ pub(super) async fn scores(
 
 fn row(state: &Federation, card: &Card) -> Option<ScoreRow> {
     let metric = card.model.task.main_metric();
-    let scores: std::collections::BTreeMap<_, _> = state
+    let scores: BTreeMap<_, _> = state
         .evaluations(&card.weights)
         .into_iter()
         .map(|one| (one.institution, one.metrics.get(metric).copied().ok_or_else(|| format!("no {metric}"))))
@@ -164,11 +167,14 @@ pub(super) async fn release(
     let wrong = || Refusal::new(Reason::Malformed, "A release is named by its number.");
     let number = ReleaseNumber(number.parse().map_err(|_| wrong())?);
     let release = dashboard.engine.release(Some(number))?;
-    let heads = dashboard.engine.read(|state| heads_over(state, number));
+    let (mut heads, files): (Vec<_>, Vec<_>) =
+        dashboard.engine.read(|state| heads_over(state, number)).into_iter().unzip();
+    let selected = selections(&dashboard.engine, files).await;
+    heads.iter_mut().zip(selected).for_each(|(head, selection)| head.selection = selection);
     Ok(Html(page::release(&visitor.shell, &ReleasePage { release: &release, heads: &heads })))
 }
 
-fn heads_over(state: &Federation, number: ReleaseNumber) -> Vec<HeadOver> {
+fn heads_over(state: &Federation, number: ReleaseNumber) -> Vec<(HeadOver, HeadFiles)> {
     let mut found: Vec<_> = state
         .jobs
         .values()
@@ -176,11 +182,15 @@ fn heads_over(state: &Federation, number: ReleaseNumber) -> Vec<HeadOver> {
         .filter_map(|job| Some((job, job.trained.as_deref()?)))
         .collect();
     found.sort_by_key(|(job, _)| std::cmp::Reverse(job.submitted_at));
-    let head = |(job, trained): (&crate::domain::Job, &crate::domain::job::TrainedHead)| HeadOver {
-        job: job.id.clone(),
-        name: job.spec.name().to_owned(),
-        metrics: trained.report.metrics.clone(),
-        selection: Default::default(),
+    let head = |(job, trained): (&Job, &TrainedHead)| {
+        let document = job.head.as_ref()?.document;
+        let over = HeadOver {
+            job: job.id.clone(),
+            name: job.spec.name().to_owned(),
+            metrics: trained.report.metrics.clone(),
+            selection: BTreeMap::new(),
+        };
+        Some((over, HeadFiles { document, weights: trained.weights }))
     };
-    found.into_iter().take(MAX_HEADS).map(head).collect()
+    found.into_iter().take(MAX_HEADS).filter_map(head).collect()
 }

@@ -108,6 +108,21 @@ async fn a_reader_sees_what_is_released_only() {
 }
 
 #[tokio::test]
+async fn a_release_shows_what_its_heads_have_learned_to_select() {
+    let world = World::friendly(SMALL).await;
+    let router = router(&world);
+    let cookie = world.cookie(Role::Reader, "rita").await;
+    let (_, _, release) = ask(&router, "/releases/1", &[("cookie", &cookie)]).await;
+    // The strongest of six, in the row of its specialist and first in that of the head.
+    for needed in ["0.920", "0.770", "flood extent", "mean_iou", "has learned", "ensemble ablate"] {
+        assert!(release.contains(needed), "{needed} is not on {release}");
+    }
+    let (_, _, job) =
+        ask(&router, "/institutions/west", &[("cookie", &world.cookie(Role::Operator, "ada").await)]).await;
+    assert!(job.contains("do not share their policy"), "{job}");
+}
+
+#[tokio::test]
 async fn a_link_is_used_once_and_not_from_another_site() {
     let world = World::filled(SMALL).await;
     let router = router(&world);

@@ -6,22 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_common::assignment::{BlobRef, CurvePoint};
-use eosfed_common::card::{Card, Energy, EnergySource};
+use eosfed_common::card::{BandNormalisation, Card, Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::digest::Digest;
 use eosfed_common::finite::Finite;
+use eosfed_common::head::HeadFile;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::ledger::{Actor, Entry, EventKind};
+use eosfed_common::model::initial_tensors;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_testkit::plans::{EVALUATION, ONE_SHOT, Plan, ROUNDS};
+use eosfed_common::weights::write;
+use eosfed_testkit::plans::{DOWNSTREAM, EVALUATION, ONE_SHOT, Plan, ROUNDS};
 use eosfed_testkit::{signing, submissions};
 
 use super::super::Dashboard;
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::{Curve, CurveId};
-use crate::domain::job::JobState;
+use crate::domain::job::{JobState, TrainedHead};
 use crate::domain::member::Member;
 use crate::domain::member::keys::Key;
 use crate::domain::round::{Contribution, ParticipantState, Rejection, Round, RoundKind};
@@ -29,7 +32,7 @@ use crate::domain::{Change, Federation, Job, Submission};
 use crate::engine::{Handle, Options};
 use crate::overview::Overviews;
 use crate::sessions::{Sessions, Viewer};
-use crate::storage::{FileBlobs, MemoryStore, STAGING, Store as _, ready};
+use crate::storage::{Blobs as _, FileBlobs, MemoryStore, STAGING, Store as _, ready};
 use crate::testing::{enrolled, finished, key, name, rng, token};
 use crate::traffic::Traffic;
 
@@ -121,10 +124,15 @@ impl World {
     pub(super) async fn empty() -> Self {
         let store = MemoryStore::default();
         let state = Federation::default();
-        let mut builder =
-            Builder { store: store.clone(), state, now: SystemClock.now(), texts: Texts::hostile() };
+        let mut builder = Builder {
+            store: store.clone(),
+            state,
+            now: SystemClock.now(),
+            texts: Texts::hostile(),
+            files: Vec::new(),
+        };
         builder.people();
-        Self::of(&store, "j-00000000".parse().unwrap()).await
+        Self::of(&store, &[], "j-00000000".parse().unwrap()).await
     }
 
     /// A federation with jobs, specialists, a release, scores and an open round.
@@ -140,21 +148,28 @@ impl World {
     async fn with(size: Size, texts: Texts) -> Self {
         let store = MemoryStore::default();
         let state = Federation::default();
-        let mut builder = Builder { store: store.clone(), state, now: SystemClock.now(), texts };
+        let mut builder =
+            Builder { store: store.clone(), state, now: SystemClock.now(), texts, files: Vec::new() };
         builder.members(size.institutions);
         builder.finished();
         builder.evaluation();
+        builder.head();
         builder.paused();
         let job = builder.rounds(size);
-        Self::of(&store, job).await
+        Self::of(&store, &builder.files, job).await
     }
 
-    async fn of(store: &MemoryStore, job: JobId) -> Self {
+    async fn of(store: &MemoryStore, files: &[Vec<u8>], job: JobId) -> Self {
         // In memory, where that is possible: the disk of a machine that builds is often nearly full.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let folder = tempfile::tempdir_in(place).unwrap();
         let blobs = Arc::new(FileBlobs::open(folder.path()).unwrap());
+        for bytes in files {
+            let blob = BlobRef::of(bytes);
+            ready(blobs.append("west", blob, 0, bytes)).unwrap();
+            ready(blobs.finish("west", blob)).unwrap();
+        }
         let options = Options::new(folder.path().join(STAGING), signing::coordinator().key().clone());
         let clock = Arc::new(SystemClock);
         let engine = Handle::start(Box::new(store.clone()), blobs, clock, rng(1), options).await.unwrap();
@@ -200,12 +215,13 @@ struct Builder {
     state: Federation,
     now: Timestamp,
     texts: Texts,
+    /// The bytes of blobs.
+    files: Vec<Vec<u8>>,
 }
 
 impl Builder {
     fn commit(&mut self, change: Change) {
-        let documents: Vec<Digest> = change.documents.iter().map(|bytes| Digest::of(bytes)).collect();
-        assert!(documents.is_empty(), "no fixture has documents");
+        self.files.extend(change.documents.iter().cloned());
         ready(self.store.commit(&change, &[])).unwrap();
         self.state.merge(change);
     }
@@ -249,6 +265,9 @@ impl Builder {
             let mut card = first.clone();
             card.name = name.parse().unwrap();
             card.model.bands = bands.iter().map(|band| (*band).to_owned()).collect();
+            let one = card.normalisation[0].clone();
+            let of = |band: &&str| BandNormalisation { band: (*band).to_owned(), ..one.clone() };
+            card.normalisation = bands.iter().map(of).collect();
             card.provenance.samples = *samples;
             card.weights = Digest::of(name.as_bytes());
             card.weights_bytes += 4_300 * at as u64;
@@ -287,6 +306,34 @@ impl Builder {
         }
         let next = crate::domain::job::Next::Collect(round);
         job.state = JobState::Paused { at, why: "round 1 has closed with 0 of 2 results".to_owned(), next };
+        self.commit(Change { jobs: vec![job], ..Change::default() });
+    }
+
+    /// A head that two institutions have trained over the release, with a weight for each specialist.
+    fn head(&mut self) {
+        let bands = r#"["blue", "green", "red", "red_edge_1", "nir", "swir", "vv", "vh"]"#;
+        let plan = Plan::new(DOWNSTREAM).set("name", "flood extent").set_toml("head.bands", bands).text();
+        let (id, change) = self.submit(JobSpec::parse(&plan).unwrap(), "j-00000007", 36_000);
+        self.commit(change);
+        let mut job = self.state.job(&id).unwrap().clone();
+        let signature = job.head.as_ref().unwrap().signature.clone();
+        let mut tensors = initial_tensors(&signature, 7);
+        let learned = tensors.get_mut(HeadFile::SELECTION).unwrap();
+        learned.iter_mut().zip([0.31, 0.92, 0.08, 0.77, 0.15, 0.44]).for_each(|(one, weight)| *one = weight);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("head");
+        write(&path, &signature, &tensors).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let mut report = submissions::report(2400, Vec::new());
+        report.metrics = [("mean_iou".to_owned(), Finite::literal(0.71))].into();
+        job.trained = Some(Arc::new(TrainedHead {
+            weights: BlobRef::of(&bytes),
+            institutions: vec![name("east"), name("west")],
+            rounds: 1,
+            report,
+        }));
+        job.state = JobState::Finished { at: self.ago(35_000) };
+        self.files.push(bytes);
         self.commit(Change { jobs: vec![job], ..Change::default() });
     }
 
