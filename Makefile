@@ -110,12 +110,13 @@ PACKAGES ?= $(TARGET)/packages
 packages: $(if $(BIN_DIR),,programs) ## Build Debian packages into target/packages (BIN_DIR=DIR takes built programs)
 	@$(WITH_LIBTORCH); $(PYTHON) deploy/packages/build.py --programs "$(or $(BIN_DIR),$(TARGET)/release)" \
 	  --out "$(PACKAGES)" --libtorch "$$LIBTORCH" --revision "$(REVISION)"
-	@echo "eosfed-trainer-cuda is not built: deploy/libtorch installs no CUDA libraries yet"
 
+# One machine has one trainer; that for GPUs fetches gigabytes.
+SYSTEM_PACKAGES := eosfed eosfed-coordinator eosfed-client eosfed-trainer-cpu
 system-test: $(if $(BIN_DIR),,build) ## Test packages and units on a Debian with a real systemd (needs root; the root is made once)
 	@$(WITH_LIBTORCH); from="$(or $(BIN_DIR),$(TARGET)/debug)"; out="$(TARGET)/system-test"; rm -rf "$$out"; \
 	build() { $(PYTHON) deploy/packages/build.py --programs "$$from" --out "$$out" --libtorch "$$LIBTORCH" --fast "$$@" > /dev/null; }; \
-	if [ "$$(id -u)" = 0 ]; then build --revision 1 && build --revision 2 \
+	if [ "$$(id -u)" = 0 ]; then build --revision 1 $(SYSTEM_PACKAGES) && build --revision 2 $(SYSTEM_PACKAGES) \
 	  && build --revision 3 --store-schema 99 eosfed-coordinator; fi && \
 	$(PYTHON) tests/system/run.py --packages "$$out"
 

@@ -334,6 +334,30 @@ class Containers(unittest.TestCase):
                 self.assertIn(line, text)
 
 
+class Packages(unittest.TestCase):
+    """What the packages' files repeat."""
+
+    folder = HERE / "packages"
+
+    def test_one_machine_has_one_trainer(self):
+        controls = sorted(self.folder.glob("eosfed-trainer-*/control"))
+        self.assertEqual(len(controls), 2)
+        for path in controls:
+            for field in ("Provides", "Conflicts", "Replaces"):
+                self.assertRegex(path.read_text(), rf"(?m)^{field}: eosfed-trainer$", path)
+
+    def test_scripts_are_well_formed_and_name_the_folder_of_the_libraries(self):
+        names = ("preinst", "postinst", "prerm", "postrm", "eosfed-trainer-libraries")
+        scripts = [path for path in self.folder.rglob("*") if path.name in names]
+        self.assertGreater(len(scripts), 8)
+        for path in scripts:
+            subprocess.run(["sh", "-n", path], check=True)
+        build = (self.folder / "build.py").read_text()
+        place = re.search(r'^CUDA_LIBRARIES = "(.*)/lib"$', build, re.MULTILINE)[1]
+        self.assertIn(f"--cache /{place} ", (self.folder / "eosfed-trainer-cuda/eosfed-trainer-libraries").read_text())
+        self.assertIn(f"rm -rf /{Path(place).parent}\n", (self.folder / "eosfed-trainer-cuda/postrm").read_text())
+
+
 class Units(unittest.TestCase):
     """The units keep their hardening."""
 

@@ -8,7 +8,7 @@ from 2.3 GB of wheels; all that is missing is the driver). The trainer is the sa
 
 An existing LIBTORCH is respected. The folder lies in the user's cache, so that all checkouts share
 it, and a second run returns at once. A download goes on where it ended. Where there is no network,
---wheels (or EOSFED_WHEELS) names a folder of the wheels, which `pip download --no-deps` makes.
+--wheels (or EOSFED_WHEELS) names a folder of the wheels, which --fetch makes elsewhere.
 """
 
 import argparse
@@ -110,6 +110,14 @@ def install(folder, wheels, needed, offline=None):
     shutil.rmtree(downloads, ignore_errors=True)
 
 
+def fetch_all(folder, wheels):
+    """Downloads wheels into a folder, which it gives; goes on where an earlier run has ended."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for wheel in wheels:
+        wheel_file(wheel, folder)
+    return folder
+
+
 def provide(folder, environment, kind="cpu", headers=True, check=False, offline=None):
     """The folder of a usable libtorch; installs one if `check` is not set."""
     wheels = selected(json.loads(WHEELS.read_text()), kind, headers)
@@ -141,6 +149,7 @@ def main():
     parser.add_argument("--cuda", action="store_true", help="with libtorch's CUDA part and NVIDIA's libraries")
     parser.add_argument("--cache", type=Path, help="where to install it (default: a folder of the user's cache)")
     parser.add_argument("--wheels", type=Path, help="take the wheels from this folder; nothing is downloaded")
+    parser.add_argument("--fetch", type=Path, help="only download the wheels into this folder, for --wheels elsewhere")
     parser.add_argument("--runtime", action="store_true", help="libraries only, without what compiling needs")
     parser.add_argument("--check", action="store_true", help="only say whether it is there")
     parser.add_argument("--print-env", action="store_true", help="print a line for the shell instead of the folder")
@@ -149,6 +158,9 @@ def main():
     offline = arguments.wheels or (os.environ.get("EOSFED_WHEELS") and Path(os.environ["EOSFED_WHEELS"]))
     target = arguments.cache or cache_folder() / f"libtorch-{VERSION}-{kind}"
     try:
+        if arguments.fetch:
+            print(fetch_all(arguments.fetch, selected(json.loads(WHEELS.read_text()), kind)))
+            return 0
         folder = provide(target, os.environ, kind, not arguments.runtime, arguments.check, offline or None)
     except FetchError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -22,6 +22,9 @@ ROOT = HERE.parent.parent
 UNITS = ROOT / "deploy" / "systemd"
 SCRIPTS = ["preinst", "postinst", "prerm", "postrm"]
 LIBTORCH = "usr/lib/eosfed/libtorch"
+# Where eosfed-trainer-cuda installs its libraries, and the script that does.
+CUDA_LIBRARIES = "usr/lib/eosfed-trainer-cuda/libtorch/lib"
+CUDA_SCRIPT = "usr/share/eosfed-trainer-cuda"
 # What the trainer needs of libtorch at run time; libtorch.so is a link to libtorch_cpu.so.
 LIBRARIES = [
     "libc10.so", "libtorch_cpu.so", "libtorch.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13",
@@ -43,6 +46,12 @@ PACKAGES = {
         "etc/eosfed/policy.sample.toml": ROOT / "client/samples/policy.toml",
     }),
     "eosfed-trainer-cpu": ("eosfed-trainer", {}),
+    "eosfed-trainer-cuda": ("eosfed-trainer", {
+        "usr/sbin/eosfed-trainer-libraries": HERE / "eosfed-trainer-cuda/eosfed-trainer-libraries",
+        f"{CUDA_SCRIPT}/lib/fetch.py": ROOT / "deploy/lib/fetch.py",
+        f"{CUDA_SCRIPT}/libtorch/bootstrap.py": ROOT / "deploy/libtorch/bootstrap.py",
+        f"{CUDA_SCRIPT}/libtorch/wheels.json": ROOT / "deploy/libtorch/wheels.json",
+    }),
 }
 
 
@@ -93,16 +102,18 @@ class Builder:
         shutil.rmtree(tree, ignore_errors=True)
         self.program(program, tree)
         for target, source in files.items():
-            place(source, tree / target)
+            place(source, tree / target, 0o755 if "bin/" in target else 0o644)
         for kind in ["sysusers", "tmpfiles"]:
             if (HERE / name / f"{kind}.conf").exists():
                 place(HERE / name / f"{kind}.conf", tree / f"usr/lib/{kind}.d/{name}.conf")
         if name == "eosfed-coordinator":
             (tree / "usr/lib/eosfed").mkdir(parents=True)
             (tree / "usr/lib/eosfed/store-schema").write_text(f"{self.schema}\n")
-        if program == "eosfed-trainer":
+        if name == "eosfed-trainer-cpu":
             self.bundle_libtorch(tree)
-        self.documents(name, program, tree)
+        if name == "eosfed-trainer-cuda":
+            self.libraries_at(tree, CUDA_LIBRARIES)
+        self.documents(name, tree)
         self.control(name, tree)
         return self.pack(name, tree)
 
@@ -130,9 +141,14 @@ class Builder:
                 target.symlink_to(os.readlink(source))
             else:
                 place(source, target)
-        run("patchelf", "--set-rpath", f"$ORIGIN/../../{LIBTORCH}", tree / "usr/bin/eosfed-trainer")
+        self.libraries_at(tree, LIBTORCH)
 
-    def documents(self, name, program, tree):
+    @staticmethod
+    def libraries_at(tree, folder):
+        """Makes the trainer look for libtorch in a folder."""
+        run("patchelf", "--set-rpath", f"$ORIGIN/../../{folder}", tree / "usr/bin/eosfed-trainer")
+
+    def documents(self, name, tree):
         """Installs the changelog and the copyright."""
         folder = tree / "usr/share/doc" / name
         date = run("date", "--utc", "--rfc-email", f"--date=@{self.time}").strip()
@@ -141,7 +157,7 @@ class Builder:
         compressed(folder / "changelog.Debian.gz", entry.encode())
         compressed(folder / "changelog.gz", (ROOT / "CHANGELOG.md").read_bytes())
         licences = (HERE / "copyright").read_text()
-        if program == "eosfed-trainer":
+        if (tree / LIBTORCH).exists():
             licences += (HERE / "copyright.libtorch").read_text()
         mit = (ROOT / "LICENSE-MIT").read_text().split("\n\n", 2)[2]
         lines = "\n".join(f" {line}" if line else " ." for line in mit.strip().splitlines())
@@ -185,7 +201,10 @@ class Builder:
         work = self.out / "shlibdeps"
         (work / "debian").mkdir(parents=True, exist_ok=True)
         (work / "debian/control").write_text("Source: eosfed\n\nPackage: eosfed\nArchitecture: any\n")
-        own = [f"-l{tree / LIBTORCH}", "--ignore-missing-info"] if (tree / LIBTORCH).exists() else []
+        own = []
+        if (tree / "usr/bin/eosfed-trainer").exists():
+            bundled = tree / LIBTORCH
+            own = [f"-l{bundled if bundled.exists() else self.libtorch / 'lib'}", "--ignore-missing-info"]
         programs = [f"-e{path}" for path in (tree / "usr/bin").iterdir()]
         found = run("dpkg-shlibdeps", "-O", *own, *programs, cwd=work)
         return re.search(r"shlibs:Depends=(.*)", found).group(1)
