@@ -5,6 +5,7 @@ mod job;
 mod member;
 mod release;
 mod specialist;
+mod storage;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use job::{Job, JobFilter, JobId};
 pub use member::{Institution, Person, TokenOptions};
 pub use release::{PruneFrom, Release};
 pub use specialist::{Specialist, SpecialistFilter};
+pub use storage::Storage;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,6 +105,9 @@ pub enum Command {
     /// Read and verify the ledger: who did what, and when
     #[command(subcommand)]
     Audit(Audit),
+    /// Show what the coordinator stores, and remove weights of closed rounds
+    #[command(subcommand)]
+    Storage(Storage),
     /// Show what runs, what waits and for whom, and what is wrong
     Status,
     /// Watch all institutions and the open rounds, until Ctrl-C

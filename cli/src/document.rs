@@ -14,8 +14,8 @@ use eosfed_common::plan::JobSpec;
 pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
-    InstitutionView, JobSummary, Overview, PersonView, ReleaseSummary, RoundView, SpecialistSummary,
-    SpecialistView, WholeJob,
+    InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, RoundView,
+    SpecialistSummary, SpecialistView, StorageView, WholeJob,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
@@ -74,6 +74,8 @@ documents! {
     "events" Events: "audit list";
     "overview" Overview: "status";
     "watched" Watched: "watch";
+    "storage" StorageView: "storage show";
+    "pruned" PruneView: "storage prune";
     "dashboard-link" DashboardLink: "dashboard open";
     "exported-events" ExportedEvents<'_>: "audit export FILE";
     "verified-events" VerifiedEvents: "audit verify";

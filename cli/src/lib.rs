@@ -27,6 +27,7 @@ mod seeing;
 mod show;
 mod specialist;
 pub mod stac;
+mod storage;
 mod verify;
 mod watch;
 
@@ -109,6 +110,7 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
         Command::Release(command) => release::run(&mut connection, &folder, command, output).await,
         Command::Audit(command) => audit::run(&mut connection, &folder, command, output).await,
+        Command::Storage(command) => storage::run(&mut connection, command, output).await,
         Command::Status => seeing::status(&mut connection, output).await,
         Command::Watch(command) => live::watch(&mut connection, command, output).await,
         Command::Dashboard(command) => seeing::dashboard(&mut connection, command, output).await,

@@ -1,5 +1,6 @@
 //! Room on disks: how much there is, a level below which uploads are refused, and one that is only said.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use serde::Deserialize;
 
 /// A million bytes.
 const MB: u64 = 1_000_000;
+/// Most folders inside one another that are looked into.
+pub(crate) const MAX_DEPTH: u32 = 8;
 /// Time between two looks at the warning level.
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -48,6 +51,26 @@ pub(crate) fn room(path: &Path) -> io::Result<DiskView> {
     let stat = nix::sys::statvfs::statvfs(path)?;
     let bytes = |blocks: u64| blocks * stat.fragment_size();
     Ok(DiskView { free: bytes(stat.blocks_available()), total: bytes(stat.blocks()) })
+}
+
+/// The bytes and the number of the files in a folder. Files that vanish meanwhile do not count,
+/// nor do folders that lie deeper than `depth`.
+///
+/// # Errors
+/// If the folder itself cannot be read.
+pub(crate) fn folder_size(folder: &Path, depth: u32) -> io::Result<(u64, u64)> {
+    let mut sum = (0, 0);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        let (bytes, files) = match (metadata.is_dir(), depth) {
+            (true, 0) => (0, 0),
+            (true, _) => folder_size(&entry.path(), depth - 1).unwrap_or_default(),
+            (false, _) => (metadata.len(), 1),
+        };
+        sum = (sum.0 + bytes, sum.1 + files);
+    }
+    Ok(sum)
 }
 
 /// Watches over the room on the disk of the blobs.
@@ -130,7 +153,7 @@ impl DiskGuard {
         match level {
             Level::Enough => tracing::info!(free_mb, %folder, "the disk has enough room again"),
             Level::Warn => {
-                tracing::warn!(free_mb, %folder, "the disk has little room; shorten `keep_updates_for` or free some");
+                tracing::warn!(free_mb, %folder, "the disk has little room; lower `keep_updates_mb`, run `eosfed storage prune` or free some");
             }
             Level::Stop => {
                 tracing::error!(free_mb, %folder, "the disk has less room than its stop level; uploads are refused");
@@ -169,5 +192,16 @@ mod tests {
     fn levels_are_told_apart() {
         let level = |mb: u64| guard(100).level(mb * MB);
         assert_eq!([99, 100, 199, 200].map(level), [Level::Stop, Level::Warn, Level::Warn, Level::Enough]);
+    }
+
+    #[test]
+    fn sizes_are_summed_over_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("one"), [0; 10]).unwrap();
+        fs::write(folder.path().join("a/b/two"), [0; 32]).unwrap();
+        assert_eq!(folder_size(folder.path(), MAX_DEPTH).unwrap(), (42, 2));
+        assert_eq!(folder_size(folder.path(), 1).unwrap(), (10, 1), "the depth is bounded");
+        assert!(folder_size(&folder.path().join("gone"), 1).is_err());
     }
 }

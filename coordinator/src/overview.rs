@@ -1,13 +1,15 @@
-//! The overview, with what the state of the federation does not say: the disk, and who has called.
+//! The overview and what is stored, with what the state of the federation does not say: the disk, and who has called.
 
 use std::path::{Path, PathBuf};
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::view::{DiskView, Overview};
+use eosfed_common::refusal::Refusal;
+use eosfed_common::view::{BackupsView, DiskView, Overview, StorageView};
 
-use crate::disk::room;
+use crate::backup::whole_backups;
+use crate::disk::{MAX_DEPTH, folder_size, room};
 use crate::domain::view::{self, Surroundings};
-use crate::engine::Handle;
+use crate::engine::{Core, Handle};
 use crate::traffic::Traffic;
 
 /// Makes the overview.
@@ -16,6 +18,7 @@ pub struct Overviews {
     engine: Handle,
     traffic: Traffic,
     state: PathBuf,
+    backups: Option<PathBuf>,
     started_at: Timestamp,
 }
 
@@ -24,7 +27,13 @@ impl Overviews {
     #[must_use]
     pub fn new(engine: Handle, traffic: Traffic, state: PathBuf) -> Self {
         let started_at = engine.now();
-        Self { engine, traffic, state, started_at }
+        Self { engine, traffic, state, backups: None, started_at }
+    }
+
+    /// With the folder in which the timer makes backups.
+    #[must_use]
+    pub fn with_backups(self, backups: Option<PathBuf>) -> Self {
+        Self { backups, ..self }
     }
 
     /// The state folder.
@@ -50,4 +59,32 @@ impl Overviews {
         let seen = |member: &_| self.traffic.of(member).0;
         self.engine.read(|state| view::overview(state, around, seen))
     }
+    /// What is stored, now.
+    ///
+    /// # Errors
+    /// If the disk of the blobs fails.
+    pub async fn storage(&self) -> Result<StorageView, Refusal> {
+        let stored = self.engine.call(async |core: &Core| core.stored().await).await?;
+        let (store, folder) = (self.state.join("store"), self.backups.clone());
+        let look = move || {
+            let store = folder_size(&store, MAX_DEPTH).ok().map(|(bytes, _)| bytes);
+            (store, folder.and_then(|folder| backups(&folder)))
+        };
+        let (store_bytes, backups) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        Ok(StorageView { store_bytes, backups, disk: self.disk().await, ..stored })
+    }
+}
+
+/// The whole backups in a folder, if it can be read.
+fn backups(folder: &Path) -> Option<BackupsView> {
+    let whole = whole_backups(folder).ok()?;
+    let bytes = whole.iter().filter_map(|one| folder_size(one, MAX_DEPTH).ok()).map(|(bytes, _)| bytes).sum();
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Some(BackupsView {
+        folder: folder.display().to_string(),
+        number: u32::try_from(whole.len()).unwrap_or(u32::MAX),
+        bytes,
+        oldest: whole.first().and_then(name),
+        newest: whole.last().and_then(name),
+    })
 }

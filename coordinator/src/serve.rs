@@ -84,7 +84,7 @@ impl Coordinator {
         let notifier = Notifier::open(&settings.notify, state.notifications(), Arc::clone(&metrics))?;
         let options = Options {
             metrics: Arc::clone(&metrics),
-            keep_updates_for: settings.keep_updates_for,
+            retention: settings.retention(),
             ..Options::new(state.blobs().join(STAGING), signing.key().clone())
         };
         let engine =
@@ -173,7 +173,8 @@ impl Coordinator {
             disk: disk.clone(),
             metrics: Arc::clone(metrics),
             stopping: stopping.clone(),
-            overviews: Overviews::new(engine.clone(), traffic, state.0.clone()),
+            overviews: Overviews::new(engine.clone(), traffic, state.0.clone())
+                .with_backups(settings.backup.folder.clone()),
             sessions: Sessions::default(),
             dashboard_url: None,
         };
@@ -257,7 +258,6 @@ impl Coordinator {
                 calls.traffic.clone(),
                 calls.sessions.clone(),
                 calls.overviews.clone(),
-                self.settings.load().keep_updates_for,
             ),
             stopping,
         };

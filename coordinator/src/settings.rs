@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::disk::DiskSettings;
+use crate::domain::retention::Limits;
 use crate::notify::{self, NotifySettings};
 
 pub use backup::{BackupSettings, recipient};
@@ -36,6 +37,9 @@ pub struct Settings {
     #[serde(default = "default_keep", with = "eosfed_common::duration")]
     #[schemars(with = "String", extend("x-rule" = "a duration such as `7d`, `12h` or `0s`"))]
     pub keep_updates_for: Duration,
+    /// Most megabytes (10^6 bytes) of them. Beyond it, the oldest rounds lose theirs.
+    #[serde(default = "default_keep_mb")]
+    pub keep_updates_mb: u64,
     /// Backups.
     #[serde(default)]
     pub backup: BackupSettings,
@@ -73,6 +77,22 @@ const fn default_http() -> LoopbackAddress {
 
 const fn default_keep() -> Duration {
     Duration::from_secs(7 * 86_400)
+}
+
+const fn default_keep_mb() -> u64 {
+    20_000
+}
+
+impl Settings {
+    /// Which closed rounds keep their updates and starting weights.
+    #[must_use]
+    pub const fn retention(&self) -> Limits {
+        Limits {
+            job: None,
+            keep_for: Some(self.keep_updates_for),
+            most_bytes: Some(self.keep_updates_mb.saturating_mul(1_000_000)),
+        }
+    }
 }
 
 /// Another program has the state folder.
@@ -205,7 +225,8 @@ mod tests {
     #[test]
     fn the_sample_is_valid_with_and_without_values() {
         let sample: Settings = toml::from_str(SAMPLE).unwrap();
-        assert_eq!((sample.public_url, sample.keep_updates_for), (None, default_keep()));
+        assert_eq!((sample.keep_updates_for, sample.keep_updates_mb), (default_keep(), default_keep_mb()));
+        assert_eq!(sample.public_url, None);
         let names = ["eo.example.org".to_owned()];
         let text = filled_in("0.0.0.0:1".parse().unwrap(), Some("https://eo.example.org:1"), &names);
         let filled: Settings = toml::from_str(&text).unwrap();

@@ -74,6 +74,12 @@ pub(crate) fn details(event: &Event) -> String {
         | EventKind::EvaluationSubmitted { round: at, samples } => {
             format!("round {}: {samples} samples", round(*at))
         }
+        EventKind::RoundPruned { round: at, attempt, rule, weights, bytes } => format!(
+            "round {}, attempt {attempt}: {} files removed, {} ({rule})",
+            round(*at),
+            weights.len(),
+            crate::format::bytes(*bytes)
+        ),
         EventKind::SpecialistFrozen { specialist, .. } => specialist.clone(),
         EventKind::ReleaseCreated { release, specialists } => {
             format!("release {release} of {specialists} specialists")

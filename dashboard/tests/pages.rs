@@ -132,20 +132,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
                 },
             ),
         ),
-        (
-            "storage",
-            page::storage(
-                &shell,
-                &StoragePage {
-                    folder: text,
-                    disk: fixtures::empty_overview().disk,
-                    blobs: (12, 7_000_000),
-                    updates: (3, 900_000),
-                    keep_updates_for: std::time::Duration::from_secs(7 * 86_400),
-                    events: 99,
-                },
-            ),
-        ),
+        ("storage", page::storage(&shell, &StoragePage { folder: text, storage: &fixtures::storage(text) })),
         (
             "message",
             page::message(

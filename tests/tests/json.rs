@@ -83,6 +83,16 @@ fn every_command_prints_json_of_its_published_schema() {
     ask(&["job", "head", &trained, "--to", &folder("head")]);
     ask(&["release", "prune", "--from-job", &trained, "--top-k", "1"]);
 
+    let stored = ask(&["storage", "show"]);
+    assert_eq!(stored["next"]["rounds"], 0, "{stored:#}");
+    assert_eq!(ask(&["storage", "prune"])["files"], 0, "nothing is beyond the limits");
+    let would = ask(&["storage", "prune", "--job", &trained, "--dry-run"]);
+    let pruned = ask(&["storage", "prune", "--job", &trained]);
+    assert!(pruned["files"].as_u64() > Some(0) && pruned["files"] == would["files"], "{pruned:#}");
+    assert_eq!(ask(&["storage", "prune", "--older-than", "1h", "--to-size", "5GB"])["rounds"], 0);
+    ask(&["job", "head", &trained, "--to", &folder("head again")]);
+    ask(&["release", "pull", "--to", &folder("release again")]);
+
     assert_eq!(ask(&["status"])["institutions"]["enrolled"], 2, "north is only invited");
     assert_eq!(ask(&["watch", "--looks", "1"])["overview"]["institutions"]["enrolled"], 2);
     assert!(text(&ask(&["dashboard", "open"])["url"]).contains("/login?token="));

@@ -323,6 +323,20 @@ pub enum EventKind {
     },
     /// A snapshot for a backup was taken.
     SnapshotTaken,
+    /// The updates and starting weights of a closed round were given up: those that nothing else needs are
+    /// removed.
+    RoundPruned {
+        /// Index of the round.
+        round: u32,
+        /// The attempt.
+        attempt: u32,
+        /// The rule that it fell under. The actor says whose rule it was.
+        rule: PruneRule,
+        /// The removed weights. With very many of them, further events have the rest.
+        weights: Vec<Digest>,
+        /// The sum of their sizes.
+        bytes: u64,
+    },
     /// Blobs that are no longer needed were removed.
     BlobsRemoved {
         /// Their number.
@@ -344,6 +358,17 @@ pub enum EventKind {
         /// Their number.
         refusals: u64,
     },
+}
+
+/// Why the weights of a closed round are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PruneRule {
+    /// The round closed too long ago.
+    Age,
+    /// What is kept would be too large, and the round is among the oldest.
+    Size,
 }
 
 /// Serializes a reason as its code, which is the same in all versions.

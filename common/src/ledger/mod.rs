@@ -34,7 +34,7 @@ use crate::digest::Digest;
 use crate::ids::{InstitutionName, JobId};
 
 pub use filter::{ActorFilter, Filter, InvalidActorFilter, InvalidKindFilter, KindFilter};
-pub use kind::EventKind;
+pub use kind::{EventKind, PruneRule};
 pub use verify::{Broken, EventRef, InvalidEventRef, Verified, Verifier};
 
 /// Who did it.

@@ -8,6 +8,7 @@ mod overview;
 mod progress;
 mod round;
 mod specialist;
+mod storage;
 mod summary;
 
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
@@ -22,6 +23,10 @@ pub use round::{
     RoundView,
 };
 pub use specialist::{EvaluationView, SpecialistView};
+pub use storage::{
+    BackupsView, JobStorage, KeptFor, MAX_PRUNED, MAX_STORED_JOBS, PruneView, PrunedRound, StorageView,
+    StoredKind,
+};
 pub use summary::{JobSummary, MainMetric, OpenRoundSummary, ReleaseSummary, SpecialistSummary};
 
 #[cfg(test)]

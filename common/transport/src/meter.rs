@@ -38,8 +38,8 @@ fn classify(path: &str) -> Option<Kind> {
             "Hello" | "InviteInstitution" | "InvitePerson" | "ReEnrol" | "Revoke" | "ListInstitutions"
             | "GetInstitution" | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds"
             | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents" | "GetOverview"
-            | "OpenDashboard" | "ListSpecialists" | "GetSpecialist" | "CreateRelease" | "ListReleases"
-            | "GetRelease",
+            | "GetStorage" | "PruneStorage" | "OpenDashboard" | "ListSpecialists" | "GetSpecialist"
+            | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

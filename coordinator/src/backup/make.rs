@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use age::x25519::Recipient;
 use anyhow::{Context as _, bail};
@@ -132,7 +131,7 @@ fn copy_records(
 /// The blobs that a federation needs to continue. Blobs that are kept for closed rounds only are not among
 /// them, whatever the clock of this machine says. Nor are documents that are still among the records.
 pub(super) fn needed(records: &Assembled) -> BTreeSet<Digest> {
-    let mut needed = records.federation.referenced(Duration::ZERO, Timestamp(u64::MAX));
+    let mut needed = records.federation.needed();
     for (digest, _) in &records.documents {
         needed.remove(digest);
     }

@@ -30,6 +30,7 @@ pub use layout::MANIFEST;
 pub use make::{Backup, backup};
 pub use manifest::Manifest;
 pub use restore::{Restored, check, restore};
+pub(crate) use schedule::whole as whole_backups;
 
 /// Receives the progress of the copy: bytes done and bytes in all.
 pub type ReportProgress<'a> = &'a dyn Fn(u64, u64);

@@ -17,12 +17,11 @@ pub(super) fn folder_of(parent: &Path, now: Timestamp) -> PathBuf {
     parent.join(format!("{PREFIX}{}", now.to_string().replace(':', "-")))
 }
 
-/// Removes whole backups from `parent` until the newest `keep` are left; gives the removed folders. Anything else
-/// in the folder stays, also backups that were interrupted.
+/// The folders of the whole backups in `parent`, the oldest first.
 ///
 /// # Errors
-/// If a folder cannot be read or removed.
-pub(super) fn remove_older(parent: &Path, keep: u16) -> anyhow::Result<Vec<PathBuf>> {
+/// If the folder cannot be read.
+pub(crate) fn whole(parent: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let cannot = || format!("cannot read {}", parent.display());
     let mut whole = Vec::new();
     for entry in fs::read_dir(parent).with_context(cannot)? {
@@ -38,6 +37,16 @@ pub(super) fn remove_older(parent: &Path, keep: u16) -> anyhow::Result<Vec<PathB
     }
     // The names are times, so their order is that of the backups.
     whole.sort();
+    Ok(whole)
+}
+
+/// Removes whole backups from `parent` until the newest `keep` are left; gives the removed folders. Anything else
+/// in the folder stays, also backups that were interrupted.
+///
+/// # Errors
+/// If a folder cannot be read or removed.
+pub(super) fn remove_older(parent: &Path, keep: u16) -> anyhow::Result<Vec<PathBuf>> {
+    let mut whole = whole(parent)?;
     whole.truncate(whole.len().saturating_sub(usize::from(keep.max(1))));
     for path in &whole {
         fs::remove_dir_all(path).with_context(|| format!("cannot remove {}", path.display()))?;

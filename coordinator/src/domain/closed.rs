@@ -1,4 +1,5 @@
-//! Closed rounds. Each is a record of its own, which is written once. A summary with the fields that
+//! Closed rounds. Each is a record of its own, which is written once, and again when its weights are given
+//! up. A summary with the fields that
 //! decisions need is kept in memory; the rest is read on request.
 
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub struct ClosedRound {
     pub base: Option<BlobRef>,
     /// The state of the server optimizer when it started.
     pub optimizer_state: Option<BlobRef>,
+    /// When its updates and starting weights were given up, unless they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Timestamp>,
 }
 
 /// The fields of a closed round that decisions need.
@@ -48,8 +52,12 @@ pub struct RoundSummary {
     pub totals: RoundTotals,
     /// The global model that it started from.
     pub base: Option<BlobRef>,
-    /// All blobs that it refers to.
+    /// The state of the server optimizer when it started.
+    pub optimizer_state: Option<BlobRef>,
+    /// Its updates, and the weights and the optimizer's state that it started from.
     pub blobs: Vec<BlobRef>,
+    /// When these were given up, unless they are kept.
+    pub pruned: Option<Timestamp>,
     /// The scores of its specialist, by institution. Only in evaluations.
     pub scores: BTreeMap<InstitutionName, Score>,
     /// How much data each institution has reported: pixels of its fullest band in a statistics round,
@@ -72,7 +80,7 @@ impl ClosedRound {
     /// Its summary for decisions.
     #[must_use]
     pub fn summary(&self) -> RoundSummary {
-        let Self { job: _, round, at, complete, base, optimizer_state } = self;
+        let Self { job: _, round, at, complete, base, optimizer_state, pruned } = self;
         RoundSummary {
             id: round.id(),
             kind: round.kind,
@@ -81,7 +89,9 @@ impl ClosedRound {
             complete: *complete,
             totals: totals(round),
             base: *base,
+            optimizer_state: *optimizer_state,
             blobs: round.blobs().chain(*base).chain(*optimizer_state).collect(),
+            pruned: *pruned,
             scores: scores(round).collect(),
             amounts: if *complete { amounts(round) } else { BTreeMap::new() },
         }

@@ -20,6 +20,7 @@ pub mod paging;
 pub mod quota;
 pub mod refusals;
 pub mod registry;
+pub mod retention;
 pub mod round;
 pub mod stated;
 pub mod statistics;

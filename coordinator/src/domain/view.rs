@@ -4,6 +4,7 @@
 mod list;
 mod overview;
 mod progress;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ pub(super) use list::{job_summary, release_summary};
 pub use overview::{Surroundings, overview};
 pub(crate) use overview::{certificates, late_round, silences};
 pub use progress::progress;
+pub use storage::{Stored, known_blobs, prune, storage};
 
 /// The view of an institution.
 #[must_use]

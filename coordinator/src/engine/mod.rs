@@ -20,6 +20,7 @@ use eosfed_common::signing::SigningKey;
 use eosfed_common::view::RoundView;
 use rand_chacha::ChaCha12Rng;
 
+use crate::domain::retention::Limits;
 use crate::domain::round::AttemptId;
 use crate::domain::{Job, view};
 use crate::metrics::Metrics;
@@ -33,8 +34,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// The settings of the engine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long the updates and starting weights of closed rounds are kept: for audits and forks.
-    pub keep_updates_for: Duration,
+    /// Which closed rounds keep their updates and starting weights, for audits and forks.
+    pub retention: Limits,
     /// How long an upload is kept that is not continued.
     pub keep_uploads_for: Duration,
     /// The folder for snapshots, on the file system of the blobs.
@@ -50,7 +51,7 @@ impl Options {
     #[must_use]
     pub fn new(snapshots: PathBuf, signing_key: SigningKey) -> Self {
         Self {
-            keep_updates_for: Duration::from_secs(7 * 86_400),
+            retention: Limits { keep_for: Some(Duration::from_secs(7 * 86_400)), ..Limits::default() },
             keep_uploads_for: Duration::from_secs(7 * 86_400),
             snapshots,
             signing_key,

@@ -63,7 +63,10 @@ impl Bench {
         let faults = Fence { starts: Arc::clone(&self.starts), mine };
         let store = FaultyStore { store: self.store.clone(), faults };
         let clock = Arc::new(self.clock.clone());
-        let options = Options { keep_updates_for: Duration::ZERO, ..self.options() };
+        let options = Options {
+            retention: Limits { keep_for: Some(Duration::ZERO), ..Limits::default() },
+            ..self.options()
+        };
         Handle::start(Box::new(store), blobs, clock, rng(seed), options).await.unwrap()
     }
 }

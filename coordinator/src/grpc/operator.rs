@@ -4,6 +4,7 @@ mod listing;
 mod members;
 mod rounds;
 mod seeing;
+mod storage;
 mod watch;
 
 use eosfed_common::assignment::MAX_TEXT;
@@ -384,6 +385,23 @@ impl Operator for Service {
         _: Request<v1::GetOverviewRequest>,
     ) -> Result<Response<v1::GetOverviewResponse>, Status> {
         reply(self.overview().await)
+    }
+
+    async fn get_storage(
+        &self,
+        _: Request<v1::GetStorageRequest>,
+    ) -> Result<Response<v1::GetStorageResponse>, Status> {
+        reply(self.storage().await)
+    }
+
+    async fn prune_storage(
+        &self,
+        request: Request<v1::PruneStorageRequest>,
+    ) -> Result<Response<v1::PruneStorageResponse>, Status> {
+        let actor = access::actor(&request);
+        let job = self.0.engine.resolve_job(&request.get_ref().job).ok();
+        let answer = self.prune(request).await;
+        self.audited(actor, "PruneStorage", job, answer).await
     }
 
     async fn open_dashboard(

@@ -57,6 +57,8 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Operator/Backup", OPERATORS),
     ("eosfed.v1.Operator/ListEvents", OPERATORS),
     ("eosfed.v1.Operator/GetOverview", OPERATORS),
+    ("eosfed.v1.Operator/GetStorage", OPERATORS),
+    ("eosfed.v1.Operator/PruneStorage", OPERATORS),
     ("eosfed.v1.Operator/OpenDashboard", PEOPLE),
     ("eosfed.v1.Operator/ListSpecialists", PEOPLE),
     ("eosfed.v1.Operator/GetSpecialist", PEOPLE),

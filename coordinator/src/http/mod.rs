@@ -71,7 +71,7 @@ pub async fn serve(listener: TcpListener, context: Context) {
         metrics.http_connections_refused.inc();
     };
     let serving = eosfed_web::serve(listener, routes(context.clone()), refused, eosfed_web::LIMITS);
-    let sampling = sample(sizes, context.store.clone(), context.blobs.clone());
+    let sampling = sample(sizes, context.engine.clone(), context.store.clone(), context.blobs.clone());
     tokio::select! {
         () = serving => {}
         () = counting => {}

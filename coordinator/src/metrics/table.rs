@@ -64,6 +64,7 @@ table! {
     STORE_BYTES = Gauge "eosfed_store_bytes" [] "Size of the store's files; looked up every 30 s";
     BLOBS_BYTES = Gauge "eosfed_blobs_bytes" [] "Size of all blobs and uploads; looked up every 30 s";
     BLOBS = Gauge "eosfed_blobs" [] "Number of the blobs' files; looked up every 30 s";
+    KEPT_BYTES = Gauge "eosfed_closed_rounds_bytes" [] "Bytes of updates and starting weights that closed rounds keep and nothing else needs: what `keep_updates_mb` bounds; looked up every 30 s";
     DISK_FREE = Gauge "eosfed_disk_free_bytes" [] "Bytes that are free on the disk of the state folder";
     WRITE_LOCK_WAIT = Histogram "eosfed_write_lock_wait_seconds" [] "Time that a change waits for the write lock";
     COMMIT = Histogram "eosfed_commit_seconds" [] "Time that the store takes for a transaction";

@@ -1,50 +1,48 @@
-//! Storage: how full the disk is, and what is kept for how long.
+//! Storage: how full the disk is, what is kept for what, and what is removed next.
 
 use std::time::Duration;
 
-use eosfed_common::view::DiskView;
+use eosfed_common::ledger::PruneRule;
+use eosfed_common::view::{BackupsView, DiskView, JobStorage, KeptFor, PruneView, StorageView, StoredKind};
 use maud::{Markup, html};
 
 use super::path;
-use crate::format::{bytes, count, span};
+use crate::format::{bytes, count, relative, span};
 use crate::layout::{Content, Shell};
-use crate::parts::{facts, heading, maybe, panel, progress, said, shell_command};
+use crate::parts::{
+    facts, heading, job_link, maybe, numbers, panel, progress, said, shell_command, table, words,
+};
+
+/// Rounds that are listed.
+const SHOWN: usize = 20;
 
 /// What the page of storage shows.
 #[derive(Debug)]
 pub struct StoragePage<'a> {
     /// The state folder.
     pub folder: &'a str,
-    /// Its disk.
-    pub disk: Option<DiskView>,
-    /// The number of blobs that are published or that running jobs need, and their bytes.
-    pub blobs: (u64, u64),
-    /// The same of updates and starting weights of closed rounds.
-    pub updates: (u64, u64),
-    /// How long these are kept after their round has closed.
-    pub keep_updates_for: Duration,
-    /// How many events the ledger has.
-    pub events: u64,
+    /// What is stored there.
+    pub storage: &'a StorageView,
 }
 
 /// The page of storage.
 #[must_use]
 pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
-    let kept = |(number, size): (u64, u64)| html! { (count(number)) " files, " (bytes(size)) };
+    let StorageView { disk, store_bytes, events, backups, next, .. } = page.storage;
     let body = html! {
         (heading(&html! { "Storage" }, &html! {}, &html! {}))
         (panel("disk", "Disk", &facts(&[
             ("State folder", html! { code.long { (said(page.folder)) } }),
-            ("Free", maybe(page.disk, |disk| html! { (bytes(disk.free)) " of " (bytes(disk.total)) })),
-            ("Used", maybe(page.disk, used)),
+            ("Free", maybe(*disk, |disk| html! { (bytes(disk.free)) " of " (bytes(disk.total)) })),
+            ("Used", maybe(*disk, used)),
+            ("Records and ledger", maybe(*store_bytes, |size| html! { (bytes(size)) })),
+            ("Events in the ledger", html! { (count(*events)) }),
+            ("Backups", maybe(backups.as_ref(), found)),
         ])))
-        (panel("kept", "What is kept", &facts(&[
-            ("Published, or needed by running jobs", kept(page.blobs)),
-            ("Of closed rounds, for audits and forks", kept(page.updates)),
-            ("Kept after a round has closed", html! { (span(page.keep_updates_for)) }),
-            ("Events in the ledger", html! { (count(page.events)) }),
-        ])))
-        (panel("commands", "Commands", &shell_command("eosfed-coordinator backup --state STATE --to FOLDER\neosfed audit verify")))
+        (panel("kept", "What is kept", &kinds(page.storage)))
+        (panel("jobs", "Closed rounds", &jobs(page.storage)))
+        (panel("next", "Removed next", &pruned(next)))
+        (panel("commands", "Commands", &shell_command("eosfed storage show\neosfed storage prune --dry-run\neosfed-coordinator backup --state STATE --to FOLDER\neosfed audit verify")))
     };
     shell.document(&Content { title: "Storage".to_owned(), section: path::STORAGE, body })
 }
@@ -52,4 +50,99 @@ pub fn storage(shell: &Shell, page: &StoragePage<'_>) -> String {
 fn used(disk: DiskView) -> Markup {
     let used = disk.total.saturating_sub(disk.free);
     html! { (progress("Disk used, in MB", used / 1_000_000, disk.total / 1_000_000)) " MB" }
+}
+
+fn found(backups: &BackupsView) -> Markup {
+    html! {
+        (count(u64::from(backups.number))) " in " code.long { (said(&backups.folder)) } ", " (bytes(backups.bytes))
+        @if let Some(newest) = &backups.newest { ", the newest " (said(newest)) }
+    }
+}
+
+const fn words_of(kind: KeptFor) -> &'static str {
+    match kind {
+        KeptFor::ReleasedSpecialists => "Released specialists",
+        KeptFor::Specialists => "Other specialists",
+        KeptFor::Heads => "Heads",
+        KeptFor::OpenJobs => "Jobs under way",
+        KeptFor::Updates => "Updates of closed rounds",
+        KeptFor::GlobalWeights => "What closed rounds started from",
+        KeptFor::Other => "Uploads, and what the next sweep removes",
+    }
+}
+
+fn kinds(storage: &StorageView) -> Markup {
+    let row = |kind: &StoredKind| {
+        let oldest = maybe(kind.oldest, |at| relative(at, storage.at));
+        row(html! { (words_of(kind.kind)) }, kind.files, kind.bytes, oldest)
+    };
+    let mut rows: Vec<_> = storage.kinds.iter().map(row).collect();
+    rows.push(self::row(html! { "All weights" }, storage.files, storage.bytes, html! {}));
+    let columns = [words("Kept for"), numbers("Files"), numbers("Size"), words("Oldest")];
+    table("What is kept", &columns, &rows)
+}
+
+fn row(what: Markup, files: u64, size: u64, oldest: Markup) -> Vec<Markup> {
+    vec![what, html! { (count(files)) }, html! { (bytes(size)) }, oldest]
+}
+
+fn jobs(storage: &StorageView) -> Markup {
+    let kept_for = storage.keep_updates_for.map(|seconds| span(Duration::from_secs(seconds)));
+    let most = storage.keep_updates_bytes.map(bytes);
+    let rows: Vec<_> = storage.jobs.iter().map(|one| job(one, storage)).collect();
+    let columns = [
+        words("Job"),
+        numbers("Rounds kept"),
+        numbers("Updates"),
+        numbers("Size"),
+        numbers("Global weights"),
+        words("Oldest"),
+    ];
+    html! {
+        p {
+            "Closed rounds keep their weights "
+            @if let Some(kept_for) = kept_for { "for " (kept_for) } @else { "for ever" }
+            @if let Some(most) = most { ", at most " (most) " of them" }
+            ". Their records stay."
+        }
+        @if !rows.is_empty() { (table("Closed rounds by job", &columns, &rows)) }
+        @if storage.more_jobs > 0 { p.of { "and " (count(u64::from(storage.more_jobs))) " more jobs" } }
+    }
+}
+
+fn job(one: &JobStorage, storage: &StorageView) -> Vec<Markup> {
+    vec![
+        html! {
+            a href={ (path::JOBS) "/" (one.job) } { (said(&one.name)) }
+            span.under { (one.job) @if !one.ended { ", under way" } }
+        },
+        html! { (count(u64::from(one.rounds))) },
+        html! { (count(one.updates)) },
+        html! { (bytes(one.update_bytes)) },
+        html! { (bytes(one.global_bytes)) },
+        maybe(one.oldest, |at| relative(at, storage.at)),
+    ]
+}
+
+fn pruned(next: &PruneView) -> Markup {
+    let PruneView { rounds, files, bytes: size, oldest, .. } = next;
+    if *rounds == 0 {
+        return html! { p.of { "Nothing: no closed round is beyond the limits." } };
+    }
+    html! {
+        p { (count(*files)) " files of " (count(u64::from(*rounds))) " closed rounds, " (bytes(*size)) ":" }
+        ul {
+            @for one in oldest.iter().take(SHOWN) {
+                li {
+                    (job_link(one.job.as_str())) ", round " (u64::from(one.round) + 1) ", attempt " (one.attempt)
+                    ": " (bytes(one.bytes)) ", "
+                    @match one.rule {
+                        PruneRule::Age => "too old",
+                        PruneRule::Size => "the oldest of too many bytes",
+                    }
+                }
+            }
+            @if *rounds as usize > oldest.len().min(SHOWN) { li.of { "and more" } }
+        }
+    }
 }

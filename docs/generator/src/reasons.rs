@@ -202,11 +202,11 @@ const fn explain(reason: Reason) -> Explanation {
         ),
         Reason::BlobMissing => explained(
             "A message names a blob that has not been uploaded, or that was removed after its retention time.",
-            "upload it first; for forks of old rounds, raise `keep_updates_for` in `coordinator.toml`.",
+            "upload it first; for forks of old rounds, raise `keep_updates_for` or `keep_updates_mb` in `coordinator.toml`.",
         ),
         Reason::StorageFull => explained(
             "The coordinator's disk is full, or has less room than its reserve. Nothing was changed.",
-            "the operator frees space or shortens `keep_updates_for`; clients wait and repeat the call.",
+            "the operator frees space (`eosfed storage prune`); clients wait and repeat the call.",
         ),
         Reason::Unavailable => explained(
             "The coordinator is starting, stopping, overloaded or cannot be reached.",

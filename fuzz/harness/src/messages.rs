@@ -18,8 +18,8 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
-    InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView, ReleaseSummary,
-    RoundView, SpecialistSummary, SpecialistView,
+    InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView, PruneView,
+    ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, StorageView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
@@ -271,6 +271,16 @@ table! {
     GetOverviewRequest: free::<v1::GetOverviewRequest>,
     GetOverviewResponse: |bytes| fields::<v1::GetOverviewResponse>(bytes, |m| {
         Ok(serde_json::from_str::<Overview>(&m.overview_json).is_ok())
+    }),
+    GetStorageRequest: free::<v1::GetStorageRequest>,
+    GetStorageResponse: |bytes| fields::<v1::GetStorageResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<StorageView>(&m.storage_json).is_ok())
+    }),
+    PruneStorageRequest: |bytes| fields::<v1::PruneStorageRequest>(bytes, |m| {
+        Ok(m.job.is_empty() || parse::<JobRef>("job", &m.job).is_ok())
+    }),
+    PruneStorageResponse: |bytes| fields::<v1::PruneStorageResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<PruneView>(&m.pruned_json).is_ok())
     }),
     OpenDashboardRequest: free::<v1::OpenDashboardRequest>,
     OpenDashboardResponse: free::<v1::OpenDashboardResponse>,

@@ -117,7 +117,7 @@ const MODULES: &[ModuleRule] = &[
     ),
     layer("eosfed_coordinator", "metrics", &[]),
     layer("eosfed_coordinator", "traffic", &[]),
-    layer("eosfed_coordinator", "overview", &["disk", "domain", "engine", "traffic"]),
+    layer("eosfed_coordinator", "overview", &["backup", "disk", "domain", "engine", "traffic"]),
     layer("eosfed_coordinator", "notify", &["disk", "domain", "engine", "metrics", "traffic"]),
     layer("eosfed_coordinator", "sessions", &["domain"]),
     layer(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_coordinator::domain::retention::Limits;
 use eosfed_coordinator::engine::{Core, Options, TaskOutcome};
 use eosfed_coordinator::storage::{STAGING, ready};
 use eosfed_testkit::signing;
@@ -57,7 +58,7 @@ impl Coordinator {
         // Rounds are kept, so that the oracle can check them.
         let keep = Duration::from_secs(10 * 365 * 86_400);
         let options = Options {
-            keep_updates_for: keep,
+            retention: Limits { keep_for: Some(keep), ..Limits::default() },
             ..Options::new(self.folder.join(STAGING), signing::coordinator().key().clone())
         };
         let blobs = Arc::new(SimBlobs::open(&self.folder, self.disk_faults.clone()));

@@ -1,10 +1,8 @@
 //! Which callers may upload and download which blobs, and which blobs are kept.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, BlobRef, Work};
-use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -91,18 +89,23 @@ impl Federation {
         self.specialist_blobs().chain(self.heads())
     }
 
-    /// The blobs that are still needed: of specialists and heads, of running jobs, of rounds that closed less
-    /// than `keep_for` ago, the documents of the heads of all jobs, and all blobs that quarantined records
-    /// mention.
+    /// The blobs that the federation needs to continue: of specialists and heads, of running jobs, the
+    /// documents of the heads of all jobs, and all blobs that quarantined records mention.
     #[must_use]
-    pub fn referenced(&self, keep_for: Duration, now: Timestamp) -> BTreeSet<Digest> {
+    pub fn needed(&self) -> BTreeSet<Digest> {
         let live = self.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
-        let closed = self.jobs.values().flat_map(|job| job.closed.iter());
-        let kept = closed.filter(|closed| now < closed.at.plus(keep_for));
-        let kept = kept.flat_map(|closed| closed.blobs.iter().copied());
         let documents = self.jobs.values().filter_map(Job::document);
-        let blobs = self.published_blobs().chain(live).chain(kept).chain(documents).map(|blob| blob.digest);
+        let blobs = self.published_blobs().chain(live).chain(documents).map(|blob| blob.digest);
         blobs.chain(self.quarantined.iter().flat_map(|damaged| damaged.blobs.iter().copied())).collect()
+    }
+
+    /// The blobs that are kept: those that are needed, and the updates and starting weights of closed rounds
+    /// that have not given them up.
+    #[must_use]
+    pub fn referenced(&self) -> BTreeSet<Digest> {
+        let mut kept = self.needed();
+        kept.extend(self.kept_blobs().map(|blob| blob.digest));
+        kept
     }
 }
 

@@ -79,7 +79,7 @@ impl Outcome {
         let job = definition.id.clone();
         let base = *global_model;
         let optimizer_state = *optimizer_state;
-        self.record(ClosedRound { job, round, at: now, complete, base, optimizer_state });
+        self.record(ClosedRound { job, round, at: now, complete, base, optimizer_state, pruned: None });
     }
 
     /// Adds a closed round to the job's records.

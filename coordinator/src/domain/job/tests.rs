@@ -524,7 +524,7 @@ fn a_downstream_job_trains_a_head_over_the_release_at_its_submission() {
         federation.may_download(&name("west"), &document)
             && !federation.may_download(&name("south"), &document)
     );
-    assert!(federation.referenced(Duration::ZERO, NOW).contains(&document));
+    assert!(federation.needed().contains(&document));
     let job = job.apply(Transition::Prepared(blob("initial")), NOW).unwrap().job;
     let assignment = offered(&job, "west");
     assert_eq!(assignment.training_target, Target::Head(reference.clone()));
@@ -540,7 +540,7 @@ fn a_downstream_job_trains_a_head_over_the_release_at_its_submission() {
     assert!(change.specialists.is_empty() && change.releases.is_empty(), "it makes no specialist");
     federation.merge(change);
     assert!(federation.published_blobs().any(|known| known == blob("mean")));
-    assert!(federation.referenced(Duration::ZERO, NOW).contains(&blob("mean").digest));
+    assert!(federation.needed().contains(&blob("mean").digest));
     assert!(!federation.may_download(&name("west"), &blob("mean").digest));
     assert!(federation.published_blobs().any(|known| known == reference.document));
     assert!(!federation.may_download(&name("west"), &reference.document.digest), "the job has ended");

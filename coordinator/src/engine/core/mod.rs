@@ -9,6 +9,7 @@ mod ledger;
 mod members;
 mod operators;
 mod queries;
+mod storage;
 mod tasks;
 mod uploads;
 

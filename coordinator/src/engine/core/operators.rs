@@ -77,8 +77,9 @@ impl Core {
         for blob in change.jobs.iter().flat_map(Job::needs) {
             if !matches!(self.blobs.stat("", blob.digest).await?, Presence::Complete(_)) {
                 let message = format!(
-                    "no job can start from round {} of job {origin}: {} was removed; `keep_updates_for` in the \
-                     coordinator's settings sets how long updates are kept",
+                    "no job can start from round {} of job {origin}: {} was removed (`eosfed audit list --kind \
+                     round_pruned --job {origin}` tells when); `keep_updates_for` and `keep_updates_mb` in the \
+                     coordinator's settings set how long updates are kept",
                     round + 1,
                     blob.digest
                 );

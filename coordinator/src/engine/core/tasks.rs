@@ -1,8 +1,6 @@
 //! The coordinator's own computations: first weights and aggregates. A task follows from a job's stored state
-//! and has the same result each time, so it needs no record of its own. Also the removal of blobs that are no
-//! longer needed.
+//! and has the same result each time, so it needs no record of its own.
 
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Instant;
 
@@ -10,12 +8,11 @@ use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, aggregate}
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
-use eosfed_common::ledger::{Actor, Entry, EventKind};
 use eosfed_common::weights::{Signature, Tensors, write};
 
 use super::{Core, lock};
+use crate::domain::Transition;
 use crate::domain::job::{Aggregation, Task, WeightedUpdate};
-use crate::domain::{Change, Transition};
 use crate::storage::{BlobError, Blobs, LocalFile};
 
 /// The outcome of a task.
@@ -53,57 +50,6 @@ impl Core {
                 if refusal.reason.is_transient() { TaskOutcome::Retry } else { TaskOutcome::Recorded }
             }
         }
-    }
-
-    /// Removes the blobs that are not needed, and uploads that were not continued or submitted for longer
-    /// than the settings allow. Gives the number of removed blobs. It does nothing while a task is being
-    /// computed, since no record refers to its result yet. It holds the write lock, so that no submission
-    /// comes in between.
-    pub async fn sweep(&self) -> usize {
-        let mut writer = self.lock_writer().await;
-        let mut removed = 0;
-        if let Err(error) = self.remove_unneeded(&mut removed).await {
-            tracing::warn!(%error, "cannot remove blobs that are no longer needed");
-        }
-        if removed > 0 {
-            let kind = EventKind::BlobsRemoved { blobs: removed as u64 };
-            let change = Change::noted(Entry::new(Actor::Coordinator, kind));
-            if let Err(error) = self.store_change(&mut writer, change, self.now()).await {
-                tracing::warn!(%error, removed, "cannot record the removal of blobs");
-            }
-        }
-        removed
-    }
-
-    async fn remove_unneeded(&self, removed: &mut usize) -> Result<(), BlobError> {
-        let all = self.blobs.list().await?;
-        // All of this is done after the list was made, so newer blobs are not in it. If the result of a task
-        // is in it, that task cannot end without the write lock.
-        if !lock(&self.busy).is_empty() {
-            return Ok(());
-        }
-        self.blobs.drop_stale_uploads(self.options.keep_uploads_for).await?;
-        let mut needed = self.referenced();
-        needed.extend(self.blobs.pinned().await?);
-        for digest in all.into_iter().filter(|digest| !needed.contains(digest)) {
-            self.blobs.remove(digest).await?;
-            *removed += 1;
-        }
-        Ok(())
-    }
-
-    /// Removes a blob at once, unless a record refers to it.
-    pub(super) async fn remove_unless_needed(&self, digest: Digest) {
-        let _writer = self.lock_writer().await;
-        if !self.referenced().contains(&digest)
-            && let Err(error) = self.blobs.remove(digest).await
-        {
-            tracing::warn!(%error, "cannot remove a blob that is no longer needed");
-        }
-    }
-
-    pub(super) fn referenced(&self) -> BTreeSet<Digest> {
-        self.read(|state| state.referenced(self.options.keep_updates_for, self.now()))
     }
 }
 

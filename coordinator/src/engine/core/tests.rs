@@ -1,5 +1,7 @@
 //! Tests of the sweep: it does not remove blobs that a running upload, aggregation or backup still needs.
 
+mod retention;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use eosfed_testkit::signing;
 use super::*;
 use crate::domain::Target;
 use crate::domain::job::JobAction;
+use crate::domain::retention::Limits;
 use crate::storage::{
     FileBlobs, MemoryStore, Presence, SCHEMA, SNAPSHOT_BLOBS, SNAPSHOT_RECORDS, STAGING, read_lines, ready,
 };
@@ -24,35 +27,45 @@ struct Bench {
     folder: tempfile::TempDir,
     store: MemoryStore,
     core: Core,
+    retention: Limits,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::keeping(Limits { keep_for: Some(Duration::ZERO), ..Limits::default() })
+    }
+
+    fn keeping(retention: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = MemoryStore::default();
         ready(store.commit(&testing::enrolled(&["east", "west"]), &[])).unwrap();
-        let core = Self::open(folder.path(), &store, Duration::from_secs(3600));
-        Self { folder, store, core }
+        let core = Self::open(folder.path(), store.clone(), Duration::from_secs(3600), retention.clone());
+        Self { folder, store, core, retention }
     }
 
-    fn open(folder: &Path, store: &MemoryStore, keep_uploads_for: Duration) -> Core {
+    fn open(folder: &Path, store: impl Store, keep_uploads_for: Duration, retention: Limits) -> Core {
         let blobs = Arc::new(FileBlobs::open(&folder.join("blobs")).unwrap());
         let snapshots = folder.join("blobs").join(STAGING);
         let options = Options {
-            keep_updates_for: Duration::ZERO,
+            retention,
             keep_uploads_for,
             ..Options::new(snapshots, signing::coordinator().key().clone())
         };
         let clock = Arc::new(ManualClock::new(NOW));
-        ready(Core::open(Box::new(store.clone()), blobs, clock, rng(1), options)).unwrap()
+        ready(Core::open(Box::new(store), blobs, clock, rng(1), options)).unwrap()
     }
 
     /// Ends the engine and starts another on the same disk.
     fn again(self, keep_uploads_for: Duration) -> Self {
-        let Self { folder, store, core } = self;
+        let Self { folder, store, core, retention } = self;
         drop(core);
-        let core = Self::open(folder.path(), &store, keep_uploads_for);
-        Self { folder, store, core }
+        let core = Self::open(folder.path(), store.clone(), keep_uploads_for, retention.clone());
+        Self { folder, store, core, retention }
+    }
+
+    /// The same with other limits of retention.
+    fn with(self, retention: Limits) -> Self {
+        Self { retention, ..self }.again(Duration::from_secs(3600))
     }
 
     fn submit(&self, plan: &str) -> JobId {
@@ -240,8 +253,9 @@ fn released() -> MemoryStore {
 fn the_blob_of_a_head_is_kept_as_long_as_its_job_exists() {
     let folder = tempfile::tempdir().unwrap();
     let store = released();
-    let core = Bench::open(folder.path(), &store, Duration::ZERO);
-    let bench = Bench { folder, store, core };
+    let retention = Limits { keep_for: Some(Duration::ZERO), ..Limits::default() };
+    let core = Bench::open(folder.path(), store.clone(), Duration::ZERO, retention.clone());
+    let bench = Bench { folder, store, core, retention };
     let id = bench.submit(DOWNSTREAM);
     let document = bench.core.job(&id).unwrap().head.clone().unwrap().document;
     let here = |bench: &Bench| {

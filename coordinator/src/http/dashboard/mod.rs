@@ -11,7 +11,6 @@ mod registry;
 mod selection;
 mod visitor;
 
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -40,8 +39,6 @@ pub struct Dashboard {
     pub sessions: Sessions,
     /// The state of the whole federation.
     pub overviews: Overviews,
-    /// How long the updates of closed rounds are kept.
-    pub keep_updates_for: Duration,
     /// The streams that are open.
     pub streams: Streams,
 }
@@ -49,14 +46,8 @@ pub struct Dashboard {
 impl Dashboard {
     /// A dashboard on which the whole number of streams is free.
     #[must_use]
-    pub fn new(
-        engine: Handle,
-        traffic: Traffic,
-        sessions: Sessions,
-        overviews: Overviews,
-        keep_updates_for: Duration,
-    ) -> Self {
-        Self { engine, traffic, sessions, overviews, keep_updates_for, streams: Streams::default() }
+    pub fn new(engine: Handle, traffic: Traffic, sessions: Sessions, overviews: Overviews) -> Self {
+        Self { engine, traffic, sessions, overviews, streams: Streams::default() }
     }
 }
 

@@ -1,10 +1,6 @@
 //! The first page, institutions and storage: for operators.
 
-use std::time::Duration;
-
 use axum::extract::{Path, Query, State};
-use eosfed_common::assignment::BlobRef;
-use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::ledger::Filter;
 use eosfed_common::refusal::{Reason, Refusal};
@@ -16,9 +12,9 @@ use serde::Deserialize;
 use super::answer::Trouble;
 use super::visitor::OperatorVisitor;
 use super::{Dashboard, PAGE, read};
+use crate::domain::Member;
 use crate::domain::paging::PageRequest;
 use crate::domain::view;
-use crate::domain::{Federation, Job, Member};
 use crate::engine::Core;
 
 /// Which page of a list.
@@ -92,36 +88,12 @@ pub(super) async fn institution(
     Ok(Html(page::institution(&visitor.shell, &page)))
 }
 
-/// The number of different blobs, and the sum of their sizes.
-fn sum(mut blobs: Vec<BlobRef>) -> (u64, u64) {
-    blobs.sort_unstable_by_key(|blob| blob.digest);
-    blobs.dedup_by_key(|blob| blob.digest);
-    (blobs.len() as u64, blobs.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size)))
-}
-
-/// The blobs that are published or that running jobs need, and those of closed rounds that are kept.
-fn kept(state: &Federation, keep_for: Duration, now: Timestamp) -> (Vec<BlobRef>, Vec<BlobRef>) {
-    let closed = state.jobs.values().flat_map(|job| job.closed.iter());
-    let updates =
-        closed.filter(|closed| now < closed.at.plus(keep_for)).flat_map(|closed| closed.blobs.clone());
-    let live = state.jobs.values().filter(|job| !job.has_ended()).flat_map(Job::needs);
-    (state.published_blobs().chain(live).collect(), updates.collect())
-}
-
 /// The page of storage.
 pub(super) async fn storage(
     State(dashboard): State<Dashboard>,
     OperatorVisitor(visitor): OperatorVisitor,
 ) -> Result<Html, Trouble> {
-    let now = dashboard.engine.now();
-    let (live, updates) = dashboard.engine.read(|state| kept(state, dashboard.keep_updates_for, now));
-    let page = StoragePage {
-        folder: &dashboard.overviews.folder().display().to_string(),
-        disk: dashboard.overviews.disk().await,
-        blobs: sum(live),
-        updates: sum(updates),
-        keep_updates_for: dashboard.keep_updates_for,
-        events: dashboard.events().await?,
-    };
+    let storage = dashboard.overviews.storage().await?;
+    let page = StoragePage { folder: &dashboard.overviews.folder().display().to_string(), storage: &storage };
     Ok(Html(page::storage(&visitor.shell, &page)))
 }

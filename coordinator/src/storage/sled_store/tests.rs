@@ -143,7 +143,7 @@ fn a_damaged_record_is_quarantined_and_named_and_the_rest_starts() {
         assert!(lines.contains("\"kind\":\"record_quarantined\"") && lines.contains(record), "{lines}");
     }
     // Blobs that the records mention are kept, and their numbers are not used again.
-    let kept = core.read(|state| state.referenced(Duration::ZERO, NOW));
+    let kept = core.read(Federation::needed);
     assert!(weights.iter().all(|digest| kept.contains(digest)), "{kept:?}");
     assert_eq!(core.read(|state| state.registry.next_version(&"east-nir".parse().unwrap())), 2);
     let key = testing::key(9);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use eosfed_common::assignment::{BlobRef, CurvePoint};
 use eosfed_common::card::{BandNormalisation, Card, Energy, EnergySource};
@@ -182,8 +181,7 @@ impl World {
             }
         }
         let overviews = Overviews::new(engine.clone(), traffic.clone(), folder.path().to_owned());
-        let keep = Duration::from_secs(7 * 86_400);
-        let dashboard = Dashboard::new(engine, traffic, Sessions::default(), overviews, keep);
+        let dashboard = Dashboard::new(engine, traffic, Sessions::default(), overviews);
         Self { dashboard, job, _folder: folder }
     }
 
@@ -369,6 +367,7 @@ impl Builder {
             complete: true,
             base: None,
             optimizer_state: None,
+            pruned: None,
         }
     }
 
