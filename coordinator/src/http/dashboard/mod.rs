@@ -11,7 +11,6 @@ mod registry;
 mod selection;
 mod visitor;
 
-
 use axum::Router;
 use axum::routing::get;
 use eosfed_common::refusal::{Reason, Refusal};
