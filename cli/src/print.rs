@@ -82,11 +82,14 @@ pub(super) fn metrics(metrics: &BTreeMap<String, Finite>) -> String {
 
 /// Energy with the source of the figure.
 pub(super) fn energy(energy: &Energy) -> String {
-    match energy.source {
-        EnergySource::Measured => format!("{:.4} kWh (measured)", energy.kwh),
-        EnergySource::Estimated => format!("{:.4} kWh (estimated)", energy.kwh),
-        EnergySource::Unavailable => "–".to_owned(),
-    }
+    let source = match energy.source {
+        EnergySource::Measured => "measured",
+        EnergySource::Estimated => "estimated",
+        EnergySource::Partial => "partial: the real figure is higher",
+        EnergySource::Unavailable => return "–".to_owned(),
+    };
+    let co2e = energy.co2e_g.map_or_else(|| "CO2e unknown".to_owned(), |grams| format!("{grams:.1} g CO2e"));
+    format!("{:.4} kWh ({source}), {co2e}", energy.kwh)
 }
 
 #[cfg(test)]
@@ -97,5 +100,19 @@ mod tests {
     fn durations_are_rounded_to_a_unit() {
         let spans = [5, 65, 7199, 300_000].map(span);
         assert_eq!(spans, ["5 s", "1 min", "2 h", "3 days"]);
+    }
+
+    #[test]
+    fn an_energy_says_its_source_and_what_is_not_known() {
+        let energy = |source, co2e_g: Option<f64>| Energy {
+            kwh: Finite::literal(0.0123),
+            source,
+            co2e_g: co2e_g.map(Finite::literal),
+        };
+        let said = |source, co2e_g| super::energy(&energy(source, co2e_g));
+        assert_eq!(said(EnergySource::Measured, Some(3.69)), "0.0123 kWh (measured), 3.7 g CO2e");
+        assert_eq!(said(EnergySource::Estimated, None), "0.0123 kWh (estimated), CO2e unknown");
+        assert!(said(EnergySource::Partial, None).contains("the real figure is higher"));
+        assert_eq!(said(EnergySource::Unavailable, None), "–");
     }
 }

@@ -47,8 +47,12 @@ pub fn specialist_item(card: &Card) -> Value {
         "eosfed:seed": card.provenance.seed,
         "eosfed:metrics": card.metrics,
         "eosfed:energy_kwh": card.energy.kwh,
+        "eosfed:energy_source": card.energy.source,
     });
     extend(&mut properties, own);
+    if let Some(grams) = card.energy.co2e_g {
+        extend(&mut properties, json!({ "eosfed:energy_co2e_g": grams }));
+    }
     if let Some(initial) = &card.provenance.initial {
         extend(&mut properties, json!({ "eosfed:initial_weights": initial }));
     }

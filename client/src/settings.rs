@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use eosfed_common::card::MAX_CARBON_INTENSITY;
 use eosfed_common::model::Backbone;
 use eosfed_common::service;
 use eosfed_common::settings::{SettingsError, load};
@@ -73,6 +74,27 @@ impl Default for TrainerSettings {
     }
 }
 
+/// What is known of the site's electricity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnergySettings {
+    /// Grams of CO2 equivalents of a kilowatt-hour. Emissions are sent together with the energy, if the policy
+    /// allows `provenance`. Default: not known, and not sent.
+    #[schemars(range(min = 0, max = 3000))]
+    pub carbon_intensity_g_per_kwh: Option<u32>,
+}
+
+impl EnergySettings {
+    fn check(self) -> Result<(), String> {
+        match self.carbon_intensity_g_per_kwh {
+            Some(found) if found > MAX_CARBON_INTENSITY => Err(format!(
+                "`energy.carbon_intensity_g_per_kwh` must be between 0 and {MAX_CARBON_INTENSITY}, found `{found}`"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// The contents of `client.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +122,9 @@ pub struct Settings {
     /// How the training program is started.
     #[serde(default)]
     pub trainer: TrainerSettings,
+    /// What is known of this site's electricity.
+    #[serde(default)]
+    pub energy: EnergySettings,
     /// How much of the site log is kept.
     #[serde(default)]
     pub site_log: SiteLogSettings,
@@ -126,7 +151,9 @@ impl Settings {
             return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
         }
         let TrainerSettings { limits, .. } = &settings.trainer;
-        if let Err(reason) = settings.site_log.check().and_then(|()| limits.check()) {
+        if let Err(reason) =
+            settings.site_log.check().and_then(|()| limits.check()).and_then(|()| settings.energy.check())
+        {
             return invalid(reason);
         }
         match &settings.proxy {

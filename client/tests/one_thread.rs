@@ -326,6 +326,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
             device: DeviceChoice::Cpu,
             threads: None,
             pretrained: BTreeMap::new(),
+            carbon_intensity: None,
         },
         intervals: Intervals::with_heartbeat(Duration::from_secs(10)),
         blocking: Blocking::Inline,

@@ -35,10 +35,16 @@ pub enum EnergySource {
     Measured,
     /// Computed from processor time and an assumed power.
     Estimated,
+    /// Read or computed for a part of the machine only, such as a processor without its GPU. The real figure is
+    /// higher.
+    Partial,
     /// Not known. The figure is zero and has no meaning.
     #[default]
     Unavailable,
 }
+
+/// Largest carbon intensity, in grams of CO2 equivalents a kilowatt-hour: three times that of old coal.
+pub const MAX_CARBON_INTENSITY: u32 = 3000;
 
 /// Energy spent on training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
@@ -48,20 +54,36 @@ pub struct Energy {
     pub kwh: Finite,
     /// The source of the figure.
     pub source: EnergySource,
+    /// Emissions in grams of CO2 equivalents, at the carbon intensity that the institutions have configured.
+    /// Absent if it is not known for all of the energy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub co2e_g: Option<Finite>,
 }
 
 impl Energy {
-    /// The sum, with the less reliable of the two sources. It never exceeds [`Finite::MAX`].
+    /// With its emissions at this many grams of CO2 equivalents a kilowatt-hour. Those of an unknown energy or at
+    /// an unknown intensity are not known.
+    #[must_use]
+    pub fn at_intensity(self, grams_per_kwh: Option<u32>) -> Self {
+        let grams = grams_per_kwh.filter(|_| self.source != EnergySource::Unavailable);
+        let co2e_g = grams.and_then(|grams| Finite::new(self.kwh.get() * f64::from(grams)));
+        Self { co2e_g, ..self }
+    }
+
+    /// The sum, with the less reliable of the two sources. It never exceeds [`Finite::MAX`]. Emissions are known if
+    /// both are.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        use EnergySource::{Estimated, Measured, Unavailable};
+        use EnergySource::{Estimated, Measured, Partial, Unavailable};
         let source = match (self.source, other.source) {
             (Unavailable, _) | (_, Unavailable) => Unavailable,
+            (Partial, _) | (_, Partial) => Partial,
             (Estimated, _) | (_, Estimated) => Estimated,
             (Measured, Measured) => Measured,
         };
-        let kwh = Finite::new(self.kwh.get() + other.kwh.get()).unwrap_or(Finite::MAX);
-        Self { kwh, source }
+        let sum = |a: Finite, b: Finite| Finite::new(a.get() + b.get()).unwrap_or(Finite::MAX);
+        let co2e_g = self.co2e_g.zip(other.co2e_g).map(|(a, b)| sum(a, b));
+        Self { kwh: sum(self.kwh, other.kwh), source, co2e_g }
     }
 }
 
@@ -237,7 +259,7 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         for _ in 0..10_000 {
             let kwh = Finite::literal(f64::from_bits(rng.random::<u64>() & !(1 << 62)));
-            let energy = Energy { kwh, source: EnergySource::Measured };
+            let energy = Energy { kwh, source: EnergySource::Measured, co2e_g: Some(kwh) };
             let json = serde_json::to_string(&energy).unwrap();
             assert_eq!(serde_json::from_str::<Energy>(&json).unwrap(), energy, "{json}");
         }
@@ -266,12 +288,33 @@ mod tests {
 
     #[test]
     fn a_sum_of_energies_has_the_less_reliable_source() {
-        let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source };
+        let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source, co2e_g: None };
         let measured = energy(1.0, EnergySource::Measured);
         let estimated = energy(0.5, EnergySource::Estimated);
         assert_eq!(measured.plus(estimated), energy(1.5, EnergySource::Estimated));
         assert_eq!(estimated.plus(Energy::default()).source, EnergySource::Unavailable);
+        let partial = energy(1.0, EnergySource::Partial);
+        assert_eq!(partial.plus(estimated).source, EnergySource::Partial);
+        assert_eq!(partial.plus(Energy::default()).source, EnergySource::Unavailable);
         let most = energy(f64::MAX, EnergySource::Measured);
         assert_eq!(most.plus(most), most, "a sum can be stored, whatever its parts");
+    }
+
+    #[test]
+    fn emissions_are_known_only_where_energy_and_intensity_are() {
+        let energy = |kwh, source| Energy { kwh: Finite::literal(kwh), source, co2e_g: None };
+        let measured = energy(0.5, EnergySource::Measured);
+        let at = |energy: Energy, grams| energy.at_intensity(grams).co2e_g.map(Finite::get);
+        assert_eq!(at(measured, Some(300)), Some(150.0));
+        assert_eq!(at(measured, Some(0)), Some(0.0), "a site with its own wind turbine");
+        assert_eq!(at(measured, None), None);
+        assert_eq!(at(Energy::default(), Some(300)), None, "unknown, not zero");
+        let known = measured.at_intensity(Some(300));
+        assert_eq!(known.plus(known).co2e_g.map(Finite::get), Some(300.0));
+        assert_eq!(known.plus(measured).co2e_g, None, "a part of the sum is not known");
+        assert!(
+            !serde_json::to_string(&measured).unwrap().contains("co2e"),
+            "signatures of before stay valid"
+        );
     }
 }

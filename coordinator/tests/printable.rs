@@ -257,7 +257,8 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
     let blob = v1::Blob { digest: digest.clone(), size: 7 };
     let metrics = || vec![v1::Metric { name: "iou/water".to_owned(), value: 0.5 }];
     let plain = || vec![v1::Metric { name: "accuracy".to_owned(), value: 0.5 }];
-    let energy = || Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into() });
+    let energy =
+        || Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None });
     let report = v1::TrainingReport {
         samples: 9,
         metrics: metrics(),

@@ -76,13 +76,20 @@ fn amount(value: f64) -> String {
 
 /// An energy with the source of the figure.
 pub(crate) fn energy(energy: Energy) -> String {
-    let amount = kwh(energy.kwh.get());
+    let co2e = energy.co2e_g.map(|grams| format!(", {} CO2e", mass(grams.get())));
+    let amount = format!("{}{}", kwh(energy.kwh.get()), co2e.unwrap_or_default());
     match energy.source {
         EnergySource::Measured => format!("{amount} measured"),
         EnergySource::Estimated => format!("{amount} estimated"),
+        EnergySource::Partial => format!("{amount}, partial: the real figure is higher"),
         EnergySource::Unavailable if energy.kwh.get() > 0.0 => format!("{amount}, partly unknown"),
         EnergySource::Unavailable => "not known".to_owned(),
     }
+}
+
+/// Grams, in kilograms from a thousand on.
+fn mass(grams: f64) -> String {
+    if grams >= 1000.0 { format!("{} kg", amount(grams / 1000.0)) } else { format!("{} g", amount(grams)) }
 }
 
 /// Kilowatt-hours, in watt-hours below one.

@@ -101,6 +101,7 @@ impl Run {
                 device: settings.trainer.device,
                 threads: settings.trainer.threads,
                 pretrained: settings.trainer.pretrained,
+                carbon_intensity: settings.energy.carbon_intensity_g_per_kwh,
             },
             intervals: Intervals::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
             blocking: Blocking::ThreadPool,

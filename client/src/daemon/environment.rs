@@ -98,6 +98,8 @@ pub struct TaskSettings {
     pub threads: Option<u32>,
     /// Files of timm's, by backbone, that one-shot specialists start from.
     pub pretrained: BTreeMap<Backbone, PathBuf>,
+    /// Grams of CO2 equivalents of a kilowatt-hour here, if it is known.
+    pub carbon_intensity: Option<u32>,
 }
 
 /// The intervals of the daemon.

@@ -62,6 +62,7 @@ impl<E: Environment> Daemon<E> {
                 log: self.parts.log.clone(),
                 budgets: self.budgets.clone(),
                 cut_off: CutOff::default(),
+                carbon_intensity: self.parts.task.carbon_intensity,
                 reporter: reporter.clone(),
                 work: work.clone(),
                 now: self.parts.clock.now(),
@@ -206,6 +207,7 @@ struct Submission<C> {
     work: WorkInHand,
     now: Timestamp,
     signing_key: Option<SigningKey>,
+    carbon_intensity: Option<u32>,
 }
 
 impl<C: Coordinator> Submission<C> {
@@ -263,6 +265,11 @@ impl<C: Coordinator> Submission<C> {
         Ok(at)
     }
 
+    /// The energy as it leaves: with its emissions, or not at all.
+    fn energy_to_send(&self, energy: Energy, allowed: bool) -> Energy {
+        if allowed { energy.at_intensity(self.carbon_intensity) } else { Energy::default() }
+    }
+
     async fn send_scores(
         &self,
         held: &HeldAssignment,
@@ -271,9 +278,7 @@ impl<C: Coordinator> Submission<C> {
         self.ask_policy()?;
         let mut report = report.clone();
         let provenance = self.allows(Egress::Provenance)?;
-        if !provenance {
-            report.energy = Energy::default();
-        }
+        report.energy = self.energy_to_send(report.energy, provenance);
         let submission = EvaluationSubmission {
             assignment: held.assignment.id.clone(),
             token: held.lease.token.clone(),
@@ -307,8 +312,8 @@ impl<C: Coordinator> Submission<C> {
             report.metrics = BTreeMap::new();
         }
         let provenance = self.allows(Egress::Provenance)?;
+        report.energy = self.energy_to_send(report.energy, provenance);
         if !provenance {
-            report.energy = Energy::default();
             report.imagery = Imagery::default();
         }
         let BlobRef { digest: weights_digest, size } = update.weights;

@@ -72,6 +72,7 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("TrainingReport.energy", With(Provenance)),
     ("Energy.kwh", With(Provenance)),
     ("Energy.source", With(Provenance)),
+    ("Energy.co2e_grams", With(Provenance)),
     ("TrainingReport.initial", WithWeights),
     ("InitialFile.file", WithWeights),
     ("InitialFile.digest", WithWeights),

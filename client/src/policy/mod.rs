@@ -47,7 +47,7 @@ pub enum Egress {
     Metrics,
     /// Moments of each band.
     Statistics,
-    /// Energy spent, and the size and resolution of tiles.
+    /// Energy spent and its emissions, and the size and resolution of tiles.
     Provenance,
     /// Sentences about failures, which may name files, classes and values of the data set.
     Failures,

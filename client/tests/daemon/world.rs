@@ -205,6 +205,7 @@ impl World {
                 device: DeviceChoice::Cpu,
                 threads: None,
                 pretrained: BTreeMap::new(),
+                carbon_intensity: None,
             },
             intervals: Intervals {
                 heartbeat: fast,

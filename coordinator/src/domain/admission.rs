@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use eosfed_common::assignment::{
     BandMoments, BlobRef, CurvePoint, EvaluationSubmission, StatisticsSubmission, UpdateSubmission,
 };
-use eosfed_common::card::Energy;
+use eosfed_common::card::{Energy, MAX_CARBON_INTENSITY};
 use eosfed_common::data_statement::PartSizes;
 use eosfed_common::finite::Finite;
 use eosfed_common::metric::{self, Metric};
@@ -271,10 +271,20 @@ pub fn check_points(points: &[CurvePoint]) -> Result<(), Refusal> {
 }
 
 fn check_energy(energy: &Energy) -> Result<(), Refusal> {
-    if (0.0..=MAX_KWH).contains(&energy.kwh.get()) {
-        return Ok(());
+    let kwh = energy.kwh.get();
+    if !(0.0..=MAX_KWH).contains(&kwh) {
+        let message = format!("`energy.kwh` must be between 0 and {MAX_KWH:e}, found `{kwh:e}`");
+        return Err(Refusal::new(Reason::Malformed, message));
     }
-    let message = format!("`energy.kwh` must be between 0 and {MAX_KWH:e}, found `{:e}`", energy.kwh);
+    // A grain more than the product: the sender may round otherwise.
+    let most = kwh * f64::from(MAX_CARBON_INTENSITY) * (1.0 + 1e-9);
+    let Some(grams) = energy.co2e_g.map(Finite::get).filter(|grams| !(0.0..=most).contains(grams)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "`energy.co2e_grams` must be between 0 and {MAX_CARBON_INTENSITY} a kilowatt-hour, found `{grams:e}` for \
+         {kwh:e} kWh"
+    );
     Err(Refusal::new(Reason::Malformed, message))
 }
 

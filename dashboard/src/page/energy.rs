@@ -47,7 +47,7 @@ pub fn energy(shell: &Shell, page: &EnergyPage<'_>) -> String {
         })
         .collect();
     let lead = html! {
-        p.of { "Energy of the updates that count, as institutions have reported it: measured by a counter of the hardware, estimated from processor time, or not known. The coordinator's own energy is not in it." }
+        p.of { "Energy of the updates that count, as institutions have reported it: measured by a counter of the hardware, estimated from processor time, partial where a GPU has no counter, or not known. Emissions are at the carbon intensity that each institution has configured; a sum is unknown if one of its parts is. The coordinator's own energy is not in it." }
     };
     let columns = [words("Job"), words("Kind"), words("Energy"), words("Submitted")];
     let body = html! {

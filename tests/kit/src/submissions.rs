@@ -86,7 +86,7 @@ pub fn evaluation(
 #[must_use]
 pub fn detailed_update() -> UpdateSubmission {
     let report = TrainingReport {
-        energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated },
+        energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated, co2e_g: None },
         initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
         imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
         ..report(48, normalisation(&["red"], 0.1, 0.02))

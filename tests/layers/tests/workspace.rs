@@ -163,6 +163,7 @@ const MODULES: &[ModuleRule] = &[
     layer("eosfed_trainer", "train", &["device", "energy", "metrics", "net", "parameters"]),
     layer("eosfed_trainer", "ensemble", &["device", "energy", "metrics", "net", "parameters", "train"]),
     layer("eosfed_trainer", "parameters", &[]),
+    layer("eosfed_trainer", "energy", &["device"]),
 ];
 
 const fn pure(package: &'static str, module: &'static str) -> PureRule {

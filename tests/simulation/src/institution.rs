@@ -142,6 +142,7 @@ impl Machine {
                 device: DeviceChoice::Cpu,
                 threads: None,
                 pretrained: Default::default(),
+                carbon_intensity: None,
             },
             intervals: Intervals { poll: POLL, ..Intervals::with_heartbeat(HEARTBEAT) },
             blocking: Blocking::Inline,

@@ -73,8 +73,16 @@ impl Driver {
     }
 }
 
+/// Opens NVML, which is a part of the driver.
+///
+/// # Errors
+/// Without a driver.
+pub(crate) fn open_nvml() -> Result<Nvml, NvmlError> {
+    Nvml::builder().lib_path(OsStr::new(NVML)).init()
+}
+
 fn ask_nvml() -> Result<Driver, NvmlError> {
-    let nvml = Nvml::builder().lib_path(OsStr::new(NVML)).init()?;
+    let nvml = open_nvml()?;
     let cuda = nvml.sys_cuda_driver_version()?;
     let gpu = |index| {
         let device = nvml.device_by_index(index)?;

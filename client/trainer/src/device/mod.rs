@@ -9,6 +9,7 @@ use eosfed_common::task::DeviceChoice;
 use tch::Device;
 
 pub use cuda::{CudaProblem, CudaReady, cuda};
+pub(crate) use driver::open_nvml;
 pub use driver::{Driver, Gpu};
 
 /// A CUDA device was requested and cannot be used.

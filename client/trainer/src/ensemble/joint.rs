@@ -35,9 +35,8 @@ pub fn train_head(
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), EnsembleError> {
-    let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads).map_err(TrainError::from)?;
-    let meter = meter.on(device);
+    let meter = EnergyMeter::start(device);
     let Some(folder) = &task.release else {
         let reason = "the task of a head must have the folder of its release (`release`)";
         return Err(EnsembleError::file(&task.output, reason));

@@ -26,9 +26,8 @@ const BATCH_SIZE: usize = 16;
 /// # Errors
 /// Errors that the same input would cause again.
 pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Result<(), TrainError> {
-    let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads)?;
-    let meter = meter.on(device);
+    let meter = EnergyMeter::start(device);
     let model = &task.model;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;

@@ -46,9 +46,8 @@ pub fn run(
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), TrainError> {
-    let meter = EnergyMeter::start();
     let device = device::set_up(task.device, task.threads)?;
-    let meter = meter.on(device);
+    let meter = EnergyMeter::start(device);
     let Data { training, validation, normalisation, imagery, warnings } = load(task, model, device)?;
     let signature = signature(model);
     let (initial, file) = initial(task, model, &signature)?;

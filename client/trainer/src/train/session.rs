@@ -118,6 +118,7 @@ impl<'a> Session<'a> {
             energy: Energy {
                 kwh: Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX),
                 source: spent.source,
+                co2e_g: None,
             },
             initial: self.state.initial,
             imagery: info.imagery,

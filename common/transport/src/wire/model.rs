@@ -143,27 +143,31 @@ impl Wire for Energy {
     type Message = v1::Energy;
 
     fn from_message(message: v1::Energy) -> Result<Self, WireError> {
-        let v1::Energy { kwh, source } = message;
+        let v1::Energy { kwh, source, co2e_grams } = message;
         let source = match specified("energy.source", source)? {
             v1::EnergySource::Unspecified => return Err(wrong("energy.source", "a specified value")),
             v1::EnergySource::Measured => EnergySource::Measured,
             v1::EnergySource::Estimated => EnergySource::Estimated,
             v1::EnergySource::Unavailable => EnergySource::Unavailable,
+            v1::EnergySource::Partial => EnergySource::Partial,
         };
-        let kwh = finite("energy.kwh", kwh)?;
-        if *kwh < 0.0 {
-            return Err(wrong("energy.kwh", format!("at least 0, found `{kwh}`")));
-        }
-        Ok(Self { kwh, source })
+        let positive = |field: &'static str, value: f64| match finite(field, value)? {
+            value if *value < 0.0 => Err(wrong(field, format!("at least 0, found `{value}`"))),
+            value => Ok(value),
+        };
+        let kwh = positive("energy.kwh", kwh)?;
+        let co2e_g = co2e_grams.map(|grams| positive("energy.co2e_grams", grams)).transpose()?;
+        Ok(Self { kwh, source, co2e_g })
     }
 
     fn into_message(self) -> v1::Energy {
-        let Energy { kwh, source } = self;
+        let Energy { kwh, source, co2e_g } = self;
         let source = match source {
             EnergySource::Measured => v1::EnergySource::Measured,
             EnergySource::Estimated => v1::EnergySource::Estimated,
             EnergySource::Unavailable => v1::EnergySource::Unavailable,
+            EnergySource::Partial => v1::EnergySource::Partial,
         };
-        v1::Energy { kwh: kwh.get(), source: source.into() }
+        v1::Energy { kwh: kwh.get(), source: source.into(), co2e_grams: co2e_g.map(Finite::get) }
     }
 }

@@ -475,7 +475,7 @@ fn points(at: usize) -> Vec<CurvePoint> {
 }
 
 fn energy(kwh: f64) -> Energy {
-    Energy { kwh: Finite::literal(kwh), source: EnergySource::Measured }
+    Energy { kwh: Finite::literal(kwh), source: EnergySource::Measured, co2e_g: None }
 }
 
 fn weights(at: usize) -> BlobRef {
