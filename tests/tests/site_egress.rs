@@ -83,10 +83,11 @@ const WITH_UPDATES: [&str; 43] = [
 ];
 
 /// Fields that must have left with all words: the record misses nothing.
-const WITH_EVERYTHING: [&str; 10] = [
+const WITH_EVERYTHING: [&str; 11] = [
     "BandMoments.m2",
     "CurvePoint.loss",
     "DataStatement.training",
+    "Energy.co2e_grams",
     "Energy.kwh",
     "HeartbeatRequest.points",
     "HeartbeatRequest.steps",
@@ -117,6 +118,7 @@ fn nothing_leaves_without_a_word_and_nothing_after_the_policy_has_changed() {
     fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).unwrap();
     let lies = ["honest", "statistics", "honest", "honest", "statistics", "honest", "honest"];
     let mut liar = Liar::joined(&federation, &lies, trainer.to_str().unwrap());
+    federation.set("west", "# carbon_intensity_g_per_kwh = 250", "carbon_intensity_g_per_kwh = 300");
     let (gate, fail) = (federation.path("gate"), federation.path("fail"));
     let (open, close) = (|path| fs::write(path, "").unwrap(), |path| fs::remove_file(path).unwrap());
 
