@@ -56,7 +56,7 @@ fn the_card_has_what_the_training_programs_have_reported() {
     assert_eq!((spent(&job, "east").len(), spent(&job, "west").len()), (2, 2), "{job:#}");
     let whole = serde_json::json!({ "kwh": 1.5, "source": "partial" });
     assert_eq!(job["energy"], whole, "a part of the emissions is not known");
-    assert_eq!(federation.ask(&["specialist", "show", "shared"])["card"]["energy"], whole);
+    assert_eq!(federation.ask(&["specialist", "show", "shared"])["energy"], whole);
     let shown = succeed(&mut federation.eosfed(&["specialist", "show", "shared", "--output", "table"]));
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("1.5000 kWh (partial: the real figure is higher), CO2e unknown"), "{shown}");
@@ -68,7 +68,7 @@ fn the_card_has_what_the_training_programs_have_reported() {
     let submitted = federation.submit(&rounds(2, 2, 2, "10m").text());
     let job = federation.wait(&submitted, "it finishes", |job| job["state"] == "finished");
     assert_eq!(job["energy"]["co2e_g"], 350.0, "{job:#}");
-    let card = federation.ask(&["specialist", "show", "shared"])["card"].clone();
+    let card = federation.ask(&["specialist", "show", "shared"]);
     assert_eq!((&card["version"], &card["energy"]), (&2.into(), &job["energy"]));
     succeed(&mut federation.eosfed(&["release", "pull", "--to", federation.path("out").to_str().unwrap()]));
     let items = walk(&federation.path("out"));
