@@ -34,6 +34,22 @@ fn a_thousand_hostile_connections_fail_no_call_of_an_institution() {
     }
 }
 
+/// The load program fails if an update is lost or counts twice, or if an invitation that was not
+/// acknowledged was made.
+#[test]
+fn restarts_under_load_lose_no_call_that_cannot_be_repeated() {
+    let mut restarts = Command::new(programs().join("eosfed-load"));
+    restarts.args(["restarts", "--institutions", "16", "--restarts", "4", "--within", "300"]);
+    let output = succeed(&mut restarts);
+    let said = String::from_utf8(output.stdout).unwrap();
+    println!("{said}");
+    for row in
+        ["longest gap between two answered greetings", "16 of 16 count, each once", "none of these half"]
+    {
+        assert!(said.contains(row), "{row} is not in\n{said}");
+    }
+}
+
 #[test]
 fn more_uploads_than_institutions_are_refused_with_the_rule() {
     let said = fail(&mut load(&["--idle", "2", "--uploading", "3"]), 1);

@@ -48,6 +48,15 @@ impl Footprint {
     }
 }
 
+/// How long a restart took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Restart {
+    /// From SIGTERM to the end.
+    pub(crate) ending: Duration,
+    /// From the start to ready.
+    pub(crate) starting: Duration,
+}
+
 /// A running coordinator; killed when dropped.
 pub(crate) struct Coordinator {
     folder: TempDir,
@@ -98,14 +107,16 @@ impl Coordinator {
         Ok(std::mem::replace(&mut self.folder, empty))
     }
 
-    /// Ends it with SIGTERM and starts it again. Gives the time from start to ready.
-    pub(crate) async fn restart(&mut self) -> anyhow::Result<Duration> {
+    /// Ends it with SIGTERM and starts it again.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<Restart> {
+        let asked = Instant::now();
         self.stop().await?;
+        let ending = asked.elapsed();
         let started = Instant::now();
         (self.child, self.pid, self.url) = serve(&self.program, self.folder.path()).await?;
-        let took = started.elapsed();
+        let starting = started.elapsed();
         self.sampler = tokio::spawn(sample_memory(self.pid, Arc::clone(&self.most)));
-        Ok(took)
+        Ok(Restart { ending, starting })
     }
 
     /// Bytes that it has written since it was started: to the store, to the log and, in part, to the network.

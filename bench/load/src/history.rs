@@ -190,7 +190,7 @@ async fn rest(
         report.row(&format!("{closed} closed rounds: {what}"), text);
     }
     report.footprint(&format!("{closed} closed rounds: memory"), coordinator.footprint());
-    let started = coordinator.restart().await?;
+    let started = coordinator.restart().await?.starting;
     report.row(&format!("{closed} closed rounds: start to ready"), millis(started));
     report.footprint(&format!("{closed} closed rounds: memory after start"), coordinator.footprint());
     report.row(&format!("{closed} closed rounds: store"), bytes(coordinator.store_size()?));

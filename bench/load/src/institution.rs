@@ -171,12 +171,21 @@ impl Institution {
 
     /// Submits the uploaded weights. Returns how long the answer took.
     pub(crate) async fn submit(&self, held: &Held, weights: BlobRef) -> anyhow::Result<Duration> {
+        let key = IdempotencyKey::random(&mut rand::rng());
+        self.submit_as(held, weights, key).await
+    }
+
+    /// The same with a key, under which it can be repeated.
+    pub(crate) async fn submit_as(
+        &self,
+        held: &Held,
+        weights: BlobRef,
+        key: IdempotencyKey,
+    ) -> anyhow::Result<Duration> {
         let Work::Training(work) = &held.assignment.work else { anyhow::bail!("this is no training") };
         let report = report(100, work.normalisation.clone().unwrap_or_default());
-        let submission = UpdateSubmission {
-            key: IdempotencyKey::random(&mut rand::rng()),
-            ..update(&held.assignment.id, &held.lease.token, weights, report)
-        };
+        let submission =
+            UpdateSubmission { key, ..update(&held.assignment.id, &held.lease.token, weights, report) };
         let started = Instant::now();
         answer(self.participant().submit_update(submission.into_message()).await)?;
         Ok(started.elapsed())

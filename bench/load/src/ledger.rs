@@ -116,7 +116,7 @@ fn event(last: EventRef, number: u64) -> anyhow::Result<Event> {
 }
 
 async fn measure(coordinator: &mut Coordinator, program: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let ready = coordinator.restart().await?;
+    let ready = coordinator.restart().await?.starting;
     report.row("  store", bytes(coordinator.store_size()?));
     report.row("  from start to ready", seconds(ready));
     report.footprint("  coordinator, started", coordinator.footprint());

@@ -9,6 +9,7 @@ mod institution;
 mod ledger;
 mod probe;
 mod report;
+mod restarts;
 mod scene;
 
 use std::path::PathBuf;
@@ -57,6 +58,15 @@ enum Scene {
         /// Institutions that take part in each round
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=100))]
         institutions: u32,
+    },
+    /// Rolling restarts: institutions upload and submit while the coordinator is restarted again and again
+    Restarts {
+        /// Institutions that poll, upload 13.6 MB each and submit
+        #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(2..=1000))]
+        institutions: u32,
+        /// Restarts
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        restarts: u32,
     },
     /// A long ledger: what it takes to start on it, and to list, export and verify it with `eosfed`, which
     /// lies beside the coordinator's program
@@ -122,6 +132,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Some(Scene::History { rounds, institutions }) => {
                 timeout(within, history::play(&program, rounds, *institutions)).await
+            }
+            Some(Scene::Restarts { institutions, restarts }) => {
+                timeout(within, restarts::play(&program, *institutions, *restarts)).await
             }
             Some(Scene::Ledger { events }) => timeout(within, ledger::play(&program, events)).await,
         }

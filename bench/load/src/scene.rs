@@ -188,7 +188,7 @@ async fn gather<T: Send + 'static>(
     Ok(done)
 }
 
-async fn join_all(
+pub(crate) async fn join_all(
     coordinator: &Coordinator,
     operator: &OperatorClient<Transport>,
     count: u32,
@@ -203,7 +203,7 @@ async fn join_all(
     gather(tasks, JOINING, &bar(bars, "joining", u64::from(count), COUNTED)).await
 }
 
-async fn connect_all(
+pub(crate) async fn connect_all(
     coordinator: &Coordinator,
     enrolled: Vec<Member>,
     bars: &MultiProgress,
@@ -238,7 +238,7 @@ async fn wait_for_work(institution: Institution, offers: mpsc::UnboundedSender<O
 }
 
 /// A job that asks the first `uploading` institutions, and its model.
-fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
+pub(crate) fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
     let names = (0..uploading).map(|number| Ok(name(number)?.to_string()));
     let names = names.collect::<anyhow::Result<Vec<_>>>()?;
     let bands = ["red", "green", "blue"];
@@ -258,7 +258,7 @@ fn plan(uploading: u32) -> anyhow::Result<(String, TrainingTarget)> {
 }
 
 /// Files of weights that differ in their last value.
-fn updates(
+pub(crate) fn updates(
     folder: &Path,
     training_target: &TrainingTarget,
     count: u32,
@@ -383,7 +383,11 @@ async fn first_round(
 }
 
 /// Waits for the job's end, and checks that every update counts.
-async fn finished(operator: &OperatorClient<Transport>, id: &str, uploading: u32) -> anyhow::Result<()> {
+pub(crate) async fn finished(
+    operator: &OperatorClient<Transport>,
+    id: &str,
+    uploading: u32,
+) -> anyhow::Result<()> {
     loop {
         let found = job(operator, id).await?;
         match found["state"].as_str() {
