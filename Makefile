@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: bench dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: bench dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -74,6 +74,10 @@ limits: ## Test the limits of the training program's cgroup in a virtual machine
 load-history: ## Measure what a heartbeat and a submission cost when 10, 100 and 1,000 rounds have closed
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
 	$(TARGET)/release/eosfed-load history
+
+load-restarts: ## Restart a coordinator five times while 48 institutions upload: nothing may be lost
+	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-load
+	$(TARGET)/release/eosfed-load restarts
 
 load-ledger: ## Measure what it takes to list, export and verify a ledger of a million events
 	$(CARGO) build --release --quiet -p eosfed-coordinator -p eosfed-cli -p eosfed-load

@@ -1,6 +1,8 @@
 //! Energy from the training program to the card: what it has reported, added up, with the emissions at each
 //! site's intensity. What is not known is said to be so.
 
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
