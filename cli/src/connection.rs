@@ -13,6 +13,7 @@ use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::proxy::Proxy;
 use eosfed_transport::renewal::renew_when_due;
+use eosfed_transport::traced::TraceSlot;
 use serde::de::DeserializeOwned;
 
 pub(super) use eosfed_transport::operator::Connection;
@@ -31,9 +32,13 @@ pub(super) fn pin(folder: &IdentityFolder, named: &[CoordinatorKey]) {
 }
 
 /// Reads the identity in `folder`, renews its certificate if it is due, and prepares a connection.
-pub(super) async fn open(folder: &IdentityFolder, proxy: Option<Proxy>) -> anyhow::Result<Connection> {
+pub(super) async fn open(
+    folder: &IdentityFolder,
+    proxy: Option<Proxy>,
+    trace: TraceSlot,
+) -> anyhow::Result<Connection> {
     folder.read()?;
-    let options = ChannelOptions::through(proxy);
+    let options = ChannelOptions { trace, ..ChannelOptions::through(proxy) };
     match renew_when_due(folder, &options, SystemClock.now()).await {
         Ok(None) => {}
         Ok(Some(Certificate { identity, not_after, .. })) => {

@@ -88,6 +88,7 @@ async fn submit(
     let request = v1::SubmitJobRequest { plan_toml, idempotency_key: key() };
     let answer = connection.operator.submit_job(request).await;
     let job = connection.answer(answer)?.job;
+    connection.begun = job.parse().ok();
     if watch {
         errln!("submitted as job {job}");
         return watch::watch(connection, &job, output).await;
@@ -132,6 +133,7 @@ async fn fork(
     let request = v1::ForkJobRequest { job, round: index, rounds_toml, idempotency_key: key() };
     let answer = connection.operator.fork_job(request).await;
     let v1::ForkJobResponse { job: new, origin } = connection.answer(answer)?;
+    connection.begun = new.parse().ok();
     match output {
         Output::Json => print::json(&ForkedJob { job: new.parse()?, origin: origin.parse()?, round: index }),
         Output::Table => {

@@ -28,6 +28,7 @@ mod show;
 mod specialist;
 pub mod stac;
 mod storage;
+mod trace;
 mod verify;
 mod watch;
 
@@ -36,7 +37,9 @@ use std::process::ExitCode;
 use eosfed_common::exit;
 use eosfed_common::identity::Role;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_transport::operator::{Connection, IdentityFolder};
 use eosfed_transport::proxy::Proxy;
+use eosfed_transport::traced::TraceSlot;
 
 use arguments::{Arguments, Command};
 use eosfed_common::stdout::print_error;
@@ -99,21 +102,35 @@ async fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return person::join(token_file, &folder, proxy, output).await;
     }
     let folder = connection::folder(arguments.identity.as_deref())?;
-    let mut connection = connection::open(&folder, proxy).await?;
+    let slot = TraceSlot::default();
+    let trace = trace::Trace::begin(&arguments.command, &slot);
+    let mut connection = connection::open(&folder, proxy, slot).await?;
+    let done = call(&mut connection, &folder, arguments).await;
+    trace.end(connection.begun, done.as_ref().err().map(|error| format!("{error:#}"))).await;
+    done
+}
+
+/// Runs a command that calls the coordinator.
+async fn call(
+    connection: &mut Connection,
+    folder: &IdentityFolder,
+    arguments: &Arguments,
+) -> anyhow::Result<ExitCode> {
+    let output = arguments.output;
     let named = connection.exchange_versions().await?;
-    connection::pin(&folder, &named);
+    connection::pin(folder, &named);
     match &arguments.command {
-        Command::Institution(command) => institution::run(&mut connection, command, output).await,
-        Command::Operator(command) => person::run(&mut connection, Role::Operator, command, output).await,
-        Command::Reader(command) => person::run(&mut connection, Role::Reader, command, output).await,
-        Command::Job(command) => job::run(&mut connection, command, output).await,
-        Command::Specialist(command) => specialist::run(&mut connection, command, output).await,
-        Command::Release(command) => release::run(&mut connection, &folder, command, output).await,
-        Command::Audit(command) => audit::run(&mut connection, &folder, command, output).await,
-        Command::Storage(command) => storage::run(&mut connection, command, output).await,
-        Command::Status => seeing::status(&mut connection, output).await,
-        Command::Watch(command) => live::watch(&mut connection, command, output).await,
-        Command::Dashboard(command) => seeing::dashboard(&mut connection, command, output).await,
+        Command::Institution(command) => institution::run(connection, command, output).await,
+        Command::Operator(command) => person::run(connection, Role::Operator, command, output).await,
+        Command::Reader(command) => person::run(connection, Role::Reader, command, output).await,
+        Command::Job(command) => job::run(connection, command, output).await,
+        Command::Specialist(command) => specialist::run(connection, command, output).await,
+        Command::Release(command) => release::run(connection, folder, command, output).await,
+        Command::Audit(command) => audit::run(connection, folder, command, output).await,
+        Command::Storage(command) => storage::run(connection, command, output).await,
+        Command::Status => seeing::status(connection, output).await,
+        Command::Watch(command) => live::watch(connection, command, output).await,
+        Command::Dashboard(command) => seeing::dashboard(connection, command, output).await,
         Command::Join { .. } | Command::Identity(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
     }
 }

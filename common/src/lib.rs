@@ -39,6 +39,7 @@ pub mod statements;
 pub mod stdout;
 pub mod task;
 pub mod telemetry;
+pub mod trace;
 pub mod traffic;
 pub mod training_target;
 pub mod view;

@@ -35,6 +35,7 @@ pub mod settings;
 pub mod signing_keys;
 pub mod storage;
 pub mod tls;
+mod traces;
 pub mod traffic;
 
 #[cfg(test)]

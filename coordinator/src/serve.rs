@@ -18,6 +18,7 @@ use eosfed_transport::authority::LEAST_TIME_LEFT;
 use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
+use eosfed_transport::otlp::{Collector, Exporter};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
@@ -40,6 +41,7 @@ use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::authority::AuthorityError;
 use crate::tls::{Authority, LiveConnections, ServerTls};
+use crate::traces;
 use crate::traffic::Traffic;
 
 /// The server's certificate lives shortly and is made anew while serving.
@@ -49,6 +51,9 @@ const RENEWAL: Duration = Duration::from_secs(10 * 86_400);
 const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How long calls under way may take to end once the coordinator was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a coordinator that ends waits for the collector of its traces.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Everything that serving needs, opened and checked.
 pub struct Coordinator {
@@ -160,6 +165,7 @@ impl Coordinator {
         if settings.public_url.is_none() && state.operator().exists() {
             IdentityFolder(state.operator()).set_url(&url)?;
         }
+        let exporter = exporter(&settings)?;
         let stopping = CancellationToken::new();
         let disk = DiskGuard::new(state.blobs(), settings.disk);
         let traffic = Traffic::new(Arc::new(SystemClock));
@@ -172,6 +178,7 @@ impl Coordinator {
             live: LiveConnections::new(Arc::new(SystemClock)),
             disk: disk.clone(),
             metrics: Arc::clone(metrics),
+            exporter: exporter.clone(),
             stopping: stopping.clone(),
             overviews: Overviews::new(engine.clone(), traffic, state.0.clone())
                 .with_backups(settings.backup.folder.clone()),
@@ -205,7 +212,9 @@ impl Coordinator {
             () = disk.warn() => {}
             () = monitoring => {}
             () = notifier.run(around) => {}
+            () = traces::export(engine, &exporter) => {}
         }
+        exporter.flush(FLUSH).await;
         for address in [state.address(), state.http_address()] {
             let _ = fs::remove_file(address);
         }
@@ -329,6 +338,16 @@ impl Coordinator {
             tracing::info!("the server's certificate was renewed");
         }
     }
+}
+
+/// Exports traces, if the settings or the environment name a collector.
+fn exporter(settings: &Settings) -> anyhow::Result<Exporter> {
+    let collector = match &settings.telemetry.otlp {
+        Some(base) => Some(Collector::new(base).context("`otlp` of `[telemetry]`")?),
+        None => Collector::of_environment(|name| std::env::var(name).ok())
+            .context("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+    };
+    Ok(Exporter::start(collector, "eosfed-coordinator")?)
 }
 
 /// Says once a day, for ever, whether the authority ends soon, and whose certificates expire soon: their

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::disk::DiskSettings;
 use crate::domain::retention::Limits;
 use crate::notify::{self, NotifySettings};
+use crate::traces::TelemetrySettings;
 
 pub use backup::{BackupSettings, recipient};
 
@@ -56,6 +57,9 @@ pub struct Settings {
     /// The listener for monitoring. Without this table there is none.
     #[serde(default)]
     pub http: Option<HttpSettings>,
+    /// Traces.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
     /// Who is told of events.
     #[serde(default, deserialize_with = "notify::receivers")]
     pub notify: Vec<NotifySettings>,

@@ -141,6 +141,7 @@ async fn a_connection_that_has_died_silently_is_found_and_replaced() {
         server_name: None,
         proxy: Some(Proxy::new(&proxy.url(), None).unwrap()),
         keep_alive: Duration::from_millis(250),
+        ..ChannelOptions::default()
     };
     let coordinator: GrpcCoordinator = world.coordinator_by(way);
     coordinator.hello().await.unwrap();

@@ -11,6 +11,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use crate::keys::KeyAndCertificate;
 use crate::meter::{Meter, Metered};
 use crate::proxy::{self, Proxy};
+use crate::traced::TraceSlot;
 
 /// The transport of all generated clients.
 pub type Transport = Metered<Channel>;
@@ -37,11 +38,13 @@ pub struct ChannelOptions {
     pub keep_alive: Duration,
     /// The name that the certificate must be for. If absent, it is the host of the address.
     pub server_name: Option<String>,
+    /// The trace that calls belong to.
+    pub trace: TraceSlot,
 }
 
 impl Default for ChannelOptions {
     fn default() -> Self {
-        Self { proxy: None, keep_alive: KEEP_ALIVE, server_name: None }
+        Self { proxy: None, keep_alive: KEEP_ALIVE, server_name: None, trace: TraceSlot::default() }
     }
 }
 
@@ -113,7 +116,7 @@ pub fn open_with(
             endpoint.connect_with_connector_lazy(tower::service_fn(connect))
         }
     };
-    Ok(Metered::new(channel, meter))
+    Ok(Metered::new(channel, meter).in_trace(options.trace.clone()))
 }
 
 #[cfg(test)]

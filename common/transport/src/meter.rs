@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use http::Request;
+use http::{HeaderValue, Request};
 use tonic::body::Body;
 use tower::Service;
 
+use eosfed_common::trace;
 use eosfed_common::traffic::ByteCounts;
 
 use crate::body::observed;
+use crate::traced::TraceSlot;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -77,12 +79,19 @@ impl Meter {
 pub struct Metered<S> {
     inner: S,
     meter: Meter,
+    trace: TraceSlot,
 }
 
 impl<S> Metered<S> {
     /// Counts what goes through `inner`.
-    pub const fn new(inner: S, meter: Meter) -> Self {
-        Self { inner, meter }
+    pub fn new(inner: S, meter: Meter) -> Self {
+        Self { inner, meter, trace: TraceSlot::default() }
+    }
+
+    /// With the trace that calls belong to, of which each call tells.
+    #[must_use]
+    pub fn in_trace(self, trace: TraceSlot) -> Self {
+        Self { trace, ..self }
     }
 }
 
@@ -95,7 +104,11 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Metered<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> S::Future {
+    fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        let context = self.trace.get().and_then(|one| HeaderValue::try_from(one.to_string()).ok());
+        if let Some(context) = context {
+            request.headers_mut().insert(trace::HEADER, context);
+        }
         let kind = kind(request.uri().path());
         let meter = self.meter.clone();
         self.inner.call(request.map(|body| {

@@ -4,6 +4,7 @@
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
+use eosfed_common::ids::JobId;
 use eosfed_common::private::{NotPrivate, check_private};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::settings::{self, SettingsError};
@@ -180,6 +181,8 @@ pub struct Connection {
     /// The client for everything else.
     pub operator: OperatorClient<Transport>,
     url: String,
+    /// The job that a call has begun, for the trace of the command.
+    pub begun: Option<JobId>,
 }
 
 impl Connection {
@@ -191,7 +194,7 @@ impl Connection {
         let PersonalIdentity { pair, ca_pem, url } = identity;
         let transport = open_with(options, url, ca_pem, Some(pair), Meter::default())?;
         let operator = OperatorClient::new(transport.clone()).max_decoding_message_size(MAX_ANSWER);
-        Ok(Self { transport, operator, url: url.clone() })
+        Ok(Self { transport, operator, url: url.clone(), begun: None })
     }
 
     /// Exchanges versions and checks that they are compatible. Gives the signing keys that the coordinator

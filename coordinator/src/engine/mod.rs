@@ -3,6 +3,7 @@
 
 pub mod core;
 pub mod cpu_permits;
+mod follow;
 mod timer;
 
 #[cfg(test)]

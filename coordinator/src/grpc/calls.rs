@@ -5,27 +5,36 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use eosfed_common::clock::Timestamp;
+use eosfed_common::trace::{self, Span, SpanKind, TraceContext};
 use eosfed_transport::body::observed;
+use eosfed_transport::otlp::Exporter;
 use eosfed_transport::status::from_status;
 use http::HeaderMap;
 use http_body::Frame;
+use rand::RngExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::roles::callers;
+use crate::engine::Handle;
 use crate::metrics::Metrics;
 
 /// Puts [`Calls`] before services.
 #[derive(Debug, Clone)]
-pub(super) struct CallsLayer(pub(super) Arc<Metrics>);
+pub(super) struct CallsLayer {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) exporter: Exporter,
+    pub(super) engine: Handle,
+}
 
 impl<S> Layer<S> for CallsLayer {
     type Service = Calls<S>;
 
     fn layer(&self, inner: S) -> Calls<S> {
-        Calls { inner, metrics: Arc::clone(&self.0) }
+        Calls { inner, layer: self.clone() }
     }
 }
 
@@ -33,7 +42,7 @@ impl<S> Layer<S> for CallsLayer {
 #[derive(Debug, Clone)]
 pub(super) struct Calls<S> {
     inner: S,
-    metrics: Arc<Metrics>,
+    layer: CallsLayer,
 }
 
 /// The method as a label: a caller cannot make others than those of the protocol.
@@ -58,7 +67,9 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let method = method(request.uri().path());
-        let mut call = Call { metrics: Arc::clone(&self.metrics), method, began: Instant::now(), code: None };
+        let metrics = Arc::clone(&self.layer.metrics);
+        let traced = Traced::of(&self.layer, request.headers());
+        let mut call = Call { metrics, method, began: Instant::now(), code: None, traced };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await?;
@@ -75,6 +86,36 @@ struct Call {
     began: Instant,
     /// Its status, once that is known.
     code: Option<Code>,
+    traced: Option<Traced>,
+}
+
+/// A call that its caller has put into a trace.
+struct Traced {
+    exporter: Exporter,
+    engine: Handle,
+    parent: TraceContext,
+    began: Timestamp,
+}
+
+impl Traced {
+    /// The trace of a call, if spans are exported and the caller has named one.
+    fn of(layer: &CallsLayer, headers: &HeaderMap) -> Option<Self> {
+        let CallsLayer { metrics: _, exporter, engine } = layer;
+        let named = headers.get(trace::HEADER).filter(|_| exporter.is_on())?;
+        let parent = named.to_str().ok()?.parse().ok()?;
+        Some(Self { exporter: exporter.clone(), engine: engine.clone(), parent, began: engine.now() })
+    }
+
+    fn end(self, method: &str, code: Code) {
+        // Whoever has no right to call makes no spans either.
+        if matches!(code, Code::Unauthenticated | Code::PermissionDenied) {
+            return;
+        }
+        let context = TraceContext { span: rand::rng().random(), ..self.parent };
+        let span = Span::within(self.parent, context, method, [self.began, self.engine.now()]);
+        let failure = (code != Code::Ok).then(|| format!("{code:?}"));
+        self.exporter.send(Span { kind: SpanKind::Server, failure, ..span.with("rpc.system", "grpc") });
+    }
 }
 
 impl Call {
@@ -104,6 +145,9 @@ impl Drop for Call {
         // Without a status, the caller has gone before the end of the answer.
         let code = format!("{:?}", self.code.unwrap_or(Code::Cancelled));
         self.metrics.calls.add([&self.method, &code], 1);
+        if let Some(traced) = self.traced.take() {
+            traced.end(&self.method, self.code.unwrap_or(Code::Cancelled));
+        }
         self.metrics.call_seconds.observe(&self.method, self.began.elapsed().as_secs_f64());
     }
 }

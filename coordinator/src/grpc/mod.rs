@@ -26,6 +26,7 @@ use eosfed_proto::v1::blobs_server::BlobsServer;
 use eosfed_proto::v1::enrollment_server::EnrollmentServer;
 use eosfed_proto::v1::operator_server::OperatorServer;
 use eosfed_proto::v1::participant_server::ParticipantServer;
+use eosfed_transport::otlp::Exporter;
 use eosfed_transport::protocol::{self, PROTOCOL, VERSION};
 use eosfed_transport::status::to_status;
 use tokio::net::TcpListener;
@@ -85,6 +86,8 @@ pub struct Context {
     pub dashboard_url: Option<Arc<str>>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Exports the spans of calls.
+    pub exporter: Exporter,
     /// Cancelled when the coordinator is told to stop: polls are answered at once.
     pub stopping: CancellationToken,
 }
@@ -103,9 +106,9 @@ pub async fn serve(
     let operator = OperatorServer::new(operator::Service(context.clone()));
     let enrollment = EnrollmentServer::new(enrollment::Service(context.clone()));
     let blobs = BlobsServer::new(blobs::Service(context.clone()));
-    let Context { engine, live, traffic, metrics, .. } = context;
+    let Context { engine, live, traffic, metrics, exporter, .. } = context;
     let served = Server::builder()
-        .layer(CallsLayer(metrics))
+        .layer(CallsLayer { metrics, exporter, engine: engine.clone() })
         .layer(TimeoutLayer)
         .layer(access::GateLayer::new(engine.clone()))
         .layer(TrafficLayer(traffic))

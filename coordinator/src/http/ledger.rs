@@ -2,39 +2,15 @@
 //! ledger, so the engine knows nothing of it, and no event is missed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use eosfed_common::ledger::{Event, EventKind};
 
 use crate::engine::Handle;
 use crate::metrics::Metrics;
 
-/// Events that are read at once.
-const PAGE: usize = 512;
-/// Pause after the ledger could not be read.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// Counts the events from `from` on, for ever.
-pub(super) async fn follow(engine: Handle, metrics: Arc<Metrics>, mut from: u64) {
-    let mut changes = engine.changes();
-    loop {
-        changes.mark_unchanged();
-        match engine.events(from, PAGE).await {
-            Ok(lines) if lines.is_empty() => {
-                if changes.changed().await.is_err() {
-                    return;
-                }
-            }
-            Ok(lines) => {
-                from += lines.len() as u64;
-                lines.iter().for_each(|line| count(&metrics, line));
-            }
-            Err(refusal) => {
-                tracing::warn!(%refusal, "cannot read the ledger to count its events; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+pub(super) async fn follow(engine: Handle, metrics: Arc<Metrics>, from: u64) {
+    engine.follow(from, "metrics", |_, line| count(&metrics, line)).await;
 }
 
 fn count(metrics: &Metrics, line: &str) {

@@ -24,7 +24,6 @@ mod outbox;
 mod places;
 mod receiver;
 mod retry;
-mod roots;
 mod run;
 mod settings;
 mod signature;

@@ -19,11 +19,6 @@ use super::settings::NotifySettings;
 use super::worker::{Desk, OUTCOMES};
 use crate::metrics::{Metrics, Observer, Scrape, table};
 
-/// Events that are read at once.
-const PAGE: usize = 256;
-/// Pause after the ledger could not be read.
-const PAUSE: Duration = Duration::from_secs(10);
-
 /// The bounds of the work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -148,29 +143,12 @@ impl Desks {
 
 /// Follows the ledger, for ever.
 async fn follow(desks: Arc<Desks>, around: Around) {
-    let mut changes = around.engine.changes();
-    let mut from = desks.desks.iter().map(|desk| desk.outbox().next()).min().unwrap_or_default();
-    loop {
-        changes.mark_unchanged();
-        match around.engine.events(from, PAGE).await {
-            Ok(lines) if lines.is_empty() => {
-                if changes.changed().await.is_err() {
-                    return;
-                }
-            }
-            Ok(lines) => {
-                for line in lines {
-                    let told = notification(&line, &around).map(Arc::new);
-                    desks.desks.iter().for_each(|desk| desk.take_event(from, told.as_ref()));
-                    from += 1;
-                }
-            }
-            Err(refusal) => {
-                tracing::warn!(%refusal, "cannot read the ledger for notifications; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
+    let from = desks.desks.iter().map(|desk| desk.outbox().next()).min().unwrap_or_default();
+    let take = |sequence, line: &str| {
+        let told = notification(line, &around).map(Arc::new);
+        desks.desks.iter().for_each(|desk| desk.take_event(sequence, told.as_ref()));
+    };
+    around.engine.follow(from, "notifications", take).await;
 }
 
 fn notification(line: &str, around: &Around) -> Option<Notification> {

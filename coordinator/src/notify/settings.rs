@@ -90,23 +90,13 @@ impl WebhookUrl {
     }
 
     /// The host without the brackets of an IPv6 address.
-    pub(super) fn host(&self) -> &str {
+    fn host(&self) -> &str {
         self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 
     fn is_loopback(&self) -> bool {
         let address = self.host().parse::<std::net::IpAddr>();
         address.is_ok_and(|address| address.is_loopback())
-    }
-
-    /// Whether TLS protects it.
-    pub(super) fn is_https(&self) -> bool {
-        self.0.scheme_str() == Some("https")
-    }
-
-    /// The port.
-    pub(super) fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or_else(|| if self.is_https() { 443 } else { 80 })
     }
 }
 

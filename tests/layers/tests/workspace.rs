@@ -116,6 +116,7 @@ const MODULES: &[ModuleRule] = &[
         &["disk", "domain", "engine", "metrics", "overview", "sessions", "storage", "tls", "traffic"],
     ),
     layer("eosfed_coordinator", "metrics", &[]),
+    layer("eosfed_coordinator", "traces", &["domain", "engine"]),
     layer("eosfed_coordinator", "traffic", &[]),
     layer("eosfed_coordinator", "overview", &["backup", "disk", "domain", "engine", "traffic"]),
     layer("eosfed_coordinator", "notify", &["disk", "domain", "engine", "metrics", "traffic"]),
