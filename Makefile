@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: bench dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: gpu-check bench dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -88,6 +88,16 @@ bench: ## Measure training steps beside timm and torch.compile, in turn (BENCH="
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example steps
 	$(PYTHON) bench/train_steps.py --steps $(TARGET)/release/examples/steps \
 	  $(if $(wildcard $(INTEROP)/bin/python),--python $(INTEROP)/bin/python) $(BENCH)
+
+# Ready programs for a machine without Rust: TRAINER and STEPS, and what else its script is told.
+TRAINER ?=
+STEPS ?=
+GPU_CHECK ?=
+gpu-check: ## Check and measure a GPU in less than eight minutes, beside timm (TRAINER=FILE STEPS=FILE: ready programs)
+	@[ -n "$(TRAINER)" ] || { export LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py --cuda)"; \
+	  $(CARGO) build --release --quiet -p eosfed-trainer --bins --example steps; }
+	$(PYTHON) bench/gpu/run.py --trainer "$(or $(TRAINER),$(TARGET)/release/eosfed-trainer)" \
+	  --steps "$(or $(STEPS),$(TARGET)/release/examples/steps)" --output "$(TARGET)/gpu-check" $(GPU_CHECK)
 
 reference: ## Write docs/reference from the types again
 	$(CARGO) run --quiet -p eosfed-reference

@@ -27,7 +27,7 @@ fn data() -> TensorDataset {
     TensorDataset { labels: images.view([SAMPLES, 4]).argmax(1, false), images }
 }
 
-/// Trains a linear layer for some epochs, with this forward function; gives weights and losses.
+/// Trains a linear layer for some epochs, and calls `before` with each batch; gives weights and losses.
 fn train(
     batch_size: u32,
     epochs: u32,
@@ -37,8 +37,10 @@ fn train(
     let signature = Signature([("w".to_owned(), vec![4, 4]), ("b".to_owned(), vec![4])].into());
     let values = [("w".to_owned(), vec![0.0; 16]), ("b".to_owned(), vec![0.0; 4])].into();
     let parameters = Parameters::new(signature, &values, Device::Cpu).trainable();
-    let forward = |images: &Tensor, _: bool| {
-        before(images);
+    let forward = |images: &Tensor, train: bool| {
+        if train {
+            before(images);
+        }
         images.view([-1, 4]).linear(&parameters.get("w"), Some(&parameters.get("b")))
     };
     let data = data();
@@ -47,7 +49,7 @@ fn train(
         parameters: &parameters,
         forward: &forward,
         training: &data,
-        validation: None,
+        validation: Some(&data),
         metrics: MetricSpec::new(Task::Classification, 4, None),
         loss: LossSettings::of(&training, Task::Classification, 4, &data, Device::Cpu),
         penalty: None,
@@ -67,8 +69,8 @@ fn an_epoch_reads_from_the_device_as_often_as_it_reports_and_not_with_each_step(
         let mut reports = 0;
         let before = reads();
         let (_, losses) = train(batch_size, 3, &mut |_, _| reports += 1, &|_| ());
-        // Where the labels are, and the losses at the end; no more for 64 steps than for one.
-        assert_eq!(reads() - before, 3 * 2 + reports, "{batch_size}");
+        // Where the labels are, the losses at the end, and the scores; no more for 64 batches than for one.
+        assert_eq!(reads() - before, 3 * 3 + reports, "{batch_size}");
         assert!(losses[2] < losses[0], "{losses:?}");
     }
 }
@@ -90,6 +92,7 @@ fn the_modules_of_a_step_have_no_other_way_to_read() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = [
         "train/train_loop.rs",
+        "train/tally.rs",
         "train/batches.rs",
         "train/labelled.rs",
         "train/flat.rs",
@@ -111,6 +114,8 @@ fn the_modules_of_a_step_have_no_other_way_to_read() {
     for (file, from, to) in [
         ("train/optimizer.rs", "pub fn step(", "/// Forgets"),
         ("train/optimizer.rs", "fn clip_factor(", "/// The learning rate"),
+        ("metrics/confusion.rs", "fn sums(", "/// Adds"),
+        ("metrics/values.rs", "fn sums(", "/// Adds"),
         ("train/loss/mod.rs", "fn of_labelled(", "/// Weights proportional"),
     ] {
         let text = fs::read_to_string(source.join(file)).unwrap();

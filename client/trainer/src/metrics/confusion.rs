@@ -1,7 +1,7 @@
 //! Scores from a confusion matrix: overall accuracy, and the means of IoU and F1 over the classes that
 //! occur in the labels or the predictions.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::mean;
 
@@ -21,14 +21,26 @@ impl Confusion {
 
     /// Counts labels and predictions; labels outside the classes (255) are ignored.
     pub fn add(&mut self, labels: &Tensor, predictions: &Tensor) {
+        let sums = self.sums(labels, predictions).to_device(Device::Cpu).to_kind(Kind::Double);
+        let sums: Vec<f64> = Vec::try_from(sums).expect("counts are a flat tensor");
+        self.add_sums(&sums);
+    }
+
+    /// Counts of a batch, `[classes * classes]`, as 64-bit integers on its device.
+    pub(super) fn sums(&self, labels: &Tensor, predictions: &Tensor) -> Tensor {
         let classes = self.classes as i64;
-        let labels = labels.view([-1]);
-        let predictions = predictions.view([-1]);
-        let known = labels.lt(classes);
-        let pairs = labels.masked_select(&known) * classes + predictions.masked_select(&known);
-        let counts = pairs.to_device(tch::Device::Cpu).bincount(None::<Tensor>, classes * classes);
-        let counts: Vec<i64> = Vec::try_from(counts.to_kind(Kind::Int64)).expect("counts are a flat tensor");
-        self.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count as u64);
+        let labels = labels.reshape([-1]);
+        let pairs = &labels * classes + predictions.reshape([-1]);
+        // What has no label is counted behind all pairs, and left out.
+        let none = pairs.full_like(classes * classes);
+        let pairs = pairs.where_self(&labels.lt(classes), &none);
+        let counts = Tensor::zeros([classes * classes + 1], (Kind::Int64, pairs.device()));
+        counts.index_add(0, &pairs, &pairs.ones_like()).narrow(0, 0, classes * classes)
+    }
+
+    /// Adds what [`Self::sums`] has counted; below 2^53, 64-bit floats hold such counts exactly.
+    pub(super) fn add_sums(&mut self, sums: &[f64]) {
+        self.counts.iter_mut().zip(sums).for_each(|(total, count)| *total += *count as u64);
     }
 
     fn true_positives(&self, class: usize) -> f64 {

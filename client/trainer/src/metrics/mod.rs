@@ -72,6 +72,25 @@ impl Scores {
         }
     }
 
+    /// What a batch adds to the scores, as a tensor on its device: it can be added to that of other batches.
+    /// `None` where the scores need every image.
+    pub(crate) fn sums(&self, labels: &Tensor, outputs: &Tensor) -> Option<Tensor> {
+        match self {
+            Self::Classes(confusion) => Some(confusion.sums(labels, &outputs.argmax(1, false))),
+            Self::Labels(_) => None,
+            Self::Values(_) => Some(ValueScores::sums(labels, &outputs.squeeze_dim(1))),
+        }
+    }
+
+    /// Adds what [`Scores::sums`] has made of batches.
+    pub(crate) fn add_sums(&mut self, sums: &[f64]) {
+        match self {
+            Self::Classes(confusion) => confusion.add_sums(sums),
+            Self::Labels(_) => {}
+            Self::Values(scores) => scores.add_sums(sums),
+        }
+    }
+
     /// All scores by name. None is NaN: without samples all are 0.
     #[must_use]
     pub fn summary(&self) -> BTreeMap<String, f64> {

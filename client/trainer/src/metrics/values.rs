@@ -1,6 +1,6 @@
 //! Metrics for a number per pixel: root mean squared error, mean absolute error, R2.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Sums over all pixels that have a target.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,15 +22,33 @@ impl ValueScores {
 
     /// Adds targets, NaN where there is none, and predictions of the same shape.
     pub fn add(&mut self, targets: &Tensor, predictions: &Tensor) {
+        let sums = Self::sums(targets, predictions).to_device(Device::Cpu);
+        let sums: Vec<f64> = Vec::try_from(sums).expect("sums are a flat tensor");
+        self.add_sums(&sums);
+    }
+
+    /// The five sums of a batch, as 64-bit floats on its device.
+    pub(super) fn sums(targets: &Tensor, predictions: &Tensor) -> Tensor {
         let known = targets.isfinite();
-        let pick = |tensor: &Tensor| tensor.masked_select(&known).to_kind(Kind::Double);
-        let (targets, error) = (pick(targets), pick(predictions) - pick(targets));
-        let sum = |tensor: &Tensor| tensor.sum(Kind::Double).double_value(&[]);
-        self.count += targets.numel() as f64;
-        self.squared += sum(&error.square());
-        self.absolute += sum(&error.abs());
-        self.sum += sum(&targets);
-        self.sum_of_squares += sum(&targets.square());
+        let targets = targets.to_kind(Kind::Double);
+        let none = targets.zeros_like();
+        let error = (predictions.to_kind(Kind::Double) - &targets).where_self(&known, &none);
+        let targets = targets.where_self(&known, &none);
+        let terms = [
+            known.to_kind(Kind::Double),
+            error.square(),
+            error.abs(),
+            targets.shallow_clone(),
+            targets.square(),
+        ];
+        Tensor::stack(&terms.map(|term| term.sum(Kind::Double)), 0)
+    }
+
+    /// Adds what [`Self::sums`] has added up.
+    pub(super) fn add_sums(&mut self, sums: &[f64]) {
+        let fields =
+            [&mut self.count, &mut self.squared, &mut self.absolute, &mut self.sum, &mut self.sum_of_squares];
+        fields.into_iter().zip(sums).for_each(|(total, sum)| *total += sum);
     }
 
     pub(super) fn summary(&self) -> Vec<(&'static str, f64)> {

@@ -10,6 +10,7 @@ use tch::Tensor;
 
 use super::error::TrainError;
 use super::session::final_metrics;
+use super::tally::Tally;
 use super::tensors::{Preprocessing, TensorDataset};
 use super::train_loop::predict;
 use crate::device;
@@ -57,13 +58,13 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
         warnings,
     });
     let spec = MetricSpec::of(model);
-    let mut scores = spec.scores();
+    let mut tally = Tally::new(spec);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
-    let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
+    let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
     predict(&forward, &data, spec, BATCH_SIZE, &mut add);
     let report = EvaluationReport {
         samples: data.len() as u64,
-        metrics: final_metrics(&model.classes, &scores),
+        metrics: final_metrics(&model.classes, &tally.finish()),
         energy: meter.energy(),
     };
     emit(TrainerEvent::Scored { report });

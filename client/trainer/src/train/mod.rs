@@ -13,6 +13,7 @@ mod orientation;
 mod pretrained;
 mod run;
 mod session;
+mod tally;
 mod tensors;
 mod train_loop;
 

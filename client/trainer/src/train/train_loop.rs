@@ -14,6 +14,7 @@ use super::batches::{Batch, Batches, Transforms};
 use super::labelled::Labelled;
 use super::loss::{LossSettings, resize_to_labels};
 use super::optimizer::{AdamW, learning_rate};
+use super::tally::Tally;
 use super::tensors::TensorDataset;
 use crate::device::memory::contained;
 use crate::device::reading::numbers;
@@ -307,10 +308,10 @@ impl TrainLoop<'_> {
     /// Predicts all of `data` and scores the predictions.
     #[must_use]
     pub fn evaluate(&self, data: &TensorDataset) -> Scores {
-        let mut scores = self.metrics.scores();
-        let mut add = |labels: &Tensor, outputs: &Tensor| scores.add(labels, outputs);
+        let mut tally = Tally::new(self.metrics);
+        let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
         predict(self.forward, data, self.metrics, self.settings.batch_size, &mut add);
-        scores
+        tally.finish()
     }
 }
 
