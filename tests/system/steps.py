@@ -160,7 +160,7 @@ def watchdog(world):
 
 
 def reload(world):
-    """A reload takes new names; one with wrong settings changes nothing."""
+    """A reload takes new names, and of a client what is logged; one with wrong settings changes nothing."""
     machine = world.machine
     settings = machine.root / STATE.lstrip("/") / "coordinator.toml"
     text = settings.read_text()
@@ -173,6 +173,17 @@ def reload(world):
     world.federation.jobs()
     if machine.show(SERVICE, "MainPID") != pid:
         raise Failed("the coordinator was restarted by a reload")
+
+    name = world.institutions[0]
+    unit, settings = world.federation.unit(name), machine.root / f"var/lib/eosfed/client/{name}/client.toml"
+    text = settings.read_text()
+    for changed, said in [('log_level = "debug"\n' + re.sub("(?m)^log_level.*\n", "", text), "what is logged has changed"),
+                          ("nonsense", "what is logged has not changed")]:
+        settings.write_text(changed)
+        machine.run("systemctl", "reload", unit)
+        machine.until(said, lambda said=said: said in machine.journal(unit), 20)
+    settings.write_text(text)
+    machine.run("systemctl", "reload", unit)
 
 
 def backup_and_restore(world):
