@@ -59,7 +59,8 @@ impl Composer {
             encoders.map(|encoder| (0..4).map(|level| get(encoder, level)).collect()).collect()
         };
         let moments = |encoder, level| {
-            let get = |kind: &str| parameters.get(&format!("norm.{encoder}.{level}.{kind}")).detach();
+            // Detached where they are used and not here: an optimiser moves the parameters to other memory.
+            let get = |kind: &str| parameters.get(&format!("norm.{encoder}.{level}.{kind}"));
             (get("mean"), get("var"))
         };
         let fuse = |level: usize| match composition.fusion {
@@ -113,7 +114,7 @@ impl Composer {
             FeatureNorm::Layer => map.group_norm(1, none, none, EPS, false),
             FeatureNorm::Batch => {
                 let (mean, var) = &self.moments[encoder][level];
-                let along = |tensor: &Tensor| tensor.view([1, channels, 1, 1]);
+                let along = |tensor: &Tensor| tensor.detach().view([1, channels, 1, 1]);
                 (map - along(mean)) / (along(var) + EPS).sqrt()
             }
             FeatureNorm::None => map.shallow_clone(),

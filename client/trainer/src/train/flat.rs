@@ -1,6 +1,6 @@
 //! All parameters of a training in one buffer, and their gradients in another, so that an optimiser takes a
 //! few passes over memory instead of several for each tensor. The tensors stay what they were to the
-//! network: views of the buffer.
+//! network: views of the buffer. A tensor that was detached from one of them before keeps the old memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -43,7 +43,8 @@ pub struct AdamW {
 
 impl AdamW {
     /// An optimiser before its first step. It moves the parameters into one buffer. The gradient of all tensors
-    /// together is clipped to the norm `clip_norm`; 0 means no clipping.
+    /// together is clipped to the norm `clip_norm`; 0 means no clipping. A parameter that no loss depends on
+    /// has the gradient 0.
     #[must_use]
     pub fn new(parameters: &Parameters, weight_decay: f64, clip_norm: f64) -> Self {
         let flat = Flat::adopt(parameters);

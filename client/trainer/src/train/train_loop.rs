@@ -270,7 +270,8 @@ impl TrainLoop<'_> {
 
     /// Adds the gradients of a step to those of the parameters; returns the mean loss of the batches, or `None`
     /// if they have no label. Parts of a batch count by their samples. So where some pixels have no label, or
-    /// classes have weights, the mean over parts may differ a little from that over the batch.
+    /// classes have weights, the mean over parts may differ a little from that over the batch; losses of
+    /// overlap are those of the parts.
     fn gradients(&self, batches: &[Batch], labelled: &Labelled, part: usize) -> Option<Tensor> {
         let share = 1.0 / batches.len() as f64;
         let mut mean: Option<Tensor> = None;
