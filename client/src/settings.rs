@@ -95,6 +95,21 @@ impl EnergySettings {
     }
 }
 
+/// The table `[telemetry]` of `client.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// The collector that traces are exported to by OTLP (protobuf over HTTP), if the policy has the word
+    /// `traces`. Without this key: the collector of `OTEL_EXPORTER_OTLP_ENDPOINT`; without both, nothing is
+    /// exported.
+    #[schemars(extend("x-rule" = "`http://HOST:PORT` or `https://HOST:PORT`; `/v1/traces` is added"))]
+    pub otlp: Option<String>,
+}
+
+fn is_default(settings: &TelemetrySettings) -> bool {
+    *settings == TelemetrySettings::default()
+}
+
 /// The contents of `client.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +140,9 @@ pub struct Settings {
     /// What is known of this site's electricity.
     #[serde(default)]
     pub energy: EnergySettings,
+    /// Traces.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub telemetry: TelemetrySettings,
     /// How much of the site log is kept.
     #[serde(default)]
     pub site_log: SiteLogSettings,

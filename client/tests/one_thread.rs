@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use eosfed_client::condition::LocalCondition;
 use eosfed_client::coordinator::{Coordinator, Greeting, Issued, OfferGuard, Offers, UploadGuard};
-use eosfed_client::daemon::{Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings, Unwatched};
+use eosfed_client::daemon::{
+    Daemon, DiskSpace, Environment, Intervals, Parts, TaskSettings, Traces, Unwatched,
+};
 use eosfed_client::data_description::DataDescription;
 use eosfed_client::egress::PolicySource;
 use eosfed_client::imagery::{Imagery, Serving};
@@ -321,6 +323,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
         watcher: Arc::new(Unwatched),
         credentials,
         meter: Meter::default(),
+        traces: Traces::default(),
         task: TaskSettings {
             dataset: "nowhere".into(),
             device: DeviceChoice::Cpu,

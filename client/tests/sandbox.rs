@@ -26,6 +26,7 @@ fn report(folder: &Path) -> Report {
         program: "sh".into(),
         sandbox: Some(sandbox()),
         limits: TrainerLimits::default(),
+        trace: Default::default(),
     };
     command.enforced(folder).unwrap().unwrap()
 }
@@ -131,6 +132,7 @@ fn the_trainer_gets_the_variables_of_a_list() {
             program: "sh".into(),
             sandbox,
             limits: TrainerLimits::default(),
+            trace: Default::default(),
         };
         command.environment(folder.path()).collect::<std::collections::BTreeMap<_, _>>()
     };

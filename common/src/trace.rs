@@ -57,6 +57,12 @@ impl TraceContext {
         Self::of_job(&id.job).at(&id.to_string())
     }
 
+    /// The id of the trace, in hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> String {
+        hex::encode(self.trace)
+    }
+
     /// The span of this trace that is called so.
     #[must_use]
     pub fn at(self, name: &str) -> Self {

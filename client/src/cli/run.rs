@@ -9,13 +9,14 @@ use anyhow::Context as _;
 use clap::Args;
 use eosfed_client::coordinator::GrpcCoordinator;
 use eosfed_client::daemon::{
-    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Watcher,
+    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Traces, Watcher,
 };
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
 use eosfed_client::settings::{Settings, load_policy};
 use eosfed_client::site::{Credentials, SiteError};
+use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::exit;
 use eosfed_common::service;
@@ -24,6 +25,8 @@ use eosfed_common::telemetry::{LogControl, init};
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
+use eosfed_transport::otlp::{Collector, Exporter};
+use eosfed_transport::traced::TraceSlot;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,9 +69,12 @@ impl Run {
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
         let trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
-        let options = ChannelOptions::through(settings.proxy()?);
         let runtime = runtime()?;
         let _inside = runtime.enter();
+        let traces = traces(&settings)?;
+        let trainer = TrainerCommand { trace: traces.place.clone(), ..trainer };
+        let proxy = settings.proxy()?;
+        let options = ChannelOptions { trace: traces.place.clone(), ..ChannelOptions::through(proxy) };
         let meter = Meter::default();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -96,6 +102,7 @@ impl Run {
             site,
             credentials,
             meter,
+            traces: traces.clone(),
             task: TaskSettings {
                 dataset: settings.dataset,
                 device: settings.trainer.device,
@@ -117,6 +124,8 @@ impl Run {
             let result = daemon.run().await;
             signals.abort();
             reloading.abort();
+            traces.trainer.flush(FLUSH).await;
+            traces.daemon.flush(FLUSH).await;
             result
         })?;
         // A computation of statistics may still run; its result is no longer needed.
@@ -125,6 +134,20 @@ impl Run {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// How long the daemon waits at its end for the collector of its traces.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Where spans go, if the settings or the environment name a collector.
+fn traces(settings: &Settings) -> anyhow::Result<Traces> {
+    let collector = match &settings.telemetry.otlp {
+        Some(base) => Some(Collector::new(base).context("`otlp` of `[telemetry]`")?),
+        None => Collector::of_environment(|name| std::env::var(name).ok())
+            .context("OTEL_EXPORTER_OTLP_ENDPOINT")?,
+    };
+    let daemon = Exporter::start(collector.clone(), "eosfed-client")?;
+    Ok(Traces { daemon, trainer: Exporter::start(collector, "eosfed-trainer")?, place: TraceSlot::default() })
 }
 
 /// The exit code of a daemon that has ended with an error: whether a service manager should start it again.

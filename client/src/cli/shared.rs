@@ -11,6 +11,7 @@ use eosfed_client::site::Site;
 use eosfed_client::site_log::SiteLog;
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::SystemClock;
+use eosfed_transport::traced::TraceSlot;
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,5 +56,6 @@ pub(super) fn trainer_command(settings: &Settings) -> Result<TrainerCommand, Str
     let TrainerSettings { program, launcher, sandbox, limits, .. } = &settings.trainer;
     let program = find_program(program, own.parent(), &path)?;
     let sandbox = Some(Sandbox { program: own, settings: sandbox.clone() });
-    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox, limits: limits.clone() })
+    let trace = TraceSlot::default();
+    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox, limits: limits.clone(), trace })
 }

@@ -15,6 +15,7 @@ use eosfed_transport::meter::Meter;
 use rand_chacha::ChaCha12Rng;
 
 use super::disk_space::DiskSpace;
+use super::traces::Traces;
 use super::watcher::Watcher;
 use crate::coordinator::{Coordinator, GrpcCoordinator};
 use crate::egress::PolicySource;
@@ -73,6 +74,8 @@ pub struct Parts<E: Environment> {
     pub credentials: Credentials,
     /// The meter of sent bytes.
     pub meter: Meter,
+    /// Where spans of the work go.
+    pub traces: Traces,
     /// The settings of every task.
     pub task: TaskSettings,
     /// The intervals of the daemon.

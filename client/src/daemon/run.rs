@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, JobId};
-use eosfed_common::task::TrainTask;
+use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::traffic::ByteCounts;
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +15,11 @@ use super::heartbeat::{HeartbeatTask, Reporter};
 use super::noted_offers::NotedOffers;
 use super::progress::ProgressTracker;
 use super::step::{Action, Ending, Event, resume, step};
+use super::traces::Phases;
 use crate::budgets::{Budgets, Direction};
 use crate::egress::{EgressGate, Stage, WorkInHand};
 use crate::journal::Journal as _;
+use crate::policy::{Egress, PolicyStatus};
 use crate::site_log::{Entry, EntryKind, text};
 use crate::spent::Spent;
 use crate::state::{HeldAssignment, Outcome, State};
@@ -34,6 +36,7 @@ pub struct Daemon<E: Environment> {
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
     pub(super) data: DataMemory,
+    phases: Phases,
     sent_before: ByteCounts,
     /// The assignment that was in hand last.
     ended: Option<AssignmentId>,
@@ -88,6 +91,7 @@ impl<E: Environment> Daemon<E> {
             progress,
             offers,
             data: DataMemory::default(),
+            phases: Phases::default(),
             sent_before,
             ended: None,
             ended_assignments: 0,
@@ -108,6 +112,7 @@ impl<E: Environment> Daemon<E> {
             ));
         }
         self.note_start();
+        self.trace_phase();
         self.sweep()?;
         let mut actions = VecDeque::from(resume(&self.state));
         let mut result = Ok(());
@@ -177,8 +182,47 @@ impl<E: Environment> Daemon<E> {
             self.ended = Some(held.assignment.id.clone());
         }
         self.state = state;
+        self.trace_phase();
         self.record_sent_if_space()?;
         Ok(actions)
+    }
+
+    /// Whether spans may leave now.
+    fn may_trace(&self) -> bool {
+        if !self.parts.traces.daemon.is_on() {
+            return false;
+        }
+        let work = self.state.held().map(|held| self.work_in_hand(held));
+        match self.gate.policy_status(work.as_ref()) {
+            PolicyStatus::Settled(policy) => policy.allows(Egress::Traces),
+            PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => false,
+        }
+    }
+
+    /// Exports the span of a phase that has ended, and sets where calls and the trainer belong.
+    fn trace_phase(&mut self) {
+        let present = self.state.held().map(|held| (&held.assignment.id, self.state.name()));
+        let ended = self.phases.see(present, self.parts.clock.now());
+        let allowed = self.may_trace();
+        self.parts.traces.place.set(self.phases.place().filter(|_| allowed));
+        if let Some(span) = ended.filter(|_| allowed) {
+            self.parts.traces.daemon.send(span);
+        }
+    }
+
+    /// Exports the span of an epoch that has ended.
+    pub(super) fn trace_trainer(&mut self, event: &TrainerEvent) {
+        let now = self.parts.clock.now();
+        match event {
+            TrainerEvent::Started { .. } => self.phases.training_began(now),
+            TrainerEvent::Epoch { epoch, .. } => {
+                let span = self.phases.epoch_ended(u64::from(*epoch), now);
+                if let Some(span) = span.filter(|_| self.may_trace()) {
+                    self.parts.traces.trainer.send(span);
+                }
+            }
+            _ => {}
+        }
     }
 
     async fn perform(&mut self, action: Action) -> Result<Flow, DaemonError> {

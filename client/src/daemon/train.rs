@@ -107,6 +107,7 @@ impl<E: Environment> Daemon<E> {
 
     /// Updates the records during training.
     async fn after_trainer_event(&mut self, event: &TrainerEvent) -> Result<(), DaemonError> {
+        self.trace_trainer(event);
         match event {
             TrainerEvent::Progress { .. } | TrainerEvent::Epoch { .. } if self.state.wait().is_some() => {
                 drop(self.apply(Event::Progressed)?);

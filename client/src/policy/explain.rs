@@ -76,6 +76,12 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         (true, false) => format!("{STATED}, without the names of its classes"),
         (true, true) => format!("{STATED} and the names of its classes"),
     });
+    if policy.allows(Egress::Traces) {
+        lines.push(
+            "how long each phase of the work lasts goes to the collector of client.toml, if it names one"
+                .to_owned(),
+        );
+    }
     if !policy.allows(Egress::Failures) {
         lines.push("a failure is reported by its reason alone, without a description".to_owned());
     }

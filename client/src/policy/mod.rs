@@ -56,6 +56,9 @@ pub enum Egress {
     DataStatement,
     /// The names of the classes in a data statement.
     ClassNames,
+    /// When and how long each phase and each epoch of the work lasted, to the collector in the settings; and with
+    /// each call, the job that it belongs to.
+    Traces,
 }
 
 impl Egress {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use eosfed_common::files::write_atomically;
 use eosfed_common::task::TrainerEvent;
+use eosfed_common::trace;
+use eosfed_transport::traced::TraceSlot;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -46,6 +48,8 @@ pub struct TrainerCommand {
     pub sandbox: Option<Sandbox>,
     /// What it may use of the machine.
     pub limits: TrainerLimits,
+    /// The trace that it belongs to.
+    pub trace: TraceSlot,
 }
 
 /// The training program as a child process.
@@ -95,7 +99,8 @@ impl TrainerCommand {
         let passed_on = move |name: &OsString| name.to_str().is_some_and(|name| is_passed_on(name, added));
         let variables = std::env::vars_os().filter(move |(name, _)| passed_on(name));
         let limits = self.limits.variables(|name| std::env::var_os(name));
-        variables.chain([("TMPDIR".into(), folder.into())]).chain(limits)
+        let trace = self.trace.get().map(|place| (trace::VARIABLE.into(), place.to_string().into()));
+        variables.chain([("TMPDIR".into(), folder.into())]).chain(limits).chain(trace)
     }
 
     /// The trainer's cgroup, or none where the settings do not require one and this machine has none.
@@ -330,7 +335,13 @@ mod tests {
 
     fn command(launcher: &[&str], program: &str) -> TrainerCommand {
         let launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
-        TrainerCommand { launcher, program: program.into(), sandbox: None, limits: TrainerLimits::default() }
+        TrainerCommand {
+            launcher,
+            program: program.into(),
+            sandbox: None,
+            limits: TrainerLimits::default(),
+            trace: TraceSlot::default(),
+        }
     }
 
     fn task() -> Task {
@@ -343,6 +354,19 @@ mod tests {
             device: DeviceChoice::Cpu,
             threads: None,
         }))
+    }
+
+    #[test]
+    fn the_trainer_is_told_of_its_trace_where_there_is_one() {
+        let command = command(&[], "trainer");
+        let told = |command: &TrainerCommand| {
+            let mut environment = command.environment(Path::new("/tmp"));
+            environment.find(|(name, _)| name == trace::VARIABLE).map(|(_, value)| value)
+        };
+        assert_eq!(told(&command), None);
+        let place = trace::TraceContext::of_job(&"j-0a1b2c3d".parse().unwrap());
+        command.trace.set(Some(place));
+        assert_eq!(told(&command), Some(place.to_string().into()));
     }
 
     #[tokio::test]

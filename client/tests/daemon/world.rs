@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eosfed_client::coordinator::GrpcCoordinator;
 use eosfed_client::daemon::{
-    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Unwatched,
+    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Traces, Unwatched,
 };
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
@@ -190,6 +190,7 @@ impl World {
                 program: self.path("trainer"),
                 sandbox: None,
                 limits: TrainerLimits::default(),
+                trace: Default::default(),
             },
             imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
             journal: site.clone(),
@@ -200,6 +201,7 @@ impl World {
             watcher: Arc::new(Unwatched),
             credentials,
             meter,
+            traces: Traces::default(),
             task: TaskSettings {
                 dataset,
                 device: DeviceChoice::Cpu,

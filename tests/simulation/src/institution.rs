@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use eosfed_client::daemon::{Daemon, DaemonError, Environment, Intervals, Parts, TaskSettings, Unwatched};
+use eosfed_client::daemon::{
+    Daemon, DaemonError, Environment, Intervals, Parts, TaskSettings, Traces, Unwatched,
+};
 use eosfed_client::offload::Blocking;
 use eosfed_client::site::{Credentials, Site};
 use eosfed_client::site_log::{SiteLog, SiteLogSettings};
@@ -137,6 +139,7 @@ impl Machine {
             watcher: Arc::new(Unwatched),
             credentials,
             meter: Meter::default(),
+            traces: Traces::default(),
             task: TaskSettings {
                 dataset: "nowhere".into(),
                 device: DeviceChoice::Cpu,

@@ -24,6 +24,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use eosfed_common::stdout::print_error;
 use eosfed_common::task::exit_code;
 use eosfed_common::telemetry::{self, LogFormat};
+use eosfed_common::trace::{self, TraceContext};
 use eosfed_trainer::device::memory;
 
 /// Trains EoS-Fed specialists with libtorch, and heads over frozen ensemble releases.
@@ -81,6 +82,9 @@ pub(crate) fn main() -> ExitCode {
         return code;
     }
     telemetry::init(LogFormat::Text, "info");
+    // The daemon makes the spans of a training from its events; the log lines have the id of the trace.
+    let place = std::env::var(trace::VARIABLE).ok().and_then(|text| text.parse::<TraceContext>().ok());
+    let _in_trace = place.map(|place| tracing::info_span!("trace", id = place.trace_id()).entered());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
