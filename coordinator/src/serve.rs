@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use arc_swap::ArcSwap;
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
 use eosfed_common::identity::{Identity, Role};
+use eosfed_common::private::check_private;
+use eosfed_common::secret::Secret;
 use eosfed_common::service;
 use eosfed_common::signing::CoordinatorKeys;
 use eosfed_common::telemetry::{LogControl, LogFilter};
@@ -19,6 +22,7 @@ use eosfed_transport::certificate::{Certificate, WARNING_TIME};
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::otlp::{Collector, Exporter};
+use eosfed_web::Hosts;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
@@ -36,7 +40,7 @@ use crate::notify::{Around, Notifier};
 use crate::overview::Overviews;
 use crate::progress;
 use crate::sessions::Sessions;
-use crate::settings::{self, Busy, Settings, StateFolder};
+use crate::settings::{self, Busy, HttpSettings, Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::authority::AuthorityError;
@@ -186,7 +190,7 @@ impl Coordinator {
             dashboard_url: None,
         };
         let around = self.around(&context);
-        let monitoring = self.monitoring(&mut context, stopping.clone()).await?;
+        let monitoring = self.monitoring(&mut context, &tls, stopping.clone()).await?;
         tracing::info!(url, public_url = %context.public_url, "ready");
         ready(&url);
         let doing = format!("serves {url}");
@@ -237,15 +241,17 @@ impl Coordinator {
     async fn monitoring(
         &self,
         calls: &mut Context,
+        own: &ServerTls,
         stopping: CancellationToken,
     ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
         let settings = self.settings.load_full();
-        let listener = match &settings.http {
-            Some(settings) => Some(http::bind(settings.listen.get()).await?),
-            None => None,
+        let (listener, tls) = match &settings.http {
+            Some(http) => (Some(http::bind(http.listen).await?), self.http_tls(http, own)?),
+            None => (None, None),
         };
         if let Some(listener) = &listener {
-            let (url, file) = (format!("http://{}", listener.local_addr()?), self.state.http_address());
+            let url = http_url(listener.local_addr()?, tls.is_some(), &settings.names);
+            let file = self.state.http_address();
             let written = write_atomically(&file, url.as_bytes());
             written.with_context(|| format!("cannot write {}", file.display()))?;
             tracing::info!(url, "monitoring and the dashboard");
@@ -262,12 +268,17 @@ impl Coordinator {
             state: self.state.0.clone(),
             store: self.state.store(),
             blobs: self.state.blobs(),
-            dashboard: Dashboard::new(
-                self.engine.clone(),
-                calls.traffic.clone(),
-                calls.sessions.clone(),
-                calls.overviews.clone(),
-            ),
+            dashboard: Dashboard {
+                secure: tls.is_some(),
+                ..Dashboard::new(
+                    self.engine.clone(),
+                    calls.traffic.clone(),
+                    calls.sessions.clone(),
+                    calls.overviews.clone(),
+                )
+            },
+            hosts: if tls.is_some() { Hosts::named(&settings.names) } else { Hosts::of_this_machine() },
+            tls,
             stopping,
         };
         Ok(async move {
@@ -276,6 +287,23 @@ impl Coordinator {
                 None => std::future::pending().await,
             }
         })
+    }
+
+    /// TLS of the listener for monitoring: the coordinator's own, or that of configured files.
+    fn http_tls(&self, http: &HttpSettings, own: &ServerTls) -> anyhow::Result<Option<ServerTls>> {
+        let Some(settings) = &http.tls else { return Ok(None) };
+        let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else {
+            return Ok(Some(own.clone()));
+        };
+        check_private(key)?;
+        let read = |path: &Path| {
+            fs::read_to_string(path).with_context(|| format!("cannot read {} of `http.tls`", path.display()))
+        };
+        let pair =
+            KeyAndCertificate { key_pem: Secret::new(read(key)?), certificate_pem: read(certificate)? };
+        let tls = ServerTls::new(&pair, self.authority.clients_pem());
+        tls.map(Some)
+            .with_context(|| format!("{} and {} of `http.tls`", certificate.display(), key.display()))
     }
 
     /// Reads the settings again whenever that is asked for. Settings that are not valid change nothing.
@@ -388,4 +416,12 @@ async fn enrol_first_operator(state: &StateFolder, engine: &Handle) -> anyhow::R
 
 fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Where the listener for monitoring is found. With TLS, it is by the first name of its certificate.
+fn http_url(address: SocketAddr, secure: bool, names: &[String]) -> String {
+    match names.first().filter(|_| secure) {
+        Some(name) => format!("https://{name}:{}", address.port()),
+        None => format!("{}://{address}", if secure { "https" } else { "http" }),
+    }
 }

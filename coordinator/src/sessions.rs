@@ -2,6 +2,7 @@
 //! it called.
 
 use eosfed_common::identity::Identity;
+use eosfed_transport::certificate::Certificate;
 
 use crate::domain::member::keys::Key;
 
@@ -17,6 +18,21 @@ pub struct Viewer {
     pub identity: Identity,
     /// The key. When it counts no more, neither does the session.
     pub key: Key,
+}
+
+impl Viewer {
+    /// Whoever shows a certificate.
+    #[must_use]
+    pub fn of(certificate: &Certificate) -> Self {
+        Self { identity: certificate.identity.clone(), key: key(certificate) }
+    }
+}
+
+/// The key of a certificate.
+#[must_use]
+pub const fn key(certificate: &Certificate) -> Key {
+    let Certificate { identity: _, fingerprint, issuer, not_before: _, not_after } = certificate;
+    Key { fingerprint: *fingerprint, expires_at: *not_after, authority: Some(*issuer) }
 }
 
 impl eosfed_web::Viewer for Viewer {

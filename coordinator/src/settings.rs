@@ -1,6 +1,7 @@
 //! `coordinator.toml`, and the paths in the state folder.
 
 mod backup;
+mod http;
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -8,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eosfed_common::loopback::LoopbackAddress;
 use eosfed_common::private::{check_owner, check_private};
 use eosfed_common::telemetry::{LogFilter, LogFormat};
 use schemars::JsonSchema;
@@ -20,6 +20,7 @@ use crate::notify::{self, NotifySettings};
 use crate::traces::TelemetrySettings;
 
 pub use backup::{BackupSettings, recipient};
+pub use http::{HttpSettings, HttpTlsSettings};
 
 /// The commented file that `init` writes.
 pub const SAMPLE: &str = include_str!("../samples/coordinator.toml");
@@ -55,7 +56,7 @@ pub struct Settings {
     #[serde(default)]
     pub disk: DiskSettings,
     /// The listener for monitoring. Without this table there is none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "http::checked")]
     pub http: Option<HttpSettings>,
     /// Traces.
     #[serde(default)]
@@ -63,20 +64,6 @@ pub struct Settings {
     /// Who is told of events.
     #[serde(default, deserialize_with = "notify::receivers")]
     pub notify: Vec<NotifySettings>,
-}
-
-/// The listener for monitoring: `/healthz`, `/readyz` and `/metrics`, over HTTP without TLS.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSettings {
-    /// The address to listen on. Port 0 takes a free port.
-    #[serde(default = "default_http")]
-    #[schemars(extend("x-rule" = "an address of the machine's loopback interface"))]
-    pub listen: LoopbackAddress,
-}
-
-const fn default_http() -> LoopbackAddress {
-    LoopbackAddress::localhost(7444)
 }
 
 const fn default_keep() -> Duration {

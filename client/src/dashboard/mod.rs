@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use eosfed_common::clock::Clock;
 use eosfed_dashboard::page::{path as shared, site::path};
 use eosfed_web::answer::asset;
-use eosfed_web::{LIMITS, Sessions, Streams, guard};
+use eosfed_web::{Hosts, LIMITS, Sessions, Streams, guard};
 use rand::Rng;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch as channel};
@@ -80,7 +80,7 @@ impl SitePages {
             .route("/assets/{file}", get(asset))
             .with_state(self)
             .fallback(async || (StatusCode::NOT_FOUND, "there is no such page; try /\n"))
-            .layer(from_fn(guard))
+            .layer(from_fn_with_state(Hosts::of_this_machine(), guard))
     }
 }
 

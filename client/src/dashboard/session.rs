@@ -67,7 +67,7 @@ pub(super) async fn login(
     };
     let session = pages.sessions.login(&link.token, now, &mut rand::rng()).or_else(known);
     let session = session.ok_or(Trouble::Login)?;
-    let cookie = cookie::set(COOKIE_NAME, &session, SESSION_VALID.as_secs());
+    let cookie = cookie::set(COOKIE_NAME, &session, SESSION_VALID.as_secs(), false);
     let headers = [(LOCATION, path::OVERVIEW.to_owned()), (SET_COOKIE, cookie)];
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
@@ -78,7 +78,7 @@ pub(super) async fn logout(State(pages): State<SitePages>, headers: HeaderMap) -
         pages.sessions.logout(session);
     }
     let mut answer = Trouble::Login.into_response();
-    if let Ok(cookie) = cookie::set(COOKIE_NAME, "", 0).parse() {
+    if let Ok(cookie) = cookie::set(COOKIE_NAME, "", 0, false).parse() {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
     answer

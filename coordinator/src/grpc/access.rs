@@ -9,7 +9,6 @@ use eosfed_common::identity::Identity;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::ledger::Actor;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_transport::certificate::Certificate;
 use eosfed_transport::status::to_status;
 use tonic::Request;
 use tonic::body::Body;
@@ -19,6 +18,7 @@ use super::in_flight::InFlight;
 use super::roles::{Callers, callers};
 use crate::domain::member::keys::{Key, KeyStatus};
 use crate::engine::{Core, Handle};
+use crate::sessions::key;
 use crate::tls::Peer;
 
 /// A member, of whom it is checked that it may make this call.
@@ -28,12 +28,6 @@ pub(super) struct Caller {
     pub(super) identity: Identity,
     /// The key of its certificate.
     pub(super) key: Key,
-}
-
-/// The key of a certificate.
-pub(super) const fn key(certificate: &Certificate) -> Key {
-    let Certificate { identity: _, fingerprint, issuer, not_before: _, not_after } = certificate;
-    Key { fingerprint: *fingerprint, expires_at: *not_after, authority: Some(*issuer) }
 }
 
 /// The member that calls. Every method but those for anybody has one.

@@ -41,7 +41,7 @@ impl Service {
             })?;
         let certificate = Certificate::of_pem(&pem)
             .map_err(|error| Refusal::new(Reason::Internal, format!("of the certificate made: {error}")))?;
-        Ok((pem, access::key(&certificate)))
+        Ok((pem, crate::sessions::key(&certificate)))
     }
 
     fn answer(&self, certificate_pem: String, key: Key) -> v1::EnrollResponse {

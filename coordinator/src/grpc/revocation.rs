@@ -2,8 +2,8 @@
 //! another key after an enrolment. It is looked at whenever a member changes, so no way of losing access is
 //! forgotten.
 
-use super::access::key;
 use crate::engine::Handle;
+use crate::sessions::key;
 use crate::tls::LiveConnections;
 
 /// Closes them, for ever.

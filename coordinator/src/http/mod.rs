@@ -11,6 +11,7 @@ mod health;
 mod ledger;
 mod observed;
 mod scrape;
+mod secure;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,15 +20,16 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use eosfed_common::clock::Timestamp;
+use eosfed_web::{Hosts, LIMITS, REMOTE_LIMITS};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::DiskGuard;
 use crate::engine::Handle;
 use crate::metrics::Metrics;
-use crate::tls::LiveConnections;
+use crate::tls::{LiveConnections, ServerTls};
 use crate::traffic::Traffic;
 use dashboard::Dashboard;
 use observed::{Sizes, sample};
@@ -57,6 +59,10 @@ pub struct Context {
     pub blobs: PathBuf,
     /// The dashboard.
     pub dashboard: Dashboard,
+    /// The names under which pages may be asked for.
+    pub hosts: Hosts,
+    /// TLS, where other machines can reach the listener.
+    pub tls: Option<ServerTls>,
     /// Cancelled when the coordinator was told to stop.
     pub stopping: CancellationToken,
 }
@@ -70,7 +76,17 @@ pub async fn serve(listener: TcpListener, context: Context) {
     let refused = move || {
         metrics.http_connections_refused.inc();
     };
-    let serving = eosfed_web::serve(listener, routes(context.clone()), refused, eosfed_web::LIMITS);
+    let (routes, tls) = (routes(context.clone()), context.tls.clone());
+    let serving = async move {
+        match tls {
+            Some(tls) => {
+                let accept =
+                    move |stream, address| secure::accept(tls.clone(), stream, address, routes.clone());
+                eosfed_web::serve_with(listener, accept, refused, REMOTE_LIMITS).await;
+            }
+            None => eosfed_web::serve(listener, routes, refused, LIMITS).await,
+        }
+    };
     let sampling = sample(sizes, context.engine.clone(), context.store.clone(), context.blobs.clone());
     tokio::select! {
         () = serving => {}
@@ -81,14 +97,20 @@ pub async fn serve(listener: TcpListener, context: Context) {
 
 /// Everything that the listener serves.
 fn routes(context: Context) -> Router {
+    let hosts = context.hosts.clone();
+    let dashboard = context.dashboard.clone();
+    let mut for_programs =
+        Router::new().merge(scrape::routes(Arc::clone(&context.metrics))).merge(health::routes(context));
+    if dashboard.secure {
+        for_programs = for_programs.layer(from_fn_with_state(dashboard.clone(), secure::members_only));
+    }
     Router::new()
-        .merge(scrape::routes(Arc::clone(&context.metrics)))
-        .merge(dashboard::routes(context.dashboard.clone()))
-        .merge(health::routes(context))
+        .merge(for_programs)
+        .merge(dashboard::routes(dashboard))
         .fallback(async || {
             (StatusCode::NOT_FOUND, "there is no such page; try /healthz, /readyz or /metrics\n")
         })
-        .layer(from_fn(eosfed_web::guard))
+        .layer(from_fn_with_state(hosts, eosfed_web::guard))
 }
 
 /// Listens on this address.

@@ -1,5 +1,6 @@
 //! What the server offers in a handshake, and which certificates it accepts.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -33,6 +34,12 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct ServerTls(Arc<ArcSwap<ServerConfig>>);
 
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}
+
 impl ServerTls {
     /// TLS with this key and certificate, verifying clients against the authority.
     ///
@@ -52,7 +59,7 @@ impl ServerTls {
     }
 
     /// The configuration for the next handshake.
-    pub(super) fn current(&self) -> Arc<ServerConfig> {
+    pub(crate) fn current(&self) -> Arc<ServerConfig> {
         self.0.load_full()
     }
 }

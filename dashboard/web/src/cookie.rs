@@ -12,10 +12,12 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The header that sets a cookie for so many seconds. Scripts and pages of other sites do not see it.
+/// The header that sets a cookie for so many seconds. Scripts and pages of other sites do not see it, and a
+/// `secure` one is sent over TLS only.
 #[must_use]
-pub fn set(name: &str, value: &str, seconds: u64) -> String {
-    format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}")
+pub fn set(name: &str, value: &str, seconds: u64, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}")
 }
 
 /// Whether a page of another site has led here: it must not log anybody in.

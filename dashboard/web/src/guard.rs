@@ -1,15 +1,46 @@
 //! What holds for every page: who may ask, and how the answer may be used.
 
-use axum::extract::Request;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+/// The names under which pages may be asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(Arc<[String]>);
+
+impl Hosts {
+    /// Those of this machine alone.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        Self::default()
+    }
+
+    /// These, and those of this machine.
+    #[must_use]
+    pub fn named(names: &[String]) -> Self {
+        Self(names.into())
+    }
+
+    /// Whether a `Host` header has one of the names. A page of a foreign site that resolves its own name to this
+    /// address (DNS rebinding) sends that name.
+    fn has(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let address = name.parse::<std::net::IpAddr>();
+        name.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.to_canonical().is_loopback())
+            || self.0.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
 /// Refuses requests that change something and requests under a foreign name, and adds headers to answers.
-pub async fn guard(request: Request, next: Next) -> Response {
-    let mut answer = match refusal(&request) {
+pub async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let mut answer = match refusal(&hosts, &request) {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };
@@ -20,30 +51,21 @@ pub async fn guard(request: Request, next: Next) -> Response {
     answer
 }
 
-fn refusal(request: &Request) -> Option<Response> {
+fn refusal(hosts: &Hosts, request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let allow = [(ALLOW, "GET, HEAD")];
         return Some(
             (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD are allowed\n").into_response(),
         );
     }
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok());
-    if host.is_some_and(is_loopback) && hosts.next().is_none() {
+    let mut asked = request.headers().get_all(HOST).iter();
+    let host = asked.next().and_then(|host| host.to_str().ok());
+    if host.is_some_and(|host| hosts.has(host)) && asked.next().is_none() {
         return None;
     }
-    let message = "the host of the request must be `localhost` or a loopback address\n";
+    let others: String = hosts.0.iter().map(|name| format!(", `{name}`")).collect();
+    let message = format!("the host of the request must be `localhost` or a loopback address{others}\n");
     Some((StatusCode::MISDIRECTED_REQUEST, message).into_response())
-}
-
-/// Whether a `Host` header names this machine. A page of a foreign site that resolves its own name to
-/// 127.0.0.1 (DNS rebinding) sends that name.
-fn is_loopback(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let address = name.parse::<std::net::IpAddr>();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -53,10 +75,13 @@ mod tests {
     #[test]
     fn only_names_of_this_machine_are_hosts() {
         for own in ["localhost", "LOCALHOST:7444", "127.0.0.1", "127.0.0.1:80", "[::1]:7444", "[::1]"] {
-            assert!(is_loopback(own), "{own}");
+            assert!(Hosts::of_this_machine().has(own), "{own}");
         }
         for foreign in ["evil.example", "localhost.evil.example", "192.0.2.1", "", "localhost:x:1", "[::2]"] {
-            assert!(!is_loopback(foreign), "{foreign}");
+            assert!(!Hosts::of_this_machine().has(foreign), "{foreign}");
         }
+        let named = Hosts::named(&["eo.example".to_owned(), "192.0.2.1".to_owned()]);
+        assert!(["EO.example:7444", "192.0.2.1", "localhost"].iter().all(|own| named.has(own)));
+        assert!(!named.has("evil.example") && !named.has("eo.example.evil.example"));
     }
 }

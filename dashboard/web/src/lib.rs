@@ -9,7 +9,7 @@ mod live;
 mod server;
 mod sessions;
 
-pub use guard::guard;
+pub use guard::{Hosts, guard};
 pub use live::{MAX_STREAMS, Streams};
-pub use server::{LIMITS, Limits, serve};
+pub use server::{LIMITS, Limits, REMOTE_LIMITS, serve, serve_with};
 pub use sessions::{LINK_VALID, SESSION_VALID, Sessions, Viewer};

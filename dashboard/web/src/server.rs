@@ -1,12 +1,16 @@
 //! Connections: how many, how long, and how much of a request is read.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Connections at a time; more are closed at once.
-    connections: usize,
+    pub connections: usize,
+    /// The same of one address.
+    pub per_address: usize,
     /// Time from the start of a request, or from the end of the one before, to the end of its headers.
     headers: Duration,
     /// Most bytes of the headers of a request, its path included.
@@ -26,47 +32,109 @@ pub struct Limits {
     age: Duration,
 }
 
-/// The limits of the listener.
+/// The limits of a listener for one machine.
 pub const LIMITS: Limits = Limits {
     connections: 128,
+    per_address: 128,
     headers: Duration::from_secs(15),
     header_bytes: 16 * 1024,
     header_count: 64,
     age: Duration::from_secs(3600),
 };
 
+/// The limits of a listener that other machines can reach: one of them cannot take all connections.
+pub const REMOTE_LIMITS: Limits = Limits { per_address: 32, ..LIMITS };
+
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until it is dropped; open connections are then closed. `refused` hears of each connection that was
-/// closed at once.
+/// Serves over plain TCP until it is dropped; open connections are then closed. `refused` hears of each
+/// connection that was closed at once.
 pub async fn serve(listener: TcpListener, routes: Router, refused: impl Fn() + Send, limits: Limits) {
+    let accept = move |stream, _| std::future::ready(Ok((stream, routes.clone())));
+    serve_with(listener, accept, refused, limits).await;
+}
+
+/// As [`serve`], with what `accept` makes of a connection, such as one with TLS, and what is served to it.
+pub async fn serve_with<S, F>(
+    listener: TcpListener,
+    accept: impl Fn(TcpStream, SocketAddr) -> F + Send,
+    refused: impl Fn() + Send,
+    limits: Limits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = io::Result<(S, Router)>> + Send + 'static,
+{
     let free = Arc::new(Semaphore::new(limits.connections));
+    let addresses = Addresses::default();
     let stop = CancellationToken::new();
     let _stop_connections = stop.clone().drop_guard();
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&free).try_acquire_owned() else {
+        let place = addresses.enter(address.ip(), limits.per_address);
+        let (Ok(permit), Some(place)) = (Arc::clone(&free).try_acquire_owned(), place) else {
             refused();
             continue;
         };
-        let (routes, stop) = (routes.clone(), stop.clone());
+        let (accepting, stop) = (accept(stream, address), stop.clone());
         tokio::spawn(async move {
-            let served = tokio::time::timeout(limits.age, connection(stream, routes, limits));
+            let served = tokio::time::timeout(limits.age, async move {
+                match accepting.await {
+                    Ok((stream, routes)) => connection(stream, routes, limits).await,
+                    Err(error) => tracing::debug!(%address, %error, "a connection has not begun"),
+                }
+            });
             stop.run_until_cancelled(served).await;
-            drop(permit);
+            drop((permit, place));
         });
     }
 }
 
-async fn connection(stream: TcpStream, routes: Router, limits: Limits) {
+/// The number of connections of each address.
+#[derive(Debug, Clone, Default)]
+struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection of an address, until it is dropped.
+#[derive(Debug)]
+struct Place(Addresses, IpAddr);
+
+impl Addresses {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, unless the address has so many.
+    fn enter(&self, address: IpAddr, most: usize) -> Option<Place> {
+        let mut counts = self.lock();
+        let count = counts.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place(self.clone(), address))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.0.lock();
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router, limits: Limits) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());
     builder.header_read_timeout(limits.headers);
@@ -79,7 +147,6 @@ async fn connection(stream: TcpStream, routes: Router, limits: Limits) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use axum::routing::get;
@@ -142,6 +209,19 @@ mod tests {
         let started = Instant::now();
         assert!(answer(address, keep_alive).await.contains("here"));
         assert!(started.elapsed() < 5 * second);
+    }
+
+    #[tokio::test]
+    async fn one_address_has_not_all_connections() {
+        let (address, refused, _serving) = start(Limits { per_address: 1, ..LIMITS }).await;
+        let first = TcpStream::connect(address).await.unwrap();
+        assert_eq!(answer(address, ASK).await, "");
+        assert_eq!(refused.load(Ordering::Relaxed), 1);
+        drop(first);
+        let patience = Instant::now() + Duration::from_secs(10);
+        while answer(address, ASK).await.is_empty() {
+            assert!(Instant::now() < patience, "the place is given back");
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use axum::extract::{Query, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use eosfed_common::identity::Role;
 use eosfed_dashboard::page::path;
 use eosfed_web::cookie::{self, is_foreign};
@@ -21,8 +21,9 @@ pub(super) struct Link {
     token: String,
 }
 
-fn go_to(address: &'static str, cookie: String) -> Response {
-    (StatusCode::SEE_OTHER, [(LOCATION, address.to_owned()), (SET_COOKIE, cookie)]).into_response()
+fn go_to(address: &'static str, cookie: Option<String>) -> Response {
+    let cookie = AppendHeaders(cookie.map(|cookie| (SET_COOKIE, cookie)));
+    (StatusCode::SEE_OTHER, [(LOCATION, address)], cookie).into_response()
 }
 
 /// Begins a session. A link that was used before leads a browser that has a session to the first page.
@@ -38,11 +39,12 @@ pub(super) async fn login(
     let now = dashboard.engine.now();
     let Some(session) = dashboard.sessions.login(&link.token, now, &mut rand::rng()) else {
         let known = visitor.ok_or(Trouble::Login)?;
-        return Ok(go_to(home(&known), cookie_of(&known.session)));
+        let cookie = known.session.as_ref().map(|session| cookie_of(&dashboard, session));
+        return Ok(go_to(home(&known), cookie));
     };
     let visitor = super::visitor::visitor(&dashboard, &session).ok_or(Trouble::Login)?;
     tracing::info!(who = %visitor.viewer.identity.name, "a session of the dashboard begins");
-    Ok(go_to(home(&visitor), cookie_of(&session)))
+    Ok(go_to(home(&visitor), Some(cookie_of(&dashboard, &session))))
 }
 
 /// The first page.
@@ -53,8 +55,8 @@ fn home(visitor: &Visitor) -> &'static str {
     }
 }
 
-fn cookie_of(session: &str) -> String {
-    cookie::set(COOKIE_NAME, session, SESSION_VALID.as_secs())
+fn cookie_of(dashboard: &Dashboard, session: &str) -> String {
+    cookie::set(COOKIE_NAME, session, SESSION_VALID.as_secs(), dashboard.secure)
 }
 
 /// Ends the session.
@@ -63,7 +65,7 @@ pub(super) async fn logout(State(dashboard): State<Dashboard>, headers: HeaderMa
         dashboard.sessions.logout(session);
     }
     let mut answer = Trouble::Login.into_response();
-    if let Ok(cookie) = cookie::set(COOKIE_NAME, "", 0).parse() {
+    if let Ok(cookie) = cookie::set(COOKIE_NAME, "", 0, dashboard.secure).parse() {
         answer.headers_mut().insert(SET_COOKIE, cookie);
     }
     answer

@@ -40,15 +40,19 @@ pub struct Dashboard {
     pub overviews: Overviews,
     /// The streams that are open.
     pub streams: Streams,
+    /// Whether the listener has TLS.
+    pub secure: bool,
 }
 
 impl Dashboard {
     /// A dashboard on which the whole number of streams is free.
     #[must_use]
     pub fn new(engine: Handle, traffic: Traffic, sessions: Sessions, overviews: Overviews) -> Self {
-        Self { engine, traffic, sessions, overviews, streams: Streams::default() }
+        Self { engine, traffic, sessions, overviews, streams: Streams::default(), secure: false }
     }
 }
+
+pub(super) use visitor::turned_away;
 
 /// All pages.
 pub(super) fn routes(dashboard: Dashboard) -> Router {

@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use eosfed_common::assignment::{Directive, Progress};
 use eosfed_common::identity::Role;
 use eosfed_common::ids::AssignmentId;
-use eosfed_web::guard;
+use eosfed_web::{Hosts, guard};
 use tokio::net::TcpListener;
 
 use super::super::routes;
@@ -20,7 +20,7 @@ use crate::engine::Core;
 async fn serve(world: &World) -> (String, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let routes = routes(world.dashboard.clone()).layer(from_fn(guard));
+    let routes = routes(world.dashboard.clone()).layer(from_fn_with_state(Hosts::of_this_machine(), guard));
     tokio::spawn(eosfed_web::serve(listener, routes, || {}, eosfed_web::LIMITS));
     let link = world.link(Role::Operator, "ada").await;
     (format!("{url}/login?token={link}"), url)

@@ -6,16 +6,16 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use eosfed_common::identity::Role;
-use eosfed_web::{MAX_STREAMS, guard};
+use eosfed_web::{Hosts, MAX_STREAMS, guard};
 use tower::ServiceExt as _;
 
 use super::routes;
 use world::{Size, World};
 
 fn router(world: &World) -> Router {
-    routes(world.dashboard.clone()).layer(from_fn(guard))
+    routes(world.dashboard.clone()).layer(from_fn_with_state(Hosts::of_this_machine(), guard))
 }
 
 /// The status, the headers as text, and the body of an answer.
