@@ -272,6 +272,20 @@ def live(browser, name, world, problems):
     print(f"{name}: the change was seen after {took * 1000:.0f} ms without a reload", flush=True)
 
 
+def crowded(browser, name, world, problems):
+    """All streams are taken: the page says so, and is there all the same."""
+    print(f"FLOOD {name}", flush=True)
+    sys.stdin.readline()
+    browser.go(world["url"] + "/")
+    limit = time.monotonic() + 10
+    while "Too many live pages" not in browser.evaluate("document.getElementById('live-state').textContent"):
+        if time.monotonic() > limit:
+            problems.append(f"{name}: a page without a stream does not say so")
+            return
+        time.sleep(0.05)
+    print(f"{name}: a page without a stream says so", flush=True)
+
+
 def keyboard(browser, world, problems):
     """The first key leads to the link that skips the navigation, and every link can be reached."""
     browser.go(world["url"] + "/")
@@ -318,6 +332,8 @@ def main():
                 if "live" in world:
                     keyboard(browser, world, problems)
                     live(browser, name, world, problems)
+                    if world.get("crowded"):
+                        crowded(browser, name, world, problems)
                 if folder:
                     shoot(browser, name, world, Path(folder))
         finally:

@@ -1,6 +1,7 @@
 //! Why there is no page, as a page.
 
-use axum::http::StatusCode;
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_dashboard::Shell;
@@ -71,6 +72,12 @@ impl IntoResponse for Trouble {
                 None,
             ),
         };
-        (status, Html(message(&bare(), &Message { title, text, command }))).into_response()
+        let mut answer = (status, Html(message(&bare(), &Message { title, text, command }))).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // The place of the connection is for those who can be answered.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        answer
     }
 }

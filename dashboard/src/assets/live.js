@@ -80,7 +80,7 @@
         if (!answer.ok) throw new Error(String(answer.status));
         replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
       } catch {
-        say("The coordinator does not answer; reload the page", "lost");
+        say("No answer; reload the page", "lost");
       }
     }
     busy = false;
@@ -91,7 +91,7 @@
   source.addEventListener("changed", refresh);
   source.addEventListener("error", () => {
     const closed = source.readyState === EventSource.CLOSED;
-    say(closed ? "Reloads every 30 s" : "Connecting again", "lost");
+    say(closed ? "Too many live pages: reloads every 30 s" : "Connecting again", "lost");
     // The server has refused the stream: it has too many.
     if (closed) setInterval(refresh, 30000);
   });

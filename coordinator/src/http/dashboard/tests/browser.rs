@@ -11,7 +11,7 @@ use eosfed_common::ids::AssignmentId;
 use eosfed_web::{Hosts, guard};
 use tokio::net::TcpListener;
 
-use super::super::routes;
+use super::super::{Dashboard, routes};
 use super::world::{Size, World, lease_of};
 use super::{LARGE, SMALL, addresses};
 use crate::engine::Core;
@@ -68,10 +68,12 @@ async fn look(worlds: &[(&str, &World)]) {
         let mut value =
             serde_json::json!({ "login": login, "url": url, "pages": addresses(world), "job": world.job });
         if *name == "small" {
+            value["crowded"] = true.into();
             value["live"] = serde_json::json!([format!("/jobs/{}", world.job), "399 / 400"]);
         }
         order.insert((*name).to_owned(), value);
     }
+    let mut taken = Vec::new();
     let mut child = script();
     let mut input = child.stdin.take().unwrap();
     writeln!(input, "{}", serde_json::Value::Object(order)).unwrap();
@@ -81,6 +83,11 @@ async fn look(worlds: &[(&str, &World)]) {
         println!("{line}");
         if let Some((_, small)) = worlds.iter().find(|_| line == "STEP small") {
             step(small).await;
+        }
+        if let Some((_, small)) = worlds.iter().find(|_| line == "FLOOD small") {
+            let Dashboard { streams, engine, .. } = &small.dashboard;
+            taken.extend(std::iter::from_fn(|| streams.open(engine.changes(), || true)));
+            writeln!(input, "READY").unwrap();
         }
     }
     assert!(child.wait().unwrap().success(), "the browser has found something");

@@ -9,6 +9,8 @@ use axum::http::{Request, StatusCode};
 use axum::middleware::from_fn_with_state;
 use eosfed_common::identity::Role;
 use eosfed_web::{Hosts, MAX_STREAMS, guard};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use super::routes;
@@ -220,6 +222,80 @@ async fn streams_of_changes_are_bounded_and_pages_go_on() {
         assert!(tries < 100, "the streams were not given back");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
+}
+
+/// The same over real connections, all of which their holder keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_open_streams_leave_room_for_pages() {
+    let world = World::filled(SMALL).await;
+    let cookie = world.cookie(Role::Operator, "ada").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(eosfed_web::serve(listener, router(&world), || {}, eosfed_web::LIMITS));
+    let status = async |path: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: {cookie}\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut head = [0; 12];
+        let status = match stream.read_exact(&mut head).await {
+            Ok(_) => String::from_utf8_lossy(&head[9..]).into_owned(),
+            Err(_) => "closed".to_owned(),
+        };
+        (status, stream)
+    };
+    let mut found = std::collections::BTreeMap::<String, usize>::new();
+    let mut kept = Vec::new();
+    for _ in 0..10_000 {
+        let (status, stream) = status("/live").await;
+        *found.entry(status).or_default() += 1;
+        // The test itself has a limit of open files.
+        if kept.len() < 500 {
+            kept.push(stream);
+        }
+    }
+    assert_eq!(found.get("200"), Some(&MAX_STREAMS), "{found:?}");
+    assert_eq!(found.get("503"), Some(&(10_000 - MAX_STREAMS)), "each is told why: {found:?}");
+    assert_eq!(status("/").await.0, "200", "pages go on");
+}
+
+#[tokio::test]
+async fn hostile_headers_get_a_sentence_or_nothing() {
+    let world = World::filled(SMALL).await;
+    let router = router(&world);
+    let cookie = world.cookie(Role::Operator, "ada").await;
+    let long = "x".repeat(8000);
+    for (name, value) in [
+        ("cookie", "eosfed-session=\u{e9}; ;;=;"),
+        ("cookie", long.as_str()),
+        ("cookie", "eosfed-session=' OR 1=1 --"),
+        ("authorization", "Basic YWRhOmFkYQ=="),
+        ("x-forwarded-user", "ada"),
+        ("x-real-ip", "127.0.0.1"),
+        ("x-client-cert", "CN=operator:ada"),
+    ] {
+        let (status, _, body) = ask(&router, "/", &[(name, value)]).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{name}: {body}");
+    }
+    for (name, value) in [
+        ("range", "bytes=0-1,5-9999999"),
+        ("accept", "*/*;q=-1"),
+        ("if-none-match", "*"),
+        ("x-http-method-override", "DELETE"),
+        ("x-forwarded-host", "evil.example"),
+        ("origin", "https://evil.example"),
+    ] {
+        let (status, headers, body) = ask(&router, "/", &[("cookie", &cookie), (name, value)]).await;
+        assert!(status == StatusCode::OK && !body.contains("evil.example"), "{name}: {status}");
+        assert!(!headers.contains("access-control-allow-origin"), "{name}: {headers}");
+    }
+    for host in ["localhost, evil.example", "localhost\\evil", "evil.example#localhost", "[::1"] {
+        let request = Request::builder().uri("/").header("host", host).header("cookie", &cookie);
+        let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST, "{host}");
+    }
+    let twice = Request::builder().uri("/").header("host", "localhost").header("host", "evil.example");
+    let answer = router.clone().oneshot(twice.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST, "two hosts");
 }
 
 /// Every page of 200 institutions and 1,000 rounds, within 300 ms and 300 kB. The debug build is slower.
