@@ -206,6 +206,9 @@ impl Site {
     /// If there is none, or its files are not valid.
     pub fn credentials(&self) -> Result<Credentials, SiteError> {
         check_owner(&self.0)?;
+        for secret in ["key.pem", "signing.key"] {
+            check_owner(&self.0.join(secret))?;
+        }
         check_private(&self.0)?;
         check_private(&self.0.join("key.pem"))?;
         if !self.is_joined() {

@@ -202,6 +202,9 @@ pub fn load(folder: &Path) -> anyhow::Result<(StateFolder, Settings)> {
         );
     }
     let [key, _] = state.authority();
+    for secret in [&key, &state.signing()] {
+        check_owner(secret)?;
+    }
     for private in [folder, &key, &state.operator()] {
         check_private(private)?;
     }

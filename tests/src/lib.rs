@@ -175,11 +175,12 @@ impl Federation {
 
     /// Changes a line of an institution's settings.
     pub fn set(&self, name: &str, line: &str, to: &str) {
-        self.replace(name, "client.toml", line, to);
+        self.set_in(&format!("{name}/client.toml"), line, to);
     }
 
-    fn replace(&self, name: &str, file: &str, line: &str, to: &str) {
-        let path = self.path(name).join(file);
+    /// Changes a line of a file.
+    pub fn set_in(&self, file: &str, line: &str, to: &str) {
+        let path = self.path(file);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(line), "`{line}` is not in\n{text}");
         std::fs::write(path, text.replace(line, to)).unwrap();
@@ -201,7 +202,7 @@ impl Federation {
 
     /// Changes a line of an institution's policy.
     pub fn set_policy(&self, name: &str, line: &str, to: &str) {
-        self.replace(name, "policy.toml", line, to);
+        self.set_in(&format!("{name}/policy.toml"), line, to);
     }
 
     /// Makes an institution use a proxy.
