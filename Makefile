@@ -94,7 +94,7 @@ TRAINER ?=
 STEPS ?=
 GPU_CHECK ?=
 gpu-check: ## Check and measure a GPU in less than eight minutes, beside timm (TRAINER=FILE STEPS=FILE: ready programs)
-	@[ -n "$(TRAINER)" ] || { export LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py --cuda)"; \
+	@[ -n "$(TRAINER)" ] || { LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py --cuda)"; export LIBTORCH; \
 	  $(CARGO) build --release --quiet -p eosfed-trainer --bins --example steps; }
 	$(PYTHON) bench/gpu/run.py --trainer "$(or $(TRAINER),$(TARGET)/release/eosfed-trainer)" \
 	  --steps "$(or $(STEPS),$(TARGET)/release/examples/steps)" --output "$(TARGET)/gpu-check" $(GPU_CHECK)

@@ -1,5 +1,6 @@
 //! The device to compute on: CUDA if it can be used, otherwise the processor.
 
+mod allocator;
 mod cuda;
 mod driver;
 pub mod memory;
@@ -60,7 +61,7 @@ pub fn choose(
     }
 }
 
-/// Sets the number of threads and chooses the device on this machine. Call it before the first tensor is
+/// Sets the number of threads and the allocator, and chooses the device on this machine. Call it before the first tensor is
 /// made: see `device/cuda.rs`.
 ///
 /// # Errors
@@ -71,6 +72,7 @@ pub fn set_up(choice: DeviceChoice, threads: Option<u32>) -> Result<Device, NoCu
         DeviceChoice::Cpu => (Device::Cpu, "the processor was asked for".to_owned()),
         DeviceChoice::Auto | DeviceChoice::Cuda(_) => choose(choice, cuda())?,
     };
+    allocator::keep_freed_memory();
     if let Some(threads) = threads {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     }
