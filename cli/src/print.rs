@@ -60,9 +60,9 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// A number of bytes.
+/// A number of bytes, with units of 1000 as settings and the dashboard have them.
 pub(super) fn bytes(bytes: u64) -> String {
-    indicatif::HumanBytes(bytes).to_string()
+    indicatif::DecimalBytes(bytes).to_string()
 }
 
 /// The main metrics, the most important one first.

@@ -98,8 +98,8 @@ pub(super) async fn dashboard(
         Output::Table => {
             outln!("{}", print::printable(&link.url));
             eosfed_common::errln!(
-                "Open it in a browser on the coordinator's machine, once, before {}. From another machine, \
-                 forward the port first: ssh -L PORT:127.0.0.1:PORT HOST",
+                "Open it in a browser on the coordinator's machine. It works once, and ends {}. From another \
+                 machine, forward the port first: ssh -L PORT:127.0.0.1:PORT HOST",
                 print::when(expires_at)
             );
         }

@@ -1,18 +1,17 @@
 //! Logging, set up once at the start of a program: text for people or JSON for machines, always on
-//! standard error so that standard output stays free for results. Under systemd, each line begins with its
-//! priority as `sd-daemon(3)` has it, and journald adds the time.
+//! standard error so that standard output stays free for results. Under systemd, each line is an entry of the
+//! journal with priority and fields, and journald adds the time.
+
+mod journal;
 
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 
+use journal::ForJournal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::{self, Format, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::format::{self, Format};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
@@ -107,58 +106,20 @@ pub fn init(format: LogFormat, default_filter: &str) -> LogControl {
         .with_ansi(std::io::stderr().is_terminal())
         // Otherwise it would report a closed standard error on standard error, and panic.
         .log_internal_errors(false);
-    let lines = match (format, is_journal()) {
+    let lines = match (format, journal::is_connected()) {
         (LogFormat::Text, false) => lines.with_target(false).boxed(),
         (LogFormat::Json, false) => lines.json().boxed(),
         (LogFormat::Text, true) => {
-            lines.event_format(ForJournal(Format::default().with_target(false).without_time())).boxed()
+            lines.event_format(ForJournal::new(Format::default().with_target(false).without_time())).boxed()
         }
         (LogFormat::Json, true) => {
             let fields = format::JsonFields::new();
-            lines.fmt_fields(fields).event_format(ForJournal(Format::default().json())).boxed()
+            lines.fmt_fields(fields).event_format(ForJournal::new(Format::default().json())).boxed()
         }
     };
     // A second call, as in tests, keeps the first subscriber.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     LogControl(handle)
-}
-
-/// Whether standard error is connected to the journal: `JOURNAL_STREAM` then has its device and inode, as
-/// `systemd.exec(5)` says.
-fn is_journal() -> bool {
-    let told = std::env::var("JOURNAL_STREAM").ok();
-    let stderr = std::fs::metadata("/proc/self/fd/2").ok();
-    let (Some(told), Some(stderr)) = (told, stderr) else { return false };
-    told == format!("{}:{}", stderr.dev(), stderr.ino())
-}
-
-/// Writes the priority before each line.
-struct ForJournal<F>(F);
-
-const fn priority(level: Level) -> u8 {
-    match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
-    }
-}
-
-impl<S, N, F> FormatEvent<S, N> for ForJournal<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        write!(writer, "<{}>", priority(*event.metadata().level()))?;
-        self.0.format_event(context, writer, event)
-    }
 }
 
 #[cfg(test)]

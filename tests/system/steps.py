@@ -173,6 +173,11 @@ def reload(world):
     world.federation.jobs()
     if machine.show(SERVICE, "MainPID") != pid:
         raise Failed("the coordinator was restarted by a reload")
+    # Lines are entries with fields: who asks for one program's warnings about one thing gets those.
+    found = machine.run("journalctl", "--no-pager", "--output=cat", "--priority=info",
+                        "SYSLOG_IDENTIFIER=eosfed-coordinator", f"_SYSTEMD_UNIT={SERVICE}",
+                        'EOSFED_NAMES=["localhost", "eo.example.org", "127.0.0.1"]').stdout
+    expect(found, "the settings were read again", "the journal by a field")
 
     name = world.institutions[0]
     unit, settings = world.federation.unit(name), machine.root / f"var/lib/eosfed/client/{name}/client.toml"
