@@ -86,8 +86,11 @@ printf '[http]\nlisten = "127.0.0.1:0"\n' >> tour/coordinator/coordinator.toml
 "#;
 
 /// Pages with shell blocks that nothing runs here, and what does.
-const ELSEWHERE: [(&str, &str); 2] =
-    [("docs/deployment.md", "make system-test"), ("docs/results.md", "a machine with a GPU")];
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("docs/deployment.md", "make system-test"),
+    ("docs/performance.md", "make bench"),
+    ("docs/results.md", "a machine with a GPU"),
+];
 
 /// The commands of the shell blocks of a page, with lines that go on joined.
 fn commands(text: &str) -> Vec<String> {
