@@ -85,6 +85,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("Metric.name", Fate::Refused),
     ("OperatorHelloRequest.version", Fate::Escaped),
     ("PageRequest.token", Fate::Refused),
+    ("PruneStorageRequest.job", Fate::Refused),
     ("Refusal.message", Fate::Escaped),
     ("Refusal.reason", Fate::Refused),
     ("RefuseRequest.assignment", Fate::Refused),
@@ -242,6 +243,7 @@ calls! {
     OperatorClient(operator).watch_job(v1::WatchJobRequest),
     OperatorClient(operator).control_job(v1::ControlJobRequest),
     OperatorClient(operator).fork_job(v1::ForkJobRequest),
+    OperatorClient(operator).prune_storage(v1::PruneStorageRequest),
     OperatorClient(operator).list_specialists(v1::ListSpecialistsRequest),
     OperatorClient(operator).get_specialist(v1::GetSpecialistRequest),
     OperatorClient(operator).create_release(v1::CreateReleaseRequest),
@@ -329,6 +331,9 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "list_rounds": v1::ListRoundsRequest { job: job.clone(), newest: 0, curves: true },
         "get_round": v1::GetRoundRequest { job: job.clone(), round: 0, attempt: 1, curves: true },
         "watch_job": v1::WatchJobRequest { job: job.clone(), from_event: 0 },
+        "prune_storage": v1::PruneStorageRequest {
+            job: job.clone(), older_than_seconds: None, to_bytes: None, dry_run: true,
+        },
         "control_job": control(v1::control_job_request::Action::Retry(retry)),
         "fork_job": v1::ForkJobRequest {
             job: job.clone(), round: 0, rounds_toml: "count = 1".to_owned(), idempotency_key: key(),
