@@ -6,7 +6,7 @@
 //!   and called partial.
 //!
 //! Counters see everything that runs on the machine, so what it draws without the run is measured for
-//! [`IDLE`] before and subtracted. A sampler reads them often enough to notice that one has wrapped around.
+//! `IDLE` before and subtracted. A sampler reads them often enough to notice that one has wrapped around.
 
 mod counter;
 mod gpu;
@@ -66,7 +66,7 @@ impl Sums {
 }
 
 impl EnergyMeter {
-    /// Starts measuring a run on this device. Where there are counters, it waits for [`IDLE`] first.
+    /// Starts measuring a run on this device. Where there are counters, it waits for `IDLE` first.
     #[must_use]
     pub fn start(device: Device) -> Self {
         let processors = Packages::find(Path::new(POWERCAP)).map(|found| Box::new(found) as Box<dyn Counter>);
