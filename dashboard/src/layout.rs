@@ -50,6 +50,20 @@ pub(crate) struct Content {
 }
 
 impl Shell {
+    /// The frame of a page for nobody in particular: without navigation.
+    #[must_use]
+    pub fn bare(brand: &str, now: Timestamp) -> Self {
+        Self {
+            brand: brand.to_owned(),
+            viewer: "nobody".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now,
+            nav: Vec::new(),
+            live: None,
+            logout: None,
+        }
+    }
+
     /// A page as a document of HTML.
     pub(crate) fn document(&self, content: &Content) -> String {
         let title = format!("{} · EoS-Fed {}", content.title, self.brand);

@@ -1,12 +1,11 @@
 //! Why there is no page, as a page.
 
-use axum::http::header::{CONNECTION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::{Message, message};
-use eosfed_web::answer::Html;
+use eosfed_web::answer::trouble;
 
 use crate::site::SiteError;
 use crate::site_log::SiteLogError;
@@ -40,15 +39,7 @@ impl From<SiteLogError> for Trouble {
 
 /// The frame of a page for nobody.
 fn bare() -> Shell {
-    Shell {
-        brand: "institution".to_owned(),
-        viewer: "nobody".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        now: SystemClock.now(),
-        nav: Vec::new(),
-        live: None,
-        logout: None,
-    }
+    Shell::bare("institution", SystemClock.now())
 }
 
 impl IntoResponse for Trouble {
@@ -65,19 +56,11 @@ impl IntoResponse for Trouble {
             Self::Unreadable(text) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The state folder cannot be shown", &**text, None)
             }
-            Self::TooMany => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many live pages",
-                "Too many pages are live already. This one is loaded again every half minute.",
-                None,
-            ),
+            Self::TooMany => {
+                let Message { title, text, command } = Message::TOO_MANY;
+                (StatusCode::SERVICE_UNAVAILABLE, title, text, command)
+            }
         };
-        let mut answer = (status, Html(message(&bare(), &Message { title, text, command }))).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            // The place of the connection is for those who can be answered.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
-        }
-        answer
+        trouble(status, message(&bare(), &Message { title, text, command }))
     }
 }

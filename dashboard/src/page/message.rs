@@ -16,6 +16,15 @@ pub struct Message<'a> {
     pub command: Option<&'a str>,
 }
 
+impl Message<'static> {
+    /// No stream of changes is free.
+    pub const TOO_MANY: Self = Self {
+        title: "Too many live pages",
+        text: "Too many pages are live already. This one is loaded again every half minute.",
+        command: None,
+    };
+}
+
 /// A page that says one thing.
 #[must_use]
 pub fn message(shell: &Shell, message: &Message<'_>) -> String {

@@ -1,8 +1,10 @@
 //! Answers: pages and files, with the headers that keep a browser from doing anything else.
 
 use axum::extract::Path;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eosfed_dashboard::assets;
 
@@ -25,6 +27,18 @@ impl IntoResponse for Html {
         ];
         (headers, self.0).into_response()
     }
+}
+
+/// A page that says why there is no other.
+#[must_use]
+pub fn trouble(status: StatusCode, page: String) -> Response {
+    let mut answer = (status, Html(page)).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // The place of the connection is for those who can be answered.
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
+    }
+    answer
 }
 
 /// A file that pages refer to. Its address has its version, so it can be kept.

@@ -1,13 +1,12 @@
 //! Why there is no page, as a page.
 
-use axum::http::header::{CONNECTION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::{Message, message};
-use eosfed_web::answer::Html;
+use eosfed_web::answer::trouble;
 
 /// Why there is no page.
 #[derive(Debug)]
@@ -30,15 +29,7 @@ impl From<Refusal> for Trouble {
 
 /// The frame of a page for nobody.
 fn bare() -> Shell {
-    Shell {
-        brand: "coordinator".to_owned(),
-        viewer: "nobody".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        now: SystemClock.now(),
-        nav: Vec::new(),
-        live: None,
-        logout: None,
-    }
+    Shell::bare("coordinator", SystemClock.now())
 }
 
 const OPEN: &str = "eosfed dashboard open";
@@ -59,20 +50,10 @@ impl IntoResponse for Trouble {
                     message(&shell, &Message { title: "Not for readers", text, command: None }),
                 )
             }
-            Self::TooMany => {
-                let text = "Too many pages are live already. This one is loaded again every half minute.";
-                let said = Message { title: "Too many live pages", text, command: None };
-                (StatusCode::SERVICE_UNAVAILABLE, message(&bare(), &said))
-            }
+            Self::TooMany => (StatusCode::SERVICE_UNAVAILABLE, message(&bare(), &Message::TOO_MANY)),
             Self::Refused(refusal) => refused(&refusal),
         };
-        let mut answer = (status, Html(text)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            // The place of the connection is for those who can be answered.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("30"));
-        }
-        answer
+        trouble(status, text)
     }
 }
 
