@@ -45,7 +45,8 @@ pub struct TrainerSettings {
     pub device: DeviceChoice,
     /// Number of threads. Default: all processors.
     pub threads: Option<u32>,
-    /// Files of timm's, by backbone, whose encoders one-shot specialists start from.
+    /// Files by backbone whose encoders one-shot specialists start from: of timm's, for red, green and blue, or
+    /// `weights.safetensors` of a pulled release, with `card.json` beside it.
     #[serde(default)]
     pub pretrained: BTreeMap<Backbone, PathBuf>,
     /// How the training program is restricted.

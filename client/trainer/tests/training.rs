@@ -11,8 +11,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{events, metric, model, run, scene, specialist, task, weights};
-use eosfed_common::card::InitialFile;
+use common::{events, metric, model, release, run, scene, specialist, task, weights};
+use eosfed_common::card::{CARD_FILE, Card, InitialFile, WEIGHTS_FILE};
+use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
@@ -248,4 +249,49 @@ fn training_starts_from_timms_encoder_with_other_bands() {
     write(&file, &signature(&timm), &initial_weights(&timm, 77)).unwrap();
     let error = events(&task).unwrap_err().to_string();
     assert!(error.contains("timm.safetensors") && error.contains("has shape"), "{error}");
+}
+
+/// The filters of the first convolution for each of the task's bands: a value of each.
+fn filters(task: &TrainTask) -> Vec<f32> {
+    let found = WeightsFile::open(&task.output.join(TrainTask::WEIGHTS)).unwrap();
+    let found = found.check(&task.training_target.signature()).unwrap();
+    let bands = task.training_target.signature().0["stem.0.weight"][1];
+    found.values("stem.0.weight").iter().step_by(16).take(bands).collect()
+}
+
+#[test]
+fn training_starts_from_a_specialist_whose_card_names_its_bands() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.2");
+    let mut task = task(&data, &folder.path().join("out"), 1);
+    task.training.learning_rate = 1e-12;
+    let own = specialist(&mut task).bands.clone();
+    let mut other = specialist(&mut task).clone();
+    other.bands.reverse();
+    let file = folder.path().join(WEIGHTS_FILE);
+    let weights = initial_weights(&other, 77);
+    write(&file, &signature(&other), &weights).unwrap();
+    let any = release(&folder.path().join("release")).join("only-red").join(CARD_FILE);
+    let mut card: Card = serde_json::from_slice(&fs::read(any).unwrap()).unwrap();
+    card.model = other;
+    card.weights = files::digest(&file).unwrap();
+    let beside = folder.path().join(CARD_FILE);
+    fs::write(&beside, serde_json::to_vec(&card).unwrap()).unwrap();
+    task.initial = InitialWeights::Pretrained { file: file.clone(), seed: 1 };
+    let started = events(&task).unwrap().remove(0);
+    assert!(
+        matches!(&started, TrainerEvent::Started { warnings, .. } if warnings.iter().all(|said| !said.contains("start from"))),
+        "{started:?}"
+    );
+    let mut expected: Vec<f32> =
+        weights["stem.0.weight"].iter().copied().step_by(16).take(own.len()).collect();
+    expected.reverse();
+    let found = filters(&task);
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {expected:?}");
+
+    // A card of other weights says nothing about these.
+    card.weights = Digest::of(b"other");
+    fs::write(&beside, serde_json::to_vec(&card).unwrap()).unwrap();
+    let error = events(&task).unwrap_err().to_string();
+    assert!(error.contains("card.json") && error.contains("pull the release again"), "{error}");
 }

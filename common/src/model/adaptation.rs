@@ -78,7 +78,7 @@ pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Resul
             let repeat = rule == BandRule::ByNameOrRepeat;
             let mut adaptation = Adaptation { sources: Vec::new(), words: Vec::new() };
             for band in wanted {
-                let (sources, words) = by_name(band, there, repeat)?;
+                let (sources, words) = source_of(band, there, repeat)?;
                 adaptation.sources.push(sources);
                 adaptation.words.extend(words);
             }
@@ -87,8 +87,11 @@ pub fn adapt(wanted: &[NamedBand], there: &[NamedBand], rule: BandRule) -> Resul
     }
 }
 
-/// The sources of one band, and a description unless the data have the band itself.
-fn by_name(
+/// The sources of one band among `there`, and a description unless the band itself is there.
+///
+/// # Errors
+/// If it has none, a sentence that names it and the bands that are there.
+pub(super) fn source_of(
     wanted: &NamedBand,
     there: &[NamedBand],
     repeat: bool,

@@ -1,5 +1,7 @@
 //! Errors of a training task.
 
+use std::path::PathBuf;
+
 use eosfed_common::weights::WeightsError;
 use eosfed_data::DataError;
 
@@ -24,6 +26,14 @@ pub enum TrainError {
     /// The training was cancelled.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+    /// The card beside the weights to start from cannot be used.
+    #[error("{path}: {reason}", path = path.display())]
+    Start {
+        /// The card.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A result cannot be written.
     #[error("cannot write {file}: {reason}")]
     Write {

@@ -1,75 +1,82 @@
-//! Initial weights from a file of timm's: its encoder under a new head. The first convolution is
-//! adapted to the bands in the way of timm.
+//! Initial weights from a file: its encoder under a new head, with the first convolution adapted to the bands.
 //!
-//! Published ImageNet weights of ConvNeXtV2 have the licence CC BY-NC. They are not part of this
-//! program; a user who names such a file is responsible for its licence.
+//! The file is one of timm's, for red, green and blue, or the weights of a specialist with its card beside it,
+//! as `eosfed release pull` writes them. Published ImageNet weights of ConvNeXtV2 have the licence CC BY-NC.
+//! They are not part of this program; a user who names such a file is responsible for its licence.
 
+use std::io::Read as _;
 use std::path::Path;
 
-use eosfed_common::card::InitialFile;
+use eosfed_common::card::{CARD_FILE, Card, InitialFile, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
-use eosfed_common::model::{ModelSpec, backbone_signature, initial_weights};
-use eosfed_common::weights::{Tensors, WeightsError, WeightsFile};
+use eosfed_common::model::{ModelSpec, NamedBand, adapt_stem, backbone_signature, initial_weights};
+use eosfed_common::weights::{Tensors, WeightsFile};
 
-/// Input channels of the file: red, green, blue.
-const CHANNELS: usize = 3;
-const STEM: &str = "stem.0.weight";
+use super::error::TrainError;
 
-/// The encoder in `path` for the bands of `model` with a head from `seed`, and the name and digest of
-/// the file.
+/// The bands of timm's files, in their order.
+const TIMM: [&str; 3] = ["red", "green", "blue"];
+/// Longest card in bytes.
+const MAX_CARD_BYTES: u64 = 1 << 20;
+
+/// Weights to start from.
+pub(super) struct Start {
+    /// The encoder of the file, and a head from a seed.
+    pub tensors: Tensors,
+    /// Name and digest of the file.
+    pub file: InitialFile,
+    /// What was done for bands that the file does not have.
+    pub notes: Vec<String>,
+}
+
+/// The encoder in `path` for the bands of `model`, with a head from `seed`.
 ///
 /// # Errors
-/// If the file cannot be read or does not hold the encoder's tensors for three channels.
-pub(super) fn pretrained(
-    model: &ModelSpec,
-    path: &Path,
-    seed: u64,
-) -> Result<(Tensors, InitialFile), WeightsError> {
-    let signature = backbone_signature(&model.backbone.shape(), CHANNELS);
+/// If the file or the card beside it cannot be read, they do not belong together, or the file does not hold
+/// the encoder's tensors for its bands.
+pub(super) fn pretrained(model: &ModelSpec, path: &Path, seed: u64) -> Result<Start, TrainError> {
     let file = WeightsFile::open(path)?;
-    let encoder = file.check_part(&signature)?;
-    let mut tensors = initial_weights(model, seed);
-    for name in signature.0.keys() {
-        let values: Vec<f32> = encoder.values(name).iter().collect();
-        let adapted = if name == STEM { adapt(&values, model.bands.len()) } else { values };
-        tensors.insert(name.clone(), adapted);
-    }
     // The digest is of the bytes that were read, not of what is at the path later.
+    let digest = Digest::of(file.bytes());
+    let specialists = bands_of(path, digest)?;
+    let bands = specialists.clone().unwrap_or_else(|| TIMM.map(NamedBand::of).to_vec());
+    let signature = backbone_signature(&model.backbone.shape(), bands.len());
+    let found = file.check_part(&signature)?;
+    let mut encoder: Tensors =
+        signature.0.keys().map(|name| (name.clone(), found.values(name).iter().collect())).collect();
+    let wanted: Vec<_> = model.bands.iter().map(|name| NamedBand::of(name)).collect();
+    let words = adapt_stem(&mut encoder, &bands, &wanted);
+    let mut tensors = initial_weights(model, seed);
+    tensors.extend(encoder);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((tensors, InitialFile { file: name, digest: Digest::of(file.bytes()) }))
+    let assumed = specialists
+        .is_none()
+        .then(|| format!("no {CARD_FILE} belongs to it, so its bands are taken as {}", TIMM.join(", ")));
+    let notes = assumed.into_iter().chain(words).map(|words| format!("start from {name}: {words}")).collect();
+    Ok(Start { tensors, file: InitialFile { file: name, digest }, notes })
 }
 
-/// A convolution `[out, 3, 4, 4]` for another number of input channels, as timm's `adapt_input_conv`
-/// makes it: for one channel the sum over the three; otherwise the three in turn, scaled so that
-/// outputs keep their size.
-fn adapt(values: &[f32], bands: usize) -> Vec<f32> {
-    const KERNEL: usize = 16;
-    let filters = values.chunks_exact(CHANNELS * KERNEL);
-    if bands == 1 {
-        let sum = |filter: &[f32], at: usize| filter.iter().skip(at).step_by(KERNEL).sum();
-        return filters.flat_map(|filter| (0..KERNEL).map(move |at| sum(filter, at))).collect();
+/// The bands of a specialist's weights, by the card beside them; `None` for other files.
+fn bands_of(path: &Path, digest: Digest) -> Result<Option<Vec<NamedBand>>, TrainError> {
+    let card = path.with_file_name(CARD_FILE);
+    if path.file_name().is_none_or(|name| name != WEIGHTS_FILE) || !card.exists() {
+        return Ok(None);
     }
-    let scale = if bands == CHANNELS { 1.0 } else { CHANNELS as f32 / bands as f32 };
-    let channel = |filter: &[f32], band: usize| -> Vec<f32> {
-        let start = band % CHANNELS * KERNEL;
-        filter[start..start + KERNEL].iter().map(|value| value * scale).collect()
-    };
-    filters.flat_map(|filter| (0..bands).flat_map(move |band| channel(filter, band))).collect()
+    let read = read_card(&card).map_err(|reason| TrainError::Start { path: card.clone(), reason })?;
+    if read.weights != digest {
+        let stated = read.weights;
+        let reason = format!(
+            "the digest of the weights must be `{stated}`, found `{digest}` in {WEIGHTS_FILE} beside it; pull the \
+             release again"
+        );
+        return Err(TrainError::Start { path: card, reason });
+    }
+    Ok(Some(read.model.bands.iter().map(|name| NamedBand::of(name)).collect()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// timm 1.0.31: `adapt_input_conv` of a filter whose three channels are all 1, 2 and 4.
-    #[test]
-    fn the_first_convolution_is_adapted_like_timms() {
-        let filter: Vec<f32> = [1.0, 2.0, 4.0].iter().flat_map(|value| [*value; 16]).collect();
-        let first = |bands| adapt(&filter, bands).into_iter().step_by(16).collect::<Vec<_>>();
-        assert_eq!(first(1), [7.0]);
-        assert_eq!(first(2), [1.5, 3.0]);
-        assert_eq!(first(3), [1.0, 2.0, 4.0]);
-        assert_eq!(first(5), [0.6, 1.2, 2.4, 0.6, 1.2]);
-        assert_eq!(adapt(&filter, 5).len(), 5 * 16);
-    }
+fn read_card(path: &Path) -> Result<Card, String> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_CARD_BYTES).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&text).map_err(|error| error.to_string())
 }

@@ -7,7 +7,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
-use eosfed_common::weights::{Signature, Tensors, WeightsError};
+use eosfed_common::weights::{Signature, Tensors};
 use eosfed_data::{
     BandStatistics, DataError, Dataset, Limits, Moments, Sample, Split, band_statistics, compare_moments,
     label_warnings,
@@ -17,7 +17,7 @@ use tch::{Device, Tensor};
 use super::error::TrainError;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
-use super::pretrained::pretrained;
+use super::pretrained::{Start, pretrained};
 use super::session::{RunInfo, Session};
 use super::tensors::{Preprocessing, TensorDataset};
 use super::train_loop::{LoopSettings, ProximalTerm, TrainLoop};
@@ -48,9 +48,10 @@ pub fn run(
 ) -> Result<(), TrainError> {
     let device = device::set_up(task.device, task.threads)?;
     let meter = EnergyMeter::start(device);
-    let Data { training, validation, normalisation, imagery, warnings } = load(task, model, device)?;
+    let Data { training, validation, normalisation, imagery, mut warnings } = load(task, model, device)?;
     let signature = signature(model);
-    let (initial, file) = initial(task, model, &signature)?;
+    let Initial { tensors: initial, file, notes } = initial(task, model, &signature)?;
+    warnings.extend(notes);
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let precision = ComputePrecision::choose(task.training.precision, device);
     let network = Network::new(model, &parameters, task.training.drop_path, precision);
@@ -145,17 +146,24 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
     band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
 }
 
-/// The initial weights, and which of timm's files they come from, if any.
-fn initial(
-    task: &TrainTask,
-    model: &ModelSpec,
-    signature: &Signature,
-) -> Result<(Tensors, Option<InitialFile>), WeightsError> {
+/// The weights that a training begins with.
+#[derive(Default)]
+struct Initial {
+    tensors: Tensors,
+    /// The file that the encoder comes from, if the institution has one.
+    file: Option<InitialFile>,
+    notes: Vec<String>,
+}
+
+fn initial(task: &TrainTask, model: &ModelSpec, signature: &Signature) -> Result<Initial, TrainError> {
     match &task.initial {
-        InitialWeights::Seed(seed) => Ok((initial_weights(model, *seed), None)),
-        InitialWeights::File(path) => Ok((read(path, signature)?, None)),
+        InitialWeights::Seed(seed) => {
+            Ok(Initial { tensors: initial_weights(model, *seed), ..Initial::default() })
+        }
+        InitialWeights::File(path) => Ok(Initial { tensors: read(path, signature)?, ..Initial::default() }),
         InitialWeights::Pretrained { file, seed } => {
-            pretrained(model, file, *seed).map(|(tensors, file)| (tensors, Some(file)))
+            let Start { tensors, file, notes } = pretrained(model, file, *seed)?;
+            Ok(Initial { tensors, file: Some(file), notes })
         }
     }
 }

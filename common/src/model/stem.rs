@@ -1,0 +1,105 @@
+//! The first convolution of an encoder for other bands than it was trained on.
+//!
+//! Each band takes the filter of the same band; otherwise of the band of the same common name, or of the
+//! nearest wavelength, or the mean of the two on either side of it; otherwise the mean of all filters. All
+//! filters are scaled by the number of bands before over that after, so that outputs keep their size, as in
+//! timm's `adapt_input_conv`. That function knows no names: it repeats filters in their order, which puts the
+//! filter of red on blue where the order of the bands is blue, green, red.
+
+use super::adaptation::{NamedBand, source_of};
+use crate::weights::Tensors;
+
+/// The name of the first convolution's filters, `[out, bands, 4, 4]`.
+const STEM: &str = "stem.0.weight";
+/// Values of a filter for one band.
+const KERNEL: usize = 16;
+
+/// Changes the first convolution of `encoder` from the bands `from` to the bands `to`. Returns a sentence for
+/// each band whose filter is not its own.
+///
+/// # Panics
+/// If `encoder` has no filters for as many bands as `from`.
+pub fn adapt_stem(encoder: &mut Tensors, from: &[NamedBand], to: &[NamedBand]) -> Vec<String> {
+    let sources: Vec<Source> = to.iter().map(|band| source(band, from)).collect();
+    let scale = from.len() as f32 / to.len() as f32;
+    let filters = &encoder[STEM];
+    let adapted =
+        filters.chunks_exact(from.len() * KERNEL).flat_map(|filter| adapt_filter(filter, &sources, scale));
+    let adapted = adapted.collect();
+    encoder.insert(STEM.to_owned(), adapted);
+    sources.into_iter().filter_map(|source| source.words).collect()
+}
+
+/// Where the filter of a band comes from.
+struct Source {
+    /// Positions of the filters of which it is the mean.
+    filters: Vec<usize>,
+    words: Option<String>,
+}
+
+fn source(band: &NamedBand, from: &[NamedBand]) -> Source {
+    let Ok((names, words)) = source_of(band, from, false) else {
+        let words = format!("{} is the mean of all: none is near", band.name);
+        return Source { filters: (0..from.len()).collect(), words: Some(words) };
+    };
+    let at = |name: &String| from.iter().position(|there| there.name == *name);
+    Source { filters: names.iter().filter_map(at).collect(), words }
+}
+
+fn adapt_filter(filter: &[f32], sources: &[Source], scale: f32) -> Vec<f32> {
+    let value = |source: &Source, at: usize| {
+        let sum: f32 = source.filters.iter().map(|band| filter[band * KERNEL + at]).sum();
+        sum / source.filters.len() as f32 * scale
+    };
+    sources.iter().flat_map(|source| (0..KERNEL).map(move |at| value(source, at))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bands(names: &[&str]) -> Vec<NamedBand> {
+        names.iter().map(|name| NamedBand::of(name)).collect()
+    }
+
+    /// The value of each band's filter in an encoder for red, green and blue, whose filters are 1, 2 and 4.
+    fn adapted(to: &[&str]) -> (Vec<f32>, Vec<String>) {
+        let filter: Vec<f32> = [1.0, 2.0, 4.0].iter().flat_map(|value| [*value; KERNEL]).collect();
+        let mut encoder: Tensors = [(STEM.to_owned(), [filter.clone(), filter].concat())].into();
+        let words = adapt_stem(&mut encoder, &bands(&["red", "green", "blue"]), &bands(to));
+        let values = &encoder[STEM];
+        assert_eq!(values.len(), 2 * to.len() * KERNEL);
+        let (first, second) = values.split_at(to.len() * KERNEL);
+        assert_eq!(first, second);
+        (first.iter().copied().step_by(KERNEL).collect(), words)
+    }
+
+    #[test]
+    fn a_filter_follows_its_band_whatever_the_order() {
+        assert_eq!(adapted(&["red", "green", "blue"]), (vec![1.0, 2.0, 4.0], Vec::new()));
+        assert_eq!(adapted(&["blue", "green", "red"]), (vec![4.0, 2.0, 1.0], Vec::new()));
+        // Sentinel-2's names, by the common ones.
+        let (filters, words) = adapted(&["B02", "B03", "B04"]);
+        assert_eq!((filters, words.len()), (vec![4.0, 2.0, 1.0], 3));
+    }
+
+    #[test]
+    fn then_wavelengths_then_the_mean_of_all() {
+        let (filters, words) = adapted(&["blue", "red", "pan", "swir16", "VV", "mystery"]);
+        let mean = 7.0 / 3.0;
+        assert_eq!(filters, [4.0, 1.0, 1.5, mean, mean, mean].map(|value: f32| value * 0.5));
+        assert!(words[0].contains("pan (0.59 um) is the mean of green and red"), "{words:?}");
+        assert_eq!(words[2], "VV is the mean of all: none is near");
+    }
+
+    /// timm 1.0.31: `adapt_input_conv` of the same filters to 1, 2 and 3 channels.
+    #[test]
+    fn outputs_keep_their_size_as_timms_do() {
+        assert_eq!(adapted(&["swir16"]).0, [7.0]);
+        assert_eq!(adapted(&["red", "green"]).0, [1.5, 3.0]);
+        assert_eq!(adapted(&["red", "green", "blue"]).0, [1.0, 2.0, 4.0]);
+        // In timm, six channels repeat red, green and blue; by their sum they are as large here.
+        let unknown = adapted(&["a", "b", "c", "d", "e", "f"]).0;
+        assert!((unknown.iter().sum::<f32>() - 7.0).abs() < 1e-6);
+    }
+}
