@@ -115,8 +115,14 @@ fn selections_and_fusions_match_their_formulas() {
     for (chosen, selection) in selections {
         for (way, fusion) in fusions {
             let composition = Composition { norm: FeatureNorm::None, projection: true, selection, fusion };
-            let fused = composer(&golden, composition).forward(&all, false);
-            for (level, map) in fused.iter().enumerate() {
+            let with_all = composer(&golden, composition);
+            // An encoder that is not chosen gives no maps, and nothing changes.
+            let counted = with_all.chosen();
+            assert_eq!(counted.len(), if chosen.starts_with("top2") { 2 } else { 3 });
+            let part: Vec<Maps> = counted.iter().map(|encoder| maps(&golden, *encoder)).collect();
+            let with_chosen = composer(&golden, composition).given(counted);
+            let fused = [with_all.forward(&all, false), with_chosen.forward(&part, false)];
+            for (level, map) in fused.iter().flat_map(|maps| maps.iter().enumerate()) {
                 let what = format!("out.{chosen}.{way}.{level}");
                 let found: Vec<f32> = to_vec(map).into_iter().step_by(7).collect();
                 assert_close(&found, &to_vec(&golden[&what]), &what);

@@ -32,7 +32,7 @@ pub(super) struct AblateArguments {
 pub(super) fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
     let AblateArguments { head, scoring, output } = arguments;
     let device = scoring.compute.set_up()?;
-    let bar = progress_bar("ablating", "encoders")?;
+    let bar = progress_bar("ablating", "samples")?;
     let mut progress = |done: usize, total: usize| advance(&bar, done, total);
     let release = scoring.release.as_deref();
     let split = scoring.split.into();

@@ -8,8 +8,10 @@ use eosfed_plot::bar_chart;
 use serde::Serialize;
 use tch::Device;
 
+use super::combine::Combiner;
 use super::error::EnsembleError;
 use super::head_model::HeadModel;
+use crate::metrics::Scores;
 
 /// The effect of leaving out one specialist.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,7 +42,8 @@ pub struct AblationReport {
     pub ablations: Vec<Ablation>,
 }
 
-/// Scores the head in `folder` with all its specialists and without each of them.
+/// Scores the head in `folder` with all its specialists and without each of them. Each sample goes through
+/// the specialists once. `progress` gets the number of samples done, and of all.
 ///
 /// # Errors
 /// As [`super::score`], and if the head does not fuse maps.
@@ -59,16 +62,14 @@ pub fn ablate(
         return Err(EnsembleError::file(folder, reason));
     }
     let task = head.file.task;
-    let metric = |head: &HeadModel| -> Result<f64, EnsembleError> {
-        Ok(head.evaluate(&dataset, split, &mut |_| ())?.scores.summary()[task.main_metric()])
-    };
-    let all = metric(&head)?;
+    let combiners: Vec<Combiner> = (0..head.file.encoders.len()).map(|at| head.without(at)).collect();
+    let (all, each) = head.compare(&combiners, &dataset, split, progress)?;
+    let metric = |scores: &Scores| scores.summary()[task.main_metric()];
+    let all = metric(&all);
     let weights = head.weights().unwrap_or_default();
-    let count = head.file.encoders.len();
-    let mut ablations = Vec::with_capacity(count);
-    for (at, encoder) in head.file.encoders.iter().enumerate() {
-        progress(at, count);
-        let without = metric(&HeadModel::open(folder, release, device)?.without(at))?;
+    let mut ablations = Vec::with_capacity(each.len());
+    for (at, (encoder, scores)) in head.file.encoders.iter().zip(&each).enumerate() {
+        let without = metric(scores);
         let specialist = encoder.name.clone();
         ablations.push(Ablation { specialist, weight: weights[at], without, change: without - all });
     }

@@ -50,6 +50,26 @@ impl Combiner {
         }
     }
 
+    /// Positions of the specialists whose features count when the head is used, of `count`.
+    #[must_use]
+    pub fn chosen(&self, count: usize) -> Vec<usize> {
+        match self {
+            Self::Fusion { composer, .. } => composer.chosen(),
+            Self::Mean | Self::Router { .. } => (0..count).collect(),
+        }
+    }
+
+    /// Takes only the features of the specialists that count.
+    #[must_use]
+    pub(super) fn given(self, chosen: &[usize]) -> Self {
+        match self {
+            Self::Fusion { composer, head, dates } => {
+                Self::Fusion { composer: Box::new(composer.given(chosen.to_vec())), head, dates }
+            }
+            other @ (Self::Mean | Self::Router { .. }) => other,
+        }
+    }
+
     /// Leaves one specialist out.
     #[must_use]
     pub fn without(self, specialist: usize) -> Self {

@@ -3,6 +3,7 @@
 //! The specialists never change, so their features are computed once and kept if they fit in memory.
 //! For training they are kept in all orientations, which is the augmentation of a head.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use eosfed_common::head::{HeadEncoder, HeadFile};
@@ -16,6 +17,16 @@ use crate::train::{Orientation, TensorDataset};
 
 /// Images that go through an encoder at once.
 const BATCH_SIZE: i64 = 16;
+
+thread_local! {
+    static ENCODED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many images of one date this thread has put through encoders, for tests of what is computed.
+#[must_use]
+pub fn encoded() -> u64 {
+    ENCODED.get()
+}
 
 /// A specialist with the bands of the data that it takes.
 #[derive(Debug)]
@@ -52,8 +63,23 @@ impl FeatureExtractor {
     /// # Errors
     /// If a specialist is missing or damaged, or if its own output is needed and is of another task.
     pub fn load(release: &Release, head: &HeadFile, device: Device) -> Result<Self, EnsembleError> {
+        let all: Vec<usize> = (0..head.encoders.len()).collect();
+        Self::load_chosen(release, head, &all, device)
+    }
+
+    /// Loads only the specialists at these positions. The bands stay those of all: where there are no data
+    /// must not depend on a selection.
+    ///
+    /// # Errors
+    /// As [`FeatureExtractor::load`].
+    pub(super) fn load_chosen(
+        release: &Release,
+        head: &HeadFile,
+        chosen: &[usize],
+        device: Device,
+    ) -> Result<Self, EnsembleError> {
         let bands = head.bands();
-        let specialists = head.encoders.iter().map(|entry| bind(release, head, entry, &bands, device));
+        let specialists = chosen.iter().map(|at| bind(release, head, &head.encoders[*at], &bands, device));
         Ok(Self {
             specialists: specialists.collect::<Result<_, _>>()?,
             bands,
@@ -85,6 +111,7 @@ impl FeatureExtractor {
 
     fn batch(&self, images: &Tensor) -> Vec<Tensor> {
         let each_date = split_dates(images, self.dates);
+        ENCODED.set(ENCODED.get() + each_date.size()[0] as u64 * self.specialists.len() as u64);
         let features = |specialist: &BoundSpecialist| match &specialist.network {
             FrozenNetwork::Encoder(encoder) => {
                 let maps = encoder.forward(&specialist.input(&each_date), false);

@@ -80,13 +80,15 @@ pub struct Evaluation {
     pub skipped: Vec<String>,
 }
 
+/// Takes the features and labels of a chunk, and the number of samples done and of all.
+type EachChunk<'a> = &'a mut dyn FnMut(&[Tensor], &Tensor, (usize, usize));
+
 /// A trained head with the frozen specialists under it.
 #[derive(Debug)]
 pub struct HeadModel {
     /// The contents of its `head.json`.
     pub file: HeadFile,
-    /// Number of learned parameters.
-    pub parameters: usize,
+    parameters: Parameters,
     extractor: FeatureExtractor,
     combiner: Combiner,
     device: Device,
@@ -102,19 +104,29 @@ impl HeadModel {
         let file = read_head(folder)?;
         let release = Release::open(&release_folder(&file, release)?)?;
         let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
+        let combiner = Combiner::new(&file, &parameters, StepCounter::default());
+        let chosen = combiner.chosen(file.encoders.len());
         Ok(Self {
-            extractor: FeatureExtractor::load(&release, &file, device)?,
-            combiner: Combiner::new(&file, &parameters, StepCounter::default()),
-            parameters: parameters.signature().parameters(),
+            extractor: FeatureExtractor::load_chosen(&release, &file, &chosen, device)?,
+            combiner: combiner.given(&chosen),
+            parameters,
             file,
             device,
         })
     }
 
-    /// Leaves the maps of one specialist out.
+    /// Number of learned parameters.
     #[must_use]
-    pub fn without(self, specialist: usize) -> Self {
-        Self { combiner: self.combiner.without(specialist), ..self }
+    pub fn parameters(&self) -> usize {
+        self.parameters.signature().parameters()
+    }
+
+    /// A combiner of the same features that leaves the maps of one specialist out.
+    #[must_use]
+    pub(super) fn without(&self, specialist: usize) -> Combiner {
+        let combiner = Combiner::new(&self.file, &self.parameters, StepCounter::default());
+        let chosen = combiner.chosen(self.file.encoders.len());
+        combiner.given(&chosen).without(specialist)
     }
 
     /// Names of the bands of the data that it needs, in the order in which it takes them.
@@ -154,15 +166,56 @@ impl HeadModel {
         split: Split,
         each: &mut dyn FnMut(&Tensor),
     ) -> Result<Evaluation, EnsembleError> {
-        dataset.serves(self.file.task, &self.file.classes)?;
         let mut scores = metric_spec(&self.file).scores();
-        let mut chunks = dataset.chunks(split, self.bands(), CHUNK_SIZE)?;
-        for samples in &mut chunks {
-            let data = TensorDataset::new(&samples?, &preprocessing(&self.file), self.device)?;
-            let outputs = resize_to_labels(&self.forward(&data.images), &data.labels, self.file.task);
-            scores.add(&data.labels, &outputs);
+        let skipped = self.each_chunk(dataset, split, &mut |features, labels, _| {
+            let outputs = resize_to_labels(&self.combiner.forward(features, false), labels, self.file.task);
+            scores.add(labels, &outputs);
             each(&outputs);
+        })?;
+        Ok(Evaluation { scores, skipped })
+    }
+
+    /// The scores with all specialists and with each of `combiners`, for the features that the specialists
+    /// give once. `progress` gets the number of samples done, and of all.
+    ///
+    /// # Errors
+    /// As [`HeadModel::evaluate`].
+    pub(super) fn compare(
+        &self,
+        combiners: &[Combiner],
+        dataset: &Dataset,
+        split: Split,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Scores, Vec<Scores>), EnsembleError> {
+        let task = self.file.task;
+        let mut all = metric_spec(&self.file).scores();
+        let mut each: Vec<Scores> = combiners.iter().map(|_| metric_spec(&self.file).scores()).collect();
+        self.each_chunk(dataset, split, &mut |features, labels, (done, total)| {
+            let score = |combiner: &Combiner, scores: &mut Scores| {
+                scores.add(labels, &resize_to_labels(&combiner.forward(features, false), labels, task));
+            };
+            score(&self.combiner, &mut all);
+            combiners.iter().zip(&mut each).for_each(|(combiner, scores)| score(combiner, scores));
+            progress(done, total);
+        })?;
+        Ok((all, each))
+    }
+
+    /// Calls `each` for each chunk of a part of a data set. Returns what is wrong with each file that was left
+    /// out.
+    fn each_chunk(
+        &self,
+        dataset: &Dataset,
+        split: Split,
+        each: EachChunk<'_>,
+    ) -> Result<Vec<String>, EnsembleError> {
+        let _guard = tch::no_grad_guard();
+        dataset.serves(self.file.task, &self.file.classes)?;
+        let mut chunks = dataset.chunks(split, self.bands(), CHUNK_SIZE)?;
+        while let Some(samples) = chunks.next() {
+            let data = TensorDataset::new(&samples?, &preprocessing(&self.file), self.device)?;
+            each(&self.extractor.features(&data.images), &data.labels, (chunks.done(), chunks.total()));
         }
-        Ok(Evaluation { scores, skipped: chunks.skipped().to_vec() })
+        Ok(chunks.skipped().to_vec())
     }
 }

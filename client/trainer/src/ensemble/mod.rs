@@ -20,7 +20,7 @@ pub use ablate::{Ablation, AblationReport, ablate, ablation_chart};
 pub use combine::Combiner;
 pub use error::EnsembleError;
 pub use export::{ExportFormat, ExportOptions, ExportReport, export_features};
-pub use extractor::{FeatureCache, FeatureExtractor};
+pub use extractor::{FeatureCache, FeatureExtractor, encoded};
 pub use fit::{FitOptions, FitProgress, FitReport, fit, selects};
 pub use head_model::{Evaluation, HeadModel};
 pub use joint::train_head;

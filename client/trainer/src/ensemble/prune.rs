@@ -13,7 +13,7 @@ use tch::Device;
 use super::error::EnsembleError;
 use super::feature_source::DEFAULT_CACHE;
 use super::fit::{FitOptions, fit};
-use super::head_model::{HeadModel, read_head, release_folder};
+use super::head_model::{read_head, release_folder};
 use super::release::{EncoderChoice, Release};
 use super::score::score;
 use crate::parameters::read;
@@ -75,10 +75,9 @@ pub fn prune(
     device: Device,
     stopped: &dyn Fn() -> bool,
 ) -> Result<PruneReport, EnsembleError> {
-    let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
-    let file = &head.file;
-    let kept = choose(file, options)?;
-    let folder = release_folder(file, options.release.as_deref())?;
+    let file = read_head(&options.head)?;
+    let kept = choose(&file, options)?;
+    let folder = release_folder(&file, options.release.as_deref())?;
     let Some(training) = file.training.clone() else {
         return Err(EnsembleError::file(
             &options.head,

@@ -79,7 +79,7 @@ pub fn score(
         metrics: scores.summary(),
         class_metric: class_metric.to_owned(),
         by_class: named.filter_map(|(name, score)| Some((name, score?))).collect(),
-        head_parameters: head.parameters,
+        head_parameters: head.parameters(),
         samples,
         skipped,
         seconds: start.elapsed().as_secs_f64(),

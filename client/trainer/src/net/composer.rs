@@ -30,6 +30,8 @@ pub struct StepCounter {
 #[derive(Debug)]
 pub struct Composer {
     composition: Composition,
+    /// Channels of the maps of each encoder.
+    dims: Vec<MapDims>,
     /// For each encoder and level, weight and bias of its projection.
     projections: Vec<Vec<(Tensor, Tensor)>>,
     /// For each encoder and level, mean and variance of its channels.
@@ -40,6 +42,8 @@ pub struct Composer {
     /// Position in the training; a hard selection is varied less and less.
     steps: Cell<StepCounter>,
     ablated: Option<usize>,
+    /// Positions of the encoders whose maps are given; `None`: all.
+    given: Option<Vec<usize>>,
 }
 
 impl Composer {
@@ -47,7 +51,7 @@ impl Composer {
     #[must_use]
     pub fn new(
         composition: Composition,
-        encoders: &[MapDims],
+        dims: &[MapDims],
         parameters: &Parameters,
         steps: StepCounter,
     ) -> Self {
@@ -55,7 +59,7 @@ impl Composer {
             (parameters.get(&format!("{name}.weight")), parameters.get(&format!("{name}.bias")))
         };
         let of_each = |wanted: bool, get: &dyn Fn(usize, usize) -> (Tensor, Tensor)| {
-            let encoders = 0..if wanted { encoders.len() } else { 0 };
+            let encoders = 0..if wanted { dims.len() } else { 0 };
             encoders.map(|encoder| (0..4).map(|level| get(encoder, level)).collect()).collect()
         };
         let moments = |encoder, level| {
@@ -70,6 +74,7 @@ impl Composer {
         };
         Self {
             composition,
+            dims: dims.to_vec(),
             projections: of_each(composition.projection, &|encoder, level| {
                 pair(format!("project.{encoder}.{level}"))
             }),
@@ -81,7 +86,29 @@ impl Composer {
             fuse: (0..4).map(fuse).collect(),
             steps: Cell::new(steps),
             ablated: None,
+            given: None,
         }
+    }
+
+    /// Positions of the encoders that count when the head is used. The others have a factor of 0, so their
+    /// maps do not have to be computed.
+    #[must_use]
+    pub fn chosen(&self) -> Vec<usize> {
+        match (self.composition.selection, &self.select) {
+            (Selection::TopK { k, .. }, Some(weights)) => {
+                let mut chosen = Vec::try_from(strongest(weights, k)).expect("positions are whole numbers");
+                chosen.sort_unstable();
+                chosen.into_iter().map(|at: i64| at as usize).collect()
+            }
+            (_, _) => (0..self.dims.len()).collect(),
+        }
+    }
+
+    /// Takes only the maps of the encoders that count, in their order.
+    #[must_use]
+    pub fn given(mut self, chosen: Vec<usize>) -> Self {
+        self.given = Some(chosen);
+        self
     }
 
     /// Leaves the maps of one encoder out.
@@ -92,11 +119,16 @@ impl Composer {
     }
 
     /// The fused maps of the encoders' maps.
+    ///
+    /// # Panics
+    /// If the number of encoders is not the one that was promised, which is a bug of the caller.
     pub fn forward(&self, maps: &[Maps], train: bool) -> Maps {
-        let gates = self.gates(maps.len(), train, maps[0][0].device());
+        let places = self.given.clone().unwrap_or_else(|| (0..self.dims.len()).collect());
+        assert_eq!(places.len(), maps.len(), "a composer takes the maps of the encoders that it was told");
+        let gates = self.gates(self.dims.len(), train, maps[0][0].device());
         [0, 1, 2, 3].map(|level: usize| {
-            let each: Vec<Tensor> =
-                maps.iter().enumerate().map(|(at, maps)| self.normalised(at, level, &maps[level])).collect();
+            let normalised = |(at, maps): (&usize, &Maps)| (*at, self.normalised(*at, level, &maps[level]));
+            let each: Vec<(usize, Tensor)> = places.iter().zip(maps).map(normalised).collect();
             self.fused(level, &each, gates.as_ref())
         })
     }
@@ -128,15 +160,14 @@ impl Composer {
         }
     }
 
-    fn fused(&self, level: usize, maps: &[Tensor], gates: Option<&Tensor>) -> Tensor {
+    /// The combination of the maps of one level, each with the position of its encoder.
+    fn fused(&self, level: usize, maps: &[(usize, Tensor)], gates: Option<&Tensor>) -> Tensor {
         let gate = |at: usize| gates.map(|gates| gates.get(at as i64));
-        let weighed = || {
-            maps.iter().enumerate().map(|(at, map)| match gate(at) {
-                Some(gate) => map * gate,
-                None => map.shallow_clone(),
-            })
+        let weigh = |(at, map): &(usize, Tensor)| match gate(*at) {
+            Some(gate) => map * gate,
+            None => map.shallow_clone(),
         };
-        let joined = || Tensor::cat(&weighed().collect::<Vec<_>>(), 1);
+        let joined = || self.joined(level, maps.iter().map(|entry| (entry.0, weigh(entry))));
         let conv = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| x.conv2d(weight, Some(bias), 1, 0, 1, 1);
         match self.composition.fusion {
             Fusion::Concatenate => joined(),
@@ -146,21 +177,39 @@ impl Composer {
                 conv(&conv(&joined(), first).relu(), second)
             }
             Fusion::Sum => {
-                let mut weighed = weighed();
+                let mut weighed = maps.iter().map(weigh);
                 let first = weighed.next().expect("a composition has an encoder");
                 weighed.fold(first, |sum, map| sum + map)
             }
             Fusion::Product => {
                 // An encoder that is not selected is a factor of 1.
-                let factor = |(at, map): (usize, &Tensor)| match gate(at) {
+                let factor = |(at, map): &(usize, Tensor)| match gate(*at) {
                     Some(gate) => (map - 1.0) * gate + 1.0,
                     None => map.shallow_clone(),
                 };
-                let mut factors = maps.iter().enumerate().map(factor);
+                let mut factors = maps.iter().map(factor);
                 let first = factors.next().expect("a composition has an encoder");
                 factors.fold(first, |product, map| product * map)
             }
         }
+    }
+
+    /// The maps of all encoders along the channels. An encoder whose map is not given has a factor of 0, so
+    /// zeros take its place.
+    fn joined(&self, level: usize, maps: impl Iterator<Item = (usize, Tensor)>) -> Tensor {
+        let mut maps = maps.peekable();
+        let like = maps.peek().expect("a composition has an encoder").1.shallow_clone();
+        let size = like.size();
+        let all: Vec<Tensor> = (0..self.dims.len())
+            .map(|at| match maps.next_if(|(given, _)| *given == at) {
+                Some((_, map)) => map,
+                None => like.new_zeros(
+                    [size[0], self.dims[at][level] as i64, size[2], size[3]],
+                    (like.kind(), like.device()),
+                ),
+            })
+            .collect();
+        Tensor::cat(&all, 1)
     }
 
     /// Factor of each encoder's maps; `None` if all are 1.
@@ -185,9 +234,7 @@ impl Composer {
         let progress = if train { self.advance() } else { 1.0 };
         let noise = (progress < 1.0).then(|| gumbel(weights) * (1.0 - progress));
         let scores = noise.map_or_else(|| weights.detach(), |noise| noise + weights.detach());
-        // The sort is stable: of equal weights the first is selected.
-        let order = scores.sort_stable(true, 0, true).1.narrow(0, 0, k as i64);
-        let mask = weights.zeros_like().detach().index_fill(0, &order, 1.0);
+        let mask = weights.zeros_like().detach().index_fill(0, &strongest(&scores, k), 1.0);
         let pass = weights - weights.detach();
         // Scaling starts as the noise ends. Otherwise encoders that were selected early would grow,
         // whether they help or not.
@@ -221,6 +268,11 @@ impl Composer {
             None => vec![1.0; encoders],
         }
     }
+}
+
+/// Positions of the `k` largest scores. The sort is stable: of equal scores the first is selected.
+fn strongest(scores: &Tensor, k: usize) -> Tensor {
+    scores.detach().sort_stable(true, 0, true).1.narrow(0, 0, k as i64)
 }
 
 /// Mean and variance of each channel over all images and positions of a map `[N, C, H, W]`.
