@@ -10,17 +10,21 @@ mod blend;
 mod mapping;
 mod options;
 mod outputs;
+mod pipeline;
+mod plan;
 mod preview;
 mod scale;
 mod scene;
 mod windows;
 
-use eosfed_data::{MapKind, MapLayout, write_map};
+use eosfed_data::{MapKind, MapLayout};
 use eosfed_plot::{palette, save_picture};
 use tch::Device;
 
-use self::mapping::SceneMapper;
+use self::mapping::MapWriter;
 use self::outputs::PixelOutputs;
+use self::pipeline::overlapped;
+use self::plan::Plan;
 use self::preview::Preview;
 use self::scene::Scene;
 use self::windows::Windows;
@@ -33,7 +37,8 @@ pub use self::scale::Scale;
 /// Most pixels of a preview along one side.
 const PREVIEW: usize = 1024;
 
-/// Maps a scene. `progress` gets the number of windows done, and of all.
+/// Maps a scene: windows are read, computed and written at the same time. `progress` gets the number of
+/// windows done, and of all.
 ///
 /// # Errors
 /// If the head gives no class or value to map, the images do not fit it or each other, a file is
@@ -46,7 +51,7 @@ pub fn predict_scene(
     let head = HeadModel::open(&options.head, options.release.as_deref(), device)?;
     let windows = Windows::choose(&head.file, options.window, options.overlap)
         .map_err(|reason| EnsembleError::file(&options.head, reason))?;
-    let scene = Scene::open(options, &head)?;
+    let mut scene = Scene::open(options, &head)?;
     let distance = scene.ground_sampling_distance();
     let scale = Scale::compare(&head.file, &windows, distance);
     let classes = head.file.classes.len();
@@ -57,18 +62,27 @@ pub fn predict_scene(
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
     let every = scene.width.max(scene.height).div_ceil(PREVIEW);
-    let mut mapping = SceneMapper {
-        options,
+    let plan = Plan::new(scene.width, scene.height, windows);
+    let writer = MapWriter {
         head: &head.file,
-        outputs: PixelOutputs::new(&head, windows, device),
-        scene,
         windows,
+        plan: &plan,
         counts: vec![0; classes],
         no_data: 0,
-        done: 0,
         preview: Preview::new(every),
     };
-    write_map(&options.output, &layout, |put| mapping.run(put, progress))?;
+    let outputs = PixelOutputs::new(&head, windows, device);
+    let mut done = 0;
+    let mapping = overlapped(
+        |give| scene.read(&plan, windows, options, give),
+        |values: Vec<Vec<f32>>| {
+            let found = outputs.compute(&values);
+            done += found.len();
+            progress(done, plan.windows());
+            found
+        },
+        |computed| writer.write(options, &layout, computed),
+    )?;
     if let Some(path) = &options.preview {
         save_picture(path, &mapping.preview.picture(&layout.kind))?;
     }
@@ -78,7 +92,7 @@ pub fn predict_scene(
         size: [layout.width, layout.height],
         window: [windows.width, windows.overlap],
         window_height: windows.height,
-        windows: mapping.done,
+        windows: done,
         scale,
         warnings: scale.warnings(&head.file, &windows, distance),
         no_data: mapping.no_data,

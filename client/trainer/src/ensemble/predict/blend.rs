@@ -1,15 +1,6 @@
-//! Blending of overlapping windows: where windows start, and the rows that later windows can still
-//! change.
+//! Blending of overlapping windows: the rows that later windows can still change.
 
 use super::windows::Windows;
-
-/// Where windows start along one side: at even distances, and the last one at the end.
-pub(super) fn window_starts(length: usize, window: usize, overlap: usize) -> Vec<usize> {
-    let last = length.saturating_sub(window);
-    let mut starts: Vec<usize> = (0..last).step_by(window - overlap).collect();
-    starts.push(last);
-    starts
-}
 
 /// The rows of a panel that windows still add to.
 pub(super) struct BlendBuffer {
@@ -69,18 +60,5 @@ impl BlendBuffer {
                 pixel[self.channels] += weight;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_cover_a_side_and_never_leave_it() {
-        assert_eq!(window_starts(100, 64, 16), [0, 36]);
-        assert_eq!(window_starts(64, 64, 16), [0]);
-        assert_eq!(window_starts(20, 64, 16), [0]);
-        assert_eq!(window_starts(160, 64, 16), [0, 48, 96]);
     }
 }

@@ -1,66 +1,70 @@
-//! Mapping a scene with a head, panel by panel.
-//!
-//! The scene is processed in panels of bounded width, each from top to bottom, and only the rows that
-//! a later window can still change are kept. So memory depends on the window and the number of
-//! classes, not on the size of the scene. Windows on the border of two panels are computed twice.
+//! From the outputs of windows to the map: blends them, decides each pixel, and writes complete tiles.
+
+use std::sync::mpsc::Receiver;
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{MAP_TILE, PutTile};
+use eosfed_data::{MAP_TILE, MapLayout, PutTile, write_map};
 
-use super::blend::{BlendBuffer, window_starts};
+use super::blend::BlendBuffer;
 use super::options::PredictOptions;
 use super::outputs::PixelOutputs;
+use super::plan::Plan;
 use super::preview::Preview;
-use super::scene::Scene;
 use super::windows::Windows;
 use crate::ensemble::error::EnsembleError;
 
-/// Width of a panel in pixels; a multiple of the map's tiles.
-const PANEL: usize = 8 * MAP_TILE;
 /// Class of pixels without data.
 const NO_DATA: f32 = 255.0;
 
-/// A scene that is being mapped, and the counts so far.
-pub(super) struct SceneMapper<'a> {
-    pub(super) options: &'a PredictOptions,
+/// Outputs of the windows of each forward pass, in the order of the plan.
+pub(super) type Computed<'a> = &'a Receiver<Vec<Vec<f32>>>;
+
+/// A map that is being written, and the counts so far.
+pub(super) struct MapWriter<'a> {
     pub(super) head: &'a HeadFile,
-    pub(super) outputs: PixelOutputs<'a>,
-    pub(super) scene: Scene,
     pub(super) windows: Windows,
+    pub(super) plan: &'a Plan,
     pub(super) preview: Preview,
     /// Pixels of each class.
     pub(super) counts: Vec<u64>,
     /// Pixels without data.
     pub(super) no_data: u64,
-    /// Windows computed.
-    pub(super) done: usize,
 }
 
-/// One panel: its place, and the left columns of the windows that touch it.
-struct Panel {
-    left: usize,
-    width: usize,
-    columns: Vec<usize>,
-}
+impl MapWriter<'_> {
+    /// Writes the whole map; returns itself with the counts.
+    pub(super) fn write(
+        mut self,
+        options: &PredictOptions,
+        layout: &MapLayout,
+        computed: Computed<'_>,
+    ) -> Result<Self, EnsembleError> {
+        write_map(&options.output, layout, |put| self.fill(options, layout.height, computed, put))?;
+        Ok(self)
+    }
 
-impl SceneMapper<'_> {
-    /// Maps the whole scene. `progress` gets the number of windows done, and of all.
-    pub(super) fn run(
+    fn fill(
         &mut self,
+        options: &PredictOptions,
+        height: usize,
+        computed: Computed<'_>,
         put: PutTile<'_>,
-        progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(), EnsembleError> {
-        let rows = window_starts(self.scene.height, self.windows.height, self.windows.overlap);
-        let panels = self.panels();
-        let total = panels.iter().map(|panel| panel.columns.len()).sum::<usize>() * rows.len();
-        for panel in panels {
+        let plan = self.plan;
+        for panel in &plan.panels {
             let channels = PixelOutputs::channels(self.head);
-            let mut buffer =
-                BlendBuffer::new(panel.left, panel.width, channels, self.windows, self.scene.height);
+            let mut buffer = BlendBuffer::new(panel.left, panel.width, channels, self.windows, height);
             let mut pending: Vec<Vec<f32>> = Vec::new();
-            for (at, top) in rows.iter().enumerate() {
-                self.add_windows(&mut buffer, &panel, *top, &mut |done| progress(done, total))?;
-                let complete = rows.get(at + 1).copied().unwrap_or(self.scene.height);
+            for (at, top) in plan.rows.iter().enumerate() {
+                for columns in panel.batches() {
+                    let outputs = computed.recv().map_err(|_| {
+                        EnsembleError::file(&options.output, "the work ended before the map was complete")
+                    })?;
+                    for (left, outputs) in columns.iter().zip(outputs) {
+                        buffer.add(&outputs, *left, *top);
+                    }
+                }
+                let complete = plan.rows.get(at + 1).copied().unwrap_or(height);
                 let from = buffer.top;
                 let rows_done = self.finish_rows(&mut buffer, complete);
                 for (at, row) in rows_done.iter().enumerate() {
@@ -68,39 +72,7 @@ impl SceneMapper<'_> {
                 }
                 pending.extend(rows_done);
                 let first = (buffer.top - pending.len()) / MAP_TILE;
-                self.flush(&mut pending, first, panel.left, buffer.top == self.scene.height, put)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn panels(&self) -> Vec<Panel> {
-        let columns = window_starts(self.scene.width, self.windows.width, self.windows.overlap);
-        let panel = |left: usize| {
-            let touches = |start: &&usize| **start < left + PANEL && **start + self.windows.width > left;
-            let width = PANEL.min(self.scene.width - left);
-            Panel { left, width, columns: columns.iter().filter(touches).copied().collect() }
-        };
-        (0..self.scene.width).step_by(PANEL).map(panel).collect()
-    }
-
-    /// Computes the windows of a panel that start at row `top`, a batch at a time.
-    fn add_windows(
-        &mut self,
-        buffer: &mut BlendBuffer,
-        panel: &Panel,
-        top: usize,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<(), EnsembleError> {
-        for batch in panel.columns.chunks(self.windows.batch) {
-            let values: Vec<Vec<f32>> = batch
-                .iter()
-                .map(|left| self.scene.values(*left, top, self.windows, self.options))
-                .collect::<Result<_, _>>()?;
-            for (left, outputs) in batch.iter().zip(self.outputs.compute(&values)) {
-                buffer.add(&outputs, *left, top);
-                self.done += 1;
-                progress(self.done);
+                self.flush(&mut pending, first, panel.left, buffer.top == height, put)?;
             }
         }
         Ok(())

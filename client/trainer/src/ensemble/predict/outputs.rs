@@ -1,9 +1,12 @@
 //! The outputs of a head for the pixels of windows.
 
+use std::cell::Cell;
+
 use eosfed_common::head::HeadFile;
 use tch::{Device, Kind, Tensor};
 
 use super::windows::Windows;
+use crate::device::memory::contained;
 use crate::ensemble::head_model::HeadModel;
 use crate::parameters::to_vec;
 
@@ -13,11 +16,13 @@ pub(super) struct PixelOutputs<'a> {
     head: &'a HeadModel,
     windows: Windows,
     device: Device,
+    /// Most windows in a forward pass; less where memory did not suffice.
+    part: Cell<usize>,
 }
 
 impl<'a> PixelOutputs<'a> {
     pub(super) const fn new(head: &'a HeadModel, windows: Windows, device: Device) -> Self {
-        Self { head, windows, device }
+        Self { head, windows, device, part: Cell::new(windows.batch) }
     }
 
     /// Number of outputs per pixel.
@@ -36,10 +41,12 @@ impl<'a> PixelOutputs<'a> {
         if wanted.is_empty() {
             return outputs;
         }
-        let images: Vec<Tensor> = wanted.iter().map(|at| self.image(&windows[*at])).collect();
-        let found = self.forward(&Tensor::cat(&images, 0));
-        for (row, at) in (0..).zip(wanted) {
-            let mut values = to_vec(&found.get(row));
+        let found = in_parts(&self.part, &wanted, |part| {
+            let images: Vec<Tensor> = part.iter().map(|at| self.image(&windows[*at])).collect();
+            let found = self.forward(&Tensor::cat(&images, 0));
+            (0..part.len() as i64).map(|row| to_vec(&found.get(row))).collect()
+        });
+        for (mut values, at) in found.into_iter().zip(wanted) {
             for (pixel, _) in missing[at].iter().enumerate().filter(|(_, missing)| **missing) {
                 values.iter_mut().skip(pixel).step_by(size).for_each(|value| *value = f32::NAN);
             }
@@ -76,7 +83,58 @@ impl<'a> PixelOutputs<'a> {
     }
 }
 
+/// Does the work of all items, at most `part` at a time. Where memory does not suffice, that is halved, and
+/// stays so.
+fn in_parts<T>(part: &Cell<usize>, items: &[usize], work: impl Fn(&[usize]) -> Vec<T>) -> Vec<T> {
+    let mut done: Vec<T> = Vec::with_capacity(items.len());
+    while done.len() < items.len() {
+        let rest = &items[done.len()..];
+        let size = part.get().min(rest.len());
+        match contained(|| work(&rest[..size])) {
+            Ok(found) => done.extend(found),
+            // With a single window, nothing is left to be tried.
+            Err(problem) if size < 2 => problem.again(),
+            Err(problem) => {
+                part.set(size / 2);
+                tracing::warn!(
+                    windows = size / 2,
+                    "{problem}. From here on, fewer windows are computed at once"
+                );
+            }
+        }
+    }
+    done
+}
+
 /// For each pixel, whether any of its values is missing.
 fn without_data(values: &[f32], size: usize) -> Vec<bool> {
     (0..size).map(|at| values.iter().skip(at).step_by(size).any(|value| !value.is_finite())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn where_memory_does_not_suffice_fewer_windows_are_computed_at_once() {
+        let part = Cell::new(16);
+        let sizes = RefCell::new(Vec::new());
+        let work = |most: usize| {
+            let sizes = &sizes;
+            move |items: &[usize]| -> Vec<usize> {
+                sizes.borrow_mut().push(items.len());
+                assert!(items.len() <= most, "CUDA out of memory. Tried to allocate 2.00 GiB");
+                items.iter().map(|at| at + 100).collect()
+            }
+        };
+        let items: Vec<usize> = (0..11).collect();
+        assert_eq!(in_parts(&part, &items, work(3)), (100..111).collect::<Vec<_>>());
+        assert_eq!(sizes.take(), [11, 5, 2, 2, 2, 2, 2, 1]);
+        // The next batch begins with what sufficed.
+        assert_eq!((in_parts(&part, &items[..2], work(3)), sizes.take()), (vec![100, 101], vec![2]));
+        let hopeless = std::panic::AssertUnwindSafe(|| in_parts(&part, &items, work(0)));
+        assert!(contained(hopeless.0).unwrap_err().to_string().contains("2.00 GiB"));
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use eosfed_data::{DataError, GeoReference, GeoTiff, Limits};
 
 use super::options::PredictOptions;
+use super::plan::Plan;
 use super::windows::Windows;
 use crate::ensemble::error::EnsembleError;
 use crate::ensemble::head_model::HeadModel;
@@ -75,9 +76,27 @@ impl Scene {
         self.reference()?.ground_sampling_distance()
     }
 
+    /// Reads the values of the windows of each forward pass, in the order of the plan, until `give` says that no
+    /// more is wanted.
+    pub(super) fn read(
+        &mut self,
+        plan: &Plan,
+        windows: Windows,
+        options: &PredictOptions,
+        give: &dyn Fn(Vec<Vec<f32>>) -> bool,
+    ) -> Result<(), EnsembleError> {
+        for (top, columns) in plan.batches() {
+            let values = columns.iter().map(|left| self.values(*left, top, windows, options));
+            if !give(values.collect::<Result<_, _>>()?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The head's bands of all dates inside a window, `[dates * bands, height, width]`, scaled; NaN
     /// where there is no data.
-    pub(super) fn values(
+    fn values(
         &mut self,
         left: usize,
         top: usize,

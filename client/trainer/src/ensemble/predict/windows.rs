@@ -1,7 +1,7 @@
 //! The windows in which a head sees a scene.
 
 use eosfed_common::head::HeadFile;
-use eosfed_common::model::{STRIDE, Task};
+use eosfed_common::model::{DECODER_CHANNELS, MapDims, STRIDE, Task};
 
 /// Sides of windows in pixels.
 const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
@@ -9,6 +9,8 @@ const SIDES: std::ops::RangeInclusive<usize> = 8..=4096;
 const MAX_BATCH: usize = 16;
 /// Largest number of pixels in a forward pass.
 const MAX_BATCH_PIXELS: usize = 1 << 18;
+/// About the most memory of a forward pass in bytes.
+const MAX_BATCH_BYTES: usize = 320 << 20;
 
 /// The layout of windows over a scene, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,9 +65,26 @@ impl Windows {
         }
         let resized = head.input_size.map_or(0, |side| (side as usize).pow(2));
         let pixels = (height * width).max(resized);
-        let batch = (MAX_BATCH_PIXELS / pixels).clamp(1, MAX_BATCH);
+        let most = MAX_BATCH_PIXELS.min(MAX_BATCH_BYTES / bytes_per_pixel(head));
+        let batch = (most / pixels).clamp(1, MAX_BATCH);
         Ok(Self { height, width, overlap, batch })
     }
+}
+
+/// About how much memory a forward pass needs for each pixel, in bytes: values, the widest activations of an
+/// encoder and of the decoder, the maps of all encoders, and the outputs, each as often as they are in memory.
+fn bytes_per_pixel(head: &HeadFile) -> usize {
+    const FLOAT: usize = 4;
+    let dims = head.encoder_dims();
+    let values = 3 * head.bands().len() * head.task.dates();
+    // A block is four times as wide as its map, at stride 4.
+    let encoder = dims.iter().map(|dims| 4 * 4 * dims[0] / 16).max().unwrap_or_default();
+    let of_map = |dims: &MapDims| (0..4).map(|level| (3 * dims[level]) >> (4 + 2 * level)).sum::<usize>();
+    let maps = dims.iter().map(of_map).sum::<usize>() * head.task.dates();
+    // Four levels at stride 4, as they are, side by side, and fused.
+    let decoder = if head.task.is_dense() { 3 * 4 * DECODER_CHANNELS / 16 } else { 0 };
+    let outputs = 4 * head.classes.len().max(1);
+    FLOAT * (values + encoder + maps + decoder + outputs)
 }
 
 fn check_sides(head: &HeadFile, sides: [usize; 2]) -> Result<(), String> {
@@ -117,6 +136,16 @@ mod tests {
             fails(Windows::choose(&head(task, None, None), None, None), "`--window`");
         }
         fails(Windows::choose(&head("segmentation", None, Some([5000; 2])), None, None), "found `5000`");
+    }
+
+    #[test]
+    fn fewer_windows_are_computed_at_once_where_each_needs_more_memory() {
+        let batch = |classes: usize| {
+            let head = head("segmentation", None, Some([128, 128]));
+            let classes = (0..classes).map(|class| class.to_string()).collect();
+            Windows::choose(&HeadFile { classes, ..head }, None, None).unwrap().batch
+        };
+        assert_eq!((batch(2), batch(10), batch(250)), (16, 16, 4));
     }
 
     #[test]

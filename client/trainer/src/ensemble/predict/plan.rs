@@ -1,0 +1,99 @@
+//! The order in which a scene's windows are read, computed and written.
+//!
+//! The scene is processed in panels of bounded width, each from top to bottom, and only the rows that
+//! a later window can still change are kept. So memory depends on the window and the number of
+//! classes, not on the size of the scene. Windows on the border of two panels are computed twice.
+
+use eosfed_data::MAP_TILE;
+
+use super::windows::Windows;
+
+/// Width of a panel in pixels; a multiple of the map's tiles.
+const PANEL: usize = 8 * MAP_TILE;
+
+/// One panel: its place, and the left columns of the windows that touch it.
+pub(super) struct Panel {
+    pub(super) left: usize,
+    pub(super) width: usize,
+    columns: Vec<usize>,
+    batch: usize,
+}
+
+impl Panel {
+    /// The left columns of the windows of each forward pass over one row of windows.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &[usize]> {
+        self.columns.chunks(self.batch)
+    }
+}
+
+/// All windows of a scene.
+pub(super) struct Plan {
+    /// The top rows of the windows.
+    pub(super) rows: Vec<usize>,
+    pub(super) panels: Vec<Panel>,
+}
+
+impl Plan {
+    /// The windows over a scene of this size.
+    pub(super) fn new(width: usize, height: usize, windows: Windows) -> Self {
+        let columns = window_starts(width, windows.width, windows.overlap);
+        let panel = |left: usize| {
+            let touches = |start: &&usize| **start < left + PANEL && **start + windows.width > left;
+            let columns = columns.iter().filter(touches).copied().collect();
+            Panel { left, width: PANEL.min(width - left), columns, batch: windows.batch }
+        };
+        Self {
+            rows: window_starts(height, windows.height, windows.overlap),
+            panels: (0..width).step_by(PANEL).map(panel).collect(),
+        }
+    }
+
+    /// Number of windows.
+    pub(super) fn windows(&self) -> usize {
+        self.panels.iter().map(|panel| panel.columns.len()).sum::<usize>() * self.rows.len()
+    }
+
+    /// The top row and the left columns of the windows of each forward pass, in order.
+    pub(super) fn batches(&self) -> impl Iterator<Item = (usize, &[usize])> {
+        self.panels.iter().flat_map(move |panel| {
+            let row = move |top: &usize| {
+                let top = *top;
+                panel.batches().map(move |columns| (top, columns))
+            };
+            self.rows.iter().flat_map(row)
+        })
+    }
+}
+
+/// Where windows start along one side: at even distances, and the last one at the end.
+fn window_starts(length: usize, window: usize, overlap: usize) -> Vec<usize> {
+    let last = length.saturating_sub(window);
+    let mut starts: Vec<usize> = (0..last).step_by(window - overlap).collect();
+    starts.push(last);
+    starts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_a_side_and_never_leave_it() {
+        assert_eq!(window_starts(100, 64, 16), [0, 36]);
+        assert_eq!(window_starts(64, 64, 16), [0]);
+        assert_eq!(window_starts(20, 64, 16), [0]);
+        assert_eq!(window_starts(160, 64, 16), [0, 48, 96]);
+    }
+
+    #[test]
+    fn batches_are_all_windows_row_by_row_within_panels() {
+        let windows = Windows { height: 64, width: 64, overlap: 16, batch: 16 };
+        let plan = Plan::new(2200, 100, windows);
+        let batches: Vec<(usize, usize, usize)> =
+            plan.batches().map(|(top, columns)| (top, columns[0], columns.len())).collect();
+        assert_eq!(batches[..4], [(0, 0, 16), (0, 768, 16), (0, 1536, 11), (36, 0, 16)]);
+        assert_eq!(batches.iter().map(|(_, _, count)| count).sum::<usize>(), plan.windows());
+        // The second panel begins with the window that crosses its border.
+        assert_eq!(batches[6..], [(0, 2016, 4), (36, 2016, 4)]);
+    }
+}
