@@ -110,6 +110,8 @@ pub enum Command {
     Storage(Storage),
     /// Show what runs, what waits and for whom, and what is wrong
     Status,
+    /// Show what all jobs have cost, by institution
+    Energy,
     /// Watch all institutions and the open rounds, until Ctrl-C
     ///
     /// On a terminal, the view is redrawn in place. Elsewhere, each change is a line; with `--output json`,

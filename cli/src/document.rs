@@ -14,7 +14,7 @@ use eosfed_common::plan::JobSpec;
 pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
-    InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, RoundView,
+    EnergyView, InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, RoundView,
     SpecialistSummary, SpecialistView, StorageView, WholeJob,
 };
 use schemars::{JsonSchema, schema_for};
@@ -73,6 +73,7 @@ documents! {
     "verified-specialist" VerifiedSpecialist: "specialist verify DIR";
     "events" Events: "audit list";
     "overview" Overview: "status";
+    "energy" EnergyView: "energy";
     "watched" Watched: "watch";
     "storage" StorageView: "storage show";
     "pruned" PruneView: "storage prune";

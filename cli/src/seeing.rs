@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::outln;
-use eosfed_common::view::{ActiveJob, Overview};
+use eosfed_common::view::{ActiveJob, EnergyView, InstitutionEnergy, Overview};
 use eosfed_proto::v1;
 
 use super::arguments::{Dashboard, Output};
@@ -79,6 +79,32 @@ fn show_job(active: &ActiveJob) {
             String::new()
         };
         outln!("  waits for {}{more}, until {}", names.join(", "), print::when(round.deadline));
+    }
+}
+
+/// Shows what all jobs have cost, by institution.
+pub(super) async fn energy(connection: &mut Connection, output: Output) -> anyhow::Result<ExitCode> {
+    let answer = connection.operator.get_energy(v1::GetEnergyRequest {}).await;
+    let energy: EnergyView = decode(&connection.answer(answer)?.energy_json)?;
+    match output {
+        Output::Json => print::json(&energy)?,
+        Output::Table => show_energy(&energy),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_energy(energy: &EnergyView) {
+    let EnergyView { jobs, reported, total, institutions, more_institutions } = energy;
+    outln!("{reported} of {jobs} jobs have reported energy");
+    let Some(total) = total else { return };
+    let mut table = print::table(&["institution", "jobs", "energy"]);
+    for InstitutionEnergy { institution, energy, jobs } in institutions {
+        table.add_row([institution.to_string(), jobs.to_string(), print::energy(energy)]);
+    }
+    table.add_row(["all".to_owned(), reported.to_string(), print::energy(total)]);
+    outln!("{table}");
+    if *more_institutions > 0 {
+        outln!("and {more_institutions} more institutions");
     }
 }
 

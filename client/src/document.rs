@@ -3,6 +3,7 @@
 
 use eosfed_common::ids::{AssignmentId, InstitutionName, JobId};
 use eosfed_common::ledger::Event;
+use eosfed_common::plan::JobKind;
 use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::traffic::ByteCounts;
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use crate::budgets::Used;
 use crate::condition::ConditionKind;
-use crate::policy::{Limits, Privacy};
+use crate::policy::{Limits, Policy, Privacy};
 use crate::site_log::Entry;
 
 /// Every document.
@@ -23,6 +24,12 @@ pub fn published() -> Vec<Published> {
         Published { name: "client-privacy", commands: &["privacy"], schema: schema_for!(PrivacyReport) },
         Published { name: "data-summary", commands: &["data inspect DATASET"], schema: schema_for!(Summary) },
         Published { name: "site-log-entry", commands: &["log"], schema: schema_for!(Event<Entry>) },
+        Published {
+            name: "explained-policy",
+            commands: &["policy explain"],
+            schema: schema_for!(ExplainedPolicy),
+        },
+        Published { name: "client-check", commands: &["check"], schema: schema_for!(CheckReport) },
     ]
 }
 
@@ -107,4 +114,68 @@ pub struct JobSpent {
     pub updates: u64,
     /// Their epsilon.
     pub epsilon: f64,
+}
+
+/// What a policy allows and, for a plan, what it would refuse.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedPolicy {
+    /// The policy, with defaults for what its file does not say.
+    pub policy: Policy,
+    /// What it allows, in sentences.
+    pub sentences: Vec<String>,
+    /// What it would refuse of the plan, if one was given.
+    pub plan: Option<ExplainedPlan>,
+}
+
+/// What a policy would refuse of a plan.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedPlan {
+    /// The display name of the job.
+    pub name: String,
+    /// Its kind.
+    pub kind: JobKind,
+    /// Whether anything of it would be refused.
+    pub refused: bool,
+    /// Each kind of assignment that the job would make.
+    pub assignments: Vec<ExplainedAssignment>,
+    /// Whether the budget of the table `privacy` has room for an update; absent where none would be spent.
+    pub privacy: Option<ExplainedUpdate>,
+}
+
+/// What a policy would refuse of a kind of assignment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedAssignment {
+    /// The assignment, in words.
+    pub assignment: String,
+    /// Everything in it that the policy refuses; empty if it is allowed.
+    pub objections: Vec<String>,
+}
+
+/// What an update of a job would spend.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ExplainedUpdate {
+    /// Whether the budget has room for it.
+    pub has_room: bool,
+    /// What it would spend, in words.
+    pub sentence: String,
+}
+
+/// Whether what `run` needs is in order.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckReport {
+    /// Whether everything is.
+    pub ok: bool,
+    /// What was looked at.
+    pub findings: Vec<CheckFinding>,
+}
+
+/// One thing that `run` needs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckFinding {
+    /// The thing, such as `data set`.
+    pub what: String,
+    /// Whether it is in order.
+    pub ok: bool,
+    /// What was found or what is wrong, and what to do.
+    pub message: String,
 }

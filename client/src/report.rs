@@ -2,11 +2,16 @@
 //! page shows them.
 
 use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::InvalidId;
+use eosfed_common::plan::{JobKind, JobSpec};
 
 use crate::budgets::usage;
-use crate::document::{JobSpent, LimitsReport, PrivacyReport, Status, Waiting};
+use crate::document::{
+    ExplainedAssignment, ExplainedPlan, ExplainedPolicy, ExplainedUpdate, JobSpent, LimitsReport,
+    PrivacyReport, Status, Waiting,
+};
 use crate::journal::Journal as _;
-use crate::policy::{Policy, Privacy};
+use crate::policy::{Policy, Privacy, explain, explain_job};
 use crate::privacy::{Spending, epsilon};
 use crate::settings::load_policy;
 use crate::site::{Site, SiteError};
@@ -74,4 +79,30 @@ pub fn privacy(policy: Option<Privacy>, spending: &Spending) -> PrivacyReport {
         updates_left: policy.map(|privacy| privacy.updates_left(spending)),
         jobs: jobs.collect(),
     }
+}
+
+/// What a policy allows, without a plan.
+#[must_use]
+pub fn policy(policy: Policy) -> ExplainedPolicy {
+    let sentences = explain(&policy);
+    ExplainedPolicy { policy, sentences, plan: None }
+}
+
+/// What a policy would refuse of a plan, where updates have spent so much.
+///
+/// # Errors
+/// Never for a job that [`JobSpec::parse`] has made.
+pub fn plan(policy: &Policy, spec: &JobSpec, spending: &Spending) -> Result<ExplainedPlan, InvalidId> {
+    let assignments: Vec<_> = explain_job(policy, spec)?
+        .into_iter()
+        .map(|(assignment, objections)| ExplainedAssignment { assignment, objections })
+        .collect();
+    let federated = matches!(spec.kind(), JobKind::Rounds | JobKind::Downstream);
+    let privacy = policy.privacy.filter(|_| federated).map(|privacy| ExplainedUpdate {
+        has_room: privacy.has_room(spending),
+        sentence: privacy.next_update(spending),
+    });
+    let refused = assignments.iter().any(|one| !one.objections.is_empty())
+        || privacy.as_ref().is_some_and(|update| !update.has_room);
+    Ok(ExplainedPlan { name: spec.name().to_owned(), kind: spec.kind(), refused, assignments, privacy })
 }

@@ -110,13 +110,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
             "energy",
             page::energy(
                 &shell,
-                &EnergyPage {
-                    total: card.energy,
-                    reported: 3,
-                    jobs: 4,
-                    listed: &jobs,
-                    pager: Pager::default(),
-                },
+                &EnergyPage { energy: &fixtures::energy(), listed: &jobs, pager: Pager::default() },
             ),
         ),
         (
@@ -232,6 +226,19 @@ fn the_first_page_says_what_waits_for_whom() {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert_eq!(shell().now, NOW);
+}
+
+#[test]
+fn the_page_of_energy_has_each_institution() {
+    let energy = fixtures::energy();
+    let page = EnergyPage { energy: &energy, listed: &[], pager: Pager::default() };
+    let text = page::energy(&shell(), &page);
+    html::check(&text).unwrap();
+    for needed in ["3 of 4 jobs have reported energy", "1.70 kWh", "300 Wh, 90.0 g CO2e estimated"] {
+        assert!(text.contains(needed), "{needed} is not on {text}");
+    }
+    assert!(text.contains(&format!("/institutions/{}", fixtures::name(0))));
+    assert!(text.contains("and 1 more institutions"), "{text}");
 }
 
 #[test]

@@ -94,6 +94,12 @@ fn every_command_prints_json_of_its_published_schema() {
     ask(&["release", "pull", "--to", &folder("release again")]);
 
     assert_eq!(ask(&["status"])["institutions"]["enrolled"], 2, "north is only invited");
+    let energy = ask(&["energy"]);
+    let spent = energy["institutions"].as_array().unwrap();
+    assert_eq!((spent.len(), &spent[0]["energy"]["source"]), (2, &"measured".into()), "{energy:#}");
+    let jobs = ask(&["job", "list"]);
+    let with_energy = jobs.as_array().unwrap().iter().filter(|job| job["energy"].is_object()).count();
+    assert_eq!(energy["reported"], with_energy, "{energy:#}");
     assert_eq!(ask(&["watch", "--looks", "1"])["overview"]["institutions"]["enrolled"], 2);
     assert!(text(&ask(&["dashboard", "open"])["url"]).contains("/login?token="));
     ask(&["audit", "list", "--limit", "10000"]);
@@ -250,6 +256,7 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     let privacy = "privacy = { clip = 0.1, noise_multiplier = 0.8, max_epsilon = 100.0, delta = 1e-5 }\n";
     fs::write(&policy, format!("{privacy}{lax}")).unwrap();
     let state = federation.path("east").to_str().unwrap().to_owned();
+    let policy_text = policy.to_str().unwrap().to_owned();
     let data = federation.path("east-data").to_str().unwrap().to_owned();
     let run = RefCell::new(BTreeSet::new());
     let print = |arguments: &[&str]| {
@@ -284,6 +291,25 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     for kind in ["started", "asked", "accepted", "noise_added", "sending", "sent", "ended", "waits"] {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }
+    let explained = ask(&["policy", "explain", "--policy", &policy_text]);
+    assert!(explained["plan"].is_null() && explained["policy"]["may_leave"].is_array(), "{explained:#}");
+    let plan = federation.path("explained.toml").to_str().unwrap().to_owned();
+    fs::write(&plan, rounds(1, 2, 2, "10m").text()).unwrap();
+    let explain = ["policy", "explain", "--policy", &policy_text, "--plan", &plan, "--state", &state];
+    let explained = ask(&explain);
+    assert_eq!(explained["plan"]["refused"], false, "{explained:#}");
+    assert_eq!(explained["plan"]["privacy"]["has_room"], true, "{explained:#}");
+    let checked = ask(&["check", "--state", &state]);
+    assert_eq!((&checked["ok"], &checked["findings"][0]["what"]), (&true.into(), &"identity".into()));
+    // What is refused is said in the document and by the exit code.
+    fs::write(&policy, format!("{privacy}{}", lax.replace("\"fed-avg\"", "\"median\""))).unwrap();
+    let output =
+        federation.program("eosfed-client").args(explain).args(["--output", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let refused = check(&explain, &String::from_utf8(output.stdout).unwrap());
+    let training = &refused["plan"]["assignments"][1];
+    assert_eq!(refused["plan"]["refused"], true);
+    assert!(training["objections"].to_string().contains("`allow.strategies` lacks `fed-avg`"), "{refused:#}");
     let run = run.into_inner();
     assert_eq!(run, schemas::commands("eosfed-client"));
 }

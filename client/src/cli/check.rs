@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
+use eosfed_client::document::{CheckFinding, CheckReport};
 use eosfed_client::policy::Privacy;
 use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
@@ -20,7 +21,7 @@ use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 
-use super::shared::{runtime, settings, site, trainer_command};
+use super::shared::{Output, runtime, settings, site, trainer_command};
 
 /// Check settings, policy, data set, training program, proxy and coordinator. Changes nothing.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub(super) struct Check {
     /// The state folder.
     #[arg(long)]
     state: PathBuf,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
 }
 
 /// What was found in order, or what is wrong.
@@ -35,13 +39,24 @@ pub(super) type Finding = Result<String, String>;
 
 impl Check {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let good = check(&site(&self.state)?)?;
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let report = check(&site(&self.state)?)?;
+        match self.output {
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&report)?),
+            Output::Text => print(&report),
+        }
+        Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Prints a line for each thing that `run` needs. Gives whether all are in order.
-pub(super) fn check(site: &Site) -> anyhow::Result<bool> {
+/// Prints a line for each finding.
+pub(super) fn print(report: &CheckReport) {
+    for CheckFinding { what, ok, message } in &report.findings {
+        outln!("{} {what}: {message}", if *ok { "ok      " } else { "problem " });
+    }
+}
+
+/// Looks at each thing that `run` needs.
+pub(super) fn check(site: &Site) -> anyhow::Result<CheckReport> {
     let settings = settings(site, None).map_err(|error| format!("{error:#}"));
     let mut findings = vec![
         ("identity", identity(site)),
@@ -62,14 +77,13 @@ pub(super) fn check(site: &Site) -> anyhow::Result<bool> {
             findings.push(("coordinator", runtime.block_on(coordinator(site, settings))));
         }
     }
-    let good = findings.iter().all(|(_, finding)| finding.is_ok());
-    for (what, finding) in findings {
-        match finding {
-            Ok(found) => outln!("ok       {what}: {found}"),
-            Err(problem) => outln!("problem  {what}: {problem}"),
-        }
-    }
-    Ok(good)
+    let ok = findings.iter().all(|(_, finding)| finding.is_ok());
+    let findings = findings.into_iter().map(|(what, finding)| CheckFinding {
+        what: what.to_owned(),
+        ok: finding.is_ok(),
+        message: finding.unwrap_or_else(|problem| problem),
+    });
+    Ok(CheckReport { ok, findings: findings.collect() })
 }
 
 fn identity(site: &Site) -> Finding {

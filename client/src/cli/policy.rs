@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use eosfed_client::policy::{GivenApproval, explain, explain_job};
+use eosfed_client::document::{ExplainedAssignment, ExplainedPolicy};
+use eosfed_client::policy::GivenApproval;
 use eosfed_client::privacy::Spending;
+use eosfed_client::report;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site_log::{Approved, Entry, EntryKind};
 use eosfed_client::spent::Spent;
@@ -15,10 +17,10 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::duration;
 use eosfed_common::ids::{AssignmentId, JobId};
 use eosfed_common::outln;
-use eosfed_common::plan::{JobKind, JobSpec};
+use eosfed_common::plan::JobSpec;
 use nix::unistd::{User, getuid};
 
-use super::shared::{settings, site, site_log};
+use super::shared::{Output, settings, site, site_log};
 
 /// Explain a site policy.
 #[derive(Debug, Subcommand)]
@@ -34,41 +36,48 @@ pub(super) enum PolicyCommand {
         /// The state folder, whose spent privacy is counted.
         #[arg(long)]
         state: Option<PathBuf>,
+        /// Format of the answer.
+        #[arg(long, value_enum, default_value = "text")]
+        output: Output,
     },
 }
 
 impl PolicyCommand {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let Self::Explain { policy, plan, state } = self;
-        let policy = load_policy(&policy)?;
-        for line in explain(&policy) {
-            outln!("{line}");
+        let Self::Explain { policy, plan, state, output } = self;
+        let mut explained = report::policy(load_policy(&policy)?);
+        if let Some(path) = plan {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let spec = JobSpec::parse(&text).with_context(|| path.display().to_string())?;
+            let spending = match state {
+                Some(state) => Spent::new(&site(&state)?).spending()?,
+                None => Spending::default(),
+            };
+            explained.plan = Some(report::plan(&explained.policy, &spec, &spending)?);
         }
-        let Some(path) = plan else { return Ok(ExitCode::SUCCESS) };
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let spec = JobSpec::parse(&text).with_context(|| path.display().to_string())?;
-        let spending = match state {
-            Some(state) => Spent::new(&site(&state)?).spending()?,
-            None => Spending::default(),
-        };
-        let mut refused = false;
-        outln!();
-        for (what, objections) in explain_job(&policy, &spec)? {
-            refused |= !objections.is_empty();
-            outln!("{what}: {}", if objections.is_empty() { "allowed" } else { "refused" });
-            for objection in objections {
-                outln!("  - {objection}");
-            }
+        match output {
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&explained)?),
+            Output::Text => sentences(&explained).iter().for_each(|line| outln!("{line}")),
         }
-        let federated = matches!(spec.kind(), JobKind::Rounds | JobKind::Downstream);
-        if let Some(privacy) = policy.privacy.filter(|_| federated) {
-            refused |= !privacy.has_room(&spending);
-            let verdict = if privacy.has_room(&spending) { "within the budget" } else { "beyond the budget" };
-            outln!("each update: {verdict}: {}", privacy.next_update(&spending));
-        }
+        let refused = explained.plan.is_some_and(|plan| plan.refused);
         Ok(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+fn sentences(explained: &ExplainedPolicy) -> Vec<String> {
+    let mut lines = explained.sentences.clone();
+    let Some(plan) = &explained.plan else { return lines };
+    lines.push(String::new());
+    for ExplainedAssignment { assignment, objections } in &plan.assignments {
+        lines.push(format!("{assignment}: {}", if objections.is_empty() { "allowed" } else { "refused" }));
+        lines.extend(objections.iter().map(|objection| format!("  - {objection}")));
+    }
+    lines.extend(plan.privacy.as_ref().map(|update| {
+        let verdict = if update.has_room { "within the budget" } else { "beyond the budget" };
+        format!("each update: {verdict}: {}", update.sentence)
+    }));
+    lines
 }
 
 /// Approve a job where the policy says `approval = "manual"`. The approval is of the terms that the running

@@ -2,6 +2,7 @@
 //! only the coordinator needs. The coordinator makes them, `eosfed` prints them, and they are the schemas of
 //! `--output json`.
 
+mod energy;
 mod job;
 mod member;
 mod overview;
@@ -11,6 +12,7 @@ mod specialist;
 mod storage;
 mod summary;
 
+pub use energy::{EnergyView, InstitutionEnergy, MAX_ENERGY_INSTITUTIONS};
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
 pub use member::{InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, StatedDataView};
 pub use overview::{

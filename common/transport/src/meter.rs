@@ -40,8 +40,8 @@ fn classify(path: &str) -> Option<Kind> {
             "Hello" | "InviteInstitution" | "InvitePerson" | "ReEnrol" | "Revoke" | "ListInstitutions"
             | "GetInstitution" | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds"
             | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents" | "GetOverview"
-            | "GetStorage" | "PruneStorage" | "OpenDashboard" | "ListSpecialists" | "GetSpecialist"
-            | "CreateRelease" | "ListReleases" | "GetRelease",
+            | "GetEnergy" | "GetStorage" | "PruneStorage" | "OpenDashboard" | "ListSpecialists"
+            | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
         ) => Some(Kind::Control),
         _ => None,
     }

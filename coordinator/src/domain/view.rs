@@ -101,7 +101,7 @@ pub fn job(job: &Job) -> JobView {
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
         trained: job.trained.as_deref().and_then(|head| trained(job, head)),
-        energy: job.energy,
+        energy: job.energy_spent(),
         spec: job.spec.clone(),
     }
 }

@@ -387,6 +387,13 @@ impl Operator for Service {
         reply(self.overview().await)
     }
 
+    async fn get_energy(
+        &self,
+        _: Request<v1::GetEnergyRequest>,
+    ) -> Result<Response<v1::GetEnergyResponse>, Status> {
+        reply(self.energy())
+    }
+
     async fn get_storage(
         &self,
         _: Request<v1::GetStorageRequest>,

@@ -57,6 +57,7 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Operator/Backup", OPERATORS),
     ("eosfed.v1.Operator/ListEvents", OPERATORS),
     ("eosfed.v1.Operator/GetOverview", OPERATORS),
+    ("eosfed.v1.Operator/GetEnergy", OPERATORS),
     ("eosfed.v1.Operator/GetStorage", OPERATORS),
     ("eosfed.v1.Operator/PruneStorage", OPERATORS),
     ("eosfed.v1.Operator/OpenDashboard", PEOPLE),

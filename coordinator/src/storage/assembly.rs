@@ -13,6 +13,7 @@ use super::trees::Tree;
 use crate::domain::closed::{ClosedRound, RoundSummary};
 use crate::domain::curve::Curve;
 use crate::domain::job::JobDefinition;
+use crate::domain::spent::Spent;
 use crate::domain::{Change, Damaged, Federation, Job};
 
 /// The number of records of each kind.
@@ -81,7 +82,7 @@ pub(super) struct Assembly {
     state: Change,
     definitions: BTreeMap<JobId, JobDefinition>,
     states: BTreeMap<JobId, JobStateRecord>,
-    rounds: BTreeMap<JobId, Vec<RoundSummary>>,
+    rounds: BTreeMap<JobId, (Vec<RoundSummary>, Spent)>,
     quarantined: Vec<Damaged>,
     documents: Vec<(Digest, Vec<u8>)>,
     verifier: Verifier,
@@ -131,7 +132,9 @@ impl Assembly {
             }
             Tree::Rounds => {
                 let closed: ClosedRound = serde_json::from_slice(bytes)?;
-                self.rounds.entry(closed.job.clone()).or_default().push(closed.summary());
+                let (rounds, spent) = self.rounds.entry(closed.job.clone()).or_default();
+                rounds.push(closed.summary());
+                spent.add(&closed);
                 counts.rounds += 1;
             }
             Tree::Curves => {
@@ -200,9 +203,9 @@ impl Assembly {
         } = self;
         let jobs = definitions.into_iter().filter_map(|(id, definition)| {
             let job = states.remove(&id)?.into_job(definition);
-            let mut closed = rounds.remove(&id).unwrap_or_default();
+            let (mut closed, spent) = rounds.remove(&id).unwrap_or_default();
             closed.sort_by_key(|summary| summary.id);
-            Some(Job { closed: Arc::new(closed), ..job })
+            Some(Job { closed: Arc::new(closed), spent, ..job })
         });
         state.jobs = jobs.collect();
         let mut federation = Federation::default();

@@ -16,6 +16,7 @@ use super::trees::{Tree, Write};
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::CurveId;
 use crate::domain::job::{JobDefinition, JobState, TrainedHead};
+use crate::domain::spent::Spent;
 use crate::domain::{Change, Job, Member, Release};
 
 /// The changing part of a job.
@@ -50,6 +51,7 @@ impl JobStateRecord {
             normalisation,
             contributors,
             energy,
+            spent: _,
             produced,
             release,
             trained,
@@ -91,6 +93,7 @@ impl JobStateRecord {
             normalisation: normalisation.map(Arc::new),
             contributors,
             energy,
+            spent: Spent::default(),
             produced,
             release,
             trained: trained.map(Arc::new),

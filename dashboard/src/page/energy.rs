@@ -1,23 +1,20 @@
 //! Energy: what jobs and specialists have cost.
 
-use eosfed_common::card::Energy;
-use eosfed_common::view::JobSummary;
+use eosfed_common::view::{EnergyView, InstitutionEnergy, JobSummary};
 use maud::{Markup, Render as _, html};
 
 use super::path;
 use crate::format::{energy as shown, kwh, relative};
 use crate::layout::{Content, Shell};
-use crate::parts::{Pager, Tile, Tone, empty, energy as maybe_energy, heading, said, table, tiles, words};
+use crate::parts::{
+    Pager, Tile, Tone, empty, energy as maybe_energy, heading, numbers, panel, said, table, tiles, words,
+};
 
 /// What the page of energy shows.
 #[derive(Debug)]
 pub struct EnergyPage<'a> {
-    /// Energy of all jobs together.
-    pub total: Energy,
-    /// How many jobs have reported energy.
-    pub reported: u64,
-    /// How many jobs there are.
-    pub jobs: u64,
+    /// Energy of all jobs, by institution.
+    pub energy: &'a EnergyView,
     /// Jobs, newest first.
     pub listed: &'a [JobSummary],
     /// Where the next page is.
@@ -27,10 +24,12 @@ pub struct EnergyPage<'a> {
 /// The page of energy.
 #[must_use]
 pub fn energy(shell: &Shell, page: &EnergyPage<'_>) -> String {
+    let EnergyView { jobs, reported, total: spent, .. } = page.energy;
+    let spent = spent.unwrap_or_default();
     let total = Tile {
         name: "All jobs",
-        value: kwh(page.total.kwh.get()),
-        note: html! { (page.reported) " of " (page.jobs) " jobs have reported energy" },
+        value: kwh(spent.kwh.get()),
+        note: html! { (reported) " of " (jobs) " jobs have reported energy" },
         href: None,
         tone: Tone::Calm,
     };
@@ -47,21 +46,41 @@ pub fn energy(shell: &Shell, page: &EnergyPage<'_>) -> String {
         })
         .collect();
     let lead = html! {
-        p.of { "Energy of the updates that count, as institutions have reported it: measured by a counter of the hardware, estimated from processor time, partial where a GPU has no counter, or not known. Emissions are at the carbon intensity that each institution has configured; a sum is unknown if one of its parts is. The coordinator's own energy is not in it." }
+        p.of { "Energy of the trainings and scores that count, as institutions have reported it: measured by a counter of the hardware, estimated from processor time, partial where a GPU has no counter, or not known. Emissions are at the carbon intensity that each institution has configured; a sum is unknown if one of its parts is. The coordinator's own energy is not in it." }
     };
     let columns = [words("Job"), words("Kind"), words("Energy"), words("Submitted")];
     let body = html! {
         (heading(&html! { "Energy" }, &html! {}, &lead))
         (tiles("numbers", &[total]))
+        @if !page.energy.institutions.is_empty() {
+            (panel("institutions", "By institution", &by_institution(page.energy)))
+        }
         section.panel id="list" aria-label="Energy by job" {
             @if rows.is_empty() {
                 (empty("No job has used energy yet.", "Submit a job:", "eosfed job submit plan.toml --watch"))
             } @else {
-                p.of { "All of it: " (shown(page.total)) "." }
+                p.of { "All of it: " (shown(spent)) "." }
                 (table("Energy by job", &columns, &rows))
                 (page.pager.render())
             }
         }
     };
     shell.document(&Content { title: "Energy".to_owned(), section: path::ENERGY, body })
+}
+
+fn by_institution(energy: &EnergyView) -> Markup {
+    let row = |one: &InstitutionEnergy| {
+        vec![
+            html! { a href={ (path::INSTITUTIONS) "/" (one.institution) } { (one.institution) } },
+            html! { (one.jobs) },
+            maybe_energy(Some(one.energy)),
+        ]
+    };
+    let rows: Vec<_> = energy.institutions.iter().map(row).collect();
+    html! {
+        (table("Energy by institution", &[words("Institution"), numbers("Jobs"), words("Energy")], &rows))
+        @if energy.more_institutions > 0 {
+            p.of { "and " (energy.more_institutions) " more institutions" }
+        }
+    }
 }

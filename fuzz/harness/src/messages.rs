@@ -18,8 +18,8 @@ use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
-    InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView, PruneView,
-    ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, StorageView,
+    EnergyView, InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView,
+    PruneView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, StorageView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
@@ -271,6 +271,10 @@ table! {
     GetOverviewRequest: free::<v1::GetOverviewRequest>,
     GetOverviewResponse: |bytes| fields::<v1::GetOverviewResponse>(bytes, |m| {
         Ok(serde_json::from_str::<Overview>(&m.overview_json).is_ok())
+    }),
+    GetEnergyRequest: free::<v1::GetEnergyRequest>,
+    GetEnergyResponse: |bytes| fields::<v1::GetEnergyResponse>(bytes, |m| {
+        Ok(serde_json::from_str::<EnergyView>(&m.energy_json).is_ok())
     }),
     GetStorageRequest: free::<v1::GetStorageRequest>,
     GetStorageResponse: |bytes| fields::<v1::GetStorageResponse>(bytes, |m| {

@@ -17,7 +17,7 @@ use eosfed_common::outln;
 use self::gather::{Plan, Present};
 use self::service::Unit;
 use self::terminal::{Terminal, wrapped};
-use super::check::check;
+use super::check::{check, print};
 use super::shared::site;
 
 /// Set up an institution: asks for the join token, the data folder and what the institution wants to do, and
@@ -58,7 +58,9 @@ impl Setup {
             apply::apply(&site, &plan, &present)?;
         }
         outln!("\nThe check of everything that the daemon needs:");
-        if !check(&site)? {
+        let report = check(&site)?;
+        print(&report);
+        if !report.ok {
             outln!("\nCorrect what is named above, then run this command again; what is done stays done.");
             return Ok(ExitCode::FAILURE);
         }

@@ -40,6 +40,7 @@ use strum::AsRefStr;
 
 use super::closed::RoundSummary;
 use super::round::Round;
+use super::spent::Spent;
 use super::target::{HeadRef, Target};
 
 pub use aggregation::{Aggregation, Task, WeightedUpdate};
@@ -136,6 +137,8 @@ pub struct Job {
     pub contributors: BTreeSet<InstitutionName>,
     /// Energy spent on those updates.
     pub energy: Option<Energy>,
+    /// What each institution has spent on results that count.
+    pub spent: Spent,
     /// The specialists that it has produced: names and versions.
     pub produced: Vec<(SpecialistName, u32)>,
     /// The release that it has created.
@@ -256,10 +259,17 @@ impl Job {
             normalisation: None,
             contributors: BTreeSet::new(),
             energy: None,
+            spent: Spent::default(),
             produced: Vec::new(),
             release: None,
             trained: None,
         }
+    }
+
+    /// Energy spent on its results that count: on averaged updates, or else on trainings and scores.
+    #[must_use]
+    pub fn energy_spent(&self) -> Option<Energy> {
+        self.energy.or_else(|| self.spent.total())
     }
 
     /// The normalisation for all institutions, if the plan gives it.

@@ -93,6 +93,7 @@ impl Outcome {
                 self.job.energy = Some(sum);
             }
         }
+        self.job.spent.add(&closed);
         // A job that was paused because its attempts were used up can still receive submissions. When it is
         // cancelled, its last attempt is closed again with them.
         let again = self.job.has_closed(&closed.round);

@@ -24,7 +24,7 @@ pub(in crate::domain) fn job_summary(job: &Job) -> JobSummary {
         specialists: u32::try_from(job.produced.len()).unwrap_or(u32::MAX),
         release: job.release,
         head_over: job.trained.as_ref().and(job.head.as_ref()).map(|head| head.release),
-        energy: job.energy,
+        energy: job.energy_spent(),
     }
 }
 

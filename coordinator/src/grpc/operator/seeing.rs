@@ -6,12 +6,17 @@ use tonic::Request;
 
 use super::Service;
 use crate::domain::paging::document;
+use crate::domain::spent;
 use crate::grpc::access;
 use crate::sessions::{LINK_VALID, Viewer};
 
 impl Service {
     pub(super) async fn overview(&self) -> Result<v1::GetOverviewResponse, Refusal> {
         Ok(v1::GetOverviewResponse { overview_json: document(&self.0.overviews.now().await)? })
+    }
+
+    pub(super) fn energy(&self) -> Result<v1::GetEnergyResponse, Refusal> {
+        Ok(v1::GetEnergyResponse { energy_json: document(&self.0.engine.read(spent::energy))? })
     }
 
     /// A link with which the caller's browser sees what the caller's role sees.

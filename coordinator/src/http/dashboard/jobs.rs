@@ -1,7 +1,6 @@
 //! Jobs, rounds and energy.
 
 use axum::extract::{Path, Query, State};
-use eosfed_common::card::Energy;
 use eosfed_common::ids::JobId;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::{JobState, JobView, RoundSummary, RoundView};
@@ -17,6 +16,7 @@ use crate::domain::Job;
 use crate::domain::listing::JobFilter;
 use crate::domain::paging::PageRequest;
 use crate::domain::round::{AttemptId, RoundKind};
+use crate::domain::spent;
 use crate::domain::view;
 
 /// Closed rounds on the page of a job.
@@ -203,12 +203,9 @@ pub(super) async fn energy(
     Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
     let wanted = PageRequest::read(PAGE, &after)?;
-    let (page, spent, jobs) = dashboard.engine.read(|state| {
-        let spent: Vec<Energy> = state.jobs.values().filter_map(|job| job.energy).collect();
-        (state.list_jobs(&JobFilter::default(), &wanted), spent, state.jobs.len() as u64)
-    });
+    let (page, energy) = dashboard
+        .engine
+        .read(|state| (state.list_jobs(&JobFilter::default(), &wanted), spent::energy(state)));
     let (listed, pager) = read(page?, path::ENERGY, after.is_empty())?;
-    let reported = spent.len() as u64;
-    let total = spent.into_iter().reduce(Energy::plus).unwrap_or_default();
-    Ok(Html(page::energy(&visitor.shell, &EnergyPage { total, reported, jobs, listed: &listed, pager })))
+    Ok(Html(page::energy(&visitor.shell, &EnergyPage { energy: &energy, listed: &listed, pager })))
 }
