@@ -1,6 +1,7 @@
 //! The views of jobs, institutions and evaluations of [`eosfed_common::view`], which are shown to people and
 //! scripts. They are made from the records here only.
 
+mod energy;
 mod list;
 mod overview;
 mod progress;
@@ -29,6 +30,7 @@ use super::round::{Contribution, Participant, ParticipantState, Rejection, Round
 use super::target::HeadRef;
 use super::totals::totals;
 
+pub use energy::energy;
 pub(super) use list::{job_summary, release_summary};
 pub use overview::{Surroundings, overview};
 pub(crate) use overview::{certificates, late_round, silences};

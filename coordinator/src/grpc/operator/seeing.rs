@@ -6,7 +6,7 @@ use tonic::Request;
 
 use super::Service;
 use crate::domain::paging::document;
-use crate::domain::spent;
+use crate::domain::view;
 use crate::grpc::access;
 use crate::sessions::{LINK_VALID, Viewer};
 
@@ -16,7 +16,7 @@ impl Service {
     }
 
     pub(super) fn energy(&self) -> Result<v1::GetEnergyResponse, Refusal> {
-        Ok(v1::GetEnergyResponse { energy_json: document(&self.0.engine.read(spent::energy))? })
+        Ok(v1::GetEnergyResponse { energy_json: document(&self.0.engine.read(view::energy))? })
     }
 
     /// A link with which the caller's browser sees what the caller's role sees.

@@ -16,7 +16,6 @@ use crate::domain::Job;
 use crate::domain::listing::JobFilter;
 use crate::domain::paging::PageRequest;
 use crate::domain::round::{AttemptId, RoundKind};
-use crate::domain::spent;
 use crate::domain::view;
 
 /// Closed rounds on the page of a job.
@@ -203,9 +202,8 @@ pub(super) async fn energy(
     Query(Listed { after }): Query<Listed>,
 ) -> Result<Html, Trouble> {
     let wanted = PageRequest::read(PAGE, &after)?;
-    let (page, energy) = dashboard
-        .engine
-        .read(|state| (state.list_jobs(&JobFilter::default(), &wanted), spent::energy(state)));
+    let (page, energy) =
+        dashboard.engine.read(|state| (state.list_jobs(&JobFilter::default(), &wanted), view::energy(state)));
     let (listed, pager) = read(page?, path::ENERGY, after.is_empty())?;
     Ok(Html(page::energy(&visitor.shell, &EnergyPage { energy: &energy, listed: &listed, pager })))
 }
