@@ -39,17 +39,21 @@ impl BandStatistics {
 
     /// Adds values. Those that are not finite are invalid pixels and do not count.
     pub fn add(&mut self, values: &[f32]) {
+        self.merge(&Self::of(values));
+    }
+
+    /// Those of values, without a name.
+    pub(crate) fn of(values: &[f32]) -> Self {
         let finite = || values.iter().copied().filter(|value| value.is_finite());
         let count = finite().count();
         if count == 0 {
-            return;
+            return Self::new("");
         }
         let mean = finite().map(f64::from).sum::<f64>() / count as f64;
         let m2 = finite().map(|value| (f64::from(value) - mean).powi(2)).sum();
         let (min, max) =
             finite().fold((f32::INFINITY, f32::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
-        let band = String::new();
-        self.merge(&Self { band, count: count as u64, mean, m2, min, max });
+        Self { band: String::new(), count: count as u64, mean, m2, min, max }
     }
 
     /// Adds the moments of another part.

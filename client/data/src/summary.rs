@@ -111,23 +111,24 @@ fn size_warning([low, high]: [[usize; 2]; 2]) -> Option<String> {
 
 fn class_counts(classes: usize, samples: &[Sample]) -> Vec<u64> {
     let mut counts = vec![0; classes];
-    for sample in samples {
-        match &sample.target {
-            Target::Class(class) => counts[*class] += 1,
-            Target::Classes(present) => {
-                counts.iter_mut().zip(present).filter(|(_, has)| **has).for_each(|(count, _)| *count += 1);
-            }
-            Target::Values(values) => {
-                counts[0] += values.iter().filter(|value| value.is_finite()).count() as u64;
-            }
-            Target::Mask(mask) => {
-                mask.iter()
-                    .filter(|class| **class != IGNORE)
-                    .for_each(|class| counts[usize::from(*class)] += 1);
-            }
+    samples.iter().for_each(|sample| count_classes(&mut counts, &sample.target));
+    counts
+}
+
+/// Adds the labels of a sample to the count of each class: images that have it, or labelled pixels.
+pub(crate) fn count_classes(counts: &mut [u64], target: &Target) {
+    match target {
+        Target::Class(class) => counts[*class] += 1,
+        Target::Classes(present) => {
+            counts.iter_mut().zip(present).filter(|(_, has)| **has).for_each(|(count, _)| *count += 1);
+        }
+        Target::Values(values) => {
+            counts[0] += values.iter().filter(|value| value.is_finite()).count() as u64;
+        }
+        Target::Mask(mask) => {
+            mask.iter().filter(|class| **class != IGNORE).for_each(|class| counts[usize::from(*class)] += 1);
         }
     }
-    counts
 }
 
 fn target_moments(name: &str, samples: &[Sample]) -> BandStatistics {
@@ -143,13 +144,17 @@ fn target_moments(name: &str, samples: &[Sample]) -> BandStatistics {
 /// Warnings about the labels of a training part: classes that are missing, or all but one.
 #[must_use]
 pub fn label_warnings(dataset: &Dataset, samples: &[Sample]) -> Vec<String> {
+    warnings_of_counts(dataset, &class_counts(dataset.config().classes.len(), samples))
+}
+
+/// The same, of labels that were counted already.
+pub(crate) fn warnings_of_counts(dataset: &Dataset, counts: &[u64]) -> Vec<String> {
     let config = dataset.config();
     if config.task == Task::Regression {
         return Vec::new();
     }
-    let counts = class_counts(config.classes.len(), samples);
     let (there, absent): (Vec<_>, Vec<_>) =
-        config.classes.iter().zip(counts).partition(|(_, count)| *count > 0);
+        config.classes.iter().zip(counts.iter().copied()).partition(|(_, count)| *count > 0);
     let names =
         |list: &[(&String, u64)]| list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let path = dataset.path().display();

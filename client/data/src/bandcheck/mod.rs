@@ -28,6 +28,7 @@ use serde::Serialize;
 use crate::sample::Sample;
 pub use finding::{Finding, Rule, Severity};
 pub use moments::{Moments, compare_moments};
+pub(crate) use pixels::PixelSampler;
 use pixels::Pixels;
 pub use unit::{OpticalUnit, Scaling};
 
@@ -68,20 +69,28 @@ const FEWEST_PIXELS: usize = 200;
 /// If `bands` is empty or a sample's image is not a whole number of such stacks.
 #[must_use]
 pub fn check_bands(bands: &[NamedBand], scaling: Scaling, samples: &[Sample]) -> BandReport {
-    let pixels = Pixels::sample(bands.len(), samples);
+    check_pixels(bands, scaling, &Pixels::sample(bands.len(), samples))
+}
+
+/// As [`check_bands`], of pixels that were taken already.
+pub(crate) fn check_sampled(bands: &[NamedBand], scaling: Scaling, sampler: PixelSampler) -> BandReport {
+    check_pixels(bands, scaling, &sampler.finish())
+}
+
+fn check_pixels(bands: &[NamedBand], scaling: Scaling, pixels: &Pixels) -> BandReport {
     let mut report =
         BandReport { findings: Vec::new(), unit: None, likely_order: None, pixels: pixels.count() };
     if pixels.count() < FEWEST_PIXELS {
         return report;
     }
-    let (mut findings, unusable) = values::check(bands, &pixels);
-    findings.extend(radar::check(bands, &pixels));
-    let optical = unit::summarise(bands, &pixels);
-    findings.extend(unit::check(bands, &pixels, optical.as_ref(), scaling));
+    let (mut findings, unusable) = values::check(bands, pixels);
+    findings.extend(radar::check(bands, pixels));
+    let optical = unit::summarise(bands, pixels);
+    findings.extend(unit::check(bands, pixels, optical.as_ref(), scaling));
     let levels = optical.as_ref().and_then(unit::OpticalSummary::levels);
-    let better = order::check(bands, &pixels, levels, &unusable);
+    let better = order::check(bands, pixels, levels, &unusable);
     let hint = better.as_ref().map(|(_, order)| order.as_slice());
-    findings.extend(spectrum::check(bands, &pixels, levels, &unusable, hint));
+    findings.extend(spectrum::check(bands, pixels, levels, &unusable, hint));
     if let Some((finding, order)) = better {
         findings.push(finding);
         report.likely_order = Some(order);

@@ -6,10 +6,13 @@ use crate::sample::Sample;
 const PIXELS: usize = 8192;
 /// At least this many pixels of each image are used, so that a band that is empty in one image is detected.
 const FEWEST_PER_IMAGE: usize = 16;
+/// At most about this many images are used, evenly spread, so that the pixels stay few for any data set.
+const MOST_IMAGES: usize = 16_384;
 /// Distance in pixels at which the 10 m and 20 m bands of Sentinel-2 have both changed.
 const FAR: usize = 4;
 
 /// Values of the sampled pixels that are valid in every channel.
+#[derive(Debug)]
 pub(super) struct Pixels {
     /// For each channel its values. All channels have the same pixel positions.
     pub channels: Vec<Vec<f32>>,
@@ -22,37 +25,81 @@ pub(super) struct Pixels {
     pub zero_images: Vec<usize>,
 }
 
-impl Pixels {
-    /// Samples `channels` bands of each date of the samples.
-    pub(super) fn sample(channels: usize, samples: &[Sample]) -> Self {
-        let images: Vec<_> = samples
-            .iter()
-            .flat_map(|sample| {
-                let stack = channels * sample.height * sample.width;
-                assert_eq!(sample.image.len() % stack, 0, "an image is a whole number of stacks of bands");
-                sample.image.chunks_exact(stack).map(|image| (sample.width, image))
-            })
-            .collect();
-        let each = PIXELS.div_ceil(images.len().max(1)).max(FEWEST_PER_IMAGE);
-        let mut pixels = Self {
+/// Takes pixels of images one after another, so that they need not be in memory together.
+#[derive(Debug)]
+pub(crate) struct PixelSampler {
+    pixels: Pixels,
+    near: Vec<f64>,
+    far: Vec<f64>,
+    /// Pixels that are taken of an image.
+    each: usize,
+    /// Of this many images, one is used.
+    every: usize,
+    seen: usize,
+}
+
+impl PixelSampler {
+    /// For about this many images of `channels` bands.
+    #[must_use]
+    pub(crate) fn new(channels: usize, images: usize) -> Self {
+        let pixels = Pixels {
             channels: vec![Vec::new(); channels],
             roughness: Vec::new(),
             images: 0,
             zero_images: vec![0; channels],
         };
-        let mut near = vec![0.0; channels];
-        let mut far = vec![0.0; channels];
-        for (width, image) in images {
-            let size = image.len() / channels;
-            let before = pixels.count();
-            for place in places(size, each) {
-                pixels.take(image, size, place);
-                changes(image, size, width, place, &mut near, &mut far);
-            }
-            pixels.finish_image(before);
+        Self {
+            pixels,
+            near: vec![0.0; channels],
+            far: vec![0.0; channels],
+            each: PIXELS.div_ceil(images.max(1)).max(FEWEST_PER_IMAGE),
+            every: images.div_ceil(MOST_IMAGES).max(1),
+            seen: 0,
         }
+    }
+
+    /// Takes pixels of each date of a sample.
+    ///
+    /// # Panics
+    /// If its image is not a whole number of stacks of the bands.
+    pub(crate) fn add(&mut self, sample: &Sample) {
+        let channels = self.pixels.channels.len();
+        let stack = channels * sample.height * sample.width;
+        assert_eq!(sample.image.len() % stack, 0, "an image is a whole number of stacks of bands");
+        for image in sample.image.chunks_exact(stack) {
+            self.seen += 1;
+            if (self.seen - 1).is_multiple_of(self.every) {
+                self.take(image, sample.width);
+            }
+        }
+    }
+
+    fn take(&mut self, image: &[f32], width: usize) {
+        let Self { pixels, near, far, .. } = self;
+        let size = image.len() / pixels.channels.len();
+        let before = pixels.count();
+        for place in places(size, self.each) {
+            pixels.take(image, size, place);
+            changes(image, size, width, place, near, far);
+        }
+        pixels.finish_image(before);
+    }
+
+    /// The pixels that were taken.
+    pub(super) fn finish(self) -> Pixels {
+        let Self { mut pixels, near, far, .. } = self;
         pixels.roughness = near.iter().zip(&far).map(|(n, f)| if *f > 0.0 { n / f } else { 0.0 }).collect();
         pixels
+    }
+}
+
+impl Pixels {
+    /// Samples `channels` bands of each date of the samples.
+    pub(super) fn sample(channels: usize, samples: &[Sample]) -> Self {
+        let dates = |sample: &Sample| sample.image.len() / (channels * sample.height * sample.width).max(1);
+        let mut sampler = PixelSampler::new(channels, samples.iter().map(dates).sum());
+        samples.iter().for_each(|sample| sampler.add(sample));
+        sampler.finish()
     }
 
     /// Number of pixels.

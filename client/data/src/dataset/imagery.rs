@@ -4,7 +4,7 @@ use eosfed_common::head::Imagery;
 
 /// Sizes and ground sampling distances of the samples that have been read.
 #[derive(Debug, Default)]
-pub(super) struct ImageryRange {
+pub(crate) struct ImageryRange {
     size: Common<[usize; 2]>,
     /// Least and greatest.
     distance: Option<[f64; 2]>,
@@ -22,7 +22,7 @@ enum Common<T> {
 
 impl ImageryRange {
     /// Adds a sample of this height and width.
-    pub(super) fn add(&mut self, size: [usize; 2], ground_sampling_distance: Option<f64>) {
+    pub(crate) fn add(&mut self, size: [usize; 2], ground_sampling_distance: Option<f64>) {
         self.size = match self.size {
             Common::Unknown => Common::Is(size),
             Common::Is(known) if known == size => Common::Is(known),
@@ -36,7 +36,7 @@ impl ImageryRange {
     }
 
     /// The common properties of all samples.
-    pub(super) fn imagery(&self) -> Imagery {
+    pub(crate) fn imagery(&self) -> Imagery {
         let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
         Imagery {
             tile: match self.size {
@@ -53,7 +53,7 @@ impl ImageryRange {
     }
 
     /// A note about samples that differ.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         let [low, high] = self.distance?;
         (high > low * Imagery::ALIKE).then(|| {
             format!(

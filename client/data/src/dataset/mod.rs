@@ -4,6 +4,7 @@
 //! memory, bounded by [`Limits`]; other images are read on demand, in parallel and
 //! always in the same order.
 
+mod access;
 mod chunks;
 mod divide;
 mod find;
@@ -21,12 +22,14 @@ use std::sync::Arc;
 use eosfed_common::canonical::digest_of;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::Imagery;
-use eosfed_common::model::Task;
+use eosfed_common::model::{NamedBand, Task};
 use find::Found;
 
 pub use chunks::Chunks;
+pub(crate) use imagery::ImageryRange;
+pub(crate) use read::ReadSample;
 
-use crate::bandcheck::{BandReport, Scaling, check_bands};
+use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
 use crate::raster::{Limits, Raster};
@@ -71,6 +74,8 @@ enum Source {
 /// An item in memory: one raster for each date, and its label.
 struct Scene {
     path: PathBuf,
+    /// All files that it is read from.
+    files: Vec<PathBuf>,
     dates: Vec<Raster>,
     target: Target,
     notes: Vec<String>,
@@ -205,11 +210,32 @@ impl Dataset {
     /// # Errors
     /// If the pixels contradict the names and the data set is `strict`.
     pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
+        self.not_contradicted(check_bands(&self.declared(bands)?, self.scaling(), samples))
+    }
+
+    /// As [`Dataset::check_bands`], of pixels that were taken already.
+    ///
+    /// # Errors
+    /// Like [`Dataset::check_bands`].
+    pub(crate) fn check_sampled(
+        &self,
+        bands: &[String],
+        sampler: PixelSampler,
+    ) -> Result<BandReport, DataError> {
+        self.not_contradicted(check_sampled(&self.declared(bands)?, self.scaling(), sampler))
+    }
+
+    fn declared(&self, bands: &[String]) -> Result<Vec<NamedBand>, DataError> {
         let all = self.config.named_bands();
-        let positions = self.positions(bands)?.into_iter();
-        let declared: Vec<_> = positions.map(|at| all[at].clone()).collect();
-        let scaling = Scaling { scale: self.config.scale, offset: self.config.offset };
-        let report = check_bands(&declared, scaling, samples);
+        Ok(self.positions(bands)?.into_iter().map(|at| all[at].clone()).collect())
+    }
+
+    /// What is done to the values of the files.
+    pub(crate) const fn scaling(&self) -> Scaling {
+        Scaling { scale: self.config.scale, offset: self.config.offset }
+    }
+
+    fn not_contradicted(&self, report: BandReport) -> Result<BandReport, DataError> {
         let wrong: Vec<String> = report.contradictions().map(ToString::to_string).collect();
         if self.config.strict && !wrong.is_empty() {
             return Err(DataError::Bands { path: self.path.clone(), findings: wrong });
@@ -245,19 +271,19 @@ impl Dataset {
     }
 
     /// Number of files and tiles of all parts, readable or not.
-    fn files(&self) -> usize {
+    pub(crate) fn files(&self) -> usize {
         self.entries.len() + self.broken.len()
     }
 
     /// Whether so many files of `total` may be unreadable.
-    fn tolerable(&self, skipped: &[String], total: usize) -> Result<(), DataError> {
+    pub(crate) fn tolerable(&self, skipped: &[String], total: usize) -> Result<(), DataError> {
         if skipped.len() as f64 <= self.config.max_corrupt_share * total as f64 {
             return Ok(());
         }
         Err(self.too_many_corrupt(skipped, total))
     }
 
-    fn too_many_corrupt(&self, skipped: &[String], total: usize) -> DataError {
+    pub(crate) fn too_many_corrupt(&self, skipped: &[String], total: usize) -> DataError {
         DataError::TooManyCorrupt { files: skipped.to_vec(), total, share: self.share() }
     }
 

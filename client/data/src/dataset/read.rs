@@ -12,17 +12,31 @@ use crate::raster::Raster;
 use crate::read::{read_labels, read_raster};
 
 /// A sample, and facts about its images besides their values.
-pub(super) struct ReadSample {
-    pub(super) sample: Sample,
+pub(crate) struct ReadSample {
+    pub(crate) sample: Sample,
     /// Notes about what was done to the images.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// In metres, where the files say it.
-    pub(super) ground_sampling_distance: Option<f64>,
+    pub(crate) ground_sampling_distance: Option<f64>,
 }
 
 impl Dataset {
     /// Reads a sample.
     pub(super) fn read(&self, entry: &Entry, positions: &[usize]) -> Result<ReadSample, DataError> {
+        let mut read = self.read_stored(entry, positions)?;
+        self.scale(&mut read.sample.image);
+        Ok(read)
+    }
+
+    /// Scales values of the files in place. Pixels without data, which are NaN, stay so.
+    pub(crate) fn scale(&self, values: &mut [f32]) {
+        let scale = self.config.scale as f32;
+        let offset = self.config.offset as f32;
+        values.iter_mut().for_each(|value| *value = *value * scale + offset);
+    }
+
+    /// Reads a sample with the values of its files, before they are scaled.
+    pub(super) fn read_stored(&self, entry: &Entry, positions: &[usize]) -> Result<ReadSample, DataError> {
         match &entry.source {
             Source::Files { images, label } => {
                 let scene = self.scene(images, label)?;
@@ -68,7 +82,11 @@ impl Dataset {
             Label::Classes(classes) => Target::Classes(classes.clone()),
             Label::Raster(raster) => self.target(raster, &anchor, first, &mut notes)?,
         };
-        Ok(Scene { path: path.clone(), dates, target, notes })
+        let mut files: Vec<PathBuf> = images.iter().flatten().cloned().collect();
+        if let Label::Raster(raster) = label {
+            files.push(raster.clone());
+        }
+        Ok(Scene { path: path.clone(), files, dates, target, notes })
     }
 
     /// The bands of several files as one raster on the finest of their grids.
@@ -110,12 +128,10 @@ impl Dataset {
         Ok(stacked)
     }
 
-    /// Selects bands, scales, and marks pixels invalid in any selected band as invalid in all.
+    /// Selects bands, and marks pixels invalid in any selected band as invalid in all.
     fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
         let Raster { width, height, .. } = scene.dates[0];
         let size = width * height;
-        let scale = self.config.scale as f32;
-        let offset = self.config.offset as f32;
         let nodata = self.config.nodata.map(|value| value as f32);
         let invalid = |value: f32| !value.is_finite() || Some(value) == nodata;
         let bands: Vec<&[f32]> =
@@ -128,7 +144,7 @@ impl Dataset {
         let mut image = Vec::with_capacity(size * bands.len());
         for band in bands {
             let values = band.iter().zip(&bad);
-            image.extend(values.map(|(value, bad)| if *bad { f32::NAN } else { value * scale + offset }));
+            image.extend(values.map(|(value, bad)| if *bad { f32::NAN } else { *value }));
         }
         let mut target = scene.target.clone();
         let bad = || bad.iter().enumerate().filter(|(_, bad)| **bad).map(|(at, _)| at);
@@ -223,7 +239,8 @@ impl Scene {
             Target::Values(values) => Target::Values(square(values, width, left, top, side)),
             other @ (Target::Class(_) | Target::Classes(_)) => other.clone(),
         };
-        Self { path: self.path.clone(), dates: dates.collect(), target, notes: self.notes.clone() }
+        let files = Vec::new();
+        Self { path: self.path.clone(), files, dates: dates.collect(), target, notes: self.notes.clone() }
     }
 }
 

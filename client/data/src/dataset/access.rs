@@ -1,0 +1,64 @@
+//! Samples by their position in the data set, for work that reads them one at a time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::read::ReadSample;
+use super::{Dataset, Label, Source};
+use crate::config::Layout;
+use crate::error::DataError;
+use crate::split::Split;
+
+impl Dataset {
+    /// The positions of the samples of a part.
+    pub(crate) fn entries_of(&self, split: Split) -> Vec<u32> {
+        let all = self.entries.iter().zip(0_u32..);
+        all.filter(|(entry, _)| entry.split == split).map(|(_, position)| position).collect()
+    }
+
+    /// The name of a sample.
+    pub(crate) fn key(&self, position: u32) -> &str {
+        &self.entries[position as usize].key
+    }
+
+    /// A number that all tiles of a scene share, and nothing else.
+    pub(crate) fn group(&self, position: u32) -> Option<usize> {
+        match &self.entries[position as usize].source {
+            Source::Files { .. } => None,
+            Source::Tile { scene, .. } => Some(Arc::as_ptr(scene).addr()),
+        }
+    }
+
+    /// Calls `each` with every file that a sample is read from.
+    pub(crate) fn each_file(&self, position: u32, each: &mut dyn FnMut(&Path)) {
+        match &self.entries[position as usize].source {
+            Source::Files { images, label } => {
+                images.iter().flatten().for_each(|file| each(file));
+                if let Label::Raster(file) = label {
+                    each(file);
+                }
+            }
+            Source::Tile { scene, .. } => scene.files.iter().for_each(|file| each(file)),
+        }
+    }
+
+    /// Reads a sample with the values of its files, before they are scaled.
+    pub(crate) fn read_as_stored(&self, position: u32, bands: &[usize]) -> Result<ReadSample, DataError> {
+        self.read_stored(&self.entries[position as usize], bands)
+    }
+
+    /// Files that could not be opened. They belong to no part and are reported with the training part.
+    pub(crate) fn broken_in(&self, split: Split) -> &[String] {
+        if split == Split::Train { &self.broken } else { &[] }
+    }
+
+    /// Images of a sample: one for each date.
+    pub(crate) const fn dates(&self) -> usize {
+        let after = match &self.config.layout {
+            Layout::Folders { .. } => false,
+            Layout::Pairs { after, .. } | Layout::Table { after, .. } => after.is_some(),
+            Layout::Scenes { after, .. } => !after.is_empty(),
+        };
+        if after { 2 } else { 1 }
+    }
+}

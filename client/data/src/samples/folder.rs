@@ -1,0 +1,159 @@
+//! The folder of decoded samples: one file for each part of a data set, as many as fit, and beside them what is
+//! known of each part. Who looked at a file longest ago loses it first. The folder has derived private data, so
+//! only its owner may read it.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use eosfed_common::digest::Digest;
+use eosfed_common::files::write_atomically;
+
+use super::facts::PartFacts;
+use super::record::{Reader, Writer};
+
+/// Ending of a file of decoded samples.
+const SAMPLES: &str = "samples";
+/// Ending of a file that says what is known of a part.
+const FACTS: &str = "json";
+/// Beginning of the name of a file that is being written.
+const WRITING: &str = ".writing-";
+const LOCK: &str = "lock";
+/// Parts of which something is known, at most.
+const MOST_FACTS: usize = 256;
+
+/// Where decoded samples are kept, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleCache {
+    /// Their folder. It is made when it is not there.
+    pub folder: PathBuf,
+    /// Most bytes of all files of samples in it.
+    pub bytes: u64,
+}
+
+/// Held by the only process that may write to the folder.
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl SampleCache {
+    fn path(&self, key: Digest, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", key.to_hex()))
+    }
+
+    /// What is known of a part.
+    pub(super) fn facts(&self, key: Digest) -> Option<PartFacts> {
+        let path = self.path(key, FACTS);
+        let facts = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        used(&File::open(path).ok()?);
+        Some(facts)
+    }
+
+    /// Keeps what is known of a part.
+    pub(super) fn keep_facts(&self, key: Digest, facts: &PartFacts) -> io::Result<()> {
+        for (_, path, _) in self.oldest_first(FACTS)?.into_iter().rev().skip(MOST_FACTS - 1) {
+            std::fs::remove_file(path)?;
+        }
+        write_atomically(&self.path(key, FACTS), &serde_json::to_vec(facts)?)
+    }
+
+    /// The decoded samples of a part, if they are there. They stay there while the reader lives. A damaged file
+    /// is removed.
+    pub(super) fn reader(&self, key: Digest) -> Option<Reader> {
+        let path = self.path(key, SAMPLES);
+        if !path.exists() {
+            return None;
+        }
+        match Reader::open(&path) {
+            Ok(reader) => {
+                reader.file().try_lock_shared().ok()?;
+                used(reader.file());
+                Some(reader)
+            }
+            Err(_) => {
+                let _ = std::fs::remove_file(path);
+                None
+            }
+        }
+    }
+
+    /// Makes this process the only one that writes; `None` if another one does. Files that a killed process has
+    /// left unfinished are removed.
+    pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(self.folder.join(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error),
+        }
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().as_encoded_bytes().starts_with(WRITING.as_bytes()) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Some(Lock { _file: file }))
+    }
+
+    /// Removes files, the one that was used longest ago first, until `bytes` more have room. Whether they do; if
+    /// not, nothing is removed. Files that a process reads stay.
+    pub(super) fn make_room(&self, _lock: &Lock, bytes: u64) -> io::Result<bool> {
+        let files = self.oldest_first(SAMPLES)?;
+        let mut total = files.iter().fold(bytes, |sum, (_, _, length)| sum.saturating_add(*length));
+        if total <= self.bytes {
+            return Ok(true);
+        }
+        let mut removable = Vec::new();
+        for (_, path, length) in files {
+            let file = File::open(&path)?;
+            if total > self.bytes && file.try_lock().is_ok() {
+                total -= length;
+                removable.push((path, file));
+            }
+        }
+        if total > self.bytes {
+            return Ok(false);
+        }
+        removable.into_iter().try_for_each(|(path, _)| std::fs::remove_file(path)).map(|()| true)
+    }
+
+    /// Begins a file.
+    pub(super) fn writer(&self, _lock: &Lock) -> io::Result<Writer> {
+        Writer::new(tempfile::Builder::new().prefix(WRITING).tempfile_in(&self.folder)?)
+    }
+
+    /// Gives a written file its name, and opens it.
+    pub(super) fn finish(&self, key: Digest, writer: Writer) -> io::Result<Option<Reader>> {
+        writer.finish(&self.path(key, SAMPLES))?;
+        Ok(self.reader(key))
+    }
+
+    /// Files with this ending: the time of their last use, path and bytes.
+    fn oldest_first(&self, ending: &str) -> io::Result<Vec<(SystemTime, PathBuf, u64)>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            if metadata.is_file() && path.extension() == Some(ending.as_ref()) {
+                found.push((metadata.modified()?, path, metadata.len()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Notes that a file is used now. If that fails, it is only removed earlier.
+fn used(file: &File) {
+    let _ = file.set_modified(SystemTime::now());
+}
+
+/// Removes a file that was found to be damaged, so that it is made again.
+pub(super) fn give_up(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}

@@ -1,0 +1,50 @@
+//! The name of the decoded samples of a part: a digest of all that decides about them.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use eosfed_common::canonical::digest_of;
+use eosfed_common::digest::{Digest, Hasher};
+
+use crate::dataset::Dataset;
+use crate::split::Split;
+
+/// Changes when what is stored, or how it is decoded, changes.
+const FORMAT: &str = concat!("eosfed samples 1 ", env!("CARGO_PKG_VERSION"));
+
+/// The digest of the description, the bands, the names of the samples and the files of a part. A file counts
+/// by its path, its size and the times of its last changes: its contents are not read. `entries` are the
+/// positions of the part's samples in the data set.
+pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries: &[u32]) -> Digest {
+    let mut hasher = Hasher::default();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(FORMAT.as_bytes());
+    add(dataset.path().as_os_str().as_encoded_bytes());
+    add(digest_of(&(dataset.config(), split.name(), bands)).to_hex().as_bytes());
+    let mut last = None;
+    for entry in entries {
+        add(dataset.key(*entry).as_bytes());
+        // Neighbouring tiles are of one scene.
+        let group = dataset.group(*entry);
+        if group.is_some() && group == last {
+            continue;
+        }
+        last = group;
+        dataset.each_file(*entry, &mut |file| {
+            add(file.as_os_str().as_encoded_bytes());
+            add(&stamp(file));
+        });
+    }
+    hasher.finish()
+}
+
+/// Size, and times of the last changes of contents and of the file itself. Empty if it is not there.
+fn stamp(file: &Path) -> Vec<u8> {
+    let Ok(found) = file.metadata() else { return Vec::new() };
+    let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
+    let inode = [found.len(), found.ino()].into_iter().flat_map(u64::to_le_bytes);
+    inode.chain(times.into_iter().flat_map(i64::to_le_bytes)).collect()
+}

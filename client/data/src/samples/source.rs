@@ -1,0 +1,271 @@
+//! Opening the samples of a part, and reading one.
+
+use std::sync::Arc;
+
+use eosfed_common::digest::Digest;
+use rayon::prelude::*;
+
+use super::facts::{FactsBuilder, PartFacts, Seen};
+use super::folder::{Lock, SampleCache, give_up};
+use super::key::of_part;
+use super::packed::Packed;
+use super::record::{Reader, Writer, size};
+use crate::bandcheck::Scaling;
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::split::Split;
+
+/// With more unreadable files than this, and more than the data set allows, the rest is not read.
+const ENOUGH_SKIPPED: usize = 1000;
+/// Samples that each thread reads before they are written together.
+const EACH: usize = 2;
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// From the file of decoded samples that was there already.
+    Cache,
+    /// From the file of decoded samples that was just made.
+    NewCache,
+    /// From the files of the data set.
+    Files,
+}
+
+/// The samples of a part, one at a time, in any order and from any thread.
+pub struct SampleSource {
+    dataset: Arc<Dataset>,
+    bands: Vec<usize>,
+    /// Positions in the data set of the samples that can be read.
+    entries: Vec<u32>,
+    facts: PartFacts,
+    decoded: Option<Reader>,
+    origin: Origin,
+    problem: Option<String>,
+}
+
+/// A cache, the name of a part in it, and the right to write there.
+struct Place<'a> {
+    cache: &'a SampleCache,
+    key: Digest,
+    lock: Lock,
+}
+
+impl SampleSource {
+    /// Opens a part. What is known of it is read from the cache; if it is not there, all samples are read once.
+    /// They are decoded into the cache if they fit.
+    ///
+    /// # Errors
+    /// If a band is missing, the part is empty, too many files are unreadable, or the data set is `strict` and
+    /// the pixels contradict the names of the bands.
+    pub fn open(
+        dataset: Arc<Dataset>,
+        split: Split,
+        bands: &[String],
+        cache: Option<&SampleCache>,
+    ) -> Result<Self, DataError> {
+        let positions = dataset.positions(bands)?;
+        let entries = dataset.entries_of(split);
+        if entries.is_empty() {
+            let reason = format!("the {} part has no samples", split.name());
+            return Err(DataError::unfit(dataset.path(), reason));
+        }
+        let cache = cache.filter(|cache| cache.bytes > 0);
+        let key = cache.map(|cache| (cache, of_part(&dataset, split, bands, &entries)));
+        let known = key.and_then(|(cache, key)| cache.facts(key));
+        let decoded = key.filter(|_| known.is_some()).and_then(|(cache, key)| cache.reader(key));
+        if let (Some(facts), Some(decoded)) = (&known, decoded)
+            && decoded.len() as u64 == facts.samples
+        {
+            return Ok(Self::new(dataset, positions, &entries, facts.clone(), Some(decoded), Origin::Cache));
+        }
+        let mut problem = None;
+        let mut note = |error: std::io::Error| problem = Some(error.to_string());
+        let wanted = key.filter(|(cache, _)| known.as_ref().is_none_or(|facts| facts.bytes <= cache.bytes));
+        let place = wanted.and_then(|(cache, key)| {
+            let lock = cache.lock().map_err(&mut note).ok().flatten()?;
+            Some(Place { cache, key, lock })
+        });
+        let mut source = match (known, place) {
+            (Some(facts), None) => Self::new(dataset, positions, &entries, facts, None, Origin::Files),
+            (_, place) => {
+                let pass = Pass { dataset: &dataset, split, bands, positions: &positions, entries: &entries };
+                let (facts, filled) = pass.run(place.as_ref())?;
+                if let Some(Place { cache, key, .. }) = &place
+                    && let Err(error) = cache.keep_facts(*key, &facts)
+                {
+                    note(error);
+                }
+                let decoded = filled.map_err(&mut note).ok().flatten();
+                let origin = if decoded.is_some() { Origin::NewCache } else { Origin::Files };
+                Self::new(dataset, positions, &entries, facts, decoded, origin)
+            }
+        };
+        source.problem = problem;
+        Ok(source)
+    }
+
+    fn new(
+        dataset: Arc<Dataset>,
+        bands: Vec<usize>,
+        entries: &[u32],
+        facts: PartFacts,
+        decoded: Option<Reader>,
+        origin: Origin,
+    ) -> Self {
+        let unreadable: std::collections::BTreeSet<u64> = facts.unreadable.iter().copied().collect();
+        let readable = entries.iter().enumerate().filter(|(at, _)| !unreadable.contains(&(*at as u64)));
+        let entries = readable.map(|(_, entry)| *entry).collect();
+        Self { dataset, bands, entries, facts, decoded, origin, problem: None }
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no samples.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is known of the part.
+    #[must_use]
+    pub const fn facts(&self) -> &PartFacts {
+        &self.facts
+    }
+
+    /// Where the samples come from.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Why the cache could not be used, if something was wrong with it.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// What is to be done to the values.
+    #[must_use]
+    pub fn scaling(&self) -> Scaling {
+        self.dataset.scaling()
+    }
+
+    /// The path of the data set's description.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        self.dataset.path()
+    }
+
+    /// Reads a sample. Where its decoded form is damaged, it is decoded again, and the damaged file is removed.
+    ///
+    /// # Errors
+    /// If its files cannot be read any more, or there is no sample of this number.
+    pub fn get(&self, at: usize) -> Result<Packed, DataError> {
+        if let Some(decoded) = &self.decoded {
+            match decoded.read(at) {
+                Ok(packed) => return Ok(packed),
+                Err(_) => give_up(decoded.path()),
+            }
+        }
+        let no_such =
+            || DataError::unfit(self.dataset.path(), format!("there is no sample {at} in this part"));
+        let entry = self.entries.get(at).ok_or_else(no_such)?;
+        Ok(Packed::new(self.dataset.read_as_stored(*entry, &self.bands)?.sample))
+    }
+}
+
+/// The reading of a whole part.
+struct Pass<'a> {
+    dataset: &'a Dataset,
+    split: Split,
+    bands: &'a [String],
+    positions: &'a [usize],
+    entries: &'a [u32],
+}
+
+impl Pass<'_> {
+    /// Reads every sample, a few at a time. The inner result is that of filling the cache.
+    fn run(
+        &self,
+        place: Option<&Place<'_>>,
+    ) -> Result<(PartFacts, std::io::Result<Option<Reader>>), DataError> {
+        let mut facts = FactsBuilder::new(self.dataset, self.bands, self.entries.len());
+        let mut filling = Filling { place, writer: Ok(None), begun: false };
+        let mut bytes = 0;
+        let size_of_chunk = EACH * rayon::current_num_threads();
+        for (number, chunk) in self.entries.chunks(size_of_chunk).enumerate() {
+            let read: Vec<_> = chunk.par_iter().map(|entry| self.read(*entry)).collect();
+            for (at, read) in read.into_iter().enumerate() {
+                match read {
+                    Ok((packed, seen)) => {
+                        bytes += size(&packed);
+                        filling.add(&packed, self.entries.len());
+                        facts.add(seen);
+                    }
+                    Err(error) => facts.skip(number * size_of_chunk + at, &error),
+                }
+            }
+            if facts.skipped().len() > ENOUGH_SKIPPED {
+                self.tolerable(facts.skipped())?;
+            }
+        }
+        if facts.skipped().len() == self.entries.len() {
+            return Err(self.dataset.too_many_corrupt(facts.skipped(), self.entries.len()));
+        }
+        self.tolerable(facts.skipped())?;
+        Ok((facts.finish(self.dataset, self.bands, bytes)?, filling.finish()))
+    }
+
+    /// Whether so many files may be unreadable, with those that could not be opened.
+    fn tolerable(&self, skipped: &[String]) -> Result<(), DataError> {
+        let all: Vec<String> = self.dataset.broken_in(self.split).iter().chain(skipped).cloned().collect();
+        self.dataset.tolerable(&all, self.dataset.files())
+    }
+
+    fn read(&self, entry: u32) -> Result<(Packed, Seen), DataError> {
+        let mut read = self.dataset.read_as_stored(entry, self.positions)?;
+        let packed = Packed::new(read.sample.clone());
+        self.dataset.scale(&mut read.sample.image);
+        Ok((packed, Seen::new(read)))
+    }
+}
+
+/// The filling of the cache. It is given up when the samples do not fit or a file cannot be written; the
+/// training then reads from the files.
+struct Filling<'a> {
+    place: Option<&'a Place<'a>>,
+    writer: std::io::Result<Option<Writer>>,
+    begun: bool,
+}
+
+impl Filling<'_> {
+    fn add(&mut self, packed: &Packed, samples: usize) {
+        let Some(Place { cache, lock, .. }) = self.place else { return };
+        if !self.begun {
+            self.begun = true;
+            // Samples are mostly alike, so that the first tells whether all have room.
+            let all = size(packed).saturating_mul(samples as u64);
+            self.writer = cache
+                .make_room(lock, all)
+                .and_then(|fits| if fits { cache.writer(lock).map(Some) } else { Ok(None) });
+        }
+        let Ok(Some(writer)) = &mut self.writer else { return };
+        let added = writer.add(packed).and_then(|()| cache.make_room(lock, writer.bytes()));
+        match added {
+            Ok(true) => {}
+            Ok(false) => self.writer = Ok(None),
+            Err(error) => self.writer = Err(error),
+        }
+    }
+
+    fn finish(self) -> std::io::Result<Option<Reader>> {
+        match (self.place, self.writer?) {
+            (Some(Place { cache, key, .. }), Some(writer)) => cache.finish(*key, writer),
+            _ => Ok(None),
+        }
+    }
+}
