@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use eosfed_data::{
     DataError, Dataset, Limits, Origin, Packed, Pixels, Raster, Sample, SampleCache, SampleSource, Split,
@@ -132,7 +132,7 @@ fn the_oldest_is_removed_first_and_what_is_read_stays() {
     assert_eq!(origin(&paths[1], &cache), Origin::NewCache);
     // Each now has its own age: the first was used last.
     for path in names(&cache, ".samples") {
-        let past = SystemTime::now() - Duration::from_secs(60);
+        let past = path.metadata().unwrap().modified().unwrap() - Duration::from_secs(60);
         fs::File::open(path).unwrap().set_modified(past).unwrap();
     }
     assert_eq!(origin(&paths[0], &cache), Origin::Cache);

@@ -198,8 +198,8 @@ fn measure(case: &Case, seconds: f64, device: Device) -> anyhow::Result<serde_js
     rest(device);
     let rate = steps as f64 / start.elapsed().as_secs_f64();
     let processor = (processor_seconds() - processor) * 1e3 / steps as f64;
-    let (host, step) = handed_over(&train_loop, &mut optimizer, device);
-    let phases = phases(&train_loop, &mut optimizer, device);
+    let (host, step) = handed_over(&data, &train_loop, &mut optimizer, device);
+    let phases = phases(&data, &train_loop, &mut optimizer, device);
     Ok(serde_json::json!({
         "framework": "eosfed", "device": device::name(device), "backbone": backbone, "size": size, "batch": batch,
         "precision": precision, "bands": bands, "steps_per_second": rate, "processor_ms": processor, "samples_per_second": rate * batch as f64,
@@ -214,12 +214,16 @@ fn median(mut list: Vec<f64>) -> f64 {
 }
 
 /// Median milliseconds until a step is handed to the device, and until it is done.
-fn handed_over(train_loop: &TrainLoop<'_>, optimizer: &mut AdamW, device: Device) -> (f64, f64) {
+fn handed_over(
+    data: &TensorDataset,
+    train_loop: &TrainLoop<'_>,
+    optimizer: &mut AdamW,
+    device: Device,
+) -> (f64, f64) {
     let mut times: [Vec<f64>; 2] = Default::default();
     for step in 0..PHASE_STEPS {
         let settings = &train_loop.settings;
-        let mut batches =
-            Batches::new(train_loop.training, settings.batch_size, &settings.transforms, step as u64);
+        let mut batches = Batches::new(data, settings.batch_size, &settings.transforms, step as u64);
         rest(device);
         let start = Instant::now();
         let Batch { images, labels, .. } = batches.next().expect("an epoch has a batch");
@@ -234,15 +238,16 @@ fn handed_over(train_loop: &TrainLoop<'_>, optimizer: &mut AdamW, device: Device
 }
 
 /// Median milliseconds of the phases of a step.
-fn phases(train_loop: &TrainLoop<'_>, optimizer: &mut AdamW, device: Device) -> serde_json::Value {
+fn phases(
+    data: &TensorDataset,
+    train_loop: &TrainLoop<'_>,
+    optimizer: &mut AdamW,
+    device: Device,
+) -> serde_json::Value {
     let mut times: [Vec<f64>; 4] = Default::default();
     for step in 0..PHASE_STEPS {
-        let mut batches = Batches::new(
-            train_loop.training,
-            train_loop.settings.batch_size,
-            &train_loop.settings.transforms,
-            step as u64,
-        );
+        let mut batches =
+            Batches::new(data, train_loop.settings.batch_size, &train_loop.settings.transforms, step as u64);
         let mut clock = Instant::now();
         let mut lap = |phase: usize| {
             rest(device);

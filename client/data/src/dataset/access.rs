@@ -47,6 +47,12 @@ impl Dataset {
         self.read_stored(&self.entries[position as usize], bands)
     }
 
+    /// What is wrong with each file that could not be read when the data set was opened.
+    #[must_use]
+    pub fn broken(&self) -> &[String] {
+        &self.broken
+    }
+
     /// Files that could not be opened. They belong to no part and are reported with the training part.
     pub(crate) fn broken_in(&self, split: Split) -> &[String] {
         if split == Split::Train { &self.broken } else { &[] }

@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 use eosfed_common::digest::Digest;
 use eosfed_common::files::write_atomically;
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
 
 use super::facts::PartFacts;
 use super::record::{Reader, Writer};
@@ -150,7 +152,7 @@ impl SampleCache {
 
 /// Notes that a file is used now. If that fails, it is only removed earlier.
 fn used(file: &File) {
-    let _ = file.set_modified(SystemTime::now());
+    let _ = futimens(file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
 }
 
 /// Removes a file that was found to be damaged, so that it is made again.

@@ -61,8 +61,8 @@ pub fn choose(
     }
 }
 
-/// Sets the number of threads and the allocator, and chooses the device on this machine. Call it before the first tensor is
-/// made: see `device/cuda.rs`.
+/// Sets the number of threads that compute and that decode images, and the allocator, and chooses the device on
+/// this machine. Call it before the first tensor is made: see `device/cuda.rs`.
 ///
 /// # Errors
 /// As [`choose`].
@@ -75,9 +75,21 @@ pub fn set_up(choice: DeviceChoice, threads: Option<u32>) -> Result<Device, NoCu
     allocator::keep_freed_memory();
     if let Some(threads) = threads {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+        decoders(threads as usize);
     }
     tracing::info!(device = name(device), reason, threads = tch::get_num_threads(), "device");
     Ok(device)
+}
+
+/// Sets the number of threads that decode images. A process sets it once.
+fn decoders(threads: usize) {
+    let found = match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        Ok(()) => threads,
+        Err(_) => rayon::current_num_threads(),
+    };
+    if found != threads {
+        tracing::debug!(threads, found, "the decoders have been started with another number of threads");
+    }
 }
 
 /// The device's name in events: `cpu` or `cuda:0`.

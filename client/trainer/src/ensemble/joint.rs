@@ -20,8 +20,8 @@ use crate::energy::EnergyMeter;
 use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
-    LoopSettings, LossSettings, RunInfo, Session, TensorDataset, TrainError, TrainLoop, proximal_term,
-    training_samples,
+    LoopSettings, LossSettings, RunInfo, Samples, Session, TensorDataset, TrainError, TrainLoop,
+    proximal_term, training_samples,
 };
 
 /// Trains a head. Calls `emit` with each event, and `stopped` before each step.
@@ -71,7 +71,7 @@ pub fn train_head(
         parameters: &parameters,
         forward: &forward,
         training: &samples,
-        validation: validation_samples.as_ref(),
+        validation: validation_samples.as_ref().map(|data| data as &dyn Samples),
         metrics: metric_spec(head),
         loss: LossSettings::of(&task.training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),

@@ -192,7 +192,7 @@ fn linear(
     } else {
         "a linear model of each band's mean and deviation"
     };
-    Ok(Baseline { name: name.to_owned(), metrics: train_loop.evaluate(test).summary() })
+    Ok(Baseline { name: name.to_owned(), metrics: train_loop.evaluate(test)?.summary() })
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Batch {
     pub labels: Tensor,
     /// Where each comes from.
     pub windows: Vec<Window>,
+    /// Whether each may have a label; a batch without any has no loss.
+    pub labelled: Vec<bool>,
 }
 
 /// A sample of a data set, or a part of it.
@@ -43,6 +45,14 @@ pub struct Window {
 }
 
 impl Batch {
+    /// Whole samples as they are, from the sample `first` on. They may have labels.
+    pub(super) fn plain(images: Tensor, labels: Tensor, first: usize) -> Self {
+        let count = images.size()[0] as usize;
+        let window = |sample| Window { sample, crop: None };
+        let windows = (first..first + count).map(window).collect();
+        Self { images, labels, windows, labelled: vec![true; count] }
+    }
+
     /// The samples from `start` on, at most `size`.
     #[must_use]
     pub fn part(&self, start: usize, size: usize) -> Self {
@@ -52,13 +62,14 @@ impl Batch {
             images: take(&self.images),
             labels: take(&self.labels),
             windows: self.windows[start..start + size].to_vec(),
+            labelled: self.labelled[start..start + size].to_vec(),
         }
     }
 }
 
 /// How a sample is turned: mirrored left to right, mirrored top to bottom, then rows and columns exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct Turn {
+pub(super) struct Turn {
     across: bool,
     down: bool,
     transposed: bool,
@@ -88,47 +99,70 @@ impl Turn {
 }
 
 /// What was drawn for a sample.
-struct Draw {
-    window: Window,
+#[derive(Debug, Clone)]
+pub(super) struct Draw {
+    pub(super) window: Window,
     turn: Turn,
     /// Factors and offsets of the bands; empty without jitter.
     jitter: Vec<f32>,
 }
 
-/// The batches of one epoch. Their order and transforms depend on the seed only.
+impl Draw {
+    /// The whole sample as it is.
+    pub(super) fn plain(sample: usize) -> Self {
+        Self { window: Window { sample, crop: None }, turn: Turn::default(), jitter: Vec::new() }
+    }
+
+    /// The same of another sample.
+    pub(super) fn of(&self, sample: usize) -> Self {
+        Self { window: Window { sample, crop: self.window.crop }, ..self.clone() }
+    }
+}
+
+/// What must be known of samples to draw for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Number of samples.
+    pub(super) samples: usize,
+    /// Dates times bands.
+    pub(super) channels: usize,
+    /// Height and width in pixels.
+    pub(super) size: [usize; 2],
+    /// Whether images, and labels of pixels, are square.
+    pub(super) square: bool,
+}
+
+/// What is drawn for the batches of one epoch. It depends on the seed only.
 #[derive(Debug)]
-pub struct Batches<'a> {
-    data: &'a TensorDataset,
-    transforms: &'a Transforms,
-    order: Vec<i64>,
+pub(super) struct Draws {
+    shape: Shape,
+    transforms: Transforms,
+    order: Vec<u32>,
     size: usize,
     at: usize,
     rng: ChaCha8Rng,
 }
 
-impl<'a> Batches<'a> {
-    /// The batches of an epoch of this seed.
-    #[must_use]
-    pub fn new(data: &'a TensorDataset, size: usize, transforms: &'a Transforms, seed: u64) -> Self {
+impl Draws {
+    /// For the batches of an epoch of this seed.
+    pub(super) fn new(shape: Shape, size: usize, transforms: &Transforms, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut order: Vec<i64> = (0..data.len() as i64).collect();
+        let mut order: Vec<u32> = (0..u32::try_from(shape.samples).unwrap_or(u32::MAX)).collect();
         order.shuffle(&mut rng);
-        Self { data, transforms, order, size, at: 0, rng }
+        Self { shape, transforms: transforms.clone(), order, size, at: 0, rng }
     }
 
-    /// Whether there is another batch.
-    #[must_use]
-    pub fn has_next(&self) -> bool {
+    fn has_next(&self) -> bool {
         self.at < self.order.len()
     }
 
-    fn draw(&mut self, sample: i64) -> Draw {
+    fn draw(&mut self, sample: usize) -> Draw {
         let has = |kind| self.transforms.augment.contains(&kind);
-        let size = self.data.images.size();
+        let [height, width] = self.shape.size.map(|side| side as i64);
         let crop = self.transforms.crop.map(|side| {
-            let side = i64::from(side).min(size[2]).min(size[3]);
-            let top = self.rng.random_range(0..=size[2] - side);
-            let left = self.rng.random_range(0..=size[3] - side);
+            let side = i64::from(side).min(height).min(width);
+            let top = self.rng.random_range(0..=height - side);
+            let left = self.rng.random_range(0..=width - side);
             [top as usize, left as usize, side as usize]
         });
         let mut turn = Turn::default();
@@ -138,17 +172,52 @@ impl<'a> Batches<'a> {
         }
         if has(Augmentation::Rotate90) {
             // All samples of a batch must keep one shape.
-            let square = crop.is_some() || self.data.is_square();
+            let square = crop.is_some() || self.shape.square;
             let step = if square { 1 } else { 2 };
             turn = turn.then(self.rng.random_range(0..4 / step) * step);
         }
         let mut jitter = Vec::new();
         if has(Augmentation::Jitter) {
             for (low, high) in [(0.9_f32, 1.1), (-0.1, 0.1)] {
-                jitter.extend((0..size[1]).map(|_| self.rng.random_range(low..high)));
+                jitter.extend((0..self.shape.channels).map(|_| self.rng.random_range(low..high)));
             }
         }
-        Draw { window: Window { sample: sample as usize, crop }, turn, jitter }
+        Draw { window: Window { sample, crop }, turn, jitter }
+    }
+}
+
+impl Iterator for Draws {
+    type Item = Vec<Draw>;
+
+    fn next(&mut self) -> Option<Vec<Draw>> {
+        if !self.has_next() {
+            return None;
+        }
+        let end = (self.at + self.size).min(self.order.len());
+        let chosen = self.order[self.at..end].to_vec();
+        self.at = end;
+        Some(chosen.into_iter().map(|sample| self.draw(sample as usize)).collect())
+    }
+}
+
+/// The batches of one epoch. Their order and transforms depend on the seed only.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    data: &'a TensorDataset,
+    draws: Draws,
+}
+
+impl<'a> Batches<'a> {
+    /// The batches of an epoch of this seed. Of each sample they say that it may have a label.
+    #[must_use]
+    pub fn new(data: &'a TensorDataset, size: usize, transforms: &Transforms, seed: u64) -> Self {
+        Self { data, draws: Draws::new(data.shape(), size, transforms, seed) }
+    }
+
+    /// Whether there is another batch.
+    #[must_use]
+    pub fn has_next(&self) -> bool {
+        self.draws.has_next()
     }
 }
 
@@ -156,19 +225,12 @@ impl Iterator for Batches<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        if !self.has_next() {
-            return None;
-        }
-        let end = (self.at + self.size).min(self.order.len());
-        let chosen = self.order[self.at..end].to_vec();
-        self.at = end;
-        let draws: Vec<Draw> = chosen.into_iter().map(|sample| self.draw(sample)).collect();
-        Some(assemble(self.data, &draws))
+        self.draws.next().map(|draws| assemble(self.data, &draws))
     }
 }
 
 /// The samples that were drawn, transformed.
-fn assemble(data: &TensorDataset, draws: &[Draw]) -> Batch {
+pub(super) fn assemble(data: &TensorDataset, draws: &[Draw]) -> Batch {
     let mut turns: BTreeMap<Turn, Vec<usize>> = BTreeMap::new();
     for (position, draw) in draws.iter().enumerate() {
         turns.entry(draw.turn).or_default().push(position);
@@ -202,7 +264,8 @@ fn assemble(data: &TensorDataset, draws: &[Draw]) -> Batch {
     };
     let images = jittered(gather(&data.images), draws);
     let windows = draws.iter().map(|draw| draw.window).collect();
-    Batch { images, labels: gather(&data.labels), windows }
+    let labelled = vec![true; draws.len()];
+    Batch { images, labels: gather(&data.labels), windows, labelled }
 }
 
 /// Samples, or where pixels are cropped, parts of them.

@@ -48,6 +48,7 @@ impl From<TrainLoopError> for TrainError {
     fn from(error: TrainLoopError) -> Self {
         match error {
             TrainLoopError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            TrainLoopError::Data(error) => Self::Data(error),
             diverged @ TrainLoopError::Diverged { .. } => Self::Diverged(diverged),
         }
     }

@@ -1,17 +1,21 @@
 //! Scoring a frozen specialist on validation data with its own normalisation and its own input size.
 //! Nothing is learned and nothing is written.
 
+use std::sync::Arc;
+
 use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
 use eosfed_common::report::EvaluationReport;
 use eosfed_common::task::{EvaluationTask, TrainerEvent};
-use eosfed_data::{Dataset, Limits, Split};
+use eosfed_data::{Dataset, Limits, SampleSource, Split};
 use tch::Tensor;
 
 use super::error::TrainError;
+use super::samples::Samples as _;
 use super::session::final_metrics;
+use super::stream::StreamedDataset;
 use super::tally::Tally;
-use super::tensors::{Preprocessing, TensorDataset};
+use super::tensors::Preprocessing;
 use super::train_loop::predict;
 use crate::device;
 use crate::energy::EnergyMeter;
@@ -32,18 +36,16 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let model = &task.model;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let loaded = dataset.load(Split::Validation, &model.bands)?;
-    let report = dataset.check_bands(&model.bands, &loaded.samples)?;
-    let mut warnings = loaded.skipped;
-    warnings.extend(loaded.notes);
-    warnings.extend(report.findings.iter().map(ToString::to_string));
+    let source = SampleSource::open(Arc::new(dataset), Split::Validation, &model.bands, None)?;
+    let facts = source.facts();
+    let warnings = [&facts.skipped, &facts.notes, &facts.findings].into_iter().flatten().cloned().collect();
     let preprocessing = Preprocessing {
         normalisation: task.normalisation.clone(),
         input_size: task.input_size,
         resize_labels: false,
         target: model.target.clone().unwrap_or_default(),
     };
-    let data = TensorDataset::new(&loaded.samples, &preprocessing, device)?;
+    let data = StreamedDataset::new(source, preprocessing, model.task, device)?;
     let signature = signature(model);
     let weights = read(&task.weights, &signature)?;
     let parameters = Parameters::new(signature, &weights, device);
@@ -61,7 +63,7 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let mut tally = Tally::new(spec);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
-    predict(&forward, &data, spec, BATCH_SIZE, &mut add);
+    predict(&forward, &data, spec, BATCH_SIZE, &mut add)?;
     let report = EvaluationReport {
         samples: data.len() as u64,
         metrics: final_metrics(&model.classes, &tally.finish()),

@@ -11,8 +11,11 @@ mod loss;
 mod optimizer;
 mod orientation;
 mod pretrained;
+mod raw;
 mod run;
+mod samples;
 mod session;
+mod stream;
 mod tally;
 mod tensors;
 mod train_loop;
@@ -28,7 +31,9 @@ pub use optimizer::{AdamW, learning_rate};
 pub use orientation::Orientation;
 pub use run::{normalisation, run};
 pub(crate) use run::{proximal_term, training_samples};
+pub use samples::{BatchIterator, EpochSettings, Samples};
 pub use session::{RunInfo, Session};
+pub use stream::StreamedDataset;
 pub use tensors::{Preprocessing, TensorDataset};
 pub use train_loop::{
     Cancelled, EpochReport, LoopSettings, ProximalTerm, TrainLoop, TrainLoopError, predict,

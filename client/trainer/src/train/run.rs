@@ -1,16 +1,18 @@
 //! Training a specialist: data, network and initial weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
-use eosfed_common::model::{ModelSpec, initial_weights, signature};
+use eosfed_common::model::{ModelSpec, Task, initial_weights, signature};
+use eosfed_common::plan::ClassWeights;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
 use eosfed_data::{
-    BandStatistics, DataError, Dataset, Limits, Moments, Sample, Split, band_statistics, compare_moments,
-    label_warnings,
+    BandStatistics, DataError, Dataset, Limits, Moments, PartFacts, Sample, SampleSource, Split,
+    band_statistics, compare_moments, label_warnings,
 };
 use tch::{Device, Tensor};
 
@@ -18,8 +20,10 @@ use super::error::TrainError;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::pretrained::{Start, pretrained};
+use super::samples::Samples;
 use super::session::{RunInfo, Session};
-use super::tensors::{Preprocessing, TensorDataset};
+use super::stream::StreamedDataset;
+use super::tensors::Preprocessing;
 use super::train_loop::{LoopSettings, ProximalTerm, TrainLoop};
 use crate::device;
 use crate::energy::EnergyMeter;
@@ -29,8 +33,8 @@ use crate::parameters::{Parameters, read};
 
 /// Samples for training and validation, and what is known about them.
 struct Data {
-    training: TensorDataset,
-    validation: Option<TensorDataset>,
+    training: StreamedDataset,
+    validation: Option<StreamedDataset>,
     normalisation: Vec<BandNormalisation>,
     imagery: Imagery,
     warnings: Vec<String>,
@@ -58,21 +62,24 @@ pub fn run(
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm);
     let session = Session::open(task, &parameters, optimizer, meter);
-    let classes = model.classes.len();
+    let counts = match (task.training.class_weights, model.task) {
+        (ClassWeights::None, _) | (_, Task::Regression) => None,
+        (ClassWeights::Balanced, _) => Some(training.label_counts()?),
+    };
     let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &training,
-        validation: validation.as_ref(),
+        validation: validation.as_ref().map(|data| data as &dyn Samples),
         metrics: MetricSpec::of(model),
-        loss: LossSettings::of(&task.training, model.task, classes, &training, device),
+        loss: LossSettings::counted(&task.training, model.task, counts.as_deref(), device),
         penalty: None,
         proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
         settings: LoopSettings::of(&task.training, task.schedule, task.seed),
     };
     let info = RunInfo {
         samples: training.len(),
-        validation: validation.as_ref().map_or(0, TensorDataset::len),
+        validation: validation.as_ref().map_or(0, Samples::len),
         normalisation,
         warnings,
         initial: file,
@@ -98,8 +105,15 @@ pub(crate) fn training_samples(
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let (samples, imagery, mut warnings) = training_samples(&dataset, &model.bands)?;
-    let own = normalisation(&model.bands, &samples);
+    let dataset = Arc::new(dataset);
+    let open = |part| SampleSource::open(Arc::clone(&dataset), part, &model.bands, None);
+    let source = open(Split::Train)?;
+    let facts = source.facts();
+    let mut warnings = dataset.broken().to_vec();
+    warnings.extend(facts.skipped.iter().chain(&all_notes(&dataset, facts)).cloned());
+    warnings.extend(facts.label_warnings.iter().chain(&facts.findings).cloned());
+    let imagery = facts.imagery;
+    let own = entries(facts.statistics.clone());
     if let Some(given) = &task.normalisation {
         let findings = compare_moments(&moments(&own), &moments(given));
         warnings.extend(findings.iter().map(ToString::to_string));
@@ -111,17 +125,23 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         resize_labels: task.training.crop.is_some(),
         target: model.target.clone().unwrap_or_default(),
     };
-    let training = TensorDataset::new(&samples, &preprocessing, device)?;
-    drop(samples);
+    let streamed = |source| StreamedDataset::new(source, preprocessing.clone(), model.task, device);
+    let training = streamed(source)?;
     let validation = if dataset.is_empty(Split::Validation) {
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
         None
     } else {
-        let loaded = dataset.load(Split::Validation, &model.bands)?;
-        warnings.extend(loaded.skipped);
-        Some(TensorDataset::new(&loaded.samples, &preprocessing, device)?)
+        let source = open(Split::Validation)?;
+        warnings.extend(source.facts().skipped.iter().cloned());
+        Some(streamed(source)?)
     };
     Ok(Data { training, validation, normalisation, imagery, warnings })
+}
+
+/// Notes about the division of a data set and about the images of its training part, each once.
+fn all_notes(dataset: &Dataset, facts: &PartFacts) -> Vec<String> {
+    let notes: BTreeSet<&String> = dataset.notes().iter().chain(&facts.notes).collect();
+    notes.into_iter().cloned().collect()
 }
 
 fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
@@ -136,6 +156,10 @@ fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
 /// Mean and standard deviation of each band over samples that hold these bands.
 #[must_use]
 pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisation> {
+    entries(band_statistics(bands, samples.iter()))
+}
+
+fn entries(statistics: Vec<BandStatistics>) -> Vec<BandNormalisation> {
     let entry = |band: BandStatistics| {
         // A constant band carries no information; any positive divisor keeps it finite.
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };
@@ -143,7 +167,7 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
         let finite = |value| Finite::new(value).expect("moments of finite pixels are finite");
         BandNormalisation { mean: finite(band.mean), std: finite(std), band: band.band }
     };
-    band_statistics(bands, samples.iter()).into_iter().map(entry).collect()
+    statistics.into_iter().map(entry).collect()
 }
 
 /// The weights that a training begins with.

@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
             emit(TrainerEvent::Epoch { epoch, step, loss, learning_rate, metrics });
         }
         self.write_results()?;
-        let scores = train_loop.validation.map(|data| train_loop.evaluate(data));
+        let scores = train_loop.validation.map(|data| train_loop.evaluate(data)).transpose()?;
         let classes = self.task.training_target.classes();
         let metrics = scores.map(|scores| final_metrics(classes, &scores)).unwrap_or_default();
         let spent = self.meter.energy();

@@ -1,10 +1,13 @@
 //! Samples as tensors: normalised, of one size, with the labels that losses and metrics expect.
 
+use std::path::Path;
+
 use eosfed_common::card::BandNormalisation;
 use eosfed_common::model::{STRIDE, TargetScale};
 use eosfed_data::{DataError, IGNORE, Sample, Target};
 use tch::{Device, Kind, Tensor};
 
+use super::batches::Shape;
 use super::orientation::is_square;
 
 /// Label of pixels that have none; losses and metrics ignore it.
@@ -24,6 +27,35 @@ pub struct Preprocessing {
     pub target: TargetScale,
 }
 
+impl Preprocessing {
+    /// The height and width that labels of pixels get, if they do not keep theirs.
+    pub(super) fn resize(&self, first: [usize; 2], alike: bool, size: [usize; 2]) -> Option<[usize; 2]> {
+        (!alike || (self.resize_labels && size != first)).then_some(size)
+    }
+}
+
+/// Height and width of the images that the network takes. `first` is the size of the first sample, and
+/// `other` one that differs from it, if there is one.
+///
+/// # Errors
+/// If sizes differ and no `input_size` is given, or if they are not multiples of 32.
+pub(super) fn input_size(
+    path: &Path,
+    first: [usize; 2],
+    other: Option<[usize; 2]>,
+    input_size: Option<u32>,
+) -> Result<[usize; 2], DataError> {
+    let size = input_size.map_or(first, |size| [size as usize; 2]);
+    let whole = |side: usize| side > 0 && side.is_multiple_of(STRIDE as usize);
+    if (other.is_none() || input_size.is_some()) && size.into_iter().all(whole) {
+        return Ok(size);
+    }
+    let reason = "images must all have one size that is a multiple of 32, or be cut (`layout.tile`), or the plan must give `input_size`";
+    let other = other.unwrap_or(first);
+    let reason = format!("{reason}; found `{}x{}` and `{}x{}`", first[0], first[1], other[0], other[1]);
+    Err(DataError::Unfit { path: path.to_owned(), reason })
+}
+
 /// Normalised samples of one size.
 #[derive(Debug)]
 pub struct TensorDataset {
@@ -40,28 +72,33 @@ impl TensorDataset {
     /// # Errors
     /// If sizes differ and no `input_size` is given, or if they are not multiples of 32.
     pub fn new(samples: &[Sample], preprocessing: &Preprocessing, device: Device) -> Result<Self, DataError> {
-        let sizes = || samples.iter().map(|sample| (sample.height, sample.width));
+        let sizes = || samples.iter().map(|sample| [sample.height, sample.width]);
         let first = sizes().next().unwrap_or_default();
-        let alike = sizes().all(|size| size == first);
-        let size = preprocessing.input_size.map_or(first, |size| (size as usize, size as usize));
-        if (!alike && preprocessing.input_size.is_none())
-            || !size.0.is_multiple_of(STRIDE as usize)
-            || !size.1.is_multiple_of(STRIDE as usize)
-            || size.0 == 0
-        {
-            let reason = "images must all have one size that is a multiple of 32, or be cut (`layout.tile`), or the plan must give `input_size`";
-            let other = sizes().find(|size| *size != first).unwrap_or(first);
-            let reason = format!("{reason}; found `{}x{}` and `{}x{}`", first.0, first.1, other.0, other.1);
-            return Err(DataError::Unfit { path: samples[0].key.clone().into(), reason });
-        }
-        let resize = (!alike || (preprocessing.resize_labels && size != first)).then_some(size);
+        let other = sizes().find(|size| *size != first);
+        let path = Path::new(&samples[0].key);
+        let size = input_size(path, first, other, preprocessing.input_size)?;
+        let alike = other.is_none();
+        let resize = preprocessing.resize(first, alike, size);
         let images: Vec<Tensor> = samples.iter().map(|sample| image(sample, preprocessing, size)).collect();
         let labels: Vec<Tensor> =
-            samples.iter().map(|sample| label(sample, &preprocessing.target, resize)).collect();
+            samples.iter().map(|sample| sample_label(sample, &preprocessing.target, resize)).collect();
         Ok(Self {
             images: Tensor::cat(&images, 0).to_device(device),
-            labels: Tensor::stack(&labels, 0).to_device(device),
+            labels: whole_labels(&Tensor::stack(&labels, 0).to_device(device)),
         })
+    }
+
+    /// What must be known of the samples to draw for them.
+    pub(super) fn shape(&self) -> Shape {
+        // Where features are looked up instead of computed, an image is a single number.
+        let sizes = self.images.size();
+        let at = |axis: usize| sizes.get(axis).map_or(1, |size| *size as usize);
+        Shape {
+            samples: at(0),
+            channels: at(1),
+            size: [at(2), at(3)],
+            square: sizes.len() < 4 || self.is_square(),
+        }
     }
 
     /// Number of samples.
@@ -84,7 +121,7 @@ impl TensorDataset {
 }
 
 /// `[1, dates * bands, H, W]`
-fn image(sample: &Sample, preprocessing: &Preprocessing, (height, width): (usize, usize)) -> Tensor {
+fn image(sample: &Sample, preprocessing: &Preprocessing, [height, width]: [usize; 2]) -> Tensor {
     let size = sample.height * sample.width;
     let mut values = Vec::with_capacity(sample.image.len());
     if preprocessing.normalisation.is_empty() {
@@ -98,35 +135,47 @@ fn image(sample: &Sample, preprocessing: &Preprocessing, (height, width): (usize
     }
     let shape = [1, (sample.image.len() / size) as i64, sample.height as i64, sample.width as i64];
     let image = Tensor::from_slice(&values).reshape(shape);
-    if (height, width) == (sample.height, sample.width) {
+    if [height, width] == [sample.height, sample.width] {
         return image;
     }
     image.upsample_bilinear2d([height as i64, width as i64], false, None, None)
 }
 
-fn label(sample: &Sample, target: &TargetScale, resize: Option<(usize, usize)>) -> Tensor {
-    let shape = [sample.height as i64, sample.width as i64];
-    match &sample.target {
+fn sample_label(sample: &Sample, scale: &TargetScale, resize: Option<[usize; 2]>) -> Tensor {
+    label(&sample.target, [sample.height, sample.width], scale, resize)
+}
+
+/// The label of a sample of this height and width. A mask is of bytes; see [`whole_labels`].
+pub(super) fn label(
+    label: &Target,
+    size: [usize; 2],
+    scale: &TargetScale,
+    resize: Option<[usize; 2]>,
+) -> Tensor {
+    let shape = size.map(|side| side as i64);
+    match label {
         Target::Class(class) => Tensor::from(*class as i64),
         Target::Classes(present) => {
             Tensor::from_slice(&present.iter().map(|has| if *has { 1.0 } else { 0.0 }).collect::<Vec<f32>>())
         }
-        Target::Mask(mask) => {
-            let values: Vec<i64> = mask.iter().map(|class| i64::from(*class)).collect();
-            nearest(&Tensor::from_slice(&values).reshape(shape), resize)
-        }
+        Target::Mask(mask) => nearest(&Tensor::from_slice(mask).reshape(shape), resize),
         Target::Values(values) => {
-            let offset = target.offset as f32;
-            let scale = target.scale as f32;
-            let values: Vec<f32> = values.iter().map(|value| (value - offset) / scale).collect();
+            let offset = scale.offset as f32;
+            let by = scale.scale as f32;
+            let values: Vec<f32> = values.iter().map(|value| (value - offset) / by).collect();
             nearest(&Tensor::from_slice(&values).reshape(shape), resize)
         }
     }
 }
 
+/// Labels with classes as 64-bit integers, which losses take. Bytes are what is sent to the device.
+pub(super) fn whole_labels(labels: &Tensor) -> Tensor {
+    if labels.kind() == Kind::Uint8 { labels.to_kind(Kind::Int64) } else { labels.shallow_clone() }
+}
+
 /// `[h, w]` at another size, each pixel a copy of the nearest.
-fn nearest(label: &Tensor, size: Option<(usize, usize)>) -> Tensor {
-    let Some((height, width)) = size else { return label.shallow_clone() };
+fn nearest(label: &Tensor, size: Option<[usize; 2]>) -> Tensor {
+    let Some([height, width]) = size else { return label.shallow_clone() };
     let size = [height as i64, width as i64];
     let resized = label.to_kind(Kind::Float).view([1, 1, label.size()[0], label.size()[1]]);
     resized.upsample_nearest2d(size, None, None).to_kind(label.kind()).view(size)

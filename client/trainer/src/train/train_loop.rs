@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use eosfed_common::plan::Training;
+use eosfed_data::DataError;
 use tch::{Kind, Tensor};
 
-use super::batches::{Batch, Batches, Transforms};
-use super::labelled::Labelled;
+use super::batches::{Batch, Transforms};
 use super::loss::{LossSettings, resize_to_labels};
 use super::optimizer::{AdamW, learning_rate};
+use super::samples::{EpochSettings, Samples};
 use super::tally::Tally;
-use super::tensors::TensorDataset;
 use crate::device::memory::contained;
 use crate::device::reading::numbers;
 use crate::metrics::{MetricSpec, Scores};
@@ -35,6 +35,9 @@ pub enum TrainLoopError {
     /// On request.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+    /// A sample cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The loss is NaN or infinite.
     #[error(
         "the loss became `{loss}` at step {step}; lower `training.learning_rate` (now `{rate}`) or look for outliers in the data"
@@ -125,9 +128,9 @@ pub struct TrainLoop<'a> {
     /// Outputs for a batch of images; the flag is true while training.
     pub forward: &'a dyn Fn(&Tensor, bool) -> Tensor,
     /// Samples to learn from.
-    pub training: &'a TensorDataset,
+    pub training: &'a dyn Samples,
     /// Samples to validate on, if any.
-    pub validation: Option<&'a TensorDataset>,
+    pub validation: Option<&'a dyn Samples>,
     /// Metrics of the validation.
     pub metrics: MetricSpec,
     /// The loss.
@@ -191,27 +194,33 @@ impl TrainLoop<'_> {
         let settings = &self.settings;
         let seed = mix(settings.seed, u64::from(epoch));
         tch::manual_seed(seed as i64);
-        let labelled = Labelled::of(self.loss.task, &self.training.labels);
-        let mut batches = Batches::new(self.training, settings.batch_size, &settings.transforms, seed);
+        let mut batches = self.training.epoch(EpochSettings {
+            task: self.loss.task,
+            batch_size: settings.batch_size,
+            transforms: &settings.transforms,
+            seed,
+        });
         let mut part = settings.batch_size;
         let mut losses = Losses::default();
         let mut reported = Instant::now();
         let mut rate = 0.0;
-        while batches.has_next() {
+        for _ in 0..self.steps_per_epoch() {
             if stopped() {
                 return Err(Cancelled.into());
             }
             rate = self.learning_rate(optimizer.steps() + 1);
-            let step: Vec<_> = batches.by_ref().take(settings.accumulate).collect();
-            losses.pending.push(self.step(&step, &labelled, optimizer, rate, &mut part));
+            let step: Vec<_> = batches.by_ref().take(settings.accumulate).collect::<Result<_, _>>()?;
+            losses.pending.push(self.step(&step, optimizer, rate, &mut part));
             if reported.elapsed() >= REPORT_INTERVAL {
                 let read = self.read(&mut losses, optimizer.steps())?;
                 progress(optimizer.steps(), read.iter().sum::<f64>() / read.len().max(1) as f64);
                 reported = Instant::now();
             }
         }
+        drop(batches);
         self.read(&mut losses, optimizer.steps())?;
-        let metrics = self.validation.map(|data| self.evaluate(data).summary()).unwrap_or_default();
+        let scores = self.validation.map(|data| self.evaluate(data)).transpose()?;
+        let metrics = scores.map(|scores| scores.summary()).unwrap_or_default();
         Ok(EpochReport { epoch, step: optimizer.steps(), loss: losses.mean(), learning_rate: rate, metrics })
     }
 
@@ -236,16 +245,9 @@ impl TrainLoop<'_> {
 
     /// One step along the mean gradient of the batches; returns their mean loss. Batches are done in parts of
     /// at most `part` samples. Where memory does not suffice, that is halved and the step is begun again.
-    fn step(
-        &self,
-        batches: &[Batch],
-        labelled: &Labelled,
-        optimizer: &mut AdamW,
-        rate: f64,
-        part: &mut usize,
-    ) -> Tensor {
+    fn step(&self, batches: &[Batch], optimizer: &mut AdamW, rate: f64, part: &mut usize) -> Tensor {
         let loss = loop {
-            let (problem, smaller) = match contained(|| self.gradients(batches, labelled, *part)) {
+            let (problem, smaller) = match contained(|| self.gradients(batches, *part)) {
                 Ok(loss) => break loss,
                 Err(problem) => (problem, *part / 2),
             };
@@ -265,21 +267,21 @@ impl TrainLoop<'_> {
         };
         // Batches without a single label still count as a step of the schedule.
         optimizer.step(if loss.is_some() { rate } else { 0.0 });
-        loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, self.training.labels.device())))
+        loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, self.training.device())))
     }
 
     /// Adds the gradients of a step to those of the parameters; returns the mean loss of the batches, or `None`
     /// if they have no label. Parts of a batch count by their samples. So where some pixels have no label, or
     /// classes have weights, the mean over parts may differ a little from that over the batch; losses of
     /// overlap are those of the parts.
-    fn gradients(&self, batches: &[Batch], labelled: &Labelled, part: usize) -> Option<Tensor> {
+    fn gradients(&self, batches: &[Batch], part: usize) -> Option<Tensor> {
         let share = 1.0 / batches.len() as f64;
         let mut mean: Option<Tensor> = None;
         for batch in batches {
             let size = batch.windows.len();
             for start in (0..size).step_by(part) {
                 let batch = batch.part(start, part);
-                if !labelled.any(&batch.windows) {
+                if !batch.labelled.contains(&true) {
                     continue;
                 }
                 let share = share * batch.windows.len() as f64 / size as f64;
@@ -307,33 +309,35 @@ impl TrainLoop<'_> {
     }
 
     /// Predicts all of `data` and scores the predictions.
-    #[must_use]
-    pub fn evaluate(&self, data: &TensorDataset) -> Scores {
+    ///
+    /// # Errors
+    /// If a sample cannot be read.
+    pub fn evaluate(&self, data: &dyn Samples) -> Result<Scores, TrainLoopError> {
         let mut tally = Tally::new(self.metrics);
         let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
-        predict(self.forward, data, self.metrics, self.settings.batch_size, &mut add);
-        tally.finish()
+        predict(self.forward, data, self.metrics, self.settings.batch_size, &mut add)?;
+        Ok(tally.finish())
     }
 }
 
 /// Calls `each` with labels and outputs of `data` in order, a batch at a time. Dense outputs have the
 /// height and width of the labels.
+///
+/// # Errors
+/// If a sample cannot be read.
 pub fn predict(
     forward: &dyn Fn(&Tensor, bool) -> Tensor,
-    data: &TensorDataset,
+    data: &dyn Samples,
     metrics: MetricSpec,
     batch_size: usize,
     each: &mut dyn FnMut(&Tensor, &Tensor),
-) {
+) -> Result<(), DataError> {
     let _guard = tch::no_grad_guard();
-    let total = data.len() as i64;
-    let size = batch_size as i64;
-    for start in (0..total).step_by(batch_size) {
-        let take = |tensor: &Tensor| tensor.narrow(0, start, size.min(total - start));
-        let labels = take(&data.labels);
-        let outputs = resize_to_labels(&forward(&take(&data.images), false), &labels, metrics.task);
-        each(&labels, &outputs);
+    for batch in data.in_order(batch_size) {
+        let Batch { images, labels, .. } = batch?;
+        each(&labels, &resize_to_labels(&forward(&images, false), &labels, metrics.task));
     }
+    Ok(())
 }
 
 /// A seed that differs for each epoch (splitmix64's finaliser).

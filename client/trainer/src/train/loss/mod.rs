@@ -45,6 +45,22 @@ impl LossSettings {
         }
     }
 
+    /// The same for samples of which the labels of each class were counted.
+    #[must_use]
+    pub fn counted(training: &Training, task: Task, counts: Option<&[u64]>, device: Device) -> Self {
+        let weights = |counts: &[u64]| {
+            let counts: Vec<i64> =
+                counts.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX)).collect();
+            balanced(&Tensor::from_slice(&counts), device)
+        };
+        Self {
+            task,
+            terms: training.losses(task),
+            class_weights: counts.map(weights),
+            label_smoothing: training.label_smoothing,
+        }
+    }
+
     /// Mean loss over labelled images or pixels; `None` if the batch has no label.
     #[must_use]
     pub fn loss(&self, outputs: &Tensor, labels: &Tensor) -> Option<Tensor> {
