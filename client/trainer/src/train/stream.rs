@@ -266,7 +266,7 @@ mod tests {
             let mut data: Vec<f32> = (0..BANDS * side * side).map(value).collect();
             data[image] = 99_999.0;
             write("images", BANDS, data);
-            let label = |at: usize| if at % 5 == 0 || image == 2 { 255.0 } else { (at % 3) as f32 };
+            let label = |at: usize| if at.is_multiple_of(5) || image == 2 { 255.0 } else { (at % 3) as f32 };
             write("masks", 1, (0..side * side).map(label).collect());
         }
         let classes = if task == Task::Regression { "[\"height\"]" } else { "[\"a\", \"b\", \"c\"]" };
