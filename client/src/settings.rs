@@ -8,7 +8,7 @@ use eosfed_common::card::MAX_CARBON_INTENSITY;
 use eosfed_common::model::Backbone;
 use eosfed_common::service;
 use eosfed_common::settings::{SettingsError, load};
-use eosfed_common::task::DeviceChoice;
+use eosfed_common::task::{DecodedSamples, DeviceChoice};
 use eosfed_common::telemetry::{LogFilter, LogFormat};
 use eosfed_transport::proxy::{Proxy, ProxyError};
 use schemars::JsonSchema;
@@ -55,6 +55,49 @@ pub struct TrainerSettings {
     /// What it may use of the machine.
     #[serde(default)]
     pub limits: TrainerLimits,
+    /// Decoded samples that are kept from task to task.
+    #[serde(default)]
+    pub samples: SampleSettings,
+}
+
+/// The table `trainer.samples` of `client.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SampleSettings {
+    /// Their folder. Default: `samples` in the state folder.
+    pub folder: Option<PathBuf>,
+    /// Most GiB of them. 0: they are not kept.
+    #[schemars(range(min = 0, max = 65536))]
+    pub gib: u32,
+    /// Days after which samples that no task has used are removed, when the daemon starts.
+    #[schemars(range(min = 1, max = 3650))]
+    pub days: u32,
+}
+
+impl Default for SampleSettings {
+    fn default() -> Self {
+        Self { folder: None, gib: 16, days: 30 }
+    }
+}
+
+impl SampleSettings {
+    fn check(&self) -> Result<(), String> {
+        let numbers = [("gib", self.gib, 0..=65_536), ("days", self.days, 1..=3650)];
+        numbers.into_iter().try_for_each(|(key, found, bounds)| {
+            if bounds.contains(&found) {
+                return Ok(());
+            }
+            let (low, high) = bounds.into_inner();
+            Err(format!("`trainer.samples.{key}` must be between {low} and {high}, found `{found}`"))
+        })
+    }
+
+    /// Where decoded samples are kept, if they are, for a site with this folder for them.
+    #[must_use]
+    pub fn kept(&self, of_site: &Path) -> Option<DecodedSamples> {
+        let folder = self.folder.clone().unwrap_or_else(|| of_site.to_owned());
+        (self.gib > 0).then_some(DecodedSamples { folder, bytes: u64::from(self.gib) << 30 })
+    }
 }
 
 fn default_program() -> PathBuf {
@@ -71,6 +114,7 @@ impl Default for TrainerSettings {
             pretrained: BTreeMap::new(),
             sandbox: SandboxSettings::default(),
             limits: TrainerLimits::default(),
+            samples: SampleSettings::default(),
         }
     }
 }
@@ -169,9 +213,13 @@ impl Settings {
             let found = &settings.coordinator;
             return invalid(format!("`coordinator` must be https://HOST:PORT, found `{found}`"));
         }
-        let TrainerSettings { limits, .. } = &settings.trainer;
-        if let Err(reason) =
-            settings.site_log.check().and_then(|()| limits.check()).and_then(|()| settings.energy.check())
+        let TrainerSettings { limits, samples, .. } = &settings.trainer;
+        if let Err(reason) = settings
+            .site_log
+            .check()
+            .and_then(|()| limits.check())
+            .and_then(|()| samples.check())
+            .and_then(|()| settings.energy.check())
         {
             return invalid(reason);
         }
@@ -306,6 +354,8 @@ mod tests {
             ("[trainer]\ndevice = \"tpu\"", "tpu"),
             ("[site_log]\nfiles = 1", "`site_log.files` must be between 2 and 10000, found `1`"),
             ("[site_log]\nfile_mib = 0", "`site_log.file_mib`"),
+            ("[trainer.samples]\ngib = 70000", "`trainer.samples.gib` must be between 0 and 65536"),
+            ("[trainer.samples]\ndays = 0", "`trainer.samples.days` must be between 1 and 3650, found `0`"),
             ("proxy = \"proxy:3128\"", "`proxy:3128`"),
             ("proxy_credentials_file = \"x\"", "needs `proxy`"),
         ] {

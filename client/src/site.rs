@@ -163,6 +163,12 @@ impl Site {
         self.releases().join(job.as_str())
     }
 
+    /// The folder of decoded samples, unless the settings name another one.
+    #[must_use]
+    pub fn samples(&self) -> PathBuf {
+        self.0.join("samples")
+    }
+
     /// Whether the folder holds an identity.
     #[must_use]
     pub fn is_joined(&self) -> bool {

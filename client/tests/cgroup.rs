@@ -87,6 +87,7 @@ fn task() -> Task {
         dataset: "d".into(),
         device: DeviceChoice::Cpu,
         threads: None,
+        samples: None,
     }))
 }
 

@@ -329,6 +329,7 @@ fn parts(coordinator: Simulated, journal: Memory, folder: &Path, seed: u64) -> P
             device: DeviceChoice::Cpu,
             threads: None,
             pretrained: BTreeMap::new(),
+            samples: None,
             carbon_intensity: None,
         },
         intervals: Intervals::with_heartbeat(Duration::from_secs(10)),

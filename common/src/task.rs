@@ -56,6 +56,16 @@ pub enum Keep {
     Last,
 }
 
+/// Where decoded samples are kept from task to task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecodedSamples {
+    /// The folder. The trainer may write to it.
+    pub folder: PathBuf,
+    /// Most bytes of all decoded samples in it.
+    pub bytes: u64,
+}
+
 /// One training task, as the daemon writes it to `task.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +96,9 @@ pub struct TrainTask {
     pub device: DeviceChoice,
     /// Threads for computing and decoding. `None`: one for each processor.
     pub threads: Option<u32>,
+    /// Where decoded samples are kept. Absent: they are read from the files of the data set each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<DecodedSamples>,
     /// Existing folder for checkpoints, `weights.safetensors` and `history.json`. Training resumes from a
     /// checkpoint in it if that belongs to this task.
     pub output: PathBuf,
@@ -141,6 +154,9 @@ pub struct EvaluationTask {
     pub device: DeviceChoice,
     /// Threads for computing and decoding. `None`: one for each processor.
     pub threads: Option<u32>,
+    /// Where decoded samples are kept. Absent: they are read from the files of the data set each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<DecodedSamples>,
 }
 
 /// A line that the trainer prints. Unknown events are an error, since both programs have the same version.
@@ -181,6 +197,20 @@ pub enum TrainerEvent {
         learning_rate: f64,
         /// Validation metrics by name; empty without validation samples.
         metrics: BTreeMap<String, f64>,
+    },
+    /// What the time of a training was spent on, in seconds of this process. It comes before `finished`.
+    Spent {
+        /// Until the first step: opening the data, decoding it where that is necessary, building the model.
+        loading: f64,
+        /// Steps.
+        training: f64,
+        /// Validation.
+        validation: f64,
+        /// Checkpoints and results.
+        writing: f64,
+        /// Where the training samples came from: `cache`, `new_cache` or `files`; absent for heads, whose
+        /// samples are in memory.
+        samples: Option<String>,
     },
     /// The training has finished and the weights are on disk.
     Finished {

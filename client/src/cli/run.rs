@@ -14,14 +14,16 @@ use eosfed_client::daemon::{
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
 use eosfed_client::offload::Blocking;
-use eosfed_client::settings::{Settings, load_policy};
-use eosfed_client::site::{Credentials, SiteError};
+use eosfed_client::settings::{SampleSettings, Settings, load_policy};
+use eosfed_client::site::{Credentials, Site, SiteError};
 use eosfed_client::trainer::TrainerCommand;
-use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::exit;
 use eosfed_common::service;
 use eosfed_common::stdout::print_error;
+use eosfed_common::task::DecodedSamples;
 use eosfed_common::telemetry::{LogControl, init};
+use eosfed_data::SampleCache;
 use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
@@ -68,7 +70,11 @@ impl Run {
         let logging = init(settings.log, &settings.log_level.to_string());
         let _lock = site.lock()?;
         load_policy(&site.policy())?;
-        let trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
+        let samples = decoded_samples(&site, &settings)?;
+        let mut trainer = trainer_command(&settings).map_err(anyhow::Error::msg)?;
+        if let (Some(sandbox), Some(samples)) = (&mut trainer.sandbox, &samples) {
+            sandbox.settings.writable.push(samples.folder.clone());
+        }
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let traces = traces(&settings)?;
@@ -108,6 +114,7 @@ impl Run {
                 device: settings.trainer.device,
                 threads: settings.trainer.threads,
                 pretrained: settings.trainer.pretrained,
+                samples,
                 carbon_intensity: settings.energy.carbon_intensity_g_per_kwh,
             },
             intervals: Intervals::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
@@ -134,6 +141,22 @@ impl Run {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// Where decoded samples are kept. The folder is made, because the sandbox lets the trainer write to folders
+/// that are there; what has not been used for long is removed from it.
+fn decoded_samples(site: &Site, settings: &Settings) -> anyhow::Result<Option<DecodedSamples>> {
+    let SampleSettings { days, .. } = settings.trainer.samples;
+    let Some(samples) = settings.trainer.samples.kept(&site.samples()) else { return Ok(None) };
+    let cache = SampleCache { folder: samples.folder.clone(), bytes: samples.bytes };
+    let unused = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+    let removed = cache
+        .prepare(SystemClock.now().since(Timestamp(0)).saturating_sub(unused))
+        .with_context(|| format!("the folder of decoded samples, {}", samples.folder.display()))?;
+    if removed > 0 {
+        tracing::info!(removed, days, "files of decoded samples that were not used were removed");
+    }
+    Ok(Some(samples))
 }
 
 /// How long the daemon waits at its end for the collector of its traces.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use eosfed_common::clock::Clock;
 use eosfed_common::model::Backbone;
 use eosfed_common::refusal::Refusal;
-use eosfed_common::task::DeviceChoice;
+use eosfed_common::task::{DecodedSamples, DeviceChoice};
 use eosfed_transport::keys::KeyError;
 use eosfed_transport::meter::Meter;
 use rand_chacha::ChaCha12Rng;
@@ -101,6 +101,8 @@ pub struct TaskSettings {
     pub threads: Option<u32>,
     /// Files of timm's, by backbone, that one-shot specialists start from.
     pub pretrained: BTreeMap<Backbone, PathBuf>,
+    /// Where decoded samples are kept, if they are.
+    pub samples: Option<DecodedSamples>,
     /// Grams of CO2 equivalents of a kilowatt-hour here, if it is known.
     pub carbon_intensity: Option<u32>,
 }

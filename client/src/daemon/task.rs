@@ -38,6 +38,7 @@ impl<E: Environment> Daemon<E> {
             dataset: settings.dataset.clone(),
             device: settings.device,
             threads: settings.threads,
+            samples: settings.samples.clone(),
         })
     }
 
@@ -66,6 +67,7 @@ impl<E: Environment> Daemon<E> {
             keep: work.keep,
             device: settings.device,
             threads: settings.threads,
+            samples: settings.samples.clone(),
             output: folder.to_owned(),
         }
     }

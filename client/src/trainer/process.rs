@@ -353,6 +353,7 @@ mod tests {
             dataset: "d".into(),
             device: DeviceChoice::Cpu,
             threads: None,
+            samples: None,
         }))
     }
 

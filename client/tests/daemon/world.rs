@@ -207,6 +207,7 @@ impl World {
                 device: DeviceChoice::Cpu,
                 threads: None,
                 pretrained: BTreeMap::new(),
+                samples: None,
                 carbon_intensity: None,
             },
             intervals: Intervals {

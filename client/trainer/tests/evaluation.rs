@@ -30,6 +30,7 @@ fn evaluation(trained: &TrainTask, data: &Path, normalisation: Vec<BandNormalisa
         dataset: data.to_owned(),
         device: DeviceChoice::Cpu,
         threads: Some(1),
+        samples: None,
     }
 }
 

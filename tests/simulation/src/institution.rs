@@ -145,6 +145,7 @@ impl Machine {
                 device: DeviceChoice::Cpu,
                 threads: None,
                 pretrained: Default::default(),
+                samples: None,
                 carbon_intensity: None,
             },
             intervals: Intervals { poll: POLL, ..Intervals::with_heartbeat(HEARTBEAT) },

@@ -6,7 +6,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use eosfed_common::digest::Digest;
 use eosfed_common::files::write_atomically;
@@ -41,6 +41,25 @@ pub(super) struct Lock {
 }
 
 impl SampleCache {
+    /// Makes the folder and removes from it what was used last before a time (since 1970), and what a killed
+    /// process has left unfinished. Gives the number of files removed.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or a file cannot be removed.
+    pub fn prepare(&self, before: Duration) -> io::Result<usize> {
+        // Whoever writes now is told apart by the lock, and removes leftovers too.
+        let Some(_lock) = self.lock()? else { return Ok(0) };
+        let mut removed = 0;
+        for ending in [SAMPLES, FACTS] {
+            let files = self.oldest_first(ending)?.into_iter();
+            for (_, path, _) in files.filter(|(used, ..)| *used < SystemTime::UNIX_EPOCH + before) {
+                std::fs::remove_file(path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     fn path(&self, key: Digest, ending: &str) -> PathBuf {
         self.folder.join(format!("{}.{ending}", key.to_hex()))
     }

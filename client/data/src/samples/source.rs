@@ -31,6 +31,18 @@ pub enum Origin {
     Files,
 }
 
+impl Origin {
+    /// Its name in events and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::NewCache => "new_cache",
+            Self::Files => "files",
+        }
+    }
+}
+
 /// The samples of a part, one at a time, in any order and from any thread.
 pub struct SampleSource {
     dataset: Arc<Dataset>,

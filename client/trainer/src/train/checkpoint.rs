@@ -57,11 +57,12 @@ impl CheckpointState {
     }
 }
 
-/// The digest that identifies the task of a checkpoint. Device and folder do not count.
+/// The digest that identifies the task of a checkpoint. Device and folders do not count.
 pub(super) fn task_digest(task: &TrainTask) -> Digest {
     let mut task = task.clone();
     task.device = DeviceChoice::Auto;
     task.output = PathBuf::new();
+    task.samples = None;
     Digest::of(&serde_json::to_vec(&task).expect("a task is plain data"))
 }
 

@@ -11,6 +11,7 @@ use eosfed_data::{Dataset, Limits, SampleSource, Split};
 use tch::Tensor;
 
 use super::error::TrainError;
+use super::run::{report, sample_cache};
 use super::samples::Samples as _;
 use super::session::final_metrics;
 use super::stream::StreamedDataset;
@@ -36,7 +37,9 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let model = &task.model;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
-    let source = SampleSource::open(Arc::new(dataset), Split::Validation, &model.bands, None)?;
+    let cache = task.samples.as_ref().map(sample_cache);
+    let source = SampleSource::open(Arc::new(dataset), Split::Validation, &model.bands, cache.as_ref())?;
+    report(&source, Split::Validation);
     let facts = source.facts();
     let warnings = [&facts.skipped, &facts.notes, &facts.findings].into_iter().flatten().cloned().collect();
     let preprocessing = Preprocessing {
@@ -64,11 +67,11 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
     let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
     predict(&forward, &data, spec, BATCH_SIZE, &mut add)?;
-    let report = EvaluationReport {
+    let scored = EvaluationReport {
         samples: data.len() as u64,
         metrics: final_metrics(&model.classes, &tally.finish()),
         energy: meter.energy(),
     };
-    emit(TrainerEvent::Scored { report });
+    emit(TrainerEvent::Scored { report: scored });
     Ok(())
 }

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, Task, initial_weights, signature};
 use eosfed_common::plan::ClassWeights;
-use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::task::{DecodedSamples, InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
 use eosfed_data::{
-    BandStatistics, DataError, Dataset, Limits, Moments, PartFacts, Sample, SampleSource, Split,
+    BandStatistics, DataError, Dataset, Limits, Moments, PartFacts, Sample, SampleCache, SampleSource, Split,
     band_statistics, compare_moments, label_warnings,
 };
 use tch::{Device, Tensor};
@@ -50,6 +51,7 @@ pub fn run(
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), TrainError> {
+    let begun = Instant::now();
     let device = device::set_up(task.device, task.threads)?;
     let meter = EnergyMeter::start(device);
     let Data { training, validation, normalisation, imagery, mut warnings } = load(task, model, device)?;
@@ -84,6 +86,8 @@ pub fn run(
         warnings,
         initial: file,
         imagery,
+        loading: begun.elapsed(),
+        origin: Some(training.source().origin()),
     };
     session.run(&train_loop, info, device, emit, stopped)
 }
@@ -106,7 +110,12 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
     let dataset = Arc::new(dataset);
-    let open = |part| SampleSource::open(Arc::clone(&dataset), part, &model.bands, None);
+    let cache = task.samples.as_ref().map(sample_cache);
+    let open = |part| {
+        let source = SampleSource::open(Arc::clone(&dataset), part, &model.bands, cache.as_ref())?;
+        report(&source, part);
+        Ok::<_, DataError>(source)
+    };
     let source = open(Split::Train)?;
     let facts = source.facts();
     let mut warnings = dataset.broken().to_vec();
@@ -136,6 +145,21 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         Some(streamed(source)?)
     };
     Ok(Data { training, validation, normalisation, imagery, warnings })
+}
+
+/// Where decoded samples are kept.
+pub(super) fn sample_cache(samples: &DecodedSamples) -> SampleCache {
+    SampleCache { folder: samples.folder.clone(), bytes: samples.bytes }
+}
+
+/// Says in the log where samples come from, and why they are not decoded if that was intended.
+pub(super) fn report(source: &SampleSource, part: Split) {
+    if let Some(problem) = source.problem() {
+        tracing::warn!(part = part.name(), problem, "decoded samples cannot be kept");
+    }
+    let from = source.origin().name();
+    let bytes = source.facts().bytes;
+    tracing::info!(part = part.name(), samples = source.len(), bytes, from, "the part is open");
 }
 
 /// Notes about the division of a data set and about the images of its training part, each once.

@@ -2,6 +2,7 @@
 //! same code serves specialists and heads.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
@@ -12,6 +13,7 @@ use eosfed_common::model::Task;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
+use eosfed_data::Origin;
 use eosfed_plot::{Series, line_chart};
 use tch::Device;
 
@@ -39,6 +41,30 @@ pub struct RunInfo {
     pub initial: Option<InitialFile>,
     /// What the imagery of the training samples has in common.
     pub imagery: Imagery,
+    /// How long it took until here.
+    pub loading: Duration,
+    /// Where the training samples come from, if they are not in memory.
+    pub origin: Option<Origin>,
+}
+
+/// What the time of a training was spent on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spent {
+    training: Duration,
+    validation: Duration,
+    writing: Duration,
+}
+
+impl Spent {
+    fn event(self, loading: Duration, origin: Option<Origin>) -> TrainerEvent {
+        TrainerEvent::Spent {
+            loading: loading.as_secs_f64(),
+            training: self.training.as_secs_f64(),
+            validation: self.validation.as_secs_f64(),
+            writing: self.writing.as_secs_f64(),
+            samples: origin.map(|origin| origin.name().to_owned()),
+        }
+    }
 }
 
 /// A training at the position of its checkpoint.
@@ -96,40 +122,51 @@ impl<'a> Session<'a> {
             // A resumed training keeps the file of its first start, whatever is there now.
             self.state.initial = info.initial;
         }
+        let mut spent = Spent::default();
         while self.state.epoch < epochs {
+            let begun = Instant::now();
             let mut progress = |step, loss| emit(TrainerEvent::Progress { step, loss });
             let epoch = self.state.epoch + 1;
             let report = train_loop.epoch(epoch, &mut self.optimizer, &mut progress, stopped)?;
             self.state.energy_kwh = earlier + self.meter.energy().kwh.get();
+            spent.training += begun.elapsed().saturating_sub(report.validation);
+            spent.validation += report.validation;
+            let writing = Instant::now();
             self.finish_epoch(&report)?;
-            let EpochReport { epoch, step, loss, learning_rate, metrics } = report;
+            spent.writing += writing.elapsed();
+            let EpochReport { epoch, step, loss, learning_rate, metrics, validation: _ } = report;
             emit(TrainerEvent::Epoch { epoch, step, loss, learning_rate, metrics });
         }
+        let writing = Instant::now();
         self.write_results()?;
+        spent.writing += writing.elapsed();
+        let scoring = Instant::now();
         let scores = train_loop.validation.map(|data| train_loop.evaluate(data)).transpose()?;
         let classes = self.task.training_target.classes();
         let metrics = scores.map(|scores| final_metrics(classes, &scores)).unwrap_or_default();
-        let spent = self.meter.energy();
+        spent.validation += scoring.elapsed();
+        let energy = self.meter.energy();
         checkpoint::clear(&self.task.output, self.state.epoch);
         let report = TrainingReport {
             samples: info.samples as u64,
             metrics,
             normalisation: info.normalisation,
             energy: Energy {
-                kwh: Finite::new(earlier + spent.kwh.get()).unwrap_or(Finite::MAX),
-                source: spent.source,
+                kwh: Finite::new(earlier + energy.kwh.get()).unwrap_or(Finite::MAX),
+                source: energy.source,
                 co2e_g: None,
             },
             initial: self.state.initial,
             imagery: info.imagery,
         };
+        emit(spent.event(info.loading, info.origin));
         emit(TrainerEvent::Finished { steps: self.state.step, report });
         Ok(())
     }
 
     /// Stores the checkpoint of an epoch, and its weights if they are the best so far.
     fn finish_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
-        let EpochReport { epoch, step, loss, learning_rate, metrics } = report.clone();
+        let EpochReport { epoch, step, loss, learning_rate, metrics, validation: _ } = report.clone();
         let kind = self.task.training_target.task();
         let better = |score: f64, best: f64| {
             if kind.is_none_or(Task::larger_is_better) { score > best } else { score < best }

@@ -109,6 +109,8 @@ pub struct EpochReport {
     pub learning_rate: f64,
     /// Validation metrics; empty without validation samples.
     pub metrics: BTreeMap<String, f64>,
+    /// How long the validation took.
+    pub validation: Duration,
 }
 
 /// FedProx's term of the loss: `mu / 2` times the squared distance from the weights of the start (Li et
@@ -219,9 +221,12 @@ impl TrainLoop<'_> {
         }
         drop(batches);
         self.read(&mut losses, optimizer.steps())?;
+        let validating = Instant::now();
         let scores = self.validation.map(|data| self.evaluate(data)).transpose()?;
         let metrics = scores.map(|scores| scores.summary()).unwrap_or_default();
-        Ok(EpochReport { epoch, step: optimizer.steps(), loss: losses.mean(), learning_rate: rate, metrics })
+        let validation = validating.elapsed();
+        let loss = losses.mean();
+        Ok(EpochReport { epoch, step: optimizer.steps(), loss, learning_rate: rate, metrics, validation })
     }
 
     /// Reads the losses since the last call, of which the last is that of `step`. Fails if one is not finite.

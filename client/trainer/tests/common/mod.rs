@@ -92,6 +92,7 @@ pub(crate) fn task(dataset: &Path, output: &Path, epochs: u32) -> TrainTask {
         keep: Keep::Last,
         device: DeviceChoice::Cpu,
         threads: Some(1),
+        samples: None,
         output: output.to_owned(),
     }
 }
