@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::tensors::TensorDataset;
+use super::tensors::{Shape, TensorDataset};
 
 /// Random changes to training samples.
 #[derive(Debug, Clone, Default)]
@@ -117,19 +117,6 @@ impl Draw {
     pub(super) fn of(&self, sample: usize) -> Self {
         Self { window: Window { sample, crop: self.window.crop }, ..self.clone() }
     }
-}
-
-/// What must be known of samples to draw for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
-    /// Number of samples.
-    pub(super) samples: usize,
-    /// Dates times bands.
-    pub(super) channels: usize,
-    /// Height and width in pixels.
-    pub(super) size: [usize; 2],
-    /// Whether images, and labels of pixels, are square.
-    pub(super) square: bool,
 }
 
 /// What is drawn for the batches of one epoch. It depends on the seed only.

@@ -14,11 +14,11 @@ use eosfed_data::{DataError, Packed, SampleSource};
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 
-use super::batches::{Batch, Draw, Draws, Shape, assemble};
+use super::batches::{Batch, Draw, Draws, assemble};
 use super::labelled::Labelled;
 use super::raw::Raw;
 use super::samples::{BatchIterator, EpochSettings, Samples};
-use super::tensors::{Preprocessing, TensorDataset, input_size, label, whole_labels};
+use super::tensors::{Preprocessing, Shape, TensorDataset, input_size, label, whole_labels};
 
 /// Batches that are decoded and wait. With the one that is being decoded and the one that is being computed,
 /// these are all that are in memory.

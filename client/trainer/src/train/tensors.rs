@@ -7,7 +7,6 @@ use eosfed_common::model::{STRIDE, TargetScale};
 use eosfed_data::{DataError, IGNORE, Sample, Target};
 use tch::{Device, Kind, Tensor};
 
-use super::batches::Shape;
 use super::orientation::is_square;
 
 /// Label of pixels that have none; losses and metrics ignore it.
@@ -54,6 +53,19 @@ pub(super) fn input_size(
     let other = other.unwrap_or(first);
     let reason = format!("{reason}; found `{}x{}` and `{}x{}`", first[0], first[1], other[0], other[1]);
     Err(DataError::Unfit { path: path.to_owned(), reason })
+}
+
+/// What must be known of samples to draw for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Number of samples.
+    pub(super) samples: usize,
+    /// Dates times bands.
+    pub(super) channels: usize,
+    /// Height and width in pixels.
+    pub(super) size: [usize; 2],
+    /// Whether images, and labels of pixels, are square.
+    pub(super) square: bool,
 }
 
 /// Normalised samples of one size.
