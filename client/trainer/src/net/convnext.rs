@@ -70,8 +70,10 @@ impl Block {
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let channels = x.size()[1];
         let linear = |x: &Tensor, (weight, bias): &(Tensor, Tensor)| self.precision.linear(x, weight, bias);
-        let y = self.precision.conv2d(x, &self.conv_dw.0, Some(&self.conv_dw.1), 1, 3, channels);
-        let y = self.norm.forward(&y.permute([0, 2, 3, 1])); // [N, H, W, C] from here
+        let (weight, bias) = &self.conv_dw;
+        let y = self.precision.conv2d(x, weight, None, 1, 3, channels);
+        // [N, H, W, C] from here. The bias is added apart, since oneDNN takes longer for its gradient.
+        let y = self.norm.forward(&(y.permute([0, 2, 3, 1]) + bias));
         let y = linear(&y, &self.fc1).gelu("none");
         let y = linear(&self.response_norm(&y), &self.fc2);
         let y = y.permute([0, 3, 1, 2]);

@@ -88,6 +88,25 @@ mod tests {
     }
 
     #[test]
+    fn a_linear_layer_is_the_same_whoever_computes_it() {
+        // 34 rows are 17 groups, 67 are none.
+        for (rows, groups) in [([2, 17], Some(17)), ([1, 67], None)] {
+            assert_eq!(row_groups(rows.iter().product()), groups);
+            let leaf = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let (x, weight, bias) = (leaf(&[rows[0], rows[1], 5]), leaf(&[3, 5, 1, 1]), leaf(&[3]));
+            let leaves = [&x, &weight, &bias];
+            let gradients =
+                |y: &Tensor| Tensor::run_backward(&[y.sin().sum(Kind::Float)], &leaves, false, false);
+            let ours = ComputePrecision::FULL.linear(&x, &weight, &bias);
+            let plain = x.linear(&weight.view([3, 5]), Some(&bias));
+            assert_eq!(ours.size(), plain.size());
+            for (ours, plain) in gradients(&ours).iter().zip(gradients(&plain)).chain([(&ours, plain)]) {
+                assert!(ours.allclose(&plain, 1e-5, 1e-6, false), "{rows:?}");
+            }
+        }
+    }
+
+    #[test]
     fn sixteen_bits_round_and_gradients_keep_thirty_two() {
         let x = Tensor::randn([1, 3, 8, 8], (Kind::Float, Device::Cpu));
         let weight = Tensor::randn([4, 3, 3, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
