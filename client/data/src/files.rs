@@ -1,11 +1,10 @@
 //! The files of a data set, in an order that does not depend on the file system.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::config::Where;
 use crate::error::DataError;
 use crate::open::open_regular;
 
@@ -87,15 +86,24 @@ struct Row {
     lat: f64,
 }
 
-/// Names (relative to the root) of the files that an index places inside `place`.
-pub(crate) fn placed(index: &Path, place: &Where) -> Result<BTreeSet<PathBuf>, DataError> {
+/// Longitude and latitude of the files of an index, by their names relative to the root.
+pub(crate) fn positions(index: &Path) -> Result<BTreeMap<PathBuf, [f64; 2]>, DataError> {
     let mut reader = csv::Reader::from_reader(open_regular(index)?);
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for row in reader.deserialize() {
         let Row { file, lon, lat } = row.map_err(|error| DataError::file(index, error))?;
-        if place.contains(lon, lat) {
-            found.insert(PathBuf::from(file));
-        }
+        let position = position(lon, lat).map_err(|reason| {
+            DataError::file(index, format!("the row of `{}`: {reason}", file.escape_debug()))
+        })?;
+        found.insert(PathBuf::from(file), position);
     }
     Ok(found)
+}
+
+/// A position, if it is one on the globe.
+pub(crate) fn position(lon: f64, lat: f64) -> Result<[f64; 2], String> {
+    if (-180.0..=180.0).contains(&lon) && (-90.0..=90.0).contains(&lat) {
+        return Ok([lon, lat]);
+    }
+    Err(format!("`lon` must be between -180 and 180 and `lat` between -90 and 90, found `{lon}` and `{lat}`"))
 }

@@ -200,3 +200,116 @@ fn scenes_that_overlap_on_the_ground_share_no_pixel_either() {
     part_of_a_raster(folder.path(), "b", [40, 8], 32634);
     assert_eq!(digest(&["a", "b", "c"]), None);
 }
+
+/// A folder of two classes with `count` files of 8 pixels, each on a place of its own in a row.
+fn files(folder: &Path, count: usize, referenced: bool) {
+    for at in 0..count {
+        let class = folder.join(["even", "odd"][at % 2]);
+        std::fs::create_dir_all(&class).unwrap();
+        let reference = referenced.then(|| GeoReference {
+            pixel_scale: vec![10.0, 10.0, 0.0],
+            tie_point: vec![0.0, 0.0, 0.0, 80.0 * (at / 2) as f64, 0.0, 0.0],
+            ..GeoReference::default()
+        });
+        let raster = Raster { width: 8, height: 8, bands: 1, data: vec![at as f32; 64], reference };
+        write_geotiff(&class.join(format!("{at:03}.tif")), &raster).unwrap();
+    }
+}
+
+fn folders(folder: &Path, layout: &str, split: &str) -> Result<Dataset, DataError> {
+    let text = format!(
+        "task = \"classification\"\nbands = [\"red\"]\nclasses = [\"even\", \"odd\"]\n[layout]\nkind = \"folders\"\n\
+         root = \".\"\n{layout}\n[split]\n{split}\n"
+    );
+    std::fs::write(folder.join("dataset.toml"), text).unwrap();
+    Dataset::open(folder, &Limits::default())
+}
+
+/// The numbers of the files in each part.
+fn numbers(dataset: &Dataset) -> [BTreeSet<u32>; 3] {
+    Split::ALL.map(|part| pixels(dataset, part).0)
+}
+
+/// How many pairs of files at one place, `2 n` and `2 n + 1`, are in different parts.
+fn torn(parts: &[BTreeSet<u32>; 3], count: u32) -> usize {
+    let part = |at: u32| parts.iter().position(|part| part.contains(&at));
+    (0..count / 2).filter(|place| part(2 * place) != part(2 * place + 1)).count()
+}
+
+const THREE: &str = "validation = 0.2\ntest = 0.2\nseed = 3";
+
+#[test]
+fn folders_with_an_index_are_split_by_place() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path(), 200, false);
+    let row = |at: usize| {
+        format!("{}/{at:03}.tif,{},45.0\n", ["even", "odd"][at % 2], 5.0 + (at / 2) as f64 * 0.02)
+    };
+    let rows: String = (0..200).map(row).collect();
+    std::fs::write(folder.path().join("index.csv"), format!("file,lon,lat\n{rows}")).unwrap();
+    let index = "index = \"index.csv\"";
+    let parts = numbers(&folders(folder.path(), index, THREE).unwrap());
+    assert_eq!(parts.iter().map(BTreeSet::len).sum::<usize>(), 200);
+    assert!(parts.iter().all(|part| part.len() >= 20), "{parts:?}");
+    assert_eq!(torn(&parts, 200), 0);
+    assert_eq!(parts, numbers(&folders(folder.path(), index, THREE).unwrap()));
+    let random = numbers(&folders(folder.path(), index, &format!("by = \"digest\"\n{THREE}")).unwrap());
+    assert!(torn(&random, 200) > 20, "at random, neighbours are torn apart");
+
+    // A file without a row, and a row that is no place.
+    files(folder.path(), 202, false);
+    let error = folders(folder.path(), index, THREE).err().unwrap().to_string();
+    assert!(error.contains("200.tif") && error.contains("layout.index"), "{error}");
+    std::fs::write(folder.path().join("index.csv"), format!("file,lon,lat\n{rows}odd/201.tif,5,95\n"))
+        .unwrap();
+    let error = folders(folder.path(), index, THREE).err().unwrap().to_string();
+    assert!(error.contains("odd/201.tif") && error.contains("`95`"), "{error}");
+}
+
+#[test]
+fn files_with_a_georeference_are_split_by_place_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path(), 120, true);
+    let asked = format!("by = \"location\"\n{THREE}");
+    let parts = numbers(&folders(folder.path(), "", &asked).unwrap());
+    assert!(torn(&parts, 120) == 0 && parts.iter().all(|part| part.len() >= 12), "{parts:?}");
+    let random = folders(folder.path(), "", THREE).unwrap();
+    assert!(torn(&numbers(&random), 120) > 10);
+    assert!(random.notes()[0].contains("`by = \"location\"`"), "{:?}", random.notes());
+
+    let other = tempfile::tempdir().unwrap();
+    files(other.path(), 12, false);
+    let error = folders(other.path(), "", &asked).err().unwrap().to_string();
+    assert!(error.contains(".tif") && error.contains("georeference"), "{error}");
+    assert!(folders(other.path(), "", THREE).unwrap().notes().is_empty());
+}
+
+#[test]
+fn tables_with_coordinates_are_split_by_place() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path(), 120, false);
+    let row = |at: usize| {
+        let class = ["even", "odd"][at % 2];
+        format!("{class}/{at:03}.tif,{class},{},45.0,train\n", 5.0 + (at / 2) as f64 * 0.02)
+    };
+    let table = |row: &dyn Fn(usize) -> String, keys: &str| {
+        let rows: String = (0..120).map(row).collect();
+        std::fs::write(folder.path().join("t.csv"), format!("image,class,x,y,part\n{rows}")).unwrap();
+        let text = format!(
+            "task = \"classification\"\nbands = [\"red\"]\nclasses = [\"even\", \"odd\"]\n[layout]\nkind = \"table\"\n\
+             file = \"t.csv\"\nimages = \"image\"\ntarget = \"class\"\n{keys}\n[split]\n{THREE}\n"
+        );
+        std::fs::write(folder.path().join("dataset.toml"), text).unwrap();
+        Dataset::open(folder.path(), &Limits::default())
+    };
+    let places = "lon = \"x\"\nlat = \"y\"";
+    let parts = numbers(&table(&row, places).unwrap());
+    assert!(torn(&parts, 120) == 0 && parts.iter().all(|part| part.len() >= 12), "{parts:?}");
+    // A column with the parts counts before places.
+    let given = numbers(&table(&row, &format!("{places}\nsplit = \"part\"")).unwrap());
+    assert_eq!(given[0].len(), 120);
+    let error = table(&row, "lon = \"x\"").err().unwrap().to_string();
+    assert!(error.contains("`layout.lon`"), "{error}");
+    let error = table(&|at| row(at).replace("45.0", "north"), places).err().unwrap().to_string();
+    assert!(error.contains("line 2") && error.contains("`north`"), "{error}");
+}

@@ -95,13 +95,8 @@ fn split(config: &DatasetConfig, report: &mut Report) {
     report.rule((0.0..1.0).contains(&validation), "split.validation", "at least 0 and below 1", validation);
     report.rule((0.0..=1.0).contains(&test), "split.test", "between 0 and 1", test);
     report.rule(validation + test <= 1.0, "split", "at most 1 in all", validation + test);
-    let scenes = matches!(config.layout, Layout::Scenes { .. });
-    report.rule(
-        by != Some(SplitBy::Location) || scenes,
-        "split.by",
-        "`digest` unless the layout is `scenes`",
-        "location",
-    );
+    let rule = "`digest` where a column of the table gives the part or the group";
+    report.rule(by != Some(SplitBy::Location) || config.divides(), "split.by", rule, "location");
 }
 
 fn layout(config: &DatasetConfig, report: &mut Report) {
@@ -131,7 +126,9 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             stacks(images, after.as_ref(), needs_after, report);
             tiles(*tile, *stride, report);
         }
-        Layout::Table { images, after, tile, stride, .. } => {
+        Layout::Table { images, after, tile, stride, lon, lat, .. } => {
+            let both = lon.is_some() == lat.is_some();
+            report.rule(both, "layout.lon", "given together with `layout.lat`", "one of the two");
             stacks(images, after.as_ref(), needs_after, report);
             report.rule(
                 tile.is_none() || task.is_dense(),

@@ -13,7 +13,8 @@ pub enum Layout {
     Folders {
         /// The folder of folders, relative to `dataset.toml`.
         root: PathBuf,
-        /// A table with the columns `file`, `lon` and `lat` (others are ignored), relative to `root`.
+        /// A table with the columns `file`, `lon` and `lat` (others are ignored), relative to `root`. With it,
+        /// samples are split by place.
         index: Option<PathBuf>,
         /// Only files whose position is in this box; needs `index`.
         #[serde(rename = "where")]
@@ -65,6 +66,12 @@ pub enum Layout {
         split: Option<String>,
         /// Column whose equal values stay in one part (for several images of one place).
         group: Option<String>,
+        /// Column with the longitude in degrees of a sample; with `lat`, samples are split by place.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lon: Option<String>,
+        /// Column with its latitude.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lat: Option<String>,
         /// Side in pixels of the tiles that the images are cut into; default: whole images.
         tile: Option<u32>,
         /// Distance between tiles in pixels; default: `tile`.

@@ -23,7 +23,9 @@ pub enum SplitBy {
     /// tiles of one part then overlap tiles of another.
     Digest,
     /// The position of a tile in its scene: neighbouring tiles go to one part, and tiles that reach into
-    /// another part are left out, so that no two parts share a pixel (scenes).
+    /// another part are left out, so that no two parts share a pixel (scenes). The place of a sample, by its
+    /// coordinates in an index or a table or by the georeference of its first image: the ground is divided into
+    /// square cells, and the samples of a cell go to one part (everything else).
     Location,
 }
 
@@ -31,7 +33,8 @@ pub enum SplitBy {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
-    /// The method; default: `location` for scenes, `digest` for everything else.
+    /// The method; default: `location` for scenes and where an index or a table has coordinates, `digest` for
+    /// everything else.
     pub by: Option<SplitBy>,
     /// Share of the validation part.
     #[schemars(extend("x-rule" = "above 0 and, with `test`, below 1"))]
@@ -148,8 +151,22 @@ impl DatasetConfig {
     /// How samples are assigned to parts: the declared method, or the default of the layout.
     #[must_use]
     pub fn split_by(&self) -> SplitBy {
-        let scenes = matches!(self.layout, Layout::Scenes { .. });
-        self.split.by.unwrap_or(if scenes { SplitBy::Location } else { SplitBy::Digest })
+        let placed = match &self.layout {
+            Layout::Scenes { .. } => true,
+            Layout::Folders { index, .. } => index.is_some(),
+            Layout::Table { lon, lat, .. } => self.divides() && lon.is_some() && lat.is_some(),
+            Layout::Pairs { .. } => false,
+        };
+        self.split.by.unwrap_or(if placed { SplitBy::Location } else { SplitBy::Digest })
+    }
+
+    /// Whether single samples are divided, and not by a column of a table.
+    #[must_use]
+    pub(crate) const fn divides(&self) -> bool {
+        match &self.layout {
+            Layout::Table { split, group, .. } => split.is_none() && group.is_none(),
+            Layout::Scenes { .. } | Layout::Folders { .. } | Layout::Pairs { .. } => true,
+        }
     }
 
     /// The bands in the order of the files, with their properties: declared, or known by name.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::tiles::{Tiling, tile};
 use super::{Dataset, Entry, Item, Label, Source};
-use crate::config::{Layout, OneOrMany, Where};
+use crate::config::{Layout, OneOrMany, SplitBy, Where};
 use crate::error::DataError;
 use crate::files;
 use crate::open::stays_inside;
@@ -36,8 +36,9 @@ impl Dataset {
         let base = self.path.parent().unwrap_or_else(|| Path::new("."));
         match &self.config.layout {
             Layout::Folders { root, index, place } => {
-                let items = self.folders(&base.join(root), index.as_deref(), place.as_ref())?;
-                Ok(Found::all(items.into_iter().map(whole).collect()))
+                let mut items = self.folders(&base.join(root), index.as_deref(), place.as_ref())?;
+                let notes = self.split_by_place(&mut items)?;
+                Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) })
             }
             Layout::Pairs { images, after, masks, tile, stride } => {
                 let items = self.pairs(base, images, after.as_ref(), &base.join(masks))?;
@@ -71,16 +72,27 @@ impl Dataset {
     ) -> Result<Vec<Item>, DataError> {
         let mut found = files::in_class_folders(root, &self.config.classes)?;
         self.check_links(found.iter().map(|(path, _)| (root, path.as_path())))?;
-        if let (Some(index), Some(place)) = (index, place) {
-            let inside = files::placed(&root.join(index), place)?;
-            found.retain(|(path, _)| path.strip_prefix(root).is_ok_and(|name| inside.contains(name)));
+        let positions = index.map(|index| files::positions(&root.join(index))).transpose()?;
+        let position = |path: &Path| {
+            let name = path.strip_prefix(root).ok()?;
+            positions.as_ref()?.get(name).copied()
+        };
+        if let Some(place) = place {
+            found.retain(|(path, _)| position(path).is_some_and(|[lon, lat]| place.contains(lon, lat)));
         }
+        let by_index = index.is_some() && self.config.split_by() == SplitBy::Location;
         let item = |(image, class): (PathBuf, usize)| {
             let key = image.strip_prefix(root).unwrap_or(&image).to_string_lossy().into_owned();
             let part = Split::of(&key, &self.config.split);
-            Item { key, part, images: vec![vec![image]], label: Label::Class(class) }
+            let position = position(&image);
+            if by_index && position.is_none() {
+                let reason = "must have a row in `layout.index`, found none; add it, or write `by = \"digest\"` \
+                              under `[split]`";
+                return Err(DataError::file(&image, reason));
+            }
+            Ok(Item { key, part, position, images: vec![vec![image]], label: Label::Class(class) })
         };
-        Ok(found.into_iter().map(item).collect())
+        found.into_iter().map(item).collect()
     }
 
     fn pairs(
@@ -96,7 +108,7 @@ impl Dataset {
         let item = |files::Matched { images, mask }| {
             let key = images[0][0].file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             let part = Split::of(&key, &self.config.split);
-            Item { key, part, images, label: Label::Raster(mask) }
+            Item { key, part, position: None, images, label: Label::Raster(mask) }
         };
         let matched = files::matching(&folders, masks)?;
         for files::Matched { images, mask } in &matched {
@@ -119,7 +131,11 @@ impl Dataset {
     }
 
     fn whole_or_cut(&self, items: Vec<Item>, tiling: Option<Tiling>) -> Result<Found, DataError> {
-        let Some(tiling) = tiling else { return Ok(Found::all(items.into_iter().map(whole).collect())) };
+        let mut items = items;
+        let notes = self.split_by_place(&mut items)?;
+        let Some(tiling) = tiling else {
+            return Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) });
+        };
         let scenes: Vec<_> = items.par_iter().map(|item| self.scene(&item.images, &item.label)).collect();
         let mut entries = Vec::new();
         let mut broken = Vec::new();
@@ -137,7 +153,7 @@ impl Dataset {
             }
         }
         self.tolerable(&broken, items.len())?;
-        Ok(Found { broken, ..Found::all(entries) })
+        Ok(Found { broken, notes, ..Found::all(entries) })
     }
 }
 
@@ -152,6 +168,6 @@ fn folder_of<'a>(base: &'a Path, file: &'a Path) -> &'a Path {
     if inside { base } else { own }
 }
 
-fn whole(Item { key, part, images, label }: Item) -> Entry {
+fn whole(Item { key, part, position: _, images, label }: Item) -> Entry {
     Entry { key, split: part, source: Source::Files { images, label } }
 }

@@ -12,6 +12,8 @@ mod grids;
 mod imagery;
 mod location;
 mod overlap;
+mod place;
+mod places;
 mod read;
 mod table;
 mod tiles;
@@ -54,6 +56,8 @@ pub struct Loaded {
 struct Item {
     key: String,
     part: Split,
+    /// Longitude and latitude, if an index or a table gives them.
+    position: Option<[f64; 2]>,
     /// For each date the images whose bands are stacked.
     images: Vec<Vec<PathBuf>>,
     label: Label,
@@ -153,6 +157,12 @@ impl Dataset {
     #[must_use]
     pub fn is_empty(&self, split: Split) -> bool {
         self.len(split) == 0
+    }
+
+    /// The part that scores are of: the test part, or where there is none the validation part.
+    #[must_use]
+    pub fn scored_part(&self) -> Split {
+        if self.is_empty(Split::Test) { Split::Validation } else { Split::Test }
     }
 
     /// Digest of its description and of the keys of its samples, each with its part: whoever has the data set

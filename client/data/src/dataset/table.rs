@@ -8,6 +8,7 @@ use eosfed_common::model::Task;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany};
 use crate::error::DataError;
+use crate::files::position;
 use crate::open::open_regular;
 use crate::split::Split;
 
@@ -20,6 +21,8 @@ struct Columns {
     target: usize,
     split: Option<usize>,
     group: Option<usize>,
+    /// Longitude and latitude.
+    position: Option<[usize; 2]>,
 }
 
 impl Dataset {
@@ -56,7 +59,7 @@ impl Dataset {
                 DataError::file(path, format!("there is no column `{name}`; there are {}", there.join(", ")))
             })
         };
-        let Layout::Table { images, after, target, split, group, .. } = &self.config.layout else {
+        let Layout::Table { images, after, target, split, group, lon, lat, .. } = &self.config.layout else {
             return Err(DataError::unfit(path, "the layout is no table"));
         };
         let stack = |list: &OneOrMany| list.list().iter().map(|name| find(name)).collect();
@@ -65,6 +68,10 @@ impl Dataset {
             target: find(target)?,
             split: split.as_deref().map(find).transpose()?,
             group: group.as_deref().map(find).transpose()?,
+            position: match (lon, lat) {
+                (Some(lon), Some(lat)) => Some([find(lon)?, find(lat)?]),
+                _ => None,
+            },
         })
     }
 
@@ -83,7 +90,15 @@ impl Dataset {
             })?,
             None => Split::of(columns.group.map_or(key.as_str(), cell), &self.config.split),
         };
-        Ok(Item { label: self.label(root, cell(columns.target))?, key, part, images })
+        let degrees = |at: usize| {
+            let text = cell(at);
+            text.parse().map_err(|_| format!("a coordinate is a number, found `{}`", text.escape_debug()))
+        };
+        let position = match columns.position {
+            Some([lon, lat]) => Some(position(degrees(lon)?, degrees(lat)?)?),
+            None => None,
+        };
+        Ok(Item { label: self.label(root, cell(columns.target))?, key, part, position, images })
     }
 
     fn label(&self, root: &Path, text: &str) -> Result<Label, String> {
