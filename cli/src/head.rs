@@ -58,7 +58,7 @@ pub(super) async fn pull(
                 "the head of job {} is in {place}: {}, {}",
                 job.id,
                 print::bytes(trained.weights.size),
-                print::metrics(&trained.metrics)
+                print::scores(&trained.metrics, trained.scoring.as_ref())
             );
             outln!("pull its release:  eosfed release pull {release} --to release-{release}");
             outln!(
@@ -129,7 +129,7 @@ fn note(job: &JobView, trained: &TrainedHeadView, release: &ReleaseManifest, kep
         all.len(),
         kept.len(),
         job.id,
-        print::metrics(&trained.metrics),
+        print::scores(&trained.metrics, trained.scoring.as_ref()),
         size(&mut all.iter()),
         size(&mut all.iter().filter(|card| kept.contains(&card.weights.to_string())))
     )

@@ -8,6 +8,7 @@ use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
 use eosfed_common::outln;
 use eosfed_common::printable::is_printable;
+use eosfed_common::scoring::{ScoredPart, Scoring};
 
 use super::document::Document;
 
@@ -73,11 +74,19 @@ pub(super) fn main_metric(metrics: &BTreeMap<String, Finite>) -> Option<&'static
     MAIN_METRICS.into_iter().find(|name| metrics.contains_key(*name))
 }
 
-/// The main metrics as text.
-pub(super) fn metrics(metrics: &BTreeMap<String, Finite>) -> String {
-    let shown = MAIN_METRICS.iter().filter_map(|name| Some(format!("{name} {:.3}", metrics.get(*name)?)));
-    let shown: Vec<_> = shown.collect();
-    if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
+/// The main scores as text, with their intervals and the number of samples, and a word if they are of the part
+/// that also chooses the epoch: `miou 0.810 [0.740, 0.870], n = 52`.
+pub(super) fn scores(metrics: &BTreeMap<String, Finite>, scoring: Option<&Scoring>) -> String {
+    let shown = |name: &&str| Some(format!("{name} {}", Scoring::shown(scoring, name, *metrics.get(*name)?)));
+    let mut shown: Vec<String> = MAIN_METRICS.iter().filter_map(shown).collect();
+    if shown.is_empty() {
+        return "–".to_owned();
+    }
+    shown.extend(scoring.map(|scoring| match scoring.part {
+        ScoredPart::Test => format!("n = {}", scoring.samples),
+        ScoredPart::Validation => format!("n = {} (validation)", scoring.samples),
+    }));
+    shown.join(", ")
 }
 
 /// Energy with the source of the figure.

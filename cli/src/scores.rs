@@ -35,7 +35,7 @@ pub(super) fn matrix(whole: &WholeJob) -> Option<comfy_table::Table> {
     titles.extend(institutions.iter().map(|name| name.as_str()));
     let mut table = print::table(&titles);
     let cell = |one: &ParticipantView| match one.state {
-        ParticipantState::Submitted => print::metrics(&one.metrics),
+        ParticipantState::Submitted => print::scores(&one.metrics, one.scoring.as_ref()),
         other => other.to_string(),
     };
     for (candidate, round) in rounds {

@@ -95,7 +95,7 @@ fn show_job(job: &JobView) {
         outln!("  made       {}", job.produced.join(", "));
     }
     if let Some(trained) = &job.trained {
-        let metrics = print::metrics(&trained.metrics);
+        let metrics = print::scores(&trained.metrics, trained.scoring.as_ref());
         outln!("  made       a head over release {}: {metrics}", trained.release);
         outln!("             get it with `eosfed job head {} --to DIR`", job.id);
     }
@@ -162,15 +162,14 @@ impl fmt::Display for Heading<'_> {
 }
 
 fn table(round: &RoundView) -> comfy_table::Table {
-    let mut table =
-        print::table(&["institution", "state", "steps", "samples", "validation", "energy", "says"]);
+    let mut table = print::table(&["institution", "state", "steps", "samples", "scores", "energy", "says"]);
     for (name, one) in &round.participants {
         table.add_row([
             name.to_string(),
             one.state.to_string(),
             steps(one),
             one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
-            print::metrics(&one.metrics),
+            print::scores(&one.metrics, one.scoring.as_ref()),
             one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
             one.message.clone().unwrap_or_default(),
         ]);

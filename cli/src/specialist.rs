@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use eosfed_common::card::Card;
 use eosfed_common::outln;
+use eosfed_common::scoring::Scoring;
 use eosfed_common::view::{EvaluationView, SpecialistSummary, SpecialistView};
 use eosfed_proto::v1;
 use eosfed_transport::wire::task_message;
@@ -72,7 +73,7 @@ fn summaries(list: &[SpecialistSummary]) -> comfy_table::Table {
         "bands",
         "institutions",
         "samples",
-        "validation",
+        "scores",
         "frozen",
         "release",
     ]);
@@ -108,7 +109,7 @@ fn release(one: &SpecialistSummary) -> String {
 /// One line for each specialist of a release.
 pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
     let mut table =
-        print::table(&["specialist", "task", "bands", "from", "rounds", "samples", "validation", "size"]);
+        print::table(&["specialist", "task", "bands", "from", "rounds", "samples", "scores", "size"]);
     for card in cards {
         let institutions: Vec<_> = card.provenance.institutions.iter().map(ToString::to_string).collect();
         table.add_row([
@@ -118,7 +119,7 @@ pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
             institutions.join(" "),
             card.provenance.rounds.to_string(),
             card.provenance.samples.to_string(),
-            print::metrics(&card.metrics),
+            print::scores(&card.metrics, card.scoring.as_ref()),
             print::bytes(card.weights_bytes),
         ]);
     }
@@ -148,14 +149,20 @@ fn show(specialist: &SpecialistView) {
     }
     outln!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
     for (name, value) in &card.metrics {
-        outln!("  metric         {name} {value:.4}");
+        outln!("  metric         {name} {}", Scoring::shown(card.scoring.as_ref(), name, *value));
+    }
+    if let Some(scoring) = &card.scoring {
+        outln!("  scored on      {}", scoring.words());
+        if !scoring.chosen_on.is_empty() {
+            outln!("  chosen on      validation part: {}", print::scores(&scoring.chosen_on, None));
+        }
     }
     outln!("  energy         {}", print::energy(&card.energy));
     outln!("  licence        {}", card.licence);
     let signed = card.signature.map_or_else(|| "no".to_owned(), |signature| signature.key.to_string());
     outln!("  signed by      {signed}");
-    for EvaluationView { institution, job, at, samples, metrics } in evaluations {
-        let scores = print::metrics(metrics);
+    for EvaluationView { institution, job, at, samples, metrics, scoring } in evaluations {
+        let scores = print::scores(metrics, scoring.as_ref());
         outln!(
             "  scored at      {institution}: {scores} ({samples} samples, job {job}, {})",
             print::when(*at)

@@ -50,6 +50,9 @@ pub fn specialist_item(card: &Card) -> Value {
         "eosfed:energy_source": card.energy.source,
     });
     extend(&mut properties, own);
+    if let Some(scoring) = &card.scoring {
+        extend(&mut properties, json!({ "eosfed:scoring": scoring }));
+    }
     if let Some(grams) = card.energy.co2e_g {
         extend(&mut properties, json!({ "eosfed:energy_co2e_g": grams }));
     }

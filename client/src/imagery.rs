@@ -93,15 +93,15 @@ fn check(dataset: &Path, assignment: &Assignment) -> Result<Serving, Refusal> {
     if !problems.is_empty() {
         return Err(cannot(&problems));
     }
-    let samples = dataset.len(part(&assignment.work).0) as u64;
+    let samples = dataset.len(part(&dataset, &assignment.work)) as u64;
     Ok(Serving { samples, data: DataDescription::of(&dataset) })
 }
 
-/// The part that a work reads, and its name.
-const fn part(work: &Work) -> (Split, &'static str) {
+/// The part that a work reads.
+fn part(dataset: &Dataset, work: &Work) -> Split {
     match work {
-        Work::Statistics | Work::Training(_) => (Split::Train, "training"),
-        Work::Evaluation(_) => (Split::Validation, "validation"),
+        Work::Statistics | Work::Training(_) => Split::Train,
+        Work::Evaluation(_) => dataset.scored_part(),
     }
 }
 
@@ -111,8 +111,12 @@ fn problems(dataset: &Dataset, assignment: &Assignment) -> Vec<String> {
     if let Err(error) = dataset.positions(&training_target.bands()) {
         problems.push(error.to_string());
     }
-    let (part, name) = part(&assignment.work);
+    let part = part(dataset, &assignment.work);
     if dataset.is_empty(part) {
+        let name = match part {
+            Split::Train => "training",
+            Split::Validation | Split::Test => "validation",
+        };
         problems.push(format!("its {name} part has no samples"));
     }
     if let (Some(task), Work::Training(_) | Work::Evaluation(_)) = (training_target.task(), &assignment.work)

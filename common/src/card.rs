@@ -13,6 +13,7 @@ use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use crate::model::ModelSpec;
 use crate::printable::is_printable;
+use crate::scoring::Scoring;
 use crate::signing::{KeySignature, PublicKey, SignedUpdate};
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
@@ -173,8 +174,11 @@ pub struct Card {
     pub input_size: Option<u32>,
     /// Where it came from.
     pub provenance: Provenance,
-    /// Metrics on the institutions' own validation parts (for rounds: means weighted by samples).
+    /// Scores on the institutions' own imagery (for rounds: means weighted by samples).
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of. Absent on cards of before, whose scores are of validation parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
     /// Energy spent on its training.
     pub energy: Energy,
     /// Licence of the weights, as an SPDX expression or words.

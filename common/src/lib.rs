@@ -30,6 +30,7 @@ pub mod published;
 pub mod refusal;
 pub mod report;
 pub mod robust;
+pub mod scoring;
 pub mod screen;
 pub mod secret;
 pub mod service;

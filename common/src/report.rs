@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::finite::Finite;
 use crate::head::Imagery;
+use crate::scoring::Scoring;
 
 /// The report of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,8 +16,11 @@ use crate::head::Imagery;
 pub struct TrainingReport {
     /// Number of training samples, which is the weight in an average.
     pub samples: u64,
-    /// Validation metrics of the weights, at most [`crate::assignment::MAX_METRICS`].
+    /// Scores of the weights, at most [`crate::assignment::MAX_METRICS`].
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of; absent without any, and from programs of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Box<Scoring>>,
     /// The normalisation used, in the order of the model's bands. Empty if encoders are frozen.
     pub normalisation: Vec<BandNormalisation>,
     /// Energy spent.
@@ -29,14 +33,18 @@ pub struct TrainingReport {
     pub imagery: Imagery,
 }
 
-/// The report of an evaluation of a frozen specialist on an institution's validation part.
+/// The report of an evaluation of a frozen specialist on an institution's test part, or where it has none on its
+/// validation part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationReport {
-    /// Validation samples scored.
+    /// Samples scored.
     pub samples: u64,
     /// Metrics, at most [`crate::assignment::MAX_METRICS`].
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of; absent from programs of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Box<Scoring>>,
     /// Energy spent.
     pub energy: Energy,
 }

@@ -73,6 +73,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("HelloRequest.version", Fate::Escaped),
     ("InitialFile.digest", Fate::Refused),
     ("InitialFile.file", Fate::Refused),
+    ("Interval.name", Fate::Refused),
     ("InviteInstitutionRequest.name", Fate::Refused),
     ("ListEventsRequest.actor", Fate::Refused),
     ("ListEventsRequest.institution", Fate::Refused),
@@ -258,18 +259,28 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
     let digest = Digest::of(b"weights").to_string();
     let blob = v1::Blob { digest: digest.clone(), size: 7 };
     let metrics = || vec![v1::Metric { name: "iou/water".to_owned(), value: 0.5 }];
+    let scoring = || {
+        Some(v1::Scoring {
+            part: v1::ScoredPart::Test.into(),
+            samples: 9,
+            intervals: vec![v1::Interval { name: "iou/water".to_owned(), low: 0.25, high: 0.75 }],
+            chosen_on: metrics(),
+        })
+    };
     let plain = || vec![v1::Metric { name: "accuracy".to_owned(), value: 0.5 }];
     let energy =
         || Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None });
     let report = v1::TrainingReport {
         samples: 9,
         metrics: metrics(),
+        scoring: scoring(),
         normalisation: vec![v1::BandNormalisation { band: "red".to_owned(), mean: 0.0, std: 1.0 }],
         energy: energy(),
         initial: Some(v1::InitialFile { file: "atto.safetensors".to_owned(), digest: digest.clone() }),
         imagery: None,
     };
-    let scores = v1::EvaluationReport { samples: 9, metrics: metrics(), energy: energy() };
+    let scores =
+        v1::EvaluationReport { samples: 9, metrics: metrics(), scoring: scoring(), energy: energy() };
     let member = || Some(v1::Member { role: v1::Role::Institution.into(), name: "north".to_owned() });
     let page = || Some(v1::PageRequest { limit: 1, token: String::new() });
     let pem = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n".to_owned();

@@ -226,6 +226,7 @@ pub(super) mod tests {
             loss: Finite::new(0.5),
             samples: None,
             weights: None,
+            scoring: None,
             metrics: BTreeMap::new(),
             energy: None,
             norm: None,

@@ -310,6 +310,7 @@ impl<C: Coordinator> Submission<C> {
         let metrics = self.allows(Egress::Metrics)?;
         if !metrics {
             report.metrics = BTreeMap::new();
+            report.scoring = None;
         }
         let provenance = self.allows(Egress::Provenance)?;
         report.energy = self.energy_to_send(report.energy, provenance);

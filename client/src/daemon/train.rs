@@ -8,6 +8,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::metric;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::scoring::Scoring;
 use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::training_target::TrainingTarget;
 
@@ -166,7 +167,9 @@ impl<E: Environment> Daemon<E> {
                 self.finished(report, task, folder).await
             }
             (Task::Evaluate(_), Some(TrainerEvent::Scored { report }), Ok(())) => {
-                Event::Scored(EvaluationReport { metrics: bounded(report.metrics), ..report })
+                let metrics = bounded(report.metrics);
+                let scoring = bounded_scoring(report.scoring, &metrics);
+                Event::Scored(EvaluationReport { metrics, scoring, ..report })
             }
             (_, Some(TrainerEvent::Failed { reason }), _) => match self.obstacle(&task, folder).await {
                 Some(condition) => {
@@ -189,7 +192,9 @@ impl<E: Environment> Daemon<E> {
 
     /// The event for the result of a finished training.
     async fn finished(&self, report: TrainingReport, task: &TrainTask, folder: &Path) -> Event {
-        let report = TrainingReport { metrics: bounded(report.metrics), ..report };
+        let metrics = bounded(report.metrics);
+        let scoring = bounded_scoring(report.scoring, &metrics);
+        let report = TrainingReport { metrics, scoring, ..report };
         let file = folder.join(TrainTask::WEIGHTS);
         match self.check_weights(&file, &task.training_target).await {
             Ok(weights) => Event::Finished(Box::new(Update { file, weights, report, mechanism: None })),
@@ -218,6 +223,23 @@ fn bounded(metrics: BTreeMap<String, Finite>) -> BTreeMap<String, Finite> {
         }
     });
     admitted.take(MAX_METRICS).collect()
+}
+
+/// What scores are of, if a message may say it about these scores.
+fn bounded_scoring(
+    scoring: Option<Box<Scoring>>,
+    metrics: &BTreeMap<String, Finite>,
+) -> Option<Box<Scoring>> {
+    let mut scoring = scoring.filter(|_| !metrics.is_empty())?;
+    scoring.intervals.retain(|name, _| metrics.contains_key(name));
+    scoring.chosen_on = bounded(scoring.chosen_on);
+    match scoring.check(metrics) {
+        Ok(()) => Some(scoring),
+        Err(error) => {
+            tracing::warn!(error, "what the scores are of is not sent");
+            None
+        }
+    }
 }
 
 enum TrainerOutcome {

@@ -177,6 +177,7 @@ fn measure(case: &Case, seconds: f64, device: Device) -> anyhow::Result<serde_js
         forward: &forward,
         training: &data,
         validation: None,
+        test: None,
         metrics: MetricSpec::of(&model),
         loss: loss(),
         penalty: None,

@@ -83,6 +83,7 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
         forward: &forward,
         training: &world.data,
         validation: None,
+        test: None,
         metrics: MetricSpec::new(Task::Classification, 4, None),
         loss: LossSettings {
             task: Task::Classification,

@@ -50,6 +50,7 @@ fn train(
         forward: &forward,
         training: &data,
         validation: Some(&data),
+        test: None,
         metrics: MetricSpec::new(Task::Classification, 4, None),
         loss: LossSettings::of(&training, Task::Classification, 4, &data, Device::Cpu),
         penalty: None,

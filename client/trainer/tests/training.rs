@@ -16,8 +16,10 @@ use eosfed_common::card::{CARD_FILE, Card, InitialFile, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::model::{Backbone, Task, initial_weights, signature};
-use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::scoring::{ScoredPart, Scoring};
+use eosfed_common::task::{InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{WeightsFile, write};
+use eosfed_data::{Dataset, Limits, Split, read_raster, write_geotiff};
 
 const SPLIT: &str = "validation = 0.25\nseed = 1";
 
@@ -294,4 +296,51 @@ fn training_starts_from_a_specialist_whose_card_names_its_bands() {
     fs::write(&beside, serde_json::to_vec(&card).unwrap()).unwrap();
     let error = events(&task).unwrap_err().to_string();
     assert!(error.contains("card.json") && error.contains("pull the release again"), "{error}");
+}
+
+/// What the scores of a finished task are of.
+fn scored(task: &TrainTask) -> Scoring {
+    match events(task).unwrap().pop() {
+        Some(TrainerEvent::Finished { report, .. }) => *report.scoring.unwrap(),
+        other => panic!("not finished: {other:?}"),
+    }
+}
+
+#[test]
+fn the_test_part_is_scored_at_the_end_and_nothing_is_chosen_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = scene(&folder.path().join("both"), 0, "validation = 0.3\ntest = 0.3\nseed = 1");
+    let with = |schedule, name: &str| {
+        let mut task = TrainTask { keep: Keep::Best, schedule, ..task(&both, &folder.path().join(name), 2) };
+        // It draws from the process's generator, which other tests use too.
+        task.training.drop_path = 0.0;
+        task
+    };
+    let last = scored(&with([0.0, 1.0], "last"));
+    let dataset = Dataset::open(&both, &Limits::default()).unwrap();
+    assert_eq!((last.part, last.samples), (ScoredPart::Test, dataset.len(Split::Test) as u64));
+    assert!(last.samples > 1 && last.chosen_on.contains_key("miou"));
+    let interval = last.intervals["miou"];
+    assert!(interval.low < interval.high, "{interval:?}");
+    // Before the last round, the test part is not touched.
+    let first = scored(&with([0.0, 0.5], "first"));
+    assert_eq!((first.part, first.samples), (ScoredPart::Validation, dataset.len(Split::Validation) as u64));
+    assert!(first.chosen_on.is_empty());
+
+    // Other labels in the test part change its score, and neither the weights nor what chose them.
+    let changed = folder.path().join("both/mask.tif");
+    let mut mask = read_raster(&changed, &Limits::default()).unwrap();
+    let tiles = dataset.chunks(Split::Test, &model().bands, 100).unwrap().next().unwrap().unwrap();
+    for tile in &tiles {
+        let (left, top) = tile.key.rsplit_once('@').unwrap().1.split_once(',').unwrap();
+        let (left, top): (usize, usize) = (left.parse().unwrap(), top.parse().unwrap());
+        for row in top..top + tile.height {
+            mask.data[row * mask.width + left..][..tile.width].fill(0.0);
+        }
+    }
+    let before = weights(&with([0.0, 1.0], "last"));
+    write_geotiff(&changed, &mask).unwrap();
+    let other = scored(&with([0.0, 1.0], "other"));
+    assert_eq!((&other.chosen_on, weights(&with([0.0, 1.0], "other"))), (&last.chosen_on, before));
+    assert_ne!(other.intervals, last.intervals);
 }

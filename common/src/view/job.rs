@@ -14,6 +14,7 @@ use crate::finite::Finite;
 use crate::head::Imagery;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber};
 use crate::plan::JobSpec;
+use crate::scoring::Scoring;
 
 /// The state of a job.
 #[derive(
@@ -152,8 +153,11 @@ pub struct TrainedHeadView {
     pub samples: u64,
     /// The common properties of the imagery of all institutions in the last round.
     pub imagery: Imagery,
-    /// Means of the last round's validation metrics, weighted by samples.
+    /// Means of the last round's scores, weighted by samples.
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
     /// Energy spent on its training.
     pub energy: Energy,
 }

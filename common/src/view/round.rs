@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::InstitutionName;
+use crate::scoring::Scoring;
 
 /// The kind of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,7 +78,7 @@ pub struct RoundTotals {
     pub participants: ParticipantCounts,
     /// Number of training samples, or of scored samples.
     pub samples: u64,
-    /// Means of the validation metrics, weighted by samples. Those of single classes are left out.
+    /// Means of the scores, weighted by samples. Those of single classes are left out.
     pub metrics: BTreeMap<String, Finite>,
     /// Energy spent, as far as it was reported.
     pub energy: Option<Energy>,
@@ -173,8 +174,11 @@ pub struct ParticipantView {
     pub samples: Option<u64>,
     /// Digest of its update, counted or rejected.
     pub weights: Option<Digest>,
-    /// Its validation metrics.
+    /// Its scores.
     pub metrics: BTreeMap<String, Finite>,
+    /// What its scores are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
     /// Energy spent.
     pub energy: Option<Energy>,
     /// The L2 norm of its update's step.

@@ -9,6 +9,7 @@ use crate::card::Card;
 use crate::clock::Timestamp;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId};
+use crate::scoring::Scoring;
 
 /// A specialist: its card, scores and exclusion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,8 +32,11 @@ pub struct EvaluationView {
     pub job: JobId,
     /// When the scores were recorded.
     pub at: Timestamp,
-    /// Validation samples scored.
+    /// Samples scored.
     pub samples: u64,
     /// The scores by metric.
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
 }

@@ -142,7 +142,7 @@ impl ScreenedUpdate {
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
-        let TrainingReport { samples, metrics, normalisation, energy, initial: _, imagery: _ } =
+        let TrainingReport { samples, metrics, scoring: _, normalisation, energy, initial: _, imagery: _ } =
             &submission.report;
         let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
         if !(1..=most).contains(samples) {
@@ -224,7 +224,7 @@ impl ScreenedEvaluation {
     /// # Errors
     /// The first broken rule.
     pub fn screen(submission: EvaluationSubmission, stated: Option<PartSizes>) -> Result<Self, Refusal> {
-        let EvaluationReport { samples, metrics, energy } = &submission.report;
+        let EvaluationReport { samples, metrics, scoring: _, energy } = &submission.report;
         if !(1..=MAX_SAMPLES).contains(samples) {
             let message = format!("`samples` must be between 1 and {MAX_SAMPLES}, found `{samples}`");
             return Err(Refusal::new(Reason::Malformed, message));

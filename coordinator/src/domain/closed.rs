@@ -9,6 +9,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::report::EvaluationReport;
+use eosfed_common::scoring::Scoring;
 use eosfed_common::view::RoundTotals;
 use serde::{Deserialize, Serialize};
 
@@ -70,10 +71,12 @@ pub struct RoundSummary {
 pub struct Score {
     /// When the scores were recorded.
     pub at: Timestamp,
-    /// Validation samples scored.
+    /// Samples scored.
     pub samples: u64,
     /// The scores.
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of.
+    pub scoring: Option<Scoring>,
 }
 
 impl ClosedRound {
@@ -116,8 +119,11 @@ pub(super) fn scores(round: &Round) -> impl Iterator<Item = (InstitutionName, Sc
         ParticipantState::Submitted {
             at,
             key: _,
-            contribution: Contribution::Evaluation(EvaluationReport { samples, metrics, energy: _ }),
-        } => Some((name.clone(), Score { at: *at, samples: *samples, metrics: metrics.clone() })),
+            contribution: Contribution::Evaluation(EvaluationReport { samples, metrics, scoring, energy: _ }),
+        } => {
+            let scoring = scoring.as_deref().cloned();
+            Some((name.clone(), Score { at: *at, samples: *samples, metrics: metrics.clone(), scoring }))
+        }
         ParticipantState::Submitted { .. }
         | ParticipantState::Offered
         | ParticipantState::Leased { .. }

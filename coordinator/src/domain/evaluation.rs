@@ -9,6 +9,7 @@ use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::plan::{EvaluationPlan, Floor, JobSpec};
 use eosfed_common::refusal::Refusal;
 use eosfed_common::robust::median;
+use eosfed_common::scoring::Scoring;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,10 +30,13 @@ pub struct Evaluation {
     pub job: JobId,
     /// When the scores were recorded.
     pub at: Timestamp,
-    /// Validation samples scored.
+    /// Samples scored.
     pub samples: u64,
     /// The scores.
     pub metrics: BTreeMap<String, Finite>,
+    /// What the scores are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
 }
 
 impl Registry {
@@ -80,11 +84,11 @@ impl Federation {
         let scored = |job: &&Job| job.candidates.iter().any(|card| card.weights == *weights);
         for job in self.jobs.values().filter(scored) {
             for (institution, score) in job.scores_of(weights) {
-                let Score { at, samples, metrics } = score;
+                let Score { at, samples, metrics, scoring } = score;
                 if newest.get(&institution).is_none_or(|known| known.at < at) {
                     let job = job.id.clone();
                     let evaluation =
-                        Evaluation { institution: institution.clone(), job, at, samples, metrics };
+                        Evaluation { institution: institution.clone(), job, at, samples, metrics, scoring };
                     newest.insert(institution, evaluation);
                 }
             }

@@ -81,8 +81,8 @@ pub fn person(person: &Member, last_seen: Option<Timestamp>) -> PersonView {
 /// The view of a specialist's scores at one institution.
 #[must_use]
 pub fn evaluation(evaluation: Evaluation) -> EvaluationView {
-    let Evaluation { institution, job, at, samples, metrics } = evaluation;
-    EvaluationView { institution, job, at, samples, metrics }
+    let Evaluation { institution, job, at, samples, metrics, scoring } = evaluation;
+    EvaluationView { institution, job, at, samples, metrics, scoring }
 }
 
 /// The view of a job without its rounds.
@@ -157,7 +157,7 @@ pub(super) const fn state(state: &JobState) -> StateView {
 fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
     let HeadRef { document, release, signature: _ } = job.head.clone()?;
     let TrainedHead { weights, institutions, rounds, report } = trained.clone();
-    let TrainingReport { samples, metrics, normalisation: _, energy, initial: _, imagery } = report;
+    let TrainingReport { samples, metrics, scoring, normalisation: _, energy, initial: _, imagery } = report;
     Some(TrainedHeadView {
         document,
         release,
@@ -167,6 +167,7 @@ fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
         samples,
         imagery,
         metrics,
+        scoring: scoring.map(|scoring| *scoring),
         energy,
     })
 }
@@ -244,6 +245,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         samples: None,
         weights: None,
         metrics: BTreeMap::new(),
+        scoring: None,
         energy: None,
         norm: None,
         curve,
@@ -284,11 +286,13 @@ fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
             view.samples = Some(report.samples);
             view.weights = Some(weights.digest);
             view.metrics.clone_from(&report.metrics);
+            view.scoring = report.scoring.as_deref().cloned();
             view.energy = Some(report.energy);
         }
         Contribution::Evaluation(report) => {
             view.samples = Some(report.samples);
             view.metrics.clone_from(&report.metrics);
+            view.scoring = report.scoring.as_deref().cloned();
             view.energy = Some(report.energy);
         }
         Contribution::Statistics(_) => {}

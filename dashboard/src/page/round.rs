@@ -82,7 +82,7 @@ fn totals(round: &RoundView, shell: &Shell) -> Markup {
             ("Deadline", html! { (exact(round.deadline)) " · " (relative(round.deadline, shell.now)) }),
             ("Closed", maybe(round.closed_at, |at| html! { (exact(at)) " after " (span(at.since(round.opened_at))) })),
             ("Samples", if totals.samples == 0 { none() } else { html! { (count(totals.samples)) } }),
-            ("Mean of validation", metrics(&totals.metrics)),
+            ("Mean of scores", metrics(&totals.metrics)),
             ("Energy", energy(totals.energy)),
         ]))
     }

@@ -3,6 +3,7 @@
 use eosfed_common::card::Card;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::ReleaseNumber;
+use eosfed_common::scoring::Interval;
 use eosfed_common::view::{SpecialistSummary, SpecialistView};
 use maud::{Markup, Render as _, html};
 
@@ -155,9 +156,21 @@ fn own_metrics(card: &Card) -> Markup {
         .metrics
         .iter()
         .take(MAX_ROWS)
-        .map(|(name, metric)| vec![said(name), html! { (value(metric.get())) }])
+        .map(|(name, metric)| vec![said(name), html! { (value(metric.get())) }, interval(card, name)])
         .collect();
-    html! { div.narrow { (table("Metrics", &[words("Metric"), numbers("Value")], &rows)) } }
+    let columns = [words("Metric"), numbers("Value"), numbers("95 % interval")];
+    html! {
+        @if let Some(scoring) = &card.scoring { p.quiet { "Scores of the " (scoring.words()) "." } }
+        div.narrow { (table("Metrics", &columns, &rows)) }
+    }
+}
+
+/// Where a score of a small part lies.
+fn interval(card: &Card, name: &str) -> Markup {
+    match card.scoring.as_ref().and_then(|scoring| scoring.intervals.get(name)) {
+        Some(Interval { low, high }) => html! { (value(low.get())) " to " (value(high.get())) },
+        None => none(),
+    }
 }
 
 fn evaluations(specialist: &SpecialistView, now: Timestamp) -> Markup {

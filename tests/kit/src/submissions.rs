@@ -9,6 +9,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::scoring::{Interval, ScoredPart, Scoring};
 use eosfed_common::signing::{EvaluationStatement, StatisticsStatement, UpdateStatement};
 
 use crate::assignments::blob;
@@ -19,15 +20,16 @@ use crate::signing;
 /// The report of a training on so many samples; its accuracy is one half.
 #[must_use]
 pub fn report(samples: u64, normalisation: Vec<BandNormalisation>) -> TrainingReport {
-    let EvaluationReport { samples, metrics, energy } = scores(samples, 0.5);
-    TrainingReport { samples, metrics, normalisation, energy, initial: None, imagery: Imagery::default() }
+    let EvaluationReport { samples, metrics, scoring, energy } = scores(samples, 0.5);
+    let imagery = Imagery::default();
+    TrainingReport { samples, metrics, scoring, normalisation, energy, initial: None, imagery }
 }
 
 /// Scores of a specialist.
 #[must_use]
 pub fn scores(samples: u64, accuracy: f64) -> EvaluationReport {
     let metrics = [("accuracy".to_owned(), Finite::literal(accuracy))].into();
-    EvaluationReport { samples, metrics, energy: Energy::default() }
+    EvaluationReport { samples, metrics, scoring: None, energy: Energy::default() }
 }
 
 /// The same moments of each of these bands.
@@ -82,10 +84,23 @@ pub fn evaluation(
     EvaluationSubmission { assignment: assignment.clone(), token: token.clone(), key, report, signature }
 }
 
+/// Scores of the test part, in which nothing has its default.
+#[must_use]
+pub fn scoring() -> Scoring {
+    let interval = Interval { low: Finite::literal(0.25), high: Finite::literal(0.75) };
+    Scoring {
+        part: ScoredPart::Test,
+        samples: 12,
+        intervals: [("accuracy".to_owned(), interval)].into(),
+        chosen_on: [("accuracy".to_owned(), Finite::literal(0.625))].into(),
+    }
+}
+
 /// An update in which nothing has its default, so that a field that is lost on the way is noticed.
 #[must_use]
 pub fn detailed_update() -> UpdateSubmission {
     let report = TrainingReport {
+        scoring: Some(Box::new(scoring())),
         energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated, co2e_g: None },
         initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
         imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },

@@ -202,7 +202,7 @@ pub fn made(core: &Core, job: &Job, history: &[ClosedRound]) -> Vec<String> {
     let head = job.trained.iter().map(|head| format!("head {}", head.weights.digest));
     let scores = history.iter().filter(|closed| closed.complete).flat_map(|closed| {
         closed.round.contributions().filter_map(move |(name, contribution)| match contribution {
-            Contribution::Evaluation(EvaluationReport { samples, metrics, energy: _ }) => {
+            Contribution::Evaluation(EvaluationReport { samples, metrics, scoring: _, energy: _ }) => {
                 Some(format!("{:?} {name} {samples} {metrics:?}", closed.round.kind))
             }
             Contribution::Update { .. } | Contribution::Statistics(_) => None,

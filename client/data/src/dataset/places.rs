@@ -1,6 +1,7 @@
 //! Where the samples of folders, pairs and tables lie: by the coordinates of an index or a table, or by the
 //! georeference of their first image.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -16,6 +17,14 @@ use crate::split::Split;
 const DEGREES: [f64; 7] = [0.5, 0.25, 0.1, 0.05, 0.025, 0.01, 0.005];
 /// Sides of cells in images, largest first.
 const IMAGES: [f64; 5] = [16.0, 8.0, 4.0, 2.0, 1.0];
+
+/// Where an image lies.
+struct Lies {
+    /// Width and height in pixels.
+    size: [f64; 2],
+    geotransform: [f64; 6],
+    system: String,
+}
 
 impl Dataset {
     /// Gives samples the parts that their places belong to, if the split is by location. Returns notes.
@@ -62,8 +71,8 @@ impl Dataset {
                  none; give an index or columns of coordinates, or write `by = \"digest\"` under `[split]`",
             )
         };
-        let reference = self.reference(path)?.ok_or_else(none)?;
-        let ([width, height], [a, b, x, d, e, y], system) = reference;
+        let Lies { size: [width, height], geotransform, system } = self.reference(path)?.ok_or_else(none)?;
+        let [a, b, x, d, e, y] = geotransform;
         let [column, row] = [width / 2.0, height / 2.0];
         let at = [a * column + b * row + x, d * column + e * row + y];
         let side = (a.hypot(d) * width).max(b.hypot(e) * height);
@@ -74,9 +83,8 @@ impl Dataset {
     }
 
     /// Size, geotransform and reference system of an image, without its pixels.
-    #[expect(clippy::type_complexity, reason = "used once, and taken apart at once")]
-    fn reference(&self, path: &Path) -> Result<Option<([f64; 2], [f64; 6], String)>, DataError> {
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    fn reference(&self, path: &Path) -> Result<Option<Lies>, DataError> {
+        let extension = path.extension().map(OsStr::to_ascii_lowercase);
         if !extension.is_some_and(|extension| extension == "tif" || extension == "tiff") {
             return Ok(None);
         }
@@ -84,7 +92,7 @@ impl Dataset {
         let size = [file.width() as f64, file.height() as f64];
         let found = file.reference().and_then(|reference| {
             let system = format!("{:?} {:?} {}", reference.keys, reference.doubles, reference.text);
-            Some((size, reference.geotransform()?, system))
+            Some(Lies { size, geotransform: reference.geotransform()?, system })
         });
         Ok(found)
     }

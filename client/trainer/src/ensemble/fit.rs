@@ -156,6 +156,7 @@ fn learn(
         forward: &forward,
         training: &samples,
         validation: None,
+        test: None,
         metrics: metric_spec(head),
         loss: LossSettings::of(&training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),

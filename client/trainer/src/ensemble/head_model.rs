@@ -10,7 +10,7 @@ use super::combine::Combiner;
 use super::error::EnsembleError;
 use super::extractor::FeatureExtractor;
 use super::release::Release;
-use crate::metrics::{MetricSpec, Scores};
+use crate::metrics::{Bootstrap, MetricSpec, Scores};
 use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
 use crate::train::{Preprocessing, TensorDataset, resize_to_labels};
@@ -76,6 +76,8 @@ pub(super) fn preprocessing(head: &HeadFile) -> Preprocessing {
 pub struct Evaluation {
     /// The scores.
     pub scores: Scores,
+    /// The samples of a small part, for intervals.
+    pub bootstrap: Bootstrap,
     /// What is wrong with each file that was left out, by name.
     pub skipped: Vec<String>,
 }
@@ -167,12 +169,14 @@ impl HeadModel {
         each: &mut dyn FnMut(&Tensor),
     ) -> Result<Evaluation, EnsembleError> {
         let mut scores = metric_spec(&self.file).scores();
+        let mut bootstrap = Bootstrap::new(metric_spec(&self.file));
         let skipped = self.each_chunk(dataset, split, &mut |features, labels, _| {
             let outputs = resize_to_labels(&self.combiner.forward(features, false), labels, self.file.task);
             scores.add(labels, &outputs);
+            bootstrap.add(labels, &outputs);
             each(&outputs);
         })?;
-        Ok(Evaluation { scores, skipped })
+        Ok(Evaluation { scores, bootstrap, skipped })
     }
 
     /// The scores with all specialists and with each of `combiners`, for the features that the specialists

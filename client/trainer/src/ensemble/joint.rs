@@ -20,7 +20,7 @@ use crate::energy::EnergyMeter;
 use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
-    LoopSettings, LossSettings, RunInfo, Samples, Session, TensorDataset, TrainError, TrainLoop,
+    LoopSettings, LossSettings, RunInfo, Samples, ScoredData, Session, TensorDataset, TrainError, TrainLoop,
     proximal_term, training_samples,
 };
 
@@ -45,11 +45,13 @@ pub fn train_head(
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(head.task, &head.classes)?;
     let mut info = RunInfo::default();
-    let (training, validation) = load(&dataset, head, device, &mut info)?;
+    let Parts { training, validation, test } = load(&dataset, head, device, &mut info)?;
     let training = FeatureSource::training(&extractor, training, head, DEFAULT_CACHE);
     let validation = validation.map(|data| FeatureSource::validation(&extractor, data, head, DEFAULT_CACHE));
+    let test = test.map(|data| FeatureSource::validation(&extractor, data, head, DEFAULT_CACHE));
     let samples = training.samples();
     let validation_samples = validation.as_ref().map(FeatureSource::samples);
+    let test_samples = test.as_ref().map(FeatureSource::samples);
 
     let signature = head.signature();
     let initial = initial(task, &signature)?;
@@ -66,12 +68,17 @@ pub fn train_head(
         let source = validation.as_ref().filter(|_| !train).unwrap_or(&training);
         combiner.forward(&source.features(samples), train)
     };
+    let of_test = |samples: &Tensor, _: bool| {
+        let source = test.as_ref().unwrap_or(&training);
+        combiner.forward(&source.features(samples), false)
+    };
     let penalty = || combiner.penalty().expect("called only if there is a penalty");
     let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
         training: &samples,
         validation: validation_samples.as_ref().map(|data| data as &dyn Samples),
+        test: test_samples.as_ref().map(|data| ScoredData { forward: &of_test, data }),
         metrics: metric_spec(head),
         loss: LossSettings::of(&task.training, head.task, head.classes.len(), &samples, device),
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
@@ -81,13 +88,20 @@ pub fn train_head(
     Ok(session.run(&train_loop, info, device, emit, stopped)?)
 }
 
-/// Training and validation samples; adds what is known about them to `info`.
+/// The samples of a data set.
+struct Parts {
+    training: TensorDataset,
+    validation: Option<TensorDataset>,
+    test: Option<TensorDataset>,
+}
+
+/// The samples of all parts; adds what is known about them to `info`.
 fn load(
     dataset: &Dataset,
     head: &HeadFile,
     device: Device,
     info: &mut RunInfo,
-) -> Result<(TensorDataset, Option<TensorDataset>), EnsembleError> {
+) -> Result<Parts, EnsembleError> {
     let bands = head.bands();
     let preprocessing = preprocessing(head);
     let tensors = |samples: &[Sample]| -> Result<TensorDataset, DataError> {
@@ -99,14 +113,21 @@ fn load(
     info.warnings = warnings;
     let training = tensors(&samples)?;
     drop(samples);
-    if dataset.is_empty(Split::Validation) {
+    if dataset.is_empty(dataset.scored_part()) {
         info.warnings.push("there are no validation samples, so the head is not scored".to_owned());
-        return Ok((training, None));
     }
-    let loaded = dataset.load(Split::Validation, &bands)?;
-    info.warnings.extend(loaded.skipped);
-    info.validation = loaded.samples.len();
-    Ok((training, Some(tensors(&loaded.samples)?)))
+    let mut held_back = |part| -> Result<Option<TensorDataset>, DataError> {
+        if dataset.is_empty(part) {
+            return Ok(None);
+        }
+        let loaded = dataset.load(part, &bands)?;
+        info.warnings.extend(loaded.skipped);
+        tensors(&loaded.samples).map(Some)
+    };
+    let validation = held_back(Split::Validation)?;
+    let test = held_back(Split::Test)?;
+    info.validation = validation.as_ref().map_or(0, TensorDataset::len);
+    Ok(Parts { training, validation, test })
 }
 
 fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleError> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use eosfed_common::model::Task;
+use eosfed_common::scoring::Interval;
 use eosfed_data::{Dataset, Limits, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -24,6 +25,8 @@ pub struct ScoreRow {
     pub weights: Option<Vec<f32>>,
     /// The task's metrics by name.
     pub metrics: BTreeMap<String, f64>,
+    /// Where each of them lies with a probability of 95 %, by a bootstrap over samples; empty for large parts.
+    pub intervals: BTreeMap<String, Interval>,
     /// Name of the metric in the next field: `IoU`, `average precision`, or empty.
     pub class_metric: String,
     /// That metric for each class that occurs, by name.
@@ -63,7 +66,7 @@ pub fn score(
     let mut predictions = Vec::new();
     let mut samples = 0;
     let task = head.file.task;
-    let Evaluation { scores, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
+    let Evaluation { scores, bootstrap, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
         samples += outputs.size()[0] as usize;
         if task.is_dense() {
             let shown = predictions_of(&head, outputs);
@@ -77,6 +80,7 @@ pub fn score(
         encoders: head.file.encoders.iter().map(|encoder| encoder.name.clone()).collect(),
         weights: head.weights(),
         metrics: scores.summary(),
+        intervals: bootstrap.intervals(),
         class_metric: class_metric.to_owned(),
         by_class: named.filter_map(|(name, score)| Some((name, score?))).collect(),
         head_parameters: head.parameters(),

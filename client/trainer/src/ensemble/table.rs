@@ -7,6 +7,7 @@ use std::path::Path;
 use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::files::write_atomically;
 use eosfed_common::model::Task;
+use eosfed_common::scoring::Interval;
 use eosfed_data::{Dataset, IGNORE, Limits, SheetStyle, Split, Target};
 use eosfed_plot::{Picture, sheet};
 
@@ -34,7 +35,7 @@ pub fn table(rows: &[ScoreRow]) -> String {
     for row in rows {
         table.add_row(cells(row));
     }
-    for column in 1..4 {
+    for column in 1..5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -42,18 +43,21 @@ pub fn table(rows: &[ScoreRow]) -> String {
     table.to_string()
 }
 
-fn header(rows: &[ScoreRow]) -> [&'static str; 4] {
+fn header(rows: &[ScoreRow]) -> [&'static str; 5] {
     let [main, second] = shown(rows.first().map_or(Task::Segmentation, |row| row.task));
-    ["head over", main.1, second.1, "head parameters"]
+    ["head over", main.1, second.1, "samples", "head parameters"]
 }
 
-fn cells(row: &ScoreRow) -> [String; 4] {
-    let [main, second] = shown(row.task).map(|(name, _)| format!("{:.3}", row.metrics[name]));
-    [row.name.clone(), main, second, row.head_parameters.to_string()]
+fn cells(row: &ScoreRow) -> [String; 5] {
+    let [main, second] = shown(row.task).map(|(name, _)| match row.intervals.get(name) {
+        Some(Interval { low, high }) => format!("{:.3} [{low:.3}, {high:.3}]", row.metrics[name]),
+        None => format!("{:.3}", row.metrics[name]),
+    });
+    [row.name.clone(), main, second, row.samples.to_string(), row.head_parameters.to_string()]
 }
 
 fn markdown(rows: &[ScoreRow]) -> String {
-    let mut text = format!("| {} |\n| --- | ---: | ---: | ---: |\n", header(rows).join(" | "));
+    let mut text = format!("| {} |\n| --- | ---: | ---: | ---: | ---: |\n", header(rows).join(" | "));
     for row in rows {
         let _ = writeln!(text, "| {} |", cells(row).join(" | "));
     }

@@ -31,6 +31,11 @@ impl LabelScores {
         }
     }
 
+    /// Adds an image's score and presence of each class.
+    pub(super) fn add_row(&mut self, row: &[(f32, bool)]) {
+        self.classes.iter_mut().zip(row).for_each(|(class, entry)| class.push(*entry));
+    }
+
     /// Area under the stepwise precision-recall curve of each class; `None` for a class that no image
     /// has.
     #[must_use]

@@ -1,5 +1,6 @@
 //! Scores of predictions as torchmetrics 1.9 defines them (`goldens/metrics.json` has its results).
 
+mod bootstrap;
 mod confusion;
 mod labels;
 mod values;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use eosfed_common::model::{ModelSpec, TargetScale, Task};
 use tch::Tensor;
 
+pub use bootstrap::{Bootstrap, SMALL};
 pub use confusion::Confusion;
 pub use labels::LabelScores;
 pub use values::ValueScores;
@@ -88,6 +90,14 @@ impl Scores {
             Self::Classes(confusion) => confusion.add_sums(sums),
             Self::Labels(_) => {}
             Self::Values(scores) => scores.add_sums(sums),
+        }
+    }
+
+    /// Adds an image's score and presence of each class, where scores need every image.
+    fn add_row(&mut self, row: &[(f32, bool)]) {
+        match self {
+            Self::Labels(scores) => scores.add_row(row),
+            Self::Classes(_) | Self::Values(_) => {}
         }
     }
 

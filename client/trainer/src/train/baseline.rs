@@ -163,6 +163,7 @@ fn linear(
         forward: &forward,
         training: train,
         validation: None,
+        test: None,
         metrics: spec,
         loss: LossSettings {
             task: spec.task,

@@ -1,5 +1,5 @@
-//! Scoring a frozen specialist on validation data with its own normalisation and its own input size.
-//! Nothing is learned and nothing is written.
+//! Scoring a frozen specialist on the test part, or where there is none on the validation part, with its own
+//! normalisation and its own input size. Nothing is learned and nothing is written.
 
 use std::sync::Arc;
 
@@ -7,17 +7,15 @@ use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
 use eosfed_common::report::EvaluationReport;
 use eosfed_common::task::{EvaluationTask, TrainerEvent};
-use eosfed_data::{Dataset, Limits, SampleSource, Split};
+use eosfed_data::{Dataset, Limits, SampleSource};
 use tch::Tensor;
 
 use super::error::TrainError;
 use super::run::{report, sample_cache};
 use super::samples::Samples as _;
-use super::session::final_metrics;
+use super::scored::Scored;
 use super::stream::StreamedDataset;
-use super::tally::Tally;
 use super::tensors::Preprocessing;
-use super::train_loop::predict;
 use crate::device;
 use crate::energy::EnergyMeter;
 use crate::metrics::MetricSpec;
@@ -37,9 +35,10 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let model = &task.model;
     let dataset = Dataset::open(&task.dataset, &Limits::default())?;
     dataset.serves(model.task, &model.classes)?;
+    let part = dataset.scored_part();
     let cache = task.samples.as_ref().map(sample_cache);
-    let source = SampleSource::open(Arc::new(dataset), Split::Validation, &model.bands, cache.as_ref())?;
-    report(&source, Split::Validation);
+    let source = SampleSource::open(Arc::new(dataset), part, &model.bands, cache.as_ref())?;
+    report(&source, part);
     let facts = source.facts();
     let warnings = [&facts.skipped, &facts.notes, &facts.findings].into_iter().flatten().cloned().collect();
     let preprocessing = Preprocessing {
@@ -63,15 +62,14 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
         warnings,
     });
     let spec = MetricSpec::of(model);
-    let mut tally = Tally::new(spec);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
-    let mut add = |labels: &Tensor, outputs: &Tensor| tally.add(labels, outputs);
-    predict(&forward, &data, spec, BATCH_SIZE, &mut add)?;
-    let scored = EvaluationReport {
+    let scored = Scored::of(&forward, &data, spec, BATCH_SIZE)?;
+    let report = EvaluationReport {
         samples: data.len() as u64,
-        metrics: final_metrics(&model.classes, &tally.finish()),
+        metrics: scored.metrics(&model.classes),
+        scoring: Some(Box::new(scored.scoring(part))),
         energy: meter.energy(),
     };
-    emit(TrainerEvent::Scored { report: scored });
+    emit(TrainerEvent::Scored { report });
     Ok(())
 }

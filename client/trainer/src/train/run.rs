@@ -21,7 +21,7 @@ use super::error::TrainError;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::pretrained::{Start, pretrained};
-use super::samples::Samples;
+use super::samples::{Samples, ScoredData};
 use super::session::{RunInfo, Session};
 use super::stream::StreamedDataset;
 use super::tensors::Preprocessing;
@@ -36,6 +36,7 @@ use crate::parameters::{Parameters, read};
 struct Data {
     training: StreamedDataset,
     validation: Option<StreamedDataset>,
+    test: Option<StreamedDataset>,
     normalisation: Vec<BandNormalisation>,
     imagery: Imagery,
     warnings: Vec<String>,
@@ -54,7 +55,8 @@ pub fn run(
     let begun = Instant::now();
     let device = device::set_up(task.device, task.threads)?;
     let meter = EnergyMeter::start(device);
-    let Data { training, validation, normalisation, imagery, mut warnings } = load(task, model, device)?;
+    let Data { training, validation, test, normalisation, imagery, mut warnings } =
+        load(task, model, device)?;
     let signature = signature(model);
     let Initial { tensors: initial, file, notes } = initial(task, model, &signature)?;
     warnings.extend(notes);
@@ -73,6 +75,7 @@ pub fn run(
         forward: &forward,
         training: &training,
         validation: validation.as_ref().map(|data| data as &dyn Samples),
+        test: test.as_ref().map(|data| ScoredData { forward: &forward, data }),
         metrics: MetricSpec::of(model),
         loss: LossSettings::counted(&task.training, model.task, counts.as_deref(), device),
         penalty: None,
@@ -136,15 +139,20 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     };
     let streamed = |source| StreamedDataset::new(source, preprocessing.clone(), model.task, device);
     let training = streamed(source)?;
-    let validation = if dataset.is_empty(Split::Validation) {
+    if dataset.is_empty(Split::Validation) {
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
-        None
-    } else {
-        let source = open(Split::Validation)?;
+    }
+    let mut held_back = |part| -> Result<Option<StreamedDataset>, DataError> {
+        if dataset.is_empty(part) {
+            return Ok(None);
+        }
+        let source = open(part)?;
         warnings.extend(source.facts().skipped.iter().cloned());
-        Some(streamed(source)?)
+        streamed(source).map(Some)
     };
-    Ok(Data { training, validation, normalisation, imagery, warnings })
+    let validation = held_back(Split::Validation)?;
+    let test = held_back(Split::Test)?;
+    Ok(Data { training, validation, test, normalisation, imagery, warnings })
 }
 
 /// Where decoded samples are kept.

@@ -44,6 +44,14 @@ pub trait Samples {
     fn in_order(&self, batch_size: usize) -> BatchIterator<'_>;
 }
 
+/// A part of a data set, and how its outputs are computed.
+pub struct ScoredData<'a> {
+    /// Outputs for a batch; the flag is false.
+    pub forward: &'a dyn Fn(&Tensor, bool) -> Tensor,
+    /// The samples.
+    pub data: &'a dyn Samples,
+}
+
 impl Samples for TensorDataset {
     fn len(&self) -> usize {
         Self::len(self)

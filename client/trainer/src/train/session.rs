@@ -4,26 +4,27 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use eosfed_common::assignment::MAX_METRICS;
 use eosfed_common::card::{BandNormalisation, Energy, InitialFile};
 use eosfed_common::files::write_atomically;
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::Task;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::scoring::Scoring;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::Signature;
-use eosfed_data::Origin;
+use eosfed_data::{DataError, Origin, Split};
 use eosfed_plot::{Series, line_chart};
 use tch::Device;
 
 use super::checkpoint::{self, BEST, CheckpointState, HistoryEntry};
 use super::error::TrainError;
 use super::optimizer::AdamW;
+use super::samples::ScoredData;
+use super::scored::Scored;
 use super::train_loop::{EpochReport, TrainLoop};
 use crate::device;
 use crate::energy::EnergyMeter;
-use crate::metrics::Scores;
 use crate::parameters::{Parameters, read};
 
 /// What is known when training starts, besides the task.
@@ -66,6 +67,9 @@ impl Spent {
         }
     }
 }
+
+/// Scores by name, and what they are of.
+type FinalScores = (BTreeMap<String, Finite>, Scoring);
 
 /// A training at the position of its checkpoint.
 #[derive(Debug)]
@@ -140,16 +144,15 @@ impl<'a> Session<'a> {
         let writing = Instant::now();
         self.write_results()?;
         spent.writing += writing.elapsed();
-        let scoring = Instant::now();
-        let scores = train_loop.validation.map(|data| train_loop.evaluate(data)).transpose()?;
-        let classes = self.task.training_target.classes();
-        let metrics = scores.map(|scores| final_metrics(classes, &scores)).unwrap_or_default();
-        spent.validation += scoring.elapsed();
+        let begun = Instant::now();
+        let (metrics, scoring) = self.scores(train_loop)?.unzip();
+        spent.validation += begun.elapsed();
         let energy = self.meter.energy();
         checkpoint::clear(&self.task.output, self.state.epoch);
         let report = TrainingReport {
             samples: info.samples as u64,
-            metrics,
+            metrics: metrics.unwrap_or_default(),
+            scoring: scoring.map(Box::new),
             normalisation: info.normalisation,
             energy: Energy {
                 kwh: Finite::new(earlier + energy.kwh.get()).unwrap_or(Finite::MAX),
@@ -162,6 +165,24 @@ impl<'a> Session<'a> {
         emit(spent.event(info.loading, info.origin));
         emit(TrainerEvent::Finished { steps: self.state.step, report });
         Ok(())
+    }
+
+    /// The scores of the weights that are kept: on the test part once everything is chosen, which is at the end of
+    /// the schedule, and on the validation part before that or without a test part.
+    fn scores(&self, train_loop: &TrainLoop<'_>) -> Result<Option<FinalScores>, DataError> {
+        let classes = self.task.training_target.classes();
+        let score = |part: &ScoredData<'_>| {
+            Scored::of(part.forward, part.data, train_loop.metrics, train_loop.settings.batch_size)
+        };
+        let own = |data| ScoredData { forward: train_loop.forward, data };
+        let validation = train_loop.validation.map(|data| score(&own(data))).transpose()?;
+        let test = train_loop.test.as_ref().filter(|_| self.task.schedule[1] >= 1.0);
+        let Some(test) = test.map(score).transpose()? else {
+            let scored = |scored: Scored| (scored.metrics(classes), scored.scoring(Split::Validation));
+            return Ok(validation.map(scored));
+        };
+        let chosen_on = validation.map(|scored| scored.metrics(&[])).unwrap_or_default();
+        Ok(Some((test.metrics(classes), Scoring { chosen_on, ..test.scoring(Split::Test) })))
     }
 
     /// Stores the checkpoint of an epoch, and its weights if they are the best so far.
@@ -197,26 +218,6 @@ impl<'a> Session<'a> {
         self.parameters.save(&self.task.output.join(TrainTask::WEIGHTS))?;
         write_history(self.task, &self.state.history)
     }
-}
-
-/// The scores, and those of each class as `NAME/CLASS` if the number of metrics stays within its limit.
-/// A score that is not finite is left out with a warning.
-pub(super) fn final_metrics(classes: &[String], scores: &Scores) -> BTreeMap<String, Finite> {
-    let mut metrics = scores.summary();
-    let (name, each) = scores.by_class();
-    if metrics.len() + each.len() <= MAX_METRICS {
-        let prefix = name.to_lowercase().replace(' ', "_");
-        let named = classes.iter().zip(each);
-        metrics.extend(named.filter_map(|(class, score)| Some((format!("{prefix}/{class}"), score?))));
-    }
-    let finite = metrics.into_iter().filter_map(|(name, value)| match Finite::new(value) {
-        Some(value) => Some((name, value)),
-        None => {
-            tracing::warn!(metric = name, value, "a metric is not finite and is not reported");
-            None
-        }
-    });
-    finite.collect()
 }
 
 /// Names and shapes in a checkpoint: weights as `w.NAME` beside the optimiser's state.

@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 use super::batches::{Batch, Transforms};
 use super::loss::{LossSettings, resize_to_labels};
 use super::optimizer::{AdamW, learning_rate};
-use super::samples::{EpochSettings, Samples};
+use super::samples::{EpochSettings, Samples, ScoredData};
 use super::tally::Tally;
 use crate::device::memory::contained;
 use crate::device::reading::numbers;
@@ -133,6 +133,8 @@ pub struct TrainLoop<'a> {
     pub training: &'a dyn Samples,
     /// Samples to validate on, if any.
     pub validation: Option<&'a dyn Samples>,
+    /// Samples that nothing is chosen on, for the last score, if any.
+    pub test: Option<ScoredData<'a>>,
     /// Metrics of the validation.
     pub metrics: MetricSpec,
     /// The loss.

@@ -161,6 +161,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
                 frozen_at: Timestamp(0),
                 initial: None,
             },
+            scoring: None,
             metrics: BTreeMap::new(),
             energy: Energy::default(),
             licence: "none".to_owned(),

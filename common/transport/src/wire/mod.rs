@@ -9,6 +9,7 @@ mod kind;
 mod member;
 mod model;
 mod report;
+mod scoring;
 mod signing;
 mod submission;
 mod training;

@@ -3,6 +3,7 @@
 use eosfed_proto::v1;
 
 use super::model::{bands, metric_messages, metrics};
+use super::scoring::scoring;
 use super::{Wire, WireError, parse, printable, required, wrong};
 use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::card::{Energy, InitialFile};
@@ -13,10 +14,20 @@ impl Wire for TrainingReport {
     type Message = v1::TrainingReport;
 
     fn from_message(message: v1::TrainingReport) -> Result<Self, WireError> {
-        let v1::TrainingReport { samples, metrics: list, normalisation, energy, initial, imagery } = message;
+        let v1::TrainingReport {
+            samples,
+            metrics: list,
+            scoring: of,
+            normalisation,
+            energy,
+            initial,
+            imagery,
+        } = message;
+        let metrics = metrics(list)?;
         Ok(Self {
             samples,
-            metrics: metrics(list)?,
+            scoring: scoring(of, &metrics)?,
+            metrics,
             normalisation: bands("normalisation", normalisation)?,
             energy: Energy::from_message(required("energy", energy)?)?,
             initial: initial.map(InitialFile::from_message).transpose()?,
@@ -25,10 +36,11 @@ impl Wire for TrainingReport {
     }
 
     fn into_message(self) -> v1::TrainingReport {
-        let TrainingReport { samples, metrics, normalisation, energy, initial, imagery } = self;
+        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery } = self;
         v1::TrainingReport {
             samples,
             metrics: metric_messages(metrics),
+            scoring: scoring.map(|scoring| scoring.into_message()),
             normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
             energy: Some(energy.into_message()),
             initial: initial.map(Wire::into_message),
@@ -76,19 +88,22 @@ impl Wire for EvaluationReport {
     type Message = v1::EvaluationReport;
 
     fn from_message(message: v1::EvaluationReport) -> Result<Self, WireError> {
-        let v1::EvaluationReport { samples, metrics: list, energy } = message;
+        let v1::EvaluationReport { samples, metrics: list, energy, scoring: of } = message;
+        let metrics = metrics(list)?;
         Ok(Self {
             samples,
-            metrics: metrics(list)?,
+            scoring: scoring(of, &metrics)?,
+            metrics,
             energy: Energy::from_message(required("energy", energy)?)?,
         })
     }
 
     fn into_message(self) -> v1::EvaluationReport {
-        let EvaluationReport { samples, metrics, energy } = self;
+        let EvaluationReport { samples, metrics, scoring, energy } = self;
         v1::EvaluationReport {
             samples,
             metrics: metric_messages(metrics),
+            scoring: scoring.map(|scoring| scoring.into_message()),
             energy: Some(energy.into_message()),
         }
     }

@@ -38,8 +38,8 @@ fn assignments_and_updates_parse_back_from_their_messages() {
     let evaluation = Assignment { kind: JobKind::Evaluation, work, ..assignment() };
     assert_eq!(Assignment::from_message(evaluation.clone().into_message()), Ok(evaluation));
     let UpdateSubmission { assignment, token, key, report, .. } = detailed_update();
-    let TrainingReport { samples, metrics, energy, .. } = report;
-    let report = EvaluationReport { samples, metrics, energy };
+    let TrainingReport { samples, metrics, scoring, energy, .. } = report;
+    let report = EvaluationReport { samples, metrics, scoring, energy };
     let scores =
         EvaluationSubmission { key, ..eosfed_testkit::submissions::evaluation(&assignment, &token, report) };
     let message = scores.clone().into_message();

@@ -11,6 +11,7 @@ use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobSpec;
 use eosfed_common::report::TrainingReport;
+use eosfed_common::scoring::Scoring;
 use eosfed_common::signing::SignedUpdate;
 
 use super::{Job, TrainedHead};
@@ -96,6 +97,7 @@ impl Job {
             report: TrainingReport {
                 samples,
                 metrics,
+                scoring: shared_scoring(last).map(Box::new),
                 normalisation: self.normalisation.as_deref().cloned().unwrap_or_default(),
                 energy: self.energy.unwrap_or_default(),
                 initial: None,
@@ -108,7 +110,7 @@ impl Job {
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
         let Planned { name, model, input_size, mode, seed, licence } = planned;
         let Frozen { weights, institutions, rounds, report, updates } = frozen;
-        let TrainingReport { samples, metrics, normalisation, energy, initial, imagery: _ } = report;
+        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery: _ } = report;
         Card {
             name: name.clone(),
             version: 0,
@@ -128,6 +130,7 @@ impl Job {
                 initial,
             },
             metrics,
+            scoring: scoring.map(|scoring| *scoring),
             energy,
             licence: licence.to_owned(),
             updates,
@@ -151,6 +154,17 @@ fn signed(round: &Round) -> Vec<SignedUpdate> {
         Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
     });
     Some(statements.collect::<Vec<_>>()).filter(|list| list.len() <= MAX_UPDATES).unwrap_or_default()
+}
+
+/// What the means of a round's scores are of, if those of all its institutions are of the same part. A mean over
+/// institutions has no interval: their samples are not drawn from the same places.
+fn shared_scoring(round: &Round) -> Option<Scoring> {
+    let each: Vec<&Scoring> =
+        reports(round).map(|report| report.scoring.as_deref()).collect::<Option<_>>()?;
+    let part = each.first()?.part;
+    let samples = each.iter().fold(0_u64, |sum, scoring| sum.saturating_add(scoring.samples));
+    let alike = each.iter().all(|scoring| scoring.part == part);
+    alike.then_some(Scoring { part, samples, intervals: BTreeMap::new(), chosen_on: BTreeMap::new() })
 }
 
 /// The samples of a round, and the means of the metrics that all its institutions report, weighted by

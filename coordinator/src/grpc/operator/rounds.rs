@@ -171,6 +171,7 @@ mod tests {
             loss: None,
             samples: Some(9),
             weights: None,
+            scoring: None,
             metrics: BTreeMap::new(),
             energy: None,
             norm: None,

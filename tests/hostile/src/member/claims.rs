@@ -131,7 +131,12 @@ impl Claimant {
     /// Sends scores, one after the other.
     pub(super) async fn scores(mut self, claims: Vec<Claim>) -> anyhow::Result<()> {
         for Claim { samples, metrics } in claims {
-            let report = v1::EvaluationReport { samples, metrics, energy: report(1, Vec::new()).energy };
+            let report = v1::EvaluationReport {
+                samples,
+                metrics,
+                scoring: None,
+                energy: report(1, Vec::new()).energy,
+            };
             let id = self.offer.id.clone();
             let signature = signed::<EvaluationReport, _>(&self.key, report.clone(), |read| {
                 EvaluationStatement::of(&id, read)

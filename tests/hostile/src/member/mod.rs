@@ -315,6 +315,7 @@ fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
     v1::TrainingReport {
         samples,
         metrics,
+        scoring: None,
         normalisation: normalisation.collect(),
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
