@@ -40,8 +40,10 @@ test: tools ## Run every test, with and without libtorch
 	stage "real processes, end to end" env EOSFED_BIN_DIR="$$(realpath "$(TARGET)")/debug" $(CARGO) test --quiet -p eosfed-e2e
 
 interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, kept in the user's cache (6 GB)
-	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; \
-	  "$(INTEROP)/bin/pip" install --quiet --require-hashes -r deploy/requirements/interop.txt; }
+	@[ -x "$(INTEROP)/bin/pytest" ] || { rm -rf "$(INTEROP)"; $(PYTHON) -m venv "$(INTEROP)"; }
+	@cmp --silent deploy/requirements/interop.txt "$(INTEROP)/requirements.txt" || { \
+	  "$(INTEROP)/bin/pip" install --quiet --require-hashes -r deploy/requirements/interop.txt; \
+	  cp deploy/requirements/interop.txt "$(INTEROP)/requirements.txt"; }
 	cd python && "$(INTEROP)/bin/ruff" check . && "$(INTEROP)/bin/ruff" format --check . && "$(INTEROP)/bin/mypy"
 	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-cli stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"

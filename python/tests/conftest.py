@@ -9,6 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+torch.set_num_threads(1)  # tests are small, and machines are shared
 BACKBONE = "convnextv2_atto"
 
 

@@ -42,7 +42,7 @@ def make_head(
     }
     (folder / "head.json").write_text(json.dumps(head | others))
     save_file(
-        {name: tensor.contiguous() for name, tensor in tensors.items()} | {"head.fc.bias": torch.zeros(2)},
+        {"head.fc.bias": torch.zeros(2)} | {name: tensor.contiguous() for name, tensor in tensors.items()},
         folder / "head.safetensors",
     )
     return folder

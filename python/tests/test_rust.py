@@ -153,3 +153,46 @@ def test_fused_maps_are_the_rust_trainers(release: Path, data: Path, tmp_path: P
     run("fit", "--release", release, "--data", data, "--epochs", 2, "--output", head, *words)
     run("features", "--head", head, "--data", data, "--split", "test", "--maps", "--output", output)
     compare(eosfed.open_release(release, head=head), output, data)
+
+
+@pytest.fixture
+def dense(tmp_path: Path) -> Path:
+    """Tiles with a mask of where one band is above another, and with its values."""
+    generator = numpy.random.default_rng(6)
+    folder = tmp_path / "dense"
+    for part in ("images", "masks", "values"):
+        (folder / part).mkdir(parents=True)
+    for index in range(4):
+        coarse = generator.random((3, 8, 8), dtype=numpy.float32).repeat(8, 1).repeat(8, 2)
+        tifffile.imwrite(folder / "images" / f"{index}.tif", coarse, planarconfig="separate", photometric="minisblack")
+        tifffile.imwrite(folder / "masks" / f"{index}.tif", (coarse[0] > coarse[1]).astype(numpy.uint8))
+        tifffile.imwrite(folder / "values" / f"{index}.tif", 20.0 * coarse[2])
+    for task in ("segmentation", "regression"):
+        masks = 'mask_values = [0, 1]\nclasses = ["low", "high"]' if task == "segmentation" else 'classes = ["height"]'
+        labels = "masks" if task == "segmentation" else "values"
+        (folder / f"{task}.toml").write_text(
+            f'task = "{task}"\nbands = {json.dumps(BANDS)}\n{masks}\n'
+            f'[layout]\nkind = "pairs"\nimages = "images"\nmasks = "{labels}"\n[split]\nvalidation = 0.0\n'
+        )
+    return folder
+
+
+@pytest.mark.parametrize(("task", "words"), [
+    ("segmentation", ["--select", "top-1", "--fuse", "conv1x1"]),
+    ("regression", ["--norm", "batch"]),
+])  # fmt: skip
+def test_answers_are_the_rust_trainers_map(
+    release: Path, dense: Path, tmp_path: Path, task: str, words: list[str]
+) -> None:
+    """A scene of one window: what `predict` writes is what the head answers here."""
+    head, scene, map = tmp_path / "head", dense / "images" / "0.tif", tmp_path / "map.tif"
+    run("fit", "--release", release, "--data", dense / f"{task}.toml", "--epochs", 2, "--output", head, *words)
+    run("predict", "--head", head, "--image", scene, "--bands", ",".join(BANDS), "--output", map)
+    model = eosfed.open_head(head)
+    answer = model.answer(torch.from_numpy(tifffile.imread(scene))[None], BANDS)[0]
+    found = torch.from_numpy(tifffile.imread(map))
+    if task == "regression":
+        torch.testing.assert_close(found, answer[0], atol=1e-3, rtol=1e-4)
+    else:
+        clear = (answer[0] - answer[1]).abs() > 1e-4
+        assert clear.float().mean() > 0.9 and torch.equal(found[clear], answer.argmax(0)[clear].to(found.dtype))

@@ -6,18 +6,27 @@ weights as safetensors. Nothing here runs code from a release, and every file is
 
 from .card import BandNormalisation, Card, ReleaseError
 from .ensemble import Ensemble, open_release
-from .export import export_eosfm
+from .eosfm import export_eosfm, open_eosfm
+from .heads import HeadModel, open_head
+from .huggingface import export_huggingface, open_huggingface
 from .imagery import Imagery
+from .onnx import export_onnx
 from .specialist import Specialist
 
 __all__ = [
     "BandNormalisation",
     "Card",
     "Ensemble",
+    "HeadModel",
     "Imagery",
     "ReleaseError",
     "Specialist",
     "export_eosfm",
+    "export_huggingface",
+    "export_onnx",
+    "open_eosfm",
+    "open_head",
+    "open_huggingface",
     "open_release",
 ]
 __version__ = "0.1.0"

@@ -7,7 +7,9 @@ import sys
 
 from .card import ReleaseError, read_manifest
 from .ensemble import open_release
-from .export import export_eosfm
+from .eosfm import export_eosfm
+from .huggingface import export_huggingface
+from .onnx import export_onnx
 
 EXIT_USAGE, EXIT_FAILED = 64, 1
 
@@ -43,10 +45,30 @@ def main(arguments: list[str] | None = None) -> int:
     )
     export.add_argument("release", help="folder of a release")
     export.add_argument("output", help="the file, such as ensemble.pth")
+    onnx = commands.add_parser("export-onnx", help="write a release, or a head over it, as ONNX")
+    onnx.add_argument("source", help="folder of a release, or of a head, whose answers are the output")
+    onnx.add_argument("output", help="the file, such as model.onnx")
+    onnx.add_argument("--release", help="folder of the release under a head; default: the one that it was trained with")
+    onnx.add_argument(
+        "--size", type=int, nargs="+", help="height and width of images; default: what the head learned from"
+    )
+    face = commands.add_parser("export-hf", help="write a specialist in Hugging Face's layout, which timm loads")
+    face.add_argument("release", help="folder of a release")
+    face.add_argument("specialist", help="name of the specialist")
+    face.add_argument("output", help="the folder")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "info":
             info(chosen.release)
+        elif chosen.command == "export-onnx":
+            size = chosen.size * 2 if chosen.size and len(chosen.size) == 1 else chosen.size
+            said = export_onnx(chosen.source, chosen.output, release=chosen.release, size=size)
+            height, width = said["size"]
+            print(
+                f"{chosen.output}: images [N, bands, {height}, {width}] of {', '.join(said['bands'])}; {', '.join(said['outputs'])}"
+            )
+        elif chosen.command == "export-hf":
+            print(export_huggingface(chosen.release, chosen.specialist, chosen.output))
         else:
             names = export_eosfm(chosen.release, chosen.output)
             print(f"{chosen.output}: {len(names)} encoders: {', '.join(names)}")

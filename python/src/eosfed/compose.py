@@ -40,6 +40,12 @@ class Composer(nn.Module):
             if name.startswith(("norm.", "project.", "select.", "fuse.")):
                 self.register_buffer(name.replace(".", "_"), tensor)
 
+        #: Positions of the encoders of a hard selection, strongest first; None: all count.
+        self.strongest: list[int] | None = None
+        if self.selection["kind"] == "top_k" and "select.weight" in tensors:
+            order = torch.sort(tensors["select.weight"], descending=True, stable=True).indices
+            self.strongest = [int(at) for at in order[: int(self.selection["k"])]]
+
     def get(self, name: str) -> Tensor:
         tensor = getattr(self, name.replace(".", "_"), None)
         if not isinstance(tensor, Tensor):
@@ -53,10 +59,13 @@ class Composer(nn.Module):
         weights = self.get("select.weight")
         if self.selection["kind"] == "smooth":
             return weights if self.selection["scale"] else weights.sigmoid()
-        order = torch.sort(weights, descending=True, stable=True).indices[: int(self.selection["k"])]
-        mask = torch.zeros_like(weights)
-        mask[order] = 1.0
+        chosen = self.chosen(encoders)
+        mask = torch.tensor([float(at in chosen) for at in range(encoders)]).to(weights)
         return mask * weights if self.selection["scale"] else mask
+
+    def chosen(self, encoders: int) -> list[int]:
+        """Positions of the encoders that count."""
+        return list(range(encoders)) if self.strongest is None else self.strongest
 
     def normalised(self, map: Tensor, encoder: int, level: int) -> Tensor:
         if self.norm == "pixel":

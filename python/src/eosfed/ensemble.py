@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from . import bands as naming
 from .card import Card, ReleaseError, normalisation, read_json, read_manifest
 from .compose import Composer
 from .imagery import Imagery
-from .specialist import Specialist
+from .specialist import Specialist, read_tensors
 
 
 class Ensemble(nn.Module):
@@ -95,7 +94,8 @@ class Ensemble(nn.Module):
         normal = (torch.stack(channels, 1) - mean[:, None, None]) / std[:, None, None]
         return torch.nan_to_num(normal, nan=0.0, posinf=0.0, neginf=0.0)
 
-    def forward(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
+    def checked(self, images: Tensor, bands: Sequence[str]) -> Tensor:
+        """Images of one date each, ``[N * dates, B, H, W]``, after the checks of their shape."""
         inner = [self.dates, len(bands)] if self.dates > 1 else [len(bands)]
         if images.dim() != len(inner) + 3 or list(images.shape[1:-2]) != inner:
             raise ReleaseError(
@@ -107,15 +107,37 @@ class Ensemble(nn.Module):
         unlike = self.imagery and self.imagery.difference(int(images.shape[-2]), int(images.shape[-1]))
         if unlike:
             warnings.warn(unlike, stacklevel=2)
-        if self.dates > 1:
-            maps = self.each(images.flatten(0, 1), bands)
-            # The channels of both dates, one after the other.
-            return [map.reshape(-1, self.dates * map.shape[1], *map.shape[2:]) for map in maps]
-        return self.each(images, bands)
+        return images.flatten(0, 1) if self.dates > 1 else images
+
+    def joined(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The channels of all dates, one after the other."""
+        if self.dates == 1:
+            return list(maps)
+        return [map.reshape(-1, self.dates * map.shape[1], *map.shape[2:]) for map in maps]
+
+    def forward(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
+        return self.joined(self.each(self.checked(images, bands), bands))
+
+    def encoder_maps(self, images: Tensor, bands: Sequence[str]) -> list[list[Tensor]]:
+        """The four maps of each encoder, before they are fused."""
+        single = self.checked(images, bands)
+        return [
+            self.joined(list(encoder(self.encoder_input(at, single, bands))))
+            for at, encoder in enumerate(self.encoders)
+        ]
 
     def each(self, images: Tensor, bands: Sequence[str]) -> list[Tensor]:
-        """The four maps of images of one date, ``[N, B, H, W]``."""
-        maps = [list(encoder(self.encoder_input(at, images, bands))) for at, encoder in enumerate(self.encoders)]
+        """The four maps of images of one date, ``[N, B, H, W]``. Encoders that a hard selection has not chosen are not
+        computed: their maps count nothing, so zeros take their place."""
+        chosen = self.composer.chosen(len(self.encoders))
+        maps = []
+        for at, encoder in enumerate(self.encoders):
+            if at in chosen or not isinstance(encoder, Specialist):
+                maps.append(list(encoder(self.encoder_input(at, images, bands))))
+            else:
+                height, width = images.shape[-2:]
+                sizes = zip(encoder.channels, self.strides, strict=True)
+                maps.append([images.new_zeros(images.shape[0], c, height // s, width // s) for c, s in sizes])
         fused: list[Tensor] = self.composer(maps)
         return fused
 
@@ -132,7 +154,7 @@ def open_release(
     folder = Path(path)
     _, cards = read_manifest(folder)
     if head is not None:
-        return _with_head(folder, cards, Path(head), verify)
+        return _with_head(folder, Path(head), verify)
     chosen = cards if specialists is None else [_named(cards, name, folder) for name in specialists]
     if not chosen:
         raise ReleaseError(f"{folder / 'release.json'}: the release has no specialists")
@@ -149,11 +171,22 @@ def _named(cards: Sequence[Card], name: str, folder: Path) -> Card:
     return found
 
 
-def _with_head(folder: Path, cards: Sequence[Card], head: Path, verify: bool) -> Ensemble:
+def _with_head(folder: Path, head: Path, verify: bool) -> Ensemble:
     path = head / "head.json"
     raw = read_json(path)
     if raw.get("method", "fusion") != "fusion":
-        raise ReleaseError(f"{path}: only a head of method `fusion` has maps, found `{raw['method']}`")
+        raise ReleaseError(
+            f"{path}: only a head of method `fusion` has maps, found `{raw['method']}`; `eosfed.open_head` opens its answers"
+        )
+    weights = head / "head.safetensors"
+    return opened_encoders(folder, raw, path, verify, Composer(raw["composition"], read_tensors(weights), str(weights)))
+
+
+def opened_encoders(
+    folder: Path, raw: dict[str, Any], path: Path, verify: bool, composer: Composer | None = None
+) -> Ensemble:
+    """The specialists under the head ``raw``, which was read from ``path``."""
+    _, cards = read_manifest(folder)
     opened: list[nn.Module] = []
     used: list[Card | None] = []
     for entry in raw["encoders"]:
@@ -166,14 +199,13 @@ def _with_head(folder: Path, cards: Sequence[Card], head: Path, verify: bool) ->
             )
         opened.append(Specialist.open(folder, card, verify))
         used.append(card)
-    composer = Composer(raw["composition"], load_file(head / "head.safetensors"), str(head / "head.safetensors"))
     return Ensemble(
         opened,
         used,
         [str(entry["name"]) for entry in raw["encoders"]],
         [[normalisation(band) for band in entry["normalisation"]] for entry in raw["encoders"]],
         [entry["sources"] for entry in raw["encoders"]],
-        composer,
+        composer or Composer({}, {}, str(path)),
         dates=2 if raw["task"] == "change_detection" else 1,
         imagery=Imagery.parse(raw, path),
     )

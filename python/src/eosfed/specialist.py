@@ -28,6 +28,18 @@ def encoder(backbone: str, bands: int) -> nn.Module:
     return model
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, which must be of 32-bit floats."""
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except Exception as error:  # safetensors raises its own type, which is not public
+        raise ReleaseError(f"{path}: {error}") from error
+    wrong = [name for name, tensor in tensors.items() if tensor.dtype != torch.float32]
+    if wrong:
+        raise ReleaseError(f"{path}: `{wrong[0]}` must be of 32-bit floats, found `{tensors[wrong[0]].dtype}`")
+    return tensors
+
+
 class Specialist(nn.Module):
     """A frozen encoder. Its input is normalised already; :class:`eosfed.Ensemble` does that by band name."""
 
@@ -52,14 +64,18 @@ class Specialist(nn.Module):
         path = folder / card.name / "weights.safetensors"
         if verify:
             check_digest(path, card.digest)
-        try:
-            tensors = load_file(path)
-        except Exception as error:  # safetensors raises its own type, which is not public
-            raise ReleaseError(f"{path}: {error}") from error
-        wrong = [name for name, tensor in tensors.items() if tensor.dtype != torch.float32]
-        if wrong:
-            raise ReleaseError(f"{path}: `{wrong[0]}` must be of 32-bit floats, found `{tensors[wrong[0]].dtype}`")
-        return cls(card, tensors, path)
+        return cls(card, read_tensors(path), path)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of the file by name, also those of the specialist's own head."""
+        return self._tensors
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the four maps."""
+        channels: list[int] = self.encoder.feature_info.channels()  # type: ignore[operator, union-attr]
+        return channels
 
     def train(self, mode: bool = True) -> Specialist:
         """Changes nothing: a specialist is frozen."""
