@@ -6,7 +6,8 @@ use eosfed_common::data_statement::{DataStatement, PartSizes};
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::outln;
 use eosfed_common::paging::MAX_LIMIT;
-use eosfed_common::view::{InstitutionView, StatedDataView};
+use eosfed_common::policy_summary::PolicySummary;
+use eosfed_common::view::{InstitutionView, SharedPolicyView, StatedDataView};
 use eosfed_proto::v1;
 
 use super::arguments::{Extent, Institution, Output};
@@ -107,7 +108,40 @@ fn describe(one: &InstitutionView) {
     } else {
         row("data set", "it has stated nothing of its data".to_owned());
     }
+    if let Some(SharedPolicyView { shared_at, summary, signature: _ }) = &one.policy {
+        row("policy", format!("as shared {}", print::when(*shared_at)));
+        for (name, value) in policy(summary) {
+            row(name, value);
+        }
+    } else {
+        row("policy", "it shares nothing of its policy".to_owned());
+    }
     outln!("{table}\n* since the coordinator was started");
+}
+
+/// What an institution shares of its policy, each with its name.
+fn policy(summary: &PolicySummary) -> [(&'static str, String); 10] {
+    let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let list = |words: &[String]| if words.is_empty() { none() } else { print::printable(&words.join(" ")) };
+    [
+        ("  kinds of job", list(&summary.job_kinds)),
+        ("  tasks", list(&summary.tasks)),
+        ("  backbones", list(&summary.backbones)),
+        ("  strategies", list(&summary.strategies)),
+        ("  may leave", list(&summary.may_leave)),
+        ("  single updates", yes_or_no(summary.individual_updates)),
+        ("  warm start", yes_or_no(summary.warm_start)),
+        ("  institutions", format!("at least {}", summary.min_institutions)),
+        ("  epochs", format!("at most {}", summary.max_epochs)),
+        (
+            "  approval, noise",
+            format!(
+                "{}, {}",
+                if summary.manual_approval { "by a person" } else { "automatic" },
+                if summary.noise { "clipped, with noise" } else { "no noise" }
+            ),
+        ),
+    ]
 }
 
 fn none() -> String {

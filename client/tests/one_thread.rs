@@ -31,6 +31,7 @@ use eosfed_common::clock::{Clock, SystemClock, Timestamp};
 use eosfed_common::data_statement::{PartSizes, SignedDataStatement};
 use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::plan::JobKind;
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::secret::Secret;
 use eosfed_common::signing::{KeySignature, PinnedKeys};
@@ -154,6 +155,10 @@ impl Coordinator for Simulated {
 
     async fn state_data(&self, _: SignedDataStatement) -> Result<(), Refusal> {
         panic!("the policy lets no statement leave")
+    }
+
+    async fn share_policy(&self, _: SignedPolicySummary) -> Result<(), Refusal> {
+        panic!("the policy lets no summary of itself leave")
     }
 
     async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {

@@ -24,6 +24,7 @@ pub mod metric;
 pub mod model;
 pub mod paging;
 pub mod plan;
+pub mod policy_summary;
 pub mod printable;
 pub mod private;
 pub mod published;

@@ -6,6 +6,7 @@ mod server;
 
 use eosfed_common::data_statement::{PartSizes, SignedDataStatement};
 use eosfed_common::ledger::{Event, EventKind};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::view::InstitutionView;
 use eosfed_proto::v1;
@@ -13,6 +14,7 @@ use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
 use eosfed_testkit::data_statements::{signed, statement};
 use eosfed_testkit::plans::{ONE_SHOT, Plan};
+use eosfed_testkit::policy_summaries;
 use eosfed_testkit::signing;
 use eosfed_transport::status::from_status;
 use eosfed_transport::wire::Wire as _;
@@ -156,4 +158,37 @@ async fn statements_in_an_hour_are_limited() {
     let refused = state(&server, signed("west", 11)).await.unwrap_err();
     assert_eq!(refused.reason, Reason::Unavailable, "{refused}");
     assert_eq!(events(&server).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_what_an_institution_shares_of_its_policy() {
+    let server = joined().await;
+    let share = async |shared: SignedPolicySummary| {
+        let mut west = ParticipantClient::new(server.client("west"));
+        west.share_policy(shared.into_message()).await.map_err(|status| from_status(&status))
+    };
+    let shown = async || {
+        let request = v1::GetInstitutionRequest { name: "west".to_owned() };
+        let answer = OperatorClient::new(server.operator()).get_institution(request).await.unwrap();
+        let view: InstitutionView = serde_json::from_str(&answer.into_inner().institution_json).unwrap();
+        view.policy.map(|shared| shared.summary)
+    };
+    assert_eq!(shown().await, None);
+    share(policy_summaries::signed("west", 50)).await.unwrap();
+    share(policy_summaries::signed("west", 50)).await.unwrap();
+    assert_eq!(shown().await, Some(policy_summaries::summary("west", 50)));
+    let another = share(policy_summaries::signed("east", 50)).await.unwrap_err();
+    assert_eq!(another.reason, Reason::Forbidden, "{another}");
+    let by_east =
+        SignedPolicySummary::new(policy_summaries::summary("west", 9), &signing::institution("east"));
+    assert_eq!(share(by_east).await.unwrap_err().reason, Reason::NotSigned);
+    share(policy_summaries::signed("west", 60)).await.unwrap();
+    assert_eq!(shown().await, Some(policy_summaries::summary("west", 60)));
+    let request = v1::ListEventsRequest { kind: "policy_shared".to_owned(), ..Default::default() };
+    let mut answers = OperatorClient::new(server.operator()).list_events(request).await.unwrap().into_inner();
+    let mut events = 0;
+    while let Some(answer) = answers.message().await.unwrap() {
+        events += answer.lines.len();
+    }
+    assert_eq!(events, 2, "what was known already is no event");
 }

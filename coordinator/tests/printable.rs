@@ -16,7 +16,7 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_testkit::{data_statements, signing};
+use eosfed_testkit::{data_statements, policy_summaries, signing};
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
@@ -86,6 +86,12 @@ const FIELDS: &[(&str, Fate)] = &[
     ("Metric.name", Fate::Refused),
     ("OperatorHelloRequest.version", Fate::Escaped),
     ("PageRequest.token", Fate::Refused),
+    ("PolicySummary.backbones", Fate::Refused),
+    ("PolicySummary.institution", Fate::Refused),
+    ("PolicySummary.job_kinds", Fate::Refused),
+    ("PolicySummary.may_leave", Fate::Refused),
+    ("PolicySummary.strategies", Fate::Refused),
+    ("PolicySummary.tasks", Fate::Refused),
     ("PruneStorageRequest.job", Fate::Refused),
     ("Refusal.message", Fate::Escaped),
     ("Refusal.reason", Fate::Refused),
@@ -97,6 +103,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("ReportFailureRequest.message", Fate::Escaped),
     ("RetryInstitution.institution", Fate::Refused),
     ("RevokeRequest.reason", Fate::Refused),
+    ("SharePolicyRequest.signature", Fate::Refused),
     ("StatRequest.digest", Fate::Refused),
     ("StateDataRequest.signature", Fate::Refused),
     ("SubmitEvaluationRequest.assignment", Fate::Refused),
@@ -226,6 +233,7 @@ calls! {
     ParticipantClient(west).submit_evaluation(v1::SubmitEvaluationRequest),
     ParticipantClient(west).report_failure(v1::ReportFailureRequest),
     ParticipantClient(west).state_data(v1::StateDataRequest),
+    ParticipantClient(west).share_policy(v1::SharePolicyRequest),
     BlobsClient(west).stat(v1::StatRequest),
     BlobsClient(west).download(v1::DownloadRequest),
     EnrollmentClient(stranger).enroll(v1::EnrollRequest),
@@ -314,6 +322,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
             report: Some(scores), signature: proof.clone(),
         },
         "state_data": data_statements::signed("west", 90).into_message(),
+        "share_policy": policy_summaries::signed("west", 90).into_message(),
         "stat": v1::StatRequest { digest: digest.clone() },
         "download": v1::DownloadRequest { digest: digest.clone(), offset: 0 },
         "upload": v1::UploadRequest {

@@ -6,7 +6,8 @@
 mod fixtures;
 mod html;
 
-use eosfed_common::view::{SpecialistSummary, SpecialistView};
+use eosfed_common::policy_summary::PolicySummary;
+use eosfed_common::view::{SharedPolicyView, SpecialistSummary, SpecialistView};
 use eosfed_dashboard::page::{
     self, EnergyPage, EventFilter, EventLine, EventsPage, HeadOver, InstitutionPage, JobPage, JobsPage,
     Lineage, Message, Pager, ReleasePage, RoundPage, ScoreRow, ScoresPage, SpecialistPage, StoragePage,
@@ -226,6 +227,26 @@ fn the_first_page_says_what_waits_for_whom() {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert_eq!(shell().now, NOW);
+}
+
+#[test]
+fn the_page_of_an_institution_has_what_it_shares_of_its_policy() {
+    let mut one = fixtures::institution(0);
+    let text = page::institution(&shell(), &InstitutionPage { institution: &one, events: &[] });
+    assert!(text.contains("shares nothing of its policy"), "{text}");
+    let signed = eosfed_testkit::policy_summaries::signed("west", 47);
+    one.policy = Some(SharedPolicyView {
+        shared_at: NOW,
+        summary: PolicySummary { strategies: vec![hostile()], ..signed.summary },
+        signature: signed.signature,
+    });
+    let text = page::institution(&shell(), &InstitutionPage { institution: &one, events: &[] });
+    html::check(&text).unwrap();
+    for needed in ["classification, segmentation", ">47<", "Fewest institutions", "its policy itself decides"]
+    {
+        assert!(text.contains(needed), "{needed} is not on {text}");
+    }
+    assert!(!text.contains("<script>alert"), "{text}");
 }
 
 #[test]

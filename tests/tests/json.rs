@@ -96,7 +96,7 @@ fn every_command_prints_json_of_its_published_schema() {
     assert_eq!(ask(&["status"])["institutions"]["enrolled"], 2, "north is only invited");
     let energy = ask(&["energy"]);
     let spent = energy["institutions"].as_array().unwrap();
-    assert_eq!((spent.len(), &spent[0]["energy"]["source"]), (2, &"measured".into()), "{energy:#}");
+    assert_eq!((spent.len(), &spent[0]["energy"]["source"]), (2, &"unavailable".into()), "{energy:#}");
     let jobs = ask(&["job", "list"]);
     let with_energy = jobs.as_array().unwrap().iter().filter(|job| job["energy"].is_object()).count();
     assert_eq!(energy["reported"], with_energy, "{energy:#}");
@@ -140,6 +140,14 @@ fn institutions(commands: &Commands) {
     };
     let all: u64 = samples.as_object().unwrap().values().map(|part| part.as_u64().unwrap()).sum();
     assert_eq!(all, 40, "{samples:#}");
+    let shared = loop {
+        let east = commands.ask(&["institution", "show", "east"]);
+        if let Some(shared) = east["policy"]["summary"].as_object() {
+            break shared.clone();
+        }
+        assert!(asked.elapsed() < eosfed_e2e::WAIT_TIMEOUT, "east shares nothing: {east:#}");
+    };
+    assert_eq!((&shared["institution"], &shared["max_epochs"]), (&"east".into(), &100.into()));
 }
 
 /// An operator and a reader: invited, joined, invited again and revoked.

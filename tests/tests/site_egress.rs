@@ -83,7 +83,7 @@ const WITH_UPDATES: [&str; 43] = [
 ];
 
 /// Fields that must have left with all words: the record misses nothing.
-const WITH_EVERYTHING: [&str; 11] = [
+const WITH_EVERYTHING: [&str; 12] = [
     "BandMoments.m2",
     "CurvePoint.loss",
     "DataStatement.training",
@@ -93,6 +93,7 @@ const WITH_EVERYTHING: [&str; 11] = [
     "HeartbeatRequest.steps",
     "Imagery.width",
     "Metric.value",
+    "PolicySummary.max_epochs",
     "ReportFailureRequest.message",
     "TrainingReport.metrics",
 ];

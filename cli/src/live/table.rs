@@ -210,6 +210,7 @@ pub(super) mod tests {
             certificate_expires_at: None,
             signing_key: None,
             data: None,
+            policy: None,
             last_seen: seen_ago.map(|ago| Timestamp(NOW.0 - ago * 1000)),
             version: None,
             received: eosfed_common::traffic::ByteCounts::default(),

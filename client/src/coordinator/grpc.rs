@@ -16,6 +16,7 @@ use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::{HeadOver, MAX_HEAD_BYTES};
 use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{KeySignature, PinnedKeys};
 use eosfed_common::training_target::TrainingTarget;
@@ -324,6 +325,13 @@ impl Coordinator for GrpcCoordinator {
         let request = signed.into_message();
         let v1::StateDataResponse { recorded_at: _ } =
             answer(CALL_TIMEOUT, self.participant().state_data(request)).await?;
+        Ok(())
+    }
+
+    async fn share_policy(&self, signed: SignedPolicySummary) -> Result<(), Refusal> {
+        let request = signed.into_message();
+        let v1::SharePolicyResponse { recorded_at: _ } =
+            answer(CALL_TIMEOUT, self.participant().share_policy(request)).await?;
         Ok(())
     }
 

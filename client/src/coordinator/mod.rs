@@ -13,6 +13,7 @@ use eosfed_common::assignment::{
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, JobId, LeaseToken};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_transport::channel::ChannelError;
@@ -112,6 +113,8 @@ pub trait Coordinator: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// States what the data set is.
     fn state_data(&self, signed: SignedDataStatement) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// Shares what the policy lets be told of itself.
+    fn share_policy(&self, signed: SignedPolicySummary) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// Requests a new certificate, with the proof of the institution's signing key.
     fn renew(
         &self,

@@ -1,6 +1,7 @@
-//! What the daemon remembers of the data set between polls.
+//! What the daemon remembers between polls of the data set and of what it has told.
 
 use eosfed_common::data_statement::DataStatement;
+use eosfed_common::policy_summary::PolicySummary;
 
 use crate::data_description::DataDescription;
 
@@ -11,4 +12,6 @@ pub(super) struct DataMemory {
     pub(super) found: Option<DataDescription>,
     /// The statement that the coordinator has taken since it was greeted.
     pub(super) stated: Option<DataStatement>,
+    /// The summary of the policy that the coordinator has answered since it was greeted.
+    pub(super) shared: Option<PolicySummary>,
 }

@@ -22,6 +22,7 @@ mod poll_for_work;
 mod progress;
 mod renewal;
 mod run;
+mod share_policy;
 mod state_data;
 mod statistics;
 pub mod step;

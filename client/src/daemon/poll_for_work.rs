@@ -65,7 +65,10 @@ impl<E: Environment> Daemon<E> {
             self.parts.watcher.progressed();
             self.renew_when_due().await?;
             let offers = match self.greet(&mut greeted).await? {
-                Ok(()) => self.ask(seen).await,
+                Ok(()) => {
+                    self.share_policy().await?;
+                    self.ask(seen).await
+                }
                 Err(refusal) => Err(refusal),
             };
             match offers {
@@ -110,6 +113,7 @@ impl<E: Environment> Daemon<E> {
         };
         self.pin(&coordinator_keys)?;
         tracing::info!(%institution, "connected; waiting for work");
+        self.data.shared = None;
         if let Err(refusal) = self.state_data_once().await? {
             return Ok(Err(refusal));
         }

@@ -22,7 +22,7 @@ enum Leaves {
     OfTheMessage,
 }
 
-use Egress::{ClassNames, DataStatement, Failures, Metrics, Provenance, Statistics};
+use Egress::{ClassNames, DataStatement, Failures, Metrics, PolicySummary, Provenance, Statistics};
 use Leaves::{Always, OfTheMessage, Parts, With, WithWeights};
 
 /// The fields, by their name without the package.
@@ -120,6 +120,20 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("DataStatement.validation", With(DataStatement)),
     ("DataStatement.test", With(DataStatement)),
     ("DataStatement.inventory", With(DataStatement)),
+    ("SharePolicyRequest.summary", Parts),
+    ("SharePolicyRequest.signature", OfTheMessage),
+    ("PolicySummary.institution", Always),
+    ("PolicySummary.job_kinds", With(PolicySummary)),
+    ("PolicySummary.tasks", With(PolicySummary)),
+    ("PolicySummary.backbones", With(PolicySummary)),
+    ("PolicySummary.strategies", With(PolicySummary)),
+    ("PolicySummary.may_leave", With(PolicySummary)),
+    ("PolicySummary.individual_updates", With(PolicySummary)),
+    ("PolicySummary.warm_start", With(PolicySummary)),
+    ("PolicySummary.min_institutions", With(PolicySummary)),
+    ("PolicySummary.max_epochs", With(PolicySummary)),
+    ("PolicySummary.manual_approval", With(PolicySummary)),
+    ("PolicySummary.noise", With(PolicySummary)),
     // Asked before an upload, about its weights.
     ("StatRequest.digest", WithWeights),
     ("DownloadRequest.digest", Always),
@@ -162,7 +176,7 @@ fn every_field_that_can_leave_has_a_word() {
     let gone: Vec<_> = known.difference(&found).collect();
     assert!(gone.is_empty(), "the protocol has no such fields: {gone:?}");
     let used = |word| rows.values().any(|leaves| *leaves == With(word));
-    let words = [ClassNames, DataStatement, Failures, Metrics, Provenance, Statistics];
+    let words = [ClassNames, DataStatement, Failures, Metrics, PolicySummary, Provenance, Statistics];
     assert!(words.into_iter().all(used));
 }
 

@@ -76,6 +76,12 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         (true, false) => format!("{STATED}, without the names of its classes"),
         (true, true) => format!("{STATED} and the names of its classes"),
     });
+    lines.push(if policy.allows(Egress::PolicySummary) {
+        "the coordinator is told the lists and numbers of this policy, without hours, limits and budget"
+            .to_owned()
+    } else {
+        "the coordinator is told nothing of this policy but the rules that a declined offer breaks".to_owned()
+    });
     if policy.allows(Egress::Traces) {
         lines.push(
             "how long each phase of the work lasts goes to the collector of client.toml, if it names one"

@@ -7,6 +7,7 @@ mod explain;
 mod hours;
 mod limits;
 mod privacy;
+mod summary;
 mod terms;
 mod watch;
 
@@ -56,6 +57,8 @@ pub enum Egress {
     DataStatement,
     /// The names of the classes in a data statement.
     ClassNames,
+    /// A summary of the policy itself.
+    PolicySummary,
     /// When and how long each phase and each epoch of the work lasted, to the collector in the settings; and with
     /// each call, the job that it belongs to.
     Traces,

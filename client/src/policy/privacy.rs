@@ -235,6 +235,23 @@ pub(crate) const WITHOUT_NOISE: &[(&[&str], &str, Option<Egress>)] = &[
         Some(Egress::DataStatement),
     ),
     (&["DataStatement.classes"], "the names of the classes in a data statement", Some(Egress::ClassNames)),
+    (
+        &[
+            "PolicySummary.job_kinds",
+            "PolicySummary.tasks",
+            "PolicySummary.backbones",
+            "PolicySummary.strategies",
+            "PolicySummary.may_leave",
+            "PolicySummary.individual_updates",
+            "PolicySummary.warm_start",
+            "PolicySummary.min_institutions",
+            "PolicySummary.max_epochs",
+            "PolicySummary.manual_approval",
+            "PolicySummary.noise",
+        ],
+        "lists and numbers of the site policy",
+        Some(Egress::PolicySummary),
+    ),
 ];
 
 /// The privacy of a policy in words.

@@ -211,6 +211,8 @@ pub enum Record {
     Progress,
     /// What is said of the data set.
     DataStatement,
+    /// What is shared of the policy.
+    PolicySummary,
 }
 
 /// A record that leaves.

@@ -31,6 +31,7 @@ impl Record {
             Self::Curve => "training curve",
             Self::Progress => "progress",
             Self::DataStatement => "data statement",
+            Self::PolicySummary => "summary of the policy",
         }
     }
 }

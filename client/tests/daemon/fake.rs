@@ -31,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) scores: Vec<v1::SubmitEvaluationRequest>,
     pub(crate) failures: Vec<String>,
     pub(crate) statements: Vec<v1::StateDataRequest>,
+    pub(crate) policies: Vec<v1::SharePolicyRequest>,
     /// Data statements are not known, as in earlier versions.
     pub(crate) no_statements: bool,
     pub(crate) refusals: Vec<v1::Refusal>,
@@ -333,6 +334,18 @@ impl Participant for Fake {
         }
         inner.statements.push(request.into_inner());
         Ok(Response::new(v1::StateDataResponse { recorded_at: 1 }))
+    }
+
+    async fn share_policy(
+        &self,
+        request: Request<v1::SharePolicyRequest>,
+    ) -> Result<Response<v1::SharePolicyResponse>, Status> {
+        let mut inner = self.up()?;
+        if inner.no_statements {
+            return Err(Status::unimplemented("an earlier version"));
+        }
+        inner.policies.push(request.into_inner());
+        Ok(Response::new(v1::SharePolicyResponse { recorded_at: 1 }))
     }
 }
 

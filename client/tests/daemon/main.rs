@@ -10,6 +10,7 @@ mod policy;
 mod privacy;
 mod proxy;
 mod renewal;
+mod share_policy;
 mod site_log;
 mod state_data;
 mod world;

@@ -148,6 +148,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         validation_before: Option<u64>,
     },
+    /// An institution has shared a summary of its policy, or another one than before.
+    PolicyShared {
+        /// Digest of the summary's canonical JSON.
+        summary: Digest,
+    },
     /// A plan was submitted as a job.
     JobSubmitted {
         /// The name of the plan.

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::data_statement::DataStatement;
 use crate::ids::InstitutionName;
 use crate::ledger::Actor;
+use crate::policy_summary::PolicySummary;
 use crate::signing::{KeySignature, PublicKey};
 use crate::traffic::ByteCounts;
 
@@ -36,6 +37,9 @@ pub struct InstitutionView {
     /// What it has said of its data set.
     #[serde(default)]
     pub data: Option<StatedDataView>,
+    /// What it shares of its policy.
+    #[serde(default)]
+    pub policy: Option<SharedPolicyView>,
     /// When it last called since the coordinator was started.
     pub last_seen: Option<Timestamp>,
     /// The version of its client, as it has said since the coordinator was started.
@@ -91,6 +95,17 @@ pub struct StatedDataView {
     /// What it said.
     pub statement: DataStatement,
     /// Its signature of the statement.
+    pub signature: KeySignature,
+}
+
+/// The view of what an institution shares of its policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SharedPolicyView {
+    /// When it shared this. Its policy may have changed since, without its word to share that.
+    pub shared_at: Timestamp,
+    /// What it shares.
+    pub summary: PolicySummary,
+    /// Its signature of the summary.
     pub signature: KeySignature,
 }
 

@@ -14,7 +14,9 @@ mod summary;
 
 pub use energy::{EnergyView, InstitutionEnergy, MAX_ENERGY_INSTITUTIONS};
 pub use job::{ForkStep, JobState, JobView, Origin, TrainedHeadView, WholeJob};
-pub use member::{InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, StatedDataView};
+pub use member::{
+    InstitutionView, ONLINE_WITHIN, PersonView, Presence, SILENT_AFTER, SharedPolicyView, StatedDataView,
+};
 pub use overview::{
     ActiveJob, DiskView, InstitutionCounts, JobCounts, MAX_ACTIVE, MAX_PROBLEMS, MAX_WAITED_FOR, Overview,
     Problem, ProblemKind, RefCounts,

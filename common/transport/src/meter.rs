@@ -30,7 +30,7 @@ fn classify(path: &str) -> Option<Kind> {
         (
             "Participant",
             "Heartbeat" | "SubmitUpdate" | "SubmitStatistics" | "SubmitEvaluation" | "ReportFailure"
-            | "StateData",
+            | "StateData" | "SharePolicy",
         ) => Some(Kind::Metrics),
         ("Participant", "Hello" | "Poll" | "Accept" | "Refuse")
         | ("Blobs", "Stat" | "Download")

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use keys::{Key, Keys};
 
+use super::shared_policy::SharedPolicy;
 use super::stated::Stated;
 
 /// Longest time for which an invitation may be open.
@@ -56,6 +57,9 @@ pub struct Enrolment {
     /// What an institution has said of its data set. Absent until it says something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated: Option<Box<Stated>>,
+    /// What an institution shares of its policy. Absent until it shares something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Box<SharedPolicy>>,
 }
 
 /// That access was taken back.
@@ -114,6 +118,7 @@ impl Member {
             invited_by: None,
             signing_key: None,
             stated: None,
+            policy: None,
         });
         Self { enrolment, ..Self::unknown(identity) }
     }
@@ -172,6 +177,22 @@ impl Member {
         self.enrolment.as_ref()?.stated.as_deref()
     }
 
+    /// What it shares of its policy.
+    #[must_use]
+    pub fn shared_policy(&self) -> Option<&SharedPolicy> {
+        self.enrolment.as_ref()?.policy.as_deref()
+    }
+
+    /// With this shared of its policy, if it is enrolled.
+    #[must_use]
+    pub fn with_policy(&self, shared: SharedPolicy) -> Self {
+        let mut member = self.clone();
+        if let Some(enrolment) = &mut member.enrolment {
+            enrolment.policy = Some(Box::new(shared));
+        }
+        member
+    }
+
     /// With this said of its data set, if it is enrolled.
     #[must_use]
     pub fn with_stated(&self, stated: Stated) -> Self {
@@ -224,9 +245,16 @@ impl Member {
             Some(open) if open.secret == secret => {
                 let (keys, invited_by) = (Some(Keys::new(key)), open.by.clone());
                 // Signed with a new key, which is enrolled next; what was stated was signed with the old one.
-                let (signing_key, stated) = (None, None);
-                let enrolment =
-                    Some(Enrolment { secret, request, at: now, keys, invited_by, signing_key, stated });
+                let enrolment = Some(Enrolment {
+                    secret,
+                    request,
+                    at: now,
+                    keys,
+                    invited_by,
+                    signing_key: None,
+                    stated: None,
+                    policy: None,
+                });
                 Ok(Self { invitation: None, enrolment, revoked: None, ..self.clone() })
             }
             Some(_) | None => Err(invalid()),

@@ -22,6 +22,7 @@ pub mod refusals;
 pub mod registry;
 pub mod retention;
 pub mod round;
+pub mod shared_policy;
 pub mod spent;
 pub mod stated;
 pub mod statistics;

@@ -18,7 +18,7 @@ use eosfed_common::traffic::ByteCounts;
 use eosfed_common::view::{
     EvaluationView, InstitutionView, JobState as StateView, JobView,
     ParticipantState as ParticipantStateView, ParticipantView, PersonView, RoundPhase, RoundSummary,
-    RoundView, StatedDataView, TrainedHeadView,
+    RoundView, SharedPolicyView, StatedDataView, TrainedHeadView,
 };
 
 use super::closed::ClosedRound;
@@ -57,6 +57,11 @@ pub fn institution(
             stated_at: stated.at,
             statement: stated.signed.statement.clone(),
             signature: stated.signed.signature,
+        }),
+        policy: institution.shared_policy().map(|shared| SharedPolicyView {
+            shared_at: shared.at,
+            summary: shared.signed.summary.clone(),
+            signature: shared.signed.signature,
         }),
         last_seen,
         version,

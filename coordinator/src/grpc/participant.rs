@@ -7,6 +7,7 @@ use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, InstitutionName};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::Refusal;
 use eosfed_common::signing::SigningKey;
 use eosfed_proto::v1;
@@ -146,6 +147,17 @@ impl Service {
         let recorded_at = self.0.engine.call(state).await?.0;
         Ok(v1::StateDataResponse { recorded_at })
     }
+
+    async fn share_policy(
+        &self,
+        request: Request<v1::SharePolicyRequest>,
+    ) -> Result<v1::SharePolicyResponse, Refusal> {
+        let (caller, message) = self.open(request)?;
+        let signed = SignedPolicySummary::from_message(message)?;
+        let share = async move |core: &Core| core.share_policy(&caller, signed).await;
+        let recorded_at = self.0.engine.call(share).await?.0;
+        Ok(v1::SharePolicyResponse { recorded_at })
+    }
 }
 
 /// Assignments, with a revision that is computed from them: it is the same after a restart, and differs if
@@ -245,6 +257,13 @@ impl Participant for Service {
         request: Request<v1::StateDataRequest>,
     ) -> Result<Response<v1::StateDataResponse>, Status> {
         reply(Self::state_data(self, request).await)
+    }
+
+    async fn share_policy(
+        &self,
+        request: Request<v1::SharePolicyRequest>,
+    ) -> Result<Response<v1::SharePolicyResponse>, Status> {
+        reply(Self::share_policy(self, request).await)
     }
 }
 

@@ -35,6 +35,7 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Participant/SubmitEvaluation", INSTITUTIONS),
     ("eosfed.v1.Participant/ReportFailure", INSTITUTIONS),
     ("eosfed.v1.Participant/StateData", INSTITUTIONS),
+    ("eosfed.v1.Participant/SharePolicy", INSTITUTIONS),
     ("eosfed.v1.Blobs/Stat", MEMBERS),
     ("eosfed.v1.Blobs/Download", MEMBERS),
     ("eosfed.v1.Blobs/Upload", INSTITUTIONS),

@@ -1,7 +1,7 @@
 //! Institutions: who is here, and until when their certificates count.
 
 use eosfed_common::clock::Timestamp;
-use eosfed_common::view::{InstitutionView, Presence, StatedDataView};
+use eosfed_common::view::{InstitutionView, Presence, SharedPolicyView, StatedDataView};
 use maud::{Markup, Render as _, html};
 
 use super::events::{EventLine, event_table};
@@ -109,9 +109,13 @@ pub fn institution(shell: &Shell, page: &InstitutionPage<'_>) -> String {
         (heading(&said(one.name.as_str()), &presence(one, now), &html! {}))
         (panel("access", "Access", &access(one, now)))
         @if let Some(data) = &one.data { (panel("data", "What it says of its data set", &stated(data))) }
-        (panel("policy", "What its policy allows", &html! {
-            p { "Institutions do not share their policy with the coordinator. What it does not allow shows where it \
-                 declines work: each refusal says which rules object, as far as the institution tells." }
+        (panel("policy", "What its policy allows", &match &one.policy {
+            Some(shared) => policy(shared),
+            None => html! {
+                p { "This institution shares nothing of its policy. What it does not allow shows where it declines \
+                     work: each refusal says which rules object, as far as the institution tells. Its policy decides \
+                     what it shares (the word " code { "policy_summary" } ")." }
+            },
         }))
         (panel("traffic", "Since the coordinator was started", &facts(&[
             ("Last seen", maybe(one.last_seen, |at| relative(at, now))),
@@ -142,6 +146,30 @@ fn stated(data: &StatedDataView) -> Markup {
         ("Said and signed", exact(data.stated_at)),
         ("Inventory", html! { code.long { (said_of.inventory) } }),
     ])
+}
+
+/// What an institution shares of its policy, signed by it.
+fn policy(shared: &SharedPolicyView) -> Markup {
+    let summary = &shared.summary;
+    let list = |words: &[String]| if words.is_empty() { none() } else { said(&words.join(", ")) };
+    let yes_or_no = |yes: bool| html! { (if yes { "yes" } else { "no" }) };
+    html! {
+        (facts(&[
+            ("Kinds of job", list(&summary.job_kinds)),
+            ("Tasks", list(&summary.tasks)),
+            ("Backbones", list(&summary.backbones)),
+            ("Strategies", list(&summary.strategies)),
+            ("May leave", list(&summary.may_leave)),
+            ("Fewest institutions", html! { (summary.min_institutions) }),
+            ("Most epochs", html! { (summary.max_epochs) }),
+            ("Its update alone published", yes_or_no(summary.individual_updates)),
+            ("Start from sent weights", yes_or_no(summary.warm_start)),
+            ("A person approves each job", yes_or_no(summary.manual_approval)),
+            ("Updates get noise", yes_or_no(summary.noise)),
+            ("Said and signed", exact(shared.shared_at)),
+        ]))
+        p.of { "As the institution says; its policy itself decides, and has more rules than these." }
+    }
 }
 
 fn access(one: &InstitutionView, now: Timestamp) -> Markup {

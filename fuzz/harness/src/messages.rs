@@ -15,6 +15,7 @@ use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::ledger::{Event, Verifier};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
+use eosfed_common::policy_summary::{PolicySummary, SignedPolicySummary};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
@@ -27,7 +28,7 @@ use eosfed_coordinator::domain::{JobRef, SpecialistRef};
 use eosfed_proto::v1;
 use eosfed_testkit::assignments::blob;
 use eosfed_testkit::submissions::detailed_update;
-use eosfed_testkit::{cards, data_statements, releases, signing};
+use eosfed_testkit::{cards, data_statements, policy_summaries, releases, signing};
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::status::{from_status, to_status};
 use eosfed_transport::wire::{
@@ -96,6 +97,9 @@ table! {
     SubmitEvaluationRequest: value::<EvaluationSubmission>,
     StateDataRequest: value::<SignedDataStatement>,
     DataStatement: value::<DataStatement>,
+    SharePolicyRequest: value::<SignedPolicySummary>,
+    PolicySummary: value::<PolicySummary>,
+    SharePolicyResponse: free::<v1::SharePolicyResponse>,
     StateDataResponse: free::<v1::StateDataResponse>,
     Blob: value::<BlobRef>,
     Refusal: |bytes| refusal(bytes) | value::<Refusal>(bytes),
@@ -381,6 +385,8 @@ pub(crate) fn seeds() -> Seeds {
         numbered("SubmitEvaluationRequest", &samples::evaluation().into_message().encode_to_vec()),
         numbered("StateDataRequest", &data_statements::signed("west", 90).into_message().encode_to_vec()),
         numbered("DataStatement", &data_statements::statement("west", 90).into_message().encode_to_vec()),
+        numbered("SharePolicyRequest", &policy_summaries::signed("west", 90).into_message().encode_to_vec()),
+        numbered("PolicySummary", &policy_summaries::summary("west", 90).into_message().encode_to_vec()),
         numbered("GetInstitutionRequest", &text(1, "west")),
         numbered("Blob", &blob().into_message().encode_to_vec()),
         numbered("Refusal", &refused.encode_to_vec()),

@@ -14,6 +14,7 @@ pub mod cards;
 pub mod data_statements;
 pub mod ids;
 pub mod plans;
+pub mod policy_summaries;
 pub mod releases;
 pub mod signing;
 pub mod submissions;

@@ -15,6 +15,7 @@ use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, LeaseToken};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::KeySignature;
 use eosfed_common::training_target::TrainingTarget;
@@ -187,6 +188,10 @@ impl Coordinator for Connection {
 
     async fn state_data(&self, signed: SignedDataStatement) -> Result<(), Refusal> {
         self.done(Call::StateData(Box::new(signed))).await
+    }
+
+    async fn share_policy(&self, signed: SignedPolicySummary) -> Result<(), Refusal> {
+        self.done(Call::SharePolicy(Box::new(signed))).await
     }
 
     async fn renew(&self, _: String, _: KeySignature) -> Result<Issued, Refusal> {

@@ -6,6 +6,7 @@ use eosfed_common::assignment::{
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_coordinator::domain::Target;
 use eosfed_coordinator::engine::Core;
@@ -88,6 +89,8 @@ pub enum Call {
     Submit(Box<Submission>),
     /// State the data set.
     StateData(Box<SignedDataStatement>),
+    /// Share a summary of the policy.
+    SharePolicy(Box<SignedPolicySummary>),
     /// Report that the work failed.
     Fail(AssignmentId, LeaseToken, String),
 }
@@ -111,6 +114,7 @@ impl Call {
             Self::Download(blob) => format!("download {}", blob.digest),
             Self::Submit(submission) => format!("submit {} {}", submission.assignment(), submission.key()),
             Self::StateData(signed) => format!("state {} samples", signed.statement.samples.training),
+            Self::SharePolicy(_) => "share policy".to_owned(),
             Self::Fail(id, ..) => format!("fail {id}"),
         }
     }
@@ -122,7 +126,11 @@ impl Call {
             Self::Submit(submission) => Some(submission.assignment()),
             Self::Fail(id, ..) | Self::Decline(id, _) => Some(id),
             Self::Hello | Self::Poll | Self::Accept(_) | Self::Heartbeat(_) => None,
-            Self::Stat(_) | Self::Append(..) | Self::Download(_) | Self::StateData(_) => None,
+            Self::Stat(_)
+            | Self::Append(..)
+            | Self::Download(_)
+            | Self::StateData(_)
+            | Self::SharePolicy(_) => None,
         }
     }
 
@@ -200,6 +208,10 @@ pub fn carry_out(core: &Core, from: &InstitutionName, call: Call) -> Result<Answ
         }),
         Call::StateData(signed) => {
             ready(core.state_data(from, *signed))?;
+            Answer::Done
+        }
+        Call::SharePolicy(signed) => {
+            ready(core.share_policy(from, *signed))?;
             Answer::Done
         }
         Call::Fail(id, token, why) => {

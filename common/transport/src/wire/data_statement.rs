@@ -75,7 +75,7 @@ impl Wire for SignedDataStatement {
     }
 }
 
-fn words(field: &'static str, most: usize, list: Vec<String>) -> Result<Vec<String>, WireError> {
+pub(super) fn words(field: &'static str, most: usize, list: Vec<String>) -> Result<Vec<String>, WireError> {
     at_most(field, most, list)?.into_iter().map(|word| printable(field, &word, 1..=MAX_WORD)).collect()
 }
 

@@ -8,6 +8,7 @@ mod events;
 mod kind;
 mod member;
 mod model;
+mod policy_summary;
 mod report;
 mod scoring;
 mod signing;

@@ -1,10 +1,11 @@
-//! The statements of institutions about their data sets.
+//! The statements of institutions about their data sets, and what they share of their policies.
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::{DataStatement, PartSizes, SignedDataStatement};
 use eosfed_common::identity::Identity;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::ledger::EventKind;
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::Federation;
@@ -13,6 +14,7 @@ use crate::domain::change::Change;
 use crate::domain::job::Job;
 use crate::domain::member::Member;
 use crate::domain::member::keys::not_enrolled;
+use crate::domain::shared_policy::SharedPolicy;
 use crate::domain::stated::Stated;
 
 impl Federation {
@@ -44,6 +46,38 @@ impl Federation {
         let kind = event(&after.signed.statement, before.map(|before| before.signed.statement.samples));
         let events = vec![about(identity.clone().into(), &identity, kind)];
         Ok((after.at, Change { members: vec![member.with_stated(after)], events, ..Change::default() }))
+    }
+
+    /// Takes what an institution shares of its policy; gives when it was first recorded. A repeated summary
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`Reason::Forbidden`] for the policy of another institution; [`Reason::NotSigned`]; as
+    /// [`SharedPolicy::after`].
+    pub fn share_policy(
+        &self,
+        by: &InstitutionName,
+        signed: SignedPolicySummary,
+        now: Timestamp,
+    ) -> Result<(Timestamp, Change), Refusal> {
+        let shared_by = &signed.summary.institution;
+        if shared_by != by {
+            let message =
+                format!("the summary of a policy must be of its sender, `{by}`, found `{shared_by}`");
+            return Err(Refusal::new(Reason::Forbidden, message));
+        }
+        self.check_signed(by, &signed.summary, &signed.signature)?;
+        let identity = Identity::institution(by.clone());
+        let member = self.members.get(&identity).ok_or_else(|| not_enrolled(&identity))?;
+        let before = member.shared_policy();
+        let after = SharedPolicy::after(before, signed, now)?;
+        if Some(&after) == before {
+            return Ok((after.at, Change::default()));
+        }
+        let summary = eosfed_common::canonical::digest_of(&after.signed.summary);
+        let event = about(identity.clone().into(), &identity, EventKind::PolicyShared { summary });
+        let (at, members) = (after.at, vec![member.with_policy(after)]);
+        Ok((at, Change { members, events: vec![event], ..Change::default() }))
     }
 
     /// What an institution has said of the sizes of its data set, as it counts for the round of an assignment:

@@ -7,6 +7,7 @@ use eosfed_common::assignment::{
 use eosfed_common::clock::Timestamp;
 use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
+use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
 
 use super::{Core, Writer, defect, lock};
@@ -59,6 +60,18 @@ impl Core {
         signed: SignedDataStatement,
     ) -> Result<Timestamp, Refusal> {
         self.transact(|state, now, _| state.state_data(by, signed, now)).await
+    }
+
+    /// Takes what an institution shares of its policy; gives when it was first recorded.
+    ///
+    /// # Errors
+    /// As [`Federation::share_policy`](crate::domain::Federation::share_policy).
+    pub async fn share_policy(
+        &self,
+        by: &InstitutionName,
+        signed: SignedPolicySummary,
+    ) -> Result<Timestamp, Refusal> {
+        self.transact(|state, now, _| state.share_policy(by, signed, now)).await
     }
 
     /// Renews a lease and records progress. A client whose work can no longer count gets a refusal and stops.

@@ -272,6 +272,14 @@ impl Participant for Liar {
         self.noted("StateDataRequest", request)?;
         Ok(Response::new(v1::StateDataResponse { recorded_at: SystemClock.now().0 }))
     }
+
+    async fn share_policy(
+        &self,
+        request: Request<v1::SharePolicyRequest>,
+    ) -> Result<Response<v1::SharePolicyResponse>, Status> {
+        self.noted("SharePolicyRequest", request)?;
+        Ok(Response::new(v1::SharePolicyResponse { recorded_at: SystemClock.now().0 }))
+    }
 }
 
 #[tonic::async_trait]
