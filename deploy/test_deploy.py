@@ -346,6 +346,16 @@ class Packages(unittest.TestCase):
             for field in ("Provides", "Conflicts", "Replaces"):
                 self.assertRegex(path.read_text(), rf"(?m)^{field}: eosfed-trainer$", path)
 
+    def test_a_build_without_libtorch_says_what_to_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for given, found in (([], "is empty"), (["--libtorch", ""], "is empty"), (["--libtorch", folder], "lacks libc10.so")):
+                words = [sys.executable, self.folder / "build.py", "eosfed-trainer-cpu", "--programs", folder, "--out", folder]
+                done = subprocess.run([*words, *given], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(found, done.stderr)
+                self.assertIn("deploy/libtorch/bootstrap.py", done.stderr)
+                self.assertNotIn("Traceback", done.stderr)
+
     def test_scripts_are_well_formed_and_name_the_folder_of_the_libraries(self):
         names = ("preinst", "postinst", "prerm", "postrm", "eosfed-trainer-libraries")
         scripts = [path for path in self.folder.rglob("*") if path.name in names]

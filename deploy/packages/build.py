@@ -222,6 +222,18 @@ class Builder:
         return package
 
 
+def without_libtorch(names, libtorch):
+    """What is wrong with the folder of libtorch, if a package needs it."""
+    needing = [name for name in names if PACKAGES[name][0] == "eosfed-trainer"]
+    if not needing:
+        return None
+    do = 'give --libtorch "$(python3 deploy/libtorch/bootstrap.py)"'
+    if libtorch is None or libtorch == Path():
+        return f"{', '.join(needing)} need the folder of libtorch, and --libtorch is empty; {do}"
+    missing = [name for name in LIBRARIES if not (libtorch / "lib" / name).exists()]
+    return f"{libtorch}/lib lacks {', '.join(missing)}; {do}" if missing else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="packages; all without this")
@@ -233,12 +245,15 @@ def main():
     parser.add_argument("--store-schema", help="another schema than the coordinator's, for tests")
     asked = parser.parse_args()
     names = asked.names or list(PACKAGES)
-    for tool in ["dpkg-deb", "dpkg-shlibdeps", "strip", "patchelf"]:
-        if not shutil.which(tool):
-            sys.exit(f"error: {tool} is missing; install it with: apt-get install dpkg-dev binutils patchelf")
     unknown = sorted(set(names) - set(PACKAGES))
     if unknown:
         sys.exit(f"error: no such package: {', '.join(unknown)}; there are {', '.join(PACKAGES)}")
+    problem = without_libtorch(names, asked.libtorch)
+    if problem:
+        sys.exit(f"error: {problem}")
+    for tool in ["dpkg-deb", "dpkg-shlibdeps", "strip", "patchelf"]:
+        if not shutil.which(tool):
+            sys.exit(f"error: {tool} is missing; install it with: apt-get install dpkg-dev binutils patchelf")
     asked.out.mkdir(parents=True, exist_ok=True)
     builder = Builder(asked.programs.resolve(), asked.out.resolve(), asked.revision, asked.fast,
                       asked.libtorch, asked.store_schema)
