@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""The row "features of 8 specialists" of `make bench`: the trainer beside timm in eager mode, same weights, one batch.
+
+The programs take turns (A B A B ...), as in train_steps.py. Compared is processor time of a batch, median of rounds.
+
+    python bench/ensemble/features.py --features target/release/examples/features
+
+Run by a Python with torch, timm and rasterio, as that of `make interop`.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from train_steps import machine, measure  # noqa: E402
+
+
+def eager(asked: argparse.Namespace) -> None:
+    """Measures timm's encoders in eager mode: each image normalised, then through one encoder after the other."""
+    import timm
+    import torch
+    from safetensors.torch import load_file
+
+    torch.set_num_threads(asked.threads)
+    cards = json.loads((asked.release / "release.json").read_text())["specialists"]
+    models = []
+    for card in cards:
+        bands = len(card["model"]["bands"])
+        plain = timm.create_model(card["model"]["backbone"], in_chans=bands, num_classes=4, pretrained=False)
+        plain.load_state_dict(load_file(asked.release / card["name"] / "weights.safetensors"), strict=True)
+        mean, std = (torch.tensor([entry[k] for entry in card["normalisation"]])[:, None, None] for k in ("mean", "std"))
+        models.append((plain.eval(), mean, std))
+    images = torch.rand(asked.batch, len(cards[0]["model"]["bands"]), asked.size, asked.size)
+
+    def run() -> None:
+        for model, mean, std in models:
+            x = model.stem(((images - mean) / std).nan_to_num(0.0))
+            for stage in model.stages:
+                x = stage(x)
+
+    with torch.inference_mode():
+        run()
+        wall, start, done = time.monotonic(), time.process_time(), 0
+        while time.monotonic() - wall < asked.seconds:
+            run()
+            done += 1
+    print(json.dumps({"processor_ms": (time.process_time() - start) * 1000 / done}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--features", type=pathlib.Path, help="the trainer's example `features`")
+    parser.add_argument("--release", type=pathlib.Path, help="measure timm's side once, over this release")
+    parser.add_argument("--specialists", type=int, default=8)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    asked = parser.parse_args()
+    if asked.release:
+        eager(asked)
+        return
+    import fixture
+
+    with tempfile.TemporaryDirectory() as folder:
+        release = fixture.release(pathlib.Path(folder) / "release", asked.specialists)
+        words = ["--release", release, "--size", asked.size, "--batch", asked.batch, "--threads", asked.threads,
+                 "--seconds", asked.seconds]
+        programs = {"trainer": [asked.features, *words], "timm eager": [sys.executable, __file__, *words]}
+        times: dict[str, list[float]] = {name: [] for name in programs}
+        before = machine()
+        for _ in range(asked.rounds):
+            for name, program in programs.items():
+                times[name].append(measure(program)["processor_ms"])
+    median = {name: statistics.median(values) for name, values in times.items()}
+    shown = [f"{name} {value:.0f} ({value / median['trainer']:.2f})" for name, value in median.items()]
+    print(f"{before}, load at the end {machine()['load']}")
+    print(f"features of {asked.specialists} specialists, {asked.size}x{asked.size}x{len(fixture.BANDS)} b{asked.batch}, f32, "
+          f"{asked.threads} thread(s), processor time of a batch in ms, median of {asked.rounds}: {', '.join(shown)}")
+
+
+if __name__ == "__main__":
+    main()
