@@ -50,7 +50,7 @@ fn upernet_matches_pytorch() {
     };
     let values: Tensors = signature.0.iter().enumerate().map(wave).collect();
     let parameters = Parameters::new(signature, &values, Device::Cpu);
-    let found = UperNet::new(&parameters, ComputePrecision::FULL).forward(&maps(&golden, 0));
+    let found = UperNet::new(&parameters, ComputePrecision::FULL).forward(&maps(&golden, 0), 0.0);
     assert_eq!(found.size(), [2, 3, 24, 32]);
     assert_close(&to_vec(&found), &to_vec(&golden["upernet"]), "upernet");
 }

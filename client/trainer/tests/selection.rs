@@ -12,7 +12,9 @@ use eosfed_common::weights::Signature;
 use eosfed_trainer::metrics::MetricSpec;
 use eosfed_trainer::net::{Composer, ComputePrecision, Head, Maps, StepCounter};
 use eosfed_trainer::parameters::Parameters;
-use eosfed_trainer::train::{AdamW, LoopSettings, LossSettings, TensorDataset, TrainLoop, Transforms};
+use eosfed_trainer::train::{
+    AdamW, LoopSettings, LossSettings, MixSettings, TensorDataset, TrainLoop, Transforms,
+};
 use tch::{Device, Kind, Tensor};
 
 const ENCODERS: usize = 8;
@@ -101,10 +103,12 @@ fn learned(world: &World, selection: Selection, seed: u64) -> Vec<f32> {
             warmup: 0.05,
             schedule: [0.0, 1.0],
             transforms: Transforms::default(),
+            mix: MixSettings::default(),
             seed,
         },
     };
-    let mut optimizer = AdamW::new(&parameters, 0.05, 1.0).with_rate_factor("select.", 30.0);
+    let mut optimizer = AdamW::new(&parameters, 0.05, 1.0)
+        .with_rate_factors(&|name| if name.starts_with("select.") { 30.0 } else { 1.0 });
     for epoch in 1..=epochs as u32 {
         train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), &|| false).unwrap();
     }

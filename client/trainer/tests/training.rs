@@ -344,3 +344,28 @@ fn the_test_part_is_scored_at_the_end_and_nothing_is_chosen_on_it() {
     assert_eq!((&other.chosen_on, weights(&with([0.0, 1.0], "other"))), (&last.chosen_on, before));
     assert_ne!(other.intervals, last.intervals);
 }
+
+#[test]
+fn an_average_is_kept_and_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scene(&folder.path().join("data"), 0, SPLIT);
+    let with = |name: &str, ema| {
+        let mut task = task(&data, &folder.path().join(name), 2);
+        task.training.drop_path = 0.0;
+        task.training.ema = ema;
+        task
+    };
+    let trained = |task: &TrainTask| {
+        events(task).unwrap();
+        weights(task)
+    };
+    let plain = trained(&with("plain", 0.0));
+    let average = with("average", 0.9);
+    let whole = trained(&average);
+    assert!(whole != plain, "the average is not the last step");
+    let stopped = with("stopped", 0.9);
+    let ended = Cell::new(false);
+    let note = &mut |event| ended.set(ended.get() || matches!(event, TrainerEvent::Epoch { .. }));
+    assert!(run(&stopped, note, &|| ended.get()).is_err());
+    assert!(trained(&stopped) == whole, "a resumed training has another average");
+}

@@ -87,11 +87,39 @@ fn each_rule_can_fail() {
         ("batch_size = 8", "batch_size = 8\nloss = [\"focal\", \"focal\"]"),
         ("batch_size = 8", "batch_size = 8\naccumulate = 0"),
         ("batch_size = 8", "batch_size = 8\nclip_norm = -1.0"),
+        ("batch_size = 8", "batch_size = 8\nhead_dropout = 1.0"),
+        ("batch_size = 8", "batch_size = 8\nema = 1.0"),
+        ("batch_size = 8", "batch_size = 8\nlayer_decay = 0.0"),
+        ("batch_size = 8", "batch_size = 8\nmixup = 11.0"),
+        ("batch_size = 8", "batch_size = 8\ncutmix = 1.0\nclass_weights = \"balanced\""),
         ("[model]", "[model]\ntarget = { scale = 2.0 }"),
         ("name = \"shared\"\nkind", "name = \"\"\nkind"),
         ("from = \"federated\"", "from = \"given\"\nbands = [{ band = \"red\", mean = 0.0, std = 1.0 }]"),
     ] {
         assert_eq!(problems_after(&[change]).len(), 1, "{change:?}");
+    }
+}
+
+#[test]
+fn images_are_mixed_only_where_their_classes_can_be() {
+    let training = |task: &str, more: &str| {
+        let text = ONE_SHOT
+            .replace("[training]", &format!("[training]\nmixup = 0.8\ncutmix = 1.0\n{more}"))
+            .replace("task = \"classification\"", &format!("task = \"{task}\""));
+        match JobSpec::parse(&text) {
+            Ok(_) => Vec::new(),
+            Err(PlanError::Rules(problems)) => problems.iter().map(ToString::to_string).collect(),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(training("classification", "loss = [\"cross_entropy\"]"), Vec::<String>::new());
+    for (task, more, words) in [
+        ("segmentation", "", "only the classes of images"),
+        ("classification", "class_weights = \"balanced\"", "weights of classes"),
+        ("classification", "loss = [\"focal\"]", "another loss"),
+    ] {
+        let said = training(task, more);
+        assert!(said.len() == 2 && said.iter().all(|said| said.contains(words)), "{said:?}");
     }
 }
 
@@ -111,6 +139,8 @@ fn a_plan_for_a_head_is_accepted_and_each_of_its_rules_can_fail() {
         ("epochs = 2", "epochs = 2\ncrop = 32"),
         ("epochs = 2", "epochs = 2\ndrop_path = 0.1"),
         ("epochs = 2", "epochs = 2\nprecision = \"bf16\""),
+        ("epochs = 2", "epochs = 2\nhead_dropout = 0.1"),
+        ("epochs = 2", "epochs = 2\nlayer_decay = 0.9"),
     ] {
         let text = DOWNSTREAM.replace(from, to);
         assert_ne!(text, DOWNSTREAM, "{from}");

@@ -116,6 +116,30 @@ pub struct Training {
     #[serde(default)]
     #[schemars(extend("x-rule" = "0 to 0.9"))]
     pub label_smoothing: f64,
+    /// Share of the inputs of the head's last layer that are dropped in each step: of single values for labels of
+    /// images, of whole channels for labels of pixels.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(extend("x-rule" = "0 to 0.9; 0 in downstream jobs"))]
+    pub head_dropout: f64,
+    /// Alpha of mixup: each batch is mixed with itself in reversed order, at a weight from the distribution
+    /// Beta(alpha, alpha). 0: none. With `cutmix`, one of the two is drawn for each batch.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(extend("x-rule" = "0 to 10; classification with the cross-entropy and equal class weights only; 0 in downstream jobs"))]
+    pub mixup: f64,
+    /// Alpha of cutmix: a box of each image is that of another one; its area is drawn as the weight of mixup is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(extend("x-rule" = "as `mixup`"))]
+    pub cutmix: f64,
+    /// Decay of the exponential moving average of the weights, which is validated and kept in the place of the
+    /// weights. 0: none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(extend("x-rule" = "0 to 0.99999"))]
+    pub ema: f64,
+    /// Factor of the learning rate from one block of the encoder to the block before it; the head has the full
+    /// rate.
+    #[serde(default = "default_layer_decay", skip_serializing_if = "is_one")]
+    #[schemars(extend("x-rule" = "0.1 to 1; 1 in downstream jobs"))]
+    pub layer_decay: f64,
     /// Weights of classes in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
@@ -155,6 +179,19 @@ const fn default_weight_decay() -> f64 {
     0.05
 }
 
+const fn default_layer_decay() -> f64 {
+    1.0
+}
+
+// What is not used is not written, so that signatures of before stay valid.
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
 const fn default_warmup() -> f64 {
     0.05
 }
@@ -179,6 +216,11 @@ impl Training {
             warmup: default_warmup(),
             drop_path: 0.0,
             label_smoothing: 0.0,
+            head_dropout: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
+            ema: 0.0,
+            layer_decay: default_layer_decay(),
             class_weights: ClassWeights::None,
             augment: Vec::new(),
             input_size: None,

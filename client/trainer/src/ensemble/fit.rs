@@ -186,7 +186,8 @@ fn training(options: &HeadTraining) -> Training {
 /// The optimiser of a head. Weights of a selection have a higher learning rate.
 pub(super) fn optimizer(parameters: &Parameters, training: &Training) -> AdamW {
     AdamW::new(parameters, training.weight_decay, training.clip_norm)
-        .with_rate_factor("select.", SELECTION_RATE)
+        .with_rate_factors(&|name| if name.starts_with("select.") { SELECTION_RATE } else { 1.0 })
+        .with_average(training.ema)
 }
 
 /// The head file before training, and notes about bands that were not found by name.

@@ -154,7 +154,7 @@ fn step_counter(settings: &LoopSettings, samples: usize, epochs_done: u32) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Transforms;
+    use crate::train::{MixSettings, Transforms};
 
     #[test]
     fn the_third_of_four_rounds_starts_in_the_middle() {
@@ -166,6 +166,7 @@ mod tests {
             warmup: 0.0,
             schedule: [0.5, 0.75],
             transforms: Transforms::default(),
+            mix: MixSettings::default(),
             seed: 0,
         };
         assert_eq!(step_counter(&settings, 20, 0), StepCounter { done: 12, total: 24 });

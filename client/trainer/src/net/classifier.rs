@@ -26,9 +26,11 @@ impl Classifier {
         }
     }
 
-    /// Logits `[N, classes]`.
-    pub fn forward(&self, maps: &Maps) -> Tensor {
+    /// Logits `[N, classes]`. This share of the inputs of the linear layer is dropped, as of timm's `drop_rate`.
+    pub fn forward(&self, maps: &Maps, dropout: f64) -> Tensor {
         let pooled = maps[3].mean_dim([2_i64, 3].as_slice(), false, Kind::Float);
-        self.norm.forward(&pooled).linear(&self.weight, Some(&self.bias))
+        let features = self.norm.forward(&pooled);
+        let features = if dropout > 0.0 { features.dropout(dropout, true) } else { features };
+        features.linear(&self.weight, Some(&self.bias))
     }
 }

@@ -28,6 +28,7 @@ pub struct Network {
     encoder: ConvNeXt,
     head: Head,
     dates: i64,
+    head_dropout: f64,
 }
 
 impl Network {
@@ -44,14 +45,22 @@ impl Network {
             encoder: ConvNeXt::new(&shape, parameters, drop_path, precision),
             head: Head::new(spec.task, parameters, precision),
             dates: spec.task.dates() as i64,
+            head_dropout: 0.0,
         }
+    }
+
+    /// Drops a share of the inputs of the head's last layer in training.
+    #[must_use]
+    pub fn with_head_dropout(self, head_dropout: f64) -> Self {
+        Self { head_dropout, ..self }
     }
 
     /// Outputs: `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks. `images` is
     /// `[N, dates * bands, H, W]`; all dates go through the same encoder.
     pub fn forward(&self, images: &Tensor, train: bool) -> Tensor {
         let maps = self.encoder.forward(&split_dates(images, self.dates), train);
-        self.head.forward(&maps.map(|map| join_dates(&map, self.dates)))
+        let dropout = if train { self.head_dropout } else { 0.0 };
+        self.head.forward_dropping(&maps.map(|map| join_dates(&map, self.dates)), dropout)
     }
 }
 

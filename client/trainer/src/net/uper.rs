@@ -61,8 +61,9 @@ impl UperNet {
         }
     }
 
-    /// Outputs at stride 4, `[N, classes, H/4, W/4]`.
-    pub fn forward(&self, maps: &Maps) -> Tensor {
+    /// Outputs at stride 4, `[N, classes, H/4, W/4]`. This share of the channels that the last convolution takes
+    /// is dropped, as of mmsegmentation's `dropout_ratio`.
+    pub fn forward(&self, maps: &Maps, dropout: f64) -> Tensor {
         let mut levels: Vec<Tensor> =
             self.laterals.iter().zip(maps).map(|(conv, map)| conv.forward(map)).collect();
         levels.push(self.pool(&maps[3]));
@@ -74,6 +75,7 @@ impl UperNet {
         }
         let all: Vec<Tensor> = levels.iter().map(|level| resize(level, &levels[0])).collect();
         let fused = self.fuse.forward(&Tensor::cat(&all, 1));
+        let fused = if dropout > 0.0 { fused.feature_dropout(dropout, true) } else { fused };
         self.precision.conv2d(&fused, &self.classify.0, Some(&self.classify.1), 1, 0, 1)
     }
 

@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::batches::Transforms;
 use super::error::TrainError;
 use super::loss::{LossSettings, class_weights};
+use super::mixing::MixSettings;
 use super::optimizer::AdamW;
 use super::run::normalisation;
 use super::tensors::{IGNORE_INDEX, Preprocessing, TensorDataset};
@@ -181,6 +182,7 @@ fn linear(
             warmup: 0.05,
             schedule: [0.0, 1.0],
             transforms: Transforms::default(),
+            mix: MixSettings::default(),
             seed: 0,
         },
     };

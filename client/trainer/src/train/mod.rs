@@ -1,5 +1,6 @@
 //! Training: from a task file to weights, with a checkpoint after each epoch.
 
+mod average;
 mod baseline;
 mod batches;
 mod checkpoint;
@@ -7,7 +8,9 @@ mod error;
 mod evaluate;
 mod flat;
 mod labelled;
+mod layers;
 mod loss;
+mod mixing;
 mod optimizer;
 mod orientation;
 mod pretrained;
@@ -28,6 +31,7 @@ pub use error::TrainError;
 pub use evaluate::evaluate;
 pub(crate) use loss::resize_to_labels;
 pub use loss::{LossSettings, class_weights};
+pub use mixing::MixSettings;
 pub use optimizer::{AdamW, learning_rate};
 pub use orientation::Orientation;
 pub use run::{normalisation, run};

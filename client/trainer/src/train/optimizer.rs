@@ -10,6 +10,7 @@ use std::ops::Range;
 use eosfed_common::weights::{Signature, Tensors};
 use tch::{Device, Tensor};
 
+use super::average::Average;
 use super::flat::{Flat, view};
 use crate::parameters::{Parameters, to_vec};
 
@@ -39,6 +40,7 @@ pub struct AdamW {
     steps: u64,
     weight_decay: f64,
     clip_norm: f64,
+    average: Option<Average>,
 }
 
 impl AdamW {
@@ -50,14 +52,28 @@ impl AdamW {
         let flat = Flat::adopt(parameters);
         let mean = flat.zeros();
         let square = flat.zeros();
-        let segments = segments(&flat, None);
-        Self { flat, mean, square, segments, steps: 0, weight_decay, clip_norm }
+        let segments = segments(&flat, &|_| 1.0);
+        Self { flat, mean, square, segments, steps: 0, weight_decay, clip_norm, average: None }
     }
 
-    /// Multiplies the learning rate of tensors whose names have this prefix.
+    /// Multiplies the learning rate of each tensor by a factor that depends on its name.
     #[must_use]
-    pub fn with_rate_factor(self, prefix: &'static str, factor: f64) -> Self {
-        Self { segments: segments(&self.flat, Some((prefix, factor))), ..self }
+    pub fn with_rate_factors(self, factor: &dyn Fn(&str) -> f64) -> Self {
+        Self { segments: segments(&self.flat, factor), ..self }
+    }
+
+    /// Keeps an average of the parameters, if the decay is not 0.
+    #[must_use]
+    pub fn with_average(self, decay: f64) -> Self {
+        let average = (decay > 0.0).then(|| Average::new(&self.flat, decay));
+        Self { average, ..self }
+    }
+
+    /// Exchanges the parameters and their average, if there is one. A second call undoes the first.
+    pub fn exchange_average(&self) {
+        if let Some(average) = &self.average {
+            average.exchange(&self.flat);
+        }
     }
 
     /// Takes a step along the recorded gradients and clears them. Weight decay applies to tensors of
@@ -77,6 +93,9 @@ impl AdamW {
                 let range = start..range.end.min(start + piece);
                 self.step_piece(range, clip.as_ref(), decay, rate, corrections);
             }
+        }
+        if let Some(average) = &self.average {
+            average.add(&self.flat, self.steps);
         }
     }
 
@@ -115,11 +134,11 @@ impl AdamW {
         let _ = self.flat.gradients.zero_();
     }
 
-    /// The state under the names `m.NAME` and `v.NAME`, and the signature of a file that holds it.
+    /// The state under the names `m.NAME` and `v.NAME`, and with an average `e.NAME`, and the signature of a file that holds it.
     #[must_use]
     pub fn state(&self, parameters: &Signature) -> (Signature, Tensors) {
         let mut values = Tensors::new();
-        for (kind, buffer) in [("m", &self.mean), ("v", &self.square)] {
+        for (kind, buffer) in self.buffers() {
             // One copy from the device.
             let all = to_vec(buffer);
             for (name, place) in self.flat.places() {
@@ -127,16 +146,24 @@ impl AdamW {
                 values.insert(format!("{kind}.{name}"), list);
             }
         }
-        (Self::state_signature(parameters), values)
+        (self.state_signature(parameters), values)
     }
 
-    /// Names and shapes of the state of an optimiser over `parameters`.
+    /// The buffers of the state, each with the letter of its names.
+    fn buffers(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        let average = self.average.as_ref().map(|average| ("e", average.values()));
+        [("m", &self.mean), ("v", &self.square)].into_iter().chain(average)
+    }
+
+    /// Names and shapes of the state over `parameters`.
     #[must_use]
-    pub fn state_signature(parameters: &Signature) -> Signature {
-        let both = |(name, shape): (&String, &Vec<usize>)| {
-            [(format!("m.{name}"), shape.clone()), (format!("v.{name}"), shape.clone())]
+    pub fn state_signature(&self, parameters: &Signature) -> Signature {
+        let of = |(kind, _): (&'static str, &Tensor)| {
+            let named =
+                move |(name, shape): (&String, &Vec<usize>)| (format!("{kind}.{name}"), shape.clone());
+            parameters.0.iter().map(named).collect::<Vec<_>>()
         };
-        Signature(parameters.0.iter().flat_map(both).collect())
+        Signature(self.buffers().flat_map(of).collect())
     }
 
     /// Restores a saved state.
@@ -144,7 +171,7 @@ impl AdamW {
         let _guard = tch::no_grad_guard();
         self.steps = steps;
         for (name, place) in self.flat.places() {
-            for (kind, buffer) in [("m", &self.mean), ("v", &self.square)] {
+            for (kind, buffer) in self.buffers() {
                 let saved = Tensor::from_slice(&values[&format!("{kind}.{name}")]);
                 view(buffer, place).copy_(&saved.reshape(place.shape.as_slice()));
             }
@@ -159,13 +186,12 @@ impl AdamW {
 }
 
 /// The parts of the buffers, in their order; neighbours with the same settings are one.
-fn segments(flat: &Flat, factor: Option<(&str, f64)>) -> Vec<Segment> {
+fn segments(flat: &Flat, factor: &dyn Fn(&str) -> f64) -> Vec<Segment> {
     let mut places: Vec<_> = flat.places().iter().collect();
     places.sort_by_key(|(_, place)| place.range.start);
     let mut segments: Vec<Segment> = Vec::new();
     for (name, place) in places {
-        let rate_factor =
-            factor.filter(|(prefix, _)| name.starts_with(prefix)).map_or(1.0, |(_, factor)| factor);
+        let rate_factor = factor(name);
         let decayed = place.shape.len() >= 2;
         match segments.last_mut() {
             Some(last) if last.decayed == decayed && last.rate_factor == rate_factor => {
@@ -257,7 +283,8 @@ mod tests {
             segments.map(|s| (s.range.clone(), s.decayed, s.rate_factor)).collect()
         };
         assert_eq!(found(&optimizer), [(0..72, true, 1.0), (80..84, false, 1.0)]);
-        let optimizer = optimizer.with_rate_factor("select.", 30.0);
+        let optimizer =
+            optimizer.with_rate_factors(&|name| if name.starts_with("select.") { 30.0 } else { 1.0 });
         let wanted = [(0..16, true, 1.0), (16..20, true, 30.0), (32..72, true, 1.0), (80..84, false, 1.0)];
         assert_eq!(found(&optimizer), wanted);
     }

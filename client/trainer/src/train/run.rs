@@ -18,6 +18,7 @@ use eosfed_data::{
 use tch::{Device, Tensor};
 
 use super::error::TrainError;
+use super::layers::rate_factor;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::pretrained::{Start, pretrained};
@@ -62,9 +63,14 @@ pub fn run(
     warnings.extend(notes);
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let precision = ComputePrecision::choose(task.training.precision, device);
-    let network = Network::new(model, &parameters, task.training.drop_path, precision);
+    let network = Network::new(model, &parameters, task.training.drop_path, precision)
+        .with_head_dropout(task.training.head_dropout);
     let forward = |images: &Tensor, train: bool| network.forward(images, train);
-    let optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm);
+    let shape = model.backbone.shape();
+    let factor = |name: &str| rate_factor(&shape, task.training.layer_decay, name);
+    let optimizer = AdamW::new(&parameters, task.training.weight_decay, task.training.clip_norm)
+        .with_rate_factors(&factor)
+        .with_average(task.training.ema);
     let session = Session::open(task, &parameters, optimizer, meter);
     let counts = match (task.training.class_weights, model.task) {
         (ClassWeights::None, _) | (_, Task::Regression) => None,

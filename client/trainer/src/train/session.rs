@@ -196,7 +196,10 @@ impl<'a> Session<'a> {
         if let Some(score) = score.filter(|score| self.state.best.is_none_or(|best| better(**score, best))) {
             self.state.best = Some(*score);
             if self.task.keep == Keep::Best {
-                self.parameters.save(&self.task.output.join(BEST))?;
+                self.optimizer.exchange_average();
+                let saved = self.parameters.save(&self.task.output.join(BEST));
+                self.optimizer.exchange_average();
+                saved?;
             }
         }
         self.state.epoch = epoch;
@@ -205,7 +208,7 @@ impl<'a> Session<'a> {
         let (_, mut tensors) = self.optimizer.state(self.parameters.signature());
         let weights = self.parameters.values().into_iter();
         tensors.extend(weights.map(|(name, values)| (format!("w.{name}"), values)));
-        let signature = checkpoint_signature(self.parameters.signature());
+        let signature = checkpoint_signature(&self.optimizer, self.parameters.signature());
         Ok(checkpoint::save(&self.task.output, &self.state, &signature, &tensors)?)
     }
 
@@ -214,6 +217,8 @@ impl<'a> Session<'a> {
         if self.task.keep == Keep::Best && self.state.best.is_some() {
             let best = self.task.output.join(BEST);
             self.parameters.assign(&read(&best, self.parameters.signature())?);
+        } else {
+            self.optimizer.exchange_average();
         }
         self.parameters.save(&self.task.output.join(TrainTask::WEIGHTS))?;
         write_history(self.task, &self.state.history)
@@ -221,8 +226,8 @@ impl<'a> Session<'a> {
 }
 
 /// Names and shapes in a checkpoint: weights as `w.NAME` beside the optimiser's state.
-fn checkpoint_signature(parameters: &Signature) -> Signature {
-    let mut all = AdamW::state_signature(parameters).0;
+fn checkpoint_signature(optimizer: &AdamW, parameters: &Signature) -> Signature {
+    let mut all = optimizer.state_signature(parameters).0;
     all.extend(parameters.0.iter().map(|(name, shape)| (format!("w.{name}"), shape.clone())));
     Signature(all)
 }
@@ -230,7 +235,7 @@ fn checkpoint_signature(parameters: &Signature) -> Signature {
 /// Loads the checkpoint of this task, if there is one.
 fn resume(task: &TrainTask, parameters: &Parameters, optimizer: &mut AdamW) -> CheckpointState {
     let digest = checkpoint::task_digest(task);
-    let signature = checkpoint_signature(parameters.signature());
+    let signature = checkpoint_signature(optimizer, parameters.signature());
     let Some((state, tensors)) = checkpoint::load(&task.output, digest, &signature) else {
         return CheckpointState::new(digest);
     };

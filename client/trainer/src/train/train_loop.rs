@@ -13,6 +13,7 @@ use tch::{Kind, Tensor};
 
 use super::batches::{Batch, Transforms};
 use super::loss::{LossSettings, resize_to_labels};
+use super::mixing::{MixSettings, Mixed, Mixer};
 use super::optimizer::{AdamW, learning_rate};
 use super::samples::{EpochSettings, Samples, ScoredData};
 use super::tally::Tally;
@@ -69,6 +70,8 @@ pub struct LoopSettings {
     pub schedule: [f64; 2],
     /// Random changes to samples.
     pub transforms: Transforms,
+    /// How images of a batch are mixed with one another.
+    pub mix: MixSettings,
     /// Seed of all randomness.
     pub seed: u64,
 }
@@ -85,6 +88,7 @@ impl LoopSettings {
             warmup: training.warmup,
             schedule,
             transforms: Transforms { augment: training.augment.clone(), crop: training.crop },
+            mix: MixSettings { mixup: training.mixup, cutmix: training.cutmix },
             seed,
         }
     }
@@ -204,6 +208,7 @@ impl TrainLoop<'_> {
             transforms: &settings.transforms,
             seed,
         });
+        let mut mixer = Mixer::new(settings.mix, seed);
         let mut part = settings.batch_size;
         let mut losses = Losses::default();
         let mut reported = Instant::now();
@@ -214,6 +219,7 @@ impl TrainLoop<'_> {
             }
             rate = self.learning_rate(optimizer.steps() + 1);
             let step: Vec<_> = batches.by_ref().take(settings.accumulate).collect::<Result<_, _>>()?;
+            let step = mixed(step, mixer.as_mut());
             losses.pending.push(self.step(&step, optimizer, rate, &mut part));
             if reported.elapsed() >= REPORT_INTERVAL {
                 let read = self.read(&mut losses, optimizer.steps())?;
@@ -224,7 +230,9 @@ impl TrainLoop<'_> {
         drop(batches);
         self.read(&mut losses, optimizer.steps())?;
         let validating = Instant::now();
+        optimizer.exchange_average();
         let scores = self.validation.map(|data| self.evaluate(data)).transpose()?;
+        optimizer.exchange_average();
         let metrics = scores.map(|scores| scores.summary()).unwrap_or_default();
         let validation = validating.elapsed();
         let loss = losses.mean();
@@ -252,7 +260,7 @@ impl TrainLoop<'_> {
 
     /// One step along the mean gradient of the batches; returns their mean loss. Batches are done in parts of
     /// at most `part` samples. Where memory does not suffice, that is halved and the step is begun again.
-    fn step(&self, batches: &[Batch], optimizer: &mut AdamW, rate: f64, part: &mut usize) -> Tensor {
+    fn step(&self, batches: &[MixedBatch], optimizer: &mut AdamW, rate: f64, part: &mut usize) -> Tensor {
         let loss = loop {
             let (problem, smaller) = match contained(|| self.gradients(batches, *part)) {
                 Ok(loss) => break loss,
@@ -281,10 +289,10 @@ impl TrainLoop<'_> {
     /// if they have no label. Parts of a batch count by their samples. So where some pixels have no label, or
     /// classes have weights, the mean over parts may differ a little from that over the batch; losses of
     /// overlap are those of the parts.
-    fn gradients(&self, batches: &[Batch], part: usize) -> Option<Tensor> {
+    fn gradients(&self, batches: &[MixedBatch], part: usize) -> Option<Tensor> {
         let share = 1.0 / batches.len() as f64;
         let mut mean: Option<Tensor> = None;
-        for batch in batches {
+        for (batch, mix) in batches {
             let size = batch.windows.len();
             for start in (0..size).step_by(part) {
                 let batch = batch.part(start, part);
@@ -292,7 +300,11 @@ impl TrainLoop<'_> {
                     continue;
                 }
                 let share = share * batch.windows.len() as f64 / size as f64;
-                let loss = self.loss.of_labelled(&(self.forward)(&batch.images, true), &batch.labels);
+                let outputs = (self.forward)(&batch.images, true);
+                let loss = match mix {
+                    Some(mix) => mix.loss(&self.loss, &outputs, &batch.labels, start),
+                    None => self.loss.of_labelled(&outputs, &batch.labels),
+                };
                 let value = loss.detach() * share;
                 mean = Some(mean.map_or_else(|| value.shallow_clone(), |mean| mean + &value));
                 let total = match &self.penalty {
@@ -325,6 +337,21 @@ impl TrainLoop<'_> {
         predict(self.forward, data, self.metrics, self.settings.batch_size, &mut add)?;
         Ok(tally.finish())
     }
+}
+
+/// A batch, and the labels that its images were mixed with, if they were.
+type MixedBatch = (Batch, Option<Mixed>);
+
+/// Batches with their images mixed, if they are to be.
+fn mixed(batches: Vec<Batch>, mut mixer: Option<&mut Mixer>) -> Vec<MixedBatch> {
+    let mix = |batch: Batch| match &mut mixer {
+        Some(mixer) => {
+            let (images, mixed) = mixer.mix(&batch.images, &batch.labels);
+            (Batch { images, ..batch }, Some(mixed))
+        }
+        None => (batch, None),
+    };
+    batches.into_iter().map(mix).collect()
 }
 
 /// Calls `each` with labels and outputs of `data` in order, a batch at a time. Dense outputs have the

@@ -3,7 +3,7 @@
 use super::words::distinct;
 use crate::model::{STRIDE, Task};
 use crate::plan::report::Report;
-use crate::plan::{Loss, Precision, Training};
+use crate::plan::{ClassWeights, Loss, Precision, Training};
 
 /// The training settings, for `task` if it is known.
 pub(in crate::plan) fn training(
@@ -23,6 +23,7 @@ pub(in crate::plan) fn settings(training: &Training, task: Option<Task>, report:
     schedule(training, report);
     sizes(training, report);
     losses(training, task, report);
+    mixing(training, task, report);
     distinct("training.augment", training.augment.iter().map(|change| format!("{change:?}")), report);
 }
 
@@ -35,6 +36,9 @@ fn schedule(training: &Training, report: &mut Report) {
     report.range("training.warmup", 0.0..=1.0, training.warmup);
     report.range("training.drop_path", 0.0..=0.9, training.drop_path);
     report.range("training.label_smoothing", 0.0..=0.9, training.label_smoothing);
+    report.range("training.head_dropout", 0.0..=0.9, training.head_dropout);
+    report.range("training.ema", 0.0..=0.99999, training.ema);
+    report.range("training.layer_decay", 0.1..=1.0, training.layer_decay);
     report.range("training.accumulate", 1..=1024, training.accumulate);
     report.range("training.clip_norm", 0.0..=1e6, training.clip_norm);
 }
@@ -67,6 +71,24 @@ fn losses(training: &Training, task: Option<Task>, report: &mut Report) {
     distinct("training.loss", training.loss.iter().map(|loss| loss.name()), report);
 }
 
+/// Mixed images have mixed classes, which other losses and labels of pixels do not.
+fn mixing(training: &Training, task: Option<Task>, report: &mut Report) {
+    for (key, alpha) in [("training.mixup", training.mixup), ("training.cutmix", training.cutmix)] {
+        report.range(key, 0.0..=10.0, alpha);
+        if alpha == 0.0 {
+            continue;
+        }
+        if let Some(task) = task {
+            let rule = format!("0 for {task}: only the classes of images can be mixed");
+            report.rule(task == Task::Classification, key, rule, alpha);
+        }
+        let plain = training.loss.iter().all(|loss| *loss == Loss::CrossEntropy);
+        report.rule(plain, key, "0 with another loss than the cross-entropy", alpha);
+        let equal = training.class_weights == ClassWeights::None;
+        report.rule(equal, key, "0 with weights of classes, of which mixed images have two", alpha);
+    }
+}
+
 /// The settings that have no meaning if only a head is trained.
 pub(in crate::plan) fn of_a_head(training: &Training, report: &mut Report) {
     let rule = "absent in a downstream job, whose epochs use every sample in all eight orientations";
@@ -74,5 +96,15 @@ pub(in crate::plan) fn of_a_head(training: &Training, report: &mut Report) {
     report.rule(training.crop.is_none(), "training.crop", rule, training.crop.unwrap_or_default());
     let rule = "absent in a downstream job, whose encoders are frozen";
     report.rule(training.drop_path == 0.0, "training.drop_path", rule, training.drop_path);
+    report.rule(training.layer_decay == 1.0, "training.layer_decay", rule, training.layer_decay);
+    let rule = "0 in a downstream job, which trains on features";
+    for (key, value) in [
+        ("training.head_dropout", training.head_dropout),
+        ("training.mixup", training.mixup),
+        ("training.cutmix", training.cutmix),
+    ] {
+        report.rule(value == 0.0, key, rule, value);
+    }
+    let rule = "absent in a downstream job, whose encoders are frozen";
     report.rule(training.precision == Precision::Full, "training.precision", rule, "bf16");
 }

@@ -30,9 +30,12 @@ prop_compose! {
         (learning_rate, weight_decay, warmup) in (number(), number(), number()),
         (drop_path, label_smoothing, clip_norm) in (number(), number(), number()),
         (input_size, crop) in (side(), side()),
+        (head_dropout, mixup, cutmix) in (number(), number(), number()),
+        (ema, layer_decay) in (number(), number()),
     ) -> Training {
         Training {
             accumulate, weight_decay, warmup, drop_path, label_smoothing, clip_norm, input_size, crop,
+            head_dropout, mixup, cutmix, ema, layer_decay,
             precision: Precision::Full,
             ..Training::new(epochs, batch_size, learning_rate)
         }
@@ -66,6 +69,8 @@ proptest! {
         let has_numbers = [settings.learning_rate, settings.weight_decay, settings.clip_norm]
             .into_iter()
             .chain([settings.warmup, settings.drop_path, settings.label_smoothing])
+            .chain([settings.head_dropout, settings.mixup, settings.cutmix])
+            .chain([settings.ema, settings.layer_decay])
             .all(f64::is_finite);
         prop_assert_eq!(arrives, has_numbers && as_plan(&settings), "{:?}", settings);
     }
