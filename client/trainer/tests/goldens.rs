@@ -99,7 +99,7 @@ fn maps_and_logits_match_timm() {
 }
 
 /// The Python package exports encoders for a program that does not normalise its images: it folds the
-/// normalisation into the first convolution (`python/src/eosfed/export.py`). Here both sides are
+/// normalisation into the first convolution (`python/src/eosfed/eosfm.py`). Here both sides are
 /// computed by this crate's encoder. Padding in that convolution would make them differ.
 #[test]
 fn a_normalisation_that_is_folded_into_the_stem_gives_the_same_maps() {
