@@ -1,13 +1,14 @@
 //! What the daemon itself reads of the private imagery: whether it can serve an assignment, and the moments
 //! of its bands. This gives out counts and moments only.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use eosfed_common::assignment::{Assignment, BandMoments, Work};
 use eosfed_common::finite::Finite;
 use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_data::{DataError, Dataset, Limits, Split, band_statistics, fits_encoders};
+use eosfed_data::{DataError, Dataset, Limits, SampleSource, Split, fits_encoders};
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_description::DataDescription;
@@ -42,8 +43,18 @@ pub struct Serving {
 pub struct FileImagery {
     /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
+    /// Where it is remembered which tiles of scenes can be used, if it is: so that an assignment is answered
+    /// without reading pixels again.
+    pub tiles: Option<PathBuf>,
     /// Where reading runs.
     pub blocking: Blocking,
+}
+
+impl FileImagery {
+    fn open(&self) -> impl FnOnce() -> Result<Dataset, DataError> + Send + 'static {
+        let Self { dataset, tiles, blocking: _ } = self.clone();
+        move || Dataset::open_with(&dataset, &Limits::default(), tiles.as_deref())
+    }
 }
 
 impl Imagery for FileImagery {
@@ -59,24 +70,21 @@ impl Imagery for FileImagery {
     }
 
     async fn check(&self, assignment: &Assignment) -> Result<Serving, Refusal> {
-        let dataset = self.dataset.clone();
+        let open = self.open();
         let assignment = assignment.clone();
-        self.blocking
-            .run(move || check(&dataset, &assignment))
-            .await
-            .unwrap_or_else(|error| Err(unfit(error)))
+        self.blocking.run(move || check(open, &assignment)).await.unwrap_or_else(|error| Err(unfit(error)))
     }
 
     async fn describe(&self) -> Result<DataDescription, Refusal> {
-        let dataset = self.dataset.clone();
-        let open = move || Dataset::open(&dataset, &Limits::default()).map(|open| DataDescription::of(&open));
-        self.blocking.run(open).await.map_err(unfit)?.map_err(|error| unfit(error.to_string()))
+        let open = self.open();
+        let describe = move || open().map(|open| DataDescription::of(&open));
+        self.blocking.run(describe).await.map_err(unfit)?.map_err(|error| unfit(error.to_string()))
     }
 
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
-        let dataset = self.dataset.clone();
+        let open = self.open();
         let bands = bands.to_owned();
-        let computed = self.blocking.run(move || moments(&dataset, &bands)).await.map_err(unfit)?;
+        let computed = self.blocking.run(move || moments(open()?, &bands)).await.map_err(unfit)?;
         computed.map_err(|error| unfit(error.to_string()))
     }
 }
@@ -85,10 +93,13 @@ fn unfit(why: String) -> Refusal {
     Refusal::new(Reason::DataUnfit, why)
 }
 
-fn check(dataset: &Path, assignment: &Assignment) -> Result<Serving, Refusal> {
+fn check(
+    open: impl FnOnce() -> Result<Dataset, DataError>,
+    assignment: &Assignment,
+) -> Result<Serving, Refusal> {
     let cannot =
         |problems: &[String]| unfit(format!("the data set cannot serve this: {}", problems.join("; ")));
-    let dataset = Dataset::open(dataset, &Limits::default()).map_err(|error| cannot(&[error.to_string()]))?;
+    let dataset = open().map_err(|error| cannot(&[error.to_string()]))?;
     let problems = problems(&dataset, assignment);
     if !problems.is_empty() {
         return Err(cannot(&problems));
@@ -144,13 +155,12 @@ fn unfit_size(dataset: &Dataset, part: Split, work: &Work) -> Option<String> {
 /// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
 const FINITE: &str = "moments of finite pixels are finite";
 
-fn moments(dataset: &Path, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
-    let dataset = Dataset::open(dataset, &Limits::default())?;
-    let loaded = dataset.load(Split::Train, bands)?;
-    for finding in dataset.check_bands(bands, &loaded.samples)?.findings {
+fn moments(dataset: Dataset, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
+    let source = SampleSource::open(Arc::new(dataset), Split::Train, bands, None)?;
+    for finding in &source.facts().findings {
         tracing::warn!("{finding}");
     }
-    let statistics = band_statistics(bands, loaded.samples.iter());
+    let statistics = source.facts().statistics.clone();
     let moments = statistics.into_iter().map(|entry| BandMoments {
         band: entry.band,
         count: entry.count,

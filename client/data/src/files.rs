@@ -1,6 +1,7 @@
 //! The files of a data set, in an order that does not depend on the file system.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -106,4 +107,12 @@ pub(crate) fn position(lon: f64, lat: f64) -> Result<[f64; 2], String> {
         return Ok([lon, lat]);
     }
     Err(format!("`lon` must be between -180 and 180 and `lat` between -90 and 90, found `{lon}` and `{lat}`"))
+}
+
+/// Size, and times of the last changes of contents and of the file itself. Empty if it is not there.
+pub(crate) fn stamp(file: &Path) -> Vec<u8> {
+    let Ok(found) = file.metadata() else { return Vec::new() };
+    let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
+    let inode = [found.len(), found.ino()].into_iter().flat_map(u64::to_le_bytes);
+    inode.chain(times.into_iter().flat_map(i64::to_le_bytes)).collect()
 }

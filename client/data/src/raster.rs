@@ -1,5 +1,6 @@
 //! Rasters in memory, and the limits that are checked before one is allocated.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use crate::error::DataError;
@@ -120,27 +121,55 @@ impl Raster {
     /// pixel centres. A pixel without data invalidates the pixels in which it has a weight.
     #[must_use]
     pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2]) -> Self {
-        let at = |to: usize, from: usize, len: usize, covered: f64| {
-            let place = ((to as f32 + 0.5) * covered as f32 / len as f32 - 0.5).clamp(0.0, from as f32 - 1.0);
-            let low = place as usize;
-            (low, (low + 1).min(from - 1), place - low as f32)
+        let read = |[left, top]: [usize; 2], [width, height]: [usize; 2]| {
+            Ok::<_, Infallible>(self.window(left, top, width, height))
         };
-        let columns: Vec<_> = (0..width).map(|x| at(x, self.width, width, covered[0])).collect();
-        let mut data = Vec::with_capacity(self.bands * width * height);
-        for band in 0..self.bands {
-            let values = self.band(band);
-            for y in 0..height {
-                let (top, bottom, down) = at(y, self.height, height, covered[1]);
-                let top = &values[top * self.width..];
-                let bottom = &values[bottom * self.width..];
-                data.extend(columns.iter().map(|(left, right, across)| {
-                    let upper = mix(top[*left], top[*right], *across);
-                    mix(upper, mix(bottom[*left], bottom[*right], *across), down)
-                }));
-            }
-        }
+        let size = [self.width, self.height];
+        let window = [[0, 0], [width, height]];
+        let Ok(data) = resampled_window(size, [width, height], covered, window, read);
         Self { width, height, bands: self.bands, data, reference: None }
     }
+}
+
+/// A window (its first column and row, its width and height) of a raster of `size` pixels at the size `to`, as
+/// [`Raster::resampled`] gives the whole. `read` gives the values of a window of the raster.
+pub(crate) fn resampled_window<E>(
+    size: [usize; 2],
+    to: [usize; 2],
+    covered: [f64; 2],
+    [[left, top], [width, height]]: [[usize; 2]; 2],
+    read: impl FnOnce([usize; 2], [usize; 2]) -> Result<Vec<f32>, E>,
+) -> Result<Vec<f32>, E> {
+    let at = |place: usize, axis: usize| {
+        let from = size[axis];
+        let place = (place as f32 + 0.5) * covered[axis] as f32 / to[axis] as f32 - 0.5;
+        let place = place.clamp(0.0, from as f32 - 1.0);
+        let low = place as usize;
+        (low, (low + 1).min(from - 1), place - low as f32)
+    };
+    let columns: Vec<_> = (left..left + width).map(|x| at(x, 0)).collect();
+    let rows: Vec<_> = (top..top + height).map(|y| at(y, 1)).collect();
+    let first = [&columns, &rows].map(|places| places.first().map_or(0, |place| place.0));
+    let last = [&columns, &rows].map(|places| places.last().map_or(0, |place| place.1));
+    let needed = [0, 1].map(|axis| last[axis] + 1 - first[axis]);
+    let values = read(first, needed)?;
+    let mut data = Vec::with_capacity(values.len() / (needed[0] * needed[1]) * width * height);
+    for band in values.chunks_exact(needed[0] * needed[1]) {
+        for (above, below, down) in &rows {
+            let above = &band[(above - first[1]) * needed[0]..];
+            let below = &band[(below - first[1]) * needed[0]..];
+            data.extend(columns.iter().map(|(before, after, across)| {
+                let before = before - first[0];
+                let after = after - first[0];
+                mix(
+                    mix(above[before], above[after], *across),
+                    mix(below[before], below[after], *across),
+                    *down,
+                )
+            }));
+        }
+    }
+    Ok(data)
 }
 
 /// Interpolates between `a` and `b`. A NaN without weight has no effect.

@@ -41,6 +41,11 @@ pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     }
 }
 
+/// Whether a file is a GeoTIFF, by its first bytes.
+pub(crate) fn is_geotiff(path: &Path) -> Result<bool, DataError> {
+    Ok(identified(path)?.format() == Some(ImageFormat::Tiff))
+}
+
 /// A reader of a file whose first bytes have been read.
 fn identified(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
     let mut reader = ImageReader::new(BufReader::new(open_regular(path)?));

@@ -99,7 +99,11 @@ impl Run {
                 meter.clone(),
             )?,
             trainer,
-            imagery: FileImagery { dataset: settings.dataset.clone(), blocking: Blocking::ThreadPool },
+            imagery: FileImagery {
+                dataset: settings.dataset.clone(),
+                tiles: samples.as_ref().map(|samples| samples.folder.clone()),
+                blocking: Blocking::ThreadPool,
+            },
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),

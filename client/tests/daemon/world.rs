@@ -192,7 +192,7 @@ impl World {
                 limits: TrainerLimits::default(),
                 trace: Default::default(),
             },
-            imagery: FileImagery { dataset: dataset.clone(), blocking: Blocking::ThreadPool },
+            imagery: FileImagery { dataset: dataset.clone(), tiles: None, blocking: Blocking::ThreadPool },
             journal: site.clone(),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),

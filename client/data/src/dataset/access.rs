@@ -38,7 +38,7 @@ impl Dataset {
                     each(file);
                 }
             }
-            Source::Tile { scene, .. } => scene.files.iter().for_each(|file| each(file)),
+            Source::Tile { scene, .. } => scene.files().for_each(each),
         }
     }
 

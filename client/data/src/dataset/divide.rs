@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Dataset;
 use super::find::Found;
 use super::location::{self, Assignment, Place};
 use super::overlap::{Footprint, covered};
+use super::scene::SceneFiles;
 use super::tiles::{Corner, Tiling, key, tile};
-use super::{Dataset, Scene};
 use crate::config::SplitBy;
 use crate::error::DataError;
 use crate::georeference::Grid;
@@ -16,7 +17,7 @@ use crate::split::Split;
 const SPARE: f64 = 1e-6;
 
 /// A scene and its name within the data set.
-type Named = (String, Arc<Scene>);
+type Named = (String, Arc<SceneFiles>);
 
 /// A tile of one of the scenes, and the part it belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +31,12 @@ impl Dataset {
     /// The usable tiles of the scenes as samples.
     ///
     /// # Errors
-    /// If the data set asks for a split by digest in which parts share pixels.
+    /// If a scene cannot be read, or the data set asks for a split by digest in which parts share pixels.
     pub(super) fn divide(&self, scenes: &[Named], tiling: Tiling) -> Result<Found, DataError> {
-        let tiles: Vec<(usize, Corner)> = scenes
-            .iter()
-            .enumerate()
-            .flat_map(|(at, (_, scene))| self.usable(scene, tiling).into_iter().map(move |tile| (at, tile)))
-            .collect();
+        let mut tiles: Vec<(usize, Corner)> = Vec::new();
+        for (at, (_, scene)) in scenes.iter().enumerate() {
+            tiles.extend(self.usable(scene, tiling)?.into_iter().map(|tile| (at, tile)));
+        }
         let places: Vec<Place<'_>> =
             tiles.iter().map(|(at, corner)| Place { scene: &scenes[*at].0, corner: *corner }).collect();
         let by = self.config.split_by();
@@ -134,7 +134,7 @@ struct Planes {
 
 impl Planes {
     fn new(scenes: &[Named]) -> Self {
-        let grids: Vec<Grid> = scenes.iter().map(|(_, scene)| scene.dates[0].grid()).collect();
+        let grids: Vec<Grid> = scenes.iter().map(|(_, scene)| scene.grid.clone()).collect();
         let plane = |(at, grid): (usize, &Grid)| {
             let shared = grids.iter().position(|other| other.shares_coordinates(grid));
             (shared.unwrap_or(at), shared.map(|_| grid.clone()))

@@ -56,7 +56,7 @@ impl Dataset {
                 for (at, (image, mask)) in images.iter().zip(masks).enumerate() {
                     let dates = std::iter::once(image).chain(after.get(at));
                     let paths: Vec<_> = dates.map(|path| vec![base.join(path)]).collect();
-                    let scene = Arc::new(self.scene(&paths, &Label::Raster(base.join(mask)))?);
+                    let scene = Arc::new(self.scene_files(&paths, &Label::Raster(base.join(mask)))?);
                     scenes.push((image.to_string_lossy().into_owned(), scene));
                 }
                 self.divide(&scenes, Tiling::new(*tile, *stride))
@@ -136,15 +136,21 @@ impl Dataset {
         let Some(tiling) = tiling else {
             return Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) });
         };
-        let scenes: Vec<_> = items.par_iter().map(|item| self.scene(&item.images, &item.label)).collect();
+        let scenes: Vec<_> = items
+            .par_iter()
+            .map(|item| {
+                let scene = self.scene_files(&item.images, &item.label)?;
+                let corners = self.usable(&scene, tiling)?;
+                Ok::<_, DataError>((scene, corners))
+            })
+            .collect();
         let mut entries = Vec::new();
         let mut broken = Vec::new();
         for (item, scene) in items.iter().zip(scenes) {
             match scene {
                 // All tiles of an image stay in one part.
-                Ok(scene) => {
+                Ok((scene, mut corners)) => {
                     let scene = Arc::new(scene);
-                    let mut corners = self.usable(&scene, tiling);
                     corners.retain(|corner| tiling.takes(item.part, *corner));
                     let tile = |corner| tile(&item.key, item.part, &scene, corner, tiling);
                     entries.extend(corners.into_iter().map(tile));

@@ -1,8 +1,8 @@
 //! A data set: its samples by key, their division into parts, and loading them.
 //!
-//! Scenes and images that are cut into tiles are read once when the data set is opened and kept in
-//! memory, bounded by [`Limits`]; other images are read on demand, in parallel and
-//! always in the same order.
+//! Images are read on demand, in parallel and always in the same order. Of scenes and images that are cut into
+//! tiles, windows are read. Which tiles have a label and data is found out once, and remembered in a folder if
+//! one is given.
 
 mod access;
 mod chunks;
@@ -10,22 +10,29 @@ mod divide;
 mod find;
 mod grids;
 mod imagery;
+mod index;
 mod location;
 mod overlap;
 mod place;
 mod places;
 mod read;
+mod readers;
+mod scene;
+mod stack;
 mod table;
 mod tiles;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use eosfed_common::canonical::digest_of;
 use eosfed_common::digest::Digest;
 use eosfed_common::head::Imagery;
 use eosfed_common::model::{NamedBand, Task};
 use find::Found;
+use index::TileIndex;
+use readers::Readers;
+use scene::SceneFiles;
 
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
@@ -34,7 +41,7 @@ pub(crate) use read::ReadSample;
 use crate::bandcheck::{BandReport, PixelSampler, Scaling, check_bands, check_sampled};
 use crate::config::DatasetConfig;
 use crate::error::DataError;
-use crate::raster::{Limits, Raster};
+use crate::raster::Limits;
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 
@@ -72,17 +79,7 @@ enum Label {
 
 enum Source {
     Files { images: Vec<Vec<PathBuf>>, label: Label },
-    Tile { scene: Arc<Scene>, left: usize, top: usize, side: usize },
-}
-
-/// An item in memory: one raster for each date, and its label.
-struct Scene {
-    path: PathBuf,
-    /// All files that it is read from.
-    files: Vec<PathBuf>,
-    dates: Vec<Raster>,
-    target: Target,
-    notes: Vec<String>,
+    Tile { scene: Arc<SceneFiles>, left: usize, top: usize, side: usize },
 }
 
 struct Entry {
@@ -101,6 +98,10 @@ pub struct Dataset {
     broken: Vec<String>,
     /// Notes about its division into parts.
     notes: Vec<String>,
+    /// Opened files of scenes.
+    readers: Arc<Readers>,
+    /// The tiles of scenes that can be used.
+    index: Mutex<TileIndex>,
 }
 
 impl Dataset {
@@ -109,6 +110,15 @@ impl Dataset {
     /// # Errors
     /// If the description is wrong, a folder or scene cannot be read, or there are no samples.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
+        Self::open_with(path, limits, None)
+    }
+
+    /// As [`Dataset::open`]. What had to be found out about scenes by reading their pixels is remembered in
+    /// `folder`, so that no pixel is read the next time.
+    ///
+    /// # Errors
+    /// Like [`Dataset::open`].
+    pub fn open_with(path: &Path, limits: &Limits, folder: Option<&Path>) -> Result<Self, DataError> {
         let path = if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() };
         let config = DatasetConfig::load(&path)?;
         let mut dataset = Self {
@@ -118,11 +128,20 @@ impl Dataset {
             entries: Vec::new(),
             broken: Vec::new(),
             notes: Vec::new(),
+            readers: Arc::default(),
+            index: Mutex::new(TileIndex::default()),
         };
+        let remembered = folder.map(|folder| dataset.index_file(folder));
+        if let Some(file) = &remembered {
+            dataset.index = Mutex::new(TileIndex::read(file));
+        }
         let Found { entries, broken, notes } = dataset.find()?;
         dataset.entries = entries;
         dataset.broken = broken;
         dataset.notes = notes;
+        if let Some(file) = &remembered {
+            dataset.index.get_mut().unwrap_or_else(PoisonError::into_inner).write(file);
+        }
         if dataset.entries.is_empty() {
             return Err(DataError::unfit(&dataset.path, "the data set has no samples"));
         }
@@ -174,9 +193,14 @@ impl Dataset {
         digest_of(&(&self.config, samples))
     }
 
-    /// Width and height of the first sample of a part that can be read; the trainer compares all of them.
+    /// Width and height of the first sample of a part that can be read; the trainer compares all of them. Of
+    /// tiles no pixel is read.
     #[must_use]
     pub fn first_size(&self, split: Split) -> Option<[usize; 2]> {
+        let first = self.entries.iter().find(|entry| entry.split == split)?;
+        if let Source::Tile { side, .. } = first.source {
+            return Some([side; 2]);
+        }
         let bands = self.config.bands.get(..1)?;
         let first = self.chunks(split, bands, 1).ok()?.next()?.ok()?;
         first.first().map(|sample| [sample.width, sample.height])

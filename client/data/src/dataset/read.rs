@@ -6,10 +6,19 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Pair};
-use super::{Dataset, Entry, IGNORE, Label, Sample, Scene, Source, Target};
+use super::stack::Header;
+use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::raster::Raster;
 use crate::read::{read_labels, read_raster};
+
+/// The images of a sample in memory: one raster for each date, and its label.
+pub(super) struct Scene {
+    pub(super) path: PathBuf,
+    pub(super) dates: Vec<Raster>,
+    pub(super) target: Target,
+    pub(super) notes: Vec<String>,
+}
 
 /// A sample, and facts about its images besides their values.
 pub(crate) struct ReadSample {
@@ -45,87 +54,35 @@ impl Dataset {
                 Ok(ReadSample { sample, notes: scene.notes, ground_sampling_distance })
             }
             Source::Tile { scene, left, top, side } => {
-                let tile = scene.tile(*left, *top, *side);
+                let tile = self.window(scene, *left, *top, *side)?;
                 let sample = self.sample(&entry.key, &tile, positions)?;
-                let ground_sampling_distance = scene.ground_sampling_distance();
+                let ground_sampling_distance = scene.ground_sampling_distance;
                 Ok(ReadSample { sample, notes: tile.notes, ground_sampling_distance })
             }
         }
     }
 
-    /// Reads all files of a sample or scene and compares their grids.
-    pub(super) fn scene(&self, images: &[Vec<PathBuf>], label: &Label) -> Result<Scene, DataError> {
+    /// Reads all files of a sample and compares their grids.
+    fn scene(&self, images: &[Vec<PathBuf>], label: &Label) -> Result<Scene, DataError> {
         let mut notes = Vec::new();
-        let dates: Vec<Raster> =
-            images.iter().map(|stack| self.stack(stack, &mut notes)).collect::<Result<_, _>>()?;
-        let first = &dates[0];
+        let mut dates = Vec::with_capacity(images.len());
+        let mut stacks = Vec::with_capacity(images.len());
+        for paths in images {
+            let rasters: Vec<Raster> =
+                paths.iter().map(|path| read_raster(path, &self.limits)).collect::<Result<_, _>>()?;
+            let headers: Vec<Header> = rasters.iter().map(Header::from).collect();
+            let plan = self.plan(paths, &headers, &mut notes)?;
+            stacks.push(plan.clone());
+            dates.push(plan.whole(rasters));
+        }
+        let first = self.same_size(&stacks, images, &mut notes)?;
         let path = &images[0][0];
-        for (date, stack) in dates.iter().zip(images) {
-            if (date.width, date.height) != (first.width, first.height) {
-                let found = format!(
-                    "both dates must have one size, {}x{} like {}; found `{}x{}`",
-                    first.width,
-                    first.height,
-                    path.display(),
-                    date.width,
-                    date.height
-                );
-                return Err(DataError::file(&stack[0], found));
-            }
-        }
-        let anchor = Anchor { path, grid: first.grid() };
-        for (date, stack) in dates.iter().zip(images).skip(1) {
-            anchor.check(&stack[0], &date.grid(), Pair::Dates, &mut notes)?;
-        }
         let target = match label {
             Label::Class(class) => Target::Class(*class),
             Label::Classes(classes) => Target::Classes(classes.clone()),
-            Label::Raster(raster) => self.target(raster, &anchor, first, &mut notes)?,
+            Label::Raster(raster) => self.target(raster, path, &first, &mut notes)?,
         };
-        let mut files: Vec<PathBuf> = images.iter().flatten().cloned().collect();
-        if let Label::Raster(raster) = label {
-            files.push(raster.clone());
-        }
-        Ok(Scene { path: path.clone(), files, dates, target, notes })
-    }
-
-    /// The bands of several files as one raster on the finest of their grids.
-    fn stack(&self, paths: &[PathBuf], notes: &mut Vec<String>) -> Result<Raster, DataError> {
-        let rasters: Vec<Raster> =
-            paths.iter().map(|path| read_raster(path, &self.limits)).collect::<Result<_, _>>()?;
-        let bands: usize = rasters.iter().map(|raster| raster.bands).sum();
-        let declared = self.config.bands.len();
-        if bands != declared {
-            let each: Vec<_> = rasters.iter().map(|raster| raster.bands.to_string()).collect();
-            let found = format!("the data set declares {declared} bands, found `{}`", each.join(" + "));
-            return Err(DataError::file(&paths[0], found));
-        }
-        let finest = finest(&rasters);
-        let Raster { width, height, .. } = rasters[finest];
-        let anchor = Anchor { path: &paths[finest], grid: rasters[finest].grid() };
-        let reference = rasters[finest].reference.clone();
-        let mut stacked = Raster { width, height, bands, data: Vec::new(), reference };
-        for (raster, path) in rasters.into_iter().zip(paths) {
-            let grid = raster.grid();
-            let w = raster.width;
-            let h = raster.height;
-            // Images of another shape show another area, not another resolution.
-            if (w * height).abs_diff(width * h) > width.max(height) {
-                let found = format!("must have the shape of {width}x{height} pixels, found `{w}x{h}`");
-                return Err(DataError::file(path, found));
-            }
-            anchor.check(path, &grid, Pair::Bands, notes)?;
-            if (w, h) == (width, height) {
-                stacked.data.extend(raster.data);
-                continue;
-            }
-            notes.push(format!(
-                "images of {w}x{h} pixels were resampled to the finest, {width}x{height} (bilinear)"
-            ));
-            let covered = anchor.grid.pixels_of(&grid);
-            stacked.data.extend(raster.resampled(width, height, covered).data);
-        }
-        Ok(stacked)
+        Ok(Scene { path: path.clone(), dates, target, notes })
     }
 
     /// Selects bands, and marks pixels invalid in any selected band as invalid in all.
@@ -159,33 +116,52 @@ impl Dataset {
     fn target(
         &self,
         path: &Path,
-        anchor: &Anchor<'_>,
-        image: &Raster,
+        image: &Path,
+        first: &Header,
         notes: &mut Vec<String>,
     ) -> Result<Target, DataError> {
-        let Raster { width, height, .. } = *image;
         // The target of a regression is the shown value; the index of a colour is not a quantity.
         let read = if self.config.task == Task::Regression { read_raster } else { read_labels };
         let raster = read(path, &self.limits)?;
-        if (raster.width, raster.height, raster.bands) != (width, height, 1) {
+        self.check_label(path, &Header::from(&raster), image, first, notes)?;
+        self.to_target(path, raster.data)
+    }
+
+    /// Compares a mask or target raster with the image that it belongs to.
+    pub(super) fn check_label(
+        &self,
+        path: &Path,
+        found: &Header,
+        image: &Path,
+        first: &Header,
+        notes: &mut Vec<String>,
+    ) -> Result<(), DataError> {
+        if (found.size, found.bands) != (first.size, 1) {
             let found = format!(
-                "a mask or target must have one band of {width}x{height} pixels like {}, found `{}` of `{}x{}`",
-                anchor.path.display(),
-                raster.bands,
-                raster.width,
-                raster.height
+                "a mask or target must have one band of {}x{} pixels like {}, found `{}` of `{}x{}`",
+                first.size[0],
+                first.size[1],
+                image.display(),
+                found.bands,
+                found.size[0],
+                found.size[1]
             );
             return Err(DataError::file(path, found));
         }
-        anchor.check(path, &raster.grid(), Pair::Label, notes)?;
+        let anchor = Anchor { path: image, grid: first.grid() };
+        anchor.check(path, &found.grid(), Pair::Label, notes)
+    }
+
+    /// Values of a mask or target raster as a label.
+    pub(super) fn to_target(&self, path: &Path, values: Vec<f32>) -> Result<Target, DataError> {
         match self.config.task {
             Task::Regression => {
                 let nodata = self.config.target_nodata.map(|value| value as f32);
                 let value = |value: f32| if Some(value) == nodata { f32::NAN } else { value };
-                Ok(Target::Values(raster.data.into_iter().map(value).collect()))
+                Ok(Target::Values(values.into_iter().map(value).collect()))
             }
             Task::Segmentation | Task::ChangeDetection | Task::Classification | Task::Multilabel => {
-                self.mask(path, &raster.data).map(Target::Mask)
+                self.mask(path, &values).map(Target::Mask)
             }
         }
     }
@@ -208,42 +184,9 @@ impl Dataset {
     }
 }
 
-/// Position of the raster with most pixels; of several, the first with a georeference.
-fn finest(rasters: &[Raster]) -> usize {
-    let rank = |at: &usize| {
-        let raster = &rasters[*at];
-        (raster.width * raster.height, raster.reference.is_some())
-    };
-    // `max_by` returns the last of several maxima, so the order is reversed.
-    (0..rasters.len()).rev().max_by_key(rank).unwrap_or_default()
-}
-
 impl Scene {
     /// In metres, if the file has it.
     fn ground_sampling_distance(&self) -> Option<f64> {
         self.dates[0].reference.as_ref()?.ground_sampling_distance()
     }
-
-    /// The square as a scene of its own.
-    fn tile(&self, left: usize, top: usize, side: usize) -> Self {
-        let width = self.dates[0].width;
-        let dates = self.dates.iter().map(|date| Raster {
-            width: side,
-            height: side,
-            bands: date.bands,
-            data: date.window(left, top, side, side),
-            reference: None,
-        });
-        let target = match &self.target {
-            Target::Mask(mask) => Target::Mask(square(mask, width, left, top, side)),
-            Target::Values(values) => Target::Values(square(values, width, left, top, side)),
-            other @ (Target::Class(_) | Target::Classes(_)) => other.clone(),
-        };
-        let files = Vec::new();
-        Self { path: self.path.clone(), files, dates: dates.collect(), target, notes: self.notes.clone() }
-    }
-}
-
-fn square<T: Copy>(values: &[T], width: usize, left: usize, top: usize, side: usize) -> Vec<T> {
-    values.chunks_exact(width).skip(top).take(side).flat_map(|row| &row[left..left + side]).copied().collect()
 }

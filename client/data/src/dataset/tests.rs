@@ -1,6 +1,8 @@
 use super::*;
 use crate::geotiff::write_geotiff;
+use crate::raster::Raster;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 fn raster(width: usize, height: usize, bands: usize, value: impl Fn(usize, usize, usize) -> f32) -> Raster {
     let mut data = Vec::new();
@@ -46,7 +48,7 @@ fn scene(config: &str) -> (tempfile::TempDir, Result<Dataset, DataError>) {
         }
     });
     write_geotiff(&folder.path().join("mask.tif"), &mask).unwrap();
-    std::fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    fs::write(folder.path().join("dataset.toml"), config).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default());
     (folder, dataset)
 }
@@ -110,7 +112,7 @@ fn missing_bands_and_bad_masks_are_named() {
     write_geotiff(&folder.path().join("mask.tif"), &raster(9, 9, 1, |_, _, _| 5.0)).unwrap();
     assert!(open().contains("mask.tif") && open().contains("`9x9`"), "{}", open());
     let plain = SCENE.replace("mask_values = [5, 6]", "");
-    std::fs::write(folder.path().join("dataset.toml"), plain).unwrap();
+    fs::write(folder.path().join("dataset.toml"), plain).unwrap();
     write_geotiff(&folder.path().join("mask.tif"), &raster(160, 160, 1, |_, _, _| 2.0)).unwrap();
     assert!(open().contains("found `2`"), "{}", open());
     let (_folder, dataset) = scene(&SCENE.replace("[\"red\", \"nir\"]", "[\"red\"]"));
@@ -120,20 +122,20 @@ fn missing_bands_and_bad_masks_are_named() {
 fn folders(corrupt: usize) -> (tempfile::TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
     for (class, value) in [("crop", 10.0), ("sea", 90.0)] {
-        std::fs::create_dir(folder.path().join(class)).unwrap();
+        fs::create_dir(folder.path().join(class)).unwrap();
         for index in 0..20 {
             let path = folder.path().join(class).join(format!("{index:02}.tif"));
             write_geotiff(&path, &raster(8, 8, 3, |band, _, _| value + band as f32)).unwrap();
         }
     }
     for index in 0..corrupt {
-        std::fs::write(folder.path().join("sea").join(format!("{index:02}.tif")), b"II*\0broken").unwrap();
+        fs::write(folder.path().join("sea").join(format!("{index:02}.tif")), b"II*\0broken").unwrap();
     }
     let rows: String = (0..20).map(|i| format!("crop/{i:02}.tif,{i},50\n")).collect();
-    std::fs::write(folder.path().join("index.csv"), format!("file,lon,lat\n{rows}")).unwrap();
+    fs::write(folder.path().join("index.csv"), format!("file,lon,lat\n{rows}")).unwrap();
     let config = "task = \"classification\"\nbands = [\"B04\", \"B03\", \"B02\"]\nclasses = [\"crop\", \"sea\"]\n\
                   max_corrupt_share = 0.1\n[layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";
-    std::fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    fs::write(folder.path().join("dataset.toml"), config).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default()).unwrap();
     (folder, dataset)
 }
@@ -175,9 +177,9 @@ fn damaged_files_are_judged_over_the_whole_data_set_however_small_the_chunks() {
 fn the_limit_of_damaged_files_is_the_same_for_small_parts() {
     let (folder, _) = folders(2);
     let path = folder.path().join("dataset.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
     // 2 of 40 files are damaged, 5 %, and most of them may lie in a part of a few files.
-    std::fs::write(&path, text.replace("validation = 0.0", "validation = 0.9\nseed = 3")).unwrap();
+    fs::write(&path, text.replace("validation = 0.0", "validation = 0.9\nseed = 3")).unwrap();
     let dataset = Dataset::open(&path, &Limits::default()).unwrap();
     let bands = ["B02".to_owned()];
     let parts = [Split::Train, Split::Validation].map(|split| dataset.load(split, &bands).unwrap());
@@ -189,11 +191,11 @@ fn the_limit_of_damaged_files_is_the_same_for_small_parts() {
 fn a_part_without_a_readable_file_is_an_error_even_if_all_may_be_damaged() {
     let (folder, _) = folders(20);
     for index in 0..20 {
-        std::fs::write(folder.path().join(format!("crop/{index:02}.tif")), b"II*\0").unwrap();
+        fs::write(folder.path().join(format!("crop/{index:02}.tif")), b"II*\0").unwrap();
     }
     let path = folder.path().join("dataset.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("max_corrupt_share = 0.1", "max_corrupt_share = 1.0")).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("max_corrupt_share = 0.1", "max_corrupt_share = 1.0")).unwrap();
     let dataset = Dataset::open(&path, &Limits::default()).unwrap();
     let error = dataset.load(Split::Train, &["B02".to_owned()]).unwrap_err().to_string();
     assert!(error.contains("40 of 40") && error.contains("crop/19.tif"), "{error}");
@@ -222,10 +224,10 @@ fn the_tile_size_and_the_ground_sampling_distance_of_samples_are_known() {
 fn a_box_selects_files_by_the_index() {
     let (folder, _) = folders(0);
     let path = folder.path().join("dataset.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
     let text = text
         .replace("root = \".\"", "root = \".\"\nindex = \"index.csv\"\nwhere = { lon_min = 5, lon_max = 9 }");
-    std::fs::write(&path, text).unwrap();
+    fs::write(&path, text).unwrap();
     assert_eq!(Dataset::open(&path, &Limits::default()).unwrap().len(Split::Train), 4);
 }
 
@@ -240,7 +242,7 @@ fn an_empty_part_is_an_error() {
 fn open(config: &str, make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Dataset, DataError>) {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path());
-    std::fs::write(folder.path().join("dataset.toml"), config).unwrap();
+    fs::write(folder.path().join("dataset.toml"), config).unwrap();
     let dataset = Dataset::open(folder.path(), &Limits::default());
     (folder, dataset)
 }
@@ -251,7 +253,7 @@ fn all(dataset: &Dataset, split: Split) -> Loaded {
 
 fn tif(folder: &Path, name: &str, raster: &Raster) {
     let path = folder.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
     write_geotiff(&path, raster).unwrap();
 }
 
@@ -274,7 +276,7 @@ fn table(rows: &str) -> (tempfile::TempDir, Result<Dataset, DataError>) {
             tif(folder, &format!("patches/s2/{name}.tif"), &raster(8, 8, 1, |_, x, _| x as f32));
             tif(folder, &format!("patches/s1/{name}.tif"), &raster(4, 4, 1, |_, x, _| x as f32));
         }
-        std::fs::write(folder.join("labels.csv"), format!("optical,radar,labels,part\n{rows}")).unwrap();
+        fs::write(folder.join("labels.csv"), format!("optical,radar,labels,part\n{rows}")).unwrap();
     })
 }
 
@@ -299,7 +301,7 @@ fn mistakes_in_a_table_are_named_with_their_line() {
     assert!(fail("s2/a.tif,s1/a.tif,water,trian\n").contains("`trian`"));
     assert!(fail("s2/a.tif,,water,train\n").contains("line 2: the path of an image"));
     let (_folder, dataset) = open(&TABLE.replace("\"labels\"", "\"label\""), |folder| {
-        std::fs::write(folder.join("labels.csv"), "optical,radar,labels,part\n").unwrap();
+        fs::write(folder.join("labels.csv"), "optical,radar,labels,part\n").unwrap();
     });
     let column = dataset.err().unwrap().to_string();
     assert!(column.contains("no column `label`") && column.contains("optical, radar, labels"), "{column}");
@@ -313,7 +315,7 @@ fn groups_of_a_table_stay_in_one_part() {
     let (_folder, dataset) = open(&config, |folder| {
         let row = |i: usize| format!("s2/{i}.tif,s1/{i}.tif,water,place-{}\n", i / 5);
         let rows: String = (0..100).map(row).collect();
-        std::fs::write(folder.join("labels.csv"), format!("optical,radar,labels,place\n{rows}")).unwrap();
+        fs::write(folder.join("labels.csv"), format!("optical,radar,labels,place\n{rows}")).unwrap();
     });
     let dataset = dataset.unwrap();
     assert!(dataset.len(Split::Validation) > 20 && dataset.len(Split::Train) > 20);
@@ -421,7 +423,7 @@ fn images_that_are_cut_stay_whole_in_one_part() {
             tif(folder, &format!("images/{i}.tif"), &raster(16, 16, 1, |_, x, _| x as f32));
             tif(folder, &format!("masks/{i}.tif"), &raster(16, 16, 1, |_, x, _| (x % 2) as f32));
         }
-        std::fs::write(folder.join("images/3.tif"), b"II*\0").unwrap();
+        fs::write(folder.join("images/3.tif"), b"II*\0").unwrap();
     });
     let dataset = dataset.unwrap();
     let mut parts = BTreeMap::new();
@@ -445,4 +447,71 @@ fn a_mask_may_hold_only_classes() {
         let error = dataset.unwrap().load(Split::Train, &["red".to_owned()]).unwrap_err().to_string();
         assert!(error.contains(&format!("found `{value}`")), "{error}");
     }
+}
+
+/// A scene of two bands in files of different resolution, with a mask; a third of it has no label.
+fn coarse_and_fine(folder: &Path) -> PathBuf {
+    let fine = raster(96, 96, 1, |_, y, x| (y * 96 + x) as f32);
+    let coarse = raster(48, 48, 1, |_, y, x| ((y * 31 + x * 17) % 211) as f32);
+    let mask = raster(96, 96, 1, |_, y, x| if y < 32 { 255.0 } else { ((y + x) % 2) as f32 });
+    for (name, raster) in [("fine/a.tif", &fine), ("coarse/a.tif", &coarse), ("masks/a.tif", &mask)] {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        tif(folder, name, raster);
+    }
+    let text = |layout: &str| {
+        format!(
+            "task = \"segmentation\"\nbands = [\"red\", \"nir\"]\nclasses = [\"a\", \"b\"]\n[layout]\n{layout}\n\
+             [split]\nvalidation = 0.0\ntest = 0.0\n"
+        )
+    };
+    let pairs = "kind = \"pairs\"\nimages = [\"coarse\", \"fine\"]\nmasks = \"masks\"";
+    fs::write(folder.join("whole.toml"), text(pairs)).unwrap();
+    let path = folder.join("cut.toml");
+    fs::write(&path, text(&format!("{pairs}\ntile = 32"))).unwrap();
+    path
+}
+
+#[test]
+fn windows_of_a_scene_are_parts_of_the_whole_though_bands_are_resampled() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = coarse_and_fine(folder.path());
+    let load = |path: &Path| {
+        let dataset = Dataset::open(path, &Limits::default()).unwrap();
+        dataset.load(Split::Train, &["red".to_owned(), "nir".to_owned()]).unwrap().samples
+    };
+    let whole = load(&folder.path().join("whole.toml")).remove(0);
+    let tiles = load(&cut);
+    assert_eq!(tiles.len(), 6, "tiles without a label are left out");
+    for tile in tiles {
+        let (left, top) = tile.key.split_once('@').unwrap().1.split_once(',').unwrap();
+        let [left, top] = [left, top].map(|number| number.parse::<usize>().unwrap());
+        for (band, values) in tile.image.chunks_exact(32 * 32).enumerate() {
+            for (at, value) in values.iter().enumerate() {
+                let place = (band * 96 + top + at / 32) * 96 + left + at % 32;
+                assert_eq!(value.to_bits(), whole.image[place].to_bits(), "{} {band} {at}", tile.key);
+            }
+        }
+    }
+}
+
+#[test]
+fn which_tiles_can_be_used_is_remembered_until_a_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let path = coarse_and_fine(folder.path());
+    let open = || Dataset::open_with(&path, &Limits::default(), Some(kept.path())).unwrap();
+    assert_eq!(open().len(Split::Train), 6);
+    let file = fs::read_dir(kept.path()).unwrap().next().unwrap().unwrap().path();
+    // What the file says counts: no pixel is read again.
+    let text = fs::read_to_string(&file).unwrap();
+    let mut index: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let scenes = index["scenes"].as_object_mut().unwrap();
+    scenes.values_mut().for_each(|corners| drop(corners.as_array_mut().unwrap().pop()));
+    fs::write(&file, index.to_string()).unwrap();
+    assert_eq!((open().len(Split::Train), open().first_size(Split::Train)), (5, Some([32, 32])));
+    let mask = raster(96, 96, 1, |_, y, x| ((y + x) % 2) as f32);
+    tif(folder.path(), "masks/a.tif", &mask);
+    assert_eq!(open().len(Split::Train), 9);
+    fs::write(&file, "damaged").unwrap();
+    assert_eq!(open().len(Split::Train), 9);
 }

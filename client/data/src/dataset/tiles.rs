@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Dataset, Entry, IGNORE, Scene, Source, Target};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::scene::SceneFiles;
+use super::{Dataset, Entry, IGNORE, Source, Target};
+use crate::error::DataError;
 use crate::raster::Raster;
 use crate::split::Split;
 
@@ -44,7 +49,7 @@ impl Tiling {
 }
 
 /// The upper left pixel of a tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Corner {
     pub(super) top: usize,
     pub(super) left: usize,
@@ -56,7 +61,13 @@ pub(super) fn key(scene: &str, Corner { left, top }: Corner) -> String {
 }
 
 /// A tile of a scene as a sample.
-pub(super) fn tile(name: &str, split: Split, scene: &Arc<Scene>, corner: Corner, tiling: Tiling) -> Entry {
+pub(super) fn tile(
+    name: &str,
+    split: Split,
+    scene: &Arc<SceneFiles>,
+    corner: Corner,
+    tiling: Tiling,
+) -> Entry {
     let Corner { left, top } = corner;
     let source = Source::Tile { scene: Arc::clone(scene), left, top, side: tiling.side };
     Entry { key: key(name, corner), split, source }
@@ -64,36 +75,43 @@ pub(super) fn tile(name: &str, split: Split, scene: &Arc<Scene>, corner: Corner,
 
 impl Dataset {
     /// Tiles with at least one labelled pixel and at least one pixel that has data in every band.
-    pub(super) fn usable(&self, scene: &Scene, tiling: Tiling) -> Vec<Corner> {
-        let Raster { width, height, .. } = scene.dates[0];
-        let usable = |corner: &Corner| {
-            scene.labelled(*corner, tiling.side) && self.has_data(scene, *corner, tiling.side)
-        };
-        tiling.corners(width, height).into_iter().filter(usable).collect()
+    ///
+    /// # Errors
+    /// If a part of the scene cannot be read.
+    pub(super) fn usable(&self, scene: &SceneFiles, tiling: Tiling) -> Result<Vec<Corner>, DataError> {
+        let [width, height] = scene.size;
+        let corners = tiling.corners(width, height);
+        self.remembered(scene, tiling, || {
+            let usable: Vec<bool> = corners
+                .par_iter()
+                .map(|corner| self.is_usable(scene, *corner, tiling.side))
+                .collect::<Result<_, _>>()?;
+            Ok(corners.iter().zip(usable).filter(|(_, usable)| *usable).map(|(corner, _)| *corner).collect())
+        })
     }
 
-    /// Whether any pixel of the square has data in every band.
-    fn has_data(&self, scene: &Scene, Corner { left, top }: Corner, side: usize) -> bool {
-        let width = scene.dates[0].width;
+    fn is_usable(&self, scene: &SceneFiles, corner: Corner, side: usize) -> Result<bool, DataError> {
+        let Corner { left, top } = corner;
+        Ok(labelled(&self.label_of(scene, left, top, side)?)
+            && self.has_data(&self.window(scene, left, top, side)?.dates))
+    }
+
+    /// Whether any pixel has data in every band of every date.
+    fn has_data(&self, dates: &[Raster]) -> bool {
         let nodata = self.config.nodata.map(|value| value as f32);
         let valid = |at: usize| {
-            let mut bands =
-                scene.dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band)[at]));
+            let mut bands = dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band)[at]));
             bands.all(|value| value.is_finite() && Some(value) != nodata)
         };
-        (top..top + side).flat_map(|y| (left..left + side).map(move |x| y * width + x)).any(valid)
+        (0..dates[0].width * dates[0].height).any(valid)
     }
 }
 
-impl Scene {
-    /// Whether any pixel of the square has a label.
-    fn labelled(&self, Corner { left, top }: Corner, side: usize) -> bool {
-        let width = self.dates[0].width;
-        let row = |row: usize| (top + row) * width + left;
-        (0..side).map(row).any(|start| match &self.target {
-            Target::Mask(mask) => mask[start..start + side].iter().any(|class| *class != IGNORE),
-            Target::Values(values) => values[start..start + side].iter().any(|value| value.is_finite()),
-            Target::Class(_) | Target::Classes(_) => true,
-        })
+/// Whether any pixel has a label.
+fn labelled(target: &Target) -> bool {
+    match target {
+        Target::Mask(mask) => mask.iter().any(|class| *class != IGNORE),
+        Target::Values(values) => values.iter().any(|value| value.is_finite()),
+        Target::Class(_) | Target::Classes(_) => true,
     }
 }

@@ -129,6 +129,11 @@ impl GeoTiff {
         Grid::new(self.width, self.height, self.reference.as_ref())
     }
 
+    /// Keeps at most so many bytes of decoded strips and tiles for the next window, and one in any case.
+    pub(crate) const fn keep_at_most(&mut self, bytes: usize) {
+        self.cache = bytes;
+    }
+
     /// The whole raster, in memory.
     pub(crate) fn whole(mut self, limits: &Limits) -> Result<Raster, DataError> {
         let shape = [self.width, self.height, self.bands].map(|n| u32::try_from(n).unwrap_or(u32::MAX));

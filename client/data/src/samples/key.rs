@@ -1,12 +1,10 @@
 //! The name of the decoded samples of a part: a digest of all that decides about them.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
 use eosfed_common::canonical::digest_of;
 use eosfed_common::digest::{Digest, Hasher};
 
 use crate::dataset::Dataset;
+use crate::files::stamp;
 use crate::split::Split;
 
 /// Changes when what is stored, or how it is decoded, changes.
@@ -39,12 +37,4 @@ pub(super) fn of_part(dataset: &Dataset, split: Split, bands: &[String], entries
         });
     }
     hasher.finish()
-}
-
-/// Size, and times of the last changes of contents and of the file itself. Empty if it is not there.
-fn stamp(file: &Path) -> Vec<u8> {
-    let Ok(found) = file.metadata() else { return Vec::new() };
-    let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
-    let inode = [found.len(), found.ino()].into_iter().flat_map(u64::to_le_bytes);
-    inode.chain(times.into_iter().flat_map(i64::to_le_bytes)).collect()
 }

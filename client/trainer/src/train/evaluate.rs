@@ -33,7 +33,8 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let device = device::set_up(task.device, task.threads)?;
     let meter = EnergyMeter::start(device);
     let model = &task.model;
-    let dataset = Dataset::open(&task.dataset, &Limits::default())?;
+    let folder = task.samples.as_ref().map(|samples| samples.folder.as_path());
+    let dataset = Dataset::open_with(&task.dataset, &Limits::default(), folder)?;
     dataset.serves(model.task, &model.classes)?;
     let part = dataset.scored_part();
     let cache = task.samples.as_ref().map(sample_cache);

@@ -116,7 +116,8 @@ pub(crate) fn training_samples(
 }
 
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
-    let dataset = Dataset::open(&task.dataset, &Limits::default())?;
+    let folder = task.samples.as_ref().map(|samples| samples.folder.as_path());
+    let dataset = Dataset::open_with(&task.dataset, &Limits::default(), folder)?;
     dataset.serves(model.task, &model.classes)?;
     let dataset = Arc::new(dataset);
     let cache = task.samples.as_ref().map(sample_cache);

@@ -1,0 +1,85 @@
+//! Which tiles of a scene can be used, remembered in a file. To find it out, pixels have to be read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use eosfed_common::canonical::digest_of;
+use eosfed_common::digest::Hasher;
+use eosfed_common::files::write_atomically;
+use serde::{Deserialize, Serialize};
+
+use super::Dataset;
+use super::scene::SceneFiles;
+use super::tiles::{Corner, Tiling};
+use crate::error::DataError;
+use crate::files::stamp;
+
+/// Changes when it is decided in another way which tiles can be used.
+const FORMAT: &str = concat!("eosfed tiles 1 ", env!("CARGO_PKG_VERSION"));
+/// Most bytes of a file that is read.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// The usable tiles of scenes, by a digest of what they depend on.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TileIndex {
+    scenes: BTreeMap<String, Vec<Corner>>,
+    /// The entries that this data set has asked for.
+    #[serde(skip)]
+    asked: BTreeMap<String, Vec<Corner>>,
+}
+
+impl TileIndex {
+    /// Reads a file. One that is not there or damaged says nothing.
+    pub(super) fn read(file: &Path) -> Self {
+        let small = file.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() <= MOST_BYTES);
+        let bytes = if small { std::fs::read(file).unwrap_or_default() } else { Vec::new() };
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Writes what was asked for, if that is news. A file that cannot be written costs time only.
+    pub(super) fn write(&mut self, file: &Path) {
+        if self.asked == self.scenes {
+            return;
+        }
+        self.scenes = std::mem::take(&mut self.asked);
+        if let Ok(json) = serde_json::to_vec(self) {
+            let _ = write_atomically(file, &json);
+        }
+    }
+}
+
+impl Dataset {
+    /// The file in which the tiles of this data set are remembered.
+    pub(super) fn index_file(&self, folder: &Path) -> PathBuf {
+        let path = self.path.to_string_lossy();
+        folder.join(format!("{}.tiles", digest_of(&(path, &self.config)).to_hex()))
+    }
+
+    /// The usable tiles of a scene as they are remembered, or as they are found now.
+    pub(super) fn remembered(
+        &self,
+        scene: &SceneFiles,
+        tiling: Tiling,
+        find: impl FnOnce() -> Result<Vec<Corner>, DataError>,
+    ) -> Result<Vec<Corner>, DataError> {
+        let mut hasher = Hasher::default();
+        let mut add = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        add(FORMAT.as_bytes());
+        [tiling.side, tiling.stride].into_iter().for_each(|number| add(&(number as u64).to_le_bytes()));
+        for file in scene.files() {
+            add(file.as_os_str().as_encoded_bytes());
+            add(&stamp(file));
+        }
+        let key = hasher.finish().to_hex();
+        let lock = || self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().scenes.get(&key).cloned();
+        let corners = known.map_or_else(find, Ok)?;
+        lock().asked.insert(key, corners.clone());
+        Ok(corners)
+    }
+}

@@ -1,0 +1,129 @@
+//! Opened files of scenes, kept for the next window. They are few, and so is the memory of what they have decoded.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use eosfed_common::model::Task;
+
+use super::stack::Header;
+use crate::error::DataError;
+use crate::geotiff::GeoTiff;
+use crate::raster::{Limits, Raster};
+use crate::read::{is_geotiff, read_labels, read_raster};
+
+/// Decoded pixels that the files of one scene keep, in bytes.
+const KEPT: usize = 64 << 20;
+/// Scenes whose files are open and not in use.
+const MOST_IDLE: usize = 8;
+/// Bytes of rasters that are idle: those of formats without windows.
+const MOST_BYTES: usize = 1 << 30;
+
+/// A file of which windows are read.
+pub(super) enum WindowReader {
+    /// Strips or tiles are decoded as they are needed.
+    Windows(Box<GeoTiff>),
+    /// The format has no windows.
+    Whole(Raster),
+}
+
+impl WindowReader {
+    /// Opens an image, one of `files` of a scene.
+    pub(super) fn open(path: &Path, limits: &Limits, files: usize) -> Result<Self, DataError> {
+        if !is_geotiff(path)? {
+            return read_raster(path, limits).map(Self::Whole);
+        }
+        let mut file = GeoTiff::open(path, limits)?;
+        file.keep_at_most(KEPT / files.max(1));
+        Ok(Self::Windows(Box::new(file)))
+    }
+
+    /// Opens a mask or target raster.
+    pub(super) fn open_label(
+        path: &Path,
+        limits: &Limits,
+        task: Task,
+        files: usize,
+    ) -> Result<Self, DataError> {
+        // The target of a regression is the shown value; the index of a colour is not a quantity.
+        if task == Task::Regression || is_geotiff(path)? {
+            return Self::open(path, limits, files);
+        }
+        read_labels(path, limits).map(Self::Whole)
+    }
+
+    /// What the file says about its raster.
+    pub(super) fn header(&self) -> Header {
+        match self {
+            Self::Windows(file) => Header {
+                size: [file.width(), file.height()],
+                bands: file.bands(),
+                reference: file.reference().cloned(),
+            },
+            Self::Whole(raster) => Header::from(raster),
+        }
+    }
+
+    /// The values inside a window, in the order band, row, column.
+    pub(super) fn window(
+        &mut self,
+        [left, top]: [usize; 2],
+        [width, height]: [usize; 2],
+    ) -> Result<Vec<f32>, DataError> {
+        match self {
+            Self::Windows(file) => file.window(left, top, width, height),
+            Self::Whole(raster) => Ok(raster.window(left, top, width, height)),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Windows(_) => 0,
+            Self::Whole(raster) => raster.data.len() * 4,
+        }
+    }
+}
+
+/// The opened files of a scene.
+pub(super) struct Opened {
+    /// For each date the files whose bands are stacked.
+    pub(super) dates: Vec<Vec<WindowReader>>,
+    pub(super) label: Option<WindowReader>,
+}
+
+impl Opened {
+    fn bytes(&self) -> usize {
+        self.dates.iter().flatten().chain(&self.label).map(WindowReader::bytes).sum()
+    }
+}
+
+/// Opened files that are not in use, by the number of their scene; those used last are at the end.
+#[derive(Default)]
+pub(super) struct Readers(Mutex<VecDeque<(usize, Opened)>>);
+
+impl Readers {
+    /// Does something with the files of a scene, which are opened if they are not there.
+    pub(super) fn with<T>(
+        &self,
+        scene: usize,
+        open: impl FnOnce() -> Result<Opened, DataError>,
+        work: impl FnOnce(&mut Opened) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        let idle = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = all.iter().rposition(|(of, _)| *of == scene);
+            at.and_then(|at| all.remove(at))
+        };
+        let mut opened = match idle {
+            Some((_, opened)) => opened,
+            None => open()?,
+        };
+        let done = work(&mut opened)?;
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push_back((scene, opened));
+        while all.len() > MOST_IDLE || all.iter().map(|(_, one)| one.bytes()).sum::<usize>() > MOST_BYTES {
+            all.pop_front();
+        }
+        Ok(done)
+    }
+}
