@@ -18,7 +18,7 @@ INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: stream bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -48,6 +48,10 @@ interop: build ## Test against PyTorch, timm, TerraTorch and STAC's validators, 
 	items="$$(mktemp -d)"; STAC_ITEMS="$$items" $(CARGO) test --quiet -p eosfed-cli stac_items -- --ignored > /dev/null; \
 	  "$(INTEROP)/bin/python" deploy/check_stac.py "$$items"/*.json; rm -r "$$items"
 	bins="$$(realpath "$(TARGET)")/debug"; cd python && EOSFED_BIN_DIR="$$bins" "$(INTEROP)/bin/pytest" -q
+
+stream: ## Train on 100 GB of patches within 2 GB of memory (STREAM="--gigabytes 10")
+	$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer; \
+	$(PYTHON) bench/stream.py --trainer $(TARGET)/release/eosfed-trainer --gigabytes 100 --most-gib 2 $(STREAM)
 
 attacks: ## Attack each aggregation strategy on real pixels and write the table of docs/robustness.md
 	scene="$$($(PYTHON) deploy/demo/fetch_scene.py)"; \
