@@ -7,7 +7,36 @@
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::georeference::{Agreement, Grid};
+use crate::georeference::{Agreement, GeoReference, Grid};
+use crate::raster::Raster;
+
+/// What a file says about its raster.
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    /// Width and height in pixels.
+    pub(super) size: [usize; 2],
+    pub(super) bands: usize,
+    pub(super) reference: Option<GeoReference>,
+}
+
+impl Header {
+    /// The grid that it lies on.
+    pub(super) fn grid(&self) -> Grid {
+        Grid::new(self.size[0], self.size[1], self.reference.as_ref())
+    }
+
+    /// In metres, if the file has it.
+    pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
+        self.reference.as_ref()?.ground_sampling_distance()
+    }
+}
+
+/// A raster in memory as the whole of a stack, for images that are not cut.
+impl From<&Raster> for Header {
+    fn from(raster: &Raster) -> Self {
+        Self { size: [raster.width, raster.height], bands: raster.bands, reference: raster.reference.clone() }
+    }
+}
 
 /// Which files of a sample are compared.
 #[derive(Debug, Clone, Copy)]

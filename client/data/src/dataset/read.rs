@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::model::Task;
 
-use super::grids::{Anchor, Pair};
-use super::stack::Header;
+use super::grids::{Anchor, Header, Pair};
 use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::raster::Raster;

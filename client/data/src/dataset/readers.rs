@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use eosfed_common::model::Task;
 
-use super::stack::Header;
+use super::grids::Header;
 use crate::error::DataError;
 use crate::geotiff::GeoTiff;
 use crate::raster::{Limits, Raster};

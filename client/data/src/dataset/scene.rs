@@ -5,13 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::grids::Header;
 use super::read::Scene;
 use super::readers::{Opened, Readers, WindowReader};
-use super::stack::{Header, StackPlan};
+use super::stack::StackPlan;
 use super::{Dataset, Label};
 use crate::error::DataError;
 use crate::georeference::Grid;
-use crate::raster::Raster;
 use crate::sample::Target;
 
 /// A scene of which windows are read.
@@ -140,12 +140,5 @@ impl Dataset {
             Label::Class(_) | Label::Classes(_) => None,
         };
         Ok(Opened { dates, label })
-    }
-}
-
-/// A raster in memory as the whole of a stack, for images that are not cut.
-impl From<&Raster> for Header {
-    fn from(raster: &Raster) -> Self {
-        Self { size: [raster.width, raster.height], bands: raster.bands, reference: raster.reference.clone() }
     }
 }

@@ -3,32 +3,10 @@
 use std::path::PathBuf;
 
 use super::Dataset;
-use super::grids::{Anchor, Pair};
+use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use crate::error::DataError;
-use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Raster, resampled_window};
-
-/// What a file says about its raster.
-#[derive(Debug, Clone)]
-pub(super) struct Header {
-    /// Width and height in pixels.
-    pub(super) size: [usize; 2],
-    pub(super) bands: usize,
-    pub(super) reference: Option<GeoReference>,
-}
-
-impl Header {
-    /// The grid that it lies on.
-    pub(super) fn grid(&self) -> Grid {
-        Grid::new(self.size[0], self.size[1], self.reference.as_ref())
-    }
-
-    /// In metres, if the file has it.
-    pub(super) fn ground_sampling_distance(&self) -> Option<f64> {
-        self.reference.as_ref()?.ground_sampling_distance()
-    }
-}
 
 /// How the files of a stack become one raster.
 #[derive(Debug, Clone)]
