@@ -119,9 +119,14 @@ async fn a_release_shows_what_its_heads_have_learned_to_select() {
     for needed in ["0.920", "0.770", "flood extent", "mean_iou", "has learned", "ensemble ablate"] {
         assert!(release.contains(needed), "{needed} is not on {release}");
     }
-    let (_, _, job) =
-        ask(&router, "/institutions/west", &[("cookie", &world.cookie(Role::Operator, "ada").await)]).await;
-    assert!(job.contains("do not share their policy"), "{job}");
+}
+
+#[tokio::test]
+async fn an_institution_that_shares_no_policy_has_a_page_that_says_so() {
+    let world = World::friendly(SMALL).await;
+    let cookie = world.cookie(Role::Operator, "ada").await;
+    let (_, _, west) = ask(&router(&world), "/institutions/west", &[("cookie", &cookie)]).await;
+    assert!(west.contains("shares nothing of its policy"), "{west}");
 }
 
 #[tokio::test]
