@@ -206,7 +206,7 @@ impl Pass<'_> {
         place: Option<&Place<'_>>,
     ) -> Result<(PartFacts, std::io::Result<Option<Reader>>), DataError> {
         let mut facts = FactsBuilder::new(self.dataset, self.bands, self.entries.len());
-        let mut filling = Filling { place, writer: Ok(None), begun: false };
+        let mut filling = Filling { place, writer: Ok(None), room: None };
         let mut bytes = 0;
         let size_of_chunk = EACH * rayon::current_num_threads();
         for (number, chunk) in self.entries.chunks(size_of_chunk).enumerate() {
@@ -251,22 +251,32 @@ impl Pass<'_> {
 struct Filling<'a> {
     place: Option<&'a Place<'a>>,
     writer: std::io::Result<Option<Writer>>,
-    begun: bool,
+    /// Bytes for which room was made; absent before the first sample. Only this process may write to the
+    /// folder, so the room stays.
+    room: Option<u64>,
 }
 
 impl Filling<'_> {
     fn add(&mut self, packed: &Packed, samples: usize) {
         let Some(Place { cache, lock, .. }) = self.place else { return };
-        if !self.begun {
-            self.begun = true;
+        if self.room.is_none() {
             // Samples are mostly alike, so that the first tells whether all have room.
             let all = size(packed).saturating_mul(samples as u64);
+            self.room = Some(all);
             self.writer = cache
                 .make_room(lock, all)
                 .and_then(|fits| if fits { cache.writer(lock).map(Some) } else { Ok(None) });
         }
         let Ok(Some(writer)) = &mut self.writer else { return };
-        let added = writer.add(packed).and_then(|()| cache.make_room(lock, writer.bytes()));
+        let added = writer.add(packed).and_then(|()| {
+            let needed = writer.bytes();
+            if self.room.is_some_and(|room| needed <= room) {
+                return Ok(true);
+            }
+            // The folder is looked through again for a larger sample only.
+            self.room = Some(needed);
+            cache.make_room(lock, needed)
+        });
         match added {
             Ok(true) => {}
             Ok(false) => self.writer = Ok(None),
