@@ -2,10 +2,10 @@
 
 use eosfed_common::clock::Timestamp;
 use eosfed_common::policy_summary::SignedPolicySummary;
-use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 
-use super::stated::{MOST, WINDOW};
+use super::stated::{WINDOW, not_too_often};
 
 /// What an institution shares of its policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,14 +38,7 @@ impl SharedPolicy {
         let at = now.max(before.at);
         let all = before.earlier.iter().chain([&before.at]);
         let earlier: Vec<_> = all.copied().filter(|one| at.since(*one) < WINDOW).collect();
-        if earlier.len() >= MOST {
-            let found = earlier.len();
-            let message = format!(
-                "at most {MOST} other summaries of a policy within an hour, found {found} before this one; it is \
-                 taken later"
-            );
-            return Err(Refusal::new(Reason::Unavailable, message));
-        }
+        not_too_often("summaries of a policy", earlier.len())?;
         Ok(Self { at, signed, earlier })
     }
 }
@@ -54,9 +47,11 @@ impl SharedPolicy {
 mod tests {
     use std::time::Duration;
 
+    use eosfed_common::refusal::Reason;
     use eosfed_testkit::policy_summaries::signed;
 
     use super::*;
+    use crate::domain::stated::MOST;
     use crate::testing::NOW;
 
     #[test]

@@ -14,6 +14,20 @@ pub const WINDOW: Duration = Duration::from_secs(3600);
 /// Most earlier statements of which the numbers are kept.
 const MAX_EARLIER: usize = 32;
 
+/// Refuses one more document of an institution if it has handed in [`MOST`] others in [`WINDOW`].
+///
+/// # Errors
+/// [`Reason::Unavailable`].
+pub(super) fn not_too_often(what: &str, recent: usize) -> Result<(), Refusal> {
+    if recent < MOST {
+        return Ok(());
+    }
+    let message = format!(
+        "at most {MOST} other {what} within an hour, found {recent} before this one; it is taken later"
+    );
+    Err(Refusal::new(Reason::Unavailable, message))
+}
+
 /// The numbers of a statement, and since when they count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
@@ -54,13 +68,7 @@ impl Stated {
         let mut earlier = before.earlier.clone();
         earlier.push(before.counted());
         let recent = earlier.iter().filter(|one| at.since(one.since) < WINDOW).count();
-        if recent >= MOST {
-            let message = format!(
-                "at most {MOST} other data statements within an hour, found {recent} before this one; it is \
-                 taken later"
-            );
-            return Err(Refusal::new(Reason::Unavailable, message));
-        }
+        not_too_often("data statements", recent)?;
         if earlier.len() > MAX_EARLIER {
             merge_oldest(&mut earlier);
         }

@@ -3,10 +3,10 @@
 use eosfed_common::data_statement::{DataStatement, PartSizes, SignedDataStatement};
 use eosfed_common::model::{MAX_BANDS, MAX_CLASSES};
 use eosfed_common::plan::MAX_SAMPLES;
-use eosfed_common::printable::{MAX_NAME, MAX_WORD};
+use eosfed_common::printable::MAX_NAME;
 use eosfed_proto::v1;
 
-use super::{Wire, WireError, at_most, parse, printable, required, task, task_message, wrong};
+use super::{Wire, WireError, parse, printable, required, task, task_message, words, wrong};
 
 impl Wire for DataStatement {
     type Message = v1::DataStatement;
@@ -73,10 +73,6 @@ impl Wire for SignedDataStatement {
         let Self { statement, signature } = self;
         v1::StateDataRequest { statement: Some(statement.into_message()), signature: signature.to_string() }
     }
-}
-
-pub(super) fn words(field: &'static str, most: usize, list: Vec<String>) -> Result<Vec<String>, WireError> {
-    at_most(field, most, list)?.into_iter().map(|word| printable(field, &word, 1..=MAX_WORD)).collect()
 }
 
 fn samples(field: &'static str, count: u64) -> Result<u64, WireError> {

@@ -28,7 +28,7 @@ use std::str::FromStr;
 
 use eosfed_common::assignment::{BlobRef, MAX_TEXT};
 use eosfed_common::finite::Finite;
-use eosfed_common::printable::Printable;
+use eosfed_common::printable::{MAX_WORD, Printable};
 use eosfed_common::refusal::{Reason, Refusal};
 
 /// A field of a message breaks a rule.
@@ -127,6 +127,11 @@ fn at_most<T>(field: &'static str, limit: usize, list: Vec<T>) -> Result<Vec<T>,
         return Ok(list);
     }
     Err(wrong(field, format!("at most {limit} entries, found `{}`", list.len())))
+}
+
+/// At most this many words, each as [`printable`].
+fn words(field: &'static str, most: usize, list: Vec<String>) -> Result<Vec<String>, WireError> {
+    at_most(field, most, list)?.into_iter().map(|word| printable(field, &word, 1..=MAX_WORD)).collect()
 }
 
 fn finite(field: &'static str, value: f64) -> Result<Finite, WireError> {

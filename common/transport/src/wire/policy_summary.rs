@@ -3,8 +3,7 @@
 use eosfed_common::policy_summary::{MAX_POLICY_WORDS, PolicySummary, SignedPolicySummary};
 use eosfed_proto::v1;
 
-use super::data_statement::words;
-use super::{Wire, WireError, parse, required};
+use super::{Wire, WireError, parse, required, words};
 
 impl Wire for PolicySummary {
     type Message = v1::PolicySummary;

@@ -7,6 +7,7 @@ use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::ledger::EventKind;
 use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::signing::{KeySignature, Statement};
 
 use super::Federation;
 use super::members::about;
@@ -30,20 +31,15 @@ impl Federation {
         signed: SignedDataStatement,
         now: Timestamp,
     ) -> Result<(Timestamp, Change), Refusal> {
-        let stated_by = &signed.statement.institution;
-        if stated_by != by {
-            let message = format!("a data statement must be of its sender, `{by}`, found `{stated_by}`");
-            return Err(Refusal::new(Reason::Forbidden, message));
-        }
-        self.check_signed(by, &signed.statement, &signed.signature)?;
-        let identity = Identity::institution(by.clone());
-        let member = self.members.get(&identity).ok_or_else(|| not_enrolled(&identity))?;
+        own("a data statement", by, &signed.statement.institution)?;
+        let member = self.signer(by, &signed.statement, &signed.signature)?;
         let before = member.stated();
         let after = Stated::after(before, signed, now)?;
         if Some(&after) == before {
             return Ok((after.at, Change::default()));
         }
         let kind = event(&after.signed.statement, before.map(|before| before.signed.statement.samples));
+        let identity = member.identity();
         let events = vec![about(identity.clone().into(), &identity, kind)];
         Ok((after.at, Change { members: vec![member.with_stated(after)], events, ..Change::default() }))
     }
@@ -60,24 +56,31 @@ impl Federation {
         signed: SignedPolicySummary,
         now: Timestamp,
     ) -> Result<(Timestamp, Change), Refusal> {
-        let shared_by = &signed.summary.institution;
-        if shared_by != by {
-            let message =
-                format!("the summary of a policy must be of its sender, `{by}`, found `{shared_by}`");
-            return Err(Refusal::new(Reason::Forbidden, message));
-        }
-        self.check_signed(by, &signed.summary, &signed.signature)?;
-        let identity = Identity::institution(by.clone());
-        let member = self.members.get(&identity).ok_or_else(|| not_enrolled(&identity))?;
+        own("the summary of a policy", by, &signed.summary.institution)?;
+        let member = self.signer(by, &signed.summary, &signed.signature)?;
         let before = member.shared_policy();
         let after = SharedPolicy::after(before, signed, now)?;
         if Some(&after) == before {
             return Ok((after.at, Change::default()));
         }
         let summary = eosfed_common::canonical::digest_of(&after.signed.summary);
-        let event = about(identity.clone().into(), &identity, EventKind::PolicyShared { summary });
+        let kind = EventKind::PolicyShared { summary };
+        let identity = member.identity();
+        let event = about(identity.clone().into(), &identity, kind);
         let (at, members) = (after.at, vec![member.with_policy(after)]);
         Ok((at, Change { members, events: vec![event], ..Change::default() }))
+    }
+
+    /// The member that has signed a document.
+    fn signer<S: Statement>(
+        &self,
+        by: &InstitutionName,
+        document: &S,
+        signature: &KeySignature,
+    ) -> Result<&Member, Refusal> {
+        self.check_signed(by, document, signature)?;
+        let identity = Identity::institution(by.clone());
+        self.members.get(&identity).ok_or_else(|| not_enrolled(&identity))
     }
 
     /// What an institution has said of the sizes of its data set, as it counts for the round of an assignment:
@@ -89,6 +92,15 @@ impl Federation {
         let round = self.jobs.get(&id.job).and_then(Job::current);
         Some(stated.counting(round.map_or(Timestamp(0), |round| round.opened_at)))
     }
+}
+
+/// Checks that a document of an institution is about the institution that hands it in.
+fn own(what: &str, by: &InstitutionName, found: &InstitutionName) -> Result<(), Refusal> {
+    if found == by {
+        return Ok(());
+    }
+    let message = format!("{what} must be of its sender, `{by}`, found `{found}`");
+    Err(Refusal::new(Reason::Forbidden, message))
 }
 
 fn event(statement: &DataStatement, before: Option<PartSizes>) -> EventKind {
