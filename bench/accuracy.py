@@ -25,8 +25,10 @@ import timm
 import torch
 from PIL import Image
 
+import timm_side
+
 BACKBONE, BANDS = "convnextv2_atto", ["red", "green", "blue"]
-DECAY, WARMUP, CLIP = 0.05, 0.05, 1.0
+WARMUP, CLIP = 0.05, 1.0
 
 
 def divide(folder: pathlib.Path, most: int) -> tuple[list[str], list[tuple[pathlib.Path, str, str]]]:
@@ -45,7 +47,7 @@ def by_trainer(asked: argparse.Namespace, folder: pathlib.Path, classes: list[st
     output.mkdir()
     model = {"backbone": BACKBONE, "task": "classification", "bands": BANDS, "classes": classes}
     training = {"epochs": asked.epochs, "batch_size": asked.batch, "learning_rate": asked.rate,
-                "weight_decay": DECAY, "warmup": WARMUP, "clip_norm": CLIP, "augment": ["flip", "rotate90"]}
+                "weight_decay": timm_side.DECAY, "warmup": WARMUP, "clip_norm": CLIP, "augment": ["flip", "rotate90"]}
     task = {"training_target": {"specialist": model}, "training": training, "dataset": str(folder / "dataset.toml"),
             "initial": {"seed": seed}, "normalisation": None, "seed": seed, "schedule": [0.0, 1.0], "keep": "last",
             "device": "cpu", "threads": asked.threads, "output": str(output)}
@@ -90,10 +92,7 @@ def by_timm(asked: argparse.Namespace, data: dict, classes: list[str], seed: int
     mean, std = images.mean((0, 2, 3), keepdim=True), images.std((0, 2, 3), keepdim=True)
     images = (images - mean) / std
     model = timm.create_model(BACKBONE, pretrained=False, num_classes=len(classes)).train()
-    decayed = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": decayed, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=asked.rate)
+    optimizer = timm_side.optimizer(model, asked.rate)
     step, steps = 0, asked.epochs * math.ceil(len(labels) / asked.batch)
     for _ in range(asked.epochs):
         for chosen in torch.randperm(len(labels), generator=generator).split(asked.batch):

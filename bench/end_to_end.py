@@ -67,21 +67,19 @@ def task(asked: argparse.Namespace, folder: pathlib.Path, cache: pathlib.Path, n
     training = {"epochs": asked.epochs, "batch_size": asked.batch, "learning_rate": RATE, "augment": ["flip"]}
     words = {"training_target": {"specialist": model}, "training": training, "dataset": str(folder / "dataset.toml"),
              "initial": {"seed": 1}, "normalisation": None, "seed": 1, "schedule": [0.0, 1.0], "keep": "last",
-             "device": "cpu", "threads": THREADS, "output": str(output), **cached(cache)}
+             "device": "cpu", "threads": THREADS, "output": str(output),
+             "samples": {"folder": str(cache), "bytes": 10**10}}
     path = output / "task.json"
     path.write_text(json.dumps(words))
     return path
-
-
-def cached(folder: pathlib.Path) -> dict:
-    """The part of a task that says where decoded samples are kept."""
-    return {"samples": {"folder": str(folder), "bytes": 10**10}}
 
 
 def by_torch(folder: pathlib.Path, epochs: int, batch: int) -> None:
     """The same training with a DataLoader."""
     import timm
     import torch
+
+    import timm_side
 
     class Tiles(torch.utils.data.Dataset):
         def __init__(self) -> None:
@@ -102,9 +100,7 @@ def by_torch(folder: pathlib.Path, epochs: int, batch: int) -> None:
     torch.manual_seed(1)
     loader = torch.utils.data.DataLoader(Tiles(), batch, shuffle=True, num_workers=WORKERS, persistent_workers=True)
     model = timm.create_model(BACKBONE, pretrained=False, in_chans=len(BANDS), num_classes=len(CLASSES)).train()
-    decayed = [p for p in model.parameters() if p.dim() >= 2]
-    others = [p for p in model.parameters() if p.dim() < 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}])
+    optimizer = timm_side.optimizer(model, RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * math.ceil(len(loader.dataset) / batch))
     for _ in range(epochs):
         for images, labels in loader:

@@ -18,7 +18,6 @@ import pathlib
 import random
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,8 @@ import rasterio
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
+
+from train_steps import measure
 
 PROFILE = {"driver": "GTiff", "dtype": "uint16", "crs": "EPSG:32632"}
 BLOCK = 512
@@ -94,17 +95,10 @@ def rasterio_row(seconds: float, once) -> dict:
             "wall_us": (time.perf_counter() - start) * 1e6 / done, "count": count, "sum": found}
 
 
-def our_row(words: list) -> dict:
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"error: {' '.join(map(str, words))} ended with {done.returncode}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout)
-
-
 def compare(name: str, rounds: int, ours: list, theirs) -> dict:
     rows: dict[str, list[float]] = {}
     for _ in range(rounds):
-        pair = [our_row(ours), theirs()]
+        pair = [measure(ours), theirs()]
         if pair[0]["sum"] != pair[1]["sum"]:
             sys.exit(f"error: {name}: the sums of all pixels are {pair[0]['sum']} and {pair[1]['sum']}")
         for row in pair:

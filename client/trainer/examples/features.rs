@@ -4,6 +4,8 @@
 //!
 //! Prints a JSON line with the processor time and the wall time of a batch in milliseconds.
 
+mod processor;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,6 @@ use eosfed_common::model::{BandRule, Composition, Method, NamedBand, Task};
 use eosfed_common::task::DeviceChoice;
 use eosfed_trainer::device;
 use eosfed_trainer::ensemble::{EncoderChoice, FeatureExtractor, Release};
-use nix::sys::resource::{UsageWho, getrusage};
 use tch::{Device, Kind, Tensor};
 
 /// Measures the features of specialists.
@@ -36,13 +37,6 @@ struct Arguments {
     seconds: f64,
 }
 
-/// Processor time of this process so far.
-fn processor() -> anyhow::Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let times = [usage.user_time(), usage.system_time()];
-    Ok(times.iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum())
-}
-
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let device = device::set_up(DeviceChoice::Cpu, Some(arguments.threads))?;
@@ -53,13 +47,13 @@ fn main() -> anyhow::Result<()> {
     let images = Tensor::rand(shape, (Kind::Float, Device::Cpu));
     let _ = extractor.features(&images);
     let wall = Instant::now();
-    let start = processor()?;
+    let start = processor::seconds();
     let mut done = 0.0;
     while wall.elapsed() < Duration::from_secs_f64(arguments.seconds) {
         let _ = extractor.features(&images);
         done += 1.0;
     }
-    let processor_ms = (processor()? - start) * 1000.0 / done;
+    let processor_ms = (processor::seconds() - start) * 1000.0 / done;
     let wall_ms = wall.elapsed().as_secs_f64() * 1000.0 / done;
     println!("{}", serde_json::json!({ "processor_ms": processor_ms, "wall_ms": wall_ms }));
     Ok(())

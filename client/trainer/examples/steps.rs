@@ -8,6 +8,8 @@
 //! are alike, starting kernels is what takes the time. `--agree` compares a step with the processor's instead:
 //! the norm of the difference over the norm, of outputs, loss and gradient.
 
+mod processor;
+
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -19,7 +21,6 @@ use eosfed_trainer::metrics::MetricSpec;
 use eosfed_trainer::net::{ComputePrecision, Network};
 use eosfed_trainer::parameters::Parameters;
 use eosfed_trainer::train::{AdamW, Batch, Batches, LoopSettings, LossSettings, TensorDataset, TrainLoop};
-use nix::sys::resource::{UsageWho, getrusage};
 use tch::{Cuda, Device, Kind, Tensor};
 
 const CLASSES: i64 = 10;
@@ -110,15 +111,6 @@ struct Case {
     precision: Precision,
 }
 
-/// Processor time of this process, all threads together, in seconds.
-fn processor_seconds() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
-    [usage.user_time(), usage.system_time()]
-        .iter()
-        .map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6)
-        .sum()
-}
-
 /// The network of a case.
 fn model(case: &Case) -> ModelSpec {
     let names = |what: &str, count: i64| (0..count).map(|at| format!("{what}{at}")).collect();
@@ -190,7 +182,7 @@ fn measure(case: &Case, seconds: f64, device: Device) -> anyhow::Result<serde_js
     epoch(2)?;
     rest(device);
     let start = Instant::now();
-    let processor = processor_seconds();
+    let processor = processor::seconds();
     let mut steps = 0;
     while steps < EPOCH || start.elapsed() < Duration::from_secs_f64(seconds) {
         epoch(3)?;
@@ -198,7 +190,7 @@ fn measure(case: &Case, seconds: f64, device: Device) -> anyhow::Result<serde_js
     }
     rest(device);
     let rate = steps as f64 / start.elapsed().as_secs_f64();
-    let processor = (processor_seconds() - processor) * 1e3 / steps as f64;
+    let processor = (processor::seconds() - processor) * 1e3 / steps as f64;
     let (host, step) = handed_over(&data, &train_loop, &mut optimizer, device);
     let phases = phases(&data, &train_loop, &mut optimizer, device);
     Ok(serde_json::json!({
