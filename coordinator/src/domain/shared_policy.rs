@@ -24,7 +24,7 @@ impl SharedPolicy {
     /// What is known after a summary; the same if it is the known one.
     ///
     /// # Errors
-    /// [`Reason::Unavailable`] after too many other summaries in an hour: each is an event.
+    /// [`Reason::Unavailable`](eosfed_common::refusal::Reason::Unavailable) after too many other summaries in an hour: each is an event.
     pub fn after(
         before: Option<&Self>,
         signed: SignedPolicySummary,
