@@ -2,17 +2,21 @@
 //!
 //!     cargo run --release -p eosfed-data --example reading -- tiles FOLDER SECONDS
 //!     cargo run --release -p eosfed-data --example reading -- windows FILE SIDE CORNERS SECONDS
+//!     cargo run --release -p eosfed-data --example reading -- pixels FOLDER < NAMES
 //!
 //! CORNERS is a file with the left and top pixel of one window in each line. What it is asked for is read
 //! again and again until the seconds have passed; the large file is opened anew each time. Prints one JSON
 //! line: processor time and wall time of one tile or window in microseconds, and the sum of all pixels of
 //! the first time through, with which another reader is held to have read the same.
+//!
+//! `pixels` reads each file that a line of NAMES names, as a map of classes, so that palettes are read too. It writes
+//! the values into FOLDER, as 32-bit floats in the order band, row, column, and prints one JSON line for each file.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use eosfed_data::{GeoTiff, Limits, read_raster};
+use eosfed_data::{GeoTiff, Limits, Raster, read_labels, read_raster};
 use nix::sys::resource::{UsageWho, getrusage};
 
 fn main() -> anyhow::Result<()> {
@@ -28,8 +32,26 @@ fn main() -> anyhow::Result<()> {
             let side = side.parse()?;
             repeat(seconds.parse()?, || read_windows(Path::new(file), side, &corners))
         }
-        _ => bail!("use: reading tiles FOLDER SECONDS | reading windows FILE SIDE CORNERS SECONDS"),
+        ["pixels", folder] => write_pixels(Path::new(folder)),
+        _ => bail!(
+            "use: reading tiles FOLDER SECONDS | reading windows FILE SIDE CORNERS SECONDS | reading pixels FOLDER"
+        ),
     }
+}
+
+fn write_pixels(folder: &Path) -> anyhow::Result<()> {
+    for (at, name) in std::io::stdin().lines().enumerate() {
+        let row = match read_labels(Path::new(&name?), &Limits::default()) {
+            Ok(Raster { width, height, bands, data, .. }) => {
+                let path = folder.join(format!("{at}.f32"));
+                std::fs::write(&path, data.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
+                serde_json::json!({ "shape": [bands, height, width], "pixels": path })
+            }
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        };
+        println!("{row}");
+    }
+    Ok(())
 }
 
 /// What one time through has read.

@@ -32,6 +32,8 @@ pub(crate) enum Colours {
     Shown,
     /// As they are stored.
     Stored,
+    /// Red, green and blue; what is stored is YCbCr, whatever the stream says of itself.
+    FromYCbCr,
 }
 
 /// The header of a frame.
@@ -91,7 +93,7 @@ pub(crate) fn check_stream(stream: &[u8]) -> Result<Frame, JpegError> {
 /// frame. CMYK becomes red, green and blue under [`Colours::Shown`].
 ///
 /// # Errors
-/// If the stream is damaged.
+/// If the stream is damaged, or contradicts [`Colours::FromYCbCr`].
 pub(crate) fn decode(stream: &[u8], frame: Frame, colours: Colours) -> Result<Vec<u8>, JpegError> {
     let options = DecoderOptions::default()
         .set_max_width(usize::from(frame.width))
@@ -105,7 +107,11 @@ pub(crate) fn decode(stream: &[u8], frame: Frame, colours: Colours) -> Result<Ve
         decoder.input_colorspace().ok_or_else(|| damaged("a JPEG stream must have a colour space"))?;
     let wanted = match (colours, stored) {
         (Colours::Stored, stored) | (Colours::Shown, stored @ ColorSpace::Luma) => stored,
-        (Colours::Shown, _) => ColorSpace::RGB,
+        (Colours::FromYCbCr, ColorSpace::YCbCr) | (Colours::Shown, _) => ColorSpace::RGB,
+        (Colours::FromYCbCr, stored) => {
+            let found = format!("a JPEG stream of YCbCr must not say that it is other, found `{stored:?}`");
+            return Err(JpegError::Unsupported(found));
+        }
     };
     decoder.set_options(options.jpeg_set_out_colorspace(wanted));
     decoder.decode().map_err(fail)

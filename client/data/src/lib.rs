@@ -32,7 +32,10 @@ pub use crop::{CropReport, Window, crop, crop_mask};
 pub use dataset::{Chunks, Dataset, Loaded};
 pub use error::DataError;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
-pub use geotiff::{GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, write_geotiff, write_map};
+pub use geotiff::{
+    Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, formats, write_geotiff,
+    write_map,
+};
 pub use presence::missing;
 pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};

@@ -28,23 +28,31 @@ impl Limits {
     /// Checks declared dimensions and their product before anything is allocated.
     pub(crate) fn check(&self, path: &Path, width: u32, height: u32, bands: u32) -> Result<(), DataError> {
         self.check_shape(path, width, height, bands)?;
-        self.check_size(path, "an image", "cut it into parts", [width, height, bands])
+        self.check_size(path, "an image", "cut it into parts", [width, height, bands], 4)
     }
 
-    /// Checks the part of a strip or tile that lies inside the image: one is decoded as a whole.
+    /// Checks a strip or tile, which is decoded as a whole to numbers of `bytes`.
     pub(crate) fn check_chunk(
         &self,
         path: &Path,
-        width: u32,
-        height: u32,
+        [width, height]: [u32; 2],
         samples: u32,
+        bytes: u64,
     ) -> Result<(), DataError> {
-        self.check_size(path, "a strip or tile", "write it with smaller ones", [width, height, samples])
+        let remedy = "write it with smaller ones";
+        self.check_size(path, "a strip or tile", remedy, [width, height, samples], bytes)
     }
 
-    fn check_size(&self, path: &Path, what: &str, remedy: &str, shape: [u32; 3]) -> Result<(), DataError> {
+    fn check_size(
+        &self,
+        path: &Path,
+        what: &str,
+        remedy: &str,
+        shape: [u32; 3],
+        each: u64,
+    ) -> Result<(), DataError> {
         // The product saturates, since a file may declare any size of a chunk.
-        let needed = shape.into_iter().map(u64::from).fold(4_u64, u64::saturating_mul);
+        let needed = shape.into_iter().map(u64::from).fold(each, u64::saturating_mul);
         let bytes = self.bytes;
         if needed > bytes {
             let found = format!("{what} may take {bytes} bytes in memory, found `{needed}`; {remedy}");

@@ -8,21 +8,25 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use crate::error::DataError;
 use crate::georeference::Grid;
-use crate::geotiff::{GeoTiff, REWRITE, conversion, read_geotiff};
+use crate::geotiff::{GeoTiff, REWRITE, Role, conversion};
 use crate::jpeg::{Colours, JpegError, check_stream, decode};
 use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
-/// Reads an image file of any supported kind, which its first bytes identify. Indexed colours become red,
-/// green, blue and, where the file has it, opacity.
+/// Reads an image file of any supported kind, which its first bytes identify. Indexed colours of a PNG file
+/// become red, green, blue and, where the file has it, opacity; a GeoTIFF file with them is refused.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
 pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+    read_as(Role::Image, path, limits)
+}
+
+fn read_as(role: Role, path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     let mut reader = identified(path)?;
     match reader.format() {
-        Some(ImageFormat::Tiff) => read_geotiff(path, limits),
+        Some(ImageFormat::Tiff) => GeoTiff::open_as(role, path, limits)?.whole(limits),
         Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
         Some(ImageFormat::Png) => {
             let mut allowed = image::Limits::default();
@@ -86,13 +90,13 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
     Ok(Raster { width: width.into(), height: height.into(), bands, data, reference: None })
 }
 
-/// Reads a mask: like [`read_raster`], but a PNG file with indexed colours gives the indices, and a grey
-/// one with fewer than eight bits the numbers as they are stored.
+/// Reads a mask: like [`read_raster`], but a PNG or GeoTIFF file with indexed colours gives the indices, and a
+/// grey PNG file with fewer than eight bits the numbers as they are stored.
 ///
 /// # Errors
 /// Like [`read_raster`].
 pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_stored(path, limits)?.map_or_else(|| read_raster(path, limits), Ok)
+    read_stored(path, limits)?.map_or_else(|| read_as(Role::Labels, path, limits), Ok)
 }
 
 /// The grid that a file lies on; for a GeoTIFF no pixel is read.
@@ -101,7 +105,7 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// Like [`read_raster`].
 pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError> {
     match identified(path)?.format() {
-        Some(ImageFormat::Tiff) => Ok(GeoTiff::open(path, limits)?.grid()),
+        Some(ImageFormat::Tiff) => Ok(GeoTiff::open_labels(path, limits)?.grid()),
         _ => Ok(read_raster(path, limits)?.grid()),
     }
 }

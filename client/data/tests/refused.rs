@@ -6,7 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Jpeg, SIZE, Tiff, Value};
+use common::{Directory, Jpeg, SIZE, Tiff, Value};
 use eosfed_data::{DataError, GeoTiff, Limits, Raster, read_labels, read_raster};
 use tiff::tags::Tag;
 
@@ -54,7 +54,8 @@ fn read(path: &std::path::Path) -> Result<Raster, DataError> {
 /// Checks that a file is refused whichever way it is read, with its name, these words and a command.
 fn assert_refused(path: &std::path::Path, words: &[&str]) {
     let limits = Limits::default();
-    let window = || GeoTiff::open(path, &limits).and_then(|mut file| file.window(0, 0, 4, 4).map(|_| ()));
+    let window =
+        || GeoTiff::open(path, &limits).and_then(|mut file| file.window(0, 0, WIDTH, HEIGHT).map(|_| ()));
     let tiff = path.extension().is_some_and(|end| end == "tif");
     let errors = [
         read_raster(path, &limits).err(),
@@ -77,9 +78,7 @@ fn refused(file: &Tiff, words: &[&str]) {
 
 #[test]
 fn other_photometric_interpretations_are_refused() {
-    for (value, name) in
-        [(0, "MinIsWhite"), (3, "palette"), (4, "mask"), (5, "CMYK"), (6, "YCbCr"), (8, "L*a*b*")]
-    {
+    for (value, name) in [(4, "mask"), (5, "CMYK"), (6, "YCbCr"), (8, "L*a*b*"), (77, "")] {
         let found = format!("`{value}`");
         let said = ["tag 262 (PhotometricInterpretation)", &found, name];
         refused(&grey().tag(Tag::PhotometricInterpretation, &[value]), &said);
@@ -87,34 +86,59 @@ fn other_photometric_interpretations_are_refused() {
         refused(&many, &said);
         refused(&many.tag(Tag::ChromaSubsampling, &[1, 1]), &said);
     }
-    refused(&grey().tag(Tag::PhotometricInterpretation, &[0]).text_nodata("0"), &["MinIsWhite"]);
-    refused(&grey().without(Tag::PhotometricInterpretation), &["tag 262", "found nothing"]);
+}
+
+#[test]
+fn numbers_are_given_as_they_are_stored_whatever_they_mean() {
+    let folder = Folder::new();
+    let white = grey().tag(Tag::PhotometricInterpretation, &[0]);
+    assert_eq!(read(&folder.tiff(&white)).unwrap().data[..3], [0.0, 7.0, 14.0]);
+    let marked = read(&folder.tiff(&white.text_nodata("7"))).unwrap().data;
+    assert!(marked[0] == 0.0 && marked[1].is_nan());
+    let unsaid = grey().without(Tag::PhotometricInterpretation);
+    assert_eq!(read(&folder.tiff(&unsaid)).unwrap().data[1], 7.0);
+}
+
+/// The index of a colour is neither a band nor a quantity.
+#[test]
+fn a_palette_is_a_mask_and_no_image() {
+    let folder = Folder::new();
+    let path = folder.tiff(&grey().tag(Tag::PhotometricInterpretation, &[3]));
+    let limits = Limits::default();
+    for said in [read(&path).err(), GeoTiff::open(&path, &limits).err()] {
+        let said = said.unwrap().to_string();
+        assert!(said.contains("`3` (palette") && said.contains("-expand rgb"), "{said}");
+    }
+    assert_eq!(read_labels(&path, &limits).unwrap().data[1], 7.0);
+    assert_eq!(GeoTiff::open_labels(&path, &limits).unwrap().window(1, 0, 1, 1).unwrap(), [7.0]);
 }
 
 #[test]
 fn bits_formats_and_orders_other_than_those_known_are_refused() {
-    for bits in [1, 2, 4, 10, 12, 24] {
+    for bits in [0, 17, 24, 31, 65] {
         let found = format!("`{bits}`");
         refused(&grey().tag(Tag::BitsPerSample, &[bits]), &["tag 258 (BitsPerSample)", &found]);
-        // With one pixel in a row, a packed byte has the size of a pixel.
-        let narrow = grey().tag(Tag::ImageWidth, &[1]).tag(Tag::BitsPerSample, &[bits]);
-        refused(&narrow, &["tag 258", &found]);
     }
-    refused(&grey().without(Tag::BitsPerSample), &["tag 258", "nothing, which means 1"]);
+    for (format, bits) in [(2, 7), (2, 12), (3, 8), (3, 24)] {
+        let found = format!("`{bits}`");
+        let narrow = grey().tag(Tag::BitsPerSample, &[bits]).tag(Tag::SampleFormat, &[format]);
+        refused(&narrow, &["tag 258 (BitsPerSample) of", &found]);
+    }
     refused(&colours(3).tag(Tag::BitsPerSample, &[8, 16, 8]), &["tag 258", "`8, 16, 8`"]);
     for (format, name) in [(4, "undefined"), (5, "complex integers"), (6, "complex floats")] {
         let wide = grey().tag(Tag::BitsPerSample, &[32]);
         refused(&wide.tag(Tag::SampleFormat, &[format]), &["tag 339 (SampleFormat)", name]);
     }
-    refused(&grey().tag(Tag::SampleFormat, &[3]), &["tag 339", "of 8 bits"]);
-    refused(&grey().tag(Tag::FillOrder, &[2]), &["tag 266 (FillOrder)", "`2`", "lowest bit first"]);
+    let deflated = grey().tag(Tag::Compression, &[8]).tag(Tag::FillOrder, &[2]);
+    refused(&deflated, &["tag 266 (FillOrder)", "`2`", "lowest bit first"]);
+    refused(&grey().tag(Tag::FillOrder, &[3]), &["tag 266 (FillOrder)", "`3`"]);
     refused(&grey().tag(Tag::PlanarConfiguration, &[3]), &["tag 284 (PlanarConfiguration)", "`3`"]);
 }
 
 #[test]
 fn compressions_and_predictors_other_than_those_known_are_refused() {
     for (value, name) in
-        [(4, "CCITT T.6"), (6, "JPEG"), (34887, "LERC"), (34925, "LZMA"), (50000, "ZSTD"), (50001, "WebP")]
+        [(2, "CCITT RLE"), (3, "CCITT T.4"), (6, "JPEG"), (34712, "JPEG 2000"), (50002, "JPEG XL")]
     {
         let found = format!("`{value}` ({name}");
         refused(&grey().tag(Tag::Compression, &[value]), &["tag 259 (Compression)", &found]);
@@ -125,73 +149,92 @@ fn compressions_and_predictors_other_than_those_known_are_refused() {
     refused(&packed.tag(Tag::Predictor, &[2]), &["tag 317", "`2` under compression 32773"]);
     let deflated = grey().tag(Tag::Compression, &[8]);
     refused(&deflated.tag(Tag::Predictor, &[3]), &["tag 317", "`3`"]);
+    let narrow = grey().tag(Tag::Compression, &[8]).tag(Tag::BitsPerSample, &[4]);
+    refused(&narrow.tag(Tag::Predictor, &[2]), &["tag 317", "`2` under compression 8 and 4 bits"]);
+    // What a compression cannot hold.
+    let under = |compression: u32, file: Tiff| file.tag(Tag::Compression, &[compression]);
+    refused(&under(4, grey()), &["tag 259", "4 (CCITT T.6)", "found 1 of 8 bits"]);
+    refused(&under(50001, grey()), &["tag 259", "50001 (WebP)", "found 1 of 8 bits"]);
+    let half = grey().tag(Tag::BitsPerSample, &[16]).tag(Tag::SampleFormat, &[3]);
+    refused(&under(34887, half), &["tag 259", "34887 (LERC)", "found 1 of 16 bits"]);
 }
 
 #[test]
-fn bands_that_the_decoder_leaves_out_are_refused() {
-    let extra = |bands: usize, kinds: &[u32]| colours(bands).tag(Tag::ExtraSamples, kinds);
-    for (bands, kinds) in [(4, &[0][..]), (5, &[2, 0]), (5, &[0, 0]), (3, &[1])] {
-        refused(&extra(bands, kinds), &["tag 338 (ExtraSamples)", "INTERLEAVE=BAND"]);
-    }
+fn every_band_beside_the_colours_is_read() {
     let folder = Folder::new();
-    for (bands, kinds) in [(4, &[1][..]), (4, &[2])] {
-        let raster = read(&folder.tiff(&extra(bands, kinds))).unwrap();
-        assert_eq!((raster.bands, raster.band(3)[1]), (4, f32::from(pixels(8)[7])), "{kinds:?}");
+    for (bands, kinds) in [(4, &[][..]), (4, &[0]), (4, &[1]), (4, &[2]), (5, &[2, 0]), (5, &[0, 0])] {
+        let interleaved = colours(bands).tag(Tag::ExtraSamples, kinds);
+        let interleaved = if kinds.is_empty() { colours(bands) } else { interleaved };
+        let raster = read(&folder.tiff(&interleaved)).unwrap();
+        let wanted: Vec<f32> =
+            pixels(WIDTH * HEIGHT * bands).chunks(bands).map(|pixel| f32::from(pixel[bands - 1])).collect();
+        assert_eq!((raster.bands, raster.band(bands - 1)), (bands, &wanted[..]), "{kinds:?}");
+        let plane = |band: usize| Some(vec![band as u8; WIDTH * HEIGHT]);
+        let planes = interleaved.tag(Tag::PlanarConfiguration, &[2]);
+        let planes = planes.strips(HEIGHT as u32, (0..bands).map(plane).collect());
+        assert_eq!(read(&folder.tiff(&planes)).unwrap().band(bands - 1)[1], bands as f32 - 1.0);
     }
-    assert_eq!(read(&folder.tiff(&colours(4))).unwrap().bands, 4);
-    // Grey with anything beside it.
-    let many = extra(5, &[0, 0, 0, 0]).tag(Tag::PhotometricInterpretation, &[1]);
-    assert_eq!(read(&folder.tiff(&many)).unwrap().band(4)[0], f32::from(pixels(5)[4]));
-    // Band by band everything is read.
-    let plane = || Some(pixels(WIDTH * HEIGHT));
-    let planes =
-        extra(5, &[2, 0]).tag(Tag::PlanarConfiguration, &[2]).strips(HEIGHT as u32, vec![plane(); 5]);
-    assert_eq!(read(&folder.tiff(&planes)).unwrap().band(4)[1], 7.0);
 }
 
 #[test]
-fn sparse_files_are_refused() {
+fn what_a_sparse_file_leaves_out_is_missing_or_zero() {
     let tile = || Some(pixels(64));
     let four = |tiles: Vec<Option<Vec<u8>>>| grey().tiles(8, tiles);
     let folder = Folder::new();
     let whole = read(&folder.tiff(&four(vec![tile(); 4]))).unwrap();
     assert_eq!((whole.data[0], whole.data[8], whole.data[1]), (0.0, 0.0, 7.0));
     let sparse = four(vec![tile(), None, tile(), tile()]);
-    refused(&sparse, &["tag 325 (TileByteCounts)", "`0`", "tile 1", "sparse"]);
-    refused(&sparse.clone().text_nodata("9"), &["tag 325", "sparse"]);
-    for compression in [5, 8, 32773] {
-        refused(&sparse.clone().tag(Tag::Compression, &[compression]), &["tile 1", "sparse"]);
-    }
-    refused(&sparse.clone().lengths(&[64, 64, 64, 64]), &["tag 324 (TileOffsets)", "tile 1"]);
+    let part = |file: &Tiff| read(&folder.tiff(file)).unwrap().data[7..12].to_vec();
+    assert_eq!(part(&sparse), [49.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(part(&sparse.clone().text_nodata("-1")), [49.0, 0.0, 0.0, 0.0, 0.0]);
+    let missing = part(&sparse.clone().text_nodata("9"));
+    assert!(missing[0] == 49.0 && missing[1..].iter().all(|value| value.is_nan()));
+    // Half a position is no position.
+    refused(&sparse.clone().lengths(&[64, 64, 64, 64]), &["tag 324 (TileOffsets)", "offset `0`", "tile 1"]);
     let strip = || Some(pixels(WIDTH * 4));
-    refused(&grey().strips(4, vec![strip(), strip(), None]), &["tag 279 (StripByteCounts)", "strip 2"]);
-    // For a strip that is too short, the decoder would read pixels of the next one.
-    let short = grey().strips(4, vec![strip(), strip(), strip()]).lengths(&[64, 60, 64]);
-    refused(&short, &["tag 279", "at least 64 bytes", "strip 1", "`60`"]);
+    let strips = grey().strips(4, vec![strip(), strip(), strip()]);
+    refused(&strips.clone().lengths(&[64, 64, 0]), &["tag 279 (StripByteCounts)", "length `0`", "strip 2"]);
+    // For a strip that is too short, a decoder would read pixels of the next one.
+    refused(&strips.lengths(&[64, 60, 64]), &["tag 279", "at least 64 bytes", "strip 1", "`60`"]);
     // The length of a single strip follows from the image.
     assert_eq!(read(&folder.tiff(&grey().lengths(&[0]))).unwrap().data[1], 7.0);
+    // A table that is too short.
+    refused(&four(vec![tile(); 3]), &["tag 324 (TileOffsets) must hold 4 numbers, found `3`"]);
 }
 
+/// A mask of bytes whose first pixel is hidden.
 #[test]
-fn masks_inside_a_file_are_refused() {
-    let said = ["tag 254 (NewSubfileType)", "mask", "gdalwarp"];
-    refused(&grey().directory(4, 4), &said);
-    refused(&grey().directory(4, 1), &said);
-    refused(&grey().directory(0, 4), &said);
-    // The mask of an overview, after the overview.
-    refused(&grey().directory(1, 1).directory(5, 4), &said);
-    refused(&grey().directory(4, 4).nested(), &said);
+fn what_a_mask_inside_a_file_hides_is_missing() {
     let folder = Folder::new();
-    for other in
-        [grey().directory(1, 1).directory(1, 1), grey().directory(2, 1), grey().directory(1, 1).nested()]
-    {
-        assert_eq!(read(&folder.tiff(&other)).unwrap().data[1], 7.0, "overviews and pages are no masks");
+    let mask = Directory::mask();
+    for file in [
+        grey().directory(mask),
+        grey().directory(mask).nested(),
+        // After an overview and before its mask.
+        grey().directory(Directory::of(1, 1)).directory(mask).directory(Directory::of(5, 4)),
+    ] {
+        let data = read(&folder.tiff(&file)).unwrap().data;
+        assert!(data[0].is_nan() && data[1] == 7.0, "{:?}", &data[..3]);
+        assert_eq!(data.iter().filter(|value| value.is_nan()).count(), 1);
+    }
+    let said = ["tag 254 (NewSubfileType)", "mask"];
+    refused(&grey().directory(mask).directory(mask), &said);
+    refused(&grey().directory(Directory::of(0, 4)), &said);
+    refused(&grey().text_nodata("7").directory(mask), &["tag 42113 (GDAL_NODATA)", "mask"]);
+    let other = Directory { size: [8, 1], ..mask };
+    assert_refused(&folder.tiff(&grey().directory(other)), &["the mask inside it", "16x12", "`8x1`"]);
+    for other in [
+        grey().directory(Directory::of(1, 1)).directory(Directory::of(1, 1)),
+        grey().directory(Directory::of(2, 1)),
+        grey().directory(Directory::of(1, 1)).nested(),
+    ] {
+        assert_eq!(read(&folder.tiff(&other)).unwrap().data[0], 0.0, "overviews and pages are no masks");
     }
 }
 
 #[test]
 fn nodata_that_is_no_number_is_refused() {
-    for text in ["-1.#INF", "1.#QNAN", "none", "0 0 0", "-9999,5"] {
+    for text in ["none", "0 0 0", "-9999,5"] {
         refused(&grey().text_nodata(text), &["tag 42113 (GDAL_NODATA)", text, "-a_nodata"]);
     }
     refused(&grey().value(Tag::GdalNodata, Value::Double(-9999.0)), &["tag 42113", "DOUBLE"]);
@@ -257,7 +300,14 @@ fn jpeg_inside_a_tiff_is_read_if_it_has_the_shape_of_its_tile() {
     }
     refused(&jpeg_tile(3, Jpeg::new(&[90]).stream()), &["3 component(s)", "`1`"]);
     let ycbcr = jpeg_tile(3, Jpeg::new(&[90, 20, 200]).stream());
-    refused(&ycbcr.tag(Tag::PhotometricInterpretation, &[6]), &["tag 262", "YCbCr"]);
+    let planar = ycbcr.clone().tag(Tag::PlanarConfiguration, &[2]).tag(Tag::PhotometricInterpretation, &[6]);
+    refused(&planar, &["tag 259", "YCbCr", "found 1 of 8 bits"]);
+    let rgb = read(&folder.tiff(&ycbcr.tag(Tag::PhotometricInterpretation, &[6]))).unwrap();
+    // T.871: R = Y + 1.402 (Cr - 128), G = Y - 0.344136 (Cb - 128) - 0.714136 (Cr - 128), B = Y + 1.772 (Cb - 128).
+    let wanted = [90.0 + 1.402 * 72.0, 90.0 + 0.344_136 * 108.0 - 0.714_136 * 72.0, 0.0];
+    for (band, wanted) in wanted.iter().enumerate() {
+        assert!((rgb.band(band)[5] - wanted).abs() < 1.0, "band {band}: {} for {wanted}", rgb.band(band)[5]);
+    }
     let apart = Jpeg { interleaved: false, ..Jpeg::new(&[90, 20, 200]) }.stream();
     refused(&jpeg_tile(3, apart), &["tile 0", "interleaved"]);
     let stream = Jpeg::new(&[90]).stream();

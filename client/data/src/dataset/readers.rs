@@ -33,9 +33,7 @@ impl WindowReader {
         if !is_geotiff(path)? {
             return read_raster(path, limits).map(Self::Whole);
         }
-        let mut file = GeoTiff::open(path, limits)?;
-        file.keep_at_most(KEPT / files.max(1));
-        Ok(Self::Windows(Box::new(file)))
+        Ok(Self::windows(GeoTiff::open(path, limits)?, files))
     }
 
     /// Opens a mask or target raster.
@@ -46,10 +44,18 @@ impl WindowReader {
         files: usize,
     ) -> Result<Self, DataError> {
         // The target of a regression is the shown value; the index of a colour is not a quantity.
-        if task == Task::Regression || is_geotiff(path)? {
+        if task == Task::Regression {
             return Self::open(path, limits, files);
         }
-        read_labels(path, limits).map(Self::Whole)
+        if !is_geotiff(path)? {
+            return read_labels(path, limits).map(Self::Whole);
+        }
+        Ok(Self::windows(GeoTiff::open_labels(path, limits)?, files))
+    }
+
+    fn windows(mut file: GeoTiff, files: usize) -> Self {
+        file.keep_at_most(KEPT / files.max(1));
+        Self::Windows(Box::new(file))
     }
 
     /// What the file says about its raster.

@@ -1,13 +1,16 @@
 //! The list of TIFF files that are read: all their tags have values that are known to be read rightly. Every
 //! other file is refused with the tag, the value found and a command that converts the file.
 
-use std::io::{Read, Seek};
 use std::path::Path;
 
 use tiff::tags::Tag;
 
 use super::directory::{Directories, Directory};
+use super::formats::{
+    COMPRESSIONS, Codec, NUMBERS, PHOTOMETRIC, PREDICTED, Predictor, Reading, TRANSPARENCY_MASK, span,
+};
 use super::nodata::Nodata;
+use super::values::Kind;
 
 /// Why a file is refused: a sentence, and the options with which `gdal_translate` makes a readable file of
 /// it.
@@ -34,70 +37,100 @@ pub(crate) fn conversion(options: &str, path: &Path) -> String {
 
 /// Options that make an equal file with plain compression.
 pub(crate) const REWRITE: &str = "-co COMPRESS=DEFLATE";
-const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
-const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
+pub(super) const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
+pub(super) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
+/// Keeps the indices of a palette.
+const INDICES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_BYTES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_WORDS: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=16";
-const BAND_BY_BAND: &str = "-co INTERLEAVE=BAND";
 
-const BLACK_IS_ZERO: u64 = 1;
-const RGB: u64 = 2;
-const LZW: u64 = 5;
-pub(super) const JPEG: u64 = 7;
-const NO_COMPRESSION: u64 = 1;
-const DEFLATE: [u64; 2] = [8, 32946];
-const PACK_BITS: u64 = 32773;
-const PLANAR: u64 = 2;
-const UNSIGNED: u64 = 1;
-const SIGNED: u64 = 2;
-const FLOAT: u64 = 3;
-const ALPHA: [u64; 2] = [1, 2];
+/// Extra facts of T.6 in a tag that the library does not name.
+const T6_OPTIONS: u16 = 293;
+/// The version of LERC and what its stream is compressed with in addition.
+const LERC_PARAMETERS: u16 = 50674;
+
+/// What the pixels of a file are wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Bands of an image, or a quantity: the index of a colour is neither.
+    Image,
+    /// Classes: the indices of a palette are read.
+    Labels,
+    /// Which pixels of another directory have data.
+    Mask,
+}
 
 /// How the pixels of an accepted file are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Accepted {
-    pub(super) compression: u64,
+    pub(super) codec: Codec,
     /// Bands.
-    pub(super) samples: u64,
+    pub(super) samples: usize,
     /// Whether each strip or tile holds one band.
     pub(super) planar: bool,
-    /// Bits of one value.
-    pub(super) bits: u64,
+    /// Stored bits of one number.
+    pub(super) bits: usize,
+    /// The type of a decoded number.
+    pub(super) kind: Kind,
+    pub(super) predictor: Predictor,
+    /// Whether the lowest bit of a byte comes first.
+    pub(super) lowest_bit_first: bool,
+    /// Whether the lowest byte of a number comes first.
+    pub(super) little: bool,
+    /// Whether JPEG holds brightness and colour differences.
+    pub(super) ycbcr: bool,
+    /// What LERC is compressed with in addition.
+    pub(super) lerc: Codec,
     /// The value of missing pixels.
     pub(super) nodata: Option<Nodata>,
 }
 
 impl Accepted {
     /// Bands in one strip or tile.
-    pub(super) const fn samples_in_chunk(&self) -> u64 {
+    pub(super) const fn samples_in_chunk(&self) -> usize {
         if self.planar { 1 } else { self.samples }
     }
 
-    pub(super) const fn is_compressed(&self) -> bool {
-        self.compression != NO_COMPRESSION
+    /// Bytes that a decoded number takes before it becomes a 32-bit float, and at least those of that.
+    pub(super) const fn bytes_in_memory(&self) -> usize {
+        if self.kind.bytes() > 4 { self.kind.bytes() } else { 4 }
+    }
+
+    /// Whether the stored bits of a number are those of its type.
+    pub(super) const fn whole_bytes(&self) -> bool {
+        self.bits == self.kind.bytes() * 8
     }
 }
 
 /// A tag's value, for a sentence.
-fn shown(found: Option<u64>, names: &[(u64, &str)]) -> String {
+fn shown(found: Option<u64>, name: Option<&str>) -> String {
     let Some(value) = found else { return "nothing".to_owned() };
-    let name = names.iter().find(|(known, _)| *known == value);
-    name.map_or_else(|| format!("`{value}`"), |(_, name)| format!("`{value}` ({name})"))
+    name.map_or_else(|| format!("`{value}`"), |name| format!("`{value}` ({name})"))
 }
 
-/// The tags of the first directory.
-pub(super) struct Tags<'a, 'b, R> {
-    pub(super) file: &'a mut Directories<'b, R>,
+/// Words with commas, and `or` before the last one.
+fn listed(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// The tags of one directory.
+pub(super) struct Tags<'a, 'b> {
+    pub(super) file: &'a Directories<'b>,
     pub(super) directory: &'a Directory,
+    pub(super) role: Role,
 }
 
-impl<R: Read + Seek> Tags<'_, '_, R> {
-    fn list(&mut self, tag: Tag) -> Result<Vec<u64>, Refused> {
+impl Tags<'_, '_> {
+    fn list(&self, tag: Tag) -> Result<Vec<u64>, Refused> {
         let found = self.file.numbers(self.directory, tag).map_err(|text| Refused::new(text, REWRITE))?;
         Ok(found.unwrap_or_default())
     }
 
-    fn one(&mut self, tag: Tag) -> Result<Option<u64>, Refused> {
+    pub(super) fn one(&self, tag: Tag) -> Result<Option<u64>, Refused> {
         Ok(self.list(tag)?.first().copied())
     }
 
@@ -105,171 +138,178 @@ impl<R: Read + Seek> Tags<'_, '_, R> {
     ///
     /// # Errors
     /// The first tag whose value is not on the list.
-    pub(super) fn accept(&mut self) -> Result<Accepted, Refused> {
-        let photometric = self.photometric()?;
-        let compression = self.compression()?;
-        self.fill_order()?;
+    pub(super) fn accept(&self) -> Result<Accepted, Refused> {
+        let codec = self.compression()?;
+        let ycbcr = self.photometric(codec)?;
         let bits = self.bits()?;
-        self.sample_format(bits)?;
-        let samples = self.one(Tag::SamplesPerPixel)?.unwrap_or(1);
-        let planar = self.planar()?;
-        self.extra_samples(photometric, samples, planar)?;
-        self.predictor(compression, bits)?;
-        let nodata = self.nodata()?;
-        let accepted = Accepted { compression, samples, planar, bits, nodata };
-        if compression == JPEG {
-            self.jpeg(&accepted)?;
-        }
+        let kind = self.kind(bits)?;
+        let accepted = Accepted {
+            codec,
+            samples: usize::try_from(self.one(Tag::SamplesPerPixel)?.unwrap_or(1)).unwrap_or(usize::MAX),
+            planar: self.planar()?,
+            bits: bits as usize,
+            kind,
+            predictor: self.predictor(codec, bits, kind)?,
+            lowest_bit_first: self.fill_order(codec)?,
+            little: self.file.little,
+            ycbcr,
+            lerc: self.lerc(codec)?,
+            nodata: self.nodata()?,
+        };
+        self.check_codec(&accepted)?;
         Ok(accepted)
     }
 
-    fn photometric(&mut self) -> Result<u64, Refused> {
-        const NAMES: [(u64, &str); 9] = [
-            (0, "MinIsWhite"),
-            (3, "palette; the command keeps the indices, or with the option `-expand rgb` alone the colours"),
-            (4, "transparency mask"),
-            (5, "CMYK"),
-            (6, "YCbCr"),
-            (8, "CIE L*a*b*"),
-            (9, "ICC L*a*b*"),
-            (10, "ITU L*a*b*"),
-            (32803, "colour filter array"),
-        ];
+    /// Gives whether the pixels are YCbCr.
+    fn photometric(&self, codec: Codec) -> Result<bool, Refused> {
         let found = self.one(Tag::PhotometricInterpretation)?;
-        let options = match found {
-            Some(value @ (BLACK_IS_ZERO | RGB)) => return Ok(value),
-            Some(3) => GREY_BYTES,
-            Some(5 | 6) => RED_GREEN_BLUE,
-            _ => GREY,
+        // Without the tag, GDAL takes the numbers as they are.
+        let Some(value) = found else { return Ok(false) };
+        let fact = PHOTOMETRIC.iter().find(|fact| fact.value == value);
+        let options = match (fact.map(|fact| fact.reading), self.role) {
+            (Some(Reading::Stored), _) => return Ok(false),
+            (Some(Reading::Indices), Role::Labels | Role::Mask) => return Ok(false),
+            (Some(Reading::YCbCr), _) if codec == Codec::Jpeg => return Ok(true),
+            (_, Role::Mask) if value == TRANSPARENCY_MASK => return Ok(false),
+            (Some(Reading::Indices), Role::Image) => INDICES,
+            (Some(Reading::YCbCr), _) => RED_GREEN_BLUE,
+            (Some(Reading::Refused(options)), _) => options,
+            (None, _) => GREY,
         };
-        let shown = shown(found, &NAMES);
-        let sentence =
-            format!("tag 262 (PhotometricInterpretation) must be 1 (MinIsBlack) or 2 (RGB), found {shown}");
+        let name = match fact {
+            Some(fact) if fact.reading == Reading::Indices => Some(
+                "palette; the command keeps the indices, or with the option `-expand rgb` alone the colours",
+            ),
+            fact => fact.map(|fact| fact.name),
+        };
+        let sentence = format!(
+            "tag 262 (PhotometricInterpretation) must be 0 (MinIsWhite), 1 (MinIsBlack), 2 (RGB), 3 (palette) in a mask or \
+             map of classes, or 6 (YCbCr) under JPEG, found {}",
+            shown(found, name)
+        );
         Err(Refused::new(sentence, options))
     }
 
-    fn compression(&mut self) -> Result<u64, Refused> {
-        const NAMES: [(u64, &str); 10] = [
-            (2, "CCITT RLE"),
-            (3, "CCITT T.4"),
-            (4, "CCITT T.6"),
-            (6, "JPEG of TIFF 6.0"),
-            (34712, "JPEG 2000"),
-            (34887, "LERC"),
-            (34925, "LZMA"),
-            (50000, "ZSTD"),
-            (50001, "WebP"),
-            (50002, "JPEG XL"),
-        ];
-        let found = self.one(Tag::Compression)?.unwrap_or(NO_COMPRESSION);
-        if [NO_COMPRESSION, LZW, JPEG, PACK_BITS].contains(&found) || DEFLATE.contains(&found) {
-            return Ok(found);
+    fn compression(&self) -> Result<Codec, Refused> {
+        let found = self.one(Tag::Compression)?.unwrap_or(1);
+        let fact = COMPRESSIONS.iter().find(|fact| fact.value == found);
+        if let Some(codec) = fact.and_then(|fact| fact.codec) {
+            return Ok(codec);
         }
+        let read = COMPRESSIONS.iter().filter(|fact| fact.codec.is_some());
+        let read = listed(read.map(|fact| format!("{} ({})", fact.value, fact.name)));
         let sentence = format!(
-            "tag 259 (Compression) must be 1 (none), 5 (LZW), 7 (JPEG), 8 or 32946 (deflate) or 32773 (PackBits), found {}",
-            shown(Some(found), &NAMES)
+            "tag 259 (Compression) must be {read}, found {}",
+            shown(Some(found), fact.map(|fact| fact.name))
         );
         Err(Refused::new(sentence, REWRITE))
     }
 
-    fn fill_order(&mut self) -> Result<(), Refused> {
+    /// Gives whether the lowest bit of a byte comes first.
+    fn fill_order(&self, codec: Codec) -> Result<bool, Refused> {
         match self.one(Tag::FillOrder)? {
-            None | Some(1) => Ok(()),
+            None | Some(1) => Ok(false),
+            Some(2) if matches!(codec, Codec::None | Codec::Ccitt) => Ok(true),
             found => {
-                let shown = shown(found, &[(2, "lowest bit first")]);
-                let sentence = format!("tag 266 (FillOrder) must be 1 (highest bit first), found {shown}");
+                let name = (found == Some(2)).then_some("lowest bit first");
+                let sentence = format!(
+                    "tag 266 (FillOrder) must be 1 (highest bit first), or 2 without compression or under CCITT, found {}",
+                    shown(found, name)
+                );
                 Err(Refused::new(sentence, REWRITE))
             }
         }
     }
 
-    fn bits(&mut self) -> Result<u64, Refused> {
+    fn bits(&self) -> Result<u64, Refused> {
         let list = self.list(Tag::BitsPerSample)?;
         let bits = list.first().copied().unwrap_or(1);
-        if [8, 16, 32, 64].contains(&bits) && list.iter().all(|other| *other == bits) {
+        if list.iter().all(|other| *other == bits) {
             return Ok(bits);
         }
-        let found = list.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        let found = if list.is_empty() { "nothing, which means 1".to_owned() } else { format!("`{found}`") };
-        let sentence =
-            format!("tag 258 (BitsPerSample) must be 8, 16, 32 or 64 for all bands, found {found}");
-        Err(Refused::new(sentence, if bits <= 8 { GREY_BYTES } else { GREY_WORDS }))
+        let found = list.iter().take(16).map(u64::to_string).collect::<Vec<_>>().join(", ");
+        let sentence = format!("tag 258 (BitsPerSample) must be the same for all bands, found `{found}`");
+        Err(Refused::new(sentence, if list.iter().all(|bits| *bits <= 8) { GREY_BYTES } else { GREY_WORDS }))
     }
 
-    fn sample_format(&mut self, bits: u64) -> Result<(), Refused> {
-        const NAMES: [(u64, &str); 3] = [(4, "undefined"), (5, "complex integers"), (6, "complex floats")];
+    fn kind(&self, bits: u64) -> Result<Kind, Refused> {
+        const REFUSED: [(u64, &str); 3] = [(4, "undefined"), (5, "complex integers"), (6, "complex floats")];
         let list = self.list(Tag::SampleFormat)?;
-        let format = list.first().copied().unwrap_or(UNSIGNED);
-        let known = matches!(format, UNSIGNED | SIGNED) || (format == FLOAT && bits >= 16);
-        if known && list.iter().all(|other| *other == format) {
-            return Ok(());
-        }
-        let found: Vec<_> = list.iter().take(8).map(|format| shown(Some(*format), &NAMES)).collect();
-        let sentence = format!(
-            "tag 339 (SampleFormat) must be 1 (unsigned), 2 (signed) or 3 (floats of at least 16 bits) for all bands, found \
-             {} of {bits} bits",
-            found.join(", ")
-        );
-        Err(Refused::new(sentence, "-ot Float32"))
+        let format = list.first().copied().unwrap_or(1);
+        let fact = NUMBERS.iter().find(|fact| fact.value == format);
+        let name = |value: u64| {
+            let read = NUMBERS.iter().find(|fact| fact.value == value).map(|fact| fact.name);
+            read.or_else(|| REFUSED.iter().find(|(known, _)| *known == value).map(|(_, name)| *name))
+        };
+        let Some(fact) = fact.filter(|_| list.iter().all(|other| *other == format)) else {
+            let read = NUMBERS.iter().map(|fact| format!("{} ({})", fact.value, fact.name));
+            let found: Vec<_> =
+                list.iter().take(8).map(|format| shown(Some(*format), name(*format))).collect();
+            let sentence = format!(
+                "tag 339 (SampleFormat) must be {} for all bands, found {} of {bits} bits",
+                listed(read),
+                found.join(", ")
+            );
+            return Err(Refused::new(sentence, "-ot Float32"));
+        };
+        let fits = fact.bits.iter().find(|(from, to, _)| (*from..=*to).contains(&bits));
+        fits.map(|(_, _, kind)| *kind).ok_or_else(|| {
+            let read = fact.bits.iter().map(|(from, to, _)| span(*from, *to));
+            let sentence =
+                format!("tag 258 (BitsPerSample) of {} must be {}, found `{bits}`", fact.name, listed(read));
+            Refused::new(sentence, if bits <= 8 { GREY_BYTES } else { GREY_WORDS })
+        })
     }
 
-    fn planar(&mut self) -> Result<bool, Refused> {
+    fn planar(&self) -> Result<bool, Refused> {
         match self.one(Tag::PlanarConfiguration)? {
             None | Some(1) => Ok(false),
-            Some(PLANAR) => Ok(true),
+            Some(2) => Ok(true),
             found => {
-                let shown = shown(found, &[]);
-                let sentence = format!("tag 284 (PlanarConfiguration) must be 1 or 2, found {shown}");
+                let sentence =
+                    format!("tag 284 (PlanarConfiguration) must be 1 or 2, found {}", shown(found, None));
                 Err(Refused::new(sentence, REWRITE))
             }
         }
     }
 
-    /// Of red, green and blue with more bands beside them, the decoder reads the whole of a pixel only if its
-    /// bands are stored one after the other, or if the one further band is opacity.
-    fn extra_samples(&mut self, photometric: u64, samples: u64, planar: bool) -> Result<(), Refused> {
-        let extra = self.list(Tag::ExtraSamples)?;
-        let colours = samples.checked_sub(extra.len() as u64);
-        let opacity = matches!(extra[..], [first] if ALPHA.contains(&first));
-        let read = match (photometric, colours) {
-            (BLACK_IS_ZERO, Some(_)) => samples > 0,
-            (RGB, Some(3 | 4)) if planar => true,
-            (RGB, Some(3 | 4)) if extra.is_empty() => true,
-            (RGB, Some(3)) => opacity,
-            _ => false,
-        };
-        if read {
-            return Ok(());
-        }
-        let found = extra.iter().take(16).map(u64::to_string).collect::<Vec<_>>().join(", ");
-        let sentence = format!(
-            "tag 338 (ExtraSamples) of an RGB image of {samples} interleaved bands must name the one band of opacity that \
-             follows the colours, or be absent, found `{found}`"
-        );
-        Err(Refused::new(sentence, BAND_BY_BAND))
-    }
-
-    fn predictor(&mut self, compression: u64, bits: u64) -> Result<(), Refused> {
+    fn predictor(&self, codec: Codec, bits: u64, kind: Kind) -> Result<Predictor, Refused> {
         let found = self.one(Tag::Predictor)?.unwrap_or(1);
-        let compressed = compression == LZW || DEFLATE.contains(&compression);
-        let float = self.one(Tag::SampleFormat)? == Some(FLOAT);
-        let read = match found {
-            1 => true,
-            2 => compressed,
-            3 => compressed && float && bits >= 16,
-            _ => false,
-        };
-        if read {
-            return Ok(());
+        let known = PREDICTED.contains(&codec) && bits as usize == kind.bytes() * 8;
+        match found {
+            1 => return Ok(Predictor::None),
+            2 if known => return Ok(Predictor::Horizontal),
+            3 if known && kind.is_float() => return Ok(Predictor::Float),
+            _ => {}
         }
+        let compression = self.one(Tag::Compression)?.unwrap_or(1);
         let sentence = format!(
-            "tag 317 (Predictor) must be 1 (none), or under LZW or deflate 2 (horizontal) or for floats 3, found `{found}` \
-             under compression {compression}"
+            "tag 317 (Predictor) must be 1 (none), or under LZW, deflate, ZSTD or LZMA for whole bytes 2 (horizontal) or for \
+             floats 3, found `{found}` under compression {compression} and {bits} bits"
         );
         Err(Refused::new(sentence, REWRITE))
     }
 
-    fn nodata(&mut self) -> Result<Option<Nodata>, Refused> {
+    /// What LERC is compressed with in addition.
+    fn lerc(&self, codec: Codec) -> Result<Codec, Refused> {
+        if codec != Codec::Lerc {
+            return Ok(Codec::None);
+        }
+        match self.list(Tag::Unknown(LERC_PARAMETERS))?.get(1) {
+            None | Some(0) => Ok(Codec::None),
+            Some(1) => Ok(Codec::Deflate),
+            Some(2) => Ok(Codec::Zstd),
+            found => {
+                let shown = shown(found.copied(), None);
+                let sentence = format!(
+                    "tag {LERC_PARAMETERS} (LercParameters) must say compression 0 (none), 1 (deflate) or 2 (ZSTD), found {shown}"
+                );
+                Err(Refused::new(sentence, REWRITE))
+            }
+        }
+    }
+
+    fn nodata(&self) -> Result<Option<Nodata>, Refused> {
         const LONGEST: usize = 40;
         let found = self.file.bytes(self.directory, Tag::GdalNodata);
         let Some(text) = found.map_err(|text| Refused::new(text, "-a_nodata VALUE"))? else {
@@ -284,17 +324,44 @@ impl<R: Read + Seek> Tags<'_, '_, R> {
         })
     }
 
-    fn jpeg(&mut self, accepted: &Accepted) -> Result<(), Refused> {
-        let unsigned = self.one(Tag::SampleFormat)?.unwrap_or(UNSIGNED) == UNSIGNED;
-        let components = accepted.samples_in_chunk();
-        if accepted.bits == 8 && unsigned && matches!(components, 1 | 3 | 4) {
+    /// Checks what a compression needs of the other tags.
+    fn check_codec(&self, accepted: &Accepted) -> Result<(), Refused> {
+        let Accepted { codec, kind, bits, .. } = *accepted;
+        let bands = accepted.samples_in_chunk();
+        let bytes = kind == Kind::U8 && bits == 8;
+        let (read, rule) = match codec {
+            Codec::Jpeg if accepted.ycbcr => (
+                bytes && bands == 3,
+                "7 (JPEG) of YCbCr unless a strip or tile holds 3 bands of unsigned 8 bits",
+            ),
+            Codec::Jpeg => (
+                bytes && matches!(bands, 1 | 3 | 4),
+                "7 (JPEG) unless a strip or tile holds 1, 3 or 4 bands of unsigned 8 bits",
+            ),
+            Codec::WebP => (
+                bytes && matches!(bands, 3 | 4),
+                "50001 (WebP) unless a strip or tile holds 3 or 4 bands of unsigned 8 bits",
+            ),
+            Codec::Ccitt => {
+                let options = self.one(Tag::Unknown(T6_OPTIONS))?.unwrap_or(0);
+                (
+                    bands == 1 && bits == 1 && options == 0,
+                    "4 (CCITT T.6) unless a strip or tile holds 1 band of 1 bit, without T6Options (tag 293)",
+                )
+            }
+            Codec::Lerc => (
+                accepted.whole_bytes()
+                    && !matches!(kind, Kind::F16 | Kind::U64 | Kind::I64)
+                    && (accepted.little || kind.bytes() == 1),
+                "34887 (LERC) unless the numbers are 32-bit or 64-bit floats, or integers of 8, 16 or 32 bits, in a file that \
+                 stores the lowest byte of a number first",
+            ),
+            _ => return Ok(()),
+        };
+        if read {
             return Ok(());
         }
-        let sentence = format!(
-            "tag 259 (Compression) must not be 7 (JPEG) unless a strip or tile holds 1, 3 or 4 bands of unsigned 8 bits, \
-             found {components} of {} bits",
-            accepted.bits
-        );
+        let sentence = format!("tag 259 (Compression) must not be {rule}, found {bands} of {bits} bits");
         Err(Refused::new(sentence, REWRITE))
     }
 }

@@ -1,28 +1,27 @@
-//! The directories of a TIFF file (TIFF 6.0, section 2, and BigTIFF), read before anything is decoded: the
-//! decoder allocates as many values as a tag declares, and reads some files wrongly that can be recognised by
-//! their tags.
+//! The directories of a TIFF file (TIFF 6.0, section 2, and BigTIFF).
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 
 use tiff::tags::{Tag, Type};
 
+use super::source::Source;
+
 /// Most tags of a directory; a real one has a few dozen.
 const MOST_TAGS: u64 = 4096;
-/// Most bytes of the values of one tag that are looked at; the decoder takes no more either.
+/// Most bytes of the values of one tag, other than a table of strips or tiles.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// An opened file.
-pub(super) struct Directories<'a, R> {
-    file: &'a mut R,
-    /// Bytes in the file.
-    length: u64,
-    little: bool,
+/// The directories of an opened file.
+pub(super) struct Directories<'a> {
+    file: &'a Source,
+    /// Whether the lowest byte of a number comes first.
+    pub(super) little: bool,
     /// Bytes of an offset.
     wide: usize,
 }
 
-/// The tags of one directory. If a tag occurs twice, the last one counts, as for the decoder.
+/// The tags of one directory. If a tag occurs twice, the last one counts.
 pub(super) struct Directory {
     entries: BTreeMap<u16, Entry>,
     /// Where the next directory begins; 0 if there is none.
@@ -36,56 +35,63 @@ struct Entry {
     field: Vec<u8>,
 }
 
-impl<'a, R: Read + Seek> Directories<'a, R> {
-    /// The file and the position of its first directory; `None` if it is no TIFF, for which the decoder has
-    /// the better message.
-    pub(super) fn open(file: &'a mut R, length: u64) -> Option<(Self, u64)> {
+impl Directory {
+    pub(super) fn has(&self, tag: Tag) -> bool {
+        self.entries.contains_key(&tag.to_u16())
+    }
+}
+
+impl<'a> Directories<'a> {
+    /// The file and the position of its first directory.
+    ///
+    /// # Errors
+    /// If it is no TIFF.
+    pub(super) fn open(file: &'a Source) -> Result<(Self, u64), String> {
+        let other =
+            || "it must begin as a TIFF file does: `II` or `MM`, then 42 or 43; it is damaged".to_owned();
         let mut head = [0; 4];
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(&mut head)).ok()?;
+        file.fill(0, &mut head).map_err(|error| error.to_string())?;
         let little = match &head[..2] {
             b"II" => true,
             b"MM" => false,
-            _ => return None,
+            _ => return Err(other()),
         };
-        let mut found = Self { file, length, little, wide: 4 };
-        match if little { head[2] } else { head[3] } {
-            42 => {}
-            43 => {
-                // The size of an offset, always 8, and a reserved number.
-                found.number(4).ok()?;
-                found.wide = 8;
-            }
-            _ => return None,
-        }
-        let first = found.number(found.wide).ok()?;
-        Some((found, first))
+        let (wide, first) = match number(&head[2..], little) {
+            42 => (4, 4),
+            // After the size of an offset, which is always 8, and a reserved number.
+            43 => (8, 8),
+            _ => return Err(other()),
+        };
+        let found = Self { file, little, wide };
+        let first = found.number(first, wide).map_err(|error| error.to_string())?;
+        Ok((found, first))
     }
 
     /// The directory that begins at an offset.
     ///
     /// # Errors
     /// If it is outside the file or is cut short.
-    pub(super) fn read(&mut self, offset: u64) -> io::Result<Directory> {
-        self.file.seek(SeekFrom::Start(offset))?;
-        let count = self.number(if self.wide == 8 { 8 } else { 2 })?;
+    pub(super) fn read(&self, offset: u64) -> io::Result<Directory> {
+        let wide = if self.wide == 8 { 8 } else { 2 };
+        let count = self.number(offset, wide)?;
         if count > MOST_TAGS {
             let text = format!("a directory may have {MOST_TAGS} tags, found `{count}`");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
+        let begin = offset + wide as u64;
+        let size = 4 + 2 * self.wide;
+        let raw = self.file.bytes(begin, count * size as u64)?;
         let mut entries = BTreeMap::new();
-        for _ in 0..count {
-            let tag = self.number(2)? as u16;
-            let kind = Type::from_u16(self.number(2)? as u16);
-            let count = self.number(self.wide)?;
-            let mut field = vec![0; self.wide];
-            self.file.read_exact(&mut field)?;
+        for entry in raw.chunks_exact(size) {
+            let tag = number(&entry[..2], self.little) as u16;
+            let count = number(&entry[4..4 + self.wide], self.little);
             // Entries of unknown types are skipped.
-            if let Some(kind) = kind {
-                entries.insert(tag, Entry { kind, count, field });
+            if let Some(kind) = Type::from_u16(number(&entry[2..4], self.little) as u16) {
+                entries.insert(tag, Entry { kind, count, field: entry[4 + self.wide..].to_vec() });
             }
         }
         // Some writers leave out the last number of the file.
-        let next = self.number(self.wide).unwrap_or(0);
+        let next = self.number(begin + raw.len() as u64, self.wide).unwrap_or(0);
         Ok(Directory { entries, next })
     }
 
@@ -94,7 +100,7 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
     /// # Errors
     /// A sentence about the first tag that does not fit.
     pub(super) fn check_lengths(&self, directory: &Directory) -> Result<(), String> {
-        let length = self.length;
+        let length = self.file.length();
         match directory.entries.iter().find(|(_, entry)| entry.bytes() > length) {
             None => Ok(()),
             Some((tag, Entry { count, .. })) => Err(format!(
@@ -107,8 +113,21 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
     ///
     /// # Errors
     /// A sentence if the tag holds something else, or more than is looked at.
-    pub(super) fn numbers(&mut self, directory: &Directory, tag: Tag) -> Result<Option<Vec<u64>>, String> {
-        let Some((kind, bytes)) = self.values(directory, tag)? else { return Ok(None) };
+    pub(super) fn numbers(&self, directory: &Directory, tag: Tag) -> Result<Option<Vec<u64>>, String> {
+        self.many_numbers(directory, tag, MOST_BYTES)
+    }
+
+    /// As [`Self::numbers`], of at most so many bytes.
+    ///
+    /// # Errors
+    /// As [`Self::numbers`].
+    pub(super) fn many_numbers(
+        &self,
+        directory: &Directory,
+        tag: Tag,
+        most: u64,
+    ) -> Result<Option<Vec<u64>>, String> {
+        let Some((kind, bytes)) = self.values(directory, tag, most)? else { return Ok(None) };
         let whole = matches!(
             kind,
             Type::BYTE | Type::SHORT | Type::LONG | Type::LONG8 | Type::IFD | Type::IFD8 | Type::UNDEFINED
@@ -127,38 +146,46 @@ impl<'a, R: Read + Seek> Directories<'a, R> {
     ///
     /// # Errors
     /// As [`Self::numbers`].
-    pub(super) fn bytes(&mut self, directory: &Directory, tag: Tag) -> Result<Option<Vec<u8>>, String> {
-        let Some((kind, bytes)) = self.values(directory, tag)? else { return Ok(None) };
+    pub(super) fn bytes(&self, directory: &Directory, tag: Tag) -> Result<Option<Vec<u8>>, String> {
+        let Some((kind, bytes)) = self.values(directory, tag, MOST_BYTES)? else { return Ok(None) };
         if size(kind) != 1 {
             return Err(format!("tag {} ({tag:?}) must hold bytes, found type `{kind:?}`", tag.to_u16()));
         }
         Ok(Some(bytes))
     }
 
-    fn values(&mut self, directory: &Directory, tag: Tag) -> Result<Option<(Type, Vec<u8>)>, String> {
+    /// The floats of a tag; none if there is no such tag or it holds something else.
+    pub(super) fn floats(&self, directory: &Directory, tag: Tag) -> Vec<f64> {
+        let Ok(Some((kind, bytes))) = self.values(directory, tag, MOST_BYTES) else { return Vec::new() };
+        let raw = bytes.chunks_exact(size(kind)).map(|raw| number(raw, self.little));
+        match kind {
+            Type::DOUBLE => raw.map(f64::from_bits).collect(),
+            Type::FLOAT => raw.map(|bits| f32::from_bits(bits as u32).into()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn values(&self, directory: &Directory, tag: Tag, most: u64) -> Result<Option<(Type, Vec<u8>)>, String> {
         let Some(entry) = directory.entries.get(&tag.to_u16()) else { return Ok(None) };
         let length = entry.bytes();
-        if length > MOST_BYTES.min(self.length) {
-            let most = MOST_BYTES.min(self.length);
+        if length > most.min(self.file.length()) {
+            let most = most.min(self.file.length());
             return Err(format!("tag {} ({tag:?}) may take {most} bytes, found `{length}`", tag.to_u16()));
         }
-        let length = length as usize;
-        let bytes = if length <= self.wide {
-            entry.field[..length].to_vec()
-        } else {
-            let mut bytes = vec![0; length];
-            let offset = number(&entry.field, self.little);
-            let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| self.file.read_exact(&mut bytes));
-            read.map_err(|error| format!("tag {} ({tag:?}) cannot be read: {error}", tag.to_u16()))?;
-            bytes
-        };
+        if length <= self.wide as u64 {
+            return Ok(Some((entry.kind, entry.field[..length as usize].to_vec())));
+        }
+        let offset = number(&entry.field, self.little);
+        let bytes = self.file.bytes(offset, length);
+        let bytes =
+            bytes.map_err(|error| format!("tag {} ({tag:?}) cannot be read: {error}", tag.to_u16()))?;
         Ok(Some((entry.kind, bytes)))
     }
 
-    /// The next number of up to 8 bytes.
-    fn number(&mut self, bytes: usize) -> io::Result<u64> {
+    /// The number of up to 8 bytes at an offset.
+    fn number(&self, offset: u64, bytes: usize) -> io::Result<u64> {
         let mut raw = [0; 8];
-        self.file.read_exact(&mut raw[..bytes])?;
+        self.file.fill(offset, &mut raw[..bytes])?;
         Ok(number(&raw[..bytes], self.little))
     }
 }

@@ -3,17 +3,24 @@
 
 mod accept;
 mod chunks;
+mod codec;
 mod decode;
 mod directory;
-mod header;
+mod formats;
 mod map;
+mod mask;
 mod nodata;
+mod pixels;
+mod predictor;
 mod reader;
+mod source;
+mod values;
 
 use std::io::{BufWriter, Seek, Write};
 use std::path::Path;
 
-pub(crate) use accept::{REWRITE, conversion};
+pub(crate) use accept::{REWRITE, Role, conversion};
+pub use formats::{Format, FormatLimits, Formats, formats};
 pub use map::{MAP_TILE, MapKind, MapLayout, PutTile, write_map};
 pub use reader::GeoTiff;
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
@@ -21,12 +28,7 @@ use tiff::tags::Tag;
 
 use crate::error::DataError;
 use crate::georeference::GeoReference;
-use crate::raster::{Limits, Raster};
-
-/// Reads a GeoTIFF. Pixels with the file's GDAL_NODATA value become NaN.
-pub(crate) fn read_geotiff(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    GeoTiff::open(path, limits)?.whole(limits)
-}
+use crate::raster::Raster;
 
 /// Writes 32-bit float bands as an uncompressed planar GeoTIFF. NaN is declared as nodata. The file is
 /// written atomically.

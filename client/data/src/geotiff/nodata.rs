@@ -1,6 +1,6 @@
-//! The value that marks missing data in a file, and pixel values as 32-bit floats.
+//! The value that marks missing data in a file.
 
-use tiff::decoder::DecodingResult;
+use super::values::Kind;
 
 /// The value of the tag GDAL_NODATA.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,17 +21,42 @@ impl Nodata {
         if text.is_empty() {
             return Ok(None);
         }
-        let number: f64 = text.parse().map_err(|_| ())?;
+        let number = number(text)?;
         let whole = text.parse().ok().or_else(|| (number.fract() == 0.0).then_some(number as i128));
         Ok(Some(Self { number, whole }))
     }
 
-    fn is_whole(&self, value: i128) -> bool {
+    /// The value if it is a whole number of 32 bits.
+    pub(super) fn small(self) -> Option<i32> {
+        self.whole.and_then(|whole| whole.try_into().ok())
+    }
+
+    /// What a strip or tile that a file leaves out holds, as GDAL gives it: this value, or the nearest one of the
+    /// type. NaN if it is this value.
+    pub(super) fn fill(&self, kind: Kind) -> f32 {
+        let (low, high) = match kind {
+            Kind::F16 | Kind::F32 | Kind::F64 => return f32::NAN,
+            Kind::U8 => (0, u8::MAX.into()),
+            Kind::U16 => (0, u16::MAX.into()),
+            Kind::U32 => (0, u32::MAX.into()),
+            Kind::U64 => (0, u64::MAX.into()),
+            Kind::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Kind::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Kind::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Kind::I64 => (i64::MIN.into(), i128::from(i64::MAX)),
+        };
+        match self.whole {
+            Some(whole) if (low..=high).contains(&whole) => f32::NAN,
+            _ => (self.number.round() as i128).clamp(low, high) as f32,
+        }
+    }
+
+    pub(super) fn is_whole(&self, value: i128) -> bool {
         self.whole == Some(value)
     }
 
     /// Compares 32-bit floats as GDAL does: within a few units in the last place.
-    fn is_f32(&self, value: f32) -> bool {
+    pub(super) fn is_f32(&self, value: f32) -> bool {
         let marker = self.number as f32;
         // A marker that is 0 in 32 bits marks nothing.
         let lost = marker == 0.0 && self.number != 0.0;
@@ -39,46 +64,23 @@ impl Nodata {
         !lost && (value == marker || near)
     }
 
-    /// Compares 64-bit floats as GDAL does.
-    fn is_f64(&self, value: f64) -> bool {
+    /// Compares 64-bit floats as GDAL does, which takes the precision of 32-bit ones here too.
+    pub(super) fn is_f64(&self, value: f64) -> bool {
         let marker = self.number;
-        value == marker || (value - marker).abs() < f64::EPSILON * (value + marker).abs() * 2.0
+        value == marker || (value - marker).abs() < f64::from(f32::EPSILON) * (value + marker).abs() * 2.0
     }
 }
 
-/// Pixel values as 32-bit floats; NaN where they are `nodata`.
-///
-/// # Errors
-/// The first value that 32-bit floats cannot hold: a whole number that would become another one, or a number
-/// that would become infinite.
-pub(super) fn floats(decoded: DecodingResult, nodata: Option<Nodata>) -> Result<Vec<f32>, String> {
-    let whole = |value: i128, float: f32| match nodata {
-        Some(nodata) if nodata.is_whole(value) => Ok(f32::NAN),
-        _ if float as i128 == value => Ok(float),
-        _ => Err(value.to_string()),
+/// The number that a text is, also in the words of Microsoft's C library, as GDAL reads it.
+fn number(text: &str) -> Result<f64, ()> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, text),
     };
-    // Values of up to 16 bits are the most frequent and always fit.
-    let marker: Option<i32> = nodata.and_then(|nodata| nodata.whole).and_then(|whole| whole.try_into().ok());
-    let small = |value: i32, float: f32| if marker == Some(value) { f32::NAN } else { float };
-    let single =
-        |value: f32| if nodata.is_some_and(|nodata| nodata.is_f32(value)) { f32::NAN } else { value };
-    let double = |value: f64| match nodata {
-        Some(nodata) if nodata.is_f64(value) => Ok(f32::NAN),
-        _ if value.is_finite() && !(value as f32).is_finite() => Err(format!("{value:e}")),
-        _ => Ok(value as f32),
-    };
-    match decoded {
-        DecodingResult::U8(v) => Ok(v.into_iter().map(|x| small(x.into(), x.into())).collect()),
-        DecodingResult::U16(v) => Ok(v.into_iter().map(|x| small(x.into(), x.into())).collect()),
-        DecodingResult::U32(v) => v.into_iter().map(|x| whole(x.into(), x as f32)).collect(),
-        DecodingResult::U64(v) => v.into_iter().map(|x| whole(x.into(), x as f32)).collect(),
-        DecodingResult::I8(v) => Ok(v.into_iter().map(|x| small(x.into(), x.into())).collect()),
-        DecodingResult::I16(v) => Ok(v.into_iter().map(|x| small(x.into(), x.into())).collect()),
-        DecodingResult::I32(v) => v.into_iter().map(|x| whole(x.into(), x as f32)).collect(),
-        DecodingResult::I64(v) => v.into_iter().map(|x| whole(x.into(), x as f32)).collect(),
-        DecodingResult::F16(v) => Ok(v.into_iter().map(|x| single(x.into())).collect()),
-        DecodingResult::F32(v) => Ok(v.into_iter().map(single).collect()),
-        DecodingResult::F64(v) => v.into_iter().map(double).collect(),
+    match rest.trim_end_matches('0').to_ascii_uppercase().as_str() {
+        "1.#INF" => Ok(sign * f64::INFINITY),
+        "1.#IND" | "1.#QNAN" | "1.#SNAN" => Ok(f64::NAN),
+        _ => text.parse().map_err(|_| ()),
     }
 }
 
@@ -90,10 +92,6 @@ mod tests {
         Nodata::parse(text.as_bytes()).unwrap()
     }
 
-    fn missing(decoded: DecodingResult, text: &str) -> Vec<bool> {
-        floats(decoded, marker(text)).unwrap().into_iter().map(f32::is_nan).collect()
-    }
-
     #[test]
     fn the_nodata_text_must_be_a_number_or_empty() {
         assert_eq!(marker("\0"), None);
@@ -101,39 +99,23 @@ mod tests {
         assert!(marker("nan").unwrap().number.is_nan());
         assert_eq!(marker("1e3").unwrap().whole, Some(1000));
         assert_eq!(marker("-9223372036854775808").unwrap().whole, Some(i128::from(i64::MIN)));
-        for bad in ["-1.#INF", "0 0 0", "none", "-9999,5", "0x10"] {
+        assert_eq!(marker("-1.#INF").unwrap().number, f64::NEG_INFINITY);
+        assert_eq!(marker("1.#INF00").unwrap().number, f64::INFINITY);
+        assert!(marker("-1.#IND").unwrap().number.is_nan() && marker("1.#QNAN0").unwrap().number.is_nan());
+        for bad in ["1.#XXX", "0 0 0", "none", "-9999,5", "0x10"] {
             assert!(Nodata::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Nodata::parse(&[0xff, 0xfe]).is_err());
     }
 
+    /// The expected values are GDAL's for a sparse file of the type.
     #[test]
-    fn values_are_compared_in_the_type_of_the_file() {
-        let all = DecodingResult::I64(vec![i64::MIN, i64::MIN / 2, -1]);
-        assert_eq!(missing(all, "-9223372036854775808"), [true, false, false]);
-        assert_eq!(missing(DecodingResult::U8(vec![0, 1, 255]), "255.0"), [false, false, true]);
-        assert_eq!(missing(DecodingResult::U8(vec![0, 1]), "0.5"), [false; 2]);
-        assert_eq!(missing(DecodingResult::U8(vec![0, 1]), "-9999"), [false; 2]);
-        assert_eq!(missing(DecodingResult::F32(vec![0.1, 0.2]), "0.1"), [true, false]);
-        assert_eq!(missing(DecodingResult::F32(vec![f32::MIN, -3.0]), "-3.40282e+38"), [true, false]);
-        assert_eq!(
-            missing(DecodingResult::F64(vec![0.0, 2.2250738585072014e-308]), "2.2250738585072014e-308"),
-            [false, true]
-        );
-        assert_eq!(missing(DecodingResult::F32(vec![0.0, 1.0]), "2.2250738585072014e-308"), [false; 2]);
-        let short = DecodingResult::F64(vec![-3.402_823_466_385_288_6e38, -3.402_823_4e38]);
-        assert_eq!(missing(short, "-3.40282346638529e+38"), [true, false]);
-    }
-
-    #[test]
-    fn values_that_floats_cannot_hold_are_errors() {
-        let said = |decoded| floats(decoded, marker("4294967295")).unwrap_err();
-        assert_eq!(said(DecodingResult::U32(vec![16_777_216, 16_777_217])), "16777217");
-        assert_eq!(said(DecodingResult::U32(vec![4_294_967_295, 4_294_967_294])), "4294967294");
-        assert_eq!(said(DecodingResult::I64(vec![-16_777_217])), "-16777217");
-        assert_eq!(said(DecodingResult::U64(vec![u64::MAX])), u64::MAX.to_string());
-        assert_eq!(said(DecodingResult::F64(vec![f64::INFINITY, 4e38])), "4e38");
-        let held = DecodingResult::I32(vec![i32::MIN, 1 << 30, 16_777_218]);
-        assert_eq!(floats(held, None).unwrap(), [-2_147_483_648.0, 1_073_741_824.0, 16_777_218.0]);
+    fn what_a_file_leaves_out_is_nodata_if_its_type_can_hold_that() {
+        let fill = |text: &str, kind| marker(text).unwrap().fill(kind);
+        assert!(fill("9", Kind::U8).is_nan() && fill("-9999", Kind::I16).is_nan());
+        assert!(fill("nan", Kind::F32).is_nan() && fill("-9999", Kind::F64).is_nan());
+        assert_eq!(fill("-9999", Kind::U8), 0.0);
+        assert_eq!(fill("300", Kind::U8), 255.0);
+        assert_eq!(fill("nan", Kind::U16), 0.0);
     }
 }

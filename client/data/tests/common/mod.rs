@@ -30,8 +30,8 @@ pub(crate) struct Tiff {
     chunks: Vec<Option<Vec<u8>>>,
     /// The declared number of bytes of each, if it differs from the real one.
     lengths: Option<Vec<u32>>,
-    /// Further directories: NewSubfileType and PhotometricInterpretation.
-    more: Vec<[u32; 2]>,
+    /// Further directories.
+    more: Vec<Directory>,
     /// Whether the further directories hang on the first one instead of following it.
     nested: bool,
 }
@@ -94,9 +94,8 @@ impl Tiff {
         self
     }
 
-    /// A further directory of this NewSubfileType and PhotometricInterpretation.
-    pub(crate) fn directory(mut self, kind: u32, photometric: u32) -> Self {
-        self.more.push([kind, photometric]);
+    pub(crate) fn directory(mut self, directory: Directory) -> Self {
+        self.more.push(directory);
         self
     }
 
@@ -109,9 +108,9 @@ impl Tiff {
         let mut encoder = TiffEncoder::new(File::create(path).unwrap()).unwrap();
         let mut nested = Vec::new();
         if self.nested {
-            for [kind, photometric] in &self.more {
+            for more in &self.more {
                 let mut directory = encoder.extra_directory().unwrap();
-                second(&mut directory, *kind, *photometric);
+                more.write(&mut directory);
                 nested.push(u32::try_from(directory.finish_with_offsets().unwrap().pointer.0).unwrap());
             }
         }
@@ -140,28 +139,52 @@ impl Tiff {
             directory.write_tag(Tag::SubIfd, &nested[..]).unwrap();
         }
         directory.finish().unwrap();
-        for [kind, photometric] in self.more.iter().filter(|_| !self.nested) {
+        for more in self.more.iter().filter(|_| !self.nested) {
             let mut directory = encoder.image_directory().unwrap();
-            second(&mut directory, *kind, *photometric);
+            more.write(&mut directory);
             directory.finish().unwrap();
         }
     }
 }
 
-type Directory<'a> = DirectoryEncoder<'a, File, TiffKindStandard>;
-
-fn second(directory: &mut Directory<'_>, kind: u32, photometric: u32) {
-    let pixels = directory.write_data(&[0_u8; 8][..]).unwrap();
-    directory.write_tag(Tag::NewSubfileType, kind).unwrap();
-    directory.write_tag(Tag::PhotometricInterpretation, u16::try_from(photometric).unwrap()).unwrap();
-    directory.write_tag(Tag::ImageWidth, 8_u32).unwrap();
-    directory.write_tag(Tag::ImageLength, 1_u32).unwrap();
-    directory.write_tag(Tag::BitsPerSample, 8_u16).unwrap();
-    directory.write_tag(Tag::StripOffsets, u32::try_from(pixels).unwrap()).unwrap();
-    directory.write_tag(Tag::StripByteCounts, 8_u32).unwrap();
+/// A further directory of bytes: the first is 0, the others are 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Directory {
+    /// NewSubfileType.
+    pub(crate) kind: u32,
+    /// PhotometricInterpretation.
+    pub(crate) photometric: u32,
+    pub(crate) size: [u32; 2],
 }
 
-fn put(directory: &mut Directory<'_>, tag: Tag, value: &Value) {
+impl Directory {
+    pub(crate) fn of(kind: u32, photometric: u32) -> Self {
+        Self { kind, photometric, size: [8, 1] }
+    }
+
+    pub(crate) fn mask() -> Self {
+        Self { size: SIZE.map(|length| u32::try_from(length).unwrap()), ..Self::of(4, 4) }
+    }
+
+    fn write(&self, directory: &mut Encoder<'_>) {
+        let [width, height] = self.size;
+        let mut pixels = vec![1_u8; (width * height) as usize];
+        pixels[0] = 0;
+        let offset = directory.write_data(&pixels[..]).unwrap();
+        directory.write_tag(Tag::NewSubfileType, self.kind).unwrap();
+        let photometric = u16::try_from(self.photometric).unwrap();
+        directory.write_tag(Tag::PhotometricInterpretation, photometric).unwrap();
+        directory.write_tag(Tag::ImageWidth, width).unwrap();
+        directory.write_tag(Tag::ImageLength, height).unwrap();
+        directory.write_tag(Tag::BitsPerSample, 8_u16).unwrap();
+        directory.write_tag(Tag::StripOffsets, u32::try_from(offset).unwrap()).unwrap();
+        directory.write_tag(Tag::StripByteCounts, width * height).unwrap();
+    }
+}
+
+type Encoder<'a> = DirectoryEncoder<'a, File, TiffKindStandard>;
+
+fn put(directory: &mut Encoder<'_>, tag: Tag, value: &Value) {
     match value {
         Value::Numbers(numbers) => {
             // Most readers take short numbers only for most tags.

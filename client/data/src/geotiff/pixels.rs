@@ -1,0 +1,110 @@
+//! The pixels of one directory, window by window. A bounded number of decoded strips or tiles is kept for the next
+//! window.
+
+use std::collections::VecDeque;
+
+use super::accept::Refused;
+use super::decode::Layout;
+use super::source::Source;
+use super::values::{Rows, Values};
+use crate::error::DataError;
+
+/// The pixels of a directory.
+pub(super) struct Pixels {
+    pub(super) layout: Layout,
+    kept: VecDeque<(usize, Values)>,
+    /// Bytes of what is kept, and most of them.
+    size: usize,
+    pub(super) most: usize,
+}
+
+/// A part of an image: its left and top pixel, width and height.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+impl Pixels {
+    pub(super) const fn new(layout: Layout, most: usize) -> Self {
+        Self { layout, kept: VecDeque::new(), size: 0, most }
+    }
+
+    /// The values inside a window, in the order band, row, column. Pixels outside the image, and those with the
+    /// file's value of missing data, are NaN.
+    ///
+    /// # Errors
+    /// If the file is damaged there, or has numbers that 32-bit floats cannot hold.
+    pub(super) fn window(&mut self, source: &Source, window: Window) -> Result<Vec<f32>, DataError> {
+        let chunks = &self.layout.chunks;
+        let Window { left, top, width, height } = window;
+        let bands = self.layout.accepted.samples;
+        let mut data = vec![f32::NAN; bands * width * height];
+        let right = left.saturating_add(width).min(chunks.width);
+        let bottom = top.saturating_add(height).min(chunks.height);
+        if left >= right || top >= bottom {
+            return Ok(data);
+        }
+        let [chunk_width, chunk_height] = chunks.size;
+        let [across, _] = chunks.across_and_down();
+        let in_plane = chunks.in_plane();
+        let planes = if self.layout.accepted.planar { bands } else { 1 };
+        for plane in 0..planes {
+            for row in top / chunk_height..=(bottom - 1) / chunk_height {
+                for column in left / chunk_width..=(right - 1) / chunk_width {
+                    let first = [column * chunk_width, row * chunk_height];
+                    let from = [left.max(first[0]), top.max(first[1])];
+                    let to = [right.min(first[0] + chunk_width), bottom.min(first[1] + chunk_height)];
+                    let mut rows = Rows {
+                        samples: self.layout.accepted.samples_in_chunk(),
+                        stride: chunk_width,
+                        from: [from[0] - first[0], from[1] - first[1]],
+                        size: [to[0] - from[0], to[1] - from[1]],
+                        target: &mut data,
+                        start: (plane * height + from[1] - top) * width + from[0] - left,
+                        target_stride: width,
+                        target_band: width * height,
+                    };
+                    self.copy(source, plane * in_plane + row * across + column, &mut rows)?;
+                }
+            }
+        }
+        Ok(data)
+    }
+
+    /// Copies a part of a strip or tile, which is decoded if it is not kept.
+    fn copy(&mut self, source: &Source, at: usize, rows: &mut Rows<'_>) -> Result<(), DataError> {
+        let nodata = self.layout.accepted.nodata;
+        let values = match self.kept.iter().position(|(kept, _)| *kept == at) {
+            Some(place) => &self.kept[place].1,
+            None => match self.layout.decode(source, at)? {
+                Some(values) => self.keep(at, values),
+                None => {
+                    rows.set(nodata.map_or(0.0, |nodata| nodata.fill(self.layout.accepted.kind)));
+                    return Ok(());
+                }
+            },
+        };
+        values.floats(nodata, rows).map_err(|value| {
+            let sentence = format!(
+                "pixel values must be numbers that 32-bit floats hold exactly, or at all if they are floats, found `{value}` (if \
+                 it marks missing data, add `-a_nodata {value}`)"
+            );
+            let path = source.path();
+            DataError::file(path, Refused::new(sentence, "-ot Float32").about(path))
+        })
+    }
+
+    /// Keeps a decoded strip or tile, and drops the oldest ones if there are too many.
+    fn keep(&mut self, at: usize, values: Values) -> &Values {
+        self.size += values.size();
+        self.kept.push_back((at, values));
+        while self.size > self.most && self.kept.len() > 1 {
+            let dropped = self.kept.pop_front();
+            self.size -= dropped.map_or(0, |(_, values)| values.size());
+        }
+        &self.kept[self.kept.len() - 1].1
+    }
+}

@@ -1,0 +1,408 @@
+//! Every compression, predictor and number of bits is read to the exact values; damaged ones are errors.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use common::{SIZE, Tiff, Value};
+use eosfed_data::{DataError, GeoTiff, Limits, Raster, read_labels};
+use tiff::tags::Tag;
+
+const WIDTH: usize = SIZE[0];
+const HEIGHT: usize = SIZE[1];
+/// Tiles reach over the right and the lower edge of the image.
+const TILE: usize = 10;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn tiff(&self, file: &Tiff) -> PathBuf {
+        let path = self.0.path().join("case.tif");
+        file.write(&path);
+        path
+    }
+}
+
+fn read(path: &Path) -> Result<Raster, DataError> {
+    read_labels(path, &Limits { bytes: 1 << 24, ..Limits::default() })
+}
+
+/// The number of a pixel: slow change, and a little noise.
+fn number(x: usize, y: usize, band: usize) -> u16 {
+    (100 * band + 37 * x + 11 * y + x * y % 5) as u16
+}
+
+fn expected(bands: usize, number: impl Fn(usize, usize, usize) -> f32) -> Vec<f32> {
+    let number = &number;
+    let row = |band: usize, y: usize| (0..WIDTH).map(move |x| number(x, y, band));
+    (0..bands).flat_map(|band| (0..HEIGHT).flat_map(move |y| row(band, y))).collect()
+}
+
+/// The numbers of each tile, those of a pixel together.
+fn tiles<T>(bands: usize, number: impl Fn(usize, usize, usize) -> T) -> Vec<Vec<T>> {
+    let across = WIDTH.div_ceil(TILE);
+    let one = |tile: usize| {
+        let [left, top] = [tile % across * TILE, tile / across * TILE];
+        let pixels = (0..TILE * TILE).map(|at| (left + at % TILE, top + at / TILE));
+        pixels
+            .flat_map(|(x, y)| (0..bands).map(move |band| (x, y, band)))
+            .map(|(x, y, b)| number(x, y, b))
+            .collect()
+    };
+    (0..across * HEIGHT.div_ceil(TILE)).map(one).collect()
+}
+
+/// A file of tiles.
+fn tiled(compression: u32, bits: u32, bands: usize, packed: Vec<Vec<u8>>) -> Tiff {
+    Tiff::new(Vec::new())
+        .tag(Tag::Compression, &[compression])
+        .tag(Tag::SamplesPerPixel, &[bands as u32])
+        .tag(Tag::BitsPerSample, &vec![bits; bands])
+        .tiles(TILE as u32, packed.into_iter().map(Some).collect())
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn lzw(bytes: &[u8]) -> Vec<u8> {
+    weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(bytes).unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ::zstd::bulk::compress(bytes, 3).unwrap()
+}
+
+fn lzma(bytes: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(1);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Copies of up to 128 bytes.
+fn pack_bits(bytes: &[u8]) -> Vec<u8> {
+    bytes.chunks(128).flat_map(|part| [&[part.len() as u8 - 1], part].concat()).collect()
+}
+
+type Pack = fn(&[u8]) -> Vec<u8>;
+
+const GENERAL: [(u32, Pack); 6] =
+    [(5, lzw), (8, deflate), (32946, deflate), (50000, zstd), (34925, lzma), (32773, pack_bits)];
+
+/// Differences to the pixel on the left.
+fn horizontal(tile: &[u16], bands: usize) -> Vec<u16> {
+    let row = TILE * bands;
+    let before = |at: usize| if at % row < bands { 0 } else { tile[at - bands] };
+    tile.iter().enumerate().map(|(at, value)| value.wrapping_sub(before(at))).collect()
+}
+
+fn little(tile: &[u16]) -> Vec<u8> {
+    tile.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Rows of planes of bytes, the highest first, as differences.
+fn planes(tile: &[f32], bands: usize) -> Vec<u8> {
+    let row = |row: &[f32]| {
+        let plane = |byte: usize| row.iter().map(move |value| value.to_be_bytes()[byte]);
+        let planes: Vec<u8> = (0..4).flat_map(plane).collect();
+        let before = |at: usize| if at < bands { 0 } else { planes[at - bands] };
+        planes.iter().enumerate().map(|(at, byte)| byte.wrapping_sub(before(at))).collect::<Vec<_>>()
+    };
+    tile.chunks(TILE * bands).flat_map(row).collect()
+}
+
+fn float(x: usize, y: usize, band: usize) -> f32 {
+    f32::from(number(x, y, band)) / 3.0 - 70.0
+}
+
+#[test]
+fn general_compressions_are_read_with_each_predictor_also_over_the_edge() {
+    let folder = Folder::new();
+    for (compression, pack) in GENERAL {
+        for bands in [1, 2, 3, 4] {
+            let stored = tiles(bands, number);
+            let wanted = expected(bands, |x, y, band| number(x, y, band).into());
+            let plain = stored.iter().map(|tile| pack(&little(tile))).collect();
+            let plain = tiled(compression, 16, bands, plain);
+            assert_eq!(read(&folder.tiff(&plain)).unwrap().data, wanted, "{compression}, {bands} bands");
+            if compression == 32773 {
+                continue;
+            }
+            let packed = stored.iter().map(|tile| pack(&little(&horizontal(tile, bands)))).collect();
+            let differences = tiled(compression, 16, bands, packed).tag(Tag::Predictor, &[2]);
+            let found = read(&folder.tiff(&differences)).unwrap().data;
+            assert_eq!(found, wanted, "{compression}, {bands} bands, horizontal");
+            let packed = tiles(bands, float).iter().map(|tile| pack(&planes(tile, bands))).collect();
+            let floats = tiled(compression, 32, bands, packed).tag(Tag::Predictor, &[3]);
+            let floats = floats.tag(Tag::SampleFormat, &vec![3; bands]);
+            let found = read(&folder.tiff(&floats)).unwrap().data;
+            assert_eq!(found, expected(bands, float), "{compression}, {bands} bands, floats");
+        }
+    }
+}
+
+#[test]
+fn lerc_alone_and_compressed_once_more_gives_the_exact_numbers() {
+    let folder = Folder::new();
+    let side = TILE as u32;
+    let packs: [(u32, Pack); 3] = [(0, <[u8]>::to_vec), (1, deflate), (2, zstd)];
+    for (more, pack) in packs {
+        let parameters = |file: Tiff| file.tag(Tag::Unknown(50674), &[4, more]);
+        let blob =
+            |tile: &Vec<u16>| pack(&lerc::encode_slice(side, side, tile, lerc::Precision::Lossless).unwrap());
+        let file = parameters(tiled(34887, 16, 1, tiles(1, number).iter().map(blob).collect()));
+        let wanted = expected(1, |x, y, band| number(x, y, band).into());
+        assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted, "{more}");
+        let blob =
+            |tile: &Vec<f32>| pack(&lerc::encode_slice(side, side, tile, lerc::Precision::Lossless).unwrap());
+        let file = parameters(tiled(34887, 32, 1, tiles(1, float).iter().map(blob).collect()));
+        let file = file.tag(Tag::SampleFormat, &[3]);
+        assert_eq!(read(&folder.tiff(&file)).unwrap().data, expected(1, float), "{more}");
+    }
+}
+
+#[test]
+fn lerc_gives_floats_without_a_value_as_missing_and_refuses_other_shapes() {
+    let folder = Folder::new();
+    let side = TILE as u32;
+    let mut mask = lerc::bitmask::BitMask::all_valid(TILE * TILE);
+    mask.set_invalid(3);
+    let blob = |tile: &Vec<f32>| {
+        lerc::encode_slice_masked(side, side, tile, &mask, lerc::Precision::Lossless).unwrap()
+    };
+    let packed: Vec<_> = tiles(1, float).iter().map(blob).collect();
+    let file = tiled(34887, 32, 1, packed.clone()).tag(Tag::SampleFormat, &[3]);
+    let data = read(&folder.tiff(&file)).unwrap().data;
+    assert!(data[3].is_nan() && data[2] == float(2, 0, 0));
+    let said = |file: &Tiff| read(&folder.tiff(file)).unwrap_err().to_string();
+    let wrong = tiled(34887, 16, 1, packed);
+    assert!(said(&wrong).contains("tile 0: its LERC blob"), "{}", said(&wrong));
+    let small = |tile: Vec<u16>| lerc::encode_slice(5, 20, &tile, lerc::Precision::Lossless).unwrap();
+    let wrong = tiled(34887, 16, 1, tiles(1, number).into_iter().map(small).collect());
+    assert!(said(&wrong).contains("must have 10x10 pixels of 1 numbers, found `5x20`"), "{}", said(&wrong));
+}
+
+#[test]
+fn webp_without_loss_is_read_and_its_shape_must_be_that_of_the_tile() {
+    use image_webp::{ColorType, WebPEncoder};
+    let folder = Folder::new();
+    let byte = |x: usize, y: usize, band: usize| (number(x, y, band) % 251) as u8;
+    let pack = |tile: &Vec<u8>, side: u32, colours| {
+        let mut packed = Vec::new();
+        WebPEncoder::new(&mut packed).encode(tile, side, side, colours).unwrap();
+        packed
+    };
+    for (bands, colours) in [(3, ColorType::Rgb8), (4, ColorType::Rgba8)] {
+        let packed = tiles(bands, byte).iter().map(|tile| pack(tile, TILE as u32, colours)).collect();
+        let data = read(&folder.tiff(&tiled(50001, 8, bands, packed))).unwrap().data;
+        assert_eq!(data, expected(bands, |x, y, band| byte(x, y, band).into()));
+    }
+    // Opacity that is full everywhere is left out of the stream.
+    let packed = tiles(3, byte).iter().map(|tile| pack(tile, TILE as u32, ColorType::Rgb8)).collect();
+    let opaque = read(&folder.tiff(&tiled(50001, 8, 4, packed))).unwrap();
+    assert_eq!((opaque.band(2)[1], opaque.band(3)), (byte(1, 0, 2).into(), &[255.0; WIDTH * HEIGHT][..]));
+    let packed = vec![pack(&vec![7; 3 * 64], 8, ColorType::Rgb8); 4];
+    let said = read(&folder.tiff(&tiled(50001, 8, 3, packed))).unwrap_err().to_string();
+    assert!(said.contains("10x10 pixels and 3 bands, found `8x8`"), "{said}");
+}
+
+#[test]
+fn ccitt_is_read_in_both_orders_of_bits() {
+    use fax::encoder::Encoder;
+    use fax::{Color, VecWriter};
+    let folder = Folder::new();
+    let black = |x: usize, y: usize, _: usize| u8::from((x / 3 + y).is_multiple_of(3));
+    let pack = |tile: &Vec<u8>| {
+        let mut encoder = Encoder::new(VecWriter::new());
+        for row in tile.chunks(TILE) {
+            let colours = row.iter().map(|bit| if *bit == 1 { Color::Black } else { Color::White });
+            encoder.encode_line(colours, TILE as u32).unwrap();
+        }
+        encoder.finish().unwrap().finish()
+    };
+    let packed: Vec<Vec<u8>> = tiles(1, black).iter().map(pack).collect();
+    let wanted = expected(1, |x, y, band| black(x, y, band).into());
+    let file = tiled(4, 1, 1, packed.clone());
+    assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted);
+    let reversed = packed.iter().map(|tile| tile.iter().map(|byte| byte.reverse_bits()).collect()).collect();
+    let file = tiled(4, 1, 1, reversed).tag(Tag::FillOrder, &[2]);
+    assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted);
+}
+
+/// Numbers of a few bits, the first one in the highest bits; each row begins at a byte.
+fn narrow(tile: &[u16], bits: usize, in_row: usize) -> Vec<u8> {
+    let row = |row: &[u16]| {
+        let mut digits: String = row.iter().map(|value| format!("{value:0bits$b}")).collect();
+        while !digits.len().is_multiple_of(8) {
+            digits.push('1');
+        }
+        (0..digits.len() / 8)
+            .map(|at| u8::from_str_radix(&digits[at * 8..][..8], 2).unwrap())
+            .collect::<Vec<_>>()
+    };
+    tile.chunks(in_row).flat_map(row).collect()
+}
+
+#[test]
+fn numbers_of_one_to_sixteen_bits_are_read_in_both_orders_of_bits() {
+    let folder = Folder::new();
+    for bits in 1..=15 {
+        for bands in [1, 3] {
+            let few = |x: usize, y: usize, band: usize| number(x, y, band) & ((1 << bits) - 1);
+            let stored: Vec<_> =
+                tiles(bands, few).iter().map(|tile| narrow(tile, bits, TILE * bands)).collect();
+            if bits == 8 {
+                continue;
+            }
+            let wanted = expected(bands, |x, y, band| few(x, y, band).into());
+            let file = tiled(1, bits as u32, bands, stored.clone());
+            assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted, "{bits} bits, {bands} bands");
+            let reversed = stored.iter().map(|tile| tile.iter().map(|byte| byte.reverse_bits()).collect());
+            let file = tiled(1, bits as u32, bands, reversed.collect()).tag(Tag::FillOrder, &[2]);
+            assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted, "{bits} bits, reversed");
+            let packed = stored.iter().map(|tile| deflate(tile)).collect();
+            let file = tiled(8, bits as u32, bands, packed);
+            assert_eq!(read(&folder.tiff(&file)).unwrap().data, wanted, "{bits} bits, deflated");
+        }
+    }
+}
+
+/// One pixel in a row, so that a row is a byte of which a few bits count.
+#[test]
+fn narrow_numbers_of_an_image_of_one_column_are_read() {
+    let folder = Folder::new();
+    for (bits, wanted) in [(1, 1.0), (2, 2.0), (4, 10.0)] {
+        let file =
+            Tiff::new(vec![0b1010_0101; HEIGHT]).tag(Tag::ImageWidth, &[1]).tag(Tag::BitsPerSample, &[bits]);
+        assert_eq!(read(&folder.tiff(&file)).unwrap().data, [wanted; HEIGHT], "{bits} bits");
+    }
+}
+
+/// Files of every compression, for damaging.
+fn all() -> Vec<(u32, Tiff)> {
+    let mut files: Vec<(u32, Tiff)> = Vec::new();
+    for (compression, pack) in GENERAL {
+        let packed = tiles(2, number).iter().map(|tile| pack(&little(tile))).collect();
+        files.push((compression, tiled(compression, 16, 2, packed)));
+    }
+    let side = TILE as u32;
+    let blob = |tile: &Vec<u16>| lerc::encode_slice(side, side, tile, lerc::Precision::Lossless).unwrap();
+    files.push((34887, tiled(34887, 16, 1, tiles(1, number).iter().map(blob).collect())));
+    let colours = |tile: &Vec<u8>| {
+        let mut packed = Vec::new();
+        let encoder = image_webp::WebPEncoder::new(&mut packed);
+        encoder.encode(tile, side, side, image_webp::ColorType::Rgb8).unwrap();
+        packed
+    };
+    let byte = |x: usize, y: usize, band: usize| (number(x, y, band) % 251) as u8;
+    files.push((50001, tiled(50001, 8, 3, tiles(3, byte).iter().map(colours).collect())));
+    files
+}
+
+/// Bytes of the compressed tiles, which come first in the file.
+fn compressed(path: &Path) -> usize {
+    let whole = std::fs::read(path).unwrap();
+    u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize
+}
+
+#[test]
+fn damaged_tiles_are_errors_where_a_checksum_tells_and_never_panic() {
+    let folder = Folder::new();
+    for (compression, file) in all() {
+        let path = folder.tiff(&file);
+        let whole = std::fs::read(&path).unwrap();
+        let right = read(&path).unwrap();
+        let end = compressed(&path);
+        // zlib, XZ and LERC have checksums.
+        let checked = [8, 32946, 34925, 34887].contains(&compression);
+        for at in 8..end {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            std::fs::write(&path, damaged).unwrap();
+            if let Ok(found) = read(&path) {
+                assert_eq!(found.data.len(), right.data.len());
+                assert!(
+                    !checked || found == right,
+                    "{compression}: byte {at} of {end} changes pixels in silence"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_cut_short_are_errors() {
+    let folder = Folder::new();
+    for (compression, pack) in GENERAL {
+        let packed: Vec<Vec<u8>> = tiles(2, number).iter().map(|tile| pack(&little(tile))).collect();
+        for cut in [1, 2, 8, packed[1].len() / 2, packed[1].len() - 1] {
+            let mut shorter = packed.clone();
+            let length = shorter[1].len() - cut;
+            shorter[1].truncate(length);
+            let found = read(&folder.tiff(&tiled(compression, 16, 2, shorter)));
+            // The end marker of LZW is not needed.
+            if compression == 5 && cut < 3 {
+                continue;
+            }
+            let said = found.err().unwrap_or_else(|| panic!("{compression}: {cut} bytes fewer")).to_string();
+            assert!(said.contains("tile 1: ") && said.contains("gdal_translate"), "{said}");
+        }
+    }
+}
+
+/// A strip that unpacks to more than its pixels: what it has is read if it is at most twice that.
+#[test]
+fn what_unpacks_to_more_is_read_or_refused_but_not_kept() {
+    let folder = Folder::new();
+    let wanted: Vec<u8> = (0..WIDTH * HEIGHT).map(|at| (at % 251) as u8).collect();
+    for (compression, pack) in GENERAL {
+        let file = |more: usize| {
+            let packed = pack(&[&wanted[..], &vec![0; more]].concat());
+            Tiff::new(packed).tag(Tag::Compression, &[compression])
+        };
+        let data = read(&folder.tiff(&file(40))).unwrap().data;
+        assert!(data.iter().zip(&wanted).all(|(a, b)| *a == f32::from(*b)), "{compression}");
+        let far = read(&folder.tiff(&file(10 << 20)));
+        // LZW and PackBits have no checksum behind what follows.
+        assert_eq!(far.is_ok(), [5, 32773].contains(&compression), "{compression}");
+    }
+}
+
+#[test]
+fn old_lzw_is_refused_by_name() {
+    let folder = Folder::new();
+    let file = Tiff::new(vec![0, 1, 2, 3]).tag(Tag::Compression, &[5]);
+    let said = read(&folder.tiff(&file)).unwrap_err().to_string();
+    assert!(said.contains("before TIFF 6.0") && said.contains("gdal_translate"), "{said}");
+}
+
+#[test]
+fn windows_of_tiles_are_parts_of_the_whole() {
+    let folder = Folder::new();
+    let packed = tiles(3, number).iter().map(|tile| deflate(&little(&horizontal(tile, 3)))).collect();
+    let file =
+        tiled(8, 16, 3, packed).tag(Tag::Predictor, &[2]).value(Tag::GdalNodata, Value::Text("137".into()));
+    let path = folder.tiff(&file);
+    let whole = read(&path).unwrap();
+    let mut tiff = GeoTiff::open(&path, &Limits::default()).unwrap();
+    for (left, top) in [(0, 0), (3, 2), (9, 9), (12, 8), (15, 11)] {
+        let window = tiff.window(left, top, 5, 4).unwrap();
+        for (at, value) in window.iter().enumerate() {
+            let [band, y, x] = [at / 20, top + at / 5 % 4, left + at % 5];
+            let inside = x < WIDTH && y < HEIGHT;
+            let wanted = if inside { whole.band(band)[y * WIDTH + x] } else { f32::NAN };
+            assert!(*value == wanted || (value.is_nan() && wanted.is_nan()), "band {band}, {x}, {y}");
+        }
+    }
+    assert!(whole.data.iter().any(|value| value.is_nan()), "137 marks missing data");
+}
