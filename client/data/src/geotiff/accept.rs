@@ -7,7 +7,8 @@ use tiff::tags::Tag;
 
 use super::directory::{Directories, Directory};
 use super::formats::{
-    COMPRESSIONS, Codec, NUMBERS, PHOTOMETRIC, PREDICTED, Predictor, Reading, TRANSPARENCY_MASK, span,
+    COMPRESSIONS, Codec, GREY, NUMBERS, PHOTOMETRIC, PREDICTED, Predictor, RED_GREEN_BLUE, Reading,
+    TRANSPARENCY_MASK, span,
 };
 use super::nodata::Nodata;
 use super::values::Kind;
@@ -37,8 +38,6 @@ pub(crate) fn conversion(options: &str, path: &Path) -> String {
 
 /// Options that make an equal file with plain compression.
 pub(crate) const REWRITE: &str = "-co COMPRESS=DEFLATE";
-pub(super) const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
-pub(super) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
 /// Keeps the indices of a palette.
 const INDICES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";
 const GREY_BYTES: &str = "-co PHOTOMETRIC=MINISBLACK -co NBITS=8";

@@ -3,9 +3,13 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::accept::{GREY, RED_GREEN_BLUE};
 use super::values::Kind;
 use crate::raster::Limits;
+
+/// Options of `gdal_translate` that give the three colours.
+pub(super) const RED_GREEN_BLUE: &str = "-b 1 -b 2 -b 3 -co PHOTOMETRIC=RGB -co COMPRESS=DEFLATE";
+/// Options of `gdal_translate` that give the numbers.
+pub(super) const GREY: &str = "-co PHOTOMETRIC=MINISBLACK";
 
 /// How strips and tiles are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

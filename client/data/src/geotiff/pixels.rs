@@ -82,7 +82,7 @@ impl Pixels {
             None => match self.layout.decode(source, at)? {
                 Some(values) => self.keep(at, values),
                 None => {
-                    rows.set(nodata.map_or(0.0, |nodata| nodata.fill(self.layout.accepted.kind)));
+                    rows.set(self.layout.accepted.kind.left_out(nodata));
                     return Ok(());
                 }
             },

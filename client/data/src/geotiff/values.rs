@@ -71,6 +71,23 @@ impl Kind {
         matches!(self, Self::F16 | Self::F32 | Self::F64)
     }
 
+    /// What a strip or tile that a file leaves out holds, as GDAL gives it; NaN if it has no data.
+    pub(super) fn left_out(self, nodata: Option<Nodata>) -> f32 {
+        let Some(nodata) = nodata else { return 0.0 };
+        let (low, high) = match self {
+            Self::F16 | Self::F32 | Self::F64 => return f32::NAN,
+            Self::U8 => (0, u8::MAX.into()),
+            Self::U16 => (0, u16::MAX.into()),
+            Self::U32 => (0, u32::MAX.into()),
+            Self::U64 => (0, u64::MAX.into()),
+            Self::I8 => (i8::MIN.into(), i8::MAX.into()),
+            Self::I16 => (i16::MIN.into(), i16::MAX.into()),
+            Self::I32 => (i32::MIN.into(), i32::MAX.into()),
+            Self::I64 => (i64::MIN.into(), i64::MAX.into()),
+        };
+        nodata.left_out(low, high)
+    }
+
     pub(super) fn zeros(self, count: usize) -> Values {
         match self {
             Self::U8 => Values::U8(vec![0; count]),
@@ -267,5 +284,17 @@ mod tests {
         values.floats(None, &mut rows).unwrap();
         assert_eq!(target[..9], [-1.0, -1.0, -1.0, 10.0, 12.0, -1.0, 18.0, 20.0, -1.0]);
         assert_eq!(target[9..], [-1.0, -1.0, -1.0, 11.0, 13.0, -1.0, 19.0, 21.0, -1.0]);
+    }
+
+    /// The expected values are GDAL's for a sparse file of the type.
+    #[test]
+    fn what_a_file_leaves_out_is_nodata_if_its_type_can_hold_that() {
+        let fill = |text: &str, kind: Kind| kind.left_out(Nodata::parse(text.as_bytes()).unwrap());
+        assert!(fill("9", Kind::U8).is_nan() && fill("-9999", Kind::I16).is_nan());
+        assert!(fill("nan", Kind::F32).is_nan() && fill("-9999", Kind::F64).is_nan());
+        assert_eq!(fill("", Kind::I16), 0.0);
+        assert_eq!(fill("-9999", Kind::U8), 0.0);
+        assert_eq!(fill("300", Kind::U8), 255.0);
+        assert_eq!(fill("nan", Kind::U16), 0.0);
     }
 }
