@@ -69,12 +69,12 @@ pub(crate) fn screened(
     assignment: &Assignment<Target>,
     path: &Path,
 ) -> ScreenedUpdate {
-    let weights = WeightsReader::open(path, &assignment.training_target.signature()).unwrap();
+    let (_, verified) = WeightsReader::check(path, &assignment.training_target.signature()).unwrap();
     ScreenedUpdate::screen(
         submission,
         UpdateRules::default(),
         &assignment.training_target,
-        weights.verified(),
+        verified,
         1.0,
     )
     .unwrap()

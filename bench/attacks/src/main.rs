@@ -136,7 +136,7 @@ fn federate(
         let paths = made.iter().enumerate().map(|(index, one)| file(index.to_string(), one));
         let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
         let mut readers: Vec<_> =
-            paths.iter().filter_map(|path| WeightsReader::open(path, &signature).ok()).collect();
+            paths.iter().filter_map(|path| Some(WeightsReader::check(path, &signature).ok()?.0)).collect();
         let start = WeightsReader::open(&file("now".to_owned(), &now)?, &signature)?;
         if let Some(factor) = defence.norm_factor {
             let norms = readers.iter().map(|one| distance(&signature, &start, one));

@@ -44,12 +44,7 @@ impl WeightsFile {
     /// # Errors
     /// The first broken rule, with the tensor's name.
     pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
-        let parsed = self.parse()?;
-        if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
-            let tensor = tensor.chars().take(120).flat_map(char::escape_default).collect();
-            return Err(WeightsError::Unexpected { path: self.path.clone(), tensor });
-        }
-        self.pick(&parsed, expected)
+        self.finite(&self.parse_whole(expected)?, expected)
     }
 
     /// As [`WeightsFile::check`], but the file may hold other tensors, which are not read.
@@ -57,7 +52,33 @@ impl WeightsFile {
     /// # Errors
     /// The first broken rule, with the tensor's name.
     pub fn check_part(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
-        self.pick(&self.parse()?, expected)
+        self.finite(&self.parse()?, expected)
+    }
+
+    /// As [`WeightsFile::check`] without the values, so that they are not read: where each tensor's values
+    /// begin, in bytes.
+    ///
+    /// # Errors
+    /// The first broken rule, with the tensor's name.
+    pub fn check_layout(&self, expected: &Signature) -> Result<BTreeMap<String, u64>, WeightsError> {
+        let parsed = self.parse_whole(expected)?;
+        Ok(self.offsets(&self.views(&parsed, expected)?))
+    }
+
+    fn offsets(&self, tensors: &BTreeMap<String, Values<'_>>) -> BTreeMap<String, u64> {
+        let start = self.map.as_ptr().addr();
+        let offset = |values: &Values<'_>| (values.0.as_ptr().addr() - start) as u64;
+        tensors.iter().map(|(name, values)| (name.clone(), offset(values))).collect()
+    }
+
+    /// The tensors of the file, if all of them are expected.
+    fn parse_whole(&self, expected: &Signature) -> Result<SafeTensors<'_>, WeightsError> {
+        let parsed = self.parse()?;
+        if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
+            let tensor = tensor.chars().take(120).flat_map(char::escape_default).collect();
+            return Err(WeightsError::Unexpected { path: self.path.clone(), tensor });
+        }
+        Ok(parsed)
     }
 
     fn parse(&self) -> Result<SafeTensors<'_>, WeightsError> {
@@ -68,23 +89,38 @@ impl WeightsFile {
         SafeTensors::deserialize(&self.map).map_err(malformed)
     }
 
-    fn pick<'a>(
+    /// The tensors of a signature, with its shapes and dtype.
+    fn views<'a>(
+        &'a self,
+        parsed: &SafeTensors<'a>,
+        expected: &Signature,
+    ) -> Result<BTreeMap<String, Values<'a>>, WeightsError> {
+        let view = |(name, shape): (&String, &Vec<usize>)| {
+            let view = parsed
+                .tensor(name)
+                .map_err(|_| WeightsError::Missing { path: self.path.clone(), tensor: name.clone() })?;
+            self.check_view(name, shape, &view)?;
+            Ok((name.clone(), Values(view.data())))
+        };
+        expected.0.iter().map(view).collect()
+    }
+
+    fn finite<'a>(
         &'a self,
         parsed: &SafeTensors<'a>,
         expected: &Signature,
     ) -> Result<CheckedWeights<'a>, WeightsError> {
-        let mut tensors = BTreeMap::new();
-        for (name, shape) in &expected.0 {
-            let view = parsed
-                .tensor(name)
-                .map_err(|_| WeightsError::Missing { path: self.path.clone(), tensor: name.clone() })?;
-            self.check_tensor(name, shape, &view)?;
-            tensors.insert(name.clone(), Values(view.data()));
+        let tensors = self.views(parsed, expected)?;
+        for (name, values) in &tensors {
+            if let Some((position, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+                let path = self.path.clone();
+                return Err(WeightsError::NotFinite { path, tensor: name.clone(), position, value });
+            }
         }
         Ok(CheckedWeights { tensors })
     }
 
-    fn check_tensor(&self, name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<(), WeightsError> {
+    fn check_view(&self, name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<(), WeightsError> {
         let path = self.path.clone();
         let tensor = name.to_owned();
         if view.dtype() != Dtype::F32 {
@@ -94,10 +130,7 @@ impl WeightsFile {
             let found = view.shape().to_vec();
             return Err(WeightsError::Shape { path, tensor, found, expected: shape.to_vec() });
         }
-        match Values(view.data()).iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            Some((position, value)) => Err(WeightsError::NotFinite { path, tensor, position, value }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -126,9 +159,7 @@ impl<'a> CheckedWeights<'a> {
     /// The offset of each tensor's values in the checked `file`, in bytes.
     #[must_use]
     pub fn offsets(&self, file: &WeightsFile) -> BTreeMap<String, u64> {
-        let start = file.map.as_ptr().addr();
-        let offset = |values: &Values<'_>| (values.0.as_ptr().addr() - start) as u64;
-        self.tensors.iter().map(|(name, values)| (name.clone(), offset(values))).collect()
+        file.offsets(&self.tensors)
     }
 }
 

@@ -1,35 +1,88 @@
 //! Rules for each coordinate separately: the median and the trimmed mean. Both are the mean of the values
 //! that remain after `cut` values are removed at each end.
+//!
+//! Coordinates stand side by side in vectors, one vector for each update, and a sorting network sorts all
+//! of them at once without a branch.
 
 use eosfed_common::weights::WeightsError;
 
+use crate::network::Network;
+use crate::scratch::Scratch;
+use crate::vectorised::with_vectors;
 use crate::weights_reader::WeightsReader;
 
-/// Coordinates that are sorted at a time. This number of values of every update is in memory.
-const STRIPE: usize = 1 << 10;
+/// Values of one update that are read at a time.
+const BLOCK: usize = 1 << 12;
+/// Coordinates that are sorted side by side. A hundred updates of them fit into a first-level cache.
+pub(crate) const WIDTH: usize = 64;
 
-pub(crate) fn piece(
-    updates: &[&WeightsReader],
+/// One value of each of [`WIDTH`] coordinates, as integers in the order of [`f32::total_cmp`].
+pub(crate) type Lanes = [i32; WIDTH];
+
+pub(crate) struct Coordinates<'a> {
+    updates: Vec<&'a WeightsReader>,
     cut: usize,
-    name: &str,
-    start: usize,
-    combined: &mut [f64],
-) -> Result<(), WeightsError> {
-    let count = updates.len();
-    let mut column = vec![0.0_f32; count];
-    for (stripe, combined) in combined.chunks_mut(STRIPE).enumerate() {
-        let mut rows = vec![vec![0.0_f32; combined.len()]; count];
-        for (reader, row) in updates.iter().zip(&mut rows) {
-            reader.read(name, start + stripe * STRIPE, row)?;
-        }
-        for (index, combined) in combined.iter_mut().enumerate() {
-            for (value, row) in column.iter_mut().zip(&rows) {
-                *value = row[index];
-            }
-            column.sort_unstable_by(f32::total_cmp);
-            let kept = &column[cut..count - cut];
-            *combined = kept.iter().map(|value| f64::from(*value)).sum::<f64>() / kept.len() as f64;
-        }
+    network: Network,
+}
+
+impl<'a> Coordinates<'a> {
+    /// The mean without the `cut` smallest and `cut` largest values.
+    pub(crate) fn new(updates: Vec<&'a WeightsReader>, cut: usize) -> Self {
+        let network = Network::of(updates.len(), cut..updates.len() - cut);
+        Self { updates, cut, network }
     }
-    Ok(())
+
+    pub(crate) fn piece(
+        &self,
+        name: &str,
+        start: usize,
+        Scratch { combined, rows, lanes, .. }: &mut Scratch,
+    ) -> Result<(), WeightsError> {
+        let count = self.updates.len();
+        rows.resize(count * BLOCK, 0.0);
+        lanes.resize(count, [0; WIDTH]);
+        for (block, combined) in combined.chunks_mut(BLOCK).enumerate() {
+            for (reader, row) in self.updates.iter().zip(rows.chunks_exact_mut(BLOCK)) {
+                reader.read(name, start + block * BLOCK, &mut row[..combined.len()])?;
+            }
+            for (stripe, combined) in combined.chunks_mut(WIDTH).enumerate() {
+                let from = stripe * WIDTH;
+                for (row, lanes) in rows.chunks_exact(BLOCK).zip(lanes.iter_mut()) {
+                    load(&row[from..from + combined.len()], lanes);
+                }
+                self.network.sort(lanes);
+                mean(&lanes[self.cut..count - self.cut], combined);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An integer for the bits of a float, in the order of [`f32::total_cmp`]; its own inverse.
+const fn ordered(bits: i32) -> i32 {
+    bits ^ (((bits >> 31).cast_unsigned()) >> 1).cast_signed()
+}
+
+fn load(values: &[f32], lanes: &mut Lanes) {
+    with_vectors(|| {
+        for (lane, value) in lanes.iter_mut().zip(values) {
+            *lane = ordered(value.to_bits().cast_signed());
+        }
+    });
+}
+
+/// The mean of sorted values, from the smallest to the largest. Like that of [`Iterator::sum`], the sum
+/// begins with -0.0, which changes no value.
+fn mean(kept: &[Lanes], combined: &mut [f64]) {
+    with_vectors(|| {
+        let mut sums = [-0.0_f64; WIDTH];
+        for lanes in kept {
+            for (sum, lane) in sums.iter_mut().zip(lanes) {
+                *sum += f64::from(f32::from_bits(ordered(*lane).cast_unsigned()));
+            }
+        }
+        for (combined, sum) in combined.iter_mut().zip(sums) {
+            *combined = sum / kept.len() as f64;
+        }
+    });
 }

@@ -4,7 +4,18 @@ use eosfed_common::weights::{Signature, WeightsError};
 use rayon::prelude::*;
 
 use crate::input::PIECE;
+use crate::vectorised::with_vectors;
 use crate::weights_reader::WeightsReader;
+
+/// Sums of a piece that a processor adds at once. Part of the contract: see the crate's text.
+const LANES: usize = 8;
+/// Values of one update that are compared with those of all others at a time, in lanes. Fifty updates of
+/// them fit into a second-level cache.
+const BLOCK: usize = 64;
+/// Updates that one update is compared with at a time.
+const TOGETHER: usize = 4;
+/// Pieces whose sums are in memory at a time.
+const PIECES: usize = 64;
 
 /// Squared distances between all pairs of some updates.
 #[derive(Debug)]
@@ -26,22 +37,21 @@ impl Squares {
     }
 }
 
-/// Squared distances between all pairs. One piece of every update is in memory at a time.
+/// Squared distances between all pairs. One piece of every update is in memory at a time, for each thread.
 pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Result<Squares, WeightsError> {
     let count = updates.len();
-    let pairs: Vec<(usize, usize)> = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))).collect();
-    let mut sums = vec![0.0_f64; pairs.len()];
-    for (name, start, length) in pieces(signature) {
-        let read = |reader: &&WeightsReader| {
-            let mut values = vec![0.0_f32; length];
-            reader.read(name, start, &mut values).map(|()| values)
-        };
-        let values = updates.par_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        sums.par_iter_mut().zip(&pairs).for_each(|(sum, (a, b))| *sum += square(&values[*a], &values[*b]));
-    }
     let mut values = vec![0.0; count * count];
-    for ((a, b), sum) in pairs.into_iter().zip(sums) {
-        (values[a * count + b], values[b * count + a]) = (sum, sum);
+    let all: Vec<_> = pieces(signature).collect();
+    for some in all.chunks(PIECES) {
+        let sums = some.par_iter().map_init(Pairs::default, |pairs, piece| pairs.sums(updates, *piece));
+        for sums in sums.collect::<Result<Vec<_>, _>>()? {
+            values.iter_mut().zip(sums).for_each(|(value, sum)| *value += sum);
+        }
+    }
+    for a in 0..count {
+        for b in 0..a {
+            values[a * count + b] = values[b * count + a];
+        }
     }
     Ok(Squares { count, values })
 }
@@ -51,35 +61,115 @@ pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Resu
 /// # Errors
 /// If a file cannot be read.
 pub fn distance(signature: &Signature, a: &WeightsReader, b: &WeightsReader) -> Result<f64, WeightsError> {
+    let mut pairs = Pairs::default();
     let mut sum = 0.0;
-    for (name, start, length) in pieces(signature) {
-        let mut left = vec![0.0_f32; length];
-        let mut right = vec![0.0_f32; length];
-        a.read(name, start, &mut left)?;
-        b.read(name, start, &mut right)?;
-        sum += square(&left, &right);
+    for piece in pieces(signature) {
+        sum += pairs.sums(&[a, b], piece)?[1];
     }
     Ok(sum.sqrt())
 }
 
-fn pieces(signature: &Signature) -> impl Iterator<Item = (&String, usize, usize)> {
+/// A tensor's name, the first element of a piece, and its length.
+type Piece<'a> = (&'a String, usize, usize);
+
+fn pieces(signature: &Signature) -> impl Iterator<Item = Piece<'_>> {
     signature.0.iter().flat_map(|(name, shape)| {
         let length: usize = shape.iter().product();
         (0..length).step_by(PIECE).map(move |start| (name, start, PIECE.min(length - start)))
     })
 }
 
-/// The squared distance of two pieces, in eight interleaved sums that a processor can take at once.
-fn square(a: &[f32], b: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let left = a.as_chunks::<8>();
-    let right = b.as_chunks::<8>();
-    for (a, b) in left.0.iter().zip(right.0) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            let difference = f64::from(*a) - f64::from(*b);
-            *sum += difference * difference;
+/// Lanes of f64.
+type Wide = [f64; LANES];
+
+/// Memory that a thread uses for one piece after the other.
+#[derive(Default)]
+struct Pairs {
+    /// A piece of each update.
+    rows: Vec<f32>,
+    /// A block of each update, as f64.
+    block: Vec<[Wide; BLOCK]>,
+    /// The sums of each pair `a < b`, at `a * count + b`.
+    sums: Vec<Wide>,
+}
+
+impl Pairs {
+    /// The squared distance of a piece for each pair `a < b`, at `a * count + b`: in interleaved sums, which
+    /// are added at the end, and then what is left beyond the last whole lane.
+    fn sums(
+        &mut self,
+        updates: &[&WeightsReader],
+        (name, start, length): Piece<'_>,
+    ) -> Result<Vec<f64>, WeightsError> {
+        let count = updates.len();
+        self.rows.resize(count * length, 0.0);
+        for (reader, row) in updates.iter().zip(self.rows.chunks_exact_mut(length)) {
+            reader.read(name, start, row)?;
+        }
+        self.sums.clear();
+        self.sums.resize(count * count, [0.0; LANES]);
+        self.block.resize(count, [[0.0; LANES]; BLOCK]);
+        let whole = length / LANES;
+        for from in (0..whole).step_by(BLOCK) {
+            let lanes = BLOCK.min(whole - from);
+            for (row, block) in self.rows.chunks_exact(length).zip(&mut self.block) {
+                widen(&row[from * LANES..][..lanes * LANES], block);
+            }
+            add_squares(&self.block, lanes, &mut self.sums);
+        }
+        let rest = |index: usize| &self.rows[index * length + whole * LANES..(index + 1) * length];
+        let pair = |at: usize| {
+            let (a, b) = (at / count, at % count);
+            if a >= b {
+                return 0.0;
+            }
+            let left = rest(a).iter().zip(rest(b)).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
+            self.sums[at].iter().sum::<f64>() + left.sum::<f64>()
+        };
+        Ok((0..count * count).map(pair).collect())
+    }
+}
+
+fn widen(values: &[f32], block: &mut [Wide; BLOCK]) {
+    with_vectors(|| {
+        for (wide, values) in block.iter_mut().zip(values.as_chunks::<LANES>().0) {
+            for (wide, value) in wide.iter_mut().zip(values) {
+                *wide = f64::from(*value);
+            }
+        }
+    });
+}
+
+/// Adds the squared differences of all pairs in a block.
+fn add_squares(block: &[[Wide; BLOCK]], lanes: usize, sums: &mut [Wide]) {
+    let count = block.len();
+    for (a, one) in block.iter().enumerate() {
+        let others = &block[a + 1..];
+        let sums = &mut sums[a * count + a + 1..(a + 1) * count];
+        let (tiles, rest) = others.as_chunks::<TOGETHER>();
+        let (tile_sums, rest_sums) = sums.as_chunks_mut::<TOGETHER>();
+        with_vectors(|| {
+            for (others, sums) in tiles.iter().zip(tile_sums) {
+                tile(&one[..lanes], others, sums);
+            }
+            for (other, sums) in rest.as_chunks::<1>().0.iter().zip(rest_sums.as_chunks_mut::<1>().0) {
+                tile(&one[..lanes], other, sums);
+            }
+        });
+    }
+}
+
+/// Adds the squared differences between one update and `N` others.
+#[inline(always)]
+fn tile<const N: usize>(one: &[Wide], others: &[[Wide; BLOCK]; N], sums: &mut [Wide; N]) {
+    let mut kept = *sums;
+    for (index, one) in one.iter().enumerate() {
+        for (other, sum) in others.iter().zip(&mut kept) {
+            for ((sum, a), b) in sum.iter_mut().zip(one).zip(&other[index]) {
+                let difference = a - b;
+                *sum += difference * difference;
+            }
         }
     }
-    let rest = left.1.iter().zip(right.1).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
-    sums.iter().sum::<f64>() + rest
+    *sums = kept;
 }

@@ -23,14 +23,19 @@ mod coordinates;
 mod distances;
 mod input;
 mod linear;
+mod network;
 mod rule;
+mod scratch;
 mod server;
+mod vectorised;
 mod weights_reader;
 
 use eosfed_common::weights::{Tensors, WeightsError};
 use rayon::prelude::*;
 
 use rule::Rule;
+use scratch::Scratch;
+use vectorised::first_not_finite;
 
 pub use distances::distance;
 pub use input::{AggregationInput, PIECE, Update};
@@ -52,6 +57,12 @@ pub enum AggregateError {
     /// A file cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The updates count for nothing together, so that there is nothing to divide by.
+    #[error("the updates must have a finite total weight above 0, found {total}")]
+    NoWeight {
+        /// The sum of the updates' weights.
+        total: f64,
+    },
     /// The result would not be finite.
     #[error(
         "the aggregate's tensor `{tensor}` would hold {value}: the server's learning rate is too high, or \
@@ -63,46 +74,104 @@ pub enum AggregateError {
         /// The value.
         value: f32,
     },
+    /// A moment of the server optimizer would not be finite.
+    #[error(
+        "the server optimizer's {moment} moment of tensor `{tensor}` would hold {value}: a moment is kept in 32 \
+         bits, up to 3.4e38, and the second is a mean of squares; a step of the updates is too large for it; \
+         `admission.norm_factor` sets outliers aside"
+    )]
+    Moment {
+        /// `first` or `second`.
+        moment: &'static str,
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// A piece of a tensor, and where its results go.
+struct Piece<'a> {
+    tensor: &'a str,
+    start: usize,
+    next: &'a mut [f32],
+    moments: Vec<&'a mut [f32]>,
 }
 
 /// Aggregates at least one update.
 ///
 /// # Errors
-/// If a file cannot be read, or the result would not be finite.
+/// If a file cannot be read, the updates have no weight, or the result would not be finite.
 pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result<Aggregate, AggregateError> {
+    let total: f64 = updates.iter().map(|update| update.weight).sum();
+    if !(total > 0.0 && total.is_finite()) {
+        return Err(AggregateError::NoWeight { total });
+    }
     let rule = Rule::of(input, updates)?;
     let server = Server::of(input.strategy, input.server);
-    let mut weights = Tensors::new();
-    let mut optimizer_state = Tensors::new();
-    for (name, shape) in &input.signature.0 {
-        let length: usize = shape.iter().product();
-        let mut next = vec![0.0_f32; length];
-        let mut moments: Vec<Vec<f32>> = server.moments().iter().map(|_| vec![0.0; length]).collect();
-        // One list of pieces for each moment, turned into one list of moments for each piece.
-        let mut pieces: Vec<Vec<&mut [f32]>> = next.chunks_mut(PIECE).map(|piece| vec![piece]).collect();
-        for moment in &mut moments {
-            for (piece, values) in pieces.iter_mut().zip(moment.chunks_mut(PIECE)) {
-                piece.push(values);
-            }
-        }
-        let work = |(index, mut piece): (usize, Vec<&mut [f32]>)| -> Result<(), WeightsError> {
-            let (next, moments) = piece.split_at_mut(1);
-            let start = index * PIECE;
-            let next = &mut *next[0];
-            let mut combined = vec![0.0_f64; next.len()];
-            rule.piece(name, start, &mut combined)?;
-            server.piece(input, name, start, &combined, next, moments)
-        };
-        pieces.into_par_iter().enumerate().try_for_each(work)?;
-        if let Some(value) = next.iter().chain(moments.iter().flatten()).find(|value| !value.is_finite()) {
-            return Err(AggregateError::NotFinite { tensor: name.clone(), value: *value });
-        }
-        weights.insert(name.clone(), next);
-        for (moment, values) in server.moments().iter().zip(moments) {
-            optimizer_state.insert(format!("{moment}.{name}"), values);
+    let zeros = || -> Tensors {
+        let zeros = |shape: &Vec<usize>| vec![0.0; shape.iter().product()];
+        input.signature.0.iter().map(|(name, shape)| (name.clone(), zeros(shape))).collect()
+    };
+    let mut weights = zeros();
+    let mut moments: Vec<Tensors> = server.moments().iter().map(|_| zeros()).collect();
+    let pieces = pieces(&mut weights, &mut moments);
+    let work = |scratch: &mut Scratch, (index, piece)| {
+        compute(input, &rule, server, scratch, piece).err().map(|error| (index, error))
+    };
+    let failed = pieces.into_par_iter().enumerate().map_init(Scratch::default, work).flatten();
+    // The first, so that the same aggregation fails with the same sentence.
+    if let Some((_, error)) = failed.min_by_key(|(index, _)| *index) {
+        return Err(error);
+    }
+    let optimizer_state = (server.moments().iter().zip(moments))
+        .flat_map(|(moment, tensors)| {
+            tensors.into_iter().map(move |(name, values)| (format!("{moment}.{name}"), values))
+        })
+        .collect();
+    Ok(Aggregate { weights, optimizer_state: (!server.moments().is_empty()).then_some(optimizer_state) })
+}
+
+/// The pieces of all tensors, with those of the moments beside them.
+fn pieces<'a>(weights: &'a mut Tensors, moments: &'a mut [Tensors]) -> Vec<Piece<'a>> {
+    let mut pieces: Vec<_> = cut(weights)
+        .map(|(tensor, start, next)| Piece { tensor, start, next, moments: Vec::new() })
+        .collect();
+    for moment in moments {
+        for (piece, (_, _, values)) in pieces.iter_mut().zip(cut(moment)) {
+            piece.moments.push(values);
         }
     }
-    Ok(Aggregate { weights, optimizer_state: (!server.moments().is_empty()).then_some(optimizer_state) })
+    pieces
+}
+
+/// Each tensor in pieces: its name, the first element of the piece, the values.
+fn cut(tensors: &mut Tensors) -> impl Iterator<Item = (&str, usize, &mut [f32])> {
+    tensors.iter_mut().flat_map(|(name, values)| {
+        let pieces = values.chunks_mut(PIECE).enumerate();
+        pieces.map(|(index, values)| (name.as_str(), index * PIECE, values))
+    })
+}
+
+fn compute(
+    input: &AggregationInput<'_>,
+    rule: &Rule<'_>,
+    server: Server,
+    scratch: &mut Scratch,
+    Piece { tensor, start, next, mut moments }: Piece<'_>,
+) -> Result<(), AggregateError> {
+    scratch.combined.resize(next.len(), 0.0);
+    rule.piece(tensor, start, scratch)?;
+    server.piece(input, tensor, start, &scratch.combined, next, &mut moments)?;
+    for (moment, values) in server.moments().iter().zip(moments) {
+        if let Some(index) = first_not_finite(values) {
+            return Err(AggregateError::Moment { moment, tensor: tensor.to_owned(), value: values[index] });
+        }
+    }
+    match first_not_finite(next) {
+        Some(index) => Err(AggregateError::NotFinite { tensor: tensor.to_owned(), value: next[index] }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Rules whose result is a weighted sum of updates: each is a choice of weights.
 
 use eosfed_common::weights::{Signature, WeightsError};
+use rayon::prelude::*;
 
 use crate::distances::{Squares, distance};
 use crate::input::Update;
+use crate::vectorised::{add_weighted, divide};
 use crate::weights_reader::WeightsReader;
 
 /// Most steps of Weiszfeld's iteration. It ends earlier when it has converged.
@@ -19,17 +21,20 @@ pub(crate) struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    pub(crate) fn piece(&self, name: &str, start: usize, sums: &mut [f64]) -> Result<(), WeightsError> {
-        let mut values = vec![0.0_f32; sums.len()];
+    pub(crate) fn piece(
+        &self,
+        name: &str,
+        start: usize,
+        values: &mut Vec<f32>,
+        sums: &mut [f64],
+    ) -> Result<(), WeightsError> {
+        values.resize(sums.len(), 0.0);
+        sums.fill(0.0);
         for (reader, weight) in &self.terms {
-            reader.read(name, start, &mut values)?;
-            for (sum, value) in sums.iter_mut().zip(&values) {
-                *sum += weight * f64::from(*value);
-            }
+            reader.read(name, start, values)?;
+            add_weighted(sums, *weight, values);
         }
-        for sum in sums {
-            *sum /= self.total;
-        }
+        divide(sums, self.total);
         Ok(())
     }
 }
@@ -115,8 +120,8 @@ pub(crate) fn norm_bounded<'a>(
 ) -> Result<Terms<'a>, WeightsError> {
     let mut terms = Vec::new();
     let mut left = 0.0;
-    for update in updates {
-        let length = distance(signature, global_model, update.weights)?;
+    let lengths = updates.par_iter().map(|update| distance(signature, global_model, update.weights));
+    for (update, length) in updates.iter().zip(lengths.collect::<Result<Vec<_>, _>>()?) {
         let kept = if length > bound { bound / length } else { 1.0 };
         terms.push((update.weights, update.weight * kept));
         left += update.weight * (1.0 - kept);

@@ -3,14 +3,15 @@
 use eosfed_common::plan::Strategy;
 use eosfed_common::weights::WeightsError;
 
+use crate::coordinates::Coordinates;
 use crate::input::{AggregationInput, Update};
-use crate::weights_reader::WeightsReader;
-use crate::{coordinates, distances, linear};
+use crate::scratch::Scratch;
+use crate::{distances, linear};
 
 /// The prepared rule of a strategy, which computes pieces.
 pub(crate) enum Rule<'a> {
     Linear(linear::Terms<'a>),
-    Coordinates { updates: Vec<&'a WeightsReader>, cut: usize },
+    Coordinates(Coordinates<'a>),
 }
 
 impl<'a> Rule<'a> {
@@ -24,11 +25,11 @@ impl<'a> Rule<'a> {
             | Strategy::FedYogi { .. }
             | Strategy::FedAdagrad { .. } => Self::Linear(linear::mean(input.global_model, updates)),
             Strategy::Median => {
-                Self::Coordinates { updates: all(), cut: updates.len().saturating_sub(1) / 2 }
+                Self::Coordinates(Coordinates::new(all(), updates.len().saturating_sub(1) / 2))
             }
             Strategy::TrimmedMean { trim } => {
                 let cut = (trim * updates.len() as f64) as usize;
-                Self::Coordinates { updates: all(), cut }
+                Self::Coordinates(Coordinates::new(all(), cut))
             }
             Strategy::Krum { byzantine } => {
                 let squares = distances::squares(input.signature, &all())?;
@@ -50,10 +51,11 @@ impl<'a> Rule<'a> {
         })
     }
 
-    pub(crate) fn piece(&self, name: &str, start: usize, combined: &mut [f64]) -> Result<(), WeightsError> {
+    /// Combines a piece into `scratch.combined`, which has its length.
+    pub(crate) fn piece(&self, name: &str, start: usize, scratch: &mut Scratch) -> Result<(), WeightsError> {
         match self {
-            Self::Linear(terms) => terms.piece(name, start, combined),
-            Self::Coordinates { updates, cut } => coordinates::piece(updates, *cut, name, start, combined),
+            Self::Linear(terms) => terms.piece(name, start, &mut scratch.values, &mut scratch.combined),
+            Self::Coordinates(columns) => columns.piece(name, start, scratch),
         }
     }
 }

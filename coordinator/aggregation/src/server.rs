@@ -5,6 +5,7 @@ use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
 
 use crate::input::AggregationInput;
+use crate::vectorised::round;
 
 /// A server step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -113,9 +114,7 @@ impl Server {
         moments: &mut [&mut [f32]],
     ) -> Result<(), WeightsError> {
         if *self == Self::Take {
-            for (next, combined) in next.iter_mut().zip(combined) {
-                *next = *combined as f32;
-            }
+            round(combined, next);
             return Ok(());
         }
         let mut global = vec![0.0_f32; next.len()];

@@ -153,6 +153,130 @@ fn a_mean_is_the_documented_sum_to_the_bit() {
     }
 }
 
+/// Values of several updates that look random, with both zeros, equal ones and very different sizes.
+fn scattered(updates: usize, length: usize) -> Vec<Vec<f32>> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        match state >> 60 {
+            0 => 0.0,
+            1 => -0.0,
+            2 => 1.5,
+            size => ((state >> 20) as i32 as f32) * 10.0_f32.powi(size as i32 - 12),
+        }
+    };
+    (0..updates).map(|_| (0..length).map(|_| next()).collect()).collect()
+}
+
+#[test]
+fn a_median_and_a_trimmed_mean_are_the_documented_sums_to_the_bit() {
+    for (count, length) in [(1, 100), (4, 20_000), (9, 4_097), (33, 65)] {
+        let values = scattered(count, length);
+        let updates: Vec<_> = values.iter().map(|values| (values.clone(), 1.0)).collect();
+        for (rule, cut) in [
+            (Strategy::Median, (count - 1) / 2),
+            (Strategy::TrimmedMean { trim: 0.2 }, (0.2 * count as f64) as usize),
+        ] {
+            let found = combine(rule, &vec![0.0; length], &updates);
+            for (index, found) in found.iter().enumerate() {
+                let mut column: Vec<f32> = values.iter().map(|values| values[index]).collect();
+                column.sort_unstable_by(f32::total_cmp);
+                let kept = &column[cut..count - cut];
+                let mean = kept.iter().map(|value| f64::from(*value)).sum::<f64>() / kept.len() as f64;
+                assert_eq!((mean as f32).to_bits(), found.to_bits(), "{rule:?} of {count}, element {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_distance_is_the_documented_sum_to_the_bit() {
+    let length = PIECE + 1_003;
+    let bench = Bench::new(&[("v", &[3]), ("w", &[length])]);
+    let all = scattered(6, length + 3);
+    let files: Vec<_> = (all.iter().enumerate())
+        .map(|(index, values)| {
+            let (v, w) = values.split_at(3);
+            let tensors = [("v".to_owned(), v.to_vec()), ("w".to_owned(), w.to_vec())].into();
+            bench.reader(&index.to_string(), &tensors, &bench.signature)
+        })
+        .collect();
+    let readers: Vec<_> = files.iter().collect();
+    let found = distances::squares(&bench.signature, &readers).unwrap();
+    for (a, left) in all.iter().enumerate() {
+        for (b, right) in all.iter().enumerate().filter(|(b, _)| *b != a) {
+            let piece = |range: std::ops::Range<usize>| {
+                let square = |index: usize| (f64::from(left[index]) - f64::from(right[index])).powi(2);
+                let whole = range.start + range.len() / 8 * 8;
+                let mut sums = [0.0_f64; 8];
+                for index in range.start..whole {
+                    sums[(index - range.start) % 8] += square(index);
+                }
+                sums.iter().sum::<f64>() + (whole..range.end).map(square).sum::<f64>()
+            };
+            let expected = piece(0..3) + piece(3..3 + PIECE) + piece(3 + PIECE..3 + length);
+            assert_eq!(found.of(a, b).to_bits(), expected.to_bits(), "{a}, {b}");
+            let alone = distance(&bench.signature, readers[a], readers[b]).unwrap();
+            assert_eq!(alone.to_bits(), expected.sqrt().to_bits(), "{a}, {b} alone");
+        }
+    }
+}
+
+#[test]
+fn what_a_disk_has_damaged_is_refused_where_it_is_read() {
+    let bench = Bench::new(&[("w", &[5_000])]);
+    let files: Vec<_> = (0..3)
+        .map(|index| bench.reader(&index.to_string(), &vector(&vec![index as f32; 5_000]), &bench.signature))
+        .collect();
+    let path = bench.folder.path().join("1");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.len() - 4 * 10;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let updates: Vec<_> = files.iter().map(|weights| Update { weights, weight: 1.0, base: None }).collect();
+    for strategy in RULES {
+        let server = ServerPlan::default();
+        let signature = &bench.signature;
+        let global_model = &files[0];
+        let input =
+            AggregationInput { strategy, server, signature, global_model, optimizer_state: None, step: 0 };
+        let error = aggregate(&input, &updates).unwrap_err().to_string();
+        assert!(error.ends_with("/1: tensor `w` holds NaN at position 4990"), "{strategy:?}: {error}");
+    }
+}
+
+#[test]
+fn moments_that_do_not_fit_and_updates_without_weight_are_refused_by_their_names() {
+    let bench = Bench::new(&[("w", &[1])]);
+    let now = bench.reader("now", &vector(&[0.0]), &bench.signature);
+    let update = bench.reader("update", &vector(&[1e29]), &bench.signature);
+    let refused = |strategy, weight| {
+        let server = ServerPlan::default();
+        let signature = &bench.signature;
+        let input = AggregationInput {
+            strategy,
+            server,
+            signature,
+            global_model: &now,
+            optimizer_state: None,
+            step: 0,
+        };
+        aggregate(&input, &[Update { weights: &update, weight, base: None }]).unwrap_err().to_string()
+    };
+    for strategy in [
+        Strategy::FedAdam { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 },
+        Strategy::FedYogi { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, tau: 1e-3 },
+        Strategy::FedAdagrad { learning_rate: 0.1, tau: 1e-3 },
+    ] {
+        let found = refused(strategy, 1.0);
+        assert!(found.contains("second moment of tensor `w` would hold inf"), "{strategy:?}: {found}");
+    }
+    for weight in [0.0, f64::NAN, f64::INFINITY] {
+        let found = refused(Strategy::FedAvg, weight);
+        assert!(found.contains("total weight above 0"), "{weight}: {found}");
+    }
+}
+
 #[test]
 fn updates_with_other_starting_weights_count_by_their_steps() {
     let bench = Bench::new(&[("w", &[2])]);

@@ -2,58 +2,69 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
 
-/// A file of weights whose names, shapes, dtype and finiteness were checked.
+use crate::vectorised::{first_not_finite, from_little_endian};
+
+/// A file of weights whose names, shapes and dtype were checked. Values are checked where they are read.
 #[derive(Debug)]
 pub struct WeightsReader {
     path: PathBuf,
     file: File,
     /// The offset of each tensor's values, in bytes.
     offsets: BTreeMap<String, u64>,
-    verified: Verified,
 }
 
 impl WeightsReader {
-    /// Opens and checks a file. The pages that the check has touched are given back.
+    /// Opens a file that was checked before. Its values are not read until they are needed.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::check_layout`].
+    pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
+        Self::new(path, WeightsFile::open(path)?.check_layout(expected)?)
+    }
+
+    /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
+    /// given back.
     ///
     /// # Errors
     /// As [`WeightsFile::check`].
-    pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
+    pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
         let mapped = WeightsFile::open(path)?;
         let checked = mapped.check(expected)?;
         let verified = checked.verified();
-        let offsets = checked.offsets(&mapped);
-        drop(mapped);
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, offsets, verified })
+        Ok((Self::new(path, checked.offsets(&mapped))?, verified))
     }
 
-    /// The proof that the file was checked.
-    #[must_use]
-    pub const fn verified(&self) -> Verified {
-        self.verified
+    fn new(path: &Path, offsets: BTreeMap<String, u64>) -> Result<Self, WeightsError> {
+        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, offsets })
     }
 
     /// Reads `values.len()` values of a tensor from element `start` on.
     ///
     /// # Errors
-    /// Errors of reading, with the name of the file.
+    /// Errors of reading, with the name of the file; [`WeightsError::NotFinite`], since a disk can damage
+    /// what was admitted.
     ///
     /// # Panics
     /// If `name` is not in the signature that was checked.
     pub fn read(&self, name: &str, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
-        let mut bytes = vec![0; values.len() * 4];
         let offset = self.offsets[name] + 4 * start as u64;
-        let read = self.file.read_exact_at(&mut bytes, offset);
-        read.map_err(|source: io::Error| WeightsError::Io { path: self.path.clone(), source })?;
-        for (value, bytes) in values.iter_mut().zip(bytes.as_chunks::<4>().0) {
-            *value = f32::from_le_bytes(*bytes);
+        let read = self.file.read_exact_at(bytemuck::cast_slice_mut(values), offset);
+        read.map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
+        from_little_endian(values);
+        match first_not_finite(values) {
+            None => Ok(()),
+            Some(index) => Err(WeightsError::NotFinite {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                position: start + index,
+                value: values[index],
+            }),
         }
-        Ok(())
     }
 }

@@ -280,11 +280,11 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
         let (path, blob) = weights(folder.path(), &assignment, seed);
         let update = update(&assignment, &token(seed), blob);
         last = Some((assignment.id.clone(), update.key.clone()));
-        let file =
-            eosfed_aggregation::WeightsReader::open(&path, &assignment.training_target.signature()).unwrap();
+        let (_, verified) =
+            eosfed_aggregation::WeightsReader::check(&path, &assignment.training_target.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec, job.reported(&name(institution)), None);
         let screened =
-            ScreenedUpdate::screen(update, rules, &assignment.training_target, file.verified(), norm)
+            ScreenedUpdate::screen(update, rules, &assignment.training_target, verified, norm)
                 .unwrap();
         job = after.submit_update(screened, NOW).unwrap().0.job;
     }
@@ -307,9 +307,9 @@ fn a_report_of_samples_fits_earlier_reports_of_the_same_institution() {
         let mut update = update(&assignment, &token(1), blob);
         update.report.samples = samples;
         let target = &assignment.training_target;
-        let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
+        let (_, verified) = eosfed_aggregation::WeightsReader::check(&path, &target.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec, job.reported(&name("west")), None);
-        let screened = ScreenedUpdate::screen(update, rules, target, file.verified(), 1.0);
+        let screened = ScreenedUpdate::screen(update, rules, target, verified, 1.0);
         screened.map(drop).map_err(|refusal| refusal.message)
     };
     assert_eq!(said(&job, 400), Ok(()));
@@ -342,12 +342,12 @@ fn a_claim_of_samples_does_not_make_an_update_the_aggregate() {
         let mut update = update(&assignment, &token(seed), blob);
         let target = &assignment.training_target;
         let screen = |update: &UpdateSubmission| {
-            let file = eosfed_aggregation::WeightsReader::open(&path, &target.signature()).unwrap();
+            let (_, verified) = eosfed_aggregation::WeightsReader::check(&path, &target.signature()).unwrap();
             ScreenedUpdate::screen(
                 update.clone(),
                 UpdateRules::of(&job.spec, Reported::default(), None),
                 target,
-                file.verified(),
+                verified,
                 1.0,
             )
         };

@@ -218,20 +218,22 @@ impl Core {
             Refusal::new(Reason::NotFound, format!("institution `{institution}` was not asked to take part"))
         })?;
         self.must_be_here(submission.weights).await?;
-        let open = async |blob: BlobRef| -> Result<_, Refusal> {
-            let file = LocalFile::of(self.blobs(), blob.digest).await?;
-            let opened = WeightsReader::open(file.path(), &target.signature());
-            opened.map_err(|error| weights_refusal(&error, &blob))
-        };
-        let weights = open(submission.weights).await?;
+        let signature = target.signature();
+        let file = LocalFile::of(self.blobs(), submission.weights.digest).await?;
+        let (weights, verified) = WeightsReader::check(file.path(), &signature)
+            .map_err(|error| weights_refusal(&error, &submission.weights))?;
         let norm = match job.base_of(submission.assignment.round) {
-            Some(base) => distance(&target.signature(), &open(base).await?, &weights)
-                .map_err(|error| defect("weights cannot be read", &error))?,
+            Some(base) => {
+                let file = LocalFile::of(self.blobs(), base.digest).await?;
+                WeightsReader::open(file.path(), &signature)
+                    .and_then(|base| distance(&signature, &base, &weights))
+                    .map_err(|error| defect("weights cannot be read", &error))?
+            }
             None => 0.0,
         };
         let stated = self.read(|state| state.counted_samples(&submission.assignment));
         let rules = UpdateRules::of(&job.spec, job.reported(institution), stated);
-        ScreenedUpdate::screen(submission.clone(), rules, &target, weights.verified(), norm)
+        ScreenedUpdate::screen(submission.clone(), rules, &target, verified, norm)
     }
 
     /// Records that admission has refused an update, unless trying again may help.

@@ -121,7 +121,7 @@ async fn open(
     signature: &Signature,
 ) -> anyhow::Result<eosfed_aggregation::WeightsReader> {
     let file = LocalFile::of(blobs, blob.digest).await?;
-    // A temporary copy may be deleted now: the mapped file stays open.
+    // A temporary copy may be deleted now: the file stays open.
     Ok(eosfed_aggregation::WeightsReader::open(file.path(), signature)?)
 }
 
