@@ -15,10 +15,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 WITH_LIBTORCH = LIBTORCH="$$($(PYTHON) deploy/libtorch/bootstrap.py)"; export LIBTORCH
 # PyTorch and timm for `make interop`; made once.
 INTEROP ?= $(HOME)/.cache/eosfed/interop-torch-2.13.0
+# Flower for `make bench-rules`; made once.
+FLOWER ?= $(HOME)/.cache/eosfed/flower-1.42.0
 WITHOUT_LIBTORCH := --workspace --exclude eosfed-trainer --exclude eosfed-e2e
 PROGRAMS := -p eosfed-cli -p eosfed-coordinator -p eosfed-client -p eosfed-trainer
 
-.PHONY: stream bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
+.PHONY: stream bench-rules bench-ensemble gpu-check bench bench-steps bench-reading bench-training bench-accuracy dashboard-test dashboard-pictures advisories advisories-snapshot programs sbom requirements help demo test attacks fuzz load load-hostile limits load-history load-ledger load-restarts reference manual interop libtorch build release fmt lint doc deny goldens clean-demo tools images container-test chart-test packages system-test
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-20s %s\n", $$1, $$2 }'
@@ -90,7 +92,7 @@ load-ledger: ## Measure what it takes to list, export and verify a ledger of a m
 	$(TARGET)/release/eosfed-load ledger
 
 # The Python of `make interop`: torch, timm and rasterio, to compare with.
-bench: bench-steps bench-reading bench-training bench-ensemble ## Measure the trainer beside timm, torch.compile and a DataLoader, and the reader beside rasterio
+bench: bench-steps bench-reading bench-training bench-ensemble bench-rules ## Measure trainer, reader and aggregation beside timm, torch.compile, a DataLoader, rasterio and Flower
 
 bench-steps: ## Measure training steps beside timm and torch.compile, in turn (BENCH="--cases 64x16 --rounds 3")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --example steps
@@ -104,6 +106,12 @@ bench-reading: ## Measure the reading of tiles and of windows of a large scene b
 bench-training: ## Measure a training from GeoTIFF files beside a DataLoader with rasterio and timm (TRAINING="--tiles 500")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins
 	$(INTEROP)/bin/python bench/end_to_end.py --trainer $(TARGET)/release/eosfed-trainer $(TRAINING)
+
+bench-rules: ## Measure aggregation rules beside Flower's and numpy (RULES="--counts 10,50,100 --rounds 3")
+	@[ -x "$(FLOWER)/bin/python" ] || $(PYTHON) -m venv "$(FLOWER)"
+	@"$(FLOWER)/bin/pip" install --quiet --require-hashes -r deploy/requirements/goldens-flower.txt
+	$(CARGO) build --release --quiet -p eosfed-aggregation --example rules
+	$(FLOWER)/bin/python bench/rules.py --rules $(TARGET)/release/examples/rules $(RULES)
 
 bench-ensemble: ## Measure features of eight specialists beside timm, and predict beside TerraTorch (FEATURES="" SCENE="--side 10000")
 	@$(WITH_LIBTORCH); $(CARGO) build --release --quiet -p eosfed-trainer --bins --example features

@@ -70,14 +70,8 @@ pub(crate) fn screened(
     path: &Path,
 ) -> ScreenedUpdate {
     let (_, verified) = WeightsReader::check(path, &assignment.training_target.signature()).unwrap();
-    ScreenedUpdate::screen(
-        submission,
-        UpdateRules::default(),
-        &assignment.training_target,
-        verified,
-        1.0,
-    )
-    .unwrap()
+    ScreenedUpdate::screen(submission, UpdateRules::default(), &assignment.training_target, verified, 1.0)
+        .unwrap()
 }
 
 pub(crate) fn statistics(assignment: &Assignment<Target>, token: &LeaseToken) -> ScreenedStatistics {

@@ -60,15 +60,11 @@ impl WeightsFile {
     ///
     /// # Errors
     /// The first broken rule, with the tensor's name.
-    pub fn check_layout(&self, expected: &Signature) -> Result<BTreeMap<String, u64>, WeightsError> {
+    pub fn check_layout(&self, expected: &Signature) -> Result<BTreeMap<String, usize>, WeightsError> {
         let parsed = self.parse_whole(expected)?;
-        Ok(self.offsets(&self.views(&parsed, expected)?))
-    }
-
-    fn offsets(&self, tensors: &BTreeMap<String, Values<'_>>) -> BTreeMap<String, u64> {
         let start = self.map.as_ptr().addr();
-        let offset = |values: &Values<'_>| (values.0.as_ptr().addr() - start) as u64;
-        tensors.iter().map(|(name, values)| (name.clone(), offset(values))).collect()
+        let views = self.views(&parsed, expected)?;
+        Ok(views.into_iter().map(|(name, values)| (name, values.0.as_ptr().addr() - start)).collect())
     }
 
     /// The tensors of the file, if all of them are expected.
@@ -154,12 +150,6 @@ impl<'a> CheckedWeights<'a> {
     #[must_use]
     pub fn values(&self, name: &str) -> Values<'a> {
         self.tensors[name]
-    }
-
-    /// The offset of each tensor's values in the checked `file`, in bytes.
-    #[must_use]
-    pub fn offsets(&self, file: &WeightsFile) -> BTreeMap<String, u64> {
-        file.offsets(&self.tensors)
     }
 }
 

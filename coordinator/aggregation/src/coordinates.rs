@@ -8,11 +8,10 @@ use eosfed_common::weights::WeightsError;
 
 use crate::network::Network;
 use crate::scratch::Scratch;
-use crate::vectorised::with_vectors;
-use crate::weights_reader::WeightsReader;
+use crate::span::Span;
+use crate::vectorised::{Stored, with_vectors};
+use crate::weights_reader::{WeightsReader, read_rows};
 
-/// Values of one update that are read at a time.
-const BLOCK: usize = 1 << 12;
 /// Coordinates that are sorted side by side. A hundred updates of them fit into a first-level cache.
 pub(crate) const WIDTH: usize = 64;
 
@@ -34,25 +33,19 @@ impl<'a> Coordinates<'a> {
 
     pub(crate) fn piece(
         &self,
-        name: &str,
-        start: usize,
-        Scratch { combined, rows, lanes, .. }: &mut Scratch,
+        span: Span,
+        Scratch { combined, rows, lanes }: &mut Scratch,
     ) -> Result<(), WeightsError> {
         let count = self.updates.len();
-        rows.resize(count * BLOCK, 0.0);
+        read_rows(self.updates.iter().copied(), span, rows)?;
         lanes.resize(count, [0; WIDTH]);
-        for (block, combined) in combined.chunks_mut(BLOCK).enumerate() {
-            for (reader, row) in self.updates.iter().zip(rows.chunks_exact_mut(BLOCK)) {
-                reader.read(name, start + block * BLOCK, &mut row[..combined.len()])?;
+        for (stripe, combined) in combined.chunks_mut(WIDTH).enumerate() {
+            let from = stripe * WIDTH;
+            for (row, lanes) in rows.chunks_exact(span.length).zip(lanes.iter_mut()) {
+                load(&row[from..from + combined.len()], lanes);
             }
-            for (stripe, combined) in combined.chunks_mut(WIDTH).enumerate() {
-                let from = stripe * WIDTH;
-                for (row, lanes) in rows.chunks_exact(BLOCK).zip(lanes.iter_mut()) {
-                    load(&row[from..from + combined.len()], lanes);
-                }
-                self.network.sort(lanes);
-                mean(&lanes[self.cut..count - self.cut], combined);
-            }
+            self.network.sort(lanes);
+            mean(&lanes[self.cut..count - self.cut], combined);
         }
         Ok(())
     }
@@ -63,10 +56,10 @@ const fn ordered(bits: i32) -> i32 {
     bits ^ (((bits >> 31).cast_unsigned()) >> 1).cast_signed()
 }
 
-fn load(values: &[f32], lanes: &mut Lanes) {
+fn load(values: &[Stored], lanes: &mut Lanes) {
     with_vectors(|| {
         for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane = ordered(value.to_bits().cast_signed());
+            *lane = ordered(i32::from_le_bytes(*value));
         }
     });
 }

@@ -4,8 +4,9 @@ use eosfed_common::weights::{Signature, WeightsError};
 use rayon::prelude::*;
 
 use crate::input::PIECE;
-use crate::vectorised::with_vectors;
-use crate::weights_reader::WeightsReader;
+use crate::span::{Span, spans};
+use crate::vectorised::{Stored, value, with_vectors};
+use crate::weights_reader::{WeightsReader, read_rows};
 
 /// Sums of a piece that a processor adds at once. Part of the contract: see the crate's text.
 const LANES: usize = 8;
@@ -37,13 +38,13 @@ impl Squares {
     }
 }
 
-/// Squared distances between all pairs. One piece of every update is in memory at a time, for each thread.
+/// Squared distances between all pairs.
 pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Result<Squares, WeightsError> {
     let count = updates.len();
     let mut values = vec![0.0; count * count];
-    let all: Vec<_> = pieces(signature).collect();
-    for some in all.chunks(PIECES) {
-        let sums = some.par_iter().map_init(Pairs::default, |pairs, piece| pairs.sums(updates, *piece));
+    let pieces: Vec<_> = spans(signature, PIECE).collect();
+    for pieces in pieces.chunks(PIECES) {
+        let sums = pieces.par_iter().map_init(Pairs::default, |pairs, piece| pairs.sums(updates, *piece));
         for sums in sums.collect::<Result<Vec<_>, _>>()? {
             values.iter_mut().zip(sums).for_each(|(value, sum)| *value += sum);
         }
@@ -63,20 +64,10 @@ pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Resu
 pub fn distance(signature: &Signature, a: &WeightsReader, b: &WeightsReader) -> Result<f64, WeightsError> {
     let mut pairs = Pairs::default();
     let mut sum = 0.0;
-    for piece in pieces(signature) {
+    for piece in spans(signature, PIECE) {
         sum += pairs.sums(&[a, b], piece)?[1];
     }
     Ok(sum.sqrt())
-}
-
-/// A tensor's name, the first element of a piece, and its length.
-type Piece<'a> = (&'a String, usize, usize);
-
-fn pieces(signature: &Signature) -> impl Iterator<Item = Piece<'_>> {
-    signature.0.iter().flat_map(|(name, shape)| {
-        let length: usize = shape.iter().product();
-        (0..length).step_by(PIECE).map(move |start| (name, start, PIECE.min(length - start)))
-    })
 }
 
 /// Lanes of f64.
@@ -86,7 +77,7 @@ type Wide = [f64; LANES];
 #[derive(Default)]
 struct Pairs {
     /// A piece of each update.
-    rows: Vec<f32>,
+    rows: Vec<Stored>,
     /// A block of each update, as f64.
     block: Vec<[Wide; BLOCK]>,
     /// The sums of each pair `a < b`, at `a * count + b`.
@@ -96,45 +87,39 @@ struct Pairs {
 impl Pairs {
     /// The squared distance of a piece for each pair `a < b`, at `a * count + b`: in interleaved sums, which
     /// are added at the end, and then what is left beyond the last whole lane.
-    fn sums(
-        &mut self,
-        updates: &[&WeightsReader],
-        (name, start, length): Piece<'_>,
-    ) -> Result<Vec<f64>, WeightsError> {
+    fn sums(&mut self, updates: &[&WeightsReader], span: Span) -> Result<Vec<f64>, WeightsError> {
         let count = updates.len();
-        self.rows.resize(count * length, 0.0);
-        for (reader, row) in updates.iter().zip(self.rows.chunks_exact_mut(length)) {
-            reader.read(name, start, row)?;
-        }
+        read_rows(updates.iter().copied(), span, &mut self.rows)?;
+        let row = |index: usize| &self.rows[index * span.length..(index + 1) * span.length];
         self.sums.clear();
         self.sums.resize(count * count, [0.0; LANES]);
         self.block.resize(count, [[0.0; LANES]; BLOCK]);
-        let whole = length / LANES;
+        let whole = span.length / LANES;
         for from in (0..whole).step_by(BLOCK) {
             let lanes = BLOCK.min(whole - from);
-            for (row, block) in self.rows.chunks_exact(length).zip(&mut self.block) {
+            for (row, block) in self.rows.chunks_exact(span.length).zip(&mut self.block) {
                 widen(&row[from * LANES..][..lanes * LANES], block);
             }
             add_squares(&self.block, lanes, &mut self.sums);
         }
-        let rest = |index: usize| &self.rows[index * length + whole * LANES..(index + 1) * length];
         let pair = |at: usize| {
             let (a, b) = (at / count, at % count);
             if a >= b {
                 return 0.0;
             }
-            let left = rest(a).iter().zip(rest(b)).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
-            self.sums[at].iter().sum::<f64>() + left.sum::<f64>()
+            let rest = row(a)[whole * LANES..].iter().zip(&row(b)[whole * LANES..]);
+            let square = |(a, b): (&Stored, &Stored)| (value(*a) - value(*b)).powi(2);
+            self.sums[at].iter().sum::<f64>() + rest.map(square).sum::<f64>()
         };
         Ok((0..count * count).map(pair).collect())
     }
 }
 
-fn widen(values: &[f32], block: &mut [Wide; BLOCK]) {
+fn widen(values: &[Stored], block: &mut [Wide; BLOCK]) {
     with_vectors(|| {
         for (wide, values) in block.iter_mut().zip(values.as_chunks::<LANES>().0) {
-            for (wide, value) in wide.iter_mut().zip(values) {
-                *wide = f64::from(*value);
+            for (wide, stored) in wide.iter_mut().zip(values) {
+                *wide = value(*stored);
             }
         }
     });

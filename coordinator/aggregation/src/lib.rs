@@ -27,15 +27,16 @@ mod network;
 mod rule;
 mod scratch;
 mod server;
+mod span;
 mod vectorised;
 mod weights_reader;
 
-use eosfed_common::weights::{Tensors, WeightsError};
+use eosfed_common::weights::{Signature, Tensors, WeightsError};
 use rayon::prelude::*;
 
 use rule::Rule;
 use scratch::Scratch;
-use vectorised::first_not_finite;
+use span::{Span, spans};
 
 pub use distances::distance;
 pub use input::{AggregationInput, PIECE, Update};
@@ -90,10 +91,9 @@ pub enum AggregateError {
     },
 }
 
-/// A piece of a tensor, and where its results go.
+/// Some values of a tensor, and where its results go.
 struct Piece<'a> {
-    tensor: &'a str,
-    start: usize,
+    span: Span,
     next: &'a mut [f32],
     moments: Vec<&'a mut [f32]>,
 }
@@ -115,8 +115,8 @@ pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result
     };
     let mut weights = zeros();
     let mut moments: Vec<Tensors> = server.moments().iter().map(|_| zeros()).collect();
-    let pieces = pieces(&mut weights, &mut moments);
-    let work = |scratch: &mut Scratch, (index, piece)| {
+    let pieces = pieces(input.signature, &mut weights, &mut moments);
+    let work = |scratch: &mut Scratch, (index, piece): (usize, Piece<'_>)| {
         compute(input, &rule, server, scratch, piece).err().map(|error| (index, error))
     };
     let failed = pieces.into_par_iter().enumerate().map_init(Scratch::default, work).flatten();
@@ -133,24 +133,19 @@ pub fn aggregate(input: &AggregationInput<'_>, updates: &[Update<'_>]) -> Result
 }
 
 /// The pieces of all tensors, with those of the moments beside them.
-fn pieces<'a>(weights: &'a mut Tensors, moments: &'a mut [Tensors]) -> Vec<Piece<'a>> {
-    let mut pieces: Vec<_> = cut(weights)
-        .map(|(tensor, start, next)| Piece { tensor, start, next, moments: Vec::new() })
+fn pieces<'a>(signature: &Signature, weights: &'a mut Tensors, moments: &'a mut [Tensors]) -> Vec<Piece<'a>> {
+    fn cut(tensors: &mut Tensors) -> impl Iterator<Item = &mut [f32]> {
+        tensors.values_mut().flat_map(|values| values.chunks_mut(PIECE))
+    }
+    let mut pieces: Vec<_> = (spans(signature, PIECE).zip(cut(weights)))
+        .map(|(span, next)| Piece { span, next, moments: Vec::new() })
         .collect();
     for moment in moments {
-        for (piece, (_, _, values)) in pieces.iter_mut().zip(cut(moment)) {
+        for (piece, values) in pieces.iter_mut().zip(cut(moment)) {
             piece.moments.push(values);
         }
     }
     pieces
-}
-
-/// Each tensor in pieces: its name, the first element of the piece, the values.
-fn cut(tensors: &mut Tensors) -> impl Iterator<Item = (&str, usize, &mut [f32])> {
-    tensors.iter_mut().flat_map(|(name, values)| {
-        let pieces = values.chunks_mut(PIECE).enumerate();
-        pieces.map(|(index, values)| (name.as_str(), index * PIECE, values))
-    })
 }
 
 fn compute(
@@ -158,20 +153,25 @@ fn compute(
     rule: &Rule<'_>,
     server: Server,
     scratch: &mut Scratch,
-    Piece { tensor, start, next, mut moments }: Piece<'_>,
+    Piece { span, next, mut moments }: Piece<'_>,
 ) -> Result<(), AggregateError> {
     scratch.combined.resize(next.len(), 0.0);
-    rule.piece(tensor, start, scratch)?;
-    server.piece(input, tensor, start, &scratch.combined, next, &mut moments)?;
+    rule.piece(span, scratch)?;
+    server.piece(input, span, scratch, next, &mut moments)?;
+    let tensor = || input.signature.0.keys().nth(span.tensor).cloned().unwrap_or_default();
     for (moment, values) in server.moments().iter().zip(moments) {
-        if let Some(index) = first_not_finite(values) {
-            return Err(AggregateError::Moment { moment, tensor: tensor.to_owned(), value: values[index] });
+        if let Some(value) = not_finite(values) {
+            return Err(AggregateError::Moment { moment, tensor: tensor(), value });
         }
     }
-    match first_not_finite(next) {
-        Some(index) => Err(AggregateError::NotFinite { tensor: tensor.to_owned(), value: next[index] }),
+    match not_finite(next) {
+        Some(value) => Err(AggregateError::NotFinite { tensor: tensor(), value }),
         None => Ok(()),
     }
+}
+
+fn not_finite(values: &[f32]) -> Option<f32> {
+    values.iter().copied().find(|value| !value.is_finite())
 }
 
 #[cfg(test)]

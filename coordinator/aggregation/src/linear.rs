@@ -5,8 +5,10 @@ use rayon::prelude::*;
 
 use crate::distances::{Squares, distance};
 use crate::input::Update;
-use crate::vectorised::{add_weighted, divide};
-use crate::weights_reader::WeightsReader;
+use crate::scratch::Scratch;
+use crate::span::Span;
+use crate::vectorised::{ROWS, add_weighted, divide};
+use crate::weights_reader::{WeightsReader, read_rows};
 
 /// Most steps of Weiszfeld's iteration. It ends earlier when it has converged.
 const WEISZFELD_STEPS: usize = 100;
@@ -23,18 +25,17 @@ pub(crate) struct Terms<'a> {
 impl Terms<'_> {
     pub(crate) fn piece(
         &self,
-        name: &str,
-        start: usize,
-        values: &mut Vec<f32>,
-        sums: &mut [f64],
+        span: Span,
+        Scratch { combined, rows, .. }: &mut Scratch,
     ) -> Result<(), WeightsError> {
-        values.resize(sums.len(), 0.0);
-        sums.fill(0.0);
-        for (reader, weight) in &self.terms {
-            reader.read(name, start, values)?;
-            add_weighted(sums, *weight, values);
+        combined.fill(0.0);
+        // Few rows at a time, so that each is added while it is in the cache.
+        for terms in self.terms.chunks(ROWS) {
+            read_rows(terms.iter().map(|(reader, _)| *reader), span, rows)?;
+            let rows = rows.chunks_exact(span.length).zip(terms).map(|(row, (_, weight))| (row, *weight));
+            add_weighted(combined, &rows.collect::<Vec<_>>());
         }
-        divide(sums, self.total);
+        divide(combined, self.total);
         Ok(())
     }
 }

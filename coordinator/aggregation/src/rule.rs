@@ -6,6 +6,7 @@ use eosfed_common::weights::WeightsError;
 use crate::coordinates::Coordinates;
 use crate::input::{AggregationInput, Update};
 use crate::scratch::Scratch;
+use crate::span::Span;
 use crate::{distances, linear};
 
 /// The prepared rule of a strategy, which computes pieces.
@@ -52,10 +53,10 @@ impl<'a> Rule<'a> {
     }
 
     /// Combines a piece into `scratch.combined`, which has its length.
-    pub(crate) fn piece(&self, name: &str, start: usize, scratch: &mut Scratch) -> Result<(), WeightsError> {
+    pub(crate) fn piece(&self, span: Span, scratch: &mut Scratch) -> Result<(), WeightsError> {
         match self {
-            Self::Linear(terms) => terms.piece(name, start, &mut scratch.values, &mut scratch.combined),
-            Self::Coordinates(columns) => columns.piece(name, start, scratch),
+            Self::Linear(terms) => terms.piece(span, scratch),
+            Self::Coordinates(coordinates) => coordinates.piece(span, scratch),
         }
     }
 }

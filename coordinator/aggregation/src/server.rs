@@ -5,7 +5,9 @@ use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsError};
 
 use crate::input::AggregationInput;
-use crate::vectorised::round;
+use crate::scratch::Scratch;
+use crate::span::Span;
+use crate::vectorised::{Stored, round, value};
 
 /// A server step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,9 +109,8 @@ impl Server {
     pub(crate) fn piece(
         &self,
         input: &AggregationInput<'_>,
-        name: &str,
-        start: usize,
-        combined: &[f64],
+        span: Span,
+        Scratch { combined, rows, .. }: &mut Scratch,
         next: &mut [f32],
         moments: &mut [&mut [f32]],
     ) -> Result<(), WeightsError> {
@@ -117,15 +118,18 @@ impl Server {
             round(combined, next);
             return Ok(());
         }
-        let mut global = vec![0.0_f32; next.len()];
-        input.global_model.read(name, start, &mut global)?;
+        rows.resize(span.length, Stored::default());
         if let Some(optimizer_state) = input.optimizer_state {
-            for (moment, values) in self.moments().iter().zip(moments.iter_mut()) {
-                optimizer_state.read(&format!("{moment}.{name}"), start, values)?;
+            for (moment, values) in moments.iter_mut().enumerate() {
+                optimizer_state.read(span.of_moment(moment, input.signature), rows)?;
+                for (value, stored) in values.iter_mut().zip(&*rows) {
+                    *value = f32::from_le_bytes(*stored);
+                }
             }
         }
+        input.global_model.read(span, rows)?;
         for (index, next) in next.iter_mut().enumerate() {
-            let global = f64::from(global[index]);
+            let global = value(rows[index]);
             let delta = combined[index] - global;
             let moved = match *self {
                 Self::Take => delta,

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use tempfile::TempDir;
 
 use eosfed_common::plan::{ServerPlan, Strategy};
-use eosfed_common::weights::Signature;
 
 use super::*;
 

@@ -11,29 +11,42 @@ pub(crate) fn with_vectors<R>(work: impl NullaryFnOnce<Output = R>) -> R {
     Arch::new().dispatch(work)
 }
 
-/// Turns values as they are in a file into values of this machine.
-pub(crate) fn from_little_endian(values: &mut [f32]) {
-    if cfg!(target_endian = "big") {
-        for value in values {
-            *value = f32::from_bits(value.to_bits().swap_bytes());
-        }
-    }
+/// A 32-bit float as it is stored: little-endian, at any address.
+pub(crate) type Stored = [u8; 4];
+
+/// A stored value.
+#[inline(always)]
+pub(crate) fn value(stored: Stored) -> f64 {
+    f64::from(f32::from_le_bytes(stored))
 }
 
 /// The index of the first infinity or NaN.
-pub(crate) fn first_not_finite(values: &[f32]) -> Option<usize> {
+pub(crate) fn first_not_finite(values: &[Stored]) -> Option<usize> {
     // No early end of the loop: most often there is none, and so it is a loop of vectors.
     let any = with_vectors(|| {
-        values.iter().fold(false, |any, value| any | (value.to_bits() & EXPONENT == EXPONENT))
+        values.iter().fold(0, |any, value| any | u32::from(u32::from_le_bytes(*value) & EXPONENT == EXPONENT))
     });
-    any.then(|| values.iter().position(|value| !value.is_finite())).flatten()
+    (any != 0).then(|| values.iter().position(|value| !f32::from_le_bytes(*value).is_finite())).flatten()
 }
 
-/// Adds `weight * values` to `sums`, each product rounded to an f64 before it is added.
-pub(crate) fn add_weighted(sums: &mut [f64], weight: f64, values: &[f32]) {
+/// Rows that [`add_weighted`] takes at a time, so that sums are loaded and stored less often.
+pub(crate) const ROWS: usize = 2;
+
+/// Adds `weight * value` of one row after the other to `sums`, each product rounded to an f64 before it is
+/// added.
+pub(crate) fn add_weighted(sums: &mut [f64], rows: &[(&[Stored], f64)]) {
     with_vectors(|| {
-        for (sum, value) in sums.iter_mut().zip(values) {
-            *sum += weight * f64::from(*value);
+        let (pairs, rest) = rows.as_chunks::<ROWS>();
+        for [(first, a), (second, b)] in pairs {
+            for ((sum, first), second) in sums.iter_mut().zip(*first).zip(*second) {
+                *sum += a * value(*first);
+                *sum += b * value(*second);
+            }
+        }
+        for (row, weight) in rest {
+            for (sum, stored) in sums.iter_mut().zip(*row) {
+                *sum += weight * value(*stored);
+            }
         }
     });
 }

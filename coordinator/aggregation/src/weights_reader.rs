@@ -1,21 +1,24 @@
 //! A file of weights: checked once, then read piece by piece, so that memory does not grow with their number.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
 
-use crate::vectorised::{first_not_finite, from_little_endian};
+use crate::span::Span;
+use crate::vectorised::{Stored, first_not_finite};
 
 /// A file of weights whose names, shapes and dtype were checked. Values are checked where they are read.
+///
+/// Values are read and not mapped: that takes the same time, and mapped files count as the memory of a
+/// process until they are given back.
 #[derive(Debug)]
 pub struct WeightsReader {
     path: PathBuf,
     file: File,
-    /// The offset of each tensor's values, in bytes.
-    offsets: BTreeMap<String, u64>,
+    /// Each tensor's name and the offset of its values in bytes, in the order of the signature.
+    tensors: Vec<(String, usize)>,
 }
 
 impl WeightsReader {
@@ -24,7 +27,9 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check_layout`].
     pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
-        Self::new(path, WeightsFile::open(path)?.check_layout(expected)?)
+        let tensors = WeightsFile::open(path)?.check_layout(expected)?.into_iter().collect();
+        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, tensors })
     }
 
     /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
@@ -33,38 +38,35 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check`].
     pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
-        let mapped = WeightsFile::open(path)?;
-        let checked = mapped.check(expected)?;
-        let verified = checked.verified();
-        Ok((Self::new(path, checked.offsets(&mapped))?, verified))
+        let verified = WeightsFile::open(path)?.check(expected)?.verified();
+        Ok((Self::open(path, expected)?, verified))
     }
 
-    fn new(path: &Path, offsets: BTreeMap<String, u64>) -> Result<Self, WeightsError> {
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, offsets })
-    }
-
-    /// Reads `values.len()` values of a tensor from element `start` on.
+    /// Reads the values of a span.
     ///
     /// # Errors
-    /// Errors of reading, with the name of the file; [`WeightsError::NotFinite`], since a disk can damage
-    /// what was admitted.
-    ///
-    /// # Panics
-    /// If `name` is not in the signature that was checked.
-    pub fn read(&self, name: &str, start: usize, values: &mut [f32]) -> Result<(), WeightsError> {
-        let offset = self.offsets[name] + 4 * start as u64;
-        let read = self.file.read_exact_at(bytemuck::cast_slice_mut(values), offset);
+    /// Errors of reading; [`WeightsError::NotFinite`], since a disk can damage what was admitted.
+    pub(crate) fn read(&self, span: Span, values: &mut [Stored]) -> Result<(), WeightsError> {
+        let (name, offset) = &self.tensors[span.tensor];
+        let read = self.file.read_exact_at(values.as_flattened_mut(), (offset + 4 * span.start) as u64);
         read.map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
-        from_little_endian(values);
-        match first_not_finite(values) {
-            None => Ok(()),
-            Some(index) => Err(WeightsError::NotFinite {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                position: start + index,
-                value: values[index],
-            }),
-        }
+        let Some(index) = first_not_finite(values) else { return Ok(()) };
+        Err(WeightsError::NotFinite {
+            path: self.path.clone(),
+            tensor: name.clone(),
+            position: span.start + index,
+            value: f32::from_le_bytes(values[index]),
+        })
     }
+}
+
+/// Reads the values of a span in several files, a row for each.
+pub(crate) fn read_rows<'a>(
+    files: impl ExactSizeIterator<Item = &'a WeightsReader>,
+    span: Span,
+    rows: &mut Vec<Stored>,
+) -> Result<(), WeightsError> {
+    rows.resize(files.len() * span.length, Stored::default());
+    let mut places = rows.chunks_exact_mut(span.length);
+    files.zip(&mut places).try_for_each(|(file, row)| file.read(span, row))
 }

@@ -284,8 +284,7 @@ fn an_excluded_update_keeps_its_receipt_when_its_institution_is_asked_again() {
             eosfed_aggregation::WeightsReader::check(&path, &assignment.training_target.signature()).unwrap();
         let rules = UpdateRules::of(&job.spec, job.reported(&name(institution)), None);
         let screened =
-            ScreenedUpdate::screen(update, rules, &assignment.training_target, verified, norm)
-                .unwrap();
+            ScreenedUpdate::screen(update, rules, &assignment.training_target, verified, norm).unwrap();
         job = after.submit_update(screened, NOW).unwrap().0.job;
     }
     let (id, key) = last.unwrap();
