@@ -45,6 +45,8 @@ pub(crate) struct Frame {
     pub(crate) height: u16,
     /// 1, 3 or 4.
     pub(crate) components: u8,
+    /// Whether a component has fewer samples than there are pixels.
+    pub(crate) subsampled: bool,
     progressive: bool,
     /// Whether there are no bytes between segments.
     clean: bool,
@@ -158,7 +160,9 @@ fn frame_header(marker: u8, segment: &[u8]) -> Result<Frame, JpegError> {
         return Err(damaged("the frame header (SOF) of a JPEG stream is too short"));
     }
     check_sampling(&parts)?;
-    Ok(Frame { width, height, components: *components, progressive: marker == PROGRESSIVE, clean: true })
+    let subsampled = parts.iter().any(|part| part[1] != parts[0][1]);
+    let progressive = marker == PROGRESSIVE;
+    Ok(Frame { width, height, components: *components, subsampled, progressive, clean: true })
 }
 
 /// Checks that no component is finer across than the first one: the decoder assumes this.

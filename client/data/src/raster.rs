@@ -18,9 +18,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A whole Sentinel-2 tile of ten metres with 13 bands is 6.3 GB; one with four bands fits.
+    /// A whole Sentinel-2 tile of ten metres with 13 bands is 6.3 GB; one with four bands fits. Imaging
+    /// spectrometers have a few hundred bands.
     fn default() -> Self {
-        Self { side: 32_768, bands: 64, bytes: 2 << 30 }
+        Self { side: 32_768, bands: 1024, bytes: 2 << 30 }
     }
 }
 

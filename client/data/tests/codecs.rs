@@ -378,6 +378,21 @@ fn what_unpacks_to_more_is_read_or_refused_but_not_kept() {
     }
 }
 
+/// The header of an XZ stream says how much memory its decoder needs.
+#[test]
+fn a_decoder_that_needs_more_memory_than_a_file_may_take_is_refused() {
+    let folder = Folder::new();
+    let mut options = lzma_rust2::XzOptions::with_preset(1);
+    options.lzma_options.dict_size = 64 << 20;
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(&[7; WIDTH * HEIGHT]).unwrap();
+    let file = Tiff::new(encoder.finish().unwrap()).tag(Tag::Compression, &[34925]);
+    let path = folder.tiff(&file);
+    let said = read(&path).unwrap_err().to_string();
+    assert!(said.contains("strip 0: its XZ stream"), "{said}");
+    assert_eq!(read_labels(&path, &Limits::default()).unwrap().data, [7.0; WIDTH * HEIGHT]);
+}
+
 #[test]
 fn old_lzw_is_refused_by_name() {
     let folder = Folder::new();

@@ -310,6 +310,9 @@ fn jpeg_inside_a_tiff_is_read_if_it_has_the_shape_of_its_tile() {
     }
     let apart = Jpeg { interleaved: false, ..Jpeg::new(&[90, 20, 200]) }.stream();
     refused(&jpeg_tile(3, apart), &["tile 0", "interleaved"]);
+    // libtiff does not smooth colours that are coarser than brightness.
+    let coarse = Jpeg { sampling: vec![0x22, 0x11, 0x11], ..Jpeg::new(&[90, 20, 200]) }.stream();
+    refused(&jpeg_tile(3, coarse), &["tile 0", "as finely as brightness"]);
     let stream = Jpeg::new(&[90]).stream();
     let cut = jpeg_tile(1, stream[..stream.len() - 3].to_vec());
     assert_refused(&folder.tiff(&cut), &["tile 0", "cut short"]);

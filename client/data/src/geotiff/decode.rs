@@ -94,12 +94,12 @@ impl Layout {
         let Accepted { codec, kind, predictor, .. } = self.accepted;
         if !self.accepted.whole_bytes() {
             let mut bytes = vec![0; self.chunks.bytes(at, &self.accepted)];
-            unpack(codec, packed, &mut bytes, shape)?;
+            unpack(codec, packed, &mut bytes, shape, self.most_bytes)?;
             return Ok(self.widen(bytes, shape));
         }
         let mut values = kind.zeros(shape.width * shape.height * shape.samples);
         let bytes = values.bytes_mut();
-        unpack(codec, packed, bytes, shape)?;
+        unpack(codec, packed, bytes, shape, self.most_bytes)?;
         // Floats with a predictor are planes of bytes.
         if predictor != Predictor::Float {
             self.order(bytes);
@@ -167,6 +167,11 @@ impl Layout {
                 shape.width, shape.height, shape.samples, found[0], found[1], frame.components
             );
             return Err(Failure::Unsupported(sentence));
+        }
+        if frame.subsampled {
+            let sentence = "its JPEG stream must store colours as finely as brightness (1x1), found fewer of them: libtiff \
+                            repeats a colour for its pixels, and the decoder here mixes it with its neighbours";
+            return Err(Failure::Unsupported(sentence.to_owned()));
         }
         let colours = if self.accepted.ycbcr { Colours::FromYCbCr } else { Colours::Stored };
         let mut pixels = decode(&stream, frame, colours).map_err(convert)?;

@@ -22,17 +22,24 @@ pub(super) struct Shape {
     pub(super) samples: usize,
 }
 
-/// Fills `into` with what `packed` unpacks to.
+/// Fills `into` with what `packed` unpacks to. `most` bounds the memory of a decoder whose input says how much it
+/// needs.
 ///
 /// # Errors
 /// If it is damaged or unpacks to too little.
-pub(super) fn unpack(codec: Codec, packed: &[u8], into: &mut [u8], shape: Shape) -> Result<(), String> {
+pub(super) fn unpack(
+    codec: Codec,
+    packed: &[u8],
+    into: &mut [u8],
+    shape: Shape,
+    most: u64,
+) -> Result<(), String> {
     match codec {
         Codec::Lzw => lzw::unpack(packed, into),
         Codec::Deflate => deflate::unpack(packed, into),
         Codec::PackBits => packbits::unpack(packed, into),
         Codec::Zstd => zstd::unpack(packed, into),
-        Codec::Lzma => lzma::unpack(packed, into),
+        Codec::Lzma => lzma::unpack(packed, into, most),
         Codec::WebP => webp::unpack(packed, into, shape),
         Codec::Ccitt => ccitt::unpack(packed, into, shape),
         // Read elsewhere: they give numbers, not bytes.
