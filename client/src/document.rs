@@ -7,7 +7,7 @@ use eosfed_common::plan::JobKind;
 use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::traffic::ByteCounts;
-use eosfed_data::Summary;
+use eosfed_data::{Formats, Summary};
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
 
@@ -23,6 +23,7 @@ pub fn published() -> Vec<Published> {
         Published { name: "client-status", commands: &["status"], schema: schema_for!(Status) },
         Published { name: "client-privacy", commands: &["privacy"], schema: schema_for!(PrivacyReport) },
         Published { name: "data-summary", commands: &["data inspect DATASET"], schema: schema_for!(Summary) },
+        Published { name: "data-formats", commands: &["data formats"], schema: schema_for!(Formats) },
         Published { name: "site-log-entry", commands: &["log"], schema: schema_for!(Event<Entry>) },
         Published {
             name: "explained-policy",

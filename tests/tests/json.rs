@@ -294,6 +294,8 @@ fn every_command_of_an_institution_prints_json_of_its_published_schema() {
     assert_eq!((&spent["updates"], &spent["jobs"][0]["job"]), (&2.into(), &job.as_str().into()));
     let summary = ask(&["data", "inspect", &data]);
     assert_eq!(summary["bands"].as_array().map(Vec::len), Some(3), "{summary:#}");
+    let formats = ask(&["data", "formats"]);
+    assert_eq!(formats["compressions"][0]["name"], "none", "{formats:#}");
     let log = ["log", "--state", &state, "-n", "10000"];
     let kinds: BTreeSet<String> = print(&log).lines().map(|line| text(&check(&log, line)["kind"])).collect();
     for kind in ["started", "asked", "accepted", "noise_added", "sending", "sent", "ended", "waits"] {

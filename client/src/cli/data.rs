@@ -1,4 +1,4 @@
-//! `eosfed-client data`: describes imagery and cuts a part out of it. Works offline.
+//! `eosfed-client data`: describes imagery, says which files are read, and cuts a part out of a file. Works offline.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use eosfed_common::outln;
-use eosfed_data::{CropReport, Dataset, Limits, Summary, Window, crop, crop_mask, quicklook, summarise};
+use eosfed_data::{
+    CropReport, Dataset, Format, Formats, Limits, Summary, Window, crop, crop_mask, formats, quicklook,
+    summarise,
+};
 use indicatif::ProgressBar;
 
 use super::shared::Output;
@@ -19,6 +22,8 @@ use super::shared::Output;
 pub(super) enum Data {
     /// Count samples and classes, compute band statistics, list warnings.
     Inspect(Inspect),
+    /// Print which image files this build reads.
+    Formats(FormatsArguments),
     /// Cut a window out of co-registered rasters: bands stacked in the order given, georeference kept.
     Crop(Crop),
 }
@@ -30,6 +35,13 @@ pub(super) struct Inspect {
     /// Also write a PNG with some samples beside their labels.
     #[arg(long, value_name = "PNG")]
     quicklook: Option<PathBuf>,
+    /// Format of the answer.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FormatsArguments {
     /// Format of the answer.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -55,6 +67,7 @@ impl Data {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Inspect(inspect) => inspect.execute(),
+            Self::Formats(arguments) => arguments.execute(),
             Self::Crop(crop) => crop.execute(),
         }
     }
@@ -79,6 +92,44 @@ impl Inspect {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl FormatsArguments {
+    fn execute(self) -> anyhow::Result<ExitCode> {
+        let found = formats(&Limits::default());
+        match self.output {
+            Output::Json => outln!("{}", serde_json::to_string_pretty(&found)?),
+            Output::Text => print_formats(&found),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_formats(formats: &Formats) {
+    for file in &formats.files {
+        outln!("{file}");
+    }
+    let Formats { compressions, numbers, photometric, limits, .. } = formats;
+    for (title, rows) in [
+        ("compression (tag 259)", compressions),
+        ("numbers (tag 339)", numbers),
+        ("meaning (tag 262)", photometric),
+    ] {
+        let mut table = table();
+        table.set_header([title, "", "read", ""]);
+        for Format { value, name, read, note } in rows {
+            let read = if *read { "yes" } else { "no" };
+            table.add_row([&value.to_string(), name, read, note]);
+        }
+        outln!("\n{table}");
+    }
+    let mib = limits.bytes >> 20;
+    outln!(
+        "\nan image has at most {0}x{0} pixels and {1} bands; a strip or tile, and an image read whole, takes at most {mib} MiB \
+         in memory. Everything else is refused by name, with a command that converts it.",
+        limits.side,
+        limits.bands
+    );
 }
 
 /// A spinner on a terminal for a slow operation.

@@ -7,6 +7,7 @@
 //! The pages are committed, so that they can be read without a build; a test compares them.
 
 mod exit_codes;
+mod imagery;
 mod keys;
 mod metrics;
 mod page;
@@ -37,6 +38,7 @@ pub fn pages() -> anyhow::Result<Vec<Page>> {
     pages.push(reasons::page()?);
     pages.push(metrics::page()?);
     pages.push(exit_codes::page()?);
+    pages.push(imagery::page()?);
     pages.extend(schemas::pages()?);
     Ok(pages)
 }
