@@ -61,7 +61,7 @@ async fn released(
     release: &str,
 ) -> anyhow::Result<EventRef> {
     if let Ok(number) = release.parse() {
-        let manifest = query::release(connection, Some(number)).await?;
+        let manifest = query::release(connection, Some(number)).await?.manifest;
         return verify::noted(Path::new(&format!("release {number}")), &manifest, identity);
     }
     let (file, manifest) = verify::manifest(Path::new(release))?;

@@ -14,8 +14,8 @@ use eosfed_common::plan::JobSpec;
 pub use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
 use eosfed_common::view::{
-    EnergyView, InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, RoundView,
-    SpecialistSummary, SpecialistView, StorageView, WholeJob,
+    EnergyView, InstitutionView, JobSummary, Overview, PersonView, PruneView, ReleaseSummary, ReleaseView,
+    RoundView, SpecialistSummary, SpecialistView, StorageView, WholeJob,
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
@@ -66,7 +66,8 @@ documents! {
     "identity" IdentityShown: "identity show", "identity renew";
     "specialist" SpecialistView: "specialist show REF";
     "specialists" Vec<SpecialistSummary>: "specialist list";
-    "release" ReleaseManifest: "release show", "release create", "release prune";
+    "release" ReleaseManifest: "release create", "release prune";
+    "release-with-ablations" ReleaseView: "release show", "release ablation NUMBER FILE";
     "releases" Vec<ReleaseSummary>: "release list";
     "pulled-release" PulledRelease<'_>: "release pull";
     "verified-release" VerifiedRelease: "release verify DIR";

@@ -39,6 +39,9 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         }
         EventKind::SpecialistFrozen { specialist, .. } => format!("{specialist} was frozen"),
         EventKind::ReleaseCreated { release, .. } => format!("release {release} was created"),
+        EventKind::AblationRecorded { release, head, .. } => {
+            format!("{actor} has handed in the ablation of {head} over release {release}")
+        }
         EventKind::Refused { action, message, .. } => format!("{action} of {actor} was refused: {message}"),
         _ => return None,
     };

@@ -107,7 +107,7 @@ pub(super) async fn strongest(
         .map(|digest| digest.to_string())
         .collect();
     digests.dedup();
-    let release = query::release(connection, Some(head.release.0)).await?;
+    let release = query::release(connection, Some(head.release.0)).await?.manifest;
     let note = note(job, trained, &release, &digests);
     Ok(PruneSelection { specialists: digests, note })
 }

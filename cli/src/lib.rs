@@ -3,6 +3,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod ablation;
 pub mod arguments;
 mod audit;
 mod connection;

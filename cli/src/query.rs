@@ -1,8 +1,7 @@
 //! Queries that several commands use.
 
 use anyhow::Context as _;
-use eosfed_common::card::ReleaseManifest;
-use eosfed_common::view::{JobView, RoundView, WholeJob};
+use eosfed_common::view::{JobView, ReleaseView, RoundView, WholeJob};
 use eosfed_proto::v1;
 use eosfed_transport::status::from_status;
 use tonic::Streaming;
@@ -77,14 +76,13 @@ async fn collect(mut stream: Streaming<v1::RoundPart>) -> anyhow::Result<Parts> 
     Ok(parts)
 }
 
-/// A release by its number, or the latest.
-pub(super) async fn release(
-    connection: &mut Connection,
-    number: Option<u32>,
-) -> anyhow::Result<ReleaseManifest> {
+/// A release by its number, or the latest, with the ablations of heads over it.
+pub(super) async fn release(connection: &mut Connection, number: Option<u32>) -> anyhow::Result<ReleaseView> {
     let request = v1::GetReleaseRequest { number: number.unwrap_or_default() };
     let answer = connection.operator.get_release(request).await;
-    decode(&connection.answer(answer)?.manifest_json)
+    let v1::GetReleaseResponse { manifest_json, ablations_json } = connection.answer(answer)?;
+    let ablations = ablations_json.iter().map(|json| decode(json)).collect::<anyhow::Result<_>>()?;
+    Ok(ReleaseView { manifest: decode(&manifest_json)?, ablations })
 }
 
 #[cfg(test)]

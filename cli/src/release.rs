@@ -8,11 +8,13 @@ use anyhow::Context as _;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::files::write_atomically;
+use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::outln;
 use eosfed_common::signing::PinnedKeys;
-use eosfed_common::view::ReleaseSummary;
+use eosfed_common::view::{ReleaseSummary, ReleaseView};
 use eosfed_proto::v1;
 use eosfed_transport::operator::IdentityFolder;
+use eosfed_transport::wire::Wire as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ use super::arguments::{Extent, Output, Release};
 use super::connection::{Connection, decode, key};
 use super::document::PulledRelease;
 use super::head::{self, PruneSelection};
-use super::{pages, print, query, specialist, stac, verify};
+use super::{ablation, pages, print, query, specialist, stac, verify};
 
 pub(super) async fn run(
     connection: &mut Connection,
@@ -53,9 +55,15 @@ pub(super) async fn run(
             show(&decode(&connection.answer(answer)?.manifest_json)?, output)?;
         }
         Release::List(extent) => list(connection, extent, output).await?,
-        Release::Show { number } => show(&query::release(connection, *number).await?, output)?,
+        Release::Ablation { number, file, name } => {
+            let ablation = ablation::read(file, ReleaseNumber(*number), name.as_deref())?;
+            let answer = connection.operator.record_ablation(ablation.into_message()).await;
+            connection.answer(answer)?;
+            show_all(&query::release(connection, Some(*number)).await?, output)?;
+        }
+        Release::Show { number } => show_all(&query::release(connection, *number).await?, output)?,
         Release::Pull { number, folder, allow_unsigned } => {
-            let release = query::release(connection, *number).await?;
+            let release = query::release(connection, *number).await?.manifest;
             let PinnedKeys(keys) = identity.pinned()?;
             verify::signatures(&folder.join(ReleaseManifest::FILE), &release, &keys, *allow_unsigned)?;
             pull(connection, &release, folder, output).await?;
@@ -141,11 +149,27 @@ fn show(release: &ReleaseManifest, output: Output) -> anyhow::Result<()> {
     match output {
         Output::Json => print::json(release),
         Output::Table => {
-            outln!("release {}, created {} ({})", release.number, release.created_at, release.note);
-            outln!("{}", specialist::table(&release.specialists));
+            describe(release);
             Ok(())
         }
     }
+}
+
+/// Prints a release with the ablations of heads over it.
+fn show_all(release: &ReleaseView, output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(release),
+        Output::Table => {
+            describe(&release.manifest);
+            release.ablations.iter().for_each(ablation::describe);
+            Ok(())
+        }
+    }
+}
+
+fn describe(release: &ReleaseManifest) {
+    outln!("release {}, created {} ({})", release.number, release.created_at, release.note);
+    outln!("{}", specialist::table(&release.specialists));
 }
 
 async fn pull(

@@ -3,6 +3,7 @@
 //!
 //! A definition belongs here only if at least two programs need it.
 
+pub mod ablation;
 pub mod assignment;
 pub mod bands;
 pub mod canonical;

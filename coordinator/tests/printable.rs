@@ -16,7 +16,7 @@ use eosfed_proto::v1::blobs_client::BlobsClient;
 use eosfed_proto::v1::enrollment_client::EnrollmentClient;
 use eosfed_proto::v1::operator_client::OperatorClient;
 use eosfed_proto::v1::participant_client::ParticipantClient;
-use eosfed_testkit::{data_statements, policy_summaries, signing};
+use eosfed_testkit::{data_statements, policy_summaries, releases, signing};
 use eosfed_transport::enrollment::signing_key_proof;
 use eosfed_transport::protocol::PROTOCOL;
 use eosfed_transport::status::from_status;
@@ -93,6 +93,9 @@ const FIELDS: &[(&str, Fate)] = &[
     ("PolicySummary.strategies", Fate::Refused),
     ("PolicySummary.tasks", Fate::Refused),
     ("PruneStorageRequest.job", Fate::Refused),
+    ("RecordAblationRequest.head", Fate::Refused),
+    ("RecordAblationRequest.metric", Fate::Refused),
+    ("RecordAblationRequest.unit", Fate::Refused),
     ("Refusal.message", Fate::Escaped),
     ("Refusal.reason", Fate::Refused),
     ("RefuseRequest.assignment", Fate::Refused),
@@ -103,6 +106,7 @@ const FIELDS: &[(&str, Fate)] = &[
     ("ReportFailureRequest.message", Fate::Escaped),
     ("RetryInstitution.institution", Fate::Refused),
     ("RevokeRequest.reason", Fate::Refused),
+    ("ScoreWithout.weights", Fate::Refused),
     ("SharePolicyRequest.signature", Fate::Refused),
     ("StatRequest.digest", Fate::Refused),
     ("StateDataRequest.signature", Fate::Refused),
@@ -256,6 +260,7 @@ calls! {
     OperatorClient(operator).list_specialists(v1::ListSpecialistsRequest),
     OperatorClient(operator).get_specialist(v1::GetSpecialistRequest),
     OperatorClient(operator).create_release(v1::CreateReleaseRequest),
+    OperatorClient(operator).record_ablation(v1::RecordAblationRequest),
     OperatorClient(operator).list_releases(v1::ListReleasesRequest),
     OperatorClient(operator).list_events(v1::ListEventsRequest),
 }
@@ -362,6 +367,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         "create_release": v1::CreateReleaseRequest {
             specialists: vec!["west-red".to_owned()], note: "spring".to_owned(), idempotency_key: key(),
         },
+        "record_ablation": releases::ablation().into_message(),
         "list_events": v1::ListEventsRequest { newest: 1, ..Default::default() },
         // Last: they end the lease.
         "report_failure": v1::ReportFailureRequest {

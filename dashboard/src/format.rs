@@ -63,6 +63,16 @@ pub(crate) fn value(value: f64) -> String {
     }
 }
 
+/// A difference with its sign, as [`value`] writes it.
+pub(crate) fn signed(difference: f64) -> String {
+    let size = value(difference.abs());
+    match difference {
+        more if more > 0.0 => format!("+{size}"),
+        less if less < 0.0 => format!("\u{2212}{size}"),
+        _ => size,
+    }
+}
+
 /// An amount with two or three digits.
 fn amount(value: f64) -> String {
     match value.abs() {
@@ -146,6 +156,7 @@ mod tests {
         assert_eq!(value(0.123_456), "0.123");
         assert_eq!(value(1e-7), "1.00e-7");
         assert_eq!(value(-250.04), "-250.0");
+        assert_eq!([signed(0.25), signed(-0.25), signed(-0.0)], ["+0.250", "\u{2212}0.250", "0"]);
         assert_eq!(kwh(0.002), "2.00 Wh");
     }
 

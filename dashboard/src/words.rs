@@ -84,6 +84,9 @@ pub(crate) fn details(event: &Event) -> String {
         EventKind::ReleaseCreated { release, specialists } => {
             format!("release {release} of {specialists} specialists")
         }
+        EventKind::AblationRecorded { release, head, metric, .. } => {
+            format!("{metric} of {head} over release {release}")
+        }
         EventKind::Refused { action, message, .. } => format!("{action}: {message}"),
         EventKind::JobResumed
         | EventKind::JobCancelled

@@ -106,7 +106,17 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         ),
         ("scores", page::scores(&shell, &ScoresPage { rows: score_rows(6), pager: Pager::default() })),
         ("lineage", page::lineage(&shell, &[lineage], &Pager::default())),
-        ("release", page::release(&shell, &ReleasePage { release: &manifest, heads: &[head] })),
+        (
+            "release",
+            page::release(
+                &shell,
+                &ReleasePage {
+                    release: &manifest,
+                    heads: &[head],
+                    ablations: &[fixtures::ablation(text, &[0.3, 0.0, -0.02])],
+                },
+            ),
+        ),
         (
             "energy",
             page::energy(
@@ -247,6 +257,36 @@ fn the_page_of_an_institution_has_what_it_shares_of_its_policy() {
         assert!(text.contains(needed), "{needed} is not on {text}");
     }
     assert!(!text.contains("<script>alert"), "{text}");
+}
+
+#[test]
+fn the_page_of_a_release_tells_gain_from_loss_without_colours() {
+    let manifest = release();
+    let page = |ablations: &[_]| {
+        let text = page::release(&shell(), &ReleasePage { release: &manifest, heads: &[], ablations });
+        html::check(&text).unwrap();
+        text
+    };
+    let text = page(&[fixtures::ablation("top5", &[0.3, 0.0, -0.02])]);
+    for needed in [
+        "+0.300",
+        "helps",
+        "\u{2212}0.020",
+        "better without it",
+        "no difference",
+        "40 samples of the test part",
+    ] {
+        assert!(text.contains(needed), "{needed} is not on {text}");
+    }
+    assert!(text.contains("class=\"loss\"") && text.contains("class=\"gain\""), "{text}");
+    let empty = page(&[]);
+    let command = format!("eosfed release ablation {} ablation", manifest.number);
+    assert!(empty.contains(&command) && !empty.contains("class=\"gain\""), "{empty}");
+    let gains: Vec<f64> = (0..256).rev().map(|at| f64::from(at) / 512.0 - 0.1).collect();
+    let many: Vec<_> = (0..8).map(|at| fixtures::ablation(&format!("head-{at}"), &gains)).collect();
+    let large = page(&many);
+    assert!(large.len() < 200_000 && large.contains("236 lie between them"), "{}", large.len());
+    assert!(large.contains("specialist-255@1") && !large.contains("specialist-128@1"));
 }
 
 #[test]

@@ -219,7 +219,10 @@ fn released(commands: &Commands) {
     let card = commands.ask(&["specialist", "show", "shared"]);
     assert_eq!(card["weights"], listed[0]["weights"]);
     let created = commands.ask(&["release", "create", "--specialist", "shared@1", "--note", "again"]);
-    assert_eq!(commands.ask(&["release", "show", "2"]), created);
+    let mut shown = commands.ask(&["release", "show", "2"]);
+    let ablations = shown.as_object_mut().unwrap().remove("ablations");
+    assert_eq!((shown, ablations), (created.clone(), Some(serde_json::json!([]))));
+    ablated(commands, &created);
     assert_eq!(commands.ask(&["release", "list"]).as_array().unwrap().len(), 2);
     let folder = commands.path("release", |_| ());
     commands.ask(&["release", "pull", "2", "--to", &folder]);
@@ -230,6 +233,26 @@ fn released(commands: &Commands) {
     assert!(text(&verified["signed_by"]).starts_with("ed25519:") && verified["ledger"].is_string());
     let verified = commands.ask(&["specialist", "verify", &format!("{folder}/shared")]);
     assert_eq!(verified["institutions"], serde_json::json!(["east", "west"]));
+}
+
+/// What a specialist contributes to a head over release 2, as the trainer writes it.
+fn ablated(commands: &Commands, release: &Value) {
+    let weights = &release["specialists"][0]["weights"];
+    let file = serde_json::json!({
+        "head": "top5", "release": 2, "task": "classification", "part": "test", "samples": 40,
+        "metric": "macro_f1", "unit": "", "larger_is_better": true, "all": 0.75,
+        "ablations": [{ "specialist": "shared", "digest": weights, "weight": 1.0, "without": 0.25, "change": -0.5 }],
+    });
+    let folder = commands.path("ablation", |path| fs::create_dir(path).unwrap());
+    fs::write(format!("{folder}/ablation.json"), file.to_string()).unwrap();
+    let shown = commands.ask(&["release", "ablation", "2", &folder]);
+    let [one] = &shown["ablations"].as_array().unwrap()[..] else { panic!("{shown:#}") };
+    assert_eq!((&one["recorded_by"], &one["all"]), (&"ada".into(), &0.75.into()));
+    let wanted = serde_json::json!({
+        "specialist": "shared@1", "weights": weights, "selection": 1.0, "score": 0.25, "gain": 0.5,
+    });
+    assert_eq!(one["without"], serde_json::json!([wanted]));
+    assert_eq!(commands.ask(&["release", "show", "2"]), shown);
 }
 
 fn controlled(commands: &Commands, job: &str) {

@@ -62,7 +62,11 @@ const PAGES: [Page; 7] = [
             ("/var/lib/eosfed", "restored"),
         ],
     },
-    Page { file: "docs/operations.md", before: &[("eosfed audit list --since", STARTED)], replaced: &[] },
+    Page {
+        file: "docs/operations.md",
+        before: &[("eosfed audit list --since", STARTED)],
+        replaced: &[("release ablation 3", "release ablation 2"), ("release show 3", "release show 2")],
+    },
     Page { file: "docs/dashboard.md", before: &[], replaced: &[] },
 ];
 

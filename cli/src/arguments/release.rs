@@ -37,7 +37,21 @@ pub enum Release {
     },
     /// List releases, newest first
     List(Extent),
-    /// Show a release
+    /// Hand in what each specialist of a release contributes to a head over it
+    ///
+    /// `eosfed-trainer ensemble ablate` measures it where labelled samples are, and writes the file. It is
+    /// shown with the release, whose own files and signatures do not change. Another one under the same name
+    /// replaces it.
+    Ablation {
+        /// The number of the release
+        number: u32,
+        /// The ablation.json of `eosfed-trainer ensemble ablate`, or its folder
+        file: PathBuf,
+        /// The name under which it is shown [default: the name of the head]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Show a release, and what its specialists contribute to heads over it
     Show {
         /// Its number [default: the latest]
         number: Option<u32>,

@@ -326,6 +326,17 @@ pub enum EventKind {
         /// The number of its specialists.
         specialists: u64,
     },
+    /// The ablation of a head over a release was handed in, or another one under the same name.
+    AblationRecorded {
+        /// The number of the release.
+        release: ReleaseNumber,
+        /// The name of the head.
+        head: String,
+        /// The metric.
+        metric: String,
+        /// Digest of the ablation's canonical JSON.
+        ablation: Digest,
+    },
     /// A snapshot for a backup was taken.
     SnapshotTaken,
     /// The updates and starting weights of a closed round were given up: those that nothing else needs are

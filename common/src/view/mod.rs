@@ -7,6 +7,7 @@ mod job;
 mod member;
 mod overview;
 mod progress;
+mod release;
 mod round;
 mod specialist;
 mod storage;
@@ -22,6 +23,7 @@ pub use overview::{
     Problem, ProblemKind, RefCounts,
 };
 pub use progress::{JobProgress, ParticipantProgress, RoundProgress};
+pub use release::{AblationView, ReleaseView, WithoutView};
 pub use round::{
     ParticipantCounts, ParticipantState, ParticipantView, RoundKind, RoundPhase, RoundSummary, RoundTotals,
     RoundView,

@@ -41,7 +41,7 @@ fn classify(path: &str) -> Option<Kind> {
             | "GetInstitution" | "ListPeople" | "SubmitJob" | "ListJobs" | "GetJob" | "ListRounds"
             | "GetRound" | "WatchJob" | "ControlJob" | "ForkJob" | "Backup" | "ListEvents" | "GetOverview"
             | "GetEnergy" | "GetStorage" | "PruneStorage" | "OpenDashboard" | "ListSpecialists"
-            | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease",
+            | "GetSpecialist" | "CreateRelease" | "ListReleases" | "GetRelease" | "RecordAblation",
         ) => Some(Kind::Control),
         _ => None,
     }

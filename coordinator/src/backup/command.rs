@@ -173,6 +173,7 @@ fn counted(counts: &Counts) -> String {
         curves: _,
         specialists,
         releases,
+        ablations: _,
         events,
         quarantined: _,
     } = counts;

@@ -5,6 +5,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ledger::{Entry, EventRef};
 use eosfed_common::signing::SigningKey;
 
+use super::ablation::RecordedAblation;
 use super::closed::ClosedRound;
 use super::curve::Curve;
 use super::job::Job;
@@ -26,6 +27,8 @@ pub struct Change {
     pub specialists: Vec<Card>,
     /// New releases.
     pub releases: Vec<Release>,
+    /// Ablations of heads over releases.
+    pub ablations: Vec<RecordedAblation>,
     /// Records that cannot be read back. They are quarantined.
     pub quarantined: Vec<Damaged>,
     /// The events, in order.
@@ -93,6 +96,7 @@ impl Change {
             curves,
             specialists,
             releases,
+            ablations,
             quarantined,
             events,
             documents: _,
@@ -105,6 +109,7 @@ impl Change {
             && curves.is_empty()
             && specialists.is_empty()
             && releases.is_empty()
+            && ablations.is_empty()
             && quarantined.is_empty()
             && events.is_empty()
             && moved_documents.is_empty())

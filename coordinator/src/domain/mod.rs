@@ -5,6 +5,7 @@
 //! gives a new value or a [`Refusal`](eosfed_common::refusal::Refusal). Storing, sending and
 //! computing on weights happen elsewhere, after the decision is on disk.
 
+pub mod ablation;
 pub mod admission;
 mod change;
 pub mod closed;

@@ -11,6 +11,8 @@ use eosfed_common::ids::{IdempotencyKey, ReleaseNumber, SpecialistName};
 use eosfed_common::refusal::{Reason, Refusal};
 use serde::{Deserialize, Serialize};
 
+use super::ablation::Ablations;
+
 /// A reference to a specialist in commands: `NAME` (its latest version), `NAME@VERSION` or a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpecialistRef {
@@ -70,6 +72,8 @@ pub struct Registry {
     pub specialists: BTreeMap<(SpecialistName, u32), Card>,
     /// By number.
     pub releases: BTreeMap<ReleaseNumber, Release>,
+    /// What specialists contribute to heads over releases.
+    pub ablations: Ablations,
     /// The highest version of each name, and the highest release number, among quarantined records.
     retired: (BTreeMap<SpecialistName, u32>, u32),
 }

@@ -5,6 +5,7 @@ mod energy;
 mod list;
 mod overview;
 mod progress;
+mod release;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(super) use list::{job_summary, release_summary};
 pub use overview::{Surroundings, overview};
 pub(crate) use overview::{certificates, late_round, silences};
 pub use progress::progress;
+pub use release::release;
 pub use storage::{Stored, known_blobs, prune, storage};
 
 /// The view of an institution.

@@ -1,59 +1,39 @@
 //! The service for operators and readers of releases.
 
+mod jobs;
 mod listing;
 mod members;
+mod releases;
 mod rounds;
 mod seeing;
 mod storage;
 mod watch;
 
-use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::identity::Role;
-use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, ReleaseNumber};
+use eosfed_common::ids::JobId;
 use eosfed_common::ledger::{Actor, Filter};
-use eosfed_common::plan::{JobSpec, RoundsPlan};
-use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::refusal::Refusal;
 use eosfed_common::view::SpecialistView;
 use eosfed_proto::v1;
-use eosfed_proto::v1::control_job_request::Action;
 use eosfed_proto::v1::operator_server::Operator;
-use eosfed_transport::wire::{coordinator_keys_message, event_filter, parse, printable};
+use eosfed_transport::wire::{coordinator_keys_message, event_filter};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::access::Caller;
 use super::{Context, access, agree, events, reply};
-use crate::domain::job::JobAction;
 use crate::domain::paging::document;
 use crate::domain::registry::SpecialistRef;
 use crate::domain::view;
 use crate::engine::{Core, Snapshot};
 use crate::storage::SCHEMA;
-
-/// Most references in one call.
-const MAX_REFERENCES: usize = 1000;
+use jobs::job_action;
 
 /// A stream of rounds, in parts.
 type RoundStream = ReceiverStream<Result<v1::RoundPart, Status>>;
 
 pub(super) struct Service(pub(super) Context);
-
-/// Parses an operator's action on a job.
-fn job_action(action: Option<Action>) -> Result<JobAction, Refusal> {
-    match action {
-        Some(Action::Cancel(v1::CancelJob {})) => Ok(JobAction::Cancel),
-        Some(Action::Pause(v1::PauseJob {})) => Ok(JobAction::Pause),
-        Some(Action::Resume(v1::ResumeJob {})) => Ok(JobAction::Resume),
-        Some(Action::Retry(v1::RetryInstitution { institution })) => {
-            Ok(JobAction::Retry(parse("institution", &institution)?))
-        }
-        None => {
-            let message = "field `action`: required; this version knows cancel, pause, resume and retry";
-            Err(Refusal::new(Reason::Malformed, message))
-        }
-    }
-}
 
 /// Whether the caller sees what is not released: operators do, readers do not.
 fn sees_everything<T>(request: &Request<T>) -> Result<bool, Refusal> {
@@ -61,12 +41,6 @@ fn sees_everything<T>(request: &Request<T>) -> Result<bool, Refusal> {
 }
 
 impl Service {
-    fn job(&self, name: &str) -> Result<v1::GetJobResponse, Refusal> {
-        let id = self.0.engine.resolve_job(name)?;
-        let job = self.0.engine.with_job(&id, view::job)?;
-        Ok(v1::GetJobResponse { job_json: document(&job)? })
-    }
-
     /// Readers see released specialists only, without the scores of single institutions.
     fn specialist(
         &self,
@@ -82,45 +56,6 @@ impl Service {
         let evaluations = evaluations.into_iter().filter(|_| everything).map(view::evaluation).collect();
         let specialist = SpecialistView { card, evaluations, excluded };
         Ok(v1::GetSpecialistResponse { specialist_json: document(&specialist)? })
-    }
-
-    async fn submit(&self, request: Request<v1::SubmitJobRequest>) -> Result<v1::SubmitJobResponse, Refusal> {
-        let by = access::name(&request)?;
-        let v1::SubmitJobRequest { plan_toml, idempotency_key } = request.into_inner();
-        let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let spec = JobSpec::parse(&plan_toml)
-            .map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
-        let submit = async move |core: &Core| core.submit_job(spec, &by, key).await;
-        let job = self.0.engine.call(submit).await?;
-        Ok(v1::SubmitJobResponse { job: job.to_string() })
-    }
-
-    async fn fork(&self, request: Request<v1::ForkJobRequest>) -> Result<v1::ForkJobResponse, Refusal> {
-        let by = access::name(&request)?;
-        let v1::ForkJobRequest { job, round, rounds_toml, idempotency_key } = request.into_inner();
-        let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let origin = self.0.engine.resolve_job(&job)?;
-        let rounds = match rounds_toml.as_str() {
-            "" => None,
-            text => {
-                Some(RoundsPlan::parse(text).map_err(|message| Refusal::new(Reason::PlanInvalid, message))?)
-            }
-        };
-        let from = origin.clone();
-        let fork = async move |core: &Core| core.fork_job(&from, round, rounds, by, key).await;
-        let job = self.0.engine.call(fork).await?;
-        Ok(v1::ForkJobResponse { job: job.to_string(), origin: origin.to_string() })
-    }
-
-    fn watch(
-        &self,
-        request: Request<v1::WatchJobRequest>,
-    ) -> Result<ReceiverStream<Result<v1::WatchJobResponse, Status>>, Refusal> {
-        let v1::WatchJobRequest { job, from_event } = request.into_inner();
-        let id = self.0.engine.resolve_job(&job)?;
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(watch::send(self.0.engine.clone(), id, from_event, sender));
-        Ok(ReceiverStream::new(receiver))
     }
 
     fn rounds(&self, request: Request<v1::ListRoundsRequest>) -> Result<RoundStream, Refusal> {
@@ -153,42 +88,6 @@ impl Service {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(events::send(self.0.engine.clone(), filter, newest, sender));
         Ok(ReceiverStream::new(receiver))
-    }
-
-    async fn release(
-        &self,
-        request: Request<v1::CreateReleaseRequest>,
-    ) -> Result<v1::CreateReleaseResponse, Refusal> {
-        let by = access::name(&request)?;
-        let v1::CreateReleaseRequest { specialists, note, idempotency_key } = request.into_inner();
-        if specialists.len() > MAX_REFERENCES {
-            let message = format!("at most {MAX_REFERENCES} specialists, found `{}`", specialists.len());
-            return Err(Refusal::new(Reason::TooLarge, message));
-        }
-        let references =
-            specialists.iter().map(|text| text.parse()).collect::<Result<Vec<SpecialistRef>, _>>()?;
-        let note = printable("note", &note, 0..=MAX_TEXT)?;
-        let key: IdempotencyKey = parse("idempotency_key", &idempotency_key)?;
-        let create = async move |core: &Core| core.create_release(&references, note, key, by).await;
-        let manifest = self.0.engine.call(create).await?;
-        Ok(v1::CreateReleaseResponse { manifest_json: document(&manifest)? })
-    }
-}
-
-impl Service {
-    /// Applies an operator's action to a job. Gives the id of the job.
-    async fn control(
-        &self,
-        by: Result<InstitutionName, Refusal>,
-        job: &str,
-        action: Result<JobAction, Refusal>,
-    ) -> Result<v1::ControlJobResponse, Refusal> {
-        let by = by?;
-        let action = action?;
-        let id = self.0.engine.resolve_job(job)?;
-        let job = id.to_string();
-        self.0.engine.call(async move |core: &Core| core.control_job(&id, action, by).await).await?;
-        Ok(v1::ControlJobResponse { job })
     }
 
     /// Gives the answer to a call that changes the state. A refusal is recorded, unless it is transient.
@@ -463,10 +362,15 @@ impl Operator for Service {
         &self,
         request: Request<v1::GetReleaseRequest>,
     ) -> Result<Response<v1::GetReleaseResponse>, Status> {
-        let number = request.into_inner().number;
-        let manifest = self.0.engine.release((number != 0).then_some(ReleaseNumber(number)));
-        reply(
-            manifest.and_then(|manifest| Ok(v1::GetReleaseResponse { manifest_json: document(&manifest)? })),
-        )
+        reply(self.shown_release(request.into_inner().number))
+    }
+
+    async fn record_ablation(
+        &self,
+        request: Request<v1::RecordAblationRequest>,
+    ) -> Result<Response<v1::RecordAblationResponse>, Status> {
+        let actor = access::actor(&request);
+        let answer = Self::record_ablation(self, request).await;
+        self.audited(actor, "RecordAblation", None, answer).await
     }
 }

@@ -67,6 +67,7 @@ pub const TABLE: &[(&str, Callers)] = &[
     ("eosfed.v1.Operator/CreateRelease", OPERATORS),
     ("eosfed.v1.Operator/ListReleases", PEOPLE),
     ("eosfed.v1.Operator/GetRelease", PEOPLE),
+    ("eosfed.v1.Operator/RecordAblation", OPERATORS),
 ];
 
 /// Who may call the method at a path of a request, such as `/eosfed.v1.Blobs/Stat`.

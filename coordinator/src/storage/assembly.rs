@@ -37,6 +37,9 @@ pub struct Counts {
     pub specialists: u64,
     /// Releases.
     pub releases: u64,
+    /// Ablations of heads over releases.
+    #[serde(default)]
+    pub ablations: u64,
     /// Events of the ledger.
     #[serde(default)]
     pub events: u64,
@@ -148,6 +151,10 @@ impl Assembly {
             Tree::Releases => {
                 state.releases.push(serde_json::from_slice(bytes)?);
                 counts.releases += 1;
+            }
+            Tree::Ablations => {
+                state.ablations.push(serde_json::from_slice(bytes)?);
+                counts.ablations += 1;
             }
             Tree::Events => {
                 self.verify(&serde_json::from_slice(bytes)?);

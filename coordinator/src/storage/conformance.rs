@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eosfed_common::ablation::{Ablation, Without};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
@@ -66,6 +67,7 @@ impl Expectation<'_> {
         assert_eq!((read.federation, read.ledger.head, read.broken), (self.expected.clone(), head, None));
         assert_eq!(count, text.split(|byte| *byte == b'\n').count() as u64 - 1);
         assert_eq!(read.counts.rounds, self.rounds.len() as u64);
+        assert_eq!(read.counts.ablations, self.expected.registry.ablations.len() as u64);
     }
 }
 
@@ -93,6 +95,10 @@ fn fill(store: &dyn Store) -> Federation {
     let change = expectation.expected.settle(job, NOW).unwrap();
     assert_eq!((change.specialists.len(), change.releases.len(), change.rounds.len()), (2, 1, 1));
     expectation.commit(change);
+    for samples in [40, 41] {
+        let change = ablation(&expectation.expected, samples);
+        expectation.commit(change);
+    }
     let (id, change) = testing::submit(&expectation.expected, testing::ROUNDS);
     let prepared = Transition::Prepared(blob(b"initial"));
     expectation.commit(change);
@@ -106,6 +112,18 @@ fn fill(store: &dyn Store) -> Federation {
     expectation.commit(Change::default());
     expectation.check();
     expectation.expected
+}
+
+/// The ablation of a head over the newest release, which replaces the one before.
+fn ablation(federation: &Federation, samples: u64) -> Change {
+    let release = &federation.registry.release(None).unwrap().manifest;
+    let one = eosfed_testkit::releases::ablation();
+    let card = &release.specialists[0];
+    let without = vec![Without { weights: card.weights, ..one.without[0].clone() }];
+    let ablation = Ablation { release: release.number, samples, without, ..one };
+    let (at, change) = federation.record_ablation(ablation, name("admin"), NOW).unwrap();
+    assert_eq!((at, change.ablations.len()), (NOW, 1));
+    change
 }
 
 /// A curve is replaced as a whole, and no other record changes.

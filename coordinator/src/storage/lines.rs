@@ -74,6 +74,7 @@ pub(super) fn bytes(tree: Tree, record: &Value) -> Vec<u8> {
         | Tree::Curves
         | Tree::Specialists
         | Tree::Releases
+        | Tree::Ablations
         | Tree::Quarantine
         | Tree::Documents => record.to_string().into_bytes(),
     }

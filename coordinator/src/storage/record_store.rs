@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use super::assembly::{Assembled, Assembly, Quarantined, digests};
 use super::lines::write_line;
 use super::records::JobStateRecord;
-use super::records::{curve_key, encode, event_key, member_key, release_key, rounds_from, specialist_key};
+use super::records::{
+    ablation_key, curve_key, encode, event_key, member_key, release_key, rounds_from, specialist_key,
+};
 use super::trees::{Each, Tree, Trees, Write};
 use super::{Loaded, Store, StoreError};
 use crate::domain::closed::ClosedRound;
@@ -19,7 +21,7 @@ use crate::domain::curve::{Curve, CurveId};
 use crate::domain::{Change, Damaged, Federation};
 
 /// The trees of the state, which are read at each start.
-const STATE: [Tree; 9] = [
+const STATE: [Tree; 10] = [
     Tree::Institutions,
     Tree::People,
     Tree::Jobs,
@@ -27,6 +29,7 @@ const STATE: [Tree; 9] = [
     Tree::Rounds,
     Tree::Specialists,
     Tree::Releases,
+    Tree::Ablations,
     Tree::Quarantine,
     Tree::Documents,
 ];
@@ -211,6 +214,9 @@ fn write_state(state: &Federation, line: &mut Each<'_>) -> Result<(), StoreError
     }
     for release in state.registry.releases.values() {
         put(Tree::Releases, &release_key(release), serde_json::to_vec(release))?;
+    }
+    for ablation in state.registry.ablations.values() {
+        put(Tree::Ablations, &ablation_key(ablation), serde_json::to_vec(ablation))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use eosfed_common::ablation::Ablation;
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::identity::Role;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::trees::{Tree, Write};
+use crate::domain::ablation::RecordedAblation;
 use crate::domain::closed::ClosedRound;
 use crate::domain::curve::CurveId;
 use crate::domain::job::{JobDefinition, JobState, TrainedHead};
@@ -118,6 +120,12 @@ pub(super) fn release_key(release: &Release) -> String {
     format!("{:010}", release.manifest.number.0)
 }
 
+/// The key of an ablation.
+pub(super) fn ablation_key(recorded: &RecordedAblation) -> String {
+    let Ablation { release, head, .. } = &recorded.ablation;
+    format!("{:010}/{head}", release.0)
+}
+
 /// Prefix of the keys of a job's closed rounds with this index.
 pub(super) fn rounds_from(job: &JobId, index: u32) -> String {
     format!("{job}/{index:010}/")
@@ -152,6 +160,7 @@ pub(super) fn encode(
         curves,
         specialists,
         releases,
+        ablations,
         quarantined: _,
         events: _,
         documents: _,
@@ -180,6 +189,9 @@ pub(super) fn encode(
     }
     for release in releases {
         writes.push(encoded(Tree::Releases, release_key(release), release)?);
+    }
+    for ablation in ablations {
+        writes.push(encoded(Tree::Ablations, ablation_key(ablation), ablation)?);
     }
     for digest in moved_documents {
         writes.push(Write::remove(Tree::Documents, digest.to_string()));

@@ -28,6 +28,8 @@ pub enum Tree {
     Specialists,
     /// Releases, by number.
     Releases,
+    /// Ablations of heads over releases, by release and name of the head.
+    Ablations,
     /// The ledger, by sequence.
     Events,
     /// Records that did not read back, by tree and key.

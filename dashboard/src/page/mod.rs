@@ -1,5 +1,6 @@
 //! The pages of the coordinator, each a function of the frame and of views; [`site`] has those of an institution.
 
+mod ablation;
 mod energy;
 mod events;
 mod institutions;

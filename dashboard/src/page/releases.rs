@@ -6,9 +6,10 @@ use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::finite::Finite;
 use eosfed_common::ids::JobId;
-use eosfed_common::view::ReleaseSummary;
+use eosfed_common::view::{AblationView, ReleaseSummary};
 use maud::{Markup, Render as _, html};
 
+use super::ablation::ablations;
 use super::path;
 use crate::format::{bytes, count, exact, relative, value};
 use crate::layout::{Content, Shell};
@@ -73,6 +74,8 @@ pub struct ReleasePage<'a> {
     pub release: &'a ReleaseManifest,
     /// The heads that jobs have trained over it.
     pub heads: &'a [HeadOver],
+    /// What its specialists contribute to heads over it.
+    pub ablations: &'a [AblationView],
 }
 
 /// Most specialists that are listed.
@@ -81,7 +84,7 @@ const MAX_ROWS: usize = 200;
 /// The page of a release.
 #[must_use]
 pub fn release(shell: &Shell, page: &ReleasePage<'_>) -> String {
-    let ReleasePage { release, heads } = page;
+    let ReleasePage { release, heads, ablations: measured } = page;
     let title = format!("Release {}", release.number);
     let size: u64 = release.specialists.iter().map(|card| card.weights_bytes).sum();
     let lead = html! {
@@ -92,10 +95,11 @@ pub fn release(shell: &Shell, page: &ReleasePage<'_>) -> String {
     let body = html! {
         (heading(&html! { (title) }, &html! {}, &lead))
         (panel("specialists", "Specialists", &specialists(release, heads)))
+        (panel("ablations", "What each specialist contributes", &ablations(measured, number)))
         (panel("heads", "Heads over it, and what they select", &head_list(heads, number.0)))
         (panel("about", "About this release", &about(release, size)))
         (panel("commands", "Commands", &shell_command(&format!(
-            "eosfed release pull {number} --to release\neosfed release verify release\neosfed-trainer ensemble ablate --head head --data labelled"
+            "eosfed release pull {number} --to release\neosfed release verify release\neosfed release show {number} --output json"
         ))))
     };
     shell.document(&Content { title, section: path::RELEASES, body })
@@ -118,10 +122,6 @@ fn specialists(release: &ReleaseManifest, heads: &[HeadOver]) -> Markup {
         (table("Specialists", &columns, &rows))
         @if release.specialists.len() > MAX_ROWS { p.quiet { "and " (release.specialists.len() - MAX_ROWS) " more" } }
         @if let Some(head) = newest { p.of { "Selection weights are those that " (job_link(head.job.as_str())) " has learned." } }
-        p.of {
-            "What each specialist contributes (its ablation) is measured where the labels are, by "
-            code { "eosfed-trainer ensemble ablate" } "; no release carries it."
-        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn pages() -> anyhow::Result<Vec<Page>> {
          What `eosfed` prints with `--output json` has the schemas below (JSON Schema 2020-12). Members may\n\
          be added in a later version. Points in time are milliseconds since the Unix epoch, UTC. Rounds are\n\
          counted from 0 and attempts from 1. The file `release.json` of a pulled release has the schema of\n\
-         `eosfed release show`. What `eosfed-client` prints for an institution is at the end; its points in\n\
+         `eosfed release create`. What `eosfed-client` prints for an institution is at the end; its points in\n\
          time are texts (RFC 3339, UTC) in `status`, and `log` prints a document in each line. Lines of `eosfed audit export` have the schema\n\
          [event.json](schemas/event.json); [operations](../operations.md) says how to verify them. Notifications\n\
          of a coordinator have the schema [notification.json](schemas/notification.json).\n\n\

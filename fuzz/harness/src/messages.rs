@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use eosfed_common::ablation::Ablation;
 use eosfed_common::assignment::{
     Assignment, BlobRef, Directive, EvaluationSubmission, Lease, Offered, StatisticsSubmission,
     UpdateSubmission,
@@ -19,8 +20,8 @@ use eosfed_common::policy_summary::{PolicySummary, SignedPolicySummary};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{CoordinatorKey, KeySignature};
 use eosfed_common::view::{
-    EnergyView, InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView, PersonView,
-    PruneView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, StorageView,
+    AblationView, EnergyView, InstitutionView, JobProgress, JobSummary, JobView, Overview, ParticipantView,
+    PersonView, PruneView, ReleaseSummary, RoundView, SpecialistSummary, SpecialistView, StorageView,
 };
 use eosfed_coordinator::domain::listing::{InstitutionKey, JobKey, PersonKey, ReleaseKey, SpecialistKey};
 use eosfed_coordinator::domain::paging::{Key, PageRequest};
@@ -294,8 +295,11 @@ table! {
     OpenDashboardResponse: free::<v1::OpenDashboardResponse>,
     GetReleaseRequest: free::<v1::GetReleaseRequest>,
     GetReleaseResponse: |bytes| fields::<v1::GetReleaseResponse>(bytes, |m| {
-        Ok(serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok())
+        let release = serde_json::from_str::<ReleaseManifest>(&m.manifest_json).is_ok();
+        Ok(release && all_json::<AblationView>(&m.ablations_json))
     }),
+    RecordAblationRequest: value::<Ablation>,
+    RecordAblationResponse: free::<v1::RecordAblationResponse>,
 }
 
 /// A change of a job's progress, applied to itself: nothing of it may be lost.
@@ -419,7 +423,11 @@ pub(crate) fn seeds() -> Seeds {
             "ListSpecialistsResponse",
             &v1::ListSpecialistsResponse { specialists_json: vec![listed; 2], page: None }.encode_to_vec(),
         ),
-        numbered("GetReleaseResponse", &v1::GetReleaseResponse { manifest_json: release }.encode_to_vec()),
+        numbered(
+            "GetReleaseResponse",
+            &v1::GetReleaseResponse { manifest_json: release, ablations_json: Vec::new() }.encode_to_vec(),
+        ),
+        numbered("RecordAblationRequest", &releases::ablation().into_message().encode_to_vec()),
         numbered("CreateReleaseRequest", &[text(1, "west-red"), text(2, "note"), text(3, key)].concat()),
     ];
     for assignment in samples::offers() {

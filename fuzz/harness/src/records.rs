@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use eosfed_cli::stac::{release_item, specialist_item};
 use eosfed_client::state::State;
+use eosfed_common::ablation::AblationFile;
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::head::{HeadFile, HeadOver};
 use eosfed_common::task::{TrainTask, TrainerEvent};
@@ -45,7 +46,14 @@ pub fn records(bytes: &[u8]) -> bool {
         good
     });
     let task = record::<TrainTask>(bytes).is_some_and(|task| task.check().is_ok());
+    let ablation = record::<AblationFile>(bytes).is_some_and(|file| {
+        file.ablation().is_ok_and(|ablation| {
+            assert!(ablation.without.len() == file.ablations.len() && ablation.check().is_ok());
+            true
+        })
+    });
     card.is_some()
+        || ablation
         || release.is_some()
         || head
         || over
@@ -73,6 +81,7 @@ pub(crate) fn seeds() -> Seeds {
     let records = [
         serde_json::to_value(cards::card()).unwrap(),
         serde_json::to_value(releases::release()).unwrap(),
+        serde_json::to_value(releases::ablation_file()).unwrap(),
         serde_json::to_value(&over.head).unwrap(),
         serde_json::to_value(&over).unwrap(),
         serde_json::to_value(ByteCounts::default()).unwrap(),

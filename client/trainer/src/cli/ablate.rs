@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use comfy_table::{Table, presets};
+use eosfed_common::ablation::AblationFile;
 use eosfed_common::outln;
-use eosfed_trainer::ensemble::{self, AblationReport};
+use eosfed_trainer::ensemble;
 
 use super::arguments::{Format, ScoringArguments};
 use super::output::{advance, align_numbers, progress_bar};
@@ -14,7 +15,8 @@ use super::output::{advance, align_numbers, progress_bar};
 /// Score a head with all its encoders, and without each of them in turn.
 ///
 /// Writes ablation.json and ablation.png. A smaller release can leave out an encoder without which
-/// the score does not get worse: eosfed release prune.
+/// the score does not get worse: eosfed release prune. `eosfed release ablation` hands the file to the
+/// coordinator, which shows it with the release.
 ///
 /// Example: eosfed-trainer ensemble ablate heads/all --data test/dataset.toml --output ablation
 #[derive(Args)]
@@ -40,7 +42,7 @@ pub(super) fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     std::fs::create_dir_all(output)?;
     let json = serde_json::to_string_pretty(&report)?;
-    std::fs::write(output.join("ablation.json"), &json)?;
+    std::fs::write(output.join(AblationFile::FILE), &json)?;
     ensemble::ablation_chart(&report, &output.join("ablation.png"))?;
     match scoring.format {
         Format::Table => outln!("{}", table(&report)),
@@ -49,7 +51,7 @@ pub(super) fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(report: &AblationReport) -> Table {
+fn table(report: &AblationFile) -> Table {
     let mut table = Table::new();
     let header = ["without", "weight", &report.metric, "change"];
     table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);

@@ -2,45 +2,17 @@
 
 use std::path::Path;
 
+use eosfed_common::ablation::{AblationFile, FileEntry};
+use eosfed_common::head::{HeadEncoder, HeadFile};
 use eosfed_common::model::Method;
 use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::bar_chart;
-use serde::Serialize;
 use tch::Device;
 
 use super::combine::Combiner;
 use super::error::EnsembleError;
 use super::head_model::HeadModel;
 use crate::metrics::Scores;
-
-/// The effect of leaving out one specialist.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ablation {
-    /// The specialist.
-    pub specialist: String,
-    /// Factor of its maps.
-    pub weight: f32,
-    /// Main metric without it.
-    pub without: f64,
-    /// Main metric without it minus the metric with all. Below zero the specialist helps; for errors,
-    /// above zero.
-    pub change: f64,
-}
-
-/// The main metric with all specialists, and without each of them, most useful first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AblationReport {
-    /// Name of the head.
-    pub head: String,
-    /// Name of the metric.
-    pub metric: String,
-    /// Whether a larger value is better.
-    pub larger_is_better: bool,
-    /// The metric with all specialists.
-    pub all: f64,
-    /// The metric without each of them.
-    pub ablations: Vec<Ablation>,
-}
 
 /// Scores the head in `folder` with all its specialists and without each of them. Each sample goes through
 /// the specialists once. `progress` gets the number of samples done, and of all.
@@ -54,7 +26,7 @@ pub fn ablate(
     split: Split,
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<AblationReport, EnsembleError> {
+) -> Result<AblationFile, EnsembleError> {
     let dataset = Dataset::open(data, &Limits::default())?;
     let head = HeadModel::open(folder, release, device)?;
     if head.file.method != Method::Fusion {
@@ -62,35 +34,99 @@ pub fn ablate(
         return Err(EnsembleError::file(folder, reason));
     }
     let task = head.file.task;
-    let combiners: Vec<Combiner> = (0..head.file.encoders.len()).map(|at| head.without(at)).collect();
-    let (all, each) = head.compare(&combiners, &dataset, split, progress)?;
+    let specialists = places(&head.file.encoders);
+    let combiners: Vec<Combiner> = specialists.iter().map(|places| head.without(places)).collect();
+    let mut samples = 0;
+    let (all, each) = head.compare(&combiners, &dataset, split, &mut |done, total| {
+        samples = done as u64;
+        progress(done, total);
+    })?;
     let metric = |scores: &Scores| scores.summary()[task.main_metric()];
     let all = metric(&all);
     let weights = head.weights().unwrap_or_default();
     let mut ablations = Vec::with_capacity(each.len());
-    for (at, (encoder, scores)) in head.file.encoders.iter().zip(&each).enumerate() {
+    for (places, scores) in specialists.iter().zip(&each) {
         let without = metric(scores);
-        let specialist = encoder.name.clone();
-        ablations.push(Ablation { specialist, weight: weights[at], without, change: without - all });
+        let HeadEncoder { name, weights: digest, .. } = &head.file.encoders[places[0]];
+        let weight = places.iter().map(|place| weights[*place]).max_by(f32::total_cmp).unwrap_or_default();
+        ablations.push(FileEntry {
+            specialist: name.clone(),
+            digest: *digest,
+            weight,
+            without,
+            change: without - all,
+        });
     }
-    let gain = |ablation: &Ablation| if task.larger_is_better() { ablation.change } else { -ablation.change };
+    let gain =
+        |ablation: &FileEntry| if task.larger_is_better() { ablation.change } else { -ablation.change };
     ablations.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
-    Ok(AblationReport {
+    Ok(AblationFile {
         head: head.file.name.clone(),
+        release: head.file.release,
+        task,
+        part: split.name().to_owned(),
+        samples,
         metric: task.main_metric().to_owned(),
+        unit: unit(&head.file),
         larger_is_better: task.larger_is_better(),
         all,
         ablations,
     })
 }
 
+/// The places of each specialist among the encoders: one that takes several groups of bands is there more than
+/// once, and is left out as a whole.
+fn places(encoders: &[HeadEncoder]) -> Vec<Vec<usize>> {
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    for (place, encoder) in encoders.iter().enumerate() {
+        let same = |other: &HeadEncoder| {
+            (&other.name, other.weights, other.random_seed)
+                == (&encoder.name, encoder.weights, encoder.random_seed)
+        };
+        match found.iter_mut().find(|places| same(&encoders[places[0]])) {
+            Some(places) => places.push(place),
+            None => found.push(vec![place]),
+        }
+    }
+    found
+}
+
+/// The unit of the main metric: an error is in the target's.
+fn unit(head: &HeadFile) -> String {
+    match &head.target {
+        Some(target) if !head.task.larger_is_better() => target.unit.clone(),
+        Some(_) | None => String::new(),
+    }
+}
+
 /// Writes the changes as a bar chart.
 ///
 /// # Errors
 /// If the picture cannot be written.
-pub fn ablation_chart(report: &AblationReport, path: &Path) -> Result<(), EnsembleError> {
-    let bar = |ablation: &Ablation| (ablation.specialist.clone(), ablation.change, None);
+pub fn ablation_chart(report: &AblationFile, path: &Path) -> Result<(), EnsembleError> {
+    let bar = |ablation: &FileEntry| (ablation.specialist.clone(), ablation.change, None);
     let bars: Vec<_> = report.ablations.iter().map(bar).collect();
     let title = format!("change of {} without each specialist", report.metric);
     Ok(bar_chart(path, &title, &report.metric, &bars)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use eosfed_common::digest::Digest;
+    use eosfed_common::model::Backbone;
+
+    use super::*;
+
+    #[test]
+    fn a_specialist_that_is_there_twice_is_left_out_as_a_whole() {
+        let encoder = |name: &str, content: &[u8]| HeadEncoder {
+            name: name.to_owned(),
+            weights: Some(Digest::of(content)),
+            ..HeadEncoder::random(Backbone::Atto, 1, &[])
+        };
+        let [a, b] = [encoder("a", b"a"), encoder("b", b"b")];
+        let random = |seed| HeadEncoder::random(Backbone::Atto, seed, &[]);
+        let encoders = [a.clone(), b, a, random(1), random(2)];
+        assert_eq!(places(&encoders), [vec![0, 2], vec![1], vec![3], vec![4]]);
+    }
 }

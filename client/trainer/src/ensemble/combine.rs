@@ -70,12 +70,12 @@ impl Combiner {
         }
     }
 
-    /// Leaves one specialist out.
+    /// Leaves the encoders at some places out.
     #[must_use]
-    pub fn without(self, specialist: usize) -> Self {
+    pub fn without(self, places: &[usize]) -> Self {
         match self {
             Self::Fusion { composer, head, dates } => {
-                Self::Fusion { composer: Box::new(composer.without(specialist)), head, dates }
+                Self::Fusion { composer: Box::new(composer.without(places)), head, dates }
             }
             other @ (Self::Mean | Self::Router { .. }) => other,
         }

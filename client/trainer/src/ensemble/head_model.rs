@@ -123,12 +123,12 @@ impl HeadModel {
         self.parameters.signature().parameters()
     }
 
-    /// A combiner of the same features that leaves the maps of one specialist out.
+    /// A combiner of the same features that leaves the maps of the encoders at some places out.
     #[must_use]
-    pub(super) fn without(&self, specialist: usize) -> Combiner {
+    pub(super) fn without(&self, places: &[usize]) -> Combiner {
         let combiner = Combiner::new(&self.file, &self.parameters, StepCounter::default());
         let chosen = combiner.chosen(self.file.encoders.len());
-        combiner.given(&chosen).without(specialist)
+        combiner.given(&chosen).without(places)
     }
 
     /// Names of the bands of the data that it needs, in the order in which it takes them.

@@ -16,7 +16,7 @@ mod release;
 mod score;
 mod table;
 
-pub use ablate::{Ablation, AblationReport, ablate, ablation_chart};
+pub use ablate::{ablate, ablation_chart};
 pub use combine::Combiner;
 pub use error::EnsembleError;
 pub use export::{ExportFormat, ExportOptions, ExportReport, export_features};

@@ -41,7 +41,8 @@ pub struct Composer {
     fuse: Vec<Vec<(Tensor, Tensor)>>,
     /// Position in the training; a hard selection is varied less and less.
     steps: Cell<StepCounter>,
-    ablated: Option<usize>,
+    /// Positions of the encoders that are left out.
+    ablated: Vec<usize>,
     /// Positions of the encoders whose maps are given; `None`: all.
     given: Option<Vec<usize>>,
 }
@@ -85,7 +86,7 @@ impl Composer {
             },
             fuse: (0..4).map(fuse).collect(),
             steps: Cell::new(steps),
-            ablated: None,
+            ablated: Vec::new(),
             given: None,
         }
     }
@@ -111,10 +112,10 @@ impl Composer {
         self
     }
 
-    /// Leaves the maps of one encoder out.
+    /// Leaves the maps of the encoders at some positions out.
     #[must_use]
-    pub fn without(mut self, encoder: usize) -> Self {
-        self.ablated = Some(encoder);
+    pub fn without(mut self, encoders: &[usize]) -> Self {
+        self.ablated = encoders.to_vec();
         self
     }
 
@@ -220,9 +221,13 @@ impl Composer {
             (Selection::Smooth { scale: false, .. }, Some(weights)) => Some(weights.sigmoid()),
             (_, _) => None,
         };
-        let Some(ablated) = self.ablated else { return gates };
+        if self.ablated.is_empty() {
+            return gates;
+        }
         let keep = Tensor::ones([encoders as i64], (Kind::Float, device));
-        let _ = keep.get(ablated as i64).fill_(0.0);
+        for ablated in &self.ablated {
+            let _ = keep.get(*ablated as i64).fill_(0.0);
+        }
         Some(gates.map_or_else(|| keep.shallow_clone(), |gates| gates * &keep))
     }
 

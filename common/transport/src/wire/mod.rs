@@ -2,6 +2,7 @@
 //! new field cannot be overlooked. `*_UNSPECIFIED` is an error. Every list and text has a limit, so that only
 //! blob chunks can carry bulk bytes.
 
+mod ablation;
 mod assignment;
 mod data_statement;
 mod events;

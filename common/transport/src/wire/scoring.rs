@@ -21,16 +21,29 @@ pub(super) fn scoring(
     Ok(Some(Box::new(scoring)))
 }
 
+/// The part of a data set that scores are of.
+pub(super) fn scored_part(field: &'static str, part: i32) -> Result<ScoredPart, WireError> {
+    match specified(field, part)? {
+        v1::ScoredPart::Unspecified => Err(wrong(field, "a specified value")),
+        v1::ScoredPart::Validation => Ok(ScoredPart::Validation),
+        v1::ScoredPart::Test => Ok(ScoredPart::Test),
+    }
+}
+
+/// Its message.
+pub(super) const fn part_message(part: ScoredPart) -> v1::ScoredPart {
+    match part {
+        ScoredPart::Validation => v1::ScoredPart::Validation,
+        ScoredPart::Test => v1::ScoredPart::Test,
+    }
+}
+
 impl Wire for Scoring {
     type Message = v1::Scoring;
 
     fn from_message(message: v1::Scoring) -> Result<Self, WireError> {
         let v1::Scoring { part, samples, intervals: list, chosen_on } = message;
-        let part = match specified("scoring.part", part)? {
-            v1::ScoredPart::Unspecified => return Err(wrong("scoring.part", "a specified value")),
-            v1::ScoredPart::Validation => ScoredPart::Validation,
-            v1::ScoredPart::Test => ScoredPart::Test,
-        };
+        let part = scored_part("scoring.part", part)?;
         let mut intervals = BTreeMap::new();
         for v1::Interval { name, low, high } in at_most("scoring.intervals", MAX_METRICS, list)? {
             let low = finite("interval.low", low)?;
@@ -45,17 +58,13 @@ impl Wire for Scoring {
 
     fn into_message(self) -> v1::Scoring {
         let Self { part, samples, intervals, chosen_on } = self;
-        let part = match part {
-            ScoredPart::Validation => v1::ScoredPart::Validation,
-            ScoredPart::Test => v1::ScoredPart::Test,
-        };
         let interval = |(name, Interval { low, high }): (String, Interval)| v1::Interval {
             name,
             low: low.get(),
             high: high.get(),
         };
         v1::Scoring {
-            part: part.into(),
+            part: part_message(part).into(),
             samples,
             intervals: intervals.into_iter().map(interval).collect(),
             chosen_on: metric_messages(chosen_on),

@@ -2,6 +2,7 @@
 //! gives an answer and a [`Change`]. The state is not changed in place: the change is stored first, then
 //! merged.
 
+mod ablations;
 mod access;
 pub mod members;
 mod releases;
@@ -72,6 +73,7 @@ impl Federation {
             curves: _,
             specialists,
             releases,
+            ablations,
             quarantined,
             events: _,
             documents: _,
@@ -83,6 +85,7 @@ impl Federation {
         let specialists = specialists.into_iter().map(|card| ((card.name.clone(), card.version), card));
         self.registry.specialists.extend(specialists);
         self.registry.releases.extend(releases.into_iter().map(|one| (one.manifest.number, one)));
+        self.registry.ablations.extend(ablations.into_iter().map(|one| (one.key(), one)));
         self.set_apart(quarantined);
     }
 

@@ -1,6 +1,8 @@
 //! Calls of operators on the engine.
 
+use eosfed_common::ablation::Ablation;
 use eosfed_common::card::ReleaseManifest;
+use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
 use eosfed_common::plan::{JobSpec, RoundsPlan};
 use eosfed_common::refusal::{Reason, Refusal};
@@ -107,5 +109,18 @@ impl Core {
         let created = self.transact(create).await?;
         // It was signed when it was stored.
         self.release(Some(created.number))
+    }
+
+    /// Takes the ablation of a head over a release; gives when it was first recorded. A repeated call changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Federation::record_ablation`].
+    pub async fn record_ablation(
+        &self,
+        ablation: Ablation,
+        by: InstitutionName,
+    ) -> Result<Timestamp, Refusal> {
+        self.transact(|state, now, _| state.record_ablation(ablation, by, now)).await
     }
 }

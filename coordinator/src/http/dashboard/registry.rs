@@ -166,12 +166,13 @@ pub(super) async fn release(
 ) -> Result<Html, Trouble> {
     let wrong = || Refusal::new(Reason::Malformed, "A release is named by its number.");
     let number = ReleaseNumber(number.parse().map_err(|_| wrong())?);
-    let release = dashboard.engine.release(Some(number))?;
+    let (release, ablations) = dashboard.engine.read(|state| view::release(state, Some(number)))?;
     let (mut heads, files): (Vec<_>, Vec<_>) =
         dashboard.engine.read(|state| heads_over(state, number)).into_iter().unzip();
     let selected = selections(&dashboard.engine, files).await;
     heads.iter_mut().zip(selected).for_each(|(head, selection)| head.selection = selection);
-    Ok(Html(page::release(&visitor.shell, &ReleasePage { release: &release, heads: &heads })))
+    let page = ReleasePage { release: &release, heads: &heads, ablations: &ablations };
+    Ok(Html(page::release(&visitor.shell, &page)))
 }
 
 fn heads_over(state: &Federation, number: ReleaseNumber) -> Vec<(HeadOver, HeadFiles)> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use eosfed_common::ablation::{Ablation, Without};
 use eosfed_common::assignment::{BlobRef, CurvePoint};
 use eosfed_common::card::{BandNormalisation, Card, Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
@@ -13,9 +14,10 @@ use eosfed_common::head::HeadFile;
 use eosfed_common::identity::{Identity, Role};
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId, LeaseToken};
 use eosfed_common::ledger::{Actor, Entry, EventKind};
-use eosfed_common::model::initial_tensors;
+use eosfed_common::model::{Task, initial_tensors};
 use eosfed_common::plan::JobSpec;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::scoring::ScoredPart;
 use eosfed_common::weights::write;
 use eosfed_testkit::plans::{DOWNSTREAM, EVALUATION, ONE_SHOT, Plan, ROUNDS};
 use eosfed_testkit::{signing, submissions};
@@ -67,6 +69,8 @@ struct Texts {
     failure: String,
     licence: String,
     note: String,
+    /// Names of heads over the release.
+    heads: Vec<String>,
     /// How long a round takes.
     round_seconds: u64,
     /// Specialists beside the two of the plan.
@@ -77,7 +81,8 @@ impl Texts {
     fn hostile() -> Self {
         let paused = hostile().chars().take(76).collect();
         let [refusal, rejection, failure, licence, note] = [(); 5].map(|()| hostile());
-        Self { paused, refusal, rejection, failure, licence, note, round_seconds: 20, others: &[] }
+        let heads = vec![hostile().chars().take(60).collect()];
+        Self { paused, refusal, rejection, failure, licence, note, heads, round_seconds: 20, others: &[] }
     }
 
     /// For pictures.
@@ -90,6 +95,7 @@ impl Texts {
             failure: "the disk of the state folder has 1.2 GB free, and the work needs 3.4 GB".to_owned(),
             licence: "CC-BY-4.0".to_owned(),
             note: "spring: six specialists of four institutions".to_owned(),
+            heads: vec!["flood extent".to_owned(), "land cover, five of six".to_owned()],
             round_seconds: 2200,
             others: &[
                 ("coast-water", &["green", "nir", "swir"], 2210),
@@ -254,6 +260,34 @@ impl Builder {
             self.dress(&mut release.manifest.specialists);
         }
         self.commit(change);
+        self.ablations();
+    }
+
+    /// What the specialists of the release contribute to heads over it.
+    fn ablations(&mut self) {
+        const SCORES: [f64; 6] = [0.498, 0.681, 0.702, 0.717, 0.731, 0.744];
+        for (at, head) in self.texts.heads.clone().into_iter().enumerate() {
+            let release = &self.state.registry.release(None).unwrap().manifest;
+            let without =
+                release.specialists.iter().rev().zip(SCORES).skip(at).map(|(card, score)| Without {
+                    weights: card.weights,
+                    selection: (at == 0).then_some(Finite::literal(1.1 - score)),
+                    score: Finite::literal(score),
+                });
+            let ablation = Ablation {
+                release: release.number,
+                head,
+                task: Task::Segmentation,
+                part: ScoredPart::Test,
+                samples: 412,
+                metric: "miou".to_owned(),
+                unit: String::new(),
+                all: Finite::literal(0.731),
+                without: without.collect(),
+            };
+            let (_, change) = self.state.record_ablation(ablation, name("ada"), self.ago(7000)).unwrap();
+            self.commit(change);
+        }
     }
 
     /// What the cards of real specialists have, and cards of others like the first.
