@@ -1,40 +1,16 @@
-//! The coordinator daemon.
+//! The command line of the coordinator daemon.
 
-#![warn(clippy::print_stdout, clippy::print_stderr)]
-
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use eosfed_common::clock::{Clock as _, SystemClock};
+use clap::{Args, Parser, Subcommand};
 use eosfed_common::duration;
-use eosfed_common::exit;
-use eosfed_common::files::write_atomically;
 use eosfed_common::ids::InstitutionName;
-use eosfed_common::outln;
-use eosfed_common::signing::CoordinatorKeys;
-use eosfed_common::stdout::print_error;
-use eosfed_common::telemetry::{self, LogFormat};
-use eosfed_coordinator::backup::command::{self, Output, Wanted};
-use eosfed_coordinator::ca;
+use eosfed_coordinator::backup::command::Output;
 use eosfed_coordinator::ca_command::Ca;
-use eosfed_coordinator::exit::exit_code;
 use eosfed_coordinator::external_ca::AuthorityFiles;
-use eosfed_coordinator::health::health;
-use eosfed_coordinator::init::{Choices, init, init_with};
-use eosfed_coordinator::notify;
-use eosfed_coordinator::open_files::raise_open_files;
-use eosfed_coordinator::serve::Coordinator;
 use eosfed_coordinator::settings;
-use eosfed_coordinator::signing_keys;
-use nix::sys::stat::Mode;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 
 /// Holds the registry of specialists, schedules rounds of training at partner institutions and cuts
 /// ensemble releases.
@@ -54,13 +30,13 @@ Examples:
 Exit codes: 0 done or stopped by a signal, 1 failed, 64 wrong usage, 78 what only a person can
 correct (`serve`)."
 )]
-struct Arguments {
+pub(super) struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    pub(super) command: Command,
 }
 
 #[derive(Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// Make a state folder: a certificate authority, settings and an operator's identity
     ///
     /// Nothing is overwritten: the state folder of another coordinator is not changed. Keep a copy of
@@ -96,7 +72,8 @@ enum Command {
     /// Run the coordinator until SIGTERM or SIGINT
     ///
     /// Calls under way then have ten seconds to end; a second signal ends it at once. SIGHUP reads
-    /// coordinator.toml again: `names` counts at once, the rest at the next start. Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
+    /// coordinator.toml again: `names`, `notify` and `log_level` count at once, the rest at the next start.
+    /// Prints `READY https://HOST:PORT` on standard output when it accepts calls. It can be killed at any
     /// instant: nothing that was acknowledged is lost, and rounds continue after the next start.
     Serve {
         /// The state folder that `init` made
@@ -170,22 +147,22 @@ enum Command {
 }
 
 #[derive(Args)]
-struct InviteOperator {
+pub(super) struct InviteOperator {
     /// The operator's name, known or new
-    name: InstitutionName,
+    pub(super) name: InstitutionName,
     /// The coordinator's state folder
     #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    pub(super) state: PathBuf,
     /// How long the token can be used, such as 90s, 30m, 24h or 7d
     #[arg(long, default_value = "24h", value_parser = duration::parse)]
-    valid_for: Duration,
+    pub(super) valid_for: Duration,
     /// The file to write the token to; only its owner may read it
     #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
+    pub(super) token_file: PathBuf,
 }
 
 #[derive(Subcommand)]
-enum NotifyCommand {
+pub(super) enum NotifyCommand {
     /// Send a test notification to each receiver (`[[notify]]`) and say what came back
     ///
     /// Each gets one try, also of events that it does not ask for. Exit code 1 if one was not delivered.
@@ -200,7 +177,7 @@ enum NotifyCommand {
 }
 
 #[derive(Subcommand)]
-enum SigningKeyCommand {
+pub(super) enum SigningKeyCommand {
     /// Print the public keys, oldest first; the last one signs
     Show {
         /// The coordinator's state folder
@@ -219,212 +196,39 @@ enum SigningKeyCommand {
 }
 
 #[derive(Args)]
-struct Backup {
+pub(super) struct Backup {
     /// The coordinator's state folder
     #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    pub(super) state: PathBuf,
     /// The folder to write; it must be new or empty [default: a new one in `folder` of the table `[backup]`]
     #[arg(long, value_name = "DIR")]
-    to: Option<PathBuf>,
+    pub(super) to: Option<PathBuf>,
     /// Encrypt to this public age key; may be repeated [default: `recipients` of the table `[backup]`]
     #[arg(long = "recipient", value_name = "age1…", value_parser = settings::recipient)]
-    recipients: Vec<age::x25519::Recipient>,
+    pub(super) recipients: Vec<age::x25519::Recipient>,
     /// The operator's identity for calls to a serving coordinator [default: `operator` in its state folder]
     #[arg(long, value_name = "DIR")]
-    identity: Option<PathBuf>,
+    pub(super) identity: Option<PathBuf>,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    pub(super) output: Output,
 }
 
 #[derive(Args)]
-struct Restore {
+pub(super) struct Restore {
     /// The backup
     #[arg(long, value_name = "BACKUP")]
-    from: PathBuf,
+    pub(super) from: PathBuf,
     /// The file of the private key of an encrypted backup
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
     /// The state folder to make; it must be new or empty
     #[arg(long, value_name = "NEW_DIR", required_unless_present = "check", conflicts_with = "check")]
-    state: Option<PathBuf>,
+    pub(super) state: Option<PathBuf>,
     /// Read the whole backup and compare every digest, and restore nothing
     #[arg(long)]
-    check: bool,
+    pub(super) check: bool,
     /// Format of the result
     #[arg(long, value_enum, default_value = "table")]
-    output: Output,
-}
-
-fn main() -> ExitCode {
-    if let Some(code) = eosfed_manual::asked(&Arguments::command(), std::env::args_os()) {
-        return code;
-    }
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::DONE });
-        }
-    };
-    eosfed_transport::install_crypto_provider();
-    // Whatever is written is for this user only: keys, the store with its lease tokens, backups.
-    nix::sys::stat::umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let serves = matches!(arguments.command, Command::Serve { .. });
-    match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            print_error(format_args!("{error:#}"));
-            ExitCode::from(if serves { exit_code(&error) } else { exit::FAILED })
-        }
-    }
-}
-
-fn run(command: Command) -> anyhow::Result<()> {
-    match command {
-        Command::Init { state, if_missing: true, .. } if settings::load(&state).is_ok() => {
-            outln!("{} is a coordinator's state folder already; nothing was changed", state.display());
-            Ok(())
-        }
-        Command::Init { state, operator, listen, public_url, names, authority, if_missing: _ } => {
-            let choices = Choices { listen, public_url, names, operator };
-            let now = SystemClock.now();
-            let made = match authority.read(&state, now)? {
-                Some(given) => init_with(&state, &choices, &given, now)?,
-                None => init(&state, &choices, now)?,
-            };
-            outln!("The coordinator's state is in {}.", made.0.display());
-            outln!("  start it:            eosfed-coordinator serve --state {}", made.0.display());
-            outln!(
-                "  invite institutions: eosfed --identity {} institution invite NAME",
-                made.operator().display()
-            );
-            Ok(())
-        }
-        Command::Health { state } => {
-            let (state, settings) = settings::load(&state)?;
-            let url = tokio::runtime::Runtime::new()?.block_on(health(&state, &settings))?;
-            outln!("the coordinator answers at {url}");
-            Ok(())
-        }
-        Command::SigningKey(SigningKeyCommand::Show { state }) => {
-            let (state, _) = settings::load(&state)?;
-            show_keys(&signing_keys::read(&state.signing())?);
-            Ok(())
-        }
-        Command::SigningKey(SigningKeyCommand::Rotate { state }) => {
-            let (state, _) = settings::load(&state)?;
-            show_keys(&signing_keys::rotate(&state)?);
-            Ok(())
-        }
-        Command::BackupKey { out } => command::make_key(&out),
-        Command::Backup(Backup { state, to, recipients, identity, output }) => {
-            telemetry::init(LogFormat::Text, "warn");
-            let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(command::make(&state, Wanted { to, recipients, identity }, output))
-        }
-        Command::Restore(Restore { from, key, state, check: _, output }) => {
-            telemetry::init(LogFormat::Text, "warn");
-            command::run_restore(&from, key.as_deref(), state.as_deref(), output)
-        }
-        Command::InviteOperator(invite) => {
-            telemetry::init(LogFormat::Text, "warn");
-            tokio::runtime::Runtime::new()?.block_on(invite_operator(invite))
-        }
-        Command::Ca(command) => {
-            telemetry::init(LogFormat::Text, "warn");
-            tokio::runtime::Runtime::new()?.block_on(command.run(SystemClock.now()))
-        }
-        Command::Notify(NotifyCommand::Test { state, name }) => {
-            let (_, settings) = settings::load(&state)?;
-            let url = settings.public_url.unwrap_or_else(|| format!("https://{}", settings.listen));
-            let trial = notify::trial(&settings.notify, name.as_deref(), &url, SystemClock.now());
-            match tokio::runtime::Runtime::new()?.block_on(trial)? {
-                true => Ok(()),
-                false => bail!("correct what is a problem above"),
-            }
-        }
-        Command::Check { state } => match eosfed_coordinator::check::check(&state) {
-            true => Ok(()),
-            false => bail!("correct what is a problem above"),
-        },
-        Command::Serve { state, check } => {
-            let (state, settings) = settings::load(&state)?;
-            let logging = telemetry::init(settings.log, &settings.log_level.to_string());
-            allow_open_files();
-            let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(async {
-                let coordinator = Coordinator::open(state, settings).await?.with_logging(logging);
-                if check {
-                    outln!("settings, keys and store are fine");
-                    return Ok(());
-                }
-                tokio::spawn(on_hangup(coordinator.reload())?);
-                let ready = |url: &str| {
-                    // The program that reads the line may have exited. The coordinator serves anyway.
-                    let mut out = std::io::stdout().lock();
-                    let _ = writeln!(out, "READY {url}").and_then(|()| out.flush());
-                };
-                coordinator.serve(ready, stopped()?).await
-            })
-        }
-    }
-}
-
-async fn invite_operator(invite: InviteOperator) -> anyhow::Result<()> {
-    let InviteOperator { name, state, valid_for, token_file } = invite;
-    let (token, until) = ca::invite_operator(&state, name, valid_for).await?;
-    write_atomically(&token_file, token.expose().as_bytes())
-        .with_context(|| format!("cannot write {}", token_file.display()))?;
-    outln!(
-        "the token for operator `{}` is in {} and works once, until {until}",
-        token.institution,
-        token_file.display()
-    );
-    outln!("start the coordinator, then: eosfed join --token-file FILE --identity DIR");
-    Ok(())
-}
-
-fn show_keys(keys: &CoordinatorKeys) {
-    for key in keys.public() {
-        outln!("{key}  {}", key.fingerprint());
-    }
-}
-
-/// Raises the limit of open files: each connection is one, and the usual soft limit is 1,024.
-fn allow_open_files() {
-    match raise_open_files() {
-        Ok(files) => tracing::info!(files, "files and connections that may be open at once"),
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files; see `ulimit -n`"),
-    }
-}
-
-/// Tells the coordinator at each SIGHUP to read its settings again.
-fn on_hangup(reload: Arc<Notify>) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(async move {
-        while hangup.recv().await.is_some() {
-            reload.notify_one();
-        }
-    })
-}
-
-/// Resolves at SIGTERM or SIGINT. A second one ends the program at once: what was acknowledged is stored.
-fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    let mut next = async move || {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-    };
-    Ok(async move {
-        next().await;
-        tokio::spawn(async move {
-            next().await;
-            tracing::warn!("ending at once on a second signal");
-            std::process::exit(exit::DONE.into());
-        });
-    })
+    pub(super) output: Output,
 }
