@@ -1,28 +1,24 @@
 //! `eosfed-coordinator serve`: the daemon, from its state folder to its last call.
 
+mod members;
+mod monitoring;
+mod reload;
+
 use std::fs::{self, File};
 use std::future::Future;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use eosfed_common::clock::{Clock, SystemClock};
 use eosfed_common::files::write_atomically;
-use eosfed_common::identity::{Identity, Role};
-use eosfed_common::private::check_private;
-use eosfed_common::secret::Secret;
 use eosfed_common::service;
 use eosfed_common::signing::CoordinatorKeys;
-use eosfed_common::telemetry::{LogControl, LogFilter};
-use eosfed_transport::authority::LEAST_TIME_LEFT;
-use eosfed_transport::certificate::{Certificate, WARNING_TIME};
+use eosfed_common::telemetry::LogControl;
 use eosfed_transport::keys::KeyAndCertificate;
 use eosfed_transport::operator::IdentityFolder;
 use eosfed_transport::otlp::{Collector, Exporter};
-use eosfed_web::Hosts;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use tokio::net::TcpListener;
@@ -31,28 +27,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authority_files;
 use crate::disk::DiskGuard;
-use crate::domain::member::keys::Key;
-use crate::engine::{Core, Handle, Options};
+use crate::engine::{Handle, Options};
 use crate::grpc::{Context, serve as serve_calls};
-use crate::http::{self, dashboard::Dashboard};
 use crate::metrics::Metrics;
 use crate::notify::{Around, Notifier};
 use crate::overview::Overviews;
 use crate::progress;
 use crate::sessions::Sessions;
-use crate::settings::{self, Busy, HttpSettings, Settings, StateFolder};
+use crate::settings::{Busy, Settings, StateFolder};
 use crate::signing_keys;
 use crate::storage::{FileBlobs, STAGING, SledStore};
 use crate::tls::authority::AuthorityError;
 use crate::tls::{Authority, LiveConnections, ServerTls};
 use crate::traces;
 use crate::traffic::Traffic;
+use members::{enrol_first_operator, warn_of_expiry};
 
 /// The server's certificate lives shortly and is made anew while serving.
 pub(crate) const SERVER_VALIDITY: Duration = Duration::from_secs(30 * 86_400);
 const RENEWAL: Duration = Duration::from_secs(10 * 86_400);
-/// Time between two warnings of certificates that expire soon.
-const WARNING_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How long calls under way may take to end once the coordinator was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -237,116 +230,6 @@ impl Coordinator {
         }
     }
 
-    /// Listens for monitoring, if the settings say so. The future that it gives serves for ever.
-    async fn monitoring(
-        &self,
-        calls: &mut Context,
-        own: &ServerTls,
-        stopping: CancellationToken,
-    ) -> anyhow::Result<impl Future<Output = ()> + use<>> {
-        let settings = self.settings.load_full();
-        let (listener, tls) = match &settings.http {
-            Some(http) => (Some(http::bind(http.listen).await?), self.http_tls(http, own)?),
-            None => (None, None),
-        };
-        if let Some(listener) = &listener {
-            let url = http_url(listener.local_addr()?, tls.is_some(), &settings.names);
-            let file = self.state.http_address();
-            let written = write_atomically(&file, url.as_bytes());
-            written.with_context(|| format!("cannot write {}", file.display()))?;
-            tracing::info!(url, "monitoring and the dashboard");
-            calls.dashboard_url = Some(url.into());
-        }
-        let context = http::Context {
-            engine: self.engine.clone(),
-            metrics: Arc::clone(&self.metrics),
-            traffic: calls.traffic.clone(),
-            live: calls.live.clone(),
-            authority_ends: self.authority.ends_at(),
-            events_from: self.engine.ledger_end().await,
-            disk: calls.disk.clone(),
-            state: self.state.0.clone(),
-            store: self.state.store(),
-            blobs: self.state.blobs(),
-            dashboard: Dashboard {
-                secure: tls.is_some(),
-                ..Dashboard::new(
-                    self.engine.clone(),
-                    calls.traffic.clone(),
-                    calls.sessions.clone(),
-                    calls.overviews.clone(),
-                )
-            },
-            hosts: if tls.is_some() { Hosts::named(&settings.names) } else { Hosts::of_this_machine() },
-            tls,
-            stopping,
-        };
-        Ok(async move {
-            match listener {
-                Some(listener) => http::serve(listener, context).await,
-                None => std::future::pending().await,
-            }
-        })
-    }
-
-    /// TLS of the listener for monitoring: the coordinator's own, or that of configured files.
-    fn http_tls(&self, http: &HttpSettings, own: &ServerTls) -> anyhow::Result<Option<ServerTls>> {
-        let Some(settings) = &http.tls else { return Ok(None) };
-        let (Some(certificate), Some(key)) = (&settings.certificate, &settings.key) else {
-            return Ok(Some(own.clone()));
-        };
-        check_private(key)?;
-        let read = |path: &Path| {
-            fs::read_to_string(path).with_context(|| format!("cannot read {} of `http.tls`", path.display()))
-        };
-        let pair =
-            KeyAndCertificate { key_pem: Secret::new(read(key)?), certificate_pem: read(certificate)? };
-        let tls = ServerTls::new(&pair, self.authority.clients_pem());
-        tls.map(Some)
-            .with_context(|| format!("{} and {} of `http.tls`", certificate.display(), key.display()))
-    }
-
-    /// Reads the settings again whenever that is asked for. Settings that are not valid change nothing.
-    async fn reload_when_told(&self, tls: &ServerTls, doing: &str) {
-        loop {
-            self.reload.notified().await;
-            service::reloading();
-            match self.take_settings(tls) {
-                Ok(()) => tracing::info!(names = ?self.settings.load().names, "the settings were read again"),
-                Err(error) => tracing::error!("nothing was changed: {error:#}"),
-            }
-            service::ready(doing);
-        }
-    }
-
-    /// Takes what can be changed while serving: the names, with a new server certificate for them, and what is
-    /// logged.
-    fn take_settings(&self, tls: &ServerTls) -> anyhow::Result<()> {
-        let (state, fresh) = settings::load(&self.state.0)?;
-        tls.replace(&self.server_certificate(&fresh.names)?, self.authority.clients_pem())?;
-        let before = self.settings.load_full();
-        self.take_log_level(&before.log_level, &fresh.log_level);
-        let taken = Settings {
-            names: fresh.names.clone(),
-            log_level: fresh.log_level.clone(),
-            ..Settings::clone(&before)
-        };
-        if taken != fresh {
-            let file = state.settings();
-            tracing::warn!(file = %file.display(), "of the changed settings, only `names` and `log_level` count before the next start");
-        }
-        self.settings.store(Arc::new(taken));
-        Ok(())
-    }
-
-    fn take_log_level(&self, before: &LogFilter, level: &LogFilter) {
-        let Some(logging) = self.logging.as_ref().filter(|_| before != level) else { return };
-        match logging.set(level) {
-            Ok(()) => tracing::info!(%level, "what is logged has changed"),
-            Err(why) => tracing::warn!(%level, why, "what is logged has not changed"),
-        }
-    }
-
     fn server_certificate(&self, names: &[String]) -> anyhow::Result<KeyAndCertificate> {
         let made = self.authority.server(names, SystemClock.now(), SERVER_VALIDITY);
         if let Err(ended @ AuthorityError::Ended(_)) = made {
@@ -376,52 +259,4 @@ fn exporter(settings: &Settings) -> anyhow::Result<Exporter> {
             .context("OTEL_EXPORTER_OTLP_ENDPOINT")?,
     };
     Ok(Exporter::start(collector, "eosfed-coordinator")?)
-}
-
-/// Says once a day, for ever, whether the authority ends soon, and whose certificates expire soon: their
-/// programs have not renewed them.
-async fn warn_of_expiry(engine: &Handle, authority: &Authority) {
-    loop {
-        if authority.ends_at().since(engine.now()) < LEAST_TIME_LEFT {
-            tracing::warn!(until = %authority.ends_at(), "the authority ends soon or has ended; see `ca --help`");
-        }
-        let soon = engine.read(|state| state.expiring(WARNING_TIME, engine.now()).collect::<Vec<_>>());
-        for (Identity { role, name }, at) in soon {
-            tracing::warn!(
-                %role, %name, until = %at,
-                "the certificate was not renewed and expires soon or has expired; after that, `eosfed {role} re-enrol \
-                 {name}` makes a token"
-            );
-        }
-        tokio::time::sleep(WARNING_INTERVAL).await;
-    }
-}
-
-/// The identity that `init` has made becomes the first operator.
-async fn enrol_first_operator(state: &StateFolder, engine: &Handle) -> anyhow::Result<()> {
-    let path = state.operator().join("certificate.pem");
-    if engine.read(|state| state.members_of(Role::Operator).next().is_some()) || !path.exists() {
-        return Ok(());
-    }
-    let certificate = Certificate::of_pem(&read(&path)?);
-    let certificate = certificate.with_context(|| format!("{} is damaged", path.display()))?;
-    let Certificate { identity: Identity { role, name }, fingerprint, issuer, not_after, .. } = certificate;
-    if role != Role::Operator {
-        bail!("{} is of the {role} `{name}`; an operator's is needed there", path.display());
-    }
-    let key = Key { fingerprint, expires_at: not_after, authority: Some(issuer) };
-    engine.call(async move |core: &Core| core.enrol_first_operator(&name, key).await).await?;
-    Ok(())
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Where the listener for monitoring is found. With TLS, it is by the first name of its certificate.
-fn http_url(address: SocketAddr, secure: bool, names: &[String]) -> String {
-    match names.first().filter(|_| secure) {
-        Some(name) => format!("https://{name}:{}", address.port()),
-        None => format!("{}://{address}", if secure { "https" } else { "http" }),
-    }
 }

@@ -61,7 +61,7 @@ pub struct Settings {
     /// Traces.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
-    /// Who is told of events.
+    /// Who is told of events. SIGHUP reads this again.
     #[serde(default, deserialize_with = "notify::receivers")]
     pub notify: Vec<NotifySettings>,
 }

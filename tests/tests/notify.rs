@@ -103,3 +103,34 @@ fn a_receiver_that_cannot_be_used_keeps_the_coordinator_from_starting() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("problem  notifications: `[[notify]]` `ops`"), "{said}");
 }
+
+#[test]
+fn a_hangup_reads_the_receivers_again_and_wrong_ones_change_nothing() {
+    let federation = Federation::new();
+    let file = federation.path("coordinator/coordinator.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let coordinator = federation.coordinator();
+    federation.institution("west", 1);
+    let told_of = |event| told(&federation).iter().filter(|one| one["event"] == event).count();
+    let reload = |sign: &str| {
+        let seen = coordinator.log().matches(sign).count();
+        coordinator.signal("HUP");
+        federation.until(sign, || coordinator.log().matches(sign).count() > seen);
+    };
+    settings(&federation, &receiver(&federation));
+    reload("the settings were read again");
+    federation.institution("east", 2);
+    wait_for(&federation, "institution_enrolled");
+    assert_eq!(told_of("institution_enrolled"), 1, "of east only: {:?}", told(&federation));
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replace("[\"", "[\"/nowhere")).unwrap();
+    reload("nothing was changed: `[[notify]]` `file`: `command` /nowhere/");
+    federation.institution("north", 3);
+    federation.until("the receiver of before", || told_of("institution_enrolled") == 2);
+    fs::write(&file, &before).unwrap();
+    reload("a receiver of notifications was removed");
+    federation.institution("south", 4);
+    assert!(coordinator.log().contains("receiver=file"), "{}", coordinator.log());
+    assert!(coordinator.terminate().success());
+    assert_eq!(told_of("institution_enrolled"), 2, "nobody is told of south: {:?}", told(&federation));
+}

@@ -61,6 +61,11 @@ impl Conditions {
         self.0.iter().filter(|(_, known)| known.told).map(|(key, _)| key)
     }
 
+    /// Forgets what the receiver has not had, but for these.
+    pub(super) fn keep(&mut self, these: impl Fn(&ConditionKey) -> bool) {
+        self.0.retain(|key, known| known.told || these(key));
+    }
+
     /// Notes that the receiver has had one.
     pub(super) fn note_told(&mut self, key: &ConditionKey) {
         if let Some(known) = self.0.get_mut(key) {

@@ -17,6 +17,7 @@
 mod command;
 mod conditions;
 mod delivery;
+mod desks;
 mod event;
 mod look;
 mod notification;
@@ -36,6 +37,6 @@ mod tests;
 
 pub use look::Around;
 pub use notification::Notification;
-pub use run::Notifier;
+pub use run::{Notifier, Replacement};
 pub use settings::{NotifySettings, receivers};
 pub use trial::{check, trial};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::conditions::{Condition, ConditionKey, Conditions, Seen};
+use super::event::NotifyEvent;
 use super::notification::Notification;
 use super::places::Place;
 
@@ -79,6 +80,19 @@ impl Outbox {
         if let Some(Item { source: Source::Condition(key), .. }) = self.sending.take() {
             self.conditions.note_told(&key);
         }
+    }
+
+    /// Gives the queue to another desk of the same receiver, which wants these events. What was being sent is
+    /// sent again.
+    pub(super) fn handed_over(&mut self, wants: impl Fn(NotifyEvent) -> bool) -> Self {
+        let waiting = self.sending.take().into_iter().chain(self.waiting.drain(..));
+        let waiting: VecDeque<Item> = waiting.filter(|item| wants(item.notification.event)).collect();
+        let mut conditions = std::mem::take(&mut self.conditions);
+        // What was not wanted before is new to the other desk.
+        conditions.keep(|key| {
+            waiting.iter().any(|item| matches!(&item.source, Source::Condition(of) if of == key))
+        });
+        Self { limit: self.limit, waiting, sending: None, next: self.next, conditions }
     }
 
     /// How many wait, the one being sent included.

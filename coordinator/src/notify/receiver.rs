@@ -44,6 +44,15 @@ impl Receiver {
         &self.settings.name
     }
 
+    /// Whether another one would do the same. Files that are read when a receiver is opened may have changed.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let reads_files = match &self.settings.target {
+            Target::Webhook(webhook) => webhook.ca_file.is_some() || webhook.proxy_credentials_file.is_some(),
+            Target::Command(_) => false,
+        };
+        !reads_files && self.settings == other.settings
+    }
+
     /// Tries once to deliver.
     pub(super) async fn deliver(&self, delivery: &Delivery, now: Timestamp) -> Result<String, Failure> {
         let limit = self.settings.timeout;

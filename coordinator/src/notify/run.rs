@@ -1,23 +1,24 @@
 //! The notifier: it follows the ledger and looks at the state, fills the queues and has them sent.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use eosfed_common::ledger::Event;
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
+use super::desks::{Desks, Waiting};
 use super::look::Around;
 use super::notification::Notification;
-use super::outbox::Outbox;
 use super::places::Places;
 use super::receiver::Receiver;
 use super::retry::Pauses;
-use super::settings::NotifySettings;
+use super::settings::{NotifySettings, ReceiverName};
 use super::worker::{Desk, OUTCOMES};
-use crate::metrics::{Metrics, Observer, Scrape, table};
+use crate::engine::Handle;
+use crate::metrics::Metrics;
 
 /// The bounds of the work.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ impl Limits {
 /// Tells receivers of events.
 #[derive(Debug)]
 pub struct Notifier {
-    pub(super) receivers: Vec<Arc<Receiver>>,
+    receivers: watch::Sender<Vec<Arc<Receiver>>>,
     pub(super) file: PathBuf,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Limits,
@@ -53,102 +54,153 @@ impl Notifier {
     /// # Errors
     /// If a receiver cannot be used: a file is missing or open to others, or a command cannot be run.
     pub fn open(settings: &[NotifySettings], file: PathBuf, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
-        let receivers = settings.iter().map(|one| Receiver::open(one).map(Arc::new));
-        Ok(Self {
-            receivers: receivers.collect::<anyhow::Result<_>>()?,
-            file,
-            metrics,
-            limits: Limits::USUAL,
-        })
+        let receivers = watch::Sender::new(open(settings)?);
+        Ok(Self { receivers, file, metrics, limits: Limits::USUAL })
     }
 
-    /// Notifies, for ever.
+    /// Makes a change of the receivers, which [`Replacement::apply`] carries out.
+    ///
+    /// # Errors
+    /// As [`Notifier::open`].
+    pub fn prepare(&self, settings: &[NotifySettings]) -> anyhow::Result<Replacement<'_>> {
+        Ok(Replacement { of: self, receivers: open(settings)? })
+    }
+
+    /// Notifies, for ever. Other receivers are taken when they are applied: new ones begin, those that are gone
+    /// end, and changed ones go on where they were.
     pub async fn run(&self, around: Around) {
-        if self.receivers.is_empty() {
-            return std::future::pending().await;
-        }
-        let desks = Arc::new(self.desks(around.engine.ledger_end().await));
-        for (receiver, outcome) in
-            self.receivers.iter().flat_map(|one| OUTCOMES.map(|outcome| (one, outcome)))
-        {
-            // A counter that begins with its first failure shows no increase.
-            self.metrics.notifications.add([receiver.name().as_str(), outcome], 0);
-        }
-        self.metrics.observe(Waiting(Arc::clone(&desks)));
-        let parallel = Arc::new(Semaphore::new(self.limits.parallel));
-        // Dropping the set ends the tasks.
-        let mut tasks = JoinSet::new();
-        tasks.spawn(follow(Arc::clone(&desks), around.clone()));
-        tasks.spawn(look(Arc::clone(&desks), around.clone(), self.limits.look_every));
-        for at in 0..self.receivers.len() {
-            let (desks, engine, parallel) =
-                (Arc::clone(&desks), around.engine.clone(), Arc::clone(&parallel));
-            let pauses = self.limits.pauses;
-            tasks.spawn(async move {
-                let desk = &desks.desks[at];
-                loop {
-                    let told = desk.next().await;
-                    desk.send(&told, &engine, &parallel, pauses).await;
-                    desk.outbox().done();
-                    desks.save().await;
-                }
-            });
-        }
-        while let Some(Err(error)) = tasks.join_next().await {
-            tracing::error!(%error, "a task of the notifications has failed; the others go on");
-        }
-        std::future::pending::<()>().await;
-    }
-
-    fn desks(&self, end: u64) -> Desks {
+        let end = around.engine.ledger_end().await;
         let mut places = Places::read(&self.file);
-        let desk = |receiver: &Arc<Receiver>| {
-            let outbox = Outbox::new(self.limits.queue, places.of(receiver.name(), end));
-            Desk::new(Arc::clone(receiver), outbox, Arc::clone(&self.metrics))
+        let Limits { queue, parallel, .. } = self.limits;
+        let desks = Desks::new(self.file.clone(), places.clone(), Arc::clone(&self.metrics), queue);
+        let desks = Arc::new(desks);
+        self.metrics.observe(Waiting(Arc::clone(&desks)));
+        let mut receivers = self.receivers.subscribe();
+        let mut office = Office {
+            desks: Arc::clone(&desks),
+            engine: around.engine.clone(),
+            parallel: Arc::new(Semaphore::new(parallel)),
+            pauses: self.limits.pauses,
+            metrics: Arc::clone(&self.metrics),
+            tasks: JoinSet::new(),
+            workers: BTreeMap::new(),
         };
-        let desks = self.receivers.iter().map(desk).collect();
-        Desks { desks, file: self.file.clone(), written: Mutex::default() }
+        let wanted = receivers.borrow_and_update().clone();
+        office.settle(&wanted, &mut places, end).await;
+        office.tasks.spawn(follow(Arc::clone(&desks), around.clone(), end));
+        office.tasks.spawn(look(desks, around, self.limits.look_every));
+        loop {
+            tokio::select! {
+                Some(ended) = office.tasks.join_next() => note(&ended),
+                Ok(()) = receivers.changed() => {
+                    let wanted = receivers.borrow_and_update().clone();
+                    let end = office.engine.ledger_end().await;
+                    // What was removed before begins anew.
+                    office.settle(&wanted, &mut Places::default(), end).await;
+                    office.desks.save().await;
+                }
+            }
+        }
     }
 }
 
-/// All receivers with their queues.
+/// Receivers that can be used, and are not yet.
 #[derive(Debug)]
-struct Desks {
-    desks: Vec<Desk>,
-    file: PathBuf,
-    /// What the file has.
-    written: Mutex<Option<Places>>,
+pub struct Replacement<'a> {
+    of: &'a Notifier,
+    receivers: Vec<Arc<Receiver>>,
 }
 
-impl Desks {
-    /// Writes how far all receivers are, if that has changed.
-    async fn save(&self) {
-        let mut written = self.written.lock().await;
-        let places = self.desks.iter().map(|desk| (desk.receiver.name().clone(), desk.outbox().place()));
-        let places = Places { receivers: places.collect() };
-        if written.as_ref() == Some(&places) {
-            return;
+impl Replacement<'_> {
+    /// Replaces the receivers of the notifier.
+    pub fn apply(self) {
+        self.of.receivers.send_replace(self.receivers);
+    }
+}
+
+fn open(settings: &[NotifySettings]) -> anyhow::Result<Vec<Arc<Receiver>>> {
+    settings.iter().map(|one| Receiver::open(one).map(Arc::new)).collect()
+}
+
+/// The tasks of the notifier. Dropping the set ends them.
+struct Office {
+    desks: Arc<Desks>,
+    engine: Handle,
+    parallel: Arc<Semaphore>,
+    pauses: Pauses,
+    metrics: Arc<Metrics>,
+    tasks: JoinSet<()>,
+    /// Who works at the desk of each receiver.
+    workers: BTreeMap<ReceiverName, AbortHandle>,
+}
+
+impl Office {
+    /// Has exactly these receivers told. Those that have not changed are not disturbed.
+    async fn settle(&mut self, wanted: &[Arc<Receiver>], places: &mut Places, end: u64) {
+        for name in self.desks.names() {
+            if !wanted.iter().any(|one| *one.name() == name) {
+                self.end(&name).await;
+                let dropped = self.desks.close(&name);
+                tracing::info!(receiver = %name, dropped, "a receiver of notifications was removed");
+            }
         }
-        let (file, to_write) = (self.file.clone(), places.clone());
-        let wrote = tokio::task::spawn_blocking(move || to_write.write(&file)).await;
-        match wrote.map_err(std::io::Error::other).and_then(|wrote| wrote) {
-            Ok(()) => *written = Some(places),
-            Err(error) => tracing::warn!(
-                file = %self.file.display(), %error,
-                "cannot note how far the notifications are; after a restart some are sent again"
-            ),
+        for receiver in wanted {
+            let name = receiver.name();
+            let before = self.desks.of(name);
+            if before.as_ref().is_some_and(|desk| desk.receiver.is_as(receiver)) {
+                continue;
+            }
+            if before.is_some() {
+                self.end(name).await;
+                tracing::info!(receiver = %name, "a receiver of notifications has changed, and goes on");
+            }
+            let desk = self.desks.open(receiver, places, end);
+            self.begin(desk);
         }
+    }
+
+    fn begin(&mut self, desk: Arc<Desk>) {
+        let name = desk.receiver.name().clone();
+        // A counter that begins with its first failure shows no increase.
+        OUTCOMES.iter().for_each(|outcome| self.metrics.notifications.add([name.as_str(), outcome], 0));
+        let (desks, engine, parallel) =
+            (Arc::clone(&self.desks), self.engine.clone(), Arc::clone(&self.parallel));
+        let pauses = self.pauses;
+        let worker = self.tasks.spawn(async move {
+            loop {
+                let told = desk.next().await;
+                desk.send(&told, &engine, &parallel, pauses).await;
+                desk.outbox().done();
+                desks.save().await;
+            }
+        });
+        self.workers.insert(name, worker);
+    }
+
+    /// Ends the work at a desk. What is being sent is cut off.
+    async fn end(&mut self, name: &ReceiverName) {
+        let Some(worker) = self.workers.remove(name) else { return };
+        worker.abort();
+        while !worker.is_finished()
+            && let Some(ended) = self.tasks.join_next().await
+        {
+            note(&ended);
+        }
+    }
+}
+
+fn note(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "a task of the notifications has failed; the others go on");
     }
 }
 
 /// Follows the ledger, for ever.
-async fn follow(desks: Arc<Desks>, around: Around) {
-    let from = desks.desks.iter().map(|desk| desk.outbox().next()).min().unwrap_or_default();
-    let take = |sequence, line: &str| {
-        let told = notification(line, &around).map(Arc::new);
-        desks.desks.iter().for_each(|desk| desk.take_event(sequence, told.as_ref()));
-    };
-    around.engine.follow(from, "notifications", take).await;
+async fn follow(desks: Arc<Desks>, around: Around, end: u64) {
+    let take = |sequence, line: &str| desks.take_event(sequence, || notification(line, &around));
+    around.engine.follow(desks.next(end), "notifications", take).await;
 }
 
 fn notification(line: &str, around: &Around) -> Option<Notification> {
@@ -162,29 +214,10 @@ async fn look(desks: Arc<Desks>, around: Around, every: Duration) {
     loop {
         let at = around.clone();
         match tokio::task::spawn_blocking(move || at.look()).await {
-            Ok(seen) => {
-                let now = around.engine.now();
-                desks.desks.iter().for_each(|desk| desk.look(&seen, &around.coordinator, now));
-            }
+            Ok(seen) => desks.look(&seen, &around.coordinator, around.engine.now()),
             Err(error) => tracing::error!(%error, "the look for conditions has failed"),
         }
         desks.save().await;
         tokio::time::sleep(every).await;
-    }
-}
-
-/// How many notifications wait.
-struct Waiting(Arc<Desks>);
-
-impl fmt::Debug for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Waiting")
-    }
-}
-
-impl Observer for Waiting {
-    fn observe(&self, scrape: &mut Scrape<'_>) -> fmt::Result {
-        let of = |desk: &Desk| ([desk.receiver.name().to_string()], desk.outbox().len() as f64);
-        scrape.gauge(&table::NOTIFICATIONS_WAITING, self.0.desks.iter().map(of))
     }
 }

@@ -8,7 +8,7 @@ use eosfed_common::plan::JobSpec;
 use eosfed_testkit::signing;
 use tokio::task::JoinHandle;
 
-use super::hook::{Answer, Hook};
+use super::hook::{Answer, Hook, Posted};
 use crate::disk::{DiskGuard, DiskSettings};
 use crate::engine::{Core, Handle, Options};
 use crate::metrics::Metrics;
@@ -72,11 +72,17 @@ impl Bench {
 
     /// Starts to notify; ends when the handle is aborted.
     fn notify(&self, keys: &str, around: Around) -> JoinHandle<()> {
-        let settings: NotifySettings = toml::from_str(&format!("name = \"ops\"\n{keys}")).unwrap();
+        self.notifier(&[named("ops", keys)], around).1
+    }
+
+    /// Starts to notify these receivers, which can be replaced.
+    fn notifier(&self, settings: &[NotifySettings], around: Around) -> (Arc<Notifier>, JoinHandle<()>) {
         let file = self.folder.path().join("notifications.json");
-        let mut notifier = Notifier::open(&[settings], file, Arc::clone(&self.metrics)).unwrap();
+        let mut notifier = Notifier::open(settings, file, Arc::clone(&self.metrics)).unwrap();
         notifier.limits = LIMITS;
-        tokio::spawn(async move { notifier.run(around).await })
+        let notifier = Arc::new(notifier);
+        let running = Arc::clone(&notifier);
+        (notifier, tokio::spawn(async move { running.run(around).await }))
     }
 
     /// The value of a series of a counter or gauge.
@@ -97,9 +103,26 @@ impl Bench {
         panic!("{series} is {:?}, not {value}", self.value(series));
     }
 
+    /// Waits until the file says that the receiver has had the event of this number.
+    async fn noted(&self, sequence: u64) {
+        let file = self.folder.path().join("notifications.json");
+        for _ in 0..1500 {
+            let places: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            if places["receivers"]["ops"]["next"].as_u64() > Some(sequence) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{sequence} is not noted in {}", file.display());
+    }
+
     fn counted(outcome: &str) -> String {
         format!("eosfed_notifications_total{{receiver=\"ops\",outcome=\"{outcome}\"}}")
     }
+}
+
+fn named(name: &str, keys: &str) -> NotifySettings {
+    toml::from_str(&format!("name = \"{name}\"\n{keys}")).unwrap()
 }
 
 const WAITING: &str = "eosfed_notifications_waiting{receiver=\"ops\"}";
@@ -168,6 +191,7 @@ async fn what_was_not_delivered_before_a_restart_is_delivered_after_it_and_nothi
     let sent = sequences(&hook);
     assert!(sent[2..].is_sorted_by(|a, b| a < b) && sent[0] < sent[1], "{sent:?}");
     bench.wait_for(&Bench::counted("delivered"), 4).await;
+    bench.noted(sequences(&hook)[4]).await;
     notifying.abort();
     let _ = notifying.await;
     let notifying = bench.notify(&keys, bench.around(0));
@@ -236,4 +260,74 @@ async fn institutions_are_silent_after_ten_minutes_and_not_right_after_a_start()
     assert_eq!(said, ["west: Its client has not called since the coordinator was started."]);
     assert_eq!(seen.present[0].institution, Some(name("west")));
     assert!(seen.unknown.is_empty(), "{seen:?}");
+}
+
+const JOBS: &str = "events = [\"job_submitted\"]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_receiver_goes_on_where_it_was() {
+    let bench = Bench::new().await;
+    let silent = Hook::start(false, std::iter::repeat_n(Answer::Silence, 1000)).await;
+    let slow = named("ops", &webhook(&silent, JOBS).replace("1s", "600s"));
+    let (notifier, notifying) = bench.notifier(&[slow], bench.around(0));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.submit(0..3).await;
+    // One is being sent and gets no answer, two wait.
+    silent.wait_for(1).await;
+    bench.wait_for(WAITING, 3).await;
+    let hook = Hook::start(false, []).await;
+    notifier.prepare(&[named("ops", &webhook(&hook, JOBS))]).unwrap().apply();
+    let posted = hook.wait_for(3).await;
+    let id = |one: &Posted| one.headers["eosfed-delivery"].clone();
+    assert_eq!(id(&posted[0]), id(&silent.posted()[0]), "the one under way is sent again, with its id");
+    bench.submit(3..4).await;
+    hook.wait_for(4).await;
+    let sent = sequences(&hook);
+    assert!(sent.is_sorted_by(|a, b| a < b), "{sent:?}");
+    bench.wait_for(WAITING, 0).await;
+    assert_eq!(silent.posted().len(), 1);
+    notifying.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_receiver_begins_a_removed_one_ends_and_others_are_not_disturbed() {
+    let bench = Bench::new().await;
+    let (stays, leaves, comes) = (
+        Hook::start(false, [Answer::Silence]).await,
+        Hook::start(false, []).await,
+        Hook::start(false, []).await,
+    );
+    let slow = named("stays", &webhook(&stays, JOBS).replace("1s", "600s"));
+    let first = [slow.clone(), named("leaves", &webhook(&leaves, JOBS))];
+    let (notifier, notifying) = bench.notifier(&first, bench.around(0));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    bench.submit(0..1).await;
+    leaves.wait_for(1).await;
+    stays.wait_for(1).await;
+    let second = [slow, named("comes", &webhook(&comes, JOBS))];
+    notifier.prepare(&second).unwrap().apply();
+    bench.wait_for("eosfed_notifications_waiting{receiver=\"comes\"}", 0).await;
+    bench.submit(1..2).await;
+    comes.wait_for(1).await;
+    assert!(sequences(&comes)[0] > sequences(&leaves)[0], "it is told of what happens from now on");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!((stays.posted().len(), leaves.posted().len()), (1, 1), "one still waits for its answer");
+    let file = std::fs::read_to_string(bench.folder.path().join("notifications.json")).unwrap();
+    assert!(file.contains("stays") && file.contains("comes") && !file.contains("leaves"), "{file}");
+    assert_eq!(bench.value("eosfed_notifications_waiting{receiver=\"leaves\"}"), None);
+    notifying.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivers_that_cannot_be_used_replace_nobody() {
+    let bench = Bench::new().await;
+    let hook = Hook::start(false, []).await;
+    let (notifier, notifying) = bench.notifier(&[named("ops", &webhook(&hook, JOBS))], bench.around(0));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let wrong = [named("ops", &webhook(&hook, "")), named("page", "command = [\"/nowhere/page\"]")];
+    let why = format!("{:#}", notifier.prepare(&wrong).unwrap_err());
+    assert!(why.contains("`[[notify]]` `page`") && why.contains("/nowhere/page cannot be run"), "{why}");
+    bench.submit(0..1).await;
+    assert_eq!(hook.wait_for(1).await.len(), 1);
+    notifying.abort();
 }
