@@ -2,6 +2,7 @@
 
 use eosfed_common::ablation::{Ablation, MAX_ABLATED, Without};
 use eosfed_common::assignment::MAX_METRIC_NAME;
+use eosfed_common::finite::Finite;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::printable::{MAX_NAME, MAX_WORD};
 use eosfed_proto::v1;
@@ -72,7 +73,7 @@ impl Wire for Without {
         let Self { weights, selection, score } = self;
         v1::ScoreWithout {
             weights: weights.to_string(),
-            selection: selection.map(|factor| factor.get()),
+            selection: selection.map(Finite::get),
             score: score.get(),
         }
     }

@@ -265,15 +265,25 @@ impl Builder {
 
     /// What the specialists of the release contribute to heads over it.
     fn ablations(&mut self) {
-        const SCORES: [f64; 6] = [0.498, 0.681, 0.702, 0.717, 0.731, 0.744];
+        // Name, weight and score without it.
+        const MEASURED: [(&str, f64, f64); 6] = [
+            ("east-nir", 0.92, 0.498),
+            ("river-floods", 0.77, 0.681),
+            ("west-rgb", 0.44, 0.702),
+            ("coast-water", 0.31, 0.717),
+            ("south-crops", 0.15, 0.731),
+            ("north-forest-types", 0.08, 0.744),
+        ];
         for (at, head) in self.texts.heads.clone().into_iter().enumerate() {
             let release = &self.state.registry.release(None).unwrap().manifest;
-            let without =
-                release.specialists.iter().rev().zip(SCORES).skip(at).map(|(card, score)| Without {
+            let without = release.specialists.iter().filter_map(|card| {
+                let measured = MEASURED.iter().skip(at).find(|(name, ..)| *name == card.name.as_str());
+                measured.map(|(_, weight, score)| Without {
                     weights: card.weights,
-                    selection: (at == 0).then_some(Finite::literal(1.1 - score)),
-                    score: Finite::literal(score),
-                });
+                    selection: (at == 0).then_some(Finite::literal(*weight)),
+                    score: Finite::literal(*score),
+                })
+            });
             let ablation = Ablation {
                 release: release.number,
                 head,
