@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use common::{fitted, options, release};
 use eosfed_common::model::BandRule;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{EncoderChoice, ExportFormat, ExportOptions, export_features, score};
+use eosfed_trainer::ensemble::{
+    EncoderChoice, ExportFormat, ExportOptions, ScoringData, export_features, score,
+};
 use tch::Device;
 
 const FILES: usize = 120;
@@ -60,7 +62,7 @@ fn features_and_scores_leave_a_damaged_file_out_and_name_it() {
     let mut options = options(&release, &data, "only-red", &folder.path().join("head"));
     options.training.epochs = 1;
     fitted(&options).unwrap();
-    let row = score(&options.output, None, &data, Split::Train, Device::Cpu).unwrap();
+    let row = score(&options.output, None, ScoringData::of(&data, Split::Train), Device::Cpu).unwrap();
     assert_eq!(row.samples, FILES - 1);
     assert!(matches!(&row.skipped[..], [only] if only.contains("light/07.tif")), "{:?}", row.skipped);
 }

@@ -12,7 +12,7 @@ use eosfed_common::head::HeadFile;
 use eosfed_common::model::{Composition, Fusion, Selection};
 use eosfed_common::weights::write;
 use eosfed_data::Split;
-use eosfed_trainer::ensemble::{FitOptions, ablate, encoded, score};
+use eosfed_trainer::ensemble::{FitOptions, ScoringData, ablate, encoded, score};
 use eosfed_trainer::parameters::read;
 use tch::Device;
 
@@ -33,17 +33,18 @@ fn a_top_k_head_runs_only_the_encoders_that_it_has_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let (head, data) = head(folder.path(), Selection::TopK { k: 1, scale: false });
     let before = encoded();
-    let row = score(&head, None, &data, Split::Test, Device::Cpu).unwrap();
+    let row = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!(encoded() - before, row.samples as u64);
     // The other is not even needed.
     let weights = row.weights.clone().unwrap();
     let other = weights.iter().position(|weight| *weight == 0.0).unwrap();
     fs::remove_file(folder.path().join("release").join(&row.encoders[other]).join("weights.safetensors"))
         .unwrap();
-    let again = score(&head, None, &data, Split::Test, Device::Cpu).unwrap();
+    let again = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!((again.metrics, again.weights), (row.metrics, row.weights));
     // An encoder that does not count changes nothing when it is left out.
-    let report = ablate(&head, None, &data, Split::Test, Device::Cpu, &mut |_, _| ()).unwrap();
+    let report =
+        ablate(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu, &mut |_, _| ()).unwrap();
     let change =
         |name: &String| report.ablations.iter().find(|found| found.specialist == *name).unwrap().change;
     assert_eq!(change(&row.encoders[other]), 0.0);
@@ -54,12 +55,13 @@ fn a_top_k_head_runs_only_the_encoders_that_it_has_chosen() {
 fn an_ablation_encodes_each_sample_once() {
     let folder = tempfile::tempdir().unwrap();
     let (head, data) = head(folder.path(), Selection::Smooth { penalty: 0.1, scale: true });
-    let whole = score(&head, None, &data, Split::Test, Device::Cpu).unwrap();
+    let whole = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     let mut seen = (0, 0);
     let before = encoded();
-    let report =
-        ablate(&head, None, &data, Split::Test, Device::Cpu, &mut |done, total| seen = (done, total))
-            .unwrap();
+    let report = ablate(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu, &mut |done, total| {
+        seen = (done, total);
+    })
+    .unwrap();
     assert_eq!(encoded() - before, 2 * whole.samples as u64);
     assert_eq!(seen, (whole.samples, whole.samples));
     assert_eq!(report.all, whole.metrics["miou"]);
@@ -71,7 +73,7 @@ fn an_ablation_encodes_each_sample_once() {
         let mut changed = learned.clone();
         changed.get_mut(HeadFile::SELECTION).unwrap()[at] = 0.0;
         write(&path, &file.signature(), &changed).unwrap();
-        let row = score(&head, None, &data, Split::Test, Device::Cpu).unwrap();
+        let row = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
         let found = report.ablations.iter().find(|found| found.specialist == encoder.name).unwrap();
         let difference = (found.without - row.metrics["miou"]).abs();
         assert!(difference < 1e-6 && found.change != 0.0, "{found:?}: {difference}");

@@ -12,7 +12,9 @@ use eosfed_common::card::ReleaseManifest;
 use eosfed_common::ids::ReleaseNumber;
 use eosfed_common::model::{Composition, FeatureNorm, Fusion, Method, Selection};
 use eosfed_data::Split;
-use eosfed_trainer::ensemble::{FitOptions, PruneOptions, ablate, ablation_chart, prune, report, score};
+use eosfed_trainer::ensemble::{
+    FitOptions, PruneOptions, ScoringData, ablate, ablation_chart, prune, report, score,
+};
 use tch::Device;
 
 #[test]
@@ -29,14 +31,16 @@ fn heads_are_trained_scored_and_reported() {
             head
         })
         .collect();
-    let rows: Vec<_> =
-        heads.iter().map(|head| score(head, None, &data, Split::Test, Device::Cpu).unwrap()).collect();
+    let rows: Vec<_> = heads
+        .iter()
+        .map(|head| score(head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap())
+        .collect();
     assert_eq!(rows[0].encoders, ["only-nir", "only-red"]);
     assert!(rows.iter().all(|row| row.metrics["miou"] > 0.45), "{rows:?}");
     assert!(rows[0].head_parameters > rows[1].head_parameters);
 
     let results = folder.path().join("results");
-    report(&rows, &data, Split::Test, &results).unwrap();
+    report(&rows, &data, &results).unwrap();
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(results.join("results.json")).unwrap()).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 3);
@@ -48,7 +52,7 @@ fn heads_are_trained_scored_and_reported() {
 /// The pixel accuracy of a head fitted with these options.
 fn scored(options: &FitOptions) -> f64 {
     fitted(options).unwrap();
-    score(&options.output, None, &options.data, Split::Test, Device::Cpu).unwrap().metrics["accuracy"]
+    score(&options.output, None, ScoringData::of(&options.data, Split::Test), Device::Cpu).unwrap().metrics["accuracy"]
 }
 
 #[test]
@@ -109,9 +113,10 @@ fn outputs_of_specialists_are_averaged_or_routed() {
         let output = folder.path().join(format!("{method:?}"));
         let options = FitOptions { method, ..options(&release, &data, "all", &output) };
         fitted(&options).unwrap();
-        let row = score(&output, None, &data, Split::Test, Device::Cpu).unwrap();
+        let row = score(&output, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
         assert_eq!((row.weights, row.head_parameters), (None, if method == Method::Router { 10 } else { 0 }));
-        let error = ablate(&output, None, &data, Split::Test, Device::Cpu, &mut |_, _| ()).unwrap_err();
+        let error = ablate(&output, None, ScoringData::of(&data, Split::Test), Device::Cpu, &mut |_, _| ())
+            .unwrap_err();
         assert!(error.to_string().contains("fuses maps"), "{error}");
     }
     let other = fs::read_to_string(&data).unwrap().replace("\"dark\", \"light\"", "\"light\", \"dark\"");
@@ -134,7 +139,8 @@ fn leaving_out_the_encoder_that_a_head_uses_costs_most() {
         Composition { selection: Selection::TopK { k: 1, scale: false }, ..Composition::default() };
     let output = folder.path().join("head");
     fitted(&FitOptions { composition, ..options(&release, &data, "all", &output) }).unwrap();
-    let report = ablate(&output, None, &data, Split::Test, Device::Cpu, &mut |_, _| ()).unwrap();
+    let report =
+        ablate(&output, None, ScoringData::of(&data, Split::Test), Device::Cpu, &mut |_, _| ()).unwrap();
     let [first, second] = &report.ablations[..] else { panic!("{report:?}") };
     assert_eq!((first.weight, second.weight), (1.0, 0.0));
     assert!(first.change < -0.1 && second.change == 0.0, "{report:?}");
@@ -160,13 +166,15 @@ fn pruning_keeps_the_selected_encoders_and_measures_the_cost() {
         train: data.clone(),
         data: data.clone(),
         split: Split::Test,
+        samples: None,
         output: folder.path().join("pruned"),
     };
     let report = prune(&options(1, &head), Device::Cpu, &|| false).unwrap();
     assert_eq!((report.before.encoders.len(), report.after.encoders.len()), (2, 1));
     assert!(report.after.bytes * 2 == report.before.bytes && report.after.score > 0.45, "{report:?}");
     assert!(report.after.encoders[0].starts_with("only-") && report.after.encoders[0].ends_with("@1"));
-    let row = score(&folder.path().join("pruned"), None, &data, Split::Test, Device::Cpu).unwrap();
+    let row =
+        score(&folder.path().join("pruned"), None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!(row.metrics["miou"], report.after.score);
     assert!(folder.path().join("pruned/prune.json").exists());
     let all = prune(&options(3, &head), Device::Cpu, &|| false).unwrap_err().to_string();
@@ -195,11 +203,13 @@ fn a_head_gives_the_same_scores_when_its_release_grows() {
     let output = folder.path().join("head");
     let before = scored(&options(&release, &data, "all", &output));
     keep(2, 2);
-    let after = score(&output, Some(&release), &data, Split::Test, Device::Cpu).unwrap();
+    let after = score(&output, Some(&release), ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
     assert_eq!((after.metrics["accuracy"], after.encoders), (before, vec!["only-nir".to_owned()]));
     // And a release without what it needs is refused by name.
     keep(0, 3);
-    let error = score(&output, Some(&release), &data, Split::Test, Device::Cpu).unwrap_err().to_string();
+    let error = score(&output, Some(&release), ScoringData::of(&data, Split::Test), Device::Cpu)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the head needs `only-nir`"), "{error}");
 }
 

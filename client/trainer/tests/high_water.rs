@@ -1,4 +1,5 @@
-//! The memory of a training does not depend on the size of its data set: the trainer's own high-water mark says so.
+//! The memory of a training, of a head's too, and of scoring does not depend on the size of the data set: the
+//! trainer's own high-water mark says so.
 //! `bench/stream.py` shows the same with more data than memory.
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
@@ -6,14 +7,16 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use common::{specialist, task};
+use common::{release, specialist, task};
+use eosfed_common::head::HeadOver;
 use eosfed_common::model::Task;
 use eosfed_common::plan::{ClassWeights, Training};
-use eosfed_common::task::DecodedSamples;
+use eosfed_common::task::{DecodedSamples, TrainTask};
+use eosfed_common::training_target::TrainingTarget;
 use eosfed_data::{Raster, write_geotiff};
 
 const SIDE: usize = 512;
@@ -39,41 +42,91 @@ fn dataset(folder: &Path, images: usize) -> PathBuf {
     path
 }
 
-/// Most memory of the trainer, in bytes.
-fn most_memory(images: usize, cached: bool) -> u64 {
-    let folder = tempfile::tempdir().unwrap();
-    let mut task = task(&dataset(folder.path(), images), &folder.path().join("out"), 1);
-    let model = specialist(&mut task);
-    model.task = Task::Classification;
-    model.bands = vec!["red".to_owned()];
-    task.training =
-        Training { crop: Some(32), class_weights: ClassWeights::None, ..Training::new(1, 8, 1e-3) };
-    task.samples = cached.then(|| DecodedSamples { folder: folder.path().join("cache"), bytes: 1 << 40 });
-    let file = folder.path().join("task.json");
-    fs::write(&file, serde_json::to_vec(&task).unwrap()).unwrap();
+/// Most memory of the trainer with these arguments, in bytes.
+fn most_memory(arguments: &[&str]) -> u64 {
     let program = env!("CARGO_BIN_EXE_eosfed-trainer");
-    let mut child = Command::new(program).arg("train").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(program).args(arguments).stdout(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
-        assert!(!line.contains("\"failed\""), "{line}");
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
         let text = fs::read_to_string(&status).unwrap_or_default();
         let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib: Option<u64> = mark.and_then(|mark| mark.trim().strip_suffix(" kB")?.parse().ok());
         most = most.max(kib.unwrap_or(0) * 1024);
-    }
-    assert!(child.wait().unwrap().success());
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(ended.success(), "{arguments:?}");
     assert!(most > 0, "the kernel gives the high-water mark");
     most
 }
 
+/// Asserts that ten times as many images need no more memory: all of them would be several times the bound.
+fn not_more(few: u64, many: u64, bound: u64) {
+    assert!(many < few + bound, "{} MiB, then {} MiB", few / MIB, many / MIB);
+}
+
+/// A task on a data set.
+fn task_on(folder: &Path, data: &Path, cached: bool) -> TrainTask {
+    let mut task = task(data, &folder.join("out"), 1);
+    task.training =
+        Training { crop: Some(32), class_weights: ClassWeights::None, ..Training::new(1, 8, 1e-3) };
+    task.samples = cached.then(|| DecodedSamples { folder: folder.join("cache"), bytes: 1 << 40 });
+    task
+}
+
+/// Most memory of a task.
+fn of_task(folder: &Path, task: &TrainTask) -> u64 {
+    let file = folder.join("task.json");
+    fs::write(&file, serde_json::to_vec(task).unwrap()).unwrap();
+    most_memory(&["train", file.to_str().unwrap()])
+}
+
 #[test]
 fn memory_does_not_grow_with_the_data_set() {
-    let few = most_memory(40, false);
+    let of = |images: usize, cached: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut task = task_on(folder.path(), &dataset(folder.path(), images), cached);
+        let model = specialist(&mut task);
+        model.task = Task::Classification;
+        model.bands = vec!["red".to_owned()];
+        of_task(folder.path(), &task)
+    };
+    let few = of(40, false);
     for cached in [false, true] {
-        let many = most_memory(400, cached);
-        // 360 more images are 360 MiB when they are decoded.
-        assert!(many < few + 120 * MIB, "{} MiB, then {} MiB", few / MIB, many / MIB);
+        not_more(few, of(400, cached), 120 * MIB);
     }
+}
+
+/// Most memory of `fit`, of a round of the same head, and of its score.
+fn of_head(images: usize) -> [u64; 3] {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let release = release(&folder.path().join("release"));
+    let data = dataset(folder.path(), images);
+    let given = ["--data", data.to_str().unwrap(), "--release", release.to_str().unwrap(), "--threads", "1"];
+    let head = path("head");
+    // No features are kept.
+    let own = ["--encoders", "only-red", "--input-size", "32", "--epochs", "1", "--cache-gb", "0"];
+    let fit = most_memory(&[&["fit", "--output", &head], &own[..], &given[..]].concat());
+    let score = ["score", &head, "--split", "train", "--output", &path("score")];
+    let score = most_memory(&[&score[..], &given[..]].concat());
+    let read = |path: PathBuf| fs::read(path).unwrap();
+    let described = serde_json::from_slice(&read(folder.path().join("head/head.json"))).unwrap();
+    let manifest = serde_json::from_slice(&read(release.join("release.json"))).unwrap();
+    let mut task = task_on(folder.path(), &data, false);
+    task.training.crop = None;
+    task.training_target = TrainingTarget::Head(Box::new(HeadOver { head: described, release: manifest }));
+    task.release = Some(release);
+    [fit, of_task(folder.path(), &task), score]
+}
+
+#[test]
+fn memory_of_heads_does_not_grow_with_the_data_set() {
+    let few = of_head(24);
+    let many = of_head(240);
+    // 216 more images are 216 MiB when they are decoded.
+    few.into_iter().zip(many).for_each(|(few, many)| not_more(few, many, 72 * MIB));
 }

@@ -12,7 +12,9 @@ use common::{events, fitted, metric, options, release, specialist, task};
 use eosfed_common::model::{BandRule, Task};
 use eosfed_common::task::TrainerEvent;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{EncoderChoice, ExportFormat, ExportOptions, export_features, score};
+use eosfed_trainer::ensemble::{
+    EncoderChoice, ExportFormat, ExportOptions, ScoringData, export_features, score,
+};
 use tch::Device;
 
 const WIDTH: usize = 64;
@@ -88,7 +90,8 @@ fn specialists_and_heads_learn(kind: Task) {
         let mut options = options(&release, &data, "all", &folder.path().join(name));
         options.cache = cache;
         fitted(&options).unwrap();
-        let row = score(&options.output, None, &data, Split::Validation, Device::Cpu).unwrap();
+        let row =
+            score(&options.output, None, ScoringData::of(&data, Split::Validation), Device::Cpu).unwrap();
         assert!(row.metrics[kind.main_metric()].is_finite());
     }
     let export = ExportOptions {

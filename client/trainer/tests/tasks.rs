@@ -16,7 +16,7 @@ use eosfed_common::plan::{ClassWeights, Loss, Training};
 use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_data::{Raster, Split, write_geotiff};
-use eosfed_trainer::ensemble::{report, score, train_head};
+use eosfed_trainer::ensemble::{ScoringData, report, score, train_head};
 use tch::Device;
 
 const SIDE: usize = 32;
@@ -71,8 +71,8 @@ fn head(folder: &Path, data: &Path, kind: Task) -> f64 {
     let mut options = common::options(&release, data, "all", &folder.join("head"));
     (options.composition, options.training.epochs) = (composition, 3);
     common::fitted(&options).unwrap();
-    let row = score(&options.output, None, data, Split::Validation, Device::Cpu).unwrap();
-    report(std::slice::from_ref(&row), data, Split::Validation, &folder.join("report")).unwrap();
+    let row = score(&options.output, None, ScoringData::of(data, Split::Validation), Device::Cpu).unwrap();
+    report(std::slice::from_ref(&row), data, &folder.join("report")).unwrap();
     assert_eq!(folder.join("report/predictions.png").exists(), kind.is_dense());
     assert_eq!(
         in_a_round(folder, data, &release).keys().collect::<Vec<_>>(),

@@ -7,6 +7,7 @@ use super::read::ReadSample;
 use super::{Dataset, Label, Source};
 use crate::config::Layout;
 use crate::error::DataError;
+use crate::sample::Sample;
 use crate::split::Split;
 
 impl Dataset {
@@ -19,6 +20,17 @@ impl Dataset {
     /// The name of a sample.
     pub(crate) fn key(&self, position: u32) -> &str {
         &self.entries[position as usize].key
+    }
+
+    /// Reads the sample of this name with the named bands.
+    ///
+    /// # Errors
+    /// If there is no such sample, a band is missing, or its files cannot be read.
+    pub fn sample_named(&self, key: &str, bands: &[String]) -> Result<Sample, DataError> {
+        let bands = self.positions(bands)?;
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let no_such = || DataError::unfit(self.path(), format!("there is no sample `{key}`"));
+        Ok(self.read(entry.ok_or_else(no_such)?, &bands)?.sample)
     }
 
     /// A number that all tiles of a scene share, and nothing else.

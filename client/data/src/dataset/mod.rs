@@ -21,6 +21,7 @@ mod scene;
 mod stack;
 mod table;
 mod tiles;
+mod usable;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -193,17 +194,16 @@ impl Dataset {
         digest_of(&(&self.config, samples))
     }
 
-    /// Width and height of the first sample of a part that can be read; the trainer compares all of them. Of
-    /// tiles no pixel is read.
+    /// Width and height of the first sample of a part whose files can be opened; the trainer compares all of them.
+    /// No pixel of a tile or of a GeoTIFF is read.
     #[must_use]
     pub fn first_size(&self, split: Split) -> Option<[usize; 2]> {
-        let first = self.entries.iter().find(|entry| entry.split == split)?;
-        if let Source::Tile { side, .. } = first.source {
-            return Some([side; 2]);
-        }
-        let bands = self.config.bands.get(..1)?;
-        let first = self.chunks(split, bands, 1).ok()?.next()?.ok()?;
-        first.first().map(|sample| [sample.width, sample.height])
+        let part = self.entries.iter().filter(|entry| entry.split == split);
+        part.filter_map(|entry| match &entry.source {
+            Source::Tile { side, .. } => Some([*side; 2]),
+            Source::Files { images, label } => Some(self.scene_files(images, label).ok()?.size),
+        })
+        .next()
     }
 
     /// Positions of the named bands.

@@ -19,6 +19,23 @@ const MOST_IDLE: usize = 8;
 /// Bytes of rasters that are idle: those of formats without windows.
 const MOST_BYTES: usize = 1 << 30;
 
+/// How the pixels of one or more files are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// Whether every pixel has data in every band, without a look at the pixels.
+    pub(super) complete: bool,
+    /// Width and height in pixels of what is decoded together.
+    pub(super) block: [usize; 2],
+}
+
+impl Stored {
+    /// Of both files together.
+    pub(super) fn and(self, other: Self) -> Self {
+        let larger = |axis: usize| self.block[axis].max(other.block[axis]);
+        Self { complete: self.complete && other.complete, block: [larger(0), larger(1)] }
+    }
+}
+
 /// A file of which windows are read.
 pub(super) enum WindowReader {
     /// Strips or tiles are decoded as they are needed.
@@ -67,6 +84,17 @@ impl WindowReader {
                 reference: file.reference().cloned(),
             },
             Self::Whole(raster) => Header::from(raster),
+        }
+    }
+
+    /// How its pixels are stored.
+    pub(super) fn stored(&self) -> Stored {
+        match self {
+            Self::Windows(file) => Stored { complete: file.is_complete(), block: file.chunk() },
+            Self::Whole(raster) => Stored {
+                complete: raster.data.iter().all(|value| value.is_finite()),
+                block: [raster.width, raster.height],
+            },
         }
     }
 

@@ -7,17 +7,22 @@ use std::sync::Arc;
 
 use super::grids::Header;
 use super::read::Scene;
-use super::readers::{Opened, Readers, WindowReader};
+use super::readers::{Opened, Readers, Stored, WindowReader};
 use super::stack::StackPlan;
 use super::{Dataset, Label};
 use crate::error::DataError;
 use crate::georeference::Grid;
+use crate::raster::Raster;
 use crate::sample::Target;
 
 /// A scene of which windows are read.
 pub(super) struct SceneFiles {
     pub(super) images: Vec<Vec<PathBuf>>,
     pub(super) label: Label,
+    /// How the pixels of the images are stored.
+    pub(super) stored: Stored,
+    /// Width and height of what is decoded together of the label's file.
+    pub(super) label_block: [usize; 2],
     stacks: Vec<StackPlan>,
     pub(super) size: [usize; 2],
     pub(super) grid: Grid,
@@ -37,6 +42,22 @@ impl SceneFiles {
     }
 }
 
+/// A rectangle of a scene's pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Its first column and row.
+    pub(super) corner: [usize; 2],
+    /// Its width and height.
+    pub(super) size: [usize; 2],
+}
+
+impl Window {
+    fn images(self, scene: &SceneFiles, opened: &mut Opened) -> Result<Vec<Raster>, DataError> {
+        let dates = scene.stacks.iter().zip(&mut opened.dates);
+        dates.map(|(plan, readers)| plan.window(readers, self.corner, self.size)).collect()
+    }
+}
+
 impl Dataset {
     /// Opens the files of a scene and compares their grids. No pixel is read.
     pub(super) fn scene_files(
@@ -45,21 +66,31 @@ impl Dataset {
         label: &Label,
     ) -> Result<SceneFiles, DataError> {
         let mut notes = Vec::new();
-        let header =
-            |path: &PathBuf| Ok::<_, DataError>(WindowReader::open(path, &self.limits, usize::MAX)?.header());
+        let open = |path: &PathBuf| {
+            let reader = WindowReader::open(path, &self.limits, usize::MAX)?;
+            Ok::<_, DataError>((reader.header(), reader.stored()))
+        };
         let mut stacks = Vec::new();
+        let mut stored: Option<Stored> = None;
         for paths in images {
-            let headers: Vec<Header> = paths.iter().map(header).collect::<Result<_, _>>()?;
+            let files: Vec<_> = paths.iter().map(open).collect::<Result<_, _>>()?;
+            stored = files.iter().map(|(_, stored)| *stored).chain(stored).reduce(Stored::and);
+            let headers: Vec<Header> = files.into_iter().map(|(header, _)| header).collect();
             stacks.push(self.plan(paths, &headers, &mut notes)?);
         }
         let first = self.same_size(&stacks, images, &mut notes)?;
+        let stored = stored.unwrap_or(Stored { complete: false, block: first.size });
+        let mut label_block = first.size;
         if let Label::Raster(path) = label {
-            let found = WindowReader::open_label(path, &self.limits, self.config.task, usize::MAX)?.header();
-            self.check_label(path, &found, &images[0][0], &first, &mut notes)?;
+            let reader = WindowReader::open_label(path, &self.limits, self.config.task, usize::MAX)?;
+            label_block = reader.stored().block;
+            self.check_label(path, &reader.header(), &images[0][0], &first, &mut notes)?;
         }
         Ok(SceneFiles {
             images: images.to_vec(),
             label: label.clone(),
+            stored,
+            label_block,
             stacks,
             size: first.size,
             grid: first.grid(),
@@ -77,50 +108,43 @@ impl Dataset {
         top: usize,
         side: usize,
     ) -> Result<Scene, DataError> {
-        scene.readers.with(
-            scene.images.as_ptr().addr(),
-            || self.open_scene(scene),
-            |opened| {
-                let mut dates = Vec::with_capacity(scene.stacks.len());
-                for (plan, readers) in scene.stacks.iter().zip(&mut opened.dates) {
-                    dates.push(plan.window(readers, [left, top], [side, side])?);
-                }
-                let target = self.window_label(scene, opened, left, top, side)?;
-                let path = scene.images[0][0].clone();
-                Ok(Scene { path, dates, target, notes: scene.notes.clone() })
-            },
-        )
+        let window = Window { corner: [left, top], size: [side; 2] };
+        self.with_files(scene, |opened| {
+            let dates = window.images(scene, opened)?;
+            let target = self.window_label(scene, opened, window)?;
+            let path = scene.images[0][0].clone();
+            Ok(Scene { path, dates, target, notes: scene.notes.clone() })
+        })
     }
 
-    /// The label of a square of a scene.
-    pub(super) fn label_of(
+    /// The images of a window of a scene, one for each date.
+    pub(super) fn images_of(&self, scene: &SceneFiles, window: Window) -> Result<Vec<Raster>, DataError> {
+        self.with_files(scene, |opened| window.images(scene, opened))
+    }
+
+    /// The label of a window of a scene.
+    pub(super) fn label_of(&self, scene: &SceneFiles, window: Window) -> Result<Target, DataError> {
+        self.with_files(scene, |opened| self.window_label(scene, opened, window))
+    }
+
+    fn with_files<T>(
         &self,
         scene: &SceneFiles,
-        left: usize,
-        top: usize,
-        side: usize,
-    ) -> Result<Target, DataError> {
-        scene.readers.with(
-            scene.images.as_ptr().addr(),
-            || self.open_scene(scene),
-            |opened| self.window_label(scene, opened, left, top, side),
-        )
+        work: impl FnOnce(&mut Opened) -> Result<T, DataError>,
+    ) -> Result<T, DataError> {
+        scene.readers.with(scene.images.as_ptr().addr(), || self.open_scene(scene), work)
     }
 
     fn window_label(
         &self,
         scene: &SceneFiles,
         opened: &mut Opened,
-        left: usize,
-        top: usize,
-        side: usize,
+        Window { corner, size }: Window,
     ) -> Result<Target, DataError> {
         match (&scene.label, &mut opened.label) {
             (Label::Class(class), _) => Ok(Target::Class(*class)),
             (Label::Classes(classes), _) => Ok(Target::Classes(classes.clone())),
-            (Label::Raster(path), Some(reader)) => {
-                self.to_target(path, reader.window([left, top], [side, side])?)
-            }
+            (Label::Raster(path), Some(reader)) => self.to_target(path, reader.window(corner, size)?),
             (Label::Raster(path), None) => Err(DataError::file(path, "the label was not opened")),
         }
     }

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use tiff::tags::Tag;
 
-use super::accept::{Refused, Role, Tags};
+use super::accept::{Accepted, Refused, Role, Tags};
 use super::chunks::Chunks;
 use super::decode::Layout;
 use super::directory::{Directories, Directory};
+use super::formats::Codec;
 use super::mask::{check_nodata, find_mask};
 use super::pixels::{Pixels, Window};
 use super::source::Source;
+use super::values::Kind;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Limits, Raster};
@@ -113,6 +115,19 @@ impl GeoTiff {
     #[must_use]
     pub fn grid(&self) -> Grid {
         Grid::new(self.width(), self.height(), self.reference.as_ref())
+    }
+
+    /// Whether every pixel has data in every band by what the file says of itself.
+    pub(crate) const fn is_complete(&self) -> bool {
+        let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
+        // Floats may be no number, and LERC has a mask of its own.
+        let whole = !matches!(kind, Kind::F16 | Kind::F32 | Kind::F64) && !matches!(codec, Codec::Lerc);
+        whole && nodata.is_none() && self.mask.is_none()
+    }
+
+    /// Width and height in pixels of a strip or tile, which is decoded as a whole.
+    pub(crate) const fn chunk(&self) -> [usize; 2] {
+        self.pixels.layout.chunks.size
     }
 
     /// Keeps at most so many bytes of decoded strips and tiles for the next window, and one in any case.

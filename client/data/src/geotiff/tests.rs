@@ -44,6 +44,7 @@ fn nodata_becomes_nan() {
     let (_folder, path) = written(&holes);
     let read = read_geotiff(&path, &Limits::default()).unwrap();
     assert!(read.data[5].is_nan() && read.data[4] == 4.0);
+    assert!(!GeoTiff::open(&path, &Limits::default()).unwrap().is_complete());
 }
 
 #[test]
@@ -62,6 +63,7 @@ fn integer_types_interleaving_and_compression_are_read() {
     let file = File::create(&path).unwrap();
     TiffEncoder::new(file).unwrap().write_image::<colortype::GrayI16>(2, 1, &[-5_i16, 7]).unwrap();
     assert_eq!(read_geotiff(&path, &Limits::default()).unwrap().data, [-5.0, 7.0]);
+    assert!(GeoTiff::open(&path, &Limits::default()).unwrap().is_complete());
 }
 
 #[test]

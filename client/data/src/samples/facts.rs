@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bandcheck::PixelSampler;
 use crate::dataset::{Dataset, ImageryRange, ReadSample};
 use crate::error::DataError;
-use crate::sample::Sample;
+use crate::sample::{Sample, Target};
 use crate::statistics::BandStatistics;
 use crate::summary::{count_classes, warnings_of_counts};
 
@@ -24,6 +24,8 @@ pub struct PartFacts {
     pub statistics: Vec<BandStatistics>,
     /// For each class: images that have it, or labelled pixels.
     pub labels: Vec<u64>,
+    /// Moments of the target values, in the units of the files; absent where labels are classes.
+    pub target: Option<BandStatistics>,
     /// Height and width of the first sample, and of the first that differs from it.
     pub sizes: Vec<[usize; 2]>,
     /// The common properties of the images.
@@ -44,6 +46,7 @@ pub struct PartFacts {
 pub(super) struct Seen {
     pub(super) sample: Sample,
     statistics: Vec<BandStatistics>,
+    target: Option<BandStatistics>,
     notes: Vec<String>,
     ground_sampling_distance: Option<f64>,
 }
@@ -54,7 +57,11 @@ impl Seen {
         let ReadSample { sample, notes, ground_sampling_distance } = read;
         let size = (sample.height * sample.width).max(1);
         let statistics = sample.image.chunks_exact(size).map(BandStatistics::of).collect();
-        Self { sample, statistics, notes, ground_sampling_distance }
+        let target = match &sample.target {
+            Target::Values(values) => Some(BandStatistics::of(values)),
+            Target::Class(_) | Target::Classes(_) | Target::Mask(_) => None,
+        };
+        Self { sample, statistics, target, notes, ground_sampling_distance }
     }
 }
 
@@ -62,6 +69,7 @@ impl Seen {
 pub(super) struct FactsBuilder {
     statistics: Vec<BandStatistics>,
     labels: Vec<u64>,
+    target: Option<BandStatistics>,
     sizes: Vec<[usize; 2]>,
     imagery: ImageryRange,
     pixels: PixelSampler,
@@ -78,6 +86,7 @@ impl FactsBuilder {
         Self {
             statistics: bands.iter().map(|band| BandStatistics::new(band)).collect(),
             labels: vec![0; dataset.config().classes.len()],
+            target: None,
             sizes: Vec::new(),
             imagery: ImageryRange::default(),
             pixels: PixelSampler::new(bands.len(), images),
@@ -90,13 +99,16 @@ impl FactsBuilder {
 
     /// Adds a sample.
     pub(super) fn add(&mut self, seen: Seen) {
-        let Seen { sample, statistics, notes, ground_sampling_distance } = seen;
+        let Seen { sample, statistics, target, notes, ground_sampling_distance } = seen;
         let bands = self.statistics.len().max(1);
         // A second date has the same bands again.
         for (channel, moments) in statistics.iter().enumerate() {
             self.statistics[channel % bands].merge(moments);
         }
         count_classes(&mut self.labels, &sample.target);
+        if let Some(moments) = &target {
+            self.target.get_or_insert_with(|| BandStatistics::new("target")).merge(moments);
+        }
         let size = [sample.height, sample.width];
         if self.sizes.len() < 2 && self.sizes.first() != Some(&size) {
             self.sizes.push(size);
@@ -136,6 +148,7 @@ impl FactsBuilder {
             label_warnings: warnings_of_counts(dataset, &self.labels),
             statistics: self.statistics,
             labels: self.labels,
+            target: self.target,
             sizes: self.sizes,
             imagery: self.imagery.imagery(),
             unreadable: self.unreadable,

@@ -121,26 +121,26 @@ impl SampleCache {
         Ok(Some(Lock { _file: file }))
     }
 
-    /// Removes files, the one that was used longest ago first, until `bytes` more have room. Whether they do; if
-    /// not, nothing is removed. Files that a process reads stay.
-    pub(super) fn make_room(&self, _lock: &Lock, bytes: u64) -> io::Result<bool> {
+    /// Removes files, the one that was used longest ago first, until `bytes` have room. Gives the bytes that have
+    /// room then; if `bytes` still have none, nothing is removed. Files that a process reads stay.
+    pub(super) fn make_room(&self, _lock: &Lock, bytes: u64) -> io::Result<Option<u64>> {
         let files = self.oldest_first(SAMPLES)?;
-        let mut total = files.iter().fold(bytes, |sum, (_, _, length)| sum.saturating_add(*length));
-        if total <= self.bytes {
-            return Ok(true);
-        }
+        let mut held = files.iter().fold(0_u64, |sum, (_, _, length)| sum.saturating_add(*length));
+        let room = |held: u64| self.bytes.checked_sub(held).filter(|room| *room >= bytes);
         let mut removable = Vec::new();
         for (_, path, length) in files {
+            if room(held).is_some() {
+                break;
+            }
             let file = File::open(&path)?;
-            if total > self.bytes && file.try_lock().is_ok() {
-                total -= length;
+            if file.try_lock().is_ok() {
+                held -= length;
                 removable.push((path, file));
             }
         }
-        if total > self.bytes {
-            return Ok(false);
-        }
-        removable.into_iter().try_for_each(|(path, _)| std::fs::remove_file(path)).map(|()| true)
+        let Some(room) = room(held) else { return Ok(None) };
+        removable.into_iter().try_for_each(|(path, _)| std::fs::remove_file(path))?;
+        Ok(Some(room))
     }
 
     /// Begins a file.
@@ -177,4 +177,36 @@ fn used(file: &File) {
 /// Removes a file that was found to be damaged, so that it is made again.
 pub(super) fn give_up(path: &Path) {
     let _ = std::fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache of 1000 bytes with files of these sizes, the first of which was used last.
+    fn cache(folder: &Path, sizes: &[usize]) -> SampleCache {
+        for (age, size) in sizes.iter().enumerate() {
+            let path = folder.join(format!("{age}.{SAMPLES}"));
+            std::fs::write(&path, vec![0; *size]).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(60 * age as u64);
+            File::open(path).unwrap().set_modified(time).unwrap();
+        }
+        SampleCache { folder: folder.to_owned(), bytes: 1000 }
+    }
+
+    #[test]
+    fn all_room_is_given_at_once_and_no_more_is_removed_than_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = cache(folder.path(), &[300, 200, 100]);
+        let lock = cache.lock().unwrap().unwrap();
+        // Whoever asks for little need not ask again before all of it is used.
+        let room = |bytes| cache.make_room(&lock, bytes).unwrap();
+        assert_eq!((room(1), room(400)), (Some(400), Some(400)));
+        assert_eq!((room(401), room(500)), (Some(500), Some(500)));
+        let read = File::open(folder.path().join("0.samples")).unwrap();
+        read.try_lock_shared().unwrap();
+        assert_eq!((room(701), cache.oldest_first(SAMPLES).unwrap().len()), (None, 2));
+        drop(read);
+        assert_eq!((room(1000), room(1001)), (Some(1000), None));
+    }
 }

@@ -62,6 +62,24 @@ struct Place<'a> {
     lock: Lock,
 }
 
+impl Place<'_> {
+    /// Begins a file if so many bytes have room.
+    fn begin(&self, bytes: u64) -> std::io::Result<Option<(Writer, u64)>> {
+        let Some(room) = self.cache.make_room(&self.lock, bytes)? else { return Ok(None) };
+        Ok(Some((self.cache.writer(&self.lock)?, room)))
+    }
+
+    /// Whether so many bytes have room. The folder is looked through only where they have outgrown it, which
+    /// is at most once for each file that then gives way: only this process may write there, so room stays.
+    fn fits(&self, bytes: u64, room: &mut u64) -> std::io::Result<bool> {
+        if bytes > *room {
+            let Some(more) = self.cache.make_room(&self.lock, bytes)? else { return Ok(false) };
+            *room = more;
+        }
+        Ok(true)
+    }
+}
+
 impl SampleSource {
     /// Opens a part. What is known of it is read from the cache; if it is not there, all samples are read once.
     /// They are decoded into the cache if they fit.
@@ -148,6 +166,18 @@ impl SampleSource {
         &self.facts
     }
 
+    /// The name of a sample in the data set, if there is one of this number.
+    #[must_use]
+    pub fn key(&self, at: usize) -> Option<&str> {
+        self.entries.get(at).map(|entry| self.dataset.key(*entry))
+    }
+
+    /// Dates times bands of a sample.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.bands.len() * self.dataset.dates()
+    }
+
     /// Where the samples come from.
     #[must_use]
     pub const fn origin(&self) -> Origin {
@@ -206,7 +236,7 @@ impl Pass<'_> {
         place: Option<&Place<'_>>,
     ) -> Result<(PartFacts, std::io::Result<Option<Reader>>), DataError> {
         let mut facts = FactsBuilder::new(self.dataset, self.bands, self.entries.len());
-        let mut filling = Filling { place, writer: Ok(None), room: None };
+        let mut filling = Filling { place, file: Ok(None), begun: false };
         let mut bytes = 0;
         let size_of_chunk = EACH * rayon::current_num_threads();
         for (number, chunk) in self.entries.chunks(size_of_chunk).enumerate() {
@@ -250,43 +280,29 @@ impl Pass<'_> {
 /// training then reads from the files.
 struct Filling<'a> {
     place: Option<&'a Place<'a>>,
-    writer: std::io::Result<Option<Writer>>,
-    /// Bytes for which room was made; absent before the first sample. Only this process may write to the
-    /// folder, so the room stays.
-    room: Option<u64>,
+    /// The file, and the bytes that have room: absent before the first sample, and when it was given up.
+    file: std::io::Result<Option<(Writer, u64)>>,
+    begun: bool,
 }
 
 impl Filling<'_> {
     fn add(&mut self, packed: &Packed, samples: usize) {
-        let Some(Place { cache, lock, .. }) = self.place else { return };
-        if self.room.is_none() {
+        let Some(place) = self.place else { return };
+        if !std::mem::replace(&mut self.begun, true) {
             // Samples are mostly alike, so that the first tells whether all have room.
-            let all = size(packed).saturating_mul(samples as u64);
-            self.room = Some(all);
-            self.writer = cache
-                .make_room(lock, all)
-                .and_then(|fits| if fits { cache.writer(lock).map(Some) } else { Ok(None) });
+            self.file = place.begin(size(packed).saturating_mul(samples as u64));
         }
-        let Ok(Some(writer)) = &mut self.writer else { return };
-        let added = writer.add(packed).and_then(|()| {
-            let needed = writer.bytes();
-            if self.room.is_some_and(|room| needed <= room) {
-                return Ok(true);
-            }
-            // The folder is looked through again for a larger sample only.
-            self.room = Some(needed);
-            cache.make_room(lock, needed)
-        });
-        match added {
+        let Ok(Some((writer, room))) = &mut self.file else { return };
+        match writer.add(packed).and_then(|()| place.fits(writer.bytes(), room)) {
             Ok(true) => {}
-            Ok(false) => self.writer = Ok(None),
-            Err(error) => self.writer = Err(error),
+            Ok(false) => self.file = Ok(None),
+            Err(error) => self.file = Err(error),
         }
     }
 
     fn finish(self) -> std::io::Result<Option<Reader>> {
-        match (self.place, self.writer?) {
-            (Some(Place { cache, key, .. }), Some(writer)) => cache.finish(*key, writer),
+        match (self.place, self.file?) {
+            (Some(Place { cache, key, .. }), Some((writer, _))) => cache.finish(*key, writer),
             _ => Ok(None),
         }
     }

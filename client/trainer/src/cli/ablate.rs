@@ -37,8 +37,8 @@ pub(super) fn ablate(arguments: &AblateArguments) -> anyhow::Result<ExitCode> {
     let bar = progress_bar("ablating", "samples")?;
     let mut progress = |done: usize, total: usize| advance(&bar, done, total);
     let release = scoring.release.as_deref();
-    let split = scoring.split.into();
-    let report = ensemble::ablate(head, release, &scoring.data, split, device, &mut progress)?;
+    let samples = scoring.samples.kept();
+    let report = ensemble::ablate(head, release, scoring.data(samples.as_ref()), device, &mut progress)?;
     bar.finish_and_clear();
     std::fs::create_dir_all(output)?;
     let json = serde_json::to_string_pretty(&report)?;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use eosfed_common::model::{BandRule, STRIDE};
-use eosfed_common::task::DeviceChoice;
+use eosfed_common::task::{DecodedSamples, DeviceChoice};
 use eosfed_data::Split;
+use eosfed_trainer::ensemble::ScoringData;
 use tch::Device;
 
 /// Where and with how many threads to compute.
@@ -26,6 +27,26 @@ impl ComputeArguments {
     }
 }
 
+/// Where decoded samples are kept.
+#[derive(Args)]
+pub(super) struct SamplesArguments {
+    /// Folder in which decoded samples are kept for the next call, as private data. Default: none, and each
+    /// pass reads the files again.
+    #[arg(long)]
+    samples: Option<PathBuf>,
+    /// Most GiB of decoded samples in that folder. What was used longest ago is removed first.
+    #[arg(long, default_value_t = 16, requires = "samples", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    samples_gib: u32,
+}
+
+impl SamplesArguments {
+    /// The folder and its size, if samples are kept.
+    pub(super) fn kept(&self) -> Option<DecodedSamples> {
+        let bytes = u64::from(self.samples_gib) << 30;
+        self.samples.clone().map(|folder| DecodedSamples { folder, bytes })
+    }
+}
+
 /// The data on which heads are scored.
 #[derive(Args)]
 pub(super) struct ScoringArguments {
@@ -42,7 +63,16 @@ pub(super) struct ScoringArguments {
     #[arg(long = "format", value_enum, default_value_t)]
     pub(super) format: Format,
     #[command(flatten)]
+    pub(super) samples: SamplesArguments,
+    #[command(flatten)]
     pub(super) compute: ComputeArguments,
+}
+
+impl ScoringArguments {
+    /// What is scored.
+    pub(super) fn data<'a>(&'a self, samples: Option<&'a DecodedSamples>) -> ScoringData<'a> {
+        ScoringData { samples, ..ScoringData::of(&self.data, self.split.into()) }
+    }
 }
 
 /// A part of a data set.

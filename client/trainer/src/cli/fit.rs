@@ -10,7 +10,9 @@ use eosfed_common::outln;
 use eosfed_common::plan::{ClassWeights, Loss};
 use eosfed_trainer::ensemble::{self, EncoderChoice, FitOptions, FitReport};
 
-use super::arguments::{BandsArgument, ComputeArguments, Format, input_size, not_negative, positive};
+use super::arguments::{
+    BandsArgument, ComputeArguments, Format, SamplesArguments, input_size, not_negative, positive,
+};
 use super::composition::{fusion, loss, scaled, selection};
 use super::output::{print_json, progress_bar};
 use super::signals::StopFlag;
@@ -70,6 +72,8 @@ pub(super) struct FitArguments {
     /// computed again in every epoch.
     #[arg(long, default_value_t = 2.0, value_parser = not_negative)]
     cache_gb: f64,
+    #[command(flatten)]
+    samples: SamplesArguments,
     /// Format in which the result is printed.
     #[arg(long = "format", value_enum, default_value_t)]
     format: Format,
@@ -169,6 +173,7 @@ impl FitArguments {
             training: self.training.settings(),
             input_size: self.input_size,
             cache: (self.cache_gb * 1e9) as u64,
+            samples: self.samples.kept(),
         })
     }
 }

@@ -46,6 +46,7 @@ pub(super) fn prune(arguments: &PruneArguments) -> anyhow::Result<ExitCode> {
         train: train.clone(),
         data: scoring.data.clone(),
         split: scoring.split.into(),
+        samples: scoring.samples.kept(),
         output: output.clone(),
     };
     let stop = StopFlag::install()?;

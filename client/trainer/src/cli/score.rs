@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_common::outln;
-use eosfed_data::Split;
 use eosfed_trainer::ensemble::{self, ScoreRow};
 
 use super::arguments::{Format, ScoringArguments};
@@ -32,16 +31,16 @@ pub(super) struct ScoreArguments {
 pub(super) fn score(arguments: &ScoreArguments) -> anyhow::Result<ExitCode> {
     let ScoreArguments { heads, scoring, output } = arguments;
     let device = scoring.compute.set_up()?;
-    let split = Split::from(scoring.split);
+    let samples = scoring.samples.kept();
     let release = scoring.release.as_deref();
     let rows: Vec<ScoreRow> = heads
         .iter()
-        .map(|head| ensemble::score(head, release, &scoring.data, split, device))
+        .map(|head| ensemble::score(head, release, scoring.data(samples.as_ref()), device))
         .collect::<Result<_, _>>()?;
     if let Some(row) = rows.first() {
         warn_of_skipped(&row.skipped);
     }
-    ensemble::report(&rows, &scoring.data, split, output)?;
+    ensemble::report(&rows, &scoring.data, output)?;
     match scoring.format {
         Format::Table => outln!("{}", ensemble::table(&rows)),
         Format::Json => print_json(&rows)?,

@@ -5,14 +5,15 @@ use std::path::Path;
 use eosfed_common::ablation::{AblationFile, FileEntry};
 use eosfed_common::head::{HeadEncoder, HeadFile};
 use eosfed_common::model::Method;
-use eosfed_data::{Dataset, Limits, Split};
 use eosfed_plot::bar_chart;
 use tch::Device;
 
 use super::combine::Combiner;
 use super::error::EnsembleError;
 use super::head_model::HeadModel;
+use super::score::ScoringData;
 use crate::metrics::Scores;
+use crate::train::Parts;
 
 /// Scores the head in `folder` with all its specialists and without each of them. Each sample goes through
 /// the specialists once. `progress` gets the number of samples done, and of all.
@@ -22,12 +23,11 @@ use crate::metrics::Scores;
 pub fn ablate(
     folder: &Path,
     release: Option<&Path>,
-    data: &Path,
-    split: Split,
+    ScoringData { data, split, samples }: ScoringData<'_>,
     device: Device,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<AblationFile, EnsembleError> {
-    let dataset = Dataset::open(data, &Limits::default())?;
+    let parts = Parts::open(data, samples)?;
     let head = HeadModel::open(folder, release, device)?;
     if head.file.method != Method::Fusion {
         let reason = "only a head that fuses maps can be ablated; score it with other `--encoders` instead";
@@ -36,9 +36,9 @@ pub fn ablate(
     let task = head.file.task;
     let specialists = places(&head.file.encoders);
     let combiners: Vec<Combiner> = specialists.iter().map(|places| head.without(places)).collect();
-    let mut samples = 0;
-    let (all, each) = head.compare(&combiners, &dataset, split, &mut |done, total| {
-        samples = done as u64;
+    let mut scored = 0;
+    let (all, each) = head.compare(&combiners, &parts, split, &mut |done, total| {
+        scored = done as u64;
         progress(done, total);
     })?;
     let metric = |scores: &Scores| scores.summary()[task.main_metric()];
@@ -65,7 +65,7 @@ pub fn ablate(
         release: head.file.release,
         task,
         part: split.name().to_owned(),
-        samples,
+        samples: scored,
         metric: task.main_metric().to_owned(),
         unit: unit(&head.file),
         larger_is_better: task.larger_is_better(),

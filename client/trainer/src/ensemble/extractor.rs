@@ -8,12 +8,13 @@ use std::path::Path;
 
 use eosfed_common::head::{HeadEncoder, HeadFile};
 use eosfed_common::model::{Method, ModelSpec, TargetScale};
+use eosfed_data::DataError;
 use tch::{Device, Kind, Tensor};
 
 use super::error::EnsembleError;
 use super::release::Release;
 use crate::net::{ConvNeXt, Network, join_dates, split_dates};
-use crate::train::{Orientation, TensorDataset};
+use crate::train::{Batch, Orientation, Samples, TensorDataset};
 
 /// Images that go through an encoder at once.
 const BATCH_SIZE: i64 = 16;
@@ -195,28 +196,43 @@ fn check_output(
 #[derive(Debug)]
 pub struct FeatureCache {
     features: Vec<Tensor>,
-    labels: Tensor,
+    positions: TensorDataset,
 }
 
 impl FeatureCache {
-    /// Computes the features of all samples in these orientations.
-    #[must_use]
-    pub fn new(extractor: &FeatureExtractor, data: &TensorDataset, orientations: &[Orientation]) -> Self {
-        let all = |tensor: &Tensor| {
-            let turned: Vec<Tensor> =
-                orientations.iter().map(|orientation| orientation.apply(tensor)).collect();
-            Tensor::cat(&turned, 0)
-        };
-        Self { features: extractor.features(&all(&data.images)), labels: all(&data.labels) }
+    /// Computes the features of all samples in these orientations. Each sample is read once.
+    ///
+    /// # Errors
+    /// If a sample cannot be read.
+    pub fn new(
+        extractor: &FeatureExtractor,
+        data: &dyn Samples,
+        orientations: &[Orientation],
+    ) -> Result<Self, DataError> {
+        let samples = data.len();
+        let mut all = Rows { tensors: Vec::new(), rows: (samples * orientations.len()) as i64 };
+        let mut first = 0;
+        for batch in data.in_order(BATCH_SIZE as usize) {
+            let Batch { images, labels, .. } = batch?;
+            for (at, orientation) in orientations.iter().enumerate() {
+                let mut rows = vec![orientation.apply(&labels)];
+                rows.extend(extractor.features(&orientation.apply(&images).contiguous()));
+                all.put((at * samples + first) as i64, &rows);
+            }
+            first += images.size()[0] as usize;
+        }
+        let mut tensors = all.tensors.into_iter();
+        let labels = tensors.next().unwrap_or_default();
+        let count = (Kind::Int64, data.device());
+        let positions = TensorDataset { images: Tensor::arange(all.rows, count).unsqueeze(1), labels };
+        Ok(Self { features: tensors.collect(), positions })
     }
 
     /// Positions of the samples, `[N, 1]`, in place of their images: the training loop shuffles them, and
     /// [`FeatureCache::select`] turns them into features.
     #[must_use]
-    pub fn positions(&self) -> TensorDataset {
-        let count = self.labels.size()[0];
-        let images = Tensor::arange(count, (Kind::Int64, self.labels.device())).unsqueeze(1);
-        TensorDataset { images, labels: self.labels.shallow_clone() }
+    pub const fn positions(&self) -> &TensorDataset {
+        &self.positions
     }
 
     /// The features of the samples at these positions.
@@ -229,5 +245,26 @@ impl FeatureCache {
     /// The features of all samples.
     pub fn features(&self) -> &[Tensor] {
         &self.features
+    }
+}
+
+/// Tensors that are filled part by part, so that there is never a second copy of all of them.
+struct Rows {
+    tensors: Vec<Tensor>,
+    /// Length of each along its first axis.
+    rows: i64,
+}
+
+impl Rows {
+    /// Puts parts of each tensor at a row.
+    fn put(&mut self, start: i64, parts: &[Tensor]) {
+        for (at, part) in parts.iter().enumerate() {
+            let mut size = part.size();
+            let count = std::mem::replace(&mut size[0], self.rows);
+            if self.tensors.len() == at {
+                self.tensors.push(Tensor::empty(&size[..], (part.kind(), part.device())));
+            }
+            self.tensors[at].narrow(0, start, count).copy_(part);
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::{HeadFile, HeadTraining, Imagery};
-use eosfed_common::model::{BandRule, Composition, Method, Selection, TargetScale, Task, initial_tensors};
+use eosfed_common::model::{BandRule, Composition, Method, Selection, initial_tensors};
 use eosfed_common::plan::Training;
-use eosfed_data::{Dataset, Limits, Sample, Split, label_warnings};
+use eosfed_common::task::DecodedSamples;
+use eosfed_data::{PartFacts, SampleSource, Split};
 use eosfed_plot::{Series, line_chart};
 use serde::Serialize;
 use tch::{Device, Tensor};
@@ -19,7 +20,7 @@ use super::head_model::{metric_spec, preprocessing};
 use super::release::{EncoderChoice, Release};
 use crate::net::StepCounter;
 use crate::parameters::Parameters;
-use crate::train::{self, AdamW, LoopSettings, LossSettings, TensorDataset, TrainLoop};
+use crate::train::{self, AdamW, LoopSettings, LossSettings, Parts, StreamedDataset, TrainLoop, scale_of};
 
 /// Factor on the learning rate of a selection's weights: they are few, and they start far from the
 /// values that matter.
@@ -51,6 +52,8 @@ pub struct FitOptions {
     /// Bytes of memory for the specialists' features of all samples. If they do not fit, they are
     /// computed again in each epoch.
     pub cache: u64,
+    /// Where decoded samples are kept, if they are.
+    pub samples: Option<DecodedSamples>,
 }
 
 /// Result of training a head.
@@ -86,19 +89,36 @@ pub fn fit(
     stopped: &dyn Fn() -> bool,
 ) -> Result<FitReport, EnsembleError> {
     let release = Release::open(&options.release)?;
-    let dataset = Dataset::open(&options.data, &Limits::default())?;
-    let (mut head, mut notes) = describe(options, &release, &dataset)?;
+    let parts = Parts::open(&options.data, options.samples.as_ref())?;
+    let training = training(&options.training);
+    let (mut head, mut notes, own) = describe(options, &release, &parts)?;
+    let source = match own {
+        Some(source) if head.bands() == parts.dataset().config().bands => source,
+        _ => parts.source(Split::Train, &head.bands())?,
+    };
+    let facts = source.facts();
+    notes.extend(notes_of(&parts, facts));
+    head.samples = source.len();
+    head.imagery = facts.imagery;
+    head.target = facts.target.as_ref().map(scale_of);
     let extractor = FeatureExtractor::load(&release, &head, device)?;
-    let samples = load(&dataset, &extractor, &mut head, &mut notes)?;
-    let data = TensorDataset::new(&samples, &preprocessing(&head), device)?;
-    drop(samples);
-    let source = FeatureSource::training(&extractor, data, &head, options.cache);
+    let data = StreamedDataset::new(source, preprocessing(&head), head.task, device)?;
+    let counts = data.counts_for(&training)?;
+    let loss = LossSettings::counted(&training, head.task, counts.as_deref(), device);
+    let source = FeatureSource::training(&extractor, data, &head, &mut { options.cache })?;
     let signature = head.signature();
     let mut initial = initial_tensors(&signature, options.training.seed);
-    source.insert_moments(&mut initial, head.task.dates() as i64);
+    source.insert_moments(&mut initial, head.task.dates() as i64)?;
     let parameters = Parameters::new(signature, &initial, device).trainable();
     let epochs = if head.method == Method::MeanLogits { 0 } else { source.epochs(options.training.epochs) };
-    let curve = learn(&options.training, &head, &source, &parameters, epochs, (progress, stopped))?;
+    let settings = LoopSettings {
+        epochs,
+        transforms: source.transforms(),
+        ..LoopSettings::of(&training, [0.0, 1.0], options.training.seed)
+    };
+    let optimizer = optimizer(&parameters, &training);
+    let learning = Learning { head: &head, source: &source, parameters: &parameters, loss, settings };
+    let curve = learning.run(optimizer, progress, stopped)?;
     let combiner = Combiner::new(&head, &parameters, StepCounter::default());
     write(&options.output, &head, &parameters, &curve)?;
     Ok(FitReport {
@@ -112,65 +132,57 @@ pub fn fit(
     })
 }
 
-/// Loads the training samples, describes them in `head`, and adds notes about them.
-fn load(
-    dataset: &Dataset,
-    extractor: &FeatureExtractor,
-    head: &mut HeadFile,
-    notes: &mut Vec<String>,
-) -> Result<Vec<Sample>, EnsembleError> {
-    let loaded = dataset.load(Split::Train, extractor.bands())?;
-    notes.extend(loaded.skipped.into_iter().map(|reason| format!("skipped: {reason}")));
-    notes.extend(loaded.notes);
-    let report = dataset.check_bands(extractor.bands(), &loaded.samples)?;
-    notes.extend(report.findings.iter().map(ToString::to_string));
-    notes.extend(label_warnings(dataset, &loaded.samples));
-    head.samples = loaded.samples.len();
-    head.imagery = loaded.imagery;
-    Ok(loaded.samples)
+/// Notes about a training part.
+fn notes_of(parts: &Parts, facts: &PartFacts) -> Vec<String> {
+    let skipped = parts.skipped(Split::Train, facts).map(|reason| format!("skipped: {reason}"));
+    let said = parts.notes(facts).chain(&facts.findings).chain(&facts.label_warnings);
+    skipped.chain(said.cloned()).collect()
 }
 
-/// Runs the training loop; returns the step and the loss after each epoch.
-fn learn(
-    options: &HeadTraining,
-    head: &HeadFile,
-    source: &FeatureSource<'_>,
-    parameters: &Parameters,
-    epochs: u32,
-    (progress, stopped): (FitProgress<'_>, &dyn Fn() -> bool),
-) -> Result<Vec<(f64, f64)>, EnsembleError> {
-    let samples = source.samples();
-    let training = training(options);
-    let settings = LoopSettings {
-        epochs,
-        transforms: source.transforms(),
-        ..LoopSettings::of(&training, [0.0, 1.0], options.seed)
-    };
-    let total = settings.batches_per_epoch(samples.len()) * u64::from(epochs);
-    let combiner = Combiner::new(head, parameters, StepCounter { done: 0, total });
-    let forward = |samples: &Tensor, train: bool| combiner.forward(&source.features(samples), train);
-    let penalty = || combiner.penalty().expect("called only if there is a penalty");
-    let device = samples.labels.device();
-    let train_loop = TrainLoop {
-        parameters,
-        forward: &forward,
-        training: &samples,
-        validation: None,
-        test: None,
-        metrics: metric_spec(head),
-        loss: LossSettings::of(&training, head.task, head.classes.len(), &samples, device),
-        penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
-        proximal: None,
-        settings,
-    };
-    let mut optimizer = optimizer(parameters, &training);
-    let mut curve = Vec::new();
-    for epoch in 1..=epochs {
-        let report = train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
-        progress(epoch, epochs, report.loss);
-        curve.push((report.step as f64, report.loss));
+/// What a head learns with.
+struct Learning<'a> {
+    head: &'a HeadFile,
+    source: &'a FeatureSource<'a>,
+    parameters: &'a Parameters,
+    loss: LossSettings,
+    settings: LoopSettings,
+}
+
+impl Learning<'_> {
+    /// Runs the training loop; returns the step and the loss after each epoch.
+    fn run(
+        self,
+        mut optimizer: AdamW,
+        progress: FitProgress<'_>,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Vec<(f64, f64)>, EnsembleError> {
+        let Self { head, source, parameters, loss, settings } = self;
+        let training = source.samples();
+        let epochs = settings.epochs;
+        let total = settings.batches_per_epoch(training.len()) * u64::from(epochs);
+        let combiner = Combiner::new(head, parameters, StepCounter { done: 0, total });
+        let forward = |samples: &Tensor, train: bool| combiner.forward(&source.features(samples), train);
+        let penalty = || combiner.penalty().expect("called only if there is a penalty");
+        let train_loop = TrainLoop {
+            parameters,
+            forward: &forward,
+            training,
+            validation: None,
+            test: None,
+            metrics: metric_spec(head),
+            loss,
+            penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
+            proximal: None,
+            settings,
+        };
+        let mut curve = Vec::new();
+        for epoch in 1..=epochs {
+            let report = train_loop.epoch(epoch, &mut optimizer, &mut |_, _| (), stopped)?;
+            progress(epoch, epochs, report.loss);
+            curve.push((report.step as f64, report.loss));
+        }
+        Ok(curve)
     }
-    Ok(curve)
 }
 
 /// The settings of a head as those of a plan.
@@ -190,19 +202,20 @@ pub(super) fn optimizer(parameters: &Parameters, training: &Training) -> AdamW {
         .with_average(training.ema)
 }
 
-/// The head file before training, and notes about bands that were not found by name.
+/// The head file before training, notes about bands that were not found by name, and the training part with all
+/// bands if it had to be looked at.
 fn describe(
     options: &FitOptions,
     release: &Release,
-    dataset: &Dataset,
-) -> Result<(HeadFile, Vec<String>), EnsembleError> {
-    let config = dataset.config();
-    let normalisation = match options.encoders {
-        EncoderChoice::Random(_) => {
-            train::normalisation(&config.bands, &dataset.load(Split::Train, &config.bands)?.samples)
-        }
-        EncoderChoice::All | EncoderChoice::Named(_) | EncoderChoice::Given(_) => Vec::new(),
+    parts: &Parts,
+) -> Result<(HeadFile, Vec<String>, Option<SampleSource>), EnsembleError> {
+    let config = parts.dataset().config();
+    let own = match options.encoders {
+        EncoderChoice::Random(_) => Some(parts.source(Split::Train, &config.bands)?),
+        EncoderChoice::All | EncoderChoice::Named(_) | EncoderChoice::Given(_) => None,
     };
+    let normalisation = own.as_ref().map(|source| train::entries(source.facts().statistics.clone()));
+    let normalisation = normalisation.unwrap_or_default();
     let bands = config.named_bands();
     let (encoders, notes) = release.choose(&options.encoders, &bands, options.band_rule, &normalisation)?;
     let head = HeadFile {
@@ -217,7 +230,7 @@ fn describe(
         },
         task: config.task,
         classes: config.classes.clone(),
-        target: target_scale(dataset)?,
+        target: None,
         input_size: options.input_size,
         imagery: Imagery::default(),
         samples: 0,
@@ -226,16 +239,7 @@ fn describe(
     head.composition
         .check(&head.encoder_dims())
         .map_err(|reason| EnsembleError::file(release.folder(), reason))?;
-    Ok((head, notes))
-}
-
-/// The scale of a regression's targets in the training part.
-fn target_scale(dataset: &Dataset) -> Result<Option<TargetScale>, EnsembleError> {
-    let config = dataset.config();
-    if config.task != Task::Regression {
-        return Ok(None);
-    }
-    Ok(train::target_scale(config.task, &dataset.load(Split::Train, &config.bands[..1])?.samples))
+    Ok((head, notes, own))
 }
 
 fn write(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::head::HeadFile;
-use eosfed_data::{Dataset, Split};
+use eosfed_data::{SampleSource, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
@@ -13,7 +13,7 @@ use super::release::Release;
 use crate::metrics::{Bootstrap, MetricSpec, Scores};
 use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::{Preprocessing, TensorDataset, resize_to_labels};
+use crate::train::{Batch, Parts, Preprocessing, Samples as _, StreamedDataset, resize_to_labels};
 
 /// Samples that are in memory at once.
 const CHUNK_SIZE: usize = 64;
@@ -82,8 +82,8 @@ pub struct Evaluation {
     pub skipped: Vec<String>,
 }
 
-/// Takes the features and labels of a chunk, and the number of samples done and of all.
-type EachChunk<'a> = &'a mut dyn FnMut(&[Tensor], &Tensor, (usize, usize));
+/// Takes the features of a chunk, the chunk, and where its samples come from.
+type EachChunk<'a> = &'a mut dyn FnMut(&[Tensor], &Batch, &SampleSource);
 
 /// A trained head with the frozen specialists under it.
 #[derive(Debug)]
@@ -157,24 +157,25 @@ impl HeadModel {
         self.combiner.maps(&self.extractor.features(images))
     }
 
-    /// Scores a part of a data set in bounded memory. Calls `each` with the outputs of each chunk,
-    /// which have the height and width of the labels.
+    /// Scores a part of a data set in bounded memory. Calls `each` with the outputs of each chunk, which have the
+    /// height and width of the labels, with the chunk, and with the source of its samples.
     ///
     /// # Errors
     /// If the data do not have the head's task and classes, or cannot be used.
     pub fn evaluate(
         &self,
-        dataset: &Dataset,
+        parts: &Parts,
         split: Split,
-        each: &mut dyn FnMut(&Tensor),
+        each: &mut dyn FnMut(&Tensor, &Batch, &SampleSource),
     ) -> Result<Evaluation, EnsembleError> {
         let mut scores = metric_spec(&self.file).scores();
         let mut bootstrap = Bootstrap::new(metric_spec(&self.file));
-        let skipped = self.each_chunk(dataset, split, &mut |features, labels, _| {
+        let skipped = self.each_chunk(parts, split, &mut |features, batch, source| {
+            let labels = &batch.labels;
             let outputs = resize_to_labels(&self.combiner.forward(features, false), labels, self.file.task);
             scores.add(labels, &outputs);
             bootstrap.add(labels, &outputs);
-            each(&outputs);
+            each(&outputs, batch, source);
         })?;
         Ok(Evaluation { scores, bootstrap, skipped })
     }
@@ -187,39 +188,44 @@ impl HeadModel {
     pub(super) fn compare(
         &self,
         combiners: &[Combiner],
-        dataset: &Dataset,
+        parts: &Parts,
         split: Split,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<(Scores, Vec<Scores>), EnsembleError> {
         let task = self.file.task;
         let mut all = metric_spec(&self.file).scores();
         let mut each: Vec<Scores> = combiners.iter().map(|_| metric_spec(&self.file).scores()).collect();
-        self.each_chunk(dataset, split, &mut |features, labels, (done, total)| {
+        let mut done = 0;
+        self.each_chunk(parts, split, &mut |features, batch, source| {
+            let labels = &batch.labels;
             let score = |combiner: &Combiner, scores: &mut Scores| {
                 scores.add(labels, &resize_to_labels(&combiner.forward(features, false), labels, task));
             };
             score(&self.combiner, &mut all);
             combiners.iter().zip(&mut each).for_each(|(combiner, scores)| score(combiner, scores));
-            progress(done, total);
+            done += batch.windows.len();
+            progress(done, source.len());
         })?;
         Ok((all, each))
     }
 
-    /// Calls `each` for each chunk of a part of a data set. Returns what is wrong with each file that was left
-    /// out.
+    /// Calls `each` for each chunk of a part of a data set, which is read ahead. Returns what is wrong with each
+    /// file that was left out.
     fn each_chunk(
         &self,
-        dataset: &Dataset,
+        parts: &Parts,
         split: Split,
         each: EachChunk<'_>,
     ) -> Result<Vec<String>, EnsembleError> {
         let _guard = tch::no_grad_guard();
-        dataset.serves(self.file.task, &self.file.classes)?;
-        let mut chunks = dataset.chunks(split, self.bands(), CHUNK_SIZE)?;
-        while let Some(samples) = chunks.next() {
-            let data = TensorDataset::new(&samples?, &preprocessing(&self.file), self.device)?;
-            each(&self.extractor.features(&data.images), &data.labels, (chunks.done(), chunks.total()));
+        parts.dataset().serves(self.file.task, &self.file.classes)?;
+        let source = parts.source(split, self.bands())?;
+        let skipped = parts.skipped(split, source.facts()).cloned().collect();
+        let data = StreamedDataset::new(source, preprocessing(&self.file), self.file.task, self.device)?;
+        for batch in data.in_order(CHUNK_SIZE) {
+            let batch = batch?;
+            each(&self.extractor.features(&batch.images), &batch, data.source());
         }
-        Ok(chunks.skipped().to_vec())
+        Ok(skipped)
     }
 }

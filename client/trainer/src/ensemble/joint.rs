@@ -1,11 +1,13 @@
 //! Training a head in a job: one institution's part of a round, from task file to weights. Only the
 //! learned parameters leave; the specialists under the head stay frozen.
 
+use std::time::Instant;
+
 use eosfed_common::head::HeadFile;
 use eosfed_common::model::initial_tensors;
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{DataError, Dataset, Limits, Sample, Split};
+use eosfed_data::{DataError, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
@@ -20,8 +22,8 @@ use crate::energy::EnergyMeter;
 use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
-    LoopSettings, LossSettings, RunInfo, Samples, ScoredData, Session, TensorDataset, TrainError, TrainLoop,
-    proximal_term, training_samples,
+    LoopSettings, LossSettings, Parts, RunInfo, Samples, ScoredData, Session, StreamedDataset, TrainError,
+    TrainLoop, proximal_term,
 };
 
 /// Trains a head. Calls `emit` with each event, and `stopped` before each step.
@@ -35,6 +37,7 @@ pub fn train_head(
     emit: &mut dyn FnMut(TrainerEvent),
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), EnsembleError> {
+    let begun = Instant::now();
     let device = device::set_up(task.device, task.threads).map_err(TrainError::from)?;
     let meter = EnergyMeter::start(device);
     let Some(folder) = &task.release else {
@@ -42,16 +45,20 @@ pub fn train_head(
         return Err(EnsembleError::file(&task.output, reason));
     };
     let extractor = FeatureExtractor::load(&Release::open(folder)?, head, device)?;
-    let dataset = Dataset::open(&task.dataset, &Limits::default())?;
-    dataset.serves(head.task, &head.classes)?;
+    let parts = Parts::open(&task.dataset, task.samples.as_ref())?;
+    parts.dataset().serves(head.task, &head.classes)?;
     let mut info = RunInfo::default();
-    let Parts { training, validation, test } = load(&dataset, head, device, &mut info)?;
-    let training = FeatureSource::training(&extractor, training, head, DEFAULT_CACHE);
-    let validation = validation.map(|data| FeatureSource::validation(&extractor, data, head, DEFAULT_CACHE));
-    let test = test.map(|data| FeatureSource::validation(&extractor, data, head, DEFAULT_CACHE));
-    let samples = training.samples();
-    let validation_samples = validation.as_ref().map(FeatureSource::samples);
-    let test_samples = test.as_ref().map(FeatureSource::samples);
+    let Streams { training, validation, test } = load(&parts, head, device, &mut info)?;
+    let counts = training.counts_for(&task.training)?;
+    let loss = LossSettings::counted(&task.training, head.task, counts.as_deref(), device);
+    let mut memory = DEFAULT_CACHE;
+    let training = FeatureSource::training(&extractor, training, head, &mut memory)?;
+    let mut held_back = |data: Option<StreamedDataset>| {
+        data.map(|data| FeatureSource::held_back(&extractor, data, head, &mut memory)).transpose()
+    };
+    let validation = held_back(validation)?;
+    let test = held_back(test)?;
+    info.loading = begun.elapsed();
 
     let signature = head.signature();
     let initial = initial(task, &signature)?;
@@ -62,7 +69,7 @@ pub fn train_head(
         transforms: training.transforms(),
         ..LoopSettings::of(&task.training, task.schedule, task.seed)
     };
-    let steps = step_counter(&settings, samples.len(), session.epoch());
+    let steps = step_counter(&settings, info.samples, session.epoch());
     let combiner = Combiner::new(head, &parameters, steps);
     let forward = |samples: &Tensor, train: bool| {
         let source = validation.as_ref().filter(|_| !train).unwrap_or(&training);
@@ -76,11 +83,11 @@ pub fn train_head(
     let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
-        training: &samples,
-        validation: validation_samples.as_ref().map(|data| data as &dyn Samples),
-        test: test_samples.as_ref().map(|data| ScoredData { forward: &of_test, data }),
+        training: training.samples(),
+        validation: validation.as_ref().map(FeatureSource::samples),
+        test: test.as_ref().map(|test| ScoredData { forward: &of_test, data: test.samples() }),
         metrics: metric_spec(head),
-        loss: LossSettings::of(&task.training, head.task, head.classes.len(), &samples, device),
+        loss,
         penalty: combiner.penalty().is_some().then_some(&penalty as &dyn Fn() -> Tensor),
         proximal: proximal_term(task.training.proximal_mu, &parameters, &initial, device),
         settings,
@@ -89,45 +96,38 @@ pub fn train_head(
 }
 
 /// The samples of a data set.
-struct Parts {
-    training: TensorDataset,
-    validation: Option<TensorDataset>,
-    test: Option<TensorDataset>,
+struct Streams {
+    training: StreamedDataset,
+    validation: Option<StreamedDataset>,
+    test: Option<StreamedDataset>,
 }
 
 /// The samples of all parts; adds what is known about them to `info`.
 fn load(
-    dataset: &Dataset,
+    parts: &Parts,
     head: &HeadFile,
     device: Device,
     info: &mut RunInfo,
-) -> Result<Parts, EnsembleError> {
+) -> Result<Streams, EnsembleError> {
     let bands = head.bands();
-    let preprocessing = preprocessing(head);
-    let tensors = |samples: &[Sample]| -> Result<TensorDataset, DataError> {
-        TensorDataset::new(samples, &preprocessing, device)
-    };
-    let (samples, imagery, warnings) = training_samples(dataset, &bands)?;
-    info.imagery = imagery;
-    info.samples = samples.len();
-    info.warnings = warnings;
-    let training = tensors(&samples)?;
-    drop(samples);
+    let streamed = |source| StreamedDataset::new(source, preprocessing(head), head.task, device);
+    let source = parts.source(Split::Train, &bands)?;
+    info.imagery = source.facts().imagery;
+    info.samples = source.len();
+    info.origin = Some(source.origin());
+    info.warnings = parts.warnings(source.facts());
+    let training = streamed(source)?;
+    let dataset = parts.dataset();
     if dataset.is_empty(dataset.scored_part()) {
         info.warnings.push("there are no validation samples, so the head is not scored".to_owned());
     }
-    let mut held_back = |part| -> Result<Option<TensorDataset>, DataError> {
-        if dataset.is_empty(part) {
-            return Ok(None);
-        }
-        let loaded = dataset.load(part, &bands)?;
-        info.warnings.extend(loaded.skipped);
-        tensors(&loaded.samples).map(Some)
+    let mut held_back = |part| -> Result<Option<StreamedDataset>, DataError> {
+        parts.held_back(part, &bands, &mut info.warnings)?.map(streamed).transpose()
     };
     let validation = held_back(Split::Validation)?;
     let test = held_back(Split::Test)?;
-    info.validation = validation.as_ref().map_or(0, TensorDataset::len);
-    Ok(Parts { training, validation, test })
+    info.validation = validation.as_ref().map_or(0, Samples::len);
+    Ok(Streams { training, validation, test })
 }
 
 fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleError> {

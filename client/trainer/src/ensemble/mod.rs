@@ -27,5 +27,5 @@ pub use joint::train_head;
 pub use predict::{PredictOptions, PredictReport, Scale, predict_scene};
 pub use prune::{PruneOptions, PruneReport, PruneSide, prune};
 pub use release::{EncoderChoice, Release};
-pub use score::{ScoreRow, score};
+pub use score::{ScoreRow, ScoringData, score};
 pub use table::{report, table};

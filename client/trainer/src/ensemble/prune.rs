@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadFile;
 use eosfed_common::model::{BandRule, Composition, Method, Selection};
+use eosfed_common::task::DecodedSamples;
 use eosfed_data::Split;
 use serde::Serialize;
 use tch::Device;
@@ -15,7 +16,7 @@ use super::feature_source::DEFAULT_CACHE;
 use super::fit::{FitOptions, fit};
 use super::head_model::{read_head, release_folder};
 use super::release::{EncoderChoice, Release};
-use super::score::score;
+use super::score::{ScoringData, score};
 use crate::parameters::read;
 
 /// What to prune, and the data to score it on.
@@ -33,6 +34,8 @@ pub struct PruneOptions {
     pub data: PathBuf,
     /// Part of the data.
     pub split: Split,
+    /// Where decoded samples are kept, if they are.
+    pub samples: Option<DecodedSamples>,
     /// Folder for the smaller head.
     pub output: PathBuf,
 }
@@ -97,6 +100,7 @@ pub fn prune(
         training,
         input_size: file.input_size,
         cache: DEFAULT_CACHE,
+        samples: options.samples.clone(),
     };
     fit(&smaller, device, &mut |_, _, _| (), stopped)?;
     let report = PruneReport {
@@ -126,7 +130,9 @@ fn side(
 ) -> Result<PruneSide, EnsembleError> {
     let file = read_head(folder)?;
     let release = Release::open(release)?;
-    let row = score(folder, Some(release.folder()), &options.data, options.split, device)?;
+    let samples = options.samples.as_ref();
+    let data = ScoringData { samples, ..ScoringData::of(&options.data, options.split) };
+    let row = score(folder, Some(release.folder()), data, device)?;
     let mut encoders = Vec::new();
     let mut bytes = 0;
     for encoder in &file.encoders {

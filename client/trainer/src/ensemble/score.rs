@@ -1,18 +1,24 @@
 //! Scoring heads on a part of a data set that they have not seen.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
 use eosfed_common::model::Task;
 use eosfed_common::scoring::Interval;
-use eosfed_data::{Dataset, Limits, Split};
+use eosfed_common::task::DecodedSamples;
+use eosfed_data::{IGNORE, SampleSource, Split};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::error::EnsembleError;
 use super::head_model::{Evaluation, HeadModel};
 use crate::parameters::to_vec;
+use crate::train::{Batch, Parts};
+
+/// Samples of which the predictions are kept, for a picture.
+const SHOWN_SAMPLES: usize = 5;
 
 /// The scores of one head.
 #[derive(Debug, Clone, Serialize)]
@@ -43,9 +49,39 @@ pub struct ScoreRow {
     pub seed: Option<u64>,
     /// The task.
     pub task: Task,
-    /// The predicted class or value of each pixel, for each sample.
+    /// The samples with most different labels, most first; of whole images none.
     #[serde(skip)]
-    pub(super) predictions: Vec<Vec<f32>>,
+    pub(super) shown: Vec<ShownSample>,
+}
+
+/// A sample, and what was predicted for it.
+#[derive(Debug, Clone)]
+pub(super) struct ShownSample {
+    /// Its name in the data set.
+    pub(super) key: String,
+    /// The predicted class or value of each pixel.
+    pub(super) prediction: Vec<f32>,
+    /// Number of different classes or values in its label.
+    variety: usize,
+}
+
+/// Where to find what is scored.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoringData<'a> {
+    /// The labelled data.
+    pub data: &'a Path,
+    /// The part that is scored.
+    pub split: Split,
+    /// Where decoded samples are kept, if they are.
+    pub samples: Option<&'a DecodedSamples>,
+}
+
+impl<'a> ScoringData<'a> {
+    /// A part of labelled data whose decoded samples are not kept.
+    #[must_use]
+    pub const fn of(data: &'a Path, split: Split) -> Self {
+        Self { data, split, samples: None }
+    }
 }
 
 /// Scores the head in `folder` on a part of `data`, over the release in `release` or the one that it was
@@ -56,23 +92,22 @@ pub struct ScoreRow {
 pub fn score(
     folder: &Path,
     release: Option<&Path>,
-    data: &Path,
-    split: Split,
+    ScoringData { data, split, samples }: ScoringData<'_>,
     device: Device,
 ) -> Result<ScoreRow, EnsembleError> {
     let start = Instant::now();
     let head = HeadModel::open(folder, release, device)?;
-    let dataset = Dataset::open(data, &Limits::default())?;
-    let mut predictions = Vec::new();
+    let parts = Parts::open(data, samples)?;
+    let mut shown = Vec::new();
     let mut samples = 0;
     let task = head.file.task;
-    let Evaluation { scores, bootstrap, skipped } = head.evaluate(&dataset, split, &mut |outputs| {
-        samples += outputs.size()[0] as usize;
-        if task.is_dense() {
-            let shown = predictions_of(&head, outputs);
-            predictions.extend((0..shown.size()[0]).map(|at| to_vec(&shown.get(at))));
-        }
-    })?;
+    let Evaluation { scores, bootstrap, skipped } =
+        head.evaluate(&parts, split, &mut |outputs, batch, source| {
+            samples += batch.windows.len();
+            if task.is_dense() {
+                show(&mut shown, &predictions_of(&head, outputs), batch, source);
+            }
+        })?;
     let (class_metric, by_class) = scores.by_class();
     let named = head.file.classes.iter().cloned().zip(by_class);
     Ok(ScoreRow {
@@ -89,8 +124,30 @@ pub fn score(
         seconds: start.elapsed().as_secs_f64(),
         seed: head.file.training.as_ref().map(|training| training.seed),
         task,
-        predictions,
+        shown,
     })
+}
+
+/// Adds the samples of a batch, and keeps those with most different labels: they show most.
+fn show(shown: &mut Vec<ShownSample>, predictions: &Tensor, batch: &Batch, source: &SampleSource) {
+    for (at, window) in batch.windows.iter().enumerate() {
+        let variety = variety(&batch.labels.get(at as i64));
+        if shown.len() == SHOWN_SAMPLES && shown[SHOWN_SAMPLES - 1].variety >= variety {
+            continue;
+        }
+        shown.truncate(SHOWN_SAMPLES - 1);
+        let key = source.key(window.sample).unwrap_or_default().to_owned();
+        let prediction = to_vec(&predictions.get(at as i64));
+        shown.push(ShownSample { key, prediction, variety });
+        shown.sort_by_key(|sample| Reverse(sample.variety));
+    }
+}
+
+/// Number of different classes or values in a label.
+fn variety(label: &Tensor) -> usize {
+    let known =
+        |value: &f32| value.is_finite() && (label.kind() == Kind::Float || *value != f32::from(IGNORE));
+    to_vec(label).into_iter().filter(known).map(f32::to_bits).collect::<BTreeSet<_>>().len()
 }
 
 /// Dense outputs as classes, or as values in the target's units.

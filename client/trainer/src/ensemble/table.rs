@@ -8,14 +8,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use eosfed_common::files::write_atomically;
 use eosfed_common::model::Task;
 use eosfed_common::scoring::Interval;
-use eosfed_data::{Dataset, IGNORE, Limits, SheetStyle, Split, Target};
+use eosfed_data::{Dataset, Limits, Sample, SheetStyle, Target};
 use eosfed_plot::{Picture, sheet};
 
 use super::error::EnsembleError;
-use super::score::ScoreRow;
-
-/// Samples shown in the picture.
-const SHOWN_SAMPLES: usize = 5;
+use super::score::{ScoreRow, ShownSample};
 
 /// Name and heading of the metrics in tables, the main one first.
 const fn shown(task: Task) -> [(&'static str, &'static str); 2] {
@@ -81,7 +78,7 @@ fn markdown(rows: &[ScoreRow]) -> String {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn report(rows: &[ScoreRow], data: &Path, split: Split, folder: &Path) -> Result<(), EnsembleError> {
+pub fn report(rows: &[ScoreRow], data: &Path, folder: &Path) -> Result<(), EnsembleError> {
     std::fs::create_dir_all(folder).map_err(|error| EnsembleError::file(folder, error))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
@@ -90,22 +87,19 @@ pub fn report(rows: &[ScoreRow], data: &Path, split: Split, folder: &Path) -> Re
     write("results.md", markdown(rows).as_bytes())?;
     write("results.json", &serde_json::to_vec_pretty(rows).expect("scores are plain data"))?;
     match rows.first() {
-        Some(row) if row.task.is_dense() => picture(row, data, split, &folder.join("predictions.png")),
+        Some(row) if row.task.is_dense() => picture(row, data, &folder.join("predictions.png")),
         _ => Ok(()),
     }
 }
 
-fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(), EnsembleError> {
+fn picture(row: &ScoreRow, data: &Path, path: &Path) -> Result<(), EnsembleError> {
     let dataset = Dataset::open(data, &Limits::default())?;
     let config = dataset.config();
-    let samples = dataset.load(split, &config.bands)?.samples;
+    let read = |shown: &ShownSample| dataset.sample_named(&shown.key, &config.bands);
+    let samples: Vec<Sample> = row.shown.iter().map(read).collect::<Result<_, _>>()?;
     let style = SheetStyle::new(&config.bands, config.classes.len(), &samples);
-    let mut order: Vec<usize> = (0..samples.len()).collect();
-    // The tiles with most classes show most.
-    order.sort_by_key(|index| std::cmp::Reverse(variety(&samples[*index].target)));
-    let cells = |index: &usize| -> Option<Vec<Picture>> {
-        let sample = &samples[*index];
-        let prediction = row.predictions.get(*index)?;
+    let cells = |(sample, shown): (&Sample, &ShownSample)| -> Option<Vec<Picture>> {
+        let prediction = &shown.prediction;
         let mut cells = style.cells(sample);
         cells.push(match &sample.target {
             Target::Mask(mask) if mask.len() == prediction.len() => {
@@ -116,7 +110,7 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
         });
         Some(cells)
     };
-    let rows: Vec<Vec<Picture>> = order.iter().take(SHOWN_SAMPLES).filter_map(cells).collect();
+    let rows: Vec<Vec<Picture>> = samples.iter().zip(&row.shown).filter_map(cells).collect();
     let titles: &[&str] = match row.task {
         Task::ChangeDetection => &["before", "after", "truth", "prediction"],
         _ => &["image", "truth", "prediction"],
@@ -125,18 +119,4 @@ fn picture(row: &ScoreRow, data: &Path, split: Split, path: &Path) -> Result<(),
         return Ok(());
     }
     Ok(sheet(path, titles, &rows, &style.legend(&config.classes))?)
-}
-
-/// Number of different classes or values in a target.
-fn variety(target: &Target) -> usize {
-    match target {
-        Target::Class(_) | Target::Classes(_) => 0,
-        Target::Mask(mask) => mask.iter().filter(|class| **class != IGNORE).collect::<BTreeSet<_>>().len(),
-        Target::Values(values) => values
-            .iter()
-            .filter(|value| value.is_finite())
-            .map(|value| value.to_bits())
-            .collect::<BTreeSet<_>>()
-            .len(),
-    }
 }

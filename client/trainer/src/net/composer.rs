@@ -280,12 +280,37 @@ fn strongest(scores: &Tensor, k: usize) -> Tensor {
     scores.detach().sort_stable(true, 0, true).1.narrow(0, 0, k as i64)
 }
 
-/// Mean and variance of each channel over all images and positions of a map `[N, C, H, W]`.
-pub fn channel_moments(map: &Tensor) -> (Tensor, Tensor) {
-    let flat = map.transpose(0, 1).flatten(1, -1).to_kind(Kind::Double);
-    let mean = flat.mean_dim([1_i64].as_slice(), false, Kind::Double);
-    let var = flat.var_dim([1_i64].as_slice(), false, false);
-    (mean.to_kind(Kind::Float), var.to_kind(Kind::Float))
+/// Mean and variance of each channel over all images and positions of maps `[N, C, H, W]` that come one after
+/// another (Chan, Golub & LeVeque 1979).
+#[derive(Debug, Default)]
+pub struct ChannelMoments {
+    /// Positions so far, their mean, and the sum of squared deviations from it.
+    sums: Option<(f64, Tensor, Tensor)>,
+}
+
+impl ChannelMoments {
+    /// Adds maps.
+    pub fn add(&mut self, map: &Tensor) {
+        let flat = map.transpose(0, 1).flatten(1, -1).to_kind(Kind::Double);
+        let m = flat.size()[1] as f64;
+        let mean = flat.mean_dim([1_i64].as_slice(), false, Kind::Double);
+        let m2 = flat.var_dim([1_i64].as_slice(), false, false) * m;
+        self.sums = Some(match self.sums.take() {
+            None => (m, mean, m2),
+            Some((n, before, m2_before)) => {
+                let delta = &mean - &before;
+                let m2 = m2_before + m2 + delta.square() * (n * m / (n + m));
+                (n + m, before + delta * (m / (n + m)), m2)
+            }
+        });
+    }
+
+    /// Mean and variance; `None` without maps.
+    #[must_use]
+    pub fn finish(self) -> Option<(Tensor, Tensor)> {
+        let (count, mean, m2) = self.sums?;
+        Some((mean.to_kind(Kind::Float), (m2 / count).to_kind(Kind::Float)))
+    }
 }
 
 /// Noise of the Gumbel distribution in the shape of `like`.

@@ -11,7 +11,7 @@ use eosfed_common::model::{BackboneShape, ModelSpec};
 use tch::Tensor;
 
 pub use classifier::Classifier;
-pub use composer::{Composer, StepCounter, channel_moments};
+pub use composer::{ChannelMoments, Composer, StepCounter};
 pub use convnext::ConvNeXt;
 pub use head::Head;
 pub use ops::ComputePrecision;

@@ -84,7 +84,7 @@ pub fn baselines(
 }
 
 /// Mean and standard deviation of regression targets.
-pub(crate) fn target_scale(task: Task, samples: &[Sample]) -> Option<TargetScale> {
+fn target_scale(task: Task, samples: &[Sample]) -> Option<TargetScale> {
     (task == Task::Regression).then(|| {
         let mut moments = BandStatistics::new("target");
         for sample in samples {
@@ -92,9 +92,14 @@ pub(crate) fn target_scale(task: Task, samples: &[Sample]) -> Option<TargetScale
                 moments.add(values);
             }
         }
-        let scale = if moments.std() > 0.0 { moments.std() } else { 1.0 };
-        TargetScale { offset: moments.mean, scale, unit: String::new() }
+        scale_of(&moments)
     })
+}
+
+/// The scale of targets with these moments.
+pub(crate) fn scale_of(moments: &BandStatistics) -> TargetScale {
+    let scale = if moments.std() > 0.0 { moments.std() } else { 1.0 };
+    TargetScale { offset: moments.mean, scale, unit: String::new() }
 }
 
 const fn constant_name(task: Task) -> &'static str {

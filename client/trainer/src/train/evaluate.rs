@@ -1,17 +1,14 @@
 //! Scoring a frozen specialist on the test part, or where there is none on the validation part, with its own
 //! normalisation and its own input size. Nothing is learned and nothing is written.
 
-use std::sync::Arc;
-
 use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
 use eosfed_common::report::EvaluationReport;
 use eosfed_common::task::{EvaluationTask, TrainerEvent};
-use eosfed_data::{Dataset, Limits, SampleSource};
 use tch::Tensor;
 
 use super::error::TrainError;
-use super::run::{report, sample_cache};
+use super::parts::Parts;
 use super::samples::Samples as _;
 use super::scored::Scored;
 use super::stream::StreamedDataset;
@@ -33,13 +30,10 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let device = device::set_up(task.device, task.threads)?;
     let meter = EnergyMeter::start(device);
     let model = &task.model;
-    let folder = task.samples.as_ref().map(|samples| samples.folder.as_path());
-    let dataset = Dataset::open_with(&task.dataset, &Limits::default(), folder)?;
-    dataset.serves(model.task, &model.classes)?;
-    let part = dataset.scored_part();
-    let cache = task.samples.as_ref().map(sample_cache);
-    let source = SampleSource::open(Arc::new(dataset), part, &model.bands, cache.as_ref())?;
-    report(&source, part);
+    let parts = Parts::open(&task.dataset, task.samples.as_ref())?;
+    parts.dataset().serves(model.task, &model.classes)?;
+    let part = parts.dataset().scored_part();
+    let source = parts.source(part, &model.bands)?;
     let facts = source.facts();
     let warnings = [&facts.skipped, &facts.notes, &facts.findings].into_iter().flatten().cloned().collect();
     let preprocessing = Preprocessing {

@@ -1,26 +1,22 @@
 //! Training a specialist: data, network and initial weights.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use eosfed_common::card::{BandNormalisation, InitialFile};
 use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
-use eosfed_common::model::{ModelSpec, Task, initial_weights, signature};
-use eosfed_common::plan::ClassWeights;
-use eosfed_common::task::{DecodedSamples, InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::model::{ModelSpec, initial_weights, signature};
+use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{
-    BandStatistics, DataError, Dataset, Limits, Moments, PartFacts, Sample, SampleCache, SampleSource, Split,
-    band_statistics, compare_moments, label_warnings,
-};
+use eosfed_data::{BandStatistics, DataError, Moments, Sample, Split, band_statistics, compare_moments};
 use tch::{Device, Tensor};
 
 use super::error::TrainError;
 use super::layers::rate_factor;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
+use super::parts::Parts;
 use super::pretrained::{Start, pretrained};
 use super::samples::{Samples, ScoredData};
 use super::session::{RunInfo, Session};
@@ -72,10 +68,7 @@ pub fn run(
         .with_rate_factors(&factor)
         .with_average(task.training.ema);
     let session = Session::open(task, &parameters, optimizer, meter);
-    let counts = match (task.training.class_weights, model.task) {
-        (ClassWeights::None, _) | (_, Task::Regression) => None,
-        (ClassWeights::Balanced, _) => Some(training.label_counts()?),
-    };
+    let counts = training.counts_for(&task.training)?;
     let train_loop = TrainLoop {
         parameters: &parameters,
         forward: &forward,
@@ -101,36 +94,13 @@ pub fn run(
     session.run(&train_loop, info, device, emit, stopped)
 }
 
-/// The training samples, what their imagery has in common, and warnings about them.
-pub(crate) fn training_samples(
-    dataset: &Dataset,
-    bands: &[String],
-) -> Result<(Vec<Sample>, Imagery, Vec<String>), DataError> {
-    let loaded = dataset.load(Split::Train, bands)?;
-    let mut warnings = loaded.skipped;
-    warnings.extend(loaded.notes);
-    warnings.extend(label_warnings(dataset, &loaded.samples));
-    let report = dataset.check_bands(bands, &loaded.samples)?;
-    warnings.extend(report.findings.iter().map(ToString::to_string));
-    Ok((loaded.samples, loaded.imagery, warnings))
-}
-
 fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, TrainError> {
-    let folder = task.samples.as_ref().map(|samples| samples.folder.as_path());
-    let dataset = Dataset::open_with(&task.dataset, &Limits::default(), folder)?;
+    let parts = Parts::open(&task.dataset, task.samples.as_ref())?;
+    let dataset = parts.dataset();
     dataset.serves(model.task, &model.classes)?;
-    let dataset = Arc::new(dataset);
-    let cache = task.samples.as_ref().map(sample_cache);
-    let open = |part| {
-        let source = SampleSource::open(Arc::clone(&dataset), part, &model.bands, cache.as_ref())?;
-        report(&source, part);
-        Ok::<_, DataError>(source)
-    };
-    let source = open(Split::Train)?;
+    let source = parts.source(Split::Train, &model.bands)?;
     let facts = source.facts();
-    let mut warnings = dataset.broken().to_vec();
-    warnings.extend(facts.skipped.iter().chain(&all_notes(&dataset, facts)).cloned());
-    warnings.extend(facts.label_warnings.iter().chain(&facts.findings).cloned());
+    let mut warnings = parts.warnings(facts);
     let imagery = facts.imagery;
     let own = entries(facts.statistics.clone());
     if let Some(given) = &task.normalisation {
@@ -150,37 +120,11 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
         warnings.push("there are no validation samples; the last epoch's weights are kept".to_owned());
     }
     let mut held_back = |part| -> Result<Option<StreamedDataset>, DataError> {
-        if dataset.is_empty(part) {
-            return Ok(None);
-        }
-        let source = open(part)?;
-        warnings.extend(source.facts().skipped.iter().cloned());
-        streamed(source).map(Some)
+        parts.held_back(part, &model.bands, &mut warnings)?.map(streamed).transpose()
     };
     let validation = held_back(Split::Validation)?;
     let test = held_back(Split::Test)?;
     Ok(Data { training, validation, test, normalisation, imagery, warnings })
-}
-
-/// Where decoded samples are kept.
-pub(super) fn sample_cache(samples: &DecodedSamples) -> SampleCache {
-    SampleCache { folder: samples.folder.clone(), bytes: samples.bytes }
-}
-
-/// Says in the log where samples come from, and why they are not decoded if that was intended.
-pub(super) fn report(source: &SampleSource, part: Split) {
-    if let Some(problem) = source.problem() {
-        tracing::warn!(part = part.name(), problem, "decoded samples cannot be kept");
-    }
-    let from = source.origin().name();
-    let bytes = source.facts().bytes;
-    tracing::info!(part = part.name(), samples = source.len(), bytes, from, "the part is open");
-}
-
-/// Notes about the division of a data set and about the images of its training part, each once.
-fn all_notes(dataset: &Dataset, facts: &PartFacts) -> Vec<String> {
-    let notes: BTreeSet<&String> = dataset.notes().iter().chain(&facts.notes).collect();
-    notes.into_iter().cloned().collect()
 }
 
 fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
@@ -198,7 +142,8 @@ pub fn normalisation(bands: &[String], samples: &[Sample]) -> Vec<BandNormalisat
     entries(band_statistics(bands, samples.iter()))
 }
 
-fn entries(statistics: Vec<BandStatistics>) -> Vec<BandNormalisation> {
+/// The same of moments that were computed already.
+pub(crate) fn entries(statistics: Vec<BandStatistics>) -> Vec<BandNormalisation> {
     let entry = |band: BandStatistics| {
         // A constant band carries no information; any positive divisor keeps it finite.
         let std = if band.std() > 0.0 { band.std() } else { 1.0 };

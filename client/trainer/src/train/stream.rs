@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use eosfed_common::model::Task;
+use eosfed_common::plan::{ClassWeights, Training};
 use eosfed_data::{DataError, Packed, SampleSource};
 use rayon::prelude::*;
 use tch::{Device, Tensor};
@@ -69,10 +70,9 @@ impl StreamedDataset {
         let resize = preprocessing.resize(first, other.is_none(), size);
         let labels = resize.unwrap_or(first);
         let square = |[height, width]: [usize; 2]| height == width;
-        let channels = if source.is_empty() { 0 } else { source.get(0)?.channels() };
         let shape = Shape {
             samples: source.len(),
-            channels,
+            channels: source.channels(),
             size,
             square: square(size) && (!task.is_dense() || square(labels)),
         };
@@ -84,6 +84,43 @@ impl StreamedDataset {
     #[must_use]
     pub fn source(&self) -> &SampleSource {
         &self.reader.source
+    }
+
+    /// Height and width of the images.
+    #[must_use]
+    pub(crate) const fn size(&self) -> [usize; 2] {
+        self.shape.size
+    }
+
+    /// Whether images, and labels of pixels, are square.
+    #[must_use]
+    pub(crate) const fn is_square(&self) -> bool {
+        self.shape.square
+    }
+
+    /// Labels of a sample.
+    #[must_use]
+    pub(crate) fn labels_of_sample(&self) -> usize {
+        let facts = self.source().facts();
+        match self.reader.task {
+            Task::Classification => 1,
+            Task::Multilabel => facts.labels.len(),
+            Task::Segmentation | Task::ChangeDetection | Task::Regression => {
+                let first = facts.sizes.first().copied().unwrap_or_default();
+                self.reader.resize.unwrap_or(first).into_iter().product()
+            }
+        }
+    }
+
+    /// Labels of each class, where a training weights classes by them.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn counts_for(&self, training: &Training) -> Result<Option<Vec<u64>>, DataError> {
+        match (training.class_weights, self.reader.task) {
+            (ClassWeights::None, _) | (_, Task::Regression) => Ok(None),
+            (ClassWeights::Balanced, _) => self.label_counts().map(Some),
+        }
     }
 
     /// Labels of each class: images that have it, or labelled pixels, as the training sees them.

@@ -197,6 +197,7 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
         },
         input_size: None,
         cache: 1 << 30,
+        samples: None,
     }
 }
 

@@ -1,0 +1,162 @@
+//! Which tiles of a scene can be used: those with a labelled pixel, and with a pixel that has data in every band.
+//!
+//! Files are read in the blocks in which they store pixels, so that none is decoded twice. Masks are read as a
+//! whole, since a wrong value in one is an error. Images are read only where their files do not say that every
+//! pixel has data, and there only until each tile has one.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+
+use super::scene::{SceneFiles, Window};
+use super::tiles::{Corner, Tiling};
+use super::{Dataset, IGNORE, Label, Target};
+use crate::error::DataError;
+use crate::raster::Raster;
+
+/// Most values of a block that are in memory at once, where a file stores larger ones.
+const MOST_VALUES: usize = 16 << 20;
+
+impl Dataset {
+    /// Tiles with at least one labelled pixel and at least one pixel that has data in every band, row by row.
+    /// Where an image cannot be read, its tiles count as having data, so that whoever reads them says why.
+    ///
+    /// # Errors
+    /// If a part of the label cannot be read.
+    pub(super) fn usable(&self, scene: &SceneFiles, tiling: Tiling) -> Result<Vec<Corner>, DataError> {
+        let [width, height] = scene.size;
+        self.remembered(scene, tiling, || {
+            let labelled = self.labelled(scene, Tiles::new(tiling.corners(width, height), tiling.side))?;
+            Ok(self.with_data(scene, labelled).corners)
+        })
+    }
+
+    fn labelled(&self, scene: &SceneFiles, tiles: Tiles) -> Result<Tiles, DataError> {
+        if !matches!(scene.label, Label::Raster(_)) {
+            return Ok(tiles);
+        }
+        blocks(scene.size, scene.label_block, 1).par_iter().try_for_each(|block| {
+            let Some((window, touched)) = tiles.touching(*block) else { return Ok(()) };
+            tiles.mark(touched, window, &known(&self.label_of(scene, window)?));
+            Ok::<_, DataError>(())
+        })?;
+        Ok(tiles.marked())
+    }
+
+    fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Tiles {
+        if scene.stored.complete && self.config.nodata.is_none() {
+            return tiles;
+        }
+        let bands = self.config.bands.len() * scene.images.len();
+        blocks(scene.size, scene.stored.block, bands).par_iter().for_each(|block| {
+            let Some((window, touched)) = tiles.touching(*block) else { return };
+            if touched.clone().all(|tile| tiles.is_marked(tile)) {
+                return;
+            }
+            let pixels = self.images_of(scene, window);
+            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| self.have_data(&dates));
+            tiles.mark(touched, window, &pixels);
+        });
+        tiles.marked()
+    }
+
+    /// Whether each pixel has data in every band of every date.
+    fn have_data(&self, dates: &[Raster]) -> Vec<bool> {
+        let nodata = self.config.nodata.map(|value| value as f32);
+        let mut all = vec![true; dates[0].width * dates[0].height];
+        for band in dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band))) {
+            let has = band.iter().map(|value| value.is_finite() && Some(*value) != nodata);
+            all.iter_mut().zip(has).for_each(|(all, has)| *all &= has);
+        }
+        all
+    }
+}
+
+/// Whether each pixel of a raster of labels has one.
+fn known(target: &Target) -> Vec<bool> {
+    match target {
+        Target::Mask(mask) => mask.iter().map(|class| *class != IGNORE).collect(),
+        Target::Values(values) => values.iter().map(|value| value.is_finite()).collect(),
+        Target::Class(_) | Target::Classes(_) => Vec::new(),
+    }
+}
+
+const fn area(window: Window) -> usize {
+    window.size[0] * window.size[1]
+}
+
+/// A scene in the blocks in which a file stores it, row by row; blocks of too many values are cut across.
+fn blocks([width, height]: [usize; 2], [across, down]: [usize; 2], bands: usize) -> Vec<Window> {
+    let across = across.clamp(1, width);
+    let down = down.clamp(1, height).min((MOST_VALUES / (across * bands.max(1))).max(1));
+    let tops = (0..height).step_by(down);
+    let block = |left: usize, top: usize| Window {
+        corner: [left, top],
+        size: [across.min(width - left), down.min(height - top)],
+    };
+    tops.flat_map(|top| (0..width).step_by(across).map(move |left| block(left, top))).collect()
+}
+
+/// Tiles of one side, row by row, of which some are marked.
+struct Tiles {
+    corners: Vec<Corner>,
+    side: usize,
+    marks: Vec<AtomicBool>,
+}
+
+impl Tiles {
+    fn new(corners: Vec<Corner>, side: usize) -> Self {
+        let marks = corners.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { corners, side, marks }
+    }
+
+    fn is_marked(&self, tile: usize) -> bool {
+        self.marks[tile].load(Ordering::Relaxed)
+    }
+
+    /// The marked tiles, none of them marked.
+    fn marked(self) -> Self {
+        let Self { corners, side, marks } = self;
+        let kept = corners.into_iter().zip(marks).filter(|(_, mark)| mark.load(Ordering::Relaxed));
+        Self::new(kept.map(|(corner, _)| corner).collect(), side)
+    }
+
+    /// The pixels that a tile has of a window, as ranges of its columns and of its rows; none if it has none.
+    fn part(&self, tile: usize, Window { corner, size }: Window) -> Option<[Range<usize>; 2]> {
+        let Corner { top, left } = self.corners[tile];
+        let shared = |first: usize, axis: usize| {
+            let from = first.max(corner[axis]);
+            let to = (first + self.side).min(corner[axis] + size[axis]);
+            (from < to).then(|| from - corner[axis]..to - corner[axis])
+        };
+        Some([shared(left, 0)?, shared(top, 1)?])
+    }
+
+    /// The tiles that have pixels of a block, and the part of the block in which these pixels are.
+    fn touching(&self, block: Window) -> Option<(Window, impl Iterator<Item = usize> + Clone + use<'_>)> {
+        let [top, bottom] = [block.corner[1], block.corner[1] + block.size[1]];
+        let first = self.corners.partition_point(|corner| corner.top + self.side <= top);
+        let end = self.corners.partition_point(|corner| corner.top < bottom);
+        let touched = (first..end).filter(move |tile| self.part(*tile, block).is_some());
+        let parts = touched.clone().filter_map(|tile| self.part(tile, block));
+        let [columns, rows] = parts.reduce(|all, part| [0, 1].map(|axis| join(&all[axis], &part[axis])))?;
+        let corner = [block.corner[0] + columns.start, block.corner[1] + rows.start];
+        Some((Window { corner, size: [columns.len(), rows.len()] }, touched))
+    }
+
+    /// Marks the tiles that have a pixel of a window that is true.
+    fn mark(&self, touched: impl Iterator<Item = usize>, window: Window, pixels: &[bool]) {
+        for tile in touched.filter(|tile| !self.is_marked(*tile)) {
+            let Some([columns, mut rows]) = self.part(tile, window) else { continue };
+            if rows.any(|row| pixels[row * window.size[0]..][columns.clone()].contains(&true)) {
+                self.marks[tile].store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The smallest range that has both.
+fn join(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
+    one.start.min(other.start)..one.end.max(other.end)
+}

@@ -1,0 +1,85 @@
+//! Which tiles of a scene can be used.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::Tiff;
+use eosfed_data::{Dataset, Limits, Split};
+use tiff::tags::Tag;
+
+/// Side of the scene in pixels.
+const SIDE: usize = 200;
+/// Side of its tiles.
+const TILE: usize = 16;
+
+/// One band of bytes in blocks of `block` pixels: each block's pixels as `store` writes them.
+fn blocks(
+    block: usize,
+    store: impl Fn(Vec<u8>) -> Vec<u8>,
+    value: impl Fn(usize, usize) -> u8 + Copy,
+) -> Tiff {
+    let side = u32::try_from(SIDE).unwrap();
+    let corners = (0..SIDE).step_by(block).flat_map(|y| (0..SIDE).step_by(block).map(move |x| (x, y)));
+    let pixels = |(left, top)| (0..block * block).map(move |at| value(left + at % block, top + at / block));
+    let chunks = corners.map(|corner| Some(store(pixels(corner).collect()))).collect();
+    let file = Tiff::new(Vec::new()).tag(Tag::ImageWidth, &[side]).tag(Tag::ImageLength, &[side]);
+    file.tiles(u32::try_from(block).unwrap(), chunks)
+}
+
+/// A scene of one band, described with further `lines`.
+fn scene(folder: &Path, image: &Tiff, mask: &Tiff, stride: usize, lines: &str) -> Dataset {
+    image.write(&folder.join("image.tif"));
+    mask.write(&folder.join("mask.tif"));
+    let text = format!(
+        "task = \"segmentation\"\nbands = [\"red\"]\nclasses = [\"a\", \"b\"]\n{lines}\n[layout]\nkind = \
+         \"scenes\"\nimages = [\"image.tif\"]\nmasks = [\"mask.tif\"]\ntile = {TILE}\nstride = {stride}\n[split]\n\
+         validation = 0.0\ntest = 0.0\n"
+    );
+    std::fs::write(folder.join("dataset.toml"), text).unwrap();
+    Dataset::open(folder, &Limits::default()).unwrap()
+}
+
+#[test]
+fn tiles_with_a_label_and_with_data_are_usable() {
+    // Few pixels have either, so that many tiles lack one.
+    let drawn = |x: usize, y: usize, salt: usize| (x * 7919 + y * 104_729 + salt) * 2_654_435_761 >> 9;
+    let image = |x, y| u8::from(drawn(x, y, 1).is_multiple_of(190));
+    let mask = |x, y| if drawn(x, y, 2).is_multiple_of(150) { 1 } else { 255 };
+    for stride in [16, 8, 5, 24] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [blocks(48, |pixels| pixels, image), blocks(64, |pixels| pixels, mask)];
+        let dataset = scene(folder.path(), &files[0], &files[1], stride, "nodata = 0");
+        let loaded = dataset.load(Split::Train, &["red".to_owned()]).unwrap();
+        let found: BTreeSet<String> = loaded.samples.into_iter().map(|sample| sample.key).collect();
+        let corners = || (0..=SIDE - TILE).step_by(stride);
+        let tiles: Vec<_> = corners().flat_map(|top| corners().map(move |left| (left, top))).collect();
+        let usable = |(left, top): (usize, usize)| {
+            let pixels = || (top..top + TILE).flat_map(move |y| (left..left + TILE).map(move |x| (x, y)));
+            pixels().any(|(x, y)| image(x, y) != 0) && pixels().any(|(x, y)| mask(x, y) == 1)
+        };
+        let usable = tiles.iter().filter(|tile| usable(**tile));
+        let wanted: BTreeSet<String> = usable.map(|(left, top)| format!("image.tif@{left},{top}")).collect();
+        assert!((tiles.len() / 5..tiles.len() * 4 / 5).contains(&wanted.len()), "{} tiles", wanted.len());
+        assert_eq!(found, wanted, "stride {stride}");
+    }
+}
+
+#[test]
+fn whoever_reads_a_damaged_image_says_so_and_not_who_looks_for_tiles() {
+    const DEFLATE: u32 = 8;
+    let folder = tempfile::tempdir().unwrap();
+    // No pixel of this file can be decoded.
+    let image = blocks(48, |_| b"not compressed".to_vec(), |_, _| 0).tag(Tag::Compression, &[DEFLATE]);
+    let mask = blocks(64, |pixels| pixels, |x, _| if x < 100 { 1 } else { 255 });
+    // Twelve rows of tiles, and seven columns with a label.
+    for lines in ["", "nodata = 9"] {
+        let dataset = scene(folder.path(), &image, &mask, TILE, lines);
+        assert_eq!((dataset.len(Split::Train), dataset.first_size(Split::Train)), (84, Some([TILE; 2])));
+        let error = dataset.load(Split::Train, &["red".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("image.tif"), "{error}");
+    }
+}
