@@ -135,7 +135,7 @@ fn show(specialist: &SpecialistView) {
     outln!("  bands          {}", model.bands.join(", "));
     outln!("  classes        {}", model.classes.join(", "));
     if let Some(size) = card.input_size {
-        outln!("  input size     {size} px");
+        outln!("  input size     {size} px{}", if card.antialias { ", antialiased" } else { "" });
     }
     for entry in normalisation {
         outln!("  normalisation  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);

@@ -84,6 +84,7 @@ fn task() -> Task {
         weights: "w".into(),
         normalisation: Vec::new(),
         input_size: None,
+        antialias: false,
         dataset: "d".into(),
         device: DeviceChoice::Cpu,
         threads: None,

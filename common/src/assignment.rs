@@ -199,6 +199,9 @@ pub struct EvaluationWork {
     pub normalisation: Vec<BandNormalisation>,
     /// Width and height in pixels that tiles are resized to, if they are.
     pub input_size: Option<u32>,
+    /// Whether they are filtered as they are resized.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub antialias: bool,
 }
 
 /// A training assignment.

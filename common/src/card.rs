@@ -172,6 +172,9 @@ pub struct Card {
     pub normalisation: Vec<BandNormalisation>,
     /// Width and height in pixels that tiles were resized to in training, if they were.
     pub input_size: Option<u32>,
+    /// Whether tiles were filtered as they were resized, and must be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub antialias: bool,
     /// Where it came from.
     pub provenance: Provenance,
     /// Scores on the institutions' own imagery (for rounds: means weighted by samples).

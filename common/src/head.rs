@@ -213,6 +213,9 @@ pub struct HeadFile {
     pub target: Option<TargetScale>,
     /// Side to which tiles are resized, if they are.
     pub input_size: Option<u32>,
+    /// Whether tiles are filtered as they are resized.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub antialias: bool,
     /// The imagery that it was trained on. For a head that was trained in rounds, the properties that all
     /// institutions report with the same value.
     #[serde(default)]
@@ -247,6 +250,7 @@ impl HeadFile {
             classes: spec.output.classes.clone(),
             target: spec.output.target.clone(),
             input_size: training.input_size,
+            antialias: training.antialias,
             imagery: Imagery::default(),
             samples: 0,
             training: Some(HeadTraining::planned(training, spec.seed)),

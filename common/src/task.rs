@@ -148,6 +148,9 @@ pub struct EvaluationTask {
     pub normalisation: Vec<BandNormalisation>,
     /// Width and height in pixels that tiles are resized to, if they are resized.
     pub input_size: Option<u32>,
+    /// Whether they are filtered as they are resized.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub antialias: bool,
     /// The institution's `dataset.toml`.
     pub dataset: PathBuf,
     /// Where to compute.
@@ -200,7 +203,11 @@ pub enum TrainerEvent {
     },
     /// What the time of a training was spent on, in seconds of this process. It comes before `finished`.
     Spent {
-        /// Until the first step: opening the data, decoding it where that is necessary, building the model.
+        /// From the start of the process until it reads the data: loading the program and libtorch.
+        #[serde(default)]
+        starting: f64,
+        /// Until the first step: opening the data, decoding it where that is necessary, building the model, and for a
+        /// head the features that are kept in memory.
         loading: f64,
         /// Steps.
         training: f64,
@@ -208,8 +215,7 @@ pub enum TrainerEvent {
         validation: f64,
         /// Checkpoints and results.
         writing: f64,
-        /// Where the training samples came from: `cache`, `new_cache` or `files`; absent for heads, whose
-        /// samples are in memory.
+        /// Where the training samples came from: `cache`, `new_cache` or `files`.
         samples: Option<String>,
     },
     /// The training has finished and the weights are on disk.

@@ -46,7 +46,10 @@ fn scene(folder: &Path, image: &Tiff, mask: &Tiff, stride: usize, lines: &str) -
 #[test]
 fn tiles_with_a_label_and_with_data_are_usable() {
     // Few pixels have either, so that many tiles lack one.
-    let drawn = |x: usize, y: usize, salt: usize| (x * 7919 + y * 104_729 + salt) * 2_654_435_761 >> 9;
+    let drawn = |x: usize, y: usize, salt: usize| {
+        let mixed = ((x * SIDE + y) * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32
+    };
     let image = |x, y| u8::from(drawn(x, y, 1).is_multiple_of(190));
     let mask = |x, y| if drawn(x, y, 2).is_multiple_of(150) { 1 } else { 255 };
     for stride in [16, 8, 5, 24] {

@@ -35,6 +35,7 @@ impl<E: Environment> Daemon<E> {
             weights: folder.join(BASE),
             normalisation: work.normalisation.clone(),
             input_size: work.input_size,
+            antialias: work.antialias,
             dataset: settings.dataset.clone(),
             device: settings.device,
             threads: settings.threads,

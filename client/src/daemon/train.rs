@@ -142,9 +142,19 @@ impl<E: Environment> Daemon<E> {
                 self.progress.add(step, loss, metrics);
                 None
             }
-            TrainerEvent::Spent { loading, training, validation, writing, samples } => {
+            TrainerEvent::Spent { starting, loading, training, validation, writing, samples } => {
                 let samples = samples.as_deref().unwrap_or("memory");
-                tracing::info!(loading, training, validation, writing, samples, "seconds of the training");
+                let beside = starting + loading + writing;
+                tracing::info!(
+                    beside,
+                    starting,
+                    loading,
+                    training,
+                    validation,
+                    writing,
+                    samples,
+                    "seconds of the training"
+                );
                 None
             }
             end @ (TrainerEvent::Finished { .. }

@@ -350,6 +350,7 @@ mod tests {
             weights: "w".into(),
             normalisation: Vec::new(),
             input_size: None,
+            antialias: false,
             dataset: "d".into(),
             device: DeviceChoice::Cpu,
             threads: None,

@@ -78,6 +78,7 @@ fn head(release: &Release) -> anyhow::Result<HeadFile> {
         classes: vec!["a".to_owned(), "b".to_owned()],
         target: None,
         input_size: None,
+        antialias: false,
         imagery: Imagery::default(),
         samples: 0,
         training: None,

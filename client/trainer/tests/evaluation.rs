@@ -27,6 +27,7 @@ fn evaluation(trained: &TrainTask, data: &Path, normalisation: Vec<BandNormalisa
         weights: trained.output.join(TrainTask::WEIGHTS),
         normalisation,
         input_size: trained.training.input_size,
+        antialias: trained.training.antialias,
         dataset: data.to_owned(),
         device: DeviceChoice::Cpu,
         threads: Some(1),

@@ -79,6 +79,7 @@ fn each_rule_can_fail() {
         ("[normalisation]", "[admission]\nfloor = { metric = \"miou\", bound = 0.3 }\n[normalisation]"),
         ("batch_size = 8", "batch_size = 0"),
         ("batch_size = 8", "batch_size = 8\ninput_size = 50"),
+        ("batch_size = 8", "batch_size = 8\nantialias = true"),
         ("batch_size = 8", "batch_size = 8\nproximal_mu = 0.5"),
         ("batch_size = 8", "batch_size = 8\naugment = [\"flip\", \"flip\"]"),
         ("batch_size = 8", "batch_size = 8\ncrop = 48"),

@@ -150,6 +150,11 @@ pub struct Training {
     /// Side in pixels to which square tiles are resized (bilinear; masks nearest); a multiple of 32.
     #[schemars(extend("x-rule" = "a multiple of 32, 32 to 1024"))]
     pub input_size: Option<u32>,
+    /// Whether larger tiles are filtered as they are resized, as PyTorch's `interpolate(mode="bilinear",
+    /// antialias=True)` does it: each pixel is then the weighted mean of all that it covers, and not of four.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("x-rule" = "with `input_size` only"))]
+    pub antialias: bool,
     /// Side in pixels of the random square crop of each training sample; a multiple of 32. Default: whole
     /// samples.
     #[schemars(extend("x-rule" = "a multiple of 32, 32 to `input_size`; not in downstream jobs"))]
@@ -224,6 +229,7 @@ impl Training {
             class_weights: ClassWeights::None,
             augment: Vec::new(),
             input_size: None,
+            antialias: false,
             crop: None,
             loss: Vec::new(),
             accumulate: default_accumulate(),

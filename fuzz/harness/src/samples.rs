@@ -27,6 +27,7 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         weights: blob(),
         normalisation: normalisation(&["red"], 0.1, 0.02),
         input_size: Some(64),
+        antialias: true,
     };
     let scoring = Work::Evaluation(Box::new(scoring));
     let specialist = with_settings(|settings| settings.loss = vec![Loss::Focal, Loss::CrossEntropy]);

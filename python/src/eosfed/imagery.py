@@ -18,12 +18,14 @@ class Imagery:
 
     ``tile`` is the height and width of a sample in pixels and ``ground_sampling_distance`` is in metres; both are None
     where they are unknown, as for a head that was trained in rounds. ``input_size`` is the side to which tiles were
-    resized, if they were.
+    resized, if they were, and ``antialias`` whether they were filtered, as PyTorch's
+    ``interpolate(mode="bilinear", antialias=True)`` does it.
     """
 
     tile: tuple[int, int] | None
     ground_sampling_distance: float | None
     input_size: int | None
+    antialias: bool = False
 
     @classmethod
     def parse(cls, head: dict[str, Any], path: Path) -> Imagery:
@@ -40,6 +42,7 @@ class Imagery:
                 tile=None if tile is None else (int(tile[0]), int(tile[1])),
                 ground_sampling_distance=None if distance is None else float(distance),
                 input_size=None if size is None else int(size),
+                antialias=bool(head.get("antialias", False)),
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ReleaseError(f"{path}: `imagery` is damaged: {error!r}") from error

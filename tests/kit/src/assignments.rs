@@ -63,7 +63,7 @@ pub fn training(kind: JobKind) -> Assignment {
 #[must_use]
 pub fn evaluation(weights: BlobRef) -> Assignment {
     let normalisation = normalisation(&["red"], 1.0, 2.0);
-    let work = EvaluationWork { weights, normalisation, input_size: None };
+    let work = EvaluationWork { weights, normalisation, input_size: None, antialias: false };
     Assignment { kind: JobKind::Evaluation, work: Work::Evaluation(Box::new(work)), ..statistics() }
 }
 
@@ -81,6 +81,7 @@ pub fn detailed_training() -> TrainingWork {
         class_weights: ClassWeights::Balanced,
         augment: vec![Augmentation::Flip, Augmentation::Jitter],
         input_size: Some(64),
+        antialias: true,
         crop: Some(32),
         loss: vec![Loss::Mae, Loss::Huber],
         accumulate: 4,

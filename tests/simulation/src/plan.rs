@@ -119,6 +119,7 @@ fn card(name: &str, names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs)
         model,
         normalisation: cards::normalisation(&["red"], 0.0, 1.0),
         input_size: None,
+        antialias: false,
         provenance: Provenance {
             mode: TrainingMode::OneShot,
             institutions: names.to_vec(),

@@ -188,7 +188,7 @@ mod tests {
         for (age, size) in sizes.iter().enumerate() {
             let path = folder.join(format!("{age}.{SAMPLES}"));
             std::fs::write(&path, vec![0; *size]).unwrap();
-            let time = SystemTime::now() - Duration::from_secs(60 * age as u64);
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - age as u64);
             File::open(path).unwrap().set_modified(time).unwrap();
         }
         SampleCache { folder: folder.to_owned(), bytes: 1000 }

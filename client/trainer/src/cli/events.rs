@@ -54,10 +54,10 @@ pub(super) fn draw(bar: &ProgressBar, event: &TrainerEvent) {
             let metrics: Vec<_> = metrics.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
             bar.set_message(metrics.join(", "));
         }
-        TrainerEvent::Spent { loading, training, validation, writing, samples } => {
+        TrainerEvent::Spent { starting, loading, training, validation, writing, samples } => {
             let from = samples.as_ref().map(|from| format!(" (samples: {from})")).unwrap_or_default();
             bar.println(format!(
-                "loading {loading:.1} s{from}, training {training:.1} s, validation {validation:.1} s, writing \
+                "starting {starting:.1} s, loading {loading:.1} s{from}, training {training:.1} s, validation {validation:.1} s, writing \
                  {writing:.1} s"
             ));
         }

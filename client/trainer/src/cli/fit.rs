@@ -68,6 +68,9 @@ pub(super) struct FitArguments {
     /// Side in pixels to which tiles are resized; a multiple of 32.
     #[arg(long, value_parser = input_size)]
     input_size: Option<u32>,
+    /// Filter larger tiles as they are resized, as PyTorch's `interpolate(antialias=True)` does it.
+    #[arg(long, requires = "input_size")]
+    antialias: bool,
     /// Gigabytes of memory for the encoders' maps of all samples. If they do not fit, they are
     /// computed again in every epoch.
     #[arg(long, default_value_t = 2.0, value_parser = not_negative)]
@@ -172,6 +175,7 @@ impl FitArguments {
             output: self.output.clone(),
             training: self.training.settings(),
             input_size: self.input_size,
+            antialias: self.antialias,
             cache: (self.cache_gb * 1e9) as u64,
             samples: self.samples.kept(),
         })

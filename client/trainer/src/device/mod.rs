@@ -1,5 +1,6 @@
 //! The device to compute on: CUDA if it can be used, otherwise the processor.
 
+mod age;
 mod allocator;
 mod cuda;
 mod driver;
@@ -9,6 +10,7 @@ pub mod reading;
 use eosfed_common::task::DeviceChoice;
 use tch::Device;
 
+pub use age::process_age;
 pub use cuda::{CudaProblem, CudaReady, cuda};
 pub(crate) use driver::open_nvml;
 pub use driver::{Driver, Gpu};

@@ -27,8 +27,9 @@ use counter::{Counter, Tally};
 use gpu::GpuCounter;
 use powercap::Packages;
 
-/// How long the power of the idle machine is measured before a run.
-const IDLE: Duration = Duration::from_secs(1);
+/// How long the power of the idle machine is measured before a run. Each round waits for it. The counters of
+/// processors change every millisecond, and those of GPUs ten times a second or more.
+const IDLE: Duration = Duration::from_millis(500);
 /// Time between two readings. A counter of 65 kJ, the smallest that processors have, wraps around after
 /// three minutes at 350 W.
 const INTERVAL: Duration = Duration::from_secs(20);

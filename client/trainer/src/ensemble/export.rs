@@ -17,7 +17,7 @@ use self::files::{write_numpy, write_safetensors};
 use self::source::MapSource;
 use super::error::EnsembleError;
 use super::release::EncoderChoice;
-use crate::train::{Preprocessing, TensorDataset};
+use crate::train::TensorDataset;
 
 /// Samples that are in memory at once.
 const CHUNK_SIZE: usize = 32;
@@ -118,9 +118,7 @@ fn features(
     options: &ExportOptions,
     device: Device,
 ) -> Result<Vec<(String, Tensor)>, EnsembleError> {
-    let input_size = source.input_size(options);
-    let preprocessing = Preprocessing { input_size, ..Preprocessing::default() };
-    let data = TensorDataset::new(samples, &preprocessing, device)?;
+    let data = TensorDataset::new(samples, &source.preprocessing(), device)?;
     let maps = source.maps(&data.images).ok_or_else(|| {
         let reason = "a head that combines outputs has no maps; use `--release` instead";
         EnsembleError::file(options.head.as_deref().unwrap_or_else(|| Path::new(".")), reason)

@@ -20,7 +20,7 @@ use crate::train::{Batch, Orientation, Samples, StreamedDataset, Transforms};
 /// Default limit of the memory for features, in bytes.
 pub(super) const DEFAULT_CACHE: u64 = 2 << 30;
 /// Samples that are in memory at once while something is computed of all of them.
-const CHUNK_SIZE: usize = 64;
+const CHUNK_SIZE: usize = 16;
 
 /// Samples for a head.
 pub(super) struct FeatureSource<'a> {

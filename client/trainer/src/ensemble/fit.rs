@@ -49,6 +49,8 @@ pub struct FitOptions {
     pub training: HeadTraining,
     /// Side in pixels to which tiles are resized; `None`: they keep their size.
     pub input_size: Option<u32>,
+    /// Whether larger tiles are filtered as they are resized.
+    pub antialias: bool,
     /// Bytes of memory for the specialists' features of all samples. If they do not fit, they are
     /// computed again in each epoch.
     pub cache: u64,
@@ -232,6 +234,7 @@ fn describe(
         classes: config.classes.clone(),
         target: None,
         input_size: options.input_size,
+        antialias: options.antialias,
         imagery: Imagery::default(),
         samples: 0,
         training: (options.method != Method::MeanLogits).then(|| options.training.clone()),

@@ -16,7 +16,7 @@ use crate::parameters::Parameters;
 use crate::train::{Batch, Parts, Preprocessing, Samples as _, StreamedDataset, resize_to_labels};
 
 /// Samples that are in memory at once.
-const CHUNK_SIZE: usize = 64;
+const CHUNK_SIZE: usize = 16;
 
 /// Reads `head.json` in `folder`.
 ///
@@ -66,6 +66,7 @@ pub(super) fn metric_spec(head: &HeadFile) -> MetricSpec {
 pub(super) fn preprocessing(head: &HeadFile) -> Preprocessing {
     Preprocessing {
         input_size: head.input_size,
+        antialias: head.antialias,
         target: head.target.clone().unwrap_or_default(),
         ..Preprocessing::default()
     }

@@ -69,7 +69,7 @@ pub fn train_head(
         transforms: training.transforms(),
         ..LoopSettings::of(&task.training, task.schedule, task.seed)
     };
-    let steps = step_counter(&settings, info.samples, session.epoch());
+    let steps = step_counter(&settings, training.samples().len(), session.epoch());
     let combiner = Combiner::new(head, &parameters, steps);
     let forward = |samples: &Tensor, train: bool| {
         let source = validation.as_ref().filter(|_| !train).unwrap_or(&training);

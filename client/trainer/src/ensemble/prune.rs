@@ -99,6 +99,7 @@ pub fn prune(
         output: options.output.clone(),
         training,
         input_size: file.input_size,
+        antialias: file.antialias,
         cache: DEFAULT_CACHE,
         samples: options.samples.clone(),
     };

@@ -66,6 +66,7 @@ pub fn baselines(
     let preprocessing = Preprocessing {
         normalisation: normalisation(&config.bands, &training),
         input_size,
+        antialias: false,
         resize_labels: true,
         target: target.clone().unwrap_or_default(),
     };

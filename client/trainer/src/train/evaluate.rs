@@ -39,6 +39,7 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let preprocessing = Preprocessing {
         normalisation: task.normalisation.clone(),
         input_size: task.input_size,
+        antialias: task.antialias,
         resize_labels: false,
         target: model.target.clone().unwrap_or_default(),
     };

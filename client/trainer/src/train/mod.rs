@@ -41,6 +41,7 @@ pub use run::{normalisation, run};
 pub use samples::{BatchIterator, EpochSettings, Samples, ScoredData};
 pub use session::{RunInfo, Session};
 pub use stream::StreamedDataset;
+pub(crate) use tensors::resized;
 pub use tensors::{Preprocessing, TensorDataset};
 pub use train_loop::{
     Cancelled, EpochReport, LoopSettings, ProximalTerm, TrainLoop, TrainLoopError, predict,

@@ -111,6 +111,7 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let preprocessing = Preprocessing {
         normalisation: normalisation.clone(),
         input_size: task.training.input_size,
+        antialias: task.training.antialias,
         resize_labels: task.training.crop.is_some(),
         target: model.target.clone().unwrap_or_default(),
     };

@@ -51,6 +51,7 @@ pub struct RunInfo {
 /// What the time of a training was spent on.
 #[derive(Debug, Default, Clone, Copy)]
 struct Spent {
+    starting: Duration,
     training: Duration,
     validation: Duration,
     writing: Duration,
@@ -59,6 +60,7 @@ struct Spent {
 impl Spent {
     fn event(self, loading: Duration, origin: Option<Origin>) -> TrainerEvent {
         TrainerEvent::Spent {
+            starting: self.starting.as_secs_f64(),
             loading: loading.as_secs_f64(),
             training: self.training.as_secs_f64(),
             validation: self.validation.as_secs_f64(),
@@ -126,7 +128,8 @@ impl<'a> Session<'a> {
             // A resumed training keeps the file of its first start, whatever is there now.
             self.state.initial = info.initial;
         }
-        let mut spent = Spent::default();
+        let starting = device::process_age().unwrap_or_default().saturating_sub(info.loading);
+        let mut spent = Spent { starting, ..Spent::default() };
         while self.state.epoch < epochs {
             let begun = Instant::now();
             let mut progress = |step, loss| emit(TrainerEvent::Progress { step, loss });

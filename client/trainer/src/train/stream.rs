@@ -19,7 +19,7 @@ use super::batches::{Batch, Draw, Draws, assemble};
 use super::labelled::Labelled;
 use super::raw::Raw;
 use super::samples::{BatchIterator, EpochSettings, Samples};
-use super::tensors::{Preprocessing, Shape, TensorDataset, input_size, label, whole_labels};
+use super::tensors::{Preprocessing, Shape, TensorDataset, input_size, label, resized, whole_labels};
 
 /// Batches that are decoded and wait. With the one that is being decoded and the one that is being computed,
 /// these are all that are in memory.
@@ -165,7 +165,7 @@ impl StreamedDataset {
                 if images.size()[2..] == [height, width] {
                     return images;
                 }
-                images.upsample_bilinear2d([height, width], false, None, None)
+                resized(&images, [height, width], self.reader.preprocessing.antialias)
             })
             .collect();
         let images = match &images[..] {
@@ -354,6 +354,7 @@ mod tests {
             let preprocessing = Preprocessing {
                 normalisation: normalisation(&bands, &samples),
                 input_size: size,
+                antialias: size == Some(32),
                 resize_labels: crop.is_some(),
                 ..Preprocessing::default()
             };

@@ -19,6 +19,8 @@ pub struct Preprocessing {
     pub normalisation: Vec<BandNormalisation>,
     /// Side in pixels to which images are resized; absent: they keep their size.
     pub input_size: Option<u32>,
+    /// Whether larger images are filtered as they are resized.
+    pub antialias: bool,
     /// Whether masks and target rasters are resized with their images (nearest). Otherwise they keep
     /// their size, if all have the same.
     pub resize_labels: bool,
@@ -150,7 +152,17 @@ fn image(sample: &Sample, preprocessing: &Preprocessing, [height, width]: [usize
     if [height, width] == [sample.height, sample.width] {
         return image;
     }
-    image.upsample_bilinear2d([height as i64, width as i64], false, None, None)
+    resized(&image, [height as i64, width as i64], preprocessing.antialias)
+}
+
+/// Images `[N, C, H, W]` at another height and width: bilinear between pixel centres, as PyTorch's `interpolate`
+/// does it. With `antialias`, the filter of images that become smaller is as wide as a pixel of the result.
+pub(crate) fn resized(images: &Tensor, size: [i64; 2], antialias: bool) -> Tensor {
+    if antialias {
+        images.internal_upsample_bilinear2d_aa(size, false, None, None)
+    } else {
+        images.upsample_bilinear2d(size, false, None, None)
+    }
 }
 
 fn sample_label(sample: &Sample, scale: &TargetScale, resize: Option<[usize; 2]>) -> Tensor {
@@ -260,5 +272,29 @@ pub(super) mod tests {
         assert_eq!(kept.labels.size(), [1, 32, 32]);
         let along = TensorDataset::new(&[sample(32, 0)], &at(Some(64), true), Device::Cpu).unwrap();
         assert_eq!((along.labels.size(), along.labels.kind()), (vec![1, 64, 64], Kind::Int64));
+    }
+
+    #[test]
+    fn images_are_resized_as_pytorch_does_it() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../goldens/resize.json")).unwrap();
+        let shape =
+            |value: &serde_json::Value| -> Vec<i64> { serde_json::from_value(value.clone()).unwrap() };
+        let numbers = |value: &serde_json::Value| {
+            let list: Vec<f32> = serde_json::from_value(value.clone()).unwrap();
+            Tensor::from_slice(&list)
+        };
+        let images = numbers(&golden["images"]).view(&shape(&golden["shape"])[..]);
+        for case in golden["cases"].as_array().unwrap() {
+            let [height, width] = shape(&case["size"])[..] else { panic!("{case}") };
+            let antialias = case["antialias"].as_bool().unwrap();
+            let found = resized(&images, [height, width], antialias);
+            let worst = (found.view([-1]) - numbers(&case["images"])).abs().max().double_value(&[]);
+            assert!(worst < 1e-6, "{height}x{width} antialias {antialias}: {worst}");
+            // Only where an image becomes smaller, the filter is another one.
+            let other = resized(&images, [height, width], !antialias);
+            let differs = (found - other).abs().max().double_value(&[]) > 1e-3;
+            assert_eq!(differs, height < 20 || width < 28, "{height}x{width}");
+        }
     }
 }

@@ -151,6 +151,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             normalisation: vec![BandNormalisation { band: band.to_owned(), mean: ONE, std: ONE }],
             model,
             input_size: None,
+            antialias: false,
             provenance: Provenance {
                 job: "j-00000000".parse().unwrap(),
                 mode: TrainingMode::OneShot,
@@ -196,6 +197,7 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
             seed: 3,
         },
         input_size: None,
+        antialias: false,
         cache: 1 << 30,
         samples: None,
     }

@@ -46,6 +46,8 @@ fn schedule(training: &Training, report: &mut Report) {
 fn sizes(training: &Training, report: &mut Report) {
     side_length("training.input_size", training.input_size, report);
     side_length("training.crop", training.crop, report);
+    let resized = training.input_size.is_some() || !training.antialias;
+    report.rule(resized, "training.antialias", "false without `training.input_size`", training.antialias);
     if let Some(side) = training.crop {
         let size = training.input_size.unwrap_or(side);
         report.rule(side <= size, "training.crop", format!("at most `training.input_size`, {size}"), side);

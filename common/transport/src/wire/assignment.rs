@@ -129,20 +129,22 @@ impl Wire for EvaluationWork {
     type Message = v1::EvaluationWork;
 
     fn from_message(message: v1::EvaluationWork) -> Result<Self, WireError> {
-        let v1::EvaluationWork { weights, normalisation, input_size } = message;
+        let v1::EvaluationWork { weights, normalisation, input_size, antialias } = message;
         Ok(Self {
             weights: BlobRef::from_message(required("weights", weights)?)?,
             normalisation: bands("normalisation", normalisation)?,
             input_size: Some(input_size).filter(|size| *size > 0),
+            antialias,
         })
     }
 
     fn into_message(self) -> v1::EvaluationWork {
-        let EvaluationWork { weights, normalisation, input_size } = self;
+        let EvaluationWork { weights, normalisation, input_size, antialias } = self;
         v1::EvaluationWork {
             weights: Some(weights.into_message()),
             normalisation: normalisation.into_iter().map(Wire::into_message).collect(),
             input_size: input_size.unwrap_or_default(),
+            antialias,
         }
     }
 }

@@ -32,10 +32,11 @@ prop_compose! {
         (input_size, crop) in (side(), side()),
         (head_dropout, mixup, cutmix) in (number(), number(), number()),
         (ema, layer_decay) in (number(), number()),
+        antialias in any::<bool>(),
     ) -> Training {
         Training {
             accumulate, weight_decay, warmup, drop_path, label_smoothing, clip_norm, input_size, crop,
-            head_dropout, mixup, cutmix, ema, layer_decay,
+            head_dropout, mixup, cutmix, ema, layer_decay, antialias,
             precision: Precision::Full,
             ..Training::new(epochs, batch_size, learning_rate)
         }

@@ -33,6 +33,7 @@ fn assignments_and_updates_parse_back_from_their_messages() {
         weights,
         normalisation: cards::normalisation(&["red"], 0.1, 0.02),
         input_size: Some(64),
+        antialias: true,
     };
     let work = Work::Evaluation(Box::new(work));
     let evaluation = Assignment { kind: JobKind::Evaluation, work, ..assignment() };

@@ -31,6 +31,7 @@ impl Wire for Training {
             cutmix,
             ema,
             layer_decay,
+            antialias,
         } = message;
         let class_weights = match specified("class_weights", class_weights)? {
             v1::ClassWeights::Unspecified => return Err(wrong("class_weights", "a specified value")),
@@ -61,6 +62,7 @@ impl Wire for Training {
             class_weights,
             augment,
             input_size: Some(input_size).filter(|size| *size > 0),
+            antialias,
             crop: Some(crop).filter(|side| *side > 0),
             loss,
             accumulate,
@@ -87,6 +89,7 @@ impl Wire for Training {
             class_weights,
             augment,
             input_size,
+            antialias,
             crop,
             loss,
             accumulate,
@@ -123,6 +126,7 @@ impl Wire for Training {
             class_weights: class_weights.into(),
             augment: augment.map(Into::into).collect(),
             input_size: input_size.unwrap_or_default(),
+            antialias,
             proximal_mu,
             crop: crop.unwrap_or_default(),
             loss: loss.into_iter().map(|loss| loss_message(loss).into()).collect(),

@@ -21,7 +21,8 @@ use crate::domain::round::{Contribution, Round};
 struct Planned<'a> {
     name: &'a SpecialistName,
     model: ModelSpec,
-    input_size: Option<u32>,
+    /// How tiles are resized.
+    training: &'a Training,
     mode: TrainingMode,
     seed: u64,
     licence: &'a str,
@@ -45,7 +46,7 @@ impl Job {
             let planned = Planned {
                 name: &specialist.name,
                 model: spec.network.on(&specialist.bands),
-                input_size: spec.training.input_size,
+                training: &spec.training,
                 mode: TrainingMode::OneShot,
                 seed: spec.seed,
                 licence: &spec.licence,
@@ -71,7 +72,7 @@ impl Job {
         let planned = Planned {
             name: &spec.specialist.name,
             model: spec.model(),
-            input_size: spec.federated.training.input_size,
+            training: &spec.federated.training,
             mode: TrainingMode::Rounds,
             seed: spec.seed,
             licence: &spec.licence,
@@ -108,7 +109,7 @@ impl Job {
     }
 
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
-        let Planned { name, model, input_size, mode, seed, licence } = planned;
+        let Planned { name, model, training, mode, seed, licence } = planned;
         let Frozen { weights, institutions, rounds, report, updates } = frozen;
         let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery: _ } = report;
         Card {
@@ -118,7 +119,8 @@ impl Job {
             weights_bytes: weights.size,
             model,
             normalisation,
-            input_size,
+            input_size: training.input_size,
+            antialias: training.antialias,
             provenance: Provenance {
                 job: self.id.clone(),
                 mode,

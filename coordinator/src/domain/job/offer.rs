@@ -74,6 +74,7 @@ impl Job {
             weights: BlobRef { digest: card.weights, size: card.weights_bytes },
             normalisation: card.normalisation.clone(),
             input_size: card.input_size,
+            antialias: card.antialias,
         })
     }
 

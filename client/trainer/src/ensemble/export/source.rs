@@ -15,6 +15,7 @@ use crate::ensemble::head_model::HeadModel;
 use crate::ensemble::release::Release;
 use crate::net::{Composer, Maps, StepCounter};
 use crate::parameters::Parameters;
+use crate::train::Preprocessing;
 
 /// The source of maps.
 pub(super) enum MapSource {
@@ -70,12 +71,10 @@ impl MapSource {
         }
     }
 
-    /// Side in pixels to which images are resized: the head's own, or the one of the options.
-    pub(super) fn input_size(&self, options: &ExportOptions) -> Option<u32> {
-        match self {
-            Self::Release { .. } => options.input_size,
-            Self::Head(head) => head.file.input_size,
-        }
+    /// How samples become the tensors that it takes: resized as the head says, or as the options do.
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        let &HeadFile { input_size, antialias, .. } = self.file();
+        Preprocessing { input_size, antialias, ..Preprocessing::default() }
     }
 
     /// The four maps; `None` for a head that combines outputs.
@@ -111,6 +110,7 @@ fn plain_head(
         classes: config.classes.clone(),
         target: None,
         input_size: options.input_size,
+        antialias: false,
         imagery: Imagery::default(),
         samples: 0,
         training: None,

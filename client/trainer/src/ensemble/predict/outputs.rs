@@ -9,6 +9,7 @@ use super::windows::Windows;
 use crate::device::memory::contained;
 use crate::ensemble::head_model::HeadModel;
 use crate::parameters::to_vec;
+use crate::train::resized;
 
 /// A head that gives an output for each pixel of a window: the probability of each class, or a value in
 /// the target's units. A head of patches gives all pixels of a window the same output.
@@ -67,7 +68,7 @@ impl<'a> PixelOutputs<'a> {
     fn forward(&self, images: &Tensor) -> Tensor {
         let file = &self.head.file;
         let resized = match file.input_size {
-            Some(side) => images.upsample_bilinear2d([i64::from(side); 2], false, None, None),
+            Some(side) => resized(images, [i64::from(side); 2], file.antialias),
             None => images.shallow_clone(),
         };
         let mut outputs = self.head.forward(&resized);
