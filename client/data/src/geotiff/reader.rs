@@ -13,7 +13,6 @@ use super::formats::Codec;
 use super::mask::{check_nodata, find_mask};
 use super::pixels::{Pixels, Window};
 use super::source::Source;
-use super::values::Kind;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Limits, Raster};
@@ -121,7 +120,7 @@ impl GeoTiff {
     pub(crate) const fn is_complete(&self) -> bool {
         let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
         // Floats may be no number, and LERC has a mask of its own.
-        let whole = !matches!(kind, Kind::F16 | Kind::F32 | Kind::F64) && !matches!(codec, Codec::Lerc);
+        let whole = !kind.is_float() && !matches!(codec, Codec::Lerc);
         whole && nodata.is_none() && self.mask.is_none()
     }
 
