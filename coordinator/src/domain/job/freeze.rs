@@ -9,7 +9,7 @@ use eosfed_common::finite::Finite;
 use eosfed_common::head::Imagery;
 use eosfed_common::ids::{InstitutionName, SpecialistName};
 use eosfed_common::model::ModelSpec;
-use eosfed_common::plan::JobSpec;
+use eosfed_common::plan::{JobSpec, Training};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::signing::SignedUpdate;
