@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use eosfed_common::card::Card;
+use eosfed_common::card::{Card, Parent};
 use eosfed_common::outln;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::view::{EvaluationView, SpecialistSummary, SpecialistView};
@@ -146,6 +146,13 @@ fn show(specialist: &SpecialistView) {
     outln!("  learned from   {} samples, {} rounds, seed {}", from.samples, from.rounds, from.seed);
     if let Some(initial) = &from.initial {
         outln!("  started from   {} ({})", initial.file, initial.digest);
+    }
+    if let Some(parent) = &from.parent {
+        let Parent { name, version, weights, release, adapted } = parent;
+        outln!("  started from   {name}@{version} of release {release} ({weights})");
+        for words in adapted {
+            outln!("                 {words}");
+        }
     }
     outln!("  frozen         {} ({})", from.frozen_at, print::when(from.frozen_at));
     for (name, value) in &card.metrics {

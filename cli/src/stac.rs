@@ -59,6 +59,9 @@ pub fn specialist_item(card: &Card) -> Value {
     if let Some(initial) = &card.provenance.initial {
         extend(&mut properties, json!({ "eosfed:initial_weights": initial }));
     }
+    if let Some(parent) = &card.provenance.parent {
+        extend(&mut properties, json!({ "eosfed:parent": parent }));
+    }
     let assets = json!({
         "weights": weights(card, &format!("./{WEIGHTS_FILE}")),
         "card": { "href": format!("./{CARD_FILE}"), "type": "application/json", "roles": ["metadata"] },
@@ -265,8 +268,9 @@ fn band_object(name: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eosfed_common::card::{InitialFile, Provenance};
+    use eosfed_common::card::{InitialFile, Parent, Provenance};
     use eosfed_common::clock::Timestamp;
+    use eosfed_common::ids::ReleaseNumber;
     use eosfed_testkit::{cards, releases};
 
     fn card(task: Task) -> Card {
@@ -282,6 +286,13 @@ mod tests {
             provenance: Provenance {
                 frozen_at: Timestamp(1_764_000_000_000),
                 initial: (task == Task::Multilabel).then_some(initial),
+                parent: (task == Task::Segmentation).then(|| Parent {
+                    name: "north".parse().unwrap(),
+                    version: 3,
+                    weights: Digest::of(b"p"),
+                    release: ReleaseNumber(2),
+                    adapted: vec!["B04 is taken from red: both are red".to_owned()],
+                }),
                 ..known.provenance
             },
             ..known
@@ -310,6 +321,8 @@ mod tests {
             assert_eq!(properties["mlm:output"][0]["result"]["shape"], output, "{task}");
             let started = (task == Task::Multilabel).then_some("atto.safetensors");
             assert_eq!(properties["eosfed:initial_weights"]["file"].as_str(), started, "{task}");
+            let version = (task == Task::Segmentation).then_some(3);
+            assert_eq!(properties["eosfed:parent"]["version"].as_u64(), version, "{task}");
             assert_eq!(properties["mlm:input"][0]["value_scaling"][1]["stddev"], 0.05);
             let classes = &properties["mlm:output"][0]["classification:classes"];
             assert_eq!(classes.is_null(), task == Task::Regression);

@@ -133,7 +133,13 @@ impl Assignment<Offered> {
                 _,
             ) => false,
         };
-        if fits { Ok(()) } else { Err(format!("a {} job has no work of this kind", self.kind)) }
+        if !fits {
+            return Err(format!("a {} job has no work of this kind", self.kind));
+        }
+        let (Work::Training(work), Offered::Specialist(model)) = (&self.work, &self.training_target) else {
+            return Ok(());
+        };
+        work.check_base(self.kind, model)
     }
 
     /// Checks its numbers and names by the rules of plans.
@@ -151,7 +157,10 @@ impl Assignment<Offered> {
         }
         match &self.work {
             Work::Statistics => Ok(()),
-            Work::Training(work) => check_training(&work.settings, self.kind, model),
+            Work::Training(work) => {
+                work.base_model.as_deref().map_or(Ok(()), check_model)?;
+                check_training(&work.settings, self.kind, model)
+            }
             Work::Evaluation(work) => check_input_size(work.input_size),
         }
     }
@@ -168,7 +177,8 @@ impl Assignment {
             Work::Statistics => {}
             Work::Training(work) => {
                 if let Some(base) = work.base {
-                    fits("starting weights", base.size, most)?;
+                    let other = work.base_model.as_deref().map(|model| signature(model).max_file_bytes());
+                    fits("starting weights", base.size, other.unwrap_or(most))?;
                 }
             }
             Work::Evaluation(work) => fits("weights to be scored", work.weights.size, most)?,
@@ -215,7 +225,11 @@ pub struct TrainingWork {
     /// lists it. A client has verified the one that it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_release: Option<BlobRef>,
-    /// Seed of the starting weights if there is no base.
+    /// The network of a base that is another specialist's. Its encoder is the start, with its first convolution
+    /// adapted to the bands, under a head from `initial_seed`. Absent: the base is of the network that is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<Box<ModelSpec>>,
+    /// Seed of the starting weights if there is no base, and of the head over the encoder of another specialist.
     pub initial_seed: u64,
     /// Normalisation in the order of the model's bands. If absent, the institution computes its own.
     pub normalisation: Option<Vec<BandNormalisation>>,
@@ -227,6 +241,30 @@ pub struct TrainingWork {
     pub keep: Keep,
     /// The training settings, with FedProx's mu.
     pub settings: Training,
+}
+
+impl TrainingWork {
+    /// Checks that the encoder of a base that is another specialist's is one of the network that is trained.
+    fn check_base(&self, kind: JobKind, model: &ModelSpec) -> Result<(), String> {
+        let Some(other) = &self.base_model else { return Ok(()) };
+        if kind != JobKind::OneShot || self.base.is_none() || self.base_release.is_none() {
+            return Err(
+                "only a one-shot job starts from another specialist, whose weights and release it names"
+                    .to_owned(),
+            );
+        }
+        let (wanted, found) = (model.backbone, other.backbone);
+        if wanted == found {
+            return Ok(());
+        }
+        Err(format!("the specialist to start from must have the backbone `{wanted}`, found `{found}`"))
+    }
+
+    /// The network whose weights the base has, where `model` is trained.
+    #[must_use]
+    pub fn network_of_base<'a>(&'a self, model: &'a ModelSpec) -> &'a ModelSpec {
+        self.base_model.as_deref().unwrap_or(model)
+    }
 }
 
 /// The lease of an accepted assignment.

@@ -120,6 +120,23 @@ impl InitialFile {
     }
 }
 
+/// The released specialist whose encoder a training started from, because the plan of its job says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parent {
+    /// Its name.
+    pub name: SpecialistName,
+    /// Its version.
+    pub version: u32,
+    /// Digest of its weights.
+    pub weights: Digest,
+    /// The release that it was taken from.
+    pub release: ReleaseNumber,
+    /// A sentence for each band whose filter was not that of the same band of the parent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapted: Vec<String>,
+}
+
 /// How a specialist was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -152,6 +169,9 @@ pub struct Provenance {
     /// The file that its encoder started from, if the institution had one (one-shot).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<InitialFile>,
+    /// The released specialist whose encoder it started from, if the plan names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
 }
 
 /// The description of a specialist, without its weights. Immutable.
@@ -273,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_initial_file_of_a_training_is_on_the_card() {
+    fn what_a_training_started_from_is_on_the_card() {
         let old = r#"{"job":"j-0a1b2c3d","mode":"one-shot","institutions":["west"],"rounds":0,"samples":9,"seed":0,"frozen_at":5}"#;
         let mut provenance: Provenance = serde_json::from_str(old).unwrap();
         assert_eq!((&provenance.initial, serde_json::to_string(&provenance).unwrap().as_str()), (&None, old));
@@ -281,6 +301,17 @@ mod tests {
             Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"w") });
         let new = serde_json::to_string(&provenance).unwrap();
         assert!(new.contains(r#""initial":{"file":"atto.safetensors","digest":"sha256:"#), "{new}");
+        assert_eq!(serde_json::from_str::<Provenance>(&new).unwrap(), provenance);
+        provenance.initial = None;
+        provenance.parent = Some(Parent {
+            name: "west".parse().unwrap(),
+            version: 2,
+            weights: Digest::of(b"w"),
+            release: ReleaseNumber(3),
+            adapted: Vec::new(),
+        });
+        let new = serde_json::to_string(&provenance).unwrap();
+        assert!(new.contains(r#""parent":{"name":"west","version":2,"weights":"sha256:"#), "{new}");
         assert_eq!(serde_json::from_str::<Provenance>(&new).unwrap(), provenance);
     }
 

@@ -209,6 +209,49 @@ impl From<AssignmentId> for String {
     }
 }
 
+/// One version of a specialist: `west-rgb@2`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct SpecialistVersion {
+    /// Its name.
+    pub name: SpecialistName,
+    /// Its version, from 1.
+    pub version: u32,
+}
+
+impl fmt::Display for SpecialistVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
+impl FromStr for SpecialistVersion {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bad = || invalid("a version of a specialist", "use NAME@VERSION, with a version from 1", text);
+        let (name, number) = text.split_once('@').ok_or_else(bad)?;
+        let name = name.parse().map_err(|_| bad())?;
+        let version: u32 = number.parse().map_err(|_| bad())?;
+        // `1` has one spelling: not `01`, not `+1`.
+        if version == 0 || version.to_string() != number { Err(bad()) } else { Ok(Self { name, version }) }
+    }
+}
+
+impl TryFrom<String> for SpecialistVersion {
+    type Error = InvalidId;
+
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        text.parse()
+    }
+}
+
+impl From<SpecialistVersion> for String {
+    fn from(id: SpecialistVersion) -> String {
+        id.to_string()
+    }
+}
+
 /// The number of an ensemble release, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ReleaseNumber(pub u32);
@@ -242,6 +285,27 @@ mod tests {
         assert_eq!(text.parse::<AssignmentId>().unwrap().to_string(), text);
         for bad in ["j-0a1b2c3d.2.west", "j-0a1b2c3d.x.1.west", "j-0A1b2c3d.2.1.west", ""] {
             assert!(bad.parse::<AssignmentId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn versions_of_specialists_have_one_spelling() {
+        let text = "west-rgb@12";
+        assert_eq!(text.parse::<SpecialistVersion>().unwrap().to_string(), text);
+        for bad in [
+            "",
+            "west",
+            "@1",
+            "west@",
+            "west@0",
+            "west@01",
+            "west@+1",
+            "west@1@2",
+            "West@1",
+            "west@4294967296",
+        ] {
+            let error = bad.parse::<SpecialistVersion>().unwrap_err().to_string();
+            assert!(error.contains("NAME@VERSION"), "{bad}: {error}");
         }
     }
 

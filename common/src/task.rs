@@ -30,13 +30,23 @@ pub mod exit_code {
 }
 
 /// The starting weights of a training.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialWeights {
     /// [`crate::model::initial_weights`] of this seed.
     Seed(u64),
     /// A safetensors file that holds exactly the signature of what is trained.
     File(PathBuf),
+    /// The encoder of a released specialist, with its first convolution adapted to the bands, and a head from a
+    /// seed.
+    Specialist {
+        /// Its weights: a safetensors file of exactly the signature of its network.
+        file: PathBuf,
+        /// Its network. The backbone is that of what is trained.
+        model: ModelSpec,
+        /// Seed of the head.
+        seed: u64,
+    },
     /// The encoder from a safetensors file of timm, made for three channels, with a head from a seed.
     Pretrained {
         /// The file.

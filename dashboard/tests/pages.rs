@@ -6,6 +6,7 @@
 mod fixtures;
 mod html;
 
+use eosfed_common::card::Parent;
 use eosfed_common::policy_summary::PolicySummary;
 use eosfed_common::view::{SharedPolicyView, SpecialistSummary, SpecialistView};
 use eosfed_dashboard::page::{
@@ -51,6 +52,13 @@ fn score_rows(institutions: usize) -> Vec<ScoreRow> {
 fn pages(text: &str) -> Vec<(&'static str, String)> {
     let mut card = card();
     card.licence = text.to_owned();
+    card.provenance.parent = Some(Parent {
+        name: "west-rgb".parse().unwrap(),
+        version: 3,
+        weights: card.weights,
+        release: eosfed_common::ids::ReleaseNumber(2),
+        adapted: vec![text.to_owned()],
+    });
     card.model.classes = vec![text.to_owned(), "b".to_owned()];
     let specialist =
         SpecialistView { card: card.clone(), evaluations: Vec::new(), excluded: Some(text.to_owned()) };
@@ -59,6 +67,7 @@ fn pages(text: &str) -> Vec<(&'static str, String)> {
         specialist: summary.clone(),
         institutions: vec![fixtures::name(0), fixtures::name(1)],
         origin: Some("j-00000001".parse().unwrap()),
+        parent: Some("west-rgb@3".to_owned()),
         releases: vec![eosfed_common::ids::ReleaseNumber(1)],
     };
     let head = HeadOver {
@@ -156,6 +165,20 @@ fn pages_are_well_formed_and_every_id_is_unique() {
             assert!(text.contains(needed), "{name} has no {needed}");
         }
     }
+}
+
+#[test]
+fn a_specialist_that_started_from_another_shows_it() {
+    for (name, text) in pages("green is the mean of all").into_iter().filter(|(name, _)| *name != "message") {
+        let shows = text.contains("href=\"/specialists/west-rgb@3\"") && text.contains("Started from");
+        assert_eq!(shows, ["specialist", "lineage"].contains(&name), "{name}");
+    }
+    let (_, specialist) =
+        pages("green is the mean of all").into_iter().find(|one| one.0 == "specialist").unwrap();
+    assert!(
+        specialist.contains("green is the mean of all") && specialist.contains("release 2"),
+        "{specialist}"
+    );
 }
 
 #[test]

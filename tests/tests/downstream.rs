@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
 
-use eosfed_e2e::plans::{RGB, head, one_shot};
+use std::path::Path;
+
+use eosfed_e2e::plans::{RGB, head, one_shot, rounds};
 use eosfed_e2e::{Federation, fail, succeed};
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 fn specialists() -> String {
     one_shot(&[("east-red", "east", &["red"]), ("west-colour", "west", &RGB)]).text()
@@ -92,8 +95,83 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     let said = fail(&mut federation.eosfed(&["release", "prune", "--from-job", &job, "--top-k", "3"]), 1);
     assert!(said.contains("between 1 and 2, found `3`"), "{said}");
 
+    start_from_a_released_specialist(&federation);
     for daemon in daemons.into_iter().flatten() {
         assert!(daemon.terminate().success());
     }
     assert!(coordinator.terminate().success());
+}
+
+/// Specialists start from `east-red@1` of release 1: one of one institution, and one of both in a round.
+fn start_from_a_released_specialist(federation: &Federation) {
+    let one = |name: &str, institution: &str, from: &str| {
+        let bands = "bands = [\"red\", \"green\", \"blue\"]";
+        format!("[{{ name = \"{name}\", {institution}{bands}, start_from = \"{from}\" }}]")
+    };
+    let alone = |from: &str| {
+        let specialist = one("west-warm", "institution = \"west\", ", from);
+        let plan = one_shot(&[("west-warm", "west", &RGB)]).set_toml("specialist", &specialist);
+        let plan = plan.without("release").set("training.epochs", 1).set("training.batch_size", 4);
+        plan.set("training.learning_rate", 1e-12)
+    };
+    let plan = federation.path("warm.toml");
+    for (warm, words) in [
+        (alone("north-red@1"), "`start_from`: no specialist `north-red@1`"),
+        (alone("east-red@1").set("model.backbone", "convnextv2_femto"), "has the backbone `convnextv2_atto`"),
+    ] {
+        std::fs::write(&plan, warm.text()).unwrap();
+        let said = fail(federation.eosfed(&["job", "submit"]).arg(&plan), 1);
+        assert!(said.contains(words), "{said}");
+    }
+
+    // West's policy decides about weights that come from the coordinator.
+    let job = federation.submit(&alone("east-red@1").text());
+    let asked = federation.wait(&job, "west to refuse", |job| job["state"] == "paused");
+    let why = asked["history"][0]["participants"]["west"]["message"].as_str().unwrap().to_owned();
+    assert!(why.contains("`allow.warm_start` is false"), "{why}");
+    federation.set_policy("west", "warm_start = false", "warm_start = true");
+    let job = federation.submit(&alone("east-red@1").text());
+    federation.wait(&job, "west alone", |job| job["state"] == "finished");
+    let parent = federation.ask(&["specialist", "show", "east-red@1"]);
+    let digest = parent["card"]["weights"].as_str().unwrap();
+    let shown = federation.ask(&["specialist", "show", "west-warm"]);
+    let lineage = &shown["card"]["provenance"]["parent"];
+    assert_eq!((lineage["name"].as_str(), lineage["weights"].as_str()), (Some("east-red"), Some(digest)));
+    let adapted = lineage["adapted"].as_array().unwrap();
+    assert_eq!(adapted.len(), 2, "green and blue have no filter of their own there: {lineage:#}");
+    let said = succeed(&mut federation.eosfed(&["specialist", "show", "west-warm"]));
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("started from   east-red@1 of release 1 (sha256:"), "{said}");
+
+    let weights = |card: &Value| federation.blob(card["weights"].as_str().unwrap());
+    assert_warm(&weights(&shown["card"]), &weights(&parent["card"]));
+
+    // In rounds, the coordinator makes the first weights.
+    let together = rounds(1, 2, 2, "10m").set_toml("specialist", &one("shared-warm", "", "east-red@1"));
+    let together = together.without("release").set("training.epochs", 1).set("training.learning_rate", 1e-12);
+    let job = federation.submit(&together.text());
+    federation.wait(&job, "both together", |job| job["state"] == "finished");
+    let card = &federation.ask(&["specialist", "show", "shared-warm"])["card"];
+    assert_eq!(card["provenance"]["parent"]["name"], "east-red", "{card:#}");
+    assert_warm(&weights(card), &weights(&parent["card"]));
+}
+
+/// After a training with next to no learning rate, the encoder is the parent's, and its first convolution has a
+/// filter for each of three bands.
+fn assert_warm(child: &Path, parent: &Path) {
+    let files = [child, parent].map(|file| std::fs::read(file).unwrap());
+    let [child, parent] = files.each_ref().map(|file| SafeTensors::deserialize(file).unwrap());
+    let values = |file: &SafeTensors<'_>, name: &str| -> Vec<f32> {
+        let data = file.tensor(name).unwrap().data();
+        data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
+    let name = "stages.3.blocks.1.mlp.fc1.weight";
+    let (found, expected) = (values(&child, name), values(&parent, name));
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{name} is not the parent's");
+    // The parent has one band, so each band has a third of its filter.
+    let stem = |file: &SafeTensors<'_>| values(file, "stem.0.weight");
+    let (found, expected) = (stem(&child), stem(&parent)[0] / 3.0);
+    for filter in found.chunks_exact(16).take(3) {
+        assert!((filter[0] - expected).abs() < 1e-6, "{} is not {expected}", filter[0]);
+    }
 }

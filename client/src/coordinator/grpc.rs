@@ -169,7 +169,7 @@ impl GrpcCoordinator {
             Some(bytes) => bytes,
             None => self.document(release, fetcher).await?.into(),
         };
-        check_base(&bytes, base, &keys)?;
+        check_base(&bytes, base, work.base_model.as_deref(), &keys)?;
         documents.releases.insert(release.digest, bytes);
         Ok(())
     }

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::assignment::{BlobRef, TrainingWork, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use eosfed_common::card::{CARD_FILE, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::files::write_atomically;
 use eosfed_common::head::HeadOver;
 use eosfed_common::ids::JobId;
+use eosfed_common::model::signature;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::training_target::TrainingTarget;
-use eosfed_common::weights::WeightsFile;
+use eosfed_common::weights::{Signature, WeightsFile};
 use serde::Serialize;
 
 use super::budget::missing_bytes;
@@ -45,7 +46,7 @@ impl<E: Environment> Daemon<E> {
         if base.is_none() {
             return Ok(Flow::Event(Event::Fetched));
         }
-        let signature = held.assignment.training_target.signature();
+        let signature = signature_of_base(&held.assignment);
         let checked = WeightsFile::open(&base_file).and_then(|file| file.check(&signature).map(drop));
         Ok(Flow::Event(match checked {
             Ok(()) => Event::Fetched,
@@ -148,6 +149,14 @@ fn base(work: &Work) -> Option<BlobRef> {
             *base
         }
         Work::Evaluation(evaluation) => Some(evaluation.weights),
+    }
+}
+
+/// Names and shapes of the weights to start from, or to score.
+fn signature_of_base(assignment: &Assignment) -> Signature {
+    match (&assignment.work, &assignment.training_target) {
+        (Work::Training(work), TrainingTarget::Specialist(model)) => signature(work.network_of_base(model)),
+        (_, target) => target.signature(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{EvaluationWork, TrainingWork, Work};
+use eosfed_common::model::ModelSpec;
 use eosfed_common::task::{EvaluationTask, InitialWeights, TrainTask};
 use eosfed_common::training_target::TrainingTarget;
 
@@ -44,9 +45,14 @@ impl<E: Environment> Daemon<E> {
     }
 
     fn training(&self, held: &HeldAssignment, work: &TrainingWork, folder: &Path) -> TrainTask {
-        let initial = match work.base {
-            Some(_) => InitialWeights::File(folder.join(BASE)),
-            None => match self.pretrained(&held.assignment.training_target) {
+        let initial = match (work.base, &work.base_model) {
+            (Some(_), None) => InitialWeights::File(folder.join(BASE)),
+            (Some(_), Some(model)) => InitialWeights::Specialist {
+                file: folder.join(BASE),
+                model: ModelSpec::clone(model),
+                seed: work.initial_seed,
+            },
+            (None, _) => match self.pretrained(&held.assignment.training_target) {
                 Some(file) => InitialWeights::Pretrained { file, seed: work.initial_seed },
                 None => InitialWeights::Seed(work.initial_seed),
             },

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use eosfed_common::assignment::{Assignment, TrainingWork, Work};
+use eosfed_common::assignment::{Assignment, BlobRef, TrainingWork, Work};
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::{HeadFile, HeadOver};
@@ -107,9 +107,13 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
     let mut findings = Vec::new();
     match spec {
         JobSpec::OneShot(one_shot) => {
-            for OneShotSpecialist { name, institution, bands } in &one_shot.specialists {
+            for OneShotSpecialist { name, institution, bands, start_from } in &one_shot.specialists {
                 let training_target = TrainingTarget::Specialist(one_shot.network.on(bands));
                 let work = training(one_shot.seed, None, &one_shot.training);
+                // Which weights are sent does not matter here, only whether some are.
+                let sent = start_from.as_ref().map(|from| BlobRef::of(from.to_string().as_bytes()));
+                let work = TrainingWork { base: sent, base_release: sent, ..work };
+                let work = Work::Training(Box::new(work));
                 let assignment = assignment(spec, institution.clone(), training_target, work)?;
                 let what = format!("training for {name} at {institution}");
                 findings.push((what, objections(policy, &assignment)));
@@ -127,6 +131,7 @@ pub fn explain_job(policy: &Policy, spec: &JobSpec) -> Result<Vec<(String, Vec<S
             let training_target = TrainingTarget::Head(Box::new(head(downstream)));
             let federated = &downstream.federated;
             let work = training(downstream.seed, Some(federated), &federated.training);
+            let work = Work::Training(Box::new(work));
             let assignment = assignment(spec, anyone()?, training_target, work)?;
             let what = "training of a head (`allow.backbones` is checked for the encoders of its release)";
             findings.push((what.to_owned(), objections(policy, &assignment)));
@@ -157,18 +162,20 @@ fn head(spec: &DownstreamSpec) -> HeadOver {
 
 fn works(spec: &RoundsSpec) -> Vec<(&'static str, Work)> {
     let federated = &spec.federated;
-    let training = ("training", training(spec.seed, Some(federated), &federated.training));
+    let training = training(spec.seed, Some(federated), &federated.training);
+    let training = ("training", Work::Training(Box::new(training)));
     match spec.normalisation {
         SharedNormalisation::Federated => vec![("statistics", Work::Statistics), training],
         SharedNormalisation::Given { .. } => vec![training],
     }
 }
 
-fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Training) -> Work {
-    Work::Training(Box::new(TrainingWork {
+fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Training) -> TrainingWork {
+    TrainingWork {
         strategy: federated.map(|federated| federated.rounds.strategy.name()),
         base: None,
         base_release: None,
+        base_model: None,
         initial_seed: seed,
         // A job of rounds brings its normalisation, and nothing here depends on its values.
         normalisation: federated.map(|_| Vec::new()),
@@ -176,7 +183,7 @@ fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Trainin
         schedule: [0.0, 1.0],
         keep: Keep::Last,
         settings: settings.clone(),
-    }))
+    }
 }
 
 fn assignment(

@@ -18,10 +18,11 @@ use eosfed_testkit::{assignments, signing};
 
 use crate::fake::{Lie, release_of};
 use crate::good;
+use crate::warm_start::warm;
 use crate::world::{FINISHED, POLICY, STARTED, WEIGHTS, World, until};
 
 /// Waits until an offer is declined, and returns the refusal's reason and message. Nothing was accepted.
-async fn declined(world: &World) -> (String, String) {
+pub(crate) async fn declined(world: &World) -> (String, String) {
     let (cancel, task) = world.start();
     until(|| !world.fake.get().refusals.is_empty()).await;
     cancel.cancel();
@@ -31,29 +32,22 @@ async fn declined(world: &World) -> (String, String) {
     (inner.refusals[0].reason.clone(), inner.refusals[0].message.clone())
 }
 
-fn changed(kind: JobKind, change: impl FnOnce(&mut TrainingWork)) -> Assignment {
+pub(crate) fn changed(kind: JobKind, change: impl FnOnce(&mut TrainingWork)) -> Assignment {
     let mut assignment = assignments::training(kind);
     let Work::Training(work) = &mut assignment.work else { unreachable!() };
     change(work);
     assignment
 }
 
-async fn refusal_of(assignment: Assignment, policy: &str) -> (String, String) {
+pub(crate) async fn refusal_of(assignment: Assignment, policy: &str) -> (String, String) {
     let world = World::new(assignment, &good()).await;
     world.set_policy(policy);
     declined(&world).await
 }
 
-fn base() -> BlobRef {
+pub(crate) fn base() -> BlobRef {
     let bytes = std::fs::read(&WEIGHTS.1).unwrap();
     BlobRef { digest: Digest::of(&bytes), size: bytes.len() as u64 }
-}
-
-#[tokio::test]
-async fn a_one_shot_job_with_a_base_is_refused() {
-    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
-    let (reason, said) = refusal_of(assignment, POLICY).await;
-    assert!(reason == "POLICY" && said.contains("`allow.warm_start` is false"), "{reason}: {said}");
 }
 
 #[tokio::test]
@@ -111,43 +105,6 @@ async fn weights_larger_than_their_network_are_not_fetched() {
         let (reason, said) = refusal_of(assignment, &policy).await;
         assert!(reason == "INCOMPATIBLE" && said.contains("found `1099511627776`"), "{reason}: {said}");
     }
-}
-
-/// A world whose coordinator offers a one-shot job with a base, and this release for it.
-async fn warm(base: BlobRef, (document, bytes): (BlobRef, Vec<u8>)) -> World {
-    let assignment = changed(JobKind::OneShot, |work| {
-        work.base = Some(base);
-        work.base_release = Some(document);
-    });
-    let world = World::new(assignment, &good()).await;
-    world.set_policy(&format!("{POLICY}warm_start = true\n"));
-    world.fake.get().blobs.insert(document.digest.to_string(), bytes);
-    world
-}
-
-#[tokio::test]
-async fn a_base_must_be_a_specialist_of_a_signed_release() {
-    let key = signing::coordinator().key().clone();
-    let assignment = changed(JobKind::OneShot, |work| work.base = Some(base()));
-    let bare = World::new(assignment, &good()).await;
-    bare.set_policy(&format!("{POLICY}warm_start = true\n"));
-    bare.fake.get().bare_base = true;
-    let (reason, said) = declined(&bare).await;
-    assert!(reason == "POLICY" && said.contains("names no release"), "{reason}: {said}");
-    let other = BlobRef { size: base().size, ..BlobRef::of(b"other") };
-    let thief = signing::institution("thief");
-    for (release, words) in [
-        (release_of(other, &key), "has no specialist of sha256:"),
-        (release_of(base(), &thief), "is signed with the key"),
-    ] {
-        let (reason, said) = declined(&warm(base(), release).await).await;
-        assert!(reason == "NOT_SIGNED" && said.contains(words), "{reason}: {said}");
-    }
-    let world = warm(base(), release_of(base(), &key)).await;
-    world.fake.get().blobs.insert(base().digest.to_string(), std::fs::read(&WEIGHTS.1).unwrap());
-    world.run().await;
-    assert!(world.fake.get().refusals.is_empty(), "{:?}", world.fake.get().refusals);
-    assert_eq!(world.fake.get().tokens.len(), 1, "it is accepted");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eosfed_common::assignment::{Assignment, BlobRef, Directive, Offered, Work};
 use eosfed_common::digest::Digest;
+use eosfed_common::model::ModelSpec;
 use eosfed_common::plan::JobKind;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::SigningKey;
@@ -16,6 +17,7 @@ use eosfed_proto::v1;
 use eosfed_proto::v1::blobs_server::Blobs;
 use eosfed_proto::v1::enrollment_server::Enrollment;
 use eosfed_proto::v1::participant_server::Participant;
+use eosfed_testkit::cards::classifier;
 use eosfed_testkit::{assignments, releases, signing};
 use eosfed_transport::status::to_status;
 use eosfed_transport::wire::{Wire, coordinator_keys_message, signed_assignment};
@@ -85,7 +87,13 @@ pub(crate) struct Inner {
 
 /// A signed release that lists a base, as a document of the coordinator.
 pub(crate) fn release_of(base: BlobRef, key: &SigningKey) -> (BlobRef, Vec<u8>) {
+    released(base, classifier(), key)
+}
+
+/// The same, whose specialist has this network.
+pub(crate) fn released(base: BlobRef, model: ModelSpec, key: &SigningKey) -> (BlobRef, Vec<u8>) {
     let mut release = releases::release();
+    release.specialists[0].model = model;
     release.specialists[0].weights = base.digest;
     release.specialists[0].weights_bytes = base.size;
     release.sign(None, key);

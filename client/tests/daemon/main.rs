@@ -13,6 +13,7 @@ mod renewal;
 mod share_policy;
 mod site_log;
 mod state_data;
+mod warm_start;
 mod world;
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use common::{events, metric, model, release, run, scene, specialist, task, weigh
 use eosfed_common::card::{CARD_FILE, Card, InitialFile, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
-use eosfed_common::model::{Backbone, Task, initial_weights, signature};
+use eosfed_common::model::{Backbone, ModelSpec, Task, initial_weights, signature};
 use eosfed_common::scoring::{ScoredPart, Scoring};
 use eosfed_common::task::{InitialWeights, Keep, TrainTask, TrainerEvent};
 use eosfed_common::weights::{WeightsFile, write};
@@ -290,6 +290,19 @@ fn training_starts_from_a_specialist_whose_card_names_its_bands() {
     expected.reverse();
     let found = filters(&task);
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?} {expected:?}");
+
+    // The same where the daemon names the specialist's network, whatever lies beside the file.
+    let named = folder.path().join("base.safetensors");
+    fs::copy(&file, &named).unwrap();
+    let mut warm = TrainTask { output: folder.path().join("warm"), ..task.clone() };
+    warm.initial = InitialWeights::Specialist { file: named.clone(), model: card.model.clone(), seed: 1 };
+    let ended = events(&warm).unwrap();
+    assert!(matches!(ended.last(), Some(TrainerEvent::Finished { report, .. }) if report.initial.is_none()));
+    assert_eq!(filters(&warm), found, "the same bytes");
+    let other = ModelSpec { backbone: Backbone::Femto, ..card.model.clone() };
+    warm.initial = InitialWeights::Specialist { file: named, model: other, seed: 1 };
+    let error = events(&warm).unwrap_err().to_string();
+    assert!(error.contains("must have the backbone `convnextv2_atto`, found `convnextv2_femto`"), "{error}");
 
     // A card of other weights says nothing about these.
     card.weights = Digest::of(b"other");

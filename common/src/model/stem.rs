@@ -6,7 +6,10 @@
 //! timm's `adapt_input_conv`. That function knows no names: it repeats filters in their order, which puts the
 //! filter of red on blue where the order of the bands is blue, green, red.
 
+use super::ModelSpec;
 use super::adaptation::{NamedBand, source_of};
+use super::init::initial_weights;
+use super::signature::backbone_signature;
 use crate::weights::Tensors;
 
 /// The name of the first convolution's filters, `[out, bands, 4, 4]`.
@@ -14,12 +17,8 @@ const STEM: &str = "stem.0.weight";
 /// Values of a filter for one band.
 const KERNEL: usize = 16;
 
-/// Changes the first convolution of `encoder` from the bands `from` to the bands `to`. Returns a sentence for
-/// each band whose filter is not its own.
-///
-/// # Panics
-/// If `encoder` has no filters for as many bands as `from`.
-pub fn adapt_stem(encoder: &mut Tensors, from: &[NamedBand], to: &[NamedBand]) -> Vec<String> {
+/// Changes the first convolution of `encoder` from the bands `from` to the bands `to`.
+fn adapt_stem(encoder: &mut Tensors, from: &[NamedBand], to: &[NamedBand]) {
     let sources: Vec<Source> = to.iter().map(|band| source(band, from)).collect();
     let scale = from.len() as f32 / to.len() as f32;
     let filters = &encoder[STEM];
@@ -27,7 +26,39 @@ pub fn adapt_stem(encoder: &mut Tensors, from: &[NamedBand], to: &[NamedBand]) -
         filters.chunks_exact(from.len() * KERNEL).flat_map(|filter| adapt_filter(filter, &sources, scale));
     let adapted = adapted.collect();
     encoder.insert(STEM.to_owned(), adapted);
-    sources.into_iter().filter_map(|source| source.words).collect()
+}
+
+/// The first weights of `model`: the encoder of another network for the bands `from`, with its first convolution
+/// changed to the bands of `model`, under a head from `seed`. `other` gives the values of a tensor of that network
+/// by name. The same input gives the same bytes.
+///
+/// # Panics
+/// If a tensor of the encoder is not as large as one for the bands `from` and the backbone of `model`.
+pub fn warm_start(
+    model: &ModelSpec,
+    from: &[NamedBand],
+    seed: u64,
+    other: impl Fn(&str) -> Vec<f32>,
+) -> Tensors {
+    let names = backbone_signature(&model.backbone.shape(), from.len()).0.into_keys();
+    let mut encoder: Tensors = names.map(|name| (name.clone(), other(&name))).collect();
+    adapt_stem(&mut encoder, from, &named(&model.bands));
+    let mut tensors = initial_weights(model, seed);
+    tensors.extend(encoder);
+    tensors
+}
+
+/// What [`adapt_stem`] does to change the bands `from` to the bands `to`: a sentence for each band whose filter is
+/// not its own.
+#[must_use]
+pub fn stem_words(from: &[NamedBand], to: &[NamedBand]) -> Vec<String> {
+    to.iter().filter_map(|band| source(band, from).words).collect()
+}
+
+/// Bands by their names.
+#[must_use]
+pub fn named(bands: &[String]) -> Vec<NamedBand> {
+    bands.iter().map(|name| NamedBand::of(name)).collect()
 }
 
 /// Where the filter of a band comes from.
@@ -57,6 +88,7 @@ fn adapt_filter(filter: &[f32], sources: &[Source], scale: f32) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Backbone, Task};
 
     fn bands(names: &[&str]) -> Vec<NamedBand> {
         names.iter().map(|name| NamedBand::of(name)).collect()
@@ -66,7 +98,9 @@ mod tests {
     fn adapted(to: &[&str]) -> (Vec<f32>, Vec<String>) {
         let filter: Vec<f32> = [1.0, 2.0, 4.0].iter().flat_map(|value| [*value; KERNEL]).collect();
         let mut encoder: Tensors = [(STEM.to_owned(), [filter.clone(), filter].concat())].into();
-        let words = adapt_stem(&mut encoder, &bands(&["red", "green", "blue"]), &bands(to));
+        let (from, to) = (bands(&["red", "green", "blue"]), bands(to));
+        adapt_stem(&mut encoder, &from, &to);
+        let words = stem_words(&from, &to);
         let values = &encoder[STEM];
         assert_eq!(values.len(), 2 * to.len() * KERNEL);
         let (first, second) = values.split_at(to.len() * KERNEL);
@@ -90,6 +124,37 @@ mod tests {
         assert_eq!(filters, [4.0, 1.0, 1.5, mean, mean, mean].map(|value: f32| value * 0.5));
         assert!(words[0].contains("pan (0.59 um) is the mean of green and red"), "{words:?}");
         assert_eq!(words[2], "VV is the mean of all: none is near");
+    }
+
+    #[test]
+    fn a_warm_start_has_the_encoder_of_the_other_network_under_a_head_from_the_seed() {
+        let model = |bands: &[&str], classes: &[&str]| ModelSpec {
+            backbone: Backbone::Atto,
+            task: Task::Classification,
+            bands: bands.iter().map(|&band| band.to_owned()).collect(),
+            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+            target: None,
+        };
+        let (old, new) = (model(&["red", "nir"], &["a", "b"]), model(&["B08", "swir16", "red"], &["x"]));
+        let there = initial_weights(&old, 3);
+        let start = |seed| warm_start(&new, &named(&old.bands), seed, |name| there[name].clone());
+        let (warm, cold) = (start(9), initial_weights(&new, 9));
+        assert_eq!(warm, start(9), "the same bytes each time");
+        let shapes = |tensors: &Tensors| {
+            tensors.iter().map(|(name, values)| (name.clone(), values.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(shapes(&warm), shapes(&cold), "exactly the tensors of the new network");
+        let same = |name: &str, as_there: &Tensors| warm[name] == as_there[name];
+        assert!(same("stages.3.blocks.1.mlp.fc1.weight", &there) && same("head.fc.weight", &cold));
+        // The first filter, by its bands: B08 is nir, swir16 the mean of both, red its own; two bands become three.
+        let band = |tensors: &Tensors, band: usize| tensors[STEM][band * KERNEL];
+        let (red, nir) = (band(&there, 0), band(&there, 1));
+        let expected = [nir, f32::midpoint(red, nir), red].map(|value| value * (2.0 / 3.0));
+        for (at, expected) in expected.iter().enumerate() {
+            assert!((band(&warm, at) - expected).abs() < 1e-7, "{at}");
+        }
+        assert_eq!(start(10)["stem.0.weight"], warm["stem.0.weight"]);
+        assert_ne!(start(10)["head.fc.weight"], warm["head.fc.weight"]);
     }
 
     /// timm 1.0.31: `adapt_input_conv` of the same filters to 1, 2 and 3 channels.

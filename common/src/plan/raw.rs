@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EvaluationPlan, Floor, HeadPlan, JobKind, ReleasePolicy, RoundsPlan, StatisticsPlan, Training};
 use crate::card::BandNormalisation;
-use crate::ids::{InstitutionName, SpecialistName};
+use crate::ids::{InstitutionName, SpecialistName, SpecialistVersion};
 use crate::model::{Backbone, TargetScale, Task};
 
 /// The document. It is converted to a [`super::JobSpec`].
@@ -89,6 +89,9 @@ pub struct RawSpecialist {
     pub institution: Option<InstitutionName>,
     /// Its input bands.
     pub bands: Vec<String>,
+    /// The released specialist whose encoder its training starts from; default: random weights.
+    #[schemars(extend("x-rule" = "`NAME@VERSION`, in a release, with the same backbone"))]
+    pub start_from: Option<SpecialistVersion>,
 }
 
 /// The table `[participation]`.

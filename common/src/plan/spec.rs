@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FederatedAdmission, JobKind, OneShotAdmission, RoundsPlan, Training};
 use crate::card::BandNormalisation;
-use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName};
+use crate::ids::{InstitutionName, ReleaseNumber, SpecialistName, SpecialistVersion};
 use crate::model::{Backbone, BandRule, Composition, Method, ModelSpec, TargetScale, Task};
 
 /// The specification of a job.
@@ -227,6 +227,9 @@ pub struct OneShotSpecialist {
     pub institution: InstitutionName,
     /// Its input bands, by the names of the institution's data set.
     pub bands: Vec<String>,
+    /// The released specialist whose encoder it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<SpecialistVersion>,
 }
 
 /// The specialist that institutions train together.
@@ -237,6 +240,9 @@ pub struct SharedSpecialist {
     pub name: SpecialistName,
     /// Its input bands, by the names of the institutions' data sets.
     pub bands: Vec<String>,
+    /// The released specialist whose encoder it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_from: Option<SpecialistVersion>,
 }
 
 /// A head over the frozen specialists of a release: the table `[head]`.

@@ -343,3 +343,28 @@ fn attempts_and_lease_expiries_have_a_default_each() {
     let spec = JobSpec::parse(&plan).unwrap();
     assert_eq!((spec.attempts(), spec.participation().lease_expiries), (5, 2));
 }
+
+#[test]
+fn a_specialist_starts_from_a_released_one_only_if_the_plan_says_so() {
+    use crate::ids::SpecialistVersion;
+    let specialist = |spec: &JobSpec| match spec {
+        JobSpec::OneShot(spec) => spec.specialists[0].start_from.clone(),
+        JobSpec::Rounds(spec) => spec.specialist.start_from.clone(),
+        _ => None,
+    };
+    for plan in [ONE_SHOT, ROUNDS] {
+        let cold = JobSpec::parse(plan).unwrap();
+        assert_eq!(specialist(&cold), None);
+        let stored = serde_json::to_string(&cold).unwrap();
+        assert!(!stored.contains("start_from"), "it is stored as before: {stored}");
+        let warm = plan.replacen("[[specialist]]\n", "[[specialist]]\nstart_from = \"west-rgb@3\"\n", 1);
+        let warm = JobSpec::parse(&warm).unwrap();
+        let version: SpecialistVersion = "west-rgb@3".parse().unwrap();
+        assert_eq!(specialist(&warm), Some(version));
+        let stored = serde_json::to_string(&warm).unwrap();
+        assert_eq!(serde_json::from_str::<JobSpec>(&stored).unwrap(), warm);
+        let wrong = plan.replacen("[[specialist]]\n", "[[specialist]]\nstart_from = \"west-rgb\"\n", 1);
+        let said = JobSpec::parse(&wrong).unwrap_err().to_string();
+        assert!(said.contains("use NAME@VERSION") && said.contains("start_from"), "{said}");
+    }
+}

@@ -25,6 +25,7 @@ pub mod retention;
 pub mod round;
 pub mod shared_policy;
 pub mod spent;
+pub mod start;
 pub mod stated;
 pub mod statistics;
 pub mod target;

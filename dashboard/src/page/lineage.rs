@@ -23,6 +23,8 @@ pub struct Lineage {
     pub institutions: Vec<eosfed_common::ids::InstitutionName>,
     /// The job that its job was forked from.
     pub origin: Option<JobId>,
+    /// The released specialist whose encoder it started from: `NAME@VERSION`.
+    pub parent: Option<String>,
     /// The releases that have it.
     pub releases: Vec<ReleaseNumber>,
 }
@@ -50,22 +52,34 @@ pub fn lineage(shell: &Shell, entries: &[Lineage], pager: &Pager) -> String {
     shell.document(&Content { title: "Lineage".to_owned(), section: path::LINEAGE, body })
 }
 
+/// The columns where no specialist started from another, and those where one did.
+const COLUMNS: [&[&str]; 2] = [
+    &["Institutions", "Jobs", "Specialists", "Releases"],
+    &["Started from", "Institutions", "Jobs", "Specialists", "Releases"],
+];
+
 fn graph(entries: &[Lineage]) -> Graph {
-    let mut graph =
-        Graph::new("Lineage of specialists", &["Institutions", "Jobs", "Specialists", "Releases"]);
-    let node = |column, label: String, href: String| Node { column, label, href };
+    // A specialist that others started from stands left of their jobs, since edges run to the right.
+    let left = usize::from(entries.iter().any(|entry| entry.parent.is_some()));
+    let mut graph = Graph::new("Lineage of specialists", COLUMNS[left]);
+    let node = |column: usize, label: String, href: String| Node { column, label, href };
     for entry in entries {
         let one = &entry.specialist;
         let reference = format!("{}@{}", one.name, one.version);
-        let specialist = graph.node(node(2, reference.clone(), format!("{}/{reference}", path::SPECIALISTS)));
-        let job = graph.node(node(1, one.job.to_string(), format!("{}/{}", path::JOBS, one.job)));
+        let own = node(left + 2, reference.clone(), format!("{}/{reference}", path::SPECIALISTS));
+        let specialist = graph.node(own);
+        let job = graph.node(node(left + 1, one.job.to_string(), format!("{}/{}", path::JOBS, one.job)));
         graph.edge(job, specialist);
         for name in entry.institutions.iter().take(MAX_INSTITUTIONS) {
-            let from = graph.node(node(0, name.to_string(), format!("{}/{name}", path::INSTITUTIONS)));
+            let from = graph.node(node(left, name.to_string(), format!("{}/{name}", path::INSTITUTIONS)));
+            graph.edge(from, job);
+        }
+        if let Some(parent) = &entry.parent {
+            let from = graph.node(node(0, parent.clone(), format!("{}/{parent}", path::SPECIALISTS)));
             graph.edge(from, job);
         }
         for number in &entry.releases {
-            let release = node(3, format!("release {number}"), format!("{}/{number}", path::RELEASES));
+            let release = node(left + 3, format!("release {number}"), format!("{}/{number}", path::RELEASES));
             let release = graph.node(release);
             graph.edge(specialist, release);
         }
@@ -74,8 +88,7 @@ fn graph(entries: &[Lineage]) -> Graph {
 }
 
 fn as_table(entries: &[Lineage]) -> Markup {
-    let columns =
-        [words("Specialist"), words("Learned from"), words("Job"), words("Forked from"), words("Releases")];
+    let columns = ["Specialist", "Learned from", "Started from", "Job", "Forked from", "Releases"].map(words);
     let rows: Vec<Vec<Markup>> = entries.iter().map(row).collect();
     table("Lineage of specialists", &columns, &rows)
 }
@@ -86,6 +99,7 @@ fn row(entry: &Lineage) -> Vec<Markup> {
     vec![
         specialist_link(&format!("{}@{}", one.name, one.version)),
         html! { (institutions.join(", ")) },
+        maybe(entry.parent.as_ref(), |parent| specialist_link(parent)),
         job_link(one.job.as_str()),
         maybe(entry.origin.as_ref(), |job| job_link(job.as_str())),
         if entry.releases.is_empty() {

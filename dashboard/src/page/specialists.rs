@@ -132,7 +132,7 @@ fn provenance(card: &Card, releases: &[ReleaseNumber]) -> Markup {
             html! { (from.institutions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) },
         ),
         ("Samples", html! { (count(from.samples)) }),
-        ("Started from", maybe(from.initial.as_ref(), |file| said(&file.file))),
+        ("Started from", started_from(card)),
         ("Frozen", exact(from.frozen_at)),
         ("Energy", html! { (energy(card.energy)) }),
         (
@@ -143,6 +143,18 @@ fn provenance(card: &Card, releases: &[ReleaseNumber]) -> Markup {
             },
         ),
     ])
+}
+
+/// The file or the released specialist whose encoder it started from.
+fn started_from(card: &Card) -> Markup {
+    let from = &card.provenance;
+    let Some(parent) = &from.parent else {
+        return maybe(from.initial.as_ref(), |file| said(&file.file));
+    };
+    html! {
+        (specialist_link(&format!("{}@{}", parent.name, parent.version))) " of " (release_link(parent.release))
+        @for words in &parent.adapted { span.under { (said(words)) } }
+    }
 }
 
 /// Most rows of a table of metrics.

@@ -2,13 +2,14 @@
 
 use eosfed_common::assignment::{
     Assignment, CurvePoint, EvaluationSubmission, EvaluationWork, Offered, Progress, StatisticsSubmission,
-    UpdateSubmission, Work,
+    TrainingWork, UpdateSubmission, Work,
 };
 use eosfed_common::finite::Finite;
 use eosfed_common::head::HeadOver;
+use eosfed_common::model::Task;
 use eosfed_common::plan::{JobKind, Loss, Training};
 use eosfed_testkit::assignments::{bands, blob, detailed_training, offered, statistics, training};
-use eosfed_testkit::cards::normalisation;
+use eosfed_testkit::cards::{self, normalisation};
 use eosfed_testkit::releases;
 use eosfed_testkit::submissions::{self, detailed_update, moments, scores};
 use eosfed_transport::wire::Heartbeat;
@@ -39,9 +40,18 @@ pub(crate) fn assignments() -> Vec<Assignment> {
         statistics(),
         Assignment { kind: JobKind::Evaluation, work: scoring, ..statistics() },
         Assignment { work: specialist, ..training(JobKind::Rounds) },
+        Assignment { work: warm_start(), ..training(JobKind::OneShot) },
         bands(&["red"]),
         Assignment { work: head, ..training(JobKind::Downstream) },
     ]
+}
+
+/// Training that starts from a specialist of another network.
+fn warm_start() -> Work {
+    let base_model = Some(Box::new(cards::model(Task::Segmentation, &["nir"], &["a", "b", "c"])));
+    let mut work = TrainingWork { strategy: None, base_model, ..detailed_training() };
+    work.settings = Training::new(2, 8, 1e-3);
+    Work::Training(Box::new(work))
 }
 
 /// Training of rounds in which most settings are given.

@@ -8,8 +8,10 @@ use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::{Card, TrainingMode};
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::ledger::Verifier;
+use eosfed_common::model::{named, signature, warm_start};
+use eosfed_common::plan::JobSpec;
 use eosfed_common::report::EvaluationReport;
-use eosfed_common::weights::{Signature, write};
+use eosfed_common::weights::{Signature, WeightsFile, write};
 use eosfed_coordinator::domain::closed::ClosedRound;
 use eosfed_coordinator::domain::job::Job;
 use eosfed_coordinator::domain::round::{Contribution, ParticipantState, RoundKind};
@@ -69,6 +71,7 @@ pub fn check_invariants(
         }
     }
     products(core, job, &complete)?;
+    started(job, &complete, blobs)?;
     for blob in job.needs() {
         if blobs.local(blob.digest).is_none() {
             broken(format!("{} is gone, and the job needs it", blob.digest))?;
@@ -153,6 +156,26 @@ fn is_what_was_sent(contribution: &Contribution, sent: &Submission) -> bool {
         (Contribution::Evaluation(report), Submission::Scores(sent)) => *report == sent.report,
         _ => false,
     }
+}
+
+/// The first round starts from the encoder of the specialist that the plan names, however often the coordinator
+/// has ended before.
+fn started(job: &Job, complete: &[&ClosedRound], blobs: &dyn Blobs) -> Result<(), Violation> {
+    let (JobSpec::Rounds(spec), Some(first)) = (&job.spec, complete.first()) else { return Ok(()) };
+    let Some(start) = job.starts.get(&spec.specialist.name) else {
+        return broken("the job has forgotten what it starts from");
+    };
+    let (model, there) = (spec.model(), signature(&start.model));
+    let file = WeightsFile::open(&blobs.local(start.weights.digest).unwrap()).unwrap();
+    let found = file.check(&there).unwrap();
+    let value = |name: &str| found.values(name).iter().collect();
+    let made = warm_start(&model, &named(&start.model.bands), spec.seed, value);
+    let staged = blobs.stage().unwrap();
+    let digest = write(staged.path(), &signature(&model), &made).unwrap();
+    if first.base.map(|base| base.digest) == Some(digest) {
+        return Ok(());
+    }
+    broken(format!("the first round starts from {:?} and not from the encoder of {start}", first.base))
 }
 
 /// The normalisation equals that of the submitted statistics.

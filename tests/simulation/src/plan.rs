@@ -23,6 +23,8 @@ use strum::VariantArray as _;
 use crate::clock::START;
 
 const CLASSES: [&str; 2] = ["field", "wood"];
+/// The specialist of a job of rounds. It starts from the one of the release.
+const SHARED: &str = "[{ name = \"all\", bands = [\"red\", \"nir\"], start_from = \"first@1\" }]";
 
 /// The kind of a seed's job. Whole specialists have megabytes of weights, so there are few of them.
 #[must_use]
@@ -79,7 +81,7 @@ pub fn policy(withdrawn: bool) -> Policy {
 }
 
 /// Institutions that have joined, and a release of specialists: of two whose weights are there for an
-/// evaluation, else of one under whose name any bytes are.
+/// evaluation, of one where a training starts from it, else of one under whose name any bytes are.
 #[must_use]
 pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) -> Change {
     let joined = |name: &InstitutionName| {
@@ -104,7 +106,7 @@ pub fn beginning(names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) ->
 fn card(name: &str, names: &[InstitutionName], kind: JobKind, blobs: &dyn Blobs) -> Card {
     let model = cards::model(Task::Classification, &["red"], &CLASSES);
     let staged = blobs.stage().unwrap();
-    if kind == JobKind::Evaluation {
+    if matches!(kind, JobKind::Evaluation | JobKind::Rounds) {
         let signature = signature(&model);
         write(staged.path(), &signature, &trained(&signature, name.len() as u64, None)).unwrap();
     } else {
@@ -186,7 +188,7 @@ fn parse(kind: JobKind, names: &[InstitutionName], shape: &Shape<'_>) -> JobSpec
     }
     match kind {
         JobKind::OneShot => own_specialists(small(plan).without("release"), names),
-        JobKind::Rounds => federated(small(plan).without("release"), shape).shared("all", &["red", "nir"]),
+        JobKind::Rounds => federated(small(plan).without("release"), shape).set_toml("specialist", SHARED),
         JobKind::Downstream => federated(small(plan), shape)
             .set("head.bands", vec!["red", "nir"])
             .set_toml("head.composition.selection", "{ kind = \"all\" }")

@@ -244,7 +244,9 @@ fn last_of(path: &Path) -> u64 {
 
 fn write_weights(task: &TrainTask, folder: &Path, diverges: bool) {
     let base = match &task.initial {
-        InitialWeights::File(path) => Some(Digest::of(&std::fs::read(path).unwrap())),
+        InitialWeights::File(path) | InitialWeights::Specialist { file: path, .. } => {
+            Some(Digest::of(&std::fs::read(path).unwrap()))
+        }
         InitialWeights::Seed(_) | InitialWeights::Pretrained { .. } => None,
     };
     let signature = task.training_target.signature();

@@ -5,6 +5,7 @@ use std::fmt;
 use eosfed_common::assignment::{Assignment, BlobRef, Offered};
 use eosfed_common::card::{Card, ReleaseManifest};
 use eosfed_common::ids::AssignmentId;
+use eosfed_common::model::ModelSpec;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::{KeySignature, PinnedKeys};
 use eosfed_common::statements::AssignmentStatement;
@@ -58,23 +59,35 @@ pub(super) fn check_signature(
     signature.verify(&AssignmentStatement(offer), &keys.0).map_err(|error| refused(&error))
 }
 
-/// Checks that a release is signed, and lists the base of a one-shot job.
+/// Checks that a release is signed, and lists the base of a one-shot job, with the network that the offer says it
+/// has.
 ///
 /// # Errors
 /// With the rule and what was found.
-pub(super) fn check_base(release: &[u8], base: BlobRef, keys: &PinnedKeys) -> Result<(), Refusal> {
+pub(super) fn check_base(
+    release: &[u8],
+    base: BlobRef,
+    network: Option<&ModelSpec>,
+    keys: &PinnedKeys,
+) -> Result<(), Refusal> {
     let refused =
         |why: &dyn fmt::Display| Refusal::new(Reason::NotSigned, format!("the weights to start from: {why}"));
     let release: ReleaseManifest = serde_json::from_slice(release).map_err(|error| refused(&error))?;
     release.verify_signature(&keys.0).map_err(|error| refused(&error))?;
     let is_base = |card: &Card| (card.weights, card.weights_bytes) == (base.digest, base.size);
-    if release.specialists.iter().any(is_base) {
-        return Ok(());
+    let Some(card) = release.specialists.iter().find(|card| is_base(card)) else {
+        return Err(refused(&format!(
+            "release {} has no specialist of {} and {} bytes",
+            release.number, base.digest, base.size
+        )));
+    };
+    match network {
+        Some(said) if *said != card.model => Err(refused(&format!(
+            "specialist `{}@{}` of release {} has another network than the assignment says",
+            card.name, card.version, release.number
+        ))),
+        _ => Ok(()),
     }
-    Err(refused(&format!(
-        "release {} has no specialist of {} and {} bytes",
-        release.number, base.digest, base.size
-    )))
 }
 
 /// Reads an offer. A newer coordinator may ask for work of a kind that this version does not know. That

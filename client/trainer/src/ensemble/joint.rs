@@ -134,8 +134,8 @@ fn initial(task: &TrainTask, signature: &Signature) -> Result<Tensors, EnsembleE
     match &task.initial {
         InitialWeights::Seed(seed) => Ok(initial_tensors(signature, *seed)),
         InitialWeights::File(path) => Ok(read(path, signature)?),
-        InitialWeights::Pretrained { file, .. } => {
-            let reason = "a head has no encoder, so it cannot start from a file of timm's";
+        InitialWeights::Pretrained { file, .. } | InitialWeights::Specialist { file, .. } => {
+            let reason = "a head has no encoder, so it cannot start from that of a file";
             Err(EnsembleError::file(file, reason))
         }
     }

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use eosfed_common::card::{CARD_FILE, Card, InitialFile, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
-use eosfed_common::model::{ModelSpec, NamedBand, adapt_stem, backbone_signature, initial_weights};
+use eosfed_common::model::{
+    ModelSpec, NamedBand, backbone_signature, named, signature, stem_words, warm_start,
+};
 use eosfed_common::weights::{Tensors, WeightsFile};
 
 use super::error::TrainError;
@@ -40,20 +42,39 @@ pub(super) fn pretrained(model: &ModelSpec, path: &Path, seed: u64) -> Result<St
     let digest = Digest::of(file.bytes());
     let specialists = bands_of(path, digest)?;
     let bands = specialists.clone().unwrap_or_else(|| TIMM.map(NamedBand::of).to_vec());
-    let signature = backbone_signature(&model.backbone.shape(), bands.len());
-    let found = file.check_part(&signature)?;
-    let mut encoder: Tensors =
-        signature.0.keys().map(|name| (name.clone(), found.values(name).iter().collect())).collect();
-    let wanted: Vec<_> = model.bands.iter().map(|name| NamedBand::of(name)).collect();
-    let words = adapt_stem(&mut encoder, &bands, &wanted);
-    let mut tensors = initial_weights(model, seed);
-    tensors.extend(encoder);
+    let found = file.check_part(&backbone_signature(&model.backbone.shape(), bands.len()))?;
+    let tensors = warm_start(model, &bands, seed, |name| found.values(name).iter().collect());
+    let words = stem_words(&bands, &named(&model.bands));
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let assumed = specialists
         .is_none()
         .then(|| format!("no {CARD_FILE} belongs to it, so its bands are taken as {}", TIMM.join(", ")));
     let notes = assumed.into_iter().chain(words).map(|words| format!("start from {name}: {words}")).collect();
     Ok(Start { tensors, file: InitialFile { file: name, digest }, notes })
+}
+
+/// The encoder of the released specialist `of` whose weights are in `path`, for the bands of `model`, with a head
+/// from `seed`; and what was done for bands that it does not have.
+///
+/// # Errors
+/// If the file cannot be read or does not hold exactly the tensors of `of`.
+pub(super) fn specialist(
+    model: &ModelSpec,
+    of: &ModelSpec,
+    path: &Path,
+    seed: u64,
+) -> Result<(Tensors, Vec<String>), TrainError> {
+    if of.backbone != model.backbone {
+        let reason =
+            format!("the specialist must have the backbone `{}`, found `{}`", model.backbone, of.backbone);
+        return Err(TrainError::Start { path: path.to_owned(), reason });
+    }
+    let file = WeightsFile::open(path)?;
+    let found = file.check(&signature(of))?;
+    let bands = named(&of.bands);
+    let tensors = warm_start(model, &bands, seed, |name| found.values(name).iter().collect());
+    let words = stem_words(&bands, &named(&model.bands)).into_iter();
+    Ok((tensors, words.map(|words| format!("start from a specialist: {words}")).collect()))
 }
 
 /// The bands of a specialist's weights, by the card beside them; `None` for other files.

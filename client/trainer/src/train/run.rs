@@ -17,7 +17,7 @@ use super::layers::rate_factor;
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::parts::Parts;
-use super::pretrained::{Start, pretrained};
+use super::pretrained::{Start, pretrained, specialist};
 use super::samples::{Samples, ScoredData};
 use super::session::{RunInfo, Session};
 use super::stream::StreamedDataset;
@@ -170,6 +170,10 @@ fn initial(task: &TrainTask, model: &ModelSpec, signature: &Signature) -> Result
             Ok(Initial { tensors: initial_weights(model, *seed), ..Initial::default() })
         }
         InitialWeights::File(path) => Ok(Initial { tensors: read(path, signature)?, ..Initial::default() }),
+        InitialWeights::Specialist { file, model: of, seed } => {
+            let (tensors, notes) = specialist(model, of, file, *seed)?;
+            Ok(Initial { tensors, notes, ..Initial::default() })
+        }
         InitialWeights::Pretrained { file, seed } => {
             let Start { tensors, file, notes } = pretrained(model, file, *seed)?;
             Ok(Initial { tensors, file: Some(file), notes })

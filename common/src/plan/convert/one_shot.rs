@@ -71,7 +71,7 @@ fn specialists(raw: Vec<RawSpecialist>, report: &mut Report) -> Option<Vec<OneSh
     let mut names = BTreeSet::new();
     let mut institutions = BTreeSet::new();
     let mut specialists = Vec::new();
-    for (index, RawSpecialist { name, institution, bands }) in raw.into_iter().enumerate() {
+    for (index, RawSpecialist { name, institution, bands, start_from }) in raw.into_iter().enumerate() {
         let key = |field: &str| format!("specialist[{index}].{field}");
         report.rule(names.insert(name.clone()), key("name"), "used once", &name);
         words(key("bands"), &bands, &(1..=MAX_BANDS), report);
@@ -80,7 +80,8 @@ fn specialists(raw: Vec<RawSpecialist>, report: &mut Report) -> Option<Vec<OneSh
             let is_new = institutions.insert(institution.clone());
             report.rule(is_new, key("institution"), "used once", institution);
         }
-        specialists.push(institution.map(|institution| OneShotSpecialist { name, institution, bands }));
+        let specialist = |institution| OneShotSpecialist { name, institution, bands, start_from };
+        specialists.push(institution.map(specialist));
     }
     specialists.into_iter().collect()
 }

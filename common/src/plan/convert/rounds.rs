@@ -56,12 +56,17 @@ pub(super) fn convert(raw: RawPlan, report: &mut Report) -> Option<RoundsSpec> {
 
 fn specialist(raw: Vec<RawSpecialist>, report: &mut Report) -> Option<SharedSpecialist> {
     report.rule(raw.len() == 1, "specialist (number of entries)", "1 in a job of rounds", raw.len());
-    for (index, RawSpecialist { name: _, institution, bands }) in raw.iter().enumerate() {
+    for (index, RawSpecialist { name: _, institution, bands, start_from: _ }) in raw.iter().enumerate() {
         words(format!("specialist[{index}].bands"), bands, &(1..=MAX_BANDS), report);
         if let Some(institution) = institution {
             let rule = "absent in a job of rounds; list the institutions in `participation.institutions`";
             report.rule(false, format!("specialist[{index}].institution"), rule, institution);
         }
     }
-    raw.into_iter().next().map(|RawSpecialist { name, bands, .. }| SharedSpecialist { name, bands })
+    let shared = |RawSpecialist { name, institution: _, bands, start_from }| SharedSpecialist {
+        name,
+        bands,
+        start_from,
+    };
+    raw.into_iter().next().map(shared)
 }

@@ -164,6 +164,7 @@ impl Wire for TrainingWork {
             keep,
             settings,
             base_release,
+            base_model,
         } = message;
         let base_release = base_release.map(BlobRef::from_message).transpose()?;
         if let Some(BlobRef { size, .. }) = base_release
@@ -186,6 +187,7 @@ impl Wire for TrainingWork {
             strategy: strategy.map(|value| strategy_name("strategy", value)).transpose()?,
             base: base.map(BlobRef::from_message).transpose()?,
             base_release,
+            base_model: base_model.map(ModelSpec::from_message).transpose()?.map(Box::new),
             initial_seed,
             normalisation: Some(normalisation).filter(|list| !list.is_empty()),
             seed,
@@ -200,6 +202,7 @@ impl Wire for TrainingWork {
             strategy,
             base,
             base_release,
+            base_model,
             initial_seed,
             normalisation,
             seed,
@@ -222,6 +225,7 @@ impl Wire for TrainingWork {
             keep: keep.into(),
             settings: Some(settings.into_message()),
             base_release: base_release.map(Wire::into_message),
+            base_model: base_model.map(|model| model.into_message()),
         }
     }
 }

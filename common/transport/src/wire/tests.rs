@@ -1,7 +1,7 @@
 use eosfed_common::assignment::*;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::digest::Digest;
-use eosfed_common::model::Task;
+use eosfed_common::model::{MAX_BANDS, Task};
 use eosfed_common::plan::JobKind;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_proto::v1;
@@ -26,6 +26,15 @@ fn assignment() -> Assignment<Offered> {
 #[test]
 fn assignments_and_updates_parse_back_from_their_messages() {
     assert_eq!(Assignment::from_message(assignment().into_message()), Ok(assignment()));
+    let base_model = Some(Box::new(cards::model(Task::Segmentation, &["nir", "red"], &["a", "b"])));
+    let warm = Work::Training(Box::new(TrainingWork { strategy: None, base_model, ..detailed_training() }));
+    let warm = Assignment { kind: JobKind::OneShot, work: warm, ..assignment() };
+    assert_eq!(Assignment::from_message(warm.clone().into_message()), Ok(warm.clone()));
+    let mut wide = warm.into_message();
+    if let Some(v1::assignment::Work::Training(work)) = &mut wide.work {
+        work.base_model.as_mut().unwrap().bands = vec!["red".to_owned(); MAX_BANDS + 1];
+    }
+    assert_eq!(Assignment::from_message(wide).unwrap_err().field, "bands");
     let statistics = Assignment { work: Work::Statistics, ..assignment() };
     assert_eq!(Assignment::from_message(statistics.clone().into_message()), Ok(statistics));
     let weights = BlobRef { digest: Digest::of(b"w"), size: 1 };

@@ -46,7 +46,11 @@ impl Federation {
     #[must_use]
     pub fn may_download(&self, institution: &InstitutionName, digest: &Digest) -> bool {
         let asked = |job: &&Job| job.cohort.contains(institution) && !job.has_ended();
-        let jobs = self.jobs.values().filter(asked).flat_map(|job| job.bases().chain(job.document()));
+        let jobs = self
+            .jobs
+            .values()
+            .filter(asked)
+            .flat_map(|job| job.bases().chain(job.start_blobs()).chain(job.document()));
         let scored = self.assignments(institution).into_iter().filter_map(|one| candidate(&one));
         jobs.chain(scored).chain(self.released_blobs()).any(|blob| blob.digest == *digest)
     }

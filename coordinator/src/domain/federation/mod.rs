@@ -25,6 +25,7 @@ use super::job::{Fork, Job, JobDefinition, Transition};
 use super::job_ref::{self, JobRef};
 use super::member::Member;
 use super::registry::Registry;
+use super::start::Starts;
 use super::target::{HeadRef, Target};
 
 /// The state of the coordinator. Closed rounds, curves and events are in the store only.
@@ -60,6 +61,8 @@ struct Resolved {
     head: Option<(HeadRef, Vec<u8>)>,
     /// The specialists that it scores.
     candidates: Vec<Card>,
+    /// The specialists that its own start from, and the releases that institutions verify them with.
+    starts: Starts,
 }
 
 impl Federation {
@@ -116,8 +119,11 @@ impl Federation {
             );
             return Err(Refusal::new(Reason::WrongState, message));
         }
-        let Resolved { head, candidates } = self.resolve(&spec)?;
-        let (head, documents) = head.map_or_else(Default::default, |(head, bytes)| (Some(head), vec![bytes]));
+        let Resolved { head, candidates, starts: Starts { starts, mut documents } } = self.resolve(&spec)?;
+        let head = head.map(|(head, bytes)| {
+            documents.push(bytes);
+            head
+        });
         let definition = JobDefinition {
             id: id.clone(),
             key,
@@ -125,6 +131,7 @@ impl Federation {
             origin: None,
             head,
             candidates,
+            starts,
             cohort,
             submitted_by: by,
             submitted_at: now,
@@ -137,7 +144,9 @@ impl Federation {
     fn resolve(&self, spec: &JobSpec) -> Result<Resolved, Refusal> {
         let mut resolved = Resolved::default();
         match spec {
-            JobSpec::OneShot(_) | JobSpec::Rounds(_) | JobSpec::Statistics(_) => {}
+            JobSpec::Statistics(_) => {}
+            JobSpec::OneShot(spec) => resolved.starts = self.starts_of_each(spec)?,
+            JobSpec::Rounds(spec) => resolved.starts = self.start_of_shared(spec)?,
             JobSpec::Downstream(spec) => resolved.head = Some(self.registry.head(spec)?),
             JobSpec::Evaluation(spec) => resolved.candidates = self.registry.candidates(&spec.evaluation)?,
         }

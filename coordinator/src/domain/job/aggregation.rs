@@ -5,16 +5,28 @@ use eosfed_common::plan::{Asynchronous, DEFAULT_MAX_SHARE, RoundsPlan, ServerPla
 
 use super::Job;
 use crate::domain::round::{Contribution, Round, RoundKind};
+use crate::domain::start::Start;
 use crate::domain::target::Target;
 use crate::domain::weighting::weights;
 
 /// A computation of the coordinator that follows from a state. A repetition gives the same bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
-    /// Generate the first weights from this seed.
-    Prepare(Target, u64),
+    /// Make the first weights.
+    Prepare(Preparation),
     /// Aggregate the updates of a round.
     Aggregate(Box<Aggregation>),
+}
+
+/// All inputs of the first weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// What is trained.
+    pub target: Target,
+    /// The seed of random values.
+    pub seed: u64,
+    /// The released specialist whose encoder is the start. Without one, all values are random.
+    pub start: Option<Start>,
 }
 
 /// All inputs of an aggregate.
@@ -99,10 +111,16 @@ impl Job {
         self.head.as_ref().map(|head| head.document)
     }
 
+    /// The weights that its specialists start from, and the releases that institutions verify them with.
+    pub fn start_blobs(&self) -> impl Iterator<Item = BlobRef> {
+        self.starts.values().flat_map(|start| std::iter::once(start.weights).chain(start.document))
+    }
+
     /// The blobs that it needs to continue.
     pub fn needs(&self) -> impl Iterator<Item = BlobRef> {
         let updates = self.current().into_iter().flat_map(Round::blobs);
         self.bases()
+            .chain(self.start_blobs())
             .chain(self.document())
             .chain(self.global_model)
             .chain(self.optimizer_state)

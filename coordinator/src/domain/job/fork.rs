@@ -96,6 +96,7 @@ impl Job {
             origin: Some(Origin { job: self.id.clone(), round, step }),
             head: self.head.clone(),
             candidates: self.candidates.clone(),
+            starts: self.starts.clone(),
             cohort: self.cohort.clone(),
             submitted_by: by.clone(),
             submitted_at: now,

@@ -112,6 +112,7 @@ impl Job {
         let Planned { name, model, training, mode, seed, licence } = planned;
         let Frozen { weights, institutions, rounds, report, updates } = frozen;
         let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery: _ } = report;
+        let parent = self.starts.get(name).map(|start| start.parent(&model.bands));
         Card {
             name: name.clone(),
             version: 0,
@@ -130,6 +131,7 @@ impl Job {
                 seed,
                 frozen_at: now,
                 initial,
+                parent,
             },
             metrics,
             scoring: scoring.map(|scoring| *scoring),

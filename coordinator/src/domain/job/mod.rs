@@ -23,7 +23,7 @@ mod offer;
 mod outcome;
 mod revoked;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -41,9 +41,10 @@ use strum::AsRefStr;
 use super::closed::RoundSummary;
 use super::round::Round;
 use super::spent::Spent;
+use super::start::Start;
 use super::target::{HeadRef, Target};
 
-pub use aggregation::{Aggregation, Task, WeightedUpdate};
+pub use aggregation::{Aggregation, Preparation, Task, WeightedUpdate};
 pub use fork::Fork;
 pub use outcome::Outcome;
 
@@ -109,6 +110,9 @@ pub struct JobDefinition {
     /// The specialists that it scores, a round each, as they were resolved when the job was submitted;
     /// only in evaluation jobs.
     pub candidates: Vec<Card>,
+    /// The released specialists that its specialists start from, by the names of its specialists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub starts: BTreeMap<SpecialistName, Start>,
     /// The institutions that are asked to take part.
     pub cohort: Vec<InstitutionName>,
     /// The operator who submitted it.
@@ -365,12 +369,12 @@ impl Job {
     }
 
     fn preparation(&self) -> Option<Task> {
-        let seed = match &self.spec {
-            JobSpec::Rounds(spec) => spec.seed,
-            JobSpec::Downstream(spec) => spec.seed,
+        let (seed, start) = match &self.spec {
+            JobSpec::Rounds(spec) => (spec.seed, self.starts.get(&spec.specialist.name).cloned()),
+            JobSpec::Downstream(spec) => (spec.seed, None),
             JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => return None,
         };
-        Some(Task::Prepare(self.shared()?, seed))
+        Some(Task::Prepare(Preparation { target: self.shared()?, seed, start }))
     }
 }
 

@@ -47,7 +47,7 @@ impl Job {
         Some(match self.kind_of(since) {
             RoundKind::Statistics => Work::Statistics,
             RoundKind::OneShot => match &self.spec {
-                JobSpec::OneShot(spec) => Work::Training(Box::new(one_shot(spec, institution)?)),
+                JobSpec::OneShot(spec) => Work::Training(Box::new(self.one_shot(spec, institution)?)),
                 JobSpec::Rounds(_)
                 | JobSpec::Downstream(_)
                 | JobSpec::Evaluation(_)
@@ -104,6 +104,7 @@ impl Job {
             strategy: Some(strategy.name()),
             base: self.base_of(since),
             base_release: None,
+            base_model: None,
             initial_seed: seed,
             normalisation: self.normalisation.as_deref().cloned(),
             seed: derived_seed(seed, since, institution),
@@ -112,25 +113,27 @@ impl Job {
             settings: Training { proximal_mu: strategy.proximal_mu(), ..federated.training.clone() },
         })
     }
-}
 
-fn one_shot(spec: &OneShotSpec, institution: &InstitutionName) -> Option<TrainingWork> {
-    let specialist = spec.specialist_of(institution)?;
-    let normalisation = match &spec.normalisation {
-        OneShotNormalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
-        OneShotNormalisation::Local => None,
-    };
-    Some(TrainingWork {
-        strategy: None,
-        base: None,
-        base_release: None,
-        initial_seed: spec.seed,
-        normalisation,
-        seed: derived_seed(spec.seed, 0, institution),
-        schedule: [0.0, 1.0],
-        keep: Keep::Best,
-        settings: spec.training.clone(),
-    })
+    fn one_shot(&self, spec: &OneShotSpec, institution: &InstitutionName) -> Option<TrainingWork> {
+        let specialist = spec.specialist_of(institution)?;
+        let normalisation = match &spec.normalisation {
+            OneShotNormalisation::Given { bands } => Some(in_order(bands, &specialist.bands)),
+            OneShotNormalisation::Local => None,
+        };
+        let start = self.starts.get(&specialist.name);
+        Some(TrainingWork {
+            strategy: None,
+            base: start.map(|start| start.weights),
+            base_release: start.and_then(|start| start.document),
+            base_model: start.map(|start| Box::new(start.model.clone())),
+            initial_seed: spec.seed,
+            normalisation,
+            seed: derived_seed(spec.seed, 0, institution),
+            schedule: [0.0, 1.0],
+            keep: Keep::Best,
+            settings: spec.training.clone(),
+        })
+    }
 }
 
 /// A separate seed for each round and institution, so that institutions do not shuffle in the same order. The

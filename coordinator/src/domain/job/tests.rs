@@ -110,7 +110,9 @@ fn a_card_says_which_file_a_specialist_started_from() {
 #[test]
 fn rounds_pool_statistics_then_train_then_freeze() {
     let job = job(ROUNDS);
-    assert!(matches!(job.task(), Some(Task::Prepare(model, 7)) if model.normalised() == ["red", "nir"]));
+    assert!(
+        matches!(job.task(), Some(Task::Prepare(first)) if first.seed == 7 && first.start.is_none() && first.target.normalised() == ["red", "nir"])
+    );
     assert_eq!(job.assignment(&name("west")), None);
     assert_eq!(offered(&rounds(), "west").work, Work::Statistics);
 
@@ -514,7 +516,10 @@ fn a_downstream_job_trains_a_head_over_the_release_at_its_submission() {
         over.head.encoders.iter().map(|one| (one.name.as_str(), one.sources.concat())).unzip();
     assert_eq!(names, ["east-nir", "west-rgb"]);
     assert_eq!(sources, [vec!["nir", "swir"], vec!["red"]]);
-    let Some(Task::Prepare(training_target, 7)) = job.task() else { panic!("{:?}", job.task()) };
+    let Some(Task::Prepare(Preparation { target: training_target, seed: 7, start: None })) = job.task()
+    else {
+        panic!("{:?}", job.task())
+    };
     let signature = training_target.signature();
     assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
 

@@ -1,6 +1,7 @@
 //! Calls of operators on the engine.
 
 use eosfed_common::ablation::Ablation;
+use eosfed_common::assignment::BlobRef;
 use eosfed_common::card::ReleaseManifest;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{IdempotencyKey, InstitutionName, JobId};
@@ -28,18 +29,36 @@ impl Core {
     /// Submits a job. A repeated call with the same key gives the same job.
     ///
     /// # Errors
-    /// If too few institutions are enrolled.
+    /// If too few institutions are enrolled, or the registry does not have what the plan names.
     pub async fn submit_job(
         &self,
         spec: JobSpec,
         by: &InstitutionName,
         key: IdempotencyKey,
     ) -> Result<JobId, Refusal> {
-        self.transact(|state, now, rng| {
-            let id = unused_id(state, rng);
+        let mut writer = self.lock_writer().await;
+        let now = self.now();
+        let (id, change) = self.read(|state| {
+            let id = unused_id(state, &mut writer.rng);
             state.submit_job(Submission { id, key, spec, by: by.clone() }, now)
-        })
-        .await
+        })?;
+        for start in change.jobs.iter().flat_map(|job| job.starts.values()) {
+            if !self.has_blob(start.weights).await? {
+                let message = format!(
+                    "`start_from`: the weights of {start}, {}, are missing; restore them from a backup, or start \
+                     from another specialist",
+                    start.weights.digest
+                );
+                return Err(Refusal::new(Reason::BlobMissing, message));
+            }
+        }
+        self.store_change(&mut writer, change, now).await?;
+        Ok(id)
+    }
+
+    /// Whether a blob is stored completely.
+    async fn has_blob(&self, blob: BlobRef) -> Result<bool, Refusal> {
+        Ok(matches!(self.blobs.stat("", blob.digest).await?, Presence::Complete(_)))
     }
 
     /// Applies an operator's action to a job.
@@ -77,7 +96,7 @@ impl Core {
             state.fork(origin, Fork { id, key, by, round, rounds }, &closed, now)
         })?;
         for blob in change.jobs.iter().flat_map(Job::needs) {
-            if !matches!(self.blobs.stat("", blob.digest).await?, Presence::Complete(_)) {
+            if !self.has_blob(blob).await? {
                 let message = format!(
                     "no job can start from round {} of job {origin}: {} was removed (`eosfed audit list --kind \
                      round_pruned --job {origin}` tells when); `keep_updates_for` and `keep_updates_mb` in the \

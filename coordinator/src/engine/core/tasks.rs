@@ -4,15 +4,19 @@
 use std::io::Write as _;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
-use eosfed_common::weights::{Signature, Tensors, write};
+use eosfed_common::model::{ModelSpec, named, signature, warm_start};
+use eosfed_common::weights::{Signature, Tensors, WeightsFile, write};
 
 use super::{Core, lock};
 use crate::domain::Transition;
-use crate::domain::job::{Aggregation, Task, WeightedUpdate};
+use crate::domain::job::{Aggregation, Preparation, Task, WeightedUpdate};
+use crate::domain::start::Start;
+use crate::domain::target::Target;
 use crate::storage::{BlobError, Blobs, LocalFile};
 
 /// The outcome of a task.
@@ -64,12 +68,28 @@ impl Drop for Busy<'_> {
 
 async fn compute(blobs: &dyn Blobs, task: &Task) -> anyhow::Result<Transition> {
     match task {
-        Task::Prepare(target, seed) => {
-            let tensors = target.initial_weights(*seed);
-            Ok(Transition::Prepared(keep(blobs, &target.signature(), &tensors).await?))
-        }
+        Task::Prepare(preparation) => prepare(blobs, preparation).await,
         Task::Aggregate(aggregation) => combine(blobs, aggregation).await,
     }
+}
+
+async fn prepare(blobs: &dyn Blobs, preparation: &Preparation) -> anyhow::Result<Transition> {
+    let Preparation { target, seed, start } = preparation;
+    let tensors = match (target, start) {
+        (Target::Specialist(model), Some(start)) => warm(blobs, model, *seed, start).await?,
+        (_, None) => target.initial_weights(*seed),
+        (_, Some(start)) => anyhow::bail!("only a specialist can start from {start}"),
+    };
+    Ok(Transition::Prepared(keep(blobs, &target.signature(), &tensors).await?))
+}
+
+/// The first weights of a network with the encoder of a released specialist.
+async fn warm(blobs: &dyn Blobs, model: &ModelSpec, seed: u64, start: &Start) -> anyhow::Result<Tensors> {
+    let local =
+        LocalFile::of(blobs, start.weights.digest).await.with_context(|| format!("start from {start}"))?;
+    let file = WeightsFile::open(local.path())?;
+    let found = file.check(&signature(&start.model)).with_context(|| format!("start from {start}"))?;
+    Ok(warm_start(model, &named(&start.model.bands), seed, |name| found.values(name).iter().collect()))
 }
 
 async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result<Transition> {

@@ -142,6 +142,7 @@ fn origin(state: &Federation, card: &Card) -> Lineage {
         specialist: SpecialistSummary::new(card, release, state.excluded(card).is_some()),
         institutions: card.provenance.institutions.clone(),
         origin: job.and_then(|job| job.origin.as_ref()).map(|origin| origin.job.clone()),
+        parent: card.provenance.parent.as_ref().map(|parent| format!("{}@{}", parent.name, parent.version)),
         releases: releases_with(state, card),
     }
 }
