@@ -129,13 +129,13 @@ fn start_from_a_released_specialist(federation: &Federation) {
     let asked = federation.wait(&job, "west to refuse", |job| job["state"] == "paused");
     let why = asked["history"][0]["participants"]["west"]["message"].as_str().unwrap().to_owned();
     assert!(why.contains("`allow.warm_start` is false"), "{why}");
-    federation.set_policy("west", "warm_start = false", "warm_start = true");
+    federation.set_policy("west", "strategies = [", "warm_start = true\nstrategies = [");
     let job = federation.submit(&alone("east-red@1").text());
     federation.wait(&job, "west alone", |job| job["state"] == "finished");
     let parent = federation.ask(&["specialist", "show", "east-red@1"]);
-    let digest = parent["card"]["weights"].as_str().unwrap();
+    let digest = parent["weights"].as_str().unwrap();
     let shown = federation.ask(&["specialist", "show", "west-warm"]);
-    let lineage = &shown["card"]["provenance"]["parent"];
+    let lineage = &shown["provenance"]["parent"];
     assert_eq!((lineage["name"].as_str(), lineage["weights"].as_str()), (Some("east-red"), Some(digest)));
     let adapted = lineage["adapted"].as_array().unwrap();
     assert_eq!(adapted.len(), 2, "green and blue have no filter of their own there: {lineage:#}");
@@ -144,16 +144,16 @@ fn start_from_a_released_specialist(federation: &Federation) {
     assert!(said.contains("started from   east-red@1 of release 1 (sha256:"), "{said}");
 
     let weights = |card: &Value| federation.blob(card["weights"].as_str().unwrap());
-    assert_warm(&weights(&shown["card"]), &weights(&parent["card"]));
+    assert_warm(&weights(&shown), &weights(&parent));
 
     // In rounds, the coordinator makes the first weights.
     let together = rounds(1, 2, 2, "10m").set_toml("specialist", &one("shared-warm", "", "east-red@1"));
     let together = together.without("release").set("training.epochs", 1).set("training.learning_rate", 1e-12);
     let job = federation.submit(&together.text());
     federation.wait(&job, "both together", |job| job["state"] == "finished");
-    let card = &federation.ask(&["specialist", "show", "shared-warm"])["card"];
+    let card = &federation.ask(&["specialist", "show", "shared-warm"]);
     assert_eq!(card["provenance"]["parent"]["name"], "east-red", "{card:#}");
-    assert_warm(&weights(card), &weights(&parent["card"]));
+    assert_warm(&weights(card), &weights(&parent));
 }
 
 /// After a training with next to no learning rate, the encoder is the parent's, and its first convolution has a

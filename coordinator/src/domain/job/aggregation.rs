@@ -13,7 +13,7 @@ use crate::domain::weighting::weights;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// Make the first weights.
-    Prepare(Preparation),
+    Prepare(Box<Preparation>),
     /// Aggregate the updates of a round.
     Aggregate(Box<Aggregation>),
 }

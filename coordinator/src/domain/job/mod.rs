@@ -374,7 +374,7 @@ impl Job {
             JobSpec::Downstream(spec) => (spec.seed, None),
             JobSpec::OneShot(_) | JobSpec::Evaluation(_) | JobSpec::Statistics(_) => return None,
         };
-        Some(Task::Prepare(Preparation { target: self.shared()?, seed, start }))
+        Some(Task::Prepare(Box::new(Preparation { target: self.shared()?, seed, start })))
     }
 }
 

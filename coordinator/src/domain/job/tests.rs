@@ -516,10 +516,8 @@ fn a_downstream_job_trains_a_head_over_the_release_at_its_submission() {
         over.head.encoders.iter().map(|one| (one.name.as_str(), one.sources.concat())).unzip();
     assert_eq!(names, ["east-nir", "west-rgb"]);
     assert_eq!(sources, [vec!["nir", "swir"], vec!["red"]]);
-    let Some(Task::Prepare(Preparation { target: training_target, seed: 7, start: None })) = job.task()
-    else {
-        panic!("{:?}", job.task())
-    };
+    let Some(Task::Prepare(first)) = job.task() else { panic!("{:?}", job.task()) };
+    let Preparation { target: training_target, seed: 7, start: None } = *first else { panic!("{first:?}") };
     let signature = training_target.signature();
     assert!(signature.0.contains_key(HeadFile::SELECTION) && !signature.0.contains_key("stem.0.weight"));
 
