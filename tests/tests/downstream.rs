@@ -64,7 +64,7 @@ fn a_head_is_trained_in_rounds_and_prunes_the_release() {
     assert!(names.contains(&"select.weight".to_owned()) && names.iter().all(|name| !name.contains("stem")));
     assert!(compared < 10_000, "{compared} numbers: only selector and head travel");
     let described = std::fs::read(federation.path("head/head.json")).unwrap();
-    let described: serde_json::Value = serde_json::from_slice(&described).unwrap();
+    let described: Value = serde_json::from_slice(&described).unwrap();
     assert!(described["imagery"]["tile"].is_array(), "`predict` needs no window: {described:#}");
 
     let data = folder("west-data");
