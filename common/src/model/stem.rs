@@ -48,7 +48,7 @@ pub fn warm_start(
     tensors
 }
 
-/// What [`adapt_stem`] does to change the bands `from` to the bands `to`: a sentence for each band whose filter is
+/// What `adapt_stem` does to change the bands `from` to the bands `to`: a sentence for each band whose filter is
 /// not its own.
 #[must_use]
 pub fn stem_words(from: &[NamedBand], to: &[NamedBand]) -> Vec<String> {

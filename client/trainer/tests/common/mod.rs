@@ -161,6 +161,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
                 seed,
                 frozen_at: Timestamp(0),
                 initial: None,
+                parent: None,
             },
             scoring: None,
             metrics: BTreeMap::new(),
