@@ -6,17 +6,11 @@
 
 use eosfed_common::weights::WeightsError;
 
-use crate::network::Network;
+use crate::network::{Lanes, Network, WIDTH};
 use crate::scratch::Scratch;
 use crate::span::Span;
 use crate::vectorised::{Stored, with_vectors};
 use crate::weights_reader::{WeightsReader, read_rows};
-
-/// Coordinates that are sorted side by side. A hundred updates of them fit into a first-level cache.
-pub(crate) const WIDTH: usize = 64;
-
-/// One value of each of [`WIDTH`] coordinates, as integers in the order of [`f32::total_cmp`].
-pub(crate) type Lanes = [i32; WIDTH];
 
 pub(crate) struct Coordinates<'a> {
     updates: Vec<&'a WeightsReader>,

@@ -3,8 +3,13 @@
 
 use std::ops::Range;
 
-use crate::coordinates::Lanes;
 use crate::vectorised::with_vectors;
+
+/// Coordinates that are sorted side by side. A hundred updates of them fit into a first-level cache.
+pub(crate) const WIDTH: usize = 64;
+
+/// One value of each of [`WIDTH`] coordinates, as integers in the order of [`f32::total_cmp`].
+pub(crate) type Lanes = [i32; WIDTH];
 
 /// Comparisons, in order: the smaller value goes to the first place, the larger one to the second.
 pub(crate) struct Network(Vec<(usize, usize)>);
@@ -67,7 +72,6 @@ fn merge_exchange(count: usize) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coordinates::WIDTH;
 
     /// Numbers that look random, the same each time.
     fn numbers(count: usize, mut state: u64) -> Vec<i32> {

@@ -1,6 +1,6 @@
 //! Memory that a thread uses for one piece after the other.
 
-use crate::coordinates::Lanes;
+use crate::network::Lanes;
 use crate::vectorised::Stored;
 
 #[derive(Default)]

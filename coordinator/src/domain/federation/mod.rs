@@ -7,6 +7,7 @@ mod access;
 pub mod members;
 mod releases;
 mod signing_key;
+mod starts;
 mod stated;
 
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ use super::job::{Fork, Job, JobDefinition, Transition};
 use super::job_ref::{self, JobRef};
 use super::member::Member;
 use super::registry::Registry;
-use super::start::Starts;
 use super::target::{HeadRef, Target};
+use starts::Starts;
 
 /// The state of the coordinator. Closed rounds, curves and events are in the store only.
 #[derive(Debug, Clone, PartialEq, Default)]
