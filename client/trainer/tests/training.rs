@@ -295,6 +295,7 @@ fn training_starts_from_a_specialist_whose_card_names_its_bands() {
     let named = folder.path().join("base.safetensors");
     fs::copy(&file, &named).unwrap();
     let mut warm = TrainTask { output: folder.path().join("warm"), ..task.clone() };
+    fs::create_dir(&warm.output).unwrap();
     warm.initial = InitialWeights::Specialist { file: named.clone(), model: card.model.clone(), seed: 1 };
     let ended = events(&warm).unwrap();
     assert!(matches!(ended.last(), Some(TrainerEvent::Finished { report, .. }) if report.initial.is_none()));
