@@ -117,7 +117,7 @@ fn nothing_leaves_without_a_word_and_nothing_after_the_policy_has_changed() {
     let script = TRAINER.replace("FOLDER", folder.to_str().unwrap()).replace("STUB", STUB);
     fs::write(&trainer, script).unwrap();
     fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).unwrap();
-    let lies = ["honest", "statistics", "honest", "honest", "statistics", "honest", "honest"];
+    let lies = ["honest", "statistics", "honest", "honest", "honest", "statistics", "honest", "honest"];
     let mut liar = Liar::joined(&federation, &lies, trainer.to_str().unwrap());
     federation.set("west", "# carbon_intensity_g_per_kwh = 250", "carbon_intensity_g_per_kwh = 300");
     let (gate, fail) = (federation.path("gate"), federation.path("fail"));
@@ -162,6 +162,8 @@ fn nothing_leaves_without_a_word_and_nothing_after_the_policy_has_changed() {
             assert!(!texts.contains(secret), "{secret}: {end:#}");
         }
     };
+    // What the daemon sent before the policy was changed, such as the greeting after the failure, is in this record.
+    assert_end(&liar.next_end(), "honest", "failed");
     let end = liar.next_end();
     assert_end(&end, "honest", "failed");
     check(&end);
