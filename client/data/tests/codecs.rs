@@ -5,9 +5,9 @@
 mod common;
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::{SIZE, Tiff, Value};
+use common::{Folder, SIZE, Tiff, Value};
 use eosfed_data::{DataError, GeoTiff, Limits, Raster, read_labels};
 use tiff::tags::Tag;
 
@@ -15,20 +15,6 @@ const WIDTH: usize = SIZE[0];
 const HEIGHT: usize = SIZE[1];
 /// Tiles reach over the right and the lower edge of the image.
 const TILE: usize = 10;
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn tiff(&self, file: &Tiff) -> PathBuf {
-        let path = self.0.path().join("case.tif");
-        file.write(&path);
-        path
-    }
-}
 
 fn read(path: &Path) -> Result<Raster, DataError> {
     read_labels(path, &Limits { bytes: 1 << 24, ..Limits::default() })

@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::path::PathBuf;
-
-use common::{Directory, Jpeg, SIZE, Tiff, Value};
+use common::{Directory, Folder, Jpeg, SIZE, Tiff, Value};
 use eosfed_data::{DataError, GeoTiff, Limits, Raster, read_labels, read_raster};
 use tiff::tags::Tag;
 
@@ -25,26 +23,6 @@ fn grey() -> Tiff {
 fn colours(bands: usize) -> Tiff {
     let rgb = Tiff::new(pixels(WIDTH * HEIGHT * bands)).tag(Tag::PhotometricInterpretation, &[2]);
     rgb.bands(bands as u32)
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn tiff(&self, file: &Tiff) -> PathBuf {
-        let path = self.0.path().join("case.tif");
-        file.write(&path);
-        path
-    }
-
-    fn jpeg(&self, stream: &[u8]) -> PathBuf {
-        let path = self.0.path().join("case.jpg");
-        std::fs::write(&path, stream).unwrap();
-        path
-    }
 }
 
 fn read(path: &std::path::Path) -> Result<Raster, DataError> {

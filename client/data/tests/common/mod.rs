@@ -5,13 +5,34 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tiff::encoder::{DirectoryEncoder, TiffEncoder, TiffKindStandard};
 use tiff::tags::Tag;
 
 /// Width and height of the images.
 pub(crate) const SIZE: [usize; 2] = [16, 12];
+
+/// A folder for the file of a case.
+pub(crate) struct Folder(pub(crate) tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn tiff(&self, file: &Tiff) -> PathBuf {
+        let path = self.0.path().join("case.tif");
+        file.write(&path);
+        path
+    }
+
+    pub(crate) fn jpeg(&self, stream: &[u8]) -> PathBuf {
+        let path = self.0.path().join("case.jpg");
+        std::fs::write(&path, stream).unwrap();
+        path
+    }
+}
 
 /// The value of a tag.
 #[derive(Clone)]
