@@ -38,7 +38,7 @@ impl Squares {
     }
 }
 
-/// Squared distances between all pairs.
+/// Squared distances between all pairs. For each thread, one piece of every update is in memory at a time.
 pub(crate) fn squares(signature: &Signature, updates: &[&WeightsReader]) -> Result<Squares, WeightsError> {
     let count = updates.len();
     let mut values = vec![0.0; count * count];

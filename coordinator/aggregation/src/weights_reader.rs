@@ -27,9 +27,7 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check_layout`].
     pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
-        let tensors = WeightsFile::open(path)?.check_layout(expected)?.into_iter().collect();
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, tensors })
+        Self::of(path, &WeightsFile::open(path)?, expected)
     }
 
     /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
@@ -38,8 +36,15 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check`].
     pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
-        let verified = WeightsFile::open(path)?.check(expected)?.verified();
-        Ok((Self::open(path, expected)?, verified))
+        let mapped = WeightsFile::open(path)?;
+        let verified = mapped.check(expected)?.verified();
+        Ok((Self::of(path, &mapped, expected)?, verified))
+    }
+
+    fn of(path: &Path, mapped: &WeightsFile, expected: &Signature) -> Result<Self, WeightsError> {
+        let tensors = mapped.check_layout(expected)?.into_iter().collect();
+        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, tensors })
     }
 
     /// Reads the values of a span.
