@@ -12,12 +12,14 @@
 //! `pixels` reads each file that a line of NAMES names, as a map of classes, so that palettes are read too. It writes
 //! the values into FOLDER, as 32-bit floats in the order band, row, column, and prints one JSON line for each file.
 
+#[path = "../../../bench/processor.rs"]
+mod processor;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use eosfed_data::{GeoTiff, Limits, Raster, read_labels, read_raster};
-use nix::sys::resource::{UsageWho, getrusage};
 
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -63,25 +65,18 @@ struct Read {
 fn repeat(seconds: f64, mut once: impl FnMut() -> anyhow::Result<Read>) -> anyhow::Result<()> {
     let first = once()?;
     let start = Instant::now();
-    let processor = processor_time();
+    let before = processor::seconds();
     let mut count = 0;
     while count == 0 || start.elapsed() < Duration::from_secs_f64(seconds) {
         count += once()?.count;
     }
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
+    let each = |seconds: f64| seconds * 1e6 / count as f64;
     let row = serde_json::json!({
-        "reader": "eosfed", "processor_us": each(processor_time() - processor), "wall_us": each(start.elapsed()),
+        "reader": "eosfed", "processor_us": each(processor::seconds() - before), "wall_us": each(start.elapsed().as_secs_f64()),
         "count": first.count, "sum": first.sum,
     });
     println!("{row}");
     Ok(())
-}
-
-/// Processor time of this process, all threads together.
-fn processor_time() -> Duration {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process may ask for its own usage");
-    let times = [usage.user_time(), usage.system_time()];
-    times.iter().map(|t| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1000)).sum()
 }
 
 /// The GeoTIFFs of a folder by name.

@@ -4,6 +4,7 @@
 //!
 //! Prints a JSON line with the processor time and the wall time of a batch in milliseconds.
 
+#[path = "../../../bench/processor.rs"]
 mod processor;
 
 use std::path::PathBuf;

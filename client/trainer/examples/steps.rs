@@ -8,6 +8,7 @@
 //! are alike, starting kernels is what takes the time. `--agree` compares a step with the processor's instead:
 //! the norm of the difference over the norm, of outputs, loss and gradient.
 
+#[path = "../../../bench/processor.rs"]
 mod processor;
 
 use std::time::{Duration, Instant};

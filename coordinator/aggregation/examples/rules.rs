@@ -10,15 +10,17 @@
 
 #![allow(clippy::disallowed_methods, reason = "a measurement asks for the time")]
 
+#[path = "../../../bench/processor.rs"]
+mod processor;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use eosfed_aggregation::{AggregationInput, Update, WeightsReader, aggregate};
 use eosfed_common::plan::{ServerPlan, Strategy};
 use eosfed_common::weights::{Signature, WeightsFile};
-use nix::sys::resource::{UsageWho, getrusage};
 use rayon::prelude::*;
 
 fn main() -> anyhow::Result<()> {
@@ -32,12 +34,12 @@ fn main() -> anyhow::Result<()> {
     let mut mean = 0.0;
     for _ in 0..repeats.parse()? {
         let start = Instant::now();
-        let used = processor_time()?;
+        let used = processor::seconds();
         mean = match strategy(rule, files.len())? {
             Some(strategy) => combine(strategy, &signature, &files)?,
             None => read(&files)?,
         };
-        processor.push((processor_time()? - used).as_secs_f64() * 1e3);
+        processor.push((processor::seconds() - used) * 1e3);
         wall.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let grown = peak()?.saturating_sub(before);
@@ -98,15 +100,6 @@ fn signature(path: &Path) -> anyhow::Result<Signature> {
     let header = rest.get(..u64::from_le_bytes(*length) as usize).context("a whole header")?;
     let tensors: BTreeMap<String, Tensor> = serde_json::from_slice(header)?;
     Ok(Signature(tensors.into_iter().map(|(name, tensor)| (name, tensor.shape)).collect()))
-}
-
-/// Processor time of this process, all threads together.
-fn processor_time() -> anyhow::Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let time = |time: nix::sys::time::TimeVal| {
-        Duration::new(time.tv_sec().unsigned_abs(), time.tv_usec().unsigned_abs() as u32 * 1000)
-    };
-    Ok(time(usage.user_time()) + time(usage.system_time()))
 }
 
 /// Resident memory in bytes, mapped files included: now, and at most so far.
