@@ -174,9 +174,7 @@ impl DaemonError {
     /// Whether more space on the disk would have been enough.
     pub(super) fn is_full_disk(&self) -> bool {
         match self {
-            Self::Site(SiteError::Io { source, .. }) | Self::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            Self::Site(SiteError::Io { source, .. }) | Self::Io { source, .. } => is_full(source),
             Self::Site(
                 SiteError::Invalid { .. }
                 | SiteError::Locked { .. }
@@ -189,4 +187,9 @@ impl DaemonError {
             | Self::Key(_) => false,
         }
     }
+}
+
+/// Whether more space on the disk would have been enough for what has failed.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::refusal::Refusal;
 
-use super::environment::{DaemonError, Environment};
+use super::environment::{DaemonError, Environment, is_full};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
@@ -91,7 +91,12 @@ impl<E: Environment> Daemon<E> {
         error: &SiteLogError,
         attempt: u32,
     ) -> Result<bool, DaemonError> {
-        let message = format!("the site log cannot be written, and nothing is sent until it can: {error}");
+        let why = match error {
+            SiteLogError::Io { source, .. } if is_full(source) => "this disk is full: ",
+            _ => "",
+        };
+        let message =
+            format!("{why}the site log cannot be written, and nothing is sent until it can: {error}");
         let condition = LocalCondition::new(ConditionKind::LogUnwritable, message);
         tracing::warn!("waiting: {condition}");
         match self.apply(Event::Blocked(condition)) {
