@@ -68,24 +68,21 @@ impl Layout {
         if codec == Codec::None && self.accepted.whole_bytes() {
             let mut values = kind.zeros(count);
             source.fill(offset, values.bytes_mut()).map_err(damaged)?;
+            self.order_bits(values.bytes_mut());
             self.order(values.bytes_mut());
             return Ok(values);
         }
         let mut packed = source.bytes(offset, length).map_err(damaged)?;
+        self.order_bits(&mut packed);
         match codec {
-            Codec::None => Ok(self.widen(packed, shape)),
+            Codec::None => Ok(self.widen(&packed, shape)),
             Codec::Jpeg => self.jpeg(&packed, at, shape).map(Values::U8),
             Codec::Lerc => {
                 let mut values = kind.zeros(count);
                 lerc(self.accepted.lerc, &packed, &mut values, shape).map_err(Failure::Damaged)?;
                 Ok(values)
             }
-            _ => {
-                if codec == Codec::Ccitt && self.accepted.lowest_bit_first {
-                    packed.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
-                }
-                self.unpack(&packed, at, shape).map_err(Failure::Damaged)
-            }
+            _ => self.unpack(&packed, at, shape).map_err(Failure::Damaged),
         }
     }
 
@@ -95,7 +92,7 @@ impl Layout {
         if !self.accepted.whole_bytes() {
             let mut bytes = vec![0; self.chunks.bytes(at, &self.accepted)];
             unpack(codec, packed, &mut bytes, shape, self.most_bytes)?;
-            return Ok(self.widen(bytes, shape));
+            return Ok(self.widen(&bytes, shape));
         }
         let mut values = kind.zeros(shape.width * shape.height * shape.samples);
         let bytes = values.bytes_mut();
@@ -108,11 +105,16 @@ impl Layout {
         Ok(values)
     }
 
-    /// Brings stored bytes into the order of this machine.
-    fn order(&self, bytes: &mut [u8]) {
-        if self.accepted.lowest_bit_first && self.accepted.codec == Codec::None {
+    /// Brings the bits of bytes that are pixels as they are, or CCITT's, into the usual order: other codecs have
+    /// an order of their own.
+    fn order_bits(&self, bytes: &mut [u8]) {
+        if self.accepted.lowest_bit_first && matches!(self.accepted.codec, Codec::None | Codec::Ccitt) {
             bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
         }
+    }
+
+    /// Brings stored bytes into the order of this machine.
+    fn order(&self, bytes: &mut [u8]) {
         let wide = self.accepted.kind.bytes();
         if wide > 1 && self.accepted.little != cfg!(target_endian = "little") {
             bytes.chunks_exact_mut(wide).for_each(<[u8]>::reverse);
@@ -121,11 +123,8 @@ impl Layout {
 
     /// Numbers of fewer bits than their type has. Each row begins at a byte, and the highest bit of a number comes
     /// first.
-    fn widen(&self, mut bytes: Vec<u8>, shape: Shape) -> Values {
-        let Accepted { bits, kind, codec, .. } = self.accepted;
-        if self.accepted.lowest_bit_first && codec == Codec::None {
-            bytes.iter_mut().for_each(|byte| *byte = byte.reverse_bits());
-        }
+    fn widen(&self, bytes: &[u8], shape: Shape) -> Values {
+        let Accepted { bits, kind, .. } = self.accepted;
         let in_row = shape.width * shape.samples;
         let rows = bytes.chunks_exact((in_row * bits).div_ceil(8));
         let number = move |row: &[u8], at: usize| {
