@@ -113,7 +113,7 @@ pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
     for card in cards {
         let institutions: Vec<_> = card.provenance.institutions.iter().map(ToString::to_string).collect();
         table.add_row([
-            format!("{}@{}", card.name, card.version),
+            card.reference().to_string(),
             card.model.task.to_string(),
             card.model.bands.join(" "),
             institutions.join(" "),

@@ -28,7 +28,7 @@ const SHA256: &str = "1220";
 #[must_use]
 pub fn specialist_item(card: &Card) -> Value {
     let model = &card.model;
-    let mut properties = common(&format!("{}@{}", card.name, card.version), &card.licence);
+    let mut properties = common(&card.reference().to_string(), &card.licence);
     let own = json!({
         "datetime": card.provenance.frozen_at.to_string(),
         "mlm:name": card.name,
@@ -107,7 +107,7 @@ pub fn release_item(release: &ReleaseManifest) -> Value {
         "mlm:memory_size": cards.iter().map(|card| card.weights_bytes).sum::<u64>(),
         "mlm:input": cards.iter().map(input).collect::<Vec<_>>(),
         "mlm:output": maps,
-        "eosfed:specialists": cards.iter().map(|card| format!("{}@{}", card.name, card.version)).collect::<Vec<_>>(),
+        "eosfed:specialists": cards.iter().map(|card| card.reference().to_string()).collect::<Vec<_>>(),
     });
     extend(&mut properties, own);
     let mut assets = json!({

@@ -10,7 +10,7 @@ use strum::Display;
 use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
-use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
+use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName, SpecialistVersion};
 use crate::model::ModelSpec;
 use crate::printable::is_printable;
 use crate::scoring::Scoring;
@@ -137,6 +137,14 @@ pub struct Parent {
     pub adapted: Vec<String>,
 }
 
+impl Parent {
+    /// What people call it: its name and version.
+    #[must_use]
+    pub fn reference(&self) -> SpecialistVersion {
+        SpecialistVersion { name: self.name.clone(), version: self.version }
+    }
+}
+
 /// How a specialist was trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -213,6 +221,14 @@ pub struct Card {
     /// The coordinator's signature of everything else on the card. Absent on cards of before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<KeySignature>,
+}
+
+impl Card {
+    /// What people call the specialist: its name and version.
+    #[must_use]
+    pub fn reference(&self) -> SpecialistVersion {
+        SpecialistVersion { name: self.name.clone(), version: self.version }
+    }
 }
 
 /// Most signed updates on a card.

@@ -126,7 +126,7 @@ impl Card {
 
     /// Its name and version, for sentences.
     fn shown(&self) -> String {
-        format!("the card of `{}@{}`", self.name, self.version)
+        format!("the card of `{}`", self.reference())
     }
 
     /// Checks the coordinator's signature, and those of institutions with the keys that `institution` gives.

@@ -122,10 +122,9 @@ impl Federation {
             return None;
         }
         Some(format!(
-            "the plan that made `{}@{}` requires `{metric}` of {bound} (`admission.floor`); {poor} of {} other \
+            "the plan that made `{}` requires `{metric}` of {bound} (`admission.floor`); {poor} of {} other \
              institution(s) find less, and the median is {:.4}",
-            card.name,
-            card.version,
+            card.reference(),
             values.len(),
             median(&values)
         ))

@@ -106,7 +106,7 @@ pub fn job(job: &Job) -> JobView {
         rounds: rounds(job),
         closed_rounds: u32::try_from(job.closed.len()).unwrap_or(u32::MAX),
         normalisation: job.normalisation.as_deref().cloned(),
-        candidates: job.candidates.iter().map(|card| format!("{}@{}", card.name, card.version)).collect(),
+        candidates: job.candidates.iter().map(|card| card.reference().to_string()).collect(),
         produced: job.produced.iter().map(|(name, version)| format!("{name}@{version}")).collect(),
         release: job.release,
         trained: job.trained.as_deref().and_then(|head| trained(job, head)),

@@ -128,7 +128,7 @@ fn specialists(release: &ReleaseManifest, heads: &[HeadOver]) -> Markup {
 fn card_row(card: &Card, newest: Option<&HeadOver>) -> Vec<Markup> {
     let weight = newest.and_then(|head| head.selection.get(card.name.as_str()));
     vec![
-        specialist_link(&format!("{}@{}", card.name, card.version)),
+        specialist_link(&card.reference().to_string()),
         html! { (card.model.task.name()) },
         said(&card.model.bands.join(", ")),
         metrics(card.metrics.iter().filter(|(name, _)| *name == card.model.task.main_metric())),

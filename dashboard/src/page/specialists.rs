@@ -84,7 +84,7 @@ pub struct SpecialistPage<'a> {
 pub fn specialist(shell: &Shell, page: &SpecialistPage<'_>) -> String {
     let SpecialistPage { specialist, releases, operator } = page;
     let card = &specialist.card;
-    let reference = format!("{}@{}", card.name, card.version);
+    let reference = card.reference().to_string();
     let beside = html! { @if specialist.excluded.is_some() { (badge(Tone::Warn, "excluded")) } };
     let body = html! {
         (heading(&html! { (reference) }, &beside, &lead(card)))
@@ -152,7 +152,7 @@ fn started_from(card: &Card) -> Markup {
         return maybe(from.initial.as_ref(), |file| said(&file.file));
     };
     html! {
-        (specialist_link(&format!("{}@{}", parent.name, parent.version))) " of " (release_link(parent.release))
+        (specialist_link(&parent.reference().to_string())) " of " (release_link(parent.release))
         @for words in &parent.adapted { span.under { (said(words)) } }
     }
 }

@@ -83,8 +83,9 @@ pub(super) fn check_base(
     };
     match network {
         Some(said) if *said != card.model => Err(refused(&format!(
-            "specialist `{}@{}` of release {} has another network than the assignment says",
-            card.name, card.version, release.number
+            "specialist `{}` of release {} has another network than the assignment says",
+            card.reference(),
+            release.number
         ))),
         _ => Ok(()),
     }

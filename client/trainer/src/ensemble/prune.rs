@@ -139,7 +139,7 @@ fn side(
     for encoder in &file.encoders {
         if let Some(digest) = encoder.weights {
             let card = release.card(&encoder.name, digest)?;
-            encoders.push(format!("{}@{}", card.name, card.version));
+            encoders.push(card.reference().to_string());
             bytes += card.weights_bytes;
         }
     }

@@ -37,7 +37,7 @@ impl Federation {
         for card in &mut frozen {
             card.version = self.registry.next_version(&card.name);
             job.produced.push((card.name.clone(), card.version));
-            let specialist = format!("{}@{}", card.name, card.version);
+            let specialist = card.reference().to_string();
             let kind = EventKind::SpecialistFrozen { specialist, weights: card.weights };
             events.push(Entry::new(Actor::Coordinator, kind).of(&job.id));
         }

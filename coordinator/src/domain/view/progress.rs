@@ -32,7 +32,7 @@ fn round_progress(job: &Job) -> Option<RoundProgress> {
         index,
         attempt,
         kind,
-        candidate: candidate.map(|card| format!("{}@{}", card.name, card.version)),
+        candidate: candidate.map(|card| card.reference().to_string()),
         phase,
         deadline,
         participants: participants.collect(),

@@ -56,8 +56,7 @@ fn contribution(one: &Without, all: Finite, better: Better, release: &ReleaseMan
     };
     WithoutView {
         // A record without its specialist is not taken; the digest names it in any case.
-        specialist: card
-            .map_or_else(|| weights.to_string(), |card| format!("{}@{}", card.name, card.version)),
+        specialist: card.map_or_else(|| weights.to_string(), |card| card.reference().to_string()),
         weights: *weights,
         selection: *selection,
         score: *score,

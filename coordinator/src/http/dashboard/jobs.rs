@@ -92,7 +92,7 @@ fn scores(job: &Job) -> Vec<ScoreRow> {
             (Clone::clone(name), value.ok_or_else(|| format!("no {metric}")))
         };
         Some(ScoreRow {
-            specialist: format!("{}@{}", card.name, card.version),
+            specialist: card.reference().to_string(),
             metric: metric.to_owned(),
             scores: closed.scores.iter().map(score).collect(),
         })

@@ -117,7 +117,7 @@ fn row(state: &Federation, card: &Card) -> Option<ScoreRow> {
         .into_iter()
         .map(|one| (one.institution, one.metrics.get(metric).copied().ok_or_else(|| format!("no {metric}"))))
         .collect();
-    let specialist = format!("{}@{}", card.name, card.version);
+    let specialist = card.reference().to_string();
     (!scores.is_empty()).then(|| ScoreRow { specialist, metric: metric.to_owned(), scores })
 }
 
@@ -142,7 +142,7 @@ fn origin(state: &Federation, card: &Card) -> Lineage {
         specialist: SpecialistSummary::new(card, release, state.excluded(card).is_some()),
         institutions: card.provenance.institutions.clone(),
         origin: job.and_then(|job| job.origin.as_ref()).map(|origin| origin.job.clone()),
-        parent: card.provenance.parent.as_ref().map(|parent| format!("{}@{}", parent.name, parent.version)),
+        parent: card.provenance.parent.as_ref().map(|parent| parent.reference().to_string()),
         releases: releases_with(state, card),
     }
 }
