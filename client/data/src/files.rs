@@ -11,14 +11,19 @@ use crate::open::open_regular;
 
 const EXTENSIONS: [&str; 5] = ["tif", "tiff", "png", "jpg", "jpeg"];
 
+/// Whether a file has the ending of an image.
+pub(crate) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+}
+
 /// Image files of a folder, sorted by name.
 fn images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let entries = std::fs::read_dir(folder).map_err(|error| DataError::file(folder, error))?;
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| DataError::file(folder, error))?.path();
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+        if is_image(&path) {
             found.push(path);
         }
     }

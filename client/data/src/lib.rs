@@ -33,8 +33,8 @@ pub use dataset::{Chunks, Dataset, Loaded};
 pub use error::DataError;
 pub use georeference::{Agreement, Difference, GeoReference, Grid, TOLERANCE as GRID_TOLERANCE};
 pub use geotiff::{
-    Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout, PutTile, formats, write_geotiff,
-    write_map,
+    BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout,
+    PutTile, formats, write_geotiff, write_map,
 };
 pub use presence::missing;
 pub use quicklook::{SheetStyle, quicklook};
@@ -44,4 +44,4 @@ pub use sample::{IGNORE, Sample, Target};
 pub use samples::{Origin, Packed, PartFacts, Pixels, SampleCache, SampleSource};
 pub use split::Split;
 pub use statistics::{BandStatistics, band_statistics};
-pub use summary::{Summary, fits_encoders, label_warnings, summarise};
+pub use summary::{Look, ReasonGroup, Summary, UnusedFile, fits_encoders, summarise, summarise_with};

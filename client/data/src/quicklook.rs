@@ -23,13 +23,13 @@ const UNLABELLED: [u8; 3] = [230, 230, 230];
 /// As loading the data set, or if the picture cannot be written.
 pub fn quicklook(dataset: &Dataset, path: &Path) -> Result<(), DataError> {
     let config = dataset.config();
-    let loaded = dataset.load(Split::Train, &config.bands)?;
-    let style = SheetStyle::new(&config.bands, config.classes.len(), &loaded.samples);
     let titles = titles(config.task);
     let per_row = COLUMNS / titles.len();
-    let count = loaded.samples.len().min(ROWS * per_row);
-    let chosen = (0..count).map(|index| &loaded.samples[index * loaded.samples.len() / count]);
-    let mut pictures: Vec<Picture> = chosen.flat_map(|sample| style.cells(sample)).collect();
+    let most = ROWS * per_row;
+    let chunks = dataset.chunks(Split::Train, &config.bands, most)?.at_most(most);
+    let samples: Vec<Sample> = chunks.collect::<Result<Vec<_>, _>>()?.concat();
+    let style = SheetStyle::new(&config.bands, config.classes.len(), &samples);
+    let mut pictures: Vec<Picture> = samples.iter().flat_map(|sample| style.cells(sample)).collect();
     let blank = Picture { width: 1, height: 1, pixels: vec![[255; 3]] };
     let columns = per_row * titles.len();
     while !pictures.len().is_multiple_of(columns) {

@@ -8,25 +8,26 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader};
 
 use crate::error::DataError;
 use crate::georeference::Grid;
-use crate::geotiff::{GeoTiff, REWRITE, Role, conversion};
+use crate::geotiff::{GeoTiff, Numbers, REWRITE, Role, conversion};
 use crate::jpeg::{Colours, JpegError, check_stream, decode};
 use crate::open::open_regular;
 use crate::raster::{Limits, Raster};
 use crate::stored::read_stored;
 
 /// Reads an image file of any supported kind, which its first bytes identify. Indexed colours of a PNG file
-/// become red, green, blue and, where the file has it, opacity; a GeoTIFF file with them is refused.
+/// become red, green, blue and, where the file has it, opacity; a GeoTIFF file with them is refused, and so is one
+/// that states a scale or an offset of its bands.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, is of another kind, or exceeds `limits`.
 pub fn read_raster(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_as(Role::Image, path, limits)
+    read_as(Role::Image, path, limits, Numbers::default())
 }
 
-fn read_as(role: Role, path: &Path, limits: &Limits) -> Result<Raster, DataError> {
+fn read_as(role: Role, path: &Path, limits: &Limits, numbers: Numbers) -> Result<Raster, DataError> {
     let mut reader = identified(path)?;
     match reader.format() {
-        Some(ImageFormat::Tiff) => GeoTiff::open_as(role, path, limits)?.whole(limits),
+        Some(ImageFormat::Tiff) => GeoTiff::open_as(role, path, limits, numbers)?.whole(limits),
         Some(ImageFormat::Jpeg) => read_jpeg(path, limits),
         Some(ImageFormat::Png) => {
             let mut allowed = image::Limits::default();
@@ -96,7 +97,7 @@ fn read_jpeg(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// # Errors
 /// Like [`read_raster`].
 pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
-    read_stored(path, limits)?.map_or_else(|| read_as(Role::Labels, path, limits), Ok)
+    read_stored(path, limits)?.map_or_else(|| read_as(Role::Labels, path, limits, Numbers::default()), Ok)
 }
 
 /// The grid that a file lies on; for a GeoTIFF no pixel is read.
@@ -105,7 +106,7 @@ pub fn read_labels(path: &Path, limits: &Limits) -> Result<Raster, DataError> {
 /// Like [`read_raster`].
 pub(crate) fn read_grid(path: &Path, limits: &Limits) -> Result<Grid, DataError> {
     match identified(path)?.format() {
-        Some(ImageFormat::Tiff) => Ok(GeoTiff::open_labels(path, limits)?.grid()),
+        Some(ImageFormat::Tiff) => Ok(GeoTiff::open_as(Role::Labels, path, limits, Numbers::STORED)?.grid()),
         _ => Ok(read_raster(path, limits)?.grid()),
     }
 }

@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use eosfed_common::outln;
 use eosfed_data::{
-    CropReport, Dataset, Format, Formats, Limits, Summary, Window, crop, crop_mask, formats, quicklook,
-    summarise,
+    CropReport, Dataset, Format, Formats, Limits, Look, Summary, UnusedFile, Window, crop, crop_mask,
+    formats, quicklook, summarise_with,
 };
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::shared::Output;
 
@@ -35,6 +35,9 @@ pub(super) struct Inspect {
     /// Also write a PNG with some samples beside their labels.
     #[arg(long, value_name = "PNG")]
     quicklook: Option<PathBuf>,
+    /// Read at most so many samples of each part, spread evenly over it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
     /// Format of the answer.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -75,9 +78,16 @@ impl Data {
 
 impl Inspect {
     fn execute(self) -> anyhow::Result<ExitCode> {
-        let spinner = spinner("reading the data set");
+        let spinner = spinner("looking for samples");
         let dataset = Dataset::open(&self.dataset, &Limits::default())?;
-        let summary = summarise(&dataset)?;
+        let look = Look { most: self.sample.map(|count| count as usize) };
+        let bar = bar();
+        let summary = summarise_with(&dataset, look, |done, total| {
+            spinner.finish_and_clear();
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        })?;
+        bar.finish_and_clear();
         if let Some(path) = &self.quicklook {
             spinner.set_message("drawing the picture");
             quicklook(&dataset, path)?;
@@ -142,6 +152,16 @@ fn spinner(message: &'static str) -> ProgressBar {
     spinner
 }
 
+/// A bar on a terminal for the samples that are read.
+fn bar() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("reading samples {wide_bar} {human_pos}/{human_len}, {eta} left");
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 fn print_summary(dataset: &Dataset, summary: &Summary) {
     let [low, high] = summary.sizes;
     outln!("{}", dataset.path().display());
@@ -150,6 +170,22 @@ fn print_summary(dataset: &Dataset, summary: &Summary) {
     outln!("\ninventory, as a data statement has it: {}", summary.inventory);
     for warning in &summary.warnings {
         outln!("\nwarning: {warning}");
+    }
+    print_unused(&summary.unused);
+}
+
+/// The files that belong to no sample, by reasons; `unused` has equal reasons together.
+fn print_unused(unused: &[UnusedFile]) {
+    const NAMED: usize = 5;
+    if unused.is_empty() {
+        return;
+    }
+    outln!("\nfiles that belong to no sample: {} (`--output json` lists them all)", unused.len());
+    for group in unused.chunk_by(|a, b| a.reason == b.reason) {
+        let names =
+            group.iter().take(NAMED).map(|unused| unused.file.as_str()).collect::<Vec<_>>().join(", ");
+        let more = if group.len() > NAMED { ", …" } else { "" };
+        outln!("  {}: {} ({names}{more})", group.len(), group[0].reason);
     }
 }
 

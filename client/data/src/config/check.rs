@@ -7,6 +7,7 @@ use eosfed_common::model::Task;
 use eosfed_common::printable::{MAX_NAME, Printable};
 
 use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
+use crate::geotiff::BaselineOffset;
 
 /// Broken rules as sentences.
 #[derive(Default)]
@@ -87,6 +88,8 @@ fn numbers(config: &DatasetConfig, report: &mut Report) {
     let DatasetConfig { scale, offset, max_corrupt_share: share, .. } = config;
     report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
     report.rule(offset.is_finite(), "offset", "a finite number", offset);
+    let once = config.file_scaling.is_none() || config.baseline_offset != Some(BaselineOffset::Remove);
+    report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
     report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
 }
 

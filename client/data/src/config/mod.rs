@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, OneOrMany, Where};
 
+use crate::bandcheck::Scaling;
 use crate::error::DataError;
+use crate::geotiff::{BaselineOffset, FileScaling, Numbers};
 
 /// How samples are assigned to parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,6 +98,15 @@ pub struct DatasetConfig {
     #[serde(default)]
     #[schemars(extend("x-rule" = "finite"))]
     pub offset: f64,
+    /// What is done about a scale and an offset that files state for their bands; default: such a file is refused,
+    /// unless all are equal to `scale` and `offset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_scaling: Option<FileScaling>,
+    /// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00;
+    /// default: they are taken as they are, with a warning where files say that they are of such products.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "`remove` only without `file_scaling`"))]
+    pub baseline_offset: Option<BaselineOffset>,
     /// Largest share of files that may be unreadable and are then skipped by name.
     #[serde(default = "default_corrupt_share")]
     #[schemars(extend("x-rule" = "0 to 1"))]
@@ -146,6 +157,28 @@ impl DatasetConfig {
                 name.clone_into(band);
             }
         }
+    }
+
+    /// What is done to the values of the files.
+    #[must_use]
+    pub(crate) const fn scaling(&self) -> Scaling {
+        Scaling { scale: self.scale, offset: self.offset }
+    }
+
+    /// How the numbers of images are read.
+    pub(crate) fn image_numbers(&self) -> Numbers {
+        Numbers {
+            file_scaling: self.file_scaling,
+            applied_later: self.scaling(),
+            baseline_offset: self.baseline_offset,
+            nodata: self.nodata.map(|value| value as f32),
+        }
+    }
+
+    /// How the numbers of masks and target rasters are read.
+    pub(crate) fn label_numbers(&self) -> Numbers {
+        let nodata = self.target_nodata.map(|value| value as f32);
+        Numbers { file_scaling: self.file_scaling, nodata, ..Numbers::default() }
     }
 
     /// How samples are assigned to parts: the declared method, or the default of the layout.

@@ -41,6 +41,18 @@ impl Dataset {
         }
     }
 
+    /// Calls `each` with every file that any sample is read from; with one of a scene for its first tile only.
+    pub(crate) fn all_files(&self, each: &mut dyn FnMut(&Path)) {
+        let mut last = None;
+        for position in (0_u32..).take(self.entries.len()) {
+            let group = self.group(position);
+            if group.is_none() || group != last {
+                self.each_file(position, each);
+            }
+            last = group;
+        }
+    }
+
     /// Calls `each` with every file that a sample is read from.
     pub(crate) fn each_file(&self, position: u32, each: &mut dyn FnMut(&Path)) {
         match &self.entries[position as usize].source {

@@ -9,11 +9,13 @@ use std::ops::Range;
 use eosfed_common::head::Imagery;
 use rayon::prelude::*;
 
+use super::baseline;
 use super::imagery::ImageryRange;
 use super::read::ReadSample;
 use super::{Dataset, Entry, Sample};
 use crate::error::DataError;
 use crate::split::Split;
+use crate::summary::Groups;
 
 /// The samples of a part, chunk by chunk in the order of their keys. A chunk without a readable file
 /// is left out; a part without one is an error.
@@ -25,10 +27,14 @@ pub struct Chunks<'a> {
     size: usize,
     next: usize,
     skipped: Vec<String>,
+    /// The same, for equal reasons once.
+    groups: Groups,
     notes: BTreeSet<String>,
     imagery: ImageryRange,
     found_any: bool,
     failed: bool,
+    /// Of so many files, some may be damaged.
+    of: usize,
 }
 
 impl<'a> Chunks<'a> {
@@ -56,14 +62,27 @@ impl<'a> Chunks<'a> {
             size: size.max(1),
             next: 0,
             skipped,
+            groups: Groups::default(),
             notes,
             imagery: ImageryRange::default(),
             found_any: false,
             failed: false,
+            of: dataset.files(),
         })
     }
 
-    /// Number of samples in the part, readable or not.
+    /// Leaves out samples, so that at most so many remain, spread evenly over the part.
+    #[must_use]
+    pub fn at_most(mut self, count: usize) -> Self {
+        let all = self.entries.len();
+        if count < all {
+            self.entries = (0..count).map(|at| self.entries[at * all / count]).collect();
+            self.of = count;
+        }
+        self
+    }
+
+    /// Number of samples that are read, readable or not.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.entries.len()
@@ -81,10 +100,15 @@ impl<'a> Chunks<'a> {
         &self.skipped
     }
 
+    /// What is wrong with files that have been skipped so far, by reasons.
+    pub(crate) const fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
     /// Notes about the images so far, such as resampling.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        self.notes.iter().cloned().chain(self.imagery.note()).collect()
+        baseline::joined(&self.notes).into_iter().chain(self.imagery.note()).collect()
     }
 
     /// The common properties of the samples so far.
@@ -104,10 +128,13 @@ impl<'a> Chunks<'a> {
                     self.notes.extend(notes);
                     samples.push(sample);
                 }
-                Err(error) => self.skipped.push(error.to_string()),
+                Err(error) => {
+                    self.groups.add(&error);
+                    self.skipped.push(error.to_string());
+                }
             }
         }
-        self.dataset.tolerable(&self.skipped, self.dataset.files())?;
+        self.dataset.tolerable(&self.skipped, self.of)?;
         Ok(samples)
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::georeference::{Agreement, GeoReference, Grid};
+use crate::geotiff::Baseline;
 use crate::raster::Raster;
 
 /// What a file says about its raster.
@@ -17,6 +18,8 @@ pub(super) struct Header {
     pub(super) size: [usize; 2],
     pub(super) bands: usize,
     pub(super) reference: Option<GeoReference>,
+    /// The processing baseline of the Sentinel-2 product, if the file says it.
+    pub(super) baseline: Option<Baseline>,
 }
 
 impl Header {
@@ -34,7 +37,12 @@ impl Header {
 /// A raster in memory as the whole of a stack, for images that are not cut.
 impl From<&Raster> for Header {
     fn from(raster: &Raster) -> Self {
-        Self { size: [raster.width, raster.height], bands: raster.bands, reference: raster.reference.clone() }
+        Self {
+            size: [raster.width, raster.height],
+            bands: raster.bands,
+            reference: raster.reference.clone(),
+            baseline: None,
+        }
     }
 }
 

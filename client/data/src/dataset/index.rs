@@ -16,7 +16,7 @@ use crate::error::DataError;
 use crate::files::stamp;
 
 /// Changes when it is decided in another way which tiles can be used.
-const FORMAT: &str = concat!("eosfed tiles 1 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("eosfed tiles 2 ", env!("CARGO_PKG_VERSION"));
 /// Most bytes of a file that is read.
 const MOST_BYTES: u64 = 256 << 20;
 

@@ -5,6 +5,7 @@
 //! one is given.
 
 mod access;
+mod baseline;
 mod chunks;
 mod divide;
 mod find;
@@ -35,6 +36,7 @@ use index::TileIndex;
 use readers::Readers;
 use scene::SceneFiles;
 
+pub(crate) use baseline::joined as joined_notes;
 pub use chunks::Chunks;
 pub(crate) use imagery::ImageryRange;
 pub(crate) use read::ReadSample;
@@ -244,7 +246,7 @@ impl Dataset {
     /// # Errors
     /// If the pixels contradict the names and the data set is `strict`.
     pub fn check_bands(&self, bands: &[String], samples: &[Sample]) -> Result<BandReport, DataError> {
-        self.not_contradicted(check_bands(&self.declared(bands)?, self.scaling(), samples))
+        self.not_contradicted(check_bands(&self.declared(bands)?, self.config.scaling(), samples))
     }
 
     /// As [`Dataset::check_bands`], of pixels that were taken already.
@@ -256,7 +258,7 @@ impl Dataset {
         bands: &[String],
         sampler: PixelSampler,
     ) -> Result<BandReport, DataError> {
-        self.not_contradicted(check_sampled(&self.declared(bands)?, self.scaling(), sampler))
+        self.not_contradicted(check_sampled(&self.declared(bands)?, self.config.scaling(), sampler))
     }
 
     fn declared(&self, bands: &[String]) -> Result<Vec<NamedBand>, DataError> {
@@ -266,7 +268,7 @@ impl Dataset {
 
     /// What is done to the values of the files.
     pub(crate) const fn scaling(&self) -> Scaling {
-        Scaling { scale: self.config.scale, offset: self.config.offset }
+        self.config.scaling()
     }
 
     fn not_contradicted(&self, report: BandReport) -> Result<BandReport, DataError> {

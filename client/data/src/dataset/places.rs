@@ -10,7 +10,7 @@ use super::place::{Division, Spot, divide};
 use super::{Dataset, Item};
 use crate::config::SplitBy;
 use crate::error::DataError;
-use crate::geotiff::GeoTiff;
+use crate::geotiff::{GeoTiff, Numbers, Role};
 use crate::split::Split;
 
 /// Sides of cells in degrees, largest first: 55 km to 600 m on a meridian.
@@ -88,7 +88,7 @@ impl Dataset {
         if !extension.is_some_and(|extension| extension == "tif" || extension == "tiff") {
             return Ok(None);
         }
-        let file = GeoTiff::open(path, &self.limits)?;
+        let file = GeoTiff::open_as(Role::Image, path, &self.limits, Numbers::STORED)?;
         let size = [file.width() as f64, file.height() as f64];
         let found = file.reference().and_then(|reference| {
             let system = format!("{:?} {:?} {}", reference.keys, reference.doubles, reference.text);

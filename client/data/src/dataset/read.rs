@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use eosfed_common::model::Task;
 
 use super::grids::{Anchor, Header, Pair};
+use super::readers::WindowReader;
 use super::{Dataset, Entry, IGNORE, Label, Sample, Source, Target};
 use crate::error::DataError;
 use crate::raster::Raster;
-use crate::read::{read_labels, read_raster};
 
 /// The images of a sample in memory: one raster for each date, and its label.
 pub(super) struct Scene {
@@ -61,16 +61,29 @@ impl Dataset {
         }
     }
 
+    /// Opens an image, one of `files` of a scene.
+    pub(super) fn open_image(&self, path: &Path, files: usize) -> Result<WindowReader, DataError> {
+        WindowReader::open(path, &self.limits, self.config.image_numbers(), files)
+    }
+
+    /// Opens a mask or target raster.
+    pub(super) fn open_label(&self, path: &Path, files: usize) -> Result<WindowReader, DataError> {
+        let numbers = self.config.label_numbers();
+        WindowReader::open_label(path, &self.limits, numbers, self.config.task, files)
+    }
+
     /// Reads all files of a sample and compares their grids.
     fn scene(&self, images: &[Vec<PathBuf>], label: &Label) -> Result<Scene, DataError> {
         let mut notes = Vec::new();
         let mut dates = Vec::with_capacity(images.len());
         let mut stacks = Vec::with_capacity(images.len());
         for paths in images {
-            let rasters: Vec<Raster> =
-                paths.iter().map(|path| read_raster(path, &self.limits)).collect::<Result<_, _>>()?;
-            let headers: Vec<Header> = rasters.iter().map(Header::from).collect();
+            let open = |path: &PathBuf| self.open_image(path, paths.len());
+            let readers: Vec<WindowReader> = paths.iter().map(open).collect::<Result<_, _>>()?;
+            let headers: Vec<Header> = readers.iter().map(WindowReader::header).collect();
             let plan = self.plan(paths, &headers, &mut notes)?;
+            let rasters = readers.into_iter().map(|reader| reader.into_raster(&self.limits));
+            let rasters: Vec<Raster> = rasters.collect::<Result<_, _>>()?;
             stacks.push(plan.clone());
             dates.push(plan.whole(rasters));
         }
@@ -88,11 +101,9 @@ impl Dataset {
     fn sample(&self, key: &str, scene: &Scene, positions: &[usize]) -> Result<Sample, DataError> {
         let Raster { width, height, .. } = scene.dates[0];
         let size = width * height;
-        let nodata = self.config.nodata.map(|value| value as f32);
-        let invalid = |value: f32| !value.is_finite() || Some(value) == nodata;
         let bands: Vec<&[f32]> =
             scene.dates.iter().flat_map(|date| positions.iter().map(|band| date.band(*band))).collect();
-        let bad: Vec<bool> = (0..size).map(|at| bands.iter().any(|band| invalid(band[at]))).collect();
+        let bad: Vec<bool> = (0..size).map(|at| bands.iter().any(|band| !band[at].is_finite())).collect();
         if bad.iter().all(|bad| *bad) {
             let found = format!("`{key}` must have at least one pixel with data in every band, found none");
             return Err(DataError::file(&scene.path, found));
@@ -119,11 +130,9 @@ impl Dataset {
         first: &Header,
         notes: &mut Vec<String>,
     ) -> Result<Target, DataError> {
-        // The target of a regression is the shown value; the index of a colour is not a quantity.
-        let read = if self.config.task == Task::Regression { read_raster } else { read_labels };
-        let raster = read(path, &self.limits)?;
-        self.check_label(path, &Header::from(&raster), image, first, notes)?;
-        self.to_target(path, raster.data)
+        let reader = self.open_label(path, 1)?;
+        self.check_label(path, &reader.header(), image, first, notes)?;
+        self.to_target(path, reader.into_raster(&self.limits)?.data)
     }
 
     /// Compares a mask or target raster with the image that it belongs to.
@@ -154,11 +163,7 @@ impl Dataset {
     /// Values of a mask or target raster as a label.
     pub(super) fn to_target(&self, path: &Path, values: Vec<f32>) -> Result<Target, DataError> {
         match self.config.task {
-            Task::Regression => {
-                let nodata = self.config.target_nodata.map(|value| value as f32);
-                let value = |value: f32| if Some(value) == nodata { f32::NAN } else { value };
-                Ok(Target::Values(values.into_iter().map(value).collect()))
-            }
+            Task::Regression => Ok(Target::Values(values)),
             Task::Segmentation | Task::ChangeDetection | Task::Classification | Task::Multilabel => {
                 self.mask(path, &values).map(Target::Mask)
             }

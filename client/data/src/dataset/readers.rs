@@ -8,7 +8,7 @@ use eosfed_common::model::Task;
 
 use super::grids::Header;
 use crate::error::DataError;
-use crate::geotiff::GeoTiff;
+use crate::geotiff::{BaselineOffset, GeoTiff, Numbers, Role};
 use crate::raster::{Limits, Raster};
 use crate::read::{is_geotiff, read_labels, read_raster};
 
@@ -37,7 +37,9 @@ impl Stored {
 }
 
 /// A file of which windows are read.
-pub(super) enum WindowReader {
+pub(super) struct WindowReader(Pixels);
+
+enum Pixels {
     /// Strips or tiles are decoded as they are needed.
     Windows(Box<GeoTiff>),
     /// The format has no windows.
@@ -46,52 +48,78 @@ pub(super) enum WindowReader {
 
 impl WindowReader {
     /// Opens an image, one of `files` of a scene.
-    pub(super) fn open(path: &Path, limits: &Limits, files: usize) -> Result<Self, DataError> {
+    pub(super) fn open(
+        path: &Path,
+        limits: &Limits,
+        numbers: Numbers,
+        files: usize,
+    ) -> Result<Self, DataError> {
         if !is_geotiff(path)? {
-            return read_raster(path, limits).map(Self::Whole);
+            return Self::whole(path, read_raster(path, limits)?, numbers);
         }
-        Ok(Self::windows(GeoTiff::open(path, limits)?, files))
+        Ok(Self::windows(GeoTiff::open_as(Role::Image, path, limits, numbers)?, files))
     }
 
     /// Opens a mask or target raster.
     pub(super) fn open_label(
         path: &Path,
         limits: &Limits,
+        numbers: Numbers,
         task: Task,
         files: usize,
     ) -> Result<Self, DataError> {
         // The target of a regression is the shown value; the index of a colour is not a quantity.
         if task == Task::Regression {
-            return Self::open(path, limits, files);
+            return Self::open(path, limits, numbers, files);
         }
         if !is_geotiff(path)? {
-            return read_labels(path, limits).map(Self::Whole);
+            return Self::whole(path, read_labels(path, limits)?, numbers);
         }
-        Ok(Self::windows(GeoTiff::open_labels(path, limits)?, files))
+        Ok(Self::windows(GeoTiff::open_as(Role::Labels, path, limits, numbers)?, files))
     }
 
     fn windows(mut file: GeoTiff, files: usize) -> Self {
         file.keep_at_most(KEPT / files.max(1));
-        Self::Windows(Box::new(file))
+        Self(Pixels::Windows(Box::new(file)))
+    }
+
+    /// An image of a format that states neither a scale nor a baseline.
+    fn whole(path: &Path, mut raster: Raster, numbers: Numbers) -> Result<Self, DataError> {
+        if numbers.baseline_offset == Some(BaselineOffset::Remove) {
+            let reason = "must be a GeoTIFF, which can say its processing baseline, where `baseline_offset` is `remove`";
+            return Err(DataError::file(path, reason));
+        }
+        let marked = raster.data.iter_mut().filter(|value| Some(**value) == numbers.nodata);
+        marked.for_each(|value| *value = f32::NAN);
+        Ok(Self(Pixels::Whole(raster)))
+    }
+
+    /// The whole raster, in memory.
+    pub(super) fn into_raster(self, limits: &Limits) -> Result<Raster, DataError> {
+        match self.0 {
+            Pixels::Windows(file) => file.whole(limits),
+            Pixels::Whole(raster) => Ok(raster),
+        }
     }
 
     /// What the file says about its raster.
     pub(super) fn header(&self) -> Header {
-        match self {
-            Self::Windows(file) => Header {
+        match &self.0 {
+            Pixels::Windows(file) => Header {
                 size: [file.width(), file.height()],
                 bands: file.bands(),
                 reference: file.reference().cloned(),
+                baseline: file.baseline(),
             },
-            Self::Whole(raster) => Header::from(raster),
+            Pixels::Whole(raster) => Header::from(raster),
         }
     }
 
     /// How its pixels are stored.
     pub(super) fn stored(&self) -> Stored {
-        match self {
-            Self::Windows(file) => Stored { complete: file.is_complete(), block: file.chunk() },
-            Self::Whole(raster) => Stored {
+        match &self.0 {
+            Pixels::Windows(file) => Stored { complete: file.is_complete(), block: file.chunk() },
+            Pixels::Whole(raster) => Stored {
                 complete: raster.data.iter().all(|value| value.is_finite()),
                 block: [raster.width, raster.height],
             },
@@ -104,16 +132,16 @@ impl WindowReader {
         [left, top]: [usize; 2],
         [width, height]: [usize; 2],
     ) -> Result<Vec<f32>, DataError> {
-        match self {
-            Self::Windows(file) => file.window(left, top, width, height),
-            Self::Whole(raster) => Ok(raster.window(left, top, width, height)),
+        match &mut self.0 {
+            Pixels::Windows(file) => file.window(left, top, width, height),
+            Pixels::Whole(raster) => Ok(raster.window(left, top, width, height)),
         }
     }
 
     fn bytes(&self) -> usize {
-        match self {
-            Self::Windows(_) => 0,
-            Self::Whole(raster) => raster.data.len() * 4,
+        match &self.0 {
+            Pixels::Windows(_) => 0,
+            Pixels::Whole(raster) => raster.data.len() * 4,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::grids::Header;
 use super::read::Scene;
-use super::readers::{Opened, Readers, Stored, WindowReader};
+use super::readers::{Opened, Readers, Stored};
 use super::stack::StackPlan;
 use super::{Dataset, Label};
 use crate::error::DataError;
@@ -67,7 +67,7 @@ impl Dataset {
     ) -> Result<SceneFiles, DataError> {
         let mut notes = Vec::new();
         let open = |path: &PathBuf| {
-            let reader = WindowReader::open(path, &self.limits, usize::MAX)?;
+            let reader = self.open_image(path, usize::MAX)?;
             Ok::<_, DataError>((reader.header(), reader.stored()))
         };
         let mut stacks = Vec::new();
@@ -82,7 +82,7 @@ impl Dataset {
         let stored = stored.unwrap_or(Stored { complete: false, block: first.size });
         let mut label_block = first.size;
         if let Label::Raster(path) = label {
-            let reader = WindowReader::open_label(path, &self.limits, self.config.task, usize::MAX)?;
+            let reader = self.open_label(path, usize::MAX)?;
             label_block = reader.stored().block;
             self.check_label(path, &reader.header(), &images[0][0], &first, &mut notes)?;
         }
@@ -151,16 +151,14 @@ impl Dataset {
 
     fn open_scene(&self, scene: &SceneFiles) -> Result<Opened, DataError> {
         let files = scene.files().count();
-        let open = |path: &PathBuf| WindowReader::open(path, &self.limits, files);
+        let open = |path: &PathBuf| self.open_image(path, files);
         let dates = scene
             .images
             .iter()
             .map(|paths| paths.iter().map(open).collect::<Result<_, _>>())
             .collect::<Result<_, _>>()?;
         let label = match &scene.label {
-            Label::Raster(path) => {
-                Some(WindowReader::open_label(path, &self.limits, self.config.task, files)?)
-            }
+            Label::Raster(path) => Some(self.open_label(path, files)?),
             Label::Class(_) | Label::Classes(_) => None,
         };
         Ok(Opened { dates, label })

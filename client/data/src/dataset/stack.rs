@@ -57,6 +57,7 @@ impl Dataset {
             ));
             layers.push(([w, h], Some(anchor.grid.pixels_of(&grid))));
         }
+        notes.extend(self.baseline_note(headers));
         Ok(StackPlan { finest: Header { bands, ..headers[finest].clone() }, layers })
     }
 
@@ -91,7 +92,7 @@ impl Dataset {
 impl StackPlan {
     /// The whole stack of rasters in memory.
     pub(super) fn whole(self, rasters: Vec<Raster>) -> Raster {
-        let Self { finest: Header { size: [width, height], bands, reference }, layers } = self;
+        let Self { finest: Header { size: [width, height], bands, reference, baseline: _ }, layers } = self;
         let mut stacked = Raster { width, height, bands, data: Vec::new(), reference };
         for (raster, (_, covered)) in rasters.into_iter().zip(layers) {
             match covered {

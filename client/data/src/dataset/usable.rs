@@ -45,7 +45,7 @@ impl Dataset {
     }
 
     fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Tiles {
-        if scene.stored.complete && self.config.nodata.is_none() {
+        if scene.stored.complete {
             return tiles;
         }
         let bands = self.config.bands.len() * scene.images.len();
@@ -55,22 +55,20 @@ impl Dataset {
                 return;
             }
             let pixels = self.images_of(scene, window);
-            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| self.have_data(&dates));
+            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| have_data(&dates));
             tiles.mark(touched, window, &pixels);
         });
         tiles.marked()
     }
+}
 
-    /// Whether each pixel has data in every band of every date.
-    fn have_data(&self, dates: &[Raster]) -> Vec<bool> {
-        let nodata = self.config.nodata.map(|value| value as f32);
-        let mut all = vec![true; dates[0].width * dates[0].height];
-        for band in dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band))) {
-            let has = band.iter().map(|value| value.is_finite() && Some(*value) != nodata);
-            all.iter_mut().zip(has).for_each(|(all, has)| *all &= has);
-        }
-        all
+/// Whether each pixel has data in every band of every date.
+fn have_data(dates: &[Raster]) -> Vec<bool> {
+    let mut all = vec![true; dates[0].width * dates[0].height];
+    for band in dates.iter().flat_map(|date| (0..date.bands).map(|band| date.band(band))) {
+        all.iter_mut().zip(band).for_each(|(all, value)| *all &= value.is_finite());
     }
+    all
 }
 
 /// Whether each pixel of a raster of labels has one.

@@ -11,8 +11,11 @@ use super::decode::Layout;
 use super::directory::{Directories, Directory};
 use super::formats::Codec;
 use super::mask::{check_nodata, find_mask};
+use super::metadata::{Baseline, Metadata, check_beside};
+use super::numbers::Numbers;
 use super::pixels::{Pixels, Window};
 use super::source::Source;
+use crate::bandcheck::Scaling;
 use crate::error::DataError;
 use crate::georeference::{GeoReference, Grid};
 use crate::raster::{Limits, Raster};
@@ -27,16 +30,21 @@ pub struct GeoTiff {
     /// Pixels where this is 0 have no data.
     mask: Option<Pixels>,
     reference: Option<GeoReference>,
+    /// What is applied to each band; nothing if it is empty.
+    scaling: Vec<Scaling>,
+    baseline: Option<Baseline>,
+    numbers: Numbers,
 }
 
 impl GeoTiff {
-    /// Opens an image. Its size does not matter, only that of its strips or tiles.
+    /// Opens an image. Its size does not matter, only that of its strips or tiles. Its values are its stored numbers.
     ///
     /// # Errors
     /// If it cannot be read, is damaged, exceeds the limits of side and bands, or is of a kind that is not
-    /// known to be read rightly; then with the tag, the value found and a command that converts it.
+    /// known to be read rightly; then with the tag, the value found and a command that converts it. Also if it
+    /// states a scale or an offset of its bands.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, DataError> {
-        Self::open_as(Role::Image, path, limits)
+        Self::open_as(Role::Image, path, limits, Numbers::default())
     }
 
     /// Opens a mask or map of classes: as [`Self::open`], and the indices of a palette are read.
@@ -44,10 +52,16 @@ impl GeoTiff {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_labels(path: &Path, limits: &Limits) -> Result<Self, DataError> {
-        Self::open_as(Role::Labels, path, limits)
+        Self::open_as(Role::Labels, path, limits, Numbers::default())
     }
 
-    pub(crate) fn open_as(role: Role, path: &Path, limits: &Limits) -> Result<Self, DataError> {
+    pub(crate) fn open_as(
+        role: Role,
+        path: &Path,
+        limits: &Limits,
+        numbers: Numbers,
+    ) -> Result<Self, DataError> {
+        check_beside(path)?;
         let fail = |reason: String| DataError::file(path, reason);
         let refuse = |refused: Refused| DataError::file(path, refused.about(path));
         let source = Source::open(path)?;
@@ -82,8 +96,12 @@ impl GeoTiff {
             }
         }
         let reference = reference(&file, &directory);
+        let bands = layout.accepted.samples;
+        let metadata = Metadata::read(&file, &directory, bands, path).map_err(refuse)?;
+        let scaling = numbers.scaling(&metadata, bands).map_err(refuse)?;
+        let baseline = metadata.baseline;
         let mask = mask.map(|layout| Pixels::new(layout, CACHE / 8));
-        Ok(Self { source, pixels: Pixels::new(layout, CACHE), mask, reference })
+        Ok(Self { source, pixels: Pixels::new(layout, CACHE), mask, reference, scaling, baseline, numbers })
     }
 
     /// Width in pixels.
@@ -110,6 +128,11 @@ impl GeoTiff {
         self.reference.as_ref()
     }
 
+    /// The processing baseline of the Sentinel-2 product, if the file says it.
+    pub(crate) const fn baseline(&self) -> Option<Baseline> {
+        self.baseline
+    }
+
     /// The grid that it lies on.
     #[must_use]
     pub fn grid(&self) -> Grid {
@@ -121,7 +144,7 @@ impl GeoTiff {
         let Accepted { kind, codec, nodata, .. } = &self.pixels.layout.accepted;
         // Floats may be no number, and LERC has a mask of its own.
         let whole = !kind.is_float() && !matches!(codec, Codec::Lerc);
-        whole && nodata.is_none() && self.mask.is_none()
+        whole && nodata.is_none() && self.numbers.nodata.is_none() && self.mask.is_none()
     }
 
     /// Width and height in pixels of a strip or tile, which is decoded as a whole.
@@ -148,7 +171,7 @@ impl GeoTiff {
     }
 
     /// The values inside a window, in the order band, row, column. Pixels outside the file, pixels
-    /// with its GDAL_NODATA value and pixels that its mask hides are NaN.
+    /// with its value of missing data and pixels that its mask hides are NaN.
     ///
     /// # Errors
     /// If the file is damaged there.
@@ -167,6 +190,14 @@ impl GeoTiff {
                 let hidden = band.iter_mut().zip(&mask).filter(|(_, shown)| **shown == 0.0);
                 hidden.for_each(|(value, _)| *value = f32::NAN);
             }
+        }
+        if let Some(nodata) = self.numbers.nodata {
+            data.iter_mut().filter(|value| **value == nodata).for_each(|value| *value = f32::NAN);
+        }
+        for (band, Scaling { scale, offset }) in
+            data.chunks_exact_mut((width * height).max(1)).zip(&self.scaling)
+        {
+            band.iter_mut().for_each(|value| *value = (f64::from(*value) * scale + offset) as f32);
         }
         Ok(data)
     }

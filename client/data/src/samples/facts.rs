@@ -6,7 +6,7 @@ use eosfed_common::head::Imagery;
 use serde::{Deserialize, Serialize};
 
 use crate::bandcheck::PixelSampler;
-use crate::dataset::{Dataset, ImageryRange, ReadSample};
+use crate::dataset::{Dataset, ImageryRange, ReadSample, joined_notes};
 use crate::error::DataError;
 use crate::sample::{Sample, Target};
 use crate::statistics::BandStatistics;
@@ -140,7 +140,7 @@ impl FactsBuilder {
         bands: &[String],
         bytes: u64,
     ) -> Result<PartFacts, DataError> {
-        let notes = self.notes.into_iter().chain(self.imagery.note()).collect();
+        let notes = joined_notes(&self.notes).into_iter().chain(self.imagery.note()).collect();
         let report = dataset.check_sampled(bands, self.pixels)?;
         Ok(PartFacts {
             samples: self.samples,

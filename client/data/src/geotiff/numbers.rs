@@ -1,0 +1,93 @@
+//! How the stored numbers of a file become its values.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::accept::Refused;
+use super::metadata::{Baseline, Metadata, UNSCALE};
+use crate::bandcheck::Scaling;
+
+/// What is done about a scale and an offset that a file states for its bands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileScaling {
+    /// Values are the stored numbers, times the scale, plus the offset.
+    Apply,
+    /// Values are the stored numbers.
+    Ignore,
+}
+
+/// What is done about the 1,000 by which numbers of Sentinel-2 products are larger since processing baseline 04.00.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaselineOffset {
+    /// 1,000 is subtracted from files of baseline 04.00 and later. Each file has to say its baseline, by the metadata
+    /// item `PROCESSING_BASELINE` or by the name of its product in its path.
+    Remove,
+    /// Numbers are taken as they are, without a warning: all have it, or it was removed before.
+    Keep,
+}
+
+/// How the numbers of a file are read.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Numbers {
+    /// None if a file that states a scale or an offset is refused.
+    pub(crate) file_scaling: Option<FileScaling>,
+    /// A scale and an offset that files may state, since they are applied later.
+    pub(crate) applied_later: Scaling,
+    pub(crate) baseline_offset: Option<BaselineOffset>,
+    /// A number that marks missing pixels, besides the file's own.
+    pub(crate) nodata: Option<f32>,
+}
+
+impl Numbers {
+    /// As they are stored. This is also for work that reads no pixel.
+    pub(crate) const STORED: Self = Self {
+        file_scaling: Some(FileScaling::Ignore),
+        applied_later: Scaling { scale: 1.0, offset: 0.0 },
+        baseline_offset: None,
+        nodata: None,
+    };
+
+    /// What is applied to each band of a file with these metadata; nothing if it is empty.
+    ///
+    /// # Errors
+    /// If it is unclear what the numbers mean.
+    pub(super) fn scaling(&self, metadata: &Metadata, bands: usize) -> Result<Vec<Scaling>, Refused> {
+        if self.baseline_offset == Some(BaselineOffset::Remove) {
+            return without_offset(metadata.baseline, bands);
+        }
+        let stated = &metadata.scaling;
+        match self.file_scaling {
+            Some(FileScaling::Apply) => Ok(stated.clone()),
+            Some(FileScaling::Ignore) => Ok(Vec::new()),
+            None if stated.iter().all(|scaling| *scaling == self.applied_later) => Ok(Vec::new()),
+            None => {
+                let at = stated.iter().position(|scaling| *scaling != self.applied_later).unwrap_or_default();
+                let Scaling { scale, offset } = stated[at];
+                let sentence = format!(
+                    "it states a scale of `{scale}` and an offset of `{offset}` for band {} (tag 42112, GDAL_METADATA), and \
+                     it must be clear whether they count; in a data set, write `file_scaling = \"apply\"` or, for the \
+                     stored numbers, `file_scaling = \"ignore\"` in dataset.toml",
+                    at + 1
+                );
+                Err(Refused::new(sentence, UNSCALE))
+            }
+        }
+    }
+}
+
+fn without_offset(baseline: Option<Baseline>, bands: usize) -> Result<Vec<Scaling>, Refused> {
+    match baseline {
+        Some(baseline) if baseline >= Baseline::WITH_OFFSET => {
+            Ok(vec![Scaling { scale: 1.0, offset: -Baseline::OFFSET }; bands])
+        }
+        Some(_) => Ok(Vec::new()),
+        None => {
+            let sentence = "its processing baseline must be known where `baseline_offset` is `remove`, by the metadata item \
+                            PROCESSING_BASELINE or by the name of its Sentinel-2 product in its path, found neither; the \
+                            command adds it, for example for 04.00";
+            Err(Refused::new(sentence.to_owned(), "-mo PROCESSING_BASELINE=04.00"))
+        }
+    }
+}

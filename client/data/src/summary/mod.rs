@@ -1,0 +1,294 @@
+//! A summary of a data set, to be read before training. Samples are read a few at a time, so that memory does not
+//! depend on their number.
+
+mod groups;
+mod unused;
+
+use std::collections::BTreeMap;
+
+use eosfed_common::digest::Digest;
+use eosfed_common::model::{STRIDE, Task};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(crate) use groups::Groups;
+pub use groups::ReasonGroup;
+pub use unused::UnusedFile;
+
+use crate::bandcheck::{BandReport, PixelSampler};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::sample::{IGNORE, Sample, Target};
+use crate::split::Split;
+use crate::statistics::BandStatistics;
+
+/// Samples that are in memory at once.
+const AT_ONCE: usize = 32;
+
+/// Counts, statistics and warnings.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// Samples in each part.
+    pub samples: BTreeMap<String, usize>,
+    /// Samples of each part that were looked at, if not all: everything below is of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<BTreeMap<String, usize>>,
+    /// For each part and class: images that have it, or labelled pixels.
+    pub classes: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Moments of the target over the training part (regression).
+    pub target: Option<BandStatistics>,
+    /// Moments of each band over the training part.
+    pub bands: Vec<BandStatistics>,
+    /// The check of the bands against their names.
+    pub band_check: Option<BandReport>,
+    /// Smallest and largest sample, width by height.
+    pub sizes: [[usize; 2]; 2],
+    /// Digest of its description and of the names of its samples, each with its part.
+    pub inventory: Digest,
+    /// Samples that cannot be read, by what is wrong with them; for equal reasons once.
+    pub unreadable: Vec<ReasonGroup>,
+    /// Files in the folders of the data set that belong to no sample, with the reason.
+    pub unused: Vec<UnusedFile>,
+    /// Warnings.
+    pub warnings: Vec<String>,
+}
+
+/// How a data set is looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// Most samples of each part that are read, spread evenly over it; all if not given.
+    pub most: Option<usize>,
+}
+
+/// Reads the whole data set and summarises it.
+///
+/// # Errors
+/// As loading it.
+pub fn summarise(dataset: &Dataset) -> Result<Summary, DataError> {
+    summarise_with(dataset, Look::default(), |_, _| ())
+}
+
+/// As [`summarise`]. `progress` is told how many samples have been read, and of how many.
+///
+/// # Errors
+/// As loading it.
+pub fn summarise_with(
+    dataset: &Dataset,
+    look: Look,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Summary, DataError> {
+    let config = dataset.config();
+    let most = look.most.unwrap_or(usize::MAX);
+    let of_part = |split: Split| dataset.len(split).min(most);
+    let wanted = Split::ALL.into_iter().map(of_part).sum();
+    let mut summary = Summary {
+        samples: BTreeMap::new(),
+        looked_at: None,
+        classes: BTreeMap::new(),
+        target: None,
+        bands: Vec::new(),
+        band_check: None,
+        sizes: [[usize::MAX; 2], [0; 2]],
+        inventory: dataset.inventory(),
+        unreadable: Vec::new(),
+        unused: unused::of(dataset)?,
+        warnings: dataset.notes().to_vec(),
+    };
+    let mut done = 0;
+    let mut groups = Groups::default();
+    for split in Split::ALL {
+        summary.samples.insert(split.name().to_owned(), dataset.len(split));
+        if dataset.is_empty(split) {
+            continue;
+        }
+        let mut part = Part::new(dataset, split, of_part(split));
+        let mut chunks = dataset.chunks(split, &config.bands, AT_ONCE)?.at_most(of_part(split));
+        while let Some(chunk) = chunks.next() {
+            chunk?.iter().for_each(|sample| part.add(sample));
+            progress(done + chunks.done(), wanted);
+        }
+        done += chunks.done();
+        groups.merge(chunks.groups());
+        for note in chunks.notes() {
+            if !summary.warnings.contains(&note) {
+                summary.warnings.push(note);
+            }
+        }
+        part.report(dataset, &mut summary)?;
+    }
+    summary.unreadable = groups.list();
+    let skipped = summary.unreadable.iter().map(|group| format!("skipped: {group}"));
+    summary.warnings.extend(skipped.collect::<Vec<_>>());
+    if Split::ALL.into_iter().any(|split| dataset.len(split) > most) {
+        let parts = Split::ALL.into_iter().map(|split| (split.name().to_owned(), of_part(split)));
+        summary.looked_at = Some(parts.collect());
+        let total: usize = summary.samples.values().sum();
+        let warning = format!(
+            "{wanted} of {total} samples were read: numbers of classes, statistics and warnings are of these"
+        );
+        summary.warnings.push(warning);
+    }
+    summary.warnings.extend(size_warning(summary.sizes));
+    for split in [Split::Train, Split::Validation] {
+        if dataset.is_empty(split) {
+            summary.warnings.push(format!("the {} part has no samples", split.name()));
+        }
+    }
+    Ok(summary)
+}
+
+/// What is known of a part so far.
+struct Part {
+    split: Split,
+    counts: Vec<u64>,
+    /// Pixels of masks without a label.
+    unlabelled: u64,
+    sizes: [[usize; 2]; 2],
+    bands: Vec<BandStatistics>,
+    target: BandStatistics,
+    pixels: PixelSampler,
+}
+
+impl Part {
+    /// Of at most so many samples.
+    fn new(dataset: &Dataset, split: Split, samples: usize) -> Self {
+        let config = dataset.config();
+        Self {
+            split,
+            counts: vec![0; config.classes.len()],
+            unlabelled: 0,
+            sizes: [[usize::MAX; 2], [0; 2]],
+            bands: config.bands.iter().map(|band| BandStatistics::new(band)).collect(),
+            target: BandStatistics::new(&config.classes[0]),
+            pixels: PixelSampler::new(config.bands.len(), samples.saturating_mul(dataset.dates())),
+        }
+    }
+
+    fn add(&mut self, sample: &Sample) {
+        let Sample { width, height, .. } = *sample;
+        let [low, high] = &mut self.sizes;
+        (low[0], low[1]) = (low[0].min(width), low[1].min(height));
+        (high[0], high[1]) = (high[0].max(width), high[1].max(height));
+        count_classes(&mut self.counts, &sample.target);
+        match &sample.target {
+            Target::Mask(mask) => {
+                self.unlabelled += mask.iter().filter(|class| **class == IGNORE).count() as u64;
+            }
+            Target::Values(values) => self.target.add(values),
+            Target::Class(_) | Target::Classes(_) => {}
+        }
+        if self.split == Split::Train {
+            let bands = self.bands.len();
+            // A second date has the same bands again.
+            for (channel, values) in sample.image.chunks_exact((width * height).max(1)).enumerate() {
+                self.bands[channel % bands].add(values);
+            }
+            self.pixels.add(sample);
+        }
+    }
+
+    fn report(self, dataset: &Dataset, summary: &mut Summary) -> Result<(), DataError> {
+        let config = dataset.config();
+        let [low, high] = &mut summary.sizes;
+        for axis in [0, 1] {
+            low[axis] = low[axis].min(self.sizes[0][axis]);
+            high[axis] = high[axis].max(self.sizes[1][axis]);
+        }
+        let named = config.classes.iter().cloned().zip(self.counts.iter().copied()).collect();
+        summary.classes.insert(self.split.name().to_owned(), named);
+        if self.split == Split::Train {
+            let report = dataset.check_sampled(&config.bands, self.pixels)?;
+            summary.warnings.extend(report.findings.iter().map(ToString::to_string));
+            summary.band_check = Some(report);
+            summary.bands = self.bands;
+            if config.task == Task::Regression {
+                summary.target = Some(self.target);
+            }
+            summary.warnings.extend(only_first_class(dataset, &self.counts, self.unlabelled));
+        }
+        summary.warnings.extend(warnings_of_part(dataset, self.split, &self.counts));
+        Ok(())
+    }
+}
+
+/// A hint where masks hold 0 and 255 only: 255 is no label unless `mask_values` says so.
+fn only_first_class(dataset: &Dataset, counts: &[u64], unlabelled: u64) -> Option<String> {
+    let config = dataset.config();
+    let masks = matches!(config.task, Task::Segmentation | Task::ChangeDetection);
+    let first_only = counts[0] > 0 && counts[1..].iter().all(|count| *count == 0);
+    let hint = masks && first_only && unlabelled > 0 && config.mask_values.is_none() && counts.len() == 2;
+    hint.then(|| {
+        format!(
+            "masks hold 0 and {IGNORE} only, and {IGNORE} is no label; if it is `{}`, write `mask_values = [0, {IGNORE}]`",
+            config.classes[1]
+        )
+    })
+}
+
+/// Whether the encoders can take samples of this width and height as they are.
+#[must_use]
+pub fn fits_encoders(size: [usize; 2]) -> bool {
+    size.into_iter().all(|side| side > 0 && side.is_multiple_of(STRIDE as usize))
+}
+
+/// What samples of these sizes, the smallest and the largest, cannot be used for.
+fn size_warning([low, high]: [[usize; 2]; 2]) -> Option<String> {
+    if low == high && fits_encoders(low) {
+        return None;
+    }
+    let sizes = format!("{}x{} to {}x{}", low[0], low[1], high[0], high[1]);
+    Some(format!(
+        "samples are from {sizes} pixels: jobs without `training.input_size` need one size whose sides are \
+         multiples of {STRIDE}, and cannot use them; cut them by `layout.tile`, or ask for `training.input_size`"
+    ))
+}
+
+/// Adds the labels of a sample to the count of each class: images that have it, or labelled pixels.
+pub(crate) fn count_classes(counts: &mut [u64], target: &Target) {
+    match target {
+        Target::Class(class) => counts[*class] += 1,
+        Target::Classes(present) => {
+            counts.iter_mut().zip(present).filter(|(_, has)| **has).for_each(|(count, _)| *count += 1);
+        }
+        Target::Values(values) => {
+            counts[0] += values.iter().filter(|value| value.is_finite()).count() as u64;
+        }
+        Target::Mask(mask) => {
+            mask.iter().filter(|class| **class != IGNORE).for_each(|class| counts[usize::from(*class)] += 1);
+        }
+    }
+}
+
+/// Warnings about the labels of a training part: classes that are missing, or all but one.
+pub(crate) fn warnings_of_counts(dataset: &Dataset, counts: &[u64]) -> Vec<String> {
+    warnings_of_part(dataset, Split::Train, counts)
+}
+
+/// The same, of any part.
+fn warnings_of_part(dataset: &Dataset, split: Split, counts: &[u64]) -> Vec<String> {
+    let config = dataset.config();
+    if config.task == Task::Regression {
+        return Vec::new();
+    }
+    let part = split_name(split);
+    let (there, absent): (Vec<_>, Vec<_>) =
+        config.classes.iter().zip(counts.iter().copied()).partition(|(_, count)| *count > 0);
+    let names =
+        |list: &[(&String, u64)]| list.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let path = dataset.path().display();
+    match (there.len(), absent.len()) {
+        (_, 0) => Vec::new(),
+        (1, _) if config.classes.len() > 1 => {
+            vec![format!(
+                "{path}: the {part} part should have several classes, found only `{}`",
+                names(&there)
+            )]
+        }
+        _ => vec![format!("the {part} part has no sample of {}", names(&absent))],
+    }
+}
+
+/// The name of a part in a sentence.
+fn split_name(split: Split) -> &'static str {
+    if split == Split::Train { "training" } else { split.name() }
+}

@@ -1,0 +1,130 @@
+//! Files in the folders of a data set that belong to no sample. A file that nobody reads is easily taken for one that
+//! was used.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::config::{Layout, OneOrMany};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::files::is_image;
+
+/// Most files and folders that are looked at.
+const MOST: usize = 2_000_000;
+/// Most files that are listed.
+const LISTED: usize = 100_000;
+/// Endings of files that describe an image beside it.
+const BESIDE: [&str; 8] = ["xml", "tfw", "tifw", "wld", "pgw", "jgw", "prj", "ovr"];
+
+/// A file that belongs to no sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UnusedFile {
+    /// Its path, relative to the folder of `dataset.toml` if it lies there.
+    pub file: String,
+    /// Why it is not used.
+    pub reason: String,
+}
+
+/// The unused files in the folders that the layout of a data set names.
+pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
+    let base = dataset.path().parent().unwrap_or_else(|| Path::new("."));
+    let mut used = HashSet::new();
+    dataset.all_files(&mut |file| {
+        used.insert(file.to_owned());
+    });
+    let config = dataset.config();
+    let (roots, described) = places(base, &config.layout);
+    used.extend(described);
+    used.insert(dataset.path().to_owned());
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    for root in &roots {
+        walk(root, &mut seen, &mut |file| {
+            if !used.contains(file) {
+                let reason = reason(file, root, &config.layout, &config.classes);
+                let name = file.strip_prefix(base).unwrap_or(file);
+                found.push(UnusedFile { file: name.display().to_string(), reason: reason.to_owned() });
+            }
+        })?;
+    }
+    found.sort_by(|a, b| (&a.reason, &a.file).cmp(&(&b.reason, &b.file)));
+    if found.len() > LISTED {
+        let more = found.len() - LISTED;
+        found.truncate(LISTED);
+        let file = format!("{more} more files");
+        found.push(UnusedFile { file, reason: "not listed, since there are too many".to_owned() });
+    }
+    Ok(found)
+}
+
+/// The folders in which files are looked for, and files that are no images but are read.
+fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    match layout {
+        Layout::Folders { root, index, .. } => {
+            let root = base.join(root);
+            let index = index.iter().map(|index| root.join(index)).collect();
+            (vec![root], index)
+        }
+        Layout::Pairs { images, after, masks, .. } => {
+            let dates = std::iter::once(images).chain(after).flat_map(OneOrMany::list);
+            let folders = dates.map(|folder| base.join(folder)).chain([base.join(masks)]);
+            (folders.collect(), Vec::new())
+        }
+        Layout::Table { file, root, .. } => (vec![base.join(root)], vec![base.join(file)]),
+        Layout::Scenes { .. } => (vec![base.to_owned()], Vec::new()),
+    }
+}
+
+/// Calls `each` with every file below a folder. Links are not followed, as they may lead anywhere.
+fn walk(root: &Path, seen: &mut HashSet<PathBuf>, each: &mut impl FnMut(&Path)) -> Result<(), DataError> {
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        if !seen.insert(folder.clone()) {
+            continue;
+        }
+        let entries = std::fs::read_dir(&folder).map_err(|error| DataError::file(&folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| DataError::file(&folder, error))?;
+            let kind = entry.file_type().map_err(|error| DataError::file(&entry.path(), error))?;
+            if seen.len() >= MOST {
+                return Ok(());
+            }
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if seen.insert(entry.path()) {
+                each(&entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) -> &'a str {
+    let extension = file.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    if extension.as_deref().is_some_and(|ending| BESIDE.contains(&ending)) {
+        return "describes an image beside it";
+    }
+    if !is_image(file) {
+        return "its ending is none of an image that is read (`eosfed-client data formats`)";
+    }
+    let inside: Vec<&OsStr> = file.strip_prefix(root).unwrap_or(file).iter().collect();
+    let is_class = |name: &OsStr| classes.iter().any(|class| name == class.as_str());
+    match layout {
+        Layout::Folders { .. } => match &inside[..] {
+            [class, _] if is_class(class) => "outside of `layout.where`",
+            [class, _, ..] if is_class(class) => "lies deeper than in the folder of its class",
+            [_, _, ..] => "its folder is none of `classes`",
+            _ => "lies in no folder of a class",
+        },
+        Layout::Pairs { .. } => match &inside[..] {
+            [_] => "has no image of equal stem, or none of its tiles has a label and data",
+            _ => "lies deeper than in a folder of the layout",
+        },
+        Layout::Table { .. } => "no row of the table names it, or none of its tiles has a label and data",
+        Layout::Scenes { .. } => "`layout` does not name it, or none of its tiles has a label and data",
+    }
+}

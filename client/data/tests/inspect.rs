@@ -1,0 +1,132 @@
+//! What `data inspect` says of a data set: parts, equal errors, samples of it, and files that are not used.
+
+#![allow(clippy::unwrap_used, reason = "a test says by its panic what went wrong")]
+
+use std::path::Path;
+
+use eosfed_data::{Dataset, Limits, Look, Raster, Summary, summarise, summarise_with, write_geotiff};
+
+const SIDE: usize = 32;
+
+fn write(path: &Path, value: f32) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let data = vec![value; SIDE * SIDE];
+    write_geotiff(path, &Raster { width: SIDE, height: SIDE, bands: 1, data, reference: None }).unwrap();
+}
+
+fn describe(folder: &Path, task: &str, layout: &str, split: &str) {
+    let text = format!(
+        "task = \"{task}\"\nbands = [\"x\"]\nclasses = [\"a\", \"b\"]\nmax_corrupt_share = 0.5\n[layout]\n{layout}\n\
+         [split]\n{split}\n"
+    );
+    std::fs::write(folder.join("dataset.toml"), text).unwrap();
+}
+
+fn classes(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..count {
+        write(&folder.path().join(format!("a/{at:03}.tif")), at as f32);
+    }
+    write(&folder.path().join("b/1.tif"), 7.0);
+    describe(folder.path(), "classification", "kind = \"folders\"\nroot = \".\"", "validation = 0.0");
+    folder
+}
+
+fn open(folder: &Path) -> Dataset {
+    Dataset::open(folder, &Limits::default()).unwrap()
+}
+
+fn said(summary: &Summary, text: &str) -> usize {
+    summary.warnings.iter().filter(|warning| warning.contains(text)).count()
+}
+
+#[test]
+fn equal_errors_are_said_once_and_moments_are_of_all() {
+    let folder = classes(70);
+    for at in 0..8 {
+        std::fs::write(folder.path().join(format!("a/{at:03}.tif")), "II*\0").unwrap();
+    }
+    let dataset = open(folder.path());
+    let mut told = Vec::new();
+    let summary = summarise_with(&dataset, Look::default(), |done, total| told.push((done, total))).unwrap();
+    assert_eq!(told, [(32, 71), (64, 71), (71, 71)]);
+    assert_eq!((summary.unreadable.len(), summary.unreadable[0].files), (1, 8), "{:?}", summary.unreadable);
+    assert_eq!(said(&summary, "skipped: 8 files: "), 1, "{:?}", summary.warnings);
+    assert_eq!(summary.classes["train"]["a"], 62);
+    let mean = ((8..70).sum::<usize>() + 7) as f64 / 63.0;
+    assert!((summary.bands[0].mean - mean).abs() < 1e-9 && summary.bands[0].count == 63 * 1024);
+}
+
+#[test]
+fn a_sample_is_spread_over_each_part_and_said() {
+    let folder = classes(50);
+    let dataset = open(folder.path());
+    let summary = summarise_with(&dataset, Look { most: Some(10) }, |_, _| ()).unwrap();
+    assert_eq!(summary.looked_at.as_ref().unwrap()["train"], 10);
+    assert_eq!((summary.samples["train"], summary.bands[0].count), (51, 10 * 1024));
+    assert_eq!((summary.bands[0].min, summary.bands[0].max), (0.0, 45.0));
+    assert_eq!(said(&summary, "10 of 51 samples were read"), 1, "{:?}", summary.warnings);
+    let all = summarise_with(&dataset, Look { most: Some(51) }, |_, _| ()).unwrap();
+    assert_eq!((all.looked_at, all.bands[0].count), (None, 51 * 1024));
+}
+
+#[test]
+fn unused_files_are_listed_with_their_reasons() {
+    let folder = classes(2);
+    let path = folder.path();
+    write(&path.join("a/deeper/1.tif"), 1.0);
+    write(&path.join("other/1.tif"), 1.0);
+    for file in ["a/B02.jp2", "a/001.tif.aux.xml", "top.png", "readme.txt"] {
+        std::fs::write(path.join(file), "<a/>").unwrap();
+    }
+    let unused = summarise(&open(path)).unwrap().unused;
+    let reason = |file: &str| {
+        let found = unused.iter().find(|unused| unused.file == file);
+        found.map_or_else(|| panic!("{file}: {unused:?}"), |unused| unused.reason.as_str())
+    };
+    for (file, word) in [
+        ("a/deeper/1.tif", "deeper"),
+        ("other/1.tif", "none of `classes`"),
+        ("a/B02.jp2", "ending"),
+        ("readme.txt", "ending"),
+        ("a/001.tif.aux.xml", "beside"),
+        ("top.png", "no folder of a class"),
+    ] {
+        assert!(reason(file).contains(word), "{file}: {}", reason(file));
+    }
+    assert_eq!(unused.len(), 6, "{unused:?}");
+}
+
+#[test]
+fn a_class_that_a_part_lacks_and_masks_of_0_and_255_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let rows: String = (0..8)
+        .map(|at| {
+            write(&path.join(format!("{at}.tif")), at as f32);
+            let part = if at < 4 { "train" } else { "validation" };
+            format!("{at}.tif,{},{part}\n", if at < 2 { "b" } else { "a" })
+        })
+        .collect();
+    std::fs::write(path.join("t.csv"), format!("f,c,p\n{rows}")).unwrap();
+    let layout = "kind = \"table\"\nfile = \"t.csv\"\nimages = \"f\"\ntarget = \"c\"\nsplit = \"p\"";
+    describe(path, "classification", layout, "validation = 0.5");
+    let summary = summarise(&open(path)).unwrap();
+    assert_eq!(said(&summary, "validation part should have several classes, found only `a`"), 1);
+    assert_eq!(summary.unused, []);
+
+    let folder = tempfile::tempdir().unwrap();
+    for at in 0..4 {
+        write(&folder.path().join(format!("i/{at}.tif")), 1.0);
+        let mask = folder.path().join(format!("m/{at}.png"));
+        std::fs::create_dir_all(mask.parent().unwrap()).unwrap();
+        let side = u32::try_from(SIDE).unwrap();
+        image::GrayImage::from_fn(side, side, |x, _| image::Luma([if x < 9 { 0 } else { 255 }]))
+            .save(&mask)
+            .unwrap();
+    }
+    let layout = "kind = \"pairs\"\nimages = \"i\"\nmasks = \"m\"";
+    describe(folder.path(), "segmentation", layout, "validation = 0.0");
+    let summary = summarise(&open(folder.path())).unwrap();
+    assert_eq!(said(&summary, "write `mask_values = [0, 255]`"), 1, "{:?}", summary.warnings);
+}
