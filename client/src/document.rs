@@ -6,6 +6,7 @@ use eosfed_common::ledger::Event;
 use eosfed_common::plan::JobKind;
 use eosfed_common::published::Published;
 use eosfed_common::signing::PublicKey;
+use eosfed_common::task::DeviceChoice;
 use eosfed_common::traffic::ByteCounts;
 use eosfed_data::{Formats, Summary};
 use schemars::{JsonSchema, schema_for};
@@ -57,10 +58,31 @@ pub struct Status {
     pub since: Option<String>,
     /// What the daemon waits for.
     pub waiting_for: Option<Waiting>,
+    /// Where there are several devices: the present work on each; else empty.
+    pub devices: Vec<DeviceStatus>,
+    /// Why further offers wait, where all of several devices are at work.
+    pub queue: Option<String>,
     /// Bytes sent since the state folder was made.
     pub sent_bytes: ByteCounts,
     /// The limits of the policy and what is used of them; absent where the policy cannot be read.
     pub limits: Option<LimitsReport>,
+}
+
+/// The present work on one of several devices.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DeviceStatus {
+    /// The device, as `trainer.devices` names it. Absent where the settings have fewer devices than before.
+    pub device: Option<DeviceChoice>,
+    /// The phase of the present work; `idle` without any.
+    pub phase: String,
+    /// The assignment in hand.
+    pub assignment: Option<AssignmentId>,
+    /// The display name of its job.
+    pub job: Option<String>,
+    /// When it was accepted.
+    pub since: Option<String>,
+    /// What its work waits for.
+    pub waiting_for: Option<Waiting>,
 }
 
 /// The limits of the policy and what is used of them.

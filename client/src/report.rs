@@ -7,14 +7,15 @@ use eosfed_common::plan::{JobKind, JobSpec};
 
 use crate::budgets::usage;
 use crate::document::{
-    ExplainedAssignment, ExplainedPlan, ExplainedPolicy, ExplainedUpdate, JobSpent, LimitsReport,
-    PrivacyReport, Status, Waiting,
+    DeviceStatus, ExplainedAssignment, ExplainedPlan, ExplainedPolicy, ExplainedUpdate, JobSpent,
+    LimitsReport, PrivacyReport, Status, Waiting,
 };
-use crate::journal::Journal as _;
+use crate::journal::{Journal as _, SiteJournal};
 use crate::policy::{Policy, Privacy, explain, explain_job};
 use crate::privacy::{Spending, epsilon};
-use crate::settings::load_policy;
+use crate::settings::{Settings, load_policy};
 use crate::site::{Site, SiteError};
+use crate::state::State;
 
 /// The delta that is used where the policy has none.
 pub const DEFAULT_DELTA: f64 = 1e-5;
@@ -27,10 +28,15 @@ const MAX_JOBS: usize = 50;
 /// If a file of the state folder cannot be read.
 pub fn status(site: &Site, now: Timestamp) -> Result<Status, SiteError> {
     let credentials = site.credentials()?;
-    let state = site.load()?;
+    let devices = devices(site)?;
+    let state = SiteJournal::of(site, 0).load()?;
     let held = state.held();
     let running = site.is_locked()?;
     let limits = load_policy(&site.policy()).ok().map(|policy| limits(site, &policy, now)).transpose()?;
+    let busy = devices.iter().filter(|one| one.assignment.is_some()).count();
+    let queue = (running && devices.len() > 1 && busy == devices.len()).then(|| {
+        format!("all {busy} devices are at work; other offers are looked at as soon as one of them is free")
+    });
     Ok(Status {
         institution: credentials.institution,
         certificate_ends: credentials.not_after.to_string(),
@@ -41,14 +47,45 @@ pub fn status(site: &Site, now: Timestamp) -> Result<Status, SiteError> {
         assignment: held.map(|held| held.assignment.id.clone()),
         job: held.map(|held| held.assignment.job_name.clone()),
         since: held.map(|held| held.since.to_string()),
-        waiting_for: state.wait().map(|wait| Waiting {
-            condition: wait.condition.kind,
-            message: wait.condition.message.clone(),
-            since: wait.since.to_string(),
-            tries: wait.tries,
-        }),
+        waiting_for: waiting(&state),
+        devices,
+        queue,
         sent_bytes: site.sent()?,
         limits,
+    })
+}
+
+/// The present work on each device, where there are several.
+fn devices(site: &Site) -> Result<Vec<DeviceStatus>, SiteError> {
+    let places =
+        Settings::load(&site.settings()).map(|settings| settings.trainer.places()).unwrap_or_default();
+    let journals = SiteJournal::all(site).last().map_or(0, |journal| journal.lane() + 1);
+    let lanes = places.len().max(journals);
+    let mut devices = Vec::new();
+    for lane in 0..lanes {
+        let (state, device) = (SiteJournal::of(site, lane).load()?, places.get(lane).copied());
+        let held = state.held();
+        if device.is_none() && held.is_none() {
+            continue;
+        }
+        devices.push(DeviceStatus {
+            device,
+            phase: state.name().to_owned(),
+            assignment: held.map(|held| held.assignment.id.clone()),
+            job: held.map(|held| held.assignment.job_name.clone()),
+            since: held.map(|held| held.since.to_string()),
+            waiting_for: waiting(&state),
+        });
+    }
+    Ok(if devices.len() > 1 { devices } else { Vec::new() })
+}
+
+fn waiting(state: &State) -> Option<Waiting> {
+    state.wait().map(|wait| Waiting {
+        condition: wait.condition.kind,
+        message: wait.condition.message.clone(),
+        since: wait.since.to_string(),
+        tries: wait.tries,
     })
 }
 

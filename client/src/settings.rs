@@ -30,6 +30,9 @@ const SAMPLE_CREDENTIALS: &str = "# proxy_credentials_file = \"/etc/eosfed/proxy
 /// A lease expires after 120 seconds without a heartbeat. Two lost heartbeats must not be enough for that.
 const HEARTBEAT_SECONDS: std::ops::RangeInclusive<u64> = 1..=40;
 
+/// Most devices that trainings run on at the same time.
+pub const MAX_DEVICES: usize = 64;
+
 /// How the training program is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,10 +43,16 @@ pub struct TrainerSettings {
     /// The prefix of its command line.
     #[serde(default)]
     pub launcher: Vec<String>,
-    /// Where to compute.
-    #[serde(default)]
-    pub device: DeviceChoice,
-    /// Number of threads. Default: all processors.
+    /// Where to compute. Default: `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceChoice>,
+    /// Several places to compute, instead of `device`: one training in each at a time. Each is named once, but
+    /// `cpu` may be there more than once, for a large machine; `auto` may not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-rule" = "at most 64; not together with `device`"))]
+    pub devices: Vec<DeviceChoice>,
+    /// Number of threads of all trainings together: each gets an equal part, and at least one. Default: all
+    /// processors.
     pub threads: Option<u32>,
     /// Files by backbone whose encoders one-shot specialists start from: of timm's, for red, green and blue, or
     /// `weights.safetensors` of a pulled release, with `card.json` beside it.
@@ -104,12 +113,54 @@ fn default_program() -> PathBuf {
     PathBuf::from("eosfed-trainer")
 }
 
+impl TrainerSettings {
+    /// Where to compute: a training in each at a time. At least one.
+    #[must_use]
+    pub fn places(&self) -> Vec<DeviceChoice> {
+        if self.devices.is_empty() { vec![self.device.unwrap_or_default()] } else { self.devices.clone() }
+    }
+
+    /// The threads of each training, on a machine with so many processors; absent: all of them.
+    #[must_use]
+    pub fn threads_of_each(&self, processors: u32) -> Option<u32> {
+        let places = u32::try_from(self.places().len()).unwrap_or(u32::MAX);
+        if places == 1 { self.threads } else { Some((self.threads.unwrap_or(processors) / places).max(1)) }
+    }
+
+    fn check_devices(&self) -> Result<(), String> {
+        if let (Some(device), false) = (self.device, self.devices.is_empty()) {
+            return Err(format!(
+                "`trainer.device` and `trainer.devices` exclude each other; remove `device`, found `{device}`"
+            ));
+        }
+        let found = self.devices.len();
+        if found > MAX_DEVICES {
+            return Err(format!("`trainer.devices` has at most {MAX_DEVICES} devices, found `{found}`"));
+        }
+        if found > 1 && self.devices.contains(&DeviceChoice::Auto) {
+            return Err("`trainer.devices` names each device, such as `cuda:0`, found `auto`".to_owned());
+        }
+        let twice = |device: &&DeviceChoice| {
+            let same = self.devices.iter().filter(|other| other == device).count();
+            matches!(device, DeviceChoice::Cuda(_)) && same > 1
+        };
+        match self.devices.iter().find(twice) {
+            None => Ok(()),
+            Some(device) => Err(format!(
+                "`trainer.devices` has each CUDA device once, since its memory is for one training, found `{device}` \
+                 twice"
+            )),
+        }
+    }
+}
+
 impl Default for TrainerSettings {
     fn default() -> Self {
         Self {
             program: default_program(),
             launcher: Vec::new(),
-            device: DeviceChoice::Auto,
+            device: None,
+            devices: Vec::new(),
             threads: None,
             pretrained: BTreeMap::new(),
             sandbox: SandboxSettings::default(),
@@ -219,6 +270,7 @@ impl Settings {
             .check()
             .and_then(|()| limits.check())
             .and_then(|()| samples.check())
+            .and_then(|()| settings.trainer.check_devices())
             .and_then(|()| settings.energy.check())
         {
             return invalid(reason);
@@ -356,6 +408,9 @@ mod tests {
             ("[site_log]\nfile_mib = 0", "`site_log.file_mib`"),
             ("[trainer.samples]\ngib = 70000", "`trainer.samples.gib` must be between 0 and 65536"),
             ("[trainer.samples]\ndays = 0", "`trainer.samples.days` must be between 1 and 3650, found `0`"),
+            ("[trainer]\ndevice = \"cpu\"\ndevices = [\"cpu\"]", "exclude each other"),
+            ("[trainer]\ndevices = [\"cuda:0\", \"auto\"]", "found `auto`"),
+            ("[trainer]\ndevices = [\"cuda:1\", \"cpu\", \"cuda:1\"]", "found `cuda:1` twice"),
             ("proxy = \"proxy:3128\"", "`proxy:3128`"),
             ("proxy_credentials_file = \"x\"", "needs `proxy`"),
         ] {
@@ -365,6 +420,18 @@ mod tests {
         }
         let error = parsed("coordinator = \"http://a:1\"\ndataset = \"d\"").unwrap_err().to_string();
         assert!(error.contains("`http://a:1`"), "{error}");
+    }
+
+    #[test]
+    fn threads_are_divided_between_devices() {
+        let settings = |text: &str| -> TrainerSettings { toml::from_str(text).unwrap() };
+        let one = settings("");
+        assert_eq!((one.places(), one.threads_of_each(8)), (vec![DeviceChoice::Auto], None));
+        assert_eq!(settings("device = \"cpu\"\nthreads = 3").threads_of_each(8), Some(3));
+        let two = settings("devices = [\"cpu\", \"cpu\"]");
+        assert_eq!((two.places(), two.threads_of_each(8)), (vec![DeviceChoice::Cpu; 2], Some(4)));
+        let three = settings("devices = [\"cuda:0\", \"cuda:1\", \"cpu\"]\nthreads = 2");
+        assert_eq!((three.places().len(), three.threads_of_each(8)), (3, Some(1)));
     }
 
     #[test]

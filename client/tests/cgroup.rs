@@ -99,7 +99,7 @@ fn trainer(folder: &Path, script: &str, limits: TrainerLimits) -> TrainerCommand
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let settings = SandboxSettings::default();
     let sandbox = Some(Sandbox { program: env!("CARGO_BIN_EXE_eosfed-client").into(), settings });
-    TrainerCommand { launcher: Vec::new(), program, sandbox, limits, trace: Default::default() }
+    TrainerCommand { launcher: Vec::new(), program, sandbox, limits, trace: Default::default(), lane: 0 }
 }
 
 fn is_running(process: &str) -> bool {

@@ -27,6 +27,7 @@ fn report(folder: &Path) -> Report {
         sandbox: Some(sandbox()),
         limits: TrainerLimits::default(),
         trace: Default::default(),
+        lane: 0,
     };
     command.enforced(folder).unwrap().unwrap()
 }
@@ -133,6 +134,7 @@ fn the_trainer_gets_the_variables_of_a_list() {
             sandbox,
             limits: TrainerLimits::default(),
             trace: Default::default(),
+            lane: 0,
         };
         command.environment(folder.path()).collect::<std::collections::BTreeMap<_, _>>()
     };

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 /// The switches and the records of the proxy.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ pub struct Switches {
 pub struct ConnectProxy {
     port: u16,
     pub switches: Arc<Switches>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl ConnectProxy {
@@ -39,7 +41,7 @@ impl ConnectProxy {
         let port = listener.local_addr().unwrap().port();
         let switches = Arc::new(Switches::default());
         let shared = Arc::clone(&switches);
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for client in listener.incoming() {
                 if shared.ended.load(Ordering::SeqCst) {
                     return;
@@ -49,7 +51,7 @@ impl ConnectProxy {
                 std::thread::spawn(move || client.and_then(|client| serve(client, &shared)));
             }
         });
-        Self { port, switches }
+        Self { port, switches, listener: Some(listener) }
     }
 
     pub fn url(&self) -> String {
@@ -69,8 +71,9 @@ impl ConnectProxy {
 impl Drop for ConnectProxy {
     fn drop(&mut self) {
         self.switches.ended.store(true, Ordering::SeqCst);
-        // Wakes the listener, which then ends.
+        // Wakes the listener, which then ends: nobody connects to this port any more.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = self.listener.take().map(JoinHandle::join);
         for stream in self.switches.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }

@@ -7,6 +7,7 @@ mod data;
 mod health;
 mod join;
 mod log;
+mod manager;
 mod policy;
 mod privacy;
 mod run;

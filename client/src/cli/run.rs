@@ -1,6 +1,7 @@
 //! `eosfed-client run`.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use anyhow::Context as _;
 use clap::Args;
 use eosfed_client::coordinator::GrpcCoordinator;
 use eosfed_client::daemon::{
-    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Traces, Watcher,
+    Daemon, DaemonError, Intervals, Parts, Programs, SystemDisk, TaskSettings, Traces, Watcher, beside,
 };
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
+use eosfed_client::journal::{Journal as _, SiteJournal};
 use eosfed_client::offload::Blocking;
-use eosfed_client::settings::{SampleSettings, Settings, load_policy};
+use eosfed_client::settings::{MAX_DEVICES, SampleSettings, Settings, load_policy};
 use eosfed_client::site::{Credentials, Site, SiteError};
 use eosfed_client::trainer::TrainerCommand;
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
@@ -34,6 +36,7 @@ use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::manager::Manager;
 use super::shared::{runtime, settings, site, site_log, trainer_command};
 
 /// Poll for work, train and submit. On SIGTERM or SIGINT the trainer is stopped, its checkpoint is kept,
@@ -78,9 +81,11 @@ impl Run {
         let runtime = runtime()?;
         let _inside = runtime.enter();
         let traces = traces(&settings)?;
-        let trainer = TrainerCommand { trace: traces.place.clone(), ..trainer };
         let proxy = settings.proxy()?;
-        let options = ChannelOptions { trace: traces.place.clone(), ..ChannelOptions::through(proxy) };
+        // Calls of several lanes go over one connection, so they belong to no one trace.
+        let one = settings.trainer.places().len() == 1;
+        let trace = if one { traces.place.clone() } else { TraceSlot::default() };
+        let options = ChannelOptions { trace, ..ChannelOptions::through(proxy) };
         let meter = Meter::default();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -91,34 +96,45 @@ impl Run {
             "eosfed-client"
         );
         log_expiry(&credentials);
-        let parts: Parts<Programs> = Parts {
-            coordinator: GrpcCoordinator::with_options(
-                options,
-                &settings.coordinator,
-                &credentials,
-                meter.clone(),
-            )?,
-            trainer,
+        let coordinator =
+            GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, meter.clone())?;
+        let log = site_log(&site, &settings);
+        let places = settings.trainer.places();
+        let threads = settings.trainer.threads_of_each(processors());
+        let manager = Manager::default();
+        let device_of = |lane: usize| places.get(lane).or_else(|| places.last()).copied().unwrap_or_default();
+        let watcher = |lane: usize| -> Arc<dyn Watcher> {
+            let several = places.len() > 1 || lane > 0;
+            if several {
+                Arc::new(manager.of_lane(lane, device_of(lane).to_string()))
+            } else {
+                Arc::new(manager.clone())
+            }
+        };
+        let parts = |lane: usize, place: TraceSlot| Parts::<Programs> {
+            coordinator: coordinator.clone(),
+            trainer: TrainerCommand { trace: place.clone(), lane, ..trainer.clone() },
             imagery: FileImagery {
                 dataset: settings.dataset.clone(),
                 tiles: samples.as_ref().map(|samples| samples.folder.clone()),
                 blocking: Blocking::ThreadPool,
             },
-            journal: site.clone(),
+            journal: SiteJournal::of(&site, lane),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
-            log: site_log(&site, &settings),
-            watcher: Arc::new(Manager),
-            site,
-            credentials,
-            meter,
-            traces: traces.clone(),
+            log: log.clone(),
+            watcher: watcher(lane),
+            site: site.clone(),
+            credentials: credentials.clone(),
+            meter: meter.clone(),
+            traces: Traces { place, ..traces.clone() },
             task: TaskSettings {
-                dataset: settings.dataset,
-                device: settings.trainer.device,
-                threads: settings.trainer.threads,
-                pretrained: settings.trainer.pretrained,
-                samples,
+                dataset: settings.dataset.clone(),
+                // A lane without a device of its own only ends what it has begun.
+                device: device_of(lane),
+                threads,
+                pretrained: settings.trainer.pretrained.clone(),
+                samples: samples.clone(),
                 carbon_intensity: settings.energy.carbon_intensity_g_per_kwh,
             },
             intervals: Intervals::with_heartbeat(Duration::from_secs(settings.heartbeat_seconds)),
@@ -128,11 +144,12 @@ impl Run {
             once: self.once,
         };
         let cancel = CancellationToken::new();
-        let daemon = Daemon::new(parts, cancel.clone())?;
+        let wanted = if self.once { 1 } else { places.len() };
+        let daemons = lanes(&site, wanted, &traces, &cancel, parts)?;
         runtime.block_on(async move {
-            let signals = tokio::spawn(cancel_on_signal(cancel));
+            let signals = tokio::spawn(cancel_on_signal(cancel.clone()));
             let reloading = tokio::spawn(reload_on_hangup(file, logging));
-            let result = daemon.run().await;
+            let result = all(daemons, &cancel).await;
             signals.abort();
             reloading.abort();
             traces.trainer.flush(FLUSH).await;
@@ -145,6 +162,54 @@ impl Run {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// The number of processors of this machine.
+fn processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |found| u32::try_from(found.get()).unwrap_or(u32::MAX))
+}
+
+/// A daemon for each of `wanted` devices, and for each journal beyond them that still holds work.
+fn lanes(
+    site: &Site,
+    wanted: usize,
+    traces: &Traces,
+    cancel: &CancellationToken,
+    parts: impl Fn(usize, TraceSlot) -> Parts<Programs>,
+) -> Result<Vec<Daemon<Programs>>, DaemonError> {
+    let first = Daemon::new(parts(0, traces.place.clone()), cancel.clone())?;
+    let mut others = Vec::new();
+    let journals = SiteJournal::all(site);
+    let held = |lane: &usize| {
+        let journal = journals.iter().find(|one| one.lane() == *lane && *lane >= wanted);
+        Ok::<_, DaemonError>(match journal {
+            Some(journal) => journal.load()?.held().is_some(),
+            None => false,
+        })
+    };
+    for lane in 1..MAX_DEVICES {
+        let ends = lane >= wanted;
+        if ends && !held(&lane)? {
+            continue;
+        }
+        if ends {
+            tracing::warn!(
+                lane = lane + 1,
+                "`trainer.devices` has fewer devices than before; the work is ended"
+            );
+        }
+        others.push(first.beside(parts(lane, TraceSlot::default()), lane, ends)?);
+    }
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
+/// Runs the lanes until all have ended. The failure of one ends the others.
+async fn all(daemons: Vec<Daemon<Programs>>, cancel: &CancellationToken) -> Result<(), DaemonError> {
+    let run = |daemon: Daemon<Programs>| -> Pin<Box<dyn Future<Output = Result<(), DaemonError>> + Send>> {
+        let cancel = cancel.clone();
+        Box::pin(async move { daemon.run().await.inspect_err(|_| cancel.cancel()) })
+    };
+    beside(daemons.into_iter().map(run).collect()).await.into_iter().collect()
 }
 
 /// Where decoded samples are kept. The folder is made, because the sandbox lets the trainer write to folders
@@ -229,23 +294,6 @@ async fn cancel_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
     }
     tracing::warn!("ending at once on a second signal; the journal is kept");
     std::process::exit(exit::DONE.into());
-}
-
-/// The service manager.
-struct Manager;
-
-impl Watcher for Manager {
-    fn doing(&self, what: &str) {
-        service::ready(what);
-    }
-
-    fn progressed(&self) {
-        service::progressed();
-    }
-
-    fn interval(&self) -> Option<Duration> {
-        service::watchdog().map(|limit| limit / 3)
-    }
 }
 
 #[cfg(test)]

@@ -57,5 +57,12 @@ pub(super) fn trainer_command(settings: &Settings) -> Result<TrainerCommand, Str
     let program = find_program(program, own.parent(), &path)?;
     let sandbox = Some(Sandbox { program: own, settings: sandbox.clone() });
     let trace = TraceSlot::default();
-    Ok(TrainerCommand { launcher: launcher.clone(), program, sandbox, limits: limits.clone(), trace })
+    Ok(TrainerCommand {
+        launcher: launcher.clone(),
+        program,
+        sandbox,
+        limits: limits.clone(),
+        trace,
+        lane: 0,
+    })
 }

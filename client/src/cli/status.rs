@@ -122,6 +122,17 @@ fn rows(report: &Value) -> impl Iterator<Item = (String, String)> {
         row("waiting_since", &wait["since"]);
         row("tries", &wait["tries"]);
     }
+    for device in report["devices"].as_array().into_iter().flatten() {
+        let word = |key: &str| device[key].as_str().unwrap_or("–");
+        let work = device["assignment"].as_str().map_or_else(
+            || word("phase").to_owned(),
+            |id| format!("{} {id}, `{}`, since {}", word("phase"), word("job"), word("since")),
+        );
+        let wait =
+            device["waiting_for"]["message"].as_str().map_or_else(String::new, |why| format!("; {why}"));
+        row(&format!("device {}", word("device")), &Value::from(format!("{work}{wait}")));
+    }
+    row("queue", &report["queue"]);
     for kind in ["weights", "metrics", "control"] {
         row(&format!("sent_bytes, {kind}"), &report["sent_bytes"][kind]);
     }

@@ -20,7 +20,7 @@ use super::watcher::Watcher;
 use crate::coordinator::{Coordinator, GrpcCoordinator};
 use crate::egress::PolicySource;
 use crate::imagery::{FileImagery, Imagery};
-use crate::journal::Journal;
+use crate::journal::{Journal, SiteJournal};
 use crate::offload::Blocking;
 use crate::retry::Backoff;
 use crate::site::{Credentials, Site, SiteError};
@@ -47,7 +47,7 @@ impl Environment for Programs {
     type Coordinator = GrpcCoordinator;
     type Trainer = TrainerCommand;
     type Imagery = FileImagery;
-    type Journal = Site;
+    type Journal = SiteJournal;
 }
 
 /// The parts of a daemon.

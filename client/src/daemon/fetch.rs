@@ -123,10 +123,12 @@ impl<E: Environment> Daemon<E> {
     }
 
     /// Makes the folder of the release under a head, as `eosfed release pull` does, and returns the weights
-    /// that belong in it. The releases of other jobs are removed.
+    /// that belong in it. The releases of jobs that are not in hand are removed.
     fn make_release(&self, job: &JobId, over: &HeadOver) -> Result<Vec<(BlobRef, PathBuf)>, DaemonError> {
         let folder = self.parts.site.release(job);
-        remove_others(&self.parts.site.releases(), &folder);
+        let held = self.lane.lanes.held();
+        let keep: Vec<PathBuf> = held.iter().map(|one| self.parts.site.release(&one.id.job)).collect();
+        remove_others(&self.parts.site.releases(), &keep);
         std::fs::create_dir_all(&folder).map_err(DaemonError::io(&folder))?;
         let mut needed = Vec::new();
         for card in over.cards() {
@@ -161,9 +163,9 @@ fn signature_of_base(assignment: &Assignment) -> Signature {
 }
 
 /// Removes everything beside `keep`. A failed removal is tried again the next time.
-fn remove_others(folder: &Path, keep: &Path) {
+fn remove_others(folder: &Path, keep: &[PathBuf]) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path != keep) {
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| !keep.contains(path)) {
         if let Err(error) = std::fs::remove_dir_all(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot remove a release that is no longer needed");
         }

@@ -43,6 +43,9 @@ impl<E: Environment> Daemon<E> {
             return Ok(None);
         };
         let Some(privacy) = demanded(&policy, &held.assignment) else { return Ok(None) };
+        // What is spent is read, held against the budget and written again by one lane at a time.
+        let lanes = self.lane.lanes.clone();
+        let _turn = lanes.turn().await;
         let spending = match self.spent.spending() {
             Ok(spending) => spending,
             Err(error) => return Ok(Some(self.blocked(unreadable(&error)))),
@@ -160,10 +163,30 @@ impl<E: Environment> Daemon<E> {
         assignment: &Assignment,
     ) -> Option<NotAcceptable> {
         let privacy = demanded(policy, assignment)?;
-        match self.spent.spending() {
-            Ok(spending) => refused(&objections_to_spending(&privacy, &spending)).map(NotAcceptable::Refusal),
-            Err(error) => Some(NotAcceptable::Condition(unreadable(&error))),
-        }
+        let spending = match self.spent.spending() {
+            Ok(spending) => spending,
+            Err(error) => return Some(NotAcceptable::Condition(unreadable(&error))),
+        };
+        refused(&objections_to_spending(&privacy, &spending))
+            .map(NotAcceptable::Refusal)
+            .or_else(|| self.promised(policy, &privacy, &spending).map(NotAcceptable::Condition))
+    }
+
+    /// The condition that what the budget still has room for is promised to the work of other devices.
+    fn promised(&self, policy: &Policy, privacy: &Privacy, spending: &Spending) -> Option<LocalCondition> {
+        let elsewhere = self.lane.elsewhere().into_iter();
+        let uncharged =
+            |one: &Assignment| !spending.updates().iter().any(|charge| charge.assignment == one.id);
+        let promised = elsewhere.filter(|one| demanded(policy, one).is_some() && uncharged(one)).count();
+        let left = privacy.updates_left(spending);
+        (promised as u64 >= left).then(|| {
+            let message = format!(
+                "`privacy.max_epsilon` is {}, which leaves room for {left} more updates, and other devices \
+                 work on {promised}; wait for them, or raise it",
+                privacy.max_epsilon
+            );
+            LocalCondition::new(ConditionKind::BudgetSpent, message)
+        })
     }
 }
 

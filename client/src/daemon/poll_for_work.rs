@@ -46,15 +46,27 @@ pub(super) enum NotAcceptable {
 impl<E: Environment> Daemon<E> {
     /// Polls until there is work, the coordinator bans this client, or the daemon is cancelled.
     pub(super) async fn poll_for_work(&mut self) -> Result<Flow, DaemonError> {
-        if self.parts.once && self.ended_assignments > 0 {
+        if self.lane.ends || (self.parts.once && self.ended_assignments > 0) {
             return Ok(Flow::Exit);
         }
         let cancel = self.cancel.clone();
         tokio::select! {
             biased;
             () = cancel.cancelled() => Ok(Flow::Exit),
-            flow = self.poll() => flow,
+            flow = self.poll_at_the_desk() => flow,
         }
+    }
+
+    /// Polls as soon as no other lane does, with what is remembered of earlier polls.
+    async fn poll_at_the_desk(&mut self) -> Result<Flow, DaemonError> {
+        let lanes = self.lane.lanes.clone();
+        let mut desk = lanes.desk().await;
+        self.offers = std::mem::take(&mut desk.offers);
+        self.data = std::mem::take(&mut desk.data);
+        let flow = self.poll().await;
+        desk.offers = std::mem::take(&mut self.offers);
+        desk.data = std::mem::take(&mut self.data);
+        flow
     }
 
     async fn poll(&mut self) -> Result<Flow, DaemonError> {
@@ -129,7 +141,14 @@ impl<E: Environment> Daemon<E> {
         if let Some(next) = self.offers.next_look {
             wait = wait.min(next.saturating_duration_since(Instant::now()));
         }
-        attended(&*self.parts.watcher, coordinator.poll(seen, wait, self.offer_guard())).await
+        let asked = attended(&*self.parts.watcher, coordinator.poll(seen, wait, self.offer_guard()));
+        tokio::select! {
+            biased;
+            offers = asked => return offers,
+            // What was passed over may be taken now, and the coordinator does not tell of it again.
+            () = self.lane.lanes.freed(), if self.offers.elsewhere => {}
+        }
+        attended(&*self.parts.watcher, coordinator.poll(0, wait, self.offer_guard())).await
     }
 
     /// Accepts the first assignment that can be accepted. Assignments that this client holds already come
@@ -147,7 +166,12 @@ impl<E: Environment> Daemon<E> {
                 return Ok(Some(event));
             }
         }
+        self.offers.elsewhere = false;
         for assignment in assignments {
+            if self.lane.is_elsewhere(&assignment.id.job) {
+                self.offers.elsewhere = true;
+                continue;
+            }
             if let OfferOutcome::Event(event) = self.consider_one(assignment).await? {
                 return Ok(Some(event));
             }
@@ -376,6 +400,8 @@ impl<E: Environment> Daemon<E> {
                 self.offers.blocked.clear();
                 self.offers.next_look = None;
                 let key = IdempotencyKey::random(&mut self.parts.rng);
+                // From here on, no other lane takes it, even before the journal says so.
+                self.lane.lanes.hold(self.lane.number, Some(&assignment));
                 Ok(OfferOutcome::Event(Event::Accepted(Box::new(assignment), lease, key)))
             }
             Err(refusal) if recovery(refusal.reason) == Recovery::Halt => {

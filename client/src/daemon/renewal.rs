@@ -19,6 +19,15 @@ impl<E: Environment> Daemon<E> {
         if !self.parts.credentials.due_for_renewal(self.parts.clock.now()) {
             return Ok(());
         }
+        let lanes = self.lane.lanes.clone();
+        let _turn = lanes.turn().await;
+        if self.lane.has_others() {
+            // Another lane may have renewed it.
+            self.parts.credentials = self.parts.site.credentials()?;
+            if !self.parts.credentials.due_for_renewal(self.parts.clock.now()) {
+                return Ok(());
+            }
+        }
         let KeyAndRequest { key_pem, request_pem } =
             KeyAndRequest::generate(self.parts.credentials.institution.as_str())?;
         let signing_key = match self.parts.credentials.signing_key.clone() {

@@ -1,10 +1,9 @@
 //! The loop: perform an action, take the step that follows, perform the next action.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use eosfed_common::clock::Timestamp;
-use eosfed_common::ids::{AssignmentId, JobId};
+use eosfed_common::ids::AssignmentId;
 use eosfed_common::task::{TrainTask, TrainerEvent};
 use eosfed_common::traffic::ByteCounts;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::data_memory::DataMemory;
 use super::environment::{DaemonError, Environment, Parts};
 use super::heartbeat::{HeartbeatTask, Reporter};
-use super::noted_offers::NotedOffers;
+use super::lanes::Lane;
+use super::offer_memory::OfferMemory;
 use super::progress::ProgressTracker;
 use super::step::{Action, Ending, Event, resume, step};
 use super::traces::Phases;
@@ -36,26 +36,12 @@ pub struct Daemon<E: Environment> {
     pub(super) progress: ProgressTracker,
     pub(super) offers: OfferMemory,
     pub(super) data: DataMemory,
+    pub(super) lane: Lane,
     phases: Phases,
     sent_before: ByteCounts,
     /// The assignment that was in hand last.
     ended: Option<AssignmentId>,
     pub(super) ended_assignments: u32,
-}
-
-/// What is remembered of offers between polls.
-#[derive(Debug, Default)]
-pub(super) struct OfferMemory {
-    /// Assignments that were declined.
-    pub(super) declined: BTreeSet<AssignmentId>,
-    /// Jobs that wait for an approval or for the allowed hours.
-    pub(super) postponed: BTreeSet<JobId>,
-    /// Assignments that cannot be accepted because of a condition of this machine, and since when.
-    pub(super) blocked: BTreeMap<AssignmentId, Timestamp>,
-    /// Those that the site log has entries of.
-    pub(super) noted: NotedOffers,
-    /// When the condition is checked again.
-    pub(super) next_look: Option<tokio::time::Instant>,
 }
 
 /// How an action has ended.
@@ -74,10 +60,32 @@ impl<E: Environment> Daemon<E> {
     /// # Errors
     /// If the journal holds something else.
     pub fn new(parts: Parts<E>, cancel: CancellationToken) -> Result<Self, DaemonError> {
-        let state = parts.journal.load()?;
-        let sent_before = parts.site.sent()?;
         let gate = EgressGate::new(parts.policy.clone(), parts.intervals.policy_settle, parts.log.clone());
         let budgets = Budgets::open(&parts.site, parts.clock.clone())?;
+        let sent_before = parts.site.sent()?;
+        Self::of_lane(parts, cancel, Lane::default(), (gate, budgets, sent_before))
+    }
+
+    /// Another lane of this daemon, of this number, whose parts have a journal of their own and share the state
+    /// folder, the connection and the meter. With `ends`, it takes no work, and ends what its journal holds.
+    ///
+    /// # Errors
+    /// If the journal holds something else.
+    pub fn beside(&self, parts: Parts<E>, number: usize, ends: bool) -> Result<Self, DaemonError> {
+        let lane = Lane { number, ends, lanes: self.lane.lanes.clone() };
+        let shared = (self.gate.clone(), self.budgets.clone(), self.sent_before);
+        Self::of_lane(parts, self.cancel.clone(), lane, shared)
+    }
+
+    fn of_lane(
+        parts: Parts<E>,
+        cancel: CancellationToken,
+        lane: Lane,
+        (gate, budgets, sent_before): (EgressGate, Budgets, ByteCounts),
+    ) -> Result<Self, DaemonError> {
+        let state = parts.journal.load()?;
+        lane.lanes.hold(lane.number, state.held().map(|held| &held.assignment));
+        lane.lanes.begins();
         let spent = Spent::new(&parts.site);
         let progress = ProgressTracker::default();
         let offers = OfferMemory::default();
@@ -91,6 +99,7 @@ impl<E: Environment> Daemon<E> {
             progress,
             offers,
             data: DataMemory::default(),
+            lane,
             phases: Phases::default(),
             sent_before,
             ended: None,
@@ -111,7 +120,10 @@ impl<E: Environment> Daemon<E> {
                 self.state.name()
             ));
         }
-        self.note_start();
+        // All lanes keep the same rules: the first one notes them.
+        if self.lane.number == 0 {
+            self.note_start();
+        }
         self.trace_phase();
         self.sweep()?;
         let mut actions = VecDeque::from(resume(&self.state));
@@ -146,7 +158,9 @@ impl<E: Environment> Daemon<E> {
                 }
             }
         }
-        self.parts.log.note(Entry::new(EntryKind::Stopped));
+        if self.lane.lanes.ends() {
+            self.parts.log.note(Entry::new(EntryKind::Stopped));
+        }
         self.record_sent_if_space()?;
         result
     }
@@ -182,6 +196,7 @@ impl<E: Environment> Daemon<E> {
             self.ended = Some(held.assignment.id.clone());
         }
         self.state = state;
+        self.lane.lanes.hold(self.lane.number, self.state.held().map(|held| &held.assignment));
         self.trace_phase();
         self.record_sent_if_space()?;
         Ok(actions)
@@ -254,12 +269,13 @@ impl<E: Environment> Daemon<E> {
         }
     }
 
-    /// Removes the folders of assignments that are not in hand.
+    /// Removes the folders of assignments that no lane has in hand.
     fn sweep(&self) -> Result<(), DaemonError> {
-        let keep = self.state.held().map(|held| self.parts.site.folder(&held.assignment.id));
+        let held = self.lane.lanes.held();
+        let keep: Vec<PathBuf> = held.iter().map(|one| self.parts.site.folder(&one.id)).collect();
         let Ok(entries) = std::fs::read_dir(self.parts.site.work()) else { return Ok(()) };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            if Some(&path) != keep.as_ref() {
+            if !keep.contains(&path) {
                 std::fs::remove_dir_all(&path).map_err(DaemonError::io(&path))?;
             }
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use eosfed_common::digest::Hasher;
 use eosfed_common::ids::AssignmentId;
 
-use crate::journal::Journal as _;
+use crate::journal::{Journal as _, SiteJournal};
 use crate::site::Site;
 use crate::site_log::Sending;
 use crate::state::{Outcome, State};
@@ -19,11 +19,13 @@ const CHUNK: usize = 1 << 16;
 /// Where the file of a record may be: in the hands of the daemon, or withheld after an upload was cut off.
 fn places(site: &Site, assignment: &AssignmentId, sending: &Sending) -> Vec<PathBuf> {
     let mut places = vec![site.withheld(assignment)];
-    if let Ok(State::Submitting { held, outcome: Outcome::Update(update) }) = site.load()
-        && held.assignment.id == *assignment
-        && Some(update.weights.digest) == sending.weights
-    {
-        places.push(update.file);
+    for journal in SiteJournal::all(site) {
+        if let Ok(State::Submitting { held, outcome: Outcome::Update(update) }) = journal.load()
+            && held.assignment.id == *assignment
+            && Some(update.weights.digest) == sending.weights
+        {
+            places.push(update.file);
+        }
     }
     places
 }

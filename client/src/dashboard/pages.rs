@@ -2,11 +2,12 @@
 
 use axum::extract::{Path, Query, State};
 use eosfed_common::clock::Timestamp;
+use eosfed_common::ids::AssignmentId;
 use eosfed_dashboard::Shell;
 use eosfed_dashboard::page::Pager;
 use eosfed_dashboard::page::site::{
-    self as views, BudgetsPage, EntriesPage, EntryFilter, EntryPage, JobUse, LeftPage, LimitUse, PolicyPage,
-    PrivacyJob, PrivacyUse, SiteOverview, WorkInHand, path,
+    self as views, BudgetsPage, DeviceWork, EntriesPage, EntryFilter, EntryPage, JobUse, LeftPage, LimitUse,
+    PolicyPage, PrivacyJob, PrivacyUse, SiteOverview, WorkInHand, path,
 };
 use eosfed_web::answer::Html;
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use super::SitePages;
 use super::answer::Trouble;
 use super::read::{self, DECISIONS, Lines, Records};
 use super::session::{LIVE_AND_LOGOUT, Visitor};
-use crate::document::{LimitsReport, PrivacyReport, Status};
+use crate::document::{DeviceStatus, LimitsReport, PrivacyReport, Status};
 use crate::policy::{Limit, explain};
 use crate::report;
 use crate::settings::load_policy;
@@ -108,18 +109,17 @@ pub(super) async fn overview(State(pages): State<SitePages>, _visitor: Visitor) 
         problems.extend(decisions.as_ref().err().map(ToString::to_string));
         let decisions = decisions.map_or_else(|_| Vec::new(), |found| found.lines);
         let left = left.map_or_else(|_| Vec::new(), |found| found.records);
-        let Status { institution, phase, assignment, job, since, waiting_for, sent_bytes, .. } = status;
-        let work = assignment.zip(job).zip(since).map(|((assignment, job), since)| WorkInHand {
-            assignment: assignment.to_string(),
-            job,
-            since,
-        });
+        let Status { institution, phase, waiting_for, sent_bytes, devices, queue, .. } = status;
+        let devices: Vec<_> = devices.into_iter().map(device).collect();
+        let work = in_hand(status.assignment, status.job, status.since);
         let page = SiteOverview {
             institution: institution.as_str(),
             running: site.is_locked()?,
             phase: &phase,
             work,
             waits: waiting_for.as_ref().map(|wait| &*wait.message),
+            devices: &devices,
+            queue: queue.as_deref(),
             certificate_ends: site.credentials()?.not_after,
             sent: sent_bytes,
             problems: &problems,
@@ -129,6 +129,25 @@ pub(super) async fn overview(State(pages): State<SitePages>, _visitor: Visitor) 
         Ok(Html(views::overview(&shell(site, now)?, &page)))
     })
     .await
+}
+
+fn in_hand(
+    assignment: Option<AssignmentId>,
+    job: Option<String>,
+    since: Option<String>,
+) -> Option<WorkInHand> {
+    let ((assignment, job), since) = assignment.zip(job).zip(since)?;
+    Some(WorkInHand { assignment: assignment.to_string(), job, since })
+}
+
+fn device(status: DeviceStatus) -> DeviceWork {
+    let DeviceStatus { device, phase, assignment, job, since, waiting_for } = status;
+    DeviceWork {
+        device: device.map_or_else(|| "no longer in the settings".to_owned(), |device| device.to_string()),
+        phase,
+        work: in_hand(assignment, job, since),
+        waits: waiting_for.map(|wait| wait.message),
+    }
 }
 
 /// What was asked and decided.

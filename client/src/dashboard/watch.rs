@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch::Sender;
 
-use crate::site::{JOURNAL, Site};
+use crate::journal::SiteJournal;
+use crate::site::Site;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -13,8 +14,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 type Seen = (Option<(u64, u64)>, Vec<Option<SystemTime>>, bool);
 
 fn look(site: &Site) -> Seen {
-    let files = [site.path().join(JOURNAL), site.policy(), site.path().join("usage.json")];
-    let times = files.iter().map(|path| path.metadata().and_then(|found| found.modified()).ok());
+    let files = [site.policy(), site.path().join("usage.json")];
+    let journals = SiteJournal::all(site).into_iter().map(|journal| journal.path());
+    let times = journals.chain(files).map(|path| path.metadata().and_then(|found| found.modified()).ok());
     (crate::site_log::end(&site.log()), times.collect(), site.is_locked().unwrap_or(false))
 }
 

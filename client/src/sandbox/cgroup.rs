@@ -29,6 +29,8 @@ pub struct Cgroups {
     folder: PathBuf,
     /// Whether the daemon has to move out of it first.
     inside: bool,
+    /// The number of the daemon's lane, from 0: each has a trainer.
+    lane: usize,
 }
 
 /// The cgroup of one trainer.
@@ -49,7 +51,7 @@ impl Cgroups {
             if !folder.join("cgroup.kill").exists() {
                 return Err(format!("{} is no cgroup of version 2 with `cgroup.kill`", folder.display()));
             }
-            return Ok(Self { folder: folder.clone(), inside: false });
+            return Ok(Self { folder: folder.clone(), inside: false, lane: 0 });
         }
         if getuid().is_root() {
             return Err(
@@ -70,11 +72,24 @@ impl Cgroups {
                 folder.display()
             ));
         }
-        let found = Self { folder, inside: !moved };
+        let found = Self { folder, inside: !moved, lane: 0 };
         match found.inside && !found.is_alone() {
             true => Err(format!("the daemon's cgroup {} has other processes", found.folder.display())),
             false => Ok(found),
         }
+    }
+
+    /// The same for the trainers of another lane of the daemon.
+    #[must_use]
+    pub fn of_lane(self, lane: usize) -> Self {
+        Self { lane, ..self }
+    }
+
+    /// The name of the cgroup of this lane's trainer: the daemon's process id and, but for the first lane, the
+    /// lane's number.
+    fn name(&self) -> String {
+        let daemon = std::process::id();
+        if self.lane == 0 { format!("{PREFIX}{daemon}") } else { format!("{PREFIX}{daemon}-{}", self.lane) }
     }
 
     /// Whether this process is the only one in it.
@@ -98,21 +113,22 @@ impl Cgroups {
             // What is not available shows when its limit is set.
             let _ = std::fs::write(self.folder.join("cgroup.subtree_control"), format!("+{controller}"));
         }
-        let folder = self.folder.join(format!("{PREFIX}{}", std::process::id()));
+        let folder = self.folder.join(self.name());
         create(&folder)?;
         let mut cgroup = Cgroup { folder, missing: Vec::new() };
         cgroup.limit(limits);
         Ok(cgroup)
     }
 
-    /// Ends and removes what daemons have left that do not run any more.
+    /// Ends and removes what this lane's last trainer has left, and what daemons have left that do not run any
+    /// more.
     pub fn sweep(&self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(daemon) = name.strip_prefix(PREFIX) else { continue };
-            let own = daemon == std::process::id().to_string();
-            if own || !Path::new("/proc").join(daemon).exists() {
+            let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+            let daemon = rest.split_once('-').map_or(rest, |(daemon, _)| daemon);
+            if name == self.name() || !Path::new("/proc").join(daemon).exists() {
                 Cgroup { folder: path, missing: Vec::new() }.end();
             }
         }

@@ -50,6 +50,8 @@ pub struct TrainerCommand {
     pub limits: TrainerLimits,
     /// The trace that it belongs to.
     pub trace: TraceSlot,
+    /// The number of the daemon's lane that starts it, from 0.
+    pub lane: usize,
 }
 
 /// The training program as a child process.
@@ -109,6 +111,7 @@ impl TrainerCommand {
             return Ok(None);
         }
         let made = Cgroups::find(&self.limits)
+            .map(|cgroups| cgroups.of_lane(self.lane))
             .and_then(|cgroups| cgroups.make(&self.limits).map_err(|error| error.to_string()));
         let missing = match &made {
             Ok(cgroup) if cgroup.missing.is_empty() => return Ok(made.ok()),
@@ -197,7 +200,7 @@ impl Trainer for TrainerCommand {
         if let Ok(cgroups) = Cgroups::find(&self.limits)
             && self.limits.cgroup != Mode::Off
         {
-            cgroups.sweep();
+            cgroups.of_lane(self.lane).sweep();
         }
         if !is_running(process) {
             return;
@@ -341,6 +344,7 @@ mod tests {
             sandbox: None,
             limits: TrainerLimits::default(),
             trace: TraceSlot::default(),
+            lane: 0,
         }
     }
 

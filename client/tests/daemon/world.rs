@@ -12,7 +12,7 @@ use eosfed_client::daemon::{
 };
 use eosfed_client::egress::PolicyFile;
 use eosfed_client::imagery::FileImagery;
-use eosfed_client::journal::Journal as _;
+use eosfed_client::journal::{Journal as _, SiteJournal};
 use eosfed_client::offload::Blocking;
 use eosfed_client::retry::Backoff;
 use eosfed_client::sandbox::TrainerLimits;
@@ -191,9 +191,10 @@ impl World {
                 sandbox: None,
                 limits: TrainerLimits::default(),
                 trace: Default::default(),
+                lane: 0,
             },
             imagery: FileImagery { dataset: dataset.clone(), tiles: None, blocking: Blocking::ThreadPool },
-            journal: site.clone(),
+            journal: SiteJournal::of(&site, 0),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),
             log: SiteLog::new(&site.log(), SiteLogSettings::default(), Arc::new(SystemClock)),
@@ -256,7 +257,7 @@ impl World {
     }
 
     pub(crate) fn state(&self) -> State {
-        self.site().load().unwrap()
+        SiteJournal::of(&self.site(), 0).load().unwrap()
     }
 
     /// Starts the daemon, lets it come into a phase and ends it as a crash would.

@@ -139,7 +139,7 @@ const MODULES: &[ModuleRule] = &[
     layer(
         "eosfed_client",
         "report",
-        &["budgets", "document", "journal", "policy", "privacy", "settings", "site"],
+        &["budgets", "document", "journal", "policy", "privacy", "settings", "site", "state"],
     ),
     layer(
         "eosfed_client",
@@ -150,7 +150,7 @@ const MODULES: &[ModuleRule] = &[
         ],
     ),
     layer("eosfed_client", "state", &["condition", "privacy"]),
-    layer("eosfed_client", "journal", &["site", "state"]),
+    layer("eosfed_client", "journal", &["settings", "site", "state"]),
     layer("eosfed_client", "outbound", &["state"]),
     layer("eosfed_client", "noised", &["outbound", "privacy"]),
     layer("eosfed_client", "egress", &["policy", "privacy", "settings", "site_log"]),

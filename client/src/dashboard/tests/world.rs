@@ -20,7 +20,7 @@ use eosfed_transport::keys::KeyAndRequest;
 
 use crate::budgets::Usage;
 use crate::dashboard::SitePages;
-use crate::journal::Journal as _;
+use crate::journal::{Journal as _, SiteJournal};
 use crate::policy::{Terms, explain};
 use crate::privacy::{Charge, Mechanism};
 use crate::settings::load_policy;
@@ -217,7 +217,7 @@ impl World {
         let report = submissions::report(912, Vec::new());
         let update = Update { file: self.file(), weights, report, mechanism: None };
         let outcome = Outcome::Update(Box::new(update));
-        self.site.store(&State::Submitting { held: Box::new(held), outcome }).unwrap();
+        SiteJournal::of(&self.site, 0).store(&State::Submitting { held: Box::new(held), outcome }).unwrap();
         self.site.record_sent(&ByteCounts { weights: 56_304_128, metrics: 48_220, control: 9_344 }).unwrap();
         let mut usage = Usage::default();
         usage.look_at(self.clock.now());

@@ -9,7 +9,7 @@ use super::left::{Left, records, sent_tiles};
 use super::path;
 use crate::format::{exact, relative};
 use crate::layout::{Content, Shell};
-use crate::parts::{Tone, badge, facts, heading, none, panel, said, shell_command};
+use crate::parts::{Tone, badge, facts, heading, none, panel, said, shell_command, table, words};
 use crate::words::spaced;
 
 /// The assignment in hand.
@@ -21,6 +21,19 @@ pub struct WorkInHand {
     pub job: String,
     /// When it was accepted, RFC 3339.
     pub since: String,
+}
+
+/// What one of several devices does.
+#[derive(Debug, Clone)]
+pub struct DeviceWork {
+    /// Its name.
+    pub device: String,
+    /// The phase of its work.
+    pub phase: String,
+    /// The assignment that is in hand on it.
+    pub work: Option<WorkInHand>,
+    /// The condition that its work waits for.
+    pub waits: Option<String>,
 }
 
 /// What the first page shows.
@@ -36,6 +49,10 @@ pub struct SiteOverview<'a> {
     pub work: Option<WorkInHand>,
     /// The condition that the daemon waits for.
     pub waits: Option<&'a str>,
+    /// What each device does, where there are several.
+    pub devices: &'a [DeviceWork],
+    /// Why further offers wait, where all of several devices are at work.
+    pub queue: Option<&'a str>,
     /// The end of the certificate.
     pub certificate_ends: Timestamp,
     /// All bytes that the daemon has sent.
@@ -82,12 +99,15 @@ pub fn overview(shell: &Shell, page: &SiteOverview<'_>) -> String {
 fn lead(page: &SiteOverview<'_>) -> Markup {
     html! {
         p.lead data-announce {
-            @match (&page.work, page.waits) {
+            @if !page.devices.is_empty() {
+                (page.devices.iter().filter(|one| one.work.is_some()).count()) " of "
+                (page.devices.len()) " devices are at work."
+            } @else { @match (&page.work, page.waits) {
                 (Some(work), None) => { "Works on " (said(&work.job)) ": " (spaced(page.phase)) "." },
                 (Some(work), Some(_)) => { "Holds work of " (said(&work.job)) " and waits." },
                 (None, Some(_)) => { "Has no work, and waits before it takes some." },
                 (None, None) => { "Has no work in hand." },
-            }
+            } }
         }
     }
 }
@@ -97,18 +117,46 @@ fn problems(problems: &[String]) -> Markup {
 }
 
 fn now(page: &SiteOverview<'_>, now: Timestamp) -> Markup {
+    let until = html! { (relative(page.certificate_ends, now)) " · " (exact(page.certificate_ends)) };
+    let until = ("Certificate until", until);
+    if !page.devices.is_empty() {
+        return html! {
+            @if let Some(queue) = page.queue { p.why { (said(queue)) } }
+            (devices(page.devices))
+            (facts(&[until]))
+        };
+    }
     let work = page.work.as_ref();
-    let facts = facts(&[
-        ("Phase", html! { (spaced(page.phase)) }),
-        ("Assignment", work.map_or_else(none, |work| html! { span.id { (said(&work.assignment)) } })),
-        ("Accepted", work.map_or_else(none, |work| said(&work.since))),
-        (
-            "Certificate until",
-            html! { (relative(page.certificate_ends, now)) " · " (exact(page.certificate_ends)) },
-        ),
-    ]);
+    let facts = facts(&[("Phase", html! { (spaced(page.phase)) }), assignment(work), accepted(work), until]);
     html! {
         @if let Some(waits) = page.waits { p.why { (said(waits)) } }
         (facts)
     }
+}
+
+fn assignment(work: Option<&WorkInHand>) -> (&'static str, Markup) {
+    ("Assignment", work.map_or_else(none, |work| html! { span.id { (said(&work.assignment)) } }))
+}
+
+fn accepted(work: Option<&WorkInHand>) -> (&'static str, Markup) {
+    ("Accepted", work.map_or_else(none, |work| said(&work.since)))
+}
+
+fn devices(devices: &[DeviceWork]) -> Markup {
+    let row = |one: &DeviceWork| {
+        let work = one.work.as_ref();
+        vec![
+            html! { (said(&one.device)) },
+            html! {
+                (spaced(&one.phase))
+                @if let Some(waits) = &one.waits { span.under { (said(waits)) } }
+            },
+            work.map_or_else(none, |work| said(&work.job)),
+            assignment(work).1,
+            accepted(work).1,
+        ]
+    };
+    let rows: Vec<_> = devices.iter().map(row).collect();
+    let columns = ["Device", "Phase", "Job", "Assignment", "Accepted"].map(words);
+    table("What each device does", &columns, &rows)
 }
