@@ -14,8 +14,8 @@ use super::imagery::ImageryRange;
 use super::read::ReadSample;
 use super::{Dataset, Entry, Sample};
 use crate::error::DataError;
+use crate::reasons::Groups;
 use crate::split::Split;
-use crate::summary::Groups;
 
 /// The samples of a part, chunk by chunk in the order of their keys. A chunk without a readable file
 /// is left out; a part without one is an error.

@@ -1,7 +1,6 @@
 //! A summary of a data set, to be read before training. Samples are read a few at a time, so that memory does not
 //! depend on their number.
 
-mod groups;
 mod unused;
 
 use std::collections::BTreeMap;
@@ -11,13 +10,12 @@ use eosfed_common::model::{STRIDE, Task};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use groups::Groups;
-pub use groups::ReasonGroup;
 pub use unused::UnusedFile;
 
 use crate::bandcheck::{BandReport, PixelSampler};
 use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::reasons::{Groups, ReasonGroup};
 use crate::sample::{IGNORE, Sample, Target};
 use crate::split::Split;
 use crate::statistics::BandStatistics;
