@@ -1,6 +1,6 @@
 //! The files of a data set, in an order that does not depend on the file system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -31,8 +31,56 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
+/// Image files of a folder and of the folders inside of it, sorted.
+pub(crate) fn images_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    each_below(folder, &mut HashSet::new(), &mut |path| {
+        if is_image(path) {
+            found.push(path.to_owned());
+        }
+    })?;
+    found.sort();
+    Ok(found)
+}
+
+/// Calls `each` with every file below a folder that is not in `seen`. Links to folders are not followed, as they may
+/// lead anywhere.
+pub(crate) fn each_below(
+    root: &Path,
+    seen: &mut HashSet<PathBuf>,
+    each: &mut impl FnMut(&Path),
+) -> Result<(), DataError> {
+    /// Most files and folders that are looked at.
+    const MOST: usize = 5_000_000;
+    let mut waiting = vec![root.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        if !seen.insert(folder.clone()) {
+            continue;
+        }
+        let entries = std::fs::read_dir(&folder).map_err(|error| DataError::file(&folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| DataError::file(&folder, error))?;
+            let kind = entry.file_type().map_err(|error| DataError::file(&entry.path(), error))?;
+            if seen.len() >= MOST {
+                let reason = format!("a data set may have {MOST} files, found more; divide it");
+                return Err(DataError::file(root, reason));
+            }
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if seen.insert(entry.path()) {
+                each(&entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Files of a folder for each class, with the index of the class.
-pub(crate) fn in_class_folders(root: &Path, classes: &[String]) -> Result<Vec<(PathBuf, usize)>, DataError> {
+pub(crate) fn in_class_folders(
+    root: &Path,
+    classes: &[String],
+    deeper: bool,
+) -> Result<Vec<(PathBuf, usize)>, DataError> {
     let mut found = Vec::new();
     for (index, class) in classes.iter().enumerate() {
         let folder = root.join(class);
@@ -42,7 +90,8 @@ pub(crate) fn in_class_folders(root: &Path, classes: &[String]) -> Result<Vec<(P
                 "a folder of this name must exist for the class; it does not",
             ));
         }
-        found.extend(images(&folder)?.into_iter().map(|path| (path, index)));
+        let of_class = if deeper { images_below(&folder)? } else { images(&folder)? };
+        found.extend(of_class.into_iter().map(|path| (path, index)));
     }
     Ok(found)
 }

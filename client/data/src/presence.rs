@@ -26,7 +26,7 @@ pub fn missing(dataset: &Path) -> Option<String> {
 /// The files and folders that a layout names.
 fn places(layout: &Layout) -> Vec<PathBuf> {
     match layout {
-        Layout::Folders { root, .. } => vec![root.clone()],
+        Layout::Folders { root, .. } | Layout::Pattern { root, .. } => vec![root.clone()],
         Layout::Scenes { images, after, masks, .. } => [&images[..], after, masks].concat(),
         Layout::Pairs { images, after, masks, .. } => {
             let folders = std::iter::once(images).chain(after).flat_map(OneOrMany::list);

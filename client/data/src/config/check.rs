@@ -6,6 +6,7 @@ use std::fmt::Display;
 use eosfed_common::model::Task;
 use eosfed_common::printable::{MAX_NAME, Printable};
 
+use super::pattern::{BAND, CLASS, Pattern};
 use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
 use crate::geotiff::BaselineOffset;
 
@@ -106,7 +107,7 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
     let task = config.task;
     let needs_after = task.dates() == 2;
     match &config.layout {
-        Layout::Folders { index, place, root: _ } => {
+        Layout::Folders { index, place, .. } => {
             report.rule(task == Task::Classification, "task", "`classification` for folders", task);
             let holds = place.is_none() || index.is_some();
             report.rule(holds, "layout.index", "given beside `where`", "nothing");
@@ -129,19 +130,84 @@ fn layout(config: &DatasetConfig, report: &mut Report) {
             stacks(images, after.as_ref(), needs_after, report);
             tiles(*tile, *stride, report);
         }
-        Layout::Table { images, after, tile, stride, lon, lat, .. } => {
+        Layout::Pattern { images, after, masks, group, tile, stride, root: _ } => {
+            report.rule(task != Task::Multilabel, "task", "other than `multilabel` for patterns", task);
+            stacks(images, after.as_ref(), needs_after, report);
+            let named = masks.is_some() == task.is_dense();
+            report.rule(named, "layout.masks", "given for tasks of pixels and for no others", task);
+            patterns(images, after.as_ref(), masks.as_deref(), group.as_deref(), task, report);
+            report.rule(tile.is_none() || task.is_dense(), "layout.tile", TILE_RULE, task);
+            tiles(*tile, *stride, report);
+        }
+        Layout::Table { images, after, tile, stride, lon, lat, target, targets, threshold, .. } => {
+            let multilabel = task == Task::Multilabel && targets.len() == config.classes.len();
+            let one = target.is_some() && targets.is_empty();
+            let columns = one || (target.is_none() && multilabel);
+            let rule = "one column, or instead of it `targets`: one column a class for `multilabel`";
+            report.rule(
+                columns,
+                "layout.target",
+                rule,
+                format!("{target:?} and {} `targets`", targets.len()),
+            );
+            let above = threshold.is_none_or(|number| number.is_finite() && !targets.is_empty());
+            report.rule(above, "layout.threshold", "a number, beside `targets`", format!("{threshold:?}"));
             let both = lon.is_some() == lat.is_some();
             report.rule(both, "layout.lon", "given together with `layout.lat`", "one of the two");
             stacks(images, after.as_ref(), needs_after, report);
-            report.rule(
-                tile.is_none() || task.is_dense(),
-                "layout.tile",
-                "absent unless the task is of pixels",
-                task,
-            );
+            report.rule(tile.is_none() || task.is_dense(), "layout.tile", TILE_RULE, task);
             tiles(*tile, *stride, report);
         }
     }
+}
+
+const TILE_RULE: &str = "absent unless the task is of pixels";
+
+/// The patterns of a layout: they can be read, and those that are filled in have parts of the first one.
+fn patterns(
+    images: &OneOrMany,
+    after: Option<&OneOrMany>,
+    masks: Option<&str>,
+    group: Option<&str>,
+    task: Task,
+    report: &mut Report,
+) {
+    let all = images.list().iter().chain(after.iter().flat_map(|list| list.list())).map(String::as_str);
+    let mut parsed = Vec::new();
+    for text in all.chain(masks) {
+        match Pattern::parse(text) {
+            Ok(pattern) => parsed.push((text, pattern)),
+            Err(rule) => report.rule(false, "layout", rule, text),
+        }
+    }
+    let Some((_, first)) = parsed.first() else { return };
+    let known: BTreeSet<&str> = first.parts().collect();
+    for (text, pattern) in &parsed[1..] {
+        let given = pattern.parts().all(|part| known.contains(part));
+        report.rule(given, "layout", format!("patterns with parts of `{}`", images.list()[0]), text);
+    }
+    let by_band = known.contains(BAND);
+    report.rule(
+        !by_band || images.list().len() == 1,
+        "layout.images",
+        "one pattern if it has `{band}`",
+        images.list().len(),
+    );
+    let mask_band = masks.is_some_and(|mask| mask.contains("{band}"));
+    report.rule(!mask_band, "layout.masks", "a pattern without `{band}`", masks.unwrap_or_default());
+    let classes = task == Task::Classification;
+    report.rule(
+        known.contains(CLASS) == classes,
+        "layout.images",
+        "with `{class}` in classification only",
+        images.list()[0].as_str(),
+    );
+    report.rule(
+        group.is_none_or(|group| known.contains(group)),
+        "layout.group",
+        "a part of the pattern",
+        group.unwrap_or_default(),
+    );
 }
 
 fn stacks(images: &OneOrMany, after: Option<&OneOrMany>, needs_after: bool, report: &mut Report) {

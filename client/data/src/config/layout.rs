@@ -13,6 +13,9 @@ pub enum Layout {
     Folders {
         /// The folder of folders, relative to `dataset.toml`.
         root: PathBuf,
+        /// Whether images also lie in folders inside of the folders of the classes.
+        #[serde(default, skip_serializing_if = "is_false")]
+        deeper: bool,
         /// A table with the columns `file`, `lon` and `lat` (others are ignored), relative to `root`. With it,
         /// samples are split by place.
         index: Option<PathBuf>,
@@ -49,19 +52,52 @@ pub enum Layout {
         /// Distance between tiles in pixels; default: `tile`.
         stride: Option<u32>,
     },
-    /// A CSV file with a header, one sample a line (every task).
+    /// Files whose paths have named parts, as in `{scene}/{scene}_{band}.tif`: files with equal parts are one sample
+    /// (every task but multilabel).
+    Pattern {
+        /// The folder that patterns begin in, relative to `dataset.toml`.
+        #[serde(default)]
+        root: PathBuf,
+        /// Pattern of the images; with the part `{band}`, one file a band, named like it in `bands` or as the `sensor`
+        /// has it. Of several patterns, the bands are stacked in this order, and all have parts of the first. In
+        /// classification, the part `{class}` is the class.
+        images: OneOrMany,
+        /// Patterns of the images at the later date (change detection).
+        after: Option<OneOrMany>,
+        /// Pattern of the masks or target rasters (dense tasks).
+        #[serde(alias = "targets")]
+        masks: Option<String>,
+        /// The part whose equal values stay in one part of the data set.
+        group: Option<String>,
+        /// Side in pixels of the tiles that the images are cut into; default: whole images.
+        tile: Option<u32>,
+        /// Distance between tiles in pixels; default: `tile`.
+        stride: Option<u32>,
+    },
+    /// A table with one sample a row: CSV with a header, Parquet (`.parquet`), or a STAC item collection (`.json`,
+    /// `.geojson`), whose columns are `id`, the keys of assets, the names of properties, and `lon` and `lat` of the middle
+    /// of its box (every task).
     Table {
-        /// The CSV file, relative to `dataset.toml`.
+        /// The file, relative to `dataset.toml`.
         file: PathBuf,
         /// The folder that its paths are relative to; default: the folder of `dataset.toml`.
         #[serde(default)]
         root: PathBuf,
-        /// Columns with paths of images; of several, the bands are stacked in this order.
+        /// Columns with paths of images; of several, the bands are stacked in this order. A path can also be made of
+        /// columns, `s2/{tile}/{patch}_B02.tif`; `{patch-2}` is a column without its last two parts between `_`.
         images: OneOrMany,
         /// Columns with paths of images at the later date (change detection).
         after: Option<OneOrMany>,
-        /// Column with the class, the classes joined by `;`, or the path of the mask or target raster.
-        target: String,
+        /// Column with the class, the classes joined by `;` or as a list, or the path of the mask or target raster; a
+        /// path can be made of columns too.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+        /// Instead of it, one column a class, in the order of `classes`, with 0 and 1 or shares (multilabel).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        targets: Vec<String>,
+        /// From which number on a class of `targets` is present; default: 0.5.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        threshold: Option<f64>,
         /// Column with `train`, `validation` or `test`; default: the division by `[split]`.
         split: Option<String>,
         /// Column whose equal values stay in one part (for several images of one place).
@@ -77,6 +113,11 @@ pub enum Layout {
         /// Distance between tiles in pixels; default: `tile`.
         stride: Option<u32>,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// One path or word, or a list of them.

@@ -2,6 +2,7 @@
 
 mod check;
 mod layout;
+mod pattern;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, OneOrMany, Where};
+pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
 
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
@@ -188,7 +190,7 @@ impl DatasetConfig {
             Layout::Scenes { .. } => true,
             Layout::Folders { index, .. } => index.is_some(),
             Layout::Table { lon, lat, .. } => self.divides() && lon.is_some() && lat.is_some(),
-            Layout::Pairs { .. } => false,
+            Layout::Pairs { .. } | Layout::Pattern { .. } => false,
         };
         self.split.by.unwrap_or(if placed { SplitBy::Location } else { SplitBy::Digest })
     }
@@ -198,6 +200,7 @@ impl DatasetConfig {
     pub(crate) const fn divides(&self) -> bool {
         match &self.layout {
             Layout::Table { split, group, .. } => split.is_none() && group.is_none(),
+            Layout::Pattern { group, .. } => group.is_none(),
             Layout::Scenes { .. } | Layout::Folders { .. } | Layout::Pairs { .. } => true,
         }
     }

@@ -86,7 +86,9 @@ impl Dataset {
     pub(crate) const fn dates(&self) -> usize {
         let after = match &self.config.layout {
             Layout::Folders { .. } => false,
-            Layout::Pairs { after, .. } | Layout::Table { after, .. } => after.is_some(),
+            Layout::Pairs { after, .. } | Layout::Pattern { after, .. } | Layout::Table { after, .. } => {
+                after.is_some()
+            }
             Layout::Scenes { after, .. } => !after.is_empty(),
         };
         if after { 2 } else { 1 }

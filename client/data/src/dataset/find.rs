@@ -35,13 +35,18 @@ impl Dataset {
     pub(super) fn find(&self) -> Result<Found, DataError> {
         let base = self.path.parent().unwrap_or_else(|| Path::new("."));
         match &self.config.layout {
-            Layout::Folders { root, index, place } => {
-                let mut items = self.folders(&base.join(root), index.as_deref(), place.as_ref())?;
+            Layout::Folders { root, deeper, index, place } => {
+                let root = base.join(root);
+                let mut items = self.folders(&root, *deeper, index.as_deref(), place.as_ref())?;
                 let notes = self.split_by_place(&mut items)?;
                 Ok(Found { notes, ..Found::all(items.into_iter().map(whole).collect()) })
             }
             Layout::Pairs { images, after, masks, tile, stride } => {
                 let items = self.pairs(base, images, after.as_ref(), &base.join(masks))?;
+                self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
+            }
+            Layout::Pattern { tile, stride, .. } => {
+                let items = self.by_pattern(base)?;
                 self.whole_or_cut(items, tile.map(|tile| Tiling::new(tile, *stride)))
             }
             Layout::Table { tile, stride, .. } => {
@@ -67,10 +72,11 @@ impl Dataset {
     fn folders(
         &self,
         root: &Path,
+        deeper: bool,
         index: Option<&Path>,
         place: Option<&Where>,
     ) -> Result<Vec<Item>, DataError> {
-        let mut found = files::in_class_folders(root, &self.config.classes)?;
+        let mut found = files::in_class_folders(root, &self.config.classes, deeper)?;
         self.check_links(found.iter().map(|(path, _)| (root, path.as_path())))?;
         let positions = index.map(|index| files::positions(&root.join(index))).transpose()?;
         let position = |path: &Path| {

@@ -14,13 +14,16 @@ mod imagery;
 mod index;
 mod location;
 mod overlap;
+mod patterns;
 mod place;
 mod places;
 mod read;
 mod readers;
+mod rows;
 mod scene;
 mod stack;
 mod table;
+mod template;
 mod tiles;
 mod usable;
 

@@ -1,28 +1,34 @@
-//! The layout `table`: a CSV file with a header, one sample a line.
+//! The layout `table`: one sample a row.
 
 use std::path::{Path, PathBuf};
 
-use csv::StringRecord;
 use eosfed_common::model::Task;
 
+use super::rows::{Row, SEPARATOR, Table};
+use super::template::Template;
 use super::{Dataset, Item, Label};
 use crate::config::{Layout, OneOrMany};
 use crate::error::DataError;
 use crate::files::position;
-use crate::open::open_regular;
 use crate::split::Split;
 
-/// The separator between the classes of a sample.
-const SEPARATOR: char = ';';
+/// From which number on a class is present.
+const THRESHOLD: f64 = 0.5;
 
 /// The columns that a layout names, by position.
 struct Columns {
-    images: Vec<Vec<usize>>,
-    target: usize,
+    images: Vec<Vec<Template>>,
+    target: Target,
     split: Option<usize>,
     group: Option<usize>,
     /// Longitude and latitude.
     position: Option<[usize; 2]>,
+}
+
+enum Target {
+    One(Template),
+    /// A column for each class, and from which number on it is present.
+    Many(Vec<usize>, f64),
 }
 
 impl Dataset {
@@ -31,15 +37,13 @@ impl Dataset {
         let Layout::Table { file, root, .. } = &self.config.layout else { return Ok(Vec::new()) };
         let path = base.join(file);
         let root = base.join(root);
-        let mut reader = csv::Reader::from_reader(open_regular(&path)?);
-        let header = reader.headers().map_err(|error| DataError::file(&path, error))?.clone();
-        let columns = self.columns(&path, &header)?;
+        let Table { columns, rows } = Table::open(&path)?;
+        let columns = self.columns(&path, &columns)?;
         let mut items = Vec::new();
-        for row in reader.records() {
-            let row = row.map_err(|error| DataError::file(&path, error))?;
-            let line = row.position().map_or(0, csv::Position::line);
+        for row in rows {
+            let row = row?;
             let item = self.row(&root, &columns, &row);
-            let item = item.map_err(|reason| DataError::file(&path, format!("line {line}: {reason}")))?;
+            let item = item.map_err(|reason| DataError::file(&path, format!("{}: {reason}", row.place)))?;
             let Item { images, label, .. } = &item;
             let target = match label {
                 Label::Raster(path) => Some(path),
@@ -52,20 +56,30 @@ impl Dataset {
         Ok(items)
     }
 
-    fn columns(&self, path: &Path, header: &StringRecord) -> Result<Columns, DataError> {
+    fn columns(&self, path: &Path, header: &[String]) -> Result<Columns, DataError> {
         let find = |name: &str| {
             header.iter().position(|column| column == name).ok_or_else(|| {
-                let there: Vec<_> = header.iter().take(50).collect();
+                let there: Vec<_> = header.iter().take(50).map(String::as_str).collect();
                 DataError::file(path, format!("there is no column `{name}`; there are {}", there.join(", ")))
             })
         };
-        let Layout::Table { images, after, target, split, group, lon, lat, .. } = &self.config.layout else {
+        let Layout::Table { images, after, target, targets, threshold, split, group, lon, lat, .. } =
+            &self.config.layout
+        else {
             return Err(DataError::unfit(path, "the layout is no table"));
         };
-        let stack = |list: &OneOrMany| list.list().iter().map(|name| find(name)).collect();
+        let template =
+            |text: &String| Template::parse(text, find, |reason| DataError::unfit(&self.path, reason));
+        let stack = |list: &OneOrMany| list.list().iter().map(template).collect();
         Ok(Columns {
             images: std::iter::once(images).chain(after).map(stack).collect::<Result<_, _>>()?,
-            target: find(target)?,
+            target: match target {
+                Some(target) => Target::One(template(target)?),
+                None => {
+                    let all = targets.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
+                    Target::Many(all, threshold.unwrap_or(THRESHOLD))
+                }
+            },
             split: split.as_deref().map(find).transpose()?,
             group: group.as_deref().map(find).transpose()?,
             position: match (lon, lat) {
@@ -75,30 +89,53 @@ impl Dataset {
         })
     }
 
-    fn row(&self, root: &Path, columns: &Columns, row: &StringRecord) -> Result<Item, String> {
-        let cell = |at: usize| row.get(at).unwrap_or_default().trim();
-        let file = |at: &usize| match cell(*at) {
-            "" => Err("the path of an image must be given, found nothing".to_owned()),
-            name => Ok(root.join(name)),
+    fn row(&self, root: &Path, columns: &Columns, row: &Row) -> Result<Item, String> {
+        let file = |template: &Template| {
+            let name = template.text(row)?;
+            if name.is_empty() {
+                return Err("the path of an image must be given, found nothing".to_owned());
+            }
+            if let Some((scheme, _)) = name.split_once("://") {
+                let rule = "a path must be one on this machine; fetch the file";
+                return Err(format!("{rule}, found `{}://`", scheme.escape_debug()));
+            }
+            Ok(root.join(name))
         };
         let images: Vec<Vec<PathBuf>> =
             columns.images.iter().map(|stack| stack.iter().map(file).collect()).collect::<Result<_, _>>()?;
-        let key = cell(columns.images[0][0]).to_owned();
-        let part = match columns.split.map(cell) {
+        let key = columns.images[0][0].text(row)?;
+        let part = match columns.split.map(|at| row.text(at)) {
             Some(name) => name.parse().map_err(|_| {
                 format!("a part is `train`, `validation` or `test`, found `{}`", name.escape_debug())
             })?,
-            None => Split::of(columns.group.map_or(key.as_str(), cell), &self.config.split),
+            None => {
+                let group = columns.group.map(|at| row.text(at));
+                Split::of(group.as_deref().unwrap_or(&key), &self.config.split)
+            }
         };
-        let degrees = |at: usize| {
-            let text = cell(at);
-            text.parse().map_err(|_| format!("a coordinate is a number, found `{}`", text.escape_debug()))
+        let number = |at: usize, what: &str| {
+            let text = row.text(at);
+            text.parse().map_err(|_| format!("{what} is a number, found `{}`", text.escape_debug()))
         };
         let position = match columns.position {
-            Some([lon, lat]) => Some(position(degrees(lon)?, degrees(lat)?)?),
+            Some([lon, lat]) => Some(position(number(lon, "a coordinate")?, number(lat, "a coordinate")?)?),
             None => None,
         };
-        Ok(Item { label: self.label(root, cell(columns.target))?, key, part, position, images })
+        let label = match &columns.target {
+            Target::One(template) => self.label(root, &template.text(row)?)?,
+            Target::Many(all, threshold) => {
+                let present = |at: &usize| {
+                    let share: f64 = number(*at, "whether a class is present, or its share,")?;
+                    if share.is_finite() {
+                        Ok(share >= *threshold)
+                    } else {
+                        Err(format!("a share is finite, found `{share}`"))
+                    }
+                };
+                Label::Classes(all.iter().map(present).collect::<Result<_, String>>()?)
+            }
+        };
+        Ok(Item { label, key, part, position, images })
     }
 
     fn label(&self, root: &Path, text: &str) -> Result<Label, String> {

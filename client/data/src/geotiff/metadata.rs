@@ -32,6 +32,8 @@ pub(crate) struct Baseline(u16);
 impl Baseline {
     /// From here on, numbers are 1,000 larger than before for the same reflectance (ESA, January 2022).
     pub(crate) const WITH_OFFSET: Self = Self(400);
+    /// The baseline of products that users have made themselves: it says nothing.
+    const OWN: Self = Self(9999);
     /// What numbers are larger by.
     pub(crate) const OFFSET: f64 = 1000.0;
 
@@ -47,14 +49,14 @@ impl Baseline {
         let level = parts.next()?;
         let baseline = parts.nth(1)?.strip_prefix('N')?;
         let known = matches!(level, "MSIL1C" | "MSIL2A") && baseline.len() == 4;
-        known.then(|| baseline.parse().ok().map(Self)).flatten()
+        known.then(|| baseline.parse().ok().map(Self)).flatten().filter(|baseline| *baseline != Self::OWN)
     }
 
     /// The baseline in metadata, `04.00`.
     fn of_text(text: &str) -> Option<Self> {
         let (whole, part) = text.trim().split_once('.')?;
         let number = |text: &str| (text.len() == 2).then(|| text.parse::<u16>().ok()).flatten();
-        Some(Self(number(whole)? * 100 + number(part)?))
+        Some(Self(number(whole)? * 100 + number(part)?)).filter(|baseline| *baseline != Self::OWN)
     }
 }
 
@@ -188,7 +190,13 @@ mod tests {
         assert_eq!(of(&format!("/d/{product}/B02.tif")), Some(Baseline(400)));
         assert_eq!(of(&format!("chips/crop_{product}.tif")), Some(Baseline(400)));
         assert_eq!(of("S2B_MSIL1C_20180203T101231_N0206_R022_T32UQD_x.tif"), Some(Baseline(206)));
-        for other in ["S2A_MSIL2A_20220203T101231_R022.tif", "S2A_GRD_x_N0400.tif", "N0400.tif", "a/b.tif"] {
+        for other in [
+            "S2A_MSIL2A_20170613T101031_N9999_R022_T33UUP_26_57",
+            "S2A_MSIL2A_20220203T101231_R022.tif",
+            "S2A_GRD_x_N0400.tif",
+            "N0400.tif",
+            "a/b.tif",
+        ] {
             assert_eq!(of(other), None, "{other}");
         }
         assert!(Baseline(399) < Baseline::WITH_OFFSET && Baseline(510) >= Baseline::WITH_OFFSET);

@@ -11,10 +11,8 @@ use serde::Serialize;
 use crate::config::{Layout, OneOrMany};
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::files::is_image;
+use crate::files::{each_below, is_image};
 
-/// Most files and folders that are looked at.
-const MOST: usize = 2_000_000;
 /// Most files that are listed.
 const LISTED: usize = 100_000;
 /// Endings of files that describe an image beside it.
@@ -43,7 +41,7 @@ pub(super) fn of(dataset: &Dataset) -> Result<Vec<UnusedFile>, DataError> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     for root in &roots {
-        walk(root, &mut seen, &mut |file| {
+        each_below(root, &mut seen, &mut |file| {
             if !used.contains(file) {
                 let reason = reason(file, root, &config.layout, &config.classes);
                 let name = file.strip_prefix(base).unwrap_or(file);
@@ -74,33 +72,10 @@ fn places(base: &Path, layout: &Layout) -> (Vec<PathBuf>, Vec<PathBuf>) {
             let folders = dates.map(|folder| base.join(folder)).chain([base.join(masks)]);
             (folders.collect(), Vec::new())
         }
+        Layout::Pattern { root, .. } => (vec![base.join(root)], Vec::new()),
         Layout::Table { file, root, .. } => (vec![base.join(root)], vec![base.join(file)]),
         Layout::Scenes { .. } => (vec![base.to_owned()], Vec::new()),
     }
-}
-
-/// Calls `each` with every file below a folder. Links are not followed, as they may lead anywhere.
-fn walk(root: &Path, seen: &mut HashSet<PathBuf>, each: &mut impl FnMut(&Path)) -> Result<(), DataError> {
-    let mut waiting = vec![root.to_owned()];
-    while let Some(folder) = waiting.pop() {
-        if !seen.insert(folder.clone()) {
-            continue;
-        }
-        let entries = std::fs::read_dir(&folder).map_err(|error| DataError::file(&folder, error))?;
-        for entry in entries {
-            let entry = entry.map_err(|error| DataError::file(&folder, error))?;
-            let kind = entry.file_type().map_err(|error| DataError::file(&entry.path(), error))?;
-            if seen.len() >= MOST {
-                return Ok(());
-            }
-            if kind.is_dir() {
-                waiting.push(entry.path());
-            } else if seen.insert(entry.path()) {
-                each(&entry.path());
-            }
-        }
-    }
-    Ok(())
 }
 
 fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) -> &'a str {
@@ -115,8 +90,10 @@ fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) 
     let is_class = |name: &OsStr| classes.iter().any(|class| name == class.as_str());
     match layout {
         Layout::Folders { .. } => match &inside[..] {
-            [class, _] if is_class(class) => "outside of `layout.where`",
-            [class, _, ..] if is_class(class) => "lies deeper than in the folder of its class",
+            [class, _] if is_class(class) => "lies outside of `layout.where`",
+            [class, _, ..] if is_class(class) => {
+                "lies deeper than in the folder of its class (`layout.deeper`)"
+            }
             [_, _, ..] => "its folder is none of `classes`",
             _ => "lies in no folder of a class",
         },
@@ -124,6 +101,9 @@ fn reason<'a>(file: &Path, root: &Path, layout: &'a Layout, classes: &[String]) 
             [_] => "has no image of equal stem, or none of its tiles has a label and data",
             _ => "lies deeper than in a folder of the layout",
         },
+        Layout::Pattern { .. } => {
+            "no pattern of the layout gives its path, or none of its tiles has a label and data"
+        }
         Layout::Table { .. } => "no row of the table names it, or none of its tiles has a label and data",
         Layout::Scenes { .. } => "`layout` does not name it, or none of its tiles has a label and data",
     }
