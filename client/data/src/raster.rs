@@ -126,18 +126,27 @@ impl Raster {
         Grid::new(self.width, self.height, self.reference.as_ref())
     }
 
-    /// The upper left `covered` pixels (across and down, not always whole) at another size: bilinear between
+    /// The upper left `covered` pixels (across and down, not always whole) at another size, by default bilinear between
     /// pixel centres. A pixel without data invalidates the pixels in which it has a weight.
     #[must_use]
-    pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2]) -> Self {
+    pub(crate) fn resampled(&self, width: usize, height: usize, covered: [f64; 2], by: Resampling) -> Self {
         let read = |[left, top]: [usize; 2], [width, height]: [usize; 2]| {
             Ok::<_, Infallible>(self.window(left, top, width, height))
         };
         let size = [self.width, self.height];
         let window = [[0, 0], [width, height]];
-        let Ok(data) = resampled_window(size, [width, height], covered, window, read);
+        let Ok(data) = resampled_window(size, [width, height], covered, by, window, read);
         Self { width, height, bands: self.bands, data, reference: None }
     }
+}
+
+/// How a raster gets another size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resampling {
+    /// Between the centres of pixels.
+    Bilinear,
+    /// The value of the nearest pixel, for numbers that are no quantity.
+    Nearest,
 }
 
 /// A window (its first column and row, its width and height) of a raster of `size` pixels at the size `to`, as
@@ -146,6 +155,7 @@ pub(crate) fn resampled_window<E>(
     size: [usize; 2],
     to: [usize; 2],
     covered: [f64; 2],
+    by: Resampling,
     [[left, top], [width, height]]: [[usize; 2]; 2],
     read: impl FnOnce([usize; 2], [usize; 2]) -> Result<Vec<f32>, E>,
 ) -> Result<Vec<f32>, E> {
@@ -153,6 +163,10 @@ pub(crate) fn resampled_window<E>(
         let from = size[axis];
         let place = (place as f32 + 0.5) * covered[axis] as f32 / to[axis] as f32 - 0.5;
         let place = place.clamp(0.0, from as f32 - 1.0);
+        if by == Resampling::Nearest {
+            let nearest = place.round() as usize;
+            return (nearest, nearest, 0.0);
+        }
         let low = place as usize;
         (low, (low + 1).min(from - 1), place - low as f32)
     };

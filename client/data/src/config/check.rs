@@ -7,6 +7,7 @@ use eosfed_common::model::Task;
 use eosfed_common::printable::{MAX_NAME, Printable};
 
 use super::pattern::{BAND, CLASS, Pattern};
+use super::valid::ValidRule;
 use super::{DatasetConfig, Layout, OneOrMany, SplitBy, SplitConfig};
 use crate::geotiff::BaselineOffset;
 
@@ -22,6 +23,21 @@ impl Report {
     }
 }
 
+fn valid(config: &DatasetConfig, report: &mut Report) {
+    let Some(text) = &config.valid else { return };
+    match ValidRule::parse(text) {
+        Ok(rule) => {
+            let unknown = rule.bands().find(|band| !config.bands.iter().any(|known| known == band));
+            report.rule(unknown.is_none(), "valid", "about bands of `bands`", unknown.unwrap_or_default());
+        }
+        Err(must) => report.rule(false, "valid", must, text),
+    }
+    // Both would change the numbers of quality bands too.
+    report.rule(config.nodata.is_none(), "nodata", "absent beside `valid`, which can say it", "a number");
+    let kept = config.baseline_offset != Some(BaselineOffset::Remove);
+    report.rule(kept, "baseline_offset", "`keep` or absent beside `valid`; write `offset`", "remove");
+}
+
 /// Every rule that `config` breaks, in the order of the file.
 pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     let mut report = Report::default();
@@ -29,6 +45,7 @@ pub(super) fn problems(config: &DatasetConfig) -> Vec<String> {
     bands(config, &mut report);
     classes(config, &mut report);
     numbers(config, &mut report);
+    valid(config, &mut report);
     split(config, &mut report);
     layout(config, &mut report);
     report.0

@@ -3,6 +3,7 @@
 mod check;
 mod layout;
 mod pattern;
+mod valid;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layout::{Layout, OneOrMany, Where};
 pub(crate) use pattern::{BAND, CLASS, Parts, Pattern};
+pub(crate) use valid::ValidRule;
 
 use crate::bandcheck::Scaling;
 use crate::error::DataError;
@@ -87,6 +89,11 @@ pub struct DatasetConfig {
     /// Value in the mask of each class, in order; default: 0, 1, 2, … Other values are unlabelled.
     #[schemars(extend("x-rule" = "one distinct value a class; only for masks"))]
     pub mask_values: Option<Vec<i64>>,
+    /// Which pixels count, by the stored numbers of quality bands: `SCL in [4, 5, 6, 7, 11]`, `QA_PIXEL bits 3-4 == 0 and
+    /// CLP < 40`. The bands are of `bands`, and files that have them are not resampled but repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-rule" = "conditions joined by `and`; not beside `nodata` or `baseline_offset = \"remove\"`"))]
+    pub valid: Option<String>,
     /// Pixels with this value in any band are invalid, besides those that the file declares.
     pub nodata: Option<f64>,
     /// Pixels of a target raster with this value have no target, besides those that the file declares.

@@ -26,6 +26,7 @@ mod table;
 mod template;
 mod tiles;
 mod usable;
+mod valid;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,7 @@ use find::Found;
 use index::TileIndex;
 use readers::Readers;
 use scene::SceneFiles;
+use valid::Valid;
 
 pub(crate) use baseline::joined as joined_notes;
 pub use chunks::Chunks;
@@ -99,6 +101,8 @@ pub struct Dataset {
     path: PathBuf,
     config: DatasetConfig,
     limits: Limits,
+    /// Which pixels count.
+    valid: Valid,
     entries: Vec<Entry>,
     /// Files that could not be read when it was opened.
     broken: Vec<String>,
@@ -127,9 +131,11 @@ impl Dataset {
     pub fn open_with(path: &Path, limits: &Limits, folder: Option<&Path>) -> Result<Self, DataError> {
         let path = if path.is_dir() { path.join("dataset.toml") } else { path.to_owned() };
         let config = DatasetConfig::load(&path)?;
+        let valid = Valid::new(&config);
         let mut dataset = Self {
             path,
             config,
+            valid,
             limits: *limits,
             entries: Vec::new(),
             broken: Vec::new(),

@@ -1,20 +1,22 @@
 //! Several files whose bands are stacked: the finest of their grids counts, and coarser files are resampled to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Dataset;
 use super::grids::{Anchor, Header, Pair};
 use super::readers::WindowReader;
 use crate::error::DataError;
-use crate::raster::{Raster, resampled_window};
+use crate::raster::{Raster, Resampling, resampled_window};
+
+/// The size of a file and, if it is coarser, how many of its pixels the stack covers.
+type Layer = ([usize; 2], Option<([f64; 2], Resampling)>);
 
 /// How the files of a stack become one raster.
 #[derive(Debug, Clone)]
 pub(super) struct StackPlan {
     /// The finest file.
     pub(super) finest: Header,
-    /// For each file: its size and, if it is coarser, how many of its pixels the stack covers.
-    layers: Vec<([usize; 2], Option<[f64; 2]>)>,
+    layers: Vec<Layer>,
 }
 
 impl Dataset {
@@ -39,7 +41,10 @@ impl Dataset {
         let [width, height] = headers[finest].size;
         let anchor = Anchor { path: &paths[finest], grid: headers[finest].grid() };
         let mut layers = Vec::with_capacity(headers.len());
+        let mut stacked = 0;
         for (header, path) in headers.iter().zip(paths) {
+            let before = stacked;
+            stacked += header.bands;
             let grid = header.grid();
             let [w, h] = header.size;
             // Images of another shape show another area, not another resolution.
@@ -52,13 +57,32 @@ impl Dataset {
                 layers.push(([w, h], None));
                 continue;
             }
+            let by = self.resampling(path, before, header.bands)?;
+            let way = if by == Resampling::Nearest { "nearest pixel" } else { "bilinear" };
             notes.push(format!(
-                "images of {w}x{h} pixels were resampled to the finest, {width}x{height} (bilinear)"
+                "images of {w}x{h} pixels were resampled to the finest, {width}x{height} ({way})"
             ));
-            layers.push(([w, h], Some(anchor.grid.pixels_of(&grid))));
+            layers.push(([w, h], Some((anchor.grid.pixels_of(&grid), by))));
         }
         notes.extend(self.baseline_note(headers));
         Ok(StackPlan { finest: Header { bands, ..headers[finest].clone() }, layers })
+    }
+
+    /// How a file of bands from position `first` on is resampled.
+    ///
+    /// # Errors
+    /// If some of its bands are of the rule `valid` and others are not.
+    fn resampling(&self, path: &Path, first: usize, bands: usize) -> Result<Resampling, DataError> {
+        let quality = (first..first + bands).filter(|at| self.valid.positions().contains(at)).count();
+        match quality {
+            0 => Ok(Resampling::Bilinear),
+            all if all == bands => Ok(Resampling::Nearest),
+            _ => {
+                let reason = "is coarser than other files, so its bands must all be of `valid` or none, found both; give \
+                              quality bands a file of their own";
+                Err(DataError::file(path, reason))
+            }
+        }
     }
 
     /// Compares the dates of a scene; gives the first.
@@ -97,7 +121,7 @@ impl StackPlan {
         for (raster, (_, covered)) in rasters.into_iter().zip(layers) {
             match covered {
                 None => stacked.data.extend(raster.data),
-                Some(covered) => stacked.data.extend(raster.resampled(width, height, covered).data),
+                Some((covered, by)) => stacked.data.extend(raster.resampled(width, height, covered, by).data),
             }
         }
         stacked
@@ -114,10 +138,10 @@ impl StackPlan {
         for (reader, (size, covered)) in readers.iter_mut().zip(&self.layers) {
             match covered {
                 None => data.extend(reader.window([left, top], [width, height])?),
-                Some(covered) => {
+                Some((covered, by)) => {
                     let window = [[left, top], [width, height]];
                     let read = |corner, size| reader.window(corner, size);
-                    data.extend(resampled_window(*size, self.finest.size, *covered, window, read)?);
+                    data.extend(resampled_window(*size, self.finest.size, *covered, *by, window, read)?);
                 }
             }
         }

@@ -45,7 +45,7 @@ impl Dataset {
     }
 
     fn with_data(&self, scene: &SceneFiles, tiles: Tiles) -> Tiles {
-        if scene.stored.complete {
+        if scene.stored.complete && self.valid.positions().is_empty() {
             return tiles;
         }
         let bands = self.config.bands.len() * scene.images.len();
@@ -55,10 +55,19 @@ impl Dataset {
                 return;
             }
             let pixels = self.images_of(scene, window);
-            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| have_data(&dates));
+            let pixels = pixels.map_or_else(|_| vec![true; area(window)], |dates| self.counting(&dates));
             tiles.mark(touched, window, &pixels);
         });
         tiles.marked()
+    }
+
+    /// Whether each pixel has data in every band of every date, and counts.
+    fn counting(&self, dates: &[Raster]) -> Vec<bool> {
+        let mut all = have_data(dates);
+        if let Some(counts) = self.valid.counting(dates) {
+            all.iter_mut().zip(counts).for_each(|(all, counts)| *all &= counts);
+        }
+        all
     }
 }
 
