@@ -159,14 +159,16 @@ packages: $(if $(BIN_DIR),,programs) ## Build Debian packages into target/packag
 	@$(WITH_LIBTORCH); $(PYTHON) deploy/packages/build.py --programs "$(or $(BIN_DIR),$(TARGET)/release)" \
 	  --out "$(PACKAGES)" --libtorch "$$LIBTORCH" --revision "$(REVISION)"
 
-# One machine has one trainer; that for GPUs fetches gigabytes.
+# One machine has one trainer; that for GPUs fetches gigabytes. PREVIOUS_BIN_DIR has the programs of an earlier
+# commit: the packages that are upgraded in the middle of a job are then made of them.
+PREVIOUS_BIN_DIR ?=
 SYSTEM_PACKAGES := eosfed eosfed-coordinator eosfed-client eosfed-trainer-cpu
 system-test: $(if $(BIN_DIR),,build) ## Test packages and units on a Debian with a real systemd (needs root; the root is made once)
 	@$(PYTHON) tests/system/run.py --check || exit $$(( $$? == 3 ? 0 : 1 )); \
 	$(WITH_LIBTORCH); from="$(or $(BIN_DIR),$(TARGET)/debug)"; out="$(TARGET)/system-test"; rm -rf "$$out"; \
-	build() { $(PYTHON) deploy/packages/build.py --programs "$$from" --out "$$out" --libtorch "$$LIBTORCH" --fast "$$@" > /dev/null; }; \
-	build --revision 1 $(SYSTEM_PACKAGES) && build --revision 2 $(SYSTEM_PACKAGES) \
-	  && build --revision 3 --store-schema 99 eosfed-coordinator && \
+	build() { $(PYTHON) deploy/packages/build.py --programs "$$1" --out "$$out" --libtorch "$$LIBTORCH" --fast "$${@:2}" > /dev/null; }; \
+	build "$(or $(PREVIOUS_BIN_DIR),$$from)" --revision 1 $(SYSTEM_PACKAGES) && build "$$from" --revision 2 $(SYSTEM_PACKAGES) \
+	  && build "$$from" --revision 3 --store-schema 99 eosfed-coordinator && \
 	$(PYTHON) tests/system/run.py --packages "$$out"
 
 sbom: ## Write a bill of materials (CycloneDX) of each program into target/sbom

@@ -31,6 +31,7 @@ pub fn published() -> Vec<Published> {
             commands: &["policy explain"],
             schema: schema_for!(ExplainedPolicy),
         },
+        Published { name: "client-jobs", commands: &["jobs"], schema: schema_for!(ClientJobs) },
         Published { name: "client-check", commands: &["check"], schema: schema_for!(CheckReport) },
     ]
 }
@@ -181,6 +182,30 @@ pub struct ExplainedUpdate {
     pub has_room: bool,
     /// What it would spend, in words.
     pub sentence: String,
+}
+
+/// The jobs that have asked for work here.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ClientJobs {
+    /// Those that wait for an approval first, then the others, the newest decision first.
+    pub jobs: Vec<ClientJob>,
+}
+
+/// A job that has asked for work here. Points in time are texts (RFC 3339, UTC).
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ClientJob {
+    /// The job.
+    pub job: JobId,
+    /// Its display name, where it is known still.
+    pub name: Option<String>,
+    /// Whether a person has to approve it.
+    pub waits_for_approval: bool,
+    /// How it stands, in words.
+    pub now: String,
+    /// Since when.
+    pub since: String,
+    /// The terms that wait for an approval, in words; empty otherwise.
+    pub terms: Vec<String>,
 }
 
 /// Whether what `run` needs is in order.

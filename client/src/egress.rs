@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod fields;
+mod public_words;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::policy::{
 use crate::privacy::Mechanism;
 use crate::settings::load_policy;
 use crate::site_log::{Entry, EntryKind, SiteLog, text};
+use public_words::public_words;
 
 /// Where the site policy comes from.
 pub trait PolicySource: fmt::Debug + Send + Sync + 'static {
@@ -187,7 +189,9 @@ impl EgressGate {
             return why.clone();
         }
         match self.policy_status(None) {
-            PolicyStatus::Settled(policy) if policy.allows(Egress::Failures) => why.clone(),
+            PolicyStatus::Settled(policy) if policy.allows(Egress::Failures) => {
+                Refusal::new(why.reason, public_words(&why.message))
+            }
             PolicyStatus::Settled(_) | PolicyStatus::Unreadable(_) | PolicyStatus::Unsettled => {
                 Refusal::new(why.reason, REASON_ONLY)
             }

@@ -19,6 +19,7 @@ pub mod data_description;
 pub mod document;
 pub mod egress;
 pub mod imagery;
+pub mod jobs;
 pub mod join;
 pub mod journal;
 pub mod noised;

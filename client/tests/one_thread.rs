@@ -97,7 +97,7 @@ impl Simulated {
 
 impl Coordinator for Simulated {
     async fn hello(&self) -> Result<Greeting, Refusal> {
-        let greeting = Greeting { institution: "west".to_owned(), coordinator_keys: Vec::new() };
+        let greeting = Greeting { institution: "west".to_owned(), coordinator_keys: Vec::new(), now: None };
         self.call("hello", |_| Ok(greeting)).await
     }
 

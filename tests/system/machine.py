@@ -11,7 +11,8 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "eosfed/system-test"
 SUITE = "bookworm"
 INCLUDE = "systemd,systemd-sysv,dbus,ca-certificates,libfaketime"
-TOOLS = ["debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb"]
+# What makes the machine, and what makes the packages for it.
+TOOLS = ["debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb", "dpkg-shlibdeps", "strip", "patchelf"]
 BOOT_SECONDS = 120
 # What systemd-nspawn would otherwise keep from its machine.
 LANDLOCK = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"
@@ -28,7 +29,7 @@ def missing():
     if os.geteuid() != 0:
         return "it needs root, for a container"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
-    return absent and f"{', '.join(absent)} is not installed (apt-get install debootstrap systemd-container)"
+    return absent and f"{', '.join(absent)} is not installed (apt-get install debootstrap systemd-container dpkg-dev binutils patchelf)"
 
 
 def base():

@@ -221,6 +221,42 @@ fn a_setup_that_could_not_join_goes_on_with_a_new_token() {
     assert_eq!(site.file("policy.toml"), policy);
 }
 
+#[test]
+fn a_token_is_not_used_up_by_a_data_set_that_cannot_be_opened() {
+    let site = Site::new();
+    let _coordinator = site.federation.coordinator();
+    site.federation.invite("west", "1h");
+    // As a mail program folds it.
+    let token = fs::read_to_string(&site.token).unwrap();
+    let folded: Vec<_> = token.trim().as_bytes().chunks(70).map(String::from_utf8_lossy).collect();
+    fs::write(&site.token, folded.join("\r\n ")).unwrap();
+    let join = |dataset: &str, more: &[&str]| {
+        let mut join = site.federation.program("eosfed-client");
+        join.args(["join", "--token-file", &site.token, "--dataset", dataset]).args(more);
+        join.arg("--state").arg(site.federation.path("west"));
+        join
+    };
+    let told = fail(&mut join("/srv/nothing", &[]), 1);
+    assert!(told.contains("/srv/nothing") && told.contains("the token is not used up"), "{told}");
+    assert!(!site.federation.path("west").exists());
+    succeed(&mut join(&site.data(), &[]));
+
+    let client = |words: &[&str]| {
+        let mut command = site.federation.program("eosfed-client");
+        command.args(words).arg("--state").arg(site.federation.path("west"));
+        command
+    };
+    assert!(said(&succeed(&mut client(&["jobs"]))).contains("no job has asked for work here"));
+    let told = fail(&mut client(&["approve", "j-0a1b2c3d"]), 1);
+    assert!(told.contains("j-0a1b2c3d waits for an approval; waiting: none"), "{told}");
+    // A mount that is not there yet may be joined with.
+    site.federation.invite("east", "1h");
+    let token = site.federation.path("east.token");
+    let mut join = site.federation.program("eosfed-client");
+    join.args(["join", "--skip-data-check", "--dataset", "/srv/nothing", "--token-file"]).arg(token);
+    succeed(join.arg("--state").arg(site.federation.path("east")));
+}
+
 /// A machine of its own for a command: systemd seems to run, and `systemctl` is a script that notes its words.
 fn with_systemd(setup: &Command, folder: &Path, state: &str) -> Command {
     let bin = folder.join("bin");

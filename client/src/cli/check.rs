@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use eosfed_client::coordinator::{Coordinator as _, GrpcCoordinator};
 use eosfed_client::document::{CheckFinding, CheckReport};
 use eosfed_client::policy::Privacy;
-use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
 use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_client::spent::Spent;
-use eosfed_client::trainer::Trainer as _;
-use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::model::STRIDE;
 use eosfed_common::outln;
 use eosfed_data::{Dataset, Limits, Split, fits_encoders};
@@ -21,7 +20,12 @@ use eosfed_transport::certificate::Certificate;
 use eosfed_transport::channel::ChannelOptions;
 use eosfed_transport::meter::Meter;
 
-use super::shared::{Output, runtime, settings, site, trainer_command};
+use super::shared::{Output, runtime, settings, site};
+
+mod machine;
+
+/// Difference of clocks from which on it is a problem: deadlines, approvals and certificates are judged by both.
+const CLOCK: Duration = Duration::from_secs(120);
 
 /// Check settings, policy, data set, training program, proxy and coordinator. Changes nothing.
 #[derive(Debug, Args)]
@@ -65,16 +69,18 @@ pub(super) fn check(site: &Site) -> anyhow::Result<CheckReport> {
         ("privacy", privacy(site)),
     ];
     if let Ok(settings) = &settings {
-        findings.push(("data set", dataset(&settings.dataset)));
-        findings.push(("trainer", trainer(settings)));
-        findings.push(("sandbox", sandbox(settings)));
-        findings.push(("limits", limits(settings)));
+        findings.extend(of_this_machine(site, settings));
         let runtime = runtime()?;
         let proxy = settings.proxy.is_some().then(|| runtime.block_on(proxy(settings)));
         findings.extend(proxy.clone().map(|finding| ("proxy", finding)));
         // Without a tunnel through the proxy, the coordinator cannot be checked.
         if !matches!(proxy, Some(Err(_))) {
-            findings.push(("coordinator", runtime.block_on(coordinator(site, settings))));
+            let (finding, clock) = match runtime.block_on(coordinator(site, settings)) {
+                Ok((found, now)) => (Ok(found), now.map(|now| judge_clock(now, SystemClock.now()))),
+                Err(problem) => (Err(problem), None),
+            };
+            findings.push(("coordinator", finding));
+            findings.extend(clock.map(|finding| ("clock", finding)));
         }
     }
     let ok = findings.iter().all(|(_, finding)| finding.is_ok());
@@ -84,6 +90,30 @@ pub(super) fn check(site: &Site) -> anyhow::Result<CheckReport> {
         message: finding.unwrap_or_else(|problem| problem),
     });
     Ok(CheckReport { ok, findings: findings.collect() })
+}
+
+/// What a job will need of this machine. The data set is opened and the training program is started.
+pub(super) fn of_this_machine(site: &Site, settings: &Settings) -> [(&'static str, Finding); 5] {
+    [
+        ("data set", dataset(&settings.dataset)),
+        ("trainer", machine::trainer(settings)),
+        ("sandbox", machine::sandbox(settings)),
+        ("limits", machine::limits(settings)),
+        ("disk", machine::room(site.path())),
+    ]
+}
+
+/// Compares the coordinator's clock with that of this machine.
+fn judge_clock(theirs: Timestamp, ours: Timestamp) -> Finding {
+    let (ahead, behind) = (ours.since(theirs), theirs.since(ours));
+    let (difference, way) = if ahead > behind { (ahead, "ahead of") } else { (behind, "behind") };
+    if difference < CLOCK {
+        return Ok(format!("within {} s of the coordinator's", difference.as_secs() + 1));
+    }
+    Err(format!(
+        "this machine's clock is {} s {way} the coordinator's; set it (`timedatectl set-ntp true`), or tell the operator",
+        difference.as_secs()
+    ))
 }
 
 fn identity(site: &Site) -> Finding {
@@ -96,7 +126,8 @@ fn identity(site: &Site) -> Finding {
     }
 }
 
-fn policy(site: &Site) -> Finding {
+/// Whether the policy allows anything.
+pub(super) fn policy(site: &Site) -> Finding {
     let policy = load_policy(&site.policy()).map_err(|error| error.to_string())?;
     if policy.may_leave.is_empty() || policy.allow.job_kinds.is_empty() {
         return Err(format!("it allows nothing; edit {}", site.policy().display()));
@@ -138,59 +169,6 @@ pub(super) fn dataset(path: &Path) -> Finding {
     })
 }
 
-fn trainer(settings: &Settings) -> Finding {
-    let command = trainer_command(settings)?;
-    command.ready().map_err(|condition| condition.to_string())?;
-    let words = command.launcher.iter().cloned().chain([command.program.display().to_string()]);
-    Ok(words.collect::<Vec<_>>().join(" "))
-}
-
-fn sandbox(settings: &Settings) -> Finding {
-    let folder = std::env::temp_dir();
-    let Some(report) = trainer_command(settings)?.enforced(&folder)? else {
-        return Ok("off; the trainer may use the network and write wherever this user may".to_owned());
-    };
-    let Report { network, files } = &report;
-    let found = format!("no network: {}; writes to its own folder only: {}", shown(network), shown(files));
-    if report.is_complete() || settings.trainer.sandbox.mode != Mode::Required {
-        return Ok(found);
-    }
-    Err(format!("{found}; `trainer.sandbox.mode = \"required\"` lets no training start here"))
-}
-
-/// Whether the training program gets a cgroup. One started by hand may have another place than the daemon.
-fn limits(settings: &Settings) -> Finding {
-    let limits = &settings.trainer.limits;
-    if limits.cgroup == Mode::Off {
-        return Ok("no cgroup (off); a trainer that leaves its process group may outlive it".to_owned());
-    }
-    let made = if limits.cgroup_folder.is_some() {
-        Cgroups::find(limits).and_then(|cgroups| cgroups.make(limits).map_err(|error| error.to_string()))
-    } else {
-        // A cgroup of this process says nothing of the daemon's: it is not changed.
-        return match (Cgroups::find(limits), limits.cgroup) {
-            (Ok(_), _) => Ok("a cgroup of version 2 can be made".to_owned()),
-            (Err(why), Mode::Required) => Err(format!("no cgroup: {why}")),
-            (Err(why), _) => Ok(format!("no cgroup here ({why}); its limits are not enforced")),
-        };
-    };
-    let cgroup = made?;
-    cgroup.end();
-    match (cgroup.missing.is_empty(), limits.cgroup) {
-        (true, _) => Ok("a cgroup of version 2, with all limits".to_owned()),
-        (false, Mode::Required) => Err(format!("not enforced: {}", cgroup.missing.join("; "))),
-        (false, _) => Ok(format!("a cgroup of version 2; not enforced: {}", cgroup.missing.join("; "))),
-    }
-}
-
-fn shown(enforcement: &Enforcement) -> String {
-    match enforcement {
-        Enforcement::Full(means) => means.clone(),
-        Enforcement::Partial(means) => format!("in part ({means})"),
-        Enforcement::None(why) => format!("not enforced ({why})"),
-    }
-}
-
 async fn proxy(settings: &Settings) -> Finding {
     let proxy = settings.proxy().map_err(|error| error.to_string())?.ok_or("there is none")?;
     let target =
@@ -199,7 +177,8 @@ async fn proxy(settings: &Settings) -> Finding {
     Ok(format!("{proxy} opens a tunnel to {}", settings.coordinator))
 }
 
-async fn coordinator(site: &Site, settings: &Settings) -> Finding {
+/// Whether the coordinator accepts this client, and its time.
+async fn coordinator(site: &Site, settings: &Settings) -> Result<(String, Option<Timestamp>), String> {
     let credentials = site.credentials().map_err(|error| error.to_string())?;
     let options = ChannelOptions::through(settings.proxy().map_err(|error| error.to_string())?);
     let coordinator =
@@ -211,5 +190,19 @@ async fn coordinator(site: &Site, settings: &Settings) -> Finding {
             settings.coordinator
         )
     })?;
-    Ok(format!("{} accepts `{}`", settings.coordinator, greeting.institution))
+    Ok((format!("{} accepts `{}`", settings.coordinator, greeting.institution), greeting.now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_differ_by_minutes_are_a_problem() {
+        let at = |ours| judge_clock(Timestamp(1_000_000), Timestamp(ours));
+        assert_eq!(at(1_000_000).unwrap(), "within 1 s of the coordinator's");
+        assert!(at(1_119_999).is_ok() && at(880_001).is_ok());
+        assert!(at(1_120_000).unwrap_err().contains("120 s ahead of"));
+        assert!(at(400_000).unwrap_err().contains("600 s behind"));
+    }
 }

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use eosfed_client::join::enroll;
 use eosfed_client::policy;
@@ -12,12 +12,14 @@ use eosfed_client::settings::Settings;
 use eosfed_client::settings::load_policy;
 use eosfed_client::site::Site;
 use eosfed_common::clock::{Clock as _, SystemClock};
+use eosfed_common::identity::Role;
 use eosfed_common::outln;
 use eosfed_common::private::{check_private, create_private_folder};
 use eosfed_common::signing::{PinnedKeys, SigningKey};
 use eosfed_transport::join::JoinToken;
 use eosfed_transport::proxy::Proxy;
 
+use super::check::dataset as check_dataset;
 use super::shared::{runtime, site};
 
 /// Get an identity with a join token and make the state folder. The private key is made on this machine and
@@ -46,6 +48,9 @@ pub(super) struct Join {
     /// A site policy to copy. Without it, a commented policy that allows nothing is written.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// Join though the data set cannot be opened now, because its disk is not there yet, say.
+    #[arg(long)]
+    skip_data_check: bool,
     /// Replace an existing identity.
     #[arg(long)]
     force: bool,
@@ -73,11 +78,23 @@ impl Join {
                 token.institution
             );
         }
+        ensure!(
+            token.role == Role::Institution,
+            "it is a token for a person, who joins with `eosfed join`; ask for one by `eosfed institution invite`"
+        );
         let policy = self.read_policy()?;
         let dataset = match &self.dataset {
             Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
             None => None,
         };
+        // A token works once: what can be found out beforehand is.
+        if let Some(path) = dataset.as_deref().filter(|_| !self.skip_data_check)
+            && let Err(problem) = check_dataset(path)
+        {
+            bail!(
+                "{problem}\nthe token is not used up; correct the data set, or join with `--skip-data-check`"
+            );
+        }
         let credentials = match &self.proxy_credentials_file {
             Some(path) => Some(std::path::absolute(path).with_context(|| path.display().to_string())?),
             None => None,

@@ -5,6 +5,7 @@ mod check;
 mod dashboard;
 mod data;
 mod health;
+mod jobs;
 mod join;
 mod log;
 mod manager;
@@ -59,6 +60,8 @@ enum Command {
     Health(health::Health),
     /// Check settings, policy, data set, training program and coordinator.
     Check(check::Check),
+    /// List the jobs that have asked for work here, and those that wait for an approval.
+    Jobs(jobs::Jobs),
     /// Approve a job where the policy says `approval = "manual"`.
     Approve(policy::Approve),
     /// Show what was asked, decided and sent, or verify that nothing of it was changed.
@@ -98,6 +101,7 @@ impl Cli {
             Command::Status(status) => status.execute(),
             Command::Health(health) => health.execute(),
             Command::Check(check) => check.execute(),
+            Command::Jobs(jobs) => jobs.execute(),
             Command::Approve(approve) => approve.execute(),
             Command::Log(log) => log.execute(),
             Command::Dashboard(dashboard) => dashboard.execute(),

@@ -111,9 +111,12 @@ impl Approve {
             bail!("{} is not a state folder; `eosfed-client join` makes one", site.path().display());
         }
         let Some(terms) = site.offer(&job)? else {
+            let waiting: Vec<_> = site.offers()?.iter().map(|terms| terms.job.to_string()).collect();
+            let waiting = if waiting.is_empty() { "none".to_owned() } else { waiting.join(", ") };
             bail!(
-                "no work of job {job} waits for an approval: the running daemon notes the terms of what it is \
-                 offered; start it, and try again when it says that the job waits"
+                "no work of job {job} waits for an approval; waiting: {waiting}. The running daemon notes the terms \
+                 of what it is offered: `eosfed-client jobs --state {}` lists them",
+                site.path().display()
             );
         };
         for line in terms.words() {

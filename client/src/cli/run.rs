@@ -36,6 +36,7 @@ use rand_chacha::ChaCha12Rng;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::check::{of_this_machine, policy};
 use super::manager::Manager;
 use super::shared::{runtime, settings, site, site_log, trainer_command};
 
@@ -96,6 +97,7 @@ impl Run {
             "eosfed-client"
         );
         log_expiry(&credentials);
+        log_problems(&site, &settings);
         let coordinator =
             GrpcCoordinator::with_options(options, &settings.coordinator, &credentials, meter.clone())?;
         let log = site_log(&site, &settings);
@@ -256,6 +258,24 @@ fn log_expiry(credentials: &Credentials) {
     let certificate = Certificate::of_pem(&credentials.pair.certificate_pem).ok();
     if let Some(text) = certificate.and_then(|one| one.expiry_warning(SystemClock.now())) {
         tracing::warn!("{text}");
+    }
+}
+
+/// Looks at what a job will need, and says in the log what is wrong. The daemon does not wait for it: what is
+/// missing may come before there is work.
+fn log_problems(site: &Site, settings: &Settings) {
+    let (site, settings) = (site.clone(), settings.clone());
+    let look = move || {
+        let findings = [("policy", policy(&site))].into_iter().chain(of_this_machine(&site, &settings));
+        for (what, finding) in findings {
+            match finding {
+                Ok(found) => tracing::debug!(what, "{found}"),
+                Err(problem) => tracing::warn!(what, "a job will not run here as it is: {problem}"),
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("check".to_owned()).spawn(look) {
+        tracing::warn!(%error, "what a job will need was not looked at");
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Greeting {
     pub institution: String,
     /// The signing keys that the coordinator names.
     pub coordinator_keys: Vec<CoordinatorKey>,
+    /// The coordinator's time; absent of earlier versions.
+    pub now: Option<Timestamp>,
 }
 
 /// A new certificate from the authority.

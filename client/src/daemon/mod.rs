@@ -16,6 +16,7 @@ mod environment;
 mod fetch;
 mod heartbeat;
 mod lanes;
+mod leftovers;
 mod noise;
 mod note;
 mod noted_offers;

@@ -20,6 +20,8 @@ pub(super) struct OfferMemory {
     pub(super) elsewhere: bool,
     /// Those that the site log has entries of.
     pub(super) noted: NotedOffers,
+    /// Jobs that offer nothing, of which releases are kept, and since when.
+    pub(super) idle_releases: BTreeMap<JobId, Timestamp>,
     /// When the condition is checked again.
     pub(super) next_look: Option<tokio::time::Instant>,
 }

@@ -119,7 +119,7 @@ impl<E: Environment> Daemon<E> {
         if *greeted {
             return Ok(Ok(()));
         }
-        let Greeting { institution, coordinator_keys } = match self.parts.coordinator.hello().await {
+        let Greeting { institution, coordinator_keys, now: _ } = match self.parts.coordinator.hello().await {
             Ok(greeting) => greeting,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -198,6 +198,7 @@ impl<E: Environment> Daemon<E> {
         self.offers.postponed.retain(|job| assignments.iter().any(|offer| offer.id.job == *job));
         self.offers.blocked.retain(|id, _| offered(id));
         self.forget_noted_offers(offered);
+        self.forget_ended_jobs(assignments)?;
         self.end_wait_if_unblocked()
     }
 

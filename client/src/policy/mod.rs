@@ -50,7 +50,7 @@ pub enum Egress {
     Statistics,
     /// Energy spent and its emissions, and the size and resolution of tiles.
     Provenance,
-    /// Sentences about failures, which may name files, classes and values of the data set.
+    /// Sentences about failures, which may name classes and values of the data set. Paths are left out.
     Failures,
     /// What is said of the data set: its name, task and bands, the sizes of its parts, and a digest of the names
     /// of its samples.

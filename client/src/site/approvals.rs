@@ -33,6 +33,54 @@ impl Site {
         self.read_json(&offer(job))
     }
 
+    /// The newest terms of every job that was waiting for an approval.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or a file holds something else.
+    pub fn offers(&self) -> Result<Vec<Terms>, SiteError> {
+        let jobs = self.offered_jobs()?;
+        Ok(jobs
+            .iter()
+            .map(|job| self.offer(job))
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    /// Removes the terms of jobs that are no longer offered.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or a file cannot be removed.
+    pub fn keep_offers(&self, offered: impl Fn(&JobId) -> bool) -> Result<(), SiteError> {
+        for job in self.offered_jobs()?.iter().filter(|job| !offered(job)) {
+            let path = self.path().join(offer(job));
+            std::fs::remove_file(&path).map_err(|source| SiteError::Io { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn offered_jobs(&self) -> Result<Vec<JobId>, SiteError> {
+        jobs_in(&self.path().join("offers"), ".json")
+    }
+
+    /// The jobs of which releases are kept.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn kept_releases(&self) -> Result<Vec<JobId>, SiteError> {
+        jobs_in(&self.releases(), "")
+    }
+
+    /// The end of an approval of these terms, if it has not ended yet. Its rounds may be used up.
+    ///
+    /// # Errors
+    /// If the file holds something else.
+    pub fn approval_until(&self, terms: &Digest, now: Timestamp) -> Result<Option<Timestamp>, SiteError> {
+        let approval = self.read_json::<GivenApproval>(&approved(terms))?;
+        Ok(approval.map(|approval| approval.until).filter(|until| *until > now))
+    }
+
     /// Records an approval. It replaces one of the same terms, and the rounds are counted anew.
     ///
     /// # Errors
@@ -82,6 +130,21 @@ impl Site {
     }
 }
 
+/// The jobs that entries of a folder are called by, in order.
+fn jobs_in(path: &Path, ending: &str) -> Result<Vec<JobId>, SiteError> {
+    let failed = |source| SiteError::Io { path: path.to_owned(), source };
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let names: Vec<_> =
+        entries.map(|entry| Ok(entry?.file_name())).collect::<Result<_, _>>().map_err(failed)?;
+    let job = |name: &std::ffi::OsString| name.to_str()?.strip_suffix(ending)?.parse().ok();
+    let mut jobs: Vec<JobId> = names.iter().filter_map(job).collect();
+    jobs.sort();
+    Ok(jobs)
+}
+
 fn offer(job: &JobId) -> String {
     in_folder("offers", job.as_str())
 }
@@ -116,6 +179,11 @@ mod tests {
         assert!(!approved(0) && site.offer(&terms.job).unwrap().is_none());
         site.record_offer(&terms).unwrap();
         assert_eq!(site.offer(&terms.job).unwrap(), Some(terms.clone()));
+        site.keep_offers(|job| *job == terms.job).unwrap();
+        assert_eq!(site.offers().unwrap(), std::slice::from_ref(&terms));
+        site.keep_offers(|_| false).unwrap();
+        assert_eq!(site.offers().unwrap(), []);
+        site.record_offer(&terms).unwrap();
         let until = Timestamp(9);
         let given = GivenApproval { terms: digest, rounds: 1, until, by: "ada".to_owned(), at: Timestamp(1) };
         site.approve(&given).unwrap();

@@ -1,6 +1,7 @@
 //! The interface of a training program. [`TrainerCommand`] runs it as a child process.
 
 mod output;
+mod probe;
 mod process;
 
 use std::io;

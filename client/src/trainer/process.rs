@@ -87,7 +87,7 @@ impl TrainerCommand {
     }
 
     /// The command line before the trainer's own arguments.
-    fn words(&self, folder: &Path, cgroup: Option<&Path>) -> Vec<OsString> {
+    pub(super) fn words(&self, folder: &Path, cgroup: Option<&Path>) -> Vec<OsString> {
         let launcher = match &self.sandbox {
             Some(sandbox) => sandbox.wrap_in(&self.launcher, folder, std::process::id(), cgroup),
             None => self.launcher.iter().map(OsString::from).collect(),

@@ -197,7 +197,7 @@ impl Participant for Fake {
         let version = "0".to_owned();
         let institution = "west".to_owned();
         let coordinator_keys = coordinator_keys_message(signing::coordinator().named());
-        Ok(Response::new(v1::HelloResponse { protocol, version, institution, coordinator_keys }))
+        Ok(Response::new(v1::HelloResponse { protocol, version, institution, coordinator_keys, now_ms: 0 }))
     }
 
     async fn poll(&self, request: Request<v1::PollRequest>) -> Result<Response<v1::PollResponse>, Status> {

@@ -59,7 +59,8 @@ impl FromStr for JoinToken {
     type Err = InvalidJoinToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidJoinToken> {
-        let text = text.trim();
+        // Mail programs and terminals fold long lines.
+        let text: String = text.split_whitespace().collect();
         if text.len() > MAX_BYTES {
             return Err(InvalidJoinToken("it is too long"));
         }
@@ -87,6 +88,8 @@ mod tests {
         assert_eq!(format!(" {}\n", token.expose()).parse(), Ok(token.clone()));
         assert!(!format!("{token:?}").contains("5ec7"));
         let text = token.expose();
+        let folded: Vec<_> = text.as_bytes().chunks(20).map(|part| str::from_utf8(part).unwrap()).collect();
+        assert_eq!(folded.join("\r\n  ").parse(), Ok(token));
         for bad in ["", "hello", PREFIX, &text[..text.len() - 5], &text.replace('W', "!")] {
             assert!(bad.parse::<JoinToken>().is_err(), "{bad}");
         }

@@ -195,7 +195,14 @@ impl Participant for Service {
             let protocol = agree("client", protocol, &version)?.into();
             let version = env!("CARGO_PKG_VERSION").to_owned();
             let coordinator_keys = coordinator_keys_message(self.0.signing.named());
-            Ok(v1::HelloResponse { protocol, version, institution: caller.to_string(), coordinator_keys })
+            let now_ms = self.0.engine.now().0;
+            Ok(v1::HelloResponse {
+                protocol,
+                version,
+                institution: caller.to_string(),
+                coordinator_keys,
+                now_ms,
+            })
         }))
     }
 

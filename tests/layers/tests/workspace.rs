@@ -141,6 +141,7 @@ const MODULES: &[ModuleRule] = &[
         "report",
         &["budgets", "document", "journal", "policy", "privacy", "settings", "site", "state"],
     ),
+    layer("eosfed_client", "jobs", &["document", "journal", "site", "site_log"]),
     layer(
         "eosfed_client",
         "dashboard",

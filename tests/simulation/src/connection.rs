@@ -101,7 +101,7 @@ impl Coordinator for Connection {
     async fn hello(&self) -> Result<Greeting, Refusal> {
         self.done(Call::Hello).await?;
         let institution = self.world.lock().site_mut(self.index).name.to_string();
-        Ok(Greeting { institution, coordinator_keys: Vec::new() })
+        Ok(Greeting { institution, coordinator_keys: Vec::new(), now: None })
     }
 
     async fn poll(&self, seen: u64, wait: Duration, _: OfferGuard) -> Result<Offers, Refusal> {

@@ -171,6 +171,7 @@ impl Participant for Liar {
             version: "0.1.0".to_owned(),
             institution: VICTIM.to_owned(),
             coordinator_keys: coordinator_keys_message(signing::coordinator().named()),
+            now_ms: 0,
         }))
     }
 

@@ -1,0 +1,112 @@
+//! What `run` needs of this machine: the training program, its sandbox and limits, room on the disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use eosfed_client::sandbox::{Cgroups, Enforcement, Mode, Report};
+use eosfed_client::settings::Settings;
+use nix::sys::statvfs::statvfs;
+
+use super::Finding;
+use crate::cli::shared::trainer_command;
+
+/// How long the training program may take to say which device it uses. Where its libraries are read from a
+/// network for the first time, that is much more than usual.
+const TRIAL: Duration = Duration::from_secs(120);
+/// Free room below which a training of the largest network does not fit beside its checkpoints.
+const ROOM: u64 = 2_000_000_000;
+const MB: u64 = 1_000_000;
+
+/// Starts the training program, as for an assignment, and asks which device it would use.
+pub(super) fn trainer(settings: &Settings) -> Finding {
+    let folder = std::env::temp_dir();
+    let command = trainer_command(settings)?;
+    let mut devices = settings.trainer.places();
+    // Several trainings on the processor need one trial.
+    devices.dedup();
+    let found: Result<Vec<_>, _> =
+        devices.into_iter().map(|device| command.try_out(device, &folder, TRIAL)).collect();
+    let words = command.launcher.iter().cloned().chain([command.program.display().to_string()]);
+    Ok(format!("{}: {}", words.collect::<Vec<_>>().join(" "), found?.join("; ")))
+}
+
+/// Whether there is room for a job: weights, checkpoints, and decoded samples where they are kept.
+pub(super) fn room(folder: &Path) -> Finding {
+    let found = statvfs(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    judge_room(folder, free)
+}
+
+fn judge_room(folder: &Path, free: u64) -> Finding {
+    let said = format!("{} MB are free in {}", free / MB, folder.display());
+    if free < ROOM {
+        return Err(format!(
+            "{said}; a training of the largest network keeps {} MB there (weights and a checkpoint), smaller ones \
+             less; make space",
+            ROOM / MB
+        ));
+    }
+    Ok(said)
+}
+
+pub(super) fn sandbox(settings: &Settings) -> Finding {
+    let folder = std::env::temp_dir();
+    let Some(report) = trainer_command(settings)?.enforced(&folder)? else {
+        return Ok("off; the trainer may use the network and write wherever this user may".to_owned());
+    };
+    let Report { network, files } = &report;
+    let found = format!("no network: {}; writes to its own folder only: {}", shown(network), shown(files));
+    if report.is_complete() || settings.trainer.sandbox.mode != Mode::Required {
+        return Ok(found);
+    }
+    Err(format!("{found}; `trainer.sandbox.mode = \"required\"` lets no training start here"))
+}
+
+/// Whether the training program gets a cgroup. One started by hand may have another place than the daemon.
+pub(super) fn limits(settings: &Settings) -> Finding {
+    let limits = &settings.trainer.limits;
+    if limits.cgroup == Mode::Off {
+        return Ok("no cgroup (off); a trainer that leaves its process group may outlive it".to_owned());
+    }
+    let made = if limits.cgroup_folder.is_some() {
+        Cgroups::find(limits).and_then(|cgroups| cgroups.make(limits).map_err(|error| error.to_string()))
+    } else {
+        // A cgroup of this process says nothing of the daemon's: it is not changed.
+        return match (Cgroups::find(limits), limits.cgroup) {
+            (Ok(_), _) => Ok("a cgroup of version 2 can be made".to_owned()),
+            (Err(why), Mode::Required) => Err(format!("no cgroup: {why}")),
+            (Err(why), _) => Ok(format!("no cgroup here ({why}); its limits are not enforced")),
+        };
+    };
+    let cgroup = made?;
+    cgroup.end();
+    match (cgroup.missing.is_empty(), limits.cgroup) {
+        (true, _) => Ok("a cgroup of version 2, with all limits".to_owned()),
+        (false, Mode::Required) => Err(format!("not enforced: {}", cgroup.missing.join("; "))),
+        (false, _) => Ok(format!("a cgroup of version 2; not enforced: {}", cgroup.missing.join("; "))),
+    }
+}
+
+fn shown(enforcement: &Enforcement) -> String {
+    match enforcement {
+        Enforcement::Full(means) => means.clone(),
+        Enforcement::Partial(means) => format!("in part ({means})"),
+        Enforcement::None(why) => format!("not enforced ({why})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_room_is_a_problem_with_its_numbers() {
+        let at = |free| judge_room(Path::new("/var/lib/eosfed"), free);
+        assert!(at(ROOM).unwrap().contains("2000 MB"));
+        let problem = at(ROOM - 1).unwrap_err();
+        assert!(
+            problem.contains("1999 MB are free in /var/lib/eosfed") && problem.contains("2000 MB there"),
+            "{problem}"
+        );
+    }
+}
