@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod georeference;
 mod geotiff;
+mod guess;
 mod jpeg;
 mod open;
 mod presence;
@@ -37,6 +38,7 @@ pub use geotiff::{
     BaselineOffset, FileScaling, Format, FormatLimits, Formats, GeoTiff, MAP_TILE, MapKind, MapLayout,
     PutTile, formats, write_geotiff, write_map,
 };
+pub use guess::{Proposal, propose};
 pub use presence::missing;
 pub use quicklook::{SheetStyle, quicklook};
 pub use raster::{Limits, Raster};

@@ -53,7 +53,7 @@ fn dataset(files: &[(&str, Tiff)], lines: &str) -> (tempfile::TempDir, Result<Da
     }
     std::fs::create_dir(folder.path().join("b")).unwrap();
     let text = format!(
-        "task = \"classification\"\nbands = [\"x\", \"y\"]\nclasses = [\"a\", \"b\"]\nmax_corrupt_share = 0.0\n{lines}\n\
+        "task = \"classification\"\nbands = [\"red\", \"nir\"]\nclasses = [\"a\", \"b\"]\nmax_corrupt_share = 0.0\n{lines}\n\
          [layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n"
     );
     std::fs::write(folder.path().join("dataset.toml"), text).unwrap();
@@ -64,7 +64,7 @@ fn dataset(files: &[(&str, Tiff)], lines: &str) -> (tempfile::TempDir, Result<Da
 /// The first value of each band of the first sample.
 fn first(files: &[(&str, Tiff)], lines: &str) -> Result<[f32; 2], DataError> {
     let (_folder, dataset) = dataset(files, lines);
-    let loaded = dataset?.load(Split::Train, &["x".to_owned(), "y".to_owned()])?;
+    let loaded = dataset?.load(Split::Train, &["red".to_owned(), "nir".to_owned()])?;
     Ok([loaded.samples[0].image[0], loaded.samples[0].image[PIXELS]])
 }
 
@@ -178,4 +178,14 @@ fn baselines_of_sentinel_2_are_told_apart() {
     assert!(unknown.contains("PROCESSING_BASELINE") && unknown.contains("1.tif"), "{unknown}");
     let twice = first(&[("1.tif", image(0))], &format!("{removed}\nfile_scaling = \"apply\"")).unwrap_err();
     assert!(twice.to_string().contains("baseline_offset"), "{twice}");
+}
+
+#[test]
+fn nothing_is_subtracted_from_bands_of_other_things_than_light() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "task = \"classification\"\nbands = [\"red\", \"SCL\"]\nclasses = [\"a\", \"b\"]\nbaseline_offset = \"remove\"\n[layout]\n\
+                kind = \"folders\"\nroot = \".\"\n";
+    std::fs::write(folder.path().join("dataset.toml"), text).unwrap();
+    let error = Dataset::open(folder.path(), &Limits::default()).err().unwrap().to_string();
+    assert!(error.contains("`SCL`") && error.contains("other things than light"), "{error}");
 }

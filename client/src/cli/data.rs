@@ -1,6 +1,7 @@
 //! `eosfed-client data`: describes imagery, says which files are read, and cuts a part out of a file. Works offline.
 
-use std::io::IsTerminal as _;
+use std::fs::OpenOptions;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use eosfed_common::outln;
 use eosfed_data::{
-    CropReport, Dataset, Format, Formats, Limits, Look, Summary, UnusedFile, Window, crop, crop_mask,
-    formats, quicklook, summarise_with,
+    CropReport, Dataset, Format, Formats, Limits, Look, Proposal, Summary, UnusedFile, Window, crop,
+    crop_mask, formats, propose, quicklook, summarise_with,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -20,12 +21,20 @@ use super::shared::Output;
 /// Describe imagery, or cut a part out of it.
 #[derive(Debug, Subcommand)]
 pub(super) enum Data {
+    /// Write a first dataset.toml for a folder of images, with guesses and questions.
+    Init(Init),
     /// Count samples and classes, compute band statistics, list warnings.
     Inspect(Inspect),
     /// Print which image files this build reads.
     Formats(FormatsArguments),
     /// Cut a window out of co-registered rasters: bands stacked in the order given, georeference kept.
     Crop(Crop),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The folder of the images. A dataset.toml that is there is kept.
+    folder: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -69,10 +78,32 @@ pub(super) struct Crop {
 impl Data {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Init(init) => init.execute(),
             Self::Inspect(inspect) => inspect.execute(),
             Self::Formats(arguments) => arguments.execute(),
             Self::Crop(crop) => crop.execute(),
         }
+    }
+}
+
+impl Init {
+    fn execute(self) -> anyhow::Result<ExitCode> {
+        let path = self.folder.join("dataset.toml");
+        let Proposal { text, questions } = propose(&self.folder, &Limits::default())?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.with_context(|| {
+            format!(
+                "{}: must not be there yet, and its folder must be writable; move it away to begin anew",
+                path.display()
+            )
+        })?;
+        outln!("{}", path.display());
+        for question in questions {
+            outln!("  question: {question}");
+        }
+        outln!("check each line of it, then look at `eosfed-client data inspect {}`", self.folder.display());
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -106,7 +106,14 @@ fn numbers(config: &DatasetConfig, report: &mut Report) {
     let DatasetConfig { scale, offset, max_corrupt_share: share, .. } = config;
     report.rule(scale.is_finite() && *scale != 0.0, "scale", "a number other than 0", scale);
     report.rule(offset.is_finite(), "offset", "a finite number", offset);
-    let once = config.file_scaling.is_none() || config.baseline_offset != Some(BaselineOffset::Remove);
+    let remove = config.baseline_offset == Some(BaselineOffset::Remove);
+    let other = config.named_bands().into_iter().find(|band| band.info.wavelength_um.is_none());
+    if let Some(band) = other.filter(|_| remove) {
+        let rule =
+            "`keep` or absent beside bands of other things than light (`band_info` can say a wavelength)";
+        report.rule(false, "baseline_offset", rule, band.name);
+    }
+    let once = config.file_scaling.is_none() || !remove;
     report.rule(once, "baseline_offset", "`keep` or absent where `file_scaling` is given", "remove");
     report.rule((0.0..=1.0).contains(share), "max_corrupt_share", "between 0 and 1", share);
 }

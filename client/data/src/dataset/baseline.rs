@@ -15,6 +15,9 @@ const LATER: &str = "images are of Sentinel-2 processing baseline 04.00 or later
 const MIXED: &str = "images are of Sentinel-2 processing baselines before and since 04.00, whose numbers differ by 1000 for the \
                      same reflectance; write `baseline_offset = \"remove\"` in dataset.toml, or `\"keep\"` if that difference \
                      was removed before";
+/// A note that is shown only beside one about earlier baselines.
+const REMOVED: &str =
+    "images are of Sentinel-2 processing baseline 04.00 or later, and `offset` takes 1000 away";
 /// How near an offset must be to what the data set needs, as a share of it.
 const NEAR: f64 = 1e-3;
 
@@ -39,10 +42,6 @@ impl Dataset {
         })
     }
 }
-
-/// A note that is shown only beside one about earlier baselines.
-const REMOVED: &str =
-    "images are of Sentinel-2 processing baseline 04.00 or later, and `offset` takes 1000 away";
 
 /// Notes about all samples together.
 pub(crate) fn joined(notes: &BTreeSet<String>) -> Vec<String> {

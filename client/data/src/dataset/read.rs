@@ -103,13 +103,10 @@ impl Dataset {
         let size = width * height;
         let bands: Vec<&[f32]> =
             scene.dates.iter().flat_map(|date| positions.iter().map(|band| date.band(*band))).collect();
-        let bad: Vec<bool> = (0..size).map(|at| bands.iter().any(|band| !band[at].is_finite())).collect();
         let counts = self.valid.counting(&scene.dates);
-        let bad: Vec<bool> = bad
-            .into_iter()
-            .enumerate()
-            .map(|(at, bad)| bad || counts.as_ref().is_some_and(|counts| !counts[at]))
-            .collect();
+        let hidden = |at: usize| counts.as_ref().is_some_and(|counts| !counts[at]);
+        let lacking = |at: usize| bands.iter().any(|band| !band[at].is_finite());
+        let bad: Vec<bool> = (0..size).map(|at| lacking(at) || hidden(at)).collect();
         if bad.iter().all(|bad| *bad) {
             let found = format!(
                 "`{key}` must have at least one pixel with data in every band{}, found none",
