@@ -43,7 +43,7 @@ pub(super) fn describe(ablation: &AblationView) {
     outln!("\n{}\n{}", print::printable(&text), table(ablation));
 }
 
-fn table(ablation: &AblationView) -> comfy_table::Table {
+fn table(ablation: &AblationView) -> print::Sheet {
     let mut table = print::table(&["without", "weight", &ablation.metric, "contributes", ""]);
     for WithoutView { specialist, weights: _, selection, score, gain } in &ablation.without {
         table.add_row([

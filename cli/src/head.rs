@@ -124,10 +124,10 @@ fn note(job: &JobView, trained: &TrainedHeadView, release: &ReleaseManifest, kep
         |cards: &mut dyn Iterator<Item = &Card>| print::bytes(cards.map(|card| card.weights_bytes).sum());
     let all = &release.specialists;
     format!(
-        "release {} pruned from {} to {} specialists by the selection of job {} ({}), {} to {}",
+        "release {} pruned from {} to {} by the selection of job {} ({}), {} to {}",
         release.number,
         all.len(),
-        kept.len(),
+        print::counted(kept.len() as u64, "specialist"),
         job.id,
         print::scores(&trained.metrics, trained.scoring.as_ref()),
         size(&mut all.iter()),

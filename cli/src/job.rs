@@ -195,7 +195,7 @@ async fn list(
     Ok(())
 }
 
-fn table(jobs: &[JobSummary]) -> comfy_table::Table {
+fn table(jobs: &[JobSummary]) -> print::Sheet {
     let mut table = print::table(&["job", "name", "kind", "state", "round", "submitted", "made"]);
     for job in jobs {
         table.add_row([
@@ -222,8 +222,7 @@ fn made(job: &JobSummary) -> String {
     let head = job.head_over.map(|release| format!("a head over release {release}"));
     let specialists = match job.specialists {
         0 => None,
-        1 => Some("1 specialist".to_owned()),
-        many => Some(format!("{many} specialists")),
+        many => Some(print::counted(many, "specialist")),
     };
     let release = job.release.map(|number| format!("release {number}"));
     let made: Vec<_> = [head, specialists, release].into_iter().flatten().collect();

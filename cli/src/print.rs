@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use eosfed_common::card::{Energy, EnergySource};
 use eosfed_common::clock::{Clock as _, SystemClock, Timestamp};
 use eosfed_common::finite::Finite;
@@ -11,6 +10,10 @@ use eosfed_common::printable::is_printable;
 use eosfed_common::scoring::{ScoredPart, Scoring};
 
 use super::document::Document;
+
+mod sheet;
+
+pub(super) use sheet::Sheet;
 
 /// Prints a document as JSON.
 pub(super) fn json<T: Document>(value: &T) -> anyhow::Result<()> {
@@ -24,11 +27,16 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// A table with these column titles.
-pub(super) fn table(titles: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_header(titles);
-    table
+pub(super) fn table(titles: &[&str]) -> Sheet {
+    Sheet::new(titles)
+}
+
+/// A number of things: `1 specialist`, `2 specialists`.
+pub(super) fn counted(number: impl Into<u64>, thing: &str) -> String {
+    match number.into() {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }
 
 /// The time of this machine.

@@ -108,9 +108,9 @@ impl Pruned {
     fn note(&self) -> String {
         let Self { release, metric, before, after } = self;
         format!(
-            "release {release} pruned from {} to {} specialists: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
+            "release {release} pruned from {} to {}: {metric} {:.3} to {:.3}, {} to {}, {:.1} to {:.1} ms a sample",
             before.encoders.len(),
-            after.encoders.len(),
+            print::counted(after.encoders.len() as u64, "specialist"),
             before.score,
             after.score,
             print::bytes(before.bytes),
@@ -136,7 +136,7 @@ async fn list(connection: &mut Connection, extent: &Extent, output: Output) -> a
     Ok(())
 }
 
-fn table(list: &[ReleaseSummary]) -> comfy_table::Table {
+fn table(list: &[ReleaseSummary]) -> print::Sheet {
     let mut table = print::table(&["release", "created", "specialists", "note"]);
     for ReleaseSummary { number, created_at, note, specialists } in list {
         let created = print::when(*created_at);
@@ -179,7 +179,9 @@ async fn pull(
     output: Output,
 ) -> anyhow::Result<()> {
     let total = release.specialists.iter().map(|card| card.weights_bytes).sum();
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {msg}")?;
+    let style = ProgressStyle::with_template(
+        "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {msg}",
+    )?;
     let bar = ProgressBar::new(total).with_style(style);
     for card in &release.specialists {
         bar.set_message(card.name.to_string());
@@ -194,10 +196,10 @@ async fn pull(
         Output::Json => print::json(&PulledRelease { folder, release: release.number, bytes: total }),
         Output::Table => {
             outln!(
-                "release {} is in {}: {} specialists, {}",
+                "release {} is in {}: {}, {}",
                 release.number,
                 folder.display(),
-                release.specialists.len(),
+                print::counted(release.specialists.len() as u64, "specialist"),
                 print::bytes(total)
             );
             Ok(())

@@ -25,7 +25,7 @@ fn institutions(whole: &WholeJob) -> Vec<&InstitutionName> {
 }
 
 /// A table with a line for each specialist and a column for each institution. Nothing for other jobs.
-pub(super) fn matrix(whole: &WholeJob) -> Option<comfy_table::Table> {
+pub(super) fn matrix(whole: &WholeJob) -> Option<print::Sheet> {
     let rounds = rounds(whole);
     let institutions = institutions(whole);
     if rounds.is_empty() {

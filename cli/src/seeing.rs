@@ -33,9 +33,10 @@ fn show(overview: &Overview) {
     );
     outln!("jobs          {} running, {} paused, {} finished", jobs.running, jobs.paused, jobs.finished);
     outln!(
-        "specialists   {}, of which {} are released in {releases} releases",
+        "specialists   {}, of which {} released in {}",
         specialists.versions,
-        specialists.released
+        specialists.released,
+        print::counted(*releases, "release")
     );
     if let Some(disk) = overview.disk {
         outln!("disk          {} of {} free", print::bytes(disk.free), print::bytes(disk.total));

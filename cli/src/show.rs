@@ -161,7 +161,7 @@ impl fmt::Display for Heading<'_> {
     }
 }
 
-fn table(round: &RoundView) -> comfy_table::Table {
+fn table(round: &RoundView) -> print::Sheet {
     let mut table = print::table(&["institution", "state", "steps", "samples", "scores", "energy", "says"]);
     for (name, one) in &round.participants {
         table.add_row([

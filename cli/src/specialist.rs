@@ -65,7 +65,7 @@ async fn list(
 }
 
 /// One line for each specialist of a list.
-fn summaries(list: &[SpecialistSummary]) -> comfy_table::Table {
+fn summaries(list: &[SpecialistSummary]) -> print::Sheet {
     let mut table = print::table(&[
         "specialist",
         "task",
@@ -107,7 +107,7 @@ fn release(one: &SpecialistSummary) -> String {
 }
 
 /// One line for each specialist of a release.
-pub(super) fn table(cards: &[Card]) -> comfy_table::Table {
+pub(super) fn table(cards: &[Card]) -> print::Sheet {
     let mut table =
         print::table(&["specialist", "task", "bands", "from", "rounds", "samples", "scores", "size"]);
     for card in cards {

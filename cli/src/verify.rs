@@ -107,7 +107,8 @@ pub(super) fn release(
             ledger,
         })?,
         Output::Table => {
-            outln!("release {number}: {} specialists, as they were released", specialists.len());
+            let specialists = print::counted(specialists.len() as u64, "specialist");
+            outln!("release {number}: {specialists}, as they were released");
             if let Some(signature) = signature {
                 outln!("signed by   {}", signature.key);
             }

@@ -243,9 +243,13 @@ fn show_bars(all: &MultiProgress, bars: &mut BTreeMap<String, ProgressBar>, roun
         let bar = bars.entry(name.to_string()).or_insert_with(|| {
             let style = ProgressStyle::with_template("  {prefix:16} {bar:28} {pos:>6}/{len:<6} {msg}");
             let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            all.add(ProgressBar::new(0).with_style(style).with_prefix(name.to_string()))
+            all.add(ProgressBar::no_length().with_style(style).with_prefix(name.to_string()))
         });
-        bar.set_length(one.steps);
+        // A bar of no steps would be full.
+        match one.steps {
+            0 => bar.unset_length(),
+            steps => bar.set_length(steps),
+        }
         bar.set_position(one.step);
         let loss = one.loss.map(|loss| format!(", loss {loss:.3}")).unwrap_or_default();
         let message = one.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();

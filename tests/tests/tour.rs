@@ -26,7 +26,7 @@ struct Page {
 const STARTED: &str = "until grep -qs READY restored.out; do sleep 0.1; done";
 
 const PAGES: [Page; 7] = [
-    Page { file: "docs/tour.md", before: &[], replaced: &[] },
+    Page { file: "docs/tour.md", before: &[], replaced: &[("127.0.0.1:7443", "127.0.0.1:0")] },
     Page { file: "docs/institution.md", before: &[], replaced: &[("/var/lib/eosfed", "tour/west")] },
     Page {
         file: "docs/researcher.md",
