@@ -1,6 +1,6 @@
 //! Imagery: GeoTIFF, PNG and JPEG of any contents, read whole and by windows.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 
 use eosfed_data::{
     GeoReference, GeoTiff, Limits, MAP_TILE, MapKind, MapLayout, Raster, read_labels, read_raster,
@@ -107,16 +107,23 @@ where
 
 /// A GeoTIFF of one band whose tags say these numbers, over a strip or tile of deflated zeros.
 fn declared(tags: &[(Tag, u32)], zeros: usize) -> Vec<u8> {
-    use std::io::Write as _;
+    compressed(8, &deflated(&vec![0; zeros]), tags)
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![0; zeros]).unwrap();
-    let packed = packed.finish().unwrap();
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// A GeoTIFF whose tags say these numbers, over one strip or tile of these bytes.
+fn compressed(compression: u16, packed: &[u8], tags: &[(Tag, u32)]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
     let mut directory = encoder.image_directory().unwrap();
-    let offset = u32::try_from(directory.write_data(&packed[..]).unwrap()).unwrap();
+    let offset = u32::try_from(directory.write_data(packed).unwrap()).unwrap();
     let size = u32::try_from(packed.len()).unwrap();
-    directory.write_tag(Tag::Compression, 8_u16).unwrap();
+    directory.write_tag(Tag::Compression, compression).unwrap();
     directory.write_tag(Tag::PhotometricInterpretation, 1_u16).unwrap();
     let tiled = tags.iter().any(|(tag, _)| *tag == Tag::TileWidth);
     let (offsets, counts) = if tiled {
@@ -130,6 +137,65 @@ fn declared(tags: &[(Tag, u32)], zeros: usize) -> Vec<u8> {
         directory.write_tag(*tag, *value).unwrap();
     }
     directory.finish().unwrap();
+    bytes.into_inner()
+}
+
+/// One tile of every compression, with and without a predictor, and numbers of a few bits.
+fn codecs() -> Vec<Vec<u8>> {
+    use Tag::{
+        BitsPerSample, ImageLength, ImageWidth, Predictor, SampleFormat, SamplesPerPixel, TileLength,
+        TileWidth,
+    };
+    const SIDE: usize = 16;
+    let side = SIDE as u32;
+    let tags = |bits: u32, more: &[(Tag, u32)]| {
+        let shape = [(ImageWidth, 13), (ImageLength, 11), (TileWidth, side), (TileLength, side)];
+        [&shape[..], &[(BitsPerSample, bits)], more].concat()
+    };
+    let numbers: Vec<u16> = (0..SIDE * SIDE).map(|at| (at * 37 % 2510) as u16).collect();
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+    xz.write_all(&bytes).unwrap();
+    let xz = xz.finish().unwrap();
+    let zstd = zstd::bulk::compress(&bytes, 3).unwrap();
+    let lerc = lerc::encode_slice(side, side, &numbers, lerc::Precision::Lossless).unwrap();
+    let floats = gradient(SIDE * SIDE);
+    let lerc_floats = lerc::encode_slice(side, side, &floats, lerc::Precision::Lossless).unwrap();
+    let mut webp = Vec::new();
+    let colours: Vec<u8> = (0..SIDE * SIDE * 3).map(|at| (at * 7 % 251) as u8).collect();
+    let encoder = image_webp::WebPEncoder::new(&mut webp);
+    encoder.encode(&colours, side, side, image_webp::ColorType::Rgb8).unwrap();
+    let mut fax = fax::encoder::Encoder::new(fax::VecWriter::new());
+    for row in 0..SIDE {
+        let black =
+            |x: usize| if (x / 3 + row).is_multiple_of(2) { fax::Color::Black } else { fax::Color::White };
+        fax.encode_line((0..SIDE).map(black), side).unwrap();
+    }
+    let fax = fax.finish().unwrap().finish();
+    vec![
+        compressed(50000, &zstd, &tags(16, &[])),
+        compressed(50000, &zstd, &tags(16, &[(Predictor, 2)])),
+        compressed(50000, &zstd, &tags(16, &[(Predictor, 3), (SampleFormat, 3)])),
+        compressed(8, &deflated(&bytes), &tags(16, &[(Predictor, 2)])),
+        compressed(34925, &xz, &tags(16, &[])),
+        compressed(34887, &lerc, &tags(16, &[])),
+        compressed(34887, &lerc_floats, &tags(32, &[(SampleFormat, 3)])),
+        compressed(50001, &webp, &tags(8, &[(SamplesPerPixel, 3)])),
+        compressed(4, &fax, &tags(1, &[])),
+        compressed(1, &bytes, &tags(10, &[])),
+        compressed(1, &bytes, &tags(4, &[(Tag::FillOrder, 2)])),
+    ]
+}
+
+/// What GDAL's metadata say of bands, and of a product.
+fn metadata() -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+    let mut image = encoder.new_image::<colortype::Gray8>(4, 2).unwrap();
+    let text = "<GDALMetadata>\n<Item name=\"OFFSET\" sample=\"0\" role=\"offset\">0</Item>\n<Item name=\"SCALE\" sample=\"0\" \
+                role=\"scale\">1.0</Item>\n<Item name=\"PROCESSING_BASELINE\">04.00</Item>\n</GDALMetadata>";
+    image.encoder().write_tag(Tag::Unknown(42112), text).unwrap();
+    image.write_data(&[7; 8]).unwrap();
     bytes.into_inner()
 }
 
@@ -214,5 +280,5 @@ pub(crate) fn seeds() -> Seeds {
         picture(ImageFormat::Jpeg),
         encoded(&DynamicImage::new_luma8(9, 7), ImageFormat::Jpeg),
     ];
-    Seeds { good, odd: bombs() }
+    Seeds { good: [good, codecs(), vec![metadata()]].concat(), odd: bombs() }
 }
