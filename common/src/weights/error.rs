@@ -50,8 +50,8 @@ pub enum WeightsError {
         /// The shape in the signature.
         expected: Vec<usize>,
     },
-    /// A tensor is not 32-bit floating point.
-    #[error("{path}: tensor `{tensor}` has dtype {found}, expected F32", path = path.display())]
+    /// A tensor does not have the dtype of the format.
+    #[error("{path}: tensor `{tensor}` has dtype {found}, expected {expected}", path = path.display())]
     Dtype {
         /// The file.
         path: PathBuf,
@@ -59,6 +59,18 @@ pub enum WeightsError {
         tensor: String,
         /// The dtype in the file.
         found: String,
+        /// The dtype of the format.
+        expected: String,
+    },
+    /// An encoded step holds what its encoding does not have.
+    #[error("{path}: the step of tensor `{tensor}`: {reason}", path = path.display())]
+    Step {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The rule and the value found.
+        reason: String,
     },
     /// A tensor holds NaN or an infinity.
     #[error("{path}: tensor `{tensor}` holds {value} at position {position}", path = path.display())]

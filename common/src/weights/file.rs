@@ -1,5 +1,6 @@
 //! Reading and checking a file of weights.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -38,13 +39,18 @@ impl WeightsFile {
         &self.map
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Checks every tensor against `expected`: names, shapes, dtype and finiteness. Values can be read only
     /// through the returned proof.
     ///
     /// # Errors
     /// The first broken rule, with the tensor's name.
     pub fn check(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
-        self.finite(&self.parse_whole(expected)?, expected)
+        self.finite(self.views_of(floats(expected))?)
     }
 
     /// As [`WeightsFile::check`], but the file may hold other tensors, which are not read.
@@ -52,7 +58,8 @@ impl WeightsFile {
     /// # Errors
     /// The first broken rule, with the tensor's name.
     pub fn check_part(&self, expected: &Signature) -> Result<CheckedWeights<'_>, WeightsError> {
-        self.finite(&self.parse()?, expected)
+        let expected: Expected<'_> = floats(expected).map(one).collect();
+        self.finite(self.views(&self.parse()?, &expected)?)
     }
 
     /// As [`WeightsFile::check`] without the values, so that they are not read: where each tensor's values
@@ -61,20 +68,23 @@ impl WeightsFile {
     /// # Errors
     /// The first broken rule, with the tensor's name.
     pub fn check_layout(&self, expected: &Signature) -> Result<BTreeMap<String, usize>, WeightsError> {
-        let parsed = self.parse_whole(expected)?;
         let start = self.map.as_ptr().addr();
-        let views = self.views(&parsed, expected)?;
-        Ok(views.into_iter().map(|(name, values)| (name, values.0.as_ptr().addr() - start)).collect())
+        let views = self.views_of(floats(expected))?;
+        Ok(views.into_iter().map(|(name, bytes)| (name, bytes.as_ptr().addr() - start)).collect())
     }
 
-    /// The tensors of the file, if all of them are expected.
-    fn parse_whole(&self, expected: &Signature) -> Result<SafeTensors<'_>, WeightsError> {
+    /// The bytes of exactly these tensors, by name, if each has its dtype and shape.
+    pub(super) fn views_of<'e>(
+        &self,
+        expected: impl Iterator<Item = (Cow<'e, str>, Dtype, Cow<'e, [usize]>)>,
+    ) -> Result<BTreeMap<String, &[u8]>, WeightsError> {
+        let expected: Expected<'_> = expected.map(one).collect();
         let parsed = self.parse()?;
-        if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.0.contains_key(*name)) {
+        if let Some(tensor) = parsed.names().into_iter().find(|name| !expected.contains_key(*name)) {
             let tensor = tensor.chars().take(120).flat_map(char::escape_default).collect();
             return Err(WeightsError::Unexpected { path: self.path.clone(), tensor });
         }
-        Ok(parsed)
+        self.views(&parsed, &expected)
     }
 
     fn parse(&self) -> Result<SafeTensors<'_>, WeightsError> {
@@ -85,28 +95,24 @@ impl WeightsFile {
         SafeTensors::deserialize(&self.map).map_err(malformed)
     }
 
-    /// The tensors of a signature, with its shapes and dtype.
     fn views<'a>(
         &'a self,
         parsed: &SafeTensors<'a>,
-        expected: &Signature,
-    ) -> Result<BTreeMap<String, Values<'a>>, WeightsError> {
-        let view = |(name, shape): (&String, &Vec<usize>)| {
-            let view = parsed
-                .tensor(name)
-                .map_err(|_| WeightsError::Missing { path: self.path.clone(), tensor: name.clone() })?;
-            self.check_view(name, shape, &view)?;
-            Ok((name.clone(), Values(view.data())))
+        expected: &Expected<'_>,
+    ) -> Result<BTreeMap<String, &'a [u8]>, WeightsError> {
+        let view = |(name, (dtype, shape)): (&Cow<'_, str>, &(Dtype, Cow<'_, [usize]>))| {
+            let name = name.as_ref();
+            let missing = |_| WeightsError::Missing { path: self.path.clone(), tensor: name.to_owned() };
+            let view = parsed.tensor(name).map_err(missing)?;
+            self.check_view(name, *dtype, shape, &view)?;
+            Ok((name.to_owned(), view.data()))
         };
-        expected.0.iter().map(view).collect()
+        expected.iter().map(view).collect()
     }
 
-    fn finite<'a>(
-        &'a self,
-        parsed: &SafeTensors<'a>,
-        expected: &Signature,
-    ) -> Result<CheckedWeights<'a>, WeightsError> {
-        let tensors = self.views(parsed, expected)?;
+    fn finite<'a>(&self, tensors: BTreeMap<String, &'a [u8]>) -> Result<CheckedWeights<'a>, WeightsError> {
+        let tensors: BTreeMap<_, _> =
+            tensors.into_iter().map(|(name, bytes)| (name, Values(bytes))).collect();
         for (name, values) in &tensors {
             if let Some((position, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
                 let path = self.path.clone();
@@ -116,11 +122,18 @@ impl WeightsFile {
         Ok(CheckedWeights { tensors })
     }
 
-    fn check_view(&self, name: &str, shape: &[usize], view: &TensorView<'_>) -> Result<(), WeightsError> {
+    fn check_view(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        view: &TensorView<'_>,
+    ) -> Result<(), WeightsError> {
         let path = self.path.clone();
         let tensor = name.to_owned();
-        if view.dtype() != Dtype::F32 {
-            return Err(WeightsError::Dtype { path, tensor, found: format!("{:?}", view.dtype()) });
+        if view.dtype() != dtype {
+            let (found, expected) = (view.dtype().to_string(), dtype.to_string());
+            return Err(WeightsError::Dtype { path, tensor, found, expected });
         }
         if view.shape() != shape {
             let found = view.shape().to_vec();
@@ -128,6 +141,20 @@ impl WeightsFile {
         }
         Ok(())
     }
+}
+
+/// The tensors that a file must hold, by name.
+type Expected<'a> = BTreeMap<Cow<'a, str>, (Dtype, Cow<'a, [usize]>)>;
+
+fn one<'a>(
+    (name, dtype, shape): (Cow<'a, str>, Dtype, Cow<'a, [usize]>),
+) -> (Cow<'a, str>, (Dtype, Cow<'a, [usize]>)) {
+    (name, (dtype, shape))
+}
+
+fn floats(signature: &Signature) -> impl Iterator<Item = (Cow<'_, str>, Dtype, Cow<'_, [usize]>)> {
+    let one = |(name, shape)| (Cow::from(name), Dtype::F32, Cow::from(shape));
+    signature.0.iter().map(one)
 }
 
 /// The tensors of a signature, all finite. Only [`WeightsFile`]'s checks make one.

@@ -6,6 +6,7 @@
 mod error;
 mod file;
 mod signature;
+mod step;
 mod write;
 
 #[cfg(test)]
@@ -14,4 +15,14 @@ mod tests;
 pub use error::WeightsError;
 pub use file::{CheckedWeights, Values, WeightsFile};
 pub use signature::{Signature, Tensors, Verified};
+pub use step::{
+    BLOCK, DEFAULT_TOP_K_SHARE, Encoding, LIMIT, PartOffsets, StepCode, StepFile, moved, residual,
+    step_of_bf16, step_of_int8, write_step,
+};
 pub use write::{write, write_each};
+
+/// Whether a tensor of this name holds variances, which are at least 0.
+#[must_use]
+pub fn is_variance(tensor: &str) -> bool {
+    tensor.ends_with(".var")
+}

@@ -1,10 +1,11 @@
 //! Writing a file of weights.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use safetensors::Dtype;
+use safetensors::{Dtype, View};
 
 use super::{Signature, Tensors, WeightsError};
 use crate::digest::Digest;
@@ -41,7 +42,14 @@ pub fn write_each<'a>(
 ) -> Result<Digest, WeightsError> {
     let one =
         |(name, shape): (&'a String, &'a Vec<usize>)| (name, Unwritten { name, shape, values: &values });
-    let views = signature.0.iter().map(one);
+    serialize(path, signature.0.iter().map(one))
+}
+
+/// Writes these tensors atomically as safetensors and returns the digest of the file.
+pub(super) fn serialize<S: AsRef<str> + Ord + Display, V: View>(
+    path: &Path,
+    views: impl IntoIterator<Item = (S, V)>,
+) -> Result<Digest, WeightsError> {
     let io = |source| WeightsError::Io { path: path.to_owned(), source };
     atomically(path, |file| match safetensors::serialize_to_file(views, None, file.path()) {
         Ok(()) => Ok(()),
@@ -59,7 +67,7 @@ struct Unwritten<'a, 'f, F> {
     values: &'f F,
 }
 
-impl<'a, F: Fn(&str) -> Cow<'a, [f32]>> safetensors::View for Unwritten<'a, '_, F> {
+impl<'a, F: Fn(&str) -> Cow<'a, [f32]>> View for Unwritten<'a, '_, F> {
     fn dtype(&self) -> Dtype {
         Dtype::F32
     }

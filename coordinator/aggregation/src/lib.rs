@@ -17,10 +17,13 @@
 //! Distances between updates are summed in pieces of [`PIECE`] elements of each tensor, each piece in
 //! eight interleaved sums; neither depends on the number of threads.
 //!
+//! An update may be an encoded step ([`eosfed_common::weights::StepFile`]); it is then the weights that follow.
+//!
 //! Admission of updates and their storage are tasks of the coordinator.
 
 mod coordinates;
 mod distances;
+mod encoded;
 mod input;
 mod linear;
 mod network;

@@ -385,3 +385,72 @@ proptest! {
         }
     }
 }
+
+/// Whatever the encoding, spans give what decoding the whole file gives, and a rule over steps gives the same bits
+/// as over the weights that follow from them.
+#[test]
+fn encoded_steps_are_aggregated_as_the_weights_that_follow() {
+    use std::sync::Arc;
+
+    use eosfed_common::weights::{Encoding, moved, residual, write_step};
+
+    let shape: &[usize] = &[3, PIECE + 77];
+    let bench = Bench::new(&[("a.weight", shape), ("b.var", &[40]), ("c", &[1])]);
+    let values = |seed: f64| -> Tensors {
+        let tensor = |(name, shape): (&String, &Vec<usize>)| {
+            let length: usize = shape.iter().product();
+            (name.clone(), (0..length).map(|i| (i as f64 * seed).sin() as f32).collect())
+        };
+        bench.signature.0.iter().map(tensor).collect()
+    };
+    let mut base = values(0.61);
+    base.get_mut("b.var").unwrap().iter_mut().for_each(|value| *value = value.abs());
+    let start = Arc::new(bench.reader("base", &base, &bench.signature));
+    for encoding in [Encoding::Bf16, Encoding::Int8, Encoding::TopK] {
+        let code = encoding.code(0.01).unwrap();
+        let mut encoded = Vec::new();
+        let mut plain = Vec::new();
+        for seed in [0.3, 0.7, 1.9] {
+            let steps = values(seed);
+            let step = |name: &str| steps[name].iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+            let path = bench.folder.path().join(format!("{encoding}-{seed}"));
+            write_step(&path, &bench.signature, code, step).unwrap();
+            let base_path = bench.folder.path().join("base");
+            let (reader, _) = WeightsReader::check_step(&path, &bench.signature, code, &base_path).unwrap();
+            drop(reader);
+            encoded.push(WeightsReader::open_step(&path, &bench.signature, code, start.clone()).unwrap());
+            let follows = base.iter().map(|(name, base)| {
+                let step = step(name);
+                let lost = residual(code, &step);
+                let one =
+                    |((base, step), lost): ((&f32, &f64), f32)| moved(*base, step - f64::from(lost), name);
+                (name.clone(), base.iter().zip(&step).zip(lost).map(one).collect())
+            });
+            let follows: Tensors = follows.collect();
+            plain.push(bench.reader(&format!("plain-{encoding}-{seed}"), &follows, &bench.signature));
+        }
+        let aggregated = |files: &[WeightsReader], strategy| {
+            let input = AggregationInput {
+                strategy,
+                server: ServerPlan::default(),
+                signature: &bench.signature,
+                global_model: &start,
+                optimizer_state: None,
+                step: 0,
+            };
+            let updates: Vec<_> =
+                files.iter().map(|weights| Update { weights, weight: 2.0, base: None }).collect();
+            aggregate(&input, &updates).unwrap().weights
+        };
+        for strategy in [Strategy::FedAvg, Strategy::Median, Strategy::GeometricMedian] {
+            let (a, b) = (aggregated(&encoded, strategy), aggregated(&plain, strategy));
+            let apart = a.iter().flat_map(|(name, values)| values.iter().zip(&b[name]));
+            let most = apart.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(most < 1e-6, "{encoding} {}: {most}", strategy.name());
+        }
+        let far = distance(&bench.signature, &start, &encoded[0]).unwrap();
+        assert!(
+            far > 1.0 && (far / distance(&bench.signature, &start, &plain[0]).unwrap() - 1.0).abs() < 1e-6
+        );
+    }
+}

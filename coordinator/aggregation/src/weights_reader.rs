@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use eosfed_common::weights::{Signature, Verified, WeightsError, WeightsFile};
+use eosfed_common::weights::{Signature, StepCode, StepFile, Verified, WeightsError, WeightsFile};
 
+use crate::encoded::EncodedReader;
 use crate::span::Span;
 use crate::vectorised::{Stored, first_not_finite};
 
@@ -14,7 +16,16 @@ use crate::vectorised::{Stored, first_not_finite};
 /// Values are read and not mapped: that takes the same time, and mapped files count as the memory of a
 /// process until they are given back.
 #[derive(Debug)]
-pub struct WeightsReader {
+pub struct WeightsReader(Contents);
+
+#[derive(Debug)]
+enum Contents {
+    Plain(PlainReader),
+    Encoded(EncodedReader),
+}
+
+#[derive(Debug)]
+struct PlainReader {
     path: PathBuf,
     file: File,
     /// Each tensor's name and the offset of its values in bytes, in the order of the signature.
@@ -27,7 +38,20 @@ impl WeightsReader {
     /// # Errors
     /// As [`WeightsFile::check_layout`].
     pub fn open(path: &Path, expected: &Signature) -> Result<Self, WeightsError> {
-        Self::of(path, &WeightsFile::open(path)?, expected)
+        Ok(Self(Contents::Plain(PlainReader::of(path, &WeightsFile::open(path)?, expected)?)))
+    }
+
+    /// Opens an encoded step from `base`, as the weights that follow, if both were checked before.
+    ///
+    /// # Errors
+    /// As [`StepFile::check_layout`].
+    pub fn open_step(
+        path: &Path,
+        expected: &Signature,
+        code: StepCode,
+        base: Arc<Self>,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self(Contents::Encoded(EncodedReader::open(path, expected, code, base)?)))
     }
 
     /// Opens a file of which nothing is known, and reads all of it. The pages that the check has touched are
@@ -38,13 +62,24 @@ impl WeightsReader {
     pub fn check(path: &Path, expected: &Signature) -> Result<(Self, Verified), WeightsError> {
         let mapped = WeightsFile::open(path)?;
         let verified = mapped.check(expected)?.verified();
-        Ok((Self::of(path, &mapped, expected)?, verified))
+        Ok((Self(Contents::Plain(PlainReader::of(path, &mapped, expected)?)), verified))
     }
 
-    fn of(path: &Path, mapped: &WeightsFile, expected: &Signature) -> Result<Self, WeightsError> {
-        let tensors = mapped.check_layout(expected)?.into_iter().collect();
-        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), file, tensors })
+    /// Opens an encoded step of which nothing is known from the weights in the file `base`, which were checked
+    /// before, and reads all of both.
+    ///
+    /// # Errors
+    /// As [`StepFile::check`].
+    pub fn check_step(
+        path: &Path,
+        expected: &Signature,
+        code: StepCode,
+        base: &Path,
+    ) -> Result<(Self, Verified), WeightsError> {
+        let start = WeightsFile::open(base)?;
+        let verified = StepFile::open(path, code)?.check(expected, &start.check(expected)?)?;
+        let base = Arc::new(Self::open(base, expected)?);
+        Ok((Self::open_step(path, expected, code, base)?, verified))
     }
 
     /// Reads the values of a span.
@@ -52,16 +87,33 @@ impl WeightsReader {
     /// # Errors
     /// Errors of reading; [`WeightsError::NotFinite`], since a disk can damage what was admitted.
     pub(crate) fn read(&self, span: Span, values: &mut [Stored]) -> Result<(), WeightsError> {
-        let (name, offset) = &self.tensors[span.tensor];
-        let read = self.file.read_exact_at(values.as_flattened_mut(), (offset + 4 * span.start) as u64);
-        read.map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
+        let (path, name) = match &self.0 {
+            Contents::Plain(plain) => (&plain.path, plain.read(span, values)?),
+            Contents::Encoded(encoded) => (&encoded.path, encoded.read(span, values)?),
+        };
         let Some(index) = first_not_finite(values) else { return Ok(()) };
         Err(WeightsError::NotFinite {
-            path: self.path.clone(),
-            tensor: name.clone(),
+            path: path.clone(),
+            tensor: name.to_owned(),
             position: span.start + index,
             value: f32::from_le_bytes(values[index]),
         })
+    }
+}
+
+impl PlainReader {
+    fn of(path: &Path, mapped: &WeightsFile, expected: &Signature) -> Result<Self, WeightsError> {
+        let tensors = mapped.check_layout(expected)?.into_iter().collect();
+        let file = File::open(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), file, tensors })
+    }
+
+    /// Reads the values of a span; gives the name of its tensor.
+    fn read(&self, span: Span, values: &mut [Stored]) -> Result<&str, WeightsError> {
+        let (name, offset) = &self.tensors[span.tensor];
+        let read = self.file.read_exact_at(values.as_flattened_mut(), (offset + 4 * span.start) as u64);
+        read.map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
+        Ok(name)
     }
 }
 
