@@ -18,6 +18,7 @@ pub mod dashboard;
 pub mod data_description;
 pub mod document;
 pub mod egress;
+pub mod encoded;
 pub mod imagery;
 pub mod jobs;
 pub mod join;

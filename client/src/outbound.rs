@@ -8,6 +8,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::{WeightsError, WeightsFile};
 
+use crate::encoded;
 use crate::state::Update;
 
 /// Checks a file of weights and names it by its digest.
@@ -27,7 +28,10 @@ pub fn check(path: &Path, training_target: &TrainingTarget) -> Result<BlobRef, W
 pub fn recheck(update: &Update, training_target: &TrainingTarget) -> Result<(), String> {
     let found = check(&update.file, training_target).map_err(|error| error.to_string())?;
     if found == update.weights {
-        return Ok(());
+        return match &update.encoded {
+            Some(encoded) => encoded::recheck(&encoded.file, encoded.weights),
+            None => Ok(()),
+        };
     }
     let path = update.file.display();
     let expected = update.weights.digest;

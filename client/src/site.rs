@@ -163,6 +163,13 @@ impl Site {
         self.releases().join(job.as_str())
     }
 
+    /// The file of what the encodings of a job's updates have dropped, of those with noise or of those without.
+    #[must_use]
+    pub fn dropped(&self, job: &JobId, noised: bool) -> PathBuf {
+        let noise = if noised { "-noised" } else { "" };
+        self.0.join("dropped").join(format!("{job}{noise}.safetensors"))
+    }
+
     /// The folder of decoded samples, unless the settings name another one.
     #[must_use]
     pub fn samples(&self) -> PathBuf {

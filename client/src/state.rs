@@ -1,13 +1,14 @@
 //! The state of the daemon, as its journal holds it: the assignment in hand, the running trainer, the
 //! result that is to be submitted. Plain data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eosfed_common::assignment::{Assignment, BandMoments, BlobRef, Lease};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::IdempotencyKey;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::weights::Encoding;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -52,6 +53,37 @@ pub struct Update {
     /// The clipping and noise that they have. Absent: they are as they were trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<Mechanism>,
+    /// The encoded step that is sent in place of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoded: Option<EncodedStep>,
+}
+
+impl Update {
+    /// The file that is sent, and its digest and size.
+    #[must_use]
+    pub fn sent(&self) -> (&Path, BlobRef) {
+        match &self.encoded {
+            Some(encoded) => (&encoded.file, encoded.weights),
+            None => (&self.file, self.weights),
+        }
+    }
+
+    /// How that file is encoded.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoded.as_ref().map_or(Encoding::F32, |encoded| encoded.encoding)
+    }
+}
+
+/// The step of an update, encoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EncodedStep {
+    /// The file.
+    pub file: PathBuf,
+    /// Its digest and size.
+    pub weights: BlobRef,
+    /// How it is encoded.
+    pub encoding: Encoding,
 }
 
 /// What is submitted.

@@ -3,6 +3,7 @@
 use eosfed_common::assignment::Assignment;
 use eosfed_common::model::{Backbone, Task};
 use eosfed_common::plan::{JobKind, StrategyName};
+use eosfed_common::weights::Encoding;
 pub(crate) use eosfed_testkit::assignments::{statistics, training};
 
 use crate::policy::{Allow, Approval, Egress, Limits, Policy};
@@ -14,6 +15,7 @@ pub(crate) fn permissive() -> Policy {
             tasks: vec![Task::Classification, Task::Segmentation],
             backbones: Backbone::ALL.to_vec(),
             strategies: vec![StrategyName::FedAvg],
+            encodings: vec![Encoding::F32],
             individual_updates: false,
             warm_start: false,
         },

@@ -21,6 +21,7 @@ use crate::report::{EvaluationReport, TrainingReport};
 use crate::signing::{EvaluationStatement, KeySignature, StatisticsStatement, UpdateStatement};
 use crate::task::Keep;
 use crate::training_target::TrainingTarget;
+use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding};
 
 /// How long a lease lasts from its grant or its last heartbeat.
 pub const LEASE: Duration = Duration::from_secs(120);
@@ -241,6 +242,22 @@ pub struct TrainingWork {
     pub keep: Keep,
     /// The training settings, with FedProx's mu.
     pub settings: Training,
+    /// How the update may be encoded, the preferred first. Empty in one-shot jobs and from coordinators of before:
+    /// as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<Encoding>,
+    /// Share of the values of each tensor that [`Encoding::TopK`] sends.
+    #[serde(default = "top_k_share", skip_serializing_if = "is_default_share")]
+    pub top_k_share: f64,
+}
+
+const fn top_k_share() -> f64 {
+    DEFAULT_TOP_K_SHARE
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_default_share(share: &f64) -> bool {
+    *share == DEFAULT_TOP_K_SHARE
 }
 
 impl TrainingWork {

@@ -15,6 +15,7 @@ use crate::model::ModelSpec;
 use crate::printable::is_printable;
 use crate::scoring::Scoring;
 use crate::signing::{KeySignature, PublicKey, SignedUpdate};
+use crate::weights::Encoding;
 
 /// Mean and standard deviation of one band, in the units of the data set after its scale and offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -180,6 +181,9 @@ pub struct Provenance {
     /// The released specialist whose encoder it started from, if the plan names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// How updates of its rounds were encoded, other than as 32-bit floats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<Encoding>,
 }
 
 /// The description of a specialist, without its weights. Immutable.

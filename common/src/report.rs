@@ -9,6 +9,7 @@ use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::finite::Finite;
 use crate::head::Imagery;
 use crate::scoring::Scoring;
+use crate::weights::Encoding;
 
 /// The report of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct TrainingReport {
     /// The properties that all imagery of the training part shares. `predict` uses them for a head.
     #[serde(default)]
     pub imagery: Imagery,
+    /// How the file of the update is encoded.
+    #[serde(default, skip_serializing_if = "Encoding::is_plain")]
+    pub encoding: Encoding,
 }
 
 /// The report of an evaluation of a frozen specialist on an institution's test part, or where it has none on its

@@ -291,6 +291,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         energy: energy(),
         initial: Some(v1::InitialFile { file: "atto.safetensors".to_owned(), digest: digest.clone() }),
         imagery: None,
+        encoding: v1::Encoding::F32.into(),
     };
     let scores =
         v1::EvaluationReport { samples: 9, metrics: metrics(), scoring: scoring(), energy: energy() };

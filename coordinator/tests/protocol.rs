@@ -153,6 +153,7 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,
+        encoding: v1::Encoding::F32.into(),
     };
     let submission = v1::SubmitUpdateRequest {
         signature: update_signature("west", &assignment, blob, &report),

@@ -15,6 +15,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::files;
 use eosfed_common::ids::{InstitutionName, JobId};
 use eosfed_common::ledger::{Actor, Entry, Event, EventKind, EventRef};
+use eosfed_common::weights::Encoding;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -109,6 +110,7 @@ fn event(last: EventRef, number: u64) -> anyhow::Result<Event> {
             round,
             weights: Digest::of(&number.to_le_bytes()),
             samples: 100 + number % 900,
+            encoding: Encoding::F32,
         },
     };
     let entry = Entry::new(Actor::Institution(institution.clone()), kind).of(&job).at(&institution);

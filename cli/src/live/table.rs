@@ -231,6 +231,7 @@ pub(super) mod tests {
             metrics: BTreeMap::new(),
             energy: None,
             norm: None,
+            encoding: None,
             curve: Vec::new(),
         }
     }

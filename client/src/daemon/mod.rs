@@ -12,6 +12,7 @@
 mod budget;
 mod data_memory;
 mod disk_space;
+mod encode;
 mod environment;
 mod fetch;
 mod heartbeat;

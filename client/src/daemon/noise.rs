@@ -75,7 +75,13 @@ impl<E: Environment> Daemon<E> {
         }
         let file = path_in(&self.folder(held)?);
         let mechanism = Some(mechanism);
-        Ok(Some(Event::NoiseAdded(Box::new(Update { file, weights, mechanism, ..update.clone() }))))
+        Ok(Some(Event::NoiseAdded(Box::new(Update {
+            file,
+            weights,
+            mechanism,
+            encoded: None,
+            ..update.clone()
+        }))))
     }
 
     /// The file with noise that an earlier run of the daemon has made and recorded.

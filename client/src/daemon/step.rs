@@ -42,6 +42,8 @@ pub enum Event {
     Finished(Box<Update>),
     /// The update in hand has been clipped, has got its noise and is charged; this one takes its place.
     NoiseAdded(Box<Update>),
+    /// The update in hand is encoded, or no longer is; this one takes its place.
+    UpdateEncoded(Box<Update>),
     /// The specialist is scored.
     Scored(EvaluationReport),
     /// The trainer ended without a result.
@@ -186,7 +188,9 @@ fn step_submitting(
             leave(&held, ending)
         }
         (_, Event::Rejected(refusal)) => leave(&held, Ending::Dropped(refusal)),
-        (Outcome::Update(_), Event::NoiseAdded(update)) => submit(held, Outcome::Update(update)),
+        (Outcome::Update(_), Event::NoiseAdded(update) | Event::UpdateEncoded(update)) => {
+            submit(held, Outcome::Update(update))
+        }
         (Outcome::Update(_), Event::PolicyDenied(why)) => submit(held, Outcome::Withheld(why)),
         (Outcome::Statistics(_) | Outcome::Scores(_), Event::PolicyDenied(why)) => {
             submit(held, Outcome::Failure(why))

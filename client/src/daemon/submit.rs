@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eosfed_common::assignment::{
-    BandMoments, BlobRef, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
+    BandMoments, EvaluationSubmission, StatisticsSubmission, UpdateSubmission, Work,
 };
 use eosfed_common::card::Energy;
 use eosfed_common::clock::Timestamp;
 use eosfed_common::head::Imagery;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_common::report::EvaluationReport;
+use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::signing::{
     EvaluationStatement, KeySignature, SigningKey, Statement, StatisticsStatement, UpdateStatement,
 };
+use eosfed_common::weights::Encoding;
 use eosfed_transport::wire::message_bytes;
 
 use super::budget::{CutOff, refusal_bytes};
@@ -53,6 +54,11 @@ impl<E: Environment> Daemon<E> {
             {
                 return Ok(Flow::Event(event));
             }
+            if let Outcome::Update(update) = &outcome
+                && let Some(event) = self.encode_update(&held, update).await?
+            {
+                return Ok(Flow::Event(event));
+            }
             if let Some(event) = self.policy_objection(&work, &outcome)? {
                 return Ok(Flow::Event(event));
             }
@@ -74,7 +80,10 @@ impl<E: Environment> Daemon<E> {
                 // The submission may have been recorded already, so only its answer decides.
                 Supervised::Interrupted(Flow::Event(Event::Stopped(_))) => continue,
                 Supervised::Interrupted(flow) => return Ok(flow),
-                Supervised::Done(Ok(at)) => return Ok(Flow::Event(Event::Acknowledged(at))),
+                Supervised::Done(Ok(at)) => {
+                    self.keep_dropped(&held, &outcome)?;
+                    return Ok(Flow::Event(Event::Acknowledged(at)));
+                }
                 Supervised::Done(Err(NotSent::Unlogged(error))) => return Err(error.into()),
                 Supervised::Done(Err(NotSent::Uncounted(error))) => return Err(error.into()),
                 Supervised::Done(Err(NotSent::Refused(refusal))) => refusal,
@@ -299,14 +308,16 @@ impl<C: Coordinator> Submission<C> {
 
     async fn send_update(&self, held: &HeldAssignment, update: &Update) -> Result<Timestamp, NotSent> {
         self.ask_policy()?;
-        let digest = Some(update.weights.digest);
-        let weights = Sending {
-            weights: digest,
-            ..self.sending(Record::Weights, "the file of weights".to_owned(), update.weights.size)
+        let (file, sent) = update.sent();
+        let digest = Some(sent.digest);
+        let what = match update.encoding() {
+            Encoding::F32 => "the file of weights".to_owned(),
+            encoding => format!("the file of the step of the weights, encoded as `{encoding}`"),
         };
+        let weights = Sending { weights: digest, ..self.sending(Record::Weights, what, sent.size) };
         self.note_sending(&weights)?;
-        self.coordinator.upload(&update.file, update.weights, self.upload_guard()).await?;
-        let mut report = update.report.clone();
+        self.coordinator.upload(file, sent, self.upload_guard()).await?;
+        let mut report = TrainingReport { encoding: update.encoding(), ..update.report.clone() };
         let metrics = self.allows(Egress::Metrics)?;
         if !metrics {
             report.metrics = BTreeMap::new();
@@ -317,13 +328,12 @@ impl<C: Coordinator> Submission<C> {
         if !provenance {
             report.imagery = Imagery::default();
         }
-        let BlobRef { digest: weights_digest, size } = update.weights;
-        let statement = UpdateStatement::of(&held.assignment.id, (weights_digest, size), &report);
+        let statement = UpdateStatement::of(&held.assignment.id, (sent.digest, sent.size), &report);
         let submission = UpdateSubmission {
             assignment: held.assignment.id.clone(),
             token: held.lease.token.clone(),
             key: held.key.clone(),
-            weights: update.weights,
+            weights: sent,
             report,
             signature: self.sign(&statement)?,
         };

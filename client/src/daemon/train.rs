@@ -207,7 +207,9 @@ impl<E: Environment> Daemon<E> {
         let report = TrainingReport { metrics, scoring, ..report };
         let file = folder.join(TrainTask::WEIGHTS);
         match self.check_weights(&file, &task.training_target).await {
-            Ok(weights) => Event::Finished(Box::new(Update { file, weights, report, mechanism: None })),
+            Ok(weights) => {
+                Event::Finished(Box::new(Update { file, weights, report, mechanism: None, encoded: None }))
+            }
             Err(why) => {
                 let message = format!("the trained weights may not leave: {why}");
                 Event::Failed(Refusal::new(Reason::Internal, message))

@@ -85,6 +85,7 @@ const FIELDS: &[(&str, Leaves)] = &[
     ("InitialFile.file", WithWeights),
     ("InitialFile.digest", WithWeights),
     ("TrainingReport.imagery", With(Provenance)),
+    ("TrainingReport.encoding", WithWeights),
     ("Imagery.height", With(Provenance)),
     ("Imagery.width", With(Provenance)),
     ("Imagery.ground_sampling_distance", With(Provenance)),
@@ -182,7 +183,7 @@ fn every_field_that_can_leave_has_a_word() {
 
 /// The fields that say which file of weights is sent, and its bytes: it has noise where the policy demands it.
 /// Where training started from is in the settings.
-const OF_THE_FILE: [&str; 11] = [
+const OF_THE_FILE: [&str; 12] = [
     "SubmitUpdateRequest.weights",
     "Blob.digest",
     "Blob.size",
@@ -191,6 +192,7 @@ const OF_THE_FILE: [&str; 11] = [
     "UploadHeader.digest",
     "UploadHeader.size",
     "UploadHeader.offset",
+    "TrainingReport.encoding",
     "TrainingReport.initial",
     "InitialFile.file",
     "InitialFile.digest",

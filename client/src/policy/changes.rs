@@ -22,11 +22,12 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     } = new;
     let names = |list: &[Egress]| list.iter().map(|what| what.name()).collect::<Vec<_>>();
     found.list("may_leave", &names(&old.may_leave), &names(may_leave));
-    let Allow { job_kinds, tasks, backbones, strategies, individual_updates, warm_start } = allow;
+    let Allow { job_kinds, tasks, backbones, strategies, encodings, individual_updates, warm_start } = allow;
     found.list("allow.job_kinds", &old.allow.job_kinds, job_kinds);
     found.list("allow.tasks", &old.allow.tasks, tasks);
     found.list("allow.backbones", &old.allow.backbones, backbones);
     found.list("allow.strategies", &old.allow.strategies, strategies);
+    found.list("allow.encodings", &old.allow.encodings, encodings);
     found.value("min_institutions", &old.min_institutions, min_institutions);
     found.value("max_epochs", &old.max_epochs, max_epochs);
     found.value("min_samples", &old.min_samples, min_samples);

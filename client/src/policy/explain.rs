@@ -12,6 +12,7 @@ use eosfed_common::plan::{
 };
 use eosfed_common::task::Keep;
 use eosfed_common::training_target::TrainingTarget;
+use eosfed_common::weights::DEFAULT_TOP_K_SHARE;
 
 use super::{Approval, Egress, Policy, objections, objections_to_evaluation, privacy};
 
@@ -44,6 +45,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         words("tasks", &allow.tasks),
         words("backbones", &allow.backbones),
         words("strategies for federated rounds", &allow.strategies),
+        words("encodings of updates", &allow.encodings),
         format!("joint results combine at least {min_institutions} institutions, as the coordinator says"),
         if allow.individual_updates {
             "`krum` and `multi-krum` may publish the update of this institution alone".to_owned()
@@ -183,6 +185,8 @@ fn training(seed: u64, federated: Option<&FederatedTraining>, settings: &Trainin
         schedule: [0.0, 1.0],
         keep: Keep::Last,
         settings: settings.clone(),
+        encodings: federated.map_or_else(Vec::new, |federated| federated.rounds.encodings.clone()),
+        top_k_share: federated.map_or(DEFAULT_TOP_K_SHARE, |federated| federated.rounds.top_k_share),
     }
 }
 

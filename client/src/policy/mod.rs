@@ -16,6 +16,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::model::{Backbone, Task};
 use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
@@ -95,7 +96,7 @@ impl Approval {
 }
 
 /// Which work is allowed; an empty list allows none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Allow {
     /// Kinds of job.
@@ -106,10 +107,27 @@ pub struct Allow {
     pub backbones: Vec<Backbone>,
     /// Strategies, in federated rounds.
     pub strategies: Vec<StrategyName>,
+    /// How updates of federated rounds may be encoded.
+    pub encodings: Vec<Encoding>,
     /// Whether a strategy may publish the update of one institution, as Krum and multi-Krum do.
     pub individual_updates: bool,
     /// Whether a one-shot job may start from weights that the coordinator sends.
     pub warm_start: bool,
+}
+
+impl Default for Allow {
+    /// Nothing is allowed; the updates of no job are sent, and would be sent as they are.
+    fn default() -> Self {
+        Self {
+            job_kinds: Vec::new(),
+            tasks: Vec::new(),
+            backbones: Vec::new(),
+            strategies: Vec::new(),
+            encodings: vec![Encoding::F32],
+            individual_updates: false,
+            warm_start: false,
+        }
+    }
 }
 
 /// The contents of `policy.toml`.
@@ -289,9 +307,27 @@ fn training(policy: &Policy, kind: JobKind, work: &TrainingWork, list: &mut List
         (_, None) => list.unless(false, format!("a {kind} job must name its strategy, found none")),
         (_, Some(strategy)) => aggregated(policy, strategy, list),
     }
+    let names = || accepted(work).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    list.unless(encoding(policy, work).is_some(), format!("`allow.encodings` has none of {}", names()));
     let most = policy.max_epochs;
     let found = work.settings.epochs;
     list.unless(found <= most, format!("`max_epochs` is {most}, found `{found}`"));
+}
+
+/// The encoding of an update: the first one of the plan that the policy allows. Nothing if it allows none of them.
+#[must_use]
+pub fn encoding(policy: &Policy, work: &TrainingWork) -> Option<Encoding> {
+    // A one-shot job sends weights as they are.
+    if work.strategy.is_none() {
+        return Some(Encoding::F32);
+    }
+    accepted(work).find(|encoding| policy.allow.encodings.contains(encoding))
+}
+
+/// The encodings that the plan accepts. Coordinators of before name none: they accept weights as they are.
+fn accepted(work: &TrainingWork) -> impl Iterator<Item = Encoding> {
+    let plain = work.encodings.is_empty().then_some(Encoding::F32);
+    work.encodings.iter().copied().chain(plain)
 }
 
 /// Whether updates may be aggregated by this strategy.

@@ -10,6 +10,7 @@ use eosfed_common::ids::JobId;
 use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::training_target::TrainingTarget;
+use eosfed_common::weights::Encoding;
 use serde::{Deserialize, Serialize};
 
 /// The terms of one kind of work of a job.
@@ -46,6 +47,9 @@ pub enum WorkTerms {
         keep: Keep,
         /// Whether a one-shot job starts from weights that the coordinator sends.
         warm_start: bool,
+        /// How the update may be encoded, if not as 32-bit floats only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        encodings: Vec<Encoding>,
     },
     /// Scoring specialists: each round another one, which `allow` decides about.
     Evaluation,
@@ -79,6 +83,11 @@ impl Terms {
                 settings: Box::new(work.settings.clone()),
                 keep: work.keep,
                 warm_start: *kind == JobKind::OneShot && work.base.is_some(),
+                encodings: if work.encodings == [Encoding::F32] {
+                    Vec::new()
+                } else {
+                    work.encodings.clone()
+                },
             },
             Work::Evaluation(_) => WorkTerms::Evaluation,
         };
@@ -112,7 +121,7 @@ impl Terms {
         match work {
             WorkTerms::Statistics(bands) => lines.push(format!("measures the bands {}", bands.join(", "))),
             WorkTerms::Evaluation => lines.push("scores specialists, each round another one".to_owned()),
-            WorkTerms::Training { target, strategy, settings, keep: _, warm_start } => {
+            WorkTerms::Training { target, strategy, settings, keep: _, warm_start, encodings } => {
                 lines.push(trained(target));
                 let Training { epochs, batch_size, learning_rate, accumulate, clip_norm, .. } = **settings;
                 lines.push(format!(
@@ -123,6 +132,12 @@ impl Terms {
                     || "the weights leave as they are, and are combined with nothing".to_owned(),
                     |strategy| format!("weights are combined by `{strategy}`"),
                 ));
+                if !encodings.is_empty() {
+                    let names = encodings.iter().map(|name| name.name()).collect::<Vec<_>>().join(", ");
+                    lines.push(format!(
+                        "updates are encoded as the first of these that the policy allows: {names}"
+                    ));
+                }
                 if *warm_start {
                     lines.push("it starts from weights that the coordinator sends".to_owned());
                 }

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::ids::{JobId, ReleaseNumber};
 use crate::refusal::Reason;
 use crate::signing::PublicKey;
+use crate::weights::Encoding;
 
 use super::Actor;
 
@@ -243,6 +244,9 @@ pub enum EventKind {
         weights: Digest,
         /// Its number of training samples.
         samples: u64,
+        /// How its file is encoded.
+        #[serde(default, skip_serializing_if = "Encoding::is_plain")]
+        encoding: Encoding,
     },
     /// Admission has rejected an update.
     UpdateRejected {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::refusal::Reason;
+use crate::weights::Encoding;
 
 fn name(text: &str) -> InstitutionName {
     text.parse().unwrap()
@@ -24,7 +25,7 @@ fn entries() -> Vec<Entry> {
         Entry::new(Actor::Institution(name("west")), refused).of(&job).at(&name("west")),
         Entry::new(
             Actor::Institution(name("west")),
-            EventKind::UpdateSubmitted { round: 1, weights, samples: 10 },
+            EventKind::UpdateSubmitted { round: 1, weights, samples: 10, encoding: Encoding::F32 },
         )
         .of(&job)
         .at(&name("west")),

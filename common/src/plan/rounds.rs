@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DEFAULT_MAX_SHARE, Strategy};
 use crate::ids::InstitutionName;
+use crate::weights::{DEFAULT_TOP_K_SHARE, Encoding};
 
 /// Rounds of aggregation, in jobs of federated training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +26,14 @@ pub struct RoundsPlan {
     #[serde(default = "default_share")]
     #[schemars(extend("x-rule" = "1 / `participation.min` (at most 0.5) to 1"))]
     pub max_share: Option<f64>,
+    /// How updates may be encoded, the preferred first. An institution takes the first one that its policy allows.
+    #[serde(default = "plain", skip_serializing_if = "is_plain")]
+    #[schemars(extend("x-rule" = "1 to 4 names, each once"))]
+    pub encodings: Vec<Encoding>,
+    /// Share of the values of each tensor that `top-k` sends.
+    #[serde(default = "top_k_share", skip_serializing_if = "is_default_share")]
+    #[schemars(extend("x-rule" = "0.0001 to 0.5"))]
+    pub top_k_share: f64,
     /// The server step from the aggregated update to the next weights.
     #[serde(default)]
     pub server: ServerPlan,
@@ -53,6 +62,8 @@ impl RoundsPlan {
             strategy,
             weighting: Weighting::default(),
             max_share: default_share(),
+            encodings: plain(),
+            top_k_share: top_k_share(),
             server: ServerPlan::default(),
             asynchronous: None,
         }
@@ -78,6 +89,23 @@ pub struct Asynchronous {
 #[allow(clippy::unnecessary_wraps, reason = "stored jobs without a limit have none")]
 const fn default_share() -> Option<f64> {
     Some(DEFAULT_MAX_SHARE)
+}
+
+fn plain() -> Vec<Encoding> {
+    vec![Encoding::F32]
+}
+
+fn is_plain(encodings: &[Encoding]) -> bool {
+    encodings == [Encoding::F32]
+}
+
+const fn top_k_share() -> f64 {
+    DEFAULT_TOP_K_SHARE
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_default_share(share: &f64) -> bool {
+    *share == DEFAULT_TOP_K_SHARE
 }
 
 const fn default_staleness() -> u32 {

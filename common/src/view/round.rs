@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::InstitutionName;
 use crate::scoring::Scoring;
+use crate::weights::Encoding;
 
 /// The kind of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -183,6 +184,9 @@ pub struct ParticipantView {
     pub energy: Option<Energy>,
     /// The L2 norm of its update's step.
     pub norm: Option<Finite>,
+    /// How its update was encoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
     /// Its training curve.
     pub curve: Vec<CurvePoint>,
 }

@@ -78,6 +78,12 @@ impl Encoding {
         self.into()
     }
 
+    /// Whether weights are sent as they are.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        matches!(self, Self::F32)
+    }
+
     /// How it encodes a step. Nothing if it sends weights as they are.
     #[must_use]
     pub const fn code(self, top_k_share: f64) -> Option<StepCode> {

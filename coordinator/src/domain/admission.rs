@@ -142,8 +142,16 @@ impl ScreenedUpdate {
         _weights: Verified,
         norm: f64,
     ) -> Result<Self, Refusal> {
-        let TrainingReport { samples, metrics, scoring: _, normalisation, energy, initial: _, imagery: _ } =
-            &submission.report;
+        let TrainingReport {
+            samples,
+            metrics,
+            scoring: _,
+            normalisation,
+            energy,
+            initial: _,
+            imagery: _,
+            encoding: _,
+        } = &submission.report;
         let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
         if !(1..=most).contains(samples) {
             let message = format!(
@@ -329,8 +337,11 @@ pub fn weights_refusal(error: &WeightsError, blob: &BlobRef) -> Refusal {
         WeightsError::Shape { tensor, found, expected, .. } => {
             (Reason::ShapeMismatch, format!("tensor `{tensor}` has shape {found:?}, expected {expected:?}"))
         }
-        WeightsError::Dtype { tensor, found, .. } => {
-            (Reason::DtypeMismatch, format!("tensor `{tensor}` has dtype {found}, expected F32"))
+        WeightsError::Dtype { tensor, found, expected, .. } => {
+            (Reason::DtypeMismatch, format!("tensor `{tensor}` has dtype {found}, expected {expected}"))
+        }
+        WeightsError::Step { tensor, reason, .. } => {
+            (Reason::NotFinite, format!("the step of tensor `{tensor}`: {reason}"))
         }
         WeightsError::NotFinite { tensor, position, value, .. } => {
             (Reason::NotFinite, format!("tensor `{tensor}` holds {value} at position {position}"))

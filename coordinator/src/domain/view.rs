@@ -164,7 +164,16 @@ pub(super) const fn state(state: &JobState) -> StateView {
 fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
     let HeadRef { document, release, signature: _ } = job.head.clone()?;
     let TrainedHead { weights, institutions, rounds, report } = trained.clone();
-    let TrainingReport { samples, metrics, scoring, normalisation: _, energy, initial: _, imagery } = report;
+    let TrainingReport {
+        samples,
+        metrics,
+        scoring,
+        normalisation: _,
+        energy,
+        initial: _,
+        imagery,
+        encoding: _,
+    } = report;
     Some(TrainedHeadView {
         document,
         release,
@@ -255,6 +264,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         scoring: None,
         energy: None,
         norm: None,
+        encoding: None,
         curve,
     };
     view.state = match &participant.state {
@@ -290,6 +300,7 @@ fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
     match contribution {
         Contribution::Update { weights, report, norm, since: _, signed: _ } => {
             view.norm = Some(*norm);
+            view.encoding = Some(report.encoding);
             view.samples = Some(report.samples);
             view.weights = Some(weights.digest);
             view.metrics.clone_from(&report.metrics);

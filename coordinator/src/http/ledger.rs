@@ -18,7 +18,10 @@ fn count(metrics: &Metrics, line: &str) {
     let kind = &event.entry.kind;
     metrics.events.add([kind.name()], 1);
     match kind {
-        EventKind::UpdateSubmitted { .. } => metrics.updates.add(["admitted", ""], 1),
+        EventKind::UpdateSubmitted { encoding, .. } => {
+            metrics.updates.add(["admitted", ""], 1);
+            metrics.encodings.add([encoding.name()], 1);
+        }
         EventKind::UpdateRejected { reason, .. } => metrics.updates.add(["rejected", reason.code()], 1),
         EventKind::UpdateExcluded { .. } => metrics.updates.add(["excluded", ""], 1),
         EventKind::AssignmentRefused { reason, .. } => metrics.declined.add([reason.code()], 1),
@@ -32,6 +35,7 @@ mod tests {
     use eosfed_common::digest::Digest;
     use eosfed_common::ledger::{Actor, Entry};
     use eosfed_common::refusal::Reason;
+    use eosfed_common::weights::Encoding;
 
     use super::*;
 
@@ -42,7 +46,7 @@ mod tests {
         let rejected = EventKind::UpdateRejected { round, weights, reason: Reason::NotFinite, message };
         let declined =
             EventKind::AssignmentRefused { round, reason: Reason::Policy, message: "no".to_owned() };
-        let admitted = EventKind::UpdateSubmitted { round, weights, samples: 1 };
+        let admitted = EventKind::UpdateSubmitted { round, weights, samples: 1, encoding: Encoding::F32 };
         for kind in [rejected, declined, admitted.clone(), admitted] {
             let event = Event::follow(None, Timestamp(1), Entry::new(Actor::Coordinator, kind));
             count(&metrics, &event.to_line());

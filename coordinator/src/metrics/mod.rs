@@ -30,6 +30,7 @@ pub struct Metrics {
     registry: RwLock<Registry>,
     pub events: Counted<1>,
     pub updates: Counted<2>,
+    pub encodings: Counted<1>,
     pub declined: Counted<1>,
     pub calls: Counted<2>,
     pub call_seconds: Timed,
@@ -112,6 +113,7 @@ impl Default for Metrics {
             registry: RwLock::default(),
             events: Counted::of(&table::EVENTS),
             updates: Counted::of(&table::UPDATES),
+            encodings: Counted::of(&table::ENCODINGS),
             declined: Counted::of(&table::DECLINED),
             calls: Counted::of(&table::CALLS),
             call_seconds: Timed::of(&table::CALL_SECONDS),
@@ -134,7 +136,7 @@ impl Metrics {
         for counted in [&self.calls, &self.updates, &self.notifications] {
             self.register(counted.metric, counted.family.clone());
         }
-        for counted in [&self.events, &self.declined, &self.refusals, &self.sent_bytes] {
+        for counted in [&self.events, &self.encodings, &self.declined, &self.refusals, &self.sent_bytes] {
             self.register(counted.metric, counted.family.clone());
         }
         self.register(&table::CALL_SECONDS, self.call_seconds.family.clone());

@@ -52,6 +52,7 @@ table! {
     QUARANTINED = Gauge "eosfed_quarantined_records" [] "Records that are quarantined because they cannot be read back";
     EVENTS = Counter "eosfed_ledger_events_total" ["kind"] "Events of the ledger by kind, since the start";
     UPDATES = Counter "eosfed_updates_total" ["outcome", "reason"] "Updates by outcome: admitted, rejected (with the reason of the refusal), or excluded by aggregation";
+    ENCODINGS = Counter "eosfed_update_encodings_total" ["encoding"] "Admitted updates by their encoding";
     DECLINED = Counter "eosfed_assignments_declined_total" ["reason"] "Assignments that institutions have declined, by reason";
     CALLS = Counter "eosfed_calls_total" ["method", "code"] "gRPC calls that have ended, by method and status code";
     CALL_SECONDS = Histogram "eosfed_call_duration_seconds" ["method"] "Time from the arrival of a call to the end of its answer; watches last as long as somebody looks";

@@ -9,6 +9,7 @@ use eosfed_common::card::{BandNormalisation, Card, Energy};
 use eosfed_common::identity::Role;
 use eosfed_common::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName};
 use eosfed_common::ledger::Event;
+use eosfed_common::weights::Encoding;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub(super) struct JobStateRecord {
     optimizer_state: Option<BlobRef>,
     normalisation: Option<Vec<BandNormalisation>>,
     contributors: BTreeSet<InstitutionName>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    encodings: BTreeSet<Encoding>,
     energy: Option<Energy>,
     produced: Vec<(SpecialistName, u32)>,
     release: Option<ReleaseNumber>,
@@ -52,6 +55,7 @@ impl JobStateRecord {
             optimizer_state,
             normalisation,
             contributors,
+            encodings,
             energy,
             spent: _,
             produced,
@@ -65,6 +69,7 @@ impl JobStateRecord {
             optimizer_state: *optimizer_state,
             normalisation: normalisation.as_deref().cloned(),
             contributors: contributors.clone(),
+            encodings: encodings.clone(),
             energy: *energy,
             produced: produced.clone(),
             release: *release,
@@ -81,6 +86,7 @@ impl JobStateRecord {
             optimizer_state,
             normalisation,
             contributors,
+            encodings,
             energy,
             produced,
             release,
@@ -94,6 +100,7 @@ impl JobStateRecord {
             optimizer_state,
             normalisation: normalisation.map(Arc::new),
             contributors,
+            encodings,
             energy,
             spent: Spent::default(),
             produced,

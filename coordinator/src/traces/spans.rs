@@ -144,6 +144,7 @@ fn of_job(job: &JobId, facts: &JobFacts, at: Timestamp) -> Span {
 mod tests {
     use eosfed_common::digest::Digest;
     use eosfed_common::ledger::{Actor, Entry};
+    use eosfed_common::weights::Encoding;
 
     use super::*;
     use crate::testing::name;
@@ -161,7 +162,7 @@ mod tests {
             about(EventKind::RoundOpened { round: 0, attempt: 2, deadline: Timestamp(99) }),
             of("west", EventKind::AssignmentAccepted { round: 0, attempt: 2 }),
             of("east", EventKind::AssignmentAccepted { round: 0, attempt: 2 }),
-            of("west", EventKind::UpdateSubmitted { round: 0, weights, samples: 1 }),
+            of("west", EventKind::UpdateSubmitted { round: 0, weights, samples: 1, encoding: Encoding::F32 }),
             of("east", EventKind::FailureReported { round: 0, message: "no disk".to_owned() }),
             about(EventKind::RoundClosed { round: 0, attempt: 2, complete: true, submitted: 1 }),
             about(EventKind::AggregationStarted { round: 0, attempt: 2, updates: 1 }),

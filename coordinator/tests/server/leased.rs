@@ -133,5 +133,6 @@ pub(crate) fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingRepo
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,
+        encoding: v1::Encoding::F32.into(),
     }
 }

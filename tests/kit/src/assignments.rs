@@ -5,6 +5,7 @@ use eosfed_common::clock::Timestamp;
 use eosfed_common::plan::{Augmentation, ClassWeights, JobKind, Loss, Precision, StrategyName, Training};
 use eosfed_common::task::Keep;
 use eosfed_common::training_target::TrainingTarget;
+use eosfed_common::weights::{DEFAULT_TOP_K_SHARE, Encoding};
 
 use crate::cards::{classifier, normalisation};
 use crate::releases;
@@ -56,6 +57,8 @@ pub fn training(kind: JobKind) -> Assignment {
         schedule: [0.0, 1.0],
         keep: Keep::Best,
         settings: Training::new(2, 4, 1e-3),
+        encodings: Vec::new(),
+        top_k_share: DEFAULT_TOP_K_SHARE,
     };
     Assignment { kind, training_target, work: Work::Training(Box::new(work)), ..statistics() }
 }
@@ -102,6 +105,8 @@ pub fn detailed_training() -> TrainingWork {
         schedule: [0.25, 0.5],
         keep: Keep::Last,
         settings,
+        encodings: vec![Encoding::TopK, Encoding::F32],
+        top_k_share: 0.02,
     }
 }
 

@@ -11,6 +11,7 @@ use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::scoring::{Interval, ScoredPart, Scoring};
 use eosfed_common::signing::{EvaluationStatement, StatisticsStatement, UpdateStatement};
+use eosfed_common::weights::Encoding;
 
 use crate::assignments::blob;
 use crate::cards::normalisation;
@@ -22,7 +23,16 @@ use crate::signing;
 pub fn report(samples: u64, normalisation: Vec<BandNormalisation>) -> TrainingReport {
     let EvaluationReport { samples, metrics, scoring, energy } = scores(samples, 0.5);
     let imagery = Imagery::default();
-    TrainingReport { samples, metrics, scoring, normalisation, energy, initial: None, imagery }
+    TrainingReport {
+        samples,
+        metrics,
+        scoring,
+        normalisation,
+        energy,
+        initial: None,
+        imagery,
+        encoding: Encoding::F32,
+    }
 }
 
 /// Scores of a specialist.
@@ -104,6 +114,7 @@ pub fn detailed_update() -> UpdateSubmission {
         energy: Energy { kwh: Finite::literal(0.001), source: EnergySource::Estimated, co2e_g: None },
         initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
         imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
+        encoding: Encoding::Int8,
         ..report(48, normalisation(&["red"], 0.1, 0.02))
     };
     update(&"j-0a1b2c3d.1.2.west".parse().unwrap(), &token(1), blob(), report)

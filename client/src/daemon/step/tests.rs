@@ -26,7 +26,13 @@ fn at_training() -> Vec<Event> {
 }
 
 fn update() -> Box<Update> {
-    Box::new(Update { file: "w".into(), weights: blob(), report: report(3, Vec::new()), mechanism: None })
+    Box::new(Update {
+        file: "w".into(),
+        weights: blob(),
+        report: report(3, Vec::new()),
+        mechanism: None,
+        encoded: None,
+    })
 }
 
 fn refusal(reason: Reason) -> Refusal {

@@ -12,6 +12,7 @@ use eosfed_common::model::Task;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
+use eosfed_common::weights::Encoding;
 use eosfed_common::weights::Signature;
 use eosfed_data::{DataError, Origin, Split};
 use eosfed_plot::{Series, line_chart};
@@ -164,6 +165,7 @@ impl<'a> Session<'a> {
             },
             initial: self.state.initial,
             imagery: info.imagery,
+            encoding: Encoding::F32,
         };
         emit(spent.event(info.loading, info.origin));
         emit(TrainerEvent::Finished { steps: self.state.step, report });

@@ -162,6 +162,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
                 frozen_at: Timestamp(0),
                 initial: None,
                 parent: None,
+                encodings: Vec::new(),
             },
             scoring: None,
             metrics: BTreeMap::new(),

@@ -2,6 +2,7 @@
 
 use crate::plan::report::Report;
 use crate::plan::{Asynchronous, DEFAULT_MAX_SHARE, RoundsPlan, ServerPlan, Strategy, Weighting};
+use crate::weights::Encoding;
 
 /// Most rounds of a job.
 const MAX_ROUNDS: u32 = 10_000;
@@ -14,7 +15,8 @@ const MAX_WEIGHT: f64 = 1e6;
 
 /// The rules of `[rounds]` in a job whose rounds close with at least `min` updates.
 pub(in crate::plan) fn aggregation(rounds: &RoundsPlan, min: u32, report: &mut Report) {
-    let RoundsPlan { count, strategy, weighting, max_share, server, asynchronous } = rounds;
+    let RoundsPlan { count, strategy, weighting, max_share, encodings, top_k_share, server, asynchronous } =
+        rounds;
     report.range("rounds.count", 1..=MAX_ROUNDS, *count);
     strategy_settings(*strategy, report);
     strategy_minimum(*strategy, min, report);
@@ -26,9 +28,23 @@ pub(in crate::plan) fn aggregation(rounds: &RoundsPlan, min: u32, report: &mut R
         let rule = format!("between {least:.3} (1 / `participation.min`, at most 0.5) and 1");
         report.rule(share >= least - 1e-9 && share <= 1.0, "rounds.max_share", rule, share);
     }
+    accepted(encodings, *top_k_share, report);
     if let Some(rules) = *asynchronous {
         buffered(*strategy, rules, report);
     }
+}
+
+/// The rules of the encodings of updates.
+pub(in crate::plan) fn accepted(encodings: &[Encoding], top_k_share: f64, report: &mut Report) {
+    let each_once = (1..encodings.len()).all(|index| !encodings[..index].contains(&encodings[index]));
+    let names = encodings.iter().map(|encoding| encoding.name()).collect::<Vec<_>>().join(", ");
+    report.rule(
+        !encodings.is_empty() && each_once,
+        "rounds.encodings",
+        "at least one name, each once",
+        names,
+    );
+    report.range("rounds.top_k_share", 0.0001..=0.5, top_k_share);
 }
 
 fn server_step(strategy: Strategy, server: ServerPlan, report: &mut Report) {

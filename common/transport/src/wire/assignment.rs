@@ -9,9 +9,12 @@ use eosfed_common::printable::{MAX_NAME, MAX_WORD};
 use eosfed_common::signing::SigningKey;
 use eosfed_common::statements::AssignmentStatement;
 use eosfed_common::task::Keep;
+use eosfed_common::weights::{DEFAULT_TOP_K_SHARE, Encoding};
 use eosfed_proto::v1;
 
-use super::kind::{job_kind, job_kind_message, strategy as strategy_name, strategy_message};
+use super::kind::{
+    encoding, encoding_message, job_kind, job_kind_message, strategy as strategy_name, strategy_message,
+};
 use super::model::bands;
 use super::{Wire, WireError, at_most, finite, parse, printable, required, specified, wrong};
 
@@ -165,6 +168,8 @@ impl Wire for TrainingWork {
             settings,
             base_release,
             base_model,
+            encodings,
+            top_k_share,
         } = message;
         let base_release = base_release.map(BlobRef::from_message).transpose()?;
         if let Some(BlobRef { size, .. }) = base_release
@@ -194,6 +199,8 @@ impl Wire for TrainingWork {
             schedule,
             keep,
             settings: Training::from_message(required("settings", settings)?)?,
+            encodings: accepted(encodings)?,
+            top_k_share: share(top_k_share)?,
         })
     }
 
@@ -209,6 +216,8 @@ impl Wire for TrainingWork {
             schedule,
             keep,
             settings,
+            encodings,
+            top_k_share,
         } = self;
         let keep = match keep {
             Keep::Best => v1::Keep::Best,
@@ -226,6 +235,26 @@ impl Wire for TrainingWork {
             settings: Some(settings.into_message()),
             base_release: base_release.map(Wire::into_message),
             base_model: base_model.map(|model| model.into_message()),
+            top_k_share: encodings.contains(&Encoding::TopK).then_some(top_k_share),
+            encodings: encodings.into_iter().map(|name| encoding_message(name).into()).collect(),
         }
+    }
+}
+
+/// Most encodings that an assignment accepts.
+const MAX_ENCODINGS: usize = 4;
+
+fn accepted(encodings: Vec<i32>) -> Result<Vec<Encoding>, WireError> {
+    if encodings.len() > MAX_ENCODINGS {
+        return Err(wrong("encodings", format!("at most {MAX_ENCODINGS}, found `{}`", encodings.len())));
+    }
+    encodings.into_iter().map(|name| encoding("encodings", name)).collect()
+}
+
+fn share(top_k_share: Option<f64>) -> Result<f64, WireError> {
+    match top_k_share {
+        None => Ok(DEFAULT_TOP_K_SHARE),
+        Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        Some(share) => Err(wrong("top_k_share", format!("above 0 and at most 1, found `{share}`"))),
     }
 }

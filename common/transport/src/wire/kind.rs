@@ -3,6 +3,7 @@
 use eosfed_common::model::Task;
 use eosfed_common::plan::{JobKind, StrategyName};
 use eosfed_common::view::JobState;
+use eosfed_common::weights::Encoding;
 use eosfed_proto::v1;
 
 use super::{WireError, specified, wrong};
@@ -87,6 +88,26 @@ pub const fn task_message(task: Task) -> v1::Task {
         Task::Segmentation => v1::Task::Segmentation,
         Task::ChangeDetection => v1::Task::ChangeDetection,
         Task::Regression => v1::Task::Regression,
+    }
+}
+
+/// How an update is encoded.
+pub(super) fn encoding(field: &'static str, value: i32) -> Result<Encoding, WireError> {
+    Ok(match specified(field, value)? {
+        v1::Encoding::Unspecified | v1::Encoding::F32 => Encoding::F32,
+        v1::Encoding::Bf16 => Encoding::Bf16,
+        v1::Encoding::Int8 => Encoding::Int8,
+        v1::Encoding::TopK => Encoding::TopK,
+    })
+}
+
+/// Its message.
+pub(super) const fn encoding_message(encoding: Encoding) -> v1::Encoding {
+    match encoding {
+        Encoding::F32 => v1::Encoding::F32,
+        Encoding::Bf16 => v1::Encoding::Bf16,
+        Encoding::Int8 => v1::Encoding::Int8,
+        Encoding::TopK => v1::Encoding::TopK,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use eosfed_proto::v1;
 
+use super::kind::{encoding, encoding_message};
 use super::model::{bands, metric_messages, metrics};
 use super::scoring::scoring;
 use super::{Wire, WireError, parse, printable, required, wrong};
@@ -22,6 +23,7 @@ impl Wire for TrainingReport {
             energy,
             initial,
             imagery,
+            encoding: code,
         } = message;
         let metrics = metrics(list)?;
         Ok(Self {
@@ -32,11 +34,13 @@ impl Wire for TrainingReport {
             energy: Energy::from_message(required("energy", energy)?)?,
             initial: initial.map(InitialFile::from_message).transpose()?,
             imagery: imagery.map(Imagery::from_message).transpose()?.unwrap_or_default(),
+            encoding: encoding("encoding", code)?,
         })
     }
 
     fn into_message(self) -> v1::TrainingReport {
-        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery } = self;
+        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery, encoding } =
+            self;
         v1::TrainingReport {
             samples,
             metrics: metric_messages(metrics),
@@ -45,6 +49,7 @@ impl Wire for TrainingReport {
             energy: Some(energy.into_message()),
             initial: initial.map(Wire::into_message),
             imagery: Some(imagery.into_message()),
+            encoding: encoding_message(encoding).into(),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::plan::{Asynchronous, DEFAULT_MAX_SHARE, RoundsPlan, ServerPlan, Strategy};
+use eosfed_common::report::TrainingReport;
+use eosfed_common::weights::StepCode;
 
 use super::Job;
 use crate::domain::round::{Contribution, Round, RoundKind};
@@ -59,6 +61,8 @@ pub struct WeightedUpdate {
     pub weight: f64,
     /// The weights that it started from, if they are not those of the round.
     pub base: Option<BlobRef>,
+    /// How its file encodes the step from there. Nothing if it holds weights.
+    pub code: Option<StepCode>,
 }
 
 impl Job {
@@ -128,26 +132,35 @@ impl Job {
     }
 
     pub(super) fn aggregation(&self, round: &Round) -> Option<Aggregation> {
-        let RoundsPlan { count: _, strategy, weighting, max_share, server, asynchronous } =
-            &self.spec.federated()?.rounds;
+        let RoundsPlan {
+            count: _,
+            strategy,
+            weighting,
+            max_share,
+            server,
+            asynchronous,
+            encodings: _,
+            top_k_share,
+        } = &self.spec.federated()?.rounds;
         let exponent = asynchronous.map_or(0.0, |rules| rules.exponent);
         let updates: Vec<_> = round
             .contributions()
             .filter_map(|(name, contribution)| match contribution {
                 Contribution::Update { weights, report, norm: _, since, signed: _ } => {
-                    Some((name, *weights, report.samples, *since))
+                    Some((name, *weights, report, *since))
                 }
                 Contribution::Statistics(_) | Contribution::Evaluation { .. } => None,
             })
             .collect();
-        let weighed = updates.iter().map(|(name, _, samples, since)| {
-            (*name, *samples, (1.0 + f64::from(round.index - since)).powf(-exponent))
+        let weighed = updates.iter().map(|(name, _, report, since)| {
+            (*name, report.samples, (1.0 + f64::from(round.index - since)).powf(-exponent))
         });
         let weighed = weights(weighting, *max_share, &weighed.collect::<Vec<_>>());
-        let weighted_update = |((_, weights, _, since), weight): (&(_, BlobRef, u64, u32), f64)| {
-            let base = if *since == round.index { None } else { self.base_of(*since) };
-            WeightedUpdate { weights: *weights, weight, base }
-        };
+        let weighted_update =
+            |((_, weights, report, since), weight): (&(_, BlobRef, &TrainingReport, u32), f64)| {
+                let base = if *since == round.index { None } else { self.base_of(*since) };
+                WeightedUpdate { weights: *weights, weight, base, code: report.encoding.code(*top_k_share) }
+            };
         let RoundKind::Train(step) = round.kind else { return None };
         Some(Aggregation {
             target: self.shared()?,

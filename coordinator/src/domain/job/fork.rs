@@ -74,7 +74,13 @@ impl Job {
             return Err(Refusal::new(Reason::WrongState, message));
         };
         let same_optimizer = rounds.strategy == federated.rounds.strategy;
-        let changed = self.spec.with_rounds(RoundsPlan { count: federated.rounds.count, ..rounds });
+        let changed = self.spec.with_rounds(RoundsPlan {
+            count: federated.rounds.count,
+            // The updates of that round are encoded by the plan that they were made under.
+            encodings: federated.rounds.encodings.clone(),
+            top_k_share: federated.rounds.top_k_share,
+            ..rounds
+        });
         let spec = changed.map_err(|error| Refusal::new(Reason::PlanInvalid, error.to_string()))?;
         Ok((spec, same_optimizer))
     }

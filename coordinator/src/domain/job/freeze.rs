@@ -13,6 +13,7 @@ use eosfed_common::plan::{JobSpec, Training};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::signing::SignedUpdate;
+use eosfed_common::weights::Encoding;
 
 use super::{Job, TrainedHead};
 use crate::domain::round::{Contribution, Round};
@@ -103,6 +104,7 @@ impl Job {
                 energy: self.energy.unwrap_or_default(),
                 initial: None,
                 imagery: Imagery::shared(&imagery),
+                encoding: Encoding::F32,
             },
             updates: signed(last),
         }
@@ -111,7 +113,16 @@ impl Job {
     fn card(&self, planned: Planned<'_>, frozen: Frozen, now: Timestamp) -> Card {
         let Planned { name, model, training, mode, seed, licence } = planned;
         let Frozen { weights, institutions, rounds, report, updates } = frozen;
-        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery: _ } = report;
+        let TrainingReport {
+            samples,
+            metrics,
+            scoring,
+            normalisation,
+            energy,
+            initial,
+            imagery: _,
+            encoding: _,
+        } = report;
         let parent = self.starts.get(name).map(|start| start.parent(&model.bands));
         Card {
             name: name.clone(),
@@ -132,6 +143,7 @@ impl Job {
                 frozen_at: now,
                 initial,
                 parent,
+                encodings: self.encodings.iter().copied().collect(),
             },
             metrics,
             scoring: scoring.map(|scoring| *scoring),

@@ -3,12 +3,13 @@
 
 use std::ops::RangeInclusive;
 
-use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress};
+use eosfed_common::assignment::{BlobRef, EvaluationSubmission, Lease, Progress, UpdateSubmission};
 use eosfed_common::clock::Timestamp;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::signing::SignedUpdate;
+use eosfed_common::weights::{DEFAULT_TOP_K_SHARE, Encoding, StepCode};
 
 use super::{Job, JobState, Next, Outcome};
 use crate::domain::admission::{
@@ -85,6 +86,24 @@ impl Job {
         Some(CurveId { asked_in: participant.asked_in.clone(), institution: id.institution.clone() })
     }
 
+    /// How the file of an update encodes a step; nothing if it holds weights.
+    ///
+    /// # Errors
+    /// [`Reason::Malformed`] if the plan does not accept its encoding.
+    pub fn code_of(&self, update: &UpdateSubmission) -> Result<Option<StepCode>, Refusal> {
+        let found = update.report.encoding;
+        let (accepted, share) = match self.spec.federated() {
+            Some(federated) => (federated.rounds.encodings.as_slice(), federated.rounds.top_k_share),
+            None => ([Encoding::F32].as_slice(), DEFAULT_TOP_K_SHARE),
+        };
+        if accepted.contains(&found) {
+            return Ok(found.code(share));
+        }
+        let accepted = accepted.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("the plan accepts updates as {accepted} (`rounds.encodings`), found `{found}`");
+        Err(Refusal::new(Reason::Malformed, message))
+    }
+
     /// Counts an update and gives the time of its record. A repeated call gives the first answer.
     ///
     /// # Errors
@@ -95,8 +114,10 @@ impl Job {
         now: Timestamp,
     ) -> Result<(Outcome, Timestamp), Refusal> {
         let (update, norm) = update.into_inner();
-        if self.base_of(update.assignment.round).is_some_and(|base| base.digest == update.weights.digest) {
-            let message = "the update has the same bytes as the weights that it started from";
+        let base = self.base_of(update.assignment.round);
+        let nothing_moved = !update.report.encoding.is_plain() && norm.get() == 0.0;
+        if nothing_moved || base.is_some_and(|base| base.digest == update.weights.digest) {
+            let message = "the update has the same values as the weights that it started from";
             return Err(Refusal::new(Reason::Replayed, message));
         }
         let signed = SignedUpdate { statement: update.statement(), signature: update.signature };
@@ -347,9 +368,12 @@ impl Job {
 /// The kind of the event for a contribution that counts.
 fn submitted(contribution: &Contribution, round: u32) -> EventKind {
     match contribution {
-        Contribution::Update { weights, report, .. } => {
-            EventKind::UpdateSubmitted { round, weights: weights.digest, samples: report.samples }
-        }
+        Contribution::Update { weights, report, .. } => EventKind::UpdateSubmitted {
+            round,
+            weights: weights.digest,
+            samples: report.samples,
+            encoding: report.encoding,
+        },
         Contribution::Statistics(_) => EventKind::StatisticsSubmitted { round },
         Contribution::Evaluation(report) => EventKind::EvaluationSubmitted { round, samples: report.samples },
     }

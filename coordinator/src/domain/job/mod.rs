@@ -35,6 +35,7 @@ use eosfed_common::ledger::{Actor, EventKind};
 use eosfed_common::plan::{JobKind, JobSpec, SharedNormalisation};
 use eosfed_common::report::TrainingReport;
 use eosfed_common::view::Origin;
+use eosfed_common::weights::Encoding;
 use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
@@ -139,6 +140,8 @@ pub struct Job {
     pub normalisation: Option<Arc<Vec<BandNormalisation>>>,
     /// The institutions whose updates count in a complete training round.
     pub contributors: BTreeSet<InstitutionName>,
+    /// The encodings of those updates, other than plain weights.
+    pub encodings: BTreeSet<Encoding>,
     /// Energy spent on those updates.
     pub energy: Option<Energy>,
     /// What each institution has spent on results that count.
@@ -262,6 +265,7 @@ impl Job {
             optimizer_state: None,
             normalisation: None,
             contributors: BTreeSet::new(),
+            encodings: BTreeSet::new(),
             energy: None,
             spent: Spent::default(),
             produced: Vec::new(),

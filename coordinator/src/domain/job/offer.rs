@@ -5,6 +5,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::ids::{AssignmentId, InstitutionName};
 use eosfed_common::plan::{JobSpec, OneShotNormalisation, OneShotSpec, Training, in_order};
 use eosfed_common::task::Keep;
+use eosfed_common::weights::DEFAULT_TOP_K_SHARE;
 
 use super::Job;
 use crate::domain::round::{ParticipantState, RoundKind};
@@ -111,6 +112,8 @@ impl Job {
             schedule: [f64::from(index) / rounds, f64::from(index + 1) / rounds],
             keep: Keep::Last,
             settings: Training { proximal_mu: strategy.proximal_mu(), ..federated.training.clone() },
+            encodings: federated.rounds.encodings.clone(),
+            top_k_share: federated.rounds.top_k_share,
         })
     }
 
@@ -132,6 +135,8 @@ impl Job {
             schedule: [0.0, 1.0],
             keep: Keep::Best,
             settings: spec.training.clone(),
+            encodings: Vec::new(),
+            top_k_share: DEFAULT_TOP_K_SHARE,
         })
     }
 }

@@ -89,6 +89,7 @@ impl Outcome {
                 let Contribution::Update { report, .. } = contribution else { continue };
                 let spent = report.energy;
                 self.job.contributors.insert(name.clone());
+                self.job.encodings.extend(Some(report.encoding).filter(|encoding| !encoding.is_plain()));
                 let sum = self.job.energy.map_or(spent, |sum: Energy| sum.plus(spent));
                 self.job.energy = Some(sum);
             }

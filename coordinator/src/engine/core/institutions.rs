@@ -9,6 +9,7 @@ use eosfed_common::data_statement::SignedDataStatement;
 use eosfed_common::ids::{AssignmentId, IdempotencyKey, InstitutionName, LeaseToken};
 use eosfed_common::policy_summary::SignedPolicySummary;
 use eosfed_common::refusal::{Reason, Refusal};
+use eosfed_common::weights::Encoding;
 
 use super::{Core, Writer, defect, lock};
 use crate::domain::admission::{UpdateRules, weights_refusal};
@@ -220,15 +221,22 @@ impl Core {
         self.must_be_here(submission.weights).await?;
         let signature = target.signature();
         let file = LocalFile::of(self.blobs(), submission.weights.digest).await?;
-        let (weights, verified) = WeightsReader::check(file.path(), &signature)
-            .map_err(|error| weights_refusal(&error, &submission.weights))?;
-        let norm = match job.base_of(submission.assignment.round) {
-            Some(base) => {
-                let file = LocalFile::of(self.blobs(), base.digest).await?;
-                WeightsReader::open(file.path(), &signature)
-                    .and_then(|base| distance(&signature, &base, &weights))
-                    .map_err(|error| defect("weights cannot be read", &error))?
+        let base = match job.base_of(submission.assignment.round) {
+            Some(base) => Some(LocalFile::of(self.blobs(), base.digest).await?),
+            None => None,
+        };
+        let checked = match job.code_of(&submission)? {
+            Some(code) => {
+                let base = base.as_ref().ok_or_else(|| nothing_to_step_from(submission.report.encoding))?;
+                WeightsReader::check_step(file.path(), &signature, code, base.path())
             }
+            None => WeightsReader::check(file.path(), &signature),
+        };
+        let (weights, verified) = checked.map_err(|error| weights_refusal(&error, &submission.weights))?;
+        let norm = match base {
+            Some(base) => WeightsReader::open(base.path(), &signature)
+                .and_then(|base| distance(&signature, &base, &weights))
+                .map_err(|error| defect("weights cannot be read", &error))?,
             None => 0.0,
         };
         let stated = self.read(|state| state.counted_samples(&submission.assignment));
@@ -318,6 +326,11 @@ impl Core {
     ) -> Result<(), Refusal> {
         self.on_assignment(id, |job, now| job.report_failure(id, token, message, now)).await
     }
+}
+
+fn nothing_to_step_from(encoding: Encoding) -> Refusal {
+    let message = format!("the update is a step (`{encoding}`), and this assignment has no starting weights");
+    Refusal::new(Reason::Malformed, message)
 }
 
 fn not_uploaded(weights: BlobRef) -> Refusal {

@@ -2,10 +2,11 @@
 //! and has the same result each time, so it needs no record of its own.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, aggregate};
+use eosfed_aggregation::{Aggregate, AggregationInput, Server, Update, WeightsReader, aggregate};
 use eosfed_common::assignment::BlobRef;
 use eosfed_common::digest::Digest;
 use eosfed_common::ids::JobId;
@@ -104,19 +105,27 @@ async fn combine(blobs: &dyn Blobs, aggregation: &Aggregation) -> anyhow::Result
         (None, _) | (_, None) => None,
     };
     let mut opened = Vec::new();
-    for WeightedUpdate { weights, weight, base } in updates {
+    for WeightedUpdate { weights, weight, base, code } in updates {
         let base = match base {
             Some(base) => Some(open(blobs, base, &signature).await?),
             None => None,
         };
-        opened.push((open(blobs, weights, &signature).await?, *weight, base));
+        let update = match code {
+            None => open(blobs, weights, &signature).await?,
+            Some(code) => {
+                let start = base.clone().unwrap_or_else(|| global_model.clone());
+                let file = LocalFile::of(blobs, weights.digest).await?;
+                Arc::new(WeightsReader::open_step(file.path(), &signature, *code, start)?)
+            }
+        };
+        opened.push((update, *weight, base));
     }
     let updates: Vec<_> = (opened.iter())
-        .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_ref() })
+        .map(|(weights, weight, base)| Update { weights, weight: *weight, base: base.as_deref() })
         .collect();
     let strategy = *strategy;
     let server = *server;
-    let optimizer_state = optimizer_state.as_ref();
+    let optimizer_state = optimizer_state.as_deref();
     let input = AggregationInput {
         strategy,
         server,
@@ -139,10 +148,10 @@ async fn open(
     blobs: &dyn Blobs,
     blob: &BlobRef,
     signature: &Signature,
-) -> anyhow::Result<eosfed_aggregation::WeightsReader> {
+) -> anyhow::Result<Arc<WeightsReader>> {
     let file = LocalFile::of(blobs, blob.digest).await?;
     // A temporary copy may be deleted now: the file stays open.
-    Ok(eosfed_aggregation::WeightsReader::open(file.path(), signature)?)
+    Ok(Arc::new(WeightsReader::open(file.path(), signature)?))
 }
 
 /// Stores bytes as a blob.

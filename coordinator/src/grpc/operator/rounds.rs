@@ -175,6 +175,7 @@ mod tests {
             metrics: BTreeMap::new(),
             energy: None,
             norm: None,
+            encoding: None,
             curve: (0..points).map(point).collect(),
         };
         let named = |number| (format!("site-{number:04}").parse().unwrap(), one.clone());

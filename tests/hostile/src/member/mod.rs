@@ -320,5 +320,6 @@ fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
         energy: Some(v1::Energy { kwh: 0.0, source: v1::EnergySource::Unavailable.into(), co2e_grams: None }),
         initial: None,
         imagery: None,
+        encoding: v1::Encoding::F32.into(),
     }
 }
