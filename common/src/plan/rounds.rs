@@ -28,11 +28,11 @@ pub struct RoundsPlan {
     pub max_share: Option<f64>,
     /// How updates may be encoded, the preferred first. An institution takes the first one that its policy allows.
     #[serde(default = "plain", skip_serializing_if = "is_plain")]
-    #[schemars(extend("x-rule" = "1 to 4 names, each once"))]
+    #[schemars(extend("x-rule" = "1 to 4 names, each once", "default" = ["f32"]))]
     pub encodings: Vec<Encoding>,
     /// Share of the values of each tensor that `top-k` sends.
     #[serde(default = "top_k_share", skip_serializing_if = "is_default_share")]
-    #[schemars(extend("x-rule" = "0.0001 to 0.5"))]
+    #[schemars(extend("x-rule" = "0.0001 to 0.5", "default" = DEFAULT_TOP_K_SHARE))]
     pub top_k_share: f64,
     /// The server step from the aggregated update to the next weights.
     #[serde(default)]

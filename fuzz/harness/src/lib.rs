@@ -15,6 +15,7 @@ mod records;
 mod samples;
 mod settings;
 mod site;
+mod steps;
 mod table;
 mod target;
 mod text;
@@ -27,6 +28,7 @@ pub use raster::raster;
 pub use records::records;
 pub use settings::settings;
 pub use site::site;
+pub use steps::steps;
 pub use table::table;
 pub use target::{Seeds, Target};
 pub use text::text;
@@ -37,7 +39,7 @@ use target::{KIB, MIB};
 /// All targets. Limits are a few times what the good inputs take; those of imagery follow from
 /// [`eosfed_data::Limits`]. Of messages, a list of empty entries takes up to 440 bytes of memory for two
 /// of its own: what holds that down is the longest message that each end takes, here 64 KiB.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "blobs", run: blobs, seeds: blobs::seeds, memory: 4 * MIB, single: 2 * MIB },
     Target { name: "messages", run: messages, seeds: messages::seeds, memory: 48 * MIB, single: 32 * MIB },
     Target { name: "plans", run: plans, seeds: plans::seeds, memory: 16 * MIB, single: 4 * MIB },
@@ -51,6 +53,7 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "records", run: records, seeds: records::seeds, memory: 16 * MIB, single: 4 * MIB },
     Target { name: "settings", run: settings, seeds: settings::seeds, memory: 16 * MIB, single: 4 * MIB },
     Target { name: "site", run: site, seeds: site::seeds, memory: 16 * MIB, single: 4 * MIB },
+    Target { name: "steps", run: steps, seeds: steps::seeds, memory: 16 * MIB, single: 4 * MIB },
     Target { name: "table", run: table, seeds: table::seeds, memory: 16 * MIB, single: 4 * MIB },
     Target { name: "text", run: text, seeds: text::seeds, memory: 4 * MIB, single: 512 * KIB },
     Target { name: "weights", run: weights, seeds: weights::seeds, memory: 16 * MIB, single: 4 * MIB },

@@ -9,6 +9,7 @@ use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, Task, signature};
 use eosfed_common::plan::{JobKind, JobSpec, StrategyName};
 use eosfed_common::weights::write;
+use eosfed_common::weights::Encoding;
 use eosfed_coordinator::domain::Member;
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
@@ -67,6 +68,7 @@ pub fn policy(withdrawn: bool) -> Policy {
             strategies: StrategyName::VARIANTS.to_vec(),
             individual_updates: true,
             warm_start: false,
+            encodings: vec![Encoding::F32],
         },
         may_leave: if withdrawn { Vec::new() } else { all },
         min_institutions: 1,
