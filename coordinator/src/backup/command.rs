@@ -12,7 +12,7 @@ use eosfed_common::clock::{Clock as _, SystemClock};
 use eosfed_common::digest::Digest;
 use eosfed_common::outln;
 use eosfed_common::stdout::print;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use super::copy::new_file;
 use super::schedule::{folder_of, remove_older};
@@ -113,8 +113,10 @@ pub fn run_restore(from: &Path, key: Option<&Path>, to: Option<&Path>, output: O
 }
 
 fn bar() -> anyhow::Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}")?;
-    Ok(ProgressBar::new(0).with_style(style))
+    let style = ProgressStyle::with_template(
+        "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+    )?;
+    Ok(ProgressBar::no_length().with_style(style))
 }
 
 fn report(bar: &ProgressBar, done: u64, total: u64) {
@@ -141,7 +143,7 @@ fn made_text(made: &Backup) -> String {
          --from {0}{key}\n  restore it: eosfed-coordinator restore --from {0}{key} --state NEW_DIR\n{secret}\n",
         folder.display(),
         counted(counts),
-        HumanBytes(*bytes),
+        DecimalBytes(*bytes),
         lost(missing)
     )
 }
@@ -152,7 +154,7 @@ fn removed_text(removed: &[PathBuf]) -> String {
 
 fn restored_text(restored: &Restored) -> String {
     let Restored { state, made_at, version, counts, blobs, bytes, missing } = restored;
-    let what = format!("{}; {blobs} blobs of {}.\n{}", counted(counts), HumanBytes(*bytes), lost(missing));
+    let what = format!("{}; {blobs} blobs of {}.\n{}", counted(counts), DecimalBytes(*bytes), lost(missing));
     let Some(state) = state else {
         return format!("The backup of {made_at} (version {version}) is whole: {what}");
     };

@@ -55,7 +55,8 @@ pub fn energy(shell: &Shell, page: &EnergyPage<'_>) -> String {
         @if !page.energy.institutions.is_empty() {
             (panel("institutions", "By institution", &by_institution(page.energy)))
         }
-        section.panel id="list" aria-label="Energy by job" {
+        section.panel id="list" aria-labelledby="by-job" {
+            h2 id="by-job" { "By job" }
             @if rows.is_empty() {
                 (empty("No job has used energy yet.", "Submit a job:", "eosfed job submit plan.toml --watch"))
             } @else {

@@ -73,6 +73,12 @@ fn number(file: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::super::counter::Tally;
     use super::*;
 
     /// A tree as Linux has it: two packages, a part of the first, and the platform.
@@ -116,5 +122,62 @@ mod tests {
             assert!(Packages::find(folder.path()).is_none(), "{wrong:?}");
         }
         assert!(Packages::find(&folder.path().join("gone")).is_none());
+    }
+
+    #[test]
+    fn files_that_begin_again_are_counted_on_and_the_idle_machine_is_subtracted() {
+        let folder = tree();
+        let set = |zone: &str, file: &str, value: u64| {
+            fs::write(folder.path().join(zone).join(file), format!("{value}\n")).unwrap();
+        };
+        for (zone, energy) in [("intel-rapl:0", 90_000_000), ("intel-rapl:1", 0)] {
+            set(zone, "max_energy_range_uj", 100_000_000);
+            set(zone, "energy_uj", energy);
+        }
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let packages = Packages::find(folder.path()).unwrap();
+        let tally = Tally::new(Box::new(packages), start).unwrap();
+        // The idle machine draws 5 W in 2 s, over the end of the first counter's range.
+        set("intel-rapl:0", "energy_uj", 0);
+        let mut tally = tally.after_idle(after(2)).unwrap();
+        assert_eq!(tally.idle_watts(), 5.0);
+        set("intel-rapl:0", "energy_uj", 70_000_000);
+        set("intel-rapl:1", "energy_uj", 99_000_000);
+        tally.read(after(3)).unwrap();
+        set("intel-rapl:1", "energy_uj", 11_000_000);
+        tally.read(after(4)).unwrap();
+        assert_eq!(tally.joules(), 70.0 + 99.0 + 12.0 - 2.0 * 5.0);
+        fs::remove_file(folder.path().join("intel-rapl:1/energy_uj")).unwrap();
+        assert_eq!(tally.read(after(5)), None, "a package that goes away is no measurement any more");
+    }
+
+    /// Where the test below has its tree.
+    const TREE: &str = "EOSFED_TEST_POWERCAP";
+
+    /// Linux lets only root read the counters. Root runs this in a process of its own, which becomes another user.
+    #[test]
+    fn counters_that_may_not_be_read_measure_nothing() {
+        if let Some(folder) = std::env::var_os(TREE) {
+            nix::unistd::setuid(65534.into()).unwrap();
+            assert!(Packages::find(Path::new(&folder)).is_none(), "counters of mode 0400 were read");
+            return;
+        }
+        let folder = tree();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let root = nix::unistd::geteuid().is_root();
+        for zone in ["intel-rapl:0", "intel-rapl:1"] {
+            let counter = folder.path().join(zone).join("energy_uj");
+            fs::set_permissions(counter, Permissions::from_mode(if root { 0o400 } else { 0o000 })).unwrap();
+        }
+        if !root {
+            assert!(Packages::find(folder.path()).is_none());
+            return;
+        }
+        let name = "energy::powercap::tests::counters_that_may_not_be_read_measure_nothing";
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", name]).env(TREE, folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
     }
 }

@@ -311,7 +311,7 @@ impl Outcome {
         let why = format!(
             "round {} got {got} of at least {min} results in {attempts} attempts; see why with `eosfed job \
              show {id}`, then `eosfed job resume {id}` or `eosfed job cancel {id}`",
-            round.index,
+            round.index + 1,
             id = definition.id
         );
         self.rest(Actor::Coordinator, why, Next::Collect(round), now);

@@ -303,7 +303,9 @@ impl Job {
     /// behind.
     fn round_of(&self, id: &AssignmentId) -> Result<&Round, Refusal> {
         let closed = || {
-            let message = format!("round {} (attempt {}) of job {} has closed", id.round, id.attempt, id.job);
+            let AssignmentId { job, round, attempt, .. } = id;
+            let message =
+                format!("round {} (attempt {attempt}) of job {job} has closed", u64::from(*round) + 1);
             Err(Refusal::new(Reason::RoundClosed, message))
         };
         let ended = |how: &str| Err(Refusal::new(Reason::JobEnded, format!("job {} {how}", self.id)));
