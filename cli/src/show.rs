@@ -162,7 +162,8 @@ impl fmt::Display for Heading<'_> {
 }
 
 fn table(round: &RoundView) -> print::Sheet {
-    let mut table = print::table(&["institution", "state", "steps", "samples", "scores", "energy", "says"]);
+    let mut table =
+        print::table(&["institution", "state", "steps", "samples", "scores", "energy", "time", "says"]);
     for (name, one) in &round.participants {
         table.add_row([
             name.to_string(),
@@ -171,6 +172,7 @@ fn table(round: &RoundView) -> print::Sheet {
             one.samples.map_or_else(|| "–".to_owned(), |samples| samples.to_string()),
             print::scores(&one.metrics, one.scoring.as_ref()),
             one.energy.as_ref().map_or_else(|| "–".to_owned(), print::energy),
+            one.spent.map_or_else(|| "–".to_owned(), |spent| spent.to_string()),
             one.message.clone().unwrap_or_default(),
         ]);
     }

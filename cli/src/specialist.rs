@@ -137,6 +137,9 @@ fn show(specialist: &SpecialistView) {
     if let Some(size) = card.input_size {
         outln!("  input size     {size} px{}", if card.antialias { ", antialiased" } else { "" });
     }
+    if !card.imagery.is_unknown() {
+        outln!("  imagery        {}", card.imagery);
+    }
     for entry in normalisation {
         outln!("  normalisation  {}: mean {:.4}, std {:.4}", entry.band, entry.mean, entry.std);
     }

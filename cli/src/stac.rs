@@ -50,6 +50,10 @@ pub fn specialist_item(card: &Card) -> Value {
         "eosfed:energy_source": card.energy.source,
     });
     extend(&mut properties, own);
+    if let Some(metres) = card.imagery.ground_sampling_distance {
+        // A core field of STAC's common metadata.
+        extend(&mut properties, json!({ "gsd": metres }));
+    }
     if let Some(scoring) = &card.scoring {
         extend(&mut properties, json!({ "eosfed:scoring": scoring }));
     }
@@ -270,6 +274,7 @@ mod tests {
     use super::*;
     use eosfed_common::card::{InitialFile, Parent, Provenance};
     use eosfed_common::clock::Timestamp;
+    use eosfed_common::head::Imagery;
     use eosfed_common::ids::ReleaseNumber;
     use eosfed_testkit::{cards, releases};
 
@@ -342,6 +347,20 @@ mod tests {
         assert_eq!(item["properties"]["license"], "CC-BY-4.0");
         let odd = Card { licence: "ask us".to_owned(), ..card(Task::Segmentation) };
         assert_eq!(specialist_item(&odd)["properties"]["license"], "other");
+    }
+
+    #[test]
+    fn the_imagery_of_a_specialist_is_told_and_a_card_without_it_stays_as_it_was() {
+        let old = card(Task::Segmentation);
+        let text = serde_json::to_string(&old).unwrap();
+        assert!(!text.contains("imagery"), "{text}");
+        assert_eq!(serde_json::from_str::<Card>(&text).unwrap(), old);
+        assert_eq!(specialist_item(&old)["properties"]["gsd"], Value::Null);
+        let imagery = Imagery { tile: Some([64, 64]), ground_sampling_distance: Some(10.0) };
+        let new = Card { imagery, ..old };
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<Card>(&text).unwrap(), new);
+        assert_eq!(specialist_item(&new)["properties"]["gsd"], 10.0);
     }
 
     #[test]

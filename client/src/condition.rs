@@ -29,6 +29,8 @@ pub enum ConditionKind {
     CgroupMissing,
     /// The site policy cannot be read, or was changed a moment ago.
     PolicyUnclear,
+    /// The GPU has less free memory than the settings ask for.
+    GpuBusy,
     /// The site log cannot be written.
     LogUnwritable,
     /// The record of spent privacy cannot be read.
@@ -62,6 +64,7 @@ impl LocalCondition {
             | ConditionKind::LauncherMissing
             | ConditionKind::TrainerMissing
             | ConditionKind::CgroupMissing
+            | ConditionKind::GpuBusy
             | ConditionKind::LogUnwritable => Reason::Internal,
             ConditionKind::PolicyUnclear | ConditionKind::SpendingUnreadable | ConditionKind::BudgetSpent => {
                 Reason::Policy

@@ -8,7 +8,8 @@ use eosfed_common::assignment::{Assignment, BandMoments, Work};
 use eosfed_common::finite::Finite;
 use eosfed_common::model::STRIDE;
 use eosfed_common::refusal::{Reason, Refusal};
-use eosfed_data::{DataError, Dataset, Limits, SampleSource, Split, fits_encoders};
+use eosfed_common::task::DecodedSamples;
+use eosfed_data::{DataError, Dataset, Limits, SampleCache, SampleSource, Split, fits_encoders};
 
 use crate::condition::{ConditionKind, LocalCondition};
 use crate::data_description::DataDescription;
@@ -43,16 +44,17 @@ pub struct Serving {
 pub struct FileImagery {
     /// `dataset.toml`, or its folder.
     pub dataset: PathBuf,
-    /// Where it is remembered which tiles of scenes can be used, if it is: so that an assignment is answered
-    /// without reading pixels again.
-    pub tiles: Option<PathBuf>,
+    /// Where decoded samples are kept, if they are, for the trainings that follow; there it is also remembered which
+    /// tiles of scenes can be used, so that an assignment is answered without reading pixels again.
+    pub samples: Option<DecodedSamples>,
     /// Where reading runs.
     pub blocking: Blocking,
 }
 
 impl FileImagery {
     fn open(&self) -> impl FnOnce() -> Result<Dataset, DataError> + Send + 'static {
-        let Self { dataset, tiles, blocking: _ } = self.clone();
+        let Self { dataset, samples, blocking: _ } = self.clone();
+        let tiles = samples.map(|samples| samples.folder);
         move || Dataset::open_with(&dataset, &Limits::default(), tiles.as_deref())
     }
 }
@@ -84,7 +86,9 @@ impl Imagery for FileImagery {
     async fn moments(&self, bands: &[String]) -> Result<Vec<BandMoments>, Refusal> {
         let open = self.open();
         let bands = bands.to_owned();
-        let computed = self.blocking.run(move || moments(open()?, &bands)).await.map_err(unfit)?;
+        let kept = self.samples.clone().map(|DecodedSamples { folder, bytes }| SampleCache { folder, bytes });
+        let compute = move || moments(open()?, &bands, kept.as_ref());
+        let computed = self.blocking.run(compute).await.map_err(unfit)?;
         computed.map_err(|error| unfit(error.to_string()))
     }
 }
@@ -155,8 +159,22 @@ fn unfit_size(dataset: &Dataset, part: Split, work: &Work) -> Option<String> {
 /// Only finite pixels are counted, and 32-bit floats are too small to overflow 64-bit sums.
 const FINITE: &str = "moments of finite pixels are finite";
 
-fn moments(dataset: Dataset, bands: &[String]) -> Result<Vec<BandMoments>, DataError> {
-    let source = SampleSource::open(Arc::new(dataset), Split::Train, bands, None)?;
+/// The moments of the training part, whose samples are kept as they are decoded: the rounds of training that follow
+/// need not decode them again.
+fn moments(
+    dataset: Dataset,
+    bands: &[String],
+    kept: Option<&SampleCache>,
+) -> Result<Vec<BandMoments>, DataError> {
+    let source = SampleSource::open(Arc::new(dataset), Split::Train, bands, kept)?;
+    if let Some(problem) = source.problem() {
+        tracing::warn!(problem, "decoded samples cannot be kept");
+    }
+    tracing::info!(
+        samples = source.len(),
+        from = source.origin().name(),
+        "the moments of the bands are known"
+    );
     for finding in &source.facts().findings {
         tracing::warn!("{finding}");
     }
@@ -168,4 +186,39 @@ fn moments(dataset: Dataset, bands: &[String]) -> Result<Vec<BandMoments>, DataE
         m2: Finite::new(entry.m2).expect(FINITE),
     });
     Ok(moments.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use eosfed_data::{Origin, Raster, write_geotiff};
+
+    use super::*;
+
+    #[test]
+    fn samples_that_statistics_have_decoded_are_there_for_trainings() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, level) in [("dark", 0.25), ("bright", 0.75)] {
+            fs::create_dir_all(folder.path().join(class)).unwrap();
+            for number in 0..3 {
+                let raster =
+                    Raster { width: 32, height: 32, bands: 1, data: vec![level; 1024], reference: None };
+                write_geotiff(&folder.path().join(format!("{class}/{number}.tif")), &raster).unwrap();
+            }
+        }
+        let text = "task = \"classification\"\nbands = [\"red\"]\nclasses = [\"dark\", \"bright\"]\n\
+                    [layout]\nkind = \"folders\"\nroot = \".\"\n[split]\nvalidation = 0.0\n";
+        fs::write(folder.path().join("dataset.toml"), text).unwrap();
+        let dataset = || Dataset::open(folder.path(), &Limits::default()).unwrap();
+        let bands = ["red".to_owned()];
+        let cache = SampleCache { folder: folder.path().join("samples"), bytes: 1 << 20 };
+        let without = moments(dataset(), &bands, None).unwrap();
+        assert!(!cache.folder.exists());
+        let with = moments(dataset(), &bands, Some(&cache)).unwrap();
+        assert_eq!((with[0].count, &with), (6 * 1024, &without));
+        let source = SampleSource::open(Arc::new(dataset()), Split::Train, &bands, Some(&cache)).unwrap();
+        assert_eq!((source.origin(), source.len()), (Origin::Cache, 6));
+        assert_eq!(moments(dataset(), &bands, Some(&cache)).unwrap(), without, "from the cache");
+    }
 }

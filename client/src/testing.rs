@@ -31,6 +31,7 @@ pub(crate) fn permissive() -> Policy {
         max_epochs: 10,
         min_samples: 1,
         min_steps: 1,
+        max_gpu_memory_percent: 100,
         limits: Limits::default(),
         hours: None,
         approval: Approval::Automatic,

@@ -112,7 +112,7 @@ async fn left_behind(limits: TrainerLimits) -> String {
     let folder = tempfile::tempdir().unwrap();
     let script =
         format!("setsid sleep 600 > /dev/null 2>&1 & echo $! > {}/left; sleep 0.2", folder.path().display());
-    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path(), 100).unwrap();
     running.end().await.unwrap();
     fs::read_to_string(folder.path().join("left")).unwrap()
 }
@@ -136,7 +136,7 @@ async fn a_trainer_that_is_stopped_ends_with_all_of_its_processes() {
     let left = folder.path().join("left");
     let script = format!("setsid sleep 600 > /dev/null 2>&1 & echo $! > {}; sleep 600", left.display());
     let command = trainer(folder.path(), &script, delegated.limits());
-    let running = command.start(&task(), folder.path()).unwrap();
+    let running = command.start(&task(), folder.path(), 100).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while fs::read_to_string(&left).unwrap_or_default().trim().is_empty() {
         assert!(Instant::now() < deadline, "it starts");
@@ -172,12 +172,13 @@ async fn a_cgroup_that_is_required_and_missing_starts_no_training() {
         cgroup_folder: Some(folder.path().to_owned()),
         ..TrainerLimits::default()
     };
-    let required = trainer(folder.path(), &script, limits(Mode::Required)).start(&task(), folder.path());
+    let required = trainer(folder.path(), &script, limits(Mode::Required)).start(&task(), folder.path(), 100);
     let Err(StartError::Condition(condition)) = required else { panic!("it must not start") };
     assert_eq!(condition.kind, ConditionKind::CgroupMissing);
     assert!(condition.message.contains("`trainer.limits.cgroup` is `required`"), "{condition}");
     assert!(!marker.exists());
-    let mut auto = trainer(folder.path(), &script, limits(Mode::Auto)).start(&task(), folder.path()).unwrap();
+    let mut auto =
+        trainer(folder.path(), &script, limits(Mode::Auto)).start(&task(), folder.path(), 100).unwrap();
     auto.end().await.unwrap();
     assert!(marker.exists());
 }
@@ -216,7 +217,7 @@ async fn a_trainer_that_takes_all_memory_is_killed_at_its_limit() {
     let left = folder.path().join("left");
     // `tail` keeps what it has read of a line without an end.
     let script = format!("sleep 600 > /dev/null 2>&1 & echo $! > {}; tail /dev/zero", left.display());
-    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    let mut running = trainer(folder.path(), &script, limits).start(&task(), folder.path(), 100).unwrap();
     // An emulated processor needs a minute.
     let most = Duration::from_secs(180);
     assert!(tokio::time::timeout(most, running.next()).await.expect("it ends").is_none());
@@ -240,7 +241,7 @@ async fn a_trainer_that_starts_processes_without_end_stays_at_its_limit() {
         "(while :; do setsid sleep 600 > /dev/null 2>&1 & done)\necho > {}\nwhile :; do read -r _; done",
         full.display()
     );
-    let running = trainer(folder.path(), &script, limits).start(&task(), folder.path()).unwrap();
+    let running = trainer(folder.path(), &script, limits).start(&task(), folder.path(), 100).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !full.exists() {
         assert!(Instant::now() < deadline, "it stays below its limit: {}", delegated.read("pids.current"));
@@ -266,7 +267,7 @@ async fn a_trainer_that_takes_all_processors_gets_the_time_of_its_limit() {
     let Some(limits) = delegated.enforcing(name, wanted) else { return };
     let folder = tempfile::tempdir().unwrap();
     let script = "(while :; do :; done) & while :; do :; done";
-    let running = trainer(folder.path(), script, limits).start(&task(), folder.path()).unwrap();
+    let running = trainer(folder.path(), script, limits).start(&task(), folder.path(), 100).unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (began, before) = (Instant::now(), delegated.count("cpu.stat", "usage_usec"));
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -288,7 +289,7 @@ fn the_settings_decide_which_graphics_processors_are_seen() {
         ..TrainerLimits::default()
     };
     let command = trainer(folder.path(), "", limits);
-    let variables: std::collections::BTreeMap<_, _> = command.environment(folder.path()).collect();
+    let variables: std::collections::BTreeMap<_, _> = command.environment(folder.path(), 100).collect();
     let value = |name: &str| variables[std::ffi::OsStr::new(name)].to_str().unwrap().to_owned();
     assert_eq!(value("CUDA_VISIBLE_DEVICES"), "1");
     assert!(value("PYTORCH_CUDA_ALLOC_CONF").ends_with("per_process_memory_fraction:0.40"));

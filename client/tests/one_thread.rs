@@ -182,7 +182,11 @@ impl Trainer for SimulatedTrainer {
         Ok(())
     }
 
-    fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
+    async fn room(&self, _: DeviceChoice, _: &Path) -> Result<(), LocalCondition> {
+        Ok(())
+    }
+
+    fn start(&self, task: &Task, folder: &Path, _: u8) -> Result<Running, StartError> {
         let Task::Train(task) = task else { panic!("only training is asked for") };
         let signature = task.training_target.signature();
         let weights = trained(&signature, task.seed, None);

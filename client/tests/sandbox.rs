@@ -136,7 +136,7 @@ fn the_trainer_gets_the_variables_of_a_list() {
             trace: Default::default(),
             lane: 0,
         };
-        command.environment(folder.path()).collect::<std::collections::BTreeMap<_, _>>()
+        command.environment(folder.path(), 100).collect::<std::collections::BTreeMap<_, _>>()
     };
     let usual = environment(&[]);
     assert!(!usual.contains_key(Path::new("CARGO_MANIFEST_DIR").as_os_str()));

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::{InstitutionName, JobId, ReleaseNumber, SpecialistName, SpecialistVersion};
+use crate::imagery::Imagery;
 use crate::model::ModelSpec;
 use crate::printable::is_printable;
 use crate::scoring::Scoring;
@@ -207,6 +208,10 @@ pub struct Card {
     /// Whether tiles were filtered as they were resized, and must be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub antialias: bool,
+    /// What the imagery that it learned from has in common. Unknown where institutions do not tell, and on cards of
+    /// before.
+    #[serde(default, skip_serializing_if = "Imagery::is_unknown")]
+    pub imagery: Imagery,
     /// Where it came from.
     pub provenance: Provenance,
     /// Scores on the institutions' own imagery (for rounds: means weighted by samples).

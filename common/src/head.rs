@@ -18,6 +18,7 @@ use crate::model::{
 use crate::plan::{ClassWeights, DownstreamSpec, Loss, Training};
 use crate::weights::Signature;
 
+pub use crate::imagery::Imagery;
 pub use over::{HeadError, HeadOver};
 
 /// Largest document that describes a head and its release, in bytes.
@@ -110,64 +111,6 @@ pub struct HeadTraining {
     pub class_weights: ClassWeights,
     /// Seed of the starting weights and of the order of samples.
     pub seed: u64,
-}
-
-/// The imagery that a head was trained on. `predict` cuts a scene into windows of the same size and compares
-/// the ground sampling distances, since a head does not recognise things at another scale.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Imagery {
-    /// Height and width of a sample in pixels, before it was resized to `input_size`. Absent if samples had
-    /// several sizes.
-    pub tile: Option<[u32; 2]>,
-    /// Metres on the ground from one pixel to the next. Absent if files do not state it or differ.
-    pub ground_sampling_distance: Option<f64>,
-}
-
-impl Imagery {
-    /// Largest side of a tile in pixels.
-    pub const MAX_TILE: u32 = 32_768;
-    /// Largest ground sampling distance in metres.
-    pub const MAX_DISTANCE: f64 = 1e6;
-    /// Ground sampling distances that differ by less than this factor count as equal.
-    pub const ALIKE: f64 = 1.1;
-
-    /// The common properties of the imagery of several institutions: those that all of them report with the
-    /// same value.
-    #[must_use]
-    pub fn shared(all: &[Self]) -> Self {
-        let tile = all.first().and_then(|first| first.tile);
-        let distances: Option<Vec<f64>> = all.iter().map(|one| one.ground_sampling_distance).collect();
-        let distances = distances.unwrap_or_default();
-        let low = distances.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = distances.iter().copied().fold(0.0, f64::max);
-        Self {
-            tile: tile.filter(|tile| all.iter().all(|one| one.tile == Some(*tile))),
-            ground_sampling_distance: (high > 0.0 && high <= low * Self::ALIKE).then(|| (low * high).sqrt()),
-        }
-    }
-
-    /// Checks the bounds of the numbers.
-    ///
-    /// # Errors
-    /// A sentence with the key, the rule and the value found.
-    pub fn check(&self) -> Result<(), String> {
-        if let Some(tile) = self.tile
-            && !tile.iter().all(|side| (1..=Self::MAX_TILE).contains(side))
-        {
-            let (most, [height, width]) = (Self::MAX_TILE, tile);
-            return Err(format!(
-                "`imagery.tile` must be 1 to {most} pixels high and wide, found `{height}x{width}`"
-            ));
-        }
-        match self.ground_sampling_distance {
-            Some(metres) if !(metres > 0.0 && metres <= Self::MAX_DISTANCE) => Err(format!(
-                "`imagery.ground_sampling_distance` must be above 0 and at most {} metres, found `{metres}`",
-                Self::MAX_DISTANCE
-            )),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl HeadTraining {

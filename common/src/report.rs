@@ -9,6 +9,7 @@ use crate::card::{BandNormalisation, Energy, InitialFile};
 use crate::finite::Finite;
 use crate::head::Imagery;
 use crate::scoring::Scoring;
+use crate::time_spent::TimeSpent;
 use crate::weights::Encoding;
 
 /// The report of a training.
@@ -35,6 +36,9 @@ pub struct TrainingReport {
     /// How the file of the update is encoded.
     #[serde(default, skip_serializing_if = "Encoding::is_plain")]
     pub encoding: Encoding,
+    /// What its time was spent on; absent from programs of before, and where that may not leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Box<TimeSpent>>,
 }
 
 /// The report of an evaluation of a frozen specialist on an institution's test part, or where it has none on its

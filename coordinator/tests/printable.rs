@@ -292,6 +292,7 @@ fn requests(job: &str, assignment: &str, token: &str) -> Vec<Call> {
         initial: Some(v1::InitialFile { file: "atto.safetensors".to_owned(), digest: digest.clone() }),
         imagery: None,
         encoding: v1::Encoding::F32.into(),
+        spent: None,
     };
     let scores =
         v1::EvaluationReport { samples: 9, metrics: metrics(), scoring: scoring(), energy: energy() };

@@ -154,6 +154,7 @@ async fn an_upload_that_is_not_a_model_is_not_kept() {
         initial: None,
         imagery: None,
         encoding: v1::Encoding::F32.into(),
+        spent: None,
     };
     let submission = v1::SubmitUpdateRequest {
         signature: update_signature("west", &assignment, blob, &report),

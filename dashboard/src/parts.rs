@@ -2,6 +2,7 @@
 
 use eosfed_common::card::Energy;
 use eosfed_common::finite::Finite;
+use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::view::{JobState, ParticipantCounts, ParticipantState, RoundPhase};
 use maud::{Markup, Render, html};
 
@@ -324,6 +325,11 @@ pub(crate) fn metrics<'a>(metrics: impl IntoIterator<Item = (&'a String, &'a Fin
 /// Energy, if any was reported.
 pub(crate) fn energy(energy: Option<Energy>) -> Markup {
     maybe(energy, |energy| html! { span.amount { (format::energy(energy)) } })
+}
+
+/// What the time of a training was spent on.
+pub(crate) fn time(spent: Option<TimeSpent>) -> Markup {
+    maybe(spent, |spent| html! { span.amount { (spent) } })
 }
 
 /// A link to a job.

@@ -83,7 +83,7 @@ const WITH_UPDATES: [&str; 43] = [
 ];
 
 /// Fields that must have left with all words: the record misses nothing.
-const WITH_EVERYTHING: [&str; 12] = [
+const WITH_EVERYTHING: [&str; 13] = [
     "BandMoments.m2",
     "CurvePoint.loss",
     "DataStatement.training",
@@ -95,6 +95,7 @@ const WITH_EVERYTHING: [&str; 12] = [
     "Metric.value",
     "PolicySummary.max_epochs",
     "ReportFailureRequest.message",
+    "TimeSpent.training_seconds",
     "TrainingReport.metrics",
 ];
 

@@ -230,6 +230,7 @@ pub(super) mod tests {
             scoring: None,
             metrics: BTreeMap::new(),
             energy: None,
+            spent: None,
             norm: None,
             encoding: None,
             curve: Vec::new(),

@@ -39,6 +39,17 @@ pub enum DataError {
         /// The contradictions.
         findings: Vec<String>,
     },
+    /// The data are unlike those that a network was trained on, and the data set is strict about it.
+    #[error(
+        "{path}: the data are unlike those that the network was trained on (`strict = true`):{}", listing(.findings),
+        path = path.display()
+    )]
+    Unlike {
+        /// The data set.
+        path: PathBuf,
+        /// The differences.
+        findings: Vec<String>,
+    },
     /// The data set cannot serve the request.
     #[error("{path}: {reason}", path = path.display())]
     Unfit {

@@ -118,7 +118,7 @@ impl Run {
             trainer: TrainerCommand { trace: place.clone(), lane, ..trainer.clone() },
             imagery: FileImagery {
                 dataset: settings.dataset.clone(),
-                tiles: samples.as_ref().map(|samples| samples.folder.clone()),
+                samples: samples.clone(),
                 blocking: Blocking::ThreadPool,
             },
             journal: SiteJournal::of(&site, lane),

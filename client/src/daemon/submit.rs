@@ -327,6 +327,7 @@ impl<C: Coordinator> Submission<C> {
         report.energy = self.energy_to_send(report.energy, provenance);
         if !provenance {
             report.imagery = Imagery::default();
+            report.spent = None;
         }
         let statement = UpdateStatement::of(&held.assignment.id, (sent.digest, sent.size), &report);
         let submission = UpdateSubmission {

@@ -17,7 +17,7 @@ use super::environment::{DaemonError, Environment};
 use super::run::{Daemon, Flow};
 use super::step::Event;
 use super::supervise::Supervised;
-use crate::condition::LocalCondition;
+use crate::condition::{ConditionKind, LocalCondition};
 use crate::imagery::Imagery as _;
 use crate::outbound;
 use crate::policy::{PolicyStatus, objections_to_amount, refused};
@@ -38,7 +38,13 @@ impl<E: Environment> Daemon<E> {
         if let Some(condition) = self.obstacle(&task, &folder).await {
             return Ok(Flow::Event(self.blocked(condition)));
         }
-        let mut trainer = match self.parts.trainer.start(&task, &folder) {
+        let PolicyStatus::Settled(policy) = self.gate.policy_status(Some(&self.work_in_hand(&held))) else {
+            let message = "the site policy is not clear, so no training starts";
+            let unclear = LocalCondition::new(ConditionKind::PolicyUnclear, message);
+            return Ok(Flow::Event(self.blocked(unclear)));
+        };
+        let most = policy.max_gpu_memory_percent;
+        let mut trainer = match self.parts.trainer.start(&task, &folder, most) {
             Ok(trainer) => trainer,
             Err(StartError::Condition(condition)) => return Ok(Flow::Event(self.blocked(condition))),
             Err(StartError::Io { path, source }) => return Err(DaemonError::Io { path, source }),
@@ -65,7 +71,10 @@ impl<E: Environment> Daemon<E> {
                 return Some(full);
             }
         }
-        self.parts.imagery.missing().await
+        if let Some(missing) = self.parts.imagery.missing().await {
+            return Some(missing);
+        }
+        self.parts.trainer.room(task.device(), folder).await.err()
     }
 
     /// Listens to the trainer until it closes its output, or something else ends the work.

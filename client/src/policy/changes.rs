@@ -15,6 +15,7 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
         max_epochs,
         min_samples,
         min_steps,
+        max_gpu_memory_percent,
         limits,
         hours,
         approval,
@@ -32,6 +33,7 @@ pub fn changes(old: &Policy, new: &Policy) -> Vec<String> {
     found.value("max_epochs", &old.max_epochs, max_epochs);
     found.value("min_samples", &old.min_samples, min_samples);
     found.value("min_steps", &old.min_steps, min_steps);
+    found.value("max_gpu_memory_percent", &old.max_gpu_memory_percent, max_gpu_memory_percent);
     found.value("allow.individual_updates", &old.allow.individual_updates, individual_updates);
     found.value("allow.warm_start", &old.allow.warm_start, warm_start);
     for ((key, old), (_, new)) in old.limits.all().into_iter().zip(limits.all()) {

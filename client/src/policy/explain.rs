@@ -30,6 +30,7 @@ pub fn explain(policy: &Policy) -> Vec<String> {
         max_epochs,
         min_samples,
         min_steps,
+        max_gpu_memory_percent,
         limits,
         hours,
         approval,
@@ -68,6 +69,9 @@ pub fn explain(policy: &Policy) -> Vec<String> {
             Approval::Manual => "each job waits for `eosfed-client approve JOB --state DIR`".to_owned(),
         },
     ];
+    if *max_gpu_memory_percent < 100 {
+        lines.push(format!("tensors of a training use at most {max_gpu_memory_percent} % of a GPU's memory"));
+    }
     lines.extend(privacy::explain(policy));
     lines.extend(limits.words());
     if !policy.allows(Egress::Metrics) {

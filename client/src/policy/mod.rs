@@ -18,7 +18,8 @@ use eosfed_common::plan::{JobKind, StrategyName, Training};
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::weights::Encoding;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 pub use changes::changes;
@@ -152,6 +153,10 @@ pub struct Policy {
     /// Fewest optimiser steps in one assignment.
     #[serde(default = "default_min_steps")]
     pub min_steps: u64,
+    /// Most of the memory of a GPU that the tensors of one training may use, in percent.
+    #[serde(default = "all_of_it", deserialize_with = "gpu_percent")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_gpu_memory_percent: u8,
     /// What is allowed for each job and each day (UTC).
     #[serde(default)]
     pub limits: Limits,
@@ -178,6 +183,18 @@ const fn default_min_samples() -> u64 {
 
 const fn default_min_steps() -> u64 {
     20
+}
+
+const fn all_of_it() -> u8 {
+    100
+}
+
+fn gpu_percent<'de, D: Deserializer<'de>>(d: D) -> Result<u8, D::Error> {
+    let found = u64::deserialize(d)?;
+    let percent = u8::try_from(found).ok().filter(|percent| (1..=100).contains(percent));
+    percent.ok_or_else(|| {
+        D::Error::custom(format!("`max_gpu_memory_percent` must be between 1 and 100, found `{found}`"))
+    })
 }
 
 /// The policy's decision about an assignment.

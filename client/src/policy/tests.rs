@@ -20,6 +20,8 @@ fn unknown_words_are_refused() {
         "may_leave = [\"imagery\"]",
         "may_live = []",
         "hours = \"late\"",
+        "max_gpu_memory_percent = 0",
+        "max_gpu_memory_percent = 101",
         "[allow]\nmode = []",
         "[allow]\nstrategies = [\"fed-up\"]",
     ] {

@@ -33,10 +33,14 @@ pub struct TrainerLimits {
     pub processes: u32,
     /// The graphics processors that it sees, by number or by UUID. Default: as in the daemon's environment.
     pub gpus: Option<Vec<String>>,
-    /// Most memory of a graphics processor that its tensors may use, as a part of all of it in percent.
-    /// Default: no limit.
+    /// Most memory of a graphics processor that its tensors may use, as a part of all of it in percent; with
+    /// `max_gpu_memory_percent` of the policy, the smaller one counts. Default: no limit.
     #[schemars(range(min = 1, max = 100))]
     pub gpu_memory_percent: Option<u8>,
+    /// Memory of the graphics processor that must be free before a training starts on it, in GiB. Until it is,
+    /// the work waits. Graphics processors then have the numbers of `nvidia-smi`. Default: it is not looked at.
+    #[schemars(range(min = 1, max = 65536))]
+    pub gpu_free_gib: Option<u32>,
 }
 
 impl Default for TrainerLimits {
@@ -49,6 +53,7 @@ impl Default for TrainerLimits {
             processes: 4096,
             gpus: None,
             gpu_memory_percent: None,
+            gpu_free_gib: None,
         }
     }
 }
@@ -59,7 +64,16 @@ impl TrainerLimits {
     /// # Errors
     /// A sentence with the key and the value found.
     pub fn check(&self) -> Result<(), String> {
-        let Self { cgroup: _, cgroup_folder, memory_gib, cpus, processes, gpus, gpu_memory_percent } = self;
+        let Self {
+            cgroup: _,
+            cgroup_folder,
+            memory_gib,
+            cpus,
+            processes,
+            gpus,
+            gpu_memory_percent,
+            gpu_free_gib,
+        } = self;
         let within = |key: &str, found: u32, least: u32, most: u32| {
             if (least..=most).contains(&found) {
                 return Ok(());
@@ -70,6 +84,7 @@ impl TrainerLimits {
         cpus.map_or(Ok(()), |found| within("cpus", found, 1, 65_536))?;
         within("processes", *processes, 16, 4_194_304)?;
         gpu_memory_percent.map_or(Ok(()), |found| within("gpu_memory_percent", found.into(), 1, 100))?;
+        gpu_free_gib.map_or(Ok(()), |found| within("gpu_free_gib", found, 1, 65_536))?;
         if let Some(folder) = cgroup_folder.as_ref().filter(|folder| !folder.is_absolute()) {
             let found = folder.display();
             return Err(format!("`trainer.limits.cgroup_folder` must be an absolute path, found `{found}`"));
@@ -86,11 +101,21 @@ impl TrainerLimits {
         within("gpus", u32::try_from(gpus.len()).unwrap_or(u32::MAX), 0, MAX_GPUS as u32)
     }
 
-    /// Variables for the trainer, which replace those of the daemon. `now` gives a variable of the daemon.
-    pub(crate) fn variables(&self, now: impl Fn(&str) -> Option<OsString>) -> Vec<(OsString, OsString)> {
+    /// Variables for the trainer, which replace those of the daemon. The policy lets its tensors use `most`
+    /// percent of a graphics processor's memory. `now` gives a variable of the daemon.
+    pub(crate) fn variables(
+        &self,
+        most: u8,
+        now: impl Fn(&str) -> Option<OsString>,
+    ) -> Vec<(OsString, OsString)> {
         let devices = self.gpus.as_ref().map(|gpus| ("CUDA_VISIBLE_DEVICES".into(), gpus.join(",").into()));
         let mut variables: Vec<(OsString, OsString)> = devices.into_iter().collect();
-        if let Some(percent) = self.gpu_memory_percent {
+        if self.gpu_free_gib.is_some() {
+            // The driver's tool and CUDA then count alike.
+            variables.push(("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into()));
+        }
+        let percent = self.gpu_memory_percent.unwrap_or(100).min(most);
+        if self.gpu_memory_percent.is_some() || most < 100 {
             let mut value = ALLOCATOR.iter().find_map(|name| now(name)).unwrap_or_default();
             if !value.is_empty() {
                 value.push(",");
@@ -113,15 +138,20 @@ mod tests {
             gpu_memory_percent,
             ..TrainerLimits::default()
         };
-        assert_eq!(limits(None, None).variables(|_| None), []);
+        assert_eq!(limits(None, None).variables(100, |_| None), []);
         let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
-        let found = limits(Some(&["0", "GPU-5e1c"]), None).variables(|_| None);
+        let found = limits(Some(&["0", "GPU-5e1c"]), None).variables(100, |_| None);
         assert_eq!(found, [pair("CUDA_VISIBLE_DEVICES", "0,GPU-5e1c")]);
-        assert_eq!(limits(Some(&[]), None).variables(|_| None), [pair("CUDA_VISIBLE_DEVICES", "")]);
+        assert_eq!(limits(Some(&[]), None).variables(100, |_| None), [pair("CUDA_VISIBLE_DEVICES", "")]);
         let set = |name: &str| (name == "PYTORCH_ALLOC_CONF").then(|| "expandable_segments:True".into());
         let value = "expandable_segments:True,per_process_memory_fraction:0.05";
-        let found = limits(None, Some(5)).variables(set);
+        let found = limits(None, Some(5)).variables(100, set);
         assert_eq!(found, ALLOCATOR.map(|name| pair(name, value)));
+        for (own, policy) in [(Some(5), 50), (None, 5), (Some(50), 5)] {
+            assert_eq!(limits(None, own).variables(policy, set), found, "the smaller part counts");
+        }
+        let free = TrainerLimits { gpu_free_gib: Some(8), ..TrainerLimits::default() };
+        assert_eq!(free.variables(100, |_| None), [pair("CUDA_DEVICE_ORDER", "PCI_BUS_ID")]);
     }
 
     #[test]
@@ -131,6 +161,7 @@ mod tests {
             (|limits| limits.cpus = Some(0), "cpus"),
             (|limits| limits.processes = 1, "processes"),
             (|limits| limits.gpu_memory_percent = Some(101), "gpu_memory_percent"),
+            (|limits| limits.gpu_free_gib = Some(0), "gpu_free_gib"),
             (|limits| limits.cgroup_folder = Some("relative".into()), "cgroup_folder"),
             (|limits| limits.gpus = Some(vec!["0\n1".to_owned()]), "gpus"),
         ] {

@@ -3,11 +3,12 @@
 mod output;
 mod probe;
 mod process;
+mod room;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use eosfed_common::task::{EvaluationTask, TrainTask, TrainerEvent};
+use eosfed_common::task::{DeviceChoice, EvaluationTask, TrainTask, TrainerEvent};
 
 use crate::condition::LocalCondition;
 use crate::state::Process;
@@ -30,6 +31,15 @@ impl Task {
         match self {
             Self::Train(_) => "train",
             Self::Evaluate(_) => "evaluate",
+        }
+    }
+
+    /// Where to compute.
+    #[must_use]
+    pub const fn device(&self) -> DeviceChoice {
+        match self {
+            Self::Train(task) => task.device,
+            Self::Evaluate(task) => task.device,
         }
     }
 
@@ -71,11 +81,21 @@ pub trait Trainer: Send + Sync + 'static {
     /// What is missing.
     fn ready(&self) -> Result<(), LocalCondition>;
 
-    /// Starts one on a task, with its log in `folder`.
+    /// Whether the device of a task has the free memory that the settings ask for.
+    ///
+    /// # Errors
+    /// The rule, the value found and what to do.
+    fn room(
+        &self,
+        device: DeviceChoice,
+        folder: &Path,
+    ) -> impl Future<Output = Result<(), LocalCondition>> + Send;
+
+    /// Starts one on a task, with its log in `folder`. Its tensors may use so many percent of a GPU's memory.
     ///
     /// # Errors
     /// The reason why it cannot be started.
-    fn start(&self, task: &Task, folder: &Path) -> Result<Self::Running, StartError>;
+    fn start(&self, task: &Task, folder: &Path, gpu_percent: u8) -> Result<Self::Running, StartError>;
 
     /// Ends one that an earlier daemon has left running, if it still runs.
     fn reap(&self, process: Process) -> impl Future<Output = ()> + Send;

@@ -38,7 +38,7 @@ impl TrainerCommand {
             .args(&words[1..])
             .args(["device", "--format", "json", "--device", &device.to_string()])
             .env_clear()
-            .envs(self.environment(folder))
+            .envs(self.environment(folder, 100))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

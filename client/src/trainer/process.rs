@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use eosfed_common::files::write_atomically;
-use eosfed_common::task::TrainerEvent;
+use eosfed_common::task::{DeviceChoice, TrainerEvent};
 use eosfed_common::trace;
 use eosfed_transport::traced::TraceSlot;
 use nix::sys::signal::{Signal, killpg};
@@ -95,12 +95,13 @@ impl TrainerCommand {
         launcher.into_iter().chain([self.program.clone().into()]).collect()
     }
 
-    /// The environment of the trainer. Temporary files are written beside its work.
-    pub fn environment(&self, folder: &Path) -> impl Iterator<Item = (OsString, OsString)> {
+    /// The environment of the trainer, whose tensors may use so many percent of a GPU's memory. Temporary files
+    /// are written beside its work.
+    pub fn environment(&self, folder: &Path, gpu_percent: u8) -> impl Iterator<Item = (OsString, OsString)> {
         let added = self.sandbox.as_ref().map_or(&[][..], |sandbox| &sandbox.settings.environment);
         let passed_on = move |name: &OsString| name.to_str().is_some_and(|name| is_passed_on(name, added));
         let variables = std::env::vars_os().filter(move |(name, _)| passed_on(name));
-        let limits = self.limits.variables(|name| std::env::var_os(name));
+        let limits = self.limits.variables(gpu_percent, |name| std::env::var_os(name));
         let trace = self.trace.get().map(|place| (trace::VARIABLE.into(), place.to_string().into()));
         variables.chain([("TMPDIR".into(), folder.into())]).chain(limits).chain(trace)
     }
@@ -164,7 +165,11 @@ impl Trainer for TrainerCommand {
         }
     }
 
-    fn start(&self, task: &Task, folder: &Path) -> Result<ChildTrainer, StartError> {
+    async fn room(&self, device: DeviceChoice, folder: &Path) -> Result<(), LocalCondition> {
+        self.look_for_room(device, folder).await
+    }
+
+    fn start(&self, task: &Task, folder: &Path, gpu_percent: u8) -> Result<ChildTrainer, StartError> {
         self.ready()?;
         let file = folder.join(TASK);
         let failed = |path: &Path, source| StartError::Io { path: path.to_owned(), source };
@@ -180,7 +185,7 @@ impl Trainer for TrainerCommand {
             .arg(task.command())
             .arg(&file)
             .env_clear()
-            .envs(self.environment(folder))
+            .envs(self.environment(folder, gpu_percent))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -310,7 +315,7 @@ fn start_ticks(pid: i32) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use eosfed_common::task::{DeviceChoice, EvaluationTask};
+    use eosfed_common::task::EvaluationTask;
 
     use super::*;
 
@@ -327,7 +332,7 @@ mod tests {
     async fn only_the_leftover_trainer_is_ended() {
         let folder = tempfile::tempdir().unwrap();
         let command = command(&["sh", "-c", "sleep 60 & wait"], "unused");
-        let trainer = command.start(&task(), folder.path()).unwrap();
+        let trainer = command.start(&task(), folder.path(), 100).unwrap();
         let process = trainer.process();
         command.reap(Process { start_ticks: process.start_ticks + 1, ..process }).await;
         assert!(is_running(process));
@@ -366,7 +371,7 @@ mod tests {
     fn the_trainer_is_told_of_its_trace_where_there_is_one() {
         let command = command(&[], "trainer");
         let told = |command: &TrainerCommand| {
-            let mut environment = command.environment(Path::new("/tmp"));
+            let mut environment = command.environment(Path::new("/tmp"), 100);
             environment.find(|(name, _)| name == trace::VARIABLE).map(|(_, value)| value)
         };
         assert_eq!(told(&command), None);
@@ -389,7 +394,7 @@ mod tests {
         ] {
             let command = command(launcher, program);
             let missing = launcher.first().unwrap_or(&program);
-            let Err(StartError::Condition(started)) = command.start(&task(), folder.path()) else {
+            let Err(StartError::Condition(started)) = command.start(&task(), folder.path(), 100) else {
                 panic!("{missing} must not start")
             };
             for condition in [command.ready().unwrap_err(), started] {

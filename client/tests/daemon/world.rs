@@ -193,7 +193,7 @@ impl World {
                 trace: Default::default(),
                 lane: 0,
             },
-            imagery: FileImagery { dataset: dataset.clone(), tiles: None, blocking: Blocking::ThreadPool },
+            imagery: FileImagery { dataset: dataset.clone(), samples: None, blocking: Blocking::ThreadPool },
             journal: SiteJournal::of(&site, 0),
             policy: Arc::new(PolicyFile(site.policy())),
             disk: Arc::new(SystemDisk),

@@ -248,3 +248,24 @@ fn a_damaged_release_is_refused_by_name() {
     let gone = fitted(&options(&release, &data, "all", &head)).unwrap_err().to_string();
     assert!(gone.contains("release.json") && gone.contains("`eosfed release pull --to DIR`"), "{gone}");
 }
+
+#[test]
+fn data_in_other_units_than_the_specialists_learned_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = release(&folder.path().join("release"));
+    let data = scene(&folder.path().join("data"), 0, "validation = 0.0\ntest = 0.3\nseed = 2");
+    let plain = fs::read_to_string(&data).unwrap();
+    let head = folder.path().join("head");
+    let mut options = options(&release, &data, "all", &head);
+    options.training.epochs = 1;
+    assert!(!fitted(&options).unwrap().notes.iter().any(|note| note.contains("magnitude")));
+
+    fs::write(&data, format!("scale = 1000.0\n{plain}")).unwrap();
+    let report = fitted(&options).unwrap();
+    for specialist in ["only-nir@1: ", "only-red@1: "] {
+        let said = |note: &String| note.starts_with(specialist) && note.contains("magnitude");
+        assert!(report.notes.iter().any(said), "{:?}", report.notes);
+    }
+    let row = score(&head, None, ScoringData::of(&data, Split::Test), Device::Cpu).unwrap();
+    assert_eq!(row.notes.len(), 2, "{:?}", row.notes);
+}

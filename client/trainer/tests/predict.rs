@@ -109,6 +109,9 @@ fn a_map_has_the_georeference_and_the_holes_of_its_scene() {
     let share = accuracy(&map, 0..150);
     assert!(share > 0.8, "{share}");
     assert_eq!(&fs::read(folder.path().join("map.png")).unwrap()[1..4], b"PNG");
+    let names = fs::read_to_string(folder.path().join("map.tif.aux.xml")).unwrap();
+    assert!(names.contains("<Category>dark</Category>") && names.contains("<F>light</F>"), "{names}");
+    assert_eq!(report.pixel_square_metres, None, "its reference has no coordinate system");
     // A window larger than the scene sees the same.
     let (whole, other) = mapped(folder.path(), &head, 256, 64);
     assert_eq!(whole.windows, 1);
@@ -299,6 +302,7 @@ fn a_head_sees_a_scene_at_the_scale_that_it_learned() {
     set_reference(&path, metres(10.0));
     let report = by_default(folder.path(), &head);
     assert_eq!(report.scale.ground_sampling_distance_ratio, Some(1.0 / 3.0));
+    assert_eq!(report.pixel_square_metres, Some(100.0));
     assert!(report.warnings[0].contains("3.000 times the scale"), "{:?}", report.warnings);
     assert!(report.warnings[0].contains("use `--window 96`"), "{:?}", report.warnings);
 }

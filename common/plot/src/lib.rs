@@ -3,6 +3,8 @@
 
 mod chart;
 mod heat;
+mod map;
+mod meaning;
 mod sheet;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use std::sync::Once;
 
 pub use chart::{Series, bar_chart, line_chart};
 pub use heat::heat_map;
+pub use map::map_picture;
+pub use meaning::class_colours;
 pub use sheet::{Legend, Picture, sheet};
 
 const FONT: &str = "eosfed";
@@ -89,20 +93,6 @@ fn register_font() {
         let registered = plotters::style::register_font(FONT, style, epaint_default_fonts::UBUNTU_LIGHT);
         assert!(registered.is_ok(), "the embedded font is a font");
     });
-}
-
-/// Writes a picture.
-///
-/// # Errors
-/// If the number of pixels does not match its size, or the file cannot be written.
-pub fn save_picture(path: &Path, picture: &Picture) -> Result<(), PlotError> {
-    let Picture { width, height, pixels } = picture;
-    if pixels.is_empty() || *width as usize * *height as usize != pixels.len() {
-        let reason =
-            format!("a picture of {width}x{height} must have as many pixels, found {}", pixels.len());
-        return Err(PlotError::Input { path: path.to_owned(), reason });
-    }
-    save(path, (*width, *height), pixels.as_flattened())
 }
 
 /// Draws into a temporary file beside `path` and renames it, so that a half-drawn picture is never seen.

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::finite::Finite;
 use crate::ids::InstitutionName;
 use crate::scoring::Scoring;
+use crate::time_spent::TimeSpent;
 use crate::weights::Encoding;
 
 /// The kind of a round.
@@ -83,6 +84,9 @@ pub struct RoundTotals {
     pub metrics: BTreeMap<String, Finite>,
     /// Energy spent, as far as it was reported.
     pub energy: Option<Energy>,
+    /// What the time was spent on by the institution to which the round cost most beside its steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<TimeSpent>,
 }
 
 /// One attempt at a round in a list, without its institutions.
@@ -182,6 +186,9 @@ pub struct ParticipantView {
     pub scoring: Option<Scoring>,
     /// Energy spent.
     pub energy: Option<Energy>,
+    /// What the time of its training was spent on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<TimeSpent>,
     /// The L2 norm of its update's step.
     pub norm: Option<Finite>,
     /// How its update was encoded.

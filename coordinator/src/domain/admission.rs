@@ -151,6 +151,7 @@ impl ScreenedUpdate {
             initial: _,
             imagery: _,
             encoding: _,
+            spent: _,
         } = &submission.report;
         let most = rules.max_samples.unwrap_or(MAX_SAMPLES);
         if !(1..=most).contains(samples) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use eosfed_common::card::Energy;
 use eosfed_common::finite::Finite;
+use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::view::{ParticipantCounts, RoundTotals};
 
 use super::round::{Contribution, ParticipantState, Round};
@@ -13,18 +14,22 @@ use super::round::{Contribution, ParticipantState, Round};
 pub fn totals(round: &Round) -> RoundTotals {
     let mut samples: u64 = 0;
     let mut energy: Option<Energy> = None;
+    let mut times: Option<TimeSpent> = None;
     let mut means = Means::default();
     for (_, contribution) in round.contributions() {
-        let (count, metrics, spent) = match contribution {
-            Contribution::Update { report, .. } => (report.samples, &report.metrics, report.energy),
-            Contribution::Evaluation(report) => (report.samples, &report.metrics, report.energy),
+        let (count, metrics, spent, time) = match contribution {
+            Contribution::Update { report, .. } => {
+                (report.samples, &report.metrics, report.energy, report.spent.as_deref().copied())
+            }
+            Contribution::Evaluation(report) => (report.samples, &report.metrics, report.energy, None),
             Contribution::Statistics(_) => continue,
         };
         samples = samples.saturating_add(count);
         energy = Some(energy.map_or(spent, |before| before.plus(spent)));
+        times = times.into_iter().chain(time).reduce(TimeSpent::costlier);
         means.add(metrics, count);
     }
-    RoundTotals { participants: counts(round), samples, metrics: means.metrics(), energy }
+    RoundTotals { participants: counts(round), samples, metrics: means.metrics(), energy, spent: times }
 }
 
 /// The number of institutions in each status.

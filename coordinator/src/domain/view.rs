@@ -173,6 +173,7 @@ fn trained(job: &Job, trained: &TrainedHead) -> Option<TrainedHeadView> {
         initial: _,
         imagery,
         encoding: _,
+        spent: _,
     } = report;
     Some(TrainedHeadView {
         document,
@@ -263,6 +264,7 @@ fn participant(participant: &Participant, curve: Vec<CurvePoint>) -> Participant
         metrics: BTreeMap::new(),
         scoring: None,
         energy: None,
+        spent: None,
         norm: None,
         encoding: None,
         curve,
@@ -306,6 +308,7 @@ fn contributed(view: &mut ParticipantView, contribution: &Contribution) {
             view.metrics.clone_from(&report.metrics);
             view.scoring = report.scoring.as_deref().cloned();
             view.energy = Some(report.energy);
+            view.spent = report.spent.as_deref().copied();
         }
         Contribution::Evaluation(report) => {
             view.samples = Some(report.samples);

@@ -134,5 +134,6 @@ pub(crate) fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingRepo
         initial: None,
         imagery: None,
         encoding: v1::Encoding::F32.into(),
+        spent: None,
     }
 }

@@ -179,6 +179,7 @@ fn rounds(page: &JobPage<'_>, shell: &Shell) -> Markup {
         words("Mean of validation"),
         words("Energy"),
         words("Took"),
+        words("Beside its steps"),
     ];
     let rows: Vec<Vec<Markup>> = page.listed.iter().map(|round| round_row(page.job, round, shell)).collect();
     html! { (table("Closed rounds", &columns, &rows)) (page.pager.render()) }
@@ -202,6 +203,7 @@ fn round_row(job: &JobView, round: &RoundSummary, shell: &Shell) -> Vec<Markup> 
         metrics(&round.totals.metrics),
         energy(round.totals.energy),
         html! { (span(took)) @if let Some(at) = round.closed_at { span.under { (relative(at, shell.now)) } } },
+        maybe(round.totals.spent, |spent| html! { (format!("{:.1} s", spent.beside())) }),
     ]
 }
 

@@ -10,7 +10,7 @@ use crate::format::{count, exact, relative, span, value};
 use crate::layout::{Content, Shell};
 use crate::parts::{
     Pager, counts, energy, facts, heading, maybe, metrics, none, numbers, panel, participant_state, progress,
-    round_phase, said, shell_command, table_of_some, words,
+    round_phase, said, shell_command, table_of_some, time, words,
 };
 use crate::words;
 
@@ -84,6 +84,7 @@ fn totals(round: &RoundView, shell: &Shell) -> Markup {
             ("Samples", if totals.samples == 0 { none() } else { html! { (count(totals.samples)) } }),
             ("Mean of scores", metrics(&totals.metrics)),
             ("Energy", energy(totals.energy)),
+            ("Most time", time(totals.spent)),
         ]))
     }
 }
@@ -99,6 +100,7 @@ pub(crate) fn participants<'a>(
         numbers("Samples"),
         words("Validation"),
         words("Energy"),
+        words("Time"),
         words("Says"),
     ];
     let rows: Vec<Vec<Option<Markup>>> = listed.map(|(name, one)| row(name, one)).collect();
@@ -113,6 +115,7 @@ fn row(name: &InstitutionName, one: &ParticipantView) -> Vec<Option<Markup>> {
         one.samples.map(|samples| html! { (count(samples)) }),
         (!one.metrics.is_empty()).then(|| metrics(&one.metrics)),
         one.energy.map(|spent| energy(Some(spent))),
+        one.spent.map(|spent| time(Some(spent))),
         says(one),
     ]
 }

@@ -11,6 +11,7 @@ use eosfed_common::ids::{AssignmentId, LeaseToken};
 use eosfed_common::report::{EvaluationReport, TrainingReport};
 use eosfed_common::scoring::{Interval, ScoredPart, Scoring};
 use eosfed_common::signing::{EvaluationStatement, StatisticsStatement, UpdateStatement};
+use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::weights::Encoding;
 
 use crate::assignments::blob;
@@ -32,6 +33,7 @@ pub fn report(samples: u64, normalisation: Vec<BandNormalisation>) -> TrainingRe
         initial: None,
         imagery,
         encoding: Encoding::F32,
+        spent: None,
     }
 }
 
@@ -115,6 +117,13 @@ pub fn detailed_update() -> UpdateSubmission {
         initial: Some(InitialFile { file: "atto.safetensors".to_owned(), digest: Digest::of(b"i") }),
         imagery: Imagery { tile: Some([64, 32]), ground_sampling_distance: Some(10.0) },
         encoding: Encoding::Int8,
+        spent: Some(Box::new(TimeSpent {
+            starting_seconds: Finite::literal(0.5),
+            loading_seconds: Finite::literal(0.75),
+            training_seconds: Finite::literal(12.5),
+            validation_seconds: Finite::literal(2.0),
+            writing_seconds: Finite::literal(0.25),
+        })),
         ..report(48, normalisation(&["red"], 0.1, 0.02))
     };
     update(&"j-0a1b2c3d.1.2.west".parse().unwrap(), &token(1), blob(), report)

@@ -8,8 +8,8 @@ use eosfed_common::identity::Identity;
 use eosfed_common::ids::InstitutionName;
 use eosfed_common::model::{Backbone, Task, signature};
 use eosfed_common::plan::{JobKind, JobSpec, StrategyName};
-use eosfed_common::weights::write;
 use eosfed_common::weights::Encoding;
+use eosfed_common::weights::write;
 use eosfed_coordinator::domain::Member;
 use eosfed_coordinator::domain::registry::Release;
 use eosfed_coordinator::domain::{Change, Registry};
@@ -75,6 +75,7 @@ pub fn policy(withdrawn: bool) -> Policy {
         max_epochs: 10,
         min_samples: 1,
         min_steps: 1,
+        max_gpu_memory_percent: 100,
         limits: Limits::default(),
         hours: None,
         approval: Approval::Automatic,

@@ -23,7 +23,7 @@ use eosfed_common::digest::Digest;
 use eosfed_common::model::Task as ModelTask;
 use eosfed_common::refusal::{Reason, Refusal};
 use eosfed_common::report::TrainingReport;
-use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
+use eosfed_common::task::{DeviceChoice, InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::write;
 use eosfed_testkit::cards::normalisation;
 use eosfed_testkit::submissions::{moments, report, scores};
@@ -156,7 +156,11 @@ impl Trainer for Machine {
         Ok(())
     }
 
-    fn start(&self, task: &Task, folder: &Path) -> Result<Running, StartError> {
+    async fn room(&self, _: DeviceChoice, _: &Path) -> Result<(), LocalCondition> {
+        Ok(())
+    }
+
+    fn start(&self, task: &Task, folder: &Path, _: u8) -> Result<Running, StartError> {
         let mut world = self.world.lock();
         world.starts_trainer(self.index);
         let minutes = if world.strikes(40) { world.draw(60..=300) } else { world.draw(1..=20) };

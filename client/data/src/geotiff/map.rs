@@ -1,7 +1,9 @@
 //! Writing a map of classes or values, tile by tile in any order, so that only one tile of it
 //! has to be in memory.
 
+use std::fs::Permissions;
 use std::io::{BufWriter, Seek, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use flate2::Compression;
@@ -9,53 +11,13 @@ use flate2::write::ZlibEncoder;
 use tiff::encoder::TiffEncoder;
 use tiff::tags::Tag;
 
+use super::map_layout::{MAP_TILE, MapKind, MapLayout, PutTile};
+use super::overviews::Overview;
 use super::write_reference;
 use crate::error::DataError;
-use crate::georeference::GeoReference;
 
-/// Side of a tile of a map in pixels.
-pub const MAP_TILE: usize = 256;
-
-/// The kind of a map's pixels.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MapKind {
-    /// Indices of classes, shown in these colours; 255 where there is no data.
-    Classes(Vec<[u8; 3]>),
-    /// 32-bit floats; NaN where there is no data.
-    Values,
-}
-
-/// A map to be written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MapLayout {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// The kind of its pixels.
-    pub kind: MapKind,
-    /// The georeference.
-    pub reference: Option<GeoReference>,
-}
-
-impl MapLayout {
-    /// Tiles in a row.
-    #[must_use]
-    pub const fn across(&self) -> usize {
-        self.width.div_ceil(MAP_TILE)
-    }
-
-    /// Tiles in a column.
-    #[must_use]
-    pub const fn down(&self) -> usize {
-        self.height.div_ceil(MAP_TILE)
-    }
-}
-
-/// Takes one tile: its column and row among the tiles, and its [`MAP_TILE`] squared pixels, row-major.
-pub type PutTile<'a> = &'a mut dyn FnMut(usize, usize, &[f32]) -> Result<(), DataError>;
-
-/// Writes a compressed, tiled GeoTIFF from the tiles that `fill` puts. The file is written atomically.
+/// Writes a compressed, tiled GeoTIFF with overviews from the tiles that `fill` puts. The file is written atomically,
+/// and all may read it.
 ///
 /// # Errors
 /// What `fill` gives, or if a tile is missing or the file cannot be written.
@@ -66,28 +28,57 @@ pub fn write_map<E: From<DataError>>(
 ) -> Result<(), E> {
     let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| fail(&error))?;
+    let public = Permissions::from_mode(0o644);
+    let file =
+        tempfile::Builder::new().permissions(public).tempfile_in(folder).map_err(|error| fail(&error))?;
     {
         let mut encoder = TiffEncoder::new(BufWriter::new(file.as_file())).map_err(|error| fail(&error))?;
-        let mut directory = encoder.image_directory().map_err(|error| fail(&error))?;
-        let count = layout.across() * layout.down();
-        let mut offsets = vec![0_u32; count];
-        let mut sizes = vec![0_u32; count];
-        fill(&mut |column, row, pixels| {
-            let packed = pack(&layout.kind, pixels).map_err(|error| fail(&error))?;
-            let offset = directory.write_data(&packed[..]).map_err(|error| fail(&error))?;
-            let at = row * layout.across() + column;
-            offsets[at] = u32::try_from(offset).map_err(|_| fail(&"the map is larger than TIFF allows"))?;
-            sizes[at] = u32::try_from(packed.len()).map_err(|error| fail(&error))?;
-            Ok(())
-        })?;
-        if let Some(missing) = sizes.iter().position(|size| *size == 0) {
-            return Err(fail(&format!("tile {missing} of {count} was never written")).into());
+        let mut next = Overview::of(layout).map_err(|error| fail(&error))?;
+        write_image(path, &mut encoder, (layout, false), next.as_ref(), fill)?;
+        while let Some(overview) = next {
+            next = Overview::of(&overview.layout).map_err(|error| fail(&error))?;
+            write_image(path, &mut encoder, (&overview.layout, true), next.as_ref(), |put| {
+                overview.tiles(put).map_err(|error| fail(&error))?
+            })?;
         }
-        tags(&mut directory, layout, &offsets, &sizes).map_err(|error| fail(&error))?;
-        directory.finish().map_err(|error| fail(&error))?;
     }
     file.persist(path).map_err(|error| fail(&error.error))?;
+    Ok(())
+}
+
+/// Writes the map itself, or a smaller copy of it, and adds its tiles to the next smaller one.
+fn write_image<W: Write + Seek, E: From<DataError>>(
+    path: &Path,
+    encoder: &mut TiffEncoder<W>,
+    (layout, is_overview): (&MapLayout, bool),
+    next: Option<&Overview>,
+    fill: impl FnOnce(PutTile<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    const REDUCED: u32 = 1;
+    let fail = |error: &dyn std::fmt::Display| DataError::file(path, error.to_string());
+    let mut directory = encoder.image_directory().map_err(|error| fail(&error))?;
+    let count = layout.across() * layout.down();
+    let mut offsets = vec![0_u32; count];
+    let mut sizes = vec![0_u32; count];
+    fill(&mut |column, row, pixels| {
+        if let Some(next) = next {
+            next.add(column, row, pixels).map_err(|error| fail(&error))?;
+        }
+        let packed = pack(&layout.kind, pixels).map_err(|error| fail(&error))?;
+        let offset = directory.write_data(&packed[..]).map_err(|error| fail(&error))?;
+        let at = row * layout.across() + column;
+        offsets[at] = u32::try_from(offset).map_err(|_| fail(&"the map is larger than TIFF allows"))?;
+        sizes[at] = u32::try_from(packed.len()).map_err(|error| fail(&error))?;
+        Ok(())
+    })?;
+    if let Some(missing) = sizes.iter().position(|size| *size == 0) {
+        return Err(fail(&format!("tile {missing} of {count} was never written")).into());
+    }
+    if is_overview {
+        directory.write_tag(Tag::NewSubfileType, REDUCED).map_err(|error| fail(&error))?;
+    }
+    tags(&mut directory, layout, &offsets, &sizes).map_err(|error| fail(&error))?;
+    directory.finish().map_err(|error| fail(&error))?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt as _;
 
 use proptest::prelude::*;
 use tiff::encoder::{Compression, TiffEncoder, colortype};
@@ -201,6 +202,13 @@ fn a_map_written_in_any_order_is_read_back_with_its_georeference() {
     let at = |x: usize, y: usize| read.data[y * 300 + x];
     assert_eq!([at(0, 0), at(299, 0), at(0, 259), at(299, 259)], [0.0, 2.0, 1.0, 3.0]);
     assert_eq!(read.reference, layout.reference);
+    // All may read it, and an overview has half its side.
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    let mut pages = tiff::decoder::Decoder::new(File::open(&path).unwrap()).unwrap();
+    assert!(pages.more_images());
+    pages.next_image().unwrap();
+    assert_eq!((pages.dimensions().unwrap(), pages.more_images()), ((150, 130), false));
+    assert_eq!(pages.get_tag_u32(Tag::NewSubfileType).unwrap(), 1);
     let missing = write_map::<DataError>(&path, &layout, |put| put(0, 0, &tile(0, 0))).unwrap_err();
     assert!(missing.to_string().contains("tile 1 of 4"), "{missing}");
     let values = MapLayout { kind: MapKind::Values, width: 4, height: 4, ..layout };

@@ -14,8 +14,11 @@ use super::output::{advance, print_json, progress_bar};
 
 /// Map a whole scene with a trained head.
 ///
-/// Writes a GeoTIFF with the georeference and the pixels of the scene: classes with a colour table, or
-/// values. The scene is processed in overlapping windows, so it may be larger than memory.
+/// Writes a GeoTIFF with overviews, with the georeference and the pixels of the scene: classes with a colour
+/// table, or values. Names and colours of classes are in a file beside it, MAP.aux.xml, for GDAL and QGIS. Areas
+/// of classes are printed where the scene has a georeference.
+///
+/// The scene is processed in overlapping windows, so it may be larger than memory.
 ///
 /// A head that gives one class to a whole patch can map a scene too. Each window is then a patch, and
 /// the class of a pixel is the average of the windows around it, weighted by how near their centres are.
@@ -65,7 +68,7 @@ pub(super) struct PredictArguments {
     /// GeoTIFF file for the map.
     #[arg(long)]
     output: PathBuf,
-    /// Picture file (PNG) for a preview of the map.
+    /// Picture file (PNG) for a preview of the map, with a legend and, with a georeference, a scale bar.
     #[arg(long)]
     preview: Option<PathBuf>,
     /// Folder of the release. Default: the folder that the head was trained with.
@@ -128,10 +131,25 @@ fn print_report(report: &PredictReport) {
     let [width, height] = report.size;
     outln!("{}: {width}x{height} pixels in {} windows", report.output.display(), report.windows);
     let percent = |pixels: u64| pixels as f64 * 100.0 / (width * height) as f64;
-    for (class, pixels) in &report.classes {
-        outln!("  {:5.1} %  {class}", percent(*pixels));
+    let no_data = (report.no_data > 0).then(|| ("no data".to_owned(), report.no_data));
+    for (class, pixels) in report.classes.iter().chain(&no_data) {
+        let area = report.pixel_square_metres.map(|one| format!("  {:>14}", area(*pixels as f64 * one)));
+        outln!("  {:5.1} %{}  {class}", percent(*pixels), area.unwrap_or_default());
     }
-    if report.no_data > 0 {
-        outln!("  {:5.1} %  no data", percent(report.no_data));
+}
+
+/// An area in hectares, or in square kilometres from a hundred hectares on.
+fn area(square_metres: f64) -> String {
+    let hectares = square_metres / 1e4;
+    if hectares < 100.0 { format!("{hectares:.2} ha") } else { format!("{:.2} km2", hectares / 100.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_have_the_unit_that_fits() {
+        assert_eq!([area(123_400.0), area(5e7)], ["12.34 ha", "50.00 km2"]);
     }
 }

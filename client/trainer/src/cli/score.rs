@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use eosfed_common::outln;
+use eosfed_common::stdout::print_warning;
 use eosfed_trainer::ensemble::{self, ScoreRow};
 
 use super::arguments::{Format, ScoringArguments};
@@ -39,6 +40,7 @@ pub(super) fn score(arguments: &ScoreArguments) -> anyhow::Result<ExitCode> {
         .collect::<Result<_, _>>()?;
     if let Some(row) = rows.first() {
         warn_of_skipped(&row.skipped);
+        row.notes.iter().for_each(|note| print_warning(format_args!("{}: {note}", row.name)));
     }
     ensemble::report(&rows, &scoring.data, output)?;
     match scoring.format {

@@ -20,7 +20,9 @@ use super::head_model::{metric_spec, preprocessing};
 use super::release::{EncoderChoice, Release};
 use crate::net::StepCounter;
 use crate::parameters::Parameters;
-use crate::train::{self, AdamW, LoopSettings, LossSettings, Parts, StreamedDataset, TrainLoop, scale_of};
+use crate::train::{
+    self, AdamW, LoopSettings, LossSettings, Parts, Seen, StreamedDataset, TrainLoop, scale_of, tolerated,
+};
 
 /// Factor on the learning rate of a selection's weights: they are few, and they start far from the
 /// values that matter.
@@ -100,6 +102,8 @@ pub fn fit(
     };
     let facts = source.facts();
     notes.extend(notes_of(&parts, facts));
+    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: options.input_size };
+    notes.extend(tolerated(parts.dataset(), seen.unlike(&release.learned(&head)))?);
     head.samples = source.len();
     head.imagery = facts.imagery;
     head.target = facts.target.as_ref().map(scale_of);

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use eosfed_common::head::HeadFile;
-use eosfed_data::{SampleSource, Split};
+use eosfed_common::head::{HeadFile, Imagery};
+use eosfed_data::{BandStatistics, DataError, Dataset, SampleSource, Split};
 use tch::{Device, Tensor};
 
 use super::combine::Combiner;
@@ -13,7 +13,9 @@ use super::release::Release;
 use crate::metrics::{Bootstrap, MetricSpec, Scores};
 use crate::net::{Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::{Batch, Parts, Preprocessing, Samples as _, StreamedDataset, resize_to_labels};
+use crate::train::{
+    Batch, Learned, Parts, Preprocessing, Samples as _, Seen, StreamedDataset, resize_to_labels, tolerated,
+};
 
 /// Samples that are in memory at once.
 const CHUNK_SIZE: usize = 16;
@@ -81,10 +83,18 @@ pub struct Evaluation {
     pub bootstrap: Bootstrap,
     /// What is wrong with each file that was left out, by name.
     pub skipped: Vec<String>,
+    /// What is unlike the training of the head and of the specialists under it.
+    pub unlike: Vec<String>,
 }
 
 /// Takes the features of a chunk, the chunk, and where its samples come from.
 type EachChunk<'a> = &'a mut dyn FnMut(&[Tensor], &Batch, &SampleSource);
+
+/// What is found in a part of a data set.
+struct Looked {
+    skipped: Vec<String>,
+    unlike: Vec<String>,
+}
 
 /// A trained head with the frozen specialists under it.
 #[derive(Debug)]
@@ -94,6 +104,8 @@ pub struct HeadModel {
     parameters: Parameters,
     extractor: FeatureExtractor,
     combiner: Combiner,
+    /// What the head and the specialists under it were trained on.
+    learned: Vec<Learned>,
     device: Device,
 }
 
@@ -109,7 +121,15 @@ impl HeadModel {
         let parameters = Parameters::load(&folder.join(HeadFile::WEIGHTS), file.signature(), device)?;
         let combiner = Combiner::new(&file, &parameters, StepCounter::default());
         let chosen = combiner.chosen(file.encoders.len());
+        let own = Learned {
+            name: format!("the head `{}`", file.name),
+            normalisation: Vec::new(),
+            imagery: file.imagery,
+            input_size: file.input_size,
+        };
+        let learned = std::iter::once(own).chain(release.learned(&file)).collect();
         Ok(Self {
+            learned,
             extractor: FeatureExtractor::load_chosen(&release, &file, &chosen, device)?,
             combiner: combiner.given(&chosen),
             parameters,
@@ -144,6 +164,20 @@ impl HeadModel {
         self.combiner.weights(self.file.encoders.len())
     }
 
+    /// What is unlike its training in data that it is to see, as sentences with numbers.
+    ///
+    /// # Errors
+    /// The differences, if the data set is `strict`.
+    pub(super) fn unlike(
+        &self,
+        dataset: &Dataset,
+        statistics: &[BandStatistics],
+        imagery: Imagery,
+    ) -> Result<Vec<String>, DataError> {
+        let seen = Seen { statistics, imagery, input_size: self.file.input_size };
+        tolerated(dataset, seen.unlike(&self.learned))
+    }
+
     /// Outputs for images `[N, dates * bands, H, W]` in the data's units, NaN where there is no data:
     /// `[N, classes]`, or `[N, classes, H/4, W/4]` for dense tasks.
     pub fn forward(&self, images: &Tensor) -> Tensor {
@@ -171,14 +205,14 @@ impl HeadModel {
     ) -> Result<Evaluation, EnsembleError> {
         let mut scores = metric_spec(&self.file).scores();
         let mut bootstrap = Bootstrap::new(metric_spec(&self.file));
-        let skipped = self.each_chunk(parts, split, &mut |features, batch, source| {
+        let Looked { skipped, unlike } = self.each_chunk(parts, split, &mut |features, batch, source| {
             let labels = &batch.labels;
             let outputs = resize_to_labels(&self.combiner.forward(features, false), labels, self.file.task);
             scores.add(labels, &outputs);
             bootstrap.add(labels, &outputs);
             each(&outputs, batch, source);
         })?;
-        Ok(Evaluation { scores, bootstrap, skipped })
+        Ok(Evaluation { scores, bootstrap, skipped, unlike })
     }
 
     /// The scores with all specialists and with each of `combiners`, for the features that the specialists
@@ -210,23 +244,19 @@ impl HeadModel {
         Ok((all, each))
     }
 
-    /// Calls `each` for each chunk of a part of a data set, which is read ahead. Returns what is wrong with each
-    /// file that was left out.
-    fn each_chunk(
-        &self,
-        parts: &Parts,
-        split: Split,
-        each: EachChunk<'_>,
-    ) -> Result<Vec<String>, EnsembleError> {
+    /// Calls `each` for each chunk of a part of a data set, which is read ahead.
+    fn each_chunk(&self, parts: &Parts, split: Split, each: EachChunk<'_>) -> Result<Looked, EnsembleError> {
         let _guard = tch::no_grad_guard();
         parts.dataset().serves(self.file.task, &self.file.classes)?;
         let source = parts.source(split, self.bands())?;
-        let skipped = parts.skipped(split, source.facts()).cloned().collect();
+        let facts = source.facts();
+        let skipped = parts.skipped(split, facts).cloned().collect();
+        let unlike = self.unlike(parts.dataset(), &facts.statistics, facts.imagery)?;
         let data = StreamedDataset::new(source, preprocessing(&self.file), self.file.task, self.device)?;
         for batch in data.in_order(CHUNK_SIZE) {
             let batch = batch?;
             each(&self.extractor.features(&batch.images), &batch, data.source());
         }
-        Ok(skipped)
+        Ok(Looked { skipped, unlike })
     }
 }

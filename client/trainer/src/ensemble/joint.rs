@@ -22,8 +22,8 @@ use crate::energy::EnergyMeter;
 use crate::net::StepCounter;
 use crate::parameters::{Parameters, read};
 use crate::train::{
-    LoopSettings, LossSettings, Parts, RunInfo, Samples, ScoredData, Session, StreamedDataset, TrainError,
-    TrainLoop, proximal_term,
+    LoopSettings, LossSettings, Parts, RunInfo, Samples, ScoredData, Seen, Session, StreamedDataset,
+    TrainError, TrainLoop, proximal_term, tolerated,
 };
 
 /// Trains a head. Calls `emit` with each event, and `stopped` before each step.
@@ -44,11 +44,12 @@ pub fn train_head(
         let reason = "the task of a head must have the folder of its release (`release`)";
         return Err(EnsembleError::file(&task.output, reason));
     };
-    let extractor = FeatureExtractor::load(&Release::open(folder)?, head, device)?;
+    let release = Release::open(folder)?;
+    let extractor = FeatureExtractor::load(&release, head, device)?;
     let parts = Parts::open(&task.dataset, task.samples.as_ref())?;
     parts.dataset().serves(head.task, &head.classes)?;
     let mut info = RunInfo::default();
-    let Streams { training, validation, test } = load(&parts, head, device, &mut info)?;
+    let Streams { training, validation, test } = load(&parts, (&release, head), device, &mut info)?;
     let counts = training.counts_for(&task.training)?;
     let loss = LossSettings::counted(&task.training, head.task, counts.as_deref(), device);
     let mut memory = DEFAULT_CACHE;
@@ -105,7 +106,7 @@ struct Streams {
 /// The samples of all parts; adds what is known about them to `info`.
 fn load(
     parts: &Parts,
-    head: &HeadFile,
+    (release, head): (&Release, &HeadFile),
     device: Device,
     info: &mut RunInfo,
 ) -> Result<Streams, EnsembleError> {
@@ -115,7 +116,10 @@ fn load(
     info.imagery = source.facts().imagery;
     info.samples = source.len();
     info.origin = Some(source.origin());
-    info.warnings = parts.warnings(source.facts());
+    let facts = source.facts();
+    info.warnings = parts.warnings(facts);
+    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: head.input_size };
+    info.warnings.extend(tolerated(parts.dataset(), seen.unlike(&release.learned(head)))?);
     let training = streamed(source)?;
     let dataset = parts.dataset();
     if dataset.is_empty(dataset.scored_part()) {

@@ -6,6 +6,7 @@
 //! By default, windows have the size of the tiles that the head learned from. At another scale a head
 //! still gives a map, but a wrong one, so every difference is a warning with its ratio.
 
+mod attributes;
 mod blend;
 mod mapping;
 mod options;
@@ -18,7 +19,7 @@ mod scene;
 mod windows;
 
 use eosfed_data::{MapKind, MapLayout};
-use eosfed_plot::{palette, save_picture};
+use eosfed_plot::{Legend, class_colours, map_picture};
 use tch::Device;
 
 use self::mapping::MapWriter;
@@ -57,7 +58,7 @@ pub fn predict_scene(
     let classes = head.file.classes.len();
     let kind = match head.file.target {
         Some(_) => MapKind::Values,
-        None => MapKind::Classes(palette(classes)),
+        None => MapKind::Classes(class_colours(&head.file.classes)),
     };
     let layout =
         MapLayout { width: scene.width, height: scene.height, kind, reference: scene.reference().cloned() };
@@ -83,10 +84,18 @@ pub fn predict_scene(
         },
         |computed| writer.write(options, &layout, computed),
     )?;
+    let named: Vec<_> = head.file.classes.iter().cloned().zip(mapping.counts).collect();
+    let legend: Legend = match &layout.kind {
+        MapKind::Classes(colours) => {
+            attributes::write(&options.output, &named, colours)?;
+            head.file.classes.iter().cloned().zip(colours.iter().copied()).collect()
+        }
+        MapKind::Values => mapping.preview.ends(),
+    };
     if let Some(path) = &options.preview {
-        save_picture(path, &mapping.preview.picture(&layout.kind))?;
+        let metres = distance.map(|metres| metres * every as f64);
+        map_picture(path, &mapping.preview.picture(&layout.kind), &legend, metres)?;
     }
-    let named = head.file.classes.iter().cloned().zip(mapping.counts);
     Ok(PredictReport {
         output: options.output.clone(),
         size: [layout.width, layout.height],
@@ -96,6 +105,7 @@ pub fn predict_scene(
         scale,
         warnings: scale.warnings(&head.file, &windows, distance),
         no_data: mapping.no_data,
-        classes: if head.file.target.is_some() { Vec::new() } else { named.collect() },
+        classes: if head.file.target.is_some() { Vec::new() } else { named },
+        pixel_square_metres: distance.map(|metres| metres * metres),
     })
 }

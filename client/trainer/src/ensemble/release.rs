@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use eosfed_common::card::{BandNormalisation, CARD_FILE, Card, ReleaseManifest, WEIGHTS_FILE};
 use eosfed_common::digest::Digest;
 use eosfed_common::files;
-use eosfed_common::head::HeadEncoder;
+use eosfed_common::head::{HeadEncoder, HeadFile};
 use eosfed_common::ids::SpecialistName;
 use eosfed_common::model::{
     Backbone, BandRule, ModelSpec, NamedBand, backbone_signature, initial_tensors, signature,
@@ -16,6 +16,7 @@ use tch::Device;
 use super::error::EnsembleError;
 use crate::net::{ComputePrecision, ConvNeXt, Network};
 use crate::parameters::{Parameters, read};
+use crate::train::Learned;
 
 /// The encoders under a head.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,6 +108,33 @@ impl Release {
             }
             EncoderChoice::Random(_) | EncoderChoice::Given(_) => Ok(Vec::new()),
         }
+    }
+
+    /// What the specialists under a head were trained on, as far as their cards tell.
+    pub(crate) fn learned(&self, head: &HeadFile) -> Vec<Learned> {
+        let card_of = |encoder: &HeadEncoder| {
+            let weights = encoder.weights?;
+            self.manifest.specialists.iter().find(|card| card.weights == weights)
+        };
+        // A band that is the mean of several has no moments of its own.
+        let normalisation = |encoder: &HeadEncoder| {
+            let entries = encoder.normalisation.iter().zip(&encoder.sources);
+            let single = entries.filter_map(|(entry, sources)| match &sources[..] {
+                [band] => Some(BandNormalisation { band: band.clone(), ..entry.clone() }),
+                _ => None,
+            });
+            single.collect()
+        };
+        let encoders = head.encoders.iter();
+        let known = encoders.filter_map(|encoder| Some((encoder, card_of(encoder)?)));
+        known
+            .map(|(encoder, card)| Learned {
+                name: card.reference().to_string(),
+                normalisation: normalisation(encoder),
+                imagery: card.imagery,
+                input_size: card.input_size,
+            })
+            .collect()
     }
 
     /// The entries of the chosen encoders in a head file for data with these bands, and notes about bands

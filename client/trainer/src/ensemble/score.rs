@@ -43,6 +43,8 @@ pub struct ScoreRow {
     pub samples: usize,
     /// What is wrong with each file that was left out, by name.
     pub skipped: Vec<String>,
+    /// What is unlike the training of the head and of the specialists under it.
+    pub notes: Vec<String>,
     /// Seconds from reading files to predictions.
     pub seconds: f64,
     /// Seed of the head's training, if it was trained.
@@ -101,7 +103,7 @@ pub fn score(
     let mut shown = Vec::new();
     let mut samples = 0;
     let task = head.file.task;
-    let Evaluation { scores, bootstrap, skipped } =
+    let Evaluation { scores, bootstrap, skipped, unlike } =
         head.evaluate(&parts, split, &mut |outputs, batch, source| {
             samples += batch.windows.len();
             if task.is_dense() {
@@ -121,6 +123,7 @@ pub fn score(
         head_parameters: head.parameters(),
         samples,
         skipped,
+        notes: unlike,
         seconds: start.elapsed().as_secs_f64(),
         seed: head.file.training.as_ref().map(|training| training.seed),
         task,

@@ -1,6 +1,7 @@
 //! Scoring a frozen specialist on the test part, or where there is none on the validation part, with its own
 //! normalisation and its own input size. Nothing is learned and nothing is written.
 
+use eosfed_common::head::Imagery;
 use eosfed_common::model::signature;
 use eosfed_common::plan::Precision;
 use eosfed_common::report::EvaluationReport;
@@ -8,6 +9,7 @@ use eosfed_common::task::{EvaluationTask, TrainerEvent};
 use tch::Tensor;
 
 use super::error::TrainError;
+use super::likeness::{Learned, Seen, tolerated};
 use super::parts::Parts;
 use super::samples::Samples as _;
 use super::scored::Scored;
@@ -35,7 +37,16 @@ pub fn evaluate(task: &EvaluationTask, emit: &mut dyn FnMut(TrainerEvent)) -> Re
     let part = parts.dataset().scored_part();
     let source = parts.source(part, &model.bands)?;
     let facts = source.facts();
-    let warnings = [&facts.skipped, &facts.notes, &facts.findings].into_iter().flatten().cloned().collect();
+    let seen = Seen { statistics: &facts.statistics, imagery: facts.imagery, input_size: task.input_size };
+    let learned = Learned {
+        name: "the specialist".to_owned(),
+        normalisation: task.normalisation.clone(),
+        imagery: Imagery::default(),
+        input_size: task.input_size,
+    };
+    let unlike = tolerated(parts.dataset(), seen.unlike(&[learned]))?;
+    let facts = [&facts.skipped, &facts.notes, &facts.findings];
+    let warnings = facts.into_iter().flatten().cloned().chain(unlike).collect();
     let preprocessing = Preprocessing {
         normalisation: task.normalisation.clone(),
         input_size: task.input_size,

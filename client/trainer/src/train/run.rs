@@ -9,11 +9,12 @@ use eosfed_common::head::Imagery;
 use eosfed_common::model::{ModelSpec, initial_weights, signature};
 use eosfed_common::task::{InitialWeights, TrainTask, TrainerEvent};
 use eosfed_common::weights::{Signature, Tensors};
-use eosfed_data::{BandStatistics, DataError, Moments, Sample, Split, band_statistics, compare_moments};
+use eosfed_data::{BandStatistics, DataError, Sample, Split, band_statistics, compare_moments};
 use tch::{Device, Tensor};
 
 use super::error::TrainError;
 use super::layers::rate_factor;
+use super::likeness::{moments, tolerated};
 use super::loss::LossSettings;
 use super::optimizer::AdamW;
 use super::parts::Parts;
@@ -105,7 +106,8 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let own = entries(facts.statistics.clone());
     if let Some(given) = &task.normalisation {
         let findings = compare_moments(&moments(&own), &moments(given));
-        warnings.extend(findings.iter().map(ToString::to_string));
+        let findings = findings.iter().map(ToString::to_string).collect();
+        warnings.extend(tolerated(dataset, findings)?);
     }
     let normalisation = task.normalisation.clone().unwrap_or(own);
     let preprocessing = Preprocessing {
@@ -126,15 +128,6 @@ fn load(task: &TrainTask, model: &ModelSpec, device: Device) -> Result<Data, Tra
     let validation = held_back(Split::Validation)?;
     let test = held_back(Split::Test)?;
     Ok(Data { training, validation, test, normalisation, imagery, warnings })
-}
-
-fn moments(entries: &[BandNormalisation]) -> Vec<Moments> {
-    let moments = |entry: &BandNormalisation| Moments {
-        band: entry.band.clone(),
-        mean: entry.mean.get(),
-        std: entry.std.get(),
-    };
-    entries.iter().map(moments).collect()
 }
 
 /// Mean and standard deviation of each band over samples that hold these bands.

@@ -12,6 +12,7 @@ use eosfed_common::model::Task;
 use eosfed_common::report::TrainingReport;
 use eosfed_common::scoring::Scoring;
 use eosfed_common::task::{Keep, TrainTask, TrainerEvent};
+use eosfed_common::time_spent::TimeSpent;
 use eosfed_common::weights::Encoding;
 use eosfed_common::weights::Signature;
 use eosfed_data::{DataError, Origin, Split};
@@ -59,6 +60,18 @@ struct Spent {
 }
 
 impl Spent {
+    /// The same for the report.
+    fn told(self, loading: Duration) -> TimeSpent {
+        let seconds = |time: Duration| Finite::new(time.as_secs_f64()).unwrap_or_default();
+        TimeSpent {
+            starting_seconds: seconds(self.starting),
+            loading_seconds: seconds(loading),
+            training_seconds: seconds(self.training),
+            validation_seconds: seconds(self.validation),
+            writing_seconds: seconds(self.writing),
+        }
+    }
+
     fn event(self, loading: Duration, origin: Option<Origin>) -> TrainerEvent {
         TrainerEvent::Spent {
             starting: self.starting.as_secs_f64(),
@@ -166,6 +179,7 @@ impl<'a> Session<'a> {
             initial: self.state.initial,
             imagery: info.imagery,
             encoding: Encoding::F32,
+            spent: Some(Box::new(spent.told(info.loading))),
         };
         emit(spent.event(info.loading, info.origin));
         emit(TrainerEvent::Finished { steps: self.state.step, report });

@@ -20,7 +20,7 @@ use eosfed_common::task::{DeviceChoice, InitialWeights, Keep, TrainTask, Trainer
 use eosfed_common::training_target::TrainingTarget;
 use eosfed_common::weights::write as write_weights;
 use eosfed_data::{Raster, write_geotiff};
-use eosfed_trainer::ensemble::{EncoderChoice, EnsembleError, FitOptions, fit};
+use eosfed_trainer::ensemble::{EncoderChoice, EnsembleError, FitOptions, FitReport, fit};
 use eosfed_trainer::train::TrainError;
 use tch::Device;
 
@@ -152,6 +152,7 @@ pub(crate) fn release(folder: &Path) -> PathBuf {
             model,
             input_size: None,
             antialias: false,
+            imagery: Default::default(),
             provenance: Provenance {
                 job: "j-00000000".parse().unwrap(),
                 mode: TrainingMode::OneShot,
@@ -205,6 +206,6 @@ pub(crate) fn options(release: &Path, data: &Path, encoders: &str, output: &Path
     }
 }
 
-pub(crate) fn fitted(options: &FitOptions) -> Result<(), EnsembleError> {
-    fit(options, Device::Cpu, &mut |_, _, _| {}, &|| false).map(|_| ())
+pub(crate) fn fitted(options: &FitOptions) -> Result<FitReport, EnsembleError> {
+    fit(options, Device::Cpu, &mut |_, _, _| {}, &|| false)
 }

@@ -5,11 +5,12 @@ use eosfed_proto::v1;
 use super::kind::{encoding, encoding_message};
 use super::model::{bands, metric_messages, metrics};
 use super::scoring::scoring;
-use super::{Wire, WireError, parse, printable, required, wrong};
+use super::{Wire, WireError, finite, parse, printable, required, wrong};
 use eosfed_common::assignment::MAX_TEXT;
 use eosfed_common::card::{Energy, InitialFile};
 use eosfed_common::head::Imagery;
 use eosfed_common::report::{EvaluationReport, TrainingReport};
+use eosfed_common::time_spent::TimeSpent;
 
 impl Wire for TrainingReport {
     type Message = v1::TrainingReport;
@@ -24,6 +25,7 @@ impl Wire for TrainingReport {
             initial,
             imagery,
             encoding: code,
+            spent,
         } = message;
         let metrics = metrics(list)?;
         Ok(Self {
@@ -35,12 +37,22 @@ impl Wire for TrainingReport {
             initial: initial.map(InitialFile::from_message).transpose()?,
             imagery: imagery.map(Imagery::from_message).transpose()?.unwrap_or_default(),
             encoding: encoding("encoding", code)?,
+            spent: spent.map(TimeSpent::from_message).transpose()?.map(Box::new),
         })
     }
 
     fn into_message(self) -> v1::TrainingReport {
-        let TrainingReport { samples, metrics, scoring, normalisation, energy, initial, imagery, encoding } =
-            self;
+        let TrainingReport {
+            samples,
+            metrics,
+            scoring,
+            normalisation,
+            energy,
+            initial,
+            imagery,
+            encoding,
+            spent,
+        } = self;
         v1::TrainingReport {
             samples,
             metrics: metric_messages(metrics),
@@ -50,6 +62,43 @@ impl Wire for TrainingReport {
             initial: initial.map(Wire::into_message),
             imagery: Some(imagery.into_message()),
             encoding: encoding_message(encoding).into(),
+            spent: spent.map(|spent| spent.into_message()),
+        }
+    }
+}
+
+impl Wire for TimeSpent {
+    type Message = v1::TimeSpent;
+
+    fn from_message(message: v1::TimeSpent) -> Result<Self, WireError> {
+        let v1::TimeSpent {
+            starting_seconds,
+            loading_seconds,
+            training_seconds,
+            validation_seconds,
+            writing_seconds,
+        } = message;
+        let seconds = |value| finite("spent", value);
+        let spent = Self {
+            starting_seconds: seconds(starting_seconds)?,
+            loading_seconds: seconds(loading_seconds)?,
+            training_seconds: seconds(training_seconds)?,
+            validation_seconds: seconds(validation_seconds)?,
+            writing_seconds: seconds(writing_seconds)?,
+        };
+        spent.check().map_err(|rule| wrong("spent", rule))?;
+        Ok(spent)
+    }
+
+    fn into_message(self) -> v1::TimeSpent {
+        let Self { starting_seconds, loading_seconds, training_seconds, validation_seconds, writing_seconds } =
+            self;
+        v1::TimeSpent {
+            starting_seconds: starting_seconds.get(),
+            loading_seconds: loading_seconds.get(),
+            training_seconds: training_seconds.get(),
+            validation_seconds: validation_seconds.get(),
+            writing_seconds: writing_seconds.get(),
         }
     }
 }

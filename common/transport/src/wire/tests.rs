@@ -132,6 +132,10 @@ fn each_bad_field_is_named() {
     let nowhere =
         |m: &mut v1::TrainingReport| m.imagery.as_mut().unwrap().ground_sampling_distance = Some(f64::NAN);
     assert_eq!(refused_report(nowhere), "imagery");
+    let negative = |m: &mut v1::TrainingReport| m.spent.as_mut().unwrap().writing_seconds = -1.0;
+    assert_eq!(refused_report(negative), "spent");
+    let endless = |m: &mut v1::TrainingReport| m.spent.as_mut().unwrap().training_seconds = f64::INFINITY;
+    assert_eq!(refused_report(endless), "spent");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 0), "energy.source");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().source = 99), "energy.source");
     assert_eq!(refused_report(|m| m.energy.as_mut().unwrap().kwh = -1.0), "energy.kwh");

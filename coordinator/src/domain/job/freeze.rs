@@ -105,6 +105,7 @@ impl Job {
                 initial: None,
                 imagery: Imagery::shared(&imagery),
                 encoding: Encoding::F32,
+                spent: None,
             },
             updates: signed(last),
         }
@@ -120,8 +121,9 @@ impl Job {
             normalisation,
             energy,
             initial,
-            imagery: _,
+            imagery,
             encoding: _,
+            spent: _,
         } = report;
         let parent = self.starts.get(name).map(|start| start.parent(&model.bands));
         Card {
@@ -133,6 +135,7 @@ impl Job {
             normalisation,
             input_size: training.input_size,
             antialias: training.antialias,
+            imagery,
             provenance: Provenance {
                 job: self.id.clone(),
                 mode,

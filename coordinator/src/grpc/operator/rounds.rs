@@ -174,6 +174,7 @@ mod tests {
             scoring: None,
             metrics: BTreeMap::new(),
             energy: None,
+            spent: None,
             norm: None,
             encoding: None,
             curve: (0..points).map(point).collect(),

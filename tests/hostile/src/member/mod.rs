@@ -321,5 +321,6 @@ fn report(samples: u64, metrics: Vec<v1::Metric>) -> v1::TrainingReport {
         initial: None,
         imagery: None,
         encoding: v1::Encoding::F32.into(),
+        spent: None,
     }
 }

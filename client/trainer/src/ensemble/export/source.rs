@@ -4,7 +4,7 @@ use std::path::Path;
 
 use eosfed_common::head::{HeadFile, Imagery};
 use eosfed_common::model::{Composition, Method};
-use eosfed_data::Dataset;
+use eosfed_data::{BandStatistics, DataError, Dataset};
 use tch::{Device, Tensor};
 
 use super::ExportOptions;
@@ -15,7 +15,7 @@ use crate::ensemble::head_model::HeadModel;
 use crate::ensemble::release::Release;
 use crate::net::{Composer, Maps, StepCounter};
 use crate::parameters::Parameters;
-use crate::train::Preprocessing;
+use crate::train::{Learned, Preprocessing, Seen, tolerated};
 
 /// The source of maps.
 pub(super) enum MapSource {
@@ -25,6 +25,8 @@ pub(super) enum MapSource {
         head: Box<HeadFile>,
         extractor: FeatureExtractor,
         composer: Box<Composer>,
+        /// What its specialists were trained on.
+        learned: Vec<Learned>,
     },
     /// A trained head; its fused maps.
     Head(Box<HeadModel>),
@@ -48,7 +50,27 @@ impl MapSource {
         let composer =
             Composer::new(head.composition, &head.encoder_dims(), &nothing, StepCounter::default());
         let extractor = FeatureExtractor::load(&release, &head, device)?;
-        Ok(Self::Release { head: Box::new(head), extractor, composer: Box::new(composer) })
+        let learned = release.learned(&head);
+        Ok(Self::Release { head: Box::new(head), extractor, composer: Box::new(composer), learned })
+    }
+
+    /// What is unlike the training of the encoders in data that they see.
+    ///
+    /// # Errors
+    /// The differences, if the data set is `strict`.
+    pub(super) fn unlike(
+        &self,
+        dataset: &Dataset,
+        statistics: &[BandStatistics],
+        imagery: Imagery,
+    ) -> Result<Vec<String>, DataError> {
+        match self {
+            Self::Release { head, learned, .. } => {
+                let seen = Seen { statistics, imagery, input_size: head.input_size };
+                tolerated(dataset, seen.unlike(learned))
+            }
+            Self::Head(head) => head.unlike(dataset, statistics, imagery),
+        }
     }
 
     fn file(&self) -> &HeadFile {
@@ -81,7 +103,7 @@ impl MapSource {
     pub(super) fn maps(&self, images: &Tensor) -> Option<Maps> {
         let _guard = tch::no_grad_guard();
         match self {
-            Self::Release { head, extractor, composer } => {
+            Self::Release { head, extractor, composer, learned: _ } => {
                 let dates = head.task.dates() as i64;
                 Some(fused(composer, &extractor.features(images), dates, false))
             }

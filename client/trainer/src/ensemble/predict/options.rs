@@ -55,4 +55,6 @@ pub struct PredictReport {
     pub no_data: u64,
     /// Number of pixels of each class, by name; empty for regression.
     pub classes: Vec<(String, u64)>,
+    /// Area of a pixel; absent if the scene does not state it. In degrees, it is that in the middle of the scene.
+    pub pixel_square_metres: Option<f64>,
 }

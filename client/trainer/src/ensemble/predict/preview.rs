@@ -1,7 +1,7 @@
 //! A small picture of a map, collected while the map is made.
 
 use eosfed_data::MapKind;
-use eosfed_plot::{Picture, ramp};
+use eosfed_plot::{Legend, Picture, ramp};
 
 /// Every n-th pixel of every n-th row of the map.
 pub(super) struct Preview {
@@ -28,12 +28,25 @@ impl Preview {
         self.rows[at].extend(values.iter().skip(first).step_by(self.every));
     }
 
+    /// The smallest and the largest value; `None` without values.
+    fn range(&self) -> Option<(f32, f32)> {
+        let finite = self.rows.iter().flatten().copied().filter(|value| value.is_finite());
+        let wider = |(low, high): (f32, f32), value: f32| (low.min(value), high.max(value));
+        finite.fold(None, |range, value| Some(wider(range.unwrap_or((value, value)), value)))
+    }
+
+    /// The ends of the range of values with their colours.
+    pub(super) fn ends(&self) -> Legend {
+        let named =
+            |(low, high): (f32, f32)| vec![(format!("{low}"), ramp(0.0)), (format!("{high}"), ramp(1.0))];
+        self.range().map(named).unwrap_or_default()
+    }
+
     /// The picture, in the map's colours, or with values from dark to light.
     pub(super) fn picture(&self, kind: &MapKind) -> Picture {
         const EMPTY: [u8; 3] = [230; 3];
         let values = || self.rows.iter().flatten().copied();
-        let finite = || values().filter(|value| value.is_finite());
-        let (low, high) = finite().fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
+        let (low, high) = self.range().unwrap_or_default();
         let colour = |value: f32| match kind {
             MapKind::Classes(colours) => colours.get(value as usize).copied().unwrap_or(EMPTY),
             MapKind::Values if value.is_nan() => EMPTY,

@@ -1,0 +1,84 @@
+//! Names and colours of a map's classes in a file beside it, from which GDAL and QGIS take them: `MAP.aux.xml`, a
+//! raster attribute table of GDAL's (`pamdataset`, GDAL 3).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use eosfed_common::files::write_atomically;
+
+use crate::ensemble::error::EnsembleError;
+
+/// Columns: name, type (0 integer, 2 text) and use (GDAL's `GDALRATFieldUsage`).
+const COLUMNS: [(&str, u8, u8); 6] =
+    [("Value", 0, 5), ("Class", 2, 2), ("Count", 0, 1), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8)];
+
+/// Writes the file, readable for all like the map itself.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(map: &Path, classes: &[(String, u64)], colours: &[[u8; 3]]) -> Result<(), EnsembleError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = path_of(map);
+    let public = std::fs::Permissions::from_mode(0o644);
+    write_atomically(&path, table(classes, colours).as_bytes())
+        .and_then(|()| std::fs::set_permissions(&path, public))
+        .map_err(|error| EnsembleError::file(&path, error))
+}
+
+fn path_of(map: &Path) -> PathBuf {
+    let mut name = map.file_name().unwrap_or_default().to_owned();
+    name.push(".aux.xml");
+    map.with_file_name(name)
+}
+
+fn table(classes: &[(String, u64)], colours: &[[u8; 3]]) -> String {
+    let mut text = "<PAMDataset>\n  <PAMRasterBand band=\"1\">\n    <CategoryNames>\n".to_owned();
+    for (name, _) in classes {
+        let _ = writeln!(text, "      <Category>{}</Category>", escaped(name));
+    }
+    text += "    </CategoryNames>\n    <GDALRasterAttributeTable tableType=\"thematic\">\n";
+    for (at, (name, kind, used)) in COLUMNS.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "      <FieldDefn index=\"{at}\"><Name>{name}</Name><Type>{kind}</Type><Usage>{used}</Usage></FieldDefn>"
+        );
+    }
+    for (at, ((name, count), [red, green, blue])) in classes.iter().zip(colours).enumerate() {
+        let _ = writeln!(
+            text,
+            "      <Row index=\"{at}\"><F>{at}</F><F>{}</F><F>{count}</F><F>{red}</F><F>{green}</F><F>{blue}</F></Row>",
+            escaped(name)
+        );
+    }
+    text + "    </GDALRasterAttributeTable>\n  </PAMRasterBand>\n</PAMDataset>\n"
+}
+
+/// Text inside of an XML element. Characters that XML does not have become a question mark.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match letter {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            letter if letter.is_control() => out.push('?'),
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_names_counts_and_colours() {
+        let classes = [("water".to_owned(), 9), ("crops & <trees>\u{1}".to_owned(), 3)];
+        let text = table(&classes, &[[0, 114, 178], [1, 2, 3]]);
+        assert!(text.contains("<Category>water</Category>"), "{text}");
+        let row = "<Row index=\"1\"><F>1</F><F>crops &amp; &lt;trees&gt;?</F><F>3</F><F>1</F><F>2</F><F>3</F></Row>";
+        assert!(text.contains(row), "{text}");
+        assert_eq!(path_of(Path::new("/m/map.tif")), Path::new("/m/map.tif.aux.xml"));
+    }
+}
